@@ -469,7 +469,10 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "'regular', 'context-free', 'deepmind', 'running-parity', 'copy-after-pause', "
             "'next-character', not 'twin-halfs'; did you mean 'twin-halves'?",
         ),
-        ("train --model rn", "--model must be one of 'rnn', 'gru', 'lstm', not 'rn'; did you mean 'rnn'?"),
+        (
+            "train --model rn",
+            "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'rn'; did you mean 'rnn'?",
+        ),
         (
             "train --optimizer adm",
             "--optimizer must be one of 'sgd', 'rmsprop', 'adam', not 'adm'; did you mean 'adam'?",

@@ -64,7 +64,7 @@ def test_the_seed_draws_the_weights():
     ("given", "message"),
     [
         ({"modle": "gru"}, "a section of an experiment must be one of .*, not 'modle'; did you mean 'model'\\?"),
-        ({"model": "gur"}, "model must be one of 'rnn', 'gru', 'lstm'.*, not 'gur'; did you mean 'gru'\\?"),
+        ({"model": "grru"}, "model must be one of 'rnn', 'gru', 'lstm'.*, not 'grru'; did you mean 'gru'\\?"),
         ({"model": {"activation": "rellu"}}, "activation must be one of 'relu', 'tanh', not 'rellu'; did you .*"),
         ({"model": {"name": "gru", "activation": "relu"}}, "model gru has no setting 'activation', only 'name', .*"),
         ({"model": {"name": 3}}, "name must be a word, not 3"),

@@ -11,9 +11,22 @@ from mygrad.nnet.initializers import glorot_normal, glorot_uniform
 from mygrad.nnet.losses import softmax_crossentropy
 from mynn.layers.dense import dense as mynn_dense
 from scipy import stats
+from scipy.special import softmax
 
 from myrnn.errors import InvalidArgument
-from myrnn.models import GRU, LSTM, RNN, Model, Stacked, dense, num_parameters, parameter_names, parameters_of
+from myrnn.models import (
+    GRU,
+    LSTM,
+    MGU,
+    RNN,
+    Model,
+    Stacked,
+    StackRNN,
+    dense,
+    num_parameters,
+    parameter_names,
+    parameters_of,
+)
 
 MODELS = {
     "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),
@@ -22,6 +35,8 @@ MODELS = {
     "minus identity": lambda *dims, rng=None: RNN(*dims, recurrent_init="minus_identity", rng=rng),
     "gru": lambda *dims, rng=None: GRU(*dims, rng=rng),
     "lstm": lambda *dims, rng=None: LSTM(*dims, rng=rng),
+    "mgu": lambda *dims, rng=None: MGU(*dims, rng=rng),
+    "stack": lambda *dims, rng=None: StackRNN(*dims, stack_depth=4, stack_width=3, rng=rng),
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
@@ -70,6 +85,7 @@ def logits_in_numpy(model, x):
     """The equations of the docstrings, once more in plain NumPy."""
     arrays = [parameter.data for parameter in model.parameters]
     h = c = np.zeros(model.dim_recurrent)
+    values = []  # on the stack, the topmost first
     for x_t in x:
         match model:
             case RNN():
@@ -90,6 +106,18 @@ def logits_in_numpy(model, x):
                 g = np.tanh(x_t @ w_xg + b_g[0] + h @ w_hg)
                 c = f * c + i * g
                 h = o * np.tanh(c)
+            case MGU():
+                w_xf, b_f, w_hf, w_xn, b_n, w_hn, *_ = arrays
+                f = sigmoid(x_t @ w_xf + b_f[0] + h @ w_hf)
+                h = (1 - f) * h + f * np.tanh(x_t @ w_xn + b_n[0] + (f * h) @ w_hn)
+            case StackRNN():
+                w_x, b, w_h, w_s, w_a, b_a, w_v, b_v, *_ = arrays
+                empty = np.zeros(model.stack_width)
+                values = values or [empty] * model.stack_depth
+                h = np.tanh(x_t @ w_x + b[0] + h @ w_h + values[0] @ w_s)
+                push, pop, keep = softmax(h @ w_a + b_a[0])
+                above, below = [sigmoid(h @ w_v + b_v[0]), *values], [*values[1:], empty]
+                values = [push * u + pop * d + keep * v for u, d, v in zip(above, below, values, strict=False)]
     return (h @ arrays[-2] + arrays[-1][0])[np.newaxis]
 
 
@@ -150,11 +178,13 @@ def test_everything_is_float32_and_every_parameter_learns(make):
         (RNN, "x2h+ h2h h2y+"),
         (GRU, "x2z+ h2z x2r+ h2r x2n+ h2n h2y+"),
         (LSTM, "x2i+ h2i x2f+ h2f x2o+ h2o x2g+ h2g h2y+"),
+        (MGU, "x2f+ h2f x2n+ h2n h2y+"),
+        (StackRNN, "x2h+ h2h s2h h2a+ h2v+ h2y+"),
     ],
 )
 def test_parameters_come_layer_by_layer_with_their_names_and_shapes(make, names):
     model = make(3, 5, 2)
-    sizes = {"x": 3, "h": 5, "y": 2}
+    sizes = {"x": 3, "h": 5, "y": 2, "s": 8, "v": 8, "a": 3}
     expected = []
     for layer in names.split():
         rows, columns = sizes[layer[0]], sizes.get(layer[2], 5)
@@ -174,7 +204,8 @@ def test_biases_begin_at_zero_and_the_forget_gates_at_one():
         model = make(3, 5, 2)
         for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
             if name.endswith("bias"):
-                assert (parameter.data == (1.0 if name == "fc_x2f.bias" else 0.0)).all()
+                is_forget_gate = isinstance(model, LSTM) and name == "fc_x2f.bias"
+                assert (parameter.data == is_forget_gate).all()
 
 
 @every_model

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn import GRU, LSTM, RNN, Sequences, Stacked, compile
+from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names
+from myrnn.registry import kind_of, make
 
-ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}
+STACK = {"stack_depth": 4, "stack_width": 3}
 every_cell = pytest.mark.parametrize("cell", ONE_LAYER)
 
 
@@ -78,6 +80,8 @@ def test_an_embedding_of_one_hot_rows_is_a_table_of_vectors():
             {"cell": "gru", "layers": 2, "dim_embedding": 6}, id="gru over an embedding", marks=pytest.mark.long
         ),
         pytest.param({"cell": "lstm", "layers": 3}, id="three lstm", marks=pytest.mark.long),
+        pytest.param({"cell": "mgu", "layers": 1}, id="mgu", marks=pytest.mark.long),
+        pytest.param({"cell": "stack-rnn", "layers": 1, **STACK}, id="stack-rnn", marks=pytest.mark.long),
     ],
 )
 def test_it_compiles_with_the_same_numbers(settings):
@@ -92,6 +96,45 @@ def test_it_compiles_with_the_same_numbers(settings):
     assert loss == pytest.approx(reference.item(), rel=1e-5)
     for gradient, parameter in zip(gradients, model.parameters, strict=True):
         assert np.allclose(gradient, parameter.grad, atol=1e-5)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("model", [MGU(4, 5, 3, rng=0), StackRNN(4, 5, 3, **STACK, rng=0)], ids=["mgu", "stack-rnn"])
+def test_what_is_emitted_for_a_cell_has_the_same_numbers(model):
+    compiled, x = compile(model, check=False), features(6, 4)
+    assert np.allclose(compiled(x), model(x).data, atol=1e-6)
+    loss, gradients = compiled.loss_and_gradients(x, 1)
+    reference = softmax_crossentropy(model(x), np.array([1]))
+    reference.backward()
+    assert loss == pytest.approx(reference.item(), rel=1e-5)
+    for gradient, parameter in zip(gradients, model.parameters, strict=True):
+        assert np.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+def test_a_stack_may_be_deepened_later():
+    deep, shallow = (StackRNN(4, 5, 3, stack_depth=depth, stack_width=2, rng=0) for depth in (9, 2))
+    x = features(8, 4)
+    assert not np.array_equal(deep(x).data, shallow(x).data)
+    shallow.stack_depth = 9
+    assert np.array_equal(deep(x).data, shallow(x).data)
+
+
+def test_only_what_leads_from_state_to_state_begins_as_an_orthogonal_matrix():
+    glorot, orthogonal = (StackRNN(4, 5, 3, recurrent_init=init, rng=0) for init in ("glorot", "orthogonal"))
+    names = parameter_names(glorot)
+    pairs = zip(names, glorot.parameters, orthogonal.parameters, strict=True)
+    assert [name for name, p, q in pairs if not np.array_equal(p.data, q.data)] == ["fc_h2h.weight"]
+    weight = orthogonal.fc_h2h.weight.data
+    assert np.allclose(weight @ weight.T, np.eye(5), atol=1e-6)
+
+
+def test_the_size_of_the_stack_is_a_setting():
+    stacked = make("model", "stack-rnn", dim_input=4, dim_output=3, dim_recurrent=5, per_step=True, **STACK)
+    assert stacked(features(6, 4)).shape == (6, 3)
+    assert (stacked.stack_depth, stacked.stack_width) == (4, 3)
+    assert "stack_depth=4, stack_width=3" in repr(stacked)
+    assert Stacked(4, 5, 3, cell="stack-rnn").stack_depth == 32
+    assert kind_of("model", stacked).settings_of(stacked).stack_depth == 4
 
 
 def test_names_of_parameters_tell_the_layer():
@@ -130,7 +173,12 @@ def test_it_takes_tensors():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cell": "gur"}, "cell must be one of 'rnn', 'gru', 'lstm', not 'gur'; did you mean 'gru'?"),
+        (
+            {"cell": "grru"},
+            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'grru'; did you mean 'gru'?",
+        ),
+        ({"stack_depth": 4}, "stack_depth is for the cell 'stack-rnn', not for 'gru': leave it out"),
+        ({"cell": "stack-rnn", "stack_depth": 1}, "stack_depth must be at least 2, not 1"),
         ({"layers": 0}, "layers must be at least 1, not 0"),
         ({"dim_embedding": 0}, "dim_embedding must be at least 1, not 0"),
         ({"dim_embedding": 2.5}, "dim_embedding must be an integer, not 2.5"),

@@ -171,7 +171,7 @@ def test_the_offers_name_a_class_of_ones_own():
             "task must be one of 'twin-halves', 'palindromes', 'running-parity', 'copy-after-pause', "
             "'next-character', 'data', not 'twin-halve'; did you mean",
         ),
-        ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'own', not 1"),
+        ({"cell": 1}, "cell must be one of 'rnn-relu', 'rnn-tanh', 'gru', 'lstm', 'mgu', 'stack-rnn', 'own', not 1"),
         ({"momentum": 0.5}, "settings has no setting 'momentum', only 'task', "),
     ],
 )

@@ -58,7 +58,7 @@ from myrnn.inspection import (
     recurrent_eigenvalues,
     state_space,
 )
-from myrnn.models import GRU, LSTM, RNN, Stacked, dense
+from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.randomness import dropout, noise
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "SGD",
     "Adam",
@@ -117,6 +118,7 @@ __all__ = [
     "SequenceTagger",
     "Sequences",
     "ShortcutReport",
+    "StackRNN",
     "Stacked",
     "SweepResults",
     "Table",

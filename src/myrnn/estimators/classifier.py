@@ -25,7 +25,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm"} or callable
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         The kind of network, or a model class, or a function that makes a model: it is called with ``(dim_input,
         dim_recurrent, dim_output)``. The recurrent weights of those by name begin as orthogonal matrices, which
         neither stretch nor shrink a state.
@@ -86,7 +86,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         are kept for it, ``validation_loss`` and ``validation_accuracy``.
     best_epoch_ : int
         The epoch whose weights the network has.
-    model_ : RNN, GRU, LSTM, Stacked or a user-defined model
+    model_ : a network of this package or a user-defined model
         The trained network, for `myrnn.inspect` and its like.
     tokenize_ : {"words", "characters"}, callable or None
         What made symbols of strings; None where X held none.

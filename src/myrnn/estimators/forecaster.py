@@ -25,7 +25,7 @@ class SequenceForecaster(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm"} or callable
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a model of yours returns the next row after every step, (T, C), and must not read
         backward.
     truncate : int, optional

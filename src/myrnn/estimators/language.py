@@ -23,7 +23,7 @@ class LanguageModel(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm"} or callable
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K), and must not read backward.
     truncate : int, optional
         How many steps are read at a time. The states go on from there, the gradients do not: a text may have any

@@ -20,7 +20,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm"} or callable
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a model of yours returns numbers, (1, K), or (T, K) with `per_step`.
     bidirectional : bool
         Whether each layer reads in both directions; for cells by name.

@@ -20,7 +20,7 @@ class SequenceTagger(SequenceEstimator):
 
     Parameters
     ----------
-    cell : {"rnn", "gru", "lstm"} or callable
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K).
     bidirectional : bool
         Whether each layer reads in both directions, so that a tag may depend on what comes later; for cells by name.

@@ -1,10 +1,10 @@
 """Recurrent models: plain MyGrad classes over dense layers.
 
-`model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` RNN, GRU and
-LSTM, `stacked` several of their layers on top of each other, and `network` registers all of them by name.
+`model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` the
+networks of one layer, `stacked` several layers on top of each other, and `network` registers all of them by name.
 """
 
-from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, RNN, Units
+from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units
 from myrnn.models.dense import dense
 from myrnn.models.model import (
     Model,
@@ -23,9 +23,11 @@ __all__ = [
     "ACTIVATIONS",
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "Model",
     "OwnModel",
+    "StackRNN",
     "Stacked",
     "Units",
     "check_gives_each_step",

@@ -1,4 +1,4 @@
-"""The simple recurrent network, the gated recurrent unit and the long short-term memory.
+"""The simple recurrent network, three gated ones (GRU, MGU and LSTM), and one with a stack.
 
 The equations of each stand in the ``step`` of its layer: the models here are one layer that reads the sequence, and
 dense scores of its last hidden state; `Stacked` puts several layers on top of each other.
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
-from mygrad import Tensor, tanh
-from mygrad.nnet.activations import relu, sigmoid
+from mygrad import Tensor, concatenate, tanh
+from mygrad.nnet.activations import relu, sigmoid, softmax
 from mygrad.nnet.initializers import constant
 from numpy.typing import NDArray
 
@@ -45,9 +45,16 @@ GatedInit = Annotated[
     Meta(description="How its recurrent weights begin: glorot or orthogonal.", extra=LATER),
 ]
 
-ACTIVATIONS = {"relu": relu, "tanh": tanh}
+StackDepth = Annotated[
+    int, Meta(ge=2, le=10_000, description="How many values its stack holds; what is pushed below the last is lost.")
+]
+StackWidth = Annotated[int, Meta(ge=1, le=1_000, description="How many numbers a value on its stack has.")]
 
-# What a layer keeps from step to step, each (1, D): the first of it is the hidden state.
+ACTIVATIONS = {"relu": relu, "tanh": tanh}
+# The layers that read a hidden state without being part of the recurrence of hidden states.
+READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
+
+# What a layer keeps from step to step: first the hidden state, (1, D), then what else the cell has.
 State = tuple[Any, ...]
 # Makes a dense layer.
 Maker = Callable[..., dense]
@@ -122,6 +129,25 @@ class GRULayer(Layer):
         return (h,)
 
 
+class MGULayer(Layer):
+    """A layer of the equations of `MGU`."""
+
+    def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
+        super().__init__(dim_recurrent)
+        self.fc_x2f = layer(dim_input, dim_recurrent)
+        self.fc_h2f = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2n = layer(dim_input, dim_recurrent)
+        self.fc_h2n = layer(dim_recurrent, dim_recurrent, bias=False)
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next hidden state."""
+        (h,) = state
+        f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
+        n = tanh(self.fc_x2n(x_t) + self.fc_h2n(f * h))
+        h = h + f * (n - h)
+        return (h,)
+
+
 class LSTMLayer(Layer):
     """A layer of the equations of `LSTM`."""
 
@@ -150,6 +176,36 @@ class LSTMLayer(Layer):
         c = f * c + i * g
         h = o * tanh(c)
         return h, c
+
+
+class StackRNNLayer(Layer):
+    """A layer of the equations of `StackRNN`."""
+
+    def __init__(
+        self, dim_input: int, dim_recurrent: int, layer: Maker, stack_depth: int = 32, stack_width: int = 8
+    ) -> None:
+        super().__init__(dim_recurrent)
+        self.stack_depth, self.stack_width = stack_depth, stack_width
+        self.fc_x2h = layer(dim_input, dim_recurrent)
+        self.fc_h2h = layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_s2h = layer(stack_width, dim_recurrent, bias=False)
+        self.fc_h2a = layer(dim_recurrent, 3)
+        self.fc_h2v = layer(dim_recurrent, stack_width)
+
+    def start(self) -> State:
+        """Return zeros for the hidden state and the stack, (1, D) and (S, W)."""
+        return self._zeros(), np.zeros((self.stack_depth, self.stack_width), dtype=np.float32)
+
+    def step(self, x_t: Any, state: State) -> State:
+        """Return the next hidden state and stack."""
+        h, stack = state
+        h = tanh(self.fc_x2h(x_t) + self.fc_h2h(h) + self.fc_s2h(stack[:1]))
+        a = softmax(self.fc_h2a(h))
+        v = sigmoid(self.fc_h2v(h))
+        pushed = concatenate([v, stack[:-1]])
+        popped = concatenate([stack[1:], np.zeros((1, self.stack_width), dtype=np.float32)])
+        stack = a[:, :1] * pushed + a[:, 1:2] * popped + a[:, 2:] * stack
+        return h, stack
 
 
 class _OneLayer(Layer):
@@ -291,6 +347,36 @@ class GRU(_Gated, GRULayer):
     """
 
 
+class MGU(_Gated, MGULayer):
+    """A minimal gated unit that scores a sequence by its last hidden state: a GRU whose two gates are one.
+
+    With T steps, C inputs, D recurrent units and K classes::
+
+        f_t = sigmoid(x_t W_xf + b_f + h_{t-1} W_hf)           the gate
+        n_t = tanh(x_t W_xn + b_n + (f_t * h_{t-1}) W_hn)      the candidate
+        h_t = h_{t-1} + f_t * (n_t - h_{t-1})                  h_{-1} = 0
+        y   = h_{T-1} W_hy + b_y
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K.
+    recurrent_init : {"glorot", "orthogonal"}
+        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
+    rng : numpy.random.Generator, int or None
+        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+
+    References
+    ----------
+    Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", 2016.
+
+    Examples
+    --------
+    >>> MGU(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+
 class LSTM(_Gated, LSTMLayer):
     """A long short-term memory that scores a sequence by its last hidden state.
 
@@ -328,6 +414,70 @@ class LSTM(_Gated, LSTMLayer):
     """
 
 
+class StackRNN(_OneLayer, StackRNNLayer):
+    """A simple recurrent network with a stack, which scores a sequence by its last hidden state.
+
+    At each step the network pushes a new value, pops the topmost one, or leaves the stack as it is. It does a little of
+    each: the three have shares that add up to 1, so that the whole has a gradient. With T steps, C inputs, D recurrent
+    units, K classes and a stack of S values of W numbers, the topmost value first::
+
+        h_t = tanh(x_t W_xh + b_h + h_{t-1} W_hh + top(s_{t-1}) W_sh)         h_{-1} = 0
+        a_t = softmax(h_t W_ha + b_a)                                         the shares of push, pop and keep
+        v_t = sigmoid(h_t W_hv + b_v)                                         the new value
+        s_t = a_t[0] push(s_{t-1}, v_t) + a_t[1] pop(s_{t-1}) + a_t[2] s_{t-1}       s_{-1} = 0
+        y   = h_{T-1} W_hy + b_y
+
+    No weight depends on S: a trained network can be given a deeper stack, for longer sequences, by setting
+    ``stack_depth``.
+
+    Parameters
+    ----------
+    dim_input, dim_recurrent, dim_output : int
+        C, D and K.
+    stack_depth, stack_width : int
+        S and W. Of a full stack the lowest value is lost with a push; below the last value there are zeros.
+    recurrent_init : {"glorot", "orthogonal"}
+        What W_hh begins as: Glorot normal as the other weights, or a random orthogonal matrix.
+    rng : numpy.random.Generator, int or None
+        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+
+    References
+    ----------
+    Joulin and Mikolov, "Inferring algorithmic patterns with stack-augmented recurrent nets", 2015. Their hidden units
+    are sigmoids.
+
+    Examples
+    --------
+    >>> StackRNN(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
+    (1, 2)
+    """
+
+    @keywords
+    def __init__(
+        self,
+        dim_input: Size,
+        dim_recurrent: Units,
+        dim_output: Size,
+        *,
+        stack_depth: StackDepth = 32,
+        stack_width: StackWidth = 8,
+        recurrent_init: GatedInit = "glorot",
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        rng = None if rng is None else _checks.generator("rng", rng)
+        layer = layer_maker(rng)
+        StackRNNLayer.__init__(self, dim_input, dim_recurrent, layer, stack_depth, stack_width)
+        self.recurrent_init = recurrent_init
+        self.dim_input, self.dim_output = dim_input, dim_output
+        self.fc_h2y = layer(dim_recurrent, dim_output)
+        begin_recurrent([self], recurrent_init, rng)
+
+    def __repr__(self) -> str:
+        """Return the call that makes such a model."""
+        sizes = ("dim_input", "dim_recurrent", "dim_output")
+        return _checks.call_of(self, *sizes, "stack_depth", "stack_width", "recurrent_init")
+
+
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
     """Set the recurrent weights of layers to what `RecurrentInit` says; what they are is Glorot normal.
 
@@ -341,7 +491,7 @@ def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator 
     """
     normal = np.random.normal if rng is None else rng.normal
     named = (item for layer in layers for item in vars(layer).items())
-    for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name != "fc_h2y"):
+    for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name not in READERS):
         if how == "orthogonal":
             # With these signs every orthogonal matrix is equally likely.
             turned, sizes = np.linalg.qr(normal(size=weight.shape))

@@ -10,7 +10,21 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import GRU, LATER, LSTM, RNN, Activation, GatedInit, RecurrentInit, Size, Units
+from myrnn.models.cells import (
+    GRU,
+    LATER,
+    LSTM,
+    MGU,
+    RNN,
+    Activation,
+    GatedInit,
+    RecurrentInit,
+    Size,
+    StackDepth,
+    StackRNN,
+    StackWidth,
+    Units,
+)
 from myrnn.models.stacked import Stacked
 from myrnn.registry import find, register
 
@@ -83,6 +97,42 @@ def _gated(cell: str, kind: Any) -> None:
 
 _gated("gru", GRU)
 _gated("lstm", LSTM)
+_gated("mgu", MGU)
+
+
+@register("model", "stack-rnn", owns=_is_of("stack-rnn", StackRNN), dim_recurrent=50)
+def stack_rnn(
+    dim_input: Size,
+    dim_recurrent: Units,
+    dim_output: Size,
+    *,
+    stack_depth: StackDepth = 32,
+    stack_width: StackWidth = 8,
+    recurrent_init: GatedInit = "glorot",
+    layers: Layers = 1,
+    dim_embedding: Embedding | None = None,
+    bidirectional: Bidirectional = False,
+    per_step: bool = False,
+    rng: Generator = None,
+) -> StackRNN | Stacked:
+    """Return a `StackRNN`, or a `Stacked` of its layers."""
+    sizes = dim_input, dim_recurrent, dim_output
+    stack: dict[str, Any] = {"stack_depth": stack_depth, "stack_width": stack_width}
+    if layers == 1 and not (dim_embedding or bidirectional or per_step):
+        return StackRNN(*sizes, **stack, recurrent_init=recurrent_init, rng=rng)
+    return Stacked(
+        *sizes,
+        cell="stack-rnn",
+        **stack,
+        layers=layers,
+        dim_embedding=dim_embedding or None,
+        bidirectional=bidirectional,
+        per_step=per_step,
+        recurrent_init=recurrent_init,
+        rng=rng,
+    )
+
+
 # The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
 # measurement: docs/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
@@ -120,7 +170,7 @@ def no_input(model: Any, token: int) -> None:
     """Let a token be a step without input, in a network of this module; it stays so while the token is not seen."""
     if isinstance(model, Stacked) and model.embedding is not None:
         tables = [model.embedding.weight]
-    elif isinstance(model, RNN | GRU | LSTM | Stacked):
+    elif isinstance(model, RNN | GRU | LSTM | MGU | StackRNN | Stacked):
         lowest = model.stack[0] if isinstance(model, Stacked) else model
         tables = [layer.weight for name, layer in vars(lowest).items() if name.startswith("fc_x2")]
     else:

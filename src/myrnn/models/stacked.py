@@ -19,15 +19,27 @@ from myrnn.models.cells import (
     GRULayer,
     Layer,
     LSTMLayer,
+    MGULayer,
     RecurrentInit,
     RNNLayer,
     Size,
+    StackDepth,
+    StackRNNLayer,
+    StackWidth,
     begin_recurrent,
     check_sequence,
 )
 from myrnn.models.dense import layer_maker
 
-LAYERS: dict[str, Callable[..., Layer]] = {"rnn": RNNLayer, "gru": GRULayer, "lstm": LSTMLayer}
+LAYERS: dict[str, Callable[..., Layer]] = {
+    "rnn": RNNLayer,
+    "gru": GRULayer,
+    "lstm": LSTMLayer,
+    "mgu": MGULayer,
+    "stack-rnn": StackRNNLayer,
+}
+# What only layers of one cell take: by name, the cell.
+ONLY_OF = {"activation": "rnn", "stack_depth": "stack-rnn", "stack_width": "stack-rnn"}
 
 
 class Stacked:
@@ -42,17 +54,19 @@ class Stacked:
     With `bidirectional` every layer is two, of which one reads from the end to the beginning, and a hidden state is
     that of both side by side, as in PyTorch. A sequence is then scored by the states in which the two end.
 
-    The equations of a layer are those of `RNN`, `GRU` or `LSTM`. For one-hot rows the embedding is a table
-    of learned vectors, one a symbol.
+    The equations of a layer are those of `RNN`, `GRU`, `LSTM`, `MGU` or `StackRNN`. For one-hot rows the embedding is a
+    table of learned vectors, one a symbol.
 
     Parameters
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D (of every layer) and K.
-    cell : {"rnn", "gru", "lstm"}
+    cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"}
         The kind of the layers.
     activation : {"relu", "tanh"}, optional
         The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
+    stack_depth, stack_width : int, optional
+        The size of the stack of every layer of the cell ``"stack-rnn"``: see `StackRNN`.
     layers : int
         How many there are.
     dim_embedding : int, optional
@@ -86,8 +100,10 @@ class Stacked:
         dim_recurrent: Size,
         dim_output: Size,
         *,
-        cell: Annotated[Literal["rnn", "gru", "lstm"], Meta()] = "gru",
+        cell: Annotated[Literal["rnn", "gru", "lstm", "mgu", "stack-rnn"], Meta()] = "gru",
         activation: Activation | None = None,
+        stack_depth: StackDepth | None = None,
+        stack_width: StackWidth | None = None,
         layers: Size = 2,
         dim_embedding: Size | None = None,
         bidirectional: bool = False,
@@ -95,12 +111,15 @@ class Stacked:
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        if activation is not None and cell != "rnn":
-            raise InvalidArgument(f"activation is for the cell 'rnn', not for {cell!r}: leave it out")
+        own = {"activation": activation, "stack_depth": stack_depth, "stack_width": stack_width}
+        own = {name: value for name, value in own.items() if value is not None}
+        for name in own:
+            if cell != ONLY_OF[name]:
+                raise InvalidArgument(f"{name} is for the cell {ONLY_OF[name]!r}, not for {cell!r}: leave it out")
         self.dim_input, self.dim_recurrent, self.dim_output = dim_input, dim_recurrent, dim_output
         self.cell, self.activation, self.dim_embedding = cell, activation, dim_embedding
         self.bidirectional, self.per_step = bidirectional, per_step
-        make = LAYERS[cell] if activation is None else partial(RNNLayer, activation=activation)
+        make = partial(LAYERS[cell], **own)
         self.recurrent_init = recurrent_init
         rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
@@ -110,6 +129,9 @@ class Stacked:
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
         # Forward and backward in turns, where there are both.
         self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
+        self.stack_depth, self.stack_width = (
+            getattr(self.stack[0], name, None) for name in ("stack_depth", "stack_width")
+        )
         self.fc_h2y = layer(width, dim_output)
         begin_recurrent(self.stack, recurrent_init, rng)
 
@@ -121,7 +143,7 @@ class Stacked:
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
         sizes = ("dim_input", "dim_recurrent", "dim_output")
-        further = [name for name in ("bidirectional", "per_step") if getattr(self, name)]
+        further = [name for name in ("stack_depth", "stack_width", "bidirectional", "per_step") if getattr(self, name)]
         settings = ("cell", "activation", "layers", "dim_embedding", *further, "recurrent_init")
         return _checks.call_of(self, *sizes, *settings)
 

@@ -50,7 +50,7 @@ class Run:
         The same as a value. The files of its data are seen from the working folder.
     task : TwinHalves or Palindromes, or None
         None for a run on data.
-    model : RNN, GRU or LSTM, or a model of a user-defined class
+    model : a network of this package, or a model of a user-defined class
         With the trained weights.
     history : History
     report : dict

@@ -49,7 +49,7 @@ def save_run(
     folder : path
         It must not exist or be empty.
     task : TwinHalves or Palindromes
-    model : RNN, GRU or LSTM, or a model of a class of your own
+    model : a network of this package, or a model of a class of your own
         With its trained weights. Of a class of your own the name is kept, not the code: `load_run` is given it again.
     optimizer : SGD, RMSprop or Adam
         Only its settings are kept.

@@ -1,7 +1,10 @@
 // A network that is pinned, to be compared with the one that is trained.
 import {byId, count} from "./dom.js";
 
-const CELLS = {"rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", own: "your class"};
+const CELLS = {
+  "rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", mgu: "MGU", "stack-rnn": "RNN with a stack",
+  own: "your class",
+};
 const OPTIMIZERS = {adam: "Adam", rmsprop: "RMSprop", sgd: "SGD"};
 
 export function startCompare(app) {
