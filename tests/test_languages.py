@@ -140,8 +140,13 @@ def test_truth_is_that_of_the_language():
         (lambda: Membership("aa", len), "the symbol 'a' stands twice in the alphabet"),
         (lambda: Membership("ab", 3), "function must be a function, not int"),
         (lambda: Membership("ab", lambda s: 1 / 0), "the function of the language fails at 'a'.*division by zero"),
+        (lambda: Membership("ab", lambda s: True, lambda: 0, length_min=30), r"draw\(30, rng\) fails: TypeError"),
+        (lambda: Membership(5, len), "the alphabet must be symbols, as 'ab' or .*, not 5"),
+        (lambda: Regular(r"[\^a]*", objective="next_symbol"), r"the alphabet must not have \^"),
+        (lambda: Dyck(1, 10**9), "take too many states"),
+        (lambda: flare("parities"), "name must be one of .*did you mean 'parity'"),
         (lambda: EqualCounts("aba"), "the symbol 'a' stands twice"),
-        (lambda: Dyck(30, 9), "30 kinds of brackets, 9 deep, take more than 10,000 states: leave the depth out"),
+        (lambda: Dyck(30, 9), "30 kinds of brackets, 9 deep, take too many states: leave the depth out"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_line(make, message):
@@ -184,6 +189,9 @@ def test_expressions_match_what_pythons_own_match():
         ("(ab", "has a bracket ( that is not closed, at character 1"),
         ("ab)", "has a bracket ) that closes nothing, at character 3"),
         ("a|*", "has nothing that * repeats, at character 3"),
+        ("a" + "*" * 200, "repeats a part more than 100 times over, at character 2"),
+        ("a{99999}", "repeats a part more than 1,000 times, at character 2"),
+        ("a[^]", "has an empty set [^], at character 2"),
         ("a{x}", "needs one or two numbers in {}, such as {3}, {2,} or {2,4}, at character 2"),
         ("a{3,1}", "repeats from 3 to 1 times, at character 2"),
         ("[ab", "has a bracket [ that is not closed, at character 1"),
@@ -246,6 +254,7 @@ def test_long_strings_are_counted_and_drawn():
         ([[0, 1]], [True], "moves must be .*0"),
         ([[0]], [True], "a row for each of 1 state and a column for each of 2 symbols"),
         ([], [], "a row for each of 0 states"),
+        ([[0, 1], [1, 0], [0, 0]], [True, False], r"not shape \(3, 2\)"),
     ],
 )
 def test_automata_check_their_tables(moves, accepting, message):
@@ -253,7 +262,36 @@ def test_automata_check_their_tables(moves, accepting, message):
         Dfa("ab", moves, accepting)
 
 
+def test_tokens_that_an_automaton_has_not_are_refused():
+    with pytest.raises(InvalidArgument, match="tokens from 0 to 1, the symbols of the automaton"):
+        tomita(4).contains(np.array([10**8], dtype=np.int32), np.array([0, 1]))
+
+
+def test_white_space_may_be_a_symbol():
+    assert "a\tb" in regular("a\tb")
+    assert "a b" in regular("ab")
+    with pytest.raises(InvalidArgument, match="a string must be a text or a sequence of symbols, not 5"):
+        5 in regular("a")  # noqa: B015
+
+
+@pytest.mark.parametrize("pattern", ["(){1000}a", "a()" + "{2}" * 40, "(((){900}){900})*a"])
+def test_what_is_empty_may_be_repeated_however_often(pattern):
+    assert "a" in regular(pattern)
+
+
 # --- grammars
+
+
+def test_an_ambiguous_grammar_of_many_symbols_is_known_as_such():
+    assert Grammar("E -> E + E | E - E | E * E | ( E ) | " + " | ".join("0123456789")).is_ambiguous
+    assert not Grammar("E -> E + T | T; T -> ( E ) | " + " | ".join("0123456789")).is_ambiguous
+
+
+def test_a_grammar_knows_whether_it_gives_all_strings_of_a_length():
+    # All strings but a^n, of which there is one in 2^n.
+    task = ContextFree("S -> a S | b T | b; T -> a T | b T | a | b", length_min=40)
+    assert task.language.has_others(np.array([40])).all()
+    assert not Grammar("S -> a S | b S | ''").has_others(np.arange(50)).any()
 
 
 def test_a_grammar_draws_each_member_of_a_length_equally_often_though_it_has_several_trees():
@@ -292,6 +330,7 @@ def test_quotes_make_a_symbol_of_what_means_something():
         ("S -> aSb | a", "the word 'aSb' has the nonterminal S in it: put spaces between symbols"),
         ("S -> a S", "the grammar has no string: nothing that begins with S comes to an end"),
         ("S -> S", "the grammar has no symbol: name the alphabet"),
+        ("S -> a' S | b", "has a quote ' that is not closed"),
         (7, "a grammar must be a text, not int"),
     ],
 )
@@ -319,7 +358,7 @@ def test_a_function_gets_text_or_symbols():
 
 def test_rare_members_need_a_function_that_draws_them():
     squares = Membership("ab", lambda s: s == s[::-1], length_min=40, length_max=40, any_length=True)
-    with pytest.raises(InvalidArgument, match="give a function `draw` that draws one"):
+    with pytest.raises(InvalidArgument, match="a function `draw` can draw them"):
         squares.language.draw_members(np.array([40]), np.random.default_rng(0))
 
     def draw(length, rng):
@@ -466,6 +505,16 @@ def test_answers_to_strings(name):
     assert len(task.twice_as_long().lengths) > len(task.lengths)
     with pytest.raises(InvalidArgument, match="has no sequence of length 0"):
         task.sample_lengths([0], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "string"), [("missing-duplicate", "0000"), ("solve-equation", "x+1"), ("modular-arithmetic", "1++")]
+)
+def test_strings_that_no_task_has_are_refused(name, string):
+    task = DeepMind(name)
+    tokens = [task.symbol_names.index(symbol) for symbol in string]
+    with pytest.raises(InvalidArgument, match=r"are no string of this task|is no expression"):
+        task.truth(Sequences(tokens, [0, len(tokens)], [0], task.dim_input))
 
 
 def test_expressions_are_worked_out_as_python_does():

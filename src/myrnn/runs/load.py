@@ -173,8 +173,16 @@ class Run:
 
 
 def _tokens_of(task: Any, text: str) -> list[int]:
-    """Return the tokens of a sequence as it is written: the names of a task's symbols, if each is one character."""
+    """Return the tokens of a sequence as it is written: symbols of a task, with spaces between long names."""
     names = getattr(task, "symbol_names", None)
+    if names is not None and any(len(name) > 1 and not name.isdigit() for name in names):
+        words = text.split()
+        if strange := [word for word in words if word not in names]:
+            raise InvalidArgument(
+                f"sequence {_checks.shown(text)} has the symbol {strange[0]!r}: write symbols with spaces between, of "
+                f"these: {' '.join(names)}"
+            )
+        return [names.index(word) for word in words]
     if names is None or any(len(name) > 1 for name in names):
         return parse_tokens(text, task.dim_input)
     wrong = next((character for character in text if character not in names), None)

@@ -49,13 +49,13 @@ class Dfa(Language):
 
     def __init__(self, symbols: Iterable[str], moves: Any, accepting: Any) -> None:
         names = checked_symbols(symbols)
-        accepts = np.array(accepting, dtype=np.bool_)
-        table = _checks.integers("moves", np.reshape(moves, -1), minimum=0, maximum=max(len(accepts) - 1, 0))
-        if accepts.ndim != 1 or not len(accepts) or table.size != len(accepts) * len(names):
+        accepts, rows = np.array(accepting, dtype=np.bool_), _checks.array("moves", moves)
+        if accepts.ndim != 1 or not len(accepts) or rows.shape != (len(accepts), len(names)):
             raise InvalidArgument(
                 f"moves must have a row for each of {_checks.count_of(accepts.size, 'state')} and a column for each of "
-                f"{_checks.count_of(len(names), 'symbol')}, not shape {np.shape(moves)}"
+                f"{_checks.count_of(len(names), 'symbol')}, not shape {rows.shape}"
             )
+        table = _checks.integers("moves", rows.reshape(-1), minimum=0, maximum=len(accepts) - 1)
         object.__setattr__(self, "symbols", names)
         object.__setattr__(self, "moves", np.ascontiguousarray(table.reshape(len(accepts), -1), dtype=np.int32))
         object.__setattr__(self, "accepting", accepts)
@@ -110,7 +110,12 @@ class Dfa(Language):
     def states(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
         """Return all states that N strings go through, each from the start on, int32 (sum of T + N,)."""
         found = np.zeros(int(offsets[-1]) + len(offsets) - 1, dtype=np.int32)
-        follow(self.moves, np.ascontiguousarray(strings, dtype=np.int32), np.asarray(offsets, dtype=np.int64), found)
+        tokens = np.ascontiguousarray(strings, dtype=np.int32)
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < len(self.symbols):
+            raise InvalidArgument(
+                f"strings must have tokens from 0 to {len(self.symbols) - 1}, the symbols of the automaton"
+            )
+        follow(self.moves, tokens, np.asarray(offsets, dtype=np.int64), found)
         return found
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:

@@ -126,10 +126,15 @@ def bounded_dyck(kinds: int, depth: int) -> Dfa:
     InvalidArgument
         When the automaton would be too large.
     """
-    if sum(kinds**level for level in range(depth + 1)) >= MOST_STATES:
-        raise InvalidArgument(
-            f"{kinds} kinds of brackets, {depth} deep, take more than {MOST_STATES:,} states: leave the depth out"
-        )
+    states, level = 1, 1
+    for _ in range(depth):
+        level *= kinds
+        states += level
+        # Each has a way for each of the symbols.
+        if states * kinds >= MOST_STATES:
+            break
+    if states * kinds >= MOST_STATES:
+        raise InvalidArgument(f"{kinds} kinds of brackets, {depth} deep, take too many states: leave the depth out")
 
     def move(open_: tuple[int, ...] | None, token: int) -> tuple[int, ...] | None:
         if open_ is None:

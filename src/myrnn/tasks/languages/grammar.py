@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,13 @@ from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
 
 MOST_SYMBOLS = 64
-MOST_SETS = 2_000
-# So many members of a grammar, the shortest, are compared to see whether one has two trees.
-MEMBERS_COMPARED = 20_000
+MOST_SETS = 500
+# So many strings of each length up to this one are looked at, to see whether one has two trees.
+TRIED, LONGEST_TRIED = 40, 24
 # How often an ambiguous grammar is drawn from again, and from how many trees the fewest of a string are known.
-MOST_TRIES, EXAMPLES = 1_000, 256
+MOST_TRIES, EXAMPLES = 200, 256
 _ARROWS = ("->", "→", "::=")
-_WORD = re.compile(r"""'[^']*'|"[^"]*"|->|→|::=|\||;|[^\s|;'"]+""")
+_WORD = re.compile(r"""'[^']*'|"[^"]*"|->|→|::=|\||;|[^\s|;'"]+?(?=->|→|::=|[\s|;'"]|$)""")
 
 Rules = dict[str, list[tuple[str, ...]]]
 
@@ -49,9 +48,10 @@ class Grammar(Language):
 
     Notes
     -----
-    All members of a length are equally likely. The grammar is taken as unambiguous if no two of its trees give the same
-    string among the shortest members, up to 20,000 of them. Of an ambiguous grammar trees are drawn, and a string with
-    n trees is kept with a chance of m in n, where m is the fewest trees that a string of its length was seen to have.
+    All members of a length are equally likely. The grammar is taken as unambiguous if none of some hundred strings, up
+    to length 24, has two trees. Of an ambiguous grammar trees are drawn, and a string with n trees is kept with a
+    chance of m in n, where m is the fewest trees that a string of its length was seen to have. That takes too long
+    where long strings have very many trees, and is then refused: write the grammar so that each string has one.
 
     Examples
     --------
@@ -98,9 +98,10 @@ class Grammar(Language):
             self._leaves[token] = where[0] if len(where) else self._known
             self._masks[self._leaves[token]] = mask
             self._known = max(self._known, int(self._leaves[token]) + 1)
-        self.is_ambiguous = self._has_two_trees()
+        self._counts: list[list[int]] = []
         # The fewest trees that a member of each length was seen to have.
         self._fewest: dict[int, float] = {}
+        self.is_ambiguous = self._has_two_trees()
 
     def __repr__(self) -> str:
         """Say which symbols there are."""
@@ -113,9 +114,22 @@ class Grammar(Language):
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         if self.is_ambiguous:
             return super().has_others(lengths)
-        logs = self._known_logs(int(np.max(lengths, initial=0)))[lengths, 0]
-        # Counts of trees are floats, right to about 12 digits.
-        return np.where(lengths == 0, not self.has_empty, logs < lengths * np.log(len(self.symbols)) - 1e-9)
+        return np.array([self._count_exactly(length) < len(self.symbols) ** length for length in lengths.tolist()])
+
+    def _count_exactly(self, length: int) -> int:
+        """Return how many trees there are with so many leaves."""
+        counts = self._counts
+        if not counts:
+            counts.append([int(number == 0 and self.has_empty) for number in range(self._count)])
+            ones = self._terminal[:, 0].tolist()
+            counts.append([ones.count(number) for number in range(self._count)])
+        rules = self._binary.tolist()
+        while len(counts) <= length:
+            size, row = len(counts), [0] * self._count
+            for left, one, two in rules:
+                row[left] += sum(counts[first][one] * counts[size - first][two] for first in range(1, size))
+            counts.append(row)
+        return counts[length][0]
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
         found = np.zeros(len(offsets) - 1, dtype=np.bool_)
@@ -188,24 +202,11 @@ class Grammar(Language):
         return self._logs
 
     def _has_two_trees(self) -> bool:
-        """Tell whether one of the shortest members has two trees."""
-        made: dict[tuple[int, int], list[tuple[int, ...]]] = {}
-        for left, token in self._terminal.tolist():
-            made.setdefault((left, 1), []).append((token,))
-        length = 1
-        while True:
-            members = made.get((0, length), [])
-            if len(set(members)) < len(members):
-                return True
-            length += 1
-            for left, one, two in self._binary.tolist():
-                for first in range(1, length):
-                    pairs = product(made.get((one, first), ()), made.get((two, length - first), ()))
-                    made.setdefault((left, length), []).extend(a + b for a, b in pairs)
-                    if sum(map(len, made.values())) > MEMBERS_COMPARED:
-                        return False
-            if length > 60:
-                return False
+        """Tell whether one of some strings that are drawn has two trees."""
+        lengths = np.arange(1, LONGEST_TRIED + 1)
+        lengths = np.repeat(lengths[self.has_members(lengths)], TRIED)
+        strings = self._draw_trees(lengths, np.random.default_rng(0))
+        return bool((self._trees(strings, offsets_of(lengths)) > 1).any())
 
 
 def _read(text: str) -> tuple[str, Rules]:
@@ -217,6 +218,8 @@ def _read(text: str) -> tuple[str, Rules]:
     start = None
     for line in lines:
         words = _WORD.findall(line)
+        if left := _WORD.sub("", line).strip():
+            raise InvalidArgument(f"the rule {line.strip()!r} has a quote {left[0]} that is not closed")
         if len(words) < 2 or words[1] not in _ARROWS or words[0] in (*_ARROWS, "|") or words[0][0] in "'\"":
             raise InvalidArgument(f"the rule {line.strip()!r} must begin with a nonterminal and ->, as S -> a S b")
         left, right = words[0], words[2:]

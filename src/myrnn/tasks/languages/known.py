@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from myrnn import _checks
 from myrnn.registry import register
 from myrnn.tasks.languages import finite, structures
 from myrnn.tasks.languages.arithmetic import Addition, Multiplication, SquareRoot
@@ -44,8 +45,8 @@ FLARE = tuple(_FLARE)
 
 @cache
 def flare(name: str) -> Language:
-    """Return one of FLaRe's languages."""
-    return _FLARE[name]()
+    """Return one of FLaRe's languages, by its name."""
+    return _FLARE[_checks.one_of("name", name, FLARE)]()
 
 
 @register("task", "flare")

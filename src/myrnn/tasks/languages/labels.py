@@ -16,7 +16,10 @@ from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.language import Language
 
 # Labels that say that a string is a member, and that it is none.
-YES, NO = ("1", "true", "yes", "y", "t", "+", "accept", "member"), ("0", "false", "no", "n", "f", "-", "reject")
+YES, NO = (
+    ("1", "true", "yes", "y", "t", "+", "accept", "member"),
+    ("0", "false", "no", "n", "f", "-", "reject", "no member"),
+)
 # Longer strings would fill the terminal.
 WIDEST = 50
 

@@ -63,7 +63,7 @@ class Language(ABC):
             lengths,
             lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
             lambda strings, offsets: ~self.contains(strings, offsets),
-            "one that is no member of the language",
+            "no member of the language: nearly all are members",
         )
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
@@ -122,9 +122,10 @@ class Language(ABC):
         known = {name: token for token, name in enumerate(self.symbols)}
         names = text
         if isinstance(text, str):
-            has_short_names = all(len(name) == 1 for name in self.symbols)
-            names = [c for c in text if not c.isspace()] if has_short_names and " " not in known else text.split()
-            names = list(text) if " " in known else names
+            is_short = all(len(name) == 1 for name in self.symbols)
+            names = [c for c in text if c in known or not c.isspace()] if is_short else text.split()
+        elif not isinstance(text, Sequence):
+            raise InvalidArgument(f"a string must be a text or a sequence of symbols, not {_checks.shown(text)}")
         for name in names:
             if name not in known:
                 raise InvalidArgument(
@@ -160,19 +161,21 @@ def redrawn(
         left = left[~accepts(drawn, offsets_of(counts))]
         if not len(left):
             return strings
-    raise InvalidArgument(
-        f"of {MOST_TRIES:,} strings of length {lengths[left[0]]} that were drawn, none was {wanted}: there are too few"
-    )
+    raise InvalidArgument(f"of {MOST_TRIES:,} strings of length {lengths[left[0]]} that were drawn, none was {wanted}")
 
 
 def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:
     """Return the names of symbols; raises InvalidArgument where there is none, or two are alike."""
+    if not isinstance(given, Iterable):
+        raise InvalidArgument(f"the alphabet must be symbols, as 'ab' or ['up', 'down'], not {_checks.shown(given)}")
     names = tuple(given)
     if not names:
         raise InvalidArgument("the alphabet is empty: name at least one symbol")
-    for index, name in enumerate(names):
+    known: set[str] = set()
+    for name in names:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"a symbol must be a text, not {_checks.shown(name)}")
-        if name in names[:index]:
+        if name in known:
             raise InvalidArgument(f"the symbol {name!r} stands twice in the alphabet")
+        known.add(name)
     return names

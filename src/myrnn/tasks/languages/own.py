@@ -139,7 +139,9 @@ class Membership(Recognition):
     def __post_init__(self) -> None:
         """Check the settings."""
         symbols: Iterable[str] | None = symbols_of(self.alphabet) if isinstance(self.alphabet, str) else self.alphabet
-        object.__setattr__(self, "_language", Predicate(symbols or (), self.function, self.draw))
+        language = Predicate(symbols or (), self.function, self.draw)
+        object.__setattr__(self, "alphabet", language.symbols)
+        object.__setattr__(self, "_language", language)
         super().__post_init__()
 
     @property

@@ -16,8 +16,8 @@ from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, ch
 
 # Up to so many strings of a length, all are tried, and members are drawn from a list.
 MOST_LISTED = 20_000
-# Of longer ones so many, to see whether there are members.
-TRIED = 2_000
+# Of longer ones so many, of which so many must be members: rarer ones cannot be found in reasonable time.
+TRIED, FEWEST = 2_000, 20
 
 
 class Predicate(Language):
@@ -74,7 +74,7 @@ class Predicate(Language):
                     lengths[chosen],
                     lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
                     self.contains,
-                    "a member of the language: give a function `draw` that draws one",
+                    "a member (a function `draw` can draw them)",
                 )
             found[(starts[chosen][:, np.newaxis] + np.arange(length)).reshape(-1)] = rows
         return found
@@ -87,13 +87,23 @@ class Predicate(Language):
             raise InvalidArgument(f"the function of the language fails at {string!r}: {failure(error)}") from error
 
     def _drawn(self, length: int, rng: np.random.Generator) -> Strings:
-        assert self.draw is not None
-        tokens = self.read(self.draw(length, rng))
+        drawn = self._asked(length, rng)
+        if drawn is None:
+            raise InvalidArgument(f"draw({length}, rng) must return a member of that length, not None")
+        tokens = self.read(drawn)
         if len(tokens) != length or not self.contains(tokens, offsets_of([length]))[0]:
             raise InvalidArgument(
                 f"draw({length}, rng) must return a member of that length, not {self.write(tokens)!r}"
             )
         return tokens
+
+    def _asked(self, length: int, rng: np.random.Generator) -> Any:
+        """Return what `draw` returns, a member or None."""
+        assert self.draw is not None
+        try:
+            return self.draw(length, rng)
+        except Exception as error:
+            raise InvalidArgument(f"draw({length}, rng) fails: {failure(error)}") from error
 
     def _is_listed(self, length: int) -> bool:
         return len(self.symbols) ** length <= MOST_LISTED
@@ -116,6 +126,6 @@ class Predicate(Language):
             rng = np.random.default_rng(length)
             tokens = rng.integers(0, len(self.symbols), TRIED * length, dtype=np.int32)
             found = self.contains(tokens, np.arange(TRIED + 1) * length)
-            has_members = bool(found.any()) if self.draw is None else self.draw(length, rng) is not None
+            has_members = int(found.sum()) >= FEWEST if self.draw is None else self._asked(length, rng) is not None
             self._sampled[length] = has_members, not bool(found.all())
         return self._sampled[length]

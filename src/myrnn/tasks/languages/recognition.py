@@ -60,6 +60,11 @@ class Recognition(Drawn):
         check_order(self, "length_min", "length_max")
         if not len(self.lengths):
             raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
+        if taken := {START, END}.intersection(self.language.symbols) if self.per_step else ():
+            raise InvalidArgument(
+                f"objective {self.objective} puts {START} before strings and {END} behind them: the alphabet must not "
+                f"have {min(taken)}"
+            )
         if self.objective == "next_symbols":
             # It is not known of all languages.
             self.language.followers(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
@@ -245,7 +250,9 @@ class Recognition(Drawn):
         kinds = self._kinds(lengths)
         what = "member" if not kinds[:, 0].any() else "string that is no member" if not kinds[:, 1].any() else ""
         span = f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
-        return f"the language has no {what} of {span}" if what else f"no one of {span} has members and others"
+        if not what:
+            return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"
+        return f"the language has no {what} of {span}"
 
 
 def symbols_of(text: str | None) -> tuple[str, ...] | None:

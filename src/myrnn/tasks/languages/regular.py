@@ -31,7 +31,7 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
         is one of a and b, ``[a-c]`` one of a to c, ``[^ab]`` any other symbol, ``.`` any symbol. A sign after a
         backslash stands for itself. The whole string must match.
     alphabet : iterable of str, optional
-        The symbols of strings, characters. By default those that stand in the expression, in their order.
+        The symbols of strings, characters. By default those that stand in the expression, sorted.
 
     Raises
     ------
@@ -133,8 +133,11 @@ class _Reader:
         parts = []
         while self.at < len(self.pattern) and not self._comes("|)"):
             part = self._single()
+            begin, repeats = self.at, 0
             while self._comes("*+?{"):
-                part = _Repeat(part, *self._times())
+                part, repeats = _Repeat(part, *self._times()), repeats + 1
+                if repeats > DEEPEST:
+                    self._fail(f"repeats a part more than {DEEPEST} times over", begin)
             parts.append(part)
         return _Row(tuple(parts))
 
@@ -193,7 +196,7 @@ class _Reader:
             self._fail("has a bracket [ that is not closed", begin)
         self.at += 1
         if not found:
-            self._fail("has an empty set []", begin)
+            self._fail(f"has an empty set {self.pattern[begin : self.at]}", begin)
         self.named |= found
         return _Set(frozenset(found), others)
 
@@ -205,6 +208,8 @@ class _Reader:
         ends = self.pattern[self.at : end].split(",") if end > 0 else []
         if len(ends) not in (1, 2) or not ends[0].isdecimal() or not (ends[-1].isdecimal() or ends[1:] == [""]):
             self._fail("needs one or two numbers in {}, such as {3}, {2,} or {2,4}", begin)
+        if len(max(ends, key=len)) > len(str(MOST_PLACES)):
+            self._fail(f"repeats a part more than {MOST_PLACES:,} times", begin)
         self.at = end + 1
         least, most = int(ends[0]), int(ends[-1]) if ends[-1] else None
         if most is not None and most < least:
@@ -283,6 +288,12 @@ class _Places:
         return found
 
     def _repeated(self, tree: _Repeat) -> _Ends:
+        known = len(self.tokens)
+        first = self._ends(tree.part)
+        if len(self.tokens) == known:
+            # Nothing but the empty string, however often.
+            return first
+        del self.tokens[known:], self.follow[known:]
         if tree.most is not None:
             copies = [self._ends(tree.part) for _ in range(tree.most)]
             return self._joined([_Ends(c.empty or n >= tree.least, c.first, c.last) for n, c in enumerate(copies)])

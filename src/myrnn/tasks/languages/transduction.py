@@ -72,9 +72,15 @@ def _each(answer: Callable[[list[int]], list[int]]) -> Callable[[Strings, Offset
     """Return what answers strings one by one."""
 
     def answers(strings: Strings, offsets: Offsets) -> Integers:
-        tokens, ends = strings.tolist(), offsets.tolist()
-        parts = [answer(tokens[a:b]) for a, b in pairwise(ends)]
-        return np.array([token for part in parts for token in part], dtype=np.int64)
+        tokens, found = strings.tolist(), []
+        for begin, end in pairwise(offsets.tolist()):
+            try:
+                found += answer(tokens[begin:end])
+            except (ValueError, IndexError) as error:
+                if isinstance(error, InvalidArgument):
+                    raise
+                raise InvalidArgument(f"the tokens {tokens[begin:end]} are no string of this task") from None
+        return np.array(found, dtype=np.int64)
 
     return answers
 
@@ -370,11 +376,11 @@ class DeepMind(Drawn):
         """Return the right class of every sequence, int64 (N,), or of every step, -1 where nothing is asked."""
         if not sequences.is_tokens:
             raise InvalidArgument("sequences must hold tokens, not features")
-        if not self.per_step:
-            return self.mapping.answer(sequences.values, sequences.offsets)
         sizes, possible = self._strings(sequences.lengths)
         if not possible.all():
             raise InvalidArgument(f"{self.language_name} has no sequence of length {sequences.lengths[~possible][0]}")
+        if not self.per_step:
+            return self.mapping.answer(sequences.values, sequences.offsets)
         return self._answered(sequences.values[_first(sizes, sequences.offsets)], sizes, sequences.offsets)
 
     def _possible(self, lengths: Integers) -> tuple[NDArray[np.bool_], str]:
