@@ -321,7 +321,8 @@ def test_what_are_no_labels_is_refused(y, told):
         ({"cell": "gr"}, "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'gr'; did you mean 'gru'?"),
         (
             {"cell": 3},
-            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', or a model class or a function that makes a model, not 3",
+            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', or a model class or a function that makes a "
+            "model, not 3",
         ),
         (
             {"cell": lambda *dims: None},

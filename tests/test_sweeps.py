@@ -392,8 +392,8 @@ def test_a_study_that_could_not_be_read_back_is_refused():
 
 def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
     SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
-    told = f"{tmp_path}: sweep.json cannot be used: study: [model] model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'rnm'"
-    with refused(f"{told}; did you mean 'rnn'?", RunError):
+    place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
+    with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)
 
 
