@@ -784,7 +784,7 @@ TRAINED_ON_DATA = (
         ("train --data train.csv --test none.csv", "there is no file none.csv"),
         (
             "train --data train.csv --model gr",
-            "--model must be one of 'rnn', 'gru', 'lstm', not 'gr'; did you mean 'gru'?",
+            "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'gr'; did you mean 'gru'?",
         ),
         ("train --data train.csv --learning-rate -1", "--learning-rate must be at least 0, not -1.0"),
         ("train --data train.csv --validation-fraction 1", "--validation-fraction must be below 1, not 1.0"),

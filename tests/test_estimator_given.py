@@ -318,10 +318,11 @@ def test_what_are_no_labels_is_refused(y, told):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"cell": "gr"}, "cell must be one of 'rnn', 'gru', 'lstm', not 'gr'; did you mean 'gru'?"),
+        ({"cell": "gr"}, "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'gr'; did you mean 'gru'?"),
         (
             {"cell": 3},
-            "cell must be one of 'rnn', 'gru', 'lstm', or a model class or a function that makes a model, not 3",
+            "cell must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', or a model class or a function that makes a "
+            "model, not 3",
         ),
         (
             {"cell": lambda *dims: None},

@@ -97,6 +97,7 @@ def test_files_hold_experiments(tmp_path):
     toml.write_text('model = "gru"\n[task]\nname = "palindromes"\n[evaluation]\nlengths = "2:6:2"\n')
     experiment = Experiment.from_file(toml)
     assert experiment == Experiment("palindromes", "gru", evaluation={"lengths": [6, 2, 4, 4]})
+    assert experiment == Experiment("palindromes", "gru", evaluation={"lengths": "2:4:2, 6:6"})
     experiment.to_json(tmp_path / "experiment.json")
     assert Experiment.from_file(tmp_path / "experiment.json") == experiment
     assert Experiment.read(json.loads((tmp_path / "experiment.json").read_text())) == experiment

@@ -276,7 +276,7 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
         (["--model=gone.py:Mine"], "--model: there is no file gone.py"),
         (["--model=mine.py:Mine", "--activation=tanh"], "--activation does not go with --model mine.py:Mine"),
         (["--model=mine.py"], "--model must name the class in the file, too, such as mine.py:Mine, not 'mine.py'"),
-        (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', not 'mine'"),
+        (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'mine'"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_told(here, capsys, options, message):

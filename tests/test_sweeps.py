@@ -14,12 +14,13 @@ import numpy as np
 import polars
 import pytest
 from msgspec.structs import replace
+from scipy import stats
 
 import myrnn
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.experiment import weight_generator
-from myrnn.models import RNN
+from myrnn.models import RNN, cells
 from myrnn.optimizers import Adam
 from myrnn.runs import made_with
 from myrnn.storage import FolderLock, seal
@@ -391,8 +392,8 @@ def test_a_study_that_could_not_be_read_back_is_refused():
 
 def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
     SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
-    told = f"{tmp_path}: sweep.json cannot be used: study: [model] model must be one of 'rnn', 'gru', 'lstm', not 'rnm'"
-    with refused(f"{told}; did you mean 'rnn'?", RunError):
+    place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
+    with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)
 
 
@@ -580,6 +581,92 @@ def test_what_follows_from_other_settings_makes_no_group(tmp_path):
         ("rnn", 2, 4), ("rnn", 3, 4), ("gru", 2, 4), ("gru", 3, 4),
     ]  # fmt: skip
     assert set(results.runs["beyond"]) == {None}
+
+
+def test_a_summary_has_trained_lengths_and_longer_ones_beside_the_best_shortcut(one_core):
+    results = load_sweep(one_core)
+    table = results.summary()
+    assert [row["variant"] for row in table.rows()] == ["RNN", "GRU", "wild"]
+    for row in table.rows()[:2]:
+        mine = [i for i, name in enumerate(results.runs["variant"]) if name == row["variant"]]
+        for name in ("accuracy", "beyond"):
+            values = [results.runs[name][i] for i in mine]
+            assert row[name] == pytest.approx(statistics.fmean(values))
+            assert (row[f"{name}_lowest"], row[f"{name}_highest"]) == (min(values), max(values))
+            reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+            assert row[f"{name}_low"] == pytest.approx(max(0, row[name] - reach))
+            assert row[f"{name}_high"] == pytest.approx(min(1, row[name] + reach))
+        # Of two halves of one digit the ends tell all; of four digits each, little.
+        assert 0.6 < row["shortcut_beyond"] < row["shortcut_accuracy"] <= 1
+        assert row["shortcut_accuracy_name"] in ("counts", "even counts", "pairs")
+    # Of a single run there is no interval.
+    alone = results.summary("training.seed").rows()[0]
+    assert alone["accuracy_low"] is not None and alone["shortcut_accuracy"] is not None
+    text = table.to_text(120)
+    assert text.splitlines()[1].split()[:5] == ["variant", "runs", "failed", "trained", "lowest"]
+    assert "95% intervals of means over runs" in text
+
+
+def test_a_task_with_an_answer_at_each_step_and_groups_of_several_tasks_have_no_shortcut(tmp_path):
+    study = {
+        "task": {"name": ["running-parity", "twin-halves"]},
+        "model": {"dim_recurrent": 2},
+        "training": {"iterations": 1, "engine": "mygrad"},
+        "evaluation": {"samples": 10, "lengths": [2, 4]},
+    }
+    results = sweep(study, tmp_path / "out", jobs=1, progress=False)
+    steps, halves = results.summary("task.name").rows()
+    assert steps["shortcut_accuracy"] is None and halves["shortcut_accuracy"] > 0.9
+    assert (steps["accuracy_low"], steps["beyond"]) == (None, None)
+    (both,) = results.summary(()).rows()
+    assert both["shortcut_accuracy"] is None and both["runs"] == 2
+
+
+def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
+    study = {
+        "task": {"name": ["running-parity", "twin-halves"]},
+        "model": {"name": ["rnn", "gru"], "dim_recurrent": 2},
+        "training": {"iterations": 1, "engine": "mygrad", "seed": "0:1"},
+        "evaluation": {"samples": 10, "lengths": [2, 4]},
+    }
+    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
+    assert [ax.get_title() for ax in axes] == ["running-parity", "twin-halves"]
+    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "chance"]
+    assert all(ax.get_legend() is None and len(ax.get_lines()) >= 3 for ax in axes)
+    colors = [[line.get_color() for line in ax.get_lines()] for ax in axes]
+    assert colors[0] == colors[1]
+
+
+def test_the_command_writes_the_summary_and_the_grid(study, done, capsys):
+    assert main(["sweep", str(study), "--out", str(done), "--summary", "--grid"]) == 0
+    assert "intervals of means over runs" in capsys.readouterr().out
+    with open(done / "summary.csv", newline="", encoding="utf-8") as file:
+        assert [row["variant"] for row in csv.DictReader(file)] == ["RNN", "GRU", "wild"]
+    assert {"grid.svg", "grid.png"} <= {path.name for path in done.iterdir()}
+
+
+def test_scores_that_are_not_finite_count_as_wrong_and_are_told(tmp_path, monkeypatch):
+    """A network that doubles its state at every step leaves float32 after 128 of them."""
+
+    def doubled(layers, how, rng):
+        for layer in layers:
+            layer.fc_h2h.weight.data[...] = 2 * np.eye(2)
+            layer.fc_x2h.weight.data[...] = 1e4
+
+    monkeypatch.setattr(cells, "begin_recurrent", doubled)
+    study = {
+        "model": {"dim_recurrent": 2},
+        "optimizer": {"name": "sgd", "learning_rate": 1e-30},
+        "training": {"iterations": 1, "engine": "mygrad"},
+        "evaluation": {"samples": 6, "lengths": [2, 300]},
+    }
+    message = "in 1 run the scores of 3 sequences or steps are not finite: they count as wrong"
+    with pytest.warns(UserWarning, match=f"^{message}$") as told:
+        results = sweep(study, tmp_path / "out", jobs=1, progress=False)
+    assert len(told) == 1
+    assert results.runs["status"] == ["done"]
+    assert results.runs["not_finite"] == [3] and results.not_finite == 3
+    assert results.lengths["correct"][1] == 0
 
 
 def test_results_of_a_sweep_under_way_can_be_loaded(done):

@@ -12,6 +12,8 @@ from myrnn.cli import show
 from myrnn.cli.stop import noted_stops, stopped
 from myrnn.errors import InvalidArgument
 from myrnn.lesson import PARTS, lesson_source, write_lesson
+from myrnn.plots import save_figure
+from myrnn.results import Table
 from myrnn.sweeps import Study, SweepResults, checked_names, read_study
 from myrnn.sweeps import sweep as do_all
 
@@ -120,6 +122,17 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    summary: Annotated[
+        bool,
+        typer.Option(
+            "--summary",
+            help="Show trained lengths and longer ones, with intervals over the runs and the best shortcut on each "
+            "task, and write it as summary.csv.",
+        ),
+    ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Draw accuracy by length with a panel for each task, as grid.svg and .png.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs again that failed before.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say which runs there are, and do none.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
@@ -149,10 +162,16 @@ def sweep(
     except KeyboardInterrupt as stop:
         # Training on files may have caught the signal's own exception.
         raise stopped(stops.last or stop, str(stop) or "the same command goes on") from None
+    found = results.summary(by or None) if summary else None
+    if found is not None:
+        found.to_csv(results.folder / "summary.csv")
+    if grid:
+        for ending in (".svg", ".png"):
+            save_figure(results.plot_grid(by or None), results.folder / f"grid{ending}")
     if quiet:
         print(results.folder)
     else:
-        _show_results(results, by, metric)
+        _show_results(results, by, metric, found)
     if results.failed == len(results):
         raise typer.Exit(2)
 
@@ -164,8 +183,8 @@ def _show_plan(study: Study) -> None:
     show.named_rows(("", count_of(planned, "run")))
 
 
-def _show_results(results: SweepResults, by: list[str] | None, metric: str) -> None:
-    show.table(results, by=by or None, metric=metric)
+def _show_results(results: SweepResults, by: list[str] | None, metric: str, summary: Table | None) -> None:
+    show.table(results.table(by or None, metric) if summary is None else summary)
     typer.echo()
     best = results.best(metric)
     if best is not None:

@@ -16,7 +16,7 @@ from myrnn.results import Counted, HasTable, Shown, Table, counted, integer, per
 from myrnn.sequences import Sequences
 
 Codes = NDArray[np.uint64]
-NAMES = ("length alone", "first, last", "counts", "even counts", "one place")
+NAMES = ("length alone", "first, last", "counts", "even counts", "one place", "pairs")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -26,7 +26,8 @@ class ShortcutReport(Counted, HasTable):
     Attributes
     ----------
     names : tuple of str
-        The S shortcuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"`` and ``"one place"``.
+        The S shortcuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"``, ``"one place"``
+        and ``"pairs"``.
     lengths : ndarray, int64 (L,)
         The lengths T that were drawn, rising.
     total : ndarray, int64 (L,)
@@ -118,15 +119,15 @@ def shortcuts(
     ``length alone``: nothing else. ``first, last``: the first and the last symbol. ``counts``: how often each symbol
     occurs, not where. ``even counts``: of these only whether all are even (of an odd length, all but one), which is
     what two equal halves give away. ``one place``: the symbol at one place, the same in all sequences, from the
-    beginning or the end, whichever place serves best.
+    beginning or the end, whichever place serves best. ``pairs``: how often each two symbols follow each other.
 
     Each is a table of what is seen and the class that came with it most often. It is made from one half of the
     sequences and tried on the other, so a table of many rare entries gets no credit for knowing them by heart. The best
     place is chosen on the first half, too. A rare entry leans on a coarser table: it begins with K sequences, in the
     shares of the K classes in the coarser entry (first by length alone, then, for ``first, last``, by whether the two
-    are equal, and for ``counts``, by whether all are even). The result is what such a classifier reaches on new
-    sequences. The best classifier of this kind may reach more, where there are many entries and few sequences, as for
-    ``counts`` of long sequences.
+    are equal, for ``counts``, by whether all are even, and for ``pairs``, by which of them occur at all). The result is
+    what such a classifier reaches on new sequences. The best classifier of this kind may reach more, where there are
+    many entries and few sequences, as for ``counts`` and ``pairs`` of long sequences.
 
     Parameters
     ----------
@@ -193,6 +194,7 @@ def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
         counts(sequences, marks),
         evenness(sequences, marks),
         one_place(sequences, place),
+        pairs(sequences),
     )
 
 
@@ -299,6 +301,28 @@ def counts(sequences: Sequences, marks: Codes) -> list[Codes]:
     coarser = evenness(sequences, marks)
     # The length is joined for the sake of those symbols whose marks might add up to the same.
     return [*coarser, joined(coarser[-1], total)]
+
+
+def pairs(sequences: Sequences) -> list[Codes]:
+    """Return how often each two symbols follow each other: which of them do at all, and how often.
+
+    Which do is exact for eight symbols, of which there are 64 pairs. Of more, some pairs share a bit.
+    """
+    size, filled = sequences.dim_input, sequences.lengths > 0
+    values = sequences.values.astype(np.int64)
+    following = np.append(values[1:], 0)[: len(values)]
+    # No pair begins at the last step of a sequence.
+    begins = np.ones(len(values), dtype=np.bool_)
+    begins[sequences.offsets[1:][filled] - 1] = False
+    bits = np.where(begins, np.uint64(1) << ((values * size + following) % 64).astype(np.uint64), np.uint64(0))
+    there = np.zeros(len(sequences), dtype=np.uint64)
+    if len(values):
+        there[filled] = np.bitwise_or.reduceat(bits, sequences.offsets[:-1][filled])
+    marks = marks_of(2 * size)
+    total = _summed(np.where(begins, marks[values] * marks[size + following], np.uint64(0)), sequences.offsets, np.add)
+    length = lengths_of(sequences)
+    coarser = joined(length, there)
+    return [length, coarser, joined(coarser, total)]
 
 
 def marks_of(alphabet_size: int) -> Codes:

@@ -204,7 +204,11 @@ class Evaluation(Section, frozen=True, kw_only=True):
     samples: Samples = 100_000
     seed: Annotated[int, Meta(ge=0, description="Seeds the sequences that are drawn to test on.")] | None = None
     lengths: Annotated[
-        Any, Meta(description='Which lengths to test on: a list, or "2:40:2" for every second one from 2 to 40.')
+        Any,
+        Meta(
+            description='Which lengths to test on: a list, or "2:40:2" for every second one from 2 to 40; several with '
+            'commas, as "1:40,50:500:10".'
+        ),
     ] = None
 
     def __post_init__(self) -> None:
@@ -333,10 +337,11 @@ def _lengths(given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
     if isinstance(given, str):
-        numbers = _checks.span("lengths", given, MOST_LENGTHS)
-        if numbers is None:
+        spans = [_checks.span("lengths", part.strip(), MOST_LENGTHS) for part in given.split(",")]
+        numbers = [number for span in spans for number in span or ()]
+        if None in spans:
             raise InvalidArgument(f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {given!r}")
-        given = list(numbers)
+        given = numbers
     if not isinstance(given, list | tuple | range | np.ndarray):
         raise InvalidArgument(
             f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {_checks.shown(given)}"

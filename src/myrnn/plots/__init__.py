@@ -12,7 +12,7 @@ from myrnn.plots.automata import plot_automaton
 from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
 from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
-from myrnn.plots.lengths import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
+from myrnn.plots.lengths import Panel, plot_accuracy_by_length, plot_length_bands, plot_length_grid, plot_shortcuts
 from myrnn.plots.live import LivePlot, create_plot
 from myrnn.plots.logger import LiveLogger
 from myrnn.plots.matrices import plot_eigenvalues, plot_eigenvalues_each, plot_matrices, plot_matrix
@@ -25,6 +25,7 @@ __all__ = [
     "FIGURE_ENDINGS",
     "LiveLogger",
     "LivePlot",
+    "Panel",
     "create_plot",
     "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
@@ -41,6 +42,7 @@ __all__ = [
     "plot_learning_curve",
     "plot_learning_curves",
     "plot_length_bands",
+    "plot_length_grid",
     "plot_matrices",
     "plot_matrix",
     "plot_parallel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,8 @@ _SHORTCUT_COLORS = (style.ORANGE, style.PURPLE, style.SKY, style.GREY, style.GRE
 _SHORTCUT_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
 # More bands than this hide each other: then there is an upright bar at every length.
 _MOST_BANDS = 3
+# Panels beside each other in a grid, the height of each in inches, and that of the legend.
+_GRID_COLUMNS, _PANEL_HEIGHT, _LEGEND_HEIGHT = 3, 1.6, 0.7
 _BESIDE = 0.6  # the share of the way to the next length in which the bars of all groups stand
 
 
@@ -145,6 +147,57 @@ def plot_length_bands(
     return ax
 
 
+class Panel(NamedTuple):
+    """What `plot_length_bands` draws, as a panel of a grid."""
+
+    lengths: ArrayLike
+    curves: Mapping[str, ArrayLike]
+    trained_up_to: int | None = None
+    chance: float | None = None
+
+
+def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
+    """Draw accuracy against length for groups of runs, a panel for each task, in a new figure with one legend.
+
+    A group has the same colour in all panels.
+
+    Parameters
+    ----------
+    panels : mapping of str to Panel
+        By the title of each.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no panel or a panel has no curve.
+    """
+    if not panels:
+        raise InvalidArgument("there is nothing to draw: panels is empty")
+    rows = -(-len(panels) // _GRID_COLUMNS)
+    height = _PANEL_HEIGHT * rows + _LEGEND_HEIGHT
+    axes = style.new_grid(len(panels), min(_GRID_COLUMNS, len(panels)), height)
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel.curves))
+    looks = {name: {**style.series(place), "marker": ""} for place, name in enumerate(names)}
+    entries: dict[str, Any] = {}
+    for place, (ax, (title, panel)) in enumerate(zip(axes, panels.items(), strict=True)):
+        entries |= _draw_panel(ax, panel, looks)
+        ax.set_title(style.word_of(title), fontsize=9)
+        ax.tick_params(labelsize=8)
+        if place % _GRID_COLUMNS:
+            ax.tick_params(labelleft=False)
+    figure = axes[0].figure
+    figure.supxlabel("length of the sequence", fontsize=10)
+    figure.supylabel("accuracy", fontsize=10)
+    figure.legend(
+        entries.values(), entries, loc="outside upper center", ncols=min(len(entries), 4), frameon=False, fontsize=8
+    )
+    return axes
+
+
 # Curves ---------------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +244,28 @@ def _told_apart(report: ShortcutReport) -> dict[str, Floats]:
 def _overlap(one: Floats, other: Floats) -> bool:
     """Return whether intervals (L, 2) overlap at every length; a gap, NaN, excludes nothing."""
     return not np.any((one[:, 0] > other[:, 1]) | (other[:, 0] > one[:, 1]))
+
+
+def _draw_panel(ax: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Draw a panel of a grid, and return what stands in its legend by name."""
+    from matplotlib.ticker import MaxNLocator
+
+    (x,) = style.columns(lengths=panel.lengths)
+    runs = {name: _runs(name, values, x) for name, values in panel.curves.items()}
+    if not runs:
+        raise InvalidArgument("there is no curve to draw: curves is empty")
+    for name, accuracy in runs.items():
+        _draw_runs(ax, x, accuracy, np.zeros(len(x), dtype=np.bool_), looks[name], True, style.word_of(name))
+    margin = max(0.02 * (x[-1] - x[0]), 0.5)
+    ax.set_xlim(x[0] - margin, x[-1] + margin)
+    shade_beyond(ax, x, panel.trained_up_to)
+    _stretch_shades(ax, x[-1] + margin)
+    if panel.chance is not None:
+        style.draw_chance(ax, panel.chance)
+    ax.set_ylim(0.0, 1.03)
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    handles, names = ax.get_legend_handles_labels()
+    return dict(zip(names, handles, strict=True))
 
 
 def _draw_runs(

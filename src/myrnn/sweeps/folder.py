@@ -96,6 +96,12 @@ def sweep(
             _write_results(results, records)
         except OSError as error:
             raise RunError(f"cannot write the tables into {path}: {error.strerror or error}") from error
+    if results.not_finite:
+        runs = sum(bool(count) for count in results.runs["not_finite"])
+        warn(
+            f"in {_checks.count_of(runs, 'run')} the scores of {results.not_finite:,} sequences or steps are not "
+            "finite: they count as wrong"
+        )
     return results
 
 

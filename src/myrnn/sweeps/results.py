@@ -16,6 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts
 from myrnn.sweeps.study import Point, Study
+from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,16 @@ CONFIDENCE = 0.95
 # They make runs differ by chance alone.
 SEEDS = ("training.seed",)
 # Columns beside the settings and the metrics, with the kind of each.
-FOUND: dict[str, type] = {"status": str, "error": str, "engine": str, "parameters": int, "longest": int}
+FOUND: dict[str, type] = {
+    "status": str,
+    "error": str,
+    "engine": str,
+    "parameters": int,
+    "longest": int,
+    "not_finite": int,
+}
+# Settings that say what is learned: the panels of a grid.
+SOURCES = ("task", "data")
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -57,10 +67,11 @@ class SweepResults(HasTable):
     runs : mapping of str to list
         The columns of ``results.csv``: ``run``, ``variant``, every setting (``model.dim_recurrent``), and what was
         found: ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest
-        length that was trained on), ``loss`` (of the last report), ``accuracy`` (on the lengths that were trained on),
-        ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). Of runs on data ``loss`` and
-        ``validation`` (accuracy) are those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in the
-        worst, and there is a column for each test, ``test.NAME``. What there is not is None.
+        length that was trained on), ``not_finite`` (how many sequences, or steps, got scores that are no finite
+        numbers: they count as wrong), ``loss`` (of the last report), ``accuracy`` (on the lengths that were trained
+        on), ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). Of runs on data ``loss``
+        and ``validation`` (accuracy) are those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in
+        the worst, and there is a column for each test, ``test.NAME``. What there is not is None.
     lengths : mapping of str to list
         The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, how many sequences of a length
         were tried, and right.
@@ -129,6 +140,11 @@ class SweepResults(HasTable):
         """How many runs went op by op although native code was to be used if possible."""
         asked = self.runs["training.engine"]
         return sum(a == "auto" and done == "mygrad" for a, done in zip(asked, self.runs["engine"], strict=True))
+
+    @property
+    def not_finite(self) -> int:
+        """How many sequences, or steps, of all runs got scores that are no finite numbers; they count as wrong."""
+        return sum(count or 0 for count in self.runs["not_finite"])
 
     def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
         """Return the row of the best run by a metric, None where there is none."""
@@ -200,6 +216,74 @@ class SweepResults(HasTable):
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
         return Table(title, columns, (*settings, *counts, *(share(name, short(name)) for name in tests), *measured))
 
+    def summary(self, by: str | Iterable[str] | None = None) -> Table:
+        """Return the groups as a paper prints them: accuracy on the trained lengths and beyond, beside shortcuts.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            As for `groups`.
+
+        Returns
+        -------
+        Table
+            The settings, ``runs`` and ``failed``. For ``accuracy`` and ``beyond`` the mean over the runs, its interval
+            (``_low``, ``_high``; Student's t, of two runs or more), the lowest and the highest run (``_lowest``,
+            ``_highest``), and what the best of `myrnn.shortcuts` reaches on the same task and lengths
+            (``shortcut_accuracy``), with its name (``shortcut_accuracy_name``). Shortcuts are None for tasks with an
+            answer at each step, for files, and for groups of several tasks.
+        """
+        names = self._groups_by(by)
+        if not len(self):
+            raise InvalidArgument("the sweep has no results yet")
+        points = {point.run: point.experiment for point in self.study.points}
+        rows = []
+        for key, group in grouped(self.runs, names).items():
+            row: dict[str, Any] = dict(zip(names, key, strict=True))
+            row |= {"runs": len(group), "failed": sum(self.runs["status"][run] == "failed" for run in group)}
+            for name in SPANS:
+                row |= columns_of([value for run in group if (value := self.runs[name][run]) is not None], name)
+            row |= best_shortcuts(
+                [points[self.runs["run"][run]] for run in group], [self.runs["longest"][run] for run in group]
+            )
+            rows.append(row)
+        settings = [_setting(name, [row[name] for row in rows]) for name in names]
+        return table_of(f"{self.study.name}: accuracy, %", settings, rows)
+
+    def plot_grid(self, by: str | Iterable[str] | None = None) -> NDArray[Any]:
+        """Draw accuracy by length, a panel for each task or file, and in it a line for each group of the others.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            As for `groups`. The settings of the task, or of the data, make the panels, the others the lines.
+
+        Returns
+        -------
+        ndarray of matplotlib Axes
+        """
+        names = self._groups_by(by)
+        across = tuple(name for name in names if name.partition(".")[0] in SOURCES)
+        lines = tuple(name for name in names if name not in across)
+        panels = {}
+        for key, rows in grouped(self.runs, across).items():
+            lengths, accuracy = self._by_length(rows)
+            chosen = {
+                _label(lines, line): accuracy[[rows.index(row) for row in members if row in rows]]
+                for line, members in grouped(self.runs, lines).items()
+                if any(row in rows for row in members)
+            }
+            known = {name: runs[~np.isnan(runs).any(axis=1)] for name, runs in chosen.items()}
+            longest = {self.runs["longest"][row] for row in rows} - {None}
+            trained = longest.pop() if len(longest) == 1 else None
+            if len(lengths) and any(len(runs) for runs in known.values()):
+                curves = {name: runs for name, runs in known.items() if len(runs)}
+                chance = self._chance_of(self.point(self.runs["run"][row]) for row in rows)
+                panels[_label(across, key)] = plots.Panel(lengths, curves, trained, chance)
+        if not panels:
+            raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
+        return plots.plot_length_grid(panels)
+
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
         """Draw accuracy by length, a line for the mean of each group and a band from its lowest run to its highest.
 
@@ -264,9 +348,13 @@ class SweepResults(HasTable):
     @property
     def _chance(self) -> float | None:
         """The accuracy of guessing, where it is the same for all runs."""
+        return self._chance_of(self.study.points)
+
+    def _chance_of(self, points: Iterable[Point]) -> float | None:
+        """Return the accuracy of guessing, where it is the same for all of these runs."""
         if self.study.is_on_data:
             return None
-        tasks = {point.experiment.task for point in self.study.points}
+        tasks = {point.experiment.task for point in points}
         classes = {task.make().dim_output for task in tasks}
         return 1 / classes.pop() if len(classes) == 1 else None
 
@@ -292,14 +380,21 @@ class SweepResults(HasTable):
 
     def by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the accuracies of all runs at the lengths (L,) that all of them have: float64 (R, L), NaN for none."""
-        rows = {run: row for row, run in enumerate(self.runs["run"])}
-        lengths, places = np.unique(np.asarray(self.lengths["length"], dtype=np.int64), return_inverse=True)
+        lengths, accuracy = self._by_length(range(len(self)))
+        return accuracy, lengths
+
+    def _by_length(self, chosen: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the lengths (L,) that all of some runs have, and their accuracies (R, L), NaN for none."""
+        rows = {self.runs["run"][row]: place for place, row in enumerate(chosen)}
+        mine = [place for place, run in enumerate(self.lengths["run"]) if run in rows]
+        values = {name: [self.lengths[name][place] for place in mine] for name in self.lengths}
+        lengths, places = np.unique(np.asarray(values["length"], dtype=np.int64), return_inverse=True)
         accuracy = np.full((len(rows), len(lengths)), np.nan)
-        owner = np.array([rows[run] for run in self.lengths["run"]], dtype=np.intp)
-        accuracy[owner, places] = np.asarray(self.lengths["correct"]) / np.asarray(self.lengths["total"])
+        owner = np.array([rows[run] for run in values["run"]], dtype=np.intp)
+        accuracy[owner, places] = np.asarray(values["correct"]) / np.asarray(values["total"])
         done = ~np.isnan(accuracy).all(axis=1)
         shared = ~np.isnan(accuracy[done]).any(axis=0)
-        return accuracy[:, shared], lengths[shared]
+        return lengths[shared], accuracy[:, shared]
 
 
 def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
@@ -349,7 +444,7 @@ def short(name: str) -> str:
 def _found(record: Record) -> dict[str, Any]:
     if isinstance(record, Failed):
         return {"status": "failed", "error": record.error}
-    found = {name: getattr(record, name) for name in ("engine", "parameters", "longest", "loss")}
+    found = {name: getattr(record, name) for name in ("engine", "parameters", "longest", "not_finite", "loss")}
     return {"status": "done", **found, **record.accuracies}
 
 
@@ -380,7 +475,7 @@ def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
 
 def _label(names: Sequence[str], values: Sequence[Any]) -> str:
     """Return a group's name in a legend."""
-    pairs = zip(names, values, strict=True)
+    pairs = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
     words = (value if isinstance(value, str) else f"{short(name)} {_cell(value) or value}" for name, value in pairs)
     return ", ".join(words) or "all runs"
 

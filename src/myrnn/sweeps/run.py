@@ -54,6 +54,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         Of the last report; of a run on data of its best epoch.
     lengths, total, correct : list of int
         How many sequences of each length were tried, and right; of a run on data in all tests together.
+    not_finite : int
+        How many of the sequences, or of their steps, got scores that are no finite numbers. They count as wrong.
     validation : float, optional
         The accuracy of the best epoch on what was kept for the validation, of a run on data.
     tests : dict of str to TestCounts
@@ -74,6 +76,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     lengths: list[Count]
     total: list[Count]
     correct: list[Count]
+    not_finite: Count = 0
     validation: float | None = None
     tests: dict[str, TestCounts] = {}
     files: dict[str, str] = {}
@@ -165,6 +168,7 @@ def _trained(run: str, experiment: Experiment) -> Done:
         lengths=report.lengths.tolist(),
         total=report.total.tolist(),
         correct=report.correct.tolist(),
+        not_finite=int(report.not_finite.sum()),
     )
 
 
@@ -177,7 +181,7 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
         raise KeyboardInterrupt
     best = fitted.best_epoch - 1
     validation = fitted.history.validation_accuracy
-    tests, lengths, right = {}, [], []
+    tests, lengths, right, not_finite = {}, [], [], 0
     for name, test in data.tests.items():
         if experiment.data.learn != LABELS:
             tests[name] = _counts_of_steps(report_on(fitted, test.sequences, test.targets))
@@ -186,7 +190,9 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
         probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
         report = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
         is_right = np.array(fitted.labels.classes)[probabilities.argmax(axis=1)] == np.array(test.labels)
-        is_right &= np.isfinite(probabilities).all(axis=1)
+        is_finite = np.isfinite(probabilities).all(axis=1)
+        is_right &= is_finite
+        not_finite += int(np.count_nonzero(~is_finite))
         tests[name] = TestCounts(len(is_right), int(is_right.sum()), report.macro_f1)
         lengths.append(test.lengths)
         right.append(is_right)
@@ -202,6 +208,7 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
         lengths=values.tolist(),
         total=total.tolist(),
         correct=correct.tolist(),
+        not_finite=not_finite,
         validation=None if validation is None else float(validation[best]),
         tests=tests,
         files=dict(data.hashes),

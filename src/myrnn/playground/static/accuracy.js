@@ -6,8 +6,9 @@ import {byId, count, escaped, percent} from "./dom.js";
 const NAMES = {
   "length alone": "knows only the length", "first, last": "sees only the first and the last symbol", "counts": "counts how often each symbol occurs",
   "even counts": "checks whether these counts are even", "one place": "sees only one symbol",
+  "pairs": "counts how often each two symbols follow each other",
 };
-const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4"];
+const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4", "cut cut5"];
 
 // The mean accuracy over the lengths that a network was trained on, and over the others; null where there are none.
 export function meanAccuracy({lengths, accuracy, trained}) {

@@ -1,0 +1,91 @@
+"""The table of a study as papers print it: short and long sequences, intervals over seeds, and what shortcuts reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import shortcuts as shortcuts_of
+from myrnn.evaluation.intervals import t_of
+from myrnn.experiment import Experiment
+from myrnn.results import Shown, Table, integer, share
+from myrnn.runs import tested_lengths
+
+# What is compared, and its heading: accuracy on trained lengths and on longer ones.
+SPANS = {"accuracy": "trained", "beyond": "beyond"}
+# Sequences for the shortcuts of a task. Half of them make their tables.
+SHORTCUT_SAMPLES = 20_000
+# Of the intervals of means over runs.
+CONFIDENCE = 0.95
+
+
+def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
+    """Return the mean of the accuracies of runs, its interval over the runs, and the lowest and the highest run.
+
+    The interval is that of Student's t distribution, as far as accuracies reach. One run has none.
+    """
+    ends = ("_low", "_high", "_lowest", "_highest")
+    if not values:
+        return {name: None, **{f"{name}{end}": None for end in ends}}
+    mean, low, high = float(np.mean(values)), None, None
+    if len(values) > 1:
+        reach = float(t_of(len(values), CONFIDENCE) * np.std(values, ddof=1) / np.sqrt(len(values)))
+        low, high = max(mean - reach, 0.0), min(mean + reach, 1.0)
+    return {
+        name: mean,
+        **dict(zip((f"{name}{end}" for end in ends), (low, high, min(values), max(values)), strict=True)),
+    }
+
+
+def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | None]) -> dict[str, Any]:
+    """Return the best shortcut on trained lengths and beyond, with its name; None where runs differ in their task."""
+    empty = {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
+    asked = {(experiment.task, experiment.evaluation.lengths) for experiment in experiments}
+    trained = {length for length in longest if length is not None}
+    if len(asked) != 1 or len(trained) != 1:
+        return empty
+    ((task, lengths),) = asked
+    return {**empty, **_best(task, lengths, trained.pop())}
+
+
+@cache
+def _best(settings: Any, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
+    task = None if settings is None else settings.make()
+    if task is None or getattr(task, "per_step", False):
+        return {}
+    try:
+        report = shortcuts_of(task, SHORTCUT_SAMPLES, lengths=tested_lengths(task) if lengths is None else lengths)
+    except InvalidArgument:
+        # Its sequences are features.
+        return {}
+    found: dict[str, Any] = {}
+    for name, chosen in (("accuracy", report.lengths <= trained), ("beyond", report.lengths > trained)):
+        if chosen.any():
+            overall = report.only(report.lengths[chosen]).overall
+            best = max(overall, key=lambda shortcut: overall[shortcut])
+            found |= {f"shortcut_{name}": overall[best], f"shortcut_{name}_name": best}
+    return found
+
+
+def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of such rows, which begin with the settings of a group."""
+    shown: list[Shown] = [*settings, integer("runs")]
+    if any(row["failed"] for row in rows):
+        shown.append(integer("failed"))
+    for name, heading in SPANS.items():
+        shown += [_mean(name, heading), share(f"{name}_lowest", "lowest"), share(f"{name}_highest", "highest")]
+        if any(row[f"shortcut_{name}"] is not None for row in rows):
+            shown.append(share(f"shortcut_{name}", "shortcut"))
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    caption = f"in brackets: {CONFIDENCE:.0%} intervals of means over runs"
+    return Table(title, columns, tuple(shown), caption=caption)
+
+
+def _mean(name: str, heading: str) -> Shown:
+    ends = f"{name}_low", f"{name}_high"
+    with_interval, alone = share(name, heading, ends), share(name, heading)
+    return Shown(heading, lambda row: (alone if row[ends[0]] is None else with_interval).cell(row))

@@ -1,0 +1,41 @@
+"""The studies of formal languages can be read, and say what their comments say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myrnn.sweeps import read_study
+from myrnn.tasks.languages import DEEPMIND, FLARE
+
+STUDIES = Path(__file__).resolve().parent.parent / "studies"
+if not STUDIES.is_dir():
+    pytest.skip("the studies are not here", allow_module_level=True)
+
+
+@pytest.mark.parametrize(("name", "runs", "networks"), [("flare", 324, 6), ("flare-quick", 36, 2)])
+def test_every_network_is_tried_on_every_language(name, runs, networks):
+    points = read_study(STUDIES / f"{name}.toml").points
+    assert len(points) == runs
+    tried = {(point.settings["task.language_name"], point.variant) for point in points}
+    assert {language for language, _ in tried} == set(FLARE)
+    assert len(tried) == networks * len(FLARE)
+
+
+def test_the_quick_study_is_a_part_of_the_whole_one():
+    whole, part = (read_study(STUDIES / f"{name}.toml") for name in ("flare", "flare-quick"))
+    assert {point.run for point in part.points} < {point.run for point in whole.points}
+
+
+def test_every_task_is_tested_at_lengths_that_it_has():
+    points = read_study(STUDIES / "deepmind.toml").points
+    assert len(points) == 270
+    tests = {point.experiment.task: point.experiment.evaluation.lengths for point in points}
+    assert {settings.make().language_name for settings in tests} == set(DEEPMIND)
+    for settings, lengths in tests.items():
+        task = settings.make()
+        drawn = task.sample_lengths(np.array(lengths), np.random.default_rng(0))
+        assert drawn.lengths.tolist() == list(lengths)
+        # Short ones are those of strings of 40 symbols, and some are as long as those of 500.
+        assert sum(length <= task.lengths[-1] for length in lengths) >= 20
+        assert lengths[-1] >= 12 * task.lengths[-1]
