@@ -223,16 +223,16 @@ def test_what_is_for_labels_says_so(kind):
     made = some(kind, [2, 3, 1])[0]
     message = f"a class for each sequence is needed here, without weights, but these sequences have {kind}"
     model = RNN(3, 2, 2, rng=0)
-    # It counts the steps of models that answer at each.
-    of_evaluate = message
-    if kind.what == CLASS:
-        of_evaluate = (
-            f"the targets are {kind}, so the model must return outputs of shape (T, K) for K = 2 classes or more, but "
-            "it returned shape (1, 2) for 2 steps"
-        )
+    # It counts classes, one or several at once, also of models that answer at each step.
+    shape = "(T, 2)" if kind.what == SEVERAL else "(T, K) for K = 2 classes or more"
+    returned = "but it returned shape (1, 2) for 2 steps"
+    of_evaluate = f"the targets are {kind}, so the model must return outputs of shape {shape}, {returned}"
     for task in (made, Drawing(kind)):
-        with refused(of_evaluate):
-            evaluate(model, task, engine="mygrad")
+        if kind.what == SEVERAL and not kind.per_step:
+            assert evaluate(model, task, 3, progress=False).total.sum() == 3
+        else:
+            with refused(of_evaluate if kind.what in (CLASS, SEVERAL) else message):
+                evaluate(model, task, engine="mygrad")
         for use in (
             lambda task: counterexamples(model, task, engine="mygrad"),
             shortcuts,
