@@ -544,8 +544,8 @@ def jobs(path: Path | None) -> dict[str, Job]:
     return {
         "sentiment one way": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": False}),
         "sentiment both ways": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": True}),
-        "characters": Job("characters", characters, 6, "bits per character", ".3f"),
-        "tags": Job("tags", code, 8, "characters that are right", ".2%"),
+        "characters": Job("characters", characters, 20, "bits per character", ".3f"),
+        "tags": Job("tags", code, 20, "characters that are right", ".2%"),
         "sine": Job("series", sine, 300, "error", ".4f"),
         "sunspots": Job("series", sunspots, 100, "error", ".2f"),
     }
