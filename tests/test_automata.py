@@ -14,11 +14,12 @@ import myrnn
 from myrnn import GRU, LSTM, RNN, Adam, Stacked, extract_automaton
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.inspection.automata.states import Cells, telling_apart
+from myrnn.inspection.automata.states import Cells
 from myrnn.inspection.automata.teacher import Teacher, flat
 from myrnn.inspection.automata.words import method_words, trial_words, words_of_length
 from myrnn.sequences import Sequences
 from myrnn.tasks.languages import Dfa, EqualCounts, Regular, Tomita, regular, tomita
+from myrnn.tasks.languages.automata import telling_apart
 
 ODD = Dfa("01", [[0, 1], [1, 0]], [False, True])
 ODD_WRITTEN = "1*(01*01*)*01*"
@@ -251,7 +252,8 @@ def test_words_of_the_w_method_have_every_middle():
 
 
 def test_a_word_tells_two_states_apart():
-    assert telling_apart(tomita(4), 0, 2) == (0,) and telling_apart(tomita(4), 0, 3) == ()
+    dfa = tomita(4)
+    assert telling_apart(dfa, 0, dfa, 2) == (0,) and telling_apart(dfa, 0, dfa, 3) == ()
     assert flat([(0, 1), ()])[1].tolist() == [0, 2, 2]
 
 

@@ -334,6 +334,11 @@ def ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
+def places_from(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return so many places from each start on, one after the other: 2 from 5 on and 1 from 9 on are 5 6 9."""
+    return np.repeat(starts, counts) + ramp(counts)
+
+
 def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
     """Return where the steps of one sequence stand in a flat array; raises IndexError where there is none."""
     count = len(offsets) - 1
@@ -368,8 +373,7 @@ def selected(
 
 def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the places of all steps of the sequences `chosen` in the flat array."""
-    lengths = np.diff(offsets)[chosen]
-    return np.repeat(offsets[chosen], lengths) + ramp(lengths)
+    return places_from(offsets[chosen], np.diff(offsets)[chosen])
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.symbols import Numbers, RawSequences, TokenSequences
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.targets import CLASS, NUMBERS, TargetKind
 
 LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
@@ -279,7 +279,7 @@ def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
 def _shifted(sequences: Sequences) -> Sequences:
     """Return the sequences without the last step of each; the target of each step is the next."""
     lengths = np.maximum(sequences.lengths - 1, 0)
-    steps = np.repeat(sequences.offsets[:-1], lengths) + ramp(lengths)
+    steps = places_from(sequences.offsets[:-1], lengths)
     values = sequences.values
     targets = values[steps + 1].astype(np.int64) if sequences.is_tokens else values[steps + 1]
     return Sequences(values[steps], offsets_of(lengths), targets, sequences.dim_input, per_step=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,13 @@ class Drawn(ABC):
         if len(wrong := wanted[~possible]):
             raise InvalidArgument(f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {words}")
         return self._draw(wanted, _checks.generator("rng", rng))
+
+
+def tokens_of(sequences: Sequences) -> NDArray[Any]:
+    """Return the tokens of all sequences; raises InvalidArgument where they hold features."""
+    if not sequences.is_tokens:
+        raise InvalidArgument("sequences must hold tokens, not features")
+    return sequences.values
 
 
 def check_order(task: object, least: str, most: str) -> None:

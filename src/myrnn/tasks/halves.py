@@ -15,11 +15,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import Drawn, check_order
+from myrnn.tasks.drawn import Drawn, check_order, tokens_of
 
 # No sound task comes near this: longer sequences would only fill the memory.
 LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
@@ -98,13 +97,12 @@ class _Halves(Drawn):
 
         A sequence of a length that the task cannot have does not match.
         """
-        if not sequences.is_tokens:
-            raise InvalidArgument("sequences must hold tokens, not features")
+        values = tokens_of(sequences)
         lengths, half = sequences.lengths, sequences.lengths // 2
         starts = np.repeat(sequences.offsets[:-1], half)
         step = ramp(half)
-        first = sequences.values[starts + step]
-        second = sequences.values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
+        first = values[starts + step]
+        second = values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
         wrong = np.bincount(np.repeat(np.arange(len(half)), half), first != second, minlength=len(half))
         return ((wrong == 0) & self._possible(lengths)[0]).astype(np.int64)
 

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
-from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, places_from, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.halves import LONGEST_HALF, MOST_SYMBOLS
 
 LONGEST = 2 * LONGEST_HALF
@@ -100,7 +100,7 @@ class RunningParity(_AnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class after every step, int64 (sum of T,)."""
-        ones = offsets_of(_tokens(sequences))
+        ones = offsets_of(tokens_of(sequences))
         before = np.repeat(ones[sequences.offsets[:-1]], sequences.lengths)
         return (ones[1:] - before) % 2
 
@@ -224,7 +224,7 @@ class CopyAfterPause(_Steps):
         The first question asks for the first symbol of the sequence, the second for the second, and so on. One for a
         symbol that has not come yet has no answer.
         """
-        tokens, starts = _tokens(sequences), sequences.offsets[:-1]
+        tokens, starts = tokens_of(sequences), sequences.offsets[:-1]
         places = np.flatnonzero(tokens < self.alphabet_size)
         is_question = tokens == self.alphabet_size + 1
         questions = np.flatnonzero(is_question)
@@ -245,7 +245,7 @@ class CopyAfterPause(_Steps):
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         offsets, copied = offsets_of(lengths), (lengths - self.pause) // 2
         values = np.full(int(offsets[-1]), self.alphabet_size, dtype=np.int32)
-        places = np.repeat(offsets[:-1], copied) + ramp(copied)
+        places = places_from(offsets[:-1], copied)
         values[places] = rng.integers(0, self.alphabet_size, len(places), dtype=np.int32)
         values[places + np.repeat(copied + self.pause, copied)] = self.alphabet_size + 1
         return answered(self, values, offsets)
@@ -341,7 +341,7 @@ class NextCharacter(_AnyLength):
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the character after each, int64 (sum of T,); -1 after the last of a sequence, where it is unknown."""
-        answers = np.append(_tokens(sequences)[1:], NO_ANSWER).astype(np.int64)[: len(sequences.values)]
+        answers = np.append(tokens_of(sequences)[1:], NO_ANSWER).astype(np.int64)[: len(sequences.values)]
         answers[sequences.offsets[1:][sequences.lengths > 0] - 1] = NO_ANSWER
         return answers
 
@@ -380,9 +380,3 @@ def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequen
         per_step=bool(getattr(task, "per_step", False)),
         weights=None if known.all() else known.astype(np.float32),
     )
-
-
-def _tokens(sequences: Sequences) -> NDArray[Any]:
-    if not sequences.is_tokens:
-        raise InvalidArgument("sequences must hold tokens, not features")
-    return sequences.values

@@ -87,7 +87,7 @@ class ExtractedAutomaton(results.HasTable):
     hypotheses : list of Hypothesis
         All automata in the order in which they arose. Of a network whose language is not regular they go on growing.
     queries : int
-        How many strings the network was teacher.
+        How many strings the network was asked.
     seconds : float
         How long it took, without compiling the network.
     complete : bool

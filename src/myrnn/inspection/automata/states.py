@@ -6,15 +6,12 @@ Here a cell is what lies nearest to one of some states, and a cell is divided by
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.inspection.automata.teacher import Teacher, Word
 from myrnn.inspection.automata.words import accepts
-from myrnn.tasks.languages.automata import Dfa
+from myrnn.tasks.languages.automata import Dfa, telling_apart
 
 # More cells than this say that states drift, and are not divided into cells at all.
 MOST_CELLS = 1_000
@@ -91,7 +88,8 @@ class Cells:
                 other, earlier, row = first[cell]
                 if other == end:
                     continue
-                suffix = telling_apart(dfa, other, end)
+                suffix = telling_apart(dfa, other, dfa, end)
+                assert suffix is not None, "states of a smallest automaton differ"
                 for whole in (earlier + suffix, word + suffix):
                     if teacher.accepts_one(whole) != accepts(dfa, whole):
                         return whole
@@ -103,20 +101,3 @@ class Cells:
                 cells[index:] = self.of(rows[index:])
             rows, ends, words = rows[kept], ends[kept], [words[index] for index in kept]
         return None
-
-
-def telling_apart(dfa: Dfa, one: int, other: int) -> Word:
-    """Return a shortest word that leads from one of two states to an accepting one, and not from the other."""
-    came: dict[tuple[int, int], Any] = {(one, other): ()}
-    waiting = deque(came)
-    while waiting:
-        pair = waiting.popleft()
-        if dfa.accepting[pair[0]] != dfa.accepting[pair[1]]:
-            found: Word = came[pair]
-            return found
-        for token in range(len(dfa.symbols)):
-            following = int(dfa.moves[pair[0], token]), int(dfa.moves[pair[1], token])
-            if following not in came:
-                came[following] = (*came[pair], token)
-                waiting.append(following)
-    raise AssertionError("states of a smallest automaton differ")

@@ -237,25 +237,35 @@ class Dfa(Language):
                 f"the automata must have the same symbols, but these are {' '.join(self.symbols)} and "
                 f"{' '.join(other.symbols)}"
             )
-        came: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {(0, 0): None}
-        waiting = deque(came)
-        while waiting:
-            pair = waiting.popleft()
-            if self.accepting[pair[0]] != other.accepting[pair[1]]:
-                tokens: list[int] = []
-                step = came[pair]
-                while step is not None:
-                    pair, token = step
-                    tokens.append(token)
-                    step = came[pair]
-                return self.write(tokens[::-1])
-            for token in range(len(self.symbols)):
-                following = int(self.moves[pair[0], token]), int(other.moves[pair[1], token])
-                if following not in came:
-                    came[following] = pair, token
-                    waiting.append(following)
-        return None
+        tokens = telling_apart(self, 0, other, 0)
+        return None if tokens is None else self.write(tokens)
 
     def with_symbols(self, symbols: Sequence[str]) -> Dfa:
         """Return the same automaton with other names for its symbols."""
         return replace(self, symbols=tuple(symbols))
+
+
+def telling_apart(one: Dfa, state: int, other: Dfa, its_state: int) -> tuple[int, ...] | None:
+    """Return a shortest string that is accepted from a state of one automaton and not from that of another.
+
+    Or the other way round; None where there is no such string. The two have the same symbols.
+    """
+    # From which pair of states each was reached, and on which symbol.
+    came: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {(state, its_state): None}
+    waiting = deque(came)
+    while waiting:
+        pair = waiting.popleft()
+        if one.accepting[pair[0]] != other.accepting[pair[1]]:
+            tokens: list[int] = []
+            step = came[pair]
+            while step is not None:
+                pair, token = step
+                tokens.append(token)
+                step = came[pair]
+            return tuple(tokens[::-1])
+        for token in range(len(one.symbols)):
+            following = int(one.moves[pair[0], token]), int(other.moves[pair[1], token])
+            if following not in came:
+                came[following] = pair, token
+                waiting.append(following)
+    return None

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, ramp
+from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
 
 MOST_SYMBOLS = 64
 MOST_SETS = 500
@@ -154,23 +154,21 @@ class Grammar(Language):
             if length not in self._fewest:
                 several = np.full(EXAMPLES, length)
                 self._fewest[length] = self._trees(self._draw_trees(several, rng), offsets_of(several)).min()
-        offsets = offsets_of(lengths)
-        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
-        left = np.arange(len(lengths))
-        for _ in range(MOST_TRIES):
-            counts = lengths[left]
-            drawn = self._draw_trees(counts, rng)
-            strings[np.repeat(offsets[:-1][left], counts) + ramp(counts)] = drawn
-            trees = self._trees(drawn, offsets_of(counts))
-            fewest = np.array([self._fewest[length] for length in counts.tolist()])
-            for place in np.flatnonzero(trees < fewest):
-                self._fewest[int(counts[place])] = min(self._fewest[int(counts[place])], trees[place])
-            left = left[rng.random(len(left)) * trees >= fewest]
-            if not len(left):
-                return strings
-        raise InvalidArgument(
-            f"the grammar has some strings of length {lengths[left[0]]} in very many more ways than others, so members "
-            "cannot be drawn evenly: write it so that each string has one way"
+
+        def is_kept(strings: Strings, offsets: Offsets) -> Bools:
+            counts, trees = np.diff(offsets).tolist(), self._trees(strings, offsets)
+            fewest = np.array([self._fewest[length] for length in counts])
+            for place in np.flatnonzero(trees < fewest).tolist():
+                self._fewest[counts[place]] = min(self._fewest[counts[place]], trees[place])
+            return np.asarray(rng.random(len(trees)) * trees < fewest)
+
+        return redrawn(
+            lengths,
+            lambda counts: self._draw_trees(counts, rng),
+            is_kept,
+            "the grammar has some strings of length {length} in very many more ways than others, so members cannot be "
+            "drawn evenly: write it so that each string has one way",
+            MOST_TRIES,
         )
 
     def _draw_trees(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, ramp
+from myrnn.sequences import offsets_of, places_from, ramp
 
 Strings = NDArray[np.int32]
 """The tokens of many strings, one string after the other, int32 (sum of T,)."""
@@ -61,10 +61,15 @@ class Language(ABC):
         """
         return redrawn(
             lengths,
-            lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
+            lambda counts: self.draw_any(counts, rng),
             lambda strings, offsets: ~self.contains(strings, offsets),
-            "no member of the language: nearly all are members",
+            "of {tries:,} strings of length {length} that were drawn, none was no member of the language: nearly all "
+            "are members",
         )
+
+    def draw_any(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+        """Draw one string of each length, member or not, all of them equally likely."""
+        return rng.integers(0, len(self.symbols), int(lengths.sum()), dtype=np.int32)
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         """Return of which lengths there are strings that are no members, bool (N,).
@@ -86,13 +91,13 @@ class Language(ABC):
         lengths = np.diff(offsets)
         rows = offsets[:-1] + np.arange(len(lengths))
         found = np.zeros((len(strings) + len(lengths), len(self.symbols) + 1), dtype=np.bool_)
-        found[np.repeat(rows, lengths) + ramp(lengths), strings] = True
+        found[places_from(rows, lengths), strings] = True
         for first in range(0, len(lengths), PREFIXES_AT_A_TIME):
             # All prefixes of some members, each as a string of its own.
             chosen = slice(first, first + PREFIXES_AT_A_TIME)
             sizes = ramp(lengths[chosen] + 1)
             starts = np.repeat(offsets[:-1][chosen], lengths[chosen] + 1)
-            prefixes = strings[np.repeat(starts, sizes) + ramp(sizes)]
+            prefixes = strings[places_from(starts, sizes)]
             begin = rows[chosen][0]
             found[begin : begin + len(sizes), -1] = self.contains(prefixes, offsets_of(sizes))
         found[:, :-1] |= self._others_that_follow(strings, offsets, found[:, -1])
@@ -104,6 +109,11 @@ class Language(ABC):
         `is_member` says which prefixes are members themselves.
         """
         raise InvalidArgument("it is not known which symbols may follow in this language")
+
+    @property
+    def has_short_names(self) -> bool:
+        """Whether all symbols are characters, so that a string needs no spaces between them."""
+        return all(len(name) == 1 for name in self.symbols)
 
     def read(self, text: str | Sequence[str]) -> Strings:
         """Return a string as tokens, int32 (T,).
@@ -122,8 +132,9 @@ class Language(ABC):
         known = {name: token for token, name in enumerate(self.symbols)}
         names = text
         if isinstance(text, str):
-            is_short = all(len(name) == 1 for name in self.symbols)
-            names = [c for c in text if c in known or not c.isspace()] if is_short else text.split()
+            names = text.split()
+            if self.has_short_names:
+                names = [c for c in text if c in known or not c.isspace()]
         elif not isinstance(text, Sequence):
             raise InvalidArgument(f"a string must be a text or a sequence of symbols, not {_checks.shown(text)}")
         for name in names:
@@ -135,7 +146,7 @@ class Language(ABC):
 
     def write(self, tokens: Iterable[int]) -> str:
         """Return tokens as text: with spaces between symbols where a name is longer than a character."""
-        between = "" if all(len(name) == 1 for name in self.symbols) else " "
+        between = "" if self.has_short_names else " "
         return between.join(self.symbols[token] for token in tokens)
 
     def __contains__(self, text: str | Sequence[str]) -> bool:
@@ -148,20 +159,27 @@ def redrawn(
     lengths: NDArray[np.int64],
     draw: Callable[[NDArray[np.int64]], Strings],
     accepts: Callable[[Strings, Offsets], Bools],
-    wanted: str,
+    refusal: str,
+    tries: int = MOST_TRIES,
 ) -> Strings:
-    """Return a string of each length, drawn until it is accepted; raises InvalidArgument after 1,000 tries."""
+    """Return a string of each length, drawn until it is accepted, at most so often.
+
+    Raises
+    ------
+    InvalidArgument
+        After so many tries, with `refusal` as the message, in which ``{tries}`` and ``{length}`` may stand.
+    """
     offsets = offsets_of(lengths)
     strings = np.zeros(int(offsets[-1]), dtype=np.int32)
     left = np.arange(len(lengths))
-    for _ in range(MOST_TRIES):
+    for _ in range(tries):
         counts = lengths[left]
         drawn = draw(counts)
-        strings[np.repeat(offsets[:-1][left], counts) + ramp(counts)] = drawn
+        strings[places_from(offsets[:-1][left], counts)] = drawn
         left = left[~accepts(drawn, offsets_of(counts))]
         if not len(left):
             return strings
-    raise InvalidArgument(f"of {MOST_TRIES:,} strings of length {lengths[left[0]]} that were drawn, none was {wanted}")
+    raise InvalidArgument(refusal.format(tries=tries, length=lengths[left[0]]))
 
 
 def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Predicate(Language):
             if not callable(given) and not (name == "draw" and given is None):
                 raise InvalidArgument(f"{name} must be a function, not {type(given).__name__}")
         self.function, self.draw = function, draw
-        self._is_text = all(len(name) == 1 for name in self.symbols)
+        self._is_text = self.has_short_names
         self._sampled: dict[int, tuple[bool, bool]] = {}
         self._listed: dict[int, tuple[NDArray[np.int32], bool]] = {}
 
@@ -72,9 +72,10 @@ class Predicate(Language):
             else:
                 rows = redrawn(
                     lengths[chosen],
-                    lambda counts: rng.integers(0, len(self.symbols), int(counts.sum()), dtype=np.int32),
+                    lambda counts: self.draw_any(counts, rng),
                     self.contains,
-                    "a member (a function `draw` can draw them)",
+                    "of {tries:,} strings of length {length} that were drawn, none was a member (a function `draw` can "
+                    "draw them)",
                 )
             found[(starts[chosen][:, np.newaxis] + np.arange(length)).reshape(-1)] = rows
         return found

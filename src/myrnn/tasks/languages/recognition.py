@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
@@ -117,8 +117,7 @@ class Recognition(Drawn):
         Where it is learned what follows, it is that of every step: the symbol that follows, int64 (sum of T,), or which
         may follow, bool (sum of T, K).
         """
-        if not sequences.is_tokens:
-            raise InvalidArgument("sequences must hold tokens, not features")
+        tokens_of(sequences)
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
             raise InvalidArgument(f"sequences must hold tokens below {self.dim_input}, the symbols of the language")
         if self.per_step:
@@ -181,11 +180,11 @@ class Recognition(Drawn):
 
         def put(chosen: Bools, draw: Callable[[NDArray[np.int64], np.random.Generator], Strings]) -> None:
             counts = lengths[chosen]
-            values[np.repeat(offsets[:-1][chosen], counts) + ramp(counts)] = draw(counts, rng)
+            values[places_from(offsets[:-1][chosen], counts)] = draw(counts, rng)
 
-        near = {"mixed": rng.random(len(lengths)) < 0.5}.get(
-            self.negatives, np.full(len(lengths), self.negatives == "near_miss")
-        )
+        near = rng.random(len(lengths)) < 0.5
+        if self.negatives != "mixed":
+            near[:] = self.negatives == "near_miss"
         put(label == 1, self.language.draw_members)
         put((label == 0) & ~near, self.language.draw_others)
         put((label == 0) & near, self._near_misses)
@@ -196,7 +195,7 @@ class Recognition(Drawn):
         strings, offsets = self.language.draw_members(lengths, rng), offsets_of(lengths)
         whole = offsets_of(lengths + 1)
         values = np.full(int(whole[-1]), len(self.language.symbols), dtype=np.int32)
-        values[np.repeat(whole[:-1] + 1, lengths) + ramp(lengths)] = strings
+        values[places_from(whole[:-1] + 1, lengths)] = strings
         return Sequences(values, whole, self._following(strings, offsets), self.dim_input, per_step=True)
 
     def _following(self, strings: Strings, offsets: Offsets) -> NDArray[Any]:
@@ -205,7 +204,7 @@ class Recognition(Drawn):
             return self.language.followers(strings, offsets)
         lengths = np.diff(offsets)
         following = np.full(len(strings) + len(lengths), len(self.language.symbols), dtype=np.int64)
-        following[np.repeat(offsets[:-1] + np.arange(len(lengths)), lengths) + ramp(lengths)] = strings
+        following[places_from(offsets[:-1] + np.arange(len(lengths)), lengths)] = strings
         return following
 
     def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
@@ -230,13 +229,13 @@ class Recognition(Drawn):
             inserts, deletes, replaces = np.ascontiguousarray(edits.T)
             edit(members, offsets_of(source), inserts, deletes, replaces, self.dim_input, random, edited, ends[:-1])
             counts = lengths[tried]
-            strings[np.repeat(offsets[:-1][tried], counts) + ramp(counts)] = edited
+            strings[places_from(offsets[:-1][tried], counts)] = edited
             done = tried[~self.language.contains(edited, ends)]
             left = np.setdiff1d(left, done, assume_unique=True)
             if not len(left):
                 return strings
         counts = lengths[left]
-        strings[np.repeat(offsets[:-1][left], counts) + ramp(counts)] = self.language.draw_others(counts, rng)
+        strings[places_from(offsets[:-1][left], counts)] = self.language.draw_others(counts, rng)
         return strings
 
     def _kinds(self, lengths: NDArray[np.int64]) -> Bools:

@@ -12,10 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.sequences import offsets_of, ramp
+from myrnn.sequences import offsets_of, places_from, ramp
 from myrnn.tasks.languages.finite import BITS, bracket_names
 from myrnn.tasks.languages.kernels import balanced, draw_brackets, draw_stacks, manipulated
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
 
 Integers = NDArray[np.int64]
 
@@ -49,7 +49,7 @@ class _Doubled(Language):
         lengths = np.diff(offsets)
         found = self.has_members(lengths)
         half = np.where(found, (lengths - self.marks) // 2, 0)
-        places = np.repeat(offsets[:-1], half) + ramp(half)
+        places = places_from(offsets[:-1], half)
         first, second = strings[places], strings[places + np.repeat(half + self.marks, half)]
         # A mark in w would be answered by one, so w must be looked at by itself.
         wrong = (self._answer(first, half) != second) | (first >= len(self.letters))
@@ -122,7 +122,7 @@ class MissingDuplicate(Language):
         lengths = np.diff(offsets)
         found = self.has_members(lengths)
         half = np.where(found, lengths // 2, 0)
-        places = np.repeat(offsets[:-1], half) + ramp(half)
+        places = places_from(offsets[:-1], half)
         first, second = strings[places], strings[places + np.repeat(half, half)]
         owner = np.repeat(np.arange(len(half)), half)
         # 1 and 2 are what a place and its partner add up to 3 by, if one of the two is hidden.
@@ -149,16 +149,14 @@ class Majority(Language):
         return lengths >= 1
 
     def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
-        offsets = offsets_of(lengths)
-        strings = rng.integers(0, 2, int(offsets[-1]), dtype=np.int32)
         # Strings of which neither bit has the majority are drawn again; where 0 has it, all bits are turned.
-        tied = np.flatnonzero(_more(strings, offsets) == 0)
-        while len(tied):
-            counts = lengths[tied]
-            drawn = rng.integers(0, 2, int(counts.sum()), dtype=np.int32)
-            strings[np.repeat(offsets[:-1][tied], counts) + ramp(counts)] = drawn
-            tied = tied[_more(drawn, offsets_of(counts)) == 0]
-        strings ^= np.repeat(_more(strings, offsets) < 0, lengths)
+        strings = redrawn(
+            lengths,
+            lambda counts: self.draw_any(counts, rng),
+            lambda strings, offsets: _more(strings, offsets) != 0,
+            "no bit has the majority in {tries:,} strings of length {length}",
+        )
+        strings ^= np.repeat(_more(strings, offsets_of(lengths)) < 0, lengths)
         return strings
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:

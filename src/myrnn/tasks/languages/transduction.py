@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
-from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, places_from, ramp
 from myrnn.settings import check_fields
-from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order
+from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.languages.expressions import MODULUS, draw_expression, value_of
 from myrnn.tasks.languages.language import Offsets, Strings
 from myrnn.tasks.languages.recognition import LONGEST
@@ -374,14 +374,13 @@ class DeepMind(Drawn):
 
     def truth(self, sequences: Sequences) -> Integers:
         """Return the right class of every sequence, int64 (N,), or of every step, -1 where nothing is asked."""
-        if not sequences.is_tokens:
-            raise InvalidArgument("sequences must hold tokens, not features")
+        values = tokens_of(sequences)
         sizes, possible = self._strings(sequences.lengths)
         if not possible.all():
             raise InvalidArgument(f"{self.language_name} has no sequence of length {sequences.lengths[~possible][0]}")
         if not self.per_step:
-            return self.mapping.answer(sequences.values, sequences.offsets)
-        return self._answered(sequences.values[_first(sizes, sequences.offsets)], sizes, sequences.offsets)
+            return self.mapping.answer(values, sequences.offsets)
+        return self._answered(values[places_from(sequences.offsets[:-1], sizes)], sizes, sequences.offsets)
 
     def _possible(self, lengths: Integers) -> tuple[NDArray[np.bool_], str]:
         possible = self._strings(lengths)[1]
@@ -395,7 +394,7 @@ class DeepMind(Drawn):
         if not self.per_step:
             return Sequences(strings, offsets, self.mapping.answer(strings, offsets), self.dim_input)
         values = np.full(int(offsets[-1]), self.dim_input - 1, dtype=np.int32)
-        values[_first(sizes, offsets)] = strings
+        values[places_from(offsets[:-1], sizes)] = strings
         truth = self._answered(strings, sizes, offsets)
         weights = (truth != NO_ANSWER).astype(np.float32)
         return Sequences(values, offsets, np.maximum(truth, 0), self.dim_input, per_step=True, weights=weights)
@@ -404,7 +403,7 @@ class DeepMind(Drawn):
         """Return the answer at each step of sequences that hold these strings."""
         truth = np.full(int(offsets[-1]), NO_ANSWER, dtype=np.int64)
         asked = np.ones(len(truth), dtype=np.bool_)
-        asked[_first(sizes, offsets)] = False
+        asked[places_from(offsets[:-1], sizes)] = False
         truth[asked] = self.mapping.answer(strings, offsets_of(sizes))
         return truth
 
@@ -418,8 +417,3 @@ class DeepMind(Drawn):
         whole = self._whole(known)
         sizes = np.minimum(np.searchsorted(whole, lengths), len(known) - 1)
         return sizes, (whole[sizes] == lengths) & self.mapping.possible(sizes) & (sizes >= 1)
-
-
-def _first(sizes: Integers, offsets: Offsets) -> Integers:
-    """Return the places of the first so many steps of each sequence."""
-    return np.repeat(offsets[:-1], sizes) + ramp(sizes)
