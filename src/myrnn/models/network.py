@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -40,6 +40,23 @@ def _is_of(cell: str, kind: type) -> Callable[[Any], bool]:
     return lambda model: type(model) is kind or (type(model) is Stacked and model.cell == cell)
 
 
+def _made(
+    cell: str,
+    kind: Any,
+    sizes: tuple[int, int, int],
+    own: Mapping[str, Any],
+    layers: int,
+    dim_embedding: int | None,
+    bidirectional: bool,
+    per_step: bool,
+) -> Any:
+    """Return a model of a kind, which is one layer, or a `Stacked` of its layers where more is wanted."""
+    if layers == 1 and not (dim_embedding or bidirectional or per_step):
+        return kind(*sizes, **own)
+    deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None, **own}
+    return Stacked(*sizes, **deep, bidirectional=bidirectional, per_step=per_step)
+
+
 @register("model", "rnn", owns=_is_of("rnn", RNN), dim_recurrent=50)
 def rnn(
     dim_input: Size,
@@ -53,22 +70,11 @@ def rnn(
     bidirectional: Bidirectional = False,
     per_step: bool = False,
     rng: Generator = None,
-) -> RNN | Stacked:
+) -> Any:
     """Return an `RNN`, or a `Stacked` of its layers."""
     sizes = dim_input, dim_recurrent, dim_output
-    if layers == 1 and not (dim_embedding or bidirectional or per_step):
-        return RNN(*sizes, activation=activation, recurrent_init=recurrent_init, rng=rng)
-    return Stacked(
-        *sizes,
-        cell="rnn",
-        activation=activation,
-        layers=layers,
-        dim_embedding=dim_embedding or None,
-        bidirectional=bidirectional,
-        per_step=per_step,
-        recurrent_init=recurrent_init,
-        rng=rng,
-    )
+    own = {"activation": activation, "recurrent_init": recurrent_init, "rng": rng}
+    return _made("rnn", RNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
 
 def _gated(cell: str, kind: Any) -> None:
@@ -85,11 +91,8 @@ def _gated(cell: str, kind: Any) -> None:
         rng: Generator = None,
     ) -> Any:
         sizes = dim_input, dim_recurrent, dim_output
-        if layers == 1 and not (dim_embedding or bidirectional or per_step):
-            return kind(*sizes, recurrent_init=recurrent_init, rng=rng)
-        deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None}
-        deep |= {"bidirectional": bidirectional, "per_step": per_step}
-        return Stacked(*sizes, **deep, recurrent_init=recurrent_init, rng=rng)
+        own = {"recurrent_init": recurrent_init, "rng": rng}
+        return _made(cell, kind, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
     make.__name__ = kind.__name__
     register("model", cell, owns=_is_of(cell, kind), dim_recurrent=50)(make)
@@ -114,23 +117,11 @@ def stack_rnn(
     bidirectional: Bidirectional = False,
     per_step: bool = False,
     rng: Generator = None,
-) -> StackRNN | Stacked:
+) -> Any:
     """Return a `StackRNN`, or a `Stacked` of its layers."""
     sizes = dim_input, dim_recurrent, dim_output
-    stack: dict[str, Any] = {"stack_depth": stack_depth, "stack_width": stack_width}
-    if layers == 1 and not (dim_embedding or bidirectional or per_step):
-        return StackRNN(*sizes, **stack, recurrent_init=recurrent_init, rng=rng)
-    return Stacked(
-        *sizes,
-        cell="stack-rnn",
-        **stack,
-        layers=layers,
-        dim_embedding=dim_embedding or None,
-        bidirectional=bidirectional,
-        per_step=per_step,
-        recurrent_init=recurrent_init,
-        rng=rng,
-    )
+    own = {"stack_depth": stack_depth, "stack_width": stack_width, "recurrent_init": recurrent_init, "rng": rng}
+    return _made("stack-rnn", StackRNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
 
 # The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
