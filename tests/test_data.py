@@ -716,7 +716,6 @@ ENDINGS = (
         (("a.doc",), f"{ENDINGS}, not 'a.doc'"),
         (("a.csv.zip",), f"{ENDINGS}, not 'a.csv.zip'"),
         (("a.gz",), f"{ENDINGS}, not 'a.gz'"),
-        (("a.txt",), "a.txt is plain text: its labels must stand in a file of their own, one a line"),
         (("a.csv", "l.txt"), "a .csv file has a column of labels: labels go with plain text, not with a.csv"),
         ((5,), "path must be the name of a file, not 5"),
         (("a.txt", 5), "labels must be the name of a file, not 5"),
@@ -732,10 +731,21 @@ def test_a_kind_that_is_none():
         read_sequences("a.csv", kind="token")
 
 
+def test_plain_text_without_labels(put):
+    path = put("a.txt", "a b\n")
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(str(path))} is plain text: give its labels, one a line, with"):
+        read_sequences(path)
+
+
 def test_what_is_no_file(tmp_path):
     folder = tmp_path / "a.csv"
     folder.mkdir()
-    for name, message in ((folder, f"{folder} is a folder, not a file"), ("no.csv", "there is no file no.csv")):
+    messages = {
+        folder: f"{folder} is a folder, not a file",
+        "no.csv": "there is no file no.csv",
+        "no.txt": "there is no file no.txt",
+    }
+    for name, message in messages.items():
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             read_sequences(name)
     with pytest.raises(DataError, match=r"cannot be read: embedded null byte$"):

@@ -133,6 +133,7 @@ def evaluate(
         tests = loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
     for name, source in tests.items():
         count = samples if loaded.fitted is None else len(source)
+        known = evaluation.shortcuts(source, count, seed, lengths=asked) if shortcuts else None
         begin = time.perf_counter()
         report = evaluation.evaluate(
             loaded.model,
@@ -145,7 +146,6 @@ def evaluate(
             progress=not quiet,
         )
         seconds = time.perf_counter() - begin
-        known = evaluation.shortcuts(source, count, seed, lengths=asked) if shortcuts else None
         # Of several tests, each has files of its own.
         ending = f"-{name}" if len(tests) > 1 else ""
         if out is not None:

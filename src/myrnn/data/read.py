@@ -386,7 +386,9 @@ def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: s
     if ending == PLAIN and files.is_tabbed(path):
         return files.read_tabbed(path, skip)
     if ending == PLAIN:
-        raise InvalidArgument(f"{path} is plain text: its labels must stand in a file of their own, one a line")
+        # A file that is missing has no need of labels.
+        files.read_bytes(path)
+        raise InvalidArgument(f"{path} is plain text: give its labels, one a line, with labels")
     endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, and may have {files.COMPRESSED} behind that"
     raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
