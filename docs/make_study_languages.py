@@ -1,0 +1,109 @@
+"""Make the tables and figures of study-languages.md from the folders of its sweeps.
+
+``myrnn sweep studies/flare.toml`` and ``myrnn sweep studies/deepmind.toml`` do the runs. ``python
+docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders, and writes what it finds into the page: a folder that
+is not named leaves its part of the page as it is.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from myrnn import plots
+from myrnn.sweeps import load_sweep
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "study-languages.md"
+# What names a network, by the study; the language stands before it.
+NETWORKS = {"flare": ("variant",), "deepmind": ("model.name", "model.activation")}
+TITLES = {
+    ("rnn", "tanh"): "RNN, tanh",
+    ("rnn", "relu"): "RNN, ReLU",
+    ("gru", None): "GRU",
+    ("lstm", None): "LSTM",
+    ("mgu", None): "MGU",
+    ("stack-rnn", None): "Stack-RNN",
+}
+ORDER = tuple(TITLES.values())
+# At least so often must every run be right on a span of lengths for the span to count as learned.
+LEARNED = 0.99
+
+
+def table(rows, languages, span):
+    """Return the Markdown table of a span of lengths: a row for each language, a column for each network."""
+    with_shortcuts = any(row[f"shortcut_{span}"] is not None for row in rows.values())
+    head = ["language", *ORDER, *(["best shortcut"] if with_shortcuts else [])]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for language in languages:
+        cells = [cell(rows.get((language, network)), span) for network in ORDER]
+        if with_shortcuts:
+            row = next(row for (name, _), row in rows.items() if name == language)
+            best = row[f"shortcut_{span}"]
+            cells.append("-" if best is None else f"{percent(best)} ({row[f'shortcut_{span}_name']})")
+        lines.append(f"| {language} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(row, span):
+    """Return the mean of some runs, half of its interval, and the lowest and the highest run, in percent."""
+    if row is None or row[span] is None:
+        return "-"
+    low, high = percent(row[f"{span}_lowest"]), percent(row[f"{span}_highest"])
+    if row[f"{span}_low"] is None or low == high:
+        return percent(row[span])
+    reach = max(row[f"{span}_high"] - row[span], row[span] - row[f"{span}_low"])
+    return f"{percent(row[span])} ± {percent(reach)}<br>{low} to {high}"
+
+
+def percent(value):
+    """Return a share with one digit; only what is always right is 100."""
+    shown = f"{100 * value:.1f}"
+    return "99.9" if shown == "100.0" and value < 1 else shown
+
+
+def held(rows, languages):
+    """Return, network by network, what every run learned, for trained lengths alone and for longer strings, too."""
+    lines = ["| network | learned, and right on long strings | learned for trained lengths only |", "|---|---|---|"]
+    for network in ORDER:
+        known = {name: rows[name, network] for name in languages if (name, network) in rows}
+        learned = {name for name, row in known.items() if (row["accuracy_lowest"] or 0) >= LEARNED}
+        holds = {name for name in learned if (known[name]["beyond_lowest"] or 0) >= LEARNED}
+        lists = [", ".join(name for name in languages if name in chosen) or "-" for chosen in (holds, learned - holds)]
+        lines.append(f"| {network} | {' | '.join(lists)} |")
+    return "\n".join(lines)
+
+
+def write(folder):
+    """Write the part of a study into the page, and draw its figure."""
+    results = load_sweep(folder)
+    name = results.study.name
+    by = ("task.language_name", *NETWORKS[name])
+    records = results.summary(by).rows()
+    rows = {}
+    for record in records:
+        key = tuple(record[setting] for setting in NETWORKS[name])
+        network = key[0] if name == "flare" else TITLES[key]
+        rows[record["task.language_name"], network] = record
+    languages = list(dict.fromkeys(language for language, _ in rows))
+    parts = {
+        "trained": table(rows, languages, "accuracy"),
+        "beyond": table(rows, languages, "beyond"),
+        "held": held(rows, languages),
+    }
+    page = PAGE.read_text(encoding="utf-8")
+    for part, text in parts.items():
+        mark = re.compile(rf"(?<=<!-- {name}: {part} -->\n).*?(?=<!-- end -->)", re.DOTALL)
+        page, found = mark.subn(lambda _, text=text: text + "\n", page)
+        assert found == 1, f"{PAGE.name} has {found} places for {name}: {part}"
+    PAGE.write_text(page, encoding="utf-8")
+    axes = results.plot_grid(by)
+    plots.save_figure(axes.flat[0].figure, DOCS / "images" / f"study-{name}.png")
+
+
+if __name__ == "__main__":
+    for given in sys.argv[1:]:
+        write(given)
