@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
 ``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do, and writes
-what it found there and into ``docs/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from what was
+what it found there and into ``docs/explanation/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from what was
 measured what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 FIGURES, DOCS = HERE / "sweeps.json", HERE.parent / "docs"
-PAGE, PICTURE = DOCS / "scaling.md", DOCS / "images" / "scaling.png"
+PAGE, PICTURE = DOCS / "explanation" / "scaling.md", DOCS / "images" / "scaling.png"
 # How the row of the throughput begins in the page, and the one before it.
 THROUGHPUT, BEFORE = "| 24 networks of 50 units, 50,000 iterations each", "| one network of 50 units,"
 NETWORKS = 20_910

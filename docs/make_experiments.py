@@ -12,7 +12,7 @@ from myrnn.experiment import DATA_DEFAULTS, Data, EpochTraining, Evaluation, Fil
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
-DOCUMENT = Path(__file__).parent / "experiments.md"
+DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
 # Defaults that depend on other settings.
 DEPENDS = {
     ("evaluation", "seed"): "that of the training + 1",

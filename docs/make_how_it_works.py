@@ -18,7 +18,7 @@ from myrnn.compiler import trace_loss
 from myrnn.errors import NotARecurrence
 from myrnn.targets import LABELS
 
-DOCUMENT = Path(__file__).parent / "how-it-works.md"
+DOCUMENT = Path(__file__).parent / "explanation" / "how-it-works.md"
 
 
 class RNN:

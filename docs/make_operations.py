@@ -21,7 +21,7 @@ from myrnn.compiler.rules import INSTEAD
 from myrnn.compiler.trace import trace_once
 from myrnn.errors import UnsupportedOperation
 
-DOCUMENT = Path(__file__).parent / "operations.md"
+DOCUMENT = Path(__file__).parent / "reference" / "operations.md"
 MODULES = {"operations": (mg, linalg), "activations": (activations,), "layers": (layers,), "losses": (losses,)}
 LABELS = np.array([0, 1, 2, 0])
 SQUARE = np.eye(3, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Make the pictures of the playground's page for the README and ``docs/playground.md``.
+"""Make the pictures of the playground's page for the README and ``docs/how-to/playground.md``.
 
 ``python docs/make_playground_images.py`` serves the playground, trains from its page in a headless Chromium, and takes
 the pictures. It needs chromium and chromedriver, and what ``pip install -e '.[browser]'`` gives.

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-DOCUMENT = Path(__file__).with_name("porting.md")
+DOCUMENT = Path(__file__).parent / "how-to" / "porting.md"
 LIBRARIES = {"keras": "Keras", "torch": "PyTorch", "myrnn": "MyRNN"}
 SEEDS = (0, 1, 2)
 # Each process has one core, and each library one thread.

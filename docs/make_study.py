@@ -18,7 +18,7 @@ from myrnn import plots
 from myrnn.sweeps import load_sweep
 
 DOCS = Path(__file__).parent
-PAGE, FIGURE = DOCS / "study-halves.md", DOCS / "images" / "study-halves.png"
+PAGE, FIGURE = DOCS / "explanation" / "study-halves.md", DOCS / "images" / "study-halves.png"
 TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 TITLES = {"twin-halves": "twin halves", "palindromes": "palindromes"}
 

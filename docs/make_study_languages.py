@@ -17,7 +17,7 @@ from myrnn import plots
 from myrnn.sweeps import load_sweep
 
 DOCS = Path(__file__).parent
-PAGE = DOCS / "study-languages.md"
+PAGE = DOCS / "explanation" / "study-languages.md"
 # What names a network, by the study; the language stands before it.
 NETWORKS = {"flare": ("variant",), "deepmind": ("model.name", "model.activation")}
 TITLES = {

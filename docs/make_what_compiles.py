@@ -24,7 +24,7 @@ from myrnn import compile, dropout, noise
 from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError
 
-DOCUMENT = Path(__file__).parent / "what-compiles.md"
+DOCUMENT = Path(__file__).parent / "explanation" / "what-compiles.md"
 # Inputs, units and classes of every model here.
 C, D, K = 4, 6, 3
 # Up to so many steps each model is traced: enough for all that is refused here.

@@ -474,7 +474,7 @@ def test_agreement_is_filled_in_for_those_that_must_agree(monkeypatch):
 
 
 def test_the_throughput_of_sweeps_has_one_row_in_its_page():
-    page = (ROOT / "docs" / "scaling.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "scaling.md").read_text()
     once = sweeps.with_row(page, f"{sweeps.THROUGHPUT} | 9.0 s and 5.0 s: 1.80 times as fast |")
     again = sweeps.with_row(once, f"{sweeps.THROUGHPUT} | 8.0 s and 4.0 s: 2.00 times as fast |")
     assert once.count("1.80 times as fast") == 1 and again.count("times as fast") == 1

@@ -11,8 +11,8 @@ import myrnn
 from myrnn import RNN, Experiment, registry
 from pages import DOCS, script
 
-PAGE = DOCS / "experiments.md"
-PAGES = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(DOCS.glob("*.md"))
+PAGE = DOCS / "reference" / "experiments.md"
+PAGES = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(DOCS.rglob("*.md"))
 
 
 def blocks(language):

@@ -7,7 +7,7 @@ import pytest
 from myrnn.cli import main
 from pages import DOCS
 
-PAGE = (DOCS / "formal-languages.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how-to" / "formal-languages.md").read_text(encoding="utf-8")
 
 
 def test_the_code_of_the_page_runs(capsys):

@@ -15,7 +15,7 @@ def maker():
 
 @pytest.fixture(scope="module")
 def document():
-    return (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+    return (DOCS / "explanation" / "how-it-works.md").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_stages_as_they_are(maker, document):

@@ -283,8 +283,8 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize(("part", "name"), PARTS.items())
 def test_the_document_and_the_copy_that_ships_are_the_same(part, name):
-    document = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert document == lesson_source(part), f"cp docs/{name} src/myrnn/lesson/{name}"
+    document = (ROOT / "docs" / "lessons" / name).read_text(encoding="utf-8")
+    assert document == lesson_source(part), f"cp docs/lessons/{name} src/myrnn/lesson/{name}"
 
 
 def test_the_lesson_is_in_the_wheel(tmp_path):

@@ -22,7 +22,7 @@ def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
     module = sys.modules["mygrad.nnet.layers.gru"]
     for compiled in ("dot", "_gru_layer"):
         monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)
-    document = (DOCS / "operations.md").read_text(encoding="utf-8")
+    document = (DOCS / "reference" / "operations.md").read_text(encoding="utf-8")
     assert maker.filled(document) == document, "run python docs/make_operations.py"
 
 

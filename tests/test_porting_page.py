@@ -13,7 +13,7 @@ def made():
 
 
 def test_the_page_shows_the_code_as_it_is(made):
-    page = (DOCS / "porting.md").read_text(encoding="utf-8")
+    page = (DOCS / "how-to" / "porting.md").read_text(encoding="utf-8")
     assert made.with_code(page) == page
     shown = [name for name, source in made.shown() if f"```python\n{source}\n```" in page]
     assert {f"{job.name}_{library}" for job in made.jobs(None).values() for library in made.LIBRARIES} <= {*shown}

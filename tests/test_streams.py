@@ -415,7 +415,7 @@ def test_a_series_is_cut_in_pieces():
 
 
 def test_the_page_of_long_series_is_right():
-    page = (Path(__file__).parents[1] / "docs" / "your-own-sequences.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "your-own-sequences.md").read_text(encoding="utf-8")
     section = page.split("\n## Long series\n")[1].split("\n## ")[0]
     learn, go_on = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     known = {}

@@ -73,7 +73,7 @@ def test_the_figure_has_a_panel_for_each_task_and_size(make_study, results):
 
 
 def test_the_page_shows_a_table_of_every_network_and_size():
-    page = (ROOT / "docs" / "study-halves.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "study-halves.md").read_text(encoding="utf-8")
     rows = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip().splitlines()[2:]
     study = read_study(ROOT / "studies" / "halves.toml")
     kinds = {(point.variant, point.settings["model.dim_recurrent"]) for point in study.points}

@@ -382,7 +382,7 @@ def test_whatever_it_says_is_read_or_refused_in_a_line(given):
 
 
 def test_the_example_of_the_documentation_can_be_read():
-    text = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs" / "how-to" / "sweeps.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     import tomllib
 

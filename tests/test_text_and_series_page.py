@@ -7,7 +7,7 @@ import pytest
 
 from pages import DOCS
 
-PAGE = (DOCS / "text-and-series.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how-to" / "text-and-series.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.long

@@ -25,7 +25,7 @@ def rows(maker):
 
 @pytest.fixture(scope="module")
 def document():
-    return (DOCS / "what-compiles.md").read_text(encoding="utf-8")
+    return (DOCS / "explanation" / "what-compiles.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.long

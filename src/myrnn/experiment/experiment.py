@@ -369,7 +369,7 @@ class Experiment:
 
 
 SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
-# Defaults where data are learned from; docs/your-own-sequences.md says how they were found.
+# Defaults where data are learned from; docs/how-to/your-own-sequences.md says how they were found.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"recurrent_init": "orthogonal"},
     "optimizer": {"learning_rate": 0.003},

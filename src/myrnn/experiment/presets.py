@@ -31,7 +31,7 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset("lesson", "the lesson's own network and training, which are the defaults"),
-        # How it was found, and what else was tried: docs/study-halves.md.
+        # How it was found, and what else was tried: docs/explanation/study-halves.md.
         Preset(
             "best",
             "the best training found for the lesson's network",

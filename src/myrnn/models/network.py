@@ -125,7 +125,7 @@ def stack_rnn(
 
 
 # The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
-# measurement: docs/your-own-sequences.md has the numbers.
+# measurement: docs/how-to/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
 
 

@@ -52,7 +52,7 @@ def sweep(
     Parameters
     ----------
     study : path, mapping or Study
-        A TOML file, or what it says; ``docs/sweeps.md`` describes it.
+        A TOML file, or what it says; ``docs/how-to/sweeps.md`` describes it.
     folder : path, optional
         Where the results are, by default ``sweeps/<name of the study>``. Runs that stand there are not done again,
         those of another study among them.
