@@ -275,9 +275,9 @@ class Experiment:
 
     from_toml = from_json = from_file
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain values, by section."""
-        whole = self.data is not None
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values, by section; of a task `whole` as `Section.to_dict` takes it."""
+        whole = whole or self.data is not None
         sections = {name: getattr(self, name) for name in SECTIONS}
         return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
