@@ -26,7 +26,7 @@ from myrnn import (
 )
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
-from myrnn.losses import loss_for, mean_loss
+from myrnn.losses import loss_for, mean_loss, name_of
 from myrnn.models import Stacked
 from myrnn.runs import load_run
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, Part
@@ -386,6 +386,7 @@ def test_what_cannot_be_learned_together_is_refused():
     with refused("to learn what follows, ^ stands before strings and $ behind them: the alphabet must not have ^"):
         Regular(r"[\^a]*", any_length=True, also_next_symbol=0.3)
     drawn = TASK.sample(20, 0)
+    assert name_of(loss_for(None, drawn.kind)) == "cross-entropy"
     kind = "a class (2) and a class (3) and several classes at once (3) for each step, with weights"
     assert str(drawn.kind) == kind
     model = network(TASK)
@@ -418,3 +419,6 @@ def test_targets_in_parts_are_checked_and_kept():
     ):
         with refused(message):
             Sequences([0, 1], [0, 2], rows, per_step=True, parts=wrong)
+    for row in ([-1.0, 0.0, 0.0], [1.0, 1.0, 0.0]):
+        with refused("targets of a class (2) must be 0 but for one number above 0 at most in each row"):
+            Sequences([0, 1], [0, 2], [row, row], per_step=True, parts=parts)

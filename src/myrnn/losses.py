@@ -84,10 +84,8 @@ class CrossEntropyTogether:
     sigmoids, in nats. Each counts as much as its target says.
     """
 
-    __qualname__ = CROSS_ENTROPY
-
     def __init__(self, parts: tuple[Part, ...]) -> None:
-        self._parts = parts
+        self._parts, self.__qualname__ = parts, CROSS_ENTROPY
 
     def __call__(self, outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
         """Return the loss of each row, (N,)."""

@@ -130,6 +130,12 @@ def checked_parts(given: Iterable[Part], targets: NDArray[Any]) -> tuple[Part, .
             f"targets of these parts must be floats of shape (N, {columns}), not {targets.dtype} of shape "
             f"{targets.shape}"
         )
+    end = 0
+    for part in parts:
+        begin, end = end, end + part.columns
+        rows = targets[:, begin:end]
+        if part.what == CLASS and (rows.min(initial=0) < 0 or (np.count_nonzero(rows, axis=1) > 1).any()):
+            raise InvalidArgument(f"targets of {part} must be 0 but for one number above 0 at most in each row")
     return parts
 
 

@@ -63,6 +63,9 @@ def _task(work: TaskWork) -> list[tuple[str, str]]:
     tested = recognition_of(task)
     lengths, symbols = tested.lengths, count_of(tested.dim_input, "symbol")
     rows = [("task", f"{name}, lengths {lengths[0]} to {lengths[-1]}, {symbols}")]
+    also = {name: getattr(task, f"also_{name}", 0) for name in ("next_symbol", "next_symbols")}
+    if learned := [f"{name} ({weight:g})" for name, weight in also.items() if weight]:
+        rows.append(("", f"beside recognition it learns {' and '.join(learned)}"))
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     if isinstance(task, TwinHalves | Palindromes):
         rows.append(("", f"second halves that do not match are {matching[task.negatives]}"))

@@ -25,7 +25,7 @@ from myrnn.registry import make
 from myrnn.results import LearningCurve
 from myrnn.runs import Run, classes_of, weight_bytes
 from myrnn.sequences import Sequences
-from myrnn.tasks import Task, recognition_of, twice_as_long
+from myrnn.tasks import Task, twice_as_long
 from myrnn.training import Training
 from myrnn.training.settings import EngineName
 
@@ -413,8 +413,6 @@ def _drawing(section: dict[str, Any]) -> PageTask:
     if section["name"] == DATA:
         raise InvalidArgument("there are no data here: load a run on data")
     task: Any = make("task", **section)
-    if recognition_of(task) is not task:
-        raise InvalidArgument("the page does not show tasks that learn more beside recognition")
     fits = (task.dim_output == 2 or is_per_step(task)) and task.dim_input <= MOST_OF_TASK
     if not (fits and hasattr(task, "truth")):
         raise InvalidArgument(
