@@ -25,7 +25,7 @@ from myrnn import (
     train,
 )
 from myrnn.cli import main
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.losses import loss_for, mean_loss, name_of
 from myrnn.models import Stacked
 from myrnn.runs import load_run
@@ -232,6 +232,21 @@ def test_a_model_is_tested_as_a_recognizer_of_strings(in_python):
     assert shortcuts(TASK, 400).overall == shortcuts(TASK.recognition, 400).overall
     flows = gradient_flow(model, TASK, 20), gradient_flow(Recognizer(model), TASK.recognition, 20)
     assert flows[0].table().rows() == flows[1].table().rows()
+
+
+def test_a_model_of_yours_is_checked_at_every_length_through_a_recognizer(in_python):
+    class Odd(Stacked):
+        """Does something else with strings of 17 symbols."""
+
+        def __call__(self, x):
+            return super().__call__(x) * (2 if len(x) == 18 else 1)
+
+    model = Odd(TASK.dim_input, 4, TASK.dim_output, layers=1, per_step=True, rng=0)
+    task = Tomita(4, length_min=4, length_max=30, **WEIGHTS)
+    with pytest.raises(
+        NotARecurrence, match=r"^on a sequence of 17 steps the model does not compute what was compiled"
+    ):
+        evaluate(model, task, 100, engine="native", progress=False)
 
 
 def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):

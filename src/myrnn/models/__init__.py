@@ -18,7 +18,7 @@ from myrnn.models.model import (
     parameters_of,
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
-from myrnn.models.recognizer import Recognizer
+from myrnn.models.recognizer import Recognizer, network_of
 from myrnn.models.stacked import Stacked
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "embedding_of",
     "load_own",
     "make_own",
+    "network_of",
     "no_input",
     "num_classes",
     "num_parameters",

@@ -72,3 +72,8 @@ class Recognizer:
                 f"{scores.shape} for {steps + self.start_steps} steps"
             )
         return scores[-1:, : self.dim_output]
+
+
+def network_of(model: Any) -> Any:
+    """Return the model that a `Recognizer` asks, and any other one as it is."""
+    return model.model if isinstance(model, Recognizer) else model
