@@ -239,6 +239,18 @@ def test_models_of_every_kind_go_on_or_are_refused(entry):
 # --- truncated backpropagation
 
 
+@pytest.mark.usefixtures("in_python")
+def test_a_program_that_learns_numbers_goes_on_without_targets():
+    # Native code would read on behind the targets, and say nothing.
+    rng = np.random.default_rng(0)
+    data = Sequences(
+        rng.integers(0, SYMBOLS, 40), np.arange(0, 41, 5), rng.normal(size=(40, K)), SYMBOLS, per_step=True
+    )
+    model = Tagger()
+    history = train(model, data, Adam(model.parameters), 10, batch_size=3, truncate=2)
+    assert np.isfinite(history.loss).all()
+
+
 def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
     """Return the losses and the model of the same training, op by op and with states that are handed on by hand."""
     model, rng, losses = Tagger(), np.random.default_rng(seed), []

@@ -58,7 +58,7 @@ from myrnn.inspection import (
     recurrent_eigenvalues,
     state_space,
 )
-from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
+from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.randomness import dropout, noise
@@ -111,6 +111,7 @@ __all__ = [
     "NotFinite",
     "NumberReport",
     "RMSprop",
+    "Recognizer",
     "RunError",
     "SequenceClassifier",
     "SequenceForecaster",

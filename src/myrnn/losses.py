@@ -3,7 +3,7 @@
 A loss is a function of `outputs`, a MyGrad tensor (N, K), and `targets`, the rows that belong to them, that returns the
 loss of each row, a tensor (N,), made of its own row alone. The rows are the sequences of a batch, or, where each step
 has a target, the steps of all of them. Targets are classes, int64 (N,), or else float32 (N, K): numbers, or 1 for each
-class that holds and 0 for the others.
+class that holds and 0 for the others; or several targets together, as `myrnn.targets.Part` says.
 
 `myrnn.train` takes such a function as it is, or the name of one that is registered like tasks, models, optimizers and
 schedules (`registry.register`): the command line, studies and run folders know it by that name.
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import find, kinds, register
-from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetKind
+from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, Part, TargetKind
 
 Loss = Callable[[Tensor, NDArray[Any]], Tensor]
 Penalty = Callable[[Any], Tensor]
@@ -77,6 +77,32 @@ def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
     return (bounded * (difference - 0.5 * bounded)).mean(axis=1)
 
 
+class CrossEntropyTogether:
+    """The cross-entropy of several targets that are learned together: the sum of those of all parts.
+
+    That of a class is its softmax cross-entropy, that of several classes the mean of the cross-entropies of their
+    sigmoids, in nats. Each counts as much as its target says.
+    """
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self._parts, self.__qualname__ = parts, CROSS_ENTROPY
+
+    def __call__(self, outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
+        """Return the loss of each row, (N,)."""
+        found, end = [], 0
+        for part in self._parts:
+            begin, end = end, end + part.columns
+            scores, wanted = outputs[:, begin:end], targets[:, begin:end]
+            if part.what == CLASS:
+                found.append(-(logsoftmax(scores) * wanted).sum(axis=1))
+            else:
+                # log(1 + exp(-x)) where a class holds, log(1 + exp(x)) where it does not; no exponential overflows.
+                size = mygrad.abs(scores)
+                either = mygrad.log1p(mygrad.exp(-size)) + 0.5 * size
+                found.append((either * mygrad.abs(wanted) - 0.5 * (scores * wanted)).mean(axis=1))
+        return sum(found[1:], found[0])
+
+
 def loss_names() -> tuple[str, ...]:
     """Return the names of all losses that are for classes, which tasks have."""
     return tuple(name for name in kinds("loss") if _FOR.get(name, CLASS) == CLASS)
@@ -95,10 +121,12 @@ def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
     InvalidArgument
         When it is neither a function nor a name, or for other targets.
     """
-    if loss is None:
-        return next(name for name, what in _FOR.items() if what == kind.what)
     if callable(loss):
         return loss
+    if kind.what == TOGETHER and loss in (None, CROSS_ENTROPY):
+        return CrossEntropyTogether(kind.parts)
+    if loss is None:
+        return next(name for name, what in _FOR.items() if what == kind.what)
     if loss == CROSS_ENTROPY and kind.what == SEVERAL:
         # That of each class by itself: it is what the settings of a task say by default.
         return SIGMOID_CROSS_ENTROPY
@@ -201,7 +229,7 @@ class Objective:
     @property
     def can_be_negative(self) -> bool:
         """Whether it may be below 0, as a loss or a penalty of the user's may be."""
-        is_shipped = isinstance(self.loss, str) and self.loss in _FOR
+        is_shipped = self.loss in _FOR if isinstance(self.loss, str) else isinstance(self.loss, CrossEntropyTogether)
         return not is_shipped or self.penalty is not None
 
     def penalty_of(self, model: Any) -> Tensor:

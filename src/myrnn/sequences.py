@@ -18,8 +18,11 @@ from myrnn.targets import (
     LABELS,
     NUMBERS,
     SEVERAL,
+    TOGETHER,
+    Part,
     TargetKind,
     check_same_kind,
+    checked_parts,
     checked_targets,
     checked_weights,
     target_of_sequence,
@@ -56,6 +59,8 @@ class Sequences:
         Whether `targets` has a row for each step, sum of T in all, and not for each sequence, N.
     weights : array_like of float, optional
         How much each row of `targets` counts, shape (rows,), 0 or more: 0 leaves it out. By default all count alike.
+    parts : sequence of Part, optional
+        Of floats, which columns are which target, where several are learned together: see `myrnn.targets.Part`.
 
     Attributes
     ----------
@@ -65,6 +70,7 @@ class Sequences:
     dim_input : int
     per_step : bool
     weights : ndarray, float32 (rows,), or None
+    parts : tuple of Part
 
     Raises
     ------
@@ -89,6 +95,7 @@ class Sequences:
     dim_input: int
     per_step: bool
     weights: NDArray[np.float32] | None
+    parts: tuple[Part, ...]
 
     def __init__(
         self,
@@ -99,6 +106,7 @@ class Sequences:
         *,
         per_step: bool = False,
         weights: ArrayLike | None = None,
+        parts: Iterable[Part] = (),
     ) -> None:
         if not isinstance(per_step, bool | np.bool_):
             raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
@@ -118,10 +126,11 @@ class Sequences:
             object.__setattr__(self, name, array)
         object.__setattr__(self, "dim_input", dim)
         object.__setattr__(self, "per_step", bool(per_step))
+        object.__setattr__(self, "parts", checked_parts(parts, self.targets))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let copies and what is unpickled be checked and read-only, too."""
-        make = partial(type(self), per_step=self.per_step, weights=self.weights)
+        make = partial(type(self), per_step=self.per_step, weights=self.weights, parts=self.parts)
         return make, (self.values, self.offsets, self.targets, self.dim_input)
 
     @classmethod
@@ -155,8 +164,10 @@ class Sequences:
         """
         if not isinstance(pairs, Iterable):
             raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
+        parts_of_targets: tuple[Part, ...] = ()
         if isinstance(pairs, Sequences):
             per_step, weights = pairs.per_step, pairs.weights if weights is None else weights
+            parts_of_targets = pairs.parts
         parts: list[NDArray[Any]] = []
         targets: list[tuple[int, NDArray[Any]]] = []
         for index, pair in enumerate(pairs):
@@ -176,7 +187,8 @@ class Sequences:
             raise InvalidArgument("there is no sequence: at least one pair (x, y) is needed")
         rows: ArrayLike = np.concatenate([target for _, target in targets]) if targets else []
         offsets = offsets_of([len(part) for part in parts])
-        return cls(np.concatenate(parts), offsets, rows, dim_input, per_step=per_step, weights=weights)
+        known: dict[str, Any] = {"per_step": per_step, "weights": weights, "parts": parts_of_targets}
+        return cls(np.concatenate(parts), offsets, rows, dim_input, **known)
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
@@ -192,9 +204,9 @@ class Sequences:
     @cached_property
     def kind(self) -> TargetKind:
         """What the targets are."""
-        what = {"i": CLASS, "b": SEVERAL, "f": NUMBERS}[self.targets.dtype.kind]
+        what = TOGETHER if self.parts else {"i": CLASS, "b": SEVERAL, "f": NUMBERS}[self.targets.dtype.kind]
         columns = None if what == CLASS else self.targets.shape[1]
-        return TargetKind(what, self.per_step, columns, self.weights is not None)
+        return TargetKind(what, self.per_step, columns, self.weights is not None, self.parts)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -253,8 +265,7 @@ class Sequences:
         chosen, offsets, places = selected(indices, self.offsets)
         rows = places if self.per_step else chosen
         weights = None if self.weights is None else self.weights[rows]
-        targets = self.targets[rows]
-        return Sequences(self.values[places], offsets, targets, self.dim_input, per_step=self.per_step, weights=weights)
+        return self._made(self.values[places], offsets, self.targets[rows], weights)
 
     def cut(self, pieces: int) -> Sequences:
         """Return the steps of a single long sequence as so many sequences, one after the other, about equally long.
@@ -271,12 +282,23 @@ class Sequences:
         total = len(self.values)
         count = _checks.integer("pieces", pieces, minimum=1, maximum=max(1, total))
         offsets = np.arange(count + 1) * total // count
-        return Sequences(self.values, offsets, self.targets, self.dim_input, per_step=True, weights=self.weights)
+        return self._made(self.values, offsets, self.targets, self.weights)
 
     def over(self, dim_input: int) -> Sequences:
         """Return the same sequences of tokens, of an alphabet of another size; the tokens stay what they are."""
-        values, offsets, targets = self.values, self.offsets, self.targets
-        return Sequences(values, offsets, targets, dim_input, per_step=self.per_step, weights=self.weights)
+        return self._made(self.values, self.offsets, self.targets, self.weights, dim_input)
+
+    def _made(
+        self,
+        values: NDArray[Any],
+        offsets: NDArray[np.int64],
+        targets: NDArray[Any],
+        weights: NDArray[np.float32] | None,
+        dim_input: int | None = None,
+    ) -> Sequences:
+        """Return other sequences of this kind."""
+        dim, per_step, parts = dim_input or self.dim_input, self.per_step, self.parts
+        return Sequences(values, offsets, targets, dim, per_step=per_step, weights=weights, parts=parts)
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where the targets of the sequences at `indices` stand, one sequence after the other, int64."""
@@ -284,10 +306,16 @@ class Sequences:
 
     @cached_property
     def counted(self) -> NDArray[np.int64]:
-        """How many targets of each sequence count, int64 (N,): those whose weight is not 0."""
-        if self.weights is None:
+        """How many targets of each sequence count, int64 (N,): those whose weight is not 0.
+
+        Of several targets together it is the class that is scored.
+        """
+        if self.weights is None and not self.parts:
             return self.lengths if self.per_step else np.ones(len(self), dtype=np.int64)
-        counts = (self.weights > 0).astype(np.int64)
+        counts = np.ones(len(self.targets), dtype=np.int64) if self.weights is None else self.weights > 0
+        if self.parts:
+            counts = counts * self.targets[:, : self.kind.scored].any(axis=1)
+        counts = counts.astype(np.int64)
         return np.diff(offsets_of(counts)[self.offsets]) if self.per_step else counts
 
     @overload

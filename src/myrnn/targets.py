@@ -1,8 +1,11 @@
-"""What is to be learned of sequences: a class, several classes at once or numbers, for each sequence or each step."""
+"""What is to be learned of sequences: a class, several classes at once, numbers, or several of these together.
+
+Each is for a sequence or for each step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +19,30 @@ from myrnn.errors import InvalidArgument
 LARGEST_LABEL = 2**15 - 1
 
 # What a target is.
-CLASS, SEVERAL, NUMBERS = "a class", "several classes at once", "numbers"
+CLASS, SEVERAL, NUMBERS, TOGETHER = "a class", "several classes at once", "numbers", "several targets together"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several targets that are learned together: some of the columns of numbers that say all of them.
+
+    Of a class the column of the one that holds has how much the target counts, above 0, and the others 0. Of several
+    classes at once each column has how much it counts, above 0 where the class holds and below 0 where it does not.
+    Columns that are all 0 say nothing: the loss leaves them out.
+
+    Attributes
+    ----------
+    what : {"a class", "several classes at once"}
+    columns : int
+        How many classes there are.
+    """
+
+    what: str
+    columns: int
+
+    def __str__(self) -> str:
+        """Say it in words, such as ``a class (2)``."""
+        return f"{self.what} ({self.columns})"
 
 
 @dataclass(frozen=True)
@@ -25,24 +51,34 @@ class TargetKind:
 
     Attributes
     ----------
-    what : {"a class", "several classes at once", "numbers"}
+    what : {"a class", "several classes at once", "numbers", "several targets together"}
     per_step : bool
         Whether each step has a target of its own, and not each sequence.
     columns : int or None
         K: how many classes or numbers a target has; None for a class.
     weighted : bool
         Whether some targets count more than others.
+    parts : tuple of Part
+        The targets that are learned together, one after the other in the columns. The first is a class, and how often
+        it is right is the accuracy of a training.
     """
 
     what: str = CLASS
     per_step: bool = False
     columns: int | None = None
     weighted: bool = False
+    parts: tuple[Part, ...] = ()
 
     def __str__(self) -> str:
         """Say it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
         columns = "" if self.columns is None else f" ({self.columns})"
-        return f"{self.what}{columns} for each {self.each}{', with weights' if self.weighted else ''}"
+        what = " and ".join(map(str, self.parts)) or f"{self.what}{columns}"
+        return f"{what} for each {self.each}{', with weights' if self.weighted else ''}"
+
+    @property
+    def scored(self) -> int | None:
+        """How many of the columns are the class that is scored; None where all of them are scored."""
+        return self.parts[0].columns if self.parts else None
 
     @property
     def each(self) -> str:
@@ -76,6 +112,31 @@ def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
     if not rows.shape[1]:
         raise InvalidArgument("targets must have at least one column")
     return rows.astype(np.bool_) if not is_numbers else _checks.float32("targets", rows)
+
+
+def checked_parts(given: Iterable[Part], targets: NDArray[Any]) -> tuple[Part, ...]:
+    """Return the parts of targets; raises InvalidArgument where they do not fit."""
+    parts = tuple(given)
+    if not parts:
+        return ()
+    for part in parts:
+        if not isinstance(part, Part) or part.what not in (CLASS, SEVERAL):
+            raise InvalidArgument(f"parts must be of a class or of several classes at once, not {_checks.shown(part)}")
+    if parts[0].what != CLASS:
+        raise InvalidArgument(f"the first of the parts must be a class, which is scored, not {parts[0]}")
+    columns = sum(part.columns for part in parts)
+    if targets.dtype.kind != "f" or targets.shape[1] != columns:
+        raise InvalidArgument(
+            f"targets of these parts must be floats of shape (N, {columns}), not {targets.dtype} of shape "
+            f"{targets.shape}"
+        )
+    end = 0
+    for part in parts:
+        begin, end = end, end + part.columns
+        rows = targets[:, begin:end]
+        if part.what == CLASS and (rows.min(initial=0) < 0 or (np.count_nonzero(rows, axis=1) > 1).any()):
+            raise InvalidArgument(f"targets of {part} must be 0 but for one number above 0 at most in each row")
+    return parts
 
 
 def checked_weights(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
-from myrnn.tasks import Palindromes, TwinHalves, twice_as_long
+from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
 
 # More lengths than this are a slip of the keyboard.
 MOST_LENGTHS = 10_000
@@ -201,6 +201,7 @@ def _lengths(task: Any, text: str | None, longest: int | None) -> NDArray[np.int
         return parse_lengths(text)
     if longest is None:
         return tested_lengths(task)
+    task = recognition_of(task)
     shortest = int(task.lengths[0])
     if longest < shortest:
         raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {longest}")

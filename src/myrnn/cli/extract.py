@@ -60,14 +60,14 @@ def extract(
     names = run.class_names
     label = None if accept is None else names.index(_checks.one_of("--accept", accept, names))
     longest = max(run.history.longest, 1)
-    compiled = _compiled(run.model)
+    compiled = _compiled(run.recognizer)
     found = extract_automaton(
         compiled,
         _alphabet(run),
         method=method,
         equivalence=equivalence,
         accept=label,
-        examples=() if run.task is None else run.task,
+        examples=() if run.task is None else run.recognition,
         max_length=longest if max_length is None else max_length,
         seconds=seconds,
         max_states=max_states,
@@ -77,8 +77,8 @@ def extract(
     lengths = range(0, 2 * longest + 1, max(1, 2 * longest // ROWS))
     network = found.agreement(compiled, lengths=lengths, accept=label, seed=seed)
     truth = None
-    if callable(getattr(run.task, "truth", None)):
-        truth = found.agreement(run.task, lengths=lengths, accept=label, seed=seed)
+    if callable(getattr(run.recognition, "truth", None)):
+        truth = found.agreement(run.recognition, lengths=lengths, accept=label, seed=seed)
     show.table(network, beside=truth)
     typer.echo()
     show.named_rows(("accepted", names[1 if label is None else label]))
@@ -102,5 +102,6 @@ def _alphabet(run: Run) -> Any:
     if run.fitted is not None:
         known = run.fitted.symbol_names or ()
         return {name: token for token, name in enumerate(known) if token > 0}
-    names = getattr(run.task, "symbol_names", None) or getattr(getattr(run.task, "language", None), "symbols", None)
-    return tuple(map(str, range(run.task.dim_input))) if names is None else tuple(names)
+    task = run.recognition
+    names = getattr(task, "symbol_names", None) or getattr(getattr(task, "language", None), "symbols", None)
+    return tuple(map(str, range(task.dim_input))) if names is None else tuple(names)

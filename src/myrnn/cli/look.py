@@ -94,10 +94,10 @@ def inspect(
     tokens = read.tokens(0)
     if label is not None:
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
-    compiled = compile(run.model)
-    symbols = getattr(run.task, "symbol_names", None) if run.fitted is None else run.fitted.symbol_names
+    compiled = compile(run.recognizer)
+    symbols = getattr(run.recognition, "symbol_names", None) if run.fitted is None else run.fitted.symbol_names
     y: Any = label
-    if getattr(run.task, "per_step", False):
+    if getattr(run.recognition, "per_step", False):
         if label is not None:
             raise InvalidArgument(f"--label is for runs with one class a sequence, and {folder} has one at every step")
         y = np.where(read.weights > 0, read.targets, -1) if read.weights is not None else read.targets
@@ -186,7 +186,7 @@ def graph(
     else:
         read = loaded.read_texts([sequence])
         path = loaded.folder / f"graph-{_file_name(sequence, int(read.lengths[0]))}.svg" if out is None else out
-        write_graph(loaded.model, read, path)
+        write_graph(loaded.recognizer, read, path)
     show.path("graph", path)
 
 

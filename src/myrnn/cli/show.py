@@ -19,7 +19,7 @@ from myrnn.experiment import is_own
 from myrnn.models import embedding_of, num_parameters
 from myrnn.results import ACCURACY, SQUARED_ERROR, Table, word_for
 from myrnn.runs import DataWork, Report, TaskWork, tests_table
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration
 
 LABEL_WIDTH = 10
@@ -60,7 +60,12 @@ def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
 
 def _task(work: TaskWork) -> list[tuple[str, str]]:
     task, name = work.task, getattr(work.task, "name", work.job.experiment.task.name)
-    rows = [("task", f"{name}, lengths {task.lengths[0]} to {task.lengths[-1]}, {count_of(task.dim_input, 'symbol')}")]
+    tested = recognition_of(task)
+    lengths, symbols = tested.lengths, count_of(tested.dim_input, "symbol")
+    rows = [("task", f"{name}, lengths {lengths[0]} to {lengths[-1]}, {symbols}")]
+    also = {name: getattr(task, f"also_{name}", 0) for name in ("next_symbol", "next_symbols")}
+    if learned := [f"{name} ({weight:g})" for name, weight in also.items() if weight]:
+        rows.append(("", f"beside recognition it learns {' and '.join(learned)}"))
     matching = {"uniform": "drawn at random", "near_miss": "the right ones with a few symbols changed"}
     if isinstance(task, TwinHalves | Palindromes):
         rows.append(("", f"second halves that do not match are {matching[task.negatives]}"))

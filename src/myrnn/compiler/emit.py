@@ -51,7 +51,7 @@ from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.runtime import OF_PROGRAMS
 from myrnn.compiler.streams import carried_of
-from myrnn.targets import CLASS, SEVERAL
+from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120
 
@@ -318,8 +318,9 @@ class _Renderer:
                 score = f"int(largest({outputs}, {count}) == labels[place])"
             else:
                 self.lines("weight = weights[place]")
-                function = "share_right" if losses.what == SEVERAL else "squared_error"
-                score = f"{function}({outputs}, targets, place * {count}, {count})"
+                function = {SEVERAL: "share_right", TOGETHER: "class_right"}.get(losses.what, "squared_error")
+                scored = count if losses.classes is None else self._number(losses.classes)
+                score = f"{function}({outputs}, targets, place * {count}, {scored})"
             with self._block("if weights[place] > 0:"):
                 self.lines(f"score += {score}")
             with self._block("if weight > 0:"):

@@ -52,7 +52,7 @@ from myrnn.compiler.tables import LONGEST_TABLE
 from myrnn.compiler.trace import MYGRAD, Recorder
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models import network_of, parameter_names, parameters_of
 from myrnn.randomness import Keys, Numbers, keys_of, run_with
 from myrnn.sequences import Sequences, offsets_of, steps_of
 
@@ -194,7 +194,7 @@ class Guard:
 
     @property
     def _is_ours(self) -> bool:
-        return type(self._model).__module__.startswith("myrnn.models.")
+        return type(network_of(self._model)).__module__.startswith("myrnn.models.")
 
     def refuse_looks(self) -> None:
         """Refuse a model that may do something else for other numbers; raises NotARecurrence."""

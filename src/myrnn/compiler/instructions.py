@@ -249,6 +249,7 @@ class Losses:
     outputs: Place
     scored: int  # how many of the outputs have a target
     what: str  # the targets are, as in `TargetKind`
+    classes: int | None  # of several targets together, how many of the outputs are the class that is scored
 
 
 @dataclass(frozen=True)

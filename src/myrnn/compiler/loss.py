@@ -48,6 +48,8 @@ class LossGraph:
         How many numbers the target of a row has.
     table : ndarray, float32 (K, width), or None
         For classes: the numbers of each, which are its target.
+    classes : int or None
+        Of several targets together, how many of the outputs are the class that is scored.
     value : Node
         The loss. It reads the leaves ``output`` and ``target``.
     function : callable or str
@@ -60,6 +62,7 @@ class LossGraph:
     outputs: int
     scored: int
     width: int
+    classes: int | None
     # All that it computes.
     text: tuple[Any, ...] = field(repr=False)
     table: NDArray[np.float32] | None = field(compare=False, repr=False)
@@ -143,7 +146,7 @@ def trace_loss(
     width = examples.shape[1] if table is None else table.shape[1]
     text = *text_of(value), b"" if table is None else table.tobytes()
     answer = _answer(loss, outputs, scored, examples)
-    return LossGraph(kind.what, outputs, scored, width, text, table, value, loss, examples, answer)
+    return LossGraph(kind.what, outputs, scored, width, kind.scored, text, table, value, loss, examples, answer)
 
 
 def _answer(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) -> bytes:

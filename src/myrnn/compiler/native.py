@@ -201,12 +201,18 @@ class Native:
             return sequences.targets
         return self._any_labels(len(sequences.targets))
 
-    def _targets_of(self, sequences: Sequences) -> Floats:
-        """Return the numbers of all targets, or of all classes; none for softmax cross-entropy."""
+    def _targets_of(self, sequences: Sequences, any_rows: int | None = None) -> Floats:
+        """Return the numbers of all targets, or of all classes; none for softmax cross-entropy.
+
+        With `any_rows` it does not matter which they are: there are some for so many rows.
+        """
         if self.loss is None:
             return self._ones[:0]
-        targets = sequences.targets if self.loss.table is None else self.loss.table
-        return targets.astype(np.float32, copy=False).reshape(-1)
+        if self.loss.table is not None:
+            return self.loss.table.reshape(-1)
+        if any_rows is not None:
+            return self._equal(any_rows * self.loss.width)
+        return sequences.targets.astype(np.float32, copy=False).reshape(-1)
 
     def _new_streams(self, count: int) -> Streams:
         """Return a stream for each sequence, which begins it anew; none where the program knows no streams."""
@@ -233,9 +239,9 @@ class Native:
             )
         values = sequences.values.reshape(-1).view(np.int32)
         weights = sequences.weights if labels is None else None
+        targets = self._targets_of(sequences, None if labels is None else len(labels))
         labels = self._labels_of(sequences) if labels is None else labels
         weights = self._equal(len(labels)) if weights is None else weights
-        targets = self._targets_of(sequences)
         streams = streams or self._new_streams(len(sequences))
         carried = self.program.carried
         # Native code checks no bounds, and a copy would lose what is handed on.

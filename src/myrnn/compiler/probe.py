@@ -25,7 +25,7 @@ from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settle
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
-from myrnn.models import parameter_names
+from myrnn.models import network_of, parameter_names
 from myrnn.sequences import one_hot
 
 # Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
@@ -266,7 +266,7 @@ def _drawn(source: Any) -> Any:
 
 def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by paths."""
-    home = type(model).__module__.partition(".")[0]
+    home = type(network_of(model)).__module__.partition(".")[0]
     scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
     seen, waiting = set[int](), deque([("", model)])
     while waiting and len(seen) + len(scalars) < _MOST:

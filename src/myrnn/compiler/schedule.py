@@ -336,7 +336,7 @@ class _Scheduler(Assembler):
         values, counts = self.new("losses", 1, rows), self.new("d_losses", 1, rows)
         self._stand([self._leaf("output", size=loss.outputs)], [self._logits])
         self.compute(over, [self.store(part.value, values)], in_order(part.saved, [part.value]))
-        self.out.append(Losses(over, counts, values, self._logits, loss.scored, loss.what))
+        self.out.append(Losses(over, counts, values, self._logits, loss.scored, loss.what, loss.classes))
         self._stand([self._leaf("gradient", "loss", size=1)], [counts])
 
     # Back ------------------------------------------------------------------------------------------------------------

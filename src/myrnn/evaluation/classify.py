@@ -13,10 +13,11 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.models import num_classes, parameter_names, parameters_of
+from myrnn.models import Recognizer, num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
+from myrnn.tasks import recognition_of
 from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
 
 # About how many sequences are classified between two updates of the progress display: op by op, and natively.
@@ -35,6 +36,7 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
 
 def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
     """Return the same, whatever the targets are."""
+    task = recognition_of(task)
     count = _checks.integer("samples", samples, minimum=1)
     given = given_sequences(task, count)
     if given is not None:
@@ -51,6 +53,15 @@ def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> S
     if not len(drawn):
         raise InvalidArgument("task holds no sequence to evaluate on")
     return drawn
+
+
+def recognizer_of(model: Any, task: Any) -> Any:
+    """Return a model that was trained on a task as it is tested: a `Recognizer` where it learned more than that."""
+    inner = model.model if isinstance(model, CompiledModel) else model
+    recognition = recognition_of(task)
+    if recognition is task or isinstance(inner, Recognizer):
+        return model
+    return Recognizer(inner, recognition.dim_output)
 
 
 def check_classes(sequences: Sequences) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.classify import Classifier, check_classes, class_names, draw_any
+from myrnn.evaluation.classify import Classifier, check_classes, class_names, draw_any, recognizer_of
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
@@ -38,6 +38,7 @@ from myrnn.results import (
     wilson_interval,
 )
 from myrnn.targets import SEVERAL
+from myrnn.tasks import recognition_of
 
 # Classes that have columns of their own in a table of 80 columns.
 FEW_CLASSES = 2
@@ -509,7 +510,8 @@ def evaluate(
     Parameters
     ----------
     model : callable or CompiledModel
-        As for `myrnn.train`. It is not changed, and no graph is built.
+        As for `myrnn.train`. It is not changed, and no graph is built. One that learned more beside recognition is
+        tested as a `Recognizer`, on strings as they are drawn for recognition alone.
     task : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the
         first of the model's own.
@@ -545,7 +547,7 @@ def evaluate(
     ----------
     Wilson, "Probable inference, the law of succession, and statistical inference", 1927 (the intervals).
     """
-    classifier = Classifier(model, engine)
+    classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
     _checks.real("confidence", confidence, above=0, below=1)
     longest = trained.longest if isinstance(trained, LearningCurve) else trained
     if longest is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.evaluation.classify import Classifier, class_names, draw
+from myrnn.evaluation.classify import Classifier, class_names, draw, recognizer_of
 from myrnn.results import (
     NO_CLASS,
     HasTable,
@@ -22,7 +22,7 @@ from myrnn.results import (
     warn_of_lost,
 )
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -212,7 +212,7 @@ def counterexamples(
         When an argument is not what it should be.
     """
     limit = _checks.integer("most", most, minimum=1)
-    classifier = Classifier(model, engine)
+    classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
     sequences = draw(task, samples, seed, lengths)
     logits = classifier.scores(sequences).astype(np.float64)
     warn_of_lost(is_lost(logits), sequences.lengths)

@@ -14,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import draw
 from myrnn.results import Counted, HasTable, Shown, Table, counted, integer, percent, shares, text
 from myrnn.sequences import Sequences
+from myrnn.tasks import recognition_of
 
 Codes = NDArray[np.uint64]
 NAMES = ("length alone", "first, last", "counts", "even counts", "one place", "pairs")
@@ -242,7 +243,7 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
 
 def _bayes(task: Any, sequences: Sequences) -> float | None:
     """Return 1 where the task knows the truth of each sequence: then some classifier is always right."""
-    truth = getattr(task, "truth", None)
+    truth = getattr(recognition_of(task), "truth", None)
     if not callable(truth):
         return None
     return 1.0 if np.array_equal(truth(sequences), sequences.labels) else None

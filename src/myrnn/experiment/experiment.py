@@ -20,6 +20,7 @@ from myrnn.models import Units, load_own, make_own, sizes_for
 from myrnn.registry import Kind, find, kind_of, kinds
 from myrnn.sequences import Sequences
 from myrnn.settings import Section, settings_of
+from myrnn.tasks import recognition_of
 from myrnn.training import TrainingSettings as Training
 
 
@@ -274,9 +275,9 @@ class Experiment:
 
     from_toml = from_json = from_file
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain values, by section."""
-        whole = self.data is not None
+    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+        """Return all settings as plain values, by section; of a task `whole` as `Section.to_dict` takes it."""
+        whole = whole or self.data is not None
         sections = {name: getattr(self, name) for name in SECTIONS}
         return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
@@ -401,7 +402,7 @@ def _check_task(part: Part, lengths: tuple[int, ...] | None) -> None:
 
     It is remembered: most of the many experiments of a study are of one task.
     """
-    task = part.make()
+    task = recognition_of(part.make())
     if lengths is not None and callable(getattr(task, "sample_lengths", None)):
         task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
 

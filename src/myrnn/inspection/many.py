@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
+from myrnn.evaluation import recognizer_of
 from myrnn.inspection.one import compiled_of, main_state, norms
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences, given_sequences
+from myrnn.tasks import recognition_of
 
 Curves = dict[str, NDArray[np.float64]]
 # The band that is drawn around the mean: eight of ten sequences lie in it.
@@ -164,6 +166,7 @@ def gradient_flow(
     NotFinite
         When the gradient is not finite on any of the sequences.
     """
+    model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
     names = compiled.state_names
@@ -328,6 +331,7 @@ def state_space(
     ----------
     Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
     """
+    model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     names = compiled.state_names
     chosen = main_state(compiled) if state is None else _checks.one_of("state", state, names)

@@ -2,6 +2,7 @@
 
 `model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` the
 networks of one layer, `stacked` several layers on top of each other, and `network` registers all of them by name.
+`recognizer` makes a classifier of a model that learned more.
 """
 
 from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units
@@ -17,6 +18,7 @@ from myrnn.models.model import (
     parameters_of,
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
+from myrnn.models.recognizer import Recognizer, network_of
 from myrnn.models.stacked import Stacked
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "RNN",
     "Model",
     "OwnModel",
+    "Recognizer",
     "StackRNN",
     "Stacked",
     "Units",
@@ -35,6 +38,7 @@ __all__ = [
     "embedding_of",
     "load_own",
     "make_own",
+    "network_of",
     "no_input",
     "num_classes",
     "num_parameters",

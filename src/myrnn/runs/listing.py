@@ -18,6 +18,7 @@ from myrnn.results import HasTable, Shown, Table
 from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
+from myrnn.tasks import recognition_of
 from myrnn.training import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
@@ -245,7 +246,8 @@ def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
         task = Part.read("task", checked_settings("task", stored.index.get("task"))).make()
     except InvalidArgument as error:
         stored.damaged(file, f"cannot be used: {error}", error)
-    return f"{task.name} {task.lengths[0]}-{task.lengths[-1]}", model
+    lengths = recognition_of(task).lengths
+    return f"{task.name} {lengths[0]}-{lengths[-1]}", model
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, TargetEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
+from myrnn.evaluation import recognizer_of
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import ACCURACY, SQUARED_ERROR, LearningCurve
@@ -26,7 +28,7 @@ from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reports import Report, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
-from myrnn.tasks import answered
+from myrnn.tasks import answered, recognition_of
 from myrnn.training import History, reference_logits
 
 
@@ -74,12 +76,22 @@ class Run:
     fitted: Fitted | None = None
     noted: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def recognizer(self) -> Any:
+        """The model as it is tested and looked into: `model` itself, unless it learned more beside recognition."""
+        return recognizer_of(self.model, self.task)
+
+    @cached_property
+    def recognition(self) -> Any:
+        """The task that it is tested on: `task` itself, unless more is learned."""
+        return recognition_of(self.task)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called."""
         if self.fitted is not None:
             return self.fitted.class_names
-        return classes_of(self.task)
+        return classes_of(self.recognition)
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences as they are written on a command line: symbols of a task, or text as in the data.
@@ -92,9 +104,10 @@ class Run:
                     f"{self.folder} reads features, which cannot be written here: give a file with --data"
                 )
             return self.fitted.read_texts(texts)
-        tokens = [_tokens_of(self.task, text) for text in texts]
-        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], self.task.dim_input)
-        return answered(self.task, read.values, read.offsets) if hasattr(self.task, "truth") else read
+        task = self.recognition
+        tokens = [_tokens_of(task, text) for text in texts]
+        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
+        return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
 
     def probabilities(self, sequences: Sequences, not_finite: float | None = None) -> NDArray[np.float64]:
         """Return the probabilities of the classes, float64 (N, K), of sequences as `read_texts` returns them.
@@ -108,7 +121,7 @@ class Run:
             logits = scores_of(self.fitted.predictor, sequences)
         else:
             with np.errstate(over="ignore", invalid="ignore"):
-                logits = reference_logits(self.model, sequences)
+                logits = reference_logits(self.recognizer, sequences)
         return probabilities_of(logits, sequences.lengths, not_finite)
 
     def samples(self, file: str | None = None, labels: str | None = None) -> Any:
@@ -125,7 +138,7 @@ class Run:
             When a run on data has no test.
         """
         if self.fitted is None:
-            return self.task
+            return self.recognition
         return next(iter(self.tests(file, labels).values()))
 
     def reports(
@@ -308,7 +321,10 @@ def _fitted(
 def _chance(job: Job) -> float | None:
     """Return the accuracy of guessing; None where numbers are learned."""
     data = job.experiment.data
-    return None if data is not None and data.learn in (VALUES, SERIES) else 1 / job.model["dim_output"]
+    if data is not None and data.learn in (VALUES, SERIES):
+        return None
+    task = job.experiment.task
+    return 1 / (job.model["dim_output"] if task is None else recognition_of(task.make()).dim_output)
 
 
 def holds_own(folder: str | os.PathLike[str]) -> bool:

@@ -164,7 +164,7 @@ def _parts(
         REPORT: json_to_bytes(numbers),
     }
     if len(history):
-        chance = 1 / settings["dim_output"]
+        chance = 1 / settings["dim_output"] if history.chance is None else history.chance
         axes = plots.plot_history(history.iteration, history.loss, history.accuracy, chance=chance)
         parts |= _figure(axes, "training")
     if report is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation import LengthReport, check_classes, evaluate
+from myrnn.evaluation import LengthReport, check_classes, evaluate, recognizer_of
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
@@ -29,7 +29,7 @@ from myrnn.runs.reports import WITH_BASELINES, Report, known_of, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
-from myrnn.tasks import twice_as_long
+from myrnn.tasks import recognition_of, twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
 
 # Whoever names the seconds between two checkpoints gets them, whatever share of the time that is.
@@ -115,7 +115,7 @@ def begin(experiment: Experiment, *, every: float | None = None, progress: bool 
         return DataWork(Job.on_data(experiment, data.hashes), data, every=every, progress=progress)
     task, model, optimizer = experiment.make()
     # A run is tested as a classifier is: refuse other targets now, and not after the training.
-    if isinstance(drawn := task.sample(1, np.random.default_rng(0)), Sequences):
+    if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
     return TaskWork(Job.of(experiment, task, model), task, model, optimizer, every, progress)
 
@@ -220,7 +220,7 @@ class TaskWork:
             training=clock.numbers(int(history.iteration[-1]), trained),
             evaluation={"seed": seed, **_speed("sequences", tried, time.perf_counter() - trained)},
         )
-        pictures = {"graph.svg": lambda path: write_graph(self.model, _example(self.task, seed), path)}
+        pictures = {"graph.svg": lambda path: write_graph(*_example(self.model, self.task, seed), path)}
         settings = self.job.settings(folder, described(experiment, self.task, self.model))
         write_run(folder, settings, self.model, history, numbers, report, pictures)
         end_job(folder)
@@ -378,7 +378,7 @@ def evaluated(
 
 def tested_lengths(task: Any) -> NDArray[np.int64]:
     """Return the lengths that a run on a task is tested on: up to twice its longest, where it has such."""
-    lengths: NDArray[np.int64] = twice_as_long(task).lengths
+    lengths: NDArray[np.int64] = twice_as_long(recognition_of(task)).lengths
     return lengths
 
 
@@ -403,10 +403,11 @@ class _Clock:
         return {"preparation_seconds": self._begin - self._made, **resumed, **speed, "iterations": iterations}
 
 
-def _example(task: Any, seed: int) -> Any:
-    """Return one sequence of about four symbols, whose graph fits on a page."""
+def _example(model: Any, task: Any, seed: int) -> tuple[Any, Any]:
+    """Return a model as it is tested, and one sequence of about four symbols, whose graph fits on a page."""
+    model, task = recognizer_of(model, task), recognition_of(task)
     length = task.lengths[np.argmin(abs(task.lengths - 4))]
-    return task.sample_lengths([length], np.random.default_rng(seed))
+    return model, task.sample_lengths([length], np.random.default_rng(seed))
 
 
 def _speed(unit: str, count: int, seconds: float) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from myrnn.results import HasTable, Shown, Table, counted, integer, number, shar
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts
 from myrnn.sweeps.study import Point, Study
 from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
+from myrnn.tasks import recognition_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +97,7 @@ class SweepResults(HasTable):
             record = records.get(point.run)
             if record is None:
                 continue
-            row = {"run": point.run, "variant": point.variant, **point.settings, **_found(record)}
+            row = {"run": point.run, "variant": point.variant, **point.whole_settings, **_found(record)}
             for name, column in runs.items():
                 column.append(row.get(name))
             if isinstance(record, Done):
@@ -355,7 +356,7 @@ class SweepResults(HasTable):
         if self.study.is_on_data:
             return None
         tasks = {point.experiment.task for point in points}
-        classes = {task.make().dim_output for task in tasks}
+        classes = {recognition_of(task.make()).dim_output for task in tasks}
         return 1 / classes.pop() if len(classes) == 1 else None
 
     def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:

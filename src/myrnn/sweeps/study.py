@@ -72,7 +72,14 @@ class Point:
     @property
     def settings(self) -> dict[str, Any]:
         """All settings but those of the tests, under dotted names such as ``"model.dim_recurrent"``."""
-        sections = self.experiment.to_dict()
+        return self._named(self.experiment.to_dict())
+
+    @property
+    def whole_settings(self) -> dict[str, Any]:
+        """The same, with the defaults that files leave out."""
+        return self._named(self.experiment.to_dict(whole=True))
+
+    def _named(self, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return {
             f"{name}.{setting}": value
             for name in SECTIONS

@@ -14,6 +14,7 @@ from myrnn.evaluation.intervals import t_of
 from myrnn.experiment import Experiment
 from myrnn.results import Shown, Table, integer, share
 from myrnn.runs import tested_lengths
+from myrnn.tasks import recognition_of
 
 # What is compared, and its heading: accuracy on trained lengths and on longer ones.
 SPANS = {"accuracy": "trained", "beyond": "beyond"}
@@ -54,7 +55,7 @@ def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | No
 
 @cache
 def _best(settings: Any, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
-    task = None if settings is None else settings.make()
+    task = None if settings is None else recognition_of(settings.make())
     if task is None or getattr(task, "per_step", False):
         return {}
     try:

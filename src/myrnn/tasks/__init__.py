@@ -36,6 +36,7 @@ __all__ = [
     "TwinHalves",
     "answered",
     "generate_sequence",
+    "recognition_of",
     "sample_family",
     "twice_as_long",
 ]
@@ -46,7 +47,8 @@ class Task(Protocol):
     """Draws labelled sequences.
 
     A task whose sequences have a target for each step also says ``per_step = True``. Networks are then made with an
-    output for each step.
+    output for each step. One that learns more than a class for each sequence, and is tested by that class alone, has
+    the task that it is tested on as `recognition`.
     """
 
     @property
@@ -71,6 +73,12 @@ class Task(Protocol):
     def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
         """Draw one sequence for each of the given lengths."""
         ...
+
+
+def recognition_of(task: Any) -> Any:
+    """Return the task that a model is tested on which was trained on a task: itself, unless it learns more."""
+    found = getattr(task, "recognition", None)
+    return task if found is None else found
 
 
 def twice_as_long(task: Any) -> Any:

@@ -133,7 +133,7 @@ class MyGradEngine:
             clip_gradients(self._parameters, self.gradient_clip)
         self._optimizer.step()
         scored = outputs.data[:, : outputs.shape[1] - added]
-        return loss.item(), total_score(scored, targets, weights) if len(rows) else 0
+        return loss.item(), total_score(scored, targets, weights, sequences.kind.scored) if len(rows) else 0
 
 
 class ChosenEngine:

@@ -19,11 +19,12 @@ from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
-from myrnn.models import parameters_of
+from myrnn.models import Recognizer, parameters_of
 from myrnn.results import History
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.targets import LABELS
+from myrnn.tasks import recognition_of
 from myrnn.training.checkpoint import (
     Checkpoint,
     CutOff,
@@ -273,6 +274,8 @@ class Training:
         self._rates = Rates(optimizer, schedule)
         _check_optimizer(optimizer, model)
         self._hooks, self._is_task_shipped = checked_hooks(hooks), is_shipped(task)
+        # Strings are as long as they are tested, without a start.
+        self._start_steps = 0 if recognition_of(task) is task else Recognizer.start_steps
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._learner = Learner(model, optimizer)
         rng = np.random.default_rng(seed)
@@ -487,7 +490,9 @@ class Training:
         with self._adding():
             losses, scores = self._engine.run(data, order, rates, done)
         check_losses(losses, done)
-        self._record.add(Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order])
+        self._record.add(
+            Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order] - self._start_steps
+        )
         self._call("on_progress", self.iteration)
         if self.iteration % self._report_every == 0 or self.iteration == closing_at:
             self._close_report()

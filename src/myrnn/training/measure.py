@@ -75,7 +75,7 @@ def measure(
     if lost := int(is_lost(counted).sum()):
         raise NotFinite(f"the outputs for {lost:,} of {_checks.count_of(len(counted), kind.each)} are not finite")
     found = mean_of_logits(chosen, outputs, sequences.targets, weights, sequences.weights)
-    score = total_score(outputs, sequences.targets, sequences.weights)
+    score = total_score(outputs, sequences.targets, sequences.weights, kind.scored)
     return found, float(score) / max(1, int(sequences.counted.sum()))
 
 

@@ -15,7 +15,7 @@ from myrnn.losses import Objective, mean_of_logits
 from myrnn.models import num_classes
 from myrnn.results import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetKind
+from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 
 # How many rows of targets tell the loss of a model that knows nothing.
 MOST_ROWS = 10_000
@@ -54,19 +54,27 @@ def scores_dtype(kind: TargetKind) -> type[np.generic]:
     return np.int64 if kind.what == CLASS else np.float64
 
 
-def total_score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> Any:
+def total_score(
+    outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None, scored: int | None = None
+) -> Any:
     """Return the sum of the scores of the rows that count: those whose weight is not 0.
 
     Of a class it is 1 where it has the largest output; of several classes the share of those that are rightly seen to
-    hold, by an output above 0, whose sigmoid is above 1/2, or not to hold; of numbers the mean of their squared errors.
+    hold, by an output above 0, whose sigmoid is above 1/2, or not to hold; of numbers the mean of their squared errors;
+    of several targets together that of their first, a class.
 
     Parameters
     ----------
     outputs : ndarray (N, K)
     targets : ndarray, int64 (N,), bool (N, K) or float32 (N, K)
     weights : ndarray (N,) or None
+    scored : int, optional
+        Of several targets together, how many of the columns are their first.
     """
-    if targets.dtype.kind == "i":
+    if scored is not None:
+        right = np.argmax(outputs[:, :scored], axis=1) == np.argmax(targets[:, :scored], axis=1)
+        scores = right & targets[:, :scored].any(axis=1)
+    elif targets.dtype.kind == "i":
         scores = np.argmax(outputs, axis=1) == targets
     elif targets.dtype.kind == "b":
         scores = ((outputs > 0) == targets).mean(axis=1)
@@ -77,7 +85,7 @@ def total_score(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[A
 
 def chance_of(kind: TargetKind, columns: int) -> float | None:
     """Return the accuracy of guessing; None for numbers."""
-    return {CLASS: 1 / columns, SEVERAL: 0.5}.get(kind.what)
+    return {CLASS: 1 / columns, SEVERAL: 0.5, TOGETHER: 1 / (kind.scored or columns)}.get(kind.what)
 
 
 def guessing_loss(objective: Objective, model: Any, sequences: Sequences, columns: int) -> float:

@@ -39,13 +39,14 @@ class Windows(Sequences):
         places = np.repeat(begins, lengths) + ramp(lengths)
         weights = None if data.weights is None else data.weights[places]
         rows = data.targets[places]
-        super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, weights=weights)
+        known: dict[str, Any] = {"weights": weights, "parts": data.parts}
+        super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, **known)
         object.__setattr__(self, "streams", streams)
         object.__setattr__(self, "whole", data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let copies be sequences of their own, which begin anew."""
-        make = partial(Sequences, per_step=True, weights=self.weights)
+        make = partial(Sequences, per_step=True, weights=self.weights, parts=self.parts)
         return make, (self.values, self.offsets, self.targets, self.dim_input)
 
 

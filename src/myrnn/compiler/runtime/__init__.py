@@ -33,7 +33,7 @@ OF_PROGRAMS = {
         "one_hot", "put", "softmax_axis", "spread_out", "sum_axis", "take",
     ),
     "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
-    "scores": ("largest", "share_right", "squared_error"),
+    "scores": ("largest", "class_right", "share_right", "squared_error"),
     "threads": ("flush_subnormals", "restore_mode"),
 }  # fmt: skip
 

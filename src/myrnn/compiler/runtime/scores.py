@@ -16,6 +16,13 @@ def largest(outputs: Floats, at: int, count: int) -> int:
 
 
 @compiled
+def class_right(outputs: Floats, at: int, targets: Floats, targets_at: int, count: int) -> int:
+    """Return whether the largest of `count` outputs is where the one target above 0 is; 0 where there is none."""
+    wanted = largest(targets, targets_at, count)
+    return int(targets[targets_at + wanted] > 0 and largest(outputs, at, count) == wanted)
+
+
+@compiled
 def share_right(outputs: Floats, at: int, targets: Floats, targets_at: int, count: int) -> float:
     """Return the share of `count` outputs that are above 0 just where the target is."""
     right = 0

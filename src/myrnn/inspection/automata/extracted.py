@@ -14,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.teacher import Teacher, Word, word_at
 from myrnn.inspection.automata.words import words_of_length
 from myrnn.sequences import Sequences
+from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
@@ -199,7 +200,7 @@ class ExtractedAutomaton(results.HasTable):
         )
         count = _checks.integer("samples", samples, minimum=1)
         rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
-        what, truth, language = self._other(other, accept)
+        what, truth, language = self._other(recognition_of(other), accept)
         languages: list[Language] = [self.dfa, self.dfa.complement, *([] if language is None else [language])]
         rows, differ = [], []
         for length in np.unique(tried).tolist():

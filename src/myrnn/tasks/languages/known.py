@@ -63,7 +63,7 @@ class Flare(Recognition):
         0s), ``"stack-manipulation"``, ``"marked-reversal"``, ``"unmarked-reversal"``, ``"marked-copy"``,
         ``"missing-duplicate-string"``, ``"odds-first"``, ``"binary-addition"``, ``"binary-multiplication"``,
         ``"compute-sqrt"`` or ``"bucket-sort"``. Numbers are little-endian.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     References
@@ -101,7 +101,7 @@ class Tomita(Recognition):
     ----------
     number : int
         1 to 7.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     Examples
@@ -134,7 +134,7 @@ class Dyck(Recognition):
         How many kinds of brackets there are.
     depth : int, optional
         How many may be open at once. Without it any number may.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     Examples
@@ -170,7 +170,7 @@ class EqualCounts(Recognition):
         The letters, such as ``"abc"``.
     ordered : bool
         Whether all of a letter must come before the next letter.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     Examples

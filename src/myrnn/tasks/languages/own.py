@@ -44,11 +44,16 @@ class Regular(Recognition):
         What is learned: whether a string matches, or, of strings that match, what follows at each step. There each
         string has the start ``^`` before it, and the last step is followed by the end ``$``. ``"next_symbol"`` is the
         symbol that does follow, as for a language model; ``"next_symbols"`` are all that may, several classes at once.
+    also_next_symbol, also_next_symbols : float
+        How much the same counts where it is learned beside recognition, of members only; 0 leaves it out. Each string
+        counts alike, whatever its length. Such a task draws `Sequences` with several targets for each step, and
+        networks for it are tested on its `recognition` as a `Recognizer`.
 
     References
     ----------
     Gers and Schmidhuber, "LSTM recurrent networks learn simple context-free and context-sensitive languages", 2001
-    (all symbols that may follow).
+    (all symbols that may follow). Butoi and others, "Training neural networks as recognizers of formal languages", 2025
+    (both together).
 
     Examples
     --------
@@ -84,7 +89,7 @@ class ContextFree(Recognition):
         Rules such as ``S -> a S b | ``; `languages.Grammar` says how they are written.
     alphabet : str, optional
         The symbols, by default those of the rules.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     Examples
@@ -119,7 +124,7 @@ class Membership(Recognition):
         ``function(string)`` returns whether a string is a member; `languages.Predicate` says what it gets.
     draw : callable, optional
         ``draw(length, rng)`` returns a member of a length. It is needed where members are rare among long strings.
-    length_min, length_max, negatives, any_length, objective
+    length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
     Examples

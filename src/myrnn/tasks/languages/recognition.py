@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.settings import check_fields
+from myrnn.targets import CLASS, SEVERAL, Part
 from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
@@ -24,6 +26,8 @@ LONGEST = 20_000
 START, END = "^", "$"
 # So often a near miss is drawn again that is a member after all.
 MOST_TRIES = 10
+# What is learned beside recognition may count so much at most.
+MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +57,44 @@ class Recognition(Drawn):
             "next_symbols, all symbols that may follow, or next_symbol, the one that does (a language model)."
         ),
     ] = "recognition"
+    also_next_symbol: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=MOST_WEIGHT,
+            description="Beside recognition, how much the symbol that follows in a member counts; 0: it is not "
+            "learned.",
+            extra={"later": True},
+        ),
+    ] = 0.0
+    also_next_symbols: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=MOST_WEIGHT,
+            description="Beside recognition, how much all symbols that may follow in a member count; 0: they are not "
+            "learned.",
+            extra={"later": True},
+        ),
+    ] = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings, and that there is something to draw."""
         check_fields(self)
         check_order(self, "length_min", "length_max")
+        for name in ("also_next_symbol", "also_next_symbols"):
+            if getattr(self, name) and self.objective != "recognition":
+                raise InvalidArgument(
+                    f"{name} is for what is learned beside objective recognition, not {self.objective}: leave it out"
+                )
         if not len(self.lengths):
             raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
         if taken := {START, END}.intersection(self.language.symbols) if self.per_step else ():
             raise InvalidArgument(
-                f"objective {self.objective} puts {START} before strings and {END} behind them: the alphabet must not "
+                f"to learn what follows, {START} stands before strings and {END} behind them: the alphabet must not "
                 f"have {min(taken)}"
             )
-        if self.objective == "next_symbols":
+        if self.objective == "next_symbols" or self.also_next_symbols:
             # It is not known of all languages.
             self.language.followers(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
 
@@ -76,8 +105,21 @@ class Recognition(Drawn):
 
     @property
     def per_step(self) -> bool:
-        """Whether it is learned at each step what follows."""
-        return self.objective != "recognition"
+        """Whether it is learned at each step what follows, alone or beside recognition."""
+        return self.objective != "recognition" or bool(self.parts)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What is learned together, where more than one thing is: recognition first."""
+        follows = len(self.language.symbols) + 1
+        also = ((self.also_next_symbol, CLASS), (self.also_next_symbols, SEVERAL))
+        further = tuple(Part(what, follows) for weight, what in also if weight)
+        return (Part(CLASS, 2), *further) if further else ()
+
+    @cached_property
+    def recognition(self) -> Self | None:
+        """The task that a model is tested on which learns more beside recognition; None for all other tasks."""
+        return replace(self, also_next_symbol=0.0, also_next_symbols=0.0) if self.parts else None
 
     @property
     def dim_input(self) -> int:
@@ -86,8 +128,8 @@ class Recognition(Drawn):
 
     @property
     def dim_output(self) -> int:
-        """K: 2, or the number of symbols and one more for the end."""
-        return len(self.class_names)
+        """K: 2, or the number of symbols and one more for the end; of several things that are learned the sum."""
+        return sum(part.columns for part in self.parts) or len(self.class_names)
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
@@ -96,12 +138,14 @@ class Recognition(Drawn):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the K classes are called."""
-        return (*self.language.symbols, END) if self.per_step else ("no member", "member")
+        """What the classes are called, those of recognition where more is learned beside it."""
+        return ("no member", "member") if self.objective == "recognition" else (*self.language.symbols, END)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, rising, int64; where it is learned what follows, the start counts."""
+        if self.recognition is not None:
+            return self.recognition.lengths + 1
         every = np.arange(self.length_min, self.length_max + 1)
         if self.per_step:
             return every[self._kinds(every)[:, 0]] + 1
@@ -114,8 +158,8 @@ class Recognition(Drawn):
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the true class of every sequence, int64 (N,): 1 for a member.
 
-        Where it is learned what follows, it is that of every step: the symbol that follows, int64 (sum of T,), or which
-        may follow, bool (sum of T, K).
+        Where only what follows is learned, it is that of every step: the symbol that follows, int64 (sum of T,), or
+        which may follow, bool (sum of T, K).
         """
         tokens_of(sequences)
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
@@ -133,6 +177,8 @@ class Recognition(Drawn):
             raise InvalidArgument(f"sequences must begin with the start {START}, which stands nowhere else")
         strings, offsets = sequences.values[~first], offsets_of(sequences.lengths - 1)
         is_member = self.language.contains(strings, offsets)
+        if self.parts:
+            return is_member.astype(np.int64)
         if self.objective == "next_symbols" and not is_member.all():
             raise InvalidArgument("sequences must hold members of the language: what may follow is known of these")
         truth = self._following(strings, offsets)
@@ -144,6 +190,8 @@ class Recognition(Drawn):
         """Draw `n` strings, half of them members; of the lengths that either can have, all are equally likely."""
         count = _checks.integer("n", n, minimum=0)
         source = _checks.generator("rng", rng)
+        if self.recognition is not None:
+            return self._together(self.recognition.sample(count, source))
         if self.per_step:
             return super().sample(count, source)
         lengths = self.lengths
@@ -156,6 +204,10 @@ class Recognition(Drawn):
         return self._labelled(chosen, label, source)
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        if self.recognition is not None:
+            possible = lengths >= 1
+            possible[possible], words = self.recognition._possible(lengths[possible] - 1)
+            return possible, f"one more than {words or 'those of strings'}"
         if self.per_step:
             possible = lengths >= 1
             possible[possible] = self._kinds(lengths[possible] - 1)[:, 0]
@@ -167,6 +219,8 @@ class Recognition(Drawn):
         return possible, f"those with members and others{missing}"
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+        if self.recognition is not None:
+            return self._together(self.recognition._draw(lengths - 1, rng))
         if self.per_step:
             return self._continued(lengths - 1, rng)
         kinds = self._kinds(lengths)
@@ -193,19 +247,52 @@ class Recognition(Drawn):
     def _continued(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         """Return a member of each length behind a start, and what follows each of their steps."""
         strings, offsets = self.language.draw_members(lengths, rng), offsets_of(lengths)
-        whole = offsets_of(lengths + 1)
-        values = np.full(int(whole[-1]), len(self.language.symbols), dtype=np.int32)
-        values[places_from(whole[:-1] + 1, lengths)] = strings
+        values, whole = self._started(strings, offsets)
         return Sequences(values, whole, self._following(strings, offsets), self.dim_input, per_step=True)
 
     def _following(self, strings: Strings, offsets: Offsets) -> NDArray[Any]:
         """Return what follows each prefix of N strings, or, bool (sum of T + N, V + 1), what may follow."""
-        if self.objective == "next_symbols":
-            return self.language.followers(strings, offsets)
+        follow = self.language.followers if self.objective == "next_symbols" else self._next
+        return follow(strings, offsets)
+
+    def _next(self, strings: Strings, offsets: Offsets) -> NDArray[np.int64]:
+        """Return the symbol that follows each prefix of N strings, or the end, int64 (sum of T + N,)."""
+        # The start of one string stands where another ends, and has the number of the end.
+        values, _ = self._started(strings, offsets)
+        return np.append(values[1:], values[:1]).astype(np.int64)
+
+    def _started(self, strings: Strings, offsets: Offsets) -> tuple[Strings, Offsets]:
+        """Return strings with a start before each."""
         lengths = np.diff(offsets)
-        following = np.full(len(strings) + len(lengths), len(self.language.symbols), dtype=np.int64)
-        following[places_from(offsets[:-1] + np.arange(len(lengths)), lengths)] = strings
-        return following
+        whole = offsets_of(lengths + 1)
+        values = np.full(int(whole[-1]), len(self.language.symbols), dtype=np.int32)
+        values[places_from(whole[:-1] + 1, lengths)] = strings
+        return values, whole
+
+    def _together(self, drawn: Sequences) -> Sequences:
+        """Return labelled strings behind a start, with all that is learned of each: what follows, of members only.
+
+        Each string counts alike, and so does each step of it: a step has a weight of 1 / T. The label, which one step
+        has, counts T times as much.
+        """
+        values, whole = self._started(drawn.values, drawn.offsets)
+        lengths = np.diff(whole)
+        targets = np.zeros((len(values), self.dim_output), dtype=np.float32)
+        targets[whole[1:] - 1, drawn.targets] = lengths
+        is_member = drawn.targets == 1
+        members = drawn.select(is_member)
+        rows = places_from(whole[:-1][is_member], lengths[is_member])
+        column = 2
+        if self.also_next_symbol:
+            follows = self._next(members.values, members.offsets)
+            targets[rows, column + follows] = self.also_next_symbol
+            column += len(self.language.symbols) + 1
+        if self.also_next_symbols:
+            may_follow = self.language.followers(members.values, members.offsets)
+            targets[rows, column:] = np.where(may_follow, self.also_next_symbols, -self.also_next_symbols)
+        weights = np.repeat(1 / lengths, lengths)
+        known: dict[str, Any] = {"per_step": True, "weights": weights, "parts": self.parts}
+        return Sequences(values, whole, targets, self.dim_input, **known)
 
     def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
         """Draw strings of these lengths that are members but for some edits, as many as a coin falls until it is tails.
