@@ -1,7 +1,7 @@
-"""Make the files and pictures of docs/how-to/your-own-sequences.md: words of six languages, and a network that tells which.
+"""Make the files and figures of ``your-own-sequences.md``: words of six languages, and a network that classifies them.
 
 ``python docs/make_own_sequences.py FOLDER`` writes ``train.csv`` and ``test.csv`` into a folder, trains, and copies the
-pictures. The words are the most frequent ones in films' subtitles, as pyspellchecker has them (``pip install
+pictures. The words are the most frequent ones in film subtitles, from pyspellchecker (``pip install
 pyspellchecker``), without those that are frequent in two of the languages.
 """
 
