@@ -1,8 +1,8 @@
 """Make the tables and figures of study-languages.md from the folders of its sweeps.
 
 ``myrnn sweep studies/flare.toml`` and ``myrnn sweep studies/deepmind.toml`` do the runs. ``python
-docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders, and writes what it finds into the page: a folder that
-is not named leaves its part of the page as it is.
+docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders and fills the page. Without the folder of a study its
+part of the page stays as it is.
 """
 
 import re

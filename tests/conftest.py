@@ -12,8 +12,8 @@ from hypothesis import settings
 matplotlib.use("Agg")
 
 # How many examples of a property are tried: a few, or many with `--hypothesis-profile=many`, as `make test-all` has it.
-# In CI every run tries the same ones, so more of them would find nothing new. Shared machines are slow at times, so there
-# is no deadline.
+# In CI every run tries the same ones, so more of them would find nothing new. There is no deadline: shared machines are
+# slow at times.
 IN_CI = "CI" in os.environ
 for profile, examples in (("few", 20), ("many", 60 if IN_CI else 200)):
     settings.register_profile(profile, max_examples=examples, deadline=None, derandomize=IN_CI)

@@ -622,6 +622,10 @@ def test_the_version(capsys):
     assert capsys.readouterr().out == f"myrnn {__version__}\n"
 
 
+def test_a_citation_is_of_this_version():
+    assert f"\nversion: {__version__}\n" in (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_names_the_commands(arguments, capsys):
     assert main(arguments) == 0

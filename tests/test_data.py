@@ -733,7 +733,9 @@ def test_a_kind_that_is_none():
 
 def test_plain_text_without_labels(put):
     path = put("a.txt", "a b\n")
-    with pytest.raises(InvalidArgument, match=f"^{re.escape(str(path))} is plain text: give its labels, one a line, with"):
+    with pytest.raises(
+        InvalidArgument, match=f"^{re.escape(str(path))} is plain text: give its labels, one a line, with"
+    ):
         read_sequences(path)
 
 

@@ -12,9 +12,6 @@ from myrnn.sweeps import read_study
 
 ROOT = Path(__file__).parents[1]
 
-if not (ROOT / "docs").exists():
-    pytest.skip("the documentation is not part of this copy", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def make_study():

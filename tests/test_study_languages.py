@@ -9,8 +9,6 @@ from myrnn.sweeps import read_study
 from myrnn.tasks.languages import DEEPMIND, FLARE
 
 STUDIES = Path(__file__).resolve().parent.parent / "studies"
-if not STUDIES.is_dir():
-    pytest.skip("the studies are not here", allow_module_level=True)
 
 
 @pytest.mark.parametrize(("name", "runs", "networks"), [("flare", 324, 6), ("flare-quick", 36, 2)])
