@@ -96,8 +96,8 @@ def write(folder):
     }
     page = PAGE.read_text(encoding="utf-8")
     for part, text in parts.items():
-        mark = re.compile(rf"(?<=<!-- {name}: {part} -->\n).*?(?=<!-- end -->)", re.DOTALL)
-        page, found = mark.subn(lambda _, text=text: text + "\n", page)
+        mark = re.compile(rf"(<!-- {name}: {part} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, found = mark.subn(lambda marks, text=text: f"{marks[1]}{text}\n{marks[2]}", page)
         assert found == 1, f"{PAGE.name} has {found} places for {name}: {part}"
     PAGE.write_text(page, encoding="utf-8")
     axes = results.plot_grid(by)
