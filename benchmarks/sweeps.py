@@ -1,9 +1,9 @@
-"""What sweeps cost: throughput on two cores, what a run costs beside itself, the parent's memory, and a large study.
+"""Measure what sweeps cost: throughput on two cores, the overhead of a run, the parent's memory, and a large study.
 
-``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
-``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do, and writes
-what it found there and into ``docs/explanation/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from what was
-measured what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
+``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``.
+``python -m benchmarks.sweeps throughput`` compares two cores with one, on an otherwise idle machine, and writes the
+result to the same file and to ``docs/explanation/scaling.md``. ``python -m benchmarks.sweeps simulate`` computes from
+the measurements what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 FIGURES, DOCS = HERE / "sweeps.json", HERE.parent / "docs"
 PAGE, PICTURE = DOCS / "explanation" / "scaling.md", DOCS / "images" / "scaling.png"
-# How the row of the throughput begins in the page, and the one before it.
+# The start of the row with the throughput in the page, and of the row before it.
 THROUGHPUT, BEFORE = "| 24 networks of 50 units, 50,000 iterations each", "| one network of 50 units,"
 NETWORKS = 20_910
 CORES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
@@ -77,7 +77,7 @@ def _processor_seconds(name: str, iterations: int) -> float:
 
 
 def throughput() -> None:
-    """Compare two cores with one, workers started before, and write it down; nothing else may run on the machine."""
+    """Compare two cores with one, with workers already started, and store the result; the machine must be idle."""
     given = study(50_000, 24, dim_recurrent=50)
     for jobs in (1, 2):
         swept(study(100, 4, dim_recurrent=50), jobs)
@@ -93,19 +93,19 @@ def throughput() -> None:
 
 
 def with_row(page: str, row: str) -> str:
-    """Return the page with this row for the throughput, in the place of the old one where there is one."""
+    """Return the page with this row for the throughput instead of the old one, if there is one."""
     lines = [line for line in page.splitlines() if not line.startswith(THROUGHPUT)]
     (at,) = (number for number, line in enumerate(lines, start=1) if line.startswith(BEFORE))
     return "\n".join([*lines[:at], row, *lines[at:]]) + "\n"
 
 
 def keep(found: dict[str, Any]) -> None:
-    """Write down what was measured, beside what stands there of other measurements."""
+    """Add measurements to those in the file."""
     FIGURES.write_text(json.dumps({**json.loads(FIGURES.read_text()), **found}, indent=2) + "\n")
 
 
 def waiting_runs(count: int, pause: float) -> dict[str, float]:
-    """Return what runs cost that only wait: milliseconds a run, and the parent's memory in MB."""
+    """Return the cost of runs that only wait: milliseconds per run, and the parent's memory in MB."""
     from myrnn.sweeps import pool, read_study
     from myrnn.sweeps.log import Log
     from myrnn.sweeps.run import Done

@@ -1,4 +1,4 @@
-"""Train networks on Tomita's languages, read automata out of them, and draw some.
+"""Train networks on Tomita's languages, extract their automata, and draw some.
 
 ``python docs/make_automata.py`` prints a table of seven languages and three kinds of networks, then the automata of a
 network that learned a^n b^n. With a folder as argument it writes pictures there.
@@ -23,7 +23,7 @@ LONGEST = 15
 
 
 def trained(kind, task, iterations=8_000):
-    """Return a compiled network that was trained on a task, and how many seconds that took, without compiling."""
+    """Return a compiled network trained on a task, and the seconds of training without compiling."""
     for count in (1, iterations):
         model = KINDS[kind](task.dim_input)
         optimizer = Adam(model.parameters, learning_rate=0.01, weight_decay=0.01)
@@ -77,7 +77,7 @@ def tomita(folder):
 
 
 def not_regular(folder):
-    """Return the automata of a network that learned a^n b^n, and where they agree with it and with the language."""
+    """Return the automata of a network trained on a^n b^n, and their agreement with it and with the language."""
     task = EqualCounts("ab", length_min=0, length_max=16, any_length=True)
     model, _ = trained("LSTM", task, 20_000)
     found = extract_automaton(model, "ab", examples=task, max_length=32, max_states=30)

@@ -1,7 +1,7 @@
 """Fill the tables of settings into ``experiments.md``: ``python docs/make_experiments.py``.
 
-The settings, their defaults and what they are for come from the sections themselves. What stands between
-``<!-- name -->`` and ``<!-- end -->`` is replaced; everything else is written by hand.
+The settings, their defaults and their descriptions come from the sections themselves. The text between
+``<!-- name -->`` and ``<!-- end -->`` is generated; everything else is written by hand.
 """
 
 import re
@@ -19,7 +19,7 @@ DEPENDS = {
     ("evaluation", "lengths"): "up to twice the longest trained one",
     ("model", "dim_embedding"): "0; with data 32 for `gru` and `lstm` that read symbols",
 }
-# How a page writes what the help of the options says.
+# Replacements for option names in the help texts.
 WORDS = {
     '"2:40:2"': '`"2:40:2"`',
     "--data": "`file`",
@@ -30,7 +30,7 @@ WORDS = {
 
 
 def shown(value: Any) -> str:
-    """Return a default as TOML has it."""
+    """Return a default as TOML."""
     if value is REQUIRED:
         return "must be given"
     if value is None or value == ():
@@ -41,7 +41,7 @@ def shown(value: Any) -> str:
 
 
 def purpose(setting: Setting) -> str:
-    """Return what a setting is for, in a line."""
+    """Return the description of a setting."""
     text = setting.help
     for option, name in WORDS.items():
         text = re.sub(rf"{option}(?!\w)", name, text)
@@ -76,7 +76,7 @@ def of_part(part: str) -> str:
 
 
 def texts() -> dict[str, str]:
-    """Return the tables, by name."""
+    """Return the tables by name."""
     sections = {
         "data": ("data", Data),
         "training on a task": ("training", Training),
@@ -89,7 +89,7 @@ def texts() -> dict[str, str]:
 
 
 def filled(document: str) -> str:
-    """Return the document with the tables as they are now."""
+    """Return the document with the current tables."""
     found = texts()
     return re.sub(
         r"<!-- ([\w ]+) -->\n.*?<!-- end -->",

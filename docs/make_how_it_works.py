@@ -1,6 +1,6 @@
-"""Fill what the compiler makes of a model into ``how-it-works.md``: ``python docs/make_how_it_works.py``.
+"""Fill the output of the compiler into ``how-it-works.md``: ``python docs/make_how_it_works.py``.
 
-What stands between ``<!-- name -->`` and ``<!-- end -->`` is replaced; everything else is written by hand.
+The text between ``<!-- name -->`` and ``<!-- end -->`` is generated; everything else is written by hand.
 """
 
 import inspect
@@ -38,12 +38,12 @@ class RNN:
 
     @property
     def parameters(self):
-        """All that the model learns."""
+        """The trainable parameters."""
         return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
 
 
 class Masked(RNN):
-    """Some units do not hear some others."""
+    """A mask removes some of the recurrent connections."""
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""
@@ -55,7 +55,7 @@ class Masked(RNN):
 
 
 class BothWays(RNN):
-    """It goes over the sequence in both directions, and once more over the states of both."""
+    """A bidirectional layer and a second layer on top of its states."""
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""
@@ -73,7 +73,7 @@ class BothWays(RNN):
 
 
 class Dropped(RNN):
-    """Units drop out at random while it trains."""
+    """Dropout on the states."""
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""
@@ -84,7 +84,7 @@ class Dropped(RNN):
 
 
 class Late(RNN):
-    """It is no recurrence, but up to step 20 it looks like one."""
+    """Not a recurrence, although it looks like one up to step 20."""
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""
@@ -96,13 +96,13 @@ class Late(RNN):
 
 
 def smoothed(outputs, targets):
-    """Return the cross-entropy with labels of which all classes have a share."""
+    """Return the cross-entropy with smoothed labels."""
     log = logsoftmax(outputs)
     return -(0.9 * log[np.arange(len(targets)), targets] + 0.1 * log.mean(axis=1))
 
 
 def texts() -> dict[str, str]:
-    """Return what goes into the document, by name."""
+    """Return the generated texts by name."""
     compiled = compile(RNN(10, 50, 2), check=False)
     found = compiled.stages
     found["model"] = inspect.getsource(RNN).strip()
@@ -122,7 +122,7 @@ def texts() -> dict[str, str]:
 
 
 def refusal(model: RNN) -> str:
-    """Return the error that a model raises when it is compiled."""
+    """Return the error that compiling a model raises."""
     try:
         compile(model, check=False)
     except NotARecurrence as error:
@@ -131,13 +131,13 @@ def refusal(model: RNN) -> str:
 
 
 def part(text: str, title: str, until: str) -> str:
-    """Return the lines of a text from a title to what comes next."""
+    """Return the lines of a text from a title up to a line that matches `until`."""
     first, *lines = text[re.search(rf"^ *{title}", text, flags=re.MULTILINE).start() :].splitlines()
     return textwrap.dedent("\n".join([first, *takewhile(lambda line: not re.search(until, line), lines)]))
 
 
 def filled(document: str) -> str:
-    """Return the document with the texts in their places."""
+    """Return the document with the current texts."""
 
     def block(match: re.Match[str]) -> str:
         name = match[1]

@@ -1,7 +1,7 @@
 """Fill the tables of MyGrad's operations into ``operations.md``: ``python docs/make_operations.py``.
 
-Every public function of MyGrad is called as a model calls it, and traced. What stands between ``<!-- name -->`` and
-``<!-- end -->`` is replaced; everything else is written by hand.
+Every public function of MyGrad is called in a model and traced. The text between ``<!-- name -->`` and ``<!-- end -->``
+is generated; everything else is written by hand.
 """
 
 import re
@@ -25,8 +25,8 @@ DOCUMENT = Path(__file__).parent / "reference" / "operations.md"
 MODULES = {"operations": (mg, linalg), "activations": (activations,), "layers": (layers,), "losses": (losses,)}
 LABELS = np.array([0, 1, 2, 0])
 SQUARE = np.eye(3, dtype=np.float32)
-# How a model calls each function on a tensor of four rows and three columns between 0 and 1; those that take one tensor
-# or two, and nothing else, need no line.
+# A call of each function on a tensor of four rows and three columns between 0 and 1. Functions that take only one or
+# two tensors need no line.
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "add_sequence": lambda a: mg.add_sequence(a, a, a),
     "multiply_sequence": lambda a: mg.multiply_sequence(a, a, a),
@@ -79,7 +79,7 @@ AROUND = (
 
 
 class Model:
-    """A function of a parameter as a model."""
+    """A model made from a function of a parameter."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -92,7 +92,7 @@ class Model:
 
 
 def functions(*modules: Any) -> dict[str, Any]:
-    """Return the public functions of modules, by name; what has two names stands under both."""
+    """Return the public functions of modules by name; a function with two names is listed twice."""
     found = {name: getattr(module, name) for module in modules for name in dir(module) if not name.startswith("_")}
     return {
         name: function
@@ -102,18 +102,18 @@ def functions(*modules: Any) -> dict[str, Any]:
 
 
 def is_ufunc(function: Any) -> bool:
-    """Whether a function works element by element; MyGrad makes classes of these."""
+    """Whether a function is element-wise; in MyGrad these are classes."""
     return isinstance(function, type) and issubclass(function, ufunc) and function is not ufunc
 
 
 def example(name: str, function: Any) -> Callable[[Any], Any]:
-    """Return how a model calls a function."""
+    """Return a function that calls `function` on a tensor."""
     takes_two = is_ufunc(function) and function.nin == 2
     return EXAMPLES.get(name, (lambda a: function(a, a)) if takes_two else function)
 
 
 def outcome(function: Callable[[Any], Any]) -> tuple[str, str]:
-    """Return whether a function is compiled, and what it is made of, or what to write instead."""
+    """Return whether a function compiles, and the operations it consists of or an alternative."""
     model = Model(function)
     try:
         traced = trace_once(model, model.parameters, np.zeros((1, 1), np.float32), Builder())
@@ -122,12 +122,12 @@ def outcome(function: Callable[[Any], Any]) -> tuple[str, str]:
         assert kind, error
         return "no", INSTEAD[kind[1]]
     made_of = {n.operation for n in topological([traced.output]) if n.inputs}
-    return "yes", ", ".join(f"`{name}`" for name in OPERATIONS if name in made_of) or "nothing: it is the same numbers"
+    return "yes", ", ".join(f"`{name}`" for name in OPERATIONS if name in made_of) or "none: the numbers stay the same"
 
 
 def table(*modules: Any) -> str:
-    """Return the table of the functions of modules that compute tensors from tensors."""
-    lines = ["| MyGrad | compiled | of which operations, or what to write instead |", "|---|---|---|"]
+    """Return the table of those functions of modules that compute tensors from tensors."""
+    lines = ["| MyGrad | compiles | operations, or an alternative |", "|---|---|---|"]
     for name, function in functions(*modules).items():
         if name not in (*NUMBERS, *CONSTANTS, *AROUND):
             lines.append(f"| `{name}` | {' | '.join(outcome(example(name, function)))} |")
@@ -135,14 +135,14 @@ def table(*modules: Any) -> str:
 
 
 def texts() -> dict[str, str]:
-    """Return what goes into the document, by name."""
+    """Return the generated texts by name."""
     named = {"numbers": NUMBERS, "constants": CONSTANTS, "around": AROUND}
     lists = {key: fill(", ".join(f"`{name}`" for name in names) + ".", 120) for key, names in named.items()}
     return {name: table(*modules) for name, modules in MODULES.items()} | lists
 
 
 def filled(document: str) -> str:
-    """Return the document with the tables as they are now."""
+    """Return the document with the current tables."""
     for name, text in texts().items():
         begin, end = f"<!-- {name} -->\n", "\n<!-- end -->"
         head, rest = document.split(begin)

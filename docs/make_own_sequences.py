@@ -1,7 +1,7 @@
-"""Make the files and pictures of docs/how-to/your-own-sequences.md: words of six languages, and a network that tells which.
+"""Make the files and figures of ``your-own-sequences.md``: words of six languages, and a network that classifies them.
 
 ``python docs/make_own_sequences.py FOLDER`` writes ``train.csv`` and ``test.csv`` into a folder, trains, and copies the
-pictures. The words are the most frequent ones in films' subtitles, as pyspellchecker has them (``pip install
+pictures. The words are the most frequent ones in film subtitles, from pyspellchecker (``pip install
 pyspellchecker``), without those that are frequent in two of the languages.
 """
 
@@ -18,7 +18,7 @@ from myrnn.cli import main
 
 IMAGES = Path(__file__).parent / "images"
 LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "nl": "Dutch"}
-# Of the most frequent words so many are taken; shorter ones are mostly names of letters and of units.
+# The number of most frequent words to take; shorter ones are mostly names of letters and of units.
 MOST, SHORTEST = 4000, 3
 COMMAND = ["--model=gru", "--max-epochs=20", "--schedule=cosine"]
 
@@ -31,7 +31,7 @@ def frequent_words(code: str) -> list[str]:
 
 
 def labelled_words() -> list[tuple[str, str]]:
-    """Return words and their languages, in an order drawn at random."""
+    """Return words and their languages, in random order."""
     words = {name: frequent_words(code) for code, name in LANGUAGES.items()}
     languages = Counter(word for listed in words.values() for word in listed)
     pairs = [(word, name) for name, listed in words.items() for word in listed if languages[word] == 1]

@@ -22,7 +22,7 @@ from conftest import BROWSERS, DRIVERS, FLAGS, program  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 COLORS = 256
-# How long the network of the pictures learns, in iterations.
+# Training of the network in the figures, in iterations.
 LEARNED = 100_000
 # On how many sequences of each length it is tried, at rest.
 TRIED = 400
@@ -45,10 +45,10 @@ def make_images() -> None:
 
 
 def take_pictures(page: PlaygroundPage) -> None:
-    """Train one network, and then another beside it."""
+    """Train one network, and then another next to it."""
     page.open("sequence=31415926")
     train(page)
-    # The unit that says most at the end.
+    # The most active unit at the end.
     states = page.row()["values"][-page.row()["units"] :]
     unit = max(range(len(states)), key=states.__getitem__)
     page.script("playground.row.mark({step: 7, unit: arguments[0]})", unit)
@@ -73,7 +73,7 @@ def take_pictures(page: PlaygroundPage) -> None:
 
 
 def train(page: PlaygroundPage) -> None:
-    """Train at full speed, and wait until everything is drawn at rest."""
+    """Train at full speed, and wait until everything is drawn."""
     page.set_speed("full")
     page.click("play")
     page.wait(lambda: page.iteration >= LEARNED, "it did not learn")
@@ -83,7 +83,7 @@ def train(page: PlaygroundPage) -> None:
 
 
 def picture(page: PlaygroundPage, name: str, width: int, height: int, theme: str = "light") -> None:
-    """Save what is in view, in few colours: such pictures are small."""
+    """Save the visible page in few colours, which keeps the file small."""
     page.resize(width, height, theme)
     page.frames()
     shown = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")

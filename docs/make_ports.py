@@ -1,12 +1,12 @@
-"""Fill ``porting.md``: jobs that Keras, PyTorch and MyRNN do side by side, as code that ran and as tables of results.
+"""Fill ``porting.md``: the same jobs in Keras, PyTorch and MyRNN, with the code that ran and tables of results.
 
 ``python docs/make_ports.py --reviews vaderSentiment-0.5.zip`` measures all jobs, one after the other, in about ten
-minutes; ``--only series`` some of them, and ``--code`` brings only the code of the page up to date. It needs
+minutes; ``--only sine`` measures some of them, and ``--code`` only updates the code in the page. It needs
 ``pip install 'myrnn[ports]'`` and the film reviews, which are not installed but read from the source package:
 ``pip download --no-deps --no-build-isolation vaderSentiment==0.5``.
 
-Each library has a process of its own on the same core, with one thread. They take turns, seed by seed. Times are those
-of the processor: what else the machine does is not in them.
+Each library runs in its own process, on the same core, with one thread. They take turns, seed by seed. Times are
+processor times, so other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 
 def sentiment_keras(train, test, words, bidirectional, epochs, seed):
-    """Return the accuracy of an LSTM over an embedding; `train` and `test` are lists of numbers, and labels."""
+    """Return the accuracy of an LSTM over an embedding; `train` and `test` are token lists with labels."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -72,7 +72,7 @@ def sentiment_keras(train, test, words, bidirectional, epochs, seed):
 
 
 def sentiment_torch(train, test, words, bidirectional, epochs, seed):
-    """Return the accuracy of an LSTM over an embedding; `train` and `test` are lists of numbers, and labels."""
+    """Return the accuracy of an LSTM over an embedding; `train` and `test` are token lists with labels."""
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy
@@ -107,7 +107,7 @@ def sentiment_torch(train, test, words, bidirectional, epochs, seed):
 
 
 def sentiment_myrnn(train, test, words, bidirectional, epochs, seed):
-    """Return the accuracy of an LSTM over an embedding; `train` and `test` are lists of numbers, and labels."""
+    """Return the accuracy of an LSTM over an embedding; `train` and `test` are token lists with labels."""
     from myrnn import SequenceClassifier
 
     classifier = SequenceClassifier(
@@ -125,14 +125,14 @@ def sentiment_myrnn(train, test, words, bidirectional, epochs, seed):
 
 
 def pieces(values, streams, steps):
-    """Cut a series into streams, read side by side: inputs and what comes next, two arrays (pieces, streams, steps)."""
+    """Cut a series into parallel streams; return inputs and targets, two arrays (pieces, streams, steps)."""
     count = (len(values) - 1) // (streams * steps)
     inputs, following = (values[first : first + streams * count * steps] for first in (0, 1))
     return [part.reshape(streams, count, steps).swapaxes(0, 1) for part in (inputs, following)]
 
 
 def characters_keras(train, test, symbols, epochs, seed):
-    """Return bits per character of a GRU; `train` and `test` are arrays of numbers of characters."""
+    """Return bits per character of a GRU; `train` and `test` are arrays of character numbers."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -154,7 +154,7 @@ def characters_keras(train, test, symbols, epochs, seed):
 
 
 def characters_torch(train, test, symbols, epochs, seed):
-    """Return bits per character of a GRU; `train` and `test` are arrays of numbers of characters."""
+    """Return bits per character of a GRU; `train` and `test` are arrays of character numbers."""
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy
@@ -188,7 +188,7 @@ def characters_torch(train, test, symbols, epochs, seed):
 
 
 def characters_myrnn(train, test, symbols, epochs, seed):
-    """Return bits per character of a GRU; `train` and `test` are arrays of numbers of characters."""
+    """Return bits per character of a GRU; `train` and `test` are arrays of character numbers."""
     from myrnn import LanguageModel
 
     model = LanguageModel(
@@ -206,7 +206,7 @@ def characters_myrnn(train, test, symbols, epochs, seed):
 
 
 def tags_keras(train, test, symbols, tags, epochs, seed):
-    """Return the share of steps that a bidirectional GRU tags rightly; `train` and `test` are rows, and their tags."""
+    """Return the share of steps that a bidirectional GRU tags correctly; `train` and `test` are rows with tags."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -219,7 +219,7 @@ def tags_keras(train, test, symbols, tags, epochs, seed):
             keras.layers.Dense(tags),
         ]
     )
-    # The mask takes what is padded out of the loss and of the accuracy.
+    # The mask excludes the padding from the loss and the accuracy.
     network.compile(
         optimizer=keras.optimizers.Adam(0.003),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -231,7 +231,7 @@ def tags_keras(train, test, symbols, tags, epochs, seed):
 
 
 def tags_torch(train, test, symbols, tags, epochs, seed):
-    """Return the share of steps that a bidirectional GRU tags rightly; `train` and `test` are rows, and their tags."""
+    """Return the share of steps that a bidirectional GRU tags correctly; `train` and `test` are rows with tags."""
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy
@@ -267,7 +267,7 @@ def tags_torch(train, test, symbols, tags, epochs, seed):
 
 
 def tags_myrnn(train, test, symbols, tags, epochs, seed):
-    """Return the share of steps that a bidirectional GRU tags rightly; `train` and `test` are rows, and their tags."""
+    """Return the share of steps that a bidirectional GRU tags correctly; `train` and `test` are rows with tags."""
     from myrnn import SequenceTagger
 
     tagger = SequenceTagger(
@@ -285,7 +285,7 @@ def tags_myrnn(train, test, symbols, tags, epochs, seed):
 
 
 def series_keras(series, border, steps, epochs, seed):
-    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root mean squared error one step ahead, after `border`, of an LSTM trained on the values before."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -302,7 +302,7 @@ def series_keras(series, border, steps, epochs, seed):
 
 
 def series_torch(series, border, steps, epochs, seed):
-    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root mean squared error one step ahead, after `border`, of an LSTM trained on the values before."""
     import torch
     from torch import nn
     from torch.nn.functional import mse_loss
@@ -337,7 +337,7 @@ def series_torch(series, border, steps, epochs, seed):
 
 
 def series_myrnn(series, border, steps, epochs, seed):
-    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root mean squared error one step ahead, after `border`, of an LSTM trained on the values before."""
     from myrnn import SequenceForecaster
 
     forecaster = SequenceForecaster(
@@ -354,12 +354,12 @@ def series_myrnn(series, border, steps, epochs, seed):
     return np.sqrt(np.mean((said - series[1:])[border - 1 :] ** 2))
 
 
-# What Keras and PyTorch do not do of themselves.
+# What Keras and PyTorch do not do by default.
 AS_THE_OTHERS = {"validation_fraction": 0, "early_stopping_patience": None, "gradient_clip": None}
 
 
 def put_gates(layer, gates, x2h, h2h, bias):
-    """Copy weights of all gates side by side, (C, G D), (D, G D) and (G D,), into a layer of MyRNN."""
+    """Copy concatenated weights of all gates, (C, G D), (D, G D) and (G D,), into a layer of MyRNN."""
     for gate, x, h, b in zip(gates, *(np.split(part, len(gates), axis=-1) for part in (x2h, h2h, bias)), strict=True):
         getattr(layer, f"fc_x2{gate}").weight.data[...] = x
         getattr(layer, f"fc_h2{gate}").weight.data[...] = h
@@ -367,9 +367,9 @@ def put_gates(layer, gates, x2h, h2h, bias):
 
 
 def carried_from_keras(embedding, layers, readout, cell):
-    """Return a model with the weights of Keras' layers: an LSTM, or a GRU with ``reset_after=False``, one way or both.
+    """Return a model with the weights of a Keras LSTM, or a GRU with ``reset_after=False``, in one or both directions.
 
-    `layers` has one layer, or the ``forward_layer`` and the ``backward_layer`` of a ``Bidirectional``.
+    `layers` is one layer, or the ``forward_layer`` and the ``backward_layer`` of a ``Bidirectional``.
     """
     from myrnn import Stacked
 
@@ -385,7 +385,7 @@ def carried_from_keras(embedding, layers, readout, cell):
 
 
 def carried_from_torch(embedding, lstm, readout):
-    """Return a model with the weights of PyTorch's modules: its matrices are transposed, its biases are two."""
+    """Return a model with the weights of PyTorch's modules: transposed matrices, and two biases that are added."""
     from myrnn import Stacked
 
     def numbers(parameter):
@@ -412,7 +412,7 @@ def carried_from_torch(embedding, lstm, readout):
 
 
 def gru_from_torch(gru, readout):
-    """Return a model with the equations and the weights of PyTorch's GRU, which resets after the product."""
+    """Return a model with the equations and weights of PyTorch's GRU, which resets after the product."""
     from mygrad import tanh
     from mygrad.nnet.activations import sigmoid
 
@@ -452,7 +452,7 @@ def gru_from_torch(gru, readout):
 
 # The data ------------------------------------------------------------------------------------------------------------
 
-# What the reviews count: the most frequent words; 0 is for padding, 1 for all other words.
+# Sizes of the reviews: the most frequent words and the training sentences; 0 is for padding, 1 for all other words.
 WORDS, LEARNED = 5000, 5000
 # Reviews whose mean rating, from -4 to 4, is nearer to 0 than this are neither good nor bad.
 NEUTRAL = 0.5
@@ -462,7 +462,7 @@ MODULES = ("textwrap", "json.decoder", "io", "argparse")
 
 
 def reviews(path: Path) -> dict[str, Any]:
-    """Return sentences of film reviews as numbers of words, and whether each is good."""
+    """Return sentences of film reviews as word numbers, and whether each is positive."""
     with zipfile.ZipFile(path) as package:
         inner = package.read("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz")
     with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
@@ -479,7 +479,7 @@ def reviews(path: Path) -> dict[str, Any]:
 
 
 def characters() -> dict[str, Any]:
-    """Return Python's documentation, each paragraph once, as numbers of characters."""
+    """Return Python's documentation, each paragraph once, as character numbers."""
     names = sorted(topics)
     np.random.default_rng(0).shuffle(names)
     paragraphs = dict.fromkeys(part.strip("\n") for name in names for part in topics[name].split("\n\n"))
@@ -490,7 +490,7 @@ def characters() -> dict[str, Any]:
 
 
 def code() -> dict[str, Any]:
-    """Return lines of Python's own modules as numbers of characters from 1, and the kind of each character."""
+    """Return lines of Python's modules as character numbers from 1, and the kind of each character."""
     lines, kinds = [], []
     for name in MODULES:
         source = Path(importlib.import_module(name).__file__ or "").read_text(encoding="utf-8")
@@ -509,7 +509,7 @@ def code() -> dict[str, Any]:
 
 
 def sine() -> dict[str, Any]:
-    """Return a drawn wave whose height swells, with noise."""
+    """Return a sine with a slowly varying amplitude and noise."""
     t = np.arange(2500)
     noise = 0.1 * np.random.default_rng(0).normal(size=len(t))
     return {"series": np.sin(t / 7) * (1.5 + np.sin(t / 40)) + noise, "border": 8 * 8 * 32 + 1, "steps": 32}
@@ -528,7 +528,7 @@ def sunspots() -> dict[str, Any]:
 
 
 class Job(NamedTuple):
-    """A job: the prefix of its functions, its data, how many epochs, and how a score is shown."""
+    """A job: the prefix of its functions, its data, the number of epochs, and how to print the score."""
 
     name: str
     data: Callable[[], dict[str, Any]]
@@ -539,20 +539,20 @@ class Job(NamedTuple):
 
 
 def jobs(path: Path | None) -> dict[str, Job]:
-    """Return the jobs by the name of their table in the page."""
+    """Return the jobs by the names of their tables in the page."""
     read = partial(reviews, path) if path else reviews
     return {
         "sentiment one way": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": False}),
         "sentiment both ways": Job("sentiment", read, 5, "accuracy", ".1%", {"bidirectional": True}),
         "characters": Job("characters", characters, 20, "bits per character", ".3f"),
-        "tags": Job("tags", code, 20, "characters that are right", ".2%"),
+        "tags": Job("tags", code, 20, "characters right", ".2%"),
         "sine": Job("series", sine, 300, "error", ".4f"),
         "sunspots": Job("series", sunspots, 100, "error", ".2f"),
     }
 
 
 class Times(NamedTuple):
-    """What one library reached: its scores, and seconds of the first fit, of the whole ones and of their epochs."""
+    """The results of one library: its scores, and the seconds of the first fit, of whole fits and per epoch."""
 
     scores: list[float]
     first: float
@@ -561,7 +561,7 @@ class Times(NamedTuple):
 
 
 def begin(library: str) -> None:
-    """Prepare a process: one core, and the library imported, which is not measured."""
+    """Prepare a process: one core, and the library imported, so that importing is not measured."""
     os.sched_setaffinity(0, {CORE})
     os.environ["KERAS_BACKEND"] = "jax"
     importlib.import_module(library)
@@ -570,7 +570,7 @@ def begin(library: str) -> None:
 
 
 def timed(name: str, settings: dict[str, Any]) -> tuple[float, float]:
-    """Return the score that a function returns, and its seconds of the processor, those of its own processes too."""
+    """Return the score of a function and its processor time in seconds, including child processes."""
     before = os.times()
     score = globals()[name](**settings)
     after = os.times()
@@ -578,7 +578,7 @@ def timed(name: str, settings: dict[str, Any]) -> tuple[float, float]:
 
 
 def measured(job: Job) -> dict[str, Times]:
-    """Return what each library reaches, all in turns; the time of an epoch is that of many without the first."""
+    """Measure all libraries in turns; the time per epoch excludes the first epoch."""
     settings = {**job.data(), **job.settings}
     with ExitStack() as stack:
         pools = {
@@ -607,7 +607,7 @@ def measured(job: Job) -> dict[str, Times]:
 
 def table(job: Job, found: dict[str, Times]) -> str:
     """Return the results of a job as a table."""
-    head = f"| | {job.score} | an epoch | MyRNN is | fit of {job.epochs} epochs, and score | the first, of one epoch |"
+    head = f"| | {job.score} | time per epoch | MyRNN is | fit ({job.epochs} epochs) and score | first fit (1 epoch) |"
     lines = [head, "|---|---:|---:|---|---:|---:|"]
     for library, label in LIBRARIES.items():
         times = found[library]
@@ -625,7 +625,7 @@ def seconds(value: float) -> str:
 
 
 def carried() -> str:
-    """Carry weights over, and return a table of how far logits differ."""
+    """Copy weights, and return a table of the largest differences of logits."""
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
     import torch
@@ -643,7 +643,7 @@ def carried() -> str:
     ):
         network = keras.Sequential([keras.layers.Embedding(100, 8), layer, keras.layers.Dense(3)])
         network(numbers[np.newaxis])
-        # Other weights than the first: there the biases are zero.
+        # Not the initial weights, whose biases are zero.
         network.set_weights([w + 0.3 * rng.normal(size=w.shape) for w in network.get_weights()])
         theirs = np.asarray(network(numbers[np.newaxis]))
         layers = [layer] if cell == "gru" else [layer.forward_layer, layer.backward_layer]
@@ -662,7 +662,7 @@ def carried() -> str:
     rows = rng.normal(size=(20, 4)).astype(np.float32)
     with torch.no_grad():
         theirs = readout(gru(torch.tensor(rows))[1]).numpy()
-    found["PyTorch `GRU`, by a class of its equations"] = (theirs, compile(gru_from_torch(gru, readout))(rows))
+    found["PyTorch `GRU`, with a class of its equations"] = (theirs, compile(gru_from_torch(gru, readout))(rows))
     lines = ["| weights of | largest difference of logits |", "|---|---:|"]
     for label, (theirs, ours) in found.items():
         furthest = float(np.abs(theirs - ours).max())
@@ -675,7 +675,7 @@ def carried() -> str:
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """Yield the names of what the page shows, and its source."""
+    """Yield the name and source of everything that the page can show."""
     source = Path(__file__).read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         named = node.targets[0] if isinstance(node, ast.Assign) else node
@@ -684,7 +684,7 @@ def shown() -> Iterator[tuple[str, str]]:
 
 
 def filled(document: str, name: str, text: str) -> str:
-    """Return the document with other text between the marks of a name, or as it is where it has none."""
+    """Return the document with new text between the marks of a name, or unchanged if it has none."""
     opening, closing = f"<!-- {name} -->\n", "\n<!-- end -->"
     if opening not in document:
         return document
@@ -693,7 +693,7 @@ def filled(document: str, name: str, text: str) -> str:
 
 
 def with_code(document: str) -> str:
-    """Return the document with the code as this file has it."""
+    """Return the document with the current code of this file."""
     for name, source in shown():
         document = filled(document, f"code {name}", f"```python\n{source}\n```")
     return document
@@ -703,8 +703,8 @@ def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reviews", type=Path, help="the source package vaderSentiment-0.5.zip")
-    parser.add_argument("--only", nargs="*", help="which tables to measure again")
-    parser.add_argument("--code", action="store_true", help="bring only the code up to date")
+    parser.add_argument("--only", nargs="*", help="the tables to measure")
+    parser.add_argument("--code", action="store_true", help="only update the code")
     given = parser.parse_args()
     document = with_code(DOCUMENT.read_text(encoding="utf-8"))
     DOCUMENT.write_text(document, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Draw the pictures of the examples for the documentation anew: ``python docs/make_real_data.py``."""
+"""Draw the figures of the examples for the documentation: ``python docs/make_real_data.py``."""
 
 import shutil
 import subprocess
@@ -13,12 +13,12 @@ PICTURES = {
     "languages": ("languages_confusion.png", "languages_lengths.png"),
     "sunspots": ("sunspots_forecast.png",),
 }
-# The others show what one network does.
+# The figures of the others show one network.
 SEEDS = {"sunspots": 5}
 
 
 def make_pictures() -> None:
-    """Run every example, and keep the pictures that the pages show."""
+    """Run every example, and keep the figures that the pages show."""
     with tempfile.TemporaryDirectory() as scratch:
         for example, names in PICTURES.items():
             script = DOCS.parent / "examples" / f"{example}.py"

@@ -24,7 +24,7 @@ TITLES = {"twin-halves": "twin halves", "palindromes": "palindromes"}
 
 
 def curves(results):
-    """Return the lengths, and by task, units and network the accuracies of its runs, (R, L)."""
+    """Return the lengths, and the accuracies (R, L) of the runs by task, units and network."""
     lengths = np.unique(results.lengths["length"])
     share = dict.fromkeys(results.runs["run"], ())
     for run, right, total in zip(*(results.lengths[name] for name in ("run", "correct", "total")), strict=True):
@@ -65,7 +65,7 @@ def draw(lengths, found, trained_up_to):
 
 
 def table(results):
-    """Return the rows of the page: for every network and number of units how it did on both tasks."""
+    """Return the table of the page: the results of every network and number of units on both tasks."""
     tasks, widths, networks = (list(dict.fromkeys(results.runs[name])) for name in KEY)
     lines = [
         "| network | units | " + " | ".join(f"{TITLES[t]}: worst trained length | 22 to 40" for t in tasks) + " |",
@@ -79,7 +79,7 @@ def table(results):
 
 
 def _cell(results, key, metric):
-    """Return the mean over the seeds, and the lowest and the highest, in percent."""
+    """Return the mean over the seeds, the lowest and the highest, in percent."""
     rows = zip(*(results.runs[name] for name in KEY), results.runs[metric], strict=True)
     values = [100 * value for *found, value in rows if tuple(found) == key and value is not None]
     return f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if values else "-"

@@ -1,4 +1,4 @@
-"""Make the pictures of sweeps.md.
+"""Make the figures of sweeps.md.
 
 ``python docs/make_sweep.py [FOLDER]`` does the runs in a folder, which takes minutes, and goes on with those in it.
 """

@@ -1,8 +1,8 @@
 """Fill the tables of ways to write a model into ``what-compiles.md``: ``python docs/make_what_compiles.py``.
 
-Every row is a small model, a function of the sequence and of its weights. It is compiled. What the compiler makes of
-it, or the error that it raises, stands beside its lines that end in ``# <-``. What stands between ``<!-- name -->`` and
-``<!-- end -->`` is replaced; everything else is written by hand.
+Every row is a small model, a function of the sequence and of its weights. The page shows its lines that end in
+``# <-``, and the result of compiling it, or the error. The text between ``<!-- name -->`` and ``<!-- end -->`` is
+generated; everything else is written by hand.
 """
 
 import inspect
@@ -27,9 +27,9 @@ from myrnn.errors import CompileError
 DOCUMENT = Path(__file__).parent / "explanation" / "what-compiles.md"
 # Inputs, units and classes of every model here.
 C, D, K = 4, 6, 3
-# Up to so many steps each model is traced: enough for all that is refused here.
+# Each model is traced for at most this many steps, enough to reject every model that does not compile.
 LENGTH = 16
-# What a weight is called says its shape.
+# The name of a weight determines its shape.
 SHAPES = {
     "w": (C, D), "w2": (C, D), "w3": (3 * C, D), "wt": (C + 1, D), "wm": (2 * C, D), "wg": (C, 4 * D),
     "u": (D, D), "u2": (D, D), "ug": (D, 4 * D), "v": (D, K), "v2": (2 * D, K), "vc": (C, K),
@@ -42,14 +42,14 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A way to write a model; `instead` says what to write where it is refused."""
+    """A way to write a model; `instead` says what to write if it is rejected."""
 
     model: Callable[..., Any]
     instead: str
 
     @property
     def head(self) -> str:
-        """What is written in this way, and how."""
+        """The description and the code of the row."""
         lines = inspect.getsource(self.model).splitlines()
         shown = [re.sub(r"  # .*", "", line).strip() for line in lines if line.endswith("# <-")]
         return f"| {(self.model.__doc__ or '').rstrip('.')} | {'<br>'.join(f'`{line}`' for line in shown)} |"
@@ -69,7 +69,7 @@ def row(group: str, instead: str = "") -> Callable[[Callable[..., Any]], Callabl
 
 
 class Model:
-    """A function of a sequence and of weights as a model."""
+    """A model made from a function of a sequence and of weights."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         rng, self.function = np.random.default_rng(0), function
@@ -91,7 +91,7 @@ class Model:
 
 
 def zeros(*shape: int) -> Any:
-    """Return a state to begin with."""
+    """Return an initial state."""
     return np.zeros(shape, dtype=np.float32)
 
 
@@ -118,7 +118,7 @@ def over_indices(x, w, u, v):
 
 @row("loop")
 def over_slices(x, w, u, v):
-    """Rows as slices (1, C)."""
+    """Rows as slices of shape (1, C)."""
     h = zeros(1, D)
     for t in range(len(x)):
         h = tanh(x[t : t + 1] @ w + h @ u)  # <-
@@ -136,7 +136,7 @@ def while_loop(x, w, u, v):
 
 @row("loop")
 def products_before(x, w, u, v):
-    """The products of all rows before the loop."""
+    """Input products computed before the loop."""
     h = zeros(D)
     for z in x @ w:  # <-
         h = tanh(z + h @ u)
@@ -145,7 +145,7 @@ def products_before(x, w, u, v):
 
 @row("loop")
 def list_of_states(x, w, u, v):
-    """A list of all states."""
+    """All states in a list."""
     states = [zeros(D)]
     for x_t in x:
         states.append(tanh(x_t @ w + states[-1] @ u))  # <-
@@ -154,7 +154,7 @@ def list_of_states(x, w, u, v):
 
 @row("loop")
 def recursion(x, w, u, v):
-    """A function that calls itself."""
+    """A recursive function."""
 
     def state(rows):
         return tanh(rows[-1] @ w + state(rows[:-1]) @ u) if len(rows) else zeros(D)  # <-
@@ -170,7 +170,7 @@ def folded(x, w, u, v):
 
 @row("loop")
 def backwards(x, w, u, v):
-    """The last row first."""
+    """From the last row to the first."""
     h = zeros(D)
     for x_t in x[::-1]:  # <-
         h = tanh(x_t @ w + h @ u)
@@ -182,7 +182,7 @@ def backwards(x, w, u, v):
 
 @row("states")
 def two_states(x, wg, ug, v):
-    """Two states, gates cut out of one product."""
+    """Two states, with gates sliced from one product."""
     h = c = zeros(D)
     for x_t in x:
         z = x_t @ wg + h @ ug
@@ -193,7 +193,7 @@ def two_states(x, wg, ug, v):
 
 @row("states")
 def learned_start(x, w, u, h0, v):
-    """A learned first state."""
+    """A learned initial state."""
     h = h0  # <-
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -202,7 +202,7 @@ def learned_start(x, w, u, h0, v):
 
 @row("states")
 def in_place(x, w, u, v):
-    """A state that is changed in place."""
+    """A state updated in place."""
     h, total = zeros(D), mg.zeros(D, dtype=np.float32)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -212,7 +212,7 @@ def in_place(x, w, u, v):
 
 @row("states")
 def buffer(x, w, u, v):
-    """A buffer with a row for every state."""
+    """A buffer with one row per state."""
     H = mg.zeros((len(x) + 1, D), dtype=np.float32)
     for t in range(len(x)):
         H[t + 1] = tanh(x[t] @ w + H[t] @ u)  # <-
@@ -221,7 +221,7 @@ def buffer(x, w, u, v):
 
 @row("states")
 def view(x, w, u, v):
-    """A view of a part of the state."""
+    """A view of part of the state."""
     h = mg.zeros(D, dtype=np.float32)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -232,7 +232,7 @@ def view(x, w, u, v):
 
 @row("states")
 def two_states_ago(x, w, u, u2, v):
-    """The state of two steps ago."""
+    """The last two states."""
     states = [zeros(D), zeros(D)]
     for x_t in x:
         states.append(tanh(x_t @ w + states[-1] @ u + states[-2] @ u2))  # <-
@@ -241,7 +241,7 @@ def two_states_ago(x, w, u, u2, v):
 
 @row("states")
 def stack_of_slots(x, w, u, v):
-    """A list of three states, shifted softly."""
+    """A soft shift of a list of three states."""
     h, slots = zeros(D), [zeros(D)] * 3
     for x_t in x:
         h = tanh(x_t @ w + slots[-1] @ u)
@@ -252,7 +252,7 @@ def stack_of_slots(x, w, u, v):
 
 @row("states", "a fixed number of slots, as above")
 def attention_to_the_past(x, w, u, v):
-    """Attention to all states before, at every step."""
+    """Attention to all earlier states at every step."""
     states = [zeros(D)]
     for x_t in x:
         past = stack(states)  # <-
@@ -263,7 +263,7 @@ def attention_to_the_past(x, w, u, v):
 
 @row("states")
 def every_second_state(x, w, u, v):
-    """The state of two steps ago, and not the last."""
+    """Only the state before the last."""
     states = [zeros(D), zeros(D)]
     for x_t in x:
         states.append(tanh(x_t @ w + states[-2] @ u))  # <-
@@ -275,7 +275,7 @@ def every_second_state(x, w, u, v):
 
 @row("loops")
 def bidirectional(x, w, u, w2, u2, v2):
-    """Both directions, joined at the end."""
+    """Both directions, concatenated at the end."""
     f = b = zeros(D)
     for t in range(len(x)):
         f = tanh(x[t] @ w + f @ u)  # <-
@@ -285,7 +285,7 @@ def bidirectional(x, w, u, w2, u2, v2):
 
 @row("loops")
 def layers(x, w, u, u2, v):
-    """A layer over the states of another."""
+    """A second layer."""
     f, h, first = zeros(D), zeros(D), []
     for x_t in x:
         f = tanh(x_t @ w + f @ u)
@@ -297,7 +297,7 @@ def layers(x, w, u, u2, v):
 
 @row("loops")
 def layer_over_both(x, w, u, w2, u2, v):
-    """A layer over the states of both directions."""
+    """A layer on top of both directions."""
     f, b, h, forward, backward = zeros(D), zeros(D), zeros(D), [], []
     for x_t in x:
         f = tanh(x_t @ w + f @ u)
@@ -312,7 +312,7 @@ def layer_over_both(x, w, u, w2, u2, v):
 
 @row("loops")
 def second_pass(x, w, u, v):
-    """A second pass that goes on with the state."""
+    """A second pass that continues with the state."""
     h = zeros(D)
     for _ in range(2):  # <-
         for x_t in x:  # <-
@@ -332,7 +332,7 @@ def mean_pooling(x, w, u, v):
 
 @row("loops")
 def max_pooling(x, w, u, v):
-    """The largest value of every unit."""
+    """The maximum of every unit."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -353,7 +353,7 @@ def softmax_pooling(x, w, u, q, v):
 
 @row("loops")
 def last_state_asks(x, w, u, v):
-    """Attention with the last state as query."""
+    """Attention with the last state as the query."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -364,7 +364,7 @@ def last_state_asks(x, w, u, v):
 
 @row("loops")
 def last_row_asks(x, w, u, v):
-    """The same, with the last row cut out of all states."""
+    """The same, with the last row sliced from all states."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -375,7 +375,7 @@ def last_row_asks(x, w, u, v):
 
 @row("loops", "two means, as below")
 def spread(x, w, u, v):
-    """The spread of all states."""
+    """The variance of all states."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -385,7 +385,7 @@ def spread(x, w, u, v):
 
 @row("loops")
 def spread_as_sums(x, w, u, v):
-    """The same, as two means."""
+    """The same from two means."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -396,7 +396,7 @@ def spread_as_sums(x, w, u, v):
 
 @row("loops", "one query, as above")
 def self_attention(x, w, u, v):
-    """Attention of all states to all."""
+    """Self-attention."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -419,7 +419,7 @@ def pairs_of_states(x, w, u, u2, v):
 
 @row("loops")
 def pairs_by_a_mask(x, w, u, u2, v):
-    """The same in one loop, by `mg.where`."""
+    """The same in one loop, with `mg.where`."""
     h = s = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + h @ u)
@@ -429,7 +429,7 @@ def pairs_by_a_mask(x, w, u, u2, v):
 
 @row("loops")
 def sum_first(x, w, u, start, v):
-    """The sum over all rows as the first state."""
+    """The sum over all rows as the initial state."""
     h = mg.sum(x @ start, axis=0)  # <-
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -438,7 +438,7 @@ def sum_first(x, w, u, start, v):
 
 @row("loops", "the sum, as above")
 def mean_first(x, w, u, start, v):
-    """The mean over all rows as the first state."""
+    """The mean over all rows as the initial state."""
     h = mg.mean(x @ start, axis=0)  # <-
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -482,7 +482,7 @@ def both_at_every_step(x, w, u, w2, u2, v):
 
 @row("outputs")
 def teacher_forcing(x, w, u, w2, u2, v):
-    """An encoder, and a decoder that is fed what came before."""
+    """An encoder, and a decoder that reads the previous symbols."""
     h, logits = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -495,7 +495,7 @@ def teacher_forcing(x, w, u, w2, u2, v):
 
 @row("outputs")
 def neighbours_of_states(x, w, u, v):
-    """Logits of the states before, at and after a step."""
+    """Logits from the states before, at and after a step."""
     h, states = zeros(D), []
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -506,7 +506,7 @@ def neighbours_of_states(x, w, u, v):
 
 @row("outputs")
 def fed_back(x, w, u, e, v):
-    """The output comes back as an input."""
+    """The output is fed back as an input."""
     h, p = zeros(D), zeros(K)
     for x_t in x:
         h = tanh(x_t @ w + h @ u + p @ e)  # <-
@@ -559,7 +559,7 @@ def middle_state(x, w, u, v):
 
 @row("time")
 def time_as_an_input(x, wt, u, v):
-    """The number of the step as an input."""
+    """The step number as an input."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(concatenate([x_t, np.array([t], dtype=np.float32)]) @ wt + h @ u)  # <-
@@ -586,7 +586,7 @@ def time_from_zero(x, w, u, b, v):
 
 @row("time")
 def sinusoids(x, w, u, v):
-    """Sines of the time, added to the sequence."""
+    """Sinusoidal positions added to the sequence."""
     h = zeros(D)
     positions = np.sin(np.arange(len(x))[:, None] / 10 ** np.arange(C)).astype(np.float32)  # <-
     for x_t in x + positions:  # <-
@@ -596,7 +596,7 @@ def sinusoids(x, w, u, v):
 
 @row("time")
 def masks(x, w, u, v):
-    """A mask by the time: some units rest."""
+    """A mask that depends on the step: some units rest."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         on = (t % np.array([1, 1, 2, 2, 3, 3]) == 0).astype(np.float32)  # <-
@@ -606,7 +606,7 @@ def masks(x, w, u, v):
 
 @row("time")
 def if_by_the_time(x, w, u, v):
-    """`if` by the time."""
+    """`if` on the step number."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         if t % 2 == 0:  # <-
@@ -616,7 +616,7 @@ def if_by_the_time(x, w, u, v):
 
 @row("time")
 def where_by_the_time(x, w, u, v):
-    """The same by `mg.where`."""
+    """The same with `mg.where`."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = mg.where(t % 2 == 0, tanh(x_t @ w + h @ u), h)  # <-
@@ -625,7 +625,7 @@ def where_by_the_time(x, w, u, v):
 
 @row("time")
 def weights_in_turn(x, w, u, u2, v):
-    """Two weights in turn."""
+    """Two alternating weights."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + h @ (u2 if t % 2 == 0 else u))  # <-
@@ -634,7 +634,7 @@ def weights_in_turn(x, w, u, u2, v):
 
 @row("time")
 def weights_by_where(x, w, u, u2, v):
-    """The same by `mg.where`."""
+    """The same with `mg.where`."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + mg.where(t % 2 == 0, h @ u2, h @ u))  # <-
@@ -661,7 +661,7 @@ def positions_from_the_end(x, P, w, u, v):
 
 @row("time")
 def fixed_decay(x, w, v):
-    """A weight that falls with the time."""
+    """A weight that decays over the steps."""
     total = zeros(D)
     for t, x_t in enumerate(x):
         total = total + 0.9**t * tanh(x_t @ w)  # <-
@@ -688,7 +688,7 @@ def learned_decay(x, w, a, v):
 
 @row("time")
 def learned_power(x, w, a, v):
-    """A learned number to the power of the time."""
+    """A learned number to the power of the step."""
     total = zeros(D)
     for t, x_t in enumerate(x):
         total = total + sigmoid(a) ** t * tanh(x_t @ w)  # <-
@@ -706,7 +706,7 @@ def share(x, w, u, b, v):
 
 @row("time")
 def share_left(x, w, u, v):
-    """What is left of it."""
+    """The share that is left."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh((1 - t / len(x)) * (x_t @ w) + h @ u)  # <-
@@ -715,7 +715,7 @@ def share_left(x, w, u, v):
 
 @row("time")
 def divided_by_the_length(x, w, u, v):
-    """The length of the sequence in a step."""
+    """The sequence length within a step."""
     total = zeros(D)
     for x_t in x:
         total = total + tanh(x_t @ w) / len(x)  # <-
@@ -724,16 +724,16 @@ def divided_by_the_length(x, w, u, v):
 
 @row("time", "`t / len(x)`, which the model may learn to use; or the sine as a column of the data")
 def sine_of_the_share(x, w, u, b, v):
-    """Another number that goes by the length."""
+    """Another function of the length."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + h @ u + np.sin(np.pi * t / len(x)) * b)  # <-
     return h @ v
 
 
-@row("time", "the mean so far, as below; or take the mean off the data")
+@row("time", "the mean so far, as below; or subtract the mean from the data")
 def centred(x, w, u, v):
-    """The mean of the whole sequence in the step."""
+    """The mean of the whole sequence within a step."""
     h = zeros(D)
     for x_t in x - mg.mean(x, axis=0):  # <-
         h = tanh(x_t @ w + h @ u)
@@ -773,7 +773,7 @@ def first_row_is_the_state(x, ac, vc):
 
 @row("first")
 def first_row_makes_the_state(x, w, u, start, v):
-    """A layer of its own makes the state of the first row."""
+    """A separate layer for the first row."""
     h = relu(x[0] @ start)  # <-
     for x_t in x[1:]:  # <-
         h = tanh(x_t @ w + h @ u)
@@ -782,7 +782,7 @@ def first_row_makes_the_state(x, w, u, start, v):
 
 @row("first")
 def pairs(x, w, u, v):
-    """Pairs of neighbours."""
+    """Pairs of neighbouring rows."""
     h = zeros(D)  # <-
     for before, after in pairwise(x):  # <-
         h = tanh((after - before) @ w + h @ u)
@@ -791,7 +791,7 @@ def pairs(x, w, u, v):
 
 @row("first")
 def pairs_from_a_learned_state(x, w, u, h0, v):
-    """The same with a learned first state."""
+    """The same with a learned initial state."""
     h = h0  # <-
     for before, after in pairwise(x):
         h = tanh((after - before) @ w + h @ u)
@@ -800,7 +800,7 @@ def pairs_from_a_learned_state(x, w, u, h0, v):
 
 @row("first")
 def delayed(x, w3, u, v):
-    """Windows that end at the row, zeros before the first."""
+    """Windows that end at each row, padded with zeros."""
     h = zeros(D)
     padded = concatenate([zeros(2, C), x])  # <-
     for t in range(len(x)):
@@ -810,7 +810,7 @@ def delayed(x, w3, u, v):
 
 @row("first")
 def windows(x, w3, u, v):
-    """Windows without zeros: fewer than rows."""
+    """Windows without padding, so fewer steps than rows."""
     h = zeros(D)
     for t in range(len(x) - 2):  # <-
         h = tanh(x[t : t + 3].reshape(-1) @ w3 + h @ u)  # <-
@@ -819,7 +819,7 @@ def windows(x, w3, u, v):
 
 @row("first")
 def centred_windows(x, w3, u, v):
-    """Windows with the row in the middle."""
+    """Windows centred on each row."""
     h = zeros(D)
     padded = concatenate([zeros(1, C), x, zeros(1, C)])  # <-
     for t in range(len(x)):
@@ -829,7 +829,7 @@ def centred_windows(x, w3, u, v):
 
 @row("first")
 def dilated(x, w, u, v):
-    """The state of four steps ago alone."""
+    """Only the state of four steps ago."""
     states = [zeros(D)] * 4
     for x_t in x:
         states.append(tanh(x_t @ w + states[-4] @ u))  # <-
@@ -838,7 +838,7 @@ def dilated(x, w, u, v):
 
 @row("first")
 def last_and_dilated(x, w, u, u2, v):
-    """The last state, and that of four steps ago."""
+    """The last state and that of four steps ago."""
     states = [zeros(D)] * 4
     for x_t in x:
         states.append(tanh(x_t @ w + states[-1] @ u + states[-4] @ u2))  # <-
@@ -847,7 +847,7 @@ def last_and_dilated(x, w, u, u2, v):
 
 @row("first")
 def burn_in(x, w, u, u2, v):
-    """A state that begins at a later step."""
+    """A state that starts at a later step."""
     h = s = zeros(D)
     for t, x_t in enumerate(x):
         h = tanh(x_t @ w + h @ u)
@@ -869,7 +869,7 @@ def start_token(x, first, w, u, v):
 
 @row("choices")
 def where_on_a_state(x, w, u, v):
-    """A choice by a state, unit by unit."""
+    """A condition on the state, unit by unit."""
     h = zeros(D)
     for x_t in x:
         z = x_t @ w + h @ u
@@ -879,7 +879,7 @@ def where_on_a_state(x, w, u, v):
 
 @row("choices")
 def where_on_the_input(x, w, u, v):
-    """A choice by the input: some rows are left out."""
+    """A condition on the input: some rows are skipped."""
     h = zeros(D)
     for x_t in x:
         h = mg.where(x_t[0] > 0, tanh(x_t @ w + h @ u), h)  # <-
@@ -906,7 +906,7 @@ def mask_of_weights(x, w, u, v):
 
 @row("choices", "`mg.where`, as above")
 def if_on_the_input(x, w, u, v):
-    """`if` on a number of the input."""
+    """`if` on an input value."""
     h = zeros(D)
     for x_t in x:
         if x_t[0] > 0:  # <-
@@ -916,7 +916,7 @@ def if_on_the_input(x, w, u, v):
 
 @row("choices", "`mg.where`, as above")
 def if_on_a_state(x, w, u, v):
-    """`if` on a number of the state."""
+    """`if` on a state value."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -927,7 +927,7 @@ def if_on_a_state(x, w, u, v):
 
 @row("choices", "a softmax, as below")
 def index_by_a_state(x, w, u, e, v):
-    """A row that the state picks out."""
+    """A row selected by the state."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u + e[np.argmax((h @ v).data)])  # <-
@@ -936,7 +936,7 @@ def index_by_a_state(x, w, u, e, v):
 
 @row("choices")
 def softly(x, w, u, e, v):
-    """The same, softly."""
+    """The same with a softmax."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u + softmax(h @ v) @ e)  # <-
@@ -991,9 +991,9 @@ def batch_norm(x, w, u, v):
     return h @ v
 
 
-@row("layers", "`h` itself: its gradient goes on")
+@row("layers", "`h` itself, through which the gradient passes")
 def stopped(x, w, u, v):
-    """A gradient that is stopped."""
+    """A stopped gradient."""
     h = mg.zeros(D, dtype=np.float32)
     for x_t in x:
         h = tanh(x_t @ w + h.data @ u)  # <-
@@ -1014,7 +1014,7 @@ def dropout_of_states(x, w, u, v):
 
 @row("random")
 def dropout_of_rows(x, w, u, v):
-    """Dropout of the whole sequence, and before the readout."""
+    """Dropout on the whole sequence, and before the readout."""
     h = zeros(1, D)
     for x_t in dropout(x, 0.2):  # <-
         h = tanh(x_t[None] @ w + h @ u)
@@ -1032,7 +1032,7 @@ def one_mask(x, w, u, v):
 
 @row("random")
 def dropped_weights(x, w, u, v):
-    """Dropout of a weight."""
+    """Dropout on a weight."""
     h, dropped = zeros(1, D), dropout(u, 0.2)  # <-
     for x_t in x:
         h = tanh(x_t[None] @ w + h @ dropped)
@@ -1041,14 +1041,14 @@ def dropped_weights(x, w, u, v):
 
 @row("random")
 def noisy(x, w, u, v):
-    """Noise in the step."""
+    """Noise in a step."""
     h = zeros(1, D)
     for x_t in x:
         h = tanh(noise(x_t[None] @ w + h @ u, 0.1))  # <-
     return h @ v
 
 
-@row("random", "`mg.where`, as below: a step that always draws")
+@row("random", "`mg.where`, as below, so that every step draws")
 def at_odd_steps(x, w, u, v):
     """Dropout at some steps."""
     h = zeros(1, D)
@@ -1060,7 +1060,7 @@ def at_odd_steps(x, w, u, v):
 
 @row("random")
 def at_odd_steps_by_where(x, w, u, v):
-    """The same by `mg.where`."""
+    """The same with `mg.where`."""
     h = zeros(1, D)
     for t, x_t in enumerate(x):
         h = tanh(x_t[None] @ w + h @ u)
@@ -1070,7 +1070,7 @@ def at_odd_steps_by_where(x, w, u, v):
 
 @row("random", "`myrnn.noise`")
 def numpy_noise(x, w, u, v):
-    """Random numbers of NumPy."""
+    """NumPy random numbers."""
     h, rng = zeros(D), np.random.default_rng()
     for x_t in x:
         h = tanh(x_t @ w + h @ u + rng.normal(size=D))  # <-
@@ -1079,7 +1079,7 @@ def numpy_noise(x, w, u, v):
 
 @row("random", "`myrnn.dropout`")
 def numpy_mask(x, w, u, v):
-    """A mask of NumPy."""
+    """A NumPy mask."""
     h, rng = zeros(D), np.random.default_rng()
     for x_t in x:
         h = tanh(x_t @ w + h @ u) * (rng.random(D) > 0.2)  # <-
@@ -1097,7 +1097,7 @@ def fixed_noise(x, w, u, v):
 
 @row("random", "the same number at every call, or a column of the data")
 def counts_its_calls(x, w, u, v):
-    """Something that changes from call to call."""
+    """A value that changes from call to call."""
     h = zeros(D)
     counts_its_calls.calls = getattr(counts_its_calls, "calls", 0) + 1
     for x_t in x:
@@ -1119,7 +1119,7 @@ def length_at_the_end(x, w, u, b, v):
 
 @row("length")
 def steps_after_the_end(x, w, u, u2, v):
-    """A fixed number of steps without rows, after the loop."""
+    """A fixed number of steps without input, after the loop."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -1128,9 +1128,9 @@ def steps_after_the_end(x, w, u, u2, v):
     return h @ v
 
 
-@row("length", "`mg.where`, as below, for four rows or more; or cut the data")
+@row("length", "`mg.where`, as below, for four rows or more; or shorten the sequences in the data")
 def first_rows(x, w, u, v):
-    """The first rows alone."""
+    """Only the first rows."""
     h = zeros(D)
     for x_t in x[:6]:  # <-
         h = tanh(x_t @ w + h @ u)
@@ -1139,14 +1139,14 @@ def first_rows(x, w, u, v):
 
 @row("length")
 def first_rows_by_where(x, w, u, v):
-    """The same by `mg.where`."""
+    """The same with `mg.where`."""
     h = zeros(D)
     for t, x_t in enumerate(x):
         h = mg.where(t < 6, tanh(x_t @ w + h @ u), h)  # <-
     return h @ v
 
 
-@row("length", "`mg.where`, as below: the loop goes on and keeps the state")
+@row("length", "`mg.where`, as below: the loop continues and keeps the state")
 def early_exit(x, w, u, v):
     """`break` when a state is large."""
     h = zeros(D)
@@ -1159,7 +1159,7 @@ def early_exit(x, w, u, v):
 
 @row("length")
 def exit_by_where(x, w, u, v):
-    """The same by `mg.where`."""
+    """The same with `mg.where`."""
     h = zeros(D)
     for x_t in x:
         h = mg.where(mg.max(h) > 0.9, h, tanh(x_t @ w + h @ u))  # <-
@@ -1168,7 +1168,7 @@ def exit_by_where(x, w, u, v):
 
 @row("length", "a fixed number of steps and `mg.where`, as below")
 def as_many_steps_as_it_takes(x, w, u, u2, v):
-    """As many steps on a row as it takes."""
+    """A variable number of steps per row."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -1179,7 +1179,7 @@ def as_many_steps_as_it_takes(x, w, u, u2, v):
 
 @row("length")
 def at_most_three(x, w, u, u2, v):
-    """The same, three steps at most."""
+    """The same with at most three steps."""
     h = zeros(D)
     for x_t in x:
         h = tanh(x_t @ w + h @ u)
@@ -1188,14 +1188,14 @@ def at_most_three(x, w, u, u2, v):
     return h @ v
 
 
-# What the compiler makes of them --------------------------------------------------------------------------------------
+# The results ---------------------------------------------------------------------------------------------------------
 
 
 @cache
 def outcome(model: Callable[..., Any]) -> tuple[bool, str]:
-    """Return whether a model is compiled, and what it is made of, or why it is not."""
+    """Return whether a model compiles, and its parts or the error."""
     try:
-        # Models of one class that compute the same share what was compiled, and so the names of the first.
+        # A class of its own: equal models of one class share compiled code, and with it the names of the first.
         kind = type("Model", (Model,), {})
         return True, made_of(compile(kind(model), LENGTH, check=False))
     except CompileError as error:
@@ -1203,7 +1203,7 @@ def outcome(model: Callable[..., Any]) -> tuple[bool, str]:
 
 
 def made_of(compiled: CompiledModel) -> str:
-    """Return how many loops, states and tables a model is made of, and in which order its loops go."""
+    """Describe the loops, states and tables of a compiled model."""
     recurrence = compiled.recurrence
     order = [
         "backward" if loop.backward else "forward" if loop.step else "all steps at once" for loop in recurrence.loops
@@ -1217,30 +1217,30 @@ def made_of(compiled: CompiledModel) -> str:
     return "; ".join(parts)
 
 
-def counted(things: Sequence[Any], name: str, told: Sequence[str]) -> str:
-    """Return how many there are, and what is told of them."""
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}{': ' * bool(told)}{', '.join(told)}"
+def counted(things: Sequence[Any], name: str, details: Sequence[str]) -> str:
+    """Return the number of things, and details about them."""
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}{': ' * bool(details)}{', '.join(details)}"
 
 
 def reason(message: str) -> str:
-    """Return the first sentence of an error, without the lines of code that it shows."""
+    """Return the first sentence of an error, without the code that it shows."""
     text = re.split(r"\n +(?:\S+\.py:\d+ |\(a value)", message)[0]
     return re.split(r"[.:]$|\. ", " ".join(text.split()))[0]
 
 
 def line(row: Row) -> str:
-    """Return the line of a table about a way to write a model."""
-    compiles, told = outcome(row.model)
-    return f"{row.head} {told if compiles else f'**refused**: {told}. Instead: {row.instead}'} |"
+    """Return the table row of a model."""
+    compiles, result = outcome(row.model)
+    return f"{row.head} {result if compiles else f'**rejected**: {result}. Instead: {row.instead}'} |"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the table of some ways to write a model."""
-    return "\n".join(["| what | in code | what the compiler makes of it |", "|---|---|---|", *map(line, rows)])
+    """Return the table of some models."""
+    return "\n".join(["| model | code | result |", "|---|---|---|", *map(line, rows)])
 
 
 def filled(document: str) -> str:
-    """Return the document with the tables as they are now."""
+    """Return the document with the current tables."""
     for name, rows in ROWS.items():
         begin, end = f"<!-- {name} -->\n", "\n<!-- end -->"
         head, rest = document.split(begin)

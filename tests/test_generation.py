@@ -112,9 +112,7 @@ def test_what_was_learned_is_written():
 @pytest.mark.long
 def test_the_page_of_text_is_right():
     page = (Path(__file__).parents[1] / "docs" / "how-to" / "your-own-sequences.md").read_text(encoding="utf-8")
-    (code,) = re.findall(
-        r"```python\n(.*?)```", page.split("\n## Text that a model writes\n")[1].split("\n## ")[0], re.DOTALL
-    )
+    (code,) = re.findall(r"```python\n(.*?)```", page.split("\n## Text generation\n")[1].split("\n## ")[0], re.DOTALL)
     known, said = {}, io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(code.replace("truncate=40", "truncate=40, progress=False"), known)

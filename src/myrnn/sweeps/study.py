@@ -156,8 +156,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     Parameters
     ----------
     source : path or mapping
-        A TOML file, or what such a file says, as a mapping. ``docs/how-to/sweeps.md`` describes it. Paths in a file begin at
-        its folder, those in a mapping at the current one.
+        A TOML file, or its content as a mapping; ``docs/how-to/sweeps.md`` describes it. Paths are relative to the
+        folder of the file, or to the current folder for a mapping.
 
     Raises
     ------
