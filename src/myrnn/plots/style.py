@@ -135,15 +135,16 @@ def window_backend() -> bool:
 
 
 def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
-    """Return a figure that a notebook shows under its cell and ``pyplot.show()`` in a window.
+    """Return a figure that a notebook or Sphinx-Gallery shows under its cell, and ``pyplot.show()`` in a window.
 
-    Only pyplot's figures are shown so. Where nobody looks (a script without a window, a thread) a plain Figure is
-    better: pyplot would keep it for ever.
+    They show only pyplot's figures. Where nobody looks (a script without a window, a thread) a plain Figure is better:
+    pyplot would keep it for ever.
     """
     from matplotlib.figure import Figure
 
     # In a script, pyplot is asked only when the user has loaded it: who has not will not call ``pyplot.show()``.
-    shown = in_main_thread() and (in_kernel() or ("matplotlib.pyplot" in sys.modules and window_backend()))
+    in_window = "matplotlib.pyplot" in sys.modules and window_backend()
+    shown = in_main_thread() and (in_kernel() or "sphinx_gallery" in sys.modules or in_window)
     if not shown:
         return Figure(figsize=size, dpi=DPI, layout="constrained")
     from matplotlib import pyplot
