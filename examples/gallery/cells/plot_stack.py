@@ -28,11 +28,11 @@ print(myrnn.compile(model))
 # %%
 # The share of strings on which every step is right:
 
-models = {"RNN with a stack": model, "RNN": Stacked(dim_recurrent=40, cell="rnn", activation="tanh", **sizes)}
+models = {"RNN with a stack": model, "RNN": Stacked(dim_recurrent=20, cell="rnn", activation="tanh", **sizes)}
 fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 for name, network in models.items():
     optimizer = Adam(network.parameters, learning_rate=0.01)
-    myrnn.train(network, task, optimizer, 1_500, 32, gradient_clip=1.0, schedule="cosine")
+    myrnn.train(network, task, optimizer, 2_000, 32, gradient_clip=1.0, schedule="cosine")
     report = myrnn.evaluate(network, deeper, 5_000, lengths=range(5, 61, 6))
     size = sum(parameter.size for parameter in network.parameters)
     ax.plot(report.lengths, report.whole / report.sequences, "o-", label=f"{name}, {size:,} weights")

@@ -2,25 +2,24 @@
 Longer than anything seen in training
 =====================================
 
-A network that has learned a rule can apply it to longer sequences. One that has learned something else often cannot.
-Two networks learn to tell whether a string of bits has an odd number of ones, from strings of at most 10 bits. The test
-has strings of up to 100.
+Nothing in the equations of a recurrent network knows a length, so it can read sequences that are longer than those it
+was trained on. Whether it is right on them is another question. A simple network and a gated one learn whether the second
+half of a sequence repeats the first.
 """
 
 import myrnn
-from myrnn import RNN, Adam, tasks
+from myrnn import GRU, RNN, Adam, tasks
 
-task = tasks.Flare("parity", length_max=10)
-models = {"ReLU": RNN(2, 16, 2, rng=0), "tanh": RNN(2, 16, 2, activation="tanh", rng=0)}
-reports = {}
-for name, model in models.items():
-    optimizer = Adam(model.parameters, learning_rate=0.003)
-    history = myrnn.train(model, task, optimizer, 4_000, batch_size=32, schedule="cosine")
-    reports[name] = myrnn.evaluate(model, task, 20_000, lengths=range(1, 101, 3), trained=history)
+task = tasks.TwinHalves(pattern_length_max=10)
+ax = None
+for name, model in {"RNN": RNN(10, 50, 2, rng=0), "GRU": GRU(10, 50, 2, rng=0)}.items():
+    optimizer = Adam(model.parameters, learning_rate=0.001)
+    history = myrnn.train(model, task, optimizer, 8_000, batch_size=16, gradient_clip=1.0, schedule="cosine")
+    report = myrnn.evaluate(model, task, 60_000, lengths=range(2, 61, 2), trained=history)
+    ax = report.plot(ax, label=name)
 
 # %%
-# The grey area is what they were not trained on.
+# Grey is what they were not trained on, up to three times as long. Which kind of mistake do they make there? The same
+# report has the accuracy of each class, here that of the gated network.
 
-ax = None
-for name, report in reports.items():
-    ax = report.plot(ax, label=name)
+ax = report.plot(by_class=True)

@@ -43,16 +43,17 @@ ax.legend()
 plt.show()
 
 # %%
-# Now the other way round. Another neuron made these series. A neuron with wrong weights learns to do the same.
+# Now the other way round. Another neuron made these series. A neuron with wrong weights learns to do the same: the dashed
+# lines are the weights of the other.
 
 rng, teacher = np.random.default_rng(0), Neuron(0.5, 0.9)
 inputs = rng.normal(size=(50, 30, 1)).astype(np.float32)
 data = Sequences.from_pairs([(x, teacher(x).data) for x in inputs], per_step=True)
 learner = Neuron(-1.0, 0.0)
-weights = []
-for _ in range(60):
+optimizer, weights = Adam(learner.parameters, learning_rate=0.02), []
+for seed in range(60):
     weights.append((learner.w.item(), learner.u.item()))
-    history = myrnn.train(learner, data, Adam(learner.parameters, learning_rate=0.03), 10, batch_size=5)
+    myrnn.train(learner, data, optimizer, iterations=10, batch_size=5, seed=seed)
 
 fig, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
 ax.plot(np.arange(60) * 10, weights, label=["input weight", "recurrent weight"])

@@ -12,12 +12,12 @@ from myrnn import RNN, Adam, tasks
 task = tasks.Palindromes(pattern_length_max=8)
 model = RNN(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
 history = myrnn.train(model, task, Adam(model.parameters), 100_000, schedule="cosine")
-myrnn.counterexamples(model, task, most=8)
+mistakes = myrnn.counterexamples(model, task, most=8)
+mistakes
 
 # %%
-# A caret stands below each symbol that does not fit its partner. What does the network think, step by step, while it
-# reads one of these mistakes?
+# What would it have said at each step of the mistake that it is surest of?
 
-mistakes = myrnn.counterexamples(model, task, most=8)
 worst = max(mistakes.rows(), key=lambda row: row["probability"])
-print(worst)
+ax = myrnn.inspect(model, worst["sequence"], class_names=task.class_names).plot_probabilities()
+_ = ax.set_title(f"{worst['sequence']}: {worst['truth']}")

@@ -22,8 +22,3 @@ ax = after.plot(before=before)
 
 inside = myrnn.inspect(model, "31415926533141592653")
 ax = inside.plot_states()
-
-# %%
-# The numbers:
-
-after

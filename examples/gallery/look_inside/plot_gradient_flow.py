@@ -21,7 +21,7 @@ for name, model in models.items():
 
 # %%
 # These networks are untrained. The curves are medians over a thousand sequences of 40 steps, measured from the last
-# step; the bands have the middle half of them. If the recurrent weights begin as an orthogonal matrix, the length of
+# step; the bands hold 80% of them. If the recurrent weights begin as an orthogonal matrix, the length of
 # the gradient is kept better:
 
 ax = None

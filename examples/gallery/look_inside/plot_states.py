@@ -16,7 +16,7 @@ model = GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
 myrnn.train(model, task, Adam(model.parameters, learning_rate=0.003), 6_000, 16, schedule="cosine")
 
 fig, axes = plt.subplots(2, 2, figsize=(10, 5.5), height_ratios=[2, 1], layout="constrained", sharex="col")
-for (top, bottom), digits in zip(axes.T, ("31413141", "31413142"), strict=True):
+for (top, bottom), digits in zip(axes.T, ("31413141", "31413159"), strict=True):
     inside = myrnn.inspect(model, digits, class_names=task.class_names)
     inside.plot_states(top)
     inside.plot_probabilities(bottom)
@@ -24,7 +24,7 @@ for (top, bottom), digits in zip(axes.T, ("31413141", "31413142"), strict=True):
 plt.show()
 
 # %%
-# The two sequences differ in the last digit alone. So do the states: the answer is decided in one step.
+# As long as a digit is missing, the halves differ, and the network says so. Only the last digits decide.
 #
 # The numbers of one of them as a table:
 

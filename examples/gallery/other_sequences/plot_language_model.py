@@ -1,0 +1,34 @@
+"""
+A language model that writes
+============================
+
+A language model learns which character comes next. Then it can write: it draws a character, reads it, and draws the next
+one. The text is documentation that comes with Python.
+"""
+
+import numpy as np
+from pydoc_data.topics import topics
+
+from myrnn import LanguageModel
+from myrnn.plots import plot_text_probabilities
+
+text = "\n\n".join(topics[name] for name in sorted(topics))[:150_000]
+learned, held_out = text[:140_000], text[140_000:]
+
+model = LanguageModel("gru", dim_recurrent=64, max_epochs=5, learning_rate=0.01, random_state=0)
+model.fit(learned)
+for temperature in (0.3, 0.7, 1.0):
+    print(f"temperature {temperature}:", model.generate("The ", 150, temperature=temperature, seed=0), "\n")
+
+# %%
+# How sure was it of each character of a text that it does not know? Dark characters were likely. The beginning of a word
+# is hard to guess, and its end is easy.
+
+sample = held_out[1_000:1_400]
+(found,) = model.log_probabilities(sample)
+ax = plot_text_probabilities(sample[1:], np.exp(found))
+
+# %%
+# Bits for each character, beside models that count which characters follow which:
+
+model.report(held_out, train=(learned, None))

@@ -1,0 +1,46 @@
+"""
+Several answers at once
+=======================
+
+Targets may be several classes, each of which holds or does not. The network then has one output for each, and a sigmoid
+says how likely it is. Here it answers four questions about a string of letters.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import myrnn
+from myrnn import GRU, Adam, Sequences
+
+QUESTIONS = {
+    "ends with a": lambda s: s[-1] == 0,
+    "more a than b": lambda s: np.sum(s == 0) > np.sum(s == 1),
+    "even number of c": lambda s: np.sum(s == 2) % 2 == 0,
+    "has aba": lambda s: "010" in "".join(map(str, s)),
+}
+
+
+def draw(count, rng):
+    strings = [rng.integers(0, 3, rng.integers(1, 16)) for _ in range(count)]
+    answers = [[float(holds(s)) for holds in QUESTIONS.values()] for s in strings]
+    return Sequences.from_pairs(zip(strings, answers, strict=True), dim_input=3)
+
+
+training, test = draw(5_000, np.random.default_rng(0)), draw(2_000, np.random.default_rng(1))
+model = GRU(3, 32, len(QUESTIONS), rng=0)
+optimizer = Adam(model.parameters, learning_rate=0.005)
+loss = "sigmoid-cross-entropy"
+history = myrnn.train(model, training, optimizer, 4_000, 32, loss=loss, schedule="cosine", report_every=100)
+
+# %%
+# An output above 0 is a yes. How often is each answer right, by the length of the string?
+
+compiled = myrnn.compile(model)
+said = np.array([compiled(test.tokens(i))[0] > 0 for i in range(len(test))])
+right = said == test.targets
+fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+for place, question in enumerate(QUESTIONS):
+    ax.plot(range(1, 16), [right[test.lengths == n, place].mean() for n in range(1, 16)], "o-", label=question)
+ax.set(xlabel="length of the string", ylabel="right", ylim=(0.5, 1.02))
+ax.legend(loc="lower left")
+plt.show()
