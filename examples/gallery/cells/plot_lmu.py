@@ -73,7 +73,7 @@ now, later = series[:-ahead, None].astype(np.float32), series[ahead:, None].asty
 training = Sequences(now[:5_000], [0, 5_000], later[:5_000], per_step=True)
 
 optimizer = Adam(model.parameters, learning_rate=0.005)
-history = myrnn.train(model, training.cut(16), optimizer, 1_500, 16, truncate=60, schedule="cosine")
+history = myrnn.train(model, training.cut(16), optimizer, 1_000, 16, truncate=50, schedule="cosine")
 
 # %%
 # Left: the answers on steps that the network was not trained on. Right: the memory itself. It is made of eight numbers,

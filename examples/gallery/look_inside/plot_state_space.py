@@ -9,7 +9,7 @@ states differ most. For a language with a small automaton the states of a traine
 import myrnn
 from myrnn import GRU, Adam, tasks
 
-task = tasks.Tomita(5, length_max=16, any_length=True)
+task = tasks.Tomita(5, length_min=0, length_max=16, any_length=True)
 model = GRU(dim_input=2, dim_recurrent=16, dim_output=2, rng=0)
 myrnn.train(model, task, Adam(model.parameters, learning_rate=0.01), 4_000, 32, schedule="cosine")
 

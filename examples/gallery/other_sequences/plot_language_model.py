@@ -6,14 +6,15 @@ A language model learns which character comes next. Then it can write: it draws 
 one. The text is documentation that comes with Python.
 """
 
-import numpy as np
 from pydoc_data.topics import topics
+
+import numpy as np
 
 from myrnn import LanguageModel
 from myrnn.plots import plot_text_probabilities
 
-text = "\n\n".join(topics[name] for name in sorted(topics))[:150_000]
-learned, held_out = text[:140_000], text[140_000:]
+text = "\n\n".join(topics[name] for name in sorted(topics))[:120_000]
+learned, held_out = text[:115_000], text[115_000:]
 
 model = LanguageModel("gru", dim_recurrent=64, max_epochs=5, learning_rate=0.01, random_state=0)
 model.fit(learned)
@@ -21,8 +22,8 @@ for temperature in (0.3, 0.7, 1.0):
     print(f"temperature {temperature}:", model.generate("The ", 150, temperature=temperature, seed=0), "\n")
 
 # %%
-# How sure was it of each character of a text that it does not know? Dark characters were likely. The beginning of a word
-# is hard to guess, and its end is easy.
+# How sure was it of each character of a text that it does not know? A dark character came as a surprise. The beginning of
+# a word is harder to guess than its end.
 
 sample = held_out[1_000:1_400]
 (found,) = model.log_probabilities(sample)

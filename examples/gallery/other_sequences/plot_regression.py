@@ -12,27 +12,25 @@ import numpy as np
 from myrnn import SequenceRegressor
 
 rng = np.random.default_rng(0)
-periods = rng.uniform(5, 20, 800)
-waves = [
-    np.sin(2 * np.pi * (np.arange(rng.integers(30, 80)) / period + rng.random()))[:, None] for period in periods
-]
+periods = rng.uniform(5, 20, 600)
+waves = [np.sin(2 * np.pi * (np.arange(rng.integers(30, 80)) / p + rng.random()))[:, None] for p in periods]
 waves = [wave + 0.2 * rng.normal(size=wave.shape) for wave in waves]
 
-regressor = SequenceRegressor("gru", dim_recurrent=32, max_epochs=25, learning_rate=0.01, random_state=0)
-regressor.fit(waves[:600], periods[:600])
-said = regressor.predict(waves[600:])
+regressor = SequenceRegressor("gru", dim_recurrent=32, max_epochs=20, learning_rate=0.01, random_state=0)
+regressor.fit(waves[:400], periods[:400])
+said = regressor.predict(waves[400:])
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", width_ratios=[3, 2])
-for place in (600, 601, 602):
-    left.plot(waves[place][:, 0] - 3 * (place - 600), label=f"period {periods[place]:.1f}, said {said[place - 600]:.1f}")
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained", width_ratios=[3, 2])
+for place in (400, 401, 402):
+    left.plot(waves[place][:, 0] - 3 * (place - 400), label=f"period {periods[place]:.1f}, said {said[place - 400]:.1f}")
 left.set(xlabel="step", yticks=[])
-left.legend(loc="lower right")
+fig.legend(loc="outside upper left", ncols=3)
 right.plot([5, 20], [5, 20], color="grey", linestyle="--")
-right.scatter(periods[600:], said, s=10)
+right.scatter(periods[400:], said, s=10)
 right.set(xlabel="period", ylabel="what the network says", aspect="equal")
 plt.show()
 
 # %%
 # The report of the series that were held out:
 
-regressor.report(waves[600:], periods[600:])
+regressor.report(waves[400:], periods[400:])

@@ -22,15 +22,14 @@ QUESTIONS = {
 
 def draw(count, rng):
     strings = [rng.integers(0, 3, rng.integers(1, 16)) for _ in range(count)]
-    answers = [[float(holds(s)) for holds in QUESTIONS.values()] for s in strings]
+    answers = [[bool(holds(s)) for holds in QUESTIONS.values()] for s in strings]
     return Sequences.from_pairs(zip(strings, answers, strict=True), dim_input=3)
 
 
 training, test = draw(5_000, np.random.default_rng(0)), draw(2_000, np.random.default_rng(1))
 model = GRU(3, 32, len(QUESTIONS), rng=0)
 optimizer = Adam(model.parameters, learning_rate=0.005)
-loss = "sigmoid-cross-entropy"
-history = myrnn.train(model, training, optimizer, 4_000, 32, loss=loss, schedule="cosine", report_every=100)
+history = myrnn.train(model, training, optimizer, 4_000, batch_size=32, schedule="cosine")
 
 # %%
 # An output above 0 is a yes. How often is each answer right, by the length of the string?
