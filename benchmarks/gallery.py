@@ -62,7 +62,8 @@ def record(work: Work, repeats: int, budget: float, say: Any) -> dict[str, Any]:
     results = measure(work, WorkerProcess, repeats, budget, say)
     agreement.check(results, WorkerProcess, say)
     for result in results.values():
-        if not result.problem and result.unit.agrees and not (result.difference is not None and result.difference <= TOLERANCE):
+        agrees = result.difference is not None and result.difference <= TOLERANCE
+        if result.unit.agrees and not result.problem and not agrees:
             result.problem = f"its losses differ from MyGrad's by {result.difference}"
             say(f"  {result.unit.name}: {result.problem}")
     job = work.units[0].job
@@ -81,9 +82,9 @@ def table(found: dict[str, Any]) -> str:
     by_cell = {(entry["cell"], entry["batch"]): entry for entry in found["cells"]}
     lines = [
         BEGIN,
-        f"An iteration is forward, loss, backpropagation through time and Adam: {STEPS} steps of 10 numbers, {UNITS} units,",
-        "2 classes, one thread. *loop* is a loop over the steps in PyTorch, *compiled* the same with ``torch.compile``.",
-        "The numbers beside them say how many times as long they take.",
+        "The table has the time of an iteration in MyRNN: forward, loss, backpropagation through time and Adam, for",
+        f"sequences of {STEPS} steps, {UNITS} units and two classes, on one thread. *Loop* is a loop over the steps in PyTorch,",
+        "*compiled* the same with ``torch.compile``. They take so many times as long.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -98,8 +99,8 @@ def table(found: dict[str, Any]) -> str:
         for batch in BATCHES:
             entry = by_cell.get((cell, batch), {"seconds": {}, "times": {}})
             ours, times = entry["seconds"].get(OURS), [entry["times"].get(peer) for peer in (LOOP, COMPILED)]
-            cells += ["–" if ours is None else duration(ours)]
-            cells += ["–" if ratio is None else f"{ratio:.3g} times" for ratio in times]
+            cells += ["-" if ours is None else duration(ours)]
+            cells += ["-" if ratio is None else f"{ratio:.3g} times" for ratio in times]
         lines += _row(cells)
     versions = ", ".join(f"{name} {facts[name]}" for name in ("python", "numpy", "numba", "torch"))
     lines += ["", f"Measured on {facts['cores']} cores of {facts['processor']}, {facts['date'][:10]} ({versions})."]

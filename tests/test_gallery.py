@@ -1,4 +1,4 @@
-"""The cells of the gallery train natively and agree with MyGrad; the quickest examples run. The docs run all of them."""
+"""The cells of the gallery train natively and agree with MyGrad; two examples run. The docs run all of them."""
 
 import json
 import runpy

@@ -3,8 +3,8 @@ Recurrent highway network: several layers inside a step
 =======================================================
 
 In most cells one step is one layer. Zilly, Srivastava, Koutník and Schmidhuber (`Recurrent highway networks
-<https://arxiv.org/abs/1607.03474>`_, 2017) make a step deeper: the state passes several layers before the next symbol is
-read. A gate in each layer decides how much of the state is replaced and how much is carried on.
+<https://arxiv.org/abs/1607.03474>`_, 2017) make a step deeper: the state passes several layers before the next symbol
+is read. A gate in each layer decides how much of the state is replaced and how much is carried on.
 """
 
 from functools import partial
@@ -49,8 +49,9 @@ class RecurrentHighway:
 print(myrnn.compile(RecurrentHighway(7, 30, 5), dim_input=7))
 
 # %%
-# A calculator has the seven keys +1, +2, +3, +4, times 2, times 3 and times 4. It counts modulo 5: after 4 comes 0. Which
-# number does it show after some keys? What a key does depends on the number before, which is much for a single layer.
+# A calculator has the seven keys +1, +2, +3, +4, times 2, times 3 and times 4. It counts modulo 5: after 4 comes 0.
+# Which number does it show after some keys? What a key does depends on the number before, which is much for a single
+# layer.
 
 KEYS = ["+1", "+2", "+3", "+4", "*2", "*3", "*4"]
 

@@ -5,8 +5,8 @@ IndRNN: a unit that listens to itself alone
 In the independently recurrent network of Li, Li, Cook, Zhu and Gao (`Independently recurrent neural network (IndRNN):
 Building a longer and deeper RNN <https://arxiv.org/abs/1803.04831>`_, 2018) the recurrent weights are a vector instead
 of a matrix. Each unit reads its own last state, times one number. Where that number is near 1, the unit remembers for a
-long time. Weights above 1 would let a state grow without bounds, so they are clipped. Units are mixed from layer to layer
-only, so there are two layers.
+long time. Weights above 1 would let a state grow without bounds, so they are clipped. Units are mixed from layer to
+layer only, so there are two layers.
 """
 
 from functools import partial
@@ -47,8 +47,8 @@ class IndRNN:
 print(myrnn.compile(IndRNN(2, 32, 1), dim_input=2))
 
 # %%
-# The paper tests it on the *adding problem*. A sequence has two columns: random numbers, and a mark at two of its steps.
-# The answer is the sum of the two marked numbers. Here a sequence has 100 steps, so the network has to remember.
+# The paper tests it on the *adding problem*. A sequence has two columns: random numbers, and a mark at two of its
+# steps. The answer is the sum of the two marked numbers. Here a sequence has 100 steps, so the network has to remember.
 
 
 def adding_problem(count, steps, rng):
@@ -71,8 +71,7 @@ for name, model in models.items():
 # are answers of the IndRNN to new sequences.
 
 new = adding_problem(300, 100, np.random.default_rng(1))
-compiled = myrnn.compile(models["IndRNN"], dim_input=2)
-answers = [compiled(new.features(i)).item() for i in range(len(new))]
+answers = myrnn.compile(models["IndRNN"], dim_input=2).logits(new)
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", width_ratios=[3, 2])
 for name, history in histories.items():
     left.plot(history.iteration, history.loss, label=name)

@@ -2,9 +2,9 @@
 Layer-normalized LSTM: sums of a steady size
 ============================================
 
-Ba, Kiros and Hinton (`Layer normalization <https://arxiv.org/abs/1607.06450>`_, 2016) bring the sums inside a cell to mean
-0 and standard deviation 1, over its units, before they reach the gates. Each sum then has a learned gain. The size of
-the input no longer matters, and gates do not get stuck.
+Ba, Kiros and Hinton (`Layer normalization <https://arxiv.org/abs/1607.06450>`_, 2016) bring the sums inside a cell to
+mean 0 and standard deviation 1, over its units, before they reach the gates. Each sum then has a learned gain. The size
+of the input no longer matters, and gates do not get stuck.
 """
 
 from functools import partial
@@ -30,8 +30,9 @@ def normalized(z, gain):
 class LayerNormLSTM:
     def __init__(self, dim_input, dim_recurrent, dim_output):
         layer = partial(dense, weight_initializer=glorot_normal)
-        self.fc_x2z, self.fc_h2z = layer(dim_input, 4 * dim_recurrent), layer(dim_recurrent, 4 * dim_recurrent, bias=False)
-        self.gain_x, self.gain_h = (Tensor(np.ones(4 * dim_recurrent, dtype=np.float32)) for _ in range(2))
+        wide = 4 * dim_recurrent
+        self.fc_x2z, self.fc_h2z = layer(dim_input, wide), layer(dim_recurrent, wide, bias=False)
+        self.gain_x, self.gain_h = (Tensor(np.ones(wide, dtype=np.float32)) for _ in range(2))
         self.gain_c = Tensor(np.ones(dim_recurrent, dtype=np.float32))
         self.fc_h2y = layer(dim_recurrent, dim_output)
 
@@ -55,8 +56,9 @@ class LayerNormLSTM:
 print(myrnn.compile(LayerNormLSTM(8, 32, 10), dim_input=8))
 
 # %%
-# Pictures of digits are read row by row, 8 steps of 8 pixels. A pixel is a number from 0 to 16. The plain LSTM gets them
-# twice: as they are, and with a larger contrast, which saturates its gates. The other network gets the larger contrast.
+# Pictures of digits are read row by row, 8 steps of 8 pixels. A pixel is a number from 0 to 16. The plain LSTM gets
+# them twice: as they are, and with a larger contrast, which saturates its gates. The other network gets the larger
+# contrast.
 
 digits = load_digits()
 order = np.random.default_rng(0).permutation(len(digits.images))

@@ -61,8 +61,8 @@ model = LMU(1, 32, 1)
 print(myrnn.compile(model, dim_input=1))
 
 # %%
-# The Mackey-Glass equation is the paper's second test. Its series never repeats, and the network is to say where it will
-# be 15 steps later, at every step.
+# The Mackey-Glass equation is the paper's second test. Its series never repeats, and the network is to say where it
+# will be 15 steps later, at every step.
 
 series = np.full(6_000, 1.2)
 for t in range(17, len(series) - 1):

@@ -3,8 +3,8 @@ Longer than anything seen in training
 =====================================
 
 Nothing in the equations of a recurrent network knows a length, so it can read sequences that are longer than those it
-was trained on. Whether it is right on them is another question. A simple network and a gated one learn whether the second
-half of a sequence repeats the first.
+was trained on. Whether it is right on them is another question. A simple network and a gated one learn whether the
+second half of a sequence repeats the first.
 """
 
 import myrnn

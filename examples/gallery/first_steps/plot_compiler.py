@@ -3,8 +3,8 @@ What the compiler found
 =======================
 
 A model is a plain Python class. MyRNN calls it on a few sequences, watches what MyGrad computes, and finds the loop in
-it. Nothing is declared: there is no base class and no decorator. Here is a cell that is in no textbook: a state with two
-speeds, and an answer that averages all steps.
+it. Nothing is declared: there is no base class and no decorator. Here is a cell that is in no textbook: a state with
+two speeds, and an answer that averages all steps.
 """
 
 import mygrad as mg

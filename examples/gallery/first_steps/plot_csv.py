@@ -45,8 +45,8 @@ for name, part in {"train.csv": rows[:160], "test.csv": rows[160:]}.items():
 print((folder / "train.csv").read_text(encoding="utf-8")[:90])
 
 # %%
-# ``read_sequences`` reads them as the command ``myrnn train --data train.csv --test test.csv`` does. No text has a space,
-# so each is read character by character.
+# ``read_sequences`` reads them as the command ``myrnn train --data train.csv --test test.csv`` does. No text has a
+# space, so each is read character by character.
 
 train, test = (myrnn.read_sequences(folder / name) for name in ("train.csv", "test.csv"))
 classifier = SequenceClassifier("gru", dim_recurrent=16, max_epochs=25, batch_size=8, random_state=0)

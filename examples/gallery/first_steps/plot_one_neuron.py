@@ -43,8 +43,8 @@ ax.legend()
 plt.show()
 
 # %%
-# Now the other way round. Another neuron made these series. A neuron with wrong weights learns to do the same: the dashed
-# lines are the weights of the other.
+# Now the other way round. Another neuron made these series. A neuron with wrong weights learns to do the same: the
+# dashed lines are the weights of the other.
 
 rng, teacher = np.random.default_rng(0), Neuron(0.5, 0.9)
 inputs = rng.normal(size=(50, 30, 1)).astype(np.float32)

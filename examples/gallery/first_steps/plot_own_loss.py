@@ -2,9 +2,9 @@
 Your own loss
 =============
 
-A loss is a function of outputs and targets, written in MyGrad, that returns the loss of each row. It is compiled together
-with the model. Here a network learns *quantiles*: numbers that the next value will stay below in one case of ten, in
-five and in nine.
+A loss is a function of outputs and targets, written in MyGrad, that returns the loss of each row. It is compiled
+together with the model. Here a network learns *quantiles*: numbers that the next value will stay below in one case of
+ten, in five and in nine.
 """
 
 import matplotlib.pyplot as plt

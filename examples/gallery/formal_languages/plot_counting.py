@@ -4,8 +4,8 @@ Counting with an LSTM and with a GRU
 
 To accept *n* times a, then *n* times b, a network has to count. The memory of an LSTM can grow by a step at each a and
 shrink by a step at each b. The states of a GRU lie between -1 and 1, so they have to count in steps that get smaller.
-Weiss, Goldberg and Yahav described the difference (`On the practical computational power of finite precision RNNs for language recognition
-<https://arxiv.org/abs/1805.04908>`_, 2018).
+Weiss, Goldberg and Yahav described the difference (`On the practical computational power of finite precision RNNs for
+language recognition <https://arxiv.org/abs/1805.04908>`_, 2018).
 """
 
 import matplotlib.pyplot as plt

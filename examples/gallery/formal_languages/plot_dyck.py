@@ -21,8 +21,8 @@ report = myrnn.evaluate(model, task, 2_000, lengths=range(3, 62, 4), trained=his
 ax = report.plot()
 
 # %%
-# A step is right if all answers are: for each of the four brackets, and whether the string may end here ($). Here is one
-# string, step by step. ``^`` is the beginning. A ring marks what may follow in truth.
+# A step is right if all answers are: for each of the four brackets, and whether the string may end here ($). Here is
+# one string, step by step. ``^`` is the beginning. A ring marks what may follow in truth.
 
 string = "^([[]()])[]"
 tokens = [task.symbol_names.index(symbol) for symbol in string]

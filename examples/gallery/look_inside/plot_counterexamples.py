@@ -2,8 +2,8 @@
 Reading its mistakes
 ====================
 
-An accuracy says how often a network is wrong, and not on what. ``counterexamples`` looks for the shortest sequences that
-it gets wrong, and those on which it is surest of the wrong answer.
+An accuracy says how often a network is wrong, and not on what. ``counterexamples`` looks for the shortest sequences
+that it gets wrong, and those on which it is surest of the wrong answer.
 """
 
 import myrnn

@@ -7,7 +7,7 @@ features that are easier to see than the answer itself: the last symbols, how of
 """
 
 import myrnn
-from myrnn import GRU, Adam, Sequences, tasks
+from myrnn import GRU, Adam, tasks
 from myrnn.exercises import shuffled_halves
 
 task = tasks.TwinHalves(pattern_length_max=8)

@@ -2,8 +2,8 @@
 The hidden state, step by step
 ==============================
 
-What does a network keep in mind while it reads? ``inspect`` runs one sequence and keeps everything: the states, what the
-answer would be if the sequence ended here, and the gradients.
+What does a network keep in mind while it reads? ``inspect`` runs one sequence and keeps everything: the states, what
+the answer would be if the sequence ended here, and the gradients.
 """
 
 import matplotlib.pyplot as plt

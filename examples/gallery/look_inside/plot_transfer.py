@@ -2,8 +2,8 @@
 Each network takes each test
 ============================
 
-Networks of the same kind were trained on different tasks. What does each of them know of the other tasks? A network that
-scores well on a task that it never saw has learned something that the two have in common: sometimes a short cut.
+Networks of the same kind were trained on different tasks. What does each of them know of the other tasks? A network
+that scores well on a task that it never saw has learned something that the two have in common: sometimes a short cut.
 """
 
 import myrnn

@@ -77,7 +77,8 @@ with mg.no_autodiff:
 image = ax.imshow(shown, cmap="Blues", vmin=0, vmax=1, aspect="auto")
 for i in range(8):
     for step, token in enumerate(test.tokens(i)):
-        ax.text(step, i, "0123456789*"[token], ha="center", va="center", color="white" if shown[i][step] > 0.5 else "black")
+        color = "white" if shown[i][step] > 0.5 else "black"
+        ax.text(step, i, "0123456789*"[token], ha="center", va="center", color=color)
 ax.set(xlabel="step", yticks=[])
 fig.colorbar(image, label="weight")
 plt.show()

@@ -2,8 +2,8 @@
 Cross-validation with scikit-learn
 ==================================
 
-``SequenceClassifier`` is a classifier of scikit-learn: pipelines, searches and cross-validation take it as it is. Here it
-reads pictures of handwritten digits row by row, as sequences of 8 steps of 8 numbers.
+``SequenceClassifier`` is a classifier of scikit-learn: pipelines, searches and cross-validation take it as it is. Here
+it reads pictures of handwritten digits row by row, as sequences of 8 steps of 8 numbers.
 """
 
 import matplotlib.pyplot as plt

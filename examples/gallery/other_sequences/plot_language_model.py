@@ -2,8 +2,8 @@
 A language model that writes
 ============================
 
-A language model learns which character comes next. Then it can write: it draws a character, reads it, and draws the next
-one. The text is documentation that comes with Python.
+A language model learns which character comes next. Then it can write: it draws a character, reads it, and draws the
+next one. The text is documentation that comes with Python.
 """
 
 from pydoc_data.topics import topics
@@ -22,8 +22,8 @@ for temperature in (0.3, 0.7, 1.0):
     print(f"temperature {temperature}:", model.generate("The ", 150, temperature=temperature, seed=0), "\n")
 
 # %%
-# How sure was it of each character of a text that it does not know? A dark character came as a surprise. The beginning of
-# a word is harder to guess than its end.
+# How sure was it of each character of a text that it does not know? A dark character came as a surprise. The beginning
+# of a word is harder to guess than its end.
 
 sample = held_out[1_000:1_400]
 (found,) = model.log_probabilities(sample)

@@ -2,8 +2,8 @@
 A number for each sequence
 ==========================
 
-A regressor reads a series and says a number. Here the series are noisy waves of different lengths, and the number is the
-period of the wave. Nothing is padded: a short series costs less than a long one.
+A regressor reads a series and says a number. Here the series are noisy waves of different lengths, and the number is
+the period of the wave. Nothing is padded: a short series costs less than a long one.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ regressor.fit(waves[:400], periods[:400])
 said = regressor.predict(waves[400:])
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained", width_ratios=[3, 2])
-for place in (400, 401, 402):
-    left.plot(waves[place][:, 0] - 3 * (place - 400), label=f"period {periods[place]:.1f}, said {said[place - 400]:.1f}")
+for i in range(3):
+    left.plot(waves[400 + i][:, 0] - 3 * i, label=f"period {periods[400 + i]:.1f}, said {said[i]:.1f}")
 left.set(xlabel="step", yticks=[])
 fig.legend(loc="outside upper left", ncols=3)
 right.plot([5, 20], [5, 20], color="grey", linestyle="--")

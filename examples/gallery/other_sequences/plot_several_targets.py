@@ -34,8 +34,7 @@ history = myrnn.train(model, training, optimizer, 4_000, batch_size=32, schedule
 # %%
 # An output above 0 is a yes. How often is each answer right, by the length of the string?
 
-compiled = myrnn.compile(model)
-said = np.array([compiled(test.tokens(i))[0] > 0 for i in range(len(test))])
+said = myrnn.compile(model).logits(test) > 0
 right = said == test.targets
 fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
 for place, question in enumerate(QUESTIONS):

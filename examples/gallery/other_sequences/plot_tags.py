@@ -36,7 +36,8 @@ for module in (textwrap, json.decoder):
     lines += more_lines
     kinds += more_kinds
 
-tagger = SequenceTagger("gru", dim_recurrent=32, bidirectional=True, tokenize="characters", max_epochs=8, random_state=0)
+settings = {"dim_recurrent": 32, "bidirectional": True, "tokenize": "characters"}
+tagger = SequenceTagger("gru", **settings, learning_rate=0.01, max_epochs=8, random_state=0)
 tagger.fit(lines[:-150], kinds[:-150])
 report = tagger.report(lines[-150:], kinds[-150:])
 report
