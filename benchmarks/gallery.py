@@ -83,8 +83,8 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         BEGIN,
         "The table has the time of an iteration in MyRNN: forward, loss, backpropagation through time and Adam, for",
-        f"sequences of {STEPS} steps, {UNITS} units and two classes, on one thread. *Loop* is a loop over the steps in PyTorch,",
-        "*compiled* the same with ``torch.compile``. They take so many times as long.",
+        f"sequences of {STEPS} steps, {UNITS} units and two classes, on one thread. *Loop* is a loop over the steps in",
+        "PyTorch, *compiled* the same with ``torch.compile``. They take so many times as long.",
         "",
         ".. list-table::",
         "   :header-rows: 1",

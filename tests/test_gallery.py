@@ -22,16 +22,16 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import gallery  # noqa: E402
 from benchmarks.cells import gallery_cell  # noqa: E402
+from benchmarks.jobs import PER_STEP  # noqa: E402
 
 EXAMPLES = sorted(GALLERY.glob("*/plot_*.py"))
-STEPWISE = ("lmu",)
 
 
 def sequences(cell, inputs=3, classes=2):
     """Return some sequences of several lengths, with a class for each, or for each step."""
     rng = np.random.default_rng(0)
     features = [rng.normal(size=(length, inputs)).astype(np.float32) for length in (4, 7, 5, 9, 6, 8)]
-    if cell in STEPWISE:
+    if cell in PER_STEP:
         return Sequences.from_pairs([(x, rng.integers(0, classes, len(x))) for x in features], per_step=True)
     return Sequences.from_pairs([(x, rng.integers(0, classes)) for x in features])
 

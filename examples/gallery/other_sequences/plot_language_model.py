@@ -25,7 +25,7 @@ for temperature in (0.3, 0.7, 1.0):
 # How sure was it of each character of a text that it does not know? A dark character came as a surprise. The beginning
 # of a word is harder to guess than its end.
 
-sample = held_out[1_000:1_400]
+sample = held_out[1_560:1_960]
 (found,) = model.log_probabilities(sample)
 ax = plot_text_probabilities(sample[1:], np.exp(found))
 
