@@ -1,7 +1,10 @@
-"""Recurrent models that this library does not ship, written as a user of MyGrad would."""
+"""Recurrent models that this library does not ship, written as a user of MyGrad would, and those of the gallery."""
 
 from __future__ import annotations
 
+import ast
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import mygrad as mg
@@ -10,7 +13,7 @@ from mygrad import Tensor, tanh
 from mygrad.nnet.activations import sigmoid, softmax
 from numpy.typing import NDArray
 
-from myrnn.models import dense
+from myrnn.models import StackRNN, dense
 from myrnn.models.dense import seeded_glorot_normal
 
 
@@ -170,3 +173,29 @@ class CharacterGRU:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         return self.layer.parameters + self.fc_h2y.parameters
+
+
+# The cells of the gallery, by their examples; the equations of `plot_mgu` are those of `MinimalGatedUnit`.
+GALLERY = ("indrnn", "antisymmetric", "multiplicative", "highway", "layer_norm_lstm", "lmu", "stack")
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "gallery" / "cells"
+
+
+@cache
+def gallery_class(name: str) -> Any:
+    """Return the first class of the example ``plot_<name>.py``; of what stands before it, only definitions are run."""
+    if name == "stack":
+        return StackRNN
+    path = EXAMPLES / f"plot_{name}.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    first = next(place for place, node in enumerate(tree.body) if isinstance(node, ast.ClassDef))
+    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    tree.body = [node for node in tree.body[: first + 1] if isinstance(node, kept)]
+    namespace: dict[str, Any] = {"__name__": f"gallery_{name}"}
+    exec(compile(tree, str(path), "exec"), namespace)
+    return namespace[tree.body[-1].name]
+
+
+def gallery_cell(name: str, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> Any:
+    """Return such a cell, with weights that follow from `rng`."""
+    np.random.seed(rng)  # noqa: NPY002 - the examples draw from MyGrad's initializers, which take it from there
+    return gallery_class(name)(dim_input, dim_recurrent, dim_output)

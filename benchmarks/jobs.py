@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import AttentionGRU, BidirectionalGRU, CharacterGRU, MinimalGatedTagger, MinimalGatedUnit, Tagger
+from benchmarks.cells import (
+    GALLERY,
+    AttentionGRU,
+    BidirectionalGRU,
+    CharacterGRU,
+    MinimalGatedTagger,
+    MinimalGatedUnit,
+    Tagger,
+    gallery_cell,
+)
 from myrnn.data import SequenceEncoder, flat_sequences
 from myrnn.models import GRU, LSTM, RNN, parameter_names
 from myrnn.sequences import Sequences
@@ -29,6 +38,7 @@ MODELS = {
     "attention": AttentionGRU,
     "tagger": Tagger,
     "characters": CharacterGRU,
+    **{name: partial(gallery_cell, name) for name in GALLERY},
 }
 
 # The gates of each cell in the order of the model's layers: fc_x2<gate> and fc_h2<gate>.
@@ -40,7 +50,7 @@ PREFIXES = {"bidirectional": ("forward.", "backward."), "attention": ("layer.",)
 PREFIXES["characters"] = ("layer.",)
 
 # The models that have logits, and so targets, at every step.
-PER_STEP = ("mgu-tagger", "tagger", "characters")
+PER_STEP = ("mgu-tagger", "tagger", "characters", "lmu")
 
 LEARNING_RATE = 1e-3
 DIM_INPUT, DIM_OUTPUT = 10, 2

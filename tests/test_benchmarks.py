@@ -250,7 +250,7 @@ def test_a_unit_survives_the_pipe():
             assert Unit.from_dict(json.loads(json.dumps(each.to_dict()))) == each
 
 
-@pytest.mark.parametrize("cell", MODELS)
+@pytest.mark.parametrize("cell", GATES)
 def test_first_weights_are_all_that_the_model_has(cell):
     job = Job(cell, dim_recurrent=4)
     named = weights_by_name(job)

@@ -403,6 +403,7 @@ def test_a_notebook_gets_html_that_scrolls_and_svg():
     # At its full size, whatever a notebook's page does with pictures: it scrolls.
     assert '<div style="overflow-x: auto; max-width: 100%"><svg style="max-width: none" ' in bundle["text/html"]
     assert graph.to_svg() in bundle["text/html"].replace(' style="max-width: none"', "")
+    assert graph._repr_html_() == bundle["text/html"]
     assert bundle["text/plain"] == repr(graph) == "<ComputationalGraph result: 1 operation, 1 parameter (1 number)>"
 
 

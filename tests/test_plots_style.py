@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+from types import ModuleType
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport
 from myrnn.plots import plot_accuracy_by_length, plot_history, plot_setting, save_figure
-from myrnn.plots.style import series
+from myrnn.plots.style import figures_for_files, series
 
 
 def history(**settings):
@@ -118,6 +119,19 @@ def kernel(monkeypatch):
 def test_a_notebook_shows_the_figure_under_the_cell(kernel):
     ax = by_length()
     assert ax.figure.number in pyplot.get_fignums()
+
+
+def test_sphinx_gallery_shows_the_figure_under_the_cell(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sphinx_gallery", ModuleType("sphinx_gallery"))
+    ax = by_length()
+    assert ax.figure.number in pyplot.get_fignums()
+    pyplot.close("all")
+
+
+def test_a_figure_for_a_file_is_not_shown(kernel):
+    with figures_for_files():
+        by_length()
+    assert pyplot.get_fignums() == []
 
 
 def test_threads_never_touch_pyplot(kernel):

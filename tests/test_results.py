@@ -55,6 +55,7 @@ def test_a_notebook_shows_the_same():
     bundle = a_table()._repr_mimebundle_()
     assert "59.6-98.2" in bundle["text/html"]
     assert "guess" in bundle["text/plain"]
+    assert a_table()._repr_html_() == bundle["text/html"]
 
 
 def test_a_table_without_a_choice_shows_every_column():

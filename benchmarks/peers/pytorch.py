@@ -27,6 +27,7 @@ from benchmarks.jobs import (
     first_weights,
     weights_by_name,
 )
+from benchmarks.peers.pytorch_cells import LOOPS, Loop
 from myrnn.sequences import Sequences
 
 # The order in which PyTorch keeps the gates of its layers, in the letters of the job.
@@ -161,6 +162,7 @@ MODELS = {
     "attention": AttentionModel,
     "tagger": TaggerModel,
     "characters": CharacterModel,
+    **dict.fromkeys(LOOPS, Loop),
 }
 
 

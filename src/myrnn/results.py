@@ -297,6 +297,9 @@ class Table:
         bundle: dict[str, str] = self.rich()._repr_mimebundle_(include, exclude)
         return bundle
 
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
+
 
 class HasTable(ABC):
     """What is a table in the end: a notebook shows it as its table, and a prompt as one line."""
@@ -319,6 +322,9 @@ class HasTable(ABC):
 
     def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
         return self.table()._repr_mimebundle_(include, exclude)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
 
 def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> None:

@@ -106,13 +106,14 @@ class ComputationalGraph:
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        svg = self.to_svg()
+    def _repr_html_(self) -> str:
         # Within HTML the picture scrolls and has its tooltips. It keeps its size: a notebook shrinks pictures to the
         # width of the page, where a graph of many steps could not be read.
-        full_size = svg.replace("<svg ", '<svg style="max-width: none" ', 1)
-        html = f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
-        return {"text/html": html, "image/svg+xml": svg, "text/plain": repr(self)}
+        full_size = self.to_svg().replace("<svg ", '<svg style="max-width: none" ', 1)
+        return f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "image/svg+xml": self.to_svg(), "text/plain": repr(self)}
 
 
 # SVG ------------------------------------------------------------------------------------------------------------------

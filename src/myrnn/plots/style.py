@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,17 +136,31 @@ def window_backend() -> bool:
     return pyplot.get_backend().lower() in WINDOW_BACKENDS
 
 
-def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
-    """Return a figure that a notebook shows under its cell and ``pyplot.show()`` in a window.
+_for_files = ContextVar("_for_files", default=False)
 
-    Only pyplot's figures are shown so. Where nobody looks (a script without a window, a thread) a plain Figure is
-    better: pyplot would keep it for ever.
+
+@contextmanager
+def figures_for_files() -> Iterator[None]:
+    """Let new figures be shown nowhere: they are only written into files."""
+    before = _for_files.set(True)
+    try:
+        yield
+    finally:
+        _for_files.reset(before)
+
+
+def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
+    """Return a figure that a notebook or Sphinx-Gallery shows under its cell, and ``pyplot.show()`` in a window.
+
+    They show only pyplot's figures. Where nobody looks (a script without a window, a thread) a plain Figure is better:
+    pyplot would keep it for ever.
     """
     from matplotlib.figure import Figure
 
     # In a script, pyplot is asked only when the user has loaded it: who has not will not call ``pyplot.show()``.
-    shown = in_main_thread() and (in_kernel() or ("matplotlib.pyplot" in sys.modules and window_backend()))
-    if not shown:
+    in_window = "matplotlib.pyplot" in sys.modules and window_backend()
+    somebody_looks = in_kernel() or "sphinx_gallery" in sys.modules or in_window
+    if _for_files.get() or not (somebody_looks and in_main_thread()):
         return Figure(figsize=size, dpi=DPI, layout="constrained")
     from matplotlib import pyplot
 

@@ -16,6 +16,7 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.plots import save_figure
+from myrnn.plots.style import figures_for_files
 from myrnn.results import write_csv
 from myrnn.runs import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
@@ -326,6 +327,7 @@ def _write_figures(results: SweepResults) -> None:
     if results.varied:
         draw["parallel"] = partial(results.plot_parallel, metric)
     for name, function in draw.items():
-        ax = function()
+        with figures_for_files():
+            ax = function()
         for ending in (".svg", ".png"):
             place_file(results.folder / f"{name}{ending}", partial(save_figure, ax))

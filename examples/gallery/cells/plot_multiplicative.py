@@ -1,0 +1,80 @@
+"""
+Multiplicative RNN: every symbol has a matrix of its own
+========================================================
+
+Sutskever, Martens and Hinton (`Generating text with recurrent neural networks
+<https://www.cs.toronto.edu/~jmartens/docs/RNN_Language.pdf>`_, 2011) let the symbol choose how the state changes: the
+recurrent matrix is the product of two matrices with the symbol's own numbers between them. Such a network can follow
+operations that are carried out one after the other.
+"""
+
+from functools import partial
+from itertools import permutations
+
+import matplotlib.pyplot as plt
+import mygrad as mg
+import numpy as np
+from mygrad.nnet.initializers import glorot_normal
+
+import myrnn
+from myrnn import RNN, Adam, Sequences, dense
+
+np.random.seed(0)
+
+
+class MultiplicativeRNN:
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        layer = partial(dense, weight_initializer=glorot_normal)
+        self.fc_x2f, self.fc_h2f = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2h, self.fc_f2h = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = layer(dim_recurrent, dim_output)
+
+    def __call__(self, x):
+        h = np.ones((1, self.fc_h2y.weight.shape[0]), dtype=np.float32)
+        for x_t in x:
+            f = self.fc_x2f(x_t[np.newaxis]) * self.fc_h2f(h)
+            h = mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_f2h(f))
+        return self.fc_h2y(h)
+
+    @property
+    def parameters(self):
+        layers = self.fc_x2f, self.fc_h2f, self.fc_x2h, self.fc_f2h, self.fc_h2y
+        return tuple(parameter for layer in layers for parameter in layer.parameters)
+
+
+print(myrnn.compile(MultiplicativeRNN(6, 48, 6), dim_input=6))
+
+# %%
+# Three cups stand in a row. Each symbol is one of the six ways to move them, and the question after the last one is how
+# they stand. There is no short cut: each symbol changes the answer.
+
+ORDERS = list(permutations(range(3)))
+
+
+class Cups:
+    dim_input, dim_output, lengths = 6, 6, np.arange(1, 13)
+
+    def sample(self, n, rng):
+        return self.sample_lengths(rng.choice(self.lengths, n), rng)
+
+    def sample_lengths(self, lengths, rng):
+        pairs = []
+        for moves in (rng.integers(0, 6, length) for length in lengths):
+            cups = (0, 1, 2)
+            for move in moves:
+                cups = tuple(cups[place] for place in ORDERS[move])
+            pairs.append((moves, ORDERS.index(cups)))
+        return Sequences.from_pairs(pairs, dim_input=6)
+
+
+task = Cups()
+data = task.sample(40_000, np.random.default_rng(0))
+fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+models = {"multiplicative": MultiplicativeRNN(6, 48, 6), "RNN (tanh)": RNN(6, 72, 6, activation="tanh")}
+for name, model in models.items():
+    optimizer = Adam(model.parameters, learning_rate=0.003)
+    history = myrnn.train(model, data, optimizer, 8_000, 32, gradient_clip=1.0, schedule="cosine")
+    report = myrnn.evaluate(model, task, 15_000, lengths=range(1, 31), trained=12)
+    size = sum(parameter.size for parameter in model.parameters)
+    report.plot(ax, label=f"{name}, {size:,} weights")
+plt.show()

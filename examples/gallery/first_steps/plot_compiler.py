@@ -1,0 +1,62 @@
+"""
+What the compiler found
+=======================
+
+A model is a plain Python class. MyRNN calls it on a few sequences, watches what MyGrad computes, and finds the loop in
+it. Nothing is declared: there is no base class and no decorator. Here is a cell that is in no textbook: a state with
+two speeds, and an answer that averages all steps.
+"""
+
+import mygrad as mg
+import numpy as np
+from mygrad.nnet.initializers import glorot_normal
+
+import myrnn
+from myrnn import Adam, dense, tasks
+
+np.random.seed(0)
+
+
+class TwoSpeeds:
+    def __init__(self, dim_input, dim_recurrent, dim_output):
+        self.dim_input = dim_input
+        self.fc_x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+
+    def __call__(self, x):
+        fast = slow = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)
+        states = []
+        for x_t in x:
+            fast = mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(slow))
+            slow = 0.9 * slow + 0.1 * fast
+            states.append(fast)
+        return self.fc_h2y(mg.mean(mg.concatenate(states), axis=0, keepdims=True))
+
+    @property
+    def parameters(self):
+        return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
+
+
+model = TwoSpeeds(4, 24, 2)
+compiled = myrnn.compile(model)
+print(compiled)
+
+# %%
+# The equations as a graph: one step, and what goes around.
+
+myrnn.build_graph(model)
+
+# %%
+# From the equations MyRNN derives backpropagation through time, and emits Python that Numba compiles. The beginning of
+# that code:
+
+print("\n".join(compiled.source.splitlines()[:45]))
+
+# %%
+# And it trains: here to say whether the second half of a sequence is the first half backward.
+
+task = tasks.Palindromes(pattern_length_max=4, alphabet_size=4)
+history = myrnn.train(model, task, Adam(model.parameters, learning_rate=0.005), 5_000, batch_size=16)
+print(f"engine: {history.engine}")
+ax = history.plot()

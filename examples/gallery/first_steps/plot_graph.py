@@ -1,0 +1,40 @@
+"""
+The graph of a recurrence
+=========================
+
+A computational graph shows which number is computed from which. MyRNN draws it in two ways: the loop as it stands in
+the class, with the state going around, and the same loop unrolled over one sequence. Gradients flow along the second,
+from the loss back to the first symbol.
+"""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from mygrad.nnet.losses import softmax_crossentropy
+
+import myrnn
+from myrnn import GRU, RNN, tasks
+
+model = RNN(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
+myrnn.build_graph(model)
+
+# %%
+# A gated unit has more to show:
+
+myrnn.build_graph(GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0))
+
+# %%
+# Two digits, step by step. After ``backward()`` the graph has the size of each gradient, too.
+
+np.random.seed(0)
+x, y, sequence = tasks.generate_sequence(pattern_length_min=1, pattern_length_max=1)
+loss = softmax_crossentropy(model(x), y)
+graph = myrnn.build_graph(loss, names=locals())
+loss.backward()
+graph
+
+# %%
+# How far do gradients come? The norm of the gradient at each step of a longer sequence, for the untrained network:
+
+inside = myrnn.inspect(model, "31415926535897932384")
+ax = inside.plot_gradients()
+plt.show()

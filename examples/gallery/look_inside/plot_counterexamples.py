@@ -1,0 +1,23 @@
+"""
+Reading its mistakes
+====================
+
+An accuracy says how often a network is wrong, and not on what. ``counterexamples`` looks for the shortest sequences
+that it gets wrong, and those on which it is surest of the wrong answer.
+"""
+
+import myrnn
+from myrnn import RNN, Adam, tasks
+
+task = tasks.Palindromes(pattern_length_max=8)
+model = RNN(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
+history = myrnn.train(model, task, Adam(model.parameters), 100_000, schedule="cosine")
+mistakes = myrnn.counterexamples(model, task, most=8)
+mistakes
+
+# %%
+# What would it have said at each step of the mistake that it is surest of?
+
+worst = max(mistakes.rows(), key=lambda row: row["probability"])
+ax = myrnn.inspect(model, worst["sequence"], class_names=task.class_names).plot_probabilities()
+_ = ax.set_title(f"{worst['sequence']}: {worst['truth']}")

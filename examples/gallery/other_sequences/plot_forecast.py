@@ -1,0 +1,36 @@
+"""
+A forecast with intervals
+=========================
+
+A forecaster learns the next value of a series. To look further ahead it reads what it said itself. ``forecast`` follows
+many such paths, each with errors as large as those that the network made so far, and says where most of them are.
+"""
+
+import numpy as np
+
+from myrnn import SequenceForecaster, forecast
+from myrnn.plots import plot_forecast
+
+t = np.arange(900)
+series = np.sin(t / 7) * (1.5 + np.sin(t / 40)) + 0.1 * np.random.default_rng(0).normal(size=len(t))
+known, rest = series[:840], series[840:]
+
+members = [
+    SequenceForecaster("gru", dim_recurrent=24, max_epochs=20, learning_rate=0.01, batch_size=8, random_state=seed)
+    for seed in range(2)
+]
+for member in members:
+    member.fit(known)
+future = forecast(members, known, horizon=len(rest), level=0.9, paths=300)
+ax = plot_forecast(series[780:], future.mean, begin=60, low=future.low, high=future.high)
+
+# %%
+# The interval grows with the distance, and is wider where the two networks differ. How many of the values lie in it?
+
+inside = (np.ravel(future.low) <= rest) & (rest <= np.ravel(future.high))
+print(f"{inside.mean():.0%} of the values are inside the 90% interval")
+
+# %%
+# One step ahead, compared with the last value and with the value a period before:
+
+members[0].report(rest, period=44)
