@@ -1,4 +1,4 @@
-"""Make the files and pictures of docs/how-to/your-own-sequences.md: words of six languages, and a network that tells which.
+"""Make files and pictures of docs/how-to/your-own-sequences.md: words of six languages, and a network that tells which.
 
 ``python docs/make_own_sequences.py FOLDER`` writes ``train.csv`` and ``test.csv`` into a folder, trains, and copies the
 pictures. The words are the most frequent ones in films' subtitles, as pyspellchecker has them (``pip install

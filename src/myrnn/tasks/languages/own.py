@@ -81,7 +81,7 @@ class ContextFree(Recognition):
     Parameters
     ----------
     grammar : str
-        Rules such as ``S -> a S b | ``; `languages.Grammar` says how they are written.
+        Rules such as ``S -> a S b | c``; `languages.Grammar` says how they are written.
     alphabet : str, optional
         The symbols, by default those of the rules.
     length_min, length_max, negatives, any_length, objective
