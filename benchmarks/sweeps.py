@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``;
 ``python -m benchmarks.sweeps throughput`` compares two cores with one, on a machine with nothing else to do, and writes
-what it found there and into ``docs/explanation/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from what was
-measured what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
+what it found there and into ``docs/explanation/scaling.md``; ``python -m benchmarks.sweeps simulate`` works out from
+what was measured what a study of 20,910 networks costs, and draws ``docs/images/scaling.png``.
 """
 
 from __future__ import annotations

@@ -93,7 +93,10 @@ def playground(
 
 def sweep(
     study: Annotated[
-        Path, typer.Argument(metavar="STUDY", help="A TOML file: what to try. See docs/how-to/sweeps.md.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="STUDY", help="A TOML file: what to try. See docs/how-to/sweeps.md.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None,

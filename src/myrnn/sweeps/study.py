@@ -149,8 +149,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     Parameters
     ----------
     source : path or mapping
-        A TOML file, or what such a file says, as a mapping. ``docs/how-to/sweeps.md`` describes it. Paths in a file begin at
-        its folder, those in a mapping at the current one.
+        A TOML file, or what such a file says, as a mapping. ``docs/how-to/sweeps.md`` describes it. Paths in a file
+        begin at its folder, those in a mapping at the current one.
 
     Raises
     ------
