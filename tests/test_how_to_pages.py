@@ -104,7 +104,7 @@ def test_five_minutes(folder, capsys, blank_figures):
     exec(compiling, names)
     assert f"```\n{capsys.readouterr().out}```" in text
     exec(data, names)
-    for command in re.findall(r"^\$ myrnn (.*)$", text, re.M):
+    for command in re.findall(r"^\$ myrnn (.*)$", text.replace("\\\n", ""), re.M):
         assert main(shlex.split(command)) == 0, command
         shown = capsys.readouterr().out
         expected = {"train": "no         100.0", "evaluate": "pairs         89.8", "inspect": "yes (0.99"}

@@ -10,7 +10,11 @@ from sphinx.transforms import SphinxTransform
 
 import myrnn
 
-PUBLIC = {name for name in myrnn.__all__ if not name.startswith("_")}
+MODULES = ("exercises", "plots", "tasks")
+# The page of each public name; what two modules export has it in the second.
+PUBLIC = {name: f"myrnn.{name}" for name in myrnn.__all__ if not name.startswith("_")} | {
+    name: f"myrnn.{module}.{name}" for module in MODULES for name in getattr(myrnn, module).__all__
+}
 CALL = re.compile(r"(myrnn\.)?(\w+)((?:\.\w+)*)(?:\(.*\))?")
 # Pages about other libraries, whose names are the same: there only what begins with "myrnn." is ours.
 OF_OTHERS = {"how-to/porting", "reference/operations"}
@@ -25,9 +29,9 @@ def target(text: str, page: str) -> str | None:
     if package is None and (page in OF_OTHERS or first not in PUBLIC):
         return None
     # `Table.rows` and `plots.save_figure` are clear, but `run.model` is about somebody's variable.
-    if package is None and rest and first[0].islower() and first not in ("exercises", "plots", "tasks"):
+    if package is None and rest and first[0].islower() and first not in MODULES:
         return None
-    return f"myrnn.{first}{rest}"
+    return f"{PUBLIC.get(first, f'myrnn.{first}')}{rest}"
 
 
 class LinkNames(SphinxTransform):
