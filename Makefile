@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
-.PHONY: help demo test test-all test-browser bench fuzz lint clean
+.PHONY: help demo test test-all test-browser bench docs fuzz lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all   run all tests, including the long ones"
 	@echo "make test-browser   test notebooks in JupyterLab and the playground's page in a browser; needs chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
+	@echo "make docs    build the site into build/docs/index.html and check its links; OPTIONS='-t quick' runs no lessons and no examples"
 	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
@@ -28,6 +29,12 @@ test-all: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed-docs
+	@rm -rf build/docs docs/gallery docs/reference/api/generated docs/reference/api/examples
+	@$(BIN)/sphinx-build -q -W --keep-going -j auto $(OPTIONS) docs build/docs
+	@$(BIN)/linkchecker -f docs/linkcheckerrc --no-status -o failures build/docs/index.html
+	@echo "build/docs/index.html"
 
 test-browser: $(VENV)/.installed-browser
 	@$(BIN)/pytest -q -p no:doctest -o addopts= -o pythonpath=tests/browser tests/browser/test_*.py

@@ -1,4 +1,4 @@
-"""The README's snippets in Python run one by one, as they stand, the training shorter."""
+"""The snippets of the README, the front page and the tours: they run as they stand, on fewer sequences."""
 
 import re
 from functools import partial
@@ -9,18 +9,25 @@ import pytest
 
 import myrnn
 from myrnn import RNN, Experiment
+from pages import DOCS
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SNIPPETS = dict(
-    zip(
-        ("lesson", "own class", "classifier", "experiment"),
-        re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M),
-        strict=True,
-    )
-)
+README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+FRONT = (DOCS / "index.md").read_text(encoding="utf-8")
+TOUR = (DOCS / "start" / "python.md").read_text(encoding="utf-8")
+COMMANDS = (DOCS / "start" / "commands.md").read_text(encoding="utf-8")
+
+
+def blocks(page):
+    return re.findall(r"^```python\n(.*?)^```$", page, re.S | re.M)
+
+
+SNIPPETS = {
+    **dict(zip(("lesson", "own class"), blocks(TOUR), strict=True)),
+    **dict(zip(("classifier", "experiment"), blocks(COMMANDS), strict=True)),
+}
 # The second column of the table of questions.
 QUESTIONS = [
-    call for cell in re.findall(r"^\| [^|]+\? \| ([^|]+) \|", README, re.M) for call in re.findall(r"`([^`]+)`", cell)
+    call for cell in re.findall(r"^\| [^|]+\? \| ([^|]+) \|", TOUR, re.M) for call in re.findall(r"`([^`]+)`", cell)
 ]
 # The answers are as well tried on few sequences.
 FEW = {name: partial(getattr(myrnn, name), samples=50) for name in ("state_space", "gradient_flow")}
@@ -33,7 +40,7 @@ def ran(request, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "snippet"}
     # As it stands but for the number of iterations and of sequences.
-    exec(compile(SNIPPETS[request.param].replace("100_000", "10_000"), "README.md", "exec"), names)
+    exec(compile(SNIPPETS[request.param].replace("100_000", "10_000"), "python.md", "exec"), names)
     return request.param, names, capsys.readouterr().out
 
 
@@ -45,11 +52,12 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert Path("training.png").is_file() and Path("accuracy_by_length.png").is_file()
         # What the table of questions asks goes on from here.
         made = {"models": {"RNN": names["model"]}, "tasks": {"halves": names["task"]}}
+        assert len(QUESTIONS) == 10
         for call in QUESTIONS:
             assert eval(call, vars(myrnn) | names | made | FEW) is not None, call
     elif name == "own class":
-        # The equations that it prints stand in the README as they are.
-        assert f"```\n{printed}```" in README
+        # The equations that it prints stand in the page as they are.
+        assert f"```\n{printed}```" in TOUR
         own, ours = names["MyRNN"](10, 50, 2), RNN(10, 50, 2, rng=0)
         for parameter, other in zip(own.parameters, ours.parameters, strict=True):
             parameter.data[...] = other.data
@@ -62,8 +70,25 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert Path("languages").is_dir()
 
 
+def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(capsys):
+    (snippet,) = blocks(README)
+    assert blocks(FRONT) == [snippet]
+    names = {"__name__": "snippet"}
+    few = "lengths=range(2, 41, 2), samples=4_000"
+    np.random.seed(0)  # noqa: NPY002 (MyGrad's initializers draw from it)
+    exec(compile(snippet.replace("lengths=range(2, 41, 2)", few), "README.md", "exec"), names)
+    assert f"```\n{capsys.readouterr().out}```" in README
+    assert names["history"].engine == "native"
+    trained = names["report"].lengths <= 20
+    assert names["report"].accuracy[trained].mean() > 0.9
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 120
+
+
 def test_the_experiment_in_a_file_can_be_read(tmp_path):
-    (block,) = re.findall(r"^```toml\n(.*?)^```$", README, re.S | re.M)
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", COMMANDS, re.S | re.M)
     path = tmp_path / "parity.toml"
     path.write_text(block, encoding="utf-8")
     experiment = Experiment.from_file(path)

@@ -86,7 +86,7 @@ class ContextFree(Recognition):
     Parameters
     ----------
     grammar : str
-        Rules such as ``S -> a S b | ``; `languages.Grammar` says how they are written.
+        Rules such as ``S -> a S b | c``; `languages.Grammar` says how they are written.
     alphabet : str, optional
         The symbols, by default those of the rules.
     length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols

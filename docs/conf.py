@@ -1,0 +1,138 @@
+"""How Sphinx builds the site, by ``make docs``; with ``OPTIONS='-t quick'`` without running examples and lessons."""
+
+import sys
+from pathlib import Path
+
+import myrnn
+import myrnn.inspection
+import myrnn.runs
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "_ext"))
+# ``-t quick``: neither the gallery nor the lessons are run.
+QUICK = tags.has("quick")  # noqa: F821 (Sphinx defines it)
+
+project = "MyRNN"
+author = copyright = "The MyRNN developers"
+version = release = myrnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_codeautolink",
+    # In _ext.
+    "commands",
+    "lessons",
+    "mathml",
+    "names",
+]
+exclude_patterns = ["_ext", "_templates", "gallery/*.ipynb", "gallery/*.py", "**/README.rst"]
+templates_path = ["_templates"]
+language = "en"
+# "auto" in a docstring is code.
+smartquotes = False
+nitpicky = False
+# `name` in a docstring is a name of the package where there is one.
+default_role = "py:obj"
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+# Links to a heading look as on a code host.
+myst_heading_anchors = 4
+html_math_renderer = "mathml"
+
+# The lessons ---------------------------------------------------------------------------------------------------------
+
+nb_execution_mode = "off" if QUICK else "cache"
+nb_execution_cache_path = str(DOCS.parent / "build" / "lessons")
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+
+# Code ----------------------------------------------------------------------------------------------------------------
+
+# A block without a language is the output of a command or of a program.
+highlight_language = "text"
+# A block of a page goes on from those before it.
+codeautolink_concat_default = True
+codeautolink_custom_blocks = {"Python": "names.left_alone"}
+# These blocks are not kept from build to build.
+suppress_warnings = ["config.cache"]
+
+# The gallery ---------------------------------------------------------------------------------------------------------
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "plot_gallery": not QUICK,
+    "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib",),
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "remove_config_comments": True,
+    "doc_module": ("myrnn",),
+    "backreferences_dir": "reference/api/examples",
+    "show_signature": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+}
+
+# The reference -------------------------------------------------------------------------------------------------------
+
+autosummary_generate = True
+# Files of both names would be one where capitals do not count.
+autosummary_filename_map = {"myrnn.forecast": "myrnn.forecast-function"}
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 88
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+# A type that is a class of the package leads to its page; no other word of a type does.
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {
+    name: f"{module.__name__}.{name}"
+    for module in (myrnn.inspection, myrnn.runs, myrnn.tasks, myrnn.plots, myrnn.exercises, myrnn)
+    for name in module.__all__
+    if isinstance(getattr(module, name), type)
+}
+
+# The look ------------------------------------------------------------------------------------------------------------
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"MyRNN {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+# A page of results would fetch the others, which browsers refuse for files.
+html_show_search_summary = False
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "show_nav_level": 1,
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "github-dark",
+}
+
+
+def setup(app):
+    """Take back the links of types to the documentation of Python and NumPy, which is elsewhere."""
+
+    def only_ours(app, config):
+        config.numpydoc_xref_aliases_complete = config.numpydoc_xref_aliases
+
+    app.connect("config-inited", only_ours, priority=900)

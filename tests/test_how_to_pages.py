@@ -1,0 +1,119 @@
+"""The short pages: their code runs as it stands, in order, and the commands of the first page give what it shows."""
+
+import re
+import shlex
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from myrnn import Experiment
+from myrnn.cli import main
+from myrnn.results import wilson_interval
+from myrnn.sweeps import read_study
+from pages import DOCS
+
+
+def run_page(page, names=None, few=()):
+    """Run the Python of a page, some numbers made smaller, and return the names that it leaves behind."""
+    names = {} if names is None else names
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M):
+        for much, little in few:
+            block = block.replace(much, little)
+        exec(compile(block, page, "exec"), names)
+    plt.close("all")
+    return names
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_a_model_of_two_states(capsys):
+    names = run_page("how-to/your-own-model.md", few=[("iterations=10_000", "iterations=200")])
+    assert f"```\n{capsys.readouterr().out}```" in (DOCS / "how-to" / "your-own-model.md").read_text(encoding="utf-8")
+    assert names["history"].engine == "native"
+
+
+def test_a_task(capsys):
+    names = run_page("how-to/your-own-task.md")
+    report, drawn = names["report"], names["task"].sample(500, np.random.default_rng(0))
+    ones = [drawn.tokens(i).sum() / len(drawn.tokens(i)) > 0.5 for i in range(500)]
+    assert drawn.labels.tolist() == ones
+    assert report.lengths.tolist() == list(range(1, 31)) and report.trained_length == 15
+    assert report.accuracy[:15].mean() > 0.9
+
+
+def test_a_loss(in_python):
+    names = run_page("how-to/your-own-loss.md", few=[("2_000", "50")])
+    assert names["history"].engine == "native" and 0 < names["history"].loss[-1] < 1
+
+
+def test_figures_tables_and_weights(folder):
+    text = 'from myrnn import run, Experiment\nrun(Experiment(training={"iterations": 10}), "runs/mine")'
+    exec(text, {})
+    names = run_page("how-to/export.md", few=[("2_000", "200"), (".to_polars()", ".to_pandas()")])
+    assert {"fc_h2h.weight"} <= set(names["weights"])
+    assert {"training.svg", "lengths.pdf", "lengths.csv", "step.svg"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.long
+def test_in_scikit_learn(capsys):
+    few = [("max_epochs=20", "max_epochs=2"), ('"learning_rate": [0.003, 0.01]', '"learning_rate": [0.003]')]
+    names = run_page("how-to/scikit-learn.md", few=few)
+    assert set(names["search"].best_params_) == {"dim_recurrent", "learning_rate"}
+
+
+def test_shortcuts_of_the_page(capsys):
+    run_page("explanation/shortcuts.md", few=[("10_000", "1_000")])
+
+
+def test_the_interval_of_the_page():
+    """The formula as the page has it, and its example."""
+    p, n, z = 0.9, 50, 1.959964
+    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert_allclose(wilson_interval(45, 50), np.array([centre - half, centre + half]) / (1 + z**2 / n), rtol=1e-6)
+    assert "of 100 right answers out of 100, the interval is 96.3% to" in (
+        DOCS / "explanation" / "intervals.md"
+    ).read_text(encoding="utf-8")
+    assert_allclose(wilson_interval(100, 100), [0.963, 1.0], atol=5e-4)
+
+
+def test_the_files_of_the_page_can_be_read(folder):
+    page = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    experiment, study = re.findall(r"^```toml\n(.*?)^```$", page, re.S | re.M)
+    for name in ("train.csv", "test.csv"):
+        (folder / name).write_text("sequence,label\nbabba,yes\nababa,no\n", encoding="utf-8")
+    (folder / "experiment.toml").write_text(experiment, encoding="utf-8")
+    (folder / "study.toml").write_text(study, encoding="utf-8")
+    assert Experiment.from_file("experiment.toml").model.name == "gru"
+    assert len(read_study("study.toml").points) == 9
+
+
+@pytest.mark.long
+def test_five_minutes(folder, capsys, blank_figures):
+    text = (DOCS / "start" / "five-minutes.md").read_text(encoding="utf-8")
+    cell, compiling, data, classifying, opening = re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)
+    (folder / "my_cell.py").write_text(cell, encoding="utf-8")
+    names = {}
+    exec(compiling, names)
+    assert f"```\n{capsys.readouterr().out}```" in text
+    exec(data, names)
+    for command in re.findall(r"^\$ myrnn (.*)$", text.replace("\\\n", ""), re.M):
+        assert main(shlex.split(command)) == 0, command
+        shown = capsys.readouterr().out
+        expected = {"train": "no         100.0", "evaluate": "pairs         89.8", "inspect": "yes (0.99"}
+        expected["extract"] = "Automaton: Leaky, 4 states, complete"
+        assert expected[command.split()[0]] in shown, command
+        assert expected[command.split()[0]] in text
+    exec(classifying, names)
+    assert names["report"].accuracy == 1.0 and capsys.readouterr().out.startswith("['yes' 'no']")
+    exec(opening, names)
+    assert len(names["automaton"].dfa) == 4
+    assert names["automaton"].dfa.accepting.sum() == 1
+    assert (folder / "confusion.png").is_file() and (folder / "states.png").is_file()
