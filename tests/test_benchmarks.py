@@ -19,7 +19,6 @@ from benchmarks import agreement, machine, report, scaling, sweeps  # noqa: E402
 from benchmarks.jobs import (  # noqa: E402
     CHARACTERS,
     GATES,
-    MODELS,
     PER_STEP,
     PREFIXES,
     SENTENCES,
