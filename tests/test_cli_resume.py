@@ -356,7 +356,7 @@ def test_without_a_good_checkpoint_it_says_so_and_nothing_else(here, monkeypatch
     ("content", "message"),
     [
         (b"{", "is not valid JSON: "),
-        (None, "is damaged or was changed: its values do not have the hash that it holds"),
+        (None, "is damaged or was changed: its values do not match its hash"),
     ],
 )
 def test_settings_that_are_damaged_are_told(here, monkeypatch, capsys, content, message):

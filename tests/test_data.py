@@ -473,7 +473,7 @@ BAD_JSON = [
         '{"sequence": [[1]], "label": "x"}',
         "the sequence is a list of vectors of 1 number, but that of line 1 is a list of vectors of 2 numbers",
     ),
-    ('{"sequence": [[1, 2]], "label": "x", "label": "y"}', "the key 'label' stands twice in one object"),
+    ('{"sequence": [[1, 2]], "label": "x", "label": "y"}', "the key 'label' is repeated in one object"),
     ("[" * 100_000, "Expected `object`, got `array`"),
     ('{"z": ' + "[" * 100_000, "maximum recursion depth exceeded"),
 ]

@@ -519,10 +519,10 @@ def test_any_text_is_written_as_toml_has_it(tmp_path_factory, column, label):
 def test_a_key_that_stands_twice_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("it.json").write_text('{"task": {"name": "palindromes"}, "training": {"seed": 1, "iterations": 5, "seed": 2}}')
-    with refused("it.json: the key 'seed' stands twice in one object"):
+    with refused("it.json: the key 'seed' is repeated in one object"):
         Experiment.from_json("it.json")
     assert main(["train", "--config=it.json"]) == 2
-    assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' stands twice in one object\n"
+    assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' is repeated in one object\n"
 
 
 def test_what_is_in_memory_is_not_kept_beside_a_file_or_a_task():

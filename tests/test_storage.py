@@ -203,7 +203,7 @@ def test_an_index_of_another_kind(folder, changes, message):
 def test_a_value_that_changed_in_the_index_is_seen(folder):
     text = (folder / "index.json").read_text()
     (folder / "index.json").write_text(text.replace("Ada", "Adb"))
-    with refused(f"{folder}: index.json is damaged or was changed: its values do not have the hash that it holds"):
+    with refused(f"{folder}: index.json is damaged or was changed: its values do not match its hash"):
         NOTES.read(folder)
     # Spaces and the order of names say nothing.
     (folder / "index.json").write_text(json.dumps(dict(reversed(json.loads(text).items()))))

@@ -1,4 +1,4 @@
-"""What is to be learned of sequences: a class, several classes at once or numbers, for each sequence or each step."""
+"""Targets of sequences: a class, several classes at once or numbers, for each sequence or each step."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
-# Labels are handed out as int16, as the lesson has them.
+# Labels are returned as int16, as in the lesson.
 LARGEST_LABEL = 2**15 - 1
 
-# What a target is.
+# The kinds of targets.
 CLASS, SEVERAL, NUMBERS = "a class", "several classes at once", "numbers"
 
 
 @dataclass(frozen=True)
 class TargetKind:
-    """What is to be learned of sequences; `str` says it in words.
+    """What is learned of sequences; `str` says it in words.
 
     Attributes
     ----------
     what : {"a class", "several classes at once", "numbers"}
     per_step : bool
-        Whether each step has a target of its own, and not each sequence.
+        Whether each step has a target, instead of each sequence.
     columns : int or None
-        K: how many classes or numbers a target has; None for a class.
+        K: the number of classes or numbers of a target; None for a class.
     weighted : bool
-        Whether some targets count more than others.
+        Whether the targets have weights.
     """
 
     what: str = CLASS
@@ -40,13 +40,13 @@ class TargetKind:
     weighted: bool = False
 
     def __str__(self) -> str:
-        """Say it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
+        """Return it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
         columns = "" if self.columns is None else f" ({self.columns})"
         return f"{self.what}{columns} for each {self.each}{', with weights' if self.weighted else ''}"
 
     @property
     def each(self) -> str:
-        """``"step"`` or ``"sequence"``: what has a target."""
+        """``"step"`` or ``"sequence"``: the unit that has a target."""
         return "step" if self.per_step else "sequence"
 
 
@@ -57,7 +57,7 @@ LABELS = TargetKind()
 def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[Any]:
     """Return targets as int64 (rows,), bool (rows, K) or float32 (rows, K); `counts` has the rows of steps and others.
 
-    An array without any number in it, such as ``[]``, is one of classes.
+    An empty array, such as ``[]``, holds classes.
     """
     targets = _checks.array("targets", given)
     if targets.dtype.kind in "iu" or targets.shape == (0,):
@@ -71,7 +71,7 @@ def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
             f"once, or floats of shape (N,) or (N, K), not {targets.dtype} of shape {targets.shape}"
         )
     _check_count("targets", len(targets), counts, each)
-    # One number for each is one column: a loss then never meets (N,) beside (N, 1).
+    # One number per row becomes one column: a loss then never combines (N,) with (N, 1).
     rows = _columns(targets)
     if not rows.shape[1]:
         raise InvalidArgument("targets must have at least one column")
@@ -126,7 +126,7 @@ def targets_of_steps(index: int, given: ArrayLike, steps: int) -> NDArray[Any]:
 
 
 def check_same_kind(first: int, one: NDArray[Any], index: int, other: NDArray[Any]) -> None:
-    """Refuse the target of the sequence `index` if it is of another type or K than that of an earlier one, `first`."""
+    """Refuse the target of sequence `index` if its dtype or K differ from those of an earlier one, `first`."""
     kinds = ["i" if target.dtype.kind == "u" else target.dtype.kind for target in (one, other)]
     if kinds[0] != kinds[1] or one.shape[1:] != other.shape[1:]:
         raise InvalidArgument(
