@@ -507,7 +507,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ),
         ("train extra", "Got unexpected extra argument(s) (extra)"),
         ("train --out full", "full is not empty: choose another folder, nothing is overwritten"),
-        ("train --out full/file", "full/file is or lies below a file: a run needs a folder of its own"),
+        ("train --out full/file", "full/file is or lies below a file: a run needs a separate folder"),
         ("evaluate", "Missing argument 'RUN'."),
         ("evaluate nowhere", "there is no run folder nowhere"),
         ("evaluate full", "full is not a whole run: settings.json is missing, which is written last"),

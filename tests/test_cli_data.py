@@ -142,7 +142,7 @@ def test_the_command_does_what_the_library_does(here, capsys):
     assert training["validation_loss"] == classifier.history_["validation_loss"][best - 1]
     low, high = report.interval
     assert f"accuracy    {report.accuracy:.2%} ({low:.2%} to {high:.2%})\n" in out
-    assert f"majority    {report.majority:.2%}, by always saying the most frequent class\n" in out
+    assert f"majority    {report.majority:.2%}, by always predicting the most frequent class\n" in out
     assert f"balanced    accuracy {report.balanced_accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n" in out
     assert f"calibrated  to within {report.calibration.expected_error:.2%}; " in out
     loaded = SequenceClassifier.load("run")
@@ -700,7 +700,8 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
 def test_a_run_on_data_is_whole(saved, capsys):
     assert main(["train", "--resume", str(saved)]) == 0
     assert (
-        capsys.readouterr().out == f"resumed     {saved} is whole: nothing is left to do; --max-epochs gives it more\n"
+        capsys.readouterr().out
+        == f"resumed     {saved} is complete: nothing is left to do; --max-epochs gives it more\n"
     )
 
 
@@ -746,8 +747,8 @@ def test_what_a_classifier_noted_is_checked(saved, here, capsys, changed, messag
 
 
 TRAINED_ON_DATA = (
-    "SAVED was trained on data, not on a task that draws sequences: myrnn predict SAVED --data FILE says the classes "
-    "of others"
+    "SAVED was trained on data, not on a task that draws sequences: myrnn predict SAVED --data FILE predicts the "
+    "classes of other sequences"
 )
 
 
@@ -804,7 +805,7 @@ TRAINED_ON_DATA = (
         ("predict nowhere a", "there is no run folder nowhere"),
         (
             "predict full --data test.csv",
-            "--data goes with a run that was trained on data, which full was not: give sequences",
+            "--data is for runs that were trained on data, and full was trained on a task: give sequences",
         ),
         ("evaluate SAVED", "SAVED has no test: give a file of labelled sequences with --data"),
         ("evaluate SAVED --data none.csv", "there is no file none.csv"),
@@ -924,13 +925,13 @@ def test_a_whole_run_has_no_fewer_epochs_and_no_iterations(here, capsys):
     before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
     capsys.readouterr()
     for option, message in (
-        ("--max-epochs=1", "run is whole, with its 2 epochs: ask for more with --max-epochs"),
+        ("--max-epochs=1", "run is complete, with its 2 epochs: ask for more with --max-epochs"),
         ("--iterations=9", "--iterations does not go with run, which is on data: --max-epochs gives it more"),
     ):
         assert main(["train", "--resume=run", option]) == 2
         assert capsys.readouterr() == ("", f"myrnn: {message}\n")
     assert main(["train", "--resume=run", "--max-epochs=2"]) == 0
-    assert "run is whole: nothing is left to do; --max-epochs gives it more\n" in capsys.readouterr().out
+    assert "run is complete: nothing is left to do; --max-epochs gives it more\n" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")} == before
 
 
@@ -1047,7 +1048,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
     assert main(["train", "--resume=run", "--max-epochs=50", "--quiet"]) == 0
     assert "the training ended after 1 epoch without a smaller validation loss" in capsys.readouterr().err
     assert main(["train", "--resume=run", f"--max-epochs={done - 1}", "--quiet"]) == 2
-    assert f"run is whole, with its {done} epochs: ask for more with --max-epochs" in capsys.readouterr().err
+    assert f"run is complete, with its {done} epochs: ask for more with --max-epochs" in capsys.readouterr().err
     assert not Path("run/unfinished.json").exists()
     more = done + 3
     assert main(["train", "--resume=run", "--early-stopping-patience=30", f"--max-epochs={more}", "--quiet"]) == 0

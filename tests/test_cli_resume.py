@@ -230,7 +230,7 @@ def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     assert main(["train", "--resume", str(whole), *options]) == 0
     assert capsys.readouterr() == (
-        f"resumed     {whole} is whole: nothing is left to do; --iterations gives it more\n",
+        f"resumed     {whole} is complete: nothing is left to do; --iterations gives it more\n",
         "",
     )
     assert resume(whole, *options) == 0
@@ -241,7 +241,7 @@ def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
 def test_a_whole_run_does_not_do_fewer_iterations(whole, capsys):
     assert resume(whole, "--iterations=30") == 2
     assert capsys.readouterr().err == (
-        f"myrnn: {whole} is whole, with its 60 iterations: ask for more with --iterations\n"
+        f"myrnn: {whole} is complete, with its 60 iterations: ask for more with --iterations\n"
     )
 
 

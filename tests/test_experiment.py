@@ -413,7 +413,7 @@ def test_data_in_memory_are_what_they_are():
     experiment = Experiment(data=(X, y))
     assert experiment == copy.copy(experiment)
     assert experiment != Experiment(data=(X, y))
-    with refused("the model of an experiment with data is made when these are read: use myrnn.run"):
+    with refused("the model of an experiment with data is made when the data are read: use myrnn.run"):
         experiment.make()
     with refused("experiment must be an Experiment, not str"):
         myrnn.run("best")

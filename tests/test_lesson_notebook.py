@@ -264,7 +264,7 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
     taken.write_text("work")
     latin.write_bytes("caf\xe9".encode("latin-1"))
     for arguments, message in (
-        (["--out", str(taken)], f"{taken} is there already; name another file with --out, or replace it with --force"),
+        (["--out", str(taken)], f"{taken} exists already; name another file with --out, or overwrite it with --force"),
         (
             ["2", "--from", str(latin)],
             "a part of the lesson and --from do not go together: each says which notebook to write",

@@ -257,7 +257,7 @@ def test_nothing_is_overwritten(folder, parts):
 def test_a_file_is_no_folder(tmp_path, parts):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with refused(f"{path} is or lies below a file: a run needs a folder of its own"):
+        with refused(f"{path} is or lies below a file: a run needs a separate folder"):
             save_run(path, **parts)
 
 
@@ -381,10 +381,10 @@ def test_an_index_that_is_none(folder, content, message):
         ({"format_version": 0}, ": settings.json has no valid 'format_version': 0"),
         ({"task": 3}, ": settings.json has no valid 'task': 3"),
         ({"files": None}, ": settings.json has no valid 'files': None"),
-        ({"files": {}}, ": settings.json does not say what model.safetensors should be"),
+        ({"files": {}}, ": settings.json has no size and hash for model.safetensors"),
         (
             {"files": {"model.safetensors": {"bytes": "9"}}},
-            ": settings.json does not say what model.safetensors should be",
+            ": settings.json has no size and hash for model.safetensors",
         ),
     ],
 )

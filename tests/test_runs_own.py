@@ -254,9 +254,7 @@ def test_every_command_takes_the_class(here, capsys):
     assert main(["runs", "."]) == 0
     assert "own 4" in capsys.readouterr().out
     assert main(["plot", "rnn", own]) == 2
-    assert capsys.readouterr().err == (
-        "myrnn: --model is for runs with a model of your own class: none of these has one\n"
-    )
+    assert capsys.readouterr().err == ("myrnn: --model is for runs with a user-defined model: none of these has one\n")
     assert main(["predict", "rnn", "11", own]) == 2
     assert capsys.readouterr().err == ("myrnn: rnn: its model is the rnn that ships: leave the class of your own out\n")
 

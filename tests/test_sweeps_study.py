@@ -224,7 +224,7 @@ def test_a_run_is_told_in_a_line():
         ({"model": {"dim_recurrent": 10**9}}, "[model] dim_recurrent must be at most 50000, not 1000000000"),
         ({"evaluation": {"samples": 10**9}}, "[evaluation] samples must be at most 10000000, not 1000000000"),
         ({"task": {"pattern_length_max": 10**9}}, "[task] pattern_length_max must be at most 20000, not 1000000000"),
-        ({"model": {"dim_input": 3}}, "[model] dim_input is for the task to say: leave it out"),
+        ({"model": {"dim_input": 3}}, "[model] dim_input follows from the task: leave it out"),
         ({"model": {"name": 3}}, "[model] name must be a word, not 3"),
         ({"training": {"seed": "9:1"}}, "[training] seed must go up, as in '0:9' or '2:40:2', not '9:1'"),
         (

@@ -100,7 +100,7 @@ class SGD(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.1,
-        momentum: Annotated[float, Meta(ge=0, lt=1, description="The share of the last step that is carried over.")] = 0.0,
+        momentum: Annotated[float, Meta(ge=0, lt=1, description="The share of the last step to carry over.")] = 0.0,
         weight_decay: Decay = 0.0,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay)
@@ -193,9 +193,7 @@ class Adam(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.001,
-        beta1: Annotated[
-            float, Meta(ge=0, lt=1, description="The decay rate of the average of the gradient.")
-        ] = 0.9,
+        beta1: Annotated[float, Meta(ge=0, lt=1, description="The decay rate of the average of the gradient.")] = 0.9,
         beta2: Annotated[
             float, Meta(ge=0, lt=1, description="The decay rate of the average of the squared gradient.")
         ] = 0.999,
