@@ -286,7 +286,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 13
     assert main(["predict", "run", "a"]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: run reads features, which cannot be written here: give a file with --data\n"
+        "myrnn: run reads features, which cannot be given as text: give a file with --data\n"
     )
     # Whole numbers are features, where those of the training were; and symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
@@ -544,7 +544,7 @@ def test_a_class_of_your_own_learns_from_data(here, capsys):
     )
     line = ("--model=mine.py:Mine", "--dim-recurrent=3", "--max-epochs=3", "--engine=mygrad", "--checkpoint-every=0")
     assert main(["train", "--data=train.csv", *line, "--out=run", "--quiet"]) == 0
-    with pytest.raises(InvalidArgument, match="its model is of the class Mine, of which it holds the weights alone"):
+    with pytest.raises(InvalidArgument, match="its model is of the class Mine, and it holds only the weights"):
         load_run("run")
     assert main(["predict", "run", "good", "--model=mine.py:Mine"]) == 0
     assert main(["train", "--resume=run", "--max-epochs=5", "--quiet"]) == 2
@@ -1056,7 +1056,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
     shutil.rmtree("run/checkpoints")
     capsys.readouterr()
     assert main(["train", "--resume=run", "--max-epochs=99", "--quiet"]) == 2
-    assert "keeps no state of its training to go on from" in capsys.readouterr().err
+    assert "has no state of its training to resume from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fault", [MemoryError("full"), NotFinite("the logits of 1 of 5 sequences are not finite")])

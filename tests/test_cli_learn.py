@@ -204,7 +204,7 @@ def test_an_experiment_with_what_is_in_memory(tmp_path):
     [
         (["predict", "text", "abc"], "learned text: myrnn generate"),
         (["predict", "wave", "abc"], "learned series: myrnn forecast"),
-        (["predict", "sums", "abc"], "reads features, which cannot be written here: give a file with --data"),
+        (["predict", "sums", "abc"], "reads features, which cannot be given as text: give a file with --data"),
         (["generate", "tags"], "learned tags: only what learned text writes"),
         (["forecast", "text"], "learned text: only what learned series forecasts"),
         (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),
@@ -215,7 +215,7 @@ def test_an_experiment_with_what_is_in_memory(tmp_path):
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
         (
             ["train", "--data=text.txt", "--learn=text", "--bidirectional", "--out=b"],
-            "depends on later steps, which hold what it is to say",
+            "depends on later steps, which contain the targets",
         ),
     ],
 )
@@ -283,7 +283,7 @@ def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
         (["x,x", "1,2"], "has more than one column 'x'"),
         (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is no number"),
         (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is no number"),
-        (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: write points"),
+        (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: use decimal points"),
     ],
 )
 def test_a_table_that_would_be_read_wrongly_is_refused(tmp_path, lines, message):

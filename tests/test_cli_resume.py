@@ -178,7 +178,7 @@ def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
     )
     with FolderLock("run"):
         assert [run.state for run in list_runs(here).runs] == ["in progress"]
-    with pytest.raises(RunError, match=r"^run is not finished yet: myrnn train --resume run goes on with it$"):
+    with pytest.raises(RunError, match=r"^run is not complete: myrnn train --resume run resumes it$"):
         load_run("run")
     assert train("--iterations=60", "--out=run") == 2
     assert capsys.readouterr().err.endswith("myrnn: run is not empty: choose another folder, nothing is overwritten\n")
@@ -220,7 +220,9 @@ def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monke
         Stop(20)(patch)
         assert train("--iterations=40", "--out=run") == 130
     assert resume("run", "--iterations=15") == 2
-    assert capsys.readouterr().err.endswith("myrnn: --iterations must be at least 20, which run has done, not 15\n")
+    assert capsys.readouterr().err.endswith(
+        "myrnn: --iterations must be at least 20, the number that run has done, not 15\n"
+    )
     assert resume("run", "--iterations=60") == 0
     assert result("run") == result(whole)
 
@@ -294,14 +296,14 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
     for folder, message in (
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
-        ("bare", "bare is whole, and keeps no state of its training to go on from"),
+        ("bare", "bare is complete, and has no state of its training to resume from"),
         ("data", "--iterations does not go with data, which is on data: --max-epochs gives it more"),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert list(Path("empty").iterdir()) == []
     assert resume("data", "--max-epochs=90") == 2
-    message = "data is whole, and keeps no state of its training to go on from"
+    message = "data is complete, and has no state of its training to resume from"
     assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 

@@ -266,9 +266,9 @@ def test_a_cell_of_ones_own_learns_each_of_them():
 
 def test_who_says_what_comes_next_must_not_see_it():
     for truncate in (None, 8):
-        with refused("depends on later steps, which hold what it is to say"):
+        with refused("depends on later steps, which contain the targets"):
             LanguageModel(Backward, **FEW, truncate=truncate).fit(TEXT)
-        with refused("depends on later steps, which hold what it is to say"):
+        with refused("depends on later steps, which contain the targets"):
             SequenceForecaster(Backward, **FEW, truncate=truncate).fit(WAVE)
     # A tagger may.
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)

@@ -460,7 +460,7 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
         found = run_script(texts[1].replace("samples=20_000", "samples=60"))
     assert contents(found["model"]) == contents(again.model)
-    with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
+    with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, and it holds only the weights"):
         keep.load(folder.name)
 
 

@@ -68,7 +68,7 @@ def test_settings_that_differ(made):
         "training.seed": (0, 1),
     }
     assert found.weight_distance is None
-    assert "weights of other shapes" in repr(found)
+    assert "weights of different shapes" in repr(found)
 
 
 def test_other_versions_and_kinds_of_values_differ(made, copied):
