@@ -97,14 +97,14 @@ def test_the_class_may_be_chosen_and_a_long_sequence_is_not_the_name_of_a_file(r
     command = ["inspect", str(runs / "rnn"), "12" * 21, "--label=0", "--out", "new/folder", "--samples=9"]
     assert main(command) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert f"for {TwinHalves.class_names[0]}, the class that was given" in out
+    assert f"for {TwinHalves.class_names[0]}, the given class" in out
     assert (here / "new" / "folder" / "inspect-42-steps-probabilities.svg").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["12a"], "sequence '12a': 'a' at place 3 is no digit"),
+        (["12a"], "sequence '12a': 'a' at place 3 is not a digit"),
         ([""], "a sequence is empty: write digits, such as 2020"),
         (["12", "--label", "2"], "--label must be at most 1, not 2"),
         (["12", "--format", "gif"], "--format must be one of 'svg', 'png', 'pdf', not 'gif'"),

@@ -1,7 +1,7 @@
 """Recurrent models: plain MyGrad classes over dense layers.
 
-`model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` the
-networks of one layer, `stacked` several layers on top of each other, and `network` registers all of them by name.
+`model` defines what a model is and makes user-defined ones, `dense` has the layer, `cells` the networks of one layer,
+`stacked` networks of several layers, and `network` registers all of them by name.
 """
 
 from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units
