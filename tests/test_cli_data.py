@@ -291,7 +291,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     # Whole numbers are features, where those of the training were; and symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
-    assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
+    assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are expected" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -779,7 +779,7 @@ TRAINED_ON_DATA = (
         ),
         (
             "train --data train.csv --labels l.txt",
-            "a .csv file has a column of labels: labels go with plain text, not with train.csv",
+            "a .csv file has a column of labels: labels is for plain text, not for train.csv",
         ),
         ("train --data none.csv", "there is no file none.csv"),
         ("train --data train.csv --test none.csv", "there is no file none.csv"),

@@ -88,7 +88,7 @@ def test_the_same_in_several_files(folder):
     assert all(np.allclose(one, rows[:, 0].cumsum(), atol=1e-3) for one, rows in zip(steps, ROWS, strict=True))
     text = read_examples(folder / "text.txt", "text")
     assert len(text) == 1 and "".join(text.sequences[0]) == TEXT
-    with pytest.warns(UserWarning, match="the column day holds something else than numbers, and is left out"):
+    with pytest.warns(UserWarning, match="the column day holds something other than numbers, and is left out"):
         wave = read_examples(folder / "wave.csv", "series").sequences
     assert len(wave) == 1 and np.array_equal(wave[0][:, 0], WAVE)
     named = read_examples(folder / "wave.csv", "series", text_column="height").sequences
@@ -243,7 +243,7 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     assert main(["plot", "wave", "sums", "--out=both.svg"]) == 0
     assert "squared error" in capsys.readouterr().out
     assert main(["plot", "wave", "tags", "--out=other.svg"]) == 2
-    told = "only trainings with the same score can be drawn over each other: wave has squared error and tags has accur"
+    told = "only trainings with the same score can be drawn in one figure: wave has squared error and tags has accur"
     assert told in capsys.readouterr().err
 
 

@@ -348,7 +348,7 @@ def test_errors_say_what_to_pass(model, compiled):
     loss = model(sequence(2)).sum()
     with pytest.raises(InvalidArgument, match=r"rolled=True draws the step.*pass the model, build_graph\(model\)"):
         build_graph(loss, rolled=True)
-    with pytest.raises(InvalidArgument, match="x and y go with a model"):
+    with pytest.raises(InvalidArgument, match="x and y are for a model"):
         build_graph(loss, x=sequence(2))
     with pytest.raises(InvalidArgument, match=r"rolled=False draws all steps of one sequence: pass the sequence, x="):
         build_graph(model, rolled=False)

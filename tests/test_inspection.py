@@ -828,7 +828,7 @@ def test_a_matrix_that_is_not_finite_is_refused(compiled):
 
 def test_before_must_be_eigenvalues(compiled):
     found = recurrent_eigenvalues(compiled[GRU])
-    with refused("before must be what recurrent_eigenvalues returned before training, not dict"):
+    with refused("before must be the result of recurrent_eigenvalues before training, not dict"):
         found.plot(before=found.values)
     with refused("matrix must be one of 'fc_h2z.weight', 'fc_h2r.weight', 'fc_h2n.weight', not 'h'"):
         found.plot(matrix="h")

@@ -415,7 +415,7 @@ def test_files_of_flare_and_of_mlregtest_are_read_as_they_are(tmp_path):
     assert mlregtest.labels.tolist() == ["TRUE", "FALSE"]
     assert Experiment(data=tabbed).data.labels is None
     tabbed.write_text("abA\tTRUE\nbb\n")
-    with pytest.raises(DataError, match=r"line 2: no tab with a label behind it"):
+    with pytest.raises(DataError, match=r"line 2: no tab followed by a label"):
         read_sequences(tabbed)
 
 

@@ -495,7 +495,7 @@ def test_settings_that_no_run_has(folder, part, change, message):
     ("change", "message"),
     [
         (lambda w: w.pop("fc_h2h.weight"), "has no 'fc_h2h.weight'"),
-        (lambda w: w.update(extra=np.zeros(2, np.float32)), "holds 'extra', which the model does not have"),
+        (lambda w: w.update(extra=np.zeros(2, np.float32)), "holds 'extra', unknown to the model"),
         (
             lambda w: w.update({"fc_h2y.bias": np.zeros((1, 2))}),
             "has 'fc_h2y.bias' as float64 of shape (1, 2), not float32 of shape (1, 2)",

@@ -229,7 +229,7 @@ def test_the_command_shows_what_differs(made, copied, capsys):
     lines = [line.split() for line in out.splitlines()]
     assert ["training.iterations", "30", "20"] in lines
     assert ["model.activation", "relu", "-"] in lines
-    assert ["weights", "of", "other", "shapes"] in lines
+    assert ["weights", "of", "different", "shapes"] in lines
     assert ["history", "differs", "from", "the", "beginning"] in lines
     assert any(line[:1] == ["beyond"] and line[-1] in ("yes", "no") for line in lines)
     assert lines[-1] == ["figure", "two.png"]

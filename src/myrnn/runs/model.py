@@ -203,8 +203,7 @@ def load_weights(stored: Stored, file: str, model: Any) -> None:
     weights = stored.arrays(file)
     names = parameter_names(model)
     if odd := sorted(set(names) ^ set(weights)):
-        what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, which the model does "
-        "not have"
+        what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, unknown to the model"
         stored.damaged(file, what)
     for name, parameter in zip(names, parameters_of(model), strict=True):
         given = weights[name]
