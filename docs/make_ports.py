@@ -285,7 +285,7 @@ def tags_myrnn(train, test, symbols, tags, epochs, seed):
 
 
 def series_keras(series, border, steps, epochs, seed):
-    """Return the root mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -302,7 +302,7 @@ def series_keras(series, border, steps, epochs, seed):
 
 
 def series_torch(series, border, steps, epochs, seed):
-    """Return the root mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
     import torch
     from torch import nn
     from torch.nn.functional import mse_loss
@@ -337,7 +337,7 @@ def series_torch(series, border, steps, epochs, seed):
 
 
 def series_myrnn(series, border, steps, epochs, seed):
-    """Return the root mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
+    """Return the root of the mean squared error, one step ahead, after `border`; an LSTM learns what is before it."""
     from myrnn import SequenceForecaster
 
     forecaster = SequenceForecaster(

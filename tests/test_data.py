@@ -716,7 +716,7 @@ ENDINGS = (
         (("a.doc",), f"{ENDINGS}, not 'a.doc'"),
         (("a.csv.zip",), f"{ENDINGS}, not 'a.csv.zip'"),
         (("a.gz",), f"{ENDINGS}, not 'a.gz'"),
-        (("a.txt",), "a.txt is plain text: its labels must stand in a file of their own, one a line"),
+        (("a.txt",), "a.txt is plain text: its labels must be in a separate file, one per line"),
         (("a.csv", "l.txt"), "a .csv file has a column of labels: labels is for plain text, not for a.csv"),
         ((5,), "path must be the name of a file, not 5"),
         (("a.txt", 5), "labels must be the name of a file, not 5"),

@@ -142,18 +142,18 @@ def code(*lines):
         ),
         (code("# <COGINST>", "# <COGSTUB>"), r"line 3: <COGSTUB> within the <COGINST> of line 2$"),
         (code("# <COGINST>", "a  # <COGLINE>"), r"line 3: <COGLINE> within the <COGINST> of line 2$"),
-        (code("a = 1  # <COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
-        (code("<COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
-        ("text <COGNOTE>", r"line 1: <COGNOTE> must stand on a line of its own, in a comment$"),
+        (code("a = 1  # <COGINST>"), r"line 2: <COGINST> must be alone on its line, in a comment$"),
+        (code("<COGINST>"), r"line 2: <COGINST> must be alone on its line, in a comment$"),
+        ("text <COGNOTE>", r"line 1: <COGNOTE> must be alone on its line, in a comment$"),
         (code("a <COGLINE> = 1"), r"line 2: <COGLINE> must end its line, as # <COGLINE>$"),
         ("a # <COGLINE>", r"line 1: <COGLINE> must end its line, as <!-- <COGLINE> -->$"),
         (code("a  # </COGLINE>"), r"line 2: </COGLINE> is no tag; <COGLINE> is for one line and is not closed$"),
         (code("# <COGINST> </COGINST>"), r"line 2: there are two tags in one line$"),
-        ("---\n# <COGINST>\n---", r"line 2: <COGINST> stands where no tag can stand$"),
+        ("---\n# <COGINST>\n---", r"line 2: <COGINST> is where no tag can be$"),
         (code("# <COGSTUB>", "a = 1", "# </COGSTUB>"), r"line 3: in code, a line of a <COGSTUB> must be a comment$"),
         (
             "<!-- <COGNOTE> -->\n" + code("# </COGNOTE>"),
-            r"line 3: </COGNOTE> stands in another cell than the <COGNOTE> of line 1$",
+            r"line 3: </COGNOTE> is in a different cell from the <COGNOTE> of line 1$",
         ),
     ],
 )
@@ -207,7 +207,7 @@ def test_work_is_not_replaced_unless_asked_for(tmp_path):
     path = tmp_path / "mine.md"
     path.write_text("work")
     with pytest.raises(
-        InvalidArgument, match=r"mine\.md is there already, and is not replaced unless that is asked for"
+        InvalidArgument, match=r"mine\.md exists already, and is only replaced with overwrite=True"
     ):
         write_lesson(path)
     assert path.read_text() == "work"

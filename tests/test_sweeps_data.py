@@ -134,7 +134,7 @@ def test_variants_name_data_and_tests():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"data": {}}, "[data] file is missing: what is there to learn from?"),
+        ({"data": {}}, "[data] file is missing: it names the training data"),
         ({"data": {"file": ["a.csv", 3]}}, "[data] file must be text, not 3"),
         (
             {"data": {"file": "a.txt"}},

@@ -311,7 +311,7 @@ def test_a_run_is_told_in_a_line():
             "variant 'a': a table of a variant must be one of 'name', 'task', 'data', 'model', 'optimizer', "
             "'training', 'evaluation', not 'search'",
         ),
-        ({"model": {"name": {1}}}, "a value must be one that TOML has, not {1}"),
+        ({"model": {"name": {1}}}, "a value must have a type of TOML, not {1}"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(given, message):
