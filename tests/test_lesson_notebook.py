@@ -206,9 +206,7 @@ def test_markdown_is_written_as_it_is(tmp_path):
 def test_work_is_not_replaced_unless_asked_for(tmp_path):
     path = tmp_path / "mine.md"
     path.write_text("work")
-    with pytest.raises(
-        InvalidArgument, match=r"mine\.md exists already, and is only replaced with overwrite=True"
-    ):
+    with pytest.raises(InvalidArgument, match=r"mine\.md exists already, and is only replaced with overwrite=True"):
         write_lesson(path)
     assert path.read_text() == "work"
     write_lesson(path, source=SMALL, overwrite=True)

@@ -147,7 +147,7 @@ def test_mistakes_and_shortcuts_are_those_of_the_test(here):
     told = views.mistakes(network, "trained", 500, 0)
     assert told["samples"] == 130
     assert all(network.data.test.class_of(one["tokens"]) == one["truth"] for one in told["mistakes"])
-    with refused("such mistakes are looked for in twin halves and palindromes alone"):
+    with refused("such mistakes exist only for twin halves and palindromes"):
         views.mistakes(network, "longer", 500, 0)
     assert set(views.shortcut_levels(network.tested)["lengths"]) <= set(range(1, 9))
 

@@ -271,7 +271,7 @@ def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
     network = Network(SMALL)
     assert views.row(network, [2, 1, 2, 1])["units"] == 8
     network.model.fc_x2h.weight.data[1] = np.nan
-    with refused("there is nothing to see in this sequence: the network's numbers grow beyond all bounds", NotFinite):
+    with refused("there is nothing to see in this sequence: the network's numbers overflow", NotFinite):
         views.row(network, [2, 1, 2, 1])
 
 

@@ -301,7 +301,7 @@ def test_a_run_is_told_in_a_line():
         ),
         ({"variants": 3}, "variants must be tables, each begun with [[variants]], not 3"),
         ({"variants": [{}]}, "[[variants]] number 1 needs a name, not None"),
-        ({"variants": [{"name": "a"}, {"name": "a"}]}, "[[variants]] number 2 is called 'a' as another one"),
+        ({"variants": [{"name": "a"}, {"name": "a"}]}, "[[variants]] number 2 has the name 'a' of another variant"),
         (
             {"variants": [{"name": "a", "model": {"name": "gru", "activation": "relu"}}]},
             f"variant 'a': [model] {NO_SETTING_OF_GRU}",

@@ -175,9 +175,7 @@ def gradient_flow(
     last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
     is_finite = np.isfinite(last)
     if not is_finite.any():
-        raise NotFinite(
-            "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
-        )
+        raise NotFinite("the loss's gradient is not finite on any sequence: the network's numbers overflow")
     if relative:
         known = is_finite & (last > 0)
         table = table[:, known] / last[known, np.newaxis]
