@@ -386,7 +386,7 @@ def data(largest):
 def test_a_branch_that_only_the_data_takes_is_refused_before_anything_changes():
     model = RareBranch()
     before = [parameter.data.copy() for parameter in model.parameters]
-    with pytest.raises(CompileError, match="looks at the numbers of its tensors"):
+    with pytest.raises(CompileError, match="inspects the numbers of its tensors"):
         myrnn.train(model, data(2e4), SGD(model.parameters), 40, engine="native", progress=False)
     assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters, before, strict=True))
 
