@@ -17,7 +17,7 @@ from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, Unsupport
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.model import PASSES
-from myrnn.compiler.probe import told
+from myrnn.compiler.probe import describe
 
 
 class Base:
@@ -330,7 +330,7 @@ def test_a_model_may_look_eleven_steps_back():
 
 def test_many_numbers_are_told_on_one_line():
     numbers = np.linspace(-1, 1, 9) / 3
-    assert told(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
+    assert describe(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
 
 
 def test_the_refusal_shows_the_line_and_the_numbers():

@@ -171,7 +171,7 @@ def test_outputs_of_every_step_may_read_it():
 
 def test_a_sequence_that_is_read_step_by_step_has_no_length_yet():
     for function in (by_the_length, share):
-        with pytest.raises(CompileError, match="cannot go on from one piece of a sequence to the next"):
+        with pytest.raises(CompileError, match="cannot be carried from one piece of a sequence to the next"):
             compile(made(function), check=False).start()
 
 

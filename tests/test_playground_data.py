@@ -199,7 +199,9 @@ def test_a_network_whose_files_are_gone_is_looked_at_alone(gone):
     for prepare in network.preparations():
         prepare()
     assert "train.csv" in network.missing
-    assert views.told(network.task).endswith(f"The network can be looked at, but not trained: {network.missing}.")
+    assert views.description_of(network.task).endswith(
+        f"The network can be looked at, but not trained: {network.missing}."
+    )
     assert {"play", "step", "draw"} < network.off.keys()
     assert len(views.row(network, [1, 2])["likely"]) == 2
     with refused(network.missing):

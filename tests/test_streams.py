@@ -24,7 +24,7 @@ from recurrences import ALL, C
 D, K, SYMBOLS = 6, 3, 5
 
 # Whose states cannot go on, by why.
-REFUSED = "the states of the model cannot go on from one piece of a sequence to the next: "
+REFUSED = "the states of the model cannot be carried from one piece of a sequence to the next: "
 
 
 def refused(message, kind=InvalidArgument):

@@ -136,7 +136,7 @@ def _op_by_op(
                 f"the model must return outputs (1, K), or (T, K), but returned shape {outputs.shape}"
             )
         if outputs.shape[1] != width:
-            raise InvalidArgument(_shape_told(outputs.shape[1], width))
+            raise InvalidArgument(_shape_message(outputs.shape[1], width))
         tokens.append(_drawn(outputs[-1].astype(np.float64), uniform, temperature, top or width))
         _check_drawn(np.array(tokens[-1:]), len(tokens) - 1)
     return np.array(tokens[len(tokens) - len(uniforms) :], dtype=np.int64)
@@ -163,12 +163,12 @@ def _check_drawn(drawn: NDArray[np.int64], before: int) -> None:
 
 def _tokens(prime: ArrayLike, outputs: int, inputs: int) -> NDArray[np.int64]:
     if outputs != inputs:
-        raise InvalidArgument(_shape_told(outputs, inputs))
+        raise InvalidArgument(_shape_message(outputs, inputs))
     tokens = _checks.integers("prime", prime, minimum=0, maximum=inputs - 1)
     if tokens.ndim != 1 or not len(tokens):
         raise InvalidArgument(f"prime must be the first tokens of a sequence, at least one, not {_checks.shown(prime)}")
     return tokens.astype(np.int64)
 
 
-def _shape_told(outputs: int, inputs: int) -> str:
+def _shape_message(outputs: int, inputs: int) -> str:
     return f"to go on with a sequence, a model needs an output for each token: it has {outputs} for {inputs} tokens"

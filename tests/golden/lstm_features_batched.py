@@ -91,7 +91,7 @@ def run(
     fc_h2f_weight_transposed = sizes[48]
     mode = flush_subnormals()
 
-    # What depends on the parameters alone, and the states before the first step.
+    # Values that depend only on parameters, and the states before the first step.
     # c = 0; h = 0
     for r in range(sequences):
         length = offsets[members[r] + 1] - offsets[members[r]]

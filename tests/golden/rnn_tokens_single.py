@@ -49,7 +49,7 @@ def run(
     fc_h2h_weight_transposed = sizes[17]
     mode = flush_subnormals()
 
-    # What depends on the parameters alone, and the states before the first step.
+    # Values that depend only on parameters, and the states before the first step.
     # h = 0
     for j in range(0, D_padded, 16):
         store(w, h + j, 0.0)

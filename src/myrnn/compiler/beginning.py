@@ -19,7 +19,7 @@ from myrnn.compiler.found import Found, View, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
-from myrnn.compiler.probe import ADVICE, told
+from myrnn.compiler.probe import ADVICE, describe
 from myrnn.compiler.trace import Origin
 from myrnn.errors import NotARecurrence
 
@@ -205,7 +205,7 @@ class BeginningFinder:
             free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
             if not free:
                 row = next(n for n in topological([old]) if n.operation == "row")
-                raise NotARecurrence(row_told(row, node, self.view, t))
+                raise NotARecurrence(row_message(row, node, self.view, t))
             before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
         for n in topological([node], stop=known):
             if n.operation == "final" and n not in known:
@@ -213,7 +213,7 @@ class BeginningFinder:
             elif n.operation == "row" and n not in known:
                 step, *stream = n.attributes
                 if step != t:
-                    raise NotARecurrence(row_told(n, node, self.view, t))
+                    raise NotARecurrence(row_message(n, node, self.view, t))
                 known[n] = read_at_step(self.build, stream, n.size)
         return substitute(self.build, [node], known)[0]
 
@@ -260,7 +260,7 @@ class BeginningFinder:
         line = self.view.origins.get(written.get(differs.node, differs.node), Origin())
         return NotARecurrence(
             f"step {step} of the model is not the same computation as the steps after it.\n{begin}"
-            f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
+            f"  {line}      <- {describe(differs.node)} here, {describe(differs.template)} there\n{ADVICE}"
         )
 
 
@@ -273,7 +273,7 @@ def _states_in(node: Node) -> set[int]:
     return {n.attributes[0] for n in topological([node]) if n.operation == "state"}
 
 
-def row_told(row: Node, reader: Node, view: View, step: int) -> str:
+def row_message(row: Node, reader: Node, view: View, step: int) -> str:
     """Return the refusal of a step that reads the row of another one."""
     return (
         f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step},but not at\n"

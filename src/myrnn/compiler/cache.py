@@ -202,7 +202,7 @@ def begin_to_compile(sources: Sequence[str]) -> subprocess.Popen[str]:
 
 # ---- the notice ----
 
-TOLD = "compiling this model; it takes a few seconds, once"
+NOTICE = "compiling this model; it takes a few seconds, once"
 
 _thread = threading.local()
 
@@ -212,7 +212,7 @@ def notice() -> Iterator[None]:
     """Show that a model is being compiled, and count the seconds."""
     begin = time.perf_counter()
     try:
-        with contextlib.nullcontext() if getattr(_thread, "is_silent", False) else passing_line(TOLD):
+        with contextlib.nullcontext() if getattr(_thread, "is_silent", False) else passing_line(NOTICE):
             yield
     finally:
         _thread.seconds = compiling_seconds() + time.perf_counter() - begin

@@ -11,12 +11,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from myrnn.compiler.beginning import BeginningFinder, row_told
+from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
-from myrnn.compiler.probe import ADVICE, first_difference, told, where
+from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
@@ -147,7 +147,7 @@ class Finder:
             here, there = first_difference(here, there) or (here, there)
             raise NotARecurrence(
                 f"step {m + self.period} of the model is not the same computation as step {m}.\n"
-                + both_told(self.view, made[-1], there, self.view, made[0], here)
+                + both_lines(self.view, made[-1], there, self.view, made[0], here)
             )
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
@@ -288,7 +288,7 @@ class Finder:
                 t, *stream = node.attributes
                 if t != step:
                     reader = next((n for n in order if node in n.inputs), node)
-                    raise NotARecurrence(row_told(node, reader, self.view, step))
+                    raise NotARecurrence(row_message(node, reader, self.view, step))
                 known[node] = read_at_step(self.build, stream, node.size)
             elif node.operation == "final":
                 known[node] = self.so_far.last(node)
@@ -356,7 +356,7 @@ class Finder:
             odd = [n for n in odd if self.position[n] >= t - 1 and n in self.view.origins] or self.inside
             raise NotARecurrence(
                 f"step {self.position[odd[0]]} of the model is not the same computation as step {self.middle}.\n"
-                f"  {self.view.origins.get(odd[0], Origin())}      <- {told(odd[0])} here\n{ADVICE}"
+                f"  {self.view.origins.get(odd[0], Origin())}      <- {describe(odd[0])} here\n{ADVICE}"
             )
 
     def _read_outside(self, labels: dict[Node, list[Label]]) -> tuple[list[Node], list[Label]]:
@@ -460,14 +460,14 @@ class Finder:
         )
 
 
-def both_told(
+def both_lines(
     one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
 ) -> str:
     """Return lines that show the computation here and there."""
     first, second = (_where(*known) for known in ((one, ours, here), (other, its, there)))
     if first == second:
-        return f"  {first}      <- {told(here)} here, {told(there)} there\n{ADVICE}"
-    return f"  {first}      <- {told(here)} here\n  {second}      <- {told(there)} there\n{ADVICE}"
+        return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
+    return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
 
 
 def _where(view: View, part: Mapping[Node, Node], node: Node) -> Origin:

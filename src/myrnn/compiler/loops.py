@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.draws import Drawn, settled
 from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
-from myrnn.compiler.probe import ADVICE, difference_told
+from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.tables import Table, fill_tables
 from myrnn.compiler.trace import Origin, Trace, joined
 from myrnn.errors import NotARecurrence
@@ -171,12 +171,13 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
         del table.rows[step]
     raise NotARecurrence(
         f"on a sequence of {trace.length} steps the model does not compute what was compiled: at "
-        f"{_step_told(traced.output, unrolled)}, or with some values, it does what it did not do when it was traced.\n"
-        f"{difference_told(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
+        f"{_differing_step(traced.output, unrolled)}, or with some values, it does what it did not do when it "
+        "was traced.\n"
+        f"{difference_message(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
 
 
-def _step_told(traced: Node, unrolled: Node) -> str:
+def _differing_step(traced: Node, unrolled: Node) -> str:
     """Return the first step at which two graphs compute different things."""
     step: dict[Node, int] = {}
     ours, its = topological([traced]), topological([unrolled])

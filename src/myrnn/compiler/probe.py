@@ -375,7 +375,7 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
         raise NotARecurrence(takes_numbers(one.looks[0]))
     raise NotARecurrence(
         f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
-        f"{difference_told(one, other)}"
+        f"{difference_message(one, other)}"
         f"{ADVICE}"
     )
 
@@ -422,9 +422,9 @@ def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
 
 def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
     """Return C: that of the model, or the first size of a parameter that it accepts as the width of a sequence."""
-    told = getattr(model, "dim_input", None)
-    if isinstance(told, int | np.integer) and told > 0:
-        return int(told)
+    given = getattr(model, "dim_input", None)
+    if isinstance(given, int | np.integer) and given > 0:
+        return int(given)
     sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
     error: Exception | None = None
     for size in dict.fromkeys(sizes):
@@ -458,7 +458,7 @@ def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
     return found
 
 
-def told(node: Node) -> str:
+def describe(node: Node) -> str:
     """Return a description of a node on one line."""
     if node.is_constant:
         numbers = node.numbers
@@ -476,9 +476,9 @@ def where(trace: Trace, node: Node | None) -> Origin:
     return trace.origins.get(next(readers, node), Origin())
 
 
-def difference_told(trace: Trace, other: Trace) -> str:
+def difference_message(trace: Trace, other: Trace) -> str:
     """Return a line that shows where two traces of one length differ."""
     difference = first_difference(trace.output, other.output)
     assert difference is not None
     here, there = difference
-    return f"  {where(trace, here)}      <- {told(here)} here, {told(there)} otherwise\n"
+    return f"  {where(trace, here)}      <- {describe(here)} here, {describe(there)} otherwise\n"

@@ -362,7 +362,7 @@ def _described(network: Network) -> dict[str, Any]:
     described: dict[str, Any] = {
         "settings": network.settings,
         "task": {
-            "told": without_folders(views.told(task)),
+            "told": without_folders(views.description_of(task)),
             "symbols": symbols_of(task),
             "classes": classes_of(task),
             "families": views.families_of(task),

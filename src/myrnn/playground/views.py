@@ -43,7 +43,7 @@ SHORTCUT_SAMPLES = 40_000
 # Seed of the test sequences: new to the network, and the same at every update.
 TEST_SEED = 1_000_001
 # The descriptions of the tasks.
-_TOLD: dict[type, str] = {
+_DESCRIPTIONS: dict[type, str] = {
     TwinHalves: "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
     Palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
     RunningParity: "The task: after each bit, is the number of ones so far odd or even?",
@@ -108,10 +108,10 @@ def example_of(task: PageTask | DataTask) -> list[int] | None:
     return drawn_like(task, EXAMPLE, np.random.default_rng(TEST_SEED)).tokens(0).tolist()
 
 
-def told(task: PageTask | DataTask) -> str:
+def description_of(task: PageTask | DataTask) -> str:
     """Return the description of a task."""
     if not isinstance(task, DataTask):
-        return next((text for kind, text in _TOLD.items() if isinstance(task, kind)), "")
+        return next((text for kind, text in _DESCRIPTIONS.items() if isinstance(task, kind)), "")
     first, second = task.class_names
     text = f"The data: {task.name}. Is a sequence “{first}” or “{second}”? “?” stands for every other symbol."
     return f"{text} The network can be looked at, but not trained: {task.missing}." if task.missing else text

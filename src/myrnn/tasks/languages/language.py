@@ -1,4 +1,4 @@
-"""What a formal language is here: a set of strings over a few symbols, of which members can be drawn by length."""
+"""The definition of a formal language: a set of strings from which members can be drawn by length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a string a member of a language? Members and others are drawn at the same lengths, half of each."""
+"""Is a string a member of a language? Members and non-members are drawn at the same lengths, half of each."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
 LONGEST = 20_000
-# What stands before a string and behind it, where it is learned what follows.
+# The symbols before and after a string if continuations are learned.
 START, END = "^", "$"
-# So often a near miss is drawn again that is a member after all.
+# The most redraws of a near miss that happens to be a member.
 MOST_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recognition(Drawn):
-    """What all tasks share that ask whether a string is a member of a language."""
+    """The common part of tasks that ask whether a string is a member of a language."""
 
     length_min: Annotated[int, Meta(ge=0, le=LONGEST, description="The shortest sequence.")] = 1
     length_max: Annotated[
@@ -76,12 +76,12 @@ class Recognition(Drawn):
 
     @property
     def per_step(self) -> bool:
-        """Whether it is learned at each step what follows."""
+        """Whether continuations are learned at each step."""
         return self.objective != "recognition"
 
     @property
     def dim_input(self) -> int:
-        """C: the number of symbols, and one more for the start where it is learned what follows."""
+        """C: the number of symbols, and one more for the start if continuations are learned."""
         return len(self.symbol_names)
 
     @property
@@ -91,17 +91,17 @@ class Recognition(Drawn):
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
-        """What the C tokens are called."""
+        """The names of the C tokens."""
         return (*self.language.symbols, START) if self.per_step else self.language.symbols
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the K classes are called."""
+        """The names of the K classes."""
         return (*self.language.symbols, END) if self.per_step else ("no member", "member")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64; where it is learned what follows, the start counts."""
+        """Every length T that the task draws, ascending, int64; if continuations are learned, it includes the start."""
         every = np.arange(self.length_min, self.length_max + 1)
         if self.per_step:
             return every[self._kinds(every)[:, 0]] + 1
@@ -114,8 +114,8 @@ class Recognition(Drawn):
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the true class of every sequence, int64 (N,): 1 for a member.
 
-        Where it is learned what follows, it is that of every step: the symbol that follows, int64 (sum of T,), or which
-        may follow, bool (sum of T, K).
+        If continuations are learned, the targets of every step: the next symbol, int64 (sum of T,), or all that may
+        follow, bool (sum of T, K).
         """
         tokens_of(sequences)
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
