@@ -30,8 +30,8 @@ from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
 
-AGAIN = r"; go on with: myrnn train --resume run"
-SAVED = r"; iteration \d+ is saved, go on with: myrnn train --resume run"
+AGAIN = r"; resume with: myrnn train --resume run"
+SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
 TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
 TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
@@ -177,7 +177,7 @@ def test_a_compressed_file_is_one_without_its_compression(here, capsys):
     assert main(["train", "--data=train.csv.gz", *SMALL, "--quiet"]) == 0
     assert re.fullmatch(r"runs/train-\d{8}-\d{6}\n", capsys.readouterr().out)
     assert main(["train", "--data=s.txt.gz", "--quiet"]) == 2
-    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one a line, with labels\n"
+    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one per line, with labels\n"
 
 
 def test_quiet_only_says_where_the_run_is(here, capsys):
@@ -772,10 +772,10 @@ TRAINED_ON_DATA = (
         ("train --max-epochs 3", "--max-epochs goes with --data, which is missing"),
         ("train --tokenize words --task palindromes", "--tokenize goes with --data, which is missing"),
         ("train --data train.csv --test-labels l.txt", "--test-labels goes with test, which is missing"),
-        ("train --data s.txt", "s.txt is plain text: give its labels, one a line, with labels"),
+        ("train --data s.txt", "s.txt is plain text: give its labels, one per line, with labels"),
         (
             "train --data train.csv --test t.txt",
-            "t.txt is plain text: give its labels, one a line, with test_labels",
+            "t.txt is plain text: give its labels, one per line, with test_labels",
         ),
         (
             "train --data train.csv --labels l.txt",
@@ -902,7 +902,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(here, monkeypatch, capsys, m
         with monkeypatch.context() as patch:
             stop_after(3, patch, MemoryError("Unable to allocate 9 GiB"))
             assert main([*arguments, "--out=cut"]) == 2
-        assert capsys.readouterr().err.endswith("go on with: myrnn train --resume cut\n")
+        assert capsys.readouterr().err.endswith("resume with: myrnn train --resume cut\n")
         assert {path.name for path in Path("cut").iterdir()} == {"unfinished.json", "checkpoints"}
         assert main(["train", "--resume=cut", "--quiet"]) == 0
     assert contents("cut") == contents("whole")

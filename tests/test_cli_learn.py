@@ -210,7 +210,7 @@ def test_an_experiment_with_what_is_in_memory(tmp_path):
         (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),
         (["evaluate", "tags", "--shortcuts"], "--shortcuts goes with labels of sequences"),
         (["train", "--data=text.txt", "--learn=tags"], "text.txt is plain text, which holds no tags"),
-        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one a line, with labels"),
+        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one per line, with labels"),
         (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
         (
@@ -281,8 +281,8 @@ def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
     [
         (["1.5", "2.5", "3"], "line 1: the first line must name the columns, but it holds the number 1.5"),
         (["x,x", "1,2"], "has more than one column 'x'"),
-        (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is no number"),
-        (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is no number"),
+        (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is not a number"),
+        (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is not a number"),
         (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: use decimal points"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_signal_saves_and_says_how_to_go_on(here, whole, monkeypatch, capsys, 
         assert train("--iterations=60", "--out=a run") == code
     out, err = capsys.readouterr()
     command = "myrnn train --resume 'a run'"
-    assert (out, err) == ("", f"myrnn: {word}: iteration 20 is saved, go on with: {command}\n")
+    assert (out, err) == ("", f"myrnn: {word}: iteration 20 is saved, resume with: {command}\n")
     assert {path.name for path in Path("a run").iterdir()} == {"unfinished.json", "checkpoints"}
     assert resume("a run") == 0
     assert capsys.readouterr() == ("a run\n", "")
@@ -148,7 +148,7 @@ def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypa
         patch.setattr(classify, "reference_logits", interrupted)
         assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == (
-        "myrnn: interrupted: iteration 60 is saved, go on with: myrnn train --resume run\n"
+        "myrnn: interrupted: iteration 60 is saved, resume with: myrnn train --resume run\n"
     )
     assert main(["train", "--resume=run"]) == 0
     assert "trained     before, all 60 iterations\n" in capsys.readouterr().out
@@ -421,7 +421,7 @@ def test_a_disk_that_is_really_full(here, whole):
     first = done.stderr.splitlines()[0]
     assert first == (
         "myrnn: cannot write the run folder disk/run: No space left on device; "
-        "iteration 60 is saved, go on with: myrnn train --resume disk/run"
+        "iteration 60 is saved, resume with: myrnn train --resume disk/run"
     )
     assert done.stdout.split()[:2] == ["disk/run:", "checkpoints"]
     for name in ("model.safetensors", "history.csv"):
@@ -471,7 +471,7 @@ def test_a_training_that_diverges_says_what_to_try(here, capsys):
     assert re.fullmatch(
         r"myrnn: the (loss is (nan|inf)|weights are no longer finite) at iteration \d+: "
         r"try a smaller --learning-rate or --gradient-clip 1; iteration 0, from before it, is saved, "
-        r"go on with half the rate from there: myrnn train --resume run --on-divergence restart\n",
+        r"resume from there with half the rate: myrnn train --resume run --on-divergence restart\n",
         err,
     )
     assert load_checkpoint("run/checkpoints").iteration == 0
@@ -492,7 +492,7 @@ def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsy
 @pytest.mark.parametrize(
     ("options", "after", "how"),
     [
-        ((), "", "saved, go on with half the rate from there: myrnn train --resume run --on-divergence restart"),
+        ((), "", "saved, resume from there with half the rate: myrnn train --resume run --on-divergence restart"),
         (("--on-divergence=restart",), ", also after 5 restarts", "kept in run"),
     ],
 )
@@ -537,7 +537,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
     assert train("--iterations=60", "--out=a run") == 2
     assert capsys.readouterr().err == (
         "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate or --gradient-clip 1; "
-        "iteration 30, from before it, is saved, go on with half the rate from there: "
+        "iteration 30, from before it, is saved, resume from there with half the rate: "
         "myrnn train --resume 'a run' --on-divergence restart\n"
     )
     assert resume("a run") == 2  # it only comes there again
@@ -579,7 +579,7 @@ def test_a_signal_stops_a_real_training(here, number, code):
     assert running.returncode == code
     word = {130: "interrupted", 143: "terminated"}[code]
     found = re.fullmatch(
-        rf"myrnn: {word}: iteration ([\d,]+) is saved, go on with: myrnn train --resume run", err.splitlines()[-1]
+        rf"myrnn: {word}: iteration ([\d,]+) is saved, resume with: myrnn train --resume run", err.splitlines()[-1]
     )
     assert load_checkpoint("run/checkpoints").iteration == int(found[1].replace(",", ""))
     assert "Traceback" not in err

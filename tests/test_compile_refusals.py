@@ -286,7 +286,7 @@ class OwnOperation(Base):
         (
             Positional,
             NotARecurrence,
-            r"(?s)numbers that differ from length to length, and are no fraction.*as a column of the data",
+            r"(?s)numbers that differ from length to length, and are not a fraction.*as a column of the data",
         ),
         (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
         (FirstTwenty, NotARecurrence, r"^step 2\d of the model is not the same computation|at step 19 or the next,"),

@@ -198,7 +198,7 @@ def share_at_even_lengths(x, w, u, v):
 
 @pytest.mark.parametrize("function", [sine, root_of_the_length, share_at_even_lengths], ids=named)
 def test_other_numbers_that_go_by_the_length_are_refused(function):
-    with pytest.raises(NotARecurrence, match="differ from length to length, and are no fraction of it"):
+    with pytest.raises(NotARecurrence, match="differ from length to length, and are not a fraction of it"):
         compile(made(function), check=False)
 
 

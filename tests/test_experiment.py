@@ -381,7 +381,7 @@ def test_an_experiment_has_a_task_or_data():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"data": {"file": "a.txt"}}, "a.txt is plain text: give its labels, one a line, with labels"),
+        ({"data": {"file": "a.txt"}}, "a.txt is plain text: give its labels, one per line, with labels"),
         ({"data": {"fiel": "a.csv"}}, "data has no setting 'fiel', only .*"),
         ({"data": 3}, "data must be a file, settings by name, a pair \\(X, y\\) or a Sequences, not 3"),
         ({"training": {"iterations": 3}}, "training has no setting 'iterations', only 'max_epochs', .*"),

@@ -372,7 +372,7 @@ def test_a_model_that_is_no_recurrence_is_refused():
                 h = mg.tanh(x_t[None] @ self.A + h @ self.B + 0.1 * t / len(x))
             return h @ self.Wy
 
-    with pytest.raises(NotARecurrence, match="from length to length, and are no fraction of it"):
+    with pytest.raises(NotARecurrence, match="from length to length, and are not a fraction of it"):
         build_graph(Positional())
 
 

@@ -131,8 +131,8 @@ def code(*lines):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (code("# <COGINTS>"), r"line 2: <COGINTS> is no tag; the tag must be one of .*; did you mean 'COGINST'\?"),
-        (code("# <coginst>"), r"line 2: <coginst> is no tag; tags are written in capitals, <COGINST>$"),
+        (code("# <COGINTS>"), r"line 2: <COGINTS> is not a tag; the tag must be one of .*; did you mean 'COGINST'\?"),
+        (code("# <coginst>"), r"line 2: <coginst> is not a tag; tags are written in capitals, <COGINST>$"),
         (code("# <COGINST>", "a"), r"line 2: <COGINST> is not closed in its cell$"),
         ("<!-- <COGNOTE> -->\ntext", r"line 1: <COGNOTE> is never closed$"),
         (code("a", "# </COGINST>"), r"line 3: </COGINST> closes what was never opened$"),
@@ -147,7 +147,7 @@ def code(*lines):
         ("text <COGNOTE>", r"line 1: <COGNOTE> must be alone on its line, in a comment$"),
         (code("a <COGLINE> = 1"), r"line 2: <COGLINE> must end its line, as # <COGLINE>$"),
         ("a # <COGLINE>", r"line 1: <COGLINE> must end its line, as <!-- <COGLINE> -->$"),
-        (code("a  # </COGLINE>"), r"line 2: </COGLINE> is no tag; <COGLINE> is for one line and is not closed$"),
+        (code("a  # </COGLINE>"), r"line 2: </COGLINE> is not a tag; <COGLINE> is for one line and is not closed$"),
         (code("# <COGINST> </COGINST>"), r"line 2: there are two tags in one line$"),
         ("---\n# <COGINST>\n---", r"line 2: <COGINST> is where no tag can be$"),
         (code("# <COGSTUB>", "a = 1", "# </COGSTUB>"), r"line 3: in code, a line of a <COGSTUB> must be a comment$"),
@@ -269,7 +269,7 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
         ),
         (["--student", "--tagged"], "--student and --tagged do not go together: a student's version has no tags"),
         (["--out", str(tmp_path / "a.txt")], "a notebook's file must end in .ipynb or .md, not 'a.txt'"),
-        (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is no text in UTF-8: byte 3 is wrong"),
+        (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is not UTF-8 text: byte 3 is wrong"),
         (
             ["--from", str(tmp_path / "no.md"), "--out", str(tmp_path / "a.md")],
             f"{tmp_path / 'no.md'}: No such file or directory",

@@ -217,7 +217,7 @@ def test_the_seed_draws_the_weights_of_a_class_of_ones_own_and_leaves_numpys_gen
 
 
 def test_without_a_class_of_ones_own_there_is_none():
-    with refused("there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"):
+    with refused("there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"):
         new_model({**SMALL, "cell": "own"}, TwinHalves())
 
 

@@ -357,7 +357,7 @@ def test_an_index_that_is_cut_short(folder):
     [
         (b"\xff\xfe", "settings.json is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
         (b"[" * 100_000, "settings.json is not valid JSON: "),
-        (b'{"format": NaN}', "settings.json is not valid JSON: NaN is no number"),
+        (b'{"format": NaN}', "settings.json is not valid JSON: NaN is not a number"),
         (b"9" * 5000, "settings.json is not valid JSON: "),
         (b"[1]", "settings.json must hold an object, not [1]"),
         (b"{}", "settings.json is not that of a run: 'format' must be 'myrnn run'"),

@@ -360,5 +360,5 @@ def test_an_error_on_a_later_sequence_shows_its_line_too(here, capsys):
     assert err.startswith(told) and err.count("\n") == 1
     # What is saved of it goes on when the class is mended.
     assert re.search(
-        r"; iteration \d+ is saved, go on with: myrnn train --resume run --model later\.py:Mine$", err.strip()
+        r"; iteration \d+ is saved, resume with: myrnn train --resume run --model later\.py:Mine$", err.strip()
     )

@@ -244,7 +244,7 @@ def test_what_is_no_file_is_not_opened(folder, make):
     [
         (b"[" * 999, "is not valid JSON: "),
         (b"[1]", "must hold an object, not [1]"),
-        (b'{"a": NaN}', "is not valid JSON: NaN is no number"),
+        (b'{"a": NaN}', "is not valid JSON: NaN is not a number"),
         (b'{"a": 1e999}', "is not valid JSON: 1e999 is too large a number"),
         (b"\xff", "is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
     ],

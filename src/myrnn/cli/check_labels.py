@@ -34,7 +34,7 @@ def check_labels(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The labels of plain text, one a line.", show_default=False),
+        typer.Option(metavar="FILE", help="The labels of plain text, one per line.", show_default=False),
     ] = None,
     member: Annotated[
         str | None,

@@ -78,7 +78,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The labels of a .txt file, one a line.",
+            help="The labels of a .txt file, one per line.",
             show_default=False,
             rich_help_panel=ON_DATA,
         ),

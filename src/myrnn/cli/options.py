@@ -231,7 +231,7 @@ def _type(setting: Setting) -> type:
 def _setting_options() -> Iterator[inspect.Parameter]:
     for part, settings in settings_by_part().items():
         heading = ON_TASK if part == "task" else part.capitalize()
-        of_model = "; or a class of your own, as my_file.py:MyClass" if part == "model" else ""
+        of_model = "; or your class, as my_file.py:MyClass" if part == "model" else ""
         text = f"The {part}: {', '.join(kinds(part))}{of_model}.  [default: {PARTS[part]}]"
         yield _option(part, Setting(part, str, None), text, heading)
         for name, owners in settings.items():

@@ -60,7 +60,7 @@ def _read(source: Path) -> str:
     try:
         return source.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{source} is no text in UTF-8: byte {error.start} is wrong") from None
+        raise InvalidArgument(f"{source} is not UTF-8 text: byte {error.start} is wrong") from None
 
 
 def playground(

@@ -116,7 +116,7 @@ def _kept(folder: Path, own: str | None) -> str:
         # The run may not have begun: on a full disk even its first file may be missing.
         return f"{folder} is whole" if has_run(folder) else ""
     saved = iterations_saved(folder)
-    return "" if saved is None else f"iteration {saved:,} is saved, go on with: {command(folder, own)}"
+    return "" if saved is None else f"iteration {saved:,} is saved, resume with: {command(folder, own)}"
 
 
 def command(folder: Path, own: str | None, *options: str) -> str:
@@ -134,5 +134,5 @@ def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
         return f"try a smaller --learning-rate, --gradient-clip 1, or {' '.join(gentle)}"
     return (
         f"try a smaller --learning-rate or --gradient-clip 1; iteration {saved:,}, from before it, is saved, "
-        f"go on with half the rate from there: {command(folder, own, *gentle)}"
+        f"resume from there with half the rate: {command(folder, own, *gentle)}"
     )

@@ -202,7 +202,7 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
         if len(reports) > 1:
             show.tests(reports)
     untested = "" if work.is_tested else ", which was not tested"
-    again = f"; go on with: {command(folder, own)}" if is_unfinished(folder) else ""
+    again = f"; resume with: {command(folder, own)}" if is_unfinished(folder) else ""
     return f"{held()}{untested}{again}"
 
 

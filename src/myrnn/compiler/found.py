@@ -85,7 +85,7 @@ class Found:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
         if self.by_length is not None:
             return NotARecurrence(
-                "the model computes with numbers that differ from length to length, and are no fraction of it.\n"
+                "the model computes with numbers that differ from length to length, and are not a fraction of it.\n"
                 f"  {self.by_length}\n"
                 "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
                 '  Feed other numbers as a column of the data, or train with engine="mygrad".'
@@ -100,7 +100,7 @@ class Found:
             "element" if not stream else "numbers of step" if stream[0] in GIVEN else "what a loop has computed at step"
         )
         return NotARecurrence(
-            f"the model reads {what} {t} of a sequence of {view.length} in a way that is no loop over the whole.\n"
+            f"the model reads {what} {t} of a sequence of {view.length} in a way that is not a loop over the whole.\n"
             f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
         )
 

@@ -510,10 +510,9 @@ def compile(
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
         over the rows of `x` that do the same at every step, except for the first ones and up to four kinds of steps in
         turn; ``model.parameters`` is a tuple of float32 MyGrad tensors.
-    The length up to which the model is checked to be the recurrence that was found. Longer sequences are checked when
-    they occur.
-        Up to what length the model is checked to be the recurrence that was found. Longer sequences are checked when
-        they turn up.
+    max_length : int
+        The length up to which the model is checked to be the recurrence that was found. Longer sequences are checked
+        when they occur.
     dim_input : int, optional
         C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
     check : bool
@@ -564,7 +563,7 @@ def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) ->
                 f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
             )
     if len({id(p) for p in parameters}) < len(parameters):
-        raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
+        raise CompileError("a tensor occurs twice among the model's parameters: list it once to compile the model")
     for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
         if np.may_share_memory(one.data, other.data) and np.shares_memory(one.data, other.data):
             raise CompileError(

@@ -110,7 +110,7 @@ class Observation:
     ----------
     loss : float
         The softmax cross-entropy, in nats.
-    The softmax cross-entropy, in nats.
+    logits : ndarray, float32 (K,), or (T, K) if there are some for every step
     states : tuple of ndarray, float32 (T + 1, D)
         Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
     state_gradients : tuple of ndarray, float32 (T + 1, D)

@@ -362,7 +362,7 @@ def traced_with_array(
     if not same:
         raise NotARecurrence(
             f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
-            "  numbers: it looks at the kind of its argument, or keeps something from one call to the next.\n"
+            "  numbers: it depends on the type of its argument, or keeps something from one call to the next.\n"
             '  Train it with engine="mygrad".'
         )
     return traced
@@ -435,7 +435,7 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
         except Exception as failure:
             error = error or failure
     raise CompileError(
-        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
+        f"the number of inputs of the model cannot be determined ({error}): name it, compile(model, dim_input=...)"
     ) from error
 
 

@@ -99,7 +99,7 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period:
         except NeedsState as needed:
             if needed.stream.around in wanted.get(needed.stream.loop, []):
                 raise NotARecurrence(
-                    f"the last value of a loop's steps is read that it does not hand on.\n{ADVICE}"
+                    f"the last value of a loop's steps is read, but the loop does not pass it on.\n{ADVICE}"
                 ) from None
             wanted.setdefault(needed.stream.loop, []).append(needed.stream.around)
     refusals: dict[int, NotARecurrence] = {}

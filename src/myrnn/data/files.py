@@ -176,7 +176,7 @@ def _quoted(column: pl.Series, delimiter: str) -> _Records:
 
 
 def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
-    """Read plain text, a sequence a line, and a file of labels, one a line."""
+    """Read plain text with a sequence per line, and a file with a label per line."""
     sequences = _lines(path)
     numbers = np.arange(1, len(sequences) + 1)
     if labels is None:

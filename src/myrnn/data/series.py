@@ -87,7 +87,9 @@ def _check_column(path: Path, column: Any, first: int) -> None:
     numbers = [cell is None or is_number(cell) for cell in cells]
     if 2 * sum(numbers) > len(cells):
         place = numbers.index(False)
-        raise DataError(f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is no number")
+        raise DataError(
+            f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is not a number"
+        )
     commas = [cell is not None and cell.count(",") == 1 and is_number(cell.replace(",", ".")) for cell in cells]
     if 2 * sum(commas) > len(cells):
         cell = cells[commas.index(True)]

@@ -222,7 +222,7 @@ def checked_probabilities(given: ArrayLike, count: int, classes: int | None, eac
     if values.shape != (count, columns) or not columns or values.dtype.kind not in "biuf":
         wanted = f"({count}, {'K' if columns is None else max(columns, 1)})"
         raise InvalidArgument(
-            f"probabilities must be numbers of shape {wanted}, a row a {each} and a column a class, "
+            f"probabilities must be numbers of shape {wanted}, a row per {each} and a column per class, "
             f"not {values.dtype} of shape {values.shape}"
         )
     # Most arrays have no NaN: then minimum and maximum prove them valid.

@@ -52,7 +52,7 @@ class Data(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    labels: Annotated[str, Meta(description="The labels of a .txt file, one a line.")] | None = None
+    labels: Annotated[str, Meta(description="The labels of a .txt file, one per line.")] | None = None
     tokenize: Tokenize = "auto"
     text_column: (
         Annotated[
@@ -118,7 +118,7 @@ class Data(Section, frozen=True, kw_only=True):
         if self.learn != LABELS:
             raise InvalidArgument(f"{file} is plain text, which holds no {self.learn}")
         if labels is None and not is_tabbed(Path(file)):
-            raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with {setting}")
+            raise InvalidArgument(f"{file} is plain text: give its labels, one per line, with {setting}")
 
 
 def _check_file(setting: str, file: str) -> None:
@@ -210,7 +210,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        """Check all values; lengths are listed once each, rising."""
+        """Check all values; lengths are listed once each, ascending."""
         super().__post_init__()
         self._keep("lengths", _lengths(self.lengths))
 

@@ -227,11 +227,11 @@ def _check_tag(name: str, closes: bool, line: Line) -> None:
     if name.upper() not in TAGS:
         known = ", ".join(map(repr, TAGS))
         near = _checks.nearest(name.upper(), TAGS)
-        raise _wrong(line, f"{tag} is no tag; the tag must be one of {known}, not {name.upper()!r}{near}")
+        raise _wrong(line, f"{tag} is not a tag; the tag must be one of {known}, not {name.upper()!r}{near}")
     if name not in TAGS:
-        raise _wrong(line, f"{tag} is no tag; tags are written in capitals, {tag.upper()}")
+        raise _wrong(line, f"{tag} is not a tag; tags are written in capitals, {tag.upper()}")
     if closes and name == LINE:
-        raise _wrong(line, f"{tag} is no tag; <COGLINE> is for one line and is not closed")
+        raise _wrong(line, f"{tag} is not a tag; <COGLINE> is for one line and is not closed")
     if line.part == HEADER or line.edge:
         raise _wrong(line, f"{tag} is where no tag can be")
     if name == LINE:

@@ -394,7 +394,7 @@ def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelCla
         return make("model", **sizes_for(task, section["name"]), rng=rng, **section)
     if own is None:
         raise InvalidArgument(
-            "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
+            "there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"
         )
     return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
 

@@ -46,8 +46,8 @@ class Run:
         Everything needed to repeat the run: ``task`` or ``data``, ``model``, ``optimizer`` and ``training``, each a
         dict; ``continued_from`` if its initial weights came from another run; ``phases`` if settings changed during the
         training.
-    The same as a value. The paths of its data are relative to the working folder.
-        The same as a value. The files of its data are seen from the working folder.
+    experiment : Experiment
+        The same as a value. The paths of its data are relative to the working folder.
     task : TwinHalves or Palindromes, or None
         None for a run on data.
     model : a network of this package, or a model of a user-defined class

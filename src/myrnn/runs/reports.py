@@ -58,8 +58,8 @@ def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, pe
     Parameters
     ----------
     fitted : Fitted
-    In the form that an estimator takes; labels are an array.
-        As an estimator takes them; of labels y is an array of them.
+    X, y : object
+        In the form that an estimator takes; labels are an array.
     known : Sequences, optional
         The result of `known_of`: the baselines for tags and text are fitted on it.
     period : int, optional

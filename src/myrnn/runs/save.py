@@ -49,7 +49,7 @@ def save_run(
     folder : path
         A path that does not exist, or an empty folder.
     task : TwinHalves or Palindromes
-    model : a network of this package, or a model of a class of your own
+    model : a network of this package, or a model of a user-defined class
         With its trained weights. For a user-defined class the name is stored, not the code: `load_run` takes the class
         again.
     optimizer : SGD, RMSprop or Adam

@@ -150,7 +150,7 @@ def go_on(
     for name, found in data.hashes.items():
         if job.hashes.get(name) != found:
             file = Path(job.experiment.files.get(name, name)).name
-            raise RunError(f"{file} has changed since {folder} was begun: it cannot go on with other data")
+            raise RunError(f"{file} has changed since {folder} was begun: it cannot resume with other data")
     if job.model["name"] == OWN and make is None:
         raise InvalidArgument(
             f"its model is of the class {job.model['class']}, and it holds only the weights: give the class, "

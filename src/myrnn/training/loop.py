@@ -112,7 +112,7 @@ def train(
     task : Task, Sequences or iterable of (x, y)
         The source of the sequences. A task draws new ones; a `Sequences` or a list of pairs is repeated, shuffled each
         time; an iterator is read as needed, and training ends with it.
-    optimizer : SGD, RMSprop, Adam, an optimizer of MyNN, or one of your own
+    optimizer : SGD, RMSprop, Adam, an optimizer of MyNN, or a user-defined one
         Made from ``model.parameters``. A user-defined optimizer has `params`, a tuple of them, `learning_rate`, and
         ``step()``, which changes them by their gradients; it trains with MyGrad. Its state is in checkpoints: arrays,
         alone or in lists and dictionaries, and numbers, in its attributes, or the result of its ``state_dict()``, which

@@ -78,7 +78,7 @@ class _OptimizerState:
                 "not listed there for fixed"
             )
         if len({place for _, _, place in trained}) < len(trained):
-            raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
+            raise CompileError("a tensor occurs twice among the optimizer's parameters: list it once")
         self._places = [(k, place) for k, _, place in trained]
         self.ranges = np.array(
             [(layouts[i].at, layouts[i].at + layouts[i].size, parameter.ndim > 1) for _, parameter, i in trained],

@@ -43,7 +43,7 @@ ScheduleName = Annotated[
 ]
 LossName = Annotated[
     str,
-    Meta(description="What the training makes smaller", extra={"choices": loss_names, "later": True}),
+    Meta(description="The loss to minimise", extra={"choices": loss_names, "later": True}),
 ]
 GradientClip = Annotated[
     float,

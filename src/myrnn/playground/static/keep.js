@@ -68,7 +68,7 @@ function showRuns(runs) {
 async function copy(text, tell) {
   try {
     await navigator.clipboard.writeText(text);
-    tell("Copied. Whoever opens the link in a playground gets the same settings and sequence.");
+    tell("Copied. The link opens a playground with the same settings and sequence.");
   } catch {
     tell(`Copy it from here: ${text}`);
   }

@@ -93,7 +93,7 @@ class _Equation(Language):
         found[read < len(self.signs), :2] = True
         for sign in range(len(self.signs)):
             found[(read == sign) & has_digit, 2 + sign] = True
-        # The result is known, but for zeros at its end.
+        # The result is known, except zeros at its end.
         found[is_member, 0] = True
         return found
 

@@ -56,4 +56,4 @@ def value_of(symbols: Sequence[str], x: int = 0) -> int:
     else:
         if not wants_number and not levels:
             return (total + product) % MODULUS
-    raise InvalidArgument(f"{' '.join(symbols)} is no expression")
+    raise InvalidArgument(f"{' '.join(symbols)} is not an expression")

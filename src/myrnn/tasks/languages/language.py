@@ -63,7 +63,7 @@ class Language(ABC):
             lengths,
             lambda counts: self.draw_any(counts, rng),
             lambda strings, offsets: ~self.contains(strings, offsets),
-            "of {tries:,} strings of length {length} that were drawn, none was no member of the language: nearly all "
+            "of {tries:,} strings of length {length} that were drawn, all were members of the language: nearly all "
             "are members",
         )
 
@@ -194,6 +194,6 @@ def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"a symbol must be a text, not {_checks.shown(name)}")
         if name in known:
-            raise InvalidArgument(f"the symbol {name!r} stands twice in the alphabet")
+            raise InvalidArgument(f"the symbol {name!r} is repeated in the alphabet")
         known.add(name)
     return names

@@ -38,7 +38,7 @@ class Recognition(Drawn):
     negatives: Annotated[
         Literal["mixed", "uniform", "near_miss"],
         Meta(
-            description="Strings that are no members: uniform (any), near_miss (a member with some symbols changed, "
+            description="Strings that are not members: uniform (any), near_miss (a member with some symbols changed, "
             "put in or taken out), or mixed (half of each).",
         ),
     ] = "mixed"
@@ -125,7 +125,7 @@ class Recognition(Drawn):
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
 
     def _truth_of_steps(self, sequences: Sequences) -> NDArray[Any]:
-        """Return what follows each step of sequences; of a string that is no member the last symbol has no answer."""
+        """Return what follows each step of sequences; the last symbol of a non-member has no answer."""
         start = len(self.language.symbols)
         first = np.zeros(len(sequences.values), dtype=np.bool_)
         first[sequences.offsets[:-1][sequences.lengths > 0]] = True
@@ -208,10 +208,10 @@ class Recognition(Drawn):
         return following
 
     def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
-        """Draw strings of these lengths that are members but for some edits, as many as a coin falls until it is tails.
+        """Draw strings of these lengths that are members except for some edits, as many as coin flips until tails.
 
-        An edit puts a symbol in, takes one out or replaces one. Where no member is that near, or after 10 tries, any
-        string that is no member is drawn.
+        An edit inserts, deletes or replaces a symbol. If no member is that close, or after 10 tries, any non-member is
+        drawn.
         """
         offsets = offsets_of(lengths)
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)
@@ -247,7 +247,7 @@ class Recognition(Drawn):
     def _missing(self, lengths: NDArray[np.int64]) -> str:
         """Say what there is not of some lengths."""
         kinds = self._kinds(lengths)
-        what = "member" if not kinds[:, 0].any() else "string that is no member" if not kinds[:, 1].any() else ""
+        what = "member" if not kinds[:, 0].any() else "non-member" if not kinds[:, 1].any() else ""
         span = f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
         if not what:
             return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"

@@ -79,7 +79,7 @@ def _each(answer: Callable[[list[int]], list[int]]) -> Callable[[Strings, Offset
             except (ValueError, IndexError) as error:
                 if isinstance(error, InvalidArgument):
                     raise
-                raise InvalidArgument(f"the tokens {tokens[begin:end]} are no string of this task") from None
+                raise InvalidArgument(f"the tokens {tokens[begin:end]} are not a string of this task") from None
         return np.array(found, dtype=np.int64)
 
     return answers
