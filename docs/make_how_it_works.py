@@ -114,7 +114,7 @@ def texts() -> dict[str, str]:
     found["emit"] = "\n\n".join(part(found["emit"], title, until="^$|restore_mode") for title in titles)
     dropped = compile(Dropped(10, 50, 2), check=False)
     found["dropout"] = dropped.stages["roll"]
-    found["drawn"] = part(dropped.program(tokens=True, batched=True).source, "# What is drawn", until="^$")
+    found["drawn"] = part(dropped.program(tokens=True, batched=True).source, "# Random numbers", until="^$")
     found["smoothed"] = inspect.getsource(smoothed).strip()
     found["loss"] = str(trace_loss(smoothed, LABELS, 3, np.arange(3)))
     found["batch"] = part(compiled.program(tokens=True, batched=True).source, r"# h = relu\(h_sum\)", until="^$")

@@ -90,7 +90,7 @@ def _job(folder: Path, good: Path) -> None:
         model, _ = job.make()
     except InvalidArgument as error:
         # A model of somebody's own class needs that class.
-        assert "of which it holds the weights alone" in str(error), error
+        assert "and it holds only the weights" in str(error), error
     else:
         task = job.experiment.task.make()
         assert (model.dim_input, model.dim_output) == (task.dim_input, task.dim_output)

@@ -166,7 +166,7 @@ def test_a_model_that_begins_to_add_is_refused(engine):
     model = Begins(False)
     optimizer = SGD(model.parameters, learning_rate=0.1)
     options = {"engine": engine, "report_every": 10, "hooks": [model], "progress": False}
-    with pytest.raises(InvalidArgument, match="the model calls add_loss, and did not when the training was made"):
+    with pytest.raises(InvalidArgument, match="the model calls add_loss, but did not do so when the training was made"):
         train(model, data(), optimizer, 100, **options)
 
 

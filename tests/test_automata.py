@@ -272,7 +272,7 @@ REFUSED = {
         "the alphabet has 3 symbols, but the model reads 2: name each, or give the token of some, as "
         "alphabet={'a': 1, 'b': 2}",
     ),
-    "twice": ({"alphabet": "00"}, "the symbol '0' stands twice in the alphabet"),
+    "twice": ({"alphabet": "00"}, "the symbol '0' is repeated in the alphabet"),
     "token": ({"alphabet": {"0": 0, "1": 2}}, "alphabet must be at most 1, but there is 2 at [1]"),
     "class": ({"accept": 2}, "accept must be at most 1, not 2"),
     "examples": ({"examples": "01"}, "examples must be a task, a Sequences or strings, not '01'"),

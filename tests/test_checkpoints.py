@@ -875,7 +875,7 @@ def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
 
 
 def astray(iteration):
-    """A schedule: after iteration 24 the loss is finite, but out of hand, and after 42 it soon is no number."""
+    """A schedule: after iteration 24 the loss is finite, but out of hand, and after 42 it soon is NaN."""
     return 30.0 if iteration == 24 else np.finfo(np.float64).max if iteration > 42 else 0.01
 
 

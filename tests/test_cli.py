@@ -433,7 +433,7 @@ def test_larger_alphabets_take_commas(here, capsys):
     assert table_rows(capsys.readouterr().out)[0][0] == "10,3,10,3"
     assert main(["predict", "run", "1212"]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: sequence '1212': write it with commas between, such as 10,3,10,3, because the alphabet has 12 symbols\n"
+        "myrnn: sequence '1212': separate numbers by commas, such as 10,3,10,3, because the alphabet has 12 symbols\n"
     )
 
 
@@ -507,7 +507,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
         ),
         ("train extra", "Got unexpected extra argument(s) (extra)"),
         ("train --out full", "full is not empty: choose another folder, nothing is overwritten"),
-        ("train --out full/file", "full/file is or lies below a file: a run needs a folder of its own"),
+        ("train --out full/file", "full/file is or lies below a file: a run needs a separate folder"),
         ("evaluate", "Missing argument 'RUN'."),
         ("evaluate nowhere", "there is no run folder nowhere"),
         ("evaluate full", "full is not a whole run: settings.json is missing, which is written last"),
@@ -516,17 +516,17 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "evaluate SAVED --samples 9 --out nowhere/table.csv",
             "--out must lie in a folder that exists, but nowhere does not",
         ),
-        ("graph SAVED --sequence 12x1", "sequence '12x1': 'x' at place 3 is no digit"),
+        ("graph SAVED --sequence 12x1", "sequence '12x1': 'x' at place 3 is not a digit"),
         (
             "graph SAVED --sequence 12 --out nowhere/picture.svg",
             "--out must lie in a folder that exists, but nowhere does not",
         ),
         ("graph SAVED --sequence 12 --out picture.png", "path must end in .svg, .dot or .gv, not 'picture.png'"),
         ("predict SAVED", "give sequences, or a file of them with --data"),
-        ("predict SAVED 123a", "sequence '123a': 'a' at place 4 is no digit"),
+        ("predict SAVED 123a", "sequence '123a': 'a' at place 4 is not a digit"),
         ("predict SAVED 1,12", "sequence '1,12': 12 at place 2 is not one of the symbols 0 to 9"),
-        ("predict SAVED 1,,2", "sequence '1,,2': '' at place 2 is no digit"),
-        ("predict SAVED \u0661", "sequence '\u0661': '\u0661' at place 1 is no digit"),
+        ("predict SAVED 1,,2", "sequence '1,,2': '' at place 2 is not a digit"),
+        ("predict SAVED \u0661", "sequence '\u0661': '\u0661' at place 1 is not a digit"),
     ],
 )
 def test_a_mistake_is_one_line(line, message, saved, here, capsys):

@@ -30,8 +30,8 @@ from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
 
-AGAIN = r"; go on with: myrnn train --resume run"
-SAVED = r"; iteration \d+ is saved, go on with: myrnn train --resume run"
+AGAIN = r"; resume with: myrnn train --resume run"
+SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
 TRAIN = "sequence,label\n" + "good film,pos\nbad,neg\na bad film,neg\n,neg\nfine,pos\n" * 5
 TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
@@ -142,7 +142,7 @@ def test_the_command_does_what_the_library_does(here, capsys):
     assert training["validation_loss"] == classifier.history_["validation_loss"][best - 1]
     low, high = report.interval
     assert f"accuracy    {report.accuracy:.2%} ({low:.2%} to {high:.2%})\n" in out
-    assert f"majority    {report.majority:.2%}, by always saying the most frequent class\n" in out
+    assert f"majority    {report.majority:.2%}, by always predicting the most frequent class\n" in out
     assert f"balanced    accuracy {report.balanced_accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n" in out
     assert f"calibrated  to within {report.calibration.expected_error:.2%}; " in out
     loaded = SequenceClassifier.load("run")
@@ -177,7 +177,7 @@ def test_a_compressed_file_is_one_without_its_compression(here, capsys):
     assert main(["train", "--data=train.csv.gz", *SMALL, "--quiet"]) == 0
     assert re.fullmatch(r"runs/train-\d{8}-\d{6}\n", capsys.readouterr().out)
     assert main(["train", "--data=s.txt.gz", "--quiet"]) == 2
-    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one a line, with labels\n"
+    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one per line, with labels\n"
 
 
 def test_quiet_only_says_where_the_run_is(here, capsys):
@@ -286,12 +286,12 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 13
     assert main(["predict", "run", "a"]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: run reads features, which cannot be written here: give a file with --data\n"
+        "myrnn: run reads features, which cannot be given as text: give a file with --data\n"
     )
     # Whole numbers are features, where those of the training were; and symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
-    assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are wanted" in capsys.readouterr().err
+    assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are expected" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
@@ -544,7 +544,7 @@ def test_a_class_of_your_own_learns_from_data(here, capsys):
     )
     line = ("--model=mine.py:Mine", "--dim-recurrent=3", "--max-epochs=3", "--engine=mygrad", "--checkpoint-every=0")
     assert main(["train", "--data=train.csv", *line, "--out=run", "--quiet"]) == 0
-    with pytest.raises(InvalidArgument, match="its model is of the class Mine, of which it holds the weights alone"):
+    with pytest.raises(InvalidArgument, match="its model is of the class Mine, and it holds only the weights"):
         load_run("run")
     assert main(["predict", "run", "good", "--model=mine.py:Mine"]) == 0
     assert main(["train", "--resume=run", "--max-epochs=5", "--quiet"]) == 2
@@ -700,7 +700,8 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
 def test_a_run_on_data_is_whole(saved, capsys):
     assert main(["train", "--resume", str(saved)]) == 0
     assert (
-        capsys.readouterr().out == f"resumed     {saved} is whole: nothing is left to do; --max-epochs gives it more\n"
+        capsys.readouterr().out
+        == f"resumed     {saved} is complete: nothing is left to do; --max-epochs gives it more\n"
     )
 
 
@@ -746,8 +747,8 @@ def test_what_a_classifier_noted_is_checked(saved, here, capsys, changed, messag
 
 
 TRAINED_ON_DATA = (
-    "SAVED was trained on data, not on a task that draws sequences: myrnn predict SAVED --data FILE says the classes "
-    "of others"
+    "SAVED was trained on data, not on a task that draws sequences: myrnn predict SAVED --data FILE predicts the "
+    "classes of other sequences"
 )
 
 
@@ -771,14 +772,14 @@ TRAINED_ON_DATA = (
         ("train --max-epochs 3", "--max-epochs goes with --data, which is missing"),
         ("train --tokenize words --task palindromes", "--tokenize goes with --data, which is missing"),
         ("train --data train.csv --test-labels l.txt", "--test-labels goes with test, which is missing"),
-        ("train --data s.txt", "s.txt is plain text: give its labels, one a line, with labels"),
+        ("train --data s.txt", "s.txt is plain text: give its labels, one per line, with labels"),
         (
             "train --data train.csv --test t.txt",
-            "t.txt is plain text: give its labels, one a line, with test_labels",
+            "t.txt is plain text: give its labels, one per line, with test_labels",
         ),
         (
             "train --data train.csv --labels l.txt",
-            "a .csv file has a column of labels: labels go with plain text, not with train.csv",
+            "a .csv file has a column of labels: labels is for plain text, not for train.csv",
         ),
         ("train --data none.csv", "there is no file none.csv"),
         ("train --data train.csv --test none.csv", "there is no file none.csv"),
@@ -804,7 +805,7 @@ TRAINED_ON_DATA = (
         ("predict nowhere a", "there is no run folder nowhere"),
         (
             "predict full --data test.csv",
-            "--data goes with a run that was trained on data, which full was not: give sequences",
+            "--data is for runs that were trained on data, and full was trained on a task: give sequences",
         ),
         ("evaluate SAVED", "SAVED has no test: give a file of labelled sequences with --data"),
         ("evaluate SAVED --data none.csv", "there is no file none.csv"),
@@ -901,7 +902,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(here, monkeypatch, capsys, m
         with monkeypatch.context() as patch:
             stop_after(3, patch, MemoryError("Unable to allocate 9 GiB"))
             assert main([*arguments, "--out=cut"]) == 2
-        assert capsys.readouterr().err.endswith("go on with: myrnn train --resume cut\n")
+        assert capsys.readouterr().err.endswith("resume with: myrnn train --resume cut\n")
         assert {path.name for path in Path("cut").iterdir()} == {"unfinished.json", "checkpoints"}
         assert main(["train", "--resume=cut", "--quiet"]) == 0
     assert contents("cut") == contents("whole")
@@ -924,13 +925,13 @@ def test_a_whole_run_has_no_fewer_epochs_and_no_iterations(here, capsys):
     before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
     capsys.readouterr()
     for option, message in (
-        ("--max-epochs=1", "run is whole, with its 2 epochs: ask for more with --max-epochs"),
+        ("--max-epochs=1", "run is complete, with its 2 epochs: ask for more with --max-epochs"),
         ("--iterations=9", "--iterations does not go with run, which is on data: --max-epochs gives it more"),
     ):
         assert main(["train", "--resume=run", option]) == 2
         assert capsys.readouterr() == ("", f"myrnn: {message}\n")
     assert main(["train", "--resume=run", "--max-epochs=2"]) == 0
-    assert "run is whole: nothing is left to do; --max-epochs gives it more\n" in capsys.readouterr().out
+    assert "run is complete: nothing is left to do; --max-epochs gives it more\n" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")} == before
 
 
@@ -1047,7 +1048,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
     assert main(["train", "--resume=run", "--max-epochs=50", "--quiet"]) == 0
     assert "the training ended after 1 epoch without a smaller validation loss" in capsys.readouterr().err
     assert main(["train", "--resume=run", f"--max-epochs={done - 1}", "--quiet"]) == 2
-    assert f"run is whole, with its {done} epochs: ask for more with --max-epochs" in capsys.readouterr().err
+    assert f"run is complete, with its {done} epochs: ask for more with --max-epochs" in capsys.readouterr().err
     assert not Path("run/unfinished.json").exists()
     more = done + 3
     assert main(["train", "--resume=run", "--early-stopping-patience=30", f"--max-epochs={more}", "--quiet"]) == 0
@@ -1055,7 +1056,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
     shutil.rmtree("run/checkpoints")
     capsys.readouterr()
     assert main(["train", "--resume=run", "--max-epochs=99", "--quiet"]) == 2
-    assert "keeps no state of its training to go on from" in capsys.readouterr().err
+    assert "has no state of its training to resume from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fault", [MemoryError("full"), NotFinite("the logits of 1 of 5 sequences are not finite")])

@@ -97,7 +97,7 @@ def test_lengths_are_read(text, lengths):
 
 @pytest.mark.parametrize("text", ["", "1:2:3:4", "2:", "a", "2,,4", "-2", "2.5", "\u0662", "2:4,6"])
 def test_what_are_no_lengths_is_refused(text):
-    wanted = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+    wanted = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, such as 2:80:2, or numbers separated by commas"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(wanted)}, not {re.escape(repr(text))}$"):
         parse_lengths(text)
 
@@ -157,7 +157,7 @@ def test_runs_of_one_name_go_by_the_folders_above_them(saved, here):
         ("evaluate HALVES --lengths 3", "TwinHalves has no sequence of length 3: lengths are even, 2 or more"),
         (
             "evaluate HALVES --lengths 2:4 --length-max 8",
-            "--lengths and --length-max do not go together: --lengths says all",
+            "--lengths and --length-max do not go together: --lengths is enough",
         ),
         (
             "evaluate HALVES --lengths 2:99999:2",

@@ -97,18 +97,18 @@ def test_the_class_may_be_chosen_and_a_long_sequence_is_not_the_name_of_a_file(r
     command = ["inspect", str(runs / "rnn"), "12" * 21, "--label=0", "--out", "new/folder", "--samples=9"]
     assert main(command) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert f"for {TwinHalves.class_names[0]}, the class that was given" in out
+    assert f"for {TwinHalves.class_names[0]}, the given class" in out
     assert (here / "new" / "folder" / "inspect-42-steps-probabilities.svg").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["12a"], "sequence '12a': 'a' at place 3 is no digit"),
+        (["12a"], "sequence '12a': 'a' at place 3 is not a digit"),
         ([""], "a sequence is empty: write digits, such as 2020"),
         (["12", "--label", "2"], "--label must be at most 1, not 2"),
         (["12", "--format", "gif"], "--format must be one of 'svg', 'png', 'pdf', not 'gif'"),
-        (["12", "--out", __file__], f"--out must be a folder, which {__file__} is not"),
+        (["12", "--out", __file__], f"--out must be a folder, not a file: {__file__}"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_one_line(arguments, message, runs, here, capsys):
@@ -139,5 +139,5 @@ def test_a_network_that_was_never_trained_is_refused(here, capsys):
     nothing = History(np.array([], dtype=np.int64), np.array([]), np.array([]))
     save_run("run", task=TwinHalves(), model=model, optimizer=Adam(model.parameters), history=nothing)
     assert failure(capsys, "run", "12") == (
-        "myrnn: run holds a network that was never trained: there is nothing in it to look at yet\n"
+        "myrnn: run holds a network that is not trained yet: there is nothing to inspect\n"
     )

@@ -88,7 +88,7 @@ def test_the_same_in_several_files(folder):
     assert all(np.allclose(one, rows[:, 0].cumsum(), atol=1e-3) for one, rows in zip(steps, ROWS, strict=True))
     text = read_examples(folder / "text.txt", "text")
     assert len(text) == 1 and "".join(text.sequences[0]) == TEXT
-    with pytest.warns(UserWarning, match="the column day holds something else than numbers, and is left out"):
+    with pytest.warns(UserWarning, match="the column day holds something other than numbers, and is left out"):
         wave = read_examples(folder / "wave.csv", "series").sequences
     assert len(wave) == 1 and np.array_equal(wave[0][:, 0], WAVE)
     named = read_examples(folder / "wave.csv", "series", text_column="height").sequences
@@ -204,18 +204,18 @@ def test_an_experiment_with_what_is_in_memory(tmp_path):
     [
         (["predict", "text", "abc"], "learned text: myrnn generate"),
         (["predict", "wave", "abc"], "learned series: myrnn forecast"),
-        (["predict", "sums", "abc"], "reads features, which cannot be written here: give a file with --data"),
+        (["predict", "sums", "abc"], "reads features, which cannot be given as text: give a file with --data"),
         (["generate", "tags"], "learned tags: only what learned text writes"),
         (["forecast", "text"], "learned text: only what learned series forecasts"),
         (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),
         (["evaluate", "tags", "--shortcuts"], "--shortcuts goes with labels of sequences"),
         (["train", "--data=text.txt", "--learn=tags"], "text.txt is plain text, which holds no tags"),
-        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one a line, with labels"),
+        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one per line, with labels"),
         (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
         (
             ["train", "--data=text.txt", "--learn=text", "--bidirectional", "--out=b"],
-            "depends on later steps, which hold what it is to say",
+            "depends on later steps, which contain the targets",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     assert main(["plot", "wave", "sums", "--out=both.svg"]) == 0
     assert "squared error" in capsys.readouterr().out
     assert main(["plot", "wave", "tags", "--out=other.svg"]) == 2
-    told = "only trainings with the same score can be drawn over each other: wave has squared error and tags has accur"
+    told = "only trainings with the same score can be drawn in one figure: wave has squared error and tags has accur"
     assert told in capsys.readouterr().err
 
 
@@ -281,9 +281,9 @@ def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
     [
         (["1.5", "2.5", "3"], "line 1: the first line must name the columns, but it holds the number 1.5"),
         (["x,x", "1,2"], "has more than one column 'x'"),
-        (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is no number"),
-        (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is no number"),
-        (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: write points"),
+        (["x", "1", "2", "NA"], "line 4: 'NA' in 'x' is not a number"),
+        (["x", "1", "2", '"3,5"'], "line 4: '3,5' in 'x' is not a number"),
+        (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: use decimal points"),
     ],
 )
 def test_a_table_that_would_be_read_wrongly_is_refused(tmp_path, lines, message):

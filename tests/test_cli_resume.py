@@ -103,7 +103,7 @@ def test_a_signal_saves_and_says_how_to_go_on(here, whole, monkeypatch, capsys, 
         assert train("--iterations=60", "--out=a run") == code
     out, err = capsys.readouterr()
     command = "myrnn train --resume 'a run'"
-    assert (out, err) == ("", f"myrnn: {word}: iteration 20 is saved, go on with: {command}\n")
+    assert (out, err) == ("", f"myrnn: {word}: iteration 20 is saved, resume with: {command}\n")
     assert {path.name for path in Path("a run").iterdir()} == {"unfinished.json", "checkpoints"}
     assert resume("a run") == 0
     assert capsys.readouterr() == ("a run\n", "")
@@ -148,7 +148,7 @@ def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypa
         patch.setattr(classify, "reference_logits", interrupted)
         assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == (
-        "myrnn: interrupted: iteration 60 is saved, go on with: myrnn train --resume run\n"
+        "myrnn: interrupted: iteration 60 is saved, resume with: myrnn train --resume run\n"
     )
     assert main(["train", "--resume=run"]) == 0
     assert "trained     before, all 60 iterations\n" in capsys.readouterr().out
@@ -178,7 +178,7 @@ def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
     )
     with FolderLock("run"):
         assert [run.state for run in list_runs(here).runs] == ["in progress"]
-    with pytest.raises(RunError, match=r"^run is not finished yet: myrnn train --resume run goes on with it$"):
+    with pytest.raises(RunError, match=r"^run is not complete: myrnn train --resume run resumes it$"):
         load_run("run")
     assert train("--iterations=60", "--out=run") == 2
     assert capsys.readouterr().err.endswith("myrnn: run is not empty: choose another folder, nothing is overwritten\n")
@@ -220,7 +220,9 @@ def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monke
         Stop(20)(patch)
         assert train("--iterations=40", "--out=run") == 130
     assert resume("run", "--iterations=15") == 2
-    assert capsys.readouterr().err.endswith("myrnn: --iterations must be at least 20, which run has done, not 15\n")
+    assert capsys.readouterr().err.endswith(
+        "myrnn: --iterations must be at least 20, the number that run has done, not 15\n"
+    )
     assert resume("run", "--iterations=60") == 0
     assert result("run") == result(whole)
 
@@ -230,7 +232,7 @@ def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     assert main(["train", "--resume", str(whole), *options]) == 0
     assert capsys.readouterr() == (
-        f"resumed     {whole} is whole: nothing is left to do; --iterations gives it more\n",
+        f"resumed     {whole} is complete: nothing is left to do; --iterations gives it more\n",
         "",
     )
     assert resume(whole, *options) == 0
@@ -241,7 +243,7 @@ def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
 def test_a_whole_run_does_not_do_fewer_iterations(whole, capsys):
     assert resume(whole, "--iterations=30") == 2
     assert capsys.readouterr().err == (
-        f"myrnn: {whole} is whole, with its 60 iterations: ask for more with --iterations\n"
+        f"myrnn: {whole} is complete, with its 60 iterations: ask for more with --iterations\n"
     )
 
 
@@ -294,14 +296,14 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
     for folder, message in (
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
-        ("bare", "bare is whole, and keeps no state of its training to go on from"),
+        ("bare", "bare is complete, and has no state of its training to resume from"),
         ("data", "--iterations does not go with data, which is on data: --max-epochs gives it more"),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert list(Path("empty").iterdir()) == []
     assert resume("data", "--max-epochs=90") == 2
-    message = "data is whole, and keeps no state of its training to go on from"
+    message = "data is complete, and has no state of its training to resume from"
     assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
@@ -356,7 +358,7 @@ def test_without_a_good_checkpoint_it_says_so_and_nothing_else(here, monkeypatch
     ("content", "message"),
     [
         (b"{", "is not valid JSON: "),
-        (None, "is damaged or was changed: its values do not have the hash that it holds"),
+        (None, "is damaged or was changed: its values do not match its hash"),
     ],
 )
 def test_settings_that_are_damaged_are_told(here, monkeypatch, capsys, content, message):
@@ -419,7 +421,7 @@ def test_a_disk_that_is_really_full(here, whole):
     first = done.stderr.splitlines()[0]
     assert first == (
         "myrnn: cannot write the run folder disk/run: No space left on device; "
-        "iteration 60 is saved, go on with: myrnn train --resume disk/run"
+        "iteration 60 is saved, resume with: myrnn train --resume disk/run"
     )
     assert done.stdout.split()[:2] == ["disk/run:", "checkpoints"]
     for name in ("model.safetensors", "history.csv"):
@@ -469,7 +471,7 @@ def test_a_training_that_diverges_says_what_to_try(here, capsys):
     assert re.fullmatch(
         r"myrnn: the (loss is (nan|inf)|weights are no longer finite) at iteration \d+: "
         r"try a smaller --learning-rate or --gradient-clip 1; iteration 0, from before it, is saved, "
-        r"go on with half the rate from there: myrnn train --resume run --on-divergence restart\n",
+        r"resume from there with half the rate: myrnn train --resume run --on-divergence restart\n",
         err,
     )
     assert load_checkpoint("run/checkpoints").iteration == 0
@@ -490,7 +492,7 @@ def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsy
 @pytest.mark.parametrize(
     ("options", "after", "how"),
     [
-        ((), "", "saved, go on with half the rate from there: myrnn train --resume run --on-divergence restart"),
+        ((), "", "saved, resume from there with half the rate: myrnn train --resume run --on-divergence restart"),
         (("--on-divergence=restart",), ", also after 5 restarts", "kept in run"),
     ],
 )
@@ -535,7 +537,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
     assert train("--iterations=60", "--out=a run") == 2
     assert capsys.readouterr().err == (
         "myrnn: the loss is nan at iteration 33: try a smaller --learning-rate or --gradient-clip 1; "
-        "iteration 30, from before it, is saved, go on with half the rate from there: "
+        "iteration 30, from before it, is saved, resume from there with half the rate: "
         "myrnn train --resume 'a run' --on-divergence restart\n"
     )
     assert resume("a run") == 2  # it only comes there again
@@ -577,7 +579,7 @@ def test_a_signal_stops_a_real_training(here, number, code):
     assert running.returncode == code
     word = {130: "interrupted", 143: "terminated"}[code]
     found = re.fullmatch(
-        rf"myrnn: {word}: iteration ([\d,]+) is saved, go on with: myrnn train --resume run", err.splitlines()[-1]
+        rf"myrnn: {word}: iteration ([\d,]+) is saved, resume with: myrnn train --resume run", err.splitlines()[-1]
     )
     assert load_checkpoint("run/checkpoints").iteration == int(found[1].replace(",", ""))
     assert "Traceback" not in err

@@ -102,7 +102,7 @@ LOOKING = [RareBranch, LooksAtItsState, Compares, LooksAtAWeight, ReadsValuesThr
 def test_a_model_that_looks_at_numbers_is_not_trained_natively(model):
     model = model()
     with pytest.raises(
-        NotARecurrence, match=r"(?s)looks at the numbers of its tensors.*test_compile_adversaries\.py:\d+ "
+        NotARecurrence, match=r"(?s)inspects the numbers of its tensors.*test_compile_adversaries\.py:\d+ "
     ):
         myrnn.train(model, data(1.0), SGD(model.parameters), 5, engine="native", progress=False)
 
@@ -584,9 +584,7 @@ def test_parameters_that_were_replaced_are_missed():
     compiled = myrnn.compile(model, dim_input=10)
     model.y = mg.tensor(model.y.data * 2)
     model.parameters = (model.x, model.h, model.y)
-    with pytest.raises(
-        CompileError, match=r"^the model's parameters are other tensors than those that it was compiled"
-    ):
+    with pytest.raises(CompileError, match=r"^the model's parameters are not the tensors that it was compiled"):
         compiled(np.zeros((3, 10), dtype=np.float32))
 
 

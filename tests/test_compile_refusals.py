@@ -17,7 +17,7 @@ from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, Unsupport
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.model import PASSES
-from myrnn.compiler.probe import told
+from myrnn.compiler.probe import describe
 
 
 class Base:
@@ -286,7 +286,7 @@ class OwnOperation(Base):
         (
             Positional,
             NotARecurrence,
-            r"(?s)numbers that differ from length to length, and are no fraction.*as a column of the data",
+            r"(?s)numbers that differ from length to length, and are not a fraction.*as a column of the data",
         ),
         (EveryEighth, NotARecurrence, "does something that its other steps do not|is not the same"),
         (FirstTwenty, NotARecurrence, r"^step 2\d of the model is not the same computation|at step 19 or the next,"),
@@ -330,7 +330,7 @@ def test_a_model_may_look_eleven_steps_back():
 
 def test_many_numbers_are_told_on_one_line():
     numbers = np.linspace(-1, 1, 9) / 3
-    assert told(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
+    assert describe(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
 
 
 def test_the_refusal_shows_the_line_and_the_numbers():
@@ -386,7 +386,7 @@ def data(largest):
 def test_a_branch_that_only_the_data_takes_is_refused_before_anything_changes():
     model = RareBranch()
     before = [parameter.data.copy() for parameter in model.parameters]
-    with pytest.raises(CompileError, match="looks at the numbers of its tensors"):
+    with pytest.raises(CompileError, match="inspects the numbers of its tensors"):
         myrnn.train(model, data(2e4), SGD(model.parameters), 40, engine="native", progress=False)
     assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters, before, strict=True))
 

@@ -21,7 +21,7 @@ import processes
 from interpreter import interpreted
 from myrnn import SequenceClassifier, output
 from myrnn.compiler import cache
-from myrnn.compiler.cache import TOLD, compiling_seconds, notice
+from myrnn.compiler.cache import NOTICE, compiling_seconds, notice
 from myrnn.compiler.runtime import training
 from myrnn.runs.fitting import EpochProgress
 
@@ -291,7 +291,7 @@ def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
     with notice():
         pass
     written = capsys.readouterr().err
-    assert re.search(rf"{TOLD} .*\d:\d\d:\d\d", written)
+    assert re.search(rf"{NOTICE} .*\d:\d\d:\d\d", written)
     assert written.endswith("\x1b[2K")
     assert compiling_seconds() >= 3.5
 
@@ -300,12 +300,12 @@ def test_a_pipe_is_told_once(capsys):
     for _ in range(2):
         with notice():
             pass
-    assert capsys.readouterr().err == f"myrnn: {TOLD}\n"
+    assert capsys.readouterr().err == f"myrnn: {NOTICE}\n"
 
 
 def test_a_notebook_is_told_as_long_as_it_lasts(outputs, capsys):
     with pytest.raises(ValueError, match="while compiling"), notice():
-        assert TOLD in outputs[-1]["data"]["text/html"]
+        assert NOTICE in outputs[-1]["data"]["text/html"]
         raise ValueError("while compiling")
     assert [output["update"] for output in outputs] == [False, True]
     assert outputs[-1]["data"]["text/html"] == ""
@@ -331,4 +331,4 @@ def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
     classifier = SequenceClassifier(dim_recurrent=3, max_epochs=1, engine="native", random_state=0)
     classifier.fit(["ab", "ba"] * 4, ["a", "b"] * 4)
     assert [compiling_seconds()] == before_the_bar == [now[0]] != [0.0]
-    assert capsys.readouterr().err == f"myrnn: {TOLD}\n"
+    assert capsys.readouterr().err == f"myrnn: {NOTICE}\n"

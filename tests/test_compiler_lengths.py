@@ -171,7 +171,7 @@ def test_outputs_of_every_step_may_read_it():
 
 def test_a_sequence_that_is_read_step_by_step_has_no_length_yet():
     for function in (by_the_length, share):
-        with pytest.raises(CompileError, match="cannot go on from one piece of a sequence to the next"):
+        with pytest.raises(CompileError, match="cannot be carried from one piece of a sequence to the next"):
             compile(made(function), check=False).start()
 
 
@@ -198,7 +198,7 @@ def share_at_even_lengths(x, w, u, v):
 
 @pytest.mark.parametrize("function", [sine, root_of_the_length, share_at_even_lengths], ids=named)
 def test_other_numbers_that_go_by_the_length_are_refused(function):
-    with pytest.raises(NotARecurrence, match="differ from length to length, and are no fraction of it"):
+    with pytest.raises(NotARecurrence, match="differ from length to length, and are not a fraction of it"):
         compile(made(function), check=False)
 
 

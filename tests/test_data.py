@@ -366,7 +366,7 @@ def test_text_without_labels(put):
 
 def test_text_and_labels_must_have_as_many_lines(put):
     path, labels = put("s.txt", "a\n\nb\n"), put("l.txt", "x\ny\n")
-    message = f"there must be a label for every sequence, but {path} has 3 lines and {labels} has 2"
+    message = f"every sequence needs a label, but {path} has 3 lines and {labels} has 2"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_sequences(path, labels)
 
@@ -454,7 +454,7 @@ BAD_JSON = [
     ),
     (
         '{"sequence": [[1, 2], 3], "label": "x"}',
-        "the sequence must hold symbols, numbers or vectors, and not several of them",
+        "the sequence must hold symbols, numbers or vectors, not a mixture",
     ),
     ('{"sequence": [[1, 2], [3]], "label": "x"}', "vectors of 1 and of 2 numbers in one sequence"),
     ('{"sequence": [[1, 2], []], "label": "x"}', "vectors of 0 and of 2 numbers in one sequence"),
@@ -473,7 +473,7 @@ BAD_JSON = [
         '{"sequence": [[1]], "label": "x"}',
         "the sequence is a list of vectors of 1 number, but that of line 1 is a list of vectors of 2 numbers",
     ),
-    ('{"sequence": [[1, 2]], "label": "x", "label": "y"}', "the key 'label' stands twice in one object"),
+    ('{"sequence": [[1, 2]], "label": "x", "label": "y"}', "the key 'label' is repeated in one object"),
     ("[" * 100_000, "Expected `object`, got `array`"),
     ('{"z": ' + "[" * 100_000, "maximum recursion depth exceeded"),
 ]
@@ -688,9 +688,9 @@ def test_numbers_as_features_or_symbols(put):
 @pytest.mark.parametrize(
     ("value", "kind", "message"),
     [
-        ("[1.5]", "tokens", "{} holds lists of numbers or of vectors, but symbols are wanted"),
-        ('"1 2"', "features", "{} holds text, but features (numbers or vectors) are wanted"),
-        ('["a"]', "features", "{} holds lists of symbols, but features (numbers or vectors) are wanted"),
+        ("[1.5]", "tokens", "{} holds lists of numbers or of vectors, but symbols are expected"),
+        ('"1 2"', "features", "{} holds text, but features (numbers or vectors) are expected"),
+        ('["a"]', "features", "{} holds lists of symbols, but features (numbers or vectors) are expected"),
     ],
 )
 def test_sequences_of_another_kind_than_wanted(value, kind, message, put):
@@ -716,7 +716,7 @@ ENDINGS = (
         (("a.doc",), f"{ENDINGS}, not 'a.doc'"),
         (("a.csv.zip",), f"{ENDINGS}, not 'a.csv.zip'"),
         (("a.gz",), f"{ENDINGS}, not 'a.gz'"),
-        (("a.csv", "l.txt"), "a .csv file has a column of labels: labels go with plain text, not with a.csv"),
+        (("a.csv", "l.txt"), "a .csv file has a column of labels: labels is for plain text, not for a.csv"),
         ((5,), "path must be the name of a file, not 5"),
         (("a.txt", 5), "labels must be the name of a file, not 5"),
     ],

@@ -500,9 +500,9 @@ def test_a_function_of_ones_own_reads_text(tmp_path):
     assert "halves" not in "".join(path.read_text(errors="replace") for path in folder.iterdir())
     loaded = SequenceClassifier.load(folder, tokenize=halves)
     assert np.array_equal(loaded.predict_proba(WORDS), classifier.predict_proba(WORDS))
-    with pytest.raises(InvalidArgument, match=r"reads text with a function of yours: give it as tokenize=$"):
+    with pytest.raises(InvalidArgument, match=r"reads text with a user-defined function: give it as tokenize=$"):
         SequenceClassifier.load(folder)
-    with pytest.raises(InvalidArgument, match=r"reads text without a function of yours: leave tokenize= out$"):
+    with pytest.raises(InvalidArgument, match=r"reads text without a user-defined function: leave out tokenize=$"):
         SequenceClassifier.load(split.save(tmp_path / "split"), tokenize=halves)
 
 

@@ -93,7 +93,7 @@ def test_a_cell_of_ones_own_is_given_again(tmp_path):
     classifier.save(tmp_path / "saved")
     loaded = SequenceClassifier.load(tmp_path / "saved", cell=cell)
     assert np.array_equal(loaded.predict_proba(ROWS), classifier.predict_proba(ROWS))
-    told = f"{tmp_path / 'saved'} holds the weights of a cell of yours: give its class or function as cell="
+    told = f"{tmp_path / 'saved'} holds the weights of a user-defined cell: give its class or function as cell="
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         SequenceClassifier.load(tmp_path / "saved")
     with pytest.raises(RunError, match=r"model\.safetensors"):
@@ -101,7 +101,7 @@ def test_a_cell_of_ones_own_is_given_again(tmp_path):
 
 
 def test_a_cell_by_name_is_not_given_again(saved):
-    with pytest.raises(InvalidArgument, match=r"holds a cell that has a name: leave cell= out$"):
+    with pytest.raises(InvalidArgument, match=r"holds a built-in cell: leave out cell=$"):
         SequenceClassifier.load(saved, cell=RNN)
 
 

@@ -266,9 +266,9 @@ def test_a_cell_of_ones_own_learns_each_of_them():
 
 def test_who_says_what_comes_next_must_not_see_it():
     for truncate in (None, 8):
-        with refused("depends on later steps, which hold what it is to say"):
+        with refused("depends on later steps, which contain the targets"):
             LanguageModel(Backward, **FEW, truncate=truncate).fit(TEXT)
-        with refused("depends on later steps, which hold what it is to say"):
+        with refused("depends on later steps, which contain the targets"):
             SequenceForecaster(Backward, **FEW, truncate=truncate).fit(WAVE)
     # A tagger may.
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)
@@ -458,16 +458,16 @@ def test_numbers_that_do_not_fit(per_step, y, message):
 
 
 def test_what_is_no_text_and_no_series(model, forecaster):
-    with refused("X must be text or lists of symbols, not numbers: a SequenceForecaster takes these"):
+    with refused("X must be text or lists of symbols, not numbers: use a SequenceForecaster for numbers"):
         LanguageModel(tokenize="auto").fit([WAVE])
     for nothing in ("", "a", ["a", ""], []):
         with refused("X holds no"):
             LanguageModel().fit(nothing)
-    with refused("X holds no series of two steps or more: there is nothing that comes next"):
+    with refused("X holds no series of two steps or more: there is nothing to predict"):
         SequenceForecaster().fit([1.0])
     with refused("X must be a series of numbers (T,) or (T, C), not <U1 of shape (3,)"):
         SequenceForecaster().fit(np.array(["a", "b", "c"]))
-    with refused("series must be one series, an array (T,) or (T, C), of one row at least"):
+    with refused("series must be one series, an array (T,) or (T, C), with at least one row"):
         forecaster.forecast([WAVE, WAVE], 3)
     with refused("horizon must be at least 1, not 0"):
         forecaster.forecast(WAVE, 0)
@@ -477,7 +477,7 @@ def test_what_is_no_text_and_no_series(model, forecaster):
         forecast(forecaster, WAVE[:2], 3)
     with refused("model must be a SequenceForecaster, or several"):
         forecast([], WAVE, 3)
-    with refused("prime must hold one symbol at least, not ''"):
+    with refused("prime must hold at least one symbol, not ''"):
         model.generate("", 3)
     with refused("X holds no text of two symbols"):
         model.score("a")

@@ -227,8 +227,7 @@ def test_classes_are_curves_of_their_own():
 def test_short_cuts_must_know_the_lengths(method):
     known = shortcuts(TASK, samples=20, lengths=[2, 4])
     with refused(
-        "the shortcuts know nothing of length 8, which the report has: "
-        "estimate them with shortcuts(task, lengths=report.lengths)"
+        "the shortcuts lack length 8, which the report has: estimate them with shortcuts(task, lengths=report.lengths)"
     ):
         getattr(a_report(), method)(shortcuts=known)
     with refused("shortcuts must be a ShortcutReport, not list"):
@@ -334,5 +333,5 @@ def test_two_reports_are_joined_to_what_one_would_have_counted():
 
 
 def test_reports_of_other_classes_are_not_joined():
-    with refused("reports of other classes cannot be joined"):
+    with refused("reports with different classes cannot be joined"):
         a_report().joined(a_report(class_names=("odd", "even")))

@@ -344,7 +344,7 @@ def test_reprs():
 
 TAG = {"targets": [0, 1], "probabilities": [[0.5, 0.5], [0.1, 0.9]], "offsets": [0, 2]}
 NUMBER = {"targets": [1.0, 2.0], "predictions": [1.0, 2.0], "offsets": [0, 2]}
-SHAPE = "probabilities must be numbers of shape {}, a row a step and a column a class, not {} of shape {}"
+SHAPE = "probabilities must be numbers of shape {}, a row a step and a column per class, not {} of shape {}"
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ SHAPE = "probabilities must be numbers of shape {}, a row a step and a column a 
         ),
         (tag_report, {"offsets": [0, 1]}, "offsets must rise from 0 to the number of values, 2"),
         (tag_report, {"confidence": 1}, "confidence must be below 1, not 1.0"),
-        (tag_report, {"baselines": 3}, "baselines must be what tag_baselines returns, not 3"),
+        (tag_report, {"baselines": 3}, "baselines must be the result of tag_baselines, not 3"),
         (text_report, {"targets": []}, "targets must be the symbols of at least one step, not an empty list"),
         (text_report, {"targets": [0, -1]}, "targets must be at least 0, but there is -1 at [1]"),
         (text_report, {"targets": [0, 5]}, "targets must be at most 1, but there is 5 at [1]"),
@@ -407,7 +407,7 @@ SHAPE = "probabilities must be numbers of shape {}, a row a step and a column a 
             "predictions must be of the shape of the targets, (2, 1), not (1, 1)",
         ),
         (number_report, {"naive": "mean"}, "naive must be one of 'last', not 'mean'"),
-        (number_report, {"naive": 7}, "naive=7 has no forecast: no series reaches back so far"),
+        (number_report, {"naive": 7}, "naive=7 has no forecast: no series is long enough"),
         (
             number_report,
             {"naive": "last", "offsets": None},

@@ -145,8 +145,12 @@ SOFTMAX, DIVIDED = "With temperature 1, symbols come as often", "The scores are 
 COLD, INTEGER = "With temperature 0 it is always the largest", "It returns one integer"
 WRONG_DRAWS = {
     "nothing": (lambda scores, temperature: None, INTEGER, r"It returned nothing: is the return missing\?"),
-    "a share": (lambda scores, temperature: float(shares_of(scores)[0]), INTEGER, "type float, which is no integer"),
-    "all shares": (lambda scores, temperature: shares_of(scores), INTEGER, "type ndarray, which is no integer"),
+    "a share": (
+        lambda scores, temperature: float(shares_of(scores)[0]),
+        INTEGER,
+        "type float, which is not an integer",
+    ),
+    "all shares": (lambda scores, temperature: shares_of(scores), INTEGER, "type ndarray, which is not an integer"),
     "from 1 on": (
         lambda s, t: by_uniform(s, t) + 1,
         INTEGER,
@@ -214,7 +218,11 @@ LAST, BEGINS, SHAPE = "Without a period", "With a period the forecast begins", "
 REPEATS = "A horizon longer than a season"
 WRONG_FORECASTS = {
     "nothing": (lambda series, horizon, period=1: None, SHAPE, r"It returned nothing: is the return missing\?"),
-    "a list": (lambda series, horizon, period=1: [series[-1]] * horizon, SHAPE, r"It returned \[.* which is no array"),
+    "a list": (
+        lambda series, horizon, period=1: [series[-1]] * horizon,
+        SHAPE,
+        r"It returned \[.* which is not an array",
+    ),
     "the season alone": (lambda s, horizon, period=1: s[-period:], SHAPE, r"horizon=4, period=1 it returned .* \(1,\)"),
     "no period taken": (lambda series, horizon: in_loop(series, horizon), "It takes series and horizon", "TypeError"),
     "no default": (lambda series, horizon, period: in_loop(series, horizon, period), "It takes series", "TypeError"),

@@ -381,7 +381,7 @@ def test_an_experiment_has_a_task_or_data():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"data": {"file": "a.txt"}}, "a.txt is plain text: give its labels, one a line, with labels"),
+        ({"data": {"file": "a.txt"}}, "a.txt is plain text: give its labels, one per line, with labels"),
         ({"data": {"fiel": "a.csv"}}, "data has no setting 'fiel', only .*"),
         ({"data": 3}, "data must be a file, settings by name, a pair \\(X, y\\) or a Sequences, not 3"),
         ({"training": {"iterations": 3}}, "training has no setting 'iterations', only 'max_epochs', .*"),
@@ -413,7 +413,7 @@ def test_data_in_memory_are_what_they_are():
     experiment = Experiment(data=(X, y))
     assert experiment == copy.copy(experiment)
     assert experiment != Experiment(data=(X, y))
-    with refused("the model of an experiment with data is made when these are read: use myrnn.run"):
+    with refused("the model of an experiment with data is made when the data are read: use myrnn.run"):
         experiment.make()
     with refused("experiment must be an Experiment, not str"):
         myrnn.run("best")
@@ -519,10 +519,10 @@ def test_any_text_is_written_as_toml_has_it(tmp_path_factory, column, label):
 def test_a_key_that_stands_twice_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("it.json").write_text('{"task": {"name": "palindromes"}, "training": {"seed": 1, "iterations": 5, "seed": 2}}')
-    with refused("it.json: the key 'seed' stands twice in one object"):
+    with refused("it.json: the key 'seed' is repeated in one object"):
         Experiment.from_json("it.json")
     assert main(["train", "--config=it.json"]) == 2
-    assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' stands twice in one object\n"
+    assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' is repeated in one object\n"
 
 
 def test_what_is_in_memory_is_not_kept_beside_a_file_or_a_task():

@@ -134,7 +134,7 @@ def test_a_model_that_reads_backward_is_asked_again_for_every_token():
     ("changes", "told"),
     [
         ({"model": RNN(TOKENS, 4, 2, rng=0)}, "needs an output for each token: it has 2 for 5 tokens"),
-        ({"prime": []}, "prime must be the first tokens of a sequence, one at least"),
+        ({"prime": []}, "prime must be the first tokens of a sequence, at least one"),
         ({"prime": [[1, 2]]}, "prime must be integers of shape (N,)"),
         ({"prime": [5]}, "prime must be"),
         ({"prime": [-1]}, "prime must be"),

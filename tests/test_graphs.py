@@ -488,7 +488,7 @@ def test_errors_say_what_is_wrong():
         build_graph(untracked)
     loss = (w * 2.0).sum()
     loss.backward()
-    with pytest.raises(InvalidArgument, match=r"backward\(\) takes it apart.*call backward\(\) afterwards"):
+    with pytest.raises(InvalidArgument, match=r"backward\(\) dismantles it.*call backward\(\) afterwards"):
         build_graph(loss)
 
 
@@ -513,5 +513,5 @@ def test_a_drawing_from_elsewhere_is_drawn_with_its_state_going_round():
 
 def test_a_drawing_that_is_out_of_order_is_refused():
     out_of_order = (GraphNode(0, "operation", "add", inputs=(1,)), GraphNode(1, "parameter", "w"))
-    with pytest.raises(AssertionError, match="node 0 reads node 1, which stands after it"):
+    with pytest.raises(AssertionError, match="node 0 reads node 1, which comes after it"):
         Drawing("", "", out_of_order).check()

@@ -348,7 +348,7 @@ def test_errors_say_what_to_pass(model, compiled):
     loss = model(sequence(2)).sum()
     with pytest.raises(InvalidArgument, match=r"rolled=True draws the step.*pass the model, build_graph\(model\)"):
         build_graph(loss, rolled=True)
-    with pytest.raises(InvalidArgument, match="x and y go with a model"):
+    with pytest.raises(InvalidArgument, match="x and y are for a model"):
         build_graph(loss, x=sequence(2))
     with pytest.raises(InvalidArgument, match=r"rolled=False draws all steps of one sequence: pass the sequence, x="):
         build_graph(model, rolled=False)
@@ -372,7 +372,7 @@ def test_a_model_that_is_no_recurrence_is_refused():
                 h = mg.tanh(x_t[None] @ self.A + h @ self.B + 0.1 * t / len(x))
             return h @ self.Wy
 
-    with pytest.raises(NotARecurrence, match="from length to length, and are no fraction of it"):
+    with pytest.raises(NotARecurrence, match="from length to length, and are not a fraction of it"):
         build_graph(Positional())
 
 

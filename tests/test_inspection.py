@@ -306,8 +306,8 @@ def test_the_class_is_the_predicted_one_unless_given(compiled):
     other = inspect(compiled[GRU], DIGITS, np.array([1 - default.predicted], dtype=np.int16))
     assert (other.y, other.y_is_predicted) == (1 - default.predicted, False)
     assert other.loss > default.loss
-    assert "the class that it predicts" in repr(default)
-    assert "the class that was given" in repr(other)
+    assert "the predicted class" in repr(default)
+    assert "the given class" in repr(other)
 
 
 def test_a_loop_that_goes_backwards_is_shown_along_the_sequence():
@@ -388,9 +388,9 @@ def test_one_step_is_enough(compiled):
     ("x", "message"),
     [
         ("", "a sequence is empty: write digits, such as 2020"),
-        ([], "x is empty: a sequence needs at least one step to look into"),
-        (np.zeros((0, 10)), "x is empty: a sequence needs at least one step to look into"),
-        ("12x", "sequence '12x': 'x' at place 3 is no digit"),
+        ([], "x is empty: a sequence needs at least one step"),
+        (np.zeros((0, 10)), "x is empty: a sequence needs at least one step"),
+        ("12x", "sequence '12x': 'x' at place 3 is not a digit"),
         ("1,10", "sequence '1,10': 10 at place 2 is not one of the symbols 0 to 9"),
         ([1, 12], "x must be at most 9, but there is 12 at [1]"),
         ([1, -2], "x must be at least 0, but there is -2 at [1]"),
@@ -416,7 +416,7 @@ def test_a_model_whose_numbers_are_lost_predicts_no_class():
     model = RNN(10, 8, 2, rng=0)
     model.fc_h2y.bias.data[...] = np.nan
     with refused(
-        "the model predicts no class, because its logits are not finite: give one, such as y=0, to look inside"
+        "the model predicts no class, because its logits are not finite: give one, such as y=0, to inspect it"
     ):
         inspect(model, "1212")
     assert np.isfinite(inspect(model, "1212", y=0).states["h"]).all()
@@ -456,9 +456,7 @@ def test_a_model_without_states_is_refused(look):
 
 
 def test_numbers_of_more_digits_need_commas():
-    with refused(
-        "sequence '1012': write it with commas between, such as 10,3,10,3, because the alphabet has 12 symbols"
-    ):
+    with refused("sequence '1012': separate numbers by commas, such as 10,3,10,3, because the alphabet has 12 symbols"):
         parse_tokens("1012", 12)
 
 
@@ -607,7 +605,7 @@ def test_nothing_can_be_relative_to_zero():
 def test_a_gradient_that_is_not_finite_is_not_called_zero(relative):
     model = RNN(10, 4, 2, rng=0)
     model.fc_h2y.weight.data[...] = np.nan
-    message = "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
+    message = "the loss's gradient is not finite on any sequence: the network's numbers overflow"
     with pytest.raises(NotFinite, match=f"^{message}$"):
         gradient_flow(model, TASK, samples=5, relative=relative)
 
@@ -830,7 +828,7 @@ def test_a_matrix_that_is_not_finite_is_refused(compiled):
 
 def test_before_must_be_eigenvalues(compiled):
     found = recurrent_eigenvalues(compiled[GRU])
-    with refused("before must be what recurrent_eigenvalues returned before training, not dict"):
+    with refused("before must be the result of recurrent_eigenvalues before training, not dict"):
         found.plot(before=found.values)
     with refused("matrix must be one of 'fc_h2z.weight', 'fc_h2r.weight', 'fc_h2n.weight', not 'h'"):
         found.plot(matrix="h")

@@ -127,7 +127,7 @@ def test_truth_is_that_of_the_language():
     ("make", "message"),
     [
         (lambda: Regular("aa", length_min=5, length_max=9), "the language has no member of lengths 5 to 9"),
-        (lambda: Regular("a*", length_max=5), "the language has no string that is no member of lengths 1 to 5"),
+        (lambda: Regular("a*", length_max=5), "the language has no non-member of lengths 1 to 5"),
         (lambda: Regular("(aa)*", length_max=1), "the language has no member of length 1"),
         (
             lambda: Tomita(2).sample_lengths([4, 5], np.random.default_rng(0)),
@@ -137,7 +137,7 @@ def test_truth_is_that_of_the_language():
         (lambda: Flare("parities"), "language_name must be one of .*did you mean 'parity'|not 'parities'"),
         (lambda: Tomita(8), "number must be .*7"),
         (lambda: Membership("", len), "the alphabet is empty"),
-        (lambda: Membership("aa", len), "the symbol 'a' stands twice in the alphabet"),
+        (lambda: Membership("aa", len), "the symbol 'a' is repeated in the alphabet"),
         (lambda: Membership("ab", 3), "function must be a function, not int"),
         (lambda: Membership("ab", lambda s: 1 / 0), "the function of the language fails at 'a'.*division by zero"),
         (lambda: Membership("ab", lambda s: True, lambda: 0, length_min=30), r"draw\(30, rng\) fails: TypeError"),
@@ -415,7 +415,7 @@ def test_files_of_flare_and_of_mlregtest_are_read_as_they_are(tmp_path):
     assert mlregtest.labels.tolist() == ["TRUE", "FALSE"]
     assert Experiment(data=tabbed).data.labels is None
     tabbed.write_text("abA\tTRUE\nbb\n")
-    with pytest.raises(DataError, match=r"line 2: no tab with a label behind it"):
+    with pytest.raises(DataError, match=r"line 2: no tab followed by a label"):
         read_sequences(tabbed)
 
 
@@ -513,7 +513,7 @@ def test_answers_to_strings(name):
 def test_strings_that_no_task_has_are_refused(name, string):
     task = DeepMind(name)
     tokens = [task.symbol_names.index(symbol) for symbol in string]
-    with pytest.raises(InvalidArgument, match=r"are no string of this task|is no expression"):
+    with pytest.raises(InvalidArgument, match=r"are not a string of this task|is not an expression"):
         task.truth(Sequences(tokens, [0, len(tokens)], [0], task.dim_input))
 
 
@@ -524,7 +524,7 @@ def test_expressions_are_worked_out_as_python_does():
         assert len(text) == length
         assert value_of(text) == eval(text) % 5
     for wrong in ("", "1+", "1 2", "(1", "1)", "()", "+1", "1**2"):
-        with pytest.raises(InvalidArgument, match="is no expression"):
+        with pytest.raises(InvalidArgument, match="is not an expression"):
             value_of(wrong.replace(" ", ""))
 
 

@@ -131,8 +131,8 @@ def code(*lines):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (code("# <COGINTS>"), r"line 2: <COGINTS> is no tag; the tag must be one of .*; did you mean 'COGINST'\?"),
-        (code("# <coginst>"), r"line 2: <coginst> is no tag; tags are written in capitals, <COGINST>$"),
+        (code("# <COGINTS>"), r"line 2: <COGINTS> is not a tag; the tag must be one of .*; did you mean 'COGINST'\?"),
+        (code("# <coginst>"), r"line 2: <coginst> is not a tag; tags are written in capitals, <COGINST>$"),
         (code("# <COGINST>", "a"), r"line 2: <COGINST> is not closed in its cell$"),
         ("<!-- <COGNOTE> -->\ntext", r"line 1: <COGNOTE> is never closed$"),
         (code("a", "# </COGINST>"), r"line 3: </COGINST> closes what was never opened$"),
@@ -142,18 +142,18 @@ def code(*lines):
         ),
         (code("# <COGINST>", "# <COGSTUB>"), r"line 3: <COGSTUB> within the <COGINST> of line 2$"),
         (code("# <COGINST>", "a  # <COGLINE>"), r"line 3: <COGLINE> within the <COGINST> of line 2$"),
-        (code("a = 1  # <COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
-        (code("<COGINST>"), r"line 2: <COGINST> must stand on a line of its own, in a comment$"),
-        ("text <COGNOTE>", r"line 1: <COGNOTE> must stand on a line of its own, in a comment$"),
+        (code("a = 1  # <COGINST>"), r"line 2: <COGINST> must be alone on its line, in a comment$"),
+        (code("<COGINST>"), r"line 2: <COGINST> must be alone on its line, in a comment$"),
+        ("text <COGNOTE>", r"line 1: <COGNOTE> must be alone on its line, in a comment$"),
         (code("a <COGLINE> = 1"), r"line 2: <COGLINE> must end its line, as # <COGLINE>$"),
         ("a # <COGLINE>", r"line 1: <COGLINE> must end its line, as <!-- <COGLINE> -->$"),
-        (code("a  # </COGLINE>"), r"line 2: </COGLINE> is no tag; <COGLINE> is for one line and is not closed$"),
+        (code("a  # </COGLINE>"), r"line 2: </COGLINE> is not a tag; <COGLINE> is for one line and is not closed$"),
         (code("# <COGINST> </COGINST>"), r"line 2: there are two tags in one line$"),
-        ("---\n# <COGINST>\n---", r"line 2: <COGINST> stands where no tag can stand$"),
+        ("---\n# <COGINST>\n---", r"line 2: <COGINST> is where no tag can be$"),
         (code("# <COGSTUB>", "a = 1", "# </COGSTUB>"), r"line 3: in code, a line of a <COGSTUB> must be a comment$"),
         (
             "<!-- <COGNOTE> -->\n" + code("# </COGNOTE>"),
-            r"line 3: </COGNOTE> stands in another cell than the <COGNOTE> of line 1$",
+            r"line 3: </COGNOTE> is in a different cell from the <COGNOTE> of line 1$",
         ),
     ],
 )
@@ -206,9 +206,7 @@ def test_markdown_is_written_as_it_is(tmp_path):
 def test_work_is_not_replaced_unless_asked_for(tmp_path):
     path = tmp_path / "mine.md"
     path.write_text("work")
-    with pytest.raises(
-        InvalidArgument, match=r"mine\.md is there already, and is not replaced unless that is asked for"
-    ):
+    with pytest.raises(InvalidArgument, match=r"mine\.md exists already, and is only replaced with overwrite=True"):
         write_lesson(path)
     assert path.read_text() == "work"
     write_lesson(path, source=SMALL, overwrite=True)
@@ -264,14 +262,14 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
     taken.write_text("work")
     latin.write_bytes("caf\xe9".encode("latin-1"))
     for arguments, message in (
-        (["--out", str(taken)], f"{taken} is there already; name another file with --out, or replace it with --force"),
+        (["--out", str(taken)], f"{taken} exists already; name another file with --out, or overwrite it with --force"),
         (
             ["2", "--from", str(latin)],
             "a part of the lesson and --from do not go together: each says which notebook to write",
         ),
         (["--student", "--tagged"], "--student and --tagged do not go together: a student's version has no tags"),
         (["--out", str(tmp_path / "a.txt")], "a notebook's file must end in .ipynb or .md, not 'a.txt'"),
-        (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is no text in UTF-8: byte 3 is wrong"),
+        (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is not UTF-8 text: byte 3 is wrong"),
         (
             ["--from", str(tmp_path / "no.md"), "--out", str(tmp_path / "a.md")],
             f"{tmp_path / 'no.md'}: No such file or directory",

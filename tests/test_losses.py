@@ -196,7 +196,7 @@ def test_a_loss_without_a_native_form_says_so(registered, tmp_path):
     def looking(logits, labels):
         return (logits**2).sum(axis=1) * float(np.abs(logits.data).max() < 1e9)
 
-    with pytest.raises(CompileError, match="the loss 'looking' has no native form: it looks at numbers"):
+    with pytest.raises(CompileError, match="the loss 'looking' has no native form: it inspects numbers"):
         trained("looking", "native")
     with pytest.warns(UserWarning, match="op by op with MyGrad, because the loss 'looking' has no native form"):
         trained("looking", "auto")

@@ -278,7 +278,7 @@ def test_what_cannot_be_compiled_trains_with_mygrad():
 
     sequences, model = data("numbers"), Model(False)
     told = (
-        r"^training goes on op by op with MyGrad, because the loss '.*looking' has no native form: it looks at numbers"
+        r"^training goes on op by op with MyGrad, because the loss '.*looking' has no native form: it inspects numbers"
     )
     with pytest.warns(UserWarning, match=told):
         history = train(model, sequences, SGD(model.parameters), 3, 2, loss=looking)
@@ -286,7 +286,7 @@ def test_what_cannot_be_compiled_trains_with_mygrad():
     expected = train(plain, sequences, SGD(plain.parameters), 3, 2, loss="mean-squared-error")
     assert (history.engine, expected.engine) == ("mygrad", "native")
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-5)
-    with pytest.raises(CompileError, match=r"^the loss '.*looking' has no native form: it looks at numbers"):
+    with pytest.raises(CompileError, match=r"^the loss '.*looking' has no native form: it inspects numbers"):
         train(model, sequences, SGD(model.parameters), 3, engine="native", loss=looking)
 
 

@@ -259,11 +259,11 @@ def test_max_length_says_how_far_the_model_is_checked(monkeypatch):
 def test_a_tensor_that_is_listed_twice_is_refused():
     model = Frozen()
     model.parameters = (model.x, model.h, model.h, model.y)
-    with pytest.raises(CompileError, match=r"^a tensor stands twice among the model's parameters"):
+    with pytest.raises(CompileError, match=r"^a tensor occurs twice among the model's parameters"):
         train(model)
     model = Frozen()
     optimizer = SGD([model.x, model.x])
-    with pytest.raises(CompileError, match=r"^a tensor stands twice among the optimizer's parameters"):
+    with pytest.raises(CompileError, match=r"^a tensor occurs twice among the optimizer's parameters"):
         myrnn.train(model, TASK, optimizer, 5, engine="native", progress=False)
 
 

@@ -126,9 +126,12 @@ def counting(model):
     ("penalty", "why"),
     [
         (counting, "two calls of it compute different things"),
-        (looking, "it looks at numbers of the parameters, and for others may do something else:\n  test_penalties.py:"),
+        (
+            looking,
+            "it inspects numbers of the parameters, and may behave differently for others:\n  test_penalties.py:",
+        ),
         (lambda model: mg.tensor(1.0), "it reads no parameter of the model"),
-        (lambda model: mg.tensor((model.fc_h2h.weight.data**2).sum()), "it looks at numbers of the parameters"),
+        (lambda model: mg.tensor((model.fc_h2h.weight.data**2).sum()), "it inspects numbers of the parameters"),
     ],
 )
 def test_what_has_no_native_form_is_told(penalty, why):

@@ -127,7 +127,7 @@ def test_this_machine_is_known_by_each_of_its_names_at_any_end_of_a_tunnel(clien
 )
 def test_another_origin_is_refused(client, origin):
     answer = client.get("/", headers={"origin": origin})
-    assert (answer.status_code, answer.text) == (403, "this server answers its own page alone\n")
+    assert (answer.status_code, answer.text) == (403, "this server only answers its own page\n")
     with pytest.raises(WebSocketDisconnect), connect(client, origin):
         pass
 
@@ -169,7 +169,7 @@ def elsewhere():
 )
 def test_from_elsewhere_the_token_is_needed(elsewhere, address, cookie):
     answer = elsewhere.get(address, headers={"cookie": cookie})
-    assert (answer.status_code, answer.text) == (403, "the address lacks the token that the server has printed\n")
+    assert (answer.status_code, answer.text) == (403, "the address lacks the token that the server printed\n")
     origin = "http://teacher.local:8400"
     with (
         pytest.raises(WebSocketDisconnect),

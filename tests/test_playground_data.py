@@ -147,7 +147,7 @@ def test_mistakes_and_shortcuts_are_those_of_the_test(here):
     told = views.mistakes(network, "trained", 500, 0)
     assert told["samples"] == 130
     assert all(network.data.test.class_of(one["tokens"]) == one["truth"] for one in told["mistakes"])
-    with refused("such mistakes are looked for in twin halves and palindromes alone"):
+    with refused("such mistakes exist only for twin halves and palindromes"):
         views.mistakes(network, "longer", 500, 0)
     assert set(views.shortcut_levels(network.tested)["lengths"]) <= set(range(1, 9))
 
@@ -199,7 +199,9 @@ def test_a_network_whose_files_are_gone_is_looked_at_alone(gone):
     for prepare in network.preparations():
         prepare()
     assert "train.csv" in network.missing
-    assert views.told(network.task).endswith(f"The network can be looked at, but not trained: {network.missing}.")
+    assert views.description_of(network.task).endswith(
+        f"The network can be looked at, but not trained: {network.missing}."
+    )
     assert {"play", "step", "draw"} < network.off.keys()
     assert len(views.row(network, [1, 2])["likely"]) == 2
     with refused(network.missing):

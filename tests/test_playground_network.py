@@ -217,7 +217,7 @@ def test_the_seed_draws_the_weights_of_a_class_of_ones_own_and_leaves_numpys_gen
 
 
 def test_without_a_class_of_ones_own_there_is_none():
-    with refused("there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"):
+    with refused("there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"):
         new_model({**SMALL, "cell": "own"}, TwinHalves())
 
 
@@ -271,7 +271,7 @@ def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
     network = Network(SMALL)
     assert views.row(network, [2, 1, 2, 1])["units"] == 8
     network.model.fc_x2h.weight.data[1] = np.nan
-    with refused("there is nothing to see in this sequence: the network's numbers grow beyond all bounds", NotFinite):
+    with refused("there is nothing to see in this sequence: the network's numbers overflow", NotFinite):
         views.row(network, [2, 1, 2, 1])
 
 
@@ -460,7 +460,7 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
         found = run_script(texts[1].replace("samples=20_000", "samples=60"))
     assert contents(found["model"]) == contents(again.model)
-    with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, of which it holds the weights alone"):
+    with pytest.raises(InvalidArgument, match=f"its model is of the class {name}, and it holds only the weights"):
         keep.load(folder.name)
 
 

@@ -591,7 +591,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
         assert page.last["status"]["engine"] == "mygrad"
         assert page.step(0)
         page.send("watch", views=["row", "accuracy"])
-        assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be looked into:")
+        assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be inspected:")
         assert page.next("accuracy")["total"] == [2] * 6
         assert "The steps of a compiled model" in page.ask("recurrence", "recurrence")["equations"]
 

@@ -178,7 +178,7 @@ def test_a_page_shows_what_a_network_writes():
 
 def test_of_a_task_with_one_answer_the_class_must_be_said():
     with open_session({**SMALL, "pattern_length_max": 3}) as page:
-        assert page.ask("draw", "error", label=None, length=4)["message"] == "say of which class the sequence is to be"
+        assert page.ask("draw", "error", label=None, length=4)["message"] == "name the class of the sequence"
 
 
 def test_a_task_with_too_many_symbols_is_refused(monkeypatch):

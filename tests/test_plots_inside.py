@@ -275,7 +275,7 @@ def test_symbols_are_drawn_as_themselves():
     ax = space_plot(STATES[:, :2], [7, 7, 2, 7, 2, 7], color="symbol")
     drawn = [points for points in offsets(ax) if points]
     assert drawn == [STATES[[2, 4], :2].tolist(), STATES[[0, 1, 3, 5], :2].tolist()]
-    assert ax.get_title() == "the symbol that was read last; a dot where there is no room for it"
+    assert ax.get_title() == "the last symbol read; a dot where there is no space for it"
 
 
 def test_symbols_do_not_pile_up():

@@ -156,7 +156,7 @@ def test_a_wrong_batch_is_refused_and_leaves_nothing(metrics, size, iterations, 
         ([], "metrics must name at least one metric"),
         (3, "metrics must be a name or a list of names, not 3"),
         (["loss", 3], "the name of a metric must be a string, not 3"),
-        (["loss", "f1", "loss"], "metrics must be different names, but 'loss' stands there twice"),
+        (["loss", "f1", "loss"], "metrics must be different names, but 'loss' is repeated"),
     ],
 )
 def test_wrong_names_are_refused(metrics, message):

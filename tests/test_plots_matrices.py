@@ -99,7 +99,7 @@ def test_matrices_are_white_at_zero_and_named():
         ),
         (
             lambda: plots.plot_eigenvalues(of({"W": CIRCLE}), before={"W": CIRCLE}),
-            "before must be what recurrent_eigenvalues returned before training, not dict",
+            "before must be the result of recurrent_eigenvalues before training, not dict",
         ),
         (lambda: plots.plot_matrices({}), "matrices must hold at least one matrix"),
         (

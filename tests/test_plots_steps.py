@@ -144,7 +144,7 @@ def test_texts_are_drawn_on_given_axes():
         ),
         (
             lambda: plot_text_activations("a" * (MOST_SYMBOLS + 1), np.zeros(MOST_SYMBOLS + 1)),
-            "at most 5,000 symbols can be drawn, not 5,001: take a part of them",
+            "at most 5,000 symbols can be drawn, not 5,001: select a part",
         ),
         (lambda: plot_text_activations("a", [1], width=0), "width must be at least 1, not 0"),
         (lambda: plot_forecast([1, 2], [1], low=[0]), "an interval has two ends: give both low and high, or none"),

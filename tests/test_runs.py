@@ -257,7 +257,7 @@ def test_nothing_is_overwritten(folder, parts):
 def test_a_file_is_no_folder(tmp_path, parts):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with refused(f"{path} is or lies below a file: a run needs a folder of its own"):
+        with refused(f"{path} is or lies below a file: a run needs a separate folder"):
             save_run(path, **parts)
 
 
@@ -357,7 +357,7 @@ def test_an_index_that_is_cut_short(folder):
     [
         (b"\xff\xfe", "settings.json is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
         (b"[" * 100_000, "settings.json is not valid JSON: "),
-        (b'{"format": NaN}', "settings.json is not valid JSON: NaN is no number"),
+        (b'{"format": NaN}', "settings.json is not valid JSON: NaN is not a number"),
         (b"9" * 5000, "settings.json is not valid JSON: "),
         (b"[1]", "settings.json must hold an object, not [1]"),
         (b"{}", "settings.json is not that of a run: 'format' must be 'myrnn run'"),
@@ -381,10 +381,10 @@ def test_an_index_that_is_none(folder, content, message):
         ({"format_version": 0}, ": settings.json has no valid 'format_version': 0"),
         ({"task": 3}, ": settings.json has no valid 'task': 3"),
         ({"files": None}, ": settings.json has no valid 'files': None"),
-        ({"files": {}}, ": settings.json does not say what model.safetensors should be"),
+        ({"files": {}}, ": settings.json has no size and hash for model.safetensors"),
         (
             {"files": {"model.safetensors": {"bytes": "9"}}},
-            ": settings.json does not say what model.safetensors should be",
+            ": settings.json has no size and hash for model.safetensors",
         ),
     ],
 )
@@ -495,7 +495,7 @@ def test_settings_that_no_run_has(folder, part, change, message):
     ("change", "message"),
     [
         (lambda w: w.pop("fc_h2h.weight"), "has no 'fc_h2h.weight'"),
-        (lambda w: w.update(extra=np.zeros(2, np.float32)), "holds 'extra', which the model has not"),
+        (lambda w: w.update(extra=np.zeros(2, np.float32)), "holds 'extra', unknown to the model"),
         (
             lambda w: w.update({"fc_h2y.bias": np.zeros((1, 2))}),
             "has 'fc_h2y.bias' as float64 of shape (1, 2), not float32 of shape (1, 2)",

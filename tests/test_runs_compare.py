@@ -68,7 +68,7 @@ def test_settings_that_differ(made):
         "training.seed": (0, 1),
     }
     assert found.weight_distance is None
-    assert "weights of other shapes" in repr(found)
+    assert "weights of different shapes" in repr(found)
 
 
 def test_other_versions_and_kinds_of_values_differ(made, copied):
@@ -229,7 +229,7 @@ def test_the_command_shows_what_differs(made, copied, capsys):
     lines = [line.split() for line in out.splitlines()]
     assert ["training.iterations", "30", "20"] in lines
     assert ["model.activation", "relu", "-"] in lines
-    assert ["weights", "of", "other", "shapes"] in lines
+    assert ["weights", "of", "different", "shapes"] in lines
     assert ["history", "differs", "from", "the", "beginning"] in lines
     assert any(line[:1] == ["beyond"] and line[-1] in ("yes", "no") for line in lines)
     assert lines[-1] == ["figure", "two.png"]
@@ -250,11 +250,11 @@ def test_the_command_says_that_tasks_differ_or_tests_are_missing(made, copied, c
     folder = copied("rnn", "changed")
     edit_json(folder, "settings.json", lambda index: index["task"].update(negatives="near_miss"))
     assert main(["runs", "compare", str(made / "rnn"), str(folder)]) == 0
-    assert "note        the tasks differ: each was tested on sequences of its own\n" in capsys.readouterr().out
+    assert "note        the tasks differ: each run was tested on sequences of its own task\n" in capsys.readouterr().out
     edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
     assert main(["runs", "compare", str(made / "rnn"), str(folder), "--figure=trainings.svg"]) == 0
     out = capsys.readouterr().out
-    assert "nothing to compare by length: one of the two was not tested, or on other lengths\n" in out
+    assert "nothing to compare by length: one of the two was not tested, or only on other lengths\n" in out
     assert Path("trainings.svg").read_text().count('id="training"') == 4
 
 

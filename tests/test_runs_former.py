@@ -39,7 +39,7 @@ def test_a_run_on_data_is_what_it_was(tmp_path, capsys):
     assert compare_runs(FORMER / "data-run", tmp_path / "run").weight_distance == 0
     assert main(["predict", str(tmp_path / "run"), "good film", "bad"]) == 0
     assert main(["train", "--resume", str(tmp_path / "run"), "--max-epochs=9"]) == 2
-    assert "keeps no state of its training to go on from" in capsys.readouterr().err
+    assert "has no state of its training to resume from" in capsys.readouterr().err
 
 
 def test_a_classifier_may_be_in_a_run_that_is_given():

@@ -178,8 +178,8 @@ def test_a_run_on_data_without_its_encoding_is_damaged(runs):
 def test_what_is_no_folder_of_runs_is_refused(runs, tmp_path):
     for path, message in (
         (tmp_path / "gone", f"there is no folder {tmp_path / 'gone'} with runs in it"),
-        (runs / "rnn", f"{runs / 'rnn'} is a run itself: give the folder that it lies in"),
-        (runs / "words", f"{runs / 'words'} is a run itself: give the folder that it lies in"),
+        (runs / "rnn", f"{runs / 'rnn'} is a run itself: give the folder above it"),
+        (runs / "words", f"{runs / 'words'} is a run itself: give the folder above it"),
         (runs / "rnn" / "history.csv", f"cannot read the folder {runs / 'rnn' / 'history.csv'}: Not a directory"),
     ):
         with pytest.raises(RunError) as caught:

@@ -113,7 +113,7 @@ def test_a_class_makes_the_model_where_its_size_is_known(tmp_path, make):
 def test_without_the_class_there_is_no_model(run):
     folder, _ = run
     with refused(
-        f"{folder}: its model is of the class Mine, of which it holds the weights alone: give the class, "
+        f"{folder}: its model is of the class Mine, and it holds only the weights: give the class, "
         "with model=Mine or --model FILE.py:Mine"
     ):
         load_run(folder)
@@ -151,7 +151,7 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 def test_a_model_that_ships_needs_no_class(tmp_path):
     folder = saved(tmp_path / "run", RNN(5, 4, 2, rng=0))
-    with refused(f"{folder}: its model is the rnn that ships: leave the class of your own out"):
+    with refused(f"{folder}: its model is the built-in rnn: leave out the model class"):
         load_run(folder, model=Mine)
 
 
@@ -224,7 +224,7 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
     capsys.readouterr()
     assert main(["train", "--quiet", "--resume=run", "--iterations=40"]) == 2
     assert capsys.readouterr().err == (
-        "myrnn: run: its model is of the class Mine, of which it holds the weights alone: give the class, "
+        "myrnn: run: its model is of the class Mine, and it holds only the weights: give the class, "
         "with model=Mine or --model FILE.py:Mine\n"
     )
     assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=other.py:Mine"]) == 2
@@ -254,11 +254,9 @@ def test_every_command_takes_the_class(here, capsys):
     assert main(["runs", "."]) == 0
     assert "own 4" in capsys.readouterr().out
     assert main(["plot", "rnn", own]) == 2
-    assert capsys.readouterr().err == (
-        "myrnn: --model is for runs with a model of your own class: none of these has one\n"
-    )
+    assert capsys.readouterr().err == ("myrnn: --model is for runs with a user-defined model: none of these has one\n")
     assert main(["predict", "rnn", "11", own]) == 2
-    assert capsys.readouterr().err == ("myrnn: rnn: its model is the rnn that ships: leave the class of your own out\n")
+    assert capsys.readouterr().err == ("myrnn: rnn: its model is the built-in rnn: leave out the model class\n")
 
 
 def test_an_untrained_model_is_one_with_the_first_weights(here):
@@ -362,5 +360,5 @@ def test_an_error_on_a_later_sequence_shows_its_line_too(here, capsys):
     assert err.startswith(told) and err.count("\n") == 1
     # What is saved of it goes on when the class is mended.
     assert re.search(
-        r"; iteration \d+ is saved, go on with: myrnn train --resume run --model later\.py:Mine$", err.strip()
+        r"; iteration \d+ is saved, resume with: myrnn train --resume run --model later\.py:Mine$", err.strip()
     )

@@ -280,7 +280,7 @@ def test_labels_that_do_not_fit_are_refused(labels, message):
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([], "there is no sequence: at least one pair (x, y) is needed"),
+        ([], "there are no sequences: at least one pair (x, y) is needed"),
         (3, "pairs must be an iterable of (x, y), not 3"),
         ([([1], 0), 7], "item 1 must be a pair (x, y), not 7"),
         ([([1], 0, [1])], "item 0 must be a pair (x, y), not ([1], 0, [1])"),

@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_used_is_refused(folder):
     with refused(f"{folder} is not empty: choose another folder, nothing is overwritten"):
         empty_folder(folder, "notebook")
     for path in (folder / "index.json", folder / "index.json" / "below"):
-        with refused(f"{path} is or lies below a file: a notebook needs a folder of its own"):
+        with refused(f"{path} is or lies below a file: a notebook needs a separate folder"):
             empty_folder(path, "notebook")
     with pytest.raises(RunError, match=r"^cannot make the notebook folder "):
         empty_folder(folder / ("x" * 300), "notebook")
@@ -190,8 +190,8 @@ def rewrite(folder, **changes):
         ({"format_version": 4}, " was written by a newer MyRNN, in format 4; this one reads up to 3"),
         ({"format_version": 2}, " was written by an older MyRNN, in format 2; this one reads 3"),
         ({"files": [1]}, ": index.json has no valid 'files': [1]"),
-        ({"files": {"text.json": {}}}, ": index.json does not say what text.json should be"),
-        ({"files": {"text.json": 5}}, ": index.json does not say what text.json should be"),
+        ({"files": {"text.json": {}}}, ": index.json has no size and hash for text.json"),
+        ({"files": {"text.json": 5}}, ": index.json has no size and hash for text.json"),
     ],
 )
 def test_an_index_of_another_kind(folder, changes, message):
@@ -203,7 +203,7 @@ def test_an_index_of_another_kind(folder, changes, message):
 def test_a_value_that_changed_in_the_index_is_seen(folder):
     text = (folder / "index.json").read_text()
     (folder / "index.json").write_text(text.replace("Ada", "Adb"))
-    with refused(f"{folder}: index.json is damaged or was changed: its values do not have the hash that it holds"):
+    with refused(f"{folder}: index.json is damaged or was changed: its values do not match its hash"):
         NOTES.read(folder)
     # Spaces and the order of names say nothing.
     (folder / "index.json").write_text(json.dumps(dict(reversed(json.loads(text).items()))))
@@ -244,7 +244,7 @@ def test_what_is_no_file_is_not_opened(folder, make):
     [
         (b"[" * 999, "is not valid JSON: "),
         (b"[1]", "must hold an object, not [1]"),
-        (b'{"a": NaN}', "is not valid JSON: NaN is no number"),
+        (b'{"a": NaN}', "is not valid JSON: NaN is not a number"),
         (b'{"a": 1e999}', "is not valid JSON: 1e999 is too large a number"),
         (b"\xff", "is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
     ],

@@ -24,7 +24,7 @@ from recurrences import ALL, C
 D, K, SYMBOLS = 6, 3, 5
 
 # Whose states cannot go on, by why.
-REFUSED = "the states of the model cannot go on from one piece of a sequence to the next: "
+REFUSED = "the states of the model cannot be carried from one piece of a sequence to the next: "
 
 
 def refused(message, kind=InvalidArgument):
@@ -204,7 +204,7 @@ def test_a_model_that_looks_at_numbers_is_refused():
 
 def test_a_state_of_another_model_is_refused():
     state = compile(RNN(5, 8, 2, rng=0)).start()
-    with refused("State(h (8), after 0 steps) is of another model than CompiledModel(Tagger: 5 inputs"):
+    with refused("State(h (8), after 0 steps) belongs to another model than CompiledModel(Tagger: 5 inputs"):
         compile(Tagger()).step(state, 1)
     with pytest.raises(ValueError, match="read-only"):
         state.numbers[0, 0] = 1

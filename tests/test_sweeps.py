@@ -268,7 +268,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
         workers = Pool(backend)
         records = {point.run: record for point, record in workers.records(iter(chosen))}
     assert set(records) == {point.run for point in chosen}
-    assert records[deadly].error.startswith("WorkerLost: the worker that does this run is lost, each time anew")
+    assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")
     assert all(isinstance(record, Done) for run, record in records.items() if run != deadly)
     assert workers.lost >= 4
 
@@ -351,8 +351,8 @@ def link_of_a_text(path):
     [
         (link_of_a_text, "is a link: results are in the folder itself"),
         (lambda path: path.symlink_to("/dev/zero"), "is a link: results are in the folder itself"),
-        (os.mkfifo, "is no file"),
-        (os.mkdir, "is no file"),
+        (os.mkfifo, "is not a file"),
+        (os.mkdir, "is not a file"),
     ],
 )
 def test_results_that_are_no_file_of_the_folder_are_left_alone(study, one_core, tmp_path, put, message):
@@ -413,7 +413,7 @@ def test_what_never_came_to_the_disk_is_told(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(log.os, "fsync", failing)
-    message = f"cannot write {tmp_path / 'results.jsonl'}: Input/output error; what stands there stays"
+    message = f"cannot write {tmp_path / 'results.jsonl'}: Input/output error; its content is unchanged"
     with refused(message, RunError), Log(tmp_path) as records:
         records.add(Failed(run="a", error="none"))
     with refused(message, RunError), Log(tmp_path):
@@ -431,7 +431,7 @@ def test_a_full_disk_ends_the_sweep_and_loses_nothing(study, one_core, tmp_path,
         return write(file, data)
 
     monkeypatch.setattr(log.os, "write", full)
-    message = f"cannot write {tmp_path / 'results.jsonl'}: No space left on device; what stands there stays"
+    message = f"cannot write {tmp_path / 'results.jsonl'}: No space left on device; its content is unchanged"
     with refused(message, RunError):
         sweep(study, tmp_path, jobs=1)
     monkeypatch.undo()
@@ -451,7 +451,7 @@ def test_a_folder_that_is_removed_ends_the_sweep_at_once(study, one_core, tmp_pa
 
     monkeypatch.setattr(Log, "add", removed)
     file = tmp_path / "sweep" / "results.jsonl"
-    with refused(f"{file} was removed while runs were under way: the same command begins anew", RunError):
+    with refused(f"{file} was removed while runs were in progress: the same command starts again", RunError):
         sweep(study, tmp_path / "sweep", jobs=1)
     assert left == [0]
     sweep(study, tmp_path / "sweep", jobs=1)
@@ -463,7 +463,7 @@ def test_a_folder_that_is_removed_ends_the_sweep_at_once(study, one_core, tmp_pa
 
 def test_a_folder_of_something_else_is_refused(study, tmp_path):
     (tmp_path / "letter.txt").write_text("Dear Ada")
-    with refused(f"{tmp_path} holds something else than a sweep: choose another folder", RunError):
+    with refused(f"{tmp_path} is not the folder of a sweep: choose another folder", RunError):
         sweep(study, tmp_path)
     with refused(f"cannot make the sweep folder {tmp_path / 'letter.txt'}: File exists", RunError):
         sweep(study, tmp_path / "letter.txt")
@@ -478,7 +478,7 @@ def test_a_folder_in_use_is_refused(study, tmp_path):
 def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
     sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
     monkeypatch.setattr("myrnn.runs.folder.metadata.version", lambda name: "0.0")
-    with pytest.warns(UserWarning, match="mygrad 0.0.*: for one table of one kind begin in a new folder"):
+    with pytest.warns(UserWarning, match="mygrad 0.0.*: for consistent tables begin in a new folder"):
         sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
 
 
@@ -506,7 +506,7 @@ def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path,
         ({"backend": "threads"}, "backend must be one of 'loky', 'dask', 'ray', not 'threads'"),
         ({"jobs": 0}, "jobs must be at least 1, not 0"),
         ({"metric": "speed"}, "metric must be one of 'accuracy', 'worst', 'beyond', 'loss', not 'speed'"),
-        ({"address": "a"}, "address goes with the backends dask and ray: loky works on this machine"),
+        ({"address": "a"}, "address is for the backends dask and ray: loky runs on this machine"),
         ({"address": 3, "backend": "dask"}, "address must be a text, not 3"),
         (
             {"backend": "dask"},
@@ -514,7 +514,7 @@ def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path,
         ),
         (
             {"backend": "dask", "address": "tcp://127.0.0.1:1", "jobs": 3},
-            "jobs goes with the backends loky and ray: how many workers Dask has, its cluster says",
+            "jobs is for the backends loky and ray: with dask, the cluster determines the number of workers",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeyp
     assert {run for run, record in records.items() if isinstance(record, Done)} == {
         point.run for point in chosen if point.run != deadly
     }
-    assert records[deadly].error.startswith("WorkerLost: the worker that does this run is lost")
+    assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")
 
 
 def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):

@@ -134,11 +134,11 @@ def test_variants_name_data_and_tests():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"data": {}}, "[data] file is missing: what is there to learn from?"),
+        ({"data": {}}, "[data] file is missing: it names the training data"),
         ({"data": {"file": ["a.csv", 3]}}, "[data] file must be text, not 3"),
         (
             {"data": {"file": "a.txt"}},
-            "[data] a.txt is plain text: give its labels, one a line, with labels",
+            "[data] a.txt is plain text: give its labels, one per line, with labels",
         ),
         ({"data": {"file": "a.csv"}, "task": {}}, "a run has [task] or [data], not both"),
         (

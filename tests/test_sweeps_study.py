@@ -224,7 +224,7 @@ def test_a_run_is_told_in_a_line():
         ({"model": {"dim_recurrent": 10**9}}, "[model] dim_recurrent must be at most 50000, not 1000000000"),
         ({"evaluation": {"samples": 10**9}}, "[evaluation] samples must be at most 10000000, not 1000000000"),
         ({"task": {"pattern_length_max": 10**9}}, "[task] pattern_length_max must be at most 20000, not 1000000000"),
-        ({"model": {"dim_input": 3}}, "[model] dim_input is for the task to say: leave it out"),
+        ({"model": {"dim_input": 3}}, "[model] dim_input follows from the task: leave it out"),
         ({"model": {"name": 3}}, "[model] name must be a word, not 3"),
         ({"training": {"seed": "9:1"}}, "[training] seed must go up, as in '0:9' or '2:40:2', not '9:1'"),
         (
@@ -301,7 +301,7 @@ def test_a_run_is_told_in_a_line():
         ),
         ({"variants": 3}, "variants must be tables, each begun with [[variants]], not 3"),
         ({"variants": [{}]}, "[[variants]] number 1 needs a name, not None"),
-        ({"variants": [{"name": "a"}, {"name": "a"}]}, "[[variants]] number 2 is called 'a' as another one"),
+        ({"variants": [{"name": "a"}, {"name": "a"}]}, "[[variants]] number 2 has the name 'a' of another variant"),
         (
             {"variants": [{"name": "a", "model": {"name": "gru", "activation": "relu"}}]},
             f"variant 'a': [model] {NO_SETTING_OF_GRU}",
@@ -311,7 +311,7 @@ def test_a_run_is_told_in_a_line():
             "variant 'a': a table of a variant must be one of 'name', 'task', 'data', 'model', 'optimizer', "
             "'training', 'evaluation', not 'search'",
         ),
-        ({"model": {"name": {1}}}, "a value must be one that TOML has, not {1}"),
+        ({"model": {"name": {1}}}, "a value must have a type of TOML, not {1}"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(given, message):

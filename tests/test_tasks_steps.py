@@ -331,11 +331,11 @@ def test_a_run_is_looked_into(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("predict {run} 1011", "{run} answers at every step: myrnn inspect {run} '1011' shows them"),
+        ("predict {run} 1011", "{run} has an output at every step: myrnn inspect {run} '1011' shows them"),
         ("inspect {run} 12", "sequence '12' has the symbol '2': the symbols are 0 1"),
         (
             "inspect {run} 11 --label 1",
-            "--label is for runs with one class a sequence, and {run} has one at every step",
+            "--label is for runs with one class per sequence, but {run} has one at every step",
         ),
         (
             "evaluate {run} --samples 9 --shortcuts",

@@ -347,7 +347,7 @@ def test_features_train_as_well_as_tokens():
     ("task", "message"),
     [
         (3, "task must be a task, a Sequences or an iterable of (x, y) pairs, not int"),
-        ([], "there is no sequence: at least one pair (x, y) is needed"),
+        ([], "there are no sequences: at least one pair (x, y) is needed"),
         (Sequences([], [0], [], 10), "task holds no sequence: at least one is needed to train on"),
         (iter([]), "task gave 0 sequences, too few for one batch of 1"),
         ([(np.zeros((2, 10)), 2)], "a label is 2, but the model has 2 classes, 0 .. 1"),

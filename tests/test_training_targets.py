@@ -434,7 +434,7 @@ def test_a_history_of_numbers_has_squared_errors(tmp_path, capsys):
     ):
         train(model, sequences, SGD(model.parameters), 1, engine="mygrad", hooks=[LivePlot(["loss", "accuracy"])])
     rnn = RNN(10, 2, 2, rng=0)
-    with refused("a run is that of a classifier, whose history has accuracy, not squared_error"):
+    with refused("save_run saves a classifier, whose history has accuracy, not squared_error"):
         save_run(tmp_path / "run", task=TwinHalves(1, 2), model=rnn, optimizer=SGD(rnn.parameters), history=history)
 
 

@@ -179,7 +179,7 @@ _ESTIMATORS = (
 
 
 def __getattr__(name: str) -> Any:
-    # scikit-learn takes longer to import than all the rest: only who asks for an estimator waits for it.
+    # scikit-learn takes longer to import than everything else, so estimators are imported on first use.
     if name in _ESTIMATORS:
         from myrnn import estimators
 

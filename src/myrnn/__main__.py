@@ -1,4 +1,4 @@
-"""``python -m myrnn`` does what the command ``myrnn`` does."""
+"""Run the command ``myrnn`` by ``python -m myrnn``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The checks of arguments that several modules share, each with one clear message."""
+"""Checks of arguments that several modules share, each with one clear message."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})(?::(\d{1,9}))?", re.ASCII)
 
 
 def shown(value: Any) -> str:
-    """Return `value` as a message shows it: in one line that is not too long."""
+    """Return `value` as a message shows it: on one line and not too long."""
     try:
         line = " ".join(repr(value).split())
-    except ValueError:  # Python does not write down integers of more than 4,300 digits
+    except ValueError:  # Python refuses to print integers of more than 4,300 digits
         return f"{type(value).__name__} too long to show"
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def printable(text: str) -> str:
-    """Return a text as it may be shown: what is no letter, digit or sign in it is spelled out, line breaks too."""
+    """Return a text that is safe to print: control characters, line breaks too, are escaped."""
     return text if text.isprintable() else repr(text)[1:-1]
 
 
@@ -43,7 +43,7 @@ def count_of(number: int | np.integer[Any], word: str) -> str:
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
-    """Return `value` as an int, or say what is wrong with it."""
+    """Return `value` as an int, or raise InvalidArgument."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
@@ -84,7 +84,7 @@ def real(
 
 
 def one_of(name: str, value: Any, choices: Collection[str]) -> str:
-    """Return `value` if it is one of `choices`, else name the nearest right one."""
+    """Return `value` if it is one of `choices`; otherwise raise an error that suggests the nearest one."""
     if isinstance(value, str) and value in choices:
         return value
     listed = ", ".join(repr(choice) for choice in choices)
@@ -92,13 +92,13 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
 
 
 def nearest(value: Any, choices: Collection[str]) -> str:
-    """Return a question after the choice that is most like a value, to end a message with."""
+    """Return a question that suggests the choice most like `value`, for the end of a message."""
     near = difflib.get_close_matches(str(value), list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def names(name: str, given: Iterable[str] | None, count: int) -> list[str]:
-    """Return the names of `count` classes: those that were given, or ``class 0``, ``class 1`` and so on."""
+    """Return the names of `count` classes: those given, or ``class 0``, ``class 1`` and so on."""
     if given is None:
         return [f"class {number}" for number in range(count)]
     found = [str(one) for one in given]
@@ -108,17 +108,17 @@ def names(name: str, given: Iterable[str] | None, count: int) -> list[str]:
 
 
 def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON from its pairs, for the ``object_pairs_hook`` of `json.loads`; no key stands twice."""
+    """Return a JSON object from its pairs (an ``object_pairs_hook`` for `json.loads`); refuse repeated keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidArgument(f"the key {shown(twice)} stands twice in one object")
+        raise InvalidArgument(f"the key {shown(twice)} is repeated in one object")
     return found
 
 
 def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
-    """Refuse a setting that its owner does not have, and name the nearest right one."""
+    """Refuse a setting that its owner does not have, and suggest the nearest one."""
     if isinstance(name, str) and name in known:
         return
     only = ", ".join(map(repr, known))
@@ -126,7 +126,7 @@ def check_setting(owner: str, name: Any, known: Collection[str]) -> None:
 
 
 def span(name: str, text: str, most: int) -> range | None:
-    """Return the integers that ``"first:last"`` or ``"first:last:step"`` says, the last among them; None for others."""
+    """Return the integers of ``"first:last"`` or ``"first:last:step"``, `last` included; None for any other text."""
     found = _SPAN.fullmatch(text)
     if found is None:
         return None
@@ -150,19 +150,19 @@ def generator(name: str, rng: Any) -> np.random.Generator:
 def array(name: str, value: Any) -> NDArray[Any]:
     """Return `value` (nested numbers, an array, a MyGrad tensor) as an array.
 
-    Rows of different lengths are refused, and masked values, which would come out from under their mask.
+    Rows of different lengths are refused, and so are masked values: converting them would drop the mask.
     """
     unmasked(name, value)
     try:
         found = np.asarray(value)
     except (TypeError, ValueError):
         raise InvalidArgument(f"{name} must be an array, but its items differ in shape") from None
-    # NumPy's strings of any length are strings like others.
+    # NumPy's variable-length strings are treated like its fixed-length ones.
     return found.astype(object) if found.dtype.kind == "T" else found
 
 
 def unmasked(name: str, value: Any) -> None:
-    """Refuse a masked array of NumPy that hides some of its values: other functions would take them as they are."""
+    """Refuse a masked array that hides some of its values: other functions would ignore the mask."""
     if np.ma.is_masked(value):
         count = np.count_nonzero(np.ma.getmask(value))
         raise InvalidArgument(
@@ -171,7 +171,7 @@ def unmasked(name: str, value: Any) -> None:
 
 
 def integers(name: str, value: Any, *, minimum: int, maximum: int) -> NDArray[Any]:
-    """Return `value` as a one-dimensional array of integers within the bounds, in the type that it has."""
+    """Return `value` as a one-dimensional array of integers within the bounds; its dtype stays."""
     given = array(name, value)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise InvalidArgument(f"{name} must be integers of shape (N,), not {given.dtype} of shape {given.shape}")
@@ -183,7 +183,7 @@ def integers(name: str, value: Any, *, minimum: int, maximum: int) -> NDArray[An
 
 
 def finite(name: str, values: NDArray[Any]) -> None:
-    """Refuse NaN and infinity, and say where the first one stands."""
+    """Refuse NaN and infinity, and name the index of the first one."""
     bad = ~np.isfinite(values)
     if bad.any():
         index = tuple(np.argwhere(bad)[0].tolist())
@@ -191,13 +191,13 @@ def finite(name: str, values: NDArray[Any]) -> None:
 
 
 def not_negative(name: str, values: NDArray[Any]) -> None:
-    """Refuse numbers below 0, and say where the smallest one of (N,) stands."""
+    """Refuse numbers below 0, and name the index of the smallest one of (N,)."""
     if values.size and values.min() < 0:
         raise InvalidArgument(f"{name} must be at least 0, but there is {values.min()} at [{values.argmin()}]")
 
 
 def float32(name: str, given: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a copy as float32, in C's order; refuse what is not finite in it."""
+    """Return a C-contiguous copy as float32; refuse values that are not finite in float32."""
     with np.errstate(over="ignore"):
         found = np.array(given, dtype=np.float32, order="C")
     finite(name, found)
@@ -205,8 +205,8 @@ def float32(name: str, given: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def tensors(name: str, given: Any) -> tuple[Tensor, ...]:
-    """Return `given` as a tuple of tensors, or say what is wrong with it."""
-    # A tensor can be iterated over too, but its rows are not what is to be trained.
+    """Return `given` as a tuple of tensors, or raise InvalidArgument."""
+    # A tensor is iterable too, but its rows are not parameters.
     if isinstance(given, Tensor) or not isinstance(given, Iterable):
         kind = "one tensor" if isinstance(given, Tensor) else type(given).__name__
         raise InvalidArgument(f"{name} must be a tuple of tensors, not {kind}")

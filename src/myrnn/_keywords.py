@@ -1,4 +1,4 @@
-"""Checks the arguments of a call, and names our keyword for one that another library uses."""
+"""Checks the arguments of a call, and suggests our keyword for one that another library uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from myrnn.settings import settings_of_call
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Our keywords, and the names that other libraries have for the same.
+# Our keywords, and the names that other libraries use for them.
 OTHER_NAMES = {
     "learning_rate": "lr eta rate step_size learning_rate_init initial_lr",
     "weight_decay": "wd l2 decay",
@@ -53,7 +53,7 @@ OTHER_NAMES = {
     "characters": "chars",
     "labels": "targets",
 }
-# Keywords of an object that is passed ready-made.
+# Keywords that belong to an object which is passed ready-made.
 OWNERS = {
     "learning_rate": "optimizer",
     "momentum": "optimizer",
@@ -65,11 +65,11 @@ OWNERS = {
 
 
 class UnknownKeyword(InvalidArgument, TypeError):
-    """A call has a keyword that the function does not take; Python itself raises a TypeError for that."""
+    """The function does not take this keyword; Python itself raises a TypeError for that."""
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
-    """Return the known keyword that an unknown one most likely stands for, if any."""
+    """Return the known keyword that an unknown one most likely means, if any."""
     if name in known:
         return name
     same = [word for word, names in OTHER_NAMES.items() if word in known and name.lower() in names.split()]
@@ -78,9 +78,10 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
 
 def keywords(function: Function) -> Function:
-    """Let a function, or the ``__init__`` of a class, check its arguments.
+    """Decorate a function, or the ``__init__`` of a class, so that it checks its arguments.
 
-    For an unknown keyword it names the right one; arguments whose annotation is a setting's are checked by it.
+    An unknown keyword raises an error that suggests the right one. Arguments whose annotation is that of a setting are
+    checked by it.
     """
     signature = inspect.signature(function)
     known = [name for name in signature.parameters if name != "self"]
@@ -91,13 +92,13 @@ def keywords(function: Function) -> Function:
     def checked(*arguments: Any, **given: Any) -> Any:
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
-            # Of a class, the one whose object is made: it may inherit the function.
+            # For a class, name the class being made: it may inherit its ``__init__``.
             called = type(arguments[0]).__qualname__ if is_init else function.__qualname__
             raise UnknownKeyword(f"{called} takes no argument {unknown!r}{_advice(unknown, known, required)}")
         try:
             bound = signature.bind(*arguments, **given)
         except TypeError:
-            # Python says what is missing, or too much.
+            # Python's own message says which arguments are missing or too many.
             return function(*arguments, **given)
         for name, setting in settings_of_call(function).items():
             if name in bound.arguments:

@@ -1,7 +1,7 @@
 """Lets Ctrl-C stop the command while it is still importing, and imports MyGrad a second faster.
 
-MyGrad's own GRU layer has Numba compile three small functions in every process that imports MyGrad. Here Numba keeps
-them in its cache on the disk.
+MyGrad's GRU layer makes Numba compile three small functions in every process that imports MyGrad. Here Numba caches
+them on disk.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ def _is_command() -> bool:
     """Whether this process is the command ``myrnn``, by its script or as ``python -m myrnn``."""
     if sys.argv[:1] != ["-m"]:
         return Path(*sys.argv[:1]).stem == "myrnn"
-    # Python has not found the module yet: its path is not in sys.argv.
+    # Python has not found the module yet, so its path is not in sys.argv.
     return ("-m", "myrnn") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
 
 
 def _stop_importing(*_: Any) -> None:
-    """End the process on Ctrl-C. An exception might come out of an import as an ImportError, or as a traceback."""
+    """End the process on Ctrl-C. An import could turn an exception into an ImportError or a traceback."""
     os.write(2, b"myrnn: interrupted: nothing was saved\n")
     os._exit(130)
 
 
 def imports_are_done() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again; the command calls it where it begins to work."""
+    """Let Ctrl-C raise KeyboardInterrupt again; the command calls it when it starts to work."""
     if signal.getsignal(signal.SIGINT) is _stop_importing:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -46,13 +46,13 @@ import numba  # noqa: E402 - importing it takes long enough for a Ctrl-C
 
 
 def _kept(*arguments: Any, **options: Any) -> Callable[..., Any]:
-    """Stand in for `numba.vectorize`, and keep the machine code on the disk where that is possible."""
+    """Replace `numba.vectorize` by a version that caches the machine code on disk where that is possible."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
             return _vectorize(*arguments, **{**options, "cache": True})(function)
         except (RuntimeError, OSError):
-            # Numba finds no folder that it could write to.
+            # Numba finds no folder that it can write to.
             return _vectorize(*arguments, **options)(function)
 
     return decorate

@@ -1,4 +1,4 @@
-"""Find the line of the user's code that an exception came from, or that a warning is about."""
+"""Find the line of the user's code that raised an exception or that a warning is about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import mygrad
 
-# Code in these folders is not the user's.
+# Code in these folders does not belong to the user.
 LIBRARIES = tuple(
     {
         f"{Path(folder).resolve()}{os.sep}"
@@ -27,26 +27,26 @@ LIBRARIES = tuple(
 
 
 def user_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Return the innermost frame of an exception that is the user's code, None if there is none."""
+    """Return the innermost frame of an exception that is in the user's code, or None."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users_file(frame.filename)]
     return frames[-1] if frames else None
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the innermost line of the user's code, however many calls of libraries lie between."""
+    """Warn at the innermost line of the user's code, however many library calls lie between."""
     frames = (frame for frame, _ in traceback.walk_stack(sys._getframe(1)))
-    # 1 is this function, 2 the function that calls it; these are also the place to name where no frame is the user's.
+    # 1 is this function, 2 its caller. The warning names the caller if no frame belongs to the user.
     level = next((level for level, frame in enumerate(frames, 2) if is_users_file(frame.f_code.co_filename)), 2)
     warnings.warn(message, category, stacklevel=level)
 
 
 def line_of(frame: traceback.FrameSummary) -> str:
-    """Return the text of a frame's line; empty where there is no source."""
+    """Return the source text of a frame's line; empty if there is no source."""
     return linecache.getline(frame.filename, frame.lineno or 0).strip()
 
 
 def failure(error: BaseException) -> str:
-    """Return one line: the exception, and the user's line that it came from."""
+    """Return the exception, and the user's line that raised it, in one line."""
     if isinstance(error, SyntaxError):
         text = (error.text or "").strip()
         return f"{type(error).__name__}: {error.msg}, in {error.filename}:{error.lineno}" + (
@@ -63,7 +63,7 @@ def failure(error: BaseException) -> str:
 
 @cache
 def is_users_file(filename: str) -> bool:
-    """Whether code in this file is the user's, and not a library's or MyRNN's own."""
+    """Whether code in this file is the user's, not a library's or MyRNN's."""
     # Compiled libraries name their sources by relative paths.
     if filename.startswith("<frozen") or filename.endswith((".pyx", ".pxd", ".pxi")):
         return False

@@ -1,4 +1,4 @@
-"""What a model adds to its loss while it trains, such as the size of its states."""
+"""Terms that a model adds to its loss while it trains, such as the size of its states."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.losses import Loss, losses_of, name_of
 
-# Takes what a model adds; None where nothing trains.
+# Collects the terms that a model adds; None when nothing trains.
 _take: ContextVar[Callable[[Tensor], None] | None] = ContextVar("take", default=None)
 
 
 def add_loss(value: Tensor) -> None:
     """Add a number to the loss of the sequence in `myrnn.train` and `Training`; everywhere else do nothing.
 
-    A model calls it with what its states, or anything else that it computes, should keep small. What one sequence adds
-    is the sum of all its calls. It is added to the loss of each target of the sequence, of which an iteration takes
-    the mean: it counts with the weights of these targets, and of their classes. The loss that is reported has it.
+    A model calls it with a quantity that should stay small, such as the size of its states. The terms of all calls for
+    one sequence are summed. The sum is added to the loss of each target of the sequence before the mean over the
+    iteration is taken, so it is weighted by these targets and their classes. The reported loss includes it.
 
     Parameters
     ----------
     value : Tensor
-        One number, of shape () or, such as (1, 1), of size 1.
+        One number, of shape () or another shape of size 1, such as (1, 1).
 
     Raises
     ------
     InvalidArgument
-        When it is no tensor of one number.
+        When it is not a tensor of one number.
 
     References
     ----------
@@ -60,7 +60,7 @@ def add_loss(value: Tensor) -> None:
 
 
 def with_added(model: Any, x: NDArray[np.floating]) -> tuple[Any, list[Tensor]]:
-    """Return what the model returns for a sequence, and what it adds to its loss."""
+    """Return the model's output for a sequence, and the terms that it adds to its loss."""
     added: list[Tensor] = []
     token = _take.set(added.append)
     try:
@@ -71,7 +71,7 @@ def with_added(model: Any, x: NDArray[np.floating]) -> tuple[Any, list[Tensor]]:
 
 @contextmanager
 def adding_nothing() -> Iterator[None]:
-    """Refuse a model that adds to its loss, where it did not when the training was made."""
+    """Refuse a model that adds to its loss now, but did not when the training was made."""
     token = _take.set(_refuse)
     try:
         yield
@@ -81,19 +81,19 @@ def adding_nothing() -> Iterator[None]:
 
 def _refuse(value: Tensor) -> None:
     raise InvalidArgument(
-        "the model calls add_loss, and did not when the training was made, on one of its sequences: let "
-        "it add something on every sequence from the beginning on, perhaps 0"
+        "the model calls add_loss, but did not do so when the training was made, on one of its sequences: let "
+        "it add a number, perhaps 0, on every sequence from the beginning"
     )
 
 
 class WithAddedLoss:
-    """A model with one more column of outputs: in each row what the sequence adds to its loss."""
+    """A model with one more column of outputs: in each row, the number that the sequence adds to its loss."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the model has, such as its parameters."""
+        """Return an attribute of the model, such as its parameters."""
         if name == "model":
             raise AttributeError(name)
         return getattr(self.model, name)
@@ -101,7 +101,7 @@ class WithAddedLoss:
     def __call__(self, x: NDArray[np.floating]) -> Tensor:
         """Return the outputs (N, K + 1)."""
         outputs, added = with_added(self.model, x)
-        # It begins with a zero, so that nothing is special about the first number.
+        # The sum begins with a zero, so that the first term needs no special case.
         whole = sum(added, mygrad.zeros((1, 1), dtype=np.float32, constant=True))
         return mygrad.concatenate([outputs, mygrad.concatenate([whole] * len(outputs))], axis=1)
 
@@ -113,5 +113,5 @@ class OfBoth:
         self._loss, self.__qualname__ = loss, name_of(loss)
 
     def __call__(self, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
-        """Return the loss of each row and what its sequence adds, (N,)."""
+        """Return the loss of each row plus the term of its sequence, (N,)."""
         return losses_of(self._loss, outputs[:, :-1], targets) + outputs[:, -1]

@@ -1,28 +1,28 @@
-"""Every kind of error that the library raises.
+"""All errors that the library raises.
 
-All of them are :class:`MyRNNError`, so one ``except`` clause tells a mistake that MyRNN recognised from a fault
+All of them are :class:`MyRNNError`, so one ``except`` clause separates mistakes that MyRNN recognises from faults
 inside it.
 """
 
 
 class MyRNNError(Exception):
-    """The root of all errors that MyRNN raises on purpose."""
+    """The base of all errors that MyRNN raises on purpose."""
 
 
 class InvalidArgument(MyRNNError, ValueError):
-    """An argument is not what the function takes; the message says what was given and what is wanted."""
+    """An argument is not what the function takes; the message says what was given and what is expected."""
 
 
 class NotFinite(InvalidArgument):
-    """A model predicts no class, because its logits are not finite."""
+    """A model predicts no class because its logits are not finite."""
 
 
 class DataError(MyRNNError, ValueError):
-    """A file of sequences cannot be read; the message says which file, where there is one which line, and why."""
+    """A file of sequences cannot be read; the message names the file, the line if there is one, and the reason."""
 
 
 class RunError(MyRNNError):
-    """A run folder is missing, incomplete, damaged or of a version that this one cannot read."""
+    """A run folder is missing, incomplete, damaged or of a format version that cannot be read."""
 
 
 class CompileError(MyRNNError):
@@ -34,7 +34,7 @@ class NotARecurrence(CompileError):
 
 
 class UnsupportedOperation(CompileError):
-    """The model uses an operation that has no rule in the compiler's tables."""
+    """The model uses an operation that the compiler does not support."""
 
 
 class NotDeterministic(CompileError):
@@ -42,4 +42,4 @@ class NotDeterministic(CompileError):
 
 
 class TrainingDiverged(MyRNNError):
-    """The loss of a training, its weights, or what its optimizer remembers, are no longer finite numbers."""
+    """The loss, the weights or the state of the optimizer are no longer finite."""

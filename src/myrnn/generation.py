@@ -1,4 +1,4 @@
-"""Sequences that a trained model writes: each token is drawn from what the model says after those before it."""
+"""Sequences that a trained model generates: each token is drawn from the model's prediction after those before it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from myrnn.models import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
 
-# How many tokens one native call draws: Ctrl-C is obeyed after it.
+# Tokens that one native call draws; Ctrl-C is handled between calls.
 CALL = 10_000
-# How many it draws at most.
+# The most tokens that it draws.
 MOST = 1_000_000_000
 
 
@@ -34,41 +34,41 @@ def generate(
     seed: int | None = None,
     engine: EngineName = DEFAULTS.engine,
 ) -> NDArray[np.int64]:
-    """Let a model of tokens go on with a sequence, token by token.
+    """Continue a sequence with a model of tokens, token by token.
 
     Parameters
     ----------
     model : callable or CompiledModel
-        After each step, or after the last one, it has an output for every token, of which the softmax is the
-        probability that this one comes next: K = C.
+        After each step, or after the last one, it has K = C outputs; their softmax is the probability of each token to
+        come next.
     prime : array_like of int (T,)
-        The tokens that the sequence begins with, one at least.
+        The first tokens of the sequence, at least one.
     length : int
         How many tokens to draw.
     temperature : float
-        What outputs are divided by before their softmax: below 1 the likely tokens become likelier, above 1 all become
-        more alike. With 0 the most likely one is taken.
+        Outputs are divided by it before their softmax: below 1 likely tokens become likelier, above 1 all become more
+        alike. 0 takes the most likely token.
     top_k : int, optional
-        From how many of the most likely tokens to draw.
+        Draw only from this many of the most likely tokens.
     seed : int, optional
-        Of the random numbers; without one they are others at every call.
+        Seeds the random numbers; without it they differ at every call.
     engine : {"auto", "native", "mygrad"}
-        Natively, a token is one step from the states before. With MyGrad the whole sequence is read again for each, and
-        ``"auto"`` does so, with a warning, where the states of a model cannot go on.
+        The native engine computes one step per token from the states before it. MyGrad reads the whole sequence again
+        for every token; ``"auto"`` falls back to it, with a warning, for a model whose states cannot be carried on.
 
     Returns
     -------
     ndarray, int64 (length,)
-        The tokens that were drawn.
+        The tokens drawn.
 
     Raises
     ------
     InvalidArgument
-        When the model has not as many outputs as inputs, or an argument is not what it should be.
+        When the model does not have as many outputs as inputs, or an argument is invalid.
     NotFinite
         When outputs are not finite, so that there are no probabilities.
     CompileError
-        With ``"native"``, when the model cannot be compiled or its states cannot go on.
+        With ``"native"``, when the model cannot be compiled or its states cannot be carried on.
 
     References
     ----------
@@ -136,7 +136,7 @@ def _op_by_op(
                 f"the model must return outputs (1, K), or (T, K), but returned shape {outputs.shape}"
             )
         if outputs.shape[1] != width:
-            raise InvalidArgument(_shape_told(outputs.shape[1], width))
+            raise InvalidArgument(_shape_message(outputs.shape[1], width))
         tokens.append(_drawn(outputs[-1].astype(np.float64), uniform, temperature, top or width))
         _check_drawn(np.array(tokens[-1:]), len(tokens) - 1)
     return np.array(tokens[len(tokens) - len(uniforms) :], dtype=np.int64)
@@ -151,24 +151,24 @@ def _drawn(outputs: NDArray[np.float64], uniform: float, temperature: float, top
     shares = np.zeros(len(outputs))
     shares[kept] = softmax((outputs[kept] - outputs.max()) / temperature)
     found = int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right"))
-    # By rounding there may be none.
+    # Because of rounding there may be none.
     return found if found < len(outputs) else int(outputs.argmax())
 
 
 def _check_drawn(drawn: NDArray[np.int64], before: int) -> None:
-    """Raise NotFinite where there are no probabilities to draw by."""
+    """Raise NotFinite if there are no probabilities to draw from."""
     if (drawn < 0).any():
         raise NotFinite(f"after {before + int((drawn < 0).argmax()):,} tokens the outputs of the model are not finite")
 
 
 def _tokens(prime: ArrayLike, outputs: int, inputs: int) -> NDArray[np.int64]:
     if outputs != inputs:
-        raise InvalidArgument(_shape_told(outputs, inputs))
+        raise InvalidArgument(_shape_message(outputs, inputs))
     tokens = _checks.integers("prime", prime, minimum=0, maximum=inputs - 1)
     if tokens.ndim != 1 or not len(tokens):
-        raise InvalidArgument(f"prime must be the first tokens of a sequence, one at least, not {_checks.shown(prime)}")
+        raise InvalidArgument(f"prime must be the first tokens of a sequence, at least one, not {_checks.shown(prime)}")
     return tokens.astype(np.int64)
 
 
-def _shape_told(outputs: int, inputs: int) -> str:
+def _shape_message(outputs: int, inputs: int) -> str:
     return f"to go on with a sequence, a model needs an output for each token: it has {outputs} for {inputs} tokens"

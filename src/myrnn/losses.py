@@ -1,15 +1,16 @@
-"""Losses: what a training makes smaller.
+"""Losses: the functions that training minimises.
 
-A loss is a function of `outputs`, a MyGrad tensor (N, K), and `targets`, the rows that belong to them, that returns the
-loss of each row, a tensor (N,), made of its own row alone. The rows are the sequences of a batch, or, where each step
-has a target, the steps of all of them. Targets are classes, int64 (N,), or else float32 (N, K): numbers, or 1 for each
-class that holds and 0 for the others; or several targets together, as `myrnn.targets.Part` says.
+A loss is a function of `outputs`, a MyGrad tensor (N, K), and `targets`, the matching rows. It returns the loss of each
+row, a tensor (N,), computed from that row alone. The rows are the sequences of a batch or, if each step has a target,
+the steps of all of them. Targets are classes, int64 (N,), or float32 (N, K): numbers, or 1 for each class that holds
+and 0 for the others, or several targets together, as `myrnn.targets.Part` describes.
 
-`myrnn.train` takes such a function as it is, or the name of one that is registered like tasks, models, optimizers and
-schedules (`registry.register`): the command line, studies and run folders know it by that name.
+`myrnn.train` takes such a function, or the name of one that is registered like tasks, models, optimizers and schedules
+(`registry.register`). The command line, studies and run folders know a loss by its name.
 
-Natively, a loss is compiled like a model (`compiler.loss`). One that looks at the numbers of outputs or targets of
-numbers, as ``targets > 0`` does, is not, nor one for more than 64 classes, other than cross-entropy: it runs op by op.
+The native engine compiles a loss like a model (`compiler.loss`). Two kinds are not compiled and run op by op: losses
+that inspect the values of outputs or of numeric targets, such as ``targets > 0``, and losses other than cross-entropy
+for more than 64 classes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIGMOID_CROSS_ENTROPY = "sigmoid-cross-entropy"
 MEAN_SQUARED_ERROR = "mean-squared-error"
 HUBER = "huber"
 
-# The targets that each of these is for; the first of its kind is the usual one. Any other loss takes what there is.
+# The targets that each loss is for; the first loss of a kind is its default. User-defined losses take any targets.
 _FOR = {CROSS_ENTROPY: CLASS, SIGMOID_CROSS_ENTROPY: SEVERAL, MEAN_SQUARED_ERROR: NUMBERS, HUBER: NUMBERS}
 
 
@@ -104,7 +105,7 @@ class CrossEntropyTogether:
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses that are for classes, which tasks have."""
+    """Return the names of all losses for classes, the targets that tasks have."""
     return tuple(name for name in kinds("loss") if _FOR.get(name, CLASS) == CLASS)
 
 
@@ -114,12 +115,12 @@ def all_loss_names() -> tuple[str, ...]:
 
 
 def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
-    """Return the loss to train on such targets with: the usual one for None, or for ``"cross-entropy"``.
+    """Return the loss for such targets: the default of their kind for None or ``"cross-entropy"``.
 
     Raises
     ------
     InvalidArgument
-        When it is neither a function nor a name, or for other targets.
+        When it is neither a function nor a name, or is for other targets.
     """
     if callable(loss):
         return loss
@@ -128,7 +129,7 @@ def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
     if loss is None:
         return next(name for name, what in _FOR.items() if what == kind.what)
     if loss == CROSS_ENTROPY and kind.what == SEVERAL:
-        # That of each class by itself: it is what the settings of a task say by default.
+        # Cross-entropy is what the settings of a task say by default.
         return SIGMOID_CROSS_ENTROPY
     find("loss", loss)
     if _FOR.get(loss, kind.what) != kind.what:
@@ -137,7 +138,7 @@ def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
 
 
 def name_of(function: Callable[..., Any] | str) -> str:
-    """Return what a loss or another function is called in messages and in checkpoints."""
+    """Return the name of a loss or another function in messages and checkpoints."""
     return function if isinstance(function, str) else getattr(function, "__qualname__", type(function).__name__)
 
 
@@ -148,10 +149,10 @@ def mean_loss(
     class_weights: NDArray[np.floating] | None = None,
     weights: NDArray[np.floating] | None = None,
 ) -> Tensor:
-    """Return the mean over all rows of a batch of their losses, each times the weight of its class.
+    """Return the mean loss over all rows of a batch, each times the weight of its class.
 
-    With `weights` it is the weighted mean: the sum of weight times loss, divided by the sum of the weights. It is 0
-    where all of these are 0. The weights of classes are no part of what it is divided by.
+    With `weights` it is a weighted mean: the sum of weight times loss, divided by the sum of the weights; 0 if all
+    weights are 0. The weights of classes are not part of the divisor.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def mean_loss(
     class_weights : ndarray (K,), optional
         For classes.
     weights : ndarray (N,), optional
-        How much each row counts.
+        The weight of each row.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def mean_loss(
     if loss == CROSS_ENTROPY and class_weights is None and weights is None:
         return softmax_crossentropy(outputs, targets)
     if weights is not None and not weights.all():
-        # What does not count is not there: zero times what is not finite would not be zero.
+        # Rows of weight 0 are left out: zero times infinity would be NaN.
         outputs, targets, weights = (rows[weights > 0] for rows in (outputs, targets, weights))
         if not len(targets):
             return outputs.sum()
@@ -199,7 +200,7 @@ def losses_of(loss: Loss | str, outputs: Tensor, targets: NDArray[Any]) -> Tenso
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """All that a training makes smaller.
+    """The whole objective that training minimises.
 
     Attributes
     ----------
@@ -209,7 +210,7 @@ class Objective:
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), which is added to the loss of each iteration.
     added : int
-        How many of the model's outputs, the last ones, have no target: 1 where it adds to its loss (`added_loss`).
+        The number of outputs, the last ones, that have no target: 1 if the model adds to its loss (`added_loss`).
     """
 
     loss: Loss | str = CROSS_ENTROPY
@@ -220,7 +221,7 @@ class Objective:
     def __call__(
         self, model: Any, outputs: Tensor, targets: NDArray[Any], weights: NDArray[np.float32] | None
     ) -> Tensor:
-        """Return the loss of a batch, `mean_loss` and the penalty; without a row it is the penalty alone, or 0."""
+        """Return the loss of a batch: `mean_loss` plus the penalty; without rows, the penalty alone or 0."""
         parts = [mean_loss(self.loss, outputs, targets, self.class_weights, weights)] if len(targets) else []
         if self.penalty is not None:
             parts.append(self.penalty_of(model))
@@ -228,23 +229,23 @@ class Objective:
 
     @property
     def can_be_negative(self) -> bool:
-        """Whether it may be below 0, as a loss or a penalty of the user's may be."""
+        """Whether it can be below 0, as a user's loss or penalty can."""
         is_shipped = self.loss in _FOR if isinstance(self.loss, str) else isinstance(self.loss, CrossEntropyTogether)
         return not is_shipped or self.penalty is not None
 
     def penalty_of(self, model: Any) -> Tensor:
-        """Return what the penalty adds, 0 without one.
+        """Return the value of the penalty, 0 without one.
 
         Raises
         ------
         InvalidArgument
-            When it is no tensor of one number.
+            When it is not a tensor of one number.
         """
         return mygrad.tensor(0.0, constant=True) if self.penalty is None else checked_penalty(self.penalty, model)
 
 
 def checked_penalty(penalty: Penalty, model: Any) -> Tensor:
-    """Return what a penalty adds; raises InvalidArgument when it is no tensor of one number."""
+    """Return the value of a penalty; raises InvalidArgument if it is not a tensor of one number."""
     found = penalty(model)
     if not isinstance(found, Tensor) or found.shape != ():
         what = f"one of shape {found.shape}" if isinstance(found, Tensor) else _checks.shown(found)
@@ -259,7 +260,7 @@ def mean_of_logits(
     class_weights: NDArray[np.floating] | None = None,
     weights: NDArray[np.floating] | None = None,
 ) -> float:
-    """Return the same of outputs that are known, without a graph."""
+    """Return the mean loss of logits that are plain arrays, without a graph."""
     with mygrad.no_autodiff:
         outputs = mygrad.tensor(logits, constant=True)
         return float(mean_loss(loss, outputs, targets, class_weights, weights).item())

@@ -1,11 +1,11 @@
-"""SGD, RMSprop and Adam, in the manner of MyNN and, without weight decay, with the same numbers.
+"""SGD, RMSprop and Adam with MyNN's interface and, without weight decay, the same numbers.
 
 Weight decay is decoupled from the gradient and scaled by the learning rate (Loshchilov and Hutter, "Decoupled weight
 decay regularization", 2019), as in PyTorch's `AdamW` and in every optimizer of Keras:
 ``parameter <- parameter - learning_rate * weight_decay * parameter``, beside the optimizer's own change.
 
-MyNN's own optimizer objects do as well wherever one of these is taken: both keep what they remember in the same
-attributes. MyNN does not scale its weight decay by the learning rate.
+MyNN's own optimizers are accepted wherever one of these is: both keep their state in the same attributes. MyNN does not
+scale its weight decay by the learning rate.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Rate = Annotated[
     ),
 ]
 Decay = Annotated[float, Meta(ge=0, description="A step shrinks every weight by this share times the learning rate.")]
-Little = Annotated[float, Meta(gt=0, description="Added to the denominator of a step.")]
+Little = Annotated[float, Meta(gt=0, description="Added to the denominator of the update.")]
 
 
 class _Optimizer(ABC):
@@ -47,7 +47,7 @@ class _Optimizer(ABC):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def __repr__(self) -> str:
-        """Return the settings, and how many numbers are updated."""
+        """Return the settings and the number of parameters."""
         made = _checks.call_of(self, *self._settings)
         numbers = sum(parameter.size for parameter in self.params)
         return f"{made.removesuffix(')')}, of {len(self.params)} tensors with {numbers:,} numbers)"
@@ -67,7 +67,7 @@ class _Optimizer(ABC):
 
     @abstractmethod
     def _change(self, index: int, gradient: NDArray[Any]) -> NDArray[Any]:
-        """Return what to add to parameter `index`, the decay of its weight apart."""
+        """Return the change of parameter `index`, without weight decay."""
 
     def _zeros(self) -> list[NDArray[Any]]:
         return [np.zeros_like(parameter.data) for parameter in self.params]
@@ -75,7 +75,7 @@ class _Optimizer(ABC):
 
 @register("optimizer", "sgd")
 class SGD(_Optimizer):
-    """Stochastic gradient descent, with momentum on request.
+    """Stochastic gradient descent with optional momentum.
 
     ``v <- momentum * v - learning_rate * gradient`` and ``parameter <- parameter + v``.
 
@@ -86,9 +86,9 @@ class SGD(_Optimizer):
     learning_rate : float
         The size of a step.
     momentum : float in [0, 1)
-        How much of the last step goes on.
+        The share of the last step that is carried over.
     weight_decay : float
-        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. Without
+        Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. Without
         momentum this is PyTorch's `SGD`; with momentum PyTorch adds the decay to the gradient.
     """
 
@@ -100,7 +100,7 @@ class SGD(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.1,
-        momentum: Annotated[float, Meta(ge=0, lt=1, description="How much of the last step goes on.")] = 0.0,
+        momentum: Annotated[float, Meta(ge=0, lt=1, description="The share of the last step to carry over.")] = 0.0,
         weight_decay: Decay = 0.0,
     ) -> None:
         super().__init__(params, learning_rate, weight_decay)
@@ -127,11 +127,11 @@ class RMSprop(_Optimizer):
     learning_rate : float
         The size of a step.
     alpha : float in [0, 1)
-        How slowly the average of the squared gradient forgets.
+        The decay rate of the average of the squared gradient.
     eps : float
-        Added to the root of that average, so that nothing is divided by zero.
+        Added to the square root of the average, to avoid division by zero.
     weight_decay : float
-        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. PyTorch's
+        Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. PyTorch's
         `RMSprop` adds it to the gradient instead.
 
     References
@@ -148,7 +148,7 @@ class RMSprop(_Optimizer):
         *,
         learning_rate: Rate = 0.01,
         alpha: Annotated[
-            float, Meta(ge=0, lt=1, description="How much of the mean of the squared gradients is kept at a step.")
+            float, Meta(ge=0, lt=1, description="The decay rate of the average of the squared gradient.")
         ] = 0.9,
         eps: Little = 1e-8,
         weight_decay: Decay = 0.0,
@@ -164,7 +164,7 @@ class RMSprop(_Optimizer):
 
 @register("optimizer", "adam")
 class Adam(_Optimizer):
-    """Steps by running averages of the gradient and of its square.
+    """Steps scaled by running averages of the gradient and its square.
 
     Parameters
     ----------
@@ -173,11 +173,11 @@ class Adam(_Optimizer):
     learning_rate : float
         The size of a step.
     beta1, beta2 : float in [0, 1)
-        How slowly the averages of the gradient and of its square forget.
+        The decay rates of the averages of the gradient and of its square.
     eps : float
-        Added to the root of the second, so that nothing is divided by zero.
+        Added to the square root of the second average, to avoid division by zero.
     weight_decay : float
-        Times the learning rate, the share of every weight (of two dimensions or more) that a step takes away. This is
+        Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. This is
         PyTorch's `AdamW`; 0.01 is usual.
 
     References
@@ -193,11 +193,9 @@ class Adam(_Optimizer):
         params: Iterable[Tensor],
         *,
         learning_rate: Rate = 0.001,
-        beta1: Annotated[
-            float, Meta(ge=0, lt=1, description="How much of the mean of the gradients is kept at a step.")
-        ] = 0.9,
+        beta1: Annotated[float, Meta(ge=0, lt=1, description="The decay rate of the average of the gradient.")] = 0.9,
         beta2: Annotated[
-            float, Meta(ge=0, lt=1, description="How much of the mean of their squares is kept at a step.")
+            float, Meta(ge=0, lt=1, description="The decay rate of the average of the squared gradient.")
         ] = 0.999,
         eps: Little = 1e-8,
         weight_decay: Decay = 0.0,

@@ -1,4 +1,4 @@
-"""Whether output goes to a notebook or a terminal, and what is shown there for a while."""
+"""Whether output goes to a notebook or a terminal, and messages that are shown only for a while."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cache
 
 
 def in_kernel() -> bool:
-    """Tell whether this process is the kernel of a notebook (Jupyter, VS Code, Colab)."""
-    # Whoever runs in a kernel has IPython loaded already, so nobody else pays for its import.
+    """Return whether this process is the kernel of a notebook (Jupyter, VS Code, Colab)."""
+    # A kernel has imported IPython already, so other processes do not pay for the import.
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython
@@ -20,12 +20,12 @@ def in_kernel() -> bool:
 
 
 def on_terminal() -> bool:
-    """Tell whether the error output is a terminal that can go back in a line."""
+    """Return whether the error output is a terminal that can overwrite its last line."""
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 class Output:
-    """One output under the cell that runs, replaced in place through IPython's display handle; needs no widgets.
+    """One output below the running cell, replaced in place through IPython's display handle; needs no widgets.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Output:
         self._handle = display(HTML(html), display_id=True)
 
     def replace(self, html: str) -> None:
-        """Show something else in its place."""
+        """Replace the output."""
         self._handle.update(self._html(html))
 
 
 @contextmanager
 def passing_line(text: str) -> Iterator[None]:
-    """Show a line while the block runs, in a terminal with the seconds; elsewhere it is printed, the first time."""
+    """Show a line while the block runs: in a terminal with the seconds, elsewhere printed once."""
     if in_kernel():
         output = Output(f"<i>{text} …</i>")
         try:
@@ -53,7 +53,7 @@ def passing_line(text: str) -> Iterator[None]:
         finally:
             output.replace("")
     elif on_terminal():
-        # Rich is imported where it is used: importing it costs more than all the rest of this package.
+        # Rich is imported here because it takes longer to import than the rest of this package.
         from rich.console import Console
         from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
@@ -68,5 +68,5 @@ def passing_line(text: str) -> Iterator[None]:
 
 @cache
 def print_once(text: str) -> None:
-    """Print a line on the error stream, the first time that it is asked for."""
+    """Print a line to the error stream, but only the first time."""
     print(f"myrnn: {text}", file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 """Dropout and noise: the only random numbers that a model may use, while it trains.
 
-All numbers are a function of where they are used, and no generator has a state. A training has a seed; each of its
-iterations and each place in a batch has a *key* of that; and each line of the model that calls `dropout` or `noise`,
-its *site*, has a stream of numbers for each key. The calls from one site take their numbers one after the other. So a
-training that goes on from a checkpoint draws what it would have drawn, and every engine can draw the same.
+The generator is counter-based: each number is a function of where it is used, and nothing has a state. A training has a
+seed. Each iteration and each position in a batch derives a *key* from it. Each line of the model that calls `dropout`
+or `noise` is a *site* with one stream of numbers per key; its calls take them in order. So a training that resumes from
+a checkpoint draws the same numbers as one that was never stopped, and all engines draw the same.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ KEEP, NORMAL = "dropout", "noise"
 
 
 def dropout(h: Values, rate: float) -> Values:
-    """Set numbers to zero at random in `myrnn.train` and `Training`; everywhere else return `h` itself.
+    """Set random elements to zero in `myrnn.train` and `Training`; everywhere else return `h` itself.
 
-    Each number is zero with the probability `rate`; the others are divided by ``1 - rate``, so that their mean stays.
-    The masks follow from the seed of the training, and are others in every iteration, for every sequence of a batch, at
-    every step and in every line that calls this. Both engines draw the same ones.
+    Each element is zero with probability `rate`; the others are divided by ``1 - rate``, which keeps the mean. The
+    masks follow from the seed of the training. They differ for every iteration, every sequence of a batch, every step
+    and every line that calls this. Both engines draw the same masks.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def dropout(h: Values, rate: float) -> Values:
 def noise(h: Values, std: float) -> Values:
     """Add normal noise of mean zero in `myrnn.train` and `Training`; everywhere else return `h` itself.
 
-    The noise follows from the seed of the training as the masks of `dropout` do.
+    The noise follows from the seed of the training, as the masks of `dropout` do.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def noise(h: Values, std: float) -> Values:
 
 
 def _drawn(draw: Draw, h: Any) -> Any:
-    """Return what a call draws; None where nothing is to be drawn."""
+    """Return the array to apply in a call; None if nothing is drawn."""
     if not isinstance(h, Tensor | np.ndarray):
         raise InvalidArgument(f"h must be a tensor or an array, not {_checks.shown(h)}")
     source = _source.get()
@@ -116,7 +116,7 @@ def _drawn(draw: Draw, h: Any) -> Any:
 
 @dataclass(frozen=True)
 class Draw:
-    """What is drawn.
+    """What a call draws.
 
     Attributes
     ----------
@@ -130,13 +130,13 @@ class Draw:
 
     @property
     def neutral(self) -> float:
-        """The number that changes nothing."""
+        """The number that leaves its operand unchanged."""
         return 1.0 if self.kind == KEEP else 0.0
 
     def numbers(self, key: int, site: int, first: int, count: int) -> NDArray[np.float32]:
-        """Return numbers of a site's stream, from the number `first` on, float32 (count,).
+        """Return numbers of a site's stream, beginning with number `first`, float32 (count,).
 
-        `compiler.runtime.draws` has the same in native code.
+        `compiler.runtime.draws` computes the same in native code.
         """
         begin, end = first // 2, (first + count + 1) // 2
         with np.errstate(over="ignore"):
@@ -148,13 +148,13 @@ class Draw:
 
 
 def kept(halves: NDArray[np.uint64], rate: np.float32) -> NDArray[np.float32]:
-    """Return 0 for a share `rate` of these numbers of 32 bits, and ``1 / (1 - rate)`` for the others."""
+    """Return 0 for a share `rate` of these 32-bit integers, and ``1 / (1 - rate)`` for the others."""
     least = np.uint64(np.ceil(np.float64(rate) * 2.0**32))
     return np.where(halves >= least, np.float32(1) / (np.float32(1) - rate), np.float32(0))
 
 
 def normal(halves: NDArray[np.uint64], std: np.float32) -> NDArray[np.float32]:
-    """Return a normal number for each of these numbers of 32 bits."""
+    """Return a normal number for each of these 32-bit integers."""
     numbers: NDArray[np.float32] = (std * ndtri((halves + 0.5) * 2.0**-32)).astype(np.float32)
     return numbers
 
@@ -166,7 +166,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def mixed(words: Any) -> Any:
-    """Return other words, of which every bit depends on all bits: the last step of SplitMix64.
+    """Return hashed words, each bit of which depends on all input bits: the last step of SplitMix64.
 
     References
     ----------
@@ -185,7 +185,7 @@ def stream_of(key: int, site: int) -> np.uint64:
 
 
 def keys_of(seed: int, first: int, shape: tuple[int, int]) -> Keys:
-    """Return a key for each place in the batches of some iterations, int64 (n, B); `first` is the first iteration."""
+    """Return a key for each position in the batches of `n` iterations from `first` on, int64 (n, B)."""
     iterations, places = (np.arange(1, count + 1, dtype=np.uint64) for count in shape)
     (begin,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     with np.errstate(over="ignore"):
@@ -198,7 +198,7 @@ def keys_of(seed: int, first: int, shape: tuple[int, int]) -> Keys:
 
 
 class Source(Protocol):
-    """Gives what calls of `dropout` and `noise` draw."""
+    """Supplies the values for calls of `dropout` and `noise`."""
 
     def draw(self, draw: Draw, h: Any) -> Any:
         """Return an array or a tensor of the shape of `h`."""
@@ -209,7 +209,7 @@ _source: ContextVar[Source | None] = ContextVar("source", default=None)
 
 
 def run_with(source: Source, model: Callable[[Any], Any], x: Any) -> Any:
-    """Return ``model(x)`` of a model that draws from a source; without one, it draws nothing."""
+    """Return ``model(x)`` with numbers drawn from a source; without a source, nothing is drawn."""
     token = _source.set(source)
     try:
         return model(x)
@@ -218,17 +218,17 @@ def run_with(source: Source, model: Callable[[Any], Any], x: Any) -> Any:
 
 
 class Sites:
-    """Numbers the sites of a model, in the order in which one call of it comes to them.
+    """Numbers the sites of a model in the order in which one call reaches them.
 
-    A site is a place in the code, with all places that lead to it from `run_with`.
+    A site is a line of code together with the calls that lead to it from `run_with`.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[tuple[int, int], ...], int] = {}
 
     def number(self) -> int:
-        """Return the site of the present call of `dropout` or `noise`."""
-        # In front of the user's code stand this, the source and two functions of this file.
+        """Return the site of the current call of `dropout` or `noise`."""
+        # Between here and the user's code lie this method, the source and two functions of this file.
         frame: FrameType | None = sys._getframe(4)
         chain = []
         while frame is not None and frame.f_code is not run_with.__code__:
@@ -242,11 +242,11 @@ class Numbers:
 
     def __init__(self, key: int) -> None:
         self._key, self._sites = key, Sites()
-        # How many numbers each site has taken.
+        # The numbers that each site has taken so far.
         self._taken: dict[int, int] = defaultdict(int)
 
     def draw(self, draw: Draw, h: Any) -> NDArray[Any]:
-        """Return the next numbers of the site, of the shape of `h` and its type, if that is a float."""
+        """Return the next numbers of the site, in the shape of `h`, and in its dtype if that is a float."""
         site, size = self._sites.number(), int(np.prod(h.shape))
         first = self._taken[site]
         self._taken[site] += size

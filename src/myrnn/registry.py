@@ -1,6 +1,6 @@
-"""Tasks, models, optimizers and schedules by name: the command line, studies and run folders know them.
+"""Tasks, models, optimizers, schedules and losses by name, as the command line, studies and run folders know them.
 
-A package of your own adds to it by an entry point of the group ``myrnn``, whose module calls `register`.
+Another package adds its own by an entry point of the group ``myrnn``, whose module calls `register`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
-# The parts, and what a kind of each is made from that is no setting of it.
+# The parts, and the arguments of each that are not settings.
 _GIVEN = {
     "task": (),
     "model": ("dim_input", "dim_output", "per_step", "rng"),
@@ -41,14 +41,13 @@ class Kind:
     part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     make : callable
-        Makes one of its settings. A model's also takes `dim_input`, `dim_output` and `rng`, and `per_step`
-        where it can have an output for each step, an optimizer's `params`, a
-        schedule's `rate` and `iterations`. That of a loss takes `outputs` and `targets`, or
-        `logits` and `labels`, and is the loss.
+        Makes an object from its settings. For a model it also takes `dim_input`, `dim_output` and `rng`, and `per_step`
+        if the model can have an output for each step; for an optimizer `params`; for a schedule `rate` and
+        `iterations`. For a loss it is the loss itself and takes `outputs` and `targets`, or `logits` and `labels`.
     section : type of Section
         Its settings.
     owns : callable
-        Tells whether an object is of this kind.
+        Returns whether an object is of this kind.
     """
 
     part: str
@@ -58,7 +57,7 @@ class Kind:
     owns: Callable[[Any], bool]
 
     def settings_of(self, thing: Any) -> Section:
-        """Return the settings of an object of this kind: its attributes, and the defaults of what it has not."""
+        """Return the settings of an object of this kind: its attributes, and the defaults of those that it lacks."""
         found = {setting.name: getattr(thing, setting.name, setting.default) for setting in settings_of(self.section)}
         return self.section(**found)
 
@@ -80,10 +79,10 @@ def register(
     part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     owns : callable, optional
-        Tells whether an object is of this kind; by default one of the class that is registered is.
+        Returns whether an object is of this kind; by default, whether it is an instance of the registered class.
     **defaults
-        Defaults of settings for which the signature has none, or another one. A schedule is chosen by its name alone,
-        so all its settings have defaults.
+        Defaults of settings that have none in the signature, or replace those there. A schedule is chosen by its name
+        alone, so all its settings need defaults.
 
     Examples
     --------
@@ -111,7 +110,7 @@ def register(
 
 
 def _section(part: str, name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -> type[Section]:
-    # The fields of a dataclass carry their annotations; of another class its constructor does.
+    # Annotations are on the fields of a dataclass, and on the constructor of another class.
     source = make if not isinstance(make, type) or hasattr(make, "__dataclass_fields__") else make.__init__  # type: ignore[misc]
     hints = get_type_hints(source, include_extras=True)
     fields: list[tuple[str, Any, Any]] = []
@@ -129,7 +128,7 @@ def _section(part: str, name: str, make: Callable[..., Any], defaults: Mapping[s
 
 
 def _check_hint(name: str, setting: str, hint: Any) -> None:
-    """Refuse a setting that a file or an option cannot hold."""
+    """Refuse a setting that a file or an option cannot represent."""
     described = Setting(setting, hint, None)
     parts = [kind for kind in described.parts if kind is not type(None)]
     if setting == "name" or len(parts) != 1:
@@ -146,7 +145,7 @@ def kinds(part: str) -> Mapping[str, Kind]:
 
 
 def kind_of(part: str, thing: Any) -> Kind | None:
-    """Return the kind that an object is of; None where it is of none."""
+    """Return the kind of an object, or None."""
     return next((kind for kind in kinds(part).values() if kind.owns(thing)), None)
 
 
@@ -160,7 +159,7 @@ def make(part: str, name: Any, **settings: Any) -> Any:
 
 
 def find(part: str, name: Any) -> Kind:
-    """Return the kind of a part with this name; raises InvalidArgument where there is none."""
+    """Return the kind of a part with this name; raises InvalidArgument if there is none."""
     known = kinds(part)
     return known[_checks.one_of(part, name, tuple(known))]
 

@@ -1,6 +1,6 @@
-"""What is found, as values: a table of named columns, and the learning curve of a training.
+"""Results as values: a table of named columns, and the learning curve of a training.
 
-Reports hold counts and make a `Table` of them: the one place where results become text, CSV, JSON and data frames.
+Reports hold counts and build a `Table` from them, the one place where results become text, CSV, JSON and data frames.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 Floats = NDArray[np.float64]
-# A row by the names of its columns, with plain values; None where there is none.
+# A row by column names, with plain values; None for a missing value.
 Row = Mapping[str, Any]
 # The columns with the ends of an interval.
 ENDS = ("low", "high")
@@ -39,7 +39,7 @@ ENDS = ("low", "high")
 
 
 def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
-    """Return ``correct / total`` in their own shape, NaN where nothing was tried."""
+    """Return ``correct / total`` element by element, NaN where the total is 0."""
     right, tried = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
     return np.divide(right, tried, out=np.full(np.broadcast(right, tried).shape, np.nan), where=tried > 0)
 
@@ -55,7 +55,7 @@ def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.
     Returns
     -------
     ndarray, float64 (..., 2)
-        Low and high; 0 and 1 where nothing was tried.
+        Low and high; 0 and 1 where the total is 0.
 
     References
     ----------
@@ -79,7 +79,7 @@ class Counted:
 
     @property
     def accuracy(self) -> Floats:
-        """The share that was classified rightly, float64 in the shape of `correct`; NaN where there was nothing."""
+        """The share classified correctly, float64 in the shape of `correct`; NaN where the total is 0."""
         return shares(self.correct, self.total)
 
     @property
@@ -91,9 +91,9 @@ class Counted:
 def counted(
     correct: ArrayLike, total: ArrayLike, confidence: float, prefix: str = "", independent: ArrayLike = 1
 ) -> dict[str, Any]:
-    """Return the columns that follow from counts (N,): total, correct, accuracy, and the ends of its interval.
+    """Return the columns derived from counts (N,): total, correct, accuracy, and the ends of its interval.
 
-    `independent` is the share of the total that the interval counts: less than 1 where some of it belongs together.
+    `independent` is the share of the total that the interval counts: less than 1 if some of it is correlated.
     """
     low, high = wilson_interval(np.multiply(correct, independent), np.multiply(total, independent), confidence).T
     columns = {"total": total, "correct": correct, "accuracy": shares(correct, total), "low": low, "high": high}
@@ -104,12 +104,12 @@ def counted(
 
 
 def percent(share: float | None, interval: Sequence[float] | None = None) -> str:
-    """Return a share in per cent, with its interval if there is one; a dash where nothing was tried."""
+    """Return a share in per cent, with its interval if there is one; a dash for None."""
     if share is None or math.isnan(share):
         return "-"
     if interval is None:
         return f"{100 * share:.1f}"
-    # Three columns of these fit into a line only without the zero of 100.0.
+    # Three such columns fit into a line only without the zero of 100.0.
     middle, low, high = (f"{100 * number:.1f}".replace("100.0", "100") for number in (share, *interval))
     return f"{middle} ({low}-{high})"
 
@@ -121,23 +121,23 @@ def points(difference: float, interval: Sequence[float]) -> str:
 
 
 def column_name(text: str) -> str:
-    """Return a text as a name for a column: ``"no match"`` as ``"no_match"``."""
+    """Return a text as a column name: ``"no match"`` becomes ``"no_match"``."""
     return re.sub(r"\W+", "_", text.strip().lower()).strip("_")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A column of a table as people read it.
+    """How a column of a table is displayed.
 
     Attributes
     ----------
     heading : str
     cell : callable
-        Returns what stands in a row of the column, as text or Rich text.
+        Returns the text, plain or Rich, of the column in a row.
     is_number : bool
-        Whether it is aligned at the right.
+        Whether it is right-aligned.
     wraps : bool
-        Whether its lines may be wrapped between words; those that stand under each other on purpose may not.
+        Whether its lines may be wrapped between words; lines that are aligned with each other may not.
     """
 
     heading: str
@@ -146,11 +146,11 @@ class Shown:
     wraps: bool = True
 
 
-# In a row that lacks the column, such as one of totals, the cell is empty.
+# A row that lacks the column, such as one of totals, has an empty cell.
 
 
 def text(name: str, heading: str | None = None, *, is_number: bool = False) -> Shown:
-    """Show a column as it is; nothing for None."""
+    """Show a column as it is; None is empty."""
     return Shown(name if heading is None else heading, lambda row: _text(row.get(name)), is_number)
 
 
@@ -169,7 +169,7 @@ def number(name: str, spec: str, heading: str | None = None) -> Shown:
 
 
 def share(name: str, heading: str | None = None, interval: tuple[str, str] | None = None) -> Shown:
-    """Show shares in per cent, with the interval whose ends are in two other columns where the row has these."""
+    """Show shares in per cent, with the interval in two other columns if the row has it."""
 
     def cell(row: Row) -> str:
         if name not in row:
@@ -191,7 +191,7 @@ def _text(value: Any) -> str:
 class Table:
     """A table of named columns, and how it is shown.
 
-    A terminal and a notebook show it. Everything else has all columns with all digits: `rows`, `to_csv`, `to_json`,
+    Terminals and notebooks display it. Everything else has all columns at full precision: `rows`, `to_csv`, `to_json`,
     `to_pandas` and `to_polars`.
 
     Attributes
@@ -200,14 +200,14 @@ class Table:
     columns : dict of str to list
         Plain values, equally many in each column; None for NaN.
     shown : sequence of Shown
-        What is shown, by default every column as it is.
+        The displayed columns, by default all of them.
     caption : str or None
     styles : sequence of str or None
-        The style of every row that is shown, as Rich calls it; by default none.
+        The Rich style of every displayed row; by default none.
     breaks : set of int
-        After which rows there is a line.
+        Rows that are followed by a rule.
     below : sequence of lists of (row, style)
-        Further parts that are shown below, such as totals, and are no data: rows by the names of their columns.
+        Further parts displayed below, such as totals, that are not data: rows by column names.
     """
 
     title: str
@@ -219,7 +219,7 @@ class Table:
     below: Sequence[Sequence[tuple[Row, str | None]]] = ()
 
     def __post_init__(self) -> None:
-        """Make the values plain."""
+        """Convert the values to plain Python."""
         columns = {name: _plain(values) for name, values in self.columns.items()}
         assert len({len(values) for values in columns.values()}) <= 1, "columns must be equally long"
         object.__setattr__(self, "columns", columns)
@@ -230,15 +230,15 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
     def __repr__(self) -> str:
-        """Say what it is a table of."""
+        """Return the title and the size."""
         return f"Table({self.title!r}: {count_of(len(self), 'row')} of {', '.join(self.columns)})"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a row."""
+        """Return one plain record per row."""
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns as CSV: None as an empty field, a number with all its digits."""
+        """Write the columns as CSV: None as an empty field, numbers at full precision."""
         write_csv(self.columns, path)
 
     def to_json(self) -> str:
@@ -246,19 +246,19 @@ class Table:
         return json.dumps(self.rows(), allow_nan=False)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the columns as a data frame of pandas, which must be installed."""
+        """Return the columns as a pandas data frame; pandas must be installed."""
         import pandas
 
         return pandas.DataFrame(self.columns)
 
     def to_polars(self) -> polars.DataFrame:
-        """Return the columns as a data frame of Polars."""
+        """Return the columns as a Polars data frame."""
         import polars
 
         return polars.DataFrame(self.columns, strict=False)
 
     def to_text(self, width: int = 80) -> str:
-        """Return what a terminal of some columns shows, without colours."""
+        """Return the text that a terminal of this width shows, without colours."""
         from rich.console import Console
 
         console = Console(width=width, highlight=False, color_system=None, force_terminal=False)
@@ -267,13 +267,13 @@ class Table:
         return found.get()
 
     def cells(self, heading: str) -> list[str]:
-        """Return what is shown in a column, rows below included."""
+        """Return the displayed text of a column, including the rows below."""
         (column,) = (shown for shown in self.shown if shown.heading == heading)
         rows = [*self.rows(), *(row for part in self.below for row, _ in part)]
         return [str(column.cell(row)) for row in rows]
 
     def rich(self) -> RichTable:
-        """Return a Rich table, which is whole in a terminal of any width."""
+        """Return a Rich table that is complete in a terminal of any width."""
         from myrnn.terminal import WholeTable
 
         table = WholeTable(title=self.title, caption=self.caption, title_style="bold")
@@ -302,18 +302,18 @@ class Table:
 
 
 class HasTable(ABC):
-    """What is a table in the end: a notebook shows it as its table, and a prompt as one line."""
+    """A result with a table: a notebook displays the table, a prompt one line."""
 
     @abstractmethod
     def table(self) -> Table:
         """Return the numbers as a table."""
 
     def data(self) -> Table:
-        """Return all numbers; by default these are the columns of the table that is shown."""
+        """Return all numbers; by default the columns of the displayed table."""
         return self.table()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record a row of `data`."""
+        """Return one plain record per row of `data`."""
         return self.data().rows()
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
@@ -328,7 +328,7 @@ class HasTable(ABC):
 
 
 def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> None:
-    """Write columns as CSV: None as an empty field, a number with all its digits."""
+    """Write columns as CSV: None as an empty field, numbers at full precision."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -336,7 +336,7 @@ def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]
 
 
 def _plain(values: Any) -> list[Any]:
-    """Return a list of Python's own values, None for NaN."""
+    """Return a list of plain Python values, None for NaN."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     listed = [value.item() if isinstance(value, np.generic) else value for value in listed]
     return [None if isinstance(value, float) and math.isnan(value) else value for value in listed]
@@ -344,18 +344,18 @@ def _plain(values: Any) -> list[Any]:
 
 # --- Predicted classes ------------------------------------------------------------------------------------------------
 
-# The class of a sequence whose logits are not finite: it is none of the classes, so it is always wrong.
+# The predicted class of a sequence whose logits are not finite. It equals no class, so it always counts as wrong.
 NO_CLASS = -1
 
 
 def is_lost(logits: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return for which sequences a logit is not finite, bool (N,): their largest logit says nothing."""
+    """Return which sequences have a logit that is not finite, bool (N,): their largest logit means nothing."""
     lost: NDArray[np.bool_] = ~np.isfinite(logits).all(axis=1)
     return lost
 
 
 def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Return the class of every sequence, int64 (N,): of the largest logit, and `NO_CLASS` where one is not finite."""
+    """Return the class of the largest logit of each sequence, int64 (N,); `NO_CLASS` if a logit is not finite."""
     return np.where(is_lost(logits), NO_CLASS, np.argmax(logits, axis=1))
 
 
@@ -366,7 +366,7 @@ def lost_message(lost: int, total: int, shortest: int, each: str = "sequence") -
 
 
 def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str = "sequence") -> str | None:
-    """Return the message for such sequences or steps, of sequences of these lengths; None where there are none."""
+    """Return the message for such sequences or steps, or None; `lengths` are those of the sequences."""
     return lost_message(int(lost.sum()), len(lost), int(lengths[lost].min()), each) if lost.any() else None
 
 
@@ -376,7 +376,7 @@ def check_finite(logits: NDArray[np.floating[Any]], lengths: NDArray[np.int64]) 
 
 
 def check_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64]) -> None:
-    """Raise NotFinite if the outputs of any sequence are not finite; `lost` says of which."""
+    """Raise NotFinite if the outputs of any sequence are not finite; `lost` marks them."""
     message = _message_of(lost, lengths)
     if message is not None:
         raise NotFinite(f"{message}: the model's numbers overflow there")
@@ -391,10 +391,10 @@ def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str 
 
 # --- Learning curves --------------------------------------------------------------------------------------------------
 
-# What a training reports beside its loss: of classes how often they are right, of numbers how far they are off.
+# The score that a training reports beside its loss: accuracy for classes, squared error for numbers.
 ACCURACY, SQUARED_ERROR = "accuracy", "squared_error"
 
-# The columns of a learning curve, as its CSV file may have them.
+# The columns that the CSV file of a learning curve may have.
 CURVE_HEADERS = {
     header
     for metric in (ACCURACY, SQUARED_ERROR)
@@ -409,19 +409,19 @@ _Score = TypeVar("_Score")
 
 
 class Scored(Generic[_Score]):
-    """What has a score beside its loss, which is called by its metric: ``accuracy`` or ``squared_error``."""
+    """A result with a score beside its loss, also available under its metric: ``accuracy`` or ``squared_error``."""
 
     score: _Score
     metric: str
 
     @property
     def accuracy(self) -> _Score:
-        """The score of classes; an AttributeError where it is another."""
+        """The score of classes; raises AttributeError for another metric."""
         return self._score(ACCURACY)
 
     @property
     def squared_error(self) -> _Score:
-        """The score of numbers; an AttributeError where it is another."""
+        """The score of numbers; raises AttributeError for another metric."""
         return self._score(SQUARED_ERROR)
 
     def _score(self, metric: str) -> _Score:
@@ -436,37 +436,36 @@ def shown_score(metric: str, score: float) -> str:
 
 
 def word_for(metric: str) -> str:
-    """Return what a metric is called in text."""
+    """Return the display name of a metric."""
     return metric.replace("_", " ")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LearningCurve(Scored[Floats]):
-    """Loss and accuracy over a training, one mean per report.
+    """Loss and accuracy during a training, one mean per report.
 
     Attributes
     ----------
     step : ndarray, int64 (R,)
-        How many iterations or epochs had been done at each report. Also called ``iteration`` or ``epoch``, by the unit.
+        The iterations or epochs done at each report. Also called ``iteration`` or ``epoch``, by the unit.
     loss : ndarray, float64 (R,)
-        Mean loss since the report before; cross-entropy is in nats.
+        Mean loss since the previous report; cross-entropy is in nats.
     score : ndarray, float64 (R,)
         Also called ``accuracy`` or ``squared_error``, by the metric. Accuracy is the share of sequences, or of steps
-        with a target, that were classified rightly since the report before, each before the model learned from it; of
-        several classes at once, the share of right decisions. The squared error is the mean over all numbers.
+        with a target, classified correctly since the previous report, each before the model learned from it; with
+        several classes at once, the share of correct decisions. The squared error is the mean over all numbers.
     longest : int
-        T of the longest sequence that was trained on.
+        T of the longest training sequence.
     engine : str
         ``"native"`` or ``"mygrad"``.
     chance : float or None
-        The accuracy of guessing, 1 / K, or 1 / 2 of several classes at once, where it is known.
+        The accuracy of guessing, 1 / K, or 1 / 2 with several classes at once, if known.
     unit : {"iteration", "epoch"}
-        What the steps count.
+        The unit of the steps.
     metric : {"accuracy", "squared_error"}
-        What the score is.
+        The kind of score.
     validation_loss, validation_score : ndarray, float64 (R,), or None
-        The same on sequences that were kept apart, where some were. The latter is also called
-        ``validation_accuracy``, of classes.
+        The same on held-out sequences, if there are any. The score is also called ``validation_accuracy`` for classes.
     """
 
     step: NDArray[np.int64]
@@ -482,7 +481,7 @@ class LearningCurve(Scored[Floats]):
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, ArrayLike], **others: Any) -> LearningCurve:
-        """Return the curve of columns by name, as `columns` returns them; `others` are further attributes."""
+        """Return the curve with these columns, named as in `columns`; `others` are further attributes."""
         unit = "epoch" if "epoch" in columns else "iteration"
         numbers: dict[str, Any] = {
             name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if name != unit
@@ -494,12 +493,12 @@ class LearningCurve(Scored[Floats]):
 
     @classmethod
     def from_csv(cls, content: bytes, **others: Any) -> LearningCurve:
-        """Return the curve that a file of `to_csv` holds; `others` are further attributes.
+        """Return the curve from a file of `to_csv`; `others` are further attributes.
 
         Raises
         ------
         ValueError
-            When the columns are others, or something in them is no number.
+            When the columns are different, or a value is not a number.
         """
         try:
             header, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
@@ -519,24 +518,24 @@ class LearningCurve(Scored[Floats]):
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns of the curve by name, as its CSV file has them; those of the validation only if there are any."""
+        """The columns of the curve by name, as in its CSV file; those of the validation only if there are any."""
         found: dict[str, NDArray[Any]] = {self.unit: self.step, "loss": self.loss, self.metric: self.score}
         kept = {"validation_loss": self.validation_loss, f"validation_{self.metric}": self.validation_score}
         return found | {name: values for name, values in kept.items() if values is not None}
 
     @property
     def validation_accuracy(self) -> Floats | None:
-        """The score of classes on sequences that were kept apart, float64 (R,), or None."""
+        """The accuracy on held-out sequences, float64 (R,), or None."""
         return self.validation_score if self.metric == ACCURACY else None
 
     @property
     def iteration(self) -> NDArray[np.int64]:
-        """How many iterations had been done at each report, int64 (R,)."""
+        """The iterations done at each report, int64 (R,)."""
         return self._steps("iteration")
 
     @property
     def epoch(self) -> NDArray[np.int64]:
-        """How many epochs had been done at each report, int64 (R,)."""
+        """The epochs done at each report, int64 (R,)."""
         return self._steps("epoch")
 
     def _steps(self, unit: str) -> NDArray[np.int64]:
@@ -545,12 +544,12 @@ class LearningCurve(Scored[Floats]):
         return self.step
 
     def joined(self, later: LearningCurve) -> LearningCurve:
-        """Return this curve and that of a training that went on from its end, and counts its steps from 0.
+        """Return this curve followed by that of a training that resumed at its end and counts its steps from 0.
 
         Raises
         ------
         InvalidArgument
-            When the two count different things, or only one has a validation.
+            When their units or metrics differ, or only one has a validation.
         """
         if self.columns.keys() != later.columns.keys():
             names = (", ".join(curve.columns) for curve in (self, later))
@@ -566,7 +565,7 @@ class LearningCurve(Scored[Floats]):
         return len(self.step)
 
     def __repr__(self) -> str:
-        """Say how far the training went and where it ended."""
+        """Say how far the training went and its last values."""
         if not len(self):
             return "LearningCurve(no report yet)"
         first, last = (shown_score(self.metric, self.score[place]) for place in (0, -1))
@@ -576,16 +575,16 @@ class LearningCurve(Scored[Floats]):
         )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns, such as iteration, loss and accuracy: one row a report, each number to its last digit."""
+        """Write the columns, such as iteration, loss and accuracy: one row per report, numbers at full precision."""
         write_csv({name: values.tolist() for name, values in self.columns.items()}, path)
 
     def plot(self, axes: Any = None, label: str | None = None) -> Any:
-        """Draw loss and accuracy against the step, and the level of guessing; return the matplotlib axes.
+        """Draw loss and accuracy against the step, with the accuracy of guessing; return the Matplotlib axes.
 
         Parameters
         ----------
         axes : two matplotlib Axes, optional
-            Those of another training's plot, to compare; without them, in a new figure.
+            Those of another training's plot, to compare; by default a new figure.
         label : str, optional
             The name of the training in the legend.
         """

@@ -1,9 +1,9 @@
 """Learning rates that change during a training, by name.
 
 A schedule is registered like tasks, models and optimizers (`registry.register`): as a class or a function that takes
-`rate`, the learning rate that the training begins with, and `iterations`, how many it has, and returns what maps an
-iteration (0, 1, ...) to its rate, or None for the optimizer's own rate. The command line, studies and run folders then
-take it by its name.
+`rate`, the initial learning rate, and `iterations`, the length of the training. It returns a function from an iteration
+(0, 1, ...) to its rate, or None for the optimizer's own rate. The command line, studies and run folders then take it by
+its name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from myrnn.registry import kinds, make, register
 Schedule = Callable[[int], float]
 Floats = NDArray[np.float64]
 
-# The share of the first rate that is left, by the share of the training that is done.
+# The fraction of the initial rate that remains, by the fraction of the training that is done.
 _LEFT: dict[str, Callable[[Floats], Floats]] = {
     "cosine": lambda done: 0.5 * (1 + np.cos(np.pi * done)),
     "linear": lambda done: 1 - done,
@@ -73,7 +73,7 @@ def linear(rate: float, iterations: int) -> FallingRate:
 
 @dataclass(frozen=True)
 class RegisteredSchedule:
-    """A user's schedule and the name that it is registered under: a checkpoint holds what `repr` says."""
+    """A user's schedule with its registered name; a checkpoint stores its `repr`."""
 
     name: str
     rate: float
@@ -91,7 +91,7 @@ def schedule_names() -> tuple[str, ...]:
 
 
 def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | RegisteredSchedule | None:
-    """Return the schedule called `name` for a training of so many iterations that begins with `rate`.
+    """Return the schedule called `name` for a training of this many iterations with the initial rate `rate`.
 
     ``"constant"`` is None: the optimizer's own rate stays.
     """
@@ -107,9 +107,9 @@ def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | Reg
 
 
 class Rates:
-    """The learning rate of every iteration: what a schedule says, or the optimizer's own, which a hook may set.
+    """The learning rate of every iteration: that of a schedule, or the optimizer's own, which a hook may set.
 
-    `first` is the rate that the optimizer had when the training began, and `name` the schedule's name in a checkpoint.
+    `first` is the optimizer's rate when the training began, and `name` the schedule's name in a checkpoint.
     """
 
     def __init__(self, optimizer: Any, schedule: Schedule | None) -> None:
@@ -124,23 +124,23 @@ class Rates:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether none of the user's code is called."""
+        """Whether it calls no user code."""
         return self._schedule is None or isinstance(self._schedule, FallingRate)
 
     @property
     def own(self) -> float:
-        """The rate that the optimizer has."""
+        """The optimizer's own rate."""
         return float(getattr(self._optimizer, "learning_rate", 0))
 
     def first_before(self, saved: Mapping[str, Any]) -> Any:
-        """Return the first rate of the training that saved this, if its optimizer, as it was left, is here, too."""
+        """Return the first rate of the training that saved this, if the optimizer was restored, too."""
         settings, is_left = saved.get("settings"), self.first == saved.get("learning_rate")
         if self._schedule is None and is_left and isinstance(settings, Mapping):
             return settings.get("learning_rate")
         return self.first
 
     def between(self, begin: int, end: int, scale: float) -> Floats | None:
-        """Return `scale` times the rates of the iterations `begin` to `end` - 1, float64; None for the own rate."""
+        """Return `scale` times the rates of iterations `begin` to `end` - 1, float64; None for the optimizer's own."""
         if self._schedule is None:
             return None if scale == 1 else np.full(end - begin, self.own * scale)
         if isinstance(self._schedule, FallingRate):

@@ -1,4 +1,4 @@
-"""Sequences of different lengths and what is to be learned of each, kept flat: nothing is padded."""
+"""Sequences of different lengths and their targets, stored flat: nothing is padded."""
 
 from __future__ import annotations
 
@@ -29,38 +29,37 @@ from myrnn.targets import (
     targets_of_steps,
 )
 
-# Tokens are kept as int32.
+# Tokens are stored as int32.
 LARGEST_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Sequences:
-    """Many sequences, one after the other in one array, and their targets.
+    """Many sequences, concatenated in one array, and their targets.
 
-    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Its target is ``targets[i]``, or, where each step has one,
-    they are ``targets[offsets[i]:offsets[i + 1]]``. The arrays are copies of those that were given and cannot be
-    written to, for native code goes by what has been checked; each sequence and target is handed out as a copy again,
-    which can.
+    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Its target is ``targets[i]``; with a target for each step,
+    its targets are ``targets[offsets[i]:offsets[i + 1]]``. The arrays are read-only copies, because native code relies
+    on checks made once. Each sequence and target is returned as a new copy that may be changed.
 
     Parameters
     ----------
     values : array_like
-        Either the integer tokens of all sequences, shape (sum of T,), each in ``0 .. dim_input - 1``,
-        or their features, shape (sum of T, C), finite numbers.
+        Either the integer tokens of all sequences, shape (sum of T,), each in ``0 .. dim_input - 1``, or their
+        features, shape (sum of T, C), finite numbers.
     offsets : array_like of int, shape (N + 1,)
-        Where each sequence begins, and the end of the last one. A sequence may be empty.
+        The start of each sequence, and the end of the last one. A sequence may be empty.
     targets : array_like
-        What is to be learned, a row for each sequence, or for each step with `per_step`. Integers, shape (rows,), are
-        classes, 0 .. 32767. Truth values, shape (rows, K), say which of K classes hold, any number of them at once.
-        Floats, shape (rows,) or (rows, K), are numbers.
+        One row for each sequence, or for each step with `per_step`. Integers, shape (rows,), are classes, 0 .. 32767.
+        Truth values, shape (rows, K), say which of K classes hold, any number of them at once. Floats, shape (rows,) or
+        (rows, K), are numbers.
     dim_input : int, optional
-        C: for tokens the size of the alphabet (default: the largest token + 1), for features the number of columns.
+        C: the size of the alphabet for tokens (default: the largest token + 1), the number of columns for features.
     per_step : bool
-        Whether `targets` has a row for each step, sum of T in all, and not for each sequence, N.
+        Whether `targets` has one row per step, sum of T in all, instead of one per sequence, N.
     weights : array_like of float, optional
-        How much each row of `targets` counts, shape (rows,), 0 or more: 0 leaves it out. By default all count alike.
+        The weight of each row of `targets`, shape (rows,), 0 or more: 0 leaves it out. By default all are 1.
     parts : sequence of Part, optional
-        Of floats, which columns are which target, where several are learned together: see `myrnn.targets.Part`.
+        For floats that hold several targets which are learned together: the columns of each, see `myrnn.targets.Part`.
 
     Attributes
     ----------
@@ -129,7 +128,7 @@ class Sequences:
         object.__setattr__(self, "parts", checked_parts(parts, self.targets))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let copies and what is unpickled be checked and read-only, too."""
+        """Rebuild copies and unpickled objects by the constructor, so that they are checked and read-only, too."""
         make = partial(type(self), per_step=self.per_step, weights=self.weights, parts=self.parts)
         return make, (self.values, self.offsets, self.targets, self.dim_input)
 
@@ -148,19 +147,19 @@ class Sequences:
         ----------
         pairs : iterable of (x, y)
             `y` is one integer, the class; truth values (K,), one for each class; or a float or floats (K,). With
-            `per_step` it has a row for each step: integers (T,), truth values (T, K), or floats (T,) or (T, K).
+            `per_step` it has one row per step: integers (T,), truth values (T, K), or floats (T,) or (T, K).
         dim_input : int, optional
             C, for tokens.
         per_step : bool
-            Whether each step has a target; sequences that are a `Sequences` say so themselves.
+            Whether each step has a target; ignored for a `Sequences`, which knows.
         weights : array_like of float, optional
-            How much each target counts, of all sequences one after the other, as for `Sequences`.
+            The weight of each target, in the order of the sequences, as for `Sequences`.
 
         Raises
         ------
         InvalidArgument
-            When there is no pair, one is not fit to be a sequence and its target, or they differ in kind, in C or in
-            K; the message names the first such sequence.
+            When there is no pair, one is not a sequence and its target, or they differ in kind, in C or in K; the
+            message names the first such sequence.
         """
         if not isinstance(pairs, Iterable):
             raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
@@ -184,7 +183,7 @@ class Sequences:
                 targets.append((index, target))
                 check_same_kind(*targets[0], *targets[-1])
         if not parts:
-            raise InvalidArgument("there is no sequence: at least one pair (x, y) is needed")
+            raise InvalidArgument("there are no sequences: at least one pair (x, y) is needed")
         rows: ArrayLike = np.concatenate([target for _, target in targets]) if targets else []
         offsets = offsets_of([len(part) for part in parts])
         known: dict[str, Any] = {"per_step": per_step, "weights": weights, "parts": parts_of_targets}
@@ -195,7 +194,7 @@ class Sequences:
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        """Say how many sequences there are, of what kind and length, and what their targets are unless labels."""
+        """Return their number, kind and lengths, and what their targets are unless they are labels."""
         kind = f"tokens below {self.dim_input}" if self.is_tokens else _checks.count_of(self.dim_input, "feature")
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else "none"
         targets = "" if self.kind == LABELS else f", {self.kind}"
@@ -203,7 +202,7 @@ class Sequences:
 
     @cached_property
     def kind(self) -> TargetKind:
-        """What the targets are."""
+        """The kind of the targets."""
         what = TOGETHER if self.parts else {"i": CLASS, "b": SEVERAL, "f": NUMBERS}[self.targets.dtype.kind]
         columns = None if what == CLASS else self.targets.shape[1]
         return TargetKind(what, self.per_step, columns, self.weights is not None, self.parts)
@@ -215,30 +214,30 @@ class Sequences:
         Raises
         ------
         InvalidArgument
-            When the targets are others.
+            When the targets are of another kind.
         """
         if self.kind.what != CLASS or self.per_step:
             self.check_labels()
         return self.targets
 
     def check_labels(self) -> None:
-        """Raise InvalidArgument if the targets are others than a class for each sequence, or have weights."""
+        """Raise InvalidArgument unless the targets are one class per sequence without weights."""
         if self.kind != LABELS:
             raise InvalidArgument(f"{LABELS} is needed here, without weights, but these sequences have {self.kind}")
 
     @property
     def shape(self) -> tuple[int]:
-        """(N,), by which scikit-learn's cross-validation knows what it can select from."""
+        """(N,), which scikit-learn's cross-validation uses to select from it."""
         return (len(self),)
 
     @property
     def is_tokens(self) -> bool:
-        """Whether the values are integer tokens (and not features)."""
+        """Whether the values are integer tokens, not features."""
         return self.values.ndim == 1
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,); not to be written to."""
+        """T of every sequence, int64 (N,); read-only."""
         lengths = np.diff(self.offsets)
         lengths.flags.writeable = False
         return lengths
@@ -250,17 +249,17 @@ class Sequences:
         return self._part(index).astype(np.int64)
 
     def features(self, index: int, steps: int | None = None) -> NDArray[np.float32]:
-        """Return one sequence, or its first `steps`, as the model takes it: float32 (T, C), tokens one-hot encoded."""
+        """Return one sequence, or its first `steps`, as model input: float32 (T, C), tokens one-hot encoded."""
         part = self._part(index)[:steps]
         return one_hot(part, self.dim_input) if self.is_tokens else part.copy()
 
     def select(self, indices: NDArray[Any] | list[int] | slice) -> Sequences:
-        """Return the sequences at `indices` (integers, a mask or a slice), copied into flat arrays of their own.
+        """Return the sequences at `indices` (integers, a mask or a slice) as new flat arrays.
 
         Raises
         ------
         InvalidArgument
-            When `indices` are of another kind or lie outside the sequences.
+            When `indices` are of another kind or out of range.
         """
         chosen, offsets, places = selected(indices, self.offsets)
         rows = places if self.per_step else chosen
@@ -268,12 +267,12 @@ class Sequences:
         return self._made(self.values[places], offsets, self.targets[rows], weights)
 
     def cut(self, pieces: int) -> Sequences:
-        """Return the steps of a single long sequence as so many sequences, one after the other, about equally long.
+        """Cut a single long sequence into `pieces` consecutive sequences of about equal length.
 
         Raises
         ------
         InvalidArgument
-            When there is more than one sequence, it has no target for each step, or fewer steps than `pieces`.
+            When there is more than one sequence, no target for each step, or fewer steps than `pieces`.
         """
         if len(self) != 1 or not self.per_step:
             raise InvalidArgument(
@@ -285,7 +284,7 @@ class Sequences:
         return self._made(self.values, offsets, self.targets, self.weights)
 
     def over(self, dim_input: int) -> Sequences:
-        """Return the same sequences of tokens, of an alphabet of another size; the tokens stay what they are."""
+        """Return the same tokens over an alphabet of another size."""
         return self._made(self.values, self.offsets, self.targets, self.weights, dim_input)
 
     def _made(
@@ -301,14 +300,14 @@ class Sequences:
         return Sequences(values, offsets, targets, dim, per_step=per_step, weights=weights, parts=parts)
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where the targets of the sequences at `indices` stand, one sequence after the other, int64."""
+        """Return the target rows of the sequences at `indices`, in order, int64."""
         return _places(self.offsets, indices) if self.per_step else indices
 
     @cached_property
     def counted(self) -> NDArray[np.int64]:
-        """How many targets of each sequence count, int64 (N,): those whose weight is not 0.
+        """The number of targets of each sequence that count, int64 (N,): those whose weight is not 0.
 
-        Of several targets together it is the class that is scored.
+        For several targets together it is the class that is scored.
         """
         if self.weights is None and not self.parts:
             return self.lengths if self.per_step else np.ones(len(self), dtype=np.int64)
@@ -323,14 +322,14 @@ class Sequences:
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Sequences: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; else the selected `Sequences`.
+        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; otherwise the selected `Sequences`.
 
-        `y` is a class, int16 (1,); truth values, bool (K,); or numbers, float32 (K,). Where each step has a target, it
-        is int16 (T,), bool (T, K) or float32 (T, K).
+        `y` is a class, int16 (1,); truth values, bool (K,); or numbers, float32 (K,). With a target for each step it is
+        int16 (T,), bool (T, K) or float32 (T, K).
 
         ``sequences[indices, ...]`` is the same as ``sequences[indices]``.
         """
-        # So scikit-learn selects from what has a shape.
+        # scikit-learn selects from objects with a shape in this way.
         if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
             index = index[0]
         if isinstance(index, int | np.integer):
@@ -338,7 +337,7 @@ class Sequences:
         return self.select(index)
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
-        """Go through the ``(x, y)`` pairs."""
+        """Iterate over the ``(x, y)`` pairs."""
         return (self[index] for index in range(len(self)))
 
     def _part(self, index: int) -> NDArray[Any]:
@@ -346,13 +345,13 @@ class Sequences:
         return part
 
     def _target(self, index: int) -> NDArray[Any]:
-        """Return the target of one sequence, or those of its steps, as ``[i]`` hands them out."""
+        """Return the target of one sequence, or those of its steps, as ``[i]`` does."""
         target: NDArray[Any] = self.targets[steps_of(index, self.offsets) if self.per_step else index]
         return np.array(target, dtype=np.int16, ndmin=1) if self.kind.what == CLASS else target.copy()
 
 
 def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
-    """Return where sequences of these lengths begin in a flat array, and the end of the last one, int64 (N + 1,)."""
+    """Return the start of each sequence in a flat array, and the end of the last one, int64 (N + 1,)."""
     return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
 
 
@@ -363,12 +362,12 @@ def ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def places_from(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return so many places from each start on, one after the other: 2 from 5 on and 1 from 9 on are 5 6 9."""
+    """Return this many consecutive indices from each start: 2 from 5 and 1 from 9 are 5 6 9."""
     return np.repeat(starts, counts) + ramp(counts)
 
 
 def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
-    """Return where the steps of one sequence stand in a flat array; raises IndexError where there is none."""
+    """Return the slice of one sequence's steps in a flat array; raises IndexError if there is no such sequence."""
     count = len(offsets) - 1
     place = _checks.integer("index", index)
     if not -count <= place < count:
@@ -379,12 +378,12 @@ def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
 def selected(
     indices: Any, offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return which sequences are selected, their new offsets, and the places of their steps in the flat array.
+    """Return the selected sequences, their new offsets, and the indices of their steps in the flat array.
 
     Raises
     ------
     InvalidArgument
-        When `indices` are no integers, mask or slice, or lie outside the sequences.
+        When `indices` are not integers, a mask or a slice, or are out of range.
     """
     count = len(offsets) - 1
     try:
@@ -400,18 +399,18 @@ def selected(
 
 
 def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places of all steps of the sequences `chosen` in the flat array."""
+    """Return the indices of all steps of the sequences `chosen` in the flat array."""
     return places_from(offsets[chosen], np.diff(offsets)[chosen])
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
-    """Return sequences that are given and not drawn: a `Sequences`, or an iterable of ``(x, y)``; None for others.
+    """Return given data, a `Sequences` or an iterable of ``(x, y)``, as a `Sequences`; None for a task.
 
     Parameters
     ----------
     given : Any
     most : int, optional
-        How many pairs to take from an iterator, which may have no end.
+        How many pairs to take from an iterator, which may be endless.
     dim_input : int, optional
         C, for pairs.
     """
@@ -465,8 +464,8 @@ def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> t
 
 
 def checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Return where sequences begin in a flat array of `total` values, int64 (N + 1,)."""
-    # As int64 before they are compared: differences of unsigned integers are never negative.
+    """Return the starts of sequences in a flat array of `total` values, int64 (N + 1,)."""
+    # Convert to int64 before comparing: differences of unsigned integers are never negative.
     offsets = _checks.integers("offsets", given, minimum=0, maximum=total).astype(np.int64)
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
         raise InvalidArgument(f"offsets must rise from 0 to the number of values, {total}")

@@ -1,7 +1,7 @@
-"""Settings in sections: what a value may be, its default and what it is for stand in one place, beside the field.
+"""Settings in sections: type, bounds, default and help of a value are declared once, at the field.
 
-A section is a frozen struct of msgspec. From its fields come the checks, the options of the command line, the keys of
-TOML and JSON, and the fields of the page.
+A section is a frozen msgspec struct. Its fields define the checks, the options of the command line, the keys of TOML
+and JSON, and the fields of the page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 REQUIRED = msgspec.NODEFAULT
-"""The default of a setting that has none."""
+"""The default of a required setting."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Setting:
     ----------
     name : str
     kind : type
-        Of the value: with its bounds, where it has any, as ``Annotated[int, Meta(ge=1)]``.
+        The type of the value: with its bounds, if any, as ``Annotated[int, Meta(ge=1)]``.
     default : object
-        `REQUIRED` where it must be given.
+        `REQUIRED` if it must be given.
     """
 
     name: str
@@ -49,23 +49,23 @@ class Setting:
 
     @property
     def is_later(self) -> bool:
-        """Whether files leave it out where it has its default, as files did before there was such a setting."""
+        """Whether files omit it at its default, as files written before the setting existed do."""
         return bool((self.meta.extra or {}).get("later"))
 
     @property
     def is_described(self) -> bool:
-        """Whether the annotation says more than a type."""
+        """Whether the annotation has more than a type."""
         return any(hasattr(part, "__metadata__") for part in self.parts)
 
     @property
     def help(self) -> str:
-        """One line that says what it is for; choices that others can add to are listed."""
+        """One line of help; choices that can be extended are listed."""
         text = self.meta.description or ""
         return f"{text}: {', '.join(self.choices)}." if "choices" in (self.meta.extra or {}) else text
 
     @property
     def label(self) -> str:
-        """What a page calls it; a setting without a label is not on the page."""
+        """Its name on a page; a setting without a label is not shown there."""
         return self.meta.title or ""
 
     @property
@@ -75,13 +75,13 @@ class Setting:
 
     @property
     def type(self) -> Any:
-        """The type of a value that is not None, without bounds."""
+        """The type of the value without None and bounds."""
         (part,) = [part for part in self.parts if part is not types.NoneType]
         return get_args(part)[0] if get_origin(part) is Annotated else part
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values that there are, where they are few: of a Literal, or those that ``extra["choices"]`` returns."""
+        """The possible values if they are few: of a Literal, or those that ``extra["choices"]`` returns."""
         if get_origin(self.type) is Literal:
             return get_args(self.type)
         listed = (self.meta.extra or {}).get("choices", tuple)
@@ -89,15 +89,15 @@ class Setting:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The types that a value may be of, None among them."""
+        """The possible types of the value, None among them."""
         return get_args(self.kind) if get_origin(self.kind) in (Union, types.UnionType) else (self.kind,)
 
     def checked(self, value: Any) -> Any:
-        """Return the value as it is kept; raises InvalidArgument where it is none of this setting's."""
+        """Return the value as it is stored; raises InvalidArgument if it is not valid."""
         given = self._plain(value)
         try:
             found = msgspec.convert(given, self.kind)
-        # The latter for text with half of a surrogate pair.
+        # UnicodeEncodeError is for text with half of a surrogate pair.
         except (msgspec.ValidationError, UnicodeEncodeError):
             raise InvalidArgument(self._refusal(given)) from None
         if self.choices and found is not None and found not in self.choices:
@@ -105,7 +105,7 @@ class Setting:
         return found
 
     def _plain(self, value: Any) -> Any:
-        """Return numbers of other kinds, such as NumPy's, as Python's own."""
+        """Return numbers of other types, such as NumPy's, as Python's own."""
         if value is None or isinstance(value, bool | str | list | tuple | dict) or np.ndim(value):
             return value
         try:
@@ -137,12 +137,12 @@ class Setting:
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings that belong together; every value is checked when a section is made.
+    """A group of related settings; every value is checked when a section is made.
 
     Raises
     ------
     InvalidArgument
-        When a value is not what it should be.
+        When a value is not valid.
     """
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @classmethod
     def read(cls, given: Mapping[str, Any], owner: str) -> Self:
-        """Return the section with these settings, the others at their defaults; `owner` is what messages call it."""
+        """Return the section with these settings, the others at their defaults; messages call it `owner`."""
         known = settings_of(cls)
         for name in given:
             _checks.check_setting(owner, name, [setting.name for setting in known])
@@ -166,7 +166,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return cls(**given)
 
     def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return all settings as plain values; unless `whole`, those that came later only if they are not default."""
+        """Return all settings as plain values; unless `whole`, later additions are omitted at their defaults."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         for setting in settings_of(type(self)):
             if not whole and setting.is_later and values[setting.name] == setting.default:
@@ -176,7 +176,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @cache
 def settings_of_call(function: Callable[..., Any]) -> dict[str, Setting]:
-    """Return the arguments of a function, or the fields of a dataclass, whose annotations say what they may be."""
+    """Return the arguments of a function, or the fields of a dataclass, that are annotated as settings."""
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
     settings = {name: Setting(name, hints.get(name), parameter.default) for name, parameter in parameters.items()}

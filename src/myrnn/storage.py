@@ -1,7 +1,7 @@
-"""Folders of files that are whole or not there: a crash leaves no half, and reading checks everything.
+"""Folders of files that are complete or absent: a crash leaves no half-written file, and reading checks everything.
 
-A `FolderFormat` says what belongs in a kind of folder. Its ``write`` puts every file on the disk before it gets its
-name, and last the index, a JSON file with the size and the SHA-256 of the others: a folder without it does not count.
+A `FolderFormat` defines the files of a kind of folder. Its ``write`` puts every file on disk before it gets its name,
+and writes last the index, a JSON file with the size and SHA-256 of the others: a folder without an index is not valid.
 Its ``read`` trusts nothing that it finds. No file holds anything executable: tables are CSV, values JSON, arrays
 safetensors. A `FolderLock` lets one process at a time into a folder.
 """
@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import RunError
 
-# A file's bytes, or a function that writes it to the path that it is called with.
+# A file's bytes, or a function that writes the file to a given path.
 Content = bytes | Callable[[Path], Any]
 
 LOCK = ".lock"
 SCRATCH = ".unfinished-"
 # Seconds to wait for a lock.
 PATIENCE = 0.5
-# How deep JSON may nest; no sound file comes near this.
+# How deep JSON may nest; no valid file comes near this.
 DEEPEST = 100
 # The most characters of a message about a file.
 LONGEST = 400
@@ -48,20 +48,19 @@ class FolderFormat:
     Attributes
     ----------
     name : str
-        Stands in the index under ``format``: ``"myrnn run"``.
+        Stored in the index as ``format``: ``"myrnn run"``.
     version : int
-        Stands there under ``format_version``; a folder of a later one is refused.
+        Stored in the index as ``format_version``; folders of a later version are refused.
     what : str
-        How messages call such a folder: ``"run"``.
+        The name of such a folder in messages: ``"run"``.
     index : str
         The name of the index file.
     files : mapping of str to int
-        The files that are read back, and the most bytes that each may have.
+        The files that are read, and the most bytes of each.
     index_bytes : int
-        The most that the index may have; no sound one comes near this. A larger one is refused before anything is
-        allocated.
+        The most bytes of the index; no valid one comes near this. A larger one is refused before memory is allocated.
     oldest : int, optional
-        The oldest version that is still read; by default only `version` is.
+        The oldest version that can still be read; by default only `version`.
 
     Examples
     --------
@@ -85,23 +84,23 @@ class FolderFormat:
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
         """Write a folder's files, and the index last.
 
-        Whatever stops it leaves the old files, the new ones, or, where it was just replacing old ones that the format
-        lists, a folder without an index, which does not count.
+        If it is interrupted, the folder has the old files, the new ones, or, while listed files are being replaced, no
+        index, and is not valid.
 
         Parameters
         ----------
         folder : path
-            It exists; what it holds under the same names is replaced.
+            An existing folder; files of the same names are replaced.
         values : mapping
             Plain values for the index.
         files : mapping of str to bytes or callable
-            Those that the format lists, and any further ones: their bytes, or a function that writes a file to the path
-            that it is called with.
+            Those that the format lists, and any others: their bytes, or a function that writes the file to a given
+            path.
 
         Raises
         ------
         RunError
-            When something cannot be written, such as on a full disk; what stood in the folder then stands there still.
+            When something cannot be written, for example on a full disk; the folder then still has its old content.
         """
         assert set(self.files) <= set(files), f"a {self.what} needs {set(self.files) - set(files)}"
         header = {"format": self.name, "format_version": self.version}
@@ -122,17 +121,17 @@ class FolderFormat:
             for name in (*files, self.index):
                 _to_disk(scratch / name)
             if facts and not is_new:
-                # The old index does not vouch for the new files, which replace the old ones one after the other.
+                # The old index does not match the new files, which replace the old ones one by one.
                 index.unlink()
                 _to_disk(folder)
             for name in sorted(files):
                 os.replace(scratch / name, folder / name)
-            # The names of the other files before that of the index, should the power fail now.
+            # Sync the names of the other files before that of the index, in case the power fails in between.
             _to_disk(folder)
             os.replace(scratch / self.index, index)
         _to_disk(folder)
         if is_new:
-            # The folder itself may be new, and its own name stands in the one above.
+            # The folder itself may be new; its name is an entry of its parent.
             _to_disk(folder.resolve().parent)
 
     def read(self, folder: str | os.PathLike[str]) -> Stored:
@@ -141,13 +140,13 @@ class FolderFormat:
         Raises
         ------
         RunError
-            When the folder or a file is missing, cut short, too large, changed since it was written, of another format
-            or version, or leads out of the folder; the message says which file, and what is wrong with it.
+            When the folder or a file is missing, truncated, too large, changed since it was written, of another format
+            or version, or outside of the folder; the message names the file and the fault.
         """
         return self._read_some(Path(folder), self.files)
 
     def glance(self, folder: str | os.PathLike[str], *names: str) -> Stored:
-        """Read a folder's index and some of its files; of the others only see that they are there, and how large.
+        """Read a folder's index and some of its files; of the others check only that they exist, and their sizes.
 
         Parameters
         ----------
@@ -158,7 +157,7 @@ class FolderFormat:
         Raises
         ------
         RunError
-            As `read` does; what was changed within a file that is not read stays unseen.
+            As `read` does; changes within a file that is not read are not detected.
         """
         return self._read_some(Path(folder), names)
 
@@ -177,7 +176,7 @@ class FolderFormat:
             damaged(path, self.index, f"is not that of a {self.what}: 'format' must be {self.name!r}")
         self._check_version(path, index.get("format_version"))
         if index != seal(index):
-            damaged(path, self.index, "is damaged or was changed: its values do not have the hash that it holds")
+            damaged(path, self.index, "is damaged or was changed: its values do not match its hash")
         return index
 
     def _check_version(self, path: Path, version: Any) -> None:
@@ -198,7 +197,7 @@ class FolderFormat:
         for name in self.files:
             facts = listed.get(name)
             if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
-                damaged(path, self.index, f"does not say what {name} should be")
+                damaged(path, self.index, f"has no size and hash for {name}")
             if name not in names:
                 _check_size(path, name, _size(path, name), facts["bytes"])
         return Stored(path, index, {name: self._read_checked(path, name, listed[name]) for name in names})
@@ -228,7 +227,7 @@ def _size(path: Path, name: str) -> int:
 
 
 def _read(path: Path, name: str, limit: int) -> bytes:
-    """Return the bytes of a file that lies in the folder itself."""
+    """Return the bytes of a file in the folder itself."""
     file = path / name
     try:
         if not file.is_file():
@@ -239,7 +238,7 @@ def _read(path: Path, name: str, limit: int) -> bytes:
             size = os.fstat(opened.fileno()).st_size
             if size > limit:
                 damaged(path, name, f"is too large: {size:,} bytes, at most {limit:,} are read")
-            # Never more than the size that was checked: the file may grow meanwhile.
+            # Never read more than the checked size: the file may grow meanwhile.
             return opened.read(size)
     except OSError as error:
         damaged(path, name, f"cannot be read: {error.strerror or error}", error)
@@ -247,7 +246,7 @@ def _read(path: Path, name: str, limit: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The files of a folder: their sizes and hashes are checked, what they say is not.
+    """The files of a folder: their sizes and hashes are checked, their content is not.
 
     Attributes
     ----------
@@ -268,24 +267,24 @@ class Stored:
         Raises
         ------
         RunError
-            When it is no object, nests too deeply, or has a number that is NaN or too large.
+            When it is not an object, nests too deeply, or has a number that is NaN or too large.
         """
         return _parse_object(self.folder, name, self.content[name])
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Return the arrays of a safetensors file by their names; raises RunError where it is not valid."""
+        """Return the arrays of a safetensors file by name; raises RunError if it is not valid."""
         try:
             return safetensors.numpy.load(self.content[name])
-        except Exception as error:  # its reader raises kinds of its own for what is wrong with the bytes
+        except Exception as error:  # its reader has its own exception classes for invalid bytes
             self.damaged(name, f"is not valid: {_one_line(error)}", error)
 
     def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-        """Raise the RunError for a damaged file of this folder: `what` follows the file's name in the message."""
+        """Raise the RunError for a damaged file of this folder; `what` follows the file's name in the message."""
         damaged(self.folder, name, what, cause)
 
 
 def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise the RunError for a damaged file; what the file holds must not fill a screen, or control it."""
+    """Raise the RunError for a damaged file; its content must neither fill the screen nor control it."""
     message = _checks.printable(what)
     short = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
     raise RunError(f"{folder}: {name} {short}") from cause
@@ -296,27 +295,27 @@ def _one_line(error: BaseException) -> str:
 
 
 def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
-    """Return a folder that is there, empty and can be written to; make it where it is missing.
+    """Return an existing, empty and writable folder; create it if it is missing.
 
-    A lock, and what a write that was cut off left behind, count as nothing.
+    A lock and the remains of an interrupted write do not count as content.
 
     Parameters
     ----------
     folder : path
     what : str
-        What messages call such a folder: ``"run"``.
+        The name of such a folder in messages: ``"run"``.
 
     Raises
     ------
     RunError
-        When it holds something or cannot be made or written to.
+        When it is not empty or cannot be created or written to.
     """
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         taken = any(item.name != LOCK and not is_scratch(item) for item in path.iterdir())
     except (FileExistsError, NotADirectoryError):
-        raise RunError(f"{path} is or lies below a file: a {what} needs a folder of its own") from None
+        raise RunError(f"{path} is or lies below a file: a {what} needs a separate folder") from None
     except (OSError, ValueError) as error:
         raise RunError(f"cannot make the {what} folder {path}: {getattr(error, 'strerror', None) or error}") from error
     if taken:
@@ -327,21 +326,21 @@ def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
 
 
 def is_scratch(path: Path) -> bool:
-    """Return whether a path is what a write that was cut off leaves behind; it may be removed."""
+    """Return whether a path is the remains of an interrupted write; it may be removed."""
     return path.name.startswith(SCRATCH)
 
 
 def clear_scratch(folder: Path) -> None:
-    """Remove what writes that were cut off left behind; whoever calls this holds the folder's lock."""
+    """Remove the remains of interrupted writes; the caller holds the folder's lock."""
     for path in folder.iterdir():
         if is_scratch(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def place_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside the place where it belongs, and put it there only when all of it is there."""
+    """Let `write` make a temporary file next to `path`, and move it to `path` when it is complete."""
     unfinished = path.with_name(f"{SCRATCH}{path.name}")
-    # It may be there already, and be a link to another place.
+    # It may already exist as a link to another place.
     unfinished.unlink(missing_ok=True)
     try:
         write(unfinished)
@@ -364,9 +363,9 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, have reached the disk."""
+    """Wait until a file's content, or a folder's entries, have reached the disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders, and keeps their names in order by itself.
+        return  # Windows cannot open folders, and needs no sync of their entries.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -375,22 +374,22 @@ def _to_disk(path: Path) -> None:
 
 
 class FolderLock:
-    """Keeps other processes out of a folder until it is released, or until this process ends, however it ends.
+    """Keeps other processes out of a folder until it is released or this process ends, however it ends.
 
     Parameters
     ----------
     folder : path
-        It exists.
+        An existing folder.
 
     Raises
     ------
     RunError
-        When another process, or another part of this one, holds the folder, or it cannot be written to.
+        When another process, or another part of this one, holds the lock, or the folder cannot be written to.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._file = Path(folder) / LOCK
-        # Held by the system for as long as this process lives, whatever becomes of it.
+        # The system holds it as long as this process lives, even if it is killed.
         self._lock = FileLock(self._file, thread_local=False)
         try:
             # `is_locked` in another process holds it for a moment.
@@ -403,14 +402,14 @@ class FolderLock:
             raise RunError(f"cannot write into {folder}: {error.strerror or error}") from error
 
     def release(self) -> None:
-        """Let others in; nothing of the lock stays behind."""
+        """Release the lock and remove its file."""
         if self._lock.is_locked:
-            # Remove it while it is held: a process that has opened it sees that it has no name, and opens a new one.
+            # Remove it while it is held: a process that has opened it sees that the name is gone, and opens a new one.
             self._file.unlink(missing_ok=True)
             self._lock.release()
 
     def __enter__(self) -> FolderLock:
-        """Return the lock, which is held already."""
+        """Return the lock, which is already held."""
         return self
 
     def __exit__(
@@ -421,7 +420,7 @@ class FolderLock:
 
 
 def is_locked(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a process is at work in a folder."""
+    """Return whether a process is working in a folder."""
     file = Path(folder) / LOCK
     if not file.exists():
         return False
@@ -445,31 +444,31 @@ def _whose(file: Path) -> str:
 
 
 def json_to_bytes(values: Mapping[str, Any]) -> bytes:
-    """Return an object of plain values as JSON to be read by people; NaN and infinity have no place in it."""
+    """Return an object of plain values as readable JSON; NaN and infinity are refused."""
     return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode("utf-8")
 
 
 def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return named arrays as safetensors."""
-    # The writer takes the memory of an array as it lies, whatever its strides.
+    # The writer copies an array's memory as it is, ignoring strides.
     return safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def seal(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with the SHA-256 of all of them under ``sha256``."""
     unsealed = {name: value for name, value in values.items() if name != "sha256"}
-    # As plain text that does not depend on spaces or on the order of names.
+    # Hash a canonical form that does not depend on spaces or the order of names.
     text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return {**unsealed, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
 def _parse_object(folder: Path, name: str, content: bytes) -> dict[str, Any]:
-    """Return the object that a JSON file holds, or say what is wrong with the file."""
+    """Return the object in a JSON file, or raise RunError."""
     try:
         try:
             parsed = msgspec.json.decode(content)
         except (msgspec.DecodeError, RecursionError):
-            # Ten times slower: it says more of what is wrong, and reads names of files that are no text.
+            # Ten times slower, but gives better messages, and reads names of files that are not valid text.
             parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
         _check_depth(parsed)
     except (ValueError, RecursionError) as error:
@@ -480,7 +479,7 @@ def _parse_object(folder: Path, name: str, content: bytes) -> dict[str, Any]:
 
 
 def _check_depth(parsed: Any) -> None:
-    """Refuse what can be read, but not be written, compared or shown without reaching Python's own limit."""
+    """Refuse objects that can be read, but not written, compared or shown within Python's recursion limit."""
     level = [parsed]
     for _ in range(DEEPEST):
         inside = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
@@ -491,7 +490,7 @@ def _check_depth(parsed: Any) -> None:
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _finite(text: str) -> float:

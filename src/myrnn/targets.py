@@ -1,6 +1,6 @@
-"""What is to be learned of sequences: a class, several classes at once, numbers, or several of these together.
+"""Targets of sequences: a class, several classes at once, numbers, or several of these together.
 
-Each is for a sequence or for each step.
+Each sequence or each step has a target.
 """
 
 from __future__ import annotations
@@ -15,52 +15,52 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
-# Labels are handed out as int16, as the lesson has them.
+# Labels are returned as int16, as in the lesson.
 LARGEST_LABEL = 2**15 - 1
 
-# What a target is.
+# The kinds of targets.
 CLASS, SEVERAL, NUMBERS, TOGETHER = "a class", "several classes at once", "numbers", "several targets together"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of several targets that are learned together: some of the columns of numbers that say all of them.
+    """One of several targets that are learned together. All of them are stored as columns of one array of numbers.
 
-    Of a class the column of the one that holds has how much the target counts, above 0, and the others 0. Of several
-    classes at once each column has how much it counts, above 0 where the class holds and below 0 where it does not.
-    Columns that are all 0 say nothing: the loss leaves them out.
+    The columns of a class are 0, except that of the class that holds: it has the weight of the target, above 0. The
+    columns of several classes at once have the weight where the class holds, and minus the weight where it does not.
+    If all columns of a part are 0, the row has no such target, and the loss leaves it out.
 
     Attributes
     ----------
     what : {"a class", "several classes at once"}
     columns : int
-        How many classes there are.
+        The number of classes.
     """
 
     what: str
     columns: int
 
     def __str__(self) -> str:
-        """Say it in words, such as ``a class (2)``."""
+        """Describe it in words, such as ``a class (2)``."""
         return f"{self.what} ({self.columns})"
 
 
 @dataclass(frozen=True)
 class TargetKind:
-    """What is to be learned of sequences; `str` says it in words.
+    """What is learned of sequences; `str` says it in words.
 
     Attributes
     ----------
     what : {"a class", "several classes at once", "numbers", "several targets together"}
     per_step : bool
-        Whether each step has a target of its own, and not each sequence.
+        Whether each step has a target, instead of each sequence.
     columns : int or None
-        K: how many classes or numbers a target has; None for a class.
+        K: the number of classes or numbers of a target; None for a class.
     weighted : bool
-        Whether some targets count more than others.
+        Whether the targets have weights.
     parts : tuple of Part
-        The targets that are learned together, one after the other in the columns. The first is a class, and how often
-        it is right is the accuracy of a training.
+        The targets that are learned together, one after the other in the columns. The first is a class, and the share
+        of it that is right is the accuracy of a training.
     """
 
     what: str = CLASS
@@ -70,7 +70,7 @@ class TargetKind:
     parts: tuple[Part, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
+        """Return it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
         columns = "" if self.columns is None else f" ({self.columns})"
         what = " and ".join(map(str, self.parts)) or f"{self.what}{columns}"
         return f"{what} for each {self.each}{', with weights' if self.weighted else ''}"
@@ -82,7 +82,7 @@ class TargetKind:
 
     @property
     def each(self) -> str:
-        """``"step"`` or ``"sequence"``: what has a target."""
+        """``"step"`` or ``"sequence"``: the unit that has a target."""
         return "step" if self.per_step else "sequence"
 
 
@@ -93,7 +93,7 @@ LABELS = TargetKind()
 def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[Any]:
     """Return targets as int64 (rows,), bool (rows, K) or float32 (rows, K); `counts` has the rows of steps and others.
 
-    An array without any number in it, such as ``[]``, is one of classes.
+    An empty array, such as ``[]``, holds classes.
     """
     targets = _checks.array("targets", given)
     if targets.dtype.kind in "iu" or targets.shape == (0,):
@@ -107,7 +107,7 @@ def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
             f"once, or floats of shape (N,) or (N, K), not {targets.dtype} of shape {targets.shape}"
         )
     _check_count("targets", len(targets), counts, each)
-    # One number for each is one column: a loss then never meets (N,) beside (N, 1).
+    # One number per row becomes one column: a loss then never combines (N,) with (N, 1).
     rows = _columns(targets)
     if not rows.shape[1]:
         raise InvalidArgument("targets must have at least one column")
@@ -187,7 +187,7 @@ def targets_of_steps(index: int, given: ArrayLike, steps: int) -> NDArray[Any]:
 
 
 def check_same_kind(first: int, one: NDArray[Any], index: int, other: NDArray[Any]) -> None:
-    """Refuse the target of the sequence `index` if it is of another type or K than that of an earlier one, `first`."""
+    """Refuse the target of sequence `index` if its dtype or K differ from those of an earlier one, `first`."""
     kinds = ["i" if target.dtype.kind == "u" else target.dtype.kind for target in (one, other)]
     if kinds[0] != kinds[1] or one.shape[1:] != other.shape[1:]:
         raise InvalidArgument(

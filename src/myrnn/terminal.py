@@ -1,4 +1,4 @@
-"""A table that is whole in a terminal of any width: no number and no word in it is split or lost."""
+"""A table that is complete in a terminal of any width: no number or word is split or lost."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
-# A name is not wrapped into lines shorter than this.
+# Names are not wrapped into lines shorter than this.
 NARROWEST_NAME = 10
-# A number parts from its interval, and from words behind it; an interval stays together.
+# A line may break between a number and its interval or the words after it, but not within an interval.
 INTERVALS = re.compile(r"(?<=\s)(?=\()")
 NUMBERS = re.compile(r"(?<=\s)(?=\()|(?<=\s)(?=[^\W\d])(?![^(]*\))")
-# Also behind a hyphen, an underscore and the like in a name, but not within a number such as 2-20 or 1e-3, and not
-# where a scrap such as "a-" would be left.
+# Also after a hyphen, an underscore and the like in a name, but not within a number such as 2-20 or 1e-3, and not where
+# a scrap such as "a-" would be left.
 WORDS = re.compile(
     r"(?<=\s)(?=\S)|(?<=[^\W_]{2}[^\W\d_][-_/.,:=])(?<!\de-)(?=[^\W_]{2})|(?<=[^\W_]{2}\d[-_/.,:=])(?=[^\W\d_]{2})"
 )
@@ -26,13 +26,13 @@ SIGNS = re.compile(r"(?<=[-_/.,:=\s])(?=.)")
 
 
 class WholeTable(Table):
-    """A table that wraps its cells between words, and names also behind a hyphen or an underscore.
+    """A table that wraps its cells between words, and names also after a hyphen or an underscore.
 
-    Columns that still do not fit stand in further lines of every row, with their headings above them.
+    Columns that still do not fit go into further lines of every row, with their headings above them.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay the table out for the width that there is."""
+        """Lay out the table for the available width."""
         if self.title:
             yield Text(str(self.title), style=self.title_style or "")
         yield self._laid_out(options.max_width)
@@ -49,13 +49,13 @@ class WholeTable(Table):
         return self._drawn(_in_further_lines(columns, width), gap=2)
 
     def _drawn(self, places: list[list[list[_Column]]], gap: int) -> Table:
-        """Return the table with the given columns of this one in each place: line by line, and beside each other."""
+        """Return the table with the given columns of this one in each cell: line by line, and side by side."""
         headings, *rows = zip(*(_cells(place, len(self.rows)) for place in places), strict=True)
         drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
         tallest = max(heading.plain.count("\n") for heading in headings)
         for heading in headings:
             if any(len(place) > 1 for place in places):
-                # The first of several lines stands at the top, as in the rows.
+                # The first of several lines is at the top, as in the rows.
                 heading.append("\n" * (tallest - heading.plain.count("\n")))
             drawn.add_column(heading, no_wrap=True)
         for row, cells in zip(self.rows, rows, strict=True):
@@ -64,11 +64,11 @@ class WholeTable(Table):
 
 
 class _Column:
-    """A column's heading and cells, and how wide it is."""
+    """A column's heading, cells and width."""
 
     def __init__(self, column: Column) -> None:
         self.is_name, self._stays = column.justify != "right", column.no_wrap
-        # Brackets in a name are no markup.
+        # Brackets in a name are not markup.
         cells = (cell if isinstance(cell, Text) else Text(str(cell)) for cell in (column.header, *column.cells))
         self._cells = [list(cell.split("\n", allow_blank=True)) for cell in cells]
         self.natural = self.width = max(map(_longest, self._cells))
@@ -79,7 +79,7 @@ class _Column:
         self.usual = max(self.least, *map(_longest, self._cells[1:]), 0)
 
     def _breaks(self, row: int) -> re.Pattern[str]:
-        """Return where a cell may be wrapped; the heading, row 0, is a name above numbers, too."""
+        """Return where a cell may be wrapped; the heading, row 0, counts as a name even above numbers."""
         return WORDS if self.is_name or row == 0 else NUMBERS
 
     def _words(self, row: int) -> Iterator[str]:
@@ -89,12 +89,12 @@ class _Column:
         """Return the lines of a cell, each as wide as the column."""
         lines = self._cells[row]
         if self._stays and row:
-            # Lines that belong under each other are cut at the same places.
+            # Aligned lines are cut at the same positions.
             begins = range(0, max(_longest(lines), 1), self.width)
             lines = [line[begin : begin + self.width] for begin in begins for line in lines]
         else:
             if row and not self.is_name and self.width < max(map(_longest, self._cells[1:])):
-                # All intervals of a column stand below their numbers, or none.
+                # All intervals of a column are below their numbers, or none.
                 lines = [part for line in lines for part in _cut(line, INTERVALS)]
             lines = [part for line in lines for part in _wrapped(line, self.width, self._breaks(row))]
         for line in lines:
@@ -114,7 +114,7 @@ def _cut(line: Text, breaks: re.Pattern[str]) -> list[Text]:
 
 
 def _wrapped(line: Text, width: int, breaks: re.Pattern[str]) -> Iterator[Text]:
-    """Cut a line where it may be wrapped; a part that is still too long behind any sign, or else anywhere."""
+    """Cut a line where it may be wrapped; cut a part that is still too long after any sign, or anywhere."""
     rest = line.copy()
     while rest.cell_len > width:
         last = max(n for n in range(1, len(rest)) if n == 1 or cell_len(rest.plain[:n].rstrip()) <= width)
@@ -127,7 +127,7 @@ def _wrapped(line: Text, width: int, breaks: re.Pattern[str]) -> Iterator[Text]:
 
 
 def _narrow(columns: list[_Column], space: int) -> None:
-    """Narrow the widest columns until all fit: those of names, and where these are as narrow as can be the others."""
+    """Narrow the widest columns until all fit: first those of names, then the others."""
     for is_name in (True, False):
         while sum(column.width for column in columns) > space:
             wide = [column for column in columns if column.is_name == is_name and column.width > column.least]
@@ -137,7 +137,7 @@ def _narrow(columns: list[_Column], space: int) -> None:
 
 
 def _in_further_lines(columns: list[_Column], width: int) -> list[list[list[_Column]]]:
-    """Return the first column, and beside it the others in as many lines as they need; set their widths."""
+    """Return the first column, and the others in as many lines as they need beside it; set their widths."""
     first, *others = columns
     first.width = min(first.natural, max(first.least, width // 3), width // 2 if others else width)
     space = width - first.width - 2
@@ -152,7 +152,7 @@ def _in_further_lines(columns: list[_Column], width: int) -> list[list[list[_Col
 
 
 def _cells(place: list[list[_Column]], rows: int) -> Iterator[Text]:
-    """Return heading and cells of a place in a table, each with the columns that stand there."""
+    """Return heading and cells of a group of columns in a table, each with the columns that are in it."""
     for row in range(rows + 1):
         lines = []
         for columns in place:

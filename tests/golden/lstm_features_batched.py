@@ -44,7 +44,7 @@ def run(
     D_padded = sizes[3]
     C_padded = sizes[4]
     K_padded = sizes[5]
-    # where the parameters stand in p, and their gradients in g
+    # offsets of the parameters in p, and of their gradients in g
     fc_x2i_weight = sizes[6]
     fc_x2i_bias = sizes[7]
     fc_h2i_weight = sizes[8]
@@ -60,7 +60,7 @@ def run(
     fc_h2y_weight = sizes[18]
     fc_h2y_bias = sizes[19]
     parameters = sizes[20]
-    # where everything else stands in w
+    # offsets of everything else in w
     c = sizes[21]
     h = sizes[22]
     d_c = sizes[23]
@@ -91,7 +91,7 @@ def run(
     fc_h2f_weight_transposed = sizes[48]
     mode = flush_subnormals()
 
-    # What depends on the parameters alone, and the states before the first step.
+    # Values that depend only on parameters, and the states before the first step.
     # c = 0; h = 0
     for r in range(sequences):
         length = offsets[members[r] + 1] - offsets[members[r]]
@@ -99,7 +99,7 @@ def run(
             store(w, c + (start[steps - length] + r) * D_padded + j, 0.0)
             store(w, h + (start[steps - length] + r) * D_padded + j, 0.0)
 
-    # What the input alone gives, for all steps at once.
+    # Values that only depend on the input, for all steps at once.
     for r in range(total):
         source = lined[r]
         copy(w, inputs + r * C_padded, features, source * C, C)
@@ -186,7 +186,7 @@ def run(
         else:
             fill(w, d_logits + r * K_padded, d_logits + r * K_padded + K_padded, 0.0)
 
-    # Weights as the way back reads them.
+    # Weights in the layout of the backward pass.
     transpose(w, fc_h2o_weight_transposed, D_padded, p, fc_h2o_weight, D_padded, D, D_padded)
     transpose(w, fc_h2g_weight_transposed, D_padded, p, fc_h2g_weight, D_padded, D, D_padded)
     transpose(w, fc_h2i_weight_transposed, D_padded, p, fc_h2i_weight, D_padded, D, D_padded)

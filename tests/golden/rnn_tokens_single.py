@@ -32,14 +32,14 @@ def run(
     D = sizes[2]
     D_padded = sizes[3]
     K_padded = sizes[4]
-    # where the parameters stand in p, and their gradients in g
+    # offsets of the parameters in p, and of their gradients in g
     fc_x2h_weight = sizes[5]
     fc_x2h_bias = sizes[6]
     fc_h2h_weight = sizes[7]
     fc_h2y_weight = sizes[8]
     fc_h2y_bias = sizes[9]
     parameters = sizes[10]
-    # where everything else stands in w
+    # offsets of everything else in w
     h = sizes[11]
     d_h = sizes[12]
     logits = sizes[13]
@@ -49,7 +49,7 @@ def run(
     fc_h2h_weight_transposed = sizes[17]
     mode = flush_subnormals()
 
-    # What depends on the parameters alone, and the states before the first step.
+    # Values that depend only on parameters, and the states before the first step.
     # h = 0
     for j in range(0, D_padded, 16):
         store(w, h + j, 0.0)
@@ -88,7 +88,7 @@ def run(
     else:
         fill(w, d_logits, d_logits + K_padded, 0.0)
 
-    # Weights as the way back reads them.
+    # Weights in the layout of the backward pass.
     transpose(w, fc_h2h_weight_transposed, D_padded, p, fc_h2h_weight, D_padded, D, D_padded)
 
     # Back through the readout.

@@ -1,4 +1,4 @@
-"""``myrnn generate`` lets a network go on with a text, ``myrnn forecast`` with a series."""
+"""``myrnn generate`` continues a text, ``myrnn forecast`` a series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from myrnn.plots import plot_forecast, save_figure
 from myrnn.runs import Run, run_names
 from myrnn.storage import place_file
 
-# So many rows before a forecast are drawn with it, for each row of the forecast.
+# Rows drawn before a forecast, for each row of the forecast.
 BEFORE = 3
 
 
@@ -46,7 +46,7 @@ def generate(
     ] = None,
     model: OwnClass = None,
 ) -> None:
-    """Let a network write: each symbol is drawn from what it says after those before it."""
+    """Write text with a network: each symbol is drawn from the network's prediction after those before it."""
     (found,) = load_all([run], model)
     _check_learned(found, TEXT, "writes")
     writer = LanguageModel.of_run(found)
@@ -57,7 +57,7 @@ def generate(
 
 
 def _first_symbol(writer: LanguageModel) -> Any:
-    """Return what a text begins with where nothing is given: a line break, or else the first symbol that is known."""
+    """Return the default first symbol of a text: a line break, or else the first known symbol."""
     symbols: Any = writer.encoder_.inner.symbols  # type: ignore[union-attr]  # of text there are some
     first = "\n" if "\n" in symbols else symbols[0]
     return first if writer.tokenize_ is not None else [first]
@@ -66,9 +66,12 @@ def _first_symbol(writer: LanguageModel) -> Any:
 def forecast(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="The folders of runs that learned a series; several differ in seeds."),
+        typer.Argument(
+            metavar="RUN...",
+            help="The folders of runs that learned a series; several should differ only in their seeds.",
+        ),
     ],
-    horizon: Annotated[int, typer.Option(min=1, help="How many steps ahead to go.")] = 12,
+    horizon: Annotated[int, typer.Option(min=1, help="How many steps to forecast.")] = 12,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -80,9 +83,9 @@ def forecast(
         typer.Option(metavar="NAMES", help="Its columns.  [default: as in the training]", show_default=False),
     ] = None,
     delimiter: Delimiter = None,
-    level: Annotated[float, typer.Option(help="The share of all paths that an interval holds.")] = 0.9,
+    level: Annotated[float, typer.Option(help="The share of the paths that lie in an interval.")] = 0.9,
     paths: Annotated[int, typer.Option(min=0, help="How many paths are drawn; with 0 there is no interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the errors that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the errors that are drawn.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the forecast as CSV here.", show_default=False)
     ] = None,
@@ -92,9 +95,9 @@ def forecast(
     model: OwnClass = None,
     quiet: Quiet = False,
 ) -> None:
-    """Say how a series goes on, with intervals.
+    """Forecast a series, with intervals.
 
-    Of several networks the mean is shown, and intervals hold what they do not know together, too.
+    For several networks it shows their mean, and the intervals include the variation between them.
     """
     check_file("--out", out)
     check_picture("--figure", figure)
@@ -124,7 +127,7 @@ def _write(file: TextIO, found: Forecast) -> None:
 
 
 def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
-    """Draw the first column of a forecast behind the end of the series."""
+    """Draw the first column of a forecast after the end of the series."""
     low, high = (None if part is None else part.reshape(len(found), -1)[:, 0] for part in (found.low, found.high))
     mean = found.mean.reshape(len(found), -1)[:, 0]
     return plot_forecast(known[:, 0], mean, begin=len(known), low=low, high=high)

@@ -1,4 +1,4 @@
-"""``myrnn check-labels`` finds strings of a file whose labels are not the truth."""
+"""``myrnn check-labels`` finds strings of a file with wrong labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from myrnn.experiment import Part
 from myrnn.tasks.languages import FLARE, Language
 from myrnn.tasks.languages import check_labels as wrong_labels
 
-# More lines in a terminal hide the first ones.
+# More lines would scroll the first ones off the terminal.
 MOST_SHOWN = 20
 
 
@@ -34,7 +34,7 @@ def check_labels(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The labels of plain text, one a line.", show_default=False),
+        typer.Option(metavar="FILE", help="The labels of plain text, one per line.", show_default=False),
     ] = None,
     member: Annotated[
         str | None,
@@ -43,8 +43,8 @@ def check_labels(
         ),
     ] = None,
     tokenize: Annotated[str, typer.Option(help="What symbols are: words, characters, or auto.")] = "auto",
-    text_column: Annotated[str, typer.Option(metavar="NAME", help="The column of the strings.")] = "sequence",
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of the labels.")] = "label",
+    text_column: Annotated[str, typer.Option(metavar="NAME", help="The column with the strings.")] = "sequence",
+    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column with the labels.")] = "label",
     delimiter: Delimiter = None,
     skip_bad_lines: SkipBadLines = False,
     out: Annotated[
@@ -52,9 +52,9 @@ def check_labels(
         typer.Option(metavar="FILE", help="Write all strings with a wrong label as CSV.", show_default=False),
     ] = None,
 ) -> None:
-    """Compare the labels of strings with a language, and list those that are wrong.
+    """Compare the labels of strings with a language, and list the wrong ones.
 
-    The exit code is 1 where there are some.
+    The exit code is 1 if there are any.
     """
     check_file("--out", out)
     known = _language(language)
@@ -88,9 +88,9 @@ def check_labels(
 
 
 def _language(given: str) -> Language:
-    """Return FLaRe's language of a name, or that of a task."""
+    """Return the language of FLaRe with this name, or the language of a task."""
     part = Part.read("task", f"flare:{given}" if given in FLARE else given)
-    # Of a task, lengths are of no interest here: there may be none with members and others.
+    # The lengths of the task do not matter here; some may have no members or no others.
     whole = {"any_length": True} if "any_length" in part.settings.__struct_fields__ else {}
     found = getattr(part.make(**whole), "language", None)
     if not isinstance(found, Language):

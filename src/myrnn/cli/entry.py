@@ -1,4 +1,4 @@
-"""Runs one command line, and turns whatever goes wrong into one line and an exit code."""
+"""Runs one command line, and reports every failure in one line and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
-# In the order in which they are used, and in which the help lists them.
+# In the order in which they are used, which is also the order of the help.
 COMMANDS = (
     evaluate,
     predict,
@@ -45,14 +45,14 @@ COMMANDS = (
     lesson,
     playground,
 )
-# What Typer says is wrong with a value, and what is wanted instead.
+# Typer's messages about a value, and the requirement to state instead.
 WANTED = (
     (r"valid integer", "be an integer, written out, such as 100000"),
     (r"valid number", "be a number"),
     (r"greater than or equal to (\S+)", "be at least {}"),
     (r"less than or equal to (\S+)", "be at most {}"),
 )
-# Typer keeps this class to itself: the root of all errors in how a command line is written.
+# The base class of all errors in a command line, private to Typer.
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
 )
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        By default those that the process was started with.
+        Those of the process by default.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _shown_once()
@@ -84,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(str(stop) or "interrupted: nothing was saved", code)
         except SystemExit as stop:
             if isinstance(stop.__context__, BrokenPipeError):
-                # Rich raises it where the reader of our output has gone.
+                # Rich raises it when the reader of our output is gone.
                 return 1
-            # Nothing of MyRNN's raises it: it comes out of a user's file.
+            # MyRNN never raises it: it comes from a user's file.
             return _fail(f"your code ends the process: {failure(stop)}")
         except BrokenPipeError:
-            # The reader of our output has gone. Python would complain once more when it flushes at the end.
+            # The reader of our output is gone. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except MemoryError as error:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except Exception as error:
-            # A fault of ours shows where it is; one in a class of the user's is a mistake like others.
+            # A fault of ours shows its traceback; a fault in a user's class is reported like any other mistake.
             if user_frame(error) is None:
                 raise
             return _fail(f"the model fails: {failure(error)}")
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_app() -> typer.Typer:
-    """Return all commands; ``train`` has the settings of all that is registered by now."""
+    """Return all commands; ``train`` has the settings of everything that is registered by now."""
     help_names = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=help_names)
     app.callback(invoke_without_command=True)(myrnn)
@@ -128,7 +128,7 @@ def myrnn(
 
 
 def _invoke(arguments: list[str]) -> None:
-    # Not app(), which would catch errors itself and show them in boxes of several lines.
+    # Not app(), which would catch errors and print them in multi-line boxes.
     command = typer.main.get_command(make_app())
     with command.make_context("myrnn", arguments) as context:
         command.invoke(context)
@@ -140,7 +140,7 @@ def _fail(message: str, code: int = FAILED) -> int:
 
 
 def _shown_once() -> Callable[..., None]:
-    """Return what shows a warning in a line, but not again what it has shown before."""
+    """Return a function that prints a warning in one line, and each warning only once."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -153,7 +153,7 @@ def _shown_once() -> Callable[..., None]:
 
 
 def _one_line(message: str) -> str:
-    """Return a message of several lines in one, with a semicolon between a line of code and a sentence behind it."""
+    """Return a message in one line, with a semicolon between a line of code and the sentence after it."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
     joined = lines[0] if lines else ""
     for line in lines[1:]:
@@ -162,17 +162,17 @@ def _one_line(message: str) -> str:
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
-    """Call arguments as the options that were given: ``learning_rate must`` is ``--learning-rate must`` then."""
+    """Replace arguments' names by the options that were given: ``learning_rate must`` by ``--learning-rate must``."""
     for option in {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}:
         name = option.removeprefix("--").replace("-", "_")
-        # A name of one word may be a word of the message.
+        # A name of one word may be an ordinary word of the message.
         pattern = rf"(?<![\w-]){re.escape(name)}(?!\w)" if "_" in name else rf"^{re.escape(name)}(?= must )"
         message = re.sub(pattern, option, message)
     return message
 
 
 def _usage_message(error: Exception, arguments: Sequence[str]) -> str:
-    """Return one line for an error that Typer found in the arguments."""
+    """Return one line for an error that Typer found in the command line."""
     near = _near_option(error) or next(iter(getattr(error, "possibilities", None) or ()), None)
     if near:
         return f"{getattr(error, 'message', error)}; did you mean {near}?"
@@ -184,7 +184,7 @@ def _usage_message(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _wrong_value(error: Exception, arguments: Sequence[str]) -> str | None:
-    """Return what an option must be and was not: Typer's own words do not say what was given."""
+    """Return what an option requires and what was given, which Typer's own message omits."""
     options: Sequence[str] = getattr(getattr(error, "param", None), "opts", ())
     given = next((value for option in options for value in _values(option, arguments)), None)
     for pattern, wanted in WANTED:
@@ -196,7 +196,7 @@ def _wrong_value(error: Exception, arguments: Sequence[str]) -> str | None:
 
 
 def _values(option: str, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield what is given for an option, the last first: that is the one which counts."""
+    """Yield the values given for an option, last first: the last one counts."""
     for place in reversed(range(len(arguments))):
         name, equals, value = arguments[place].partition("=")
         if name == option and (equals or place + 1 < len(arguments)):
@@ -204,7 +204,7 @@ def _values(option: str, arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _near_option(error: Exception) -> str | None:
-    """Return the option that stands for an unknown one, where other programs call it so."""
+    """Return the option that an unknown one means, if other programs use that name for it."""
     unknown, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if unknown is None or context is None:
         return None

@@ -1,4 +1,4 @@
-"""``myrnn evaluate`` tests a trained network by length; ``myrnn transfer`` tries networks on other tasks."""
+"""``myrnn evaluate`` tests a trained network by length; ``myrnn transfer`` tests networks on other tasks."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
 
-# More lengths than this are a slip of the keyboard.
+# More lengths than this are a typing error.
 MOST_LENGTHS = 10_000
 OTHER_ALPHABET = 5
-# What the help says of the files of a run with several tests.
-OF_EACH = " Of a run with several tests, each has a file of its own: NAME-TEST.ENDING."
+# A sentence of the help about runs with several tests.
+OF_EACH = " A run with several tests gets one file for each: NAME-TEST.ENDING."
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(min=1, help="How many sequences to evaluate on.", rich_help_panel=ON_TASK)
     ] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.", rich_help_panel=ON_TASK)] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sequences.", rich_help_panel=ON_TASK)] = 1,
     length_max: Annotated[
         int | None,
         typer.Option(
@@ -60,7 +60,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FIRST:LAST:STEP",
-            help="These lengths, the last among them, such as 2:80:2; or numbers with commas between.",
+            help="The lengths to test, such as 2:80:2 (80 included), or numbers separated by commas.",
             show_default=False,
             rich_help_panel=ON_TASK,
         ),
@@ -78,13 +78,13 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The labels of a .txt file, one a line.",
+            help="The labels of a .txt file, one per line.",
             show_default=False,
             rich_help_panel=ON_DATA,
         ),
     ] = None,
     shortcuts: Annotated[
-        bool, typer.Option("--shortcuts", help="Show what classifiers reach that see only a part of a sequence.")
+        bool, typer.Option("--shortcuts", help="Show the accuracy of classifiers that see only part of a sequence.")
     ] = False,
     counterexamples: Annotated[
         int, typer.Option(min=0, metavar="N", help="Show the N shortest and the N most confident mistakes.")
@@ -103,16 +103,17 @@ def evaluate(
         typer.Option(
             min=1,
             metavar="STEPS",
-            help="Compare the forecasts of a series with the value so many steps before.  [default: the last value]",
+            help="Compare the forecasts of a series with the value this many steps before.  [default: the last value]",
             show_default=False,
             rich_help_panel=ON_DATA,
         ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show how good a trained network is: of labels how often it is right, length by length and class by class.
+    """Test a trained network: for labels, show the accuracy by length and by class.
 
-    A network that was trained on a task is tested on new sequences of it, one that was trained on data on its tests.
+    A network trained on a task is tested on new sequences of the task, a network trained on data on the tests of its
+    run.
     """
     check_file("--out", out)
     check_picture("--figure", figure)
@@ -146,7 +147,7 @@ def evaluate(
             progress=not quiet,
         )
         seconds = time.perf_counter() - begin
-        # Of several tests, each has files of its own.
+        # Each of several tests has its own files.
         ending = f"-{name}" if len(tests) > 1 else ""
         if out is not None:
             report.to_csv(out.with_stem(out.stem + ending))
@@ -165,7 +166,7 @@ def evaluate(
 def _report(
     run: Run, data: Path | None, period: int | None, out: Path | None, figure: Path | None, quiet: bool
 ) -> None:
-    """Show how good a network is that says tags, numbers, or what comes next."""
+    """Test a network that predicts tags, numbers, or the next step."""
     begin = time.perf_counter()
     reports = run.reports(None if data is None else str(data), None, period)
     seconds = time.perf_counter() - begin
@@ -175,21 +176,21 @@ def _report(
             report.to_csv(out.with_stem(out.stem + ending))
         if figure is not None:
             if getattr(report, "positions", None) is None:
-                raise InvalidArgument("--figure shows how good a network is by position, and there are no steps here")
+                raise InvalidArgument("--figure shows scores by position, but these predictions have no steps")
             save_figure(report.plot(), figure.with_stem(figure.stem + ending))  # type: ignore[union-attr]
         if not quiet:
             show.report(report, {**report.numbers(), "seconds": seconds}, name)
 
 
 def parse_lengths(text: str) -> list[int]:
-    """Return the lengths that are written as ``"2:80:2"``, the last among them, or as ``"2,4,10"``."""
+    """Return the lengths in ``"2:80:2"``, 80 included, or in ``"2,4,10"``."""
     numbers = _checks.span("--lengths", text, MOST_LENGTHS)
     if numbers is not None:
         return list(numbers)
     parts = text.split(",")
-    # Not isdigit(): that holds for digits of other scripts, too.
+    # isdigit() would accept digits of other scripts, too.
     if any(not part or set(part) - set("0123456789") or len(part) > 9 for part in parts):
-        wanted = "FIRST:LAST or FIRST:LAST:STEP, or numbers with commas between, such as 2:80:2"
+        wanted = "FIRST:LAST or FIRST:LAST:STEP, such as 2:80:2, or numbers separated by commas"
         raise InvalidArgument(f"--lengths must be {wanted}, not {text!r}")
     return [int(part) for part in parts]
 
@@ -197,7 +198,7 @@ def parse_lengths(text: str) -> list[int]:
 def _lengths(task: Any, text: str | None, longest: int | None) -> NDArray[np.int64] | list[int]:
     if text is not None:
         if longest is not None:
-            raise InvalidArgument("--lengths and --length-max do not go together: --lengths says all")
+            raise InvalidArgument("--lengths and --length-max do not go together: --lengths is enough")
         return parse_lengths(text)
     if longest is None:
         return tested_lengths(task)
@@ -225,7 +226,7 @@ def transfer(
         ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many sequences to draw from each task.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the drawing of the sequences.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sequences.")] = 1,
     engine: Engine = "auto",
     out: Annotated[
         Path | None,
@@ -234,9 +235,9 @@ def transfer(
     model: OwnClass = None,
     quiet: Quiet = False,
 ) -> None:
-    """Try trained networks on tasks that they were not trained on; write a table and a heat map.
+    """Test trained networks on tasks that they were not trained on; write a table and a heat map.
 
-    Tasks are of the lengths that the first run was trained on, and of the most symbols that one of the runs knows.
+    The tasks have the lengths that the first run was trained on, and the largest alphabet of the runs.
     """
     names = run_names(runs)
     loaded = load_all(runs, model)
@@ -264,12 +265,12 @@ def _untransferable(run: Run) -> str:
         return f"{run.folder} was trained on a task without halves: transfer tries networks on tasks with two halves"
     return (
         f"{run.folder} was trained on data, not on a task that draws sequences: "
-        f"myrnn predict {run.folder} --data FILE says the classes of others"
+        f"myrnn predict {run.folder} --data FILE predicts the classes of other sequences"
     )
 
 
 def _tasks(runs: Sequence[Run], given: Sequence[str]) -> dict[str, Any]:
-    """Return the tasks by the names that they are given under; without any, all that have a name."""
+    """Return the tasks by their given names; by default all named ones."""
     first, alphabet = runs[0].task, max(run.task.alphabet_size for run in runs)
     size = (first.pattern_length_min, first.pattern_length_max)
     known = {
@@ -283,7 +284,7 @@ def _tasks(runs: Sequence[Run], given: Sequence[str]) -> dict[str, Any]:
 
 
 def _in_words(text: str) -> str:
-    """Return a task as it is named in a table, where lines break between words."""
+    """Return the name of a task for a table, where lines break between words."""
     words = re.sub(r"[-_=]", " ", text)
     return re.sub(r"([:,])\b", r"\1 ", words)
 

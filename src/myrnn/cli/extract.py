@@ -1,4 +1,4 @@
-"""``myrnn extract`` reads an automaton out of a network."""
+"""``myrnn extract`` extracts an automaton from a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from myrnn.inspection import extract_automaton
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 
-# About how many lengths of strings a table has.
+# The approximate number of lengths in a table.
 ROWS = 20
 
 
@@ -28,9 +28,7 @@ def extract(
     ] = "lstar",
     equivalence: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="How lstar looks for differences: it follows states, tries words, or does both."
-        ),
+        typer.Option(metavar="NAME", help="How lstar looks for differences: states, words or both."),
     ] = "both",
     accept: Annotated[
         str | None,
@@ -38,25 +36,27 @@ def extract(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=1, help="The length of the longest random strings.  [default: the longest trained]"),
+        typer.Option(min=1, help="The maximum length of the random strings.  [default: the longest trained]"),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="When to stop.")] = 60.0,
-    max_states: Annotated[int, typer.Option(min=1, help="Stop at an automaton of more states.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the random strings.")] = 0,
+    seconds: Annotated[float, typer.Option(help="The time limit.")] = 60.0,
+    max_states: Annotated[int, typer.Option(min=1, help="Stop when the automaton has more states.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random strings.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The picture: a file that ends in .svg, .png or .pdf.  [default: RUN/automaton.svg]",
+            help="The figure: a .svg, .png or .pdf file.  [default: RUN/automaton.svg]",
             show_default=False,
         ),
     ] = None,
     model: OwnClass = None,
 ) -> None:
-    """Read out of a network the automaton that accepts the same sequences, and draw it."""
+    """Extract an automaton that accepts the same sequences as a network, and draw it."""
     check_picture("--out", out)
     run = load(folder, model)
     if run.fitted is not None and (run.fitted.targets.learn != LABELS or not run.fitted.is_symbols):
-        raise InvalidArgument(f"{folder} is no classifier of symbols: an automaton is read out of such networks only")
+        raise InvalidArgument(
+            f"{folder} is not a classifier of symbols: automata are extracted only from such networks"
+        )
     names = run.class_names
     label = None if accept is None else names.index(_checks.one_of("--accept", accept, names))
     longest = max(run.history.longest, 1)
@@ -90,7 +90,7 @@ def extract(
 
 
 def _compiled(model: Any) -> CompiledModel | Any:
-    """Return the model compiled, which is used twice; one that does not compile stays as it is."""
+    """Return the model compiled, because it is called twice; or itself if it does not compile."""
     try:
         return compile(model)
     except CompileError:
@@ -98,7 +98,7 @@ def _compiled(model: Any) -> CompiledModel | Any:
 
 
 def _alphabet(run: Run) -> Any:
-    """Return the names of the symbols: of a run on data by their tokens, without that of unknown ones."""
+    """Return the names of the symbols; for a run on data, its tokens without the one for unknown symbols."""
     if run.fitted is not None:
         known = run.fitted.symbol_names or ()
         return {name: token for token, name in enumerate(known) if token > 0}

@@ -35,9 +35,9 @@ from myrnn.runs import Run, run_names
 from myrnn.training import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
-# A longer sequence is not spelled out in the names of files.
+# Longer sequences do not appear in the names of files.
 LONGEST_IN_NAME = 40
-CURVE = 16  # characters across
+CURVE = 16  # characters wide
 
 
 def inspect(
@@ -47,7 +47,7 @@ def inspect(
         str,
         typer.Argument(
             metavar="SEQUENCE",
-            help="Of a run on a task: digits, such as 123123, or numbers with commas between. Of a run on data: text "
+            help="For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text "
             "as in its files.",
             show_default=False,
         ),
@@ -56,40 +56,38 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Labelled sequences for the figures over many.  [default: the first test of the run]",
+            help="Labelled sequences for the figures over many sequences.  [default: the first test of the run]",
             show_default=False,
             rich_help_panel=ON_DATA,
         ),
     ] = None,
     label: Annotated[
         int | None,
-        typer.Option(min=0, help="The class that the loss is taken for.  [default: what the network predicts]"),
+        typer.Option(min=0, help="The class to take the loss for.  [default: the predicted one]"),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many sequences the figures over many are from.")] = 300,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seeds the drawing of these sequences.", rich_help_panel=ON_TASK)
-    ] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="How many sequences to draw for the figures over many.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of these sequences.", rich_help_panel=ON_TASK)] = 1,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder for the figures, made if need be.  [default: that of the run]", show_default=False
+            help="The folder for the figures, created if necessary.  [default: that of the run]", show_default=False
         ),
     ] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="Of the figures: svg, png or pdf.")] = "svg",
+    format: Annotated[str, typer.Option(metavar="NAME", help="The format of the figures: svg, png or pdf.")] = "svg",
     model: OwnClass = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures, show no table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures without showing a table.")] = False,
 ) -> None:
-    """Show what a trained network does with a sequence, step by step, and draw what is inside it."""
+    """Show step by step how a trained network processes a sequence, and draw its weights and states."""
     _checks.one_of("--format", format, FORMATS)
     if out is not None and out.exists() and not out.is_dir():
-        raise InvalidArgument(f"--out must be a folder, which {out} is not")
+        raise InvalidArgument(f"--out must be a folder, not a file: {out}")
     run = load(folder, model)
     refuse_of_others(given(context), run, ("seed",), ("data",))
     if not len(run.history):
-        raise InvalidArgument(f"{folder} holds a network that was never trained: there is nothing in it to look at yet")
+        raise InvalidArgument(f"{folder} holds a network that is not trained yet: there is nothing to inspect")
     learn = LABELS if run.fitted is None else run.fitted.targets.learn
     if learn in (VALUES, SERIES):
-        raise InvalidArgument(f"{folder} learned {learn}: inspect shows the probabilities of classes, which it has not")
+        raise InvalidArgument(f"{folder} learned {learn}: inspect needs a network with class probabilities")
     read = run.read_texts([sequence])
     tokens = read.tokens(0)
     if label is not None:
@@ -99,13 +97,15 @@ def inspect(
     y: Any = label
     if getattr(run.recognition, "per_step", False):
         if label is not None:
-            raise InvalidArgument(f"--label is for runs with one class a sequence, and {folder} has one at every step")
+            raise InvalidArgument(
+                f"--label is for runs with one class per sequence, but {folder} has one at every step"
+            )
         y = np.where(read.weights > 0, read.targets, -1) if read.weights is not None else read.targets
     found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=symbols)
     if not quiet:
         show.table(found)
     figures = _of_one(found, _file_name(sequence, len(found)))
-    # Those over many sequences are of labels.
+    # The figures over many sequences need labels.
     if run.fitted is None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
         figures |= _of_many(compiled, run, run.samples(None if data is None else str(data)), samples, seed)
     if out is not None:
@@ -114,13 +114,13 @@ def inspect(
 
 
 def _file_name(text: str, steps: int) -> str:
-    """Return what a sequence is called in the name of a file."""
+    """Return the name of a sequence in the name of a file."""
     is_short = len(text) <= LONGEST_IN_NAME and text.isprintable() and not set(text) & set("/\\")
     return text.replace(" ", "-") if is_short else f"{steps}-steps"
 
 
 def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
-    """Write the figures. For one that cannot be drawn, such as the space of a state that never changes, say why."""
+    """Write the figures; if one cannot be drawn, such as the space of a state that never changes, say why."""
     typer.echo()
     show.path("figures", folder)
     for name, draw in figures.items():
@@ -132,7 +132,7 @@ def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> 
 
 
 def _of_one(found: inspection.Inspection, name: str) -> dict[str, Callable[[], Any]]:
-    """Return what draws the figures of one sequence, by the names of their files."""
+    """Return the functions that draw the figures of one sequence, by file name."""
     states = {
         f"inspect-{name}-state-{state}": (lambda state=state: found.plot_states(state=state)) for state in found.states
     }
@@ -145,7 +145,7 @@ def _of_one(found: inspection.Inspection, name: str) -> dict[str, Callable[[], A
 
 
 def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed: int) -> dict[str, Callable[[], Any]]:
-    """Return what draws the figures over many sequences, by the names of their files."""
+    """Return the functions that draw the figures over many sequences, by file name."""
     drawn = (compiled, source, samples, seed)
     return {
         "gradient_flow": lambda: inspection.gradient_flow(*drawn).plot(),
@@ -164,8 +164,8 @@ def graph(
     sequence: Annotated[
         str | None,
         typer.Option(
-            help="Draw all steps of this sequence: of a run on a task, digits, such as 2020, or numbers with commas "
-            "between; of a run on data, text as in its files.",
+            help="Draw all steps of this sequence: for a run on a task, digits, such as 2020, or numbers separated by "
+            "commas; for a run on data, text as in its files.",
             show_default=False,
         ),
     ] = None,
@@ -193,9 +193,9 @@ def graph(
 def plot(
     runs: Runs,
     model: OwnClass = None,
-    out: Annotated[Path, typer.Option(help="The picture: a file that ends in .svg, .png or .pdf.")] = Path("plot.svg"),
+    out: Annotated[Path, typer.Option(help="The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
 ) -> None:
-    """Draw loss and accuracy of one or several runs over each other."""
+    """Draw loss and accuracy of one or more runs in one figure."""
     check_picture("--out", out)
     names = run_names(runs)
     histories = [run.history for run in load_all(runs, model)]

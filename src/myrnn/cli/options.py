@@ -1,4 +1,4 @@
-"""The options of the commands: those that several have, and those of ``train``, made from the settings."""
+"""The options of the commands: shared ones, and those of ``train``, made from the settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from myrnn.registry import Kind, kinds
 from myrnn.runs import Run, holds_own, load_run
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
-# Headings of the help.
+# Headings in the help.
 ON_TASK, ON_DATA = "Options for a task", "Options for data"
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
@@ -32,7 +32,7 @@ OwnClass = Annotated[
     typer.Option(
         "--model",
         metavar="FILE.py:CLASS",
-        help="The class of the model, for a run that was trained with one of your own.",
+        help="The class of the model, for a run with a user-defined model.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,7 @@ Delimiter = Annotated[
 SkipBadLines = Annotated[
     bool,
     typer.Option(
-        "--skip-bad-lines", help="Count malformed lines and go on, instead of stopping.", rich_help_panel=ON_DATA
+        "--skip-bad-lines", help="Skip and count malformed lines instead of stopping.", rich_help_panel=ON_DATA
     ),
 ]
 # The former names of --max-epochs, --early-stopping-patience, --class-weight balanced and --tokenize characters.
@@ -56,7 +56,7 @@ FormerEpochs = Annotated[int | None, typer.Option("--epochs", min=1, hidden=True
 FormerPatience = Annotated[int | None, typer.Option("--patience", min=1, hidden=True)]
 FormerBalanced = Annotated[bool, typer.Option("--balanced", hidden=True)]
 FormerCharacters = Annotated[bool, typer.Option("--characters", hidden=True)]
-# What they are called now, and what they meant where they took no value.
+# Their present names, and the values of those that took none.
 FORMER: dict[str, tuple[str, Any]] = {
     "epochs": ("max_epochs", None),
     "patience": ("early_stopping_patience", None),
@@ -66,10 +66,10 @@ FORMER: dict[str, tuple[str, Any]] = {
 
 
 class SectionedCommand(TyperCommand):
-    """A command whose help has a heading for each group of its options."""
+    """A command whose help groups its options under headings."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options under their headings, in the order in which these come first."""
+        """Write the options under their headings, in order of first appearance."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -85,22 +85,22 @@ class SectionedCommand(TyperCommand):
 
 
 def option_of(name: str) -> str:
-    """Return how an option is written."""
+    """Return the command-line form of an option."""
     return f"--{name.replace('_', '-')}"
 
 
 def given(context: typer.Context) -> dict[str, Any]:
-    """Return the options that stand on the command line, by their names; not those left at their defaults."""
+    """Return the options given on the command line, by name, without defaults."""
     return {
         name: value
         for name, value in context.params.items()
-        # Typer keeps the kind of source to itself, but not its name.
+        # Typer's enum of parameter sources is private, but its member names are not.
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
 
 
 def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options by their present names, with a warning for every former one."""
+    """Return options by their present names; warn about every former one."""
     present = {name: value for name, value in options.items() if name not in FORMER}
     for old in FORMER.keys() & options.keys():
         new, meaning = FORMER[old]
@@ -113,14 +113,14 @@ def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> None:
-    """Refuse options that mean nothing without something else, such as ``"--data, which is missing"``."""
+    """Refuse options that need something else, such as ``"--data, which is missing"``."""
     for name in options:
         if name in names:
             raise InvalidArgument(f"{option_of(name)} goes with {wanted}")
 
 
 def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[str], of_data: Collection[str]) -> None:
-    """Refuse options for a task where a run is on data, and those for data where it is on a task."""
+    """Refuse options for a task if a run is on data, and those for data if it is on a task."""
     if run.fitted is None:
         refuse(options, of_data, f"a run on data, which {run.folder} is not")
     else:
@@ -128,13 +128,13 @@ def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[s
 
 
 def check_file(option: str, path: Path | None) -> None:
-    """Refuse a file in a folder that is not there, before the work is done."""
+    """Refuse a file in a folder that does not exist, before any work is done."""
     if path is not None and not path.parent.is_dir():
         raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
 
 
 def check_picture(option: str, path: Path | None) -> None:
-    """Refuse a picture of a kind that is not drawn, or in a folder that is not there."""
+    """Refuse a figure of an unsupported format, or in a folder that does not exist."""
     if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
         *first, last = FIGURE_ENDINGS
         raise InvalidArgument(f"{option} must end in {', '.join(first)} or {last}, not {path.name!r}")
@@ -142,29 +142,29 @@ def check_picture(option: str, path: Path | None) -> None:
 
 
 def load(folder: Path, own: str | None) -> Run:
-    """Read a run; `own` is where the class of its model stands, such as ``"my_file.py:MyClass"``."""
+    """Read a run; `own` is the file and class of its model, such as ``"my_file.py:MyClass"``."""
     return load_run(folder, None if own is None else load_own(own).make)
 
 
 def load_all(folders: Sequence[Path], own: str | None) -> list[Run]:
-    """Read several runs, of which those with a user-defined model are given the class."""
+    """Read several runs; those with a user-defined model get the class `own`."""
     if own is None:
         return [load_run(folder) for folder in folders]
     make, whose = load_own(own).make, [holds_own(folder) for folder in folders]
     if not any(whose):
-        raise InvalidArgument("--model is for runs with a model of your own class: none of these has one")
+        raise InvalidArgument("--model is for runs with a user-defined model: none of these has one")
     return [load_run(folder, make if theirs else None) for folder, theirs in zip(folders, whose, strict=True)]
 
 
 # --- the options that are settings of an experiment
 
-# Settings that are no options: they are seldom changed, and a study or a file can.
+# Settings without an option: they are seldom changed, and a study or a file can set them.
 _NO_OPTIONS = ("beta1", "beta2", "alpha", "eps", "standardize", "lengths")
-# Options that are called otherwise than their setting.
+# Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
-# Options that may be given several times.
+# Options that may be repeated.
 _SEVERAL = ("test", "test_labels")
-# How the values of options are written.
+# The placeholders for values in the help.
 _METAVARS = {
     **dict.fromkeys(("data", "labels", "test", "test_labels"), "FILE"),
     **dict.fromkeys(("text_column", "label_column"), "NAME"),
@@ -173,19 +173,19 @@ _METAVARS = {
 }
 _TASK_SECTIONS: dict[str, type[Section]] = {"training": Training, "evaluation": Evaluation}
 _DATA_SECTIONS: dict[str, type[Section]] = {"data": Data, "evaluation": FileEvaluation, "training": EpochTraining}
-# What `train` has beside the settings.
+# The options of `train` that are not settings.
 _OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context", *FORMER)
 
 
 def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
     """Return the settings of tasks, models and optimizers by part and name, each with the kinds that have it.
 
-    A setting that another package calls as another option is called is left out, with a warning.
+    A setting from another package whose name is taken by another option is left out, with a warning.
     """
     found: dict[str, dict[str, list[tuple[str, Setting]]]] = {part: {} for part in PARTS}
     owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields(_TASK_SECTIONS), *_fields(_DATA_SECTIONS)))
     everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
-    # MyRNN's own come first: they keep their names, whatever others register.
+    # MyRNN's own come first, so that other packages cannot take their names.
     for part, kind, setting in sorted(everything, key=lambda one: not _is_ours(one[1])):
         owner = part, _type(setting)
         if owners.setdefault(setting.name, owner) == owner:
@@ -223,7 +223,7 @@ def _is_ours(kind: Kind) -> bool:
 
 
 def _type(setting: Setting) -> type:
-    """Return the type of an option: that of its setting, or of its default where nothing else says it."""
+    """Return the type of an option: that of its setting, or else of its default."""
     kind = type(setting.default) if setting.type is Any else setting.type
     return kind if kind in (int, float, bool) else str
 
@@ -231,7 +231,7 @@ def _type(setting: Setting) -> type:
 def _setting_options() -> Iterator[inspect.Parameter]:
     for part, settings in settings_by_part().items():
         heading = ON_TASK if part == "task" else part.capitalize()
-        of_model = "; or a class of your own, as my_file.py:MyClass" if part == "model" else ""
+        of_model = "; or your class, as my_file.py:MyClass" if part == "model" else ""
         text = f"The {part}: {', '.join(kinds(part))}{of_model}.  [default: {PARTS[part]}]"
         yield _option(part, Setting(part, str, None), text, heading)
         for name, owners in settings.items():
@@ -254,9 +254,9 @@ def _setting_options() -> Iterator[inspect.Parameter]:
 
 
 def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> str:
-    """Return the end of a help that says the default of a setting, for each kind that has another one."""
+    """Return the end of a help text that states the defaults of a setting, for each kind with a different one."""
     if name == "dim_embedding":
-        # None stands for what the kind of data asks for.
+        # None means that the default depends on the kind of data.
         return "  [default: 0; for data 32 for gru and lstm that read symbols]"
     by_default: dict[str, list[str]] = {}
     for kind, setting in owners:
@@ -279,7 +279,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setting]]:
-    """Return the options that sections have, by name, each with its section."""
+    """Return the options of sections by name, each with its section."""
     return {
         _RENAMED.get((section, setting.name), setting.name): (section, setting)
         for section, kind in sections.items()
@@ -310,7 +310,7 @@ def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, 
     Raises
     ------
     InvalidArgument
-        When an option is one of data and there are none, or the other way round.
+        When an option for data is given without data, or an option for tasks with data.
     """
     ours, others = (_DATA_SECTIONS, _TASK_SECTIONS) if on_data else (_TASK_SECTIONS, _DATA_SECTIONS)
     fields, by_part = _fields(ours), settings_by_part()
@@ -334,6 +334,6 @@ def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, 
 
 
 def _chosen(value: Any, owners: Sequence[tuple[str, Setting]]) -> Any:
-    """Return a choice as it is called in Python, where it was written with dashes."""
+    """Return the Python spelling of a choice that was written with dashes."""
     name = value.replace("-", "_") if isinstance(value, str) else value
     return name if any(name in setting.choices for _, setting in owners) else value

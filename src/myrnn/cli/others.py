@@ -23,11 +23,11 @@ PORT = 8400
 def lesson(
     part: Annotated[
         int,
-        typer.Argument(help="1: a network that classifies sequences; 2: what comes next in a text or a series."),
+        typer.Argument(help="1: classify sequences; 2: predict what comes next in a text or a series."),
     ] = 1,
     student: Annotated[bool, typer.Option("--student", help="Leave out solutions and notes for instructors.")] = False,
     tagged: Annotated[
-        bool, typer.Option("--tagged", help="Keep the tags that tell the versions apart, to edit the source.")
+        bool, typer.Option("--tagged", help="Keep the tags that mark the versions, to edit the source.")
     ] = False,
     source: Annotated[
         Path | None,
@@ -37,7 +37,7 @@ def lesson(
         Path | None,
         typer.Option(help="The file, .ipynb or .md.  [default: lesson.ipynb, lesson-2.ipynb]", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a part of the lesson as a notebook, for instructors or for students."""
     if student and tagged:
@@ -49,7 +49,7 @@ def lesson(
     name = Path(PARTS[part]).stem if source is None else source.stem
     path = out or Path(f"{name}{'-student' if student else ''}{'.md' if tagged else '.ipynb'}")
     if path.exists() and not force:
-        raise InvalidArgument(f"{path} is there already; name another file with --out, or replace it with --force")
+        raise InvalidArgument(f"{path} exists already; name another file with --out, or overwrite it with --force")
     cells = write_lesson(path, version, text, overwrite=force)
     code = sum(cell.kind == "code" for cell in cells)
     show.path("lesson", path)
@@ -60,7 +60,7 @@ def _read(source: Path) -> str:
     try:
         return source.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{source} is no text in UTF-8: byte {error.start} is wrong") from None
+        raise InvalidArgument(f"{source} is not UTF-8 text: byte {error.start} is wrong") from None
 
 
 def playground(
@@ -68,19 +68,19 @@ def playground(
     host: Annotated[
         str,
         typer.Option(
-            help="The address to listen on; 0.0.0.0 lets others in, who need the token in the address that is printed."
+            help="The address to listen on; 0.0.0.0 lets in others who have the printed address with its token."
         ),
     ] = "127.0.0.1",
     model: Annotated[
         str | None,
-        typer.Option(metavar="FILE.py:CLASS", help="A model class of your own, to play with it.", show_default=False),
+        typer.Option(metavar="FILE.py:CLASS", help="A model class of yours to play with.", show_default=False),
     ] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser, unless others are let in.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser, except with --host for others.")] = True,
 ) -> None:
     """Open a page that shows a recurrent network while it learns.
 
-    Without a screen it prints the address alone. For a class: myrnn playground --host 0.0.0.0 prints an address with a
-    token; everybody who opens it has a network of their own. Ctrl-C ends it for all.
+    Without a screen it only prints the address. For a class, myrnn playground --host 0.0.0.0 prints an address with a
+    token; everybody who opens it gets a separate network. Ctrl-C ends it for all.
     """
     try:
         from myrnn.playground import serve
@@ -100,14 +100,14 @@ def sweep(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder of the results.  [default: sweeps/<name of the study>]", show_default=False),
+        typer.Option(help="The folder for the results.  [default: sweeps/<name of the study>]", show_default=False),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="How many runs to do at a time.  [default: one a core]")
+        int | None, typer.Option(min=1, help="How many runs to do at a time.  [default: one per core]")
     ] = None,
-    backend: Annotated[str, typer.Option(help="Where to do them: loky (this machine), dask or ray.")] = "loky",
+    backend: Annotated[str, typer.Option(help="Where to run them: loky (this machine), dask or ray.")] = "loky",
     address: Annotated[
-        str | None, typer.Option(help="Of the cluster, such as tcp://10.0.0.1:8786.", show_default=False)
+        str | None, typer.Option(help="The address of the cluster, such as tcp://10.0.0.1:8786.", show_default=False)
     ] = None,
     metric: Annotated[
         str,
@@ -120,7 +120,7 @@ def sweep(
         list[str] | None,
         typer.Option(
             metavar="SETTING",
-            help="What the runs of a group have in common, such as model.dim_recurrent. Can be given several times.  "
+            help="The setting that the runs of a group share, such as model.dim_recurrent. Can be repeated.  "
             "[default: all that varies but seeds]",
             show_default=False,
         ),
@@ -136,17 +136,17 @@ def sweep(
     grid: Annotated[
         bool, typer.Option("--grid", help="Draw accuracy by length with a panel for each task, as grid.svg and .png.")
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do runs again that failed before.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Say which runs there are, and do none.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat failed runs.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="List the runs without doing them.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
 ) -> None:
     """Do all runs of a study that are not done yet; write tables and figures of all of them.
 
-    It can be stopped at any time, by whatever: the same command goes on, and does nothing twice.
+    It can be interrupted at any time and in any way: the same command resumes it, and repeats no finished run.
     """
     read = read_study(study)
     if by:
-        # It is of use at the end, but to be right before hours of runs.
+        # Used only at the end, but checked before hours of runs.
         checked_names(read.settings, by)
     if plan:
         return _show_plan(read)
@@ -163,7 +163,7 @@ def sweep(
                 progress=not quiet,
             )
     except KeyboardInterrupt as stop:
-        # Training on files may have caught the signal's own exception.
+        # A run on data may have caught the exception of the signal.
         raise stopped(stops.last or stop, str(stop) or "the same command goes on") from None
     found = results.summary(by or None) if summary else None
     if found is not None:
@@ -195,7 +195,7 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str, summ
     if results.failed:
         first = next(error for error in results.runs["error"] if error is not None)
         show.named_rows(("failed", f"{results.failed:,} of {count_of(len(results), 'run')}, the first with {first}"))
-        show.named_rows(("", "--retry-failed does them again"))
+        show.named_rows(("", "repeat them with --retry-failed"))
     if results.fallbacks:
         show.named_rows(("op by op", f"{results.fallbacks:,} of {count_of(len(results), 'run')}, without native code"))
         show.named_rows(("", 'with engine = "native" in the study they fail and say why'))

@@ -1,4 +1,4 @@
-"""``myrnn predict`` says the classes of sequences, the tags of their steps, or their numbers."""
+"""``myrnn predict`` predicts the classes of sequences, the tags of their steps, or their numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="SEQUENCE",
-            help="Of a run on a task: digits, such as 123123, or numbers with commas between. Of a run on data: text "
+            help="For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text "
             "as in its files.",
             show_default=False,
         ),
@@ -62,7 +62,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The column of the sequences.  [default: as in the training]",
+            help="The column with the sequences.  [default: as in the training]",
             show_default=False,
             rich_help_panel=ON_DATA,
         ),
@@ -83,12 +83,12 @@ def predict(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="The class to give to sequences whose logits are not finite.  [default: such a sequence is an error]",
+            help="The class of sequences whose logits are not finite.  [default: stop with an error]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show the class of sequences, and its probability; of a file's sequences, of tags and of numbers, as CSV."""
+    """Show the class of sequences with its probability; write predictions for a file, also tags and numbers, as CSV."""
     if data is None:
         refuse(given(context), ("out", "text_column", "delimiter", "skip_bad_lines"), "--data, which is missing")
         if not sequences:
@@ -96,13 +96,15 @@ def predict(
     elif sequences:
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
     elif run.is_dir() and not is_data_run(run):
-        raise InvalidArgument(f"--data goes with a run that was trained on data, which {run} was not: give sequences")
+        raise InvalidArgument(
+            f"--data is for runs that were trained on data, and {run} was trained on a task: give sequences"
+        )
     check_file("--out", out)
     loaded = load(run, model)
     learn = LABELS if loaded.fitted is None else loaded.fitted.targets.learn
     if learn in NEXT:
         other = "generate" if learn == TEXT else "forecast"
-        raise InvalidArgument(f"{run} learned {learn}: myrnn {other} {run} says how one goes on")
+        raise InvalidArgument(f"{run} learned {learn}: myrnn {other} {run} continues one")
     if learn != LABELS:
         refuse(given(context), ("not_finite",), "labels of sequences")
     elif not_finite is not None:
@@ -122,7 +124,7 @@ def predict(
 
 
 def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = None, out: Path | None = None) -> None:
-    """Write the tags of steps, or the numbers that are said, as CSV; sequences without lines are counted from 1."""
+    """Write predicted tags or numbers as CSV; sequences without line numbers are counted from 1."""
     fitted = run.fitted
     assert fitted is not None
     outputs, lengths = fitted.outputs(sequences), sequences.lengths
@@ -150,7 +152,7 @@ def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = 
 
 
 def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
-    """Write a file, or to the output where there is none."""
+    """Write to a file, or to the standard output without one."""
     if out is None:
         return write(sys.stdout)
 
@@ -163,9 +165,11 @@ def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
 
 
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
-    """Show the classes of sequences of the command line; those of a task also beside the truth."""
+    """Show the classes of sequences on the command line; for a task also the true ones."""
     if getattr(run.recognition, "per_step", False):
-        raise InvalidArgument(f"{run.folder} answers at every step: myrnn inspect {run.folder} {texts[0]!r} shows them")
+        raise InvalidArgument(
+            f"{run.folder} has an output at every step: myrnn inspect {run.folder} {texts[0]!r} shows them"
+        )
     names, sequences = run.class_names, run.read_texts(texts)
     probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
     truths = [(names[label],) for label in sequences.labels] if hasattr(run.recognition, "truth") else [()] * len(texts)
@@ -181,7 +185,7 @@ def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
 
 
 def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> LabelledSequences:
-    """Read a file as those of the training were read."""
+    """Read a file in the way that the training data were read."""
     fitted = run.fitted
     assert fitted is not None
     return read_sequences(
@@ -195,9 +199,9 @@ def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> Labe
 
 
 def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: str | None) -> None:
-    """Write the classes of the sequences of a file, and their probabilities, as CSV.
+    """Write the classes of the sequences in a file, and their probabilities, as CSV.
 
-    The columns are ``line`` (of the file), ``label``, ``probability`` (of that label), and one for every class.
+    The columns are ``line`` (in the file), ``label``, ``probability`` (of that label), and one for every class.
     """
     assert run.fitted is not None
     probabilities = run.fitted.probabilities(read.sequences, None if not_finite is None else np.nan)

@@ -1,4 +1,4 @@
-"""``myrnn runs`` lists the runs of a folder; ``myrnn runs compare`` shows what differs between two of them."""
+"""``myrnn runs`` lists the runs of a folder; ``myrnn runs compare`` compares two of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDEST = 10_000
 
 
 class ListByDefault(TyperGroup):
-    """Commands of which ``list`` is meant where none is named: ``myrnn runs FOLDER``."""
+    """Commands with ``list`` as the default: ``myrnn runs FOLDER``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command's name before its arguments."""
@@ -39,18 +39,20 @@ def about() -> None:
 
 @runs.command(name="list")
 def show_runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the folders of runs lie.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The folder that holds the run folders.")] = Path(
+        "runs"
+    ),
     sort: Annotated[
         str, typer.Option(help="name, state, task, model, iterations, loss, accuracy, tested, rmse or made.")
     ] = "made",
-    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
-    last: Annotated[int, typer.Option(min=0, metavar="N", help="Show the last N only; 0 shows all.")] = 50,
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="Sort in descending order.")] = False,
+    last: Annotated[int, typer.Option(min=0, metavar="N", help="Show only the last N; 0 shows all.")] = 50,
     out: Annotated[Path | None, typer.Option(help="Write all runs to this CSV file, too.", show_default=False)] = None,
 ) -> None:
-    """List the runs of a folder: what was trained, how it ended, and whether it is whole.
+    """List the runs of a folder: what was trained, how it ended, and whether it is complete.
 
-    The last are those made last, next to the prompt. Accuracy is that on the sequences that a network learned from,
-    tested that on others of the same lengths.
+    The newest runs come last, next to the prompt. Accuracy is measured on the training sequences, tested on other
+    sequences of the same lengths.
     """
     _checks.one_of("--sort", sort, ORDERS)
     check_file("--out", out)
@@ -68,7 +70,7 @@ def show_runs(
 def _show_table(found: RunListing) -> None:
     console, table = Console(highlight=False), found.table()
     if not console.is_terminal:
-        # In a pipe every run is one line.
+        # In a pipe every run is on one line.
         console.width = Console(width=WIDEST).measure(table).maximum
     console.print(table)
 
@@ -86,7 +88,7 @@ def _show_rest(found: RunListing, shown: int) -> None:
 @runs.command()
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another run.", show_default=False)],
     figure: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +97,7 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Show what differs between two runs: settings, weights, and accuracy by length with intervals."""
+    """Compare two runs: settings, weights, and accuracy by length with intervals."""
     check_picture("--figure", figure)
     found = compare_runs(first, second)
     if figure is not None:
@@ -117,10 +119,10 @@ def _show_comparison(found: RunComparison) -> None:
     show.named_rows(("weights", found.describe_weights()), ("history", _history(found)))
     table = found.table()
     if not table:
-        typer.echo("\nnothing to compare by length: one of the two was not tested, or on other lengths")
+        typer.echo("\nnothing to compare by length: one of the two was not tested, or only on other lengths")
         return
     if any(name.startswith("task.") for name in found.settings):
-        show.named_rows(("note", "the tasks differ: each was tested on sequences of its own"))
+        show.named_rows(("note", "the tasks differ: each run was tested on sequences of its own task"))
     typer.echo()
     console.print(table)
 

@@ -1,4 +1,4 @@
-"""What the commands print: Rich tables and lines that read well in a terminal, in a pipe and without colour."""
+"""Output of the commands: Rich tables and lines that read well in a terminal, in a pipe and without colour."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from myrnn.training import duration
 
 LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")
-# Seconds of preparation that are worth a word.
+# Preparation of fewer seconds is not mentioned.
 LONG = 1.0
-# Classes that are named one by one, and rows of classes that are printed; files have them all.
+# The most classes that are listed by name, and the most rows of classes; files have all of them.
 MOST_NAMED, MOST_ROWS = 6, 40
 
 
 def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
-    """Show what is about to be trained on what, and how many iterations of it are done."""
+    """Show the task or data and the model before training, and how many iterations are already done."""
     experiment = work.job.experiment
     training, optimizer = experiment.training, experiment.optimizer
     if isinstance(work, DataWork):
@@ -86,7 +86,7 @@ def _data(work: DataWork) -> list[tuple[str, str]]:
 
 
 def _model(work: TaskWork | DataWork) -> str:
-    """Return the kind of a model and its sizes; one that learns from data is not made yet."""
+    """Return the kind and sizes of a model; a model for data does not exist yet."""
     model = work.job.experiment.model
     settings = model.settings
     kind = model.name.rpartition(":")[2] if is_own(model.name) else model.kind.make.__name__
@@ -111,7 +111,7 @@ def _model(work: TaskWork | DataWork) -> str:
 
 
 def training(numbers: Mapping[str, Any]) -> None:
-    """Show how the training went."""
+    """Show the results of a training."""
     part = numbers["training"]
     if "seconds" in part:
         speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
@@ -128,13 +128,13 @@ def training(numbers: Mapping[str, Any]) -> None:
 
 
 def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
-    """Return the line that says how long the model was compiled, or with MyGrad made ready, if that is worth a word."""
+    """Return the line with the compilation time, or the preparation time with MyGrad, if it is long enough."""
     name = "compiled" if engine == "native" else "prepared"
     return [(name, f"in {duration(seconds)}")] if seconds >= LONG else []
 
 
 def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
-    """Show accuracy by length as a table, and on how many sequences it was counted: of a seed, or of a file."""
+    """Show accuracy by length as a table, with the number of sequences and their seed or file."""
     console = _console()
     console.print()
     console.print(report.table(shortcuts))
@@ -152,7 +152,7 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
 
 
 def epochs(numbers: Mapping[str, Any]) -> None:
-    """Show how a training by epochs went."""
+    """Show the results of a training by epochs."""
     epochs = count_of(numbers["epochs"], "epoch")
     metric = ACCURACY if ACCURACY in numbers else SQUARED_ERROR
     shown = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
@@ -203,7 +203,7 @@ def _classification(found: ClassificationReport, numbers: Mapping[str, Any], nam
     low, high = found.interval
     named_rows(
         ("accuracy", f"{found.accuracy:.2%} ({low:.2%} to {high:.2%})"),
-        ("majority", f"{found.majority:.2%}, by always saying the most frequent class"),
+        ("majority", f"{found.majority:.2%}, by always predicting the most frequent class"),
         ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
         ("calibrated", _calibrated(found)),
         ("tested", f"on {count_of(numbers['sequences'], 'sequence')} in {duration(numbers['seconds'])}"),
@@ -217,14 +217,14 @@ def tests(reports: Mapping[str, Report]) -> None:
 
 
 def table(result: Any, **options: Any) -> None:
-    """Show what has a table of its own."""
+    """Show a result that has a table."""
     console = _console()
     console.print()
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
-    """Show class and probability of sequences, and their truth where it is known, as a table."""
+    """Show class and probability of sequences, and the true class if known, as a table."""
     names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
     styles = ["yellow" if len(row) > 3 and row[1] != row[3] else None for row in rows]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
@@ -232,7 +232,7 @@ def predictions(rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def files(folder: Path) -> None:
-    """Say where the run is, and what to look at."""
+    """Show where the run is, and its main files."""
     names = sorted(
         file.name + ("/" if file.is_dir() else "") for file in folder.iterdir() if not file.name.startswith(".")
     )
@@ -244,12 +244,12 @@ def files(folder: Path) -> None:
 
 
 def path(name: str, where: Path) -> None:
-    """Say where something was written. The path stays whole, so that it can be copied."""
+    """Show where something was written. The path is not wrapped, so that it can be copied."""
     _row(name, [str(where)])
 
 
 def named_rows(*rows: tuple[str, str]) -> None:
-    """Show named lines, the names in a column of their own; in a terminal lines wrap between words."""
+    """Show named lines, with the names in one column; in a terminal lines wrap between words."""
     console = _console()
     for name, text in rows:
         width = console.width - max(LABEL_WIDTH, len(name)) - 2
@@ -264,12 +264,12 @@ def _row(name: str, lines: Sequence[str]) -> None:
 
 
 def _console() -> Console:
-    # Numbers keep their colour to themselves: Rich would paint every one.
+    # Switch off highlighting: Rich would colour every number.
     return Console(highlight=False)
 
 
 def _lost(found: ClassificationReport) -> list[tuple[str, str]]:
-    """Return the row that says how many sequences have logits that are not finite; none if all are finite."""
+    """Return the row that counts the sequences with logits that are not finite; empty if there are none."""
     if found.shortest_not_finite is None:
         return []
     which = f"the logits of {found.not_finite.sum():,}, the shortest of length {found.shortest_not_finite}"
@@ -292,7 +292,7 @@ def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
 
 
 def _read_as(data: LabelledSequences, chosen: bool, learn: str) -> list[tuple[str, str]]:
-    """Say how text was read, and how it is read in the other way."""
+    """Say how text was split into symbols, and which option splits it differently."""
     if data.tokenize is None:
         return []
     how = {

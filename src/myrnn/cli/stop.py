@@ -1,4 +1,4 @@
-"""What stops a command on its way (Ctrl-C, SIGTERM, a fault), and the messages that say what is saved."""
+"""Interruptions of a command (Ctrl-C, SIGTERM, a fault), and messages that say what is saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from myrnn.training import raising
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end with SIGTERM: like Ctrl-C, but with another exit code."""
+    """The process received SIGTERM: like Ctrl-C, but with another exit code."""
 
 
 class Stops:
@@ -27,24 +27,24 @@ class Stops:
         self.last: KeyboardInterrupt | None = None
 
     def note(self, stop: KeyboardInterrupt) -> NoReturn:
-        """Raise the exception of a signal, and remember it: whoever works may catch it, and end in good order."""
+        """Raise the exception of a signal, and remember it, because the current work may catch it to end cleanly."""
         self.last = stop
         raise stop
 
     def obey(self, what: str) -> None:
-        """Raise the exception of the last signal, if there was one, with `what` to say."""
+        """Raise the exception of the last signal, if there was one, with the message `what`."""
         if self.last is not None:
             raise stopped(self.last, what)
 
 
 def stopped(stop: KeyboardInterrupt, what: str) -> KeyboardInterrupt:
-    """Return the exception of a signal with what is to be said."""
+    """Return the exception of a signal with a message."""
     return type(stop)(f"{'terminated' if isinstance(stop, Terminated) else 'interrupted'}: {what}")
 
 
 @contextmanager
 def noted_stops() -> Iterator[Stops]:
-    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt, where nobody else has a use for them."""
+    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt, unless other handlers are installed."""
     stops = Stops()
     kinds = {
         signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
@@ -64,16 +64,16 @@ def noted_stops() -> Iterator[Stops]:
 
 @contextmanager
 def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
-    """Add to the message of whatever stops a run what is saved of it, and how it goes on.
+    """When a run is interrupted or fails, add to the message what is saved, and how to resume.
 
     Parameters
     ----------
     folder : Path
-        Of a run that has begun.
+        That of a run that has begun.
     own : str or None
-        Where its model's class stands, if it is user-defined.
+        The file and class of its model, if it is user-defined.
     on_divergence : {"stop", "restart"}
-        What the run does when its loss is no longer finite.
+        The reaction of the run to a loss that is no longer finite.
     """
     try:
         with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
@@ -89,7 +89,7 @@ def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Sto
 
 @contextmanager
 def keeping(kept: Callable[[], str]) -> Iterator[None]:
-    """Add to the message of an error what is saved, as `kept` says it; nothing where that is empty."""
+    """Add to the message of an error what is saved, as `kept` says it, unless that is empty."""
     try:
         yield
     except (BrokenPipeError, TrainingDiverged):
@@ -113,19 +113,19 @@ def _joined(*parts: str) -> str:
 
 def _kept(folder: Path, own: str | None) -> str:
     if not is_unfinished(folder):
-        # It may not have begun: a full disk can hold up even the first file.
+        # The run may not have begun: on a full disk even its first file may be missing.
         return f"{folder} is whole" if has_run(folder) else ""
     saved = iterations_saved(folder)
-    return "" if saved is None else f"iteration {saved:,} is saved, go on with: {command(folder, own)}"
+    return "" if saved is None else f"iteration {saved:,} is saved, resume with: {command(folder, own)}"
 
 
 def command(folder: Path, own: str | None, *options: str) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that resumes a run."""
     return shlex.join(["myrnn", "train", "--resume", str(folder), *([] if own is None else ["--model", own]), *options])
 
 
 def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
-    """Say what may help a run that has diverged, and what is kept of it."""
+    """Suggest what may help a run that has diverged, and say what is kept of it."""
     saved, gentle = iterations_saved(folder), ("--on-divergence", "restart")
     if on_divergence == "restart":
         kept = "" if saved is None else f"; iteration {saved:,}, from before it, is kept in {folder}"
@@ -134,5 +134,5 @@ def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
         return f"try a smaller --learning-rate, --gradient-clip 1, or {' '.join(gentle)}"
     return (
         f"try a smaller --learning-rate or --gradient-clip 1; iteration {saved:,}, from before it, is saved, "
-        f"go on with half the rate from there: {command(folder, own, *gentle)}"
+        f"resume from there with half the rate: {command(folder, own, *gentle)}"
     )

@@ -1,4 +1,4 @@
-"""``myrnn train`` begins a new run, or goes on with one."""
+"""``myrnn train`` begins a new run or resumes one."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from myrnn.runs import (
 from myrnn.runs import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch
 
-# Options that go with --resume: all others are those of the run.
+# The options that may be combined with --resume: all others are fixed by the run.
 FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_every", "quiet")
 FOR_RESUME_ON_DATA = ("resume", "max_epochs", "early_stopping_patience", "on_divergence", *FOR_RESUME[3:])
-# What says how long a run trains: one on data, and one on a task.
+# The settings for the length of a training, for a run on data and on a task.
 UNITS = ("max_epochs", "iterations")
-# What of these a run takes over.
+# Those that a resumed run accepts.
 CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
 
 
@@ -58,21 +58,21 @@ def train(
         str,
         typer.Option(
             metavar="NAME",
-            help="What the other options change: lesson, the defaults that stand here; or best, the best training "
-            "found.",
+            help="The settings that the other options change: lesson, the defaults shown here; or best, the best "
+            "training found.",
         ),
     ] = "lesson",
     config: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What the other options change: an experiment in a .toml or .json file, a table for each part of it.",
+            help="The settings that the other options change: an experiment in a .toml or .json file.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder to write to.  [default: runs/<task or file>-<time>]", show_default=False),
+        typer.Option(help="The run folder.  [default: runs/<task or file>-<time>]", show_default=False),
     ] = None,
     checkpoint_every: Annotated[
         float | None,
@@ -88,8 +88,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Go on with a run that was stopped, as if it had not been; with a whole one, given more --iterations "
-            "(for data --max-epochs); or with one that diverged, given --on-divergence restart.",
+            help="Resume a run that was stopped, as if it had not been; or a complete one, with more --iterations "
+            "(for data --max-epochs); or one that diverged, with --on-divergence restart.",
             show_default=False,
         ),
     ] = None,
@@ -102,9 +102,9 @@ def train(
 ) -> None:
     """Train a network, test it, and write a run folder.
 
-    With no options: a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
-    is the same half twice. With --data, a network learns from the sequences of a file, and is tested on those of
-    --test. What was stopped goes on with --resume.
+    Without options, a simple recurrent network of 50 units learns in 100,000 iterations whether a sequence of digits
+    consists of the same half twice. With --data, a network learns from the sequences of a file, and is tested on those
+    of --test. --resume continues a training that was stopped.
     """
     options = renamed(given(context))
     if resume is None:
@@ -114,12 +114,12 @@ def train(
 
 
 def train_and_save(options: Mapping[str, Any]) -> None:
-    """Train a new model, test it, write the run folder and show the numbers.
+    """Train a new model, test it, write the run folder and show the results.
 
     Parameters
     ----------
     options : mapping
-        Those that were given on the command line.
+        Those given on the command line.
     """
     experiment = experiment_of(options)
     quiet = bool(options.get("quiet"))
@@ -134,15 +134,17 @@ def train_and_save(options: Mapping[str, Any]) -> None:
 
 
 def experiment_of(options: Mapping[str, Any]) -> Experiment:
-    """Return the experiment that the options of a command line, by their names, ask for.
+    """Return the experiment for the options of a command line, given by name.
 
-    They come before those of the file, or of the preset, that they begin with.
+    They take precedence over those of the file or preset.
     """
     begin: Mapping[str, Any] = find_preset(options.get("preset", "lesson")).sections
     if "config" in options:
         if "preset" in options:
-            raise InvalidArgument("--preset does not go with --config: both say where the other options begin")
-        # What is wrong in the file is said of the file.
+            raise InvalidArgument(
+                "--preset does not go with --config: each sets the values that the other options change"
+            )
+        # Check the file on its own first, so that its errors name the file.
         begin = Experiment.from_file(options["config"]).to_dict()
     on_data = "data" in options or "data" in begin
     if on_data and "preset" in options:
@@ -159,7 +161,7 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
 
 
 def _do(work: TaskWork | DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
-    """Do the work of a run, and show the numbers."""
+    """Do the work of a run, and show the results."""
     if not quiet:
         show.beginning(work, done)
     if isinstance(work, DataWork):
@@ -179,7 +181,7 @@ def _do(work: TaskWork | DataWork, folder: Path, quiet: bool, stops: Stops, own:
 
 
 def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None) -> str:
-    """Do the same for data. An interrupt leaves a classifier that can be used; return what is said of it then."""
+    """Do the work of a run on data. After an interrupt the best network so far is kept; return a message about it."""
 
     def held() -> str:
         return "" if work.fitted is None else f"{folder} holds the network of epoch {work.fitted.best_epoch}"
@@ -200,12 +202,12 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
         if len(reports) > 1:
             show.tests(reports)
     untested = "" if work.is_tested else ", which was not tested"
-    again = f"; go on with: {command(folder, own)}" if is_unfinished(folder) else ""
+    again = f"; resume with: {command(folder, own)}" if is_unfinished(folder) else ""
     return f"{held()}{untested}{again}"
 
 
 def _preset_line(options: Mapping[str, Any]) -> str:
-    """Say in a line what the preset is, and which options are given instead of its own."""
+    """Return a line about the preset, and the options that replace its settings."""
     preset, given = find_preset(options["preset"]), sections_of(options)
     others = [
         f"{option_of(section if name == 'name' else name)} {given[section][name]}"
@@ -217,13 +219,13 @@ def _preset_line(options: Mapping[str, Any]) -> str:
 
 
 def go_on(folder: Path, options: Mapping[str, Any]) -> None:
-    """Go on with a run that was stopped, or give a whole one more iterations or epochs.
+    """Resume a run that was stopped, or give a complete one more iterations or epochs.
 
     Parameters
     ----------
     folder : Path
     options : mapping
-        Those that were given on the command line.
+        Those given on the command line.
     """
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
@@ -245,7 +247,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
         own = options.get("model")
         make = None if own is None else load_own(own).make
         if was_whole:
-            # Whatever is wrong with it, or with the class, is to be said before it is changed.
+            # Report any fault of the run or its class before anything is changed.
             history = load_run(folder, model=make).history
             has = int(history.step[-1]) if len(history) else 0
             asked = options.get(unit)
@@ -253,7 +255,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
                 return _say_whole(folder, quiet, more)
             if asked is not None and asked < has:
                 whole = count_of(has, history.unit)
-                raise InvalidArgument(f"{folder} is whole, with its {whole}: ask for more with {option_of(unit)}")
+                raise InvalidArgument(f"{folder} is complete, with its {whole}: ask for more with {option_of(unit)}")
         job = kept.changed(folder, **changes)
         try:
             work = work_of(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
@@ -266,7 +268,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
             try:
                 _do(work, folder, quiet, stops, own, done)
             except InvalidArgument:
-                # What was refused is as it was before.
+                # A refused run stays as it was.
                 if was_whole and iterations_saved(folder) == done:
                     end_job(folder)
                 elif iterations_saved(folder) == done:
@@ -278,4 +280,4 @@ def _say_whole(folder: Path, quiet: bool, more: str) -> None:
     if quiet:
         print(folder)
     else:
-        show.named_rows(("resumed", f"{folder} is whole: nothing is left to do; {more}"))
+        show.named_rows(("resumed", f"{folder} is complete: nothing is left to do; {more}"))

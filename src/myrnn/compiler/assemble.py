@@ -1,7 +1,7 @@
-"""From nodes to instructions: what shares a loop, where each node stands, and what neither loops nor stands alone.
+"""From nodes to instructions: fusion of nodes into loops, and the location of every node.
 
-Element-wise nodes are gathered into loops, each as large as what is known by then allows; a sum of matrix products and
-other terms becomes one *linear* node: a loop begins it with its terms, and its products add up in place.
+Element-wise nodes are fused into loops, each as large as the known values allow. A sum of matrix products and other
+terms becomes one *linear* node: a loop initializes it with its terms, and its products are accumulated in place.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ Group = tuple[Node, ...]
 class Fused:
     """The nodes of a part in groups."""
 
-    # Whether each is a loop, and its nodes.
+    # For each group, whether it is a loop, and its nodes.
     groups: list[tuple[bool, Group]]
     linear: dict[Node, Linear]
-    # The nodes that must be in memory: something outside their own loop reads them.
+    # The nodes that must be in memory, because something outside of their own loop reads them.
     kept: set[Node] = field(default_factory=set)
 
     def reads(self, is_loop: bool, nodes: Group) -> set[Node]:
-        """Return what a group reads: a loop the terms of its linear nodes, otherwise their vectors."""
+        """Return what a group reads: the terms of linear nodes for a loop, otherwise their vectors."""
         if is_loop:
             return {i for n in nodes for i in (self.linear[n].terms if n in self.linear else n.inputs)}
         (node,) = nodes
@@ -77,7 +77,7 @@ class Fused:
 
 
 def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fused:
-    """Order the computation of the targets from what is in memory, and gather it in loops; `keep` stays in memory."""
+    """Order the computation of the targets from values in memory, and fuse it into loops; `keep` stays in memory."""
     wanted = list(dict.fromkeys(targets))
     order = [n for n in topological(wanted, stop=available) if n not in available and n.inputs]
     linear, absorbed = _linear_nodes(order, set(wanted), available)
@@ -94,7 +94,7 @@ def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fuse
 def _linear_nodes(
     order: Sequence[Node], wanted: set[Node], available: set[Node]
 ) -> tuple[dict[Node, Linear], set[Node]]:
-    """Find the sums that hold products, from the largest down, and the nodes that they absorb."""
+    """Find the sums with products, from the largest down, and the nodes that they absorb."""
     readers: dict[Node, int] = {}
     for node in order:
         for child in node.inputs:
@@ -144,7 +144,7 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
             begun = []
             for node in left:
                 if node in looped and node.size == first.size and ready(node, inside, first.size):
-                    # A linear node is finished by its products only: nothing in its own loop may read it.
+                    # A linear node is only finished by its products, so nothing in its own loop may read it.
                     if node in linear:
                         begun.append(node)
                     else:
@@ -164,7 +164,7 @@ def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> l
 
 # Names ---------------------------------------------------------------------------------------------------------------
 
-# Names that the emitted code has for itself, beside the functions that it calls.
+# Names that the emitted code uses itself, besides the functions that it calls.
 _OWN = (
     "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
     "share mode streams carried keys weight weights place class_weights member tokens features offsets members "
@@ -174,13 +174,13 @@ _TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
 
 
 class Names:
-    """Gives every thing one name of its own that Python accepts."""
+    """Gives every object a unique name that is a valid identifier."""
 
     def __init__(self, used: Iterable[str] = ()) -> None:
         self.used = {*_TAKEN, *used}
 
     def new(self, wanted: str) -> str:
-        """Return `wanted`, made into an identifier, with a number behind it where the name is in use."""
+        """Return `wanted`, made into an identifier, with a number appended if the name is in use."""
         stem = re.sub(r"\W+", "_", wanted).strip("_") or "value"
         if stem[0].isdigit() or keyword.iskeyword(stem):
             stem = f"v_{stem}"
@@ -195,16 +195,16 @@ class Names:
 # Where everything goes -----------------------------------------------------------------------------------------------
 
 
-# Headings of what is made ready before it is read.
-PARAMETERS = "Weights as the way forward reads them."
-DERIVED = "Computed weights as the way forward reads them."
-DRAWN = "What is drawn at random."
-INPUT = "What the input alone gives, for all steps at once."
-BACKWARD = "Weights as the way back reads them."
+# Headings of values that are prepared before they are read.
+PARAMETERS = "Weights in the layout of the forward pass."
+DERIVED = "Computed weights in the layout of the forward pass."
+DRAWN = "Random numbers."
+INPUT = "Values that only depend on the input, for all steps at once."
+BACKWARD = "Weights in the layout of the backward pass."
 
 
 class Assembler:
-    """Gathers the instructions of a program, and gives each node that needs one a place."""
+    """Collects the instructions of a program, and gives a location to each node that needs one."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.printer = plan, plan.printer
@@ -213,17 +213,17 @@ class Assembler:
         self.buffers: list[Buffer] = []
         self.constants: dict[Node, Buffer] = {}
         self.tables: dict[int, Buffer] = {}
-        # What must be done before, because something asked for its result: heading -> instructions.
+        # Instructions that must come before, because something asked for their result, by heading.
         self.before: dict[str, list[Instruction]] = {
             heading: [] for heading in (PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
         }
         self.is_backward = False
-        # What is zero, and what nothing reads, at the first step of the loop that is being written.
+        # Nodes that are zero, and nodes that nothing reads, at the first step of the current loop.
         self.zero: frozenset[Node] = frozenset()
         self.unread: frozenset[Node] = frozenset()
         self._made: dict[tuple[str, Node], Place] = {}
         self._names = Names(plan.sizes)
-        # Where each weight and its gradient stand.
+        # The locations of each weight and its gradient.
         self.weights: dict[Node, tuple[Place, Place]] = {}
         for leaf in sorted(plan.weights, key=lambda n: (n.operation, n.attributes)):
             self.weights[leaf] = self._place_weight(leaf)
@@ -231,13 +231,13 @@ class Assembler:
     # Buffers and places ----------------------------------------------------------------------------------------------
 
     def new(self, wanted: str, columns: int, rows: Rows = Rows.ONE, lines: int = 1) -> Place:
-        """Return the place of a new buffer of the workspace."""
+        """Return the location of a new buffer of the workspace."""
         buffer = Buffer("w", self._names.new(wanted), columns, rows, lines)
         self.buffers.append(buffer)
         return buffer.whole
 
     def _place_weight(self, leaf: Node) -> tuple[Place, Place]:
-        """Return where a weight and its gradient stand."""
+        """Return the locations of a weight and its gradient."""
         weight = self.plan.weights[leaf]
         if leaf.operation == "derived":
             name = f"derived_{leaf.attributes[0]}"
@@ -254,7 +254,7 @@ class Assembler:
         return buffer.whole, replace(buffer, array="g").whole
 
     def place(self, node: Node) -> Place:
-        """Return where the numbers of a node stand."""
+        """Return the location of a node's numbers."""
         if node in self.places:
             return self.places[node]
         if node.is_leaf:
@@ -264,7 +264,7 @@ class Assembler:
         return replace(whole, size=node.size, offset=whole.offset + _run(node))
 
     def _given(self, leaf: Node) -> Place:
-        """Return where a leaf stands: a constant, the input, or a weight's numbers without padding between its rows."""
+        """Return the location of a leaf: a constant, the input, or a weight's numbers without padding between rows."""
         if leaf in self.plan.weights and self.plan.weights[leaf].is_flat:
             return self.weights[leaf][0]
         if ("flat", leaf) not in self._made:
@@ -301,7 +301,7 @@ class Assembler:
         return self._made["flat", leaf]
 
     def _drawn(self, leaf: Node) -> Place:
-        """Return where what is drawn stands, for each step or each sequence, and see that it is drawn."""
+        """Return the location of random numbers, for each step or each sequence, and add their instruction."""
         drawn = self.plan.derivative.recurrence.draws[leaf.attributes[0]]
         amount = self._given(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
         out = self.new(drawn.draw.kind, leaf.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
@@ -312,7 +312,7 @@ class Assembler:
         return out
 
     def _transposed(self, leaf: Node) -> Place:
-        """Return a copy of the weight with the rows and columns of its layout exchanged."""
+        """Return a copy of the weight in transposed layout."""
         if ("transposed", leaf) not in self._made:
             matrix, _ = self.weights[leaf]
             lines, columns = self.plan.weights[leaf].stored
@@ -323,21 +323,21 @@ class Assembler:
         return self._made["transposed", leaf]
 
     def _before(self, leaf: Node) -> list[Instruction]:
-        """Return where to write what makes a copy of a weight."""
+        """Return the list for the instructions that make a copy of a weight."""
         if self.is_backward:
             return self.before[BACKWARD]
         return self.before[DERIVED if leaf.operation == "derived" else PARAMETERS]
 
     def _is_slice(self, node: Node) -> bool:
-        """Whether the node is a run of another one's numbers and can be read where they stand."""
+        """Whether the node is a contiguous part of another node that can be read in place."""
         return node.operation == "take" and node not in self.plan.clean and _run(node) >= 0
 
     @contextmanager
     def steps(self, backward: bool) -> Iterator[None]:
-        """Gather the instructions that follow inside in a loop over the steps."""
+        """Collect the following instructions in a loop over the steps."""
         before, self.out = self.out, []
         for key in [key for key in self._made if key[1].operation == "time"]:
-            # It is another number in every step, and to be written again.
+            # A slice of a step differs in every step, and must be written again.
             del self._made[key]
         yield
         body, self.out = self.out, before
@@ -347,7 +347,7 @@ class Assembler:
     # Nodes -----------------------------------------------------------------------------------------------------------
 
     def store(self, node: Node, place: Place, add: bool = False) -> Store:
-        """Return a store, which clears the padding where that is read."""
+        """Return a store, which clears the padding if that is read."""
         return Store(node, place, add=add, clean=add or node in self.plan.clean)
 
     def compute(
@@ -371,7 +371,7 @@ class Assembler:
             self._loop(over, fused, (), [s for s in left if s.node.size == size])
 
     def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
-        """Give a place to every node that needs one, where it is stored or a buffer; return the other stores."""
+        """Give a location to every node that needs one: that of a store, or a buffer; return the other stores."""
         left = list(stores)
         rows = {Over.ONCE: Rows.ONE, Over.ALL: Rows.STEPS}.get(over, Rows.SEQUENCES)
         for node in [n for _, nodes in fused.groups for n in nodes if n in fused.kept]:
@@ -387,7 +387,7 @@ class Assembler:
         return left
 
     def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Store]) -> None:
-        """Add a loop that computes nodes, begins the linear ones with their terms, and ends with the stores."""
+        """Add a loop that computes nodes, initializes the linear ones with their terms, and ends with the stores."""
         reads: dict[Node, Place] = {}
         begun: list[Store] = []
         for node in nodes:
@@ -410,14 +410,14 @@ class Assembler:
             reads[node] = self.place(node)
 
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
-        """Add the products of a linear node, which a loop has begun with its terms if it has any."""
+        """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
         zero, unread = self.zero, self.unread
         out, label = self.places[node], self.printer.label(node)
-        # What is zero at the first step comes last, so that there is something to add it to.
+        # A product that is zero at the first step comes last, so that there is something to add it to.
         for i, product in enumerate(sorted(linear.products, key=lambda p: p.inputs[0] in zero)):
             add = bool(linear.terms) or i > 0
             what = self.printer.expression(node) if product is node else self.printer.text("{0}", product)
-            # What is zero, or unread, before the first step, need not be multiplied there.
+            # A product that is zero or unread before the first step can be skipped there.
             idle = node in unread or (add and product.inputs[0] in zero)
             comment = f"{label} {'+=' if add else '='} {what}"
             self.out.append(self._product(Over.GOING if idle else over, out, product, add, comment))
@@ -430,7 +430,7 @@ class Assembler:
         if weight is not None and weight.fits(product):
             _, k, n, _ = product.attributes
             along = weight.goes_along_rows(product)
-            # Dots are better than a transposed copy where there are few rows.
+            # With few rows, dot products are faster than a transposed copy.
             by_dots = not along and weight.flipped
             matrix = self.weights[right][0] if along or by_dots else self._transposed(right)
             return Product(over, out, vector, matrix, k, n, add, by_dots, comment)
@@ -438,9 +438,9 @@ class Assembler:
         return Call(over, "multiply_plain", (out, vector, self.place(right), *shape, add), comment)
 
     def _call(self, over: Over, node: Node) -> None:
-        """Add the call of an operation that neither works element by element nor is a product."""
+        """Add the call of an operation that is neither element-wise nor a product."""
         if node not in self.places:
-            # A slice is read where it stands.
+            # A slice is read in place.
             return
         function, out, sources = OPERATIONS[node.operation].native, self.places[node], [*map(self.place, node.inputs)]
         arguments: list[tuple[Argument, ...]] = [(out, *sources, *node.attributes)]
@@ -453,7 +453,7 @@ class Assembler:
 def moved(
     weight: Weight, flat: Place, matrix: Place, *, to_matrix: bool, over: Over = Over.ONCE, add: bool = False
 ) -> Call:
-    """Return the call that copies or adds a weight's numbers from rows without padding to its layout, or back."""
+    """Return the call that copies or adds a weight's numbers from unpadded rows to its layout, or back."""
     line = Padded(weight.stored[1])
     sides: list[tuple[Argument, ...]] = [
         (flat, weight.columns, 1),
@@ -464,18 +464,18 @@ def moved(
 
 
 def is_one_number(node: Node) -> bool:
-    """Whether the node is one constant number, however often: its lanes are a literal."""
+    """Whether the node is one constant number, maybe repeated: its lanes are a literal."""
     return node.is_constant and bool(np.all(node.numbers == node.numbers[0]))
 
 
 def _run(node: Node) -> int:
-    """Return where the run of neighbours begins that a node takes; -1 where it is no run."""
+    """Return the start of the contiguous range that a node takes; -1 if it is not contiguous."""
     where = indices_of(node.attributes[0])
     return int(where[0]) if np.array_equal(where, np.arange(where[0], where[0] + len(where))) else -1
 
 
 def _comment(printer: Printer, fused: Fused, nodes: Group, stores: list[Store]) -> str:
-    """Return what a loop computes, in the model's words: as equations if they fit in a line, else the names."""
+    """Return a description of a loop in the model's names: equations if they fit in a line, otherwise names."""
     parts: list[tuple[str, str]] = []
     for node in nodes:
         linear = fused.linear.get(node)

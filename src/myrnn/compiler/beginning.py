@@ -1,8 +1,8 @@
-"""Find how a loop begins: the states before its first step, and what its first steps do otherwise than the rest.
+"""Find how a loop begins: its initial states, and the first steps that differ from the rest.
 
-Going back from the states in the middle, each step shows what the states before it are. Where a step does not make a
-state as later ones do, the trace shows what it is after that step. This is written on what stands before the step, and
-the time chooses it. A state that does not change there, as that of a loop that starts late, stays as it is.
+Going backward from the states in the middle, each step determines the states before it. If a step computes a state
+differently from later steps, the trace gives its value after that step. This is expressed by values from before the
+step, and selected by the time. A state that does not change there, as in a loop that starts late, keeps its value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from myrnn.compiler.found import Found, View, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
-from myrnn.compiler.probe import ADVICE, told
+from myrnn.compiler.probe import ADVICE, describe
 from myrnn.compiler.trace import Origin
 from myrnn.errors import NotARecurrence
 
@@ -35,13 +35,13 @@ class Beginning:
     initial : tuple of Node
         The states before the first step.
     hidden : list of Node
-        What the first step has numbers for, where these do not show how a state begins.
+        Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
     unknown : set of int
-        States of which no step shows where they begin: they are zero.
+        States whose initial value no step determines: they are zero.
     odd : dict
-        The place of a state -> what it is after the steps that are other ones, by the step.
+        The index of a state -> its value after the steps that differ, by step.
     inline : dict
-        The numbers of tables that stand in the first steps as they are, by the step and the table.
+        The numbers of tables that occur directly in the first steps, by step and table.
     """
 
     initial: tuple[Node, ...]
@@ -51,7 +51,7 @@ class Beginning:
     inline: dict[tuple[int, int], NDArray[np.float32]]
 
     def begun(self, template: Mapping[Node, Node], step: Sequence[Node], backward: bool) -> dict[Node, Node]:
-        """Return a step that makes its states as the first steps do where these are other ones."""
+        """Return a step that computes its states like the first steps if these differ."""
         build = step[0].build
         time = build.leaf("time", backward, size=1)
         odd = {step[i]: by_step for i, by_step in self.odd.items()}
@@ -66,7 +66,7 @@ class Beginning:
 
 
 def _runs(by_step: Mapping[int, Node]) -> Iterator[tuple[int, int, Node]]:
-    """Yield the first and the last of steps that are alike, from the first step on, and what they make."""
+    """Yield the first and the last of equal steps, from the first step on, and their value."""
     begin = 0
     for value, several in groupby(sorted(by_step), by_step.__getitem__):
         steps = list(several)
@@ -79,20 +79,20 @@ def _runs(by_step: Mapping[int, Node]) -> Iterator[tuple[int, int, Node]]:
 
 @dataclass
 class BeginningFinder:
-    """Goes back from the states in the middle to the first step."""
+    """Goes backward from the states in the middle to the first step."""
 
     so_far: Found
-    # What is left of the traces, of which the first shows the states in the middle.
+    # The remaining traces; the first one shows the states in the middle.
     views: Mapping[int, View]
-    # The states after a step, with placeholders for what it reads, of each kind of step in turn, that in the middle
-    # first; and what they are after that one.
+    # The states after a step, with placeholders for what it reads, for each kind of step in turn, beginning with the
+    # middle one; and the states after the middle one.
     steps: Sequence[tuple[Node, ...]]
     cut: Sequence[Node]
-    # The numbers of tables that stand in steps as they are.
+    # The numbers of tables that occur directly in steps.
     inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        """Take up what the trace shows."""
+        """Take over what the trace shows."""
         so_far = self.so_far
         self.build, self.first, self.middle = so_far.build, so_far.states, so_far.middle
         self.view = self.views[so_far.longest]
@@ -109,7 +109,7 @@ class BeginningFinder:
         Raises
         ------
         NotARecurrence
-            When a step is another one than those after it, and not made of what stands before it.
+            When a step differs from those after it, and its values are not made of values from before it.
         """
         after, odd = dict(enumerate(self.cut, self.first)), dict[int, dict[int, Node]]()
         for t in range(self.middle, -1, -1):
@@ -129,7 +129,7 @@ class BeginningFinder:
         return self._beginning(match, after, odd)
 
     def _zeros(self, match: Match, before: Mapping[int, Node]) -> dict[int, Node]:
-        """Return the states before a step of which it has only numbers, where they are zero."""
+        """Return the states before a step of which only numbers are known, if they are zero."""
         states = set[int]().union(*map(_states_in, match.hidden)) - set(before)
         zeros = {i: self.build.constant(np.zeros(self.sizes[i - self.first])) for i in states}
         known = {self.leaves[i - self.first]: node for i, node in (zeros | dict(before)).items()}
@@ -150,7 +150,7 @@ class BeginningFinder:
             finals = {n: self.so_far.last(n) for n in topological([start]) if n.operation == "final"}
             initial.append(sized(substitute(self.build, [start], finals)[0], size))
         begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))
-        # A number that serves for every element is written once.
+        # A number that is the same for every element is written once.
         shown = [
             n.is_constant and np.all(n.numbers == m.numbers) for n, m in zip(begun, match.hidden.values(), strict=True)
         ]
@@ -159,13 +159,13 @@ class BeginningFinder:
         return Beginning(tuple(initial), list(dict.fromkeys([*match.parted, *hidden])), unknown, odd, self.inline)
 
     def _back(self, t: int, after: Mapping[int, Node]) -> tuple[set[int], Match]:
-        """Return the states that a step makes in another way than later ones, and what it shows of those before it."""
+        """Return the states that a step computes differently from later ones, and what it shows of those before it."""
         odd: set[int] = set()
         while True:
             match = Match(self.folded, self.first, t)
             differs = self._match(match, t, {i: node for i, node in after.items() if i not in odd})
             if differs is None:
-                # What is made of this row cannot stand before it: what reads it is another one here.
+                # A value made of this row cannot exist before it, so its readers differ here.
                 new = {i for i, node in match.states.items() if self._is_new(node, t)}
                 readers = {i for i in after if i not in odd and new & _states_in(self._step(t)[i - self.first])}
                 if not readers:
@@ -187,13 +187,14 @@ class BeginningFinder:
 
     @staticmethod
     def _is_new(node: Node, t: int) -> bool:
-        """Whether a node reads the row of a step, or one after it."""
+        """Whether a node reads the row of a step, or a later one."""
         return any(n.operation == "row" and n.attributes[0] >= t for n in topological([node]))
 
     def _odd(self, i: int, node: Node, t: int, before: dict[int, Node]) -> Node:
-        """Return what a state is after a step, written on the states before it and its row.
+        """Return a state after a step, expressed by the states before it and its row.
 
-        What has to stand before the step for that, and is no state yet, becomes one: it is noted in `before`.
+        Values that must exist before the step for that, and are not states yet, become states: they are added to
+        `before`.
         """
         if not self._is_new(node, t) and (before.get(i, node) is node or node.is_leaf):
             if before.setdefault(i, node) is node:
@@ -204,7 +205,7 @@ class BeginningFinder:
             free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
             if not free:
                 row = next(n for n in topological([old]) if n.operation == "row")
-                raise NotARecurrence(row_told(row, node, self.view, t))
+                raise NotARecurrence(row_message(row, node, self.view, t))
             before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
         for n in topological([node], stop=known):
             if n.operation == "final" and n not in known:
@@ -212,7 +213,7 @@ class BeginningFinder:
             elif n.operation == "row" and n not in known:
                 step, *stream = n.attributes
                 if step != t:
-                    raise NotARecurrence(row_told(n, node, self.view, t))
+                    raise NotARecurrence(row_message(n, node, self.view, t))
                 known[n] = read_at_step(self.build, stream, n.size)
         return substitute(self.build, [node], known)[0]
 
@@ -235,7 +236,7 @@ class BeginningFinder:
         return any(n.operation == "row" for n in topological([node]))
 
     def _at_the_end(self, length: int) -> dict[int, Node]:
-        """Return what the logits of a short sequence show of the states after it; nothing where they are others."""
+        """Return what the logits of a short sequence show of the states after it; empty if they differ."""
         if length not in self.views or length > self.middle:
             return {}
         view, longer = self.views[length], self.views[self.middle + 1]
@@ -259,12 +260,12 @@ class BeginningFinder:
         line = self.view.origins.get(written.get(differs.node, differs.node), Origin())
         return NotARecurrence(
             f"step {step} of the model is not the same computation as the steps after it.\n{begin}"
-            f"  {line}      <- {told(differs.node)} here, {told(differs.template)} there\n{ADVICE}"
+            f"  {line}      <- {describe(differs.node)} here, {describe(differs.template)} there\n{ADVICE}"
         )
 
 
 def sized(node: Node, size: int) -> Node:
-    """Return a node with so many numbers, which may repeat its single one."""
+    """Return a node of this size; a single number may be repeated."""
     return node if node.size == size else node.build.make("expand", node, size=size)
 
 
@@ -272,9 +273,9 @@ def _states_in(node: Node) -> set[int]:
     return {n.attributes[0] for n in topological([node]) if n.operation == "state"}
 
 
-def row_told(row: Node, reader: Node, view: View, step: int) -> str:
+def row_message(row: Node, reader: Node, view: View, step: int) -> str:
     """Return the refusal of a step that reads the row of another one."""
     return (
-        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step}, and not so at\n"
+        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step},but not at\n"
         f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
     )

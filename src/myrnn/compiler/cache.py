@@ -1,7 +1,7 @@
 """Machine code on disk: that of the runtime, and one file for each emitted program.
 
-A file's name holds the hash of the program's text and of everything else that its machine code depends on, so it never
-changes once it is there.
+A file's name contains the hash of the program's text and of everything else that its machine code depends on, so a file
+never changes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from myrnn.output import passing_line
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
-# Held while machine code is made and loaded. A fork takes it, too, maybe in the very thread that holds it.
+# Held while machine code is made and loaded. A fork also takes it, maybe in the thread that holds it.
 LOADING = threading.RLock()
 _loaded: WeakValueDictionary[str, MachineCode] = WeakValueDictionary()
 # Empty until the first program is loaded.
@@ -62,7 +62,7 @@ _runtime: list[MachineCode] = []
 
 @dataclass(frozen=True)
 class Code:
-    """The machine code of an emitted program, and that of what all programs call."""
+    """The machine code of an emitted program, and that of the shared runtime."""
 
     machine_code: MachineCode
     address: int
@@ -74,7 +74,7 @@ class Code:
 
 
 def load(source: str) -> Code:
-    """Return the program with this text; it is compiled where the cache folder has no machine code of it."""
+    """Return the program with this text; it is compiled if the cache folder does not have it."""
     name = _name(source)
     with LOADING:
         called = runtime()
@@ -92,7 +92,7 @@ def _function(name: str, source: str) -> FunctionType:
 
 
 def runtime() -> MachineCode:
-    """Return what all programs call. It stays in memory: programs hold its addresses."""
+    """Return the functions that all programs call. They stay in memory because programs hold their addresses."""
     with LOADING:
         if not _runtime:
             code = _kept(_name(""), FUNCTIONS.values)
@@ -103,20 +103,20 @@ def runtime() -> MachineCode:
 
 
 def _kept(name: str, functions: Callable[[], Any]) -> MachineCode:
-    """Return the machine code of this name, from the cache folder or of these functions."""
+    """Return the machine code of this name, from the cache folder or by compiling these functions."""
     path = cache_folder() / name
     content = _read(path)
     if content is None:
         with notice():
             content = machine_code(functions())
-        # A full disk costs the next start its time, and this one nothing.
+        # On a full disk, only the next start has to compile again.
         with contextlib.suppress(OSError):
             _write(path, content)
     return MachineCode(content)
 
 
 def _read(path: Path) -> bytes | None:
-    """Return what `_write` wrote; None where there is no file, or one that was cut off or changed."""
+    """Return what `_write` wrote; None if the file is missing, incomplete or changed."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -125,8 +125,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; another process may do the same at the same time."""
-    # Not by `tempfile`, whose files are closed to other users, who may share the folder.
+    """Write a file completely or not at all; another process may do the same at the same time."""
+    # Not by `tempfile`, whose files are unreadable for other users, who may share the folder.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         temporary.write_bytes(content + hashlib.sha256(content).digest())
@@ -143,7 +143,7 @@ def is_known(source: str) -> bool:
 def cache_folder() -> Path:
     """Return the folder of machine code: ``$MYRNN_CACHE_DIR``, or the platform's cache folder for MyRNN.
 
-    Where neither can be written, a temporary folder serves for this process.
+    If neither is writable, this process uses a temporary folder.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     folder = Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)
@@ -169,12 +169,12 @@ def _name(source: str) -> str:
 
 @cache
 def _surroundings() -> str:
-    """Return what machine code depends on beside its source: versions, its target, and the functions it calls."""
+    """Return what machine code depends on besides its source: versions, its target, and the functions it calls."""
     versions = (__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version)
     return "\n".join((*versions, *code_generation(), *runtime_texts()))
 
 
-# ---- ahead: in a process of its own. Numba holds the interpreter while it compiles, and all threads stand still ----
+# ---- compiling ahead, in another process: Numba holds the interpreter lock while it compiles ----
 
 _COMPILE = f"import json, sys; from {__name__} import load; [load(source) for source in json.load(sys.stdin)]"
 
@@ -183,7 +183,7 @@ def begin_to_compile(sources: Sequence[str]) -> subprocess.Popen[str]:
     """Return the process that compiles these programs; it ends when the cache has them all."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    # A file, unlike a pipe, takes everything at once: nobody waits until the process has begun to read.
+    # A file, unlike a pipe, takes everything at once, so nobody waits until the process begins to read.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as wanted:
         json.dump(list(sources), wanted)
         wanted.seek(0)
@@ -195,14 +195,14 @@ def begin_to_compile(sources: Sequence[str]) -> subprocess.Popen[str]:
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": path, CACHE_VARIABLE: str(cache_folder().parent)},
-            # Ctrl-C in the terminal reaches only the process that started this one, which ends it.
+            # Ctrl-C in the terminal only reaches the process that started this one, which ends it.
             start_new_session=True,
         )
 
 
 # ---- the notice ----
 
-TOLD = "compiling this model; it takes a few seconds, once"
+NOTICE = "compiling this model; it takes a few seconds, once"
 
 _thread = threading.local()
 
@@ -212,21 +212,21 @@ def notice() -> Iterator[None]:
     """Show that a model is being compiled, and count the seconds."""
     begin = time.perf_counter()
     try:
-        with contextlib.nullcontext() if getattr(_thread, "is_silent", False) else passing_line(TOLD):
+        with contextlib.nullcontext() if getattr(_thread, "is_silent", False) else passing_line(NOTICE):
             yield
     finally:
         _thread.seconds = compiling_seconds() + time.perf_counter() - begin
 
 
 def compiling_seconds() -> float:
-    """Return how many seconds the calling thread has spent on compilations, in all."""
+    """Return the total seconds that the calling thread has spent on compilations."""
     return getattr(_thread, "seconds", 0.0)
 
 
 def without_notice() -> None:
-    """Say nothing of compilations in the calling thread from now on: nobody waits for one of many runs."""
+    """Show no notices in the calling thread from now on: with many runs, nobody waits for a single one."""
     _thread.is_silent = True
 
 
-# Now, while the files are those that were imported: an update may change them under a running process.
+# Now, while the files are those that were imported: an update may change them later.
 _surroundings()

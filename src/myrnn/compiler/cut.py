@@ -7,12 +7,12 @@ from math import inf
 
 from myrnn.compiler.graph import Node, topological
 
-# A node's entry or exit, or where all ways begin or end.
+# A node's entry or exit, or the common source or sink.
 Place = tuple[Node, str] | str
 
 
 def _varying(targets: Iterable[Node], sources: Collection[Node]) -> list[Node]:
-    """Return what the targets are made of, down to the sources and rows, without what depends on parameters alone."""
+    """Return what the targets are made of, down to the sources and rows, without nodes of parameters only."""
     found: dict[Node, None] = {}
     for node in topological(targets, stop=sources):
         if node in sources or node.operation == "row" or any(i in found for i in node.inputs):
@@ -21,7 +21,7 @@ def _varying(targets: Iterable[Node], sources: Collection[Node]) -> list[Node]:
 
 
 def minimum_cut(sinks: Sequence[Node], sources: Collection[Node], cost: Callable[[Node], float]) -> list[Node]:
-    """Return the cheapest nodes that every way from a source to a sink goes through, as near to the sinks as can be.
+    """Return the cheapest nodes that cut all paths from sources to sinks, as close to the sinks as possible.
 
     By maximal flow along shortest paths (Edmonds and Karp, 1972); every node is an edge from its entry to its exit.
     """
@@ -60,7 +60,7 @@ def minimum_cut(sinks: Sequence[Node], sources: Collection[Node], cost: Callable
 
 
 def _reached(start: Place, following: Callable[[Place], Iterable[Place]]) -> dict[Place, Place]:
-    """Return all that can be reached, breadth first -> where from."""
+    """Return everything reachable, by breadth-first search -> its predecessor."""
     reached, queue = {start: start}, [start]
     for v in queue:
         for w in following(v):

@@ -1,4 +1,4 @@
-"""Stages 3 and 4: what leaves the loop, and backpropagation through time, as graphs.
+"""Stages 3 and 4: hoisting out of the loop, and backpropagation through time, as graphs.
 
 References
 ----------
@@ -26,21 +26,21 @@ from myrnn.compiler.penalty import PenaltyGraph
 
 @dataclass(frozen=True)
 class Hoisted:
-    """A recurrence whose steps and readout read what depends on parameters alone as leaves.
+    """A recurrence whose steps and readout read values that depend only on parameters as leaves.
 
-    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), for they need no
+    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), because they need no
     computing. Everything else is a leaf ``derived``.
     """
 
     recurrence: Recurrence
-    # What each leaf ``derived`` stands for, by its number.
+    # The node of each leaf ``derived``, by its number.
     derived: tuple[Node, ...]
     # The recurrence as it was found.
     rolled: Recurrence
 
 
 def hoist(recurrence: Recurrence) -> Hoisted:
-    """Rebuild the recurrence with joined products split and what is fixed replaced by leaves."""
+    """Rebuild the recurrence with joined products split and constant parts replaced by leaves."""
     split = _rewritten(recurrence, Builder(simplify=True))
     build = split.build
     targets = [*split.step, *split.kept.values(), split.readout]
@@ -55,12 +55,12 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
     place = dict(zip(order, substitute(build, order, leaves), strict=True))
-    # What states begin with stays as it is: it is computed once in any case.
+    # The initial states are not rewritten: they are computed once in any case.
     return Hoisted(split.placed(place, keep_initial=True), tuple(chosen), recurrence)
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:
-    """Write a product of joined vectors with a matrix as the sum of each one's product with its rows of the matrix."""
+    """Split a product of concatenated vectors with a matrix into the products of each vector with its rows."""
     place: dict[Node, Node] = {}
     for node in topological(recurrence.nodes):
         inputs = [place[i] for i in node.inputs]
@@ -82,7 +82,7 @@ def _split_product(node: Node, inputs: list[Node]) -> Node | None:
 
 
 def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | None:
-    """Return the leaf for whole rows of a parameter; None when the node is anything else."""
+    """Return the leaf for whole rows of a parameter; None for anything else."""
     if node.operation != "take" or node.inputs[0].operation != "parameter":
         return None
     index = node.inputs[0].attributes[0]
@@ -99,24 +99,24 @@ def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | 
 
 @dataclass(frozen=True)
 class Pullback:
-    """What a part of the recurrence hands back: gradients of all that it reads."""
+    """The backward pass of a part of the recurrence: gradients of everything that it reads."""
 
-    # The number of a state, or of what is kept of every step -> its gradient, where it is read.
+    # The number of a state, or of a kept value -> its gradient, if it is read.
     states: dict[int, Node]
     kept: dict[int, Node]
     input: Node
-    # Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term
-    # ``outer(v, dz)`` is kept apart from the others, because it can be summed over all steps in one product.
+    # Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term ``outer(v,
+    # dz)`` is separate from the others, because it can be summed over all steps in one product.
     weights: dict[Node, tuple[Node, ...]]
-    # What the part computes on its way forward -> its gradient.
+    # Values of the forward pass -> their gradients.
     gradients: dict[Node, Node]
 
 
 class Kind(NamedTuple):
-    """What a program takes, tokens or features, one sequence or a batch, and what for.
+    """The kind of program: tokens or features, one sequence or a batch, and its purpose.
 
-    An observed one keeps all gradients. Without a loss, it is softmax cross-entropy, which is an instruction. Carried,
-    each sequence goes on where its stream stands. A penalty is added to the mean loss.
+    An observed one keeps all gradients. Without a loss, it uses softmax cross-entropy, which is an instruction.
+    Carried, each sequence continues its stream. A penalty is added to the mean loss.
     """
 
     tokens: bool = False
@@ -134,31 +134,31 @@ ONE_OF_FEATURES = Kind()
 class Derivative:
     """The recurrence and all its derivatives.
 
-    Gradients that come from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
-    number), of what is kept (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
+    Gradients from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its number),
+    of kept values (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
     """
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
     rolled: Recurrence
     readout: Pullback
-    # Of the steps of each loop, and of the states that it begins with, where these read last states.
+    # Of the steps of each loop, and of its initial states if these read last states.
     loops: tuple[Pullback, ...]
     entries: tuple[Pullback, ...]
     # From the other initial states and the derived nodes to the parameters.
     prelude: Pullback
-    # For what data the next passes make a program.
+    # The kind of data for which the next passes make a program.
     kind: Kind = ONE_OF_FEATURES
 
     @property
     def pullbacks(self) -> tuple[Pullback, ...]:
-        """All of them, in the order in which a program goes back."""
+        """All of them, in the order of the backward pass."""
         parts = zip(reversed(self.loops), reversed(self.entries), strict=True)
         return (self.readout, *(part for pair in parts for part in pair), self.prelude)
 
 
 def reads_states(nodes: Sequence[Node]) -> bool:
-    """Whether any of the nodes reads a state, one that goes on or what is drawn: another one for each sequence."""
+    """Whether any of the nodes reads a state, a carried value or random numbers, which differ between sequences."""
     return any(n.operation in ("state", "carried", "once") for n in topological(nodes))
 
 
@@ -214,9 +214,9 @@ def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Re
 def pull_back(
     build: Builder, targets: Sequence[Node], gradients: Sequence[Node]
 ) -> tuple[dict[Node, list[Node]], dict[Node, Node]]:
-    """Go back from the gradients of the targets to all that they read.
+    """Differentiate from the gradients of the targets back to everything that they read.
 
-    Return the terms of the gradient of each leaf, and the gradient of each node that is computed.
+    Return the terms of the gradient of each leaf, and the gradient of each computed node.
     """
     terms: dict[Node, list[Node]] = {}
     chosen = _chosen_by_time(targets)
@@ -234,7 +234,7 @@ def pull_back(
             if term is None or child.is_constant or _is_zero(term):
                 continue
             if child.size == 1 and term.size > 1:
-                # A single number served for every element: its gradient is the sum over them.
+                # A single number was broadcast: its gradient is the sum over the elements.
                 term = total(term, outer=1, n=term.size, inner=1)
             for condition, which in chosen.get(node, ()):
                 term = _where_chosen(term, condition, which)
@@ -242,7 +242,7 @@ def pull_back(
     return terms, gradients_of
 
 
-# Of finite numbers these may make others, and have derivatives that are not finite.
+# Operations that may turn finite numbers into infinities or NaN, or have such derivatives.
 _SINGULAR = frozenset(
     "divide power log log1p logaddexp sqrt cbrt exp expm1 arcsin arccos arctan2 arccosh arctanh reciprocal exp2 log2 "
     "log10 logaddexp2 tan cot sec csc arcsec arccsc sinh cosh coth csch arccoth arccsch".split()
@@ -250,9 +250,9 @@ _SINGULAR = frozenset(
 
 
 def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
-    """Return what is computed for one side of a choice by the time or the length alone, with the choice and its side.
+    """Return nodes that only one side of a choice by time or length needs, with the choice and the side.
 
-    Where that side is not chosen, its gradient is zero, and zero times what is not finite would not be zero.
+    If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
     """
     found: dict[Node, list[tuple[Node, bool]]] = {}
     order = topological(targets)
@@ -283,7 +283,7 @@ def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
 def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
     """Return the loss of a row, and the gradient of its outputs; that of the loss is the leaf ``gradient`` "loss".
 
-    Where this is 0, so is the other: zero times what is not finite would not be zero.
+    If the latter is 0, so is the former: zero times infinity would be NaN.
     """
     (value,) = substitute(build, [loss.value], {})
     of_loss, outputs = build.leaf("gradient", "loss", size=1), build.leaf("output", size=loss.outputs)
@@ -293,7 +293,7 @@ def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
 
 
 def differentiate_penalty(penalty: PenaltyGraph, recurrence: Recurrence) -> tuple[Node, Pullback]:
-    """Return a penalty, and what goes back from it; its gradient is the leaf ``gradient`` "penalty"."""
+    """Return a penalty and its backward pass; its gradient is the leaf ``gradient`` "penalty"."""
     build = recurrence.build
     (value,) = substitute(build, [penalty.value], {})
     return value, _pullback([value], [build.leaf("gradient", "penalty", size=1)], recurrence)
@@ -306,7 +306,7 @@ def _summed(build: Builder, terms: list[Node], size: int) -> Node:
 
 
 def _side_by_side(terms: list[Node], size: int) -> Node | None:
-    """Return terms that fill a vector piece by piece, as gradients of slices do, joined; None for other terms."""
+    """Join terms that fill a vector piece by piece, as gradients of slices do; return None for other terms."""
     if len(terms) < 2 or any(t.operation != "put" for t in terms):
         return None
     places = [t.attributes[0] for t in terms]
@@ -327,8 +327,8 @@ def trained_by_length(
 ) -> NDArray[np.bool_]:
     """Return which parameters the loss reaches from 0, 1, ..., `longest` steps, bool (longest + 1, parameters).
 
-    `seen` has the parameters that MyGrad's graph was seen to reach, by length. The recurrence alone does not tell
-    whether the first step multiplies a state of zeros by a weight, which then has a gradient, or leaves that out.
+    `seen` has the parameters that MyGrad's graph reaches, by length. The recurrence alone does not determine whether
+    the first step multiplies a state of zeros by a weight, which then has a gradient, or skips that.
     """
     result = np.zeros((longest + 1, parameters), dtype=np.bool_)
     reach = _Reach(recurrence)
@@ -337,12 +337,12 @@ def trained_by_length(
     return result
 
 
-# After so many steps what is reached is what was reached as many before, unless seven states or more change places.
+# From this many steps on, the result repeats with this period, unless seven or more states are permuted.
 PERIOD = 60
 
 
 class _Reach:
-    """Knows the parameters, the states and what is kept that each part of a recurrence reads, by their numbers."""
+    """The parameters, states and kept values that each part of a recurrence reads, by their numbers."""
 
     def __init__(self, recurrence: Recurrence) -> None:
         self._recurrence = recurrence
@@ -356,7 +356,7 @@ class _Reach:
         self.after = cache(self._after)
 
     def _after(self, length: int) -> set[int]:
-        """Return the numbers of the parameters that the loss reaches from so many steps."""
+        """Return the numbers of the parameters that the loss reaches from this many steps."""
         states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(length)]
         r = self._recurrence
 

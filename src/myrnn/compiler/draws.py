@@ -1,9 +1,9 @@
-"""What a model draws with `dropout` and `noise`: numbers that a step reads like its row of the sequence.
+"""Random numbers of `dropout` and `noise`, which a step reads like its row of the sequence.
 
-A trace has a leaf ``draw`` for what a call gives, or, where that is as long as the sequence, for each row. Only traces
-of several lengths show whether a site is used at every step or once for a sequence, and which step a leaf belongs to.
-Then `settled` writes those of step t as ``row`` with the attributes t, ``"drawn"`` and k, like the rows of tables, and
-those of a sequence as ``once`` with the attribute k.
+A trace has a leaf ``draw`` for the result of a call, or for each row of a result as long as the sequence. Only traces
+of several lengths show whether a site is used at every step or once per sequence, and which step a leaf belongs to.
+Then `settled` turns those of step t into ``row`` with the attributes t, ``"drawn"`` and k, like the rows of tables, and
+those of a sequence into ``once`` with the attribute k.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from myrnn.randomness import Draw
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a site of a model draws for a sequence.
+    """The draws of a site of a model for a sequence.
 
     Attributes
     ----------
     site : int
     draw : Draw
     size : int
-        How many numbers a step reads, or the sequence.
+        The amount of numbers that a step, or the sequence, reads.
     once : bool
-        Whether it is drawn once for a sequence, and not for every step.
+        Whether it is drawn once per sequence instead of every step.
     parts : int
-        How many calls a step, or the sequence, makes: such as one for each of several layers.
+        The number of calls per step, or per sequence: for example one for each of several layers.
     by_part : bool
         Whether the first calls of all steps come before the second ones.
     of_rows : bool
@@ -56,17 +56,17 @@ class Drawn:
     backward: bool = False
 
     def leaf(self, build: Builder, number: int) -> Node:
-        """Return the leaf that a step reads, or that stands for the sequence; `number` is its place among all."""
+        """Return the leaf that a step reads, or that of the sequence; `number` is its index among all."""
         return build.leaf("once" if self.once else "drawn", number, size=self.size)
 
     @property
     def neutral(self) -> np.ndarray[Any, Any]:
-        """The numbers that change nothing, float32 (size,)."""
+        """The numbers that leave values unchanged, float32 (size,)."""
         return np.full(self.size, self.draw.neutral, dtype=np.float32)
 
     @property
     def name(self) -> str:
-        """What equations call it."""
+        """Its name in equations."""
         return f"{self.draw.kind}_{self.site}"
 
 
@@ -74,7 +74,7 @@ class Drawn:
 
 
 def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
-    """Return what each site draws; in which order its steps come, `ordered` says.
+    """Return the draws of each site; `ordered` finds the order of the steps.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
         by_site[use.site].append(use)
     found = []
     for uses in by_site.values():
-        # One of the lengths may by chance be that of something else.
+        # One of the lengths may equal another number by chance.
         ((draw, size, of_rows), _), *_ = Counter((u.draw, u.size, u.of_rows) for u in uses).most_common(1)
         alike = [u for u in uses if (u.draw, u.size, u.of_rows) == (draw, size, of_rows)]
         counts = {u.length: u.leaves for u in alike}
@@ -105,26 +105,26 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
 
 
 def ordered(draws: Sequence[Drawn], trace: Trace) -> tuple[tuple[Drawn, ...], bool]:
-    """Return the same with the order in which steps come, and whether that of one is uncertain."""
+    """Return the draws with the order of their steps, and whether that of one is uncertain."""
     counted = [(d, True) if d.once else _counted(d, trace) for d in draws]
     return tuple(d for d, _ in counted), not all(is_certain for _, is_certain in counted)
 
 
 def drawn_whole(draws: Iterable[Drawn]) -> frozenset[int]:
-    """Return the sites of which no call draws for all rows of the sequence."""
+    """Return the sites with no call that draws for all rows of the sequence."""
     return frozenset(d.site for d in draws if not d.of_rows)
 
 
 def turned(draws: Sequence[Drawn], trace: Trace) -> tuple[Drawn, ...]:
-    """Return what sites draw with the steps counted the other way where it is uncertain."""
+    """Return the draws with the steps counted the other way where that is uncertain."""
     return tuple(d if d.once or _counted(d, trace)[1] else replace(d, backward=True) for d in draws)
 
 
 def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
     """Return a site with the order of its leaves, and whether it is certain.
 
-    What meets the leaves of a loop that goes forward is made of ever later rows, and of one that goes backward of ever
-    earlier ones. Behind a loop over all, it is made of all rows.
+    In a loop that runs forward, the leaves combine with values of ever later rows, in one that runs backward of ever
+    earlier ones. After a loop over all, with values of all rows.
     """
     spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
@@ -141,7 +141,7 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
                 if i.operation == "draw" and i.attributes[1] == drawn.site
             }
     for by_part in (False, True) if drawn.parts > 1 else (False,):
-        # The first ones may meet a state that is made of no row.
+        # The first ones may combine with a state that is made of no row.
         steps = [t if by_part else t * drawn.parts for t in range(2, trace.length)]
         pairs = [pairwise(met[i][side] for i in steps if i in met) for side in (0, 1)]
         falls, rises = [b < a for a, b in pairs[0]], [a < b for a, b in pairs[1]]
@@ -153,7 +153,7 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
 
 
 def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
-    """Return the trace with what is drawn as steps, or the sequence, read it."""
+    """Return the trace with random numbers in the form that steps, or the sequence, read."""
     order = topological([trace.output])
     known = {leaf: _settled(leaf, trace.length, draws) for leaf in order if leaf.operation == "draw"}
     if not known:

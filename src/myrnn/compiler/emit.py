@@ -1,4 +1,4 @@
-"""Writes the instructions of a schedule as a module of Python for Numba.
+"""Writes the instructions of a schedule as a Python module for Numba.
 
 One renderer serves both forms of program, for a single sequence and for a batch; `runtime.training` calls them.
 """
@@ -55,22 +55,22 @@ from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120
 
-# An unnamed expression that is read once stands where it is read, unless it is longer.
+# An unnamed expression that is read once is written inline, unless it is longer.
 _LONGEST_INSIDE = 60
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a kind of program writes what its instructions run over and the rows that their places mean."""
+    """How a kind of program writes the iterations of its instructions and the rows of its locations."""
 
-    # How many rows there are side by side; one where it is missing.
+    # The number of parallel rows; one if it is missing.
     count: dict[Over, str]
-    # The first row of a buffer that has several, at each moment and after a step.
+    # The first row of a buffer with several rows, at each moment and after a step.
     row: dict[Over | Row, str]
-    # What is known at a step, and of each row of several.
+    # Definitions at a step, and for each of several rows.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
-    # How long a sequence is, and which stream it goes on.
+    # The length of a sequence, and its stream.
     length: str
     stream: str
 
@@ -173,7 +173,7 @@ class _Renderer:
 
     @contextmanager
     def _block(self, *heads: str) -> Iterator[None]:
-        """Write what follows inside in a block that each of the lines opens."""
+        """Write the lines of the block inside of a block that each of the heads opens."""
         for head in heads:
             self.lines(head)
             self._depth += 1
@@ -182,7 +182,7 @@ class _Renderer:
 
     @contextmanager
     def _each_row(self, over: Over) -> Iterator[None]:
-        """Write what follows inside for each of the rows side by side."""
+        """Write the lines of the block for each of the parallel rows."""
         rows = self._form.count.get(over)
         with self._block(*[f"for r in range({rows}):"] if rows else ()):
             self.lines(*self._form.for_each.get(over, ()))
@@ -197,7 +197,7 @@ class _Renderer:
         for instruction in body:
             if comment := getattr(instruction, "comment", ""):
                 self.lines(f"# {comment}")
-            # In a batch, `begun` leaves out the sequences whose first step this is.
+            # In a batch, `begun` excludes the sequences whose first step this is.
             alone = getattr(instruction, "over", None) is Over.GOING and not self._kind.batched
             with self._block(*["if t > 0:"] if alone else ()):
                 self._write(instruction)
@@ -266,12 +266,12 @@ class _Renderer:
                 self._losses(instruction)
 
     def _in_stream(self, at: int) -> tuple[str, ...]:
-        """Return the arguments that say where a number of the row of a stream stands."""
+        """Return the arguments for the location of a number in the row of a stream."""
         width = carried_of(self._schedule.plan.derivative.recurrence).width
         return "carried", self._form.stream, self._number(width), self._number(at, "at")
 
     def _draws(self, draws: Draws) -> None:
-        """Write a row of a site's stream for each sequence: that of the step, behind T rows for each part before."""
+        """Write a row of a site's stream for each sequence: that of the step, after T rows for each earlier part."""
         parts, rows = draws.parts if draws.by_part else 1, self._form.count.get(draws.over)
         amount, site = self._address(draws.amount, Over.ONCE), self._fixed(draws.site, "site")
         for part in range(parts):
@@ -297,7 +297,7 @@ class _Renderer:
             self.lines("label = labels[place]", "weight = class_weights[label] * weights[place]")
             call = f"cross_entropy({places[0]}, {classes}, label, {places[1]}, share * weight)"
             self.lines(f"one_loss, best = {call}", "score += int(best == label and weights[place] > 0)")
-            # Zero times what is not finite would not be zero.
+            # Zero times infinity would be NaN.
             with self._block("if weight > 0:"):
                 self.lines("loss += one_loss * weight")
             with self._block("else:"):
@@ -305,7 +305,7 @@ class _Renderer:
                 self._call("fill", places[1], end, "0.0")
 
     def _end_without_learning(self) -> None:
-        """Write the end of a run for the outputs alone, and the sums of one that goes on to the loss."""
+        """Write the end of a run for the outputs alone, and the initial sums of one that continues to the loss."""
         self.lines("loss, score = 0.0, 0.0", "if not learn:", "    restore_mode(mode)", "    return loss, score")
 
     def _losses(self, losses: Losses) -> None:
@@ -335,7 +335,7 @@ class _Renderer:
     def _loop(self, loop: Loop) -> None:
         inputs = [i for n in loop.nodes for i in n.inputs]
         uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
-        # The expression of each node that is computed here: a variable, or what it is made of.
+        # The expression of each node that is computed here: a variable, or an inline expression.
         local: dict[Node, ast.expr] = {}
 
         def value(node: Node) -> ast.expr:
@@ -345,7 +345,7 @@ class _Renderer:
             made = compose(OPERATIONS[node.operation].native, [value(i) for i in node.inputs])
             inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
             local[node] = made if inside else self._variable(node, made)
-        # All is read before any of it is written, since something here may read what is overwritten.
+        # Everything is read before anything is written, since something may read what is overwritten.
         summed = [store.terms or (store.node,) for store in loop.stores]
         values = [compose(sum_of(len(nodes)), [value(node) for node in nodes]) for nodes in summed]
         if len(values) > 1:
@@ -363,7 +363,7 @@ class _Renderer:
             self._call("store", address, ast.unparse(v))
 
     def _lanes(self, node: Node, loop: Loop) -> ast.expr:
-        """Return the expression for lanes of a node that a loop reads."""
+        """Return the lane expression of a node that a loop reads."""
         if node not in loop.reads:
             return compose(_literal(float(node.numbers[0])))
         address = self._address(loop.reads[node], loop.over)
@@ -398,7 +398,7 @@ class _Renderer:
     # Places ----------------------------------------------------------------------------------------------------------
 
     def _base(self, place: Place, over: Over, each_row: bool = True) -> str:
-        """Return the offset of a place, in the row of sequence r where several stand side by side."""
+        """Return the offset of a location, in the row of sequence r if there are several in parallel."""
         buffer, parts = place.buffer, [place.buffer.name]
         rows, moment = "", over if place.row is Row.NOW else place.row
         if place.row in (Row.TOKEN, Row.DONE, Row.LEFT):
@@ -414,16 +414,16 @@ class _Renderer:
         return " + ".join(parts)
 
     def _address(self, place: Place, over: Over) -> str:
-        """Return the array and the offset of a place, as the arguments of a call."""
+        """Return the array and the offset of a location, as the arguments of a call."""
         return f"{place.buffer.array}, {self._base(place, over)}"
 
     def _first_row(self, place: Place, over: Over) -> str:
-        """Return the address of the first of the rows side by side."""
-        assert not self._lies_apart(place, over), "these rows do not lie side by side"
+        """Return the address of the first of the parallel rows."""
+        assert not self._lies_apart(place, over), "these rows are not contiguous"
         return f"{place.buffer.array}, {self._base(place, over, each_row=False)}"
 
     def _lies_apart(self, place: Place, over: Over) -> bool:
-        """Whether the rows of a batch do not lie side by side: sequences of other lengths begin at other steps."""
+        """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
         moment = over if place.row is Row.NOW else place.row
         return self._kind.batched and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
 
@@ -435,7 +435,7 @@ class _Renderer:
         return "0" if place.buffer.rows is Rows.ONE else self._line(place)
 
     def _matrix(self, place: Place) -> str:
-        """Return the array, the offset and the distance of two lines of a matrix, as the arguments of a call."""
+        """Return the array, the offset and the row distance of a matrix, as the arguments of a call."""
         return f"{self._address(place, Over.ONCE)}, {self._line(place)}"
 
     def _argument(self, value: Argument, over: Over) -> str:
@@ -453,19 +453,19 @@ class _Renderer:
     # Names -----------------------------------------------------------------------------------------------------------
 
     def _number(self, value: int, wanted: str = "n") -> str:
-        """Return the name of an integer: sizes that are equal share one."""
+        """Return the name of an integer: equal sizes share one."""
         if value not in self._by_value:
             self._by_value[value] = self._fixed(value, wanted)
         return self._by_value[value]
 
     def _fixed(self, value: int, wanted: str) -> str:
-        """Return a name of its own for an integer, also where another one has the same value."""
+        """Return a separate name for an integer, even if another one has the same value."""
         name = self._names.new(wanted)
         self._numbers[name] = value
         return name
 
     def _padded_size(self, size: int) -> str:
-        """Return the name of a size in whole lanes: one for each size, even where both or two of them are equal."""
+        """Return the name of a size in whole lanes: one for each size, even if two of them are equal."""
         if size not in self._padded:
             self._padded[size] = self._fixed(padded(size), f"{self._number(size)}_padded")
         return self._padded[size]
@@ -483,7 +483,7 @@ class _Renderer:
         return Memory(self._numbers | self._offsets(), buffers, self._schedule.constants, tables, self._tables)
 
     def _offsets(self) -> dict[str, int]:
-        """Return where the parameters begin, and where those that are no lookups end."""
+        """Return where the parameters begin, and where those that are not lookups end."""
         offsets = {b.name: b.begin for b in self._schedule.buffers if b.array == "p"}
         return offsets | {self._parameters: self._schedule.plan.parameters.dense_size}
 
@@ -491,9 +491,9 @@ class _Renderer:
         """Return the lines that read the integers of the program."""
         titles = {
             "sizes": self._numbers,
-            "where the parameters stand in p, and their gradients in g": self._offsets(),
-            "where everything else stands in w": [b.name for b in memory.buffers],
-            "where the indices stand in tables": memory.table_names.values(),
+            "offsets of the parameters in p, and of their gradients in g": self._offsets(),
+            "offsets of everything else in w": [b.name for b in memory.buffers],
+            "offsets of the indices in tables": memory.table_names.values(),
         }
         where, lines = {name: i for i, name in enumerate(memory.names)}, []
         for title, names in titles.items():
@@ -503,7 +503,7 @@ class _Renderer:
 
 
 def read_lines(lines: list[str]) -> list[str]:
-    """Return the lines without the assignments of names that nothing reads afterwards."""
+    """Return the lines without assignments of names that are never read afterwards."""
     kept, read = [], set[str]()
     for line in reversed(lines):
         name, assigned, value = line.strip().partition(" = ")
@@ -526,12 +526,12 @@ def _literal(value: float) -> str:
 
 
 def names_in(lines: Iterable[str]) -> set[str]:
-    """Return all names that stand in the lines, comments apart."""
+    """Return all names in the lines, without comments."""
     return {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b[A-Za-z_]\w*", line)}
 
 
 def wrapped(line: str) -> list[str]:
-    """Break a line that is too long behind commas, as few brackets deep as it can be."""
+    """Break a line that is too long after commas, at the lowest possible bracket depth."""
     if len(line) <= WIDTH or line.lstrip().startswith("#"):
         return [line]
     depth, commas = 0, []

@@ -1,4 +1,4 @@
-"""What the values of a model are called, its recurrence as equations, and what each pass hands to the next as text."""
+"""Names for the values of a model, its recurrence as equations, and the output of each pass as text."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from myrnn.compiler.streams import carried_of, steps_so_far
 from myrnn.compiler.trace import Trace
 
 Target = tuple[str, Node]
-"""What a value is to be called, and the value."""
+"""The wanted name of a value, and the value."""
 
-# What is deeper is given a name and an equation of its own.
+# Deeper expressions get a name and an equation.
 _DEEPEST = 20
 
 # Names ----------------------------------------------------------------------------------------------------------------
 
 
 def state_names(recurrence: Recurrence) -> tuple[str, ...]:
-    """Return a name for each state: the model's own variable, what it sums up, or ``state_i``."""
+    """Return a name for each state: the model's own variable, the value that it sums up, or ``state_i``."""
     variables, names = variables_of(recurrence), list[str]()
     for i, node in enumerate(recurrence.step):
         name = variables.get(node) or _total(node, variables) or f"state_{i}"
@@ -38,12 +38,12 @@ def state_names(recurrence: Recurrence) -> tuple[str, ...]:
 
 
 def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
-    """Return the model's variables, by what they hold."""
+    """Return the model's variables, by value."""
     return {node: origin.name for node, origin in stage.origins.items() if origin.name}
 
 
 def kept_names(recurrence: Recurrence) -> dict[int, str]:
-    """Return a name for what loops keep of every step: the state, the model's own variable, or ``kept_i``."""
+    """Return a name for values that loops keep of every step: the state, the model's own variable, or ``kept_i``."""
     variables, states = variables_of(recurrence), state_names(recurrence)
     logits = recurrence.readout.attributes[0] if recurrence.per_step else None
     found: dict[int, str] = {}
@@ -57,15 +57,15 @@ def kept_names(recurrence: Recurrence) -> dict[int, str]:
 
 
 def _total(node: Node, variables: dict[Node, str]) -> str:
-    """Return ``total_h`` for a state that adds up `h` step by step, as a mean over all steps does; else nothing."""
+    """Return ``total_h`` for a state that sums up `h` step by step, as for a mean over all steps; otherwise empty."""
     if node.operation != "add" or not any(i.operation == "state" for i in node.inputs):
         return ""
     return next((f"total_{variables[i]}" for i in node.inputs if i.operation != "state" and i in variables), "")
 
 
 def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterable[Node]) -> dict[Node, str]:
-    """Name the leaves below some nodes, so that no two of them are called the same."""
-    # A parameter that is called like a state is told from it by where it is kept.
+    """Name the leaves below some nodes, each differently."""
+    # A parameter with the name of a state is distinguished by its attribute path.
     parameters = [f"self.{name}" if name in states else name for name in stage.parameter_names]
     taken = {*states, *_heads(parameters)}
     sequence, steps = _free("x", taken), _free("T", taken)
@@ -108,7 +108,7 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
 
 
 def _carried_name(stage: Traces | Recurrence, states: Sequence[str], at: int) -> str:
-    """Name what goes on in a stream: a state as it was, how many steps there were, or whether it has begun."""
+    """Name a value that a stream carries: a state as it was, the number of steps, or whether it has begun."""
     assert isinstance(stage, Recurrence)
     carried = carried_of(stage)
     names = dict(zip(carried.places, (f"last_{name}" for name in states), strict=True))
@@ -120,7 +120,7 @@ def _heads(names: Iterable[str]) -> set[str]:
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number where something else has it."""
+    """Return the name, with a number if it is taken."""
     return name if name not in taken else _numbered(name, taken)
 
 
@@ -129,7 +129,7 @@ def _numbered(name: str, taken: Collection[str]) -> str:
 
 
 def _forward_names(recurrence: Recurrence) -> dict[Node, str]:
-    """Name the values of the way forward: variables, states and logits, and sums of products in them (``h_sum``)."""
+    """Name the values of the forward pass: variables, states and logits, and sums of products in them (``h_sum``)."""
     names = variables_of(recurrence) | dict(zip(recurrence.step, state_names(recurrence), strict=True))
     if not recurrence.per_step:
         names[recurrence.readout] = "logits"
@@ -146,7 +146,7 @@ def _holds_product(node: Node) -> bool:
 
 
 def _gradient_names(derivative: Derivative, forward: Mapping[Node, str]) -> dict[Node, str]:
-    """Name the gradients of what has a name, and those of the states before a step (``d_h``)."""
+    """Name the gradients of named values, and those of the states before a step (``d_h``)."""
     names: dict[Node, str] = {}
     states = state_names(derivative.recurrence)
     for pullback in derivative.pullbacks:
@@ -158,7 +158,7 @@ def _gradient_names(derivative: Derivative, forward: Mapping[Node, str]) -> dict
 
 
 def printer_of(derivative: Derivative) -> Printer:
-    """Return a printer with a name for all that emitted code may call by one."""
+    """Return a printer with the names that emitted code may use."""
     forward = _forward_names(derivative.recurrence)
     return Printer(_leaves_of(derivative) | _gradient_names(derivative, forward) | forward | _loss_names(derivative))
 
@@ -192,12 +192,12 @@ class Equation:
     Attributes
     ----------
     name : str
-        What it computes: a state, a variable of the model, or the logits.
+        The computed value: a state, a variable of the model, or the logits.
     text : str
-        How: the right side of the equation.
+        The right side of the equation.
     node : Node
     reads : tuple of Node
-        What the right side names, in order and once each: leaves, and the nodes of other equations.
+        The names on the right side, in order and once each: leaves, and the nodes of other equations.
     """
 
     name: str
@@ -219,11 +219,11 @@ class LoopEquations:
     initial : tuple of Equation
         The states before the first step, in the order of the loop's states.
     step : tuple of Equation
-        In the order of the model's lines; nothing is read before it is computed. A state on the right is that of the
-        step before; where the loop computes more than this state, its new value has a dash: ``h'``. What it keeps of
-        every step for later loops is ``h[t]`` there.
+        In the order of the model's lines; values are computed before they are read. A state on the right is that of the
+        step before; if the loop computes more than this state, its new value has a prime: ``h'``. Values that it keeps
+        of every step for later loops are ``h[t]`` there.
     after : tuple of str
-        What the states are called after a step.
+        The names of the states after a step.
     backward : bool
         Whether the last row comes first.
     """
@@ -244,7 +244,7 @@ class Equations:
     readout : tuple of Equation
     states : tuple of str
     sequence : str
-        What the present row of the sequence is called: ``x``, unless the model calls something else so.
+        The name of the current row of the sequence: ``x``, unless the model uses that name for something else.
     """
 
     loops: tuple[LoopEquations, ...]
@@ -253,7 +253,7 @@ class Equations:
     sequence: str
 
     def __str__(self) -> str:
-        """Return the initial states and the step of each loop, and the readout, one equation a line."""
+        """Return the initial states and the step of each loop, and the readout, one equation per line."""
         parts: list[tuple[str, Sequence[Equation]]] = []
         for i, loop in enumerate(self.loops):
             every = f"for every {self.sequence}{', the last one first' if loop.backward else ''}"
@@ -274,14 +274,14 @@ def write_equations(recurrence: Recurrence) -> Equations:
             Equation(name, printer.expression(node), node, _reads(printer, node))
             for name, node in zip(own, loop.initial, strict=True)
         )
-        # A state that is kept needs no equation of its own.
+        # A state that does not change needs no equation.
         others = [(f"{kept[k]}[t]", n) for k, n in loop.kept.items() if n not in loop.step]
         dash = "'" * (len(own) + len(others) > 1)
         after = tuple(f"{name}{dash}" for name in own)
-        # What a name stands for ends with its part: a state that it was made of has another value in the next.
+        # The scope of a name is its part: in the next part, a state that was made of it has another value.
         step = _equations(leaves, [*zip(after, loop.step, strict=True), *others], variables, lines)
         loops.append(LoopEquations(initial, step, after, loop.backward))
-    # Logits of every step that a loop of their own computes stand there.
+    # Logits of every step that a separate loop computes are written there.
     name = "logits[t]" if r.per_step else _free("logits", _heads(leaves.values()))
     readout = () if leaves.get(r.readout) == name else _equations(leaves, [(name, r.readout)], variables, lines)
     return Equations(tuple(loops), readout, states, leaves[row])
@@ -290,10 +290,10 @@ def write_equations(recurrence: Recurrence) -> Equations:
 def _equations(
     names: Mapping[Node, str], targets: Sequence[Target], variables: Mapping[Node, str], moments: Mapping[Node, int]
 ) -> tuple[Equation, ...]:
-    """Return the equations of some targets, and of what is below them: variables, and what is read twice or deep.
+    """Return the equations of some targets and the nodes below them that are variables, read twice or deep.
 
-    What `names` holds has a name already, and needs no equation. The equations stand in the order of `moments`, such as
-    the lines of the model, as far as inputs stand first.
+    Nodes in `names` already have a name, and need no equation. The equations are in the order of `moments`, such as the
+    lines of the model, as far as inputs allow.
     """
     printer = Printer(names, 10**6)
     nodes = topological([node for _, node in targets], names)
@@ -304,7 +304,7 @@ def _equations(
     reads = Counter(i for node in order for i in node.inputs[: 1 if is_square(node) else None])
     chosen = {node: name for name, node in reversed(targets) if node.inputs and node not in names}
     used = {*_heads(names.values()), *chosen.values()}
-    # The last value of a variable is called like it, those before are numbered.
+    # The last value of a variable gets its name, earlier ones are numbered.
     for node in reversed(order):
         name = variables.get(node, "")
         if name and name not in used and node not in chosen:
@@ -320,13 +320,13 @@ def _equations(
             equations.append(Equation(chosen[node], printer.expression(node), node, _reads(printer, node)))
             printer.names[node] = chosen[node]
             depth[node] = 0
-    # Two states may be one value, or a state that of another before the step.
+    # Two states may be one value, or a state may be another one before the step.
     others = [(name, node) for name, node in targets if chosen.get(node) != name]
     return (*equations, *(Equation(name, printer.text("{0}", node), node, (node,)) for name, node in others))
 
 
 def _reads(printer: Printer, node: Node) -> tuple[Node, ...]:
-    """Return the leaves and the named nodes that the expression of a node mentions."""
+    """Return the leaves and the named nodes in the expression of a node."""
     below = topological(node.inputs or [node], stop=printer.names)
     return tuple(n for n in below if not n.is_constant and (n.is_leaf or n in printer.names))
 
@@ -340,7 +340,7 @@ def _titled(parts: Iterable[tuple[str, Sequence[Equation]]]) -> str:
 
 
 def show(stage: Any) -> str:
-    """Return what a pass returned, as text: graphs as equations."""
+    """Return the result of a pass as text, with graphs as equations."""
     match stage:
         case Traces():
             return _show_traces(stage)
@@ -357,7 +357,7 @@ def show(stage: Any) -> str:
 
 
 def _show_traces(traces: Traces) -> str:
-    # Those of other lengths say the same at greater length.
+    # Traces of other lengths say the same at greater length.
     trace = traces.by_length[2]
     leaves = leaf_names(traces, (), [trace.output])
     rows = {node: node.attributes[0] for node in leaves if node.operation == "row"}
@@ -368,7 +368,7 @@ def _show_derivative(derivative: Derivative) -> str:
     recurrence, before = derivative.recurrence, state_names(derivative.recurrence)
     leaves, forward = _leaves_of(derivative), _forward_names(recurrence)
     gradients = _gradient_names(derivative, forward)
-    # In a step a state and its gradient have two values: before it, and after it with a dash.
+    # In a step a state and its gradient have two values: before it, and after it with a prime.
     after = {node: f"{name}'" for name, node in zip(before, recurrence.step, strict=True) if node.inputs}
     after |= {node: f"{name}'" for node, name in leaves.items() if node.operation == "gradient"}
     parts: list[tuple[str, Pullback, dict[Node, str]]] = [("back through the readout", derivative.readout, {})]

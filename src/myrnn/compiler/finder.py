@@ -1,4 +1,4 @@
-"""Find the loop that is nearest to the sequence, in one direction: its states, its step, and what the rest reads."""
+"""Find the loop closest to the sequence, in one direction: its states, its step, and the values that the rest reads."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from myrnn.compiler.beginning import BeginningFinder, row_told
+from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
-from myrnn.compiler.probe import ADVICE, first_difference, told, where
+from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
 
-# What reads no row, and is read at so many steps or more, does not change from step to step.
+# A value that reads no row, and is read at this many steps or more, is constant.
 MANY = 4
 
 Label = tuple[Node, int]
-"""What a node is: a node of the step, and at which step."""
+"""What a node is: a node of the step, and the number of the step."""
 
 
 class Finder:
-    """Finds the loop of one direction that is nearest to the sequence."""
+    """Finds the loop of one direction that is closest to the sequence."""
 
     def __init__(self, so_far: Found, *, backward: bool) -> None:
         self.so_far, self.build, self.backward = so_far, so_far.build, backward
         self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
-        # The steps that are looked at: one before, all kinds of steps, and the first kind again.
+        # The steps to compare: the one before, all kinds of steps, and the first kind again.
         self.around = range(self.middle - 1, self.middle + self.period + 1)
         self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
         self.view = self.views[so_far.longest]
         self.order = topological([self.view.output])
         # The step of each node that belongs to a loop: that of the last row that it is made of.
         self.position: dict[Node, int] = {}
-        # What is made of a single row.
+        # Nodes made of a single row.
         self.of_one_row: set[Node] = set()
-        # What the first step has numbers for, where these do not show how a state begins.
+        # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
         self.hidden: list[tuple[Node, ...]] = []
-        # The numbers of tables that stand in the first steps as they are, by the step and the table.
+        # The numbers of tables that occur directly in the first steps, by step and table.
         self.inline: dict[tuple[int, int], NDArray[Any]] = {}
-        # What is made of the present row of the sequence alone.
+        # Nodes made only of the current row of the sequence.
         self.of_input: dict[Node, None] = {}
         self._place()
 
     def _place(self) -> None:
         apart, shared = self.so_far.traced.apart, set[Node]()
-        # What only the last steps compute is in the traces of which these are the last.
+        # Nodes that only the last steps compute are in the traces in which these steps are the last.
         longest = [self.views[self.so_far.longest - i].nodes for i in range(2 * apart)]
         ends = [self._as_rows(length) for length in range(self.middle, self.middle + 5)]
         for traces, new in (longest, apart), (ends, len(ends)):
@@ -65,8 +65,8 @@ class Finder:
                 self.order += [n for n in nodes if n in shared and n not in here]
         for node in self.order:
             self._note_step(node)
-        # What reads no row belongs to the step that reads it first, or to the last one of the shortest sequence that
-        # computes it; what the shortest of all compute is the same at every step.
+        # A node that reads no row belongs to the first step that reads it, or to the last step of the shortest sequence
+        # that computes it; nodes that the shortest of all computes are constant.
         first: dict[Node, int] = {}
         for length in sorted(self.views, reverse=True):
             first |= dict.fromkeys(self.views[length].nodes, length - 1)
@@ -82,7 +82,7 @@ class Finder:
         self.inside = [n for n in self.order if n in self.position and n in shared]
 
     def _fixed(self, nodes: Sequence[Node]) -> set[Node]:
-        """Return those that many steps read, and what these are made of: they are the same at every step."""
+        """Return the nodes that many steps read, and their inputs: they are constant."""
         readers: dict[Node, set[int]] = {n: set() for n in nodes}
         for node in self.order:
             for i in node.inputs:
@@ -103,12 +103,12 @@ class Finder:
     # Steps -----------------------------------------------------------------------------------------------------------
 
     def find(self) -> bool:
-        """Find the loop, and note it with what is found; return whether there is one."""
+        """Find the loop and store it with what was found; return whether there is one."""
         forced, beside = list(self.so_far.wanted.get(len(self.so_far.loops), ())), list[tuple[Node, ...]]()
         while True:
             loop, template, cut = self._loop(forced, beside)
             if hidden := [around for around in self.hidden if around not in forced + beside]:
-                # Until all states begin rightly, what the loop computes is not what was traced.
+                # Until all initial states are right, the loop does not compute the traced values.
                 beside += hidden
                 continue
             labels = {n: self._labels(loop, template, view) for n, view in self.views.items()}
@@ -117,7 +117,7 @@ class Finder:
             kept, ends = self._read_outside(labels[self.so_far.longest])
             longest = labels[self.so_far.longest]
             streams = {node: self._stream(node, longest, cut) for node in [*kept, *(node for node, _ in ends)]}
-            # What is read some steps before the end is handed on step by step.
+            # A value read some steps before the end is passed on step by step.
             more = [
                 self._around(longest, n, i) for n, lag in ends if lag or streams[n].last is None for i in range(lag + 1)
             ]
@@ -147,7 +147,7 @@ class Finder:
             here, there = first_difference(here, there) or (here, there)
             raise NotARecurrence(
                 f"step {m + self.period} of the model is not the same computation as step {m}.\n"
-                + both_told(self.view, made[-1], there, self.view, made[0], here)
+                + both_lines(self.view, made[-1], there, self.view, made[0], here)
             )
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
@@ -155,11 +155,11 @@ class Finder:
         self.inline = beginning.inline
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
-        # What they are before each of these steps.
+        # The states before each of these steps.
         self.hidden = list(zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True))
         if step and self.period > 1:
             step = in_turn(steps[:-1], m, self.backward)
-            # What only one kind of step computes, the rest computes by itself.
+            # The rest recomputes values that only one kind of step computes.
             template = dict(zip(cuts[1], step, strict=True))
         if beginning.odd:
             template = beginning.begun(template, step, self.backward)
@@ -167,7 +167,7 @@ class Finder:
         return Loop(beginning.initial, step, {}, self.backward), template, cuts[1]
 
     def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
-        """Return the states after steps that differ in one order: what does not change has the same place."""
+        """Return the states after different steps in one order: constant states keep their index."""
         place = {node: i for i, node in enumerate(self.order)}
         kinds = self._kinds({})
         ordered = [sorted(cuts[0], key=place.__getitem__)]
@@ -201,7 +201,7 @@ class Finder:
             for state in middle:
                 kind = (kinds[state], self.middle - self.position[state])
                 late = [n for n in left if step - self.position[n] == kind[1]]
-                # What is old may be made of what states begin with; and where a step differs, that is told later.
+                # Old values may be made of initial states; if a step differs, that is reported later.
                 alike = [n for n in late if kinds[n] == kind[0]] or [n for n in late if n.size == state.size]
                 if not alike:
                     raise self._looks_back(max(cuts, key=len))
@@ -214,9 +214,9 @@ class Finder:
         return ordered
 
     def _kinds(self, known: dict[Node, int]) -> dict[Node, int]:
-        """Return a number for every node: the same where a step makes it in the same way of what steps before made.
+        """Return a number for every node; equal numbers mean the same computation from earlier steps.
 
-        Of the latter it tells the size, or the number that is `known`.
+        Inputs from earlier steps are distinguished by their size, or by the number in `known`.
         """
         numbers: dict[Any, int] = {}
         found: dict[Node, int] = {}
@@ -233,9 +233,9 @@ class Finder:
         return found
 
     def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
-        """Return the states after a step: the fewest numbers that carry all that later steps read, and `forced`.
+        """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`.
 
-        Those of `beside` are states in any case.
+        Nodes in `beside` are states in any case.
         """
         carried = {
             i: None
@@ -247,19 +247,18 @@ class Finder:
 
         computed = set(self._as_rows(step + 1))
 
-        # What only the last step of the trace computes is unrolled for the others.
+        # Values that only the last step of the trace computes are unrolled for the others.
         for node in topological(forced, stop=self.position):
             if node not in self.position:
                 self._note_step(node)
                 self.order.append(node)
-        # What is made of a single row stands beside the cut: that row would do for all that is made of it, and the loop
-        # would be a step late.
+        # Nodes made of a single row are next to the cut: otherwise that row would be the cheapest cut, and the loop a
+        # step late.
         rows = [n for n in carried if n in self.of_one_row]
         late = [*minimum_cut(rows, (), lambda n: n.size), *(n for n in forced if n in self.of_one_row)]
 
         def cost(node: Node) -> float:
-            # Of cuts that are alike, take the one that is wanted, that the last step computes in any case, of what is
-            # new.
+            # Among equal cuts, prefer the wanted one, which the last step computes from new values in any case.
             odd = (node not in forced) + (node not in computed) + (self.position[node] < step)
             return inf if node in self.of_one_row else node.size + odd / 2.0**10
 
@@ -270,14 +269,14 @@ class Finder:
         return list(dict.fromkeys([*states, *more, *late, *beside]))
 
     def _as_rows(self, length: int) -> list[Node]:
-        """Return what a trace computes, with the last value of each stream as that of its step."""
+        """Return the outputs of a trace, with the last value of each stream as that of its step."""
         view = self.views[length]
         finals = [n for n in view.nodes if n.operation == "final"]
         rows = {n: self.build.leaf("row", length - 1, *n.attributes, size=n.size) for n in finals}
         return substitute(self.build, view.nodes, rows)
 
     def _step(self, before: Sequence[Node], after: Sequence[Node], step: int) -> dict[Node, Node]:
-        """Return all that is computed at a step, and the states after it, with placeholders for what it reads."""
+        """Return all nodes of a step, and the states after it, with placeholders for what it reads."""
         leaves = placeholders(self.build, [n.size for n in before], self.first)
         known = dict(zip(before, leaves, strict=True))
         targets = [*(n for n in self.inside if self.position[n] == step), *after]
@@ -289,7 +288,7 @@ class Finder:
                 t, *stream = node.attributes
                 if t != step:
                     reader = next((n for n in order if node in n.inputs), node)
-                    raise NotARecurrence(row_told(node, reader, self.view, step))
+                    raise NotARecurrence(row_message(node, reader, self.view, step))
                 known[node] = read_at_step(self.build, stream, node.size)
             elif node.operation == "final":
                 known[node] = self.so_far.last(node)
@@ -298,11 +297,11 @@ class Finder:
     # What the rest reads ---------------------------------------------------------------------------------------------
 
     def _labels(self, loop: Loop, template: dict[Node, Node], view: View) -> dict[Node, list[Label]]:
-        """Return which nodes of a view the loop computes, with all that each is."""
+        """Return the nodes of a view that the loop computes, with all their labels."""
         build, so_far = self.build, self.so_far
         own = set(placeholders(build, [n.size for n in loop.step], self.first))
-        # What the loop is for: its states, what they are made of, and what is made of those before the step alone. What
-        # is made of those after it, or of a row, the rest can compute by itself, for all steps at once.
+        # Only what the loop is for: its states, their inputs, and values made only of the states before the step.
+        # Values made of the states after it, or of a row, can be computed by the rest for all steps at once.
         before, needed, after, fixed = set(own), set(topological(loop.step)), set[Node](), set[Node]()
         for node in topological(dict.fromkeys(template.values())):
             if any(i in before for i in node.inputs):
@@ -347,7 +346,7 @@ class Finder:
         return labels
 
     def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
-        """See that the longest trace goes on with the loop after the step that was looked at."""
+        """Check that the longest trace continues the loop after the analysed step."""
         present, last = set(self.order), self.view.length - 2
         seen = {label for node, several in labels.items() if node in present for label in several}
         for t in range(self.middle, last):
@@ -357,11 +356,11 @@ class Finder:
             odd = [n for n in odd if self.position[n] >= t - 1 and n in self.view.origins] or self.inside
             raise NotARecurrence(
                 f"step {self.position[odd[0]]} of the model is not the same computation as step {self.middle}.\n"
-                f"  {self.view.origins.get(odd[0], Origin())}      <- {told(odd[0])} here\n{ADVICE}"
+                f"  {self.view.origins.get(odd[0], Origin())}      <- {describe(odd[0])} here\n{ADVICE}"
             )
 
     def _read_outside(self, labels: dict[Node, list[Label]]) -> tuple[list[Node], list[Label]]:
-        """Return what the rest reads of every step, and what it reads at the end, with how many steps before it."""
+        """Return the values that the rest reads of every step, and those near the end, with their distance from it."""
         reached = topological([self.view.output], stop=labels)
         readers = Counter(i for node in reached if node not in labels for i in set(node.inputs) if i in labels)
         if self.view.output in labels:
@@ -414,12 +413,12 @@ class Finder:
         kept: Collection[Node],
         ends: Collection[Node],
     ) -> None:
-        """Note the loop with what is found, and write what is left of the traces on what it hands on."""
+        """Store the loop with what was found, and rewrite the remaining traces with the values that it passes on."""
         so_far = self.so_far
         numbers = {s.node: len(so_far.streams) + i for i, s in enumerate(streams)}
         so_far.loops.append(loop)
         so_far.streams += streams
-        # A state that holds an older value has its own name only where the sequence ends.
+        # A state that holds an older value has its own name only at the end of the sequence.
         last = self.views[self.middle + 1]
         named = {
             template: last.origins[node]
@@ -461,18 +460,18 @@ class Finder:
         )
 
 
-def both_told(
+def both_lines(
     one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
 ) -> str:
-    """Return lines that show what is computed here, and what there."""
+    """Return lines that show the computation here and there."""
     first, second = (_where(*known) for known in ((one, ours, here), (other, its, there)))
     if first == second:
-        return f"  {first}      <- {told(here)} here, {told(there)} there\n{ADVICE}"
-    return f"  {first}      <- {told(here)} here\n  {second}      <- {told(there)} there\n{ADVICE}"
+        return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
+    return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
 
 
 def _where(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
-    """Return the user's line of a node of a part, or of what reads it where it has none."""
+    """Return the user's line of a node of a part, or that of a reader if it has none."""
     wanted = [n for n, made in part.items() if made is node]
     wanted += [n for n, made in part.items() if node in made.inputs]
     return next((view.origins[n] for n in wanted if n in view.origins), Origin())

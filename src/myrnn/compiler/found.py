@@ -1,7 +1,7 @@
-"""What is found so far of the loops of a model, and what is left of its traces.
+"""The loops found so far in a model, and the remaining traces.
 
-What loops have computed stands in what is left as leaves ``row``, of a step and a *stream*: a sequence of its own, over
-which the next loop is found. A `View` shows what is left of one trace as a loop in one direction sees it.
+In the remaining traces, values computed by loops are leaves ``row``, of a step and a *stream*: a new sequence, over
+which the next loop is searched. A `View` shows the rest of one trace as a loop in one direction sees it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from myrnn.errors import NotARecurrence
 
 @dataclass(frozen=True)
 class Stream:
-    """What the rest of the model reads of a loop, of every step or at its end."""
+    """Values of a loop that the rest of the model reads, of every step or at its end."""
 
     node: Node
     backward: bool
-    # What it is at the end, made of last states; None where it is no state, and made of none.
+    # Its value at the end, made of last states; None if it is not a state or made of none.
     last: Node | None
     loop: int
-    # What stands there in the longest trace around the middle.
+    # Its value in the longest trace around the middle.
     around: tuple[Node, ...]
 
 
 class NeedsState(Exception):
-    """Raised where the last value of a stream is read that is no state."""
+    """Raised when the last value of a stream is read that is not a state."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class NeedsState(Exception):
 
 
 class Found:
-    """The loops that are found, what is read of them, and what is left of the traces."""
+    """The loops found, the values read of them, and the remaining traces."""
 
     def __init__(
         self,
@@ -53,39 +53,39 @@ class Found:
         flat: Builder,
     ) -> None:
         self.traced, self.middle, self.longest = traced, middle_of(traced.back), longest_of(traced.back)
-        # In this table computations on constants are numbers; in the other they stand as they were written.
+        # In this builder, computations on constants are folded; in the other they stay as written.
         self.build, self.flat = build, flat
-        # What has to be a state of each loop beside what it needs itself.
+        # Nodes that must be states of each loop besides those that it needs itself.
         self.wanted = wanted
-        # Whether what steps carry is chosen together with what the rest wants of them.
+        # Whether the carried states are chosen together with the values that the rest reads.
         self.together = together
-        # After how many steps the same computation comes again.
+        # The period, in steps, after which the same computation repeats.
         self.period = period
         self.loops: list[Loop] = []
         self.streams: list[Stream] = []
-        # Of the sequence itself: the stream that has its last row, or its first, at its end.
+        # For the sequence itself: the stream that has its last row, or its first, at its end.
         self.ends: dict[bool, int] = {}
-        # States of which no step shows where they begin.
+        # States whose initial value no step determines.
         self.unknown: set[int] = set()
         self.origins: dict[Node, Origin] = {}
-        # What is left of each trace: what loops have computed are leaves ``row``, of a step and a stream.
+        # The remaining traces: values computed by loops are leaves ``row``, of a step and a stream.
         left = {
             n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back, traced.apart)) if n in traces
         }
         self.tables, self.left, self.by_length = find_tables(left)
-        # Those of the shortest sequences as they are, also of an empty one with which the model does something else.
+        # The unchanged traces of the shortest sequences, also of an empty one that the model treats differently.
         self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}
 
     @property
     def states(self) -> int:
-        """How many states there are so far."""
+        """The number of states so far."""
         return sum(len(loop.step) for loop in self.loops)
 
     def no_loop(self) -> NotARecurrence:
-        """Return the refusal of a model that reads rows, or steps of its loops, in another way than step by step."""
+        """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
         if self.by_length is not None:
             return NotARecurrence(
-                "the model computes with numbers that differ from length to length, and are no fraction of it.\n"
+                "the model computes with numbers that differ from length to length, and are not a fraction of it.\n"
                 f"  {self.by_length}\n"
                 "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
                 '  Feed other numbers as a column of the data, or train with engine="mygrad".'
@@ -100,7 +100,7 @@ class Found:
             "element" if not stream else "numbers of step" if stream[0] in GIVEN else "what a loop has computed at step"
         )
         return NotARecurrence(
-            f"the model reads {what} {t} of a sequence of {view.length} in a way that is no loop over the whole.\n"
+            f"the model reads {what} {t} of a sequence of {view.length} in a way that is not a loop over the whole.\n"
             f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
         )
 
@@ -112,7 +112,7 @@ class Found:
         return stream.last
 
     def finals(self) -> dict[Node, Node]:
-        """Return what last states are in a view."""
+        """Return the values of last states in a view."""
         return {
             s.last: self.build.leaf("final", k, size=s.node.size)
             for k, s in enumerate(self.streams)
@@ -121,7 +121,7 @@ class Found:
 
 
 class View:
-    """What is left of a trace as a loop in one direction sees it.
+    """The rest of a trace as a loop in one direction sees it.
 
     Rows are numbered in its order, and the last value of each stream is a leaf ``final``.
     """
@@ -135,7 +135,7 @@ class View:
             return leaf_of(found, found.flat, length - 1 - t if backward else t, length, stream, row.size, backward)
 
         known = {n: seen(n) for n in self.order if n.operation == "row"}
-        # The nodes of `order` with rows as they are seen here, as they were written, and computed where they can be.
+        # The nodes of `order` with rows as they are seen here, once as written, and once with constants folded.
         self.written = substitute(found.flat, self.order, known)
         self.nodes = substitute(found.build, self.written, {})
         self.output = self.nodes[-1]
@@ -145,14 +145,14 @@ class View:
         }
 
 
-# What steps read that is neither of the sequence nor of a loop: of a table, or drawn.
+# Values that steps read besides the sequence and loops: from a table, or random.
 GIVEN = ("table", "drawn")
-# What a step reads of the present row.
+# Values that a step reads from the current row.
 STEPWISE = ("input", "kept", *GIVEN)
 
 
 def read_at_step(build: Builder, stream: Sequence[Any], size: int) -> Node:
-    """Return the leaf that a step reads for a row: of the sequence, of what a loop has kept, or of what is given."""
+    """Return the leaf that a step reads for a row: of the sequence, of kept values, or of given ones."""
     if stream and stream[0] in GIVEN:
         return build.leaf(*stream, size=size)
     return build.leaf("kept" if stream else "input", *stream, size=size)
@@ -161,7 +161,7 @@ def read_at_step(build: Builder, stream: Sequence[Any], size: int) -> Node:
 def leaf_of(
     found: Found, build: Builder, step: int, length: int, stream: Sequence[Any], size: int, backward: bool
 ) -> Node:
-    """Return the leaf for what stands in a stream, or in the sequence, at a step of a loop in one direction."""
+    """Return the leaf for a value of a stream, or of the sequence, at a step of a loop in one direction."""
     is_last = {False: length - 1, True: 0}
     t = length - 1 - step if backward else step
     if stream and stream[0] in GIVEN:

@@ -2,7 +2,7 @@
 
 Every value is a flat vector of `size` float32 numbers. Shapes belong to MyGrad's side: axes of length one, reshapes and
 transposes are gone once a model is traced (a transpose that matters is a fixed permutation, or a flag of the product
-that reads it). What is left are few kinds of operation, all in the table of `ops`.
+that reads it). The remaining few kinds of operations are all in the table of `ops`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Node:
     """One computation. Operators on nodes make nodes: ``g * (1 - y * y)``."""
 
     # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
-    # (the row of the present step), ``kept``, ``table``, ``drawn`` and ``once`` (at random, for a step and a sequence),
+    # (the row of the current step), ``kept``, ``table``, ``drawn`` and ``once`` (random, for a step and a sequence),
     # ``state``, ``time`` (how many steps its loop has done), ``length`` (T) or ``gradient``.
     operation: str
     inputs: tuple[Node, ...]
-    # What else the operation needs to know, such as indices; for a leaf, which one it is.
+    # Further attributes of the operation, such as indices; for a leaf, its identity.
     attributes: tuple[Any, ...]
-    # How many numbers it has.
+    # The number of its elements.
     size: int
-    # The table that it is in; operators make nodes of the same table.
+    # The builder that it belongs to; operators make nodes of the same builder.
     build: Builder = field(repr=False)
 
-    # NumPy's numbers leave the operators to the node.
+    # NumPy scalars defer to the operators of the node.
     __array_ufunc__ = None
 
     def __add__(self, other: Any) -> Node:
@@ -71,7 +71,7 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether nothing stands below it."""
+        """Whether it has no inputs."""
         return not self.inputs
 
     @property
@@ -87,10 +87,11 @@ class Node:
 
 
 class Builder:
-    """Makes nodes, and returns the one that exists already where there is one.
+    """Makes nodes, and returns an existing equal node if there is one.
 
-    With `fold`, what depends on constants alone is computed at once. With `simplify`, additions of zero and products
-    with one are left out, as derivatives are full of; a trace is kept as it is, to be compared with the model.
+    With `fold`, nodes that depend only on constants are computed at once. With `simplify`, additions of zero and
+    products with one, which are frequent in derivatives, are removed; a trace is kept as it is, to be compared with the
+    model.
     """
 
     def __init__(self, simplify: bool = False, fold: bool = True) -> None:
@@ -104,7 +105,7 @@ class Builder:
 
     def constant(self, values: Any) -> Node:
         """Return the constant with these numbers, flattened."""
-        # Adding zero makes the two zeros one.
+        # Adding zero turns minus zero into zero.
         numbers = np.ascontiguousarray(values, dtype=np.float32).reshape(-1) + np.float32(0)
         return self._intern("constant", (), (numbers.tobytes(),), numbers.size)
 
@@ -125,7 +126,7 @@ class Builder:
         return self._intern(operation, inputs, given, size) if simpler is None else simpler
 
     def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
-        """Return the operation of `node` on other inputs; a leaf of another table becomes one of this."""
+        """Return the operation of `node` on other inputs; a leaf of another builder is copied to this one."""
         if node.is_leaf:
             return self.leaf(node.operation, *node.attributes, size=node.size)
         key = (node.operation, *map(id, inputs), node.attributes)
@@ -137,7 +138,7 @@ class Builder:
         return known
 
     def _narrowed(self, node: Node) -> Node:
-        """Return a single number instead of what repeats it."""
+        """Return a single number instead of a node that repeats it."""
         if node.operation == "expand":
             return node.inputs[0]
         if node.is_constant and node.size > 1 and np.all(node.numbers == node.numbers[0]):
@@ -145,7 +146,7 @@ class Builder:
         return node
 
     def _simpler(self, operation: str, inputs: tuple[Node, ...], given: tuple[Any, ...], size: int) -> Node | None:
-        """Return a node that has the same numbers with less work, if there is one."""
+        """Return a cheaper node with the same numbers, if there is one."""
         first = inputs[0]
         if operation in ("expand", "sum") and first.size == size:
             return first
@@ -164,7 +165,7 @@ class Builder:
             chosen = inputs[1 if first.numbers.all() else 2]
             return chosen if chosen.size == size else self.make("expand", chosen, size=size)
         if operation == "multiply" and self._fold and 0 in map(_number, inputs):
-            # A first step multiplies a state of zeros by a weight, or skips that when the weight is no tensor.
+            # A first step multiplies a state of zeros by a weight, or skips that when the weight is not a tensor.
             return self.constant(np.zeros(size))
         if operation == "matmul" and self._fold and (row := _picked(inputs, given)) is not None:
             return row
@@ -182,7 +183,7 @@ class Builder:
         return node
 
 
-# The number that changes nothing on the right of an operation.
+# The neutral number on the right of an operation.
 _NEUTRAL = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}
 
 
@@ -201,7 +202,7 @@ def _number(node: Node) -> float | None:
 
 
 def _picked(inputs: tuple[Node, ...], given: tuple[Any, ...]) -> Node | None:
-    """Return the row of a matrix that a product with a single 1 picks out."""
+    """Return the row of a matrix that a product with a one-hot vector selects."""
     (picks, matrix), (m, k, n, transposed) = inputs, given
     if not picks.is_constant or m != 1 or transposed or picks.size != k:
         return None
@@ -218,7 +219,7 @@ def topological(targets: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node
 
 
 def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any]]) -> list[Any]:
-    """Return the targets and all below them, each after its inputs; a graph of any depth needs no recursion."""
+    """Return the targets and all below them, each after its inputs, without recursion."""
     order: list[Any] = []
     seen: set[int] = set()
     stack = [(target, False) for target in reversed(list(targets))]
@@ -236,7 +237,7 @@ def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any
 def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
     """Return those of the nodes that the targets need, each after its inputs.
 
-    A set of nodes has another order in every process; what is emitted from it must not.
+    A set of nodes has a different order in every process; emitted code must not.
     """
     return [node for node in topological(targets) if node in nodes]
 

@@ -1,4 +1,4 @@
-"""Everything that makes a compiled model safe in use: it is held against the model itself wherever there is doubt.
+"""Checks that keep a compiled model correct in use: it is compared with the model itself wherever there is doubt.
 
 What can go wrong, and the guard that finds it (`tests/test_guard.py` has a model for each):
 
@@ -58,34 +58,34 @@ from myrnn.sequences import Sequences, offsets_of, steps_of
 
 # In use --------------------------------------------------------------------------------------------------------------
 
-# How many steps are run, and traced, to see whether a model has changed.
+# The number of steps that are run, and traced, to see whether a model has changed.
 FEW = 5
 # The most steps of a sequence that are traced, and the most of a longer one that run in NumPy to compare its logits.
 TRACED, RUN = 500, 20_000
-# Both are fewer where so many steps would have more numbers than these (16 MB and 64 MB).
+# Both are lower if so many steps would have more numbers than these (16 MB and 64 MB).
 TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
-# The same for a long sequence that is read piece by piece: the check must not take longer than the reading. Steps that
-# are one graph so far are taken to go on as they are.
+# The same for a long sequence that is read piece by piece: the check must not take longer than the reading. Steps with
+# the same graph so far are assumed to continue like that.
 STREAM_TRACED, STREAM_RUN = 128, 1000
-# The steps that are traced, each in a millisecond or two, when sequences of lengths that were not checked are used.
+# The traced steps, each of which takes a millisecond or two, when sequences of unchecked lengths are used.
 STEPS_AT_ONCE = 2000
 
 
 class Guard:
-    """Knows what a model has been checked on, and checks it on what is new.
+    """Knows on which lengths a model has been checked, and checks it on new ones.
 
     Attributes
     ----------
     max_length : int
-        Up to what length the model has been checked to be the recurrence.
+        The length up to which the model was checked to be the recurrence.
     looks : tuple
-        Where the model's code looks at the numbers of tensors. If it does anywhere, what it does may depend on them,
-        and it is checked on every sequence that it is used on.
+        Places where the model's code inspects the numbers of tensors. If there are any, its behaviour may depend on
+        them, and it is checked on every sequence that it is used on.
     is_stream : bool
-        Whether the model is trained on sequences that are read piece by piece, so that of long ones the first steps are
-        checked, and no more.
+        Whether the model is trained on sequences that are read piece by piece; then only the first steps of long ones
+        are checked.
     reached : dict
-        Length -> the parameters that have a gradient there by MyGrad, for the lengths that were traced at first.
+        Length -> the parameters that have a gradient in MyGrad, for the lengths that were traced at first.
     """
 
     def __init__(
@@ -101,25 +101,25 @@ class Guard:
         self.max_length, self.is_stream = max_length, False
         self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
         self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
-        # That an empty sequence was traced does not say that the recurrence gives the same for it.
+        # Tracing an empty sequence does not prove that the recurrence gives the same for it.
         self._lengths = set(traces.by_length) - {0}
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
         # The bytes of the logits of the probe when it was last traced.
         self._answer: bytes | None = None
-        # The same of sequences of the lengths that a compilation traces.
+        # The same for sequences of the lengths that a compilation traces.
         self._answers: dict[int, bytes] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
-        """Return the guard of another model of the class, which is to be checked at all lengths."""
+        """Return the guard of another model of the class, without any checked lengths."""
         guard = copy(self)
         guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(), None
         guard._answers, guard.is_stream, guard.max_length = {}, False, 0
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
-        """Check the model at the lengths that a compilation traces, where its logits are not bit for bit as before.
+        """Check the model at the lengths that a compilation traces, unless its logits are bit for bit as before.
 
         Raises
         ------
@@ -129,39 +129,39 @@ class Guard:
         rng, anew = np.random.default_rng(0), not self._answers
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
-            # Logits do not show what is drawn in training.
+            # Logits do not show random draws of the training.
             recording = Recording()
             with MYGRAD:
                 found = _bits(answer(partial(run_with, recording, self._model), x))
             if found is None or recording.calls or self._answers.get(length) != found:
                 if not anew:
-                    # What it was checked on, it was checked on as it was then.
+                    # Earlier checks were for the earlier model.
                     anew, self._lengths, self._answers = True, set(), {}
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
                     self._answers[length] = found
 
     def forget(self) -> None:
-        """Check lengths beside those of a compilation again: what was checked on them, may do something else now."""
+        """Check lengths other than those of a compilation again: the model may have changed there."""
         self._lengths &= {*self._answers, *PROBES}
 
     @property
     def traced(self) -> int:
-        """How many steps of a sequence are traced at most."""
+        """The most steps of a sequence that are traced."""
         return min(TRACED, self._steps_of(TRACED_NUMBERS))
 
     def _steps_of(self, numbers: int) -> int:
-        """Return how many steps have so many numbers, or two where even these have more."""
+        """Return the number of steps with this many numbers, at least two."""
         return max(2, numbers // self._recurrence.dim_input)
 
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
-        """Whether these are the very tensors that the model was compiled over."""
+        """Whether these are the same tensors that the model was compiled with."""
         return len(parameters) == len(self._parameters) and all(
             one is other for one, other in zip(parameters, self._parameters, strict=True)
         )
 
     def has_changed(self) -> bool:
-        """Whether the model does something else now than what was compiled, even on a few steps."""
+        """Whether the model differs from what was compiled, tested on a few steps."""
         try:
             self.check_again()
         except CompileError:
@@ -169,19 +169,19 @@ class Guard:
         return False
 
     def check_use(self, sequences: Sequences, *, gradients: bool = False) -> None:
-        """Check the model before it is used on the sequences, as far as there is reason to.
+        """Check the model before it is used on the sequences, as far as necessary.
 
-        That is on one sequence of each length that it was not checked on before: on all of these lengths, or on so many
-        of them, from the longest down and evenly spread, that no more than `STEPS_AT_ONCE` steps are traced. Of MyRNN's
-        own models it is known that they repeat a step at every length: the longest one is enough.
-        For `gradients` a few steps are traced in any case: they may have changed where the logits have not.
+        It is checked on one sequence of each length that is new. If these have more than `STEPS_AT_ONCE` steps, only
+        some lengths are checked, from the longest down and evenly spread. MyRNN's own models are known to repeat a step
+        at every length, so the longest one is enough. For `gradients` a few steps are traced in any case: they may have
+        changed even if the logits have not.
         """
         if gradients:
             self.check_again()
         else:
             self.check_unchanged()
         if self.looks:
-            # Its code may do something else for the numbers of any of them.
+            # Its code may behave differently for the numbers of any of them.
             for index in range(len(sequences)):
                 self.check(sequences, index)
             return
@@ -197,25 +197,25 @@ class Guard:
         return type(network_of(self._model)).__module__.startswith("myrnn.models.")
 
     def refuse_looks(self) -> None:
-        """Refuse a model that may do something else for other numbers; raises NotARecurrence."""
+        """Refuse a model that may behave differently for other numbers; raises NotARecurrence."""
         if self.looks:
             raise NotARecurrence(
-                "the model looks at the numbers of its tensors while it runs, and for others may do something else:\n"
+                "the model inspects the numbers of its tensors while it runs, and may behave differently for others:\n"
                 f"  {self.looks[0]}\n"
                 "  Use MyGrad's operations instead of .data, item(), comparisons and NumPy."
             )
 
     def check_unchanged(self) -> None:
-        """Run a few steps of the model, and check it again unless its logits are what they were, bit for bit.
+        """Run a few steps of the model, and check it again unless its logits are unchanged, bit for bit.
 
-        Where they are, neither its weights nor anything else that they depend on has changed.
+        If they are, neither its weights nor anything else that they depend on has changed.
 
         Raises
         ------
         CompileError
             When its parameters are other tensors.
         NotARecurrence
-            When the model does something else now.
+            When the model behaves differently now.
         """
         recorder = Recorder()
         with MYGRAD:
@@ -227,11 +227,9 @@ class Guard:
                 self.check_again()
 
     def check_parameters(self) -> None:
-        """Raise CompileError when the model's parameters are other tensors than those that it was compiled with."""
+        """Raise CompileError when the model's parameters are not the tensors that it was compiled with."""
         if not self._is_over_its_own():
-            raise CompileError(
-                "the model's parameters are other tensors than those that it was compiled with: compile it again"
-            )
+            raise CompileError("the model's parameters are not the tensors that it was compiled with: compile it again")
 
     def check_again(self) -> None:
         """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
@@ -250,9 +248,9 @@ class Guard:
         Raises
         ------
         NotARecurrence
-            When the model does something on it that the recurrence does not.
+            When the model differs from the recurrence on it.
         CompileError
-            When the model takes no empty sequence.
+            When the model accepts no empty sequence.
         """
         lengths = sequences.lengths
         if len(lengths) and lengths.min() == 0 and 0 not in self._lengths and not self._recurrence.per_step:
@@ -261,24 +259,24 @@ class Guard:
             self.check(sequences, int(lengths.argmax()))
 
     def reads_streams(self, is_stream: bool) -> None:
-        """Note how a training reads long sequences: piece by piece, or whole, which is checked further."""
+        """Set how a training reads long sequences: piece by piece, or whole, which is checked further."""
         if self.is_stream and not is_stream:
             self.max_length = min(self.max_length, STREAM_RUN)
             self._lengths = {length for length in self._lengths if length <= STREAM_RUN}
         self.is_stream = is_stream
 
     def unchecked(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the place of one of each length on which the model has not been checked yet."""
+        """Return the index of one sequence of each length that has not been checked yet."""
         found, places = np.unique(lengths, return_index=True)
-        # Of no step there are no logits that could be others.
+        # Without steps there are no logits that could differ.
         known = self._lengths | {0} if self._recurrence.per_step else self._lengths
         return places[[n not in known for n in found.tolist()]]
 
     def check(self, sequences: Sequences, index: int, most: int = TRACED) -> None:
-        """Trace the model on one sequence, with its present parameters, and compare with the recurrence, node by node.
+        """Trace the model on one sequence with its current parameters, and compare it with the recurrence by nodes.
 
-        Of a sequence of more than `traced` steps, or of more than `most`, these are traced, and the logits of the whole
-        are compared; of a very long one those of its first steps.
+        If the sequence has more than `traced` steps, or more than `most`, only these are traced, and the logits of the
+        whole sequence are compared; for a very long one those of its first steps.
 
         Raises
         ------
@@ -288,7 +286,7 @@ class Guard:
         length, run = int(sequences.lengths[index]), min(RUN, self._steps_of(RUN_NUMBERS))
         if self.is_stream and length > STREAM_RUN:
             most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
-        # The numbers of tables are read off a trace of the whole.
+        # The numbers of tables come from a trace of the whole.
         traced = min(length, LONGEST_TABLE) if self._recurrence.tables else min(self.traced, most)
         if self._recurrence.tables and length > LONGEST_TABLE:
             raise CompileError(
@@ -307,7 +305,7 @@ class Guard:
         self.max_length = max(self.max_length, length)
 
     def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
-        """Compare the logits of one of many sequences, drawn at random, with the model's own.
+        """Compare the logits of one random sequence with the model's own.
 
         Raises
         ------
@@ -326,14 +324,14 @@ class Guard:
 
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
-            # As for rolling: first as it is written, and then with computations on constants done.
+            # As in rolling: first as written, then with constants folded.
             whole = drawn_whole(self._recurrence.draws)
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         prove(self._recurrence, traced)
 
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:
-        """Compare the model's logits with native ones, and where these differ with those of the recurrence in NumPy."""
+        """Compare the model's logits with native ones; if these differ, with those of the recurrence in NumPy."""
         found = np.ravel(answer(self._model, x))
         if native is not None and _alike(found, native.ravel()):
             return
@@ -348,12 +346,12 @@ class Guard:
 
 
 def _bits(logits: NDArray[Any]) -> bytes | None:
-    """Return logits as bytes to compare; None where they tell nothing, as those of a readout of zeros."""
+    """Return logits as bytes to compare; None if they prove nothing, like those of a readout of zeros."""
     return logits.tobytes() if np.isfinite(logits).all() and logits.all() else None
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether logits agree but for rounding; those that are not finite tell nothing."""
+    """Whether logits agree up to rounding; those that are not finite prove nothing."""
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return np.isfinite(one).all() == np.isfinite(other).all()
     return bool(np.abs(one - other).max() <= 1e-3 * np.abs(other).max() + 1e-5)
@@ -363,21 +361,20 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 # Lengths of the random sequences of each trial; a program for one takes the first. None of the longer ones was traced.
 TRIALS = ((8, 10, 9), (3, 1, 4))
-# How much the weights of a trial are changed, in units of their own size, to see how much rounding matters.
+# The relative change of the weights in a trial that shows how much rounding matters.
 _ROUNDING = 1e-6
 
 
 def verify(model: Any, native: Native, dim_input: int, max_length: int) -> bool:
     """Compare the loss and the gradients of random sequences with MyGrad's.
 
-    Every trial has other weights, and a workspace in which nothing is left of the one before: a program that reads what
-    it has not computed, or what it computed from weights of before, shows. Where no trial with weights like the model's
-    can tell, small random ones take their place.
+    Every trial has other weights and a clean workspace, so that a program that reads values it has not computed, or
+    stale ones, is detected. If no trial with weights like the model's is conclusive, small random ones are used.
 
     Returns
     -------
     bool
-        Whether there was anything to compare: False where no loss is finite even so.
+        Whether the comparison was conclusive: False if no loss is finite even so.
 
     Raises
     ------
@@ -390,7 +387,7 @@ def verify(model: Any, native: Native, dim_input: int, max_length: int) -> bool:
     for lengths, weights in zip(TRIALS, (own, shifted(tensors, rng)), strict=True):
         seen |= _agrees(model, native, weights, _random(native, lengths, dim_input, max_length, rng), rng)
     if not native.batched:
-        # One sequence at a time: the shortest, of which what is computed may be something else altogether.
+        # One sequence at a time: the shortest, which may be computed differently.
         for length in (1, 2):
             short = _random(native, (length,), dim_input, max_length, rng)
             seen |= _agrees(model, native, own, short, rng, where_finite=True)
@@ -409,11 +406,11 @@ def _agrees(
     *,
     where_finite: bool = False,
 ) -> bool:
-    """Whether a trial shows that model and program agree; False where it shows nothing.
+    """Whether a trial shows that model and program agree; False if it is inconclusive.
 
-    It shows nothing where neither loss is finite, or where rounding alone makes as much of a difference, as in a model
-    that is chaotic with these weights, or that comes close to a kink. With `where_finite`, it shows nothing where a
-    gradient of MyGrad's is not finite.
+    It is inconclusive if neither loss is finite, or if rounding alone makes as much of a difference, as in a model that
+    is chaotic with these weights, or close to a kink. With `where_finite`, it is inconclusive if a gradient of MyGrad's
+    is not finite.
     """
     with replaced(parameters_of(model), weights):
         expected = _by_model(model, native, sequences)
@@ -446,7 +443,7 @@ def _agrees(
 
 
 def _check_going_on(native: Native, weights: list[NDArray[np.float32]], sequences: Sequences) -> None:
-    """See that a program comes to the same for sequences in two pieces as for the whole."""
+    """Check that a program gives the same for sequences in two pieces as for whole ones."""
     carried, parameters = native.program.carried, native.block_of(weights).numbers
     assert carried is not None
     count = len(sequences)
@@ -493,13 +490,13 @@ def _random(
 
 
 def _by_model(model: Any, native: Native, sequences: Sequences, targets: NDArray[Any] | None = None) -> _Result:
-    """Run the model; for cross-entropy each sequence gets the class that the model holds least likely."""
+    """Run the model; for cross-entropy each sequence gets the class that the model considers least likely."""
     tensors, loss = parameters_of(model), native.loss
     with gradients_kept(tensors), np.errstate(all="ignore"):
         for tensor in tensors:
-            # MyGrad clears the gradients of what a graph reads only: others keep what a user's own graph left.
+            # MyGrad only clears the gradients of tensors in a graph; others keep those of the user's own graph.
             tensor.null_grad()
-        # What draws random numbers is held against MyGrad with these.
+        # A model that draws random numbers is compared with MyGrad using the same ones.
         keys = _keys(sequences).tolist()
         logits = [run_with(Numbers(key), model, sequences.features(i)) for i, key in enumerate(keys)]
         if targets is None:
@@ -533,7 +530,7 @@ def _by_program(
 
 
 def _difference(found: _Result, expected: _Result, names: tuple[str, ...]) -> str | None:
-    """Describe what differs by more than rounding usually does; None if nothing does."""
+    """Describe what differs by more than the usual rounding; None if nothing does."""
     distances = _distances(found, expected)
     # NaN is within no tolerance.
     differs = ~(distances <= _tolerances(expected))
@@ -554,7 +551,7 @@ def _rounding_explains(
     expected: _Result,
     rng: np.random.Generator,
 ) -> bool:
-    """Whether MyGrad's own numbers move as much when the weights change by about as much as rounding changes them."""
+    """Whether MyGrad's own numbers change as much when the weights change by about the size of rounding."""
     moved = np.zeros(1 + len(weights))
     for _ in range(8):
         near = [w * (1 + _ROUNDING * rng.choice((-1, 1), w.shape)).astype(np.float32) for w in weights]
@@ -565,13 +562,13 @@ def _rounding_explains(
 
 
 def _distances(one: _Result, other: _Result) -> NDArray[np.float64]:
-    """Return how far two results are apart: the losses, and the numbers of each parameter's gradient that do most."""
+    """Return the differences of two results: of the losses, and the largest of each parameter's gradient."""
     pairs = zip(one.gradients, other.gradients, strict=True)
     return np.array([abs(one.loss - other.loss), *(_largest(a - b) for a, b in pairs)])
 
 
 def _tolerances(expected: _Result) -> NDArray[np.float64]:
-    """Return how far from these the loss and each parameter's gradient may be by rounding in a model that is tame."""
+    """Return the usual rounding errors of the loss and of each parameter's gradient in a well-behaved model."""
     sizes = np.array([_largest(gradient) for gradient in expected.gradients])
     return np.array([1e-3 * (1 + abs(expected.loss)), *(1e-3 * sizes + 1e-4 * sizes.max(initial=0) + 1e-6)])
 

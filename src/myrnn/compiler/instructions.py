@@ -1,9 +1,9 @@
-"""What a program is made of: buffers, places in them, and a short list of kinds of instructions that read and write.
+"""The elements of a program: buffers, locations in them, and a few kinds of instructions that read and write them.
 
-A batch has its sequences side by side. They end together: at step t those that have begun, the longest first, are the
+A batch has its sequences in parallel. They end together: at step t those that have begun, the longest first, are the
 rows of one matrix. Row ``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. The rows of a
-state are those before each step, and behind them the last of each sequence. So row ``start[t + 1] + r`` is the state
-after step t, also at the last one.
+state are those before each step, followed by the last of each sequence. So row ``start[t + 1] + r`` is the state after
+step t, including the last one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rows(Enum):
 
 
 class Over(Enum):
-    """What an instruction runs over: at which moment, and over how many rows side by side."""
+    """The iterations of an instruction: at which moment, and over how many parallel rows."""
 
     ONCE = "once"
     START = "each sequence before its first step"
@@ -41,12 +41,12 @@ class Over(Enum):
 
 
 class Row(Enum):
-    """Which row of a buffer a place means, as seen from the moment of an instruction."""
+    """The row of a buffer that a location means, relative to the moment of an instruction."""
 
     NOW = "now"
     AFTER = "after"  # this step
     TOKEN = "token"
-    DONE = "done"  # how many steps the sequence has had before
+    DONE = "done"  # the number of steps that the sequence has done
     LEFT = "left"  # or has left
 
 
@@ -59,7 +59,7 @@ class Buffer:
     columns: int
     rows: Rows = Rows.ONE
     lines: int = 1
-    begin: int = 0  # in `p` and `g`; in `w` it depends on how many steps and sequences there are
+    begin: int = 0  # in `p` and `g`; in `w` it depends on the numbers of steps and sequences
 
     @property
     def whole(self) -> Place:
@@ -69,7 +69,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Place:
-    """Where `size` numbers stand: a row of a buffer, from `offset` on. A single one serves all lanes."""
+    """The location of `size` numbers: a row of a buffer, from `offset` on. A single one serves all lanes."""
 
     buffer: Buffer
     size: int
@@ -78,11 +78,11 @@ class Place:
 
     @property
     def lasts(self) -> bool:
-        """Whether each step has the numbers in its own row, so that all steps can be read at once."""
+        """Whether each step has its own row, so that all steps can be read at once."""
         return self.row is Row.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def __str__(self) -> str:
-        """Return the place as an index."""
+        """Return the location as an index."""
         array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
         moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (Row.TOKEN, Row.DONE, Row.LEFT)
         row = f"[{self.row.value}]" if moves else ""
@@ -94,18 +94,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Store:
-    """Writes a node to a place, or the sum of the terms that a linear node begins with."""
+    """Writes a node to a location, or the sum of the terms that initialize a linear node."""
 
     node: Node
     place: Place
     terms: tuple[Node, ...] = ()
-    add: bool = False  # to what is there
+    add: bool = False  # to the present numbers
     clean: bool = False  # zeros are written into the padding
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Computes nodes of one size element by element; what it stores, it stores when all is computed."""
+    """Computes nodes of one size element by element; all stores come after all computations."""
 
     over: Over
     size: int
@@ -117,7 +117,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Product:
-    """Multiplies a vector, or the rows side by side, by a (k, n) matrix; `by_dots`, if it is kept transposed."""
+    """Multiplies a vector, or the parallel rows, by a (k, n) matrix; `by_dots` if it is stored transposed."""
 
     over: Over
     out: Place
@@ -132,7 +132,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Sum:
-    """Adds the outer products of two vectors, those of all rows at once, to the gradient of a weight."""
+    """Adds the outer products of two vectors, of all rows at once, to the gradient of a weight."""
 
     over: Over
     gradient: Place
@@ -149,12 +149,12 @@ class Padded:
 
 
 Argument = Place | Padded | int | bytes
-"""Where numbers stand, sizes, flags, and indices."""
+"""Locations, sizes, flags, and indices."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """Calls a function of the runtime for each row; its first argument is what it writes."""
+    """Calls a function of the runtime for each row; its first argument is the output."""
 
     over: Over
     function: str
@@ -164,35 +164,35 @@ class Call:
 
 @dataclass(frozen=True)
 class Clear:
-    """Fills a matrix with zeros; without one, the gradients of all parameters that are no lookups."""
+    """Fills a matrix with zeros; without one, the gradients of all parameters that are not lookups."""
 
     out: Place | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Makes the rows of the sequences ready."""
+    """Prepares the rows of the sequences."""
 
     out: Place
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws random numbers of a kind for each sequence, at a step or once; or writes what changes nothing."""
+    """Draws random numbers of a kind for each sequence, at a step or once; or writes the neutral numbers."""
 
     over: Over
     out: Place
     amount: Place
     kind: str  # ``dropout`` or ``noise``
     site: int
-    row: Row  # how the steps are counted
-    parts: int  # how many calls a step makes
+    row: Row  # the order of the steps
+    parts: int  # the number of calls per step
     by_part: bool
 
 
 @dataclass(frozen=True)
 class Length:
-    """Writes how long each sequence is."""
+    """Writes the length of each sequence."""
 
     out: Place
 
@@ -207,7 +207,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class GoOn:
-    """Writes what stands in the row of the stream of each sequence, or zeros where it begins anew."""
+    """Reads the row of each sequence's stream, or zeros if it begins anew."""
 
     out: Place
     at: int
@@ -215,7 +215,7 @@ class GoOn:
 
 @dataclass(frozen=True)
 class HandOn:
-    """Writes where each sequence ends into the row of its stream."""
+    """Writes the final value of each sequence into the row of its stream."""
 
     value: Place
     at: int
@@ -223,7 +223,7 @@ class HandOn:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Computes softmax cross-entropy of each sequence, or of each step, and the gradient of its logits."""
+    """Computes softmax cross-entropy of each sequence or step, and the gradient of its logits."""
 
     over: Over
     out: Place
@@ -241,20 +241,20 @@ class Targets:
 
 @dataclass(frozen=True)
 class Losses:
-    """Adds up the losses of sequences or steps, and their scores, and writes how much each loss counts."""
+    """Adds up the losses of sequences or steps, and their scores, and writes the weight of each loss."""
 
     over: Over
     out: Place
     values: Place
     outputs: Place
-    scored: int  # how many of the outputs have a target
-    what: str  # the targets are, as in `TargetKind`
-    classes: int | None  # of several targets together, how many of the outputs are the class that is scored
+    scored: int  # the number of outputs with a target
+    what: str  # the kind of targets, as in `TargetKind`
+    classes: int | None  # for several targets together, the number of outputs for the class that is scored
 
 
 @dataclass(frozen=True)
 class Penalize:
-    """Adds a penalty to the mean loss, so many times."""
+    """Adds a penalty to the mean loss, `times` times."""
 
     value: Place
     times: Place
@@ -284,12 +284,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The instructions of a program; printed, one below the other, each with what it reads and writes."""
+    """The instructions of a program; printed one per line, each with its outputs and inputs."""
 
     plan: Plan
     forward: tuple[Section, ...]
     backward: tuple[Section, ...]
-    # All that the instructions read and write; those of the parameters too.
+    # Everything that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
     # The buffers of the tables of numbers for every step, by the number of the table.
@@ -297,10 +297,10 @@ class Schedule:
     logits: Buffer
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
-    # The number of a state -> the gradient of what later loops read of it.
+    # The number of a state -> the gradient from later loops that read it.
     kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
-    # How many times the penalty counts: 1, or 0 where another thread adds it.
+    # How many times the penalty counts: 1, or 0 if another thread adds it.
     penalty_times: Buffer | None
 
     def __str__(self) -> str:
@@ -320,7 +320,7 @@ def _lines(body: Iterable[Instruction], indent: str) -> list[str]:
             case Loop():
                 reads, writes = list(instruction.reads.values()), [store.place for store in instruction.stores]
             case _:
-                # What an instruction writes stands first.
+                # The output of an instruction comes first.
                 values = instruction.arguments if isinstance(instruction, Call) else vars(instruction).values()
                 places = [value for value in values if isinstance(value, Place)]
                 reads, writes = places[1:], places[:1]

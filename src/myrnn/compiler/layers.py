@@ -1,4 +1,4 @@
-"""MyGrad's layers, step by step and place by place: its GRU, convolutions and pooling."""
+"""MyGrad's layers, step by step and element by element: its GRU, convolutions and pooling."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from myrnn.errors import UnsupportedOperation
 
 
 def _product(left: Value, right: Value) -> Node:
-    """Return the product of two matrices; of constants, which padding and a first state may be, the constant."""
+    """Return the product of two matrices; for constants, such as padding or an initial state, the constant."""
     node = product_of(left, right)
     inputs = list(map(_constant_of, node.inputs))
     return node.build.constant(evaluate([node], {})[0]) if all(i.is_constant for i in inputs) else node
 
 
 def _constant_of(node: Node) -> Node:
-    """Return the constant that a node is, moved or not, or else the node."""
+    """Return the constant below a node, moved or not, or else the node."""
     is_moved = node.operation == "take" and node.inputs[0].is_constant
     return node.build.constant(evaluate([node], {})[0]) if is_moved else node
 
 
 def _gru(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a GRU layer to (T, N, C): states (T + 1, N, D), the one before the first step too."""
+    """Apply a GRU layer to (T, N, C): states (T + 1, N, D), including the initial one."""
     *start, rows, Uz, Wz, bz, Ur, Wr, br, Uh, Wh, bh = operands
     steps, size = shape[0] - 1, shape[1:]
-    # Where the first state comes from is noted while the model is traced.
+    # The origin of the initial state is recorded while the model is traced.
     if creator._dropout or creator.bp_lim != steps - 1 or not hasattr(creator, "reads_beside"):
         raise UnsupportedOperation("a GRU with dropout, or with bp_lim, has no rule")
     build = bz.node.build
@@ -59,7 +59,7 @@ def _convolution(creator: Any, operands: list[Value], shape: Shape) -> Value:
 
 
 def _slid(x: Value, filters: Value, options: Sequence[tuple[int, int, int]], shape: Shape) -> Value:
-    """Convolve along the third axis, and in its places along the others; options are stride, padding and dilation."""
+    """Convolve along the third axis, at each position along the others; options are stride, padding and dilation."""
     if not options:
         return plain(_product(x, moved(filters, filters.places.T)), shape)
     (stride, padding, dilation), *rest = options

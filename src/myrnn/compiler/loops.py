@@ -1,4 +1,4 @@
-"""A model as loops over one sequence: what it is, unrolled again, and computed step by step."""
+"""A model as loops over one sequence: its definition, its unrolling, and its execution step by step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.draws import Drawn, settled
 from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
-from myrnn.compiler.probe import ADVICE, difference_told
+from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.tables import Table, fill_tables
 from myrnn.compiler.trace import Origin, Trace, joined
 from myrnn.errors import NotARecurrence
@@ -25,16 +25,16 @@ class Loop:
     Attributes
     ----------
     initial : tuple of Node
-        The states before its first step: they read parameters, constants, and last states of loops before it.
+        The initial states: they read parameters, constants, and last states of earlier loops.
     step : tuple of Node
-        The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the present row of the
-        sequence, of a table of numbers for every step, of what is drawn, and what loops before it kept of the same
-        row), ``state`` leaves (of its own states those before the step, of others the last ones), ``once`` leaves (what
-        is drawn for the whole sequence), parameters and constants.
+        The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the current row of the
+        sequence, of a table of numbers for every step, of random numbers, and of values that earlier loops kept),
+        ``state`` leaves (the loop's own states before the step, and the last states of others), ``once`` leaves (random
+        numbers for the whole sequence), parameters and constants.
     kept : dict
-        Number -> what later loops read of every step.
+        Number -> value that later loops read of every step.
     backward : bool
-        Whether it goes from the last row to the first.
+        Whether it runs from the last row to the first.
     """
 
     initial: tuple[Node, ...]
@@ -53,19 +53,19 @@ class Recurrence:
         C.
     loops : tuple of Loop
     readout : Node
-        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants. Where there
-        are logits for every step, a ``kept`` leaf.
+        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants; or a
+        ``kept`` leaf if there are logits for every step.
     origins : dict
-        Node of a step or of `readout` -> where it stands in the user's code.
+        Node of a step or of `readout` -> its line in the user's code.
     parameter_names : tuple of str
     shapes : tuple of tuple
-        Those of the parameters, in the model's order.
+        The shapes of the parameters, in the model's order.
     tables : tuple of Table
         The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
     draws : tuple of Drawn
-        What is drawn at random, by the number of the ``drawn`` or ``once`` leaf.
+        The random numbers, by the number of the ``drawn`` or ``once`` leaf.
     carried : bool
-        Whether sequences go on where streams stand, and hand on where they end: see `streams`.
+        Whether sequences continue from streams, and write their final states to them: see `streams`.
     """
 
     dim_input: int
@@ -85,7 +85,7 @@ class Recurrence:
 
     @property
     def initial(self) -> tuple[Node, ...]:
-        """All states before the first step of their loop."""
+        """All initial states."""
         return tuple(node for loop in self.loops for node in loop.initial)
 
     @property
@@ -95,17 +95,17 @@ class Recurrence:
 
     @property
     def kept(self) -> dict[int, Node]:
-        """What loops keep of every step for later ones."""
+        """Values of every step that loops keep for later ones."""
         return {k: node for loop in self.loops for k, node in loop.kept.items()}
 
     @property
     def goes_backward(self) -> tuple[bool, ...]:
-        """Whether the loop of each state goes from the last row of the sequence to the first."""
+        """Whether the loop of each state runs from the last row of the sequence to the first."""
         return tuple(loop.backward for loop in self.loops for _ in loop.step)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
-        """How many numbers each state has."""
+        """The size of each state."""
         return tuple(node.size for node in self.step)
 
     @property
@@ -115,16 +115,16 @@ class Recurrence:
 
     @property
     def nodes(self) -> list[Node]:
-        """All that it computes: initial states, steps, what is kept, and the readout."""
+        """All its nodes: initial states, steps, kept values, and the readout."""
         return [*self.initial, *self.step, *self.kept.values(), self.readout]
 
     @property
     def build(self) -> Builder:
-        """The table of all its nodes."""
+        """The builder of all its nodes."""
         return self.readout.build
 
     def placed(self, place: Mapping[Node, Node], *, keep_initial: bool = False) -> Recurrence:
-        """Return the recurrence with each node replaced by its place."""
+        """Return the recurrence with each node replaced."""
         loops = tuple(
             replace(
                 loop,
@@ -138,7 +138,7 @@ class Recurrence:
         return replace(self, loops=loops, readout=place[self.readout], origins=origins)
 
     def rebuilt(self, build: Builder) -> Recurrence:
-        """Return the recurrence in another table."""
+        """Return the recurrence in another builder."""
         order = topological(self.nodes)
         return self.placed(dict(zip(order, substitute(build, order, {}), strict=True)))
 
@@ -147,9 +147,10 @@ class Recurrence:
 
 
 def prove(recurrence: Recurrence, trace: Trace) -> None:
-    """See that the recurrence, unrolled, is the very graph that was traced.
+    """Check that the unrolled recurrence is exactly the graph that was traced.
 
-    The axis of a single step may be any axis of one, over which rules are other graphs: these are compared by numbers.
+    The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
+    numbers.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     trace = settled(trace, recurrence.draws)
     filled: list[tuple[Table, int]] = []
     if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
-        # In this table nothing is computed, so that both graphs show all numbers where the model has them.
+        # This builder folds no constants, so that both graphs show all numbers as in the model.
         flat = Builder(fold=False)
         unrolled = unroll(recurrence.rebuilt(flat), trace.length, flat, unknown=True)
         filled = fill_tables(recurrence.tables, unrolled, rewritten(trace, flat).output, trace.length)
@@ -170,13 +171,14 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
         del table.rows[step]
     raise NotARecurrence(
         f"on a sequence of {trace.length} steps the model does not compute what was compiled: at "
-        f"{_step_told(traced.output, unrolled)}, or with some values, it does what it did not do when it was traced.\n"
-        f"{difference_told(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
+        f"{_differing_step(traced.output, unrolled)}, or with some values, it does what it did not do when it "
+        "was traced.\n"
+        f"{difference_message(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
 
 
-def _step_told(traced: Node, unrolled: Node) -> str:
-    """Return the first step at which one of two graphs computes what the other does not."""
+def _differing_step(traced: Node, unrolled: Node) -> str:
+    """Return the first step at which two graphs compute different things."""
     step: dict[Node, int] = {}
     ours, its = topological([traced]), topological([unrolled])
     for node in (*ours, *its):
@@ -184,12 +186,12 @@ def _step_told(traced: Node, unrolled: Node) -> str:
         if below or node.operation == "row":
             step[node] = max(below) if below else node.attributes[0]
     odd = [step[n] for n in {*ours} ^ {*its} if n in step]
-    # What is made of the states after a step alone may be its own, or belong to the next.
+    # Values made only of the states after a step may belong to it or to the next.
     return f"step {min(odd)} or the next" if odd else "some step"
 
 
 def _have_the_same_numbers(one: Node, other: Node) -> bool:
-    """Whether two graphs on the same leaves give the same for random numbers, as far as these give any."""
+    """Whether two graphs on the same leaves give the same for random numbers, as far as these are finite."""
     rng, compared = np.random.default_rng(0), False
     leaves = [n for n in topological([one, other]) if n.is_leaf and not n.is_constant]
     for scale in (0.1, 0.5, 1.0):
@@ -206,7 +208,7 @@ def _have_the_same_numbers(one: Node, other: Node) -> bool:
 def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool = False) -> Node:
     """Return the logits of a sequence of `length` steps as one graph on its rows.
 
-    With `unknown`, rows of tables that are not known are leaves, too.
+    With `unknown`, unknown rows of tables are leaves, too.
     """
     rows = {
         t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
@@ -223,7 +225,7 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
         if not drawn.once:
             for t, row in rows.items():
                 row[drawn.leaf(build, k)] = build.leaf("row", t, "drawn", k, size=drawn.size)
-    # What all loops may read.
+    # Leaves that all loops may read.
     last = {build.leaf("length", size=1): build.constant(float(length))}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         unrolled = Unrolled(loop, first, rows, last, build)
@@ -265,7 +267,7 @@ def run_in_numpy(
 
 
 class Unrolled:
-    """A loop step by step. `rows` has what its leaves are at each row, `last` what last states are."""
+    """A loop step by step. `rows` has the values of its leaves at each row, `last` those of last states."""
 
     def __init__(
         self, loop: Loop, first: int, rows: Mapping[int, dict[Node, Node]], last: dict[Node, Node], build: Builder
@@ -275,7 +277,7 @@ class Unrolled:
         self.states = dict(zip(self._leaves, substitute(build, loop.initial, last), strict=True))
 
     def after(self, nodes: Sequence[Node], length: int) -> Iterable[list[Node]]:
-        """Go through all steps, and yield what `nodes` are at each."""
+        """Go through all steps, and yield the values of `nodes` at each."""
         targets = [*self._loop.step, *nodes]
         order = topological(targets)
         for t in range(length):
@@ -289,7 +291,7 @@ class Unrolled:
 
 
 def rewritten(trace: Trace, build: Builder) -> Trace:
-    """Return the trace in another table."""
+    """Return the trace in another builder."""
     order = topological([trace.output])
     nodes = substitute(build, order, {})
     origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
@@ -297,5 +299,5 @@ def rewritten(trace: Trace, build: Builder) -> Trace:
 
 
 def placeholders(build: Builder, sizes: Sequence[int], first: int = 0) -> list[Node]:
-    """Return the leaves that stand for states of such sizes, numbered from `first` on."""
+    """Return the leaves for states of these sizes, numbered from `first` on."""
     return [build.leaf("state", first + i, size=size) for i, size in enumerate(sizes)]

@@ -1,8 +1,8 @@
-"""What a training makes smaller, as a graph: a loss is traced like a model, on one row of outputs and its target.
+"""The training loss as a graph: a loss is traced like a model, on one row of outputs and its target.
 
-A target of numbers is a leaf, as the outputs are. A class is a place: a loss takes the number there, or makes numbers
-of it, such as a one-hot row. So the loss is traced for every class, and what differs between these graphs, numbers and
-what is taken from a vector, becomes a row of numbers for each class. These are then the target.
+A numeric target is a leaf, like the outputs. A class is an index: a loss takes the number at this index, or computes
+numbers from it, such as a one-hot row. So the loss is traced for every class, and the differences between these graphs,
+numbers and indices, become a row of numbers for each class. These are then the target.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from myrnn.errors import CompileError, MyRNNError
 from myrnn.losses import Loss, losses_of, name_of
 from myrnn.targets import CLASS, TargetKind
 
-# For how many classes a loss is traced, each by itself.
+# The most classes for which a loss is traced, each separately.
 MOST_CLASSES = 64
-# How many targets a loss is tried on.
+# The number of targets on which a loss is tested.
 EXAMPLES = 64
 
 
 @dataclass(frozen=True)
 class LossGraph:
-    """A loss of one row; those that compute the same are equal.
+    """A loss of one row; losses with the same computation are equal.
 
     Attributes
     ----------
     what : str
-        What its target is, as in `TargetKind`.
+        The kind of its target, as in `TargetKind`.
     outputs : int
-        How many it reads.
+        The number of outputs that it reads.
     scored : int
-        K: how many of these, the first ones, have a target.
+        K: the number of these, the first ones, that have a target.
     width : int
-        How many numbers the target of a row has.
+        The size of the target of a row.
     table : ndarray, float32 (K, width), or None
-        For classes: the numbers of each, which are its target.
+        For classes: the numbers of each class, which are its target.
     classes : int or None
-        Of several targets together, how many of the outputs are the class that is scored.
+        For several targets together, the number of outputs for the class that is scored.
     value : Node
         The loss. It reads the leaves ``output`` and ``target``.
     function : callable or str
         The loss that was traced.
     examples : ndarray
-        Some targets, as `Sequences` have them.
+        Some targets, in the form of `Sequences`.
     """
 
     what: str
@@ -63,34 +63,34 @@ class LossGraph:
     scored: int
     width: int
     classes: int | None
-    # All that it computes.
+    # All its nodes.
     text: tuple[Any, ...] = field(repr=False)
     table: NDArray[np.float32] | None = field(compare=False, repr=False)
     value: Node = field(compare=False)
     function: Loss | str = field(compare=False)
     examples: NDArray[Any] = field(compare=False, repr=False)
-    # What it gave when it was traced; see `has_changed`.
+    # Its result when it was traced; see `has_changed`.
     answer: bytes = field(compare=False, repr=False)
 
     @property
     def is_of_classes(self) -> bool:
-        """Whether the numbers of its target are those of a class."""
+        """Whether its target consists of the numbers of a class."""
         return self.what == CLASS
 
     def has_changed(self) -> bool:
-        """Whether the function gives other numbers now, on some rows, than when it was traced."""
+        """Whether the function now gives other numbers on some rows than when it was traced."""
         try:
             return _answer(self.function, self.outputs, self.scored, self.examples) != self.answer
         except CompileError:
             return True
 
     def names(self, build: Builder) -> dict[Node, str]:
-        """Name what it reads, as leaves of a table."""
+        """Name its leaves in a builder."""
         outputs, target = build.leaf("output", size=self.outputs), build.leaf("target", size=self.width)
         return {outputs: "outputs", target: "target"}
 
     def __str__(self) -> str:
-        """Return it as an equation, and for classes the target of each."""
+        """Return it as an equation, with the target of each class."""
         lines = [f"loss = {Printer(self.names(self.value.build), longest=300).expression(self.value)}"]
         if self.width and self.table is not None:
             lines += [f"target of class {k}: [{', '.join(f'{n:g}' for n in row)}]" for k, row in enumerate(self.table)]
@@ -114,18 +114,18 @@ def trace_loss(
         As `losses.loss_for` returns it.
     kind : TargetKind
     outputs : int
-        How many there are in a row.
+        The number of outputs in a row.
     targets : ndarray
-        Some of the targets that there are.
+        Some of the targets.
     parameters : sequence of Tensor
-        Those of the model, which a loss must not read.
+        The parameters of the model, which a loss must not read.
     added : int
-        How many of the outputs, the last ones, have no target.
+        The number of outputs, the last ones, that have no target.
 
     Raises
     ------
     CompileError
-        When it cannot be told what the loss computes, or it has no rule.
+        When the computation of the loss cannot be determined or has no rule.
     """
     scored = outputs - added
     examples = targets[:: max(1, len(targets) // EXAMPLES)][:EXAMPLES]
@@ -160,7 +160,7 @@ def _answer(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) 
 
 
 def text_of(value: Node) -> tuple[Any, ...]:
-    """Return all that a graph computes, as what can be compared with that of another table."""
+    """Return a graph in a form that can be compared with one of another builder."""
     order = topological([value])
     number = {node: i for i, node in enumerate(order)}
     return tuple((n.operation, tuple(number[i] for i in n.inputs), n.attributes, n.size) for n in order)
@@ -171,12 +171,12 @@ class _Tracer:
 
     def __init__(self, loss: Loss | str, outputs: int, scored: int, parameters: Sequence[Tensor]) -> None:
         self._loss, self._outputs, self._scored, self._parameters = loss, outputs, scored, parameters
-        # Computations on constants stand in it as they were written: so the graphs of two classes are alike.
+        # Computations on constants stay as written, so that the graphs of two classes match.
         self._build = Builder(fold=False)
         self._rng = np.random.default_rng(0)
 
     def of_numbers(self, examples: NDArray[Any]) -> Node:
-        """Return the loss of a row, which is the same whatever its numbers are."""
+        """Return the loss of a row, which is the same for all numbers."""
         target = self._build.leaf("target", size=examples.shape[1])
         rows = examples.astype(np.float32)
         graphs = []
@@ -197,7 +197,7 @@ class _Tracer:
         found = tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
         if recorder.looks:
             raise CompileError(
-                "it looks at numbers of its outputs or targets, and for others may do something else:\n"
+                "it inspects numbers of its outputs or targets, and may behave differently for others:\n"
                 f"  {Origin(*next(iter(recorder.looks)))}"
             )
         tensors = tensors_below(found)
@@ -210,7 +210,7 @@ class _Tracer:
         return value
 
     def check_rows(self, examples: NDArray[Any]) -> None:
-        """See that the loss of each row is made of its own row alone."""
+        """Check that the loss of each row depends only on this row."""
         for count in (2, 5):
             rows = np.resize(examples, (count, *examples.shape[1:]))
             outputs = self._drawn(count)
@@ -219,7 +219,7 @@ class _Tracer:
                 raise CompileError("the loss of a row depends on other rows")
 
     def check_numbers(self, value: Node, targets: NDArray[Any], numbers: NDArray[np.float32]) -> None:
-        """Compare what was traced with the loss itself, on rows of targets and the numbers that these have become."""
+        """Compare the traced loss with the loss itself, on rows of targets and their numbers."""
         outputs = self._drawn(len(targets))
         leaves = self._build.leaf("output", size=self._outputs), self._build.leaf("target", size=numbers.shape[1])
         found = [
@@ -241,7 +241,7 @@ class _Tracer:
 
 
 def tried(run: Any) -> Any:
-    """Return what a function of the user's returns; raises CompileError where it fails."""
+    """Return the result of a user's function; raises CompileError if it fails."""
     try:
         return run()
     except MyRNNError:
@@ -263,11 +263,11 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
 # Classes --------------------------------------------------------------------------------------------------------------
 
 _Group = tuple[Node, ...]
-"""What stands at one place of the graphs of all classes."""
+"""The corresponding nodes in the graphs of all classes."""
 
 
 def _by_class(values: Sequence[Node]) -> tuple[Node, NDArray[np.float32]]:
-    """Return one graph that the graphs of all classes are, and the numbers of each class in it, float32 (K, width)."""
+    """Return one graph for the graphs of all classes, and the numbers of each class in it, float32 (K, width)."""
     build, groups, rows = values[0].build, dict[_Group, _Group](), list[NDArray[np.float32]]()
 
     def parts(group: _Group) -> list[_Group]:
@@ -278,7 +278,7 @@ def _by_class(values: Sequence[Node]) -> tuple[Node, NDArray[np.float32]]:
         return [groups.setdefault(part, part) for part in below]
 
     def numbers(of_classes: Any) -> Node:
-        """Return the leaf of what has other numbers for each class."""
+        """Return the leaf for numbers that differ between classes."""
         table = np.array(of_classes, dtype=np.float32).reshape(len(values), -1)
         known = next((i for i, row in enumerate(rows) if np.array_equal(row, table)), len(rows))
         if known == len(rows):
@@ -318,7 +318,7 @@ def _is_fixed(group: _Group) -> bool:
 
 
 def _check_alike(group: _Group) -> None:
-    """Refuse a place at which the loss does something else for one class than for another."""
+    """Refuse corresponding nodes that compute different things for two classes."""
     first = group[0]
     for k, node in enumerate(group):
         is_taken = first.operation == "take"
@@ -327,10 +327,10 @@ def _check_alike(group: _Group) -> None:
             or (node.attributes != first.attributes and not is_taken)
             or (is_taken and node.inputs[0].size != first.inputs[0].size)
         ):
-            raise CompileError(f"for class {k} it computes something else than for class 0")
+            raise CompileError(f"for class {k} it computes something different than for class 0")
 
 
 def _chosen(node: Node, chosen: Node, count: int) -> Node:
-    """Return `count` of the numbers of a node, each where its row of `chosen`, zeros and a one, has the one."""
+    """Return `count` numbers of a node, selected by the one-hot rows of `chosen`."""
     all_of_each = take(node, indices=np.tile(np.arange(node.size), count))
     return total(select(chosen, all_of_each, 0.0), outer=count, n=node.size, inner=1)

@@ -1,4 +1,4 @@
-"""How each of MyGrad's operations is written in the compiler's own: one rule for each, by MyGrad's name for it.
+"""Translation of MyGrad's operations into the compiler's: one rule for each, by MyGrad's name.
 
 Rules are written for whole values, and `lifted` applies them part by part.
 """
@@ -21,12 +21,12 @@ from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
 from myrnn.compiler.values import Array, Shape, Value, in_parts, moved, plain, with_axis, without_axis
 from myrnn.errors import UnsupportedOperation
 
-# Native code works in float32, and takes smaller numbers for 0.
+# Native code works in float32, and flushes subnormal numbers to 0.
 _LEAST = np.finfo(np.float32).tiny
 
 
 def lost(numbers: Array) -> str:
-    """Say which of the numbers is 0 or infinite in native code, or nothing."""
+    """Return a message for numbers that become 0 or infinite in native code, or an empty string."""
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.abs(numbers.astype(np.float32))
     gone = (numbers != 0) & np.isfinite(numbers) & ((sizes < _LEAST) | np.isinf(sizes))
@@ -38,23 +38,24 @@ def lost(numbers: Array) -> str:
 
 
 Rule = Callable[[Any, list[Value], Shape], Value]
-"""From MyGrad's operation, the operands and the shape of the result to its value; what else it knows comes first."""
+"""From MyGrad's operation, the operands and the shape of the result to its value; other arguments come first."""
 
 
 def _axis_of_parts(operands: Iterable[Value]) -> int | None:
-    """Return the axis of the parts of the first operand that has any, counted from the last."""
+    """Return the axis of the parts of the first operand that has parts, counted from the last."""
     return next((o.from_last for o in operands if o.along is not None), None)
 
 
 def _is_long(value: Value, axis: int, length: int) -> bool:
-    """Whether a value has so many places along an axis."""
+    """Return whether a value has this length along an axis."""
     return len(value.shape) >= -axis and value.shape[axis] == length
 
 
 def lifted(whole: Callable[..., Node], operands: Sequence[Value], shape: Shape, axis: int | None) -> Value:
     """Apply a rule for whole values: part by part along an axis of the result, counted from the last, or to the whole.
 
-    The rule gets values without that axis. Operands that do not have it, or are one long there, serve every part.
+    The rule gets values without that axis. Operands that do not have it, or have length one there, are used for every
+    part.
     """
     if axis is None or len(shape) < -axis or not any(_is_long(o, axis, shape[axis]) for o in operands):
         return plain(whole(*operands), shape)
@@ -75,7 +76,7 @@ def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Va
     def whole(*values: Value) -> Node:
         common = np.broadcast_shapes(*(v.shape for v in values))
         node = function(*(v.fitted(common) for v in values))
-        # Of constants of equal numbers alone, all are a single one here.
+        # For constants of equal numbers, a single number is enough.
         return ops.expand(node, size=prod(common)) if node.size < prod(common) else node
 
     return lifted(whole, operands, shape, _axis_of_parts(operands))
@@ -95,7 +96,7 @@ def _power(base: Node, exponent: Node) -> Node:
 
 def _where(creator: Any, operands: list[Value], shape: Shape) -> Value:
     if len(operands) == 2:
-        # What it is chosen by is no tensor.
+        # The condition is not a tensor.
         condition = np.asarray(creator.condition)
         operands = [plain(operands[0].nodes[0].build.constant(condition), condition.shape), *operands]
     return _element_wise(ops.select, creator, operands, shape)
@@ -111,9 +112,9 @@ ELEMENTWISE: dict[str, Rule] = {
     "Where": _where,
 }
 
-# What is read out of tensors ------------------------------------------------------------------------------------------
+# Values read out of tensors ------------------------------------------------------------------------------------------
 
-# What is the same almost everywhere. Truth values are 1 and 0. Of what is no number, all comparisons are false but
+# Functions that are constant almost everywhere. Truth values are 1 and 0. For NaN all comparisons are false except
 # "unequal".
 FLAT: dict[Any, Callable[..., Node]] = {
     np.greater: ops.greater,
@@ -160,7 +161,7 @@ def _number_beside(value: Value, number: float) -> Value:
 READS: dict[str, Rule] = {"Comparison": _comparison, "Reading": _reading}
 """Rules for the operations of `reads`."""
 
-# Shapes and places ----------------------------------------------------------------------------------------------------
+# Shapes and positions -------------------------------------------------------------------------------------------------
 
 
 def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:
@@ -171,7 +172,7 @@ def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: li
 def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
     value, index = operands[0], creator.index
     if value.along == 0 and index and isinstance(index[0], int | np.integer):
-        # The common case, x[t], without looking at every element of the sequence.
+        # The common case, x[t], without a pass over every element of the sequence.
         value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
     return moved(value, np.asarray(value.places[index]))
 
@@ -198,7 +199,7 @@ def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Valu
     parts = _axis_of_parts(operands)
     if axis is None or (parts is not None and parts + len(shape) == axis):
         parts = None
-    # The axis counted from the last, in values that lack that of the parts.
+    # The axis counted from the last, in values that lack the axis of the parts.
     end = None if axis is None else axis - len(shape)
     if end is not None and parts is not None and end < parts:
         end += 1
@@ -206,7 +207,7 @@ def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Valu
 
 
 def _is_one_value(operands: list[Value]) -> bool:
-    """Whether what is joined along the first axis is one value, such as vectors side by side or a stack that is pushed.
+    """Whether values joined along the first axis are one value, such as vectors side by side or a pushed stack.
 
     Rows of the sequence, and single rows that may be those of all steps, are parts.
     """
@@ -214,7 +215,7 @@ def _is_one_value(operands: list[Value]) -> bool:
 
 
 def _joined(*parts: Value, axis: int | None) -> Node:
-    """Return the parts side by side along an axis, as one node."""
+    """Return the parts joined along an axis, as one node."""
     ends = np.cumsum([part.node.size for part in parts])
     numbers = [part.places + end - part.node.size for part, end in zip(parts, ends, strict=True)]
     places = np.split(np.argsort(np.concatenate(numbers, axis=axis), axis=None), ends[:-1])
@@ -249,7 +250,7 @@ Axes = tuple[int, ...]
 def _axes_of(creator: Any, ndim: int) -> Axes:
     """Return the axes of an operation in order, counted from the last; None is all of them.
 
-    A single number has none, though NumPy and MyGrad let it have one.
+    A single number has no axis, though NumPy and MyGrad accept one.
     """
     axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
     if axis is None or not ndim:
@@ -258,18 +259,18 @@ def _axes_of(creator: Any, ndim: int) -> Axes:
 
 
 def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
-    """Return how many numbers lie before, along and behind an axis."""
+    """Return the sizes before, along and after an axis."""
     axis %= len(shape)
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
 
 
 def _along_axes(whole: Callable[[Any, Value, Axes], Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a rule for a value and its axes, part by part where the axis of the parts is none of them."""
+    """Apply a rule for a value and its axes, part by part unless they include the axis of the parts."""
     (value,) = operands
     axes, parts = _axes_of(creator, len(value.shape)), value.from_last
     if parts is None or parts in axes:
         return plain(whole(creator, value, axes), shape)
-    # In the result, which may lack the axes, the axis of the parts is nearer to the last.
+    # In the result, which may lack the axes, the axis of the parts is closer to the last.
     after = parts if len(shape) == len(value.shape) else parts + sum(a > parts for a in axes)
     nodes = (whole(creator, part, _less(axes, parts)) for part in value.parts(parts))
     return in_parts(nodes, shape, after)
@@ -281,7 +282,7 @@ def _less(axes: Axes, gone: int) -> Axes:
 
 
 Fold = Callable[[Node, int, int, int], Node]
-"""From a node of (outer, n, inner) numbers to what they give over n."""
+"""From a node of (outer, n, inner) numbers to their fold over n."""
 
 
 def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
@@ -294,7 +295,7 @@ def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
 
 
 def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a sum or the like: `row` does it for two nodes."""
+    """Apply a sum or similar: `row` combines two nodes."""
     (value,) = operands
     axes, parts = _axes_of(creator, len(value.shape)), value.from_last
     if parts is None or parts not in axes:
@@ -303,14 +304,14 @@ def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[V
 
 
 def _over_parts(fold: Fold, row: ops.Row, start: float, value: Value, axes: Axes) -> Node:
-    """Fold a value along axes, the one of its parts among them."""
+    """Fold a value along axes, including that of its parts."""
     assert value.from_last is not None
     others = _less(axes, value.from_last)
     return _so_far(row, start, [_folded(fold, part, others) for part in value.parts(value.from_last)])[-1]
 
 
 def _so_far(row: ops.Row, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return what `row` makes of the nodes up to each one, from `start` on: so the first step is like the others."""
+    """Return the running results of `row` over the nodes from `start` on, so that all steps are alike."""
     begin: Any = np.full(nodes[0].size, start)
     return tuple(accumulate(nodes, row, initial=begin))[1:]
 
@@ -323,7 +324,7 @@ _sum = partial(_folded, _total)
 
 
 def _in_pairs(row: ops.Row, node: Node, outer: int, n: int, inner: int) -> Node:
-    """Fold neighbours in pairs: it takes few nodes, and the first of equal numbers stays the first."""
+    """Fold neighbours in pairs: this takes few nodes, and the first of equal numbers stays the first."""
     rest = None
     while n > 1:
         places = np.arange(node.size).reshape(outer, n, inner)
@@ -342,14 +343,14 @@ def _mean(creator: Any, operands: list[Value], shape: Shape) -> Value:
 
 
 def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply `row` to all numbers up to each one along an axis."""
+    """Apply `row` cumulatively along an axis."""
 
     def whole(value: Value) -> Node:
         node, (outer, n, inner) = value.node, _around(value.shape, axis)
         places = np.arange(node.size).reshape(outer, n, inner)
         step = 1
         while step < n:
-            # Each number with the one `step` places before it: then twice as many numbers are in it.
+            # Combine each number with the one `step` places before it: this doubles the numbers in it.
             begin = plain(node.build.constant(np.full(outer * step * inner, start)), (outer, step, inner))
             rest = plain(take(node, indices=places[:, :-step]), (outer, n - step, inner))
             node = row(node, _joined(begin, rest, axis=1))
@@ -367,7 +368,7 @@ def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], sh
 
 
 def _spread(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a variance, the mean square of the distances from the mean; over the parts, as sums over them."""
+    """Apply a variance, the mean square of the distances from the mean; over the parts, by sums over them."""
     (value,) = operands
     axes = _axes_of(creator, len(value.shape))
     if value.from_last is None or value.from_last not in axes:
@@ -408,13 +409,13 @@ def _norm(creator: Any, value: Value, axes: Axes) -> Node:
 
 
 def _softmax(row: ops.Row, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a softmax, or its logarithm; over the parts in passes: their largest, the sum of the exponentials, each."""
+    """Apply a softmax or its logarithm; over the parts in passes: maximum, sum of exponentials, result."""
     (value,) = operands
     axes, parts = _axes_of(creator, len(value.shape)), value.from_last
     if parts is None or parts not in axes:
         return _along_axes(partial(_softmax_of, row), creator, operands, shape)
     kept = tuple(1 if a - len(shape) in axes else n for a, n in enumerate(shape))
-    # The result does not depend on the number that is taken away first.
+    # The result does not depend on the number that is subtracted first.
     top = plain(ops.fixed(_over_parts(partial(_in_pairs, ops.larger), ops.larger, -np.inf, value, axes)), kept)
     lower = _element_wise(ops.subtract, None, [value, top], shape)
     exponentials = _element_wise(ops.exp, None, [lower], shape)
@@ -467,10 +468,10 @@ def _matmul(creator: Any, operands: list[Value], shape: Shape) -> Value:
 def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
     """Return the product of two matrices, or of stacks of them, part by part."""
     if left.from_last == -1 or right.from_last == -2:
-        # A sum over the parts, of products of a column and a row.
+        # A sum over the parts of products of a column and a row.
         pairs = zip(left.pieces(-1), right.pieces(-2), strict=True)
         return plain(_so_far(ops.add, 0.0, [product_of(column, row) for column, row in pairs])[-1], shape)
-    # A single row, such as the last of all, is no sequence beside one.
+    # A single row, such as the last of all, is not a sequence.
     if left.from_last == -2 and (len(left.nodes) > 1 or right.from_last != -1):
         return in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
     if right.from_last == -1:
@@ -479,7 +480,7 @@ def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
 
 
 def _reshaped(value: Value, shape: Shape) -> Value:
-    """Return a value in a shape that lacks, or has more, axes that are one long."""
+    """Return a value in a shape that differs only by axes of length one."""
     if value.shape == shape:
         return value
     return moved(value, value.places.reshape(shape))
@@ -505,7 +506,7 @@ def product_of(left: Value, right: Value) -> Node:
 
 
 def _stacked_product(left: Value, right: Value) -> Node:
-    """Return the products of each two matrices: numbers by numbers where that is no more work, else one by one."""
+    """Return the products of corresponding matrices: element-wise if that is no more work, otherwise one by one."""
     (*_, m, k), n = left.shape, right.shape[-1]
     stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     if k == 1 or m == n == 1:
@@ -559,7 +560,7 @@ def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Nod
 
     parts: list[tuple[Node, str]] = []
     for value, own in zip(values, labels, strict=True):
-        # Along an axis of one that others have longer, it serves for every place.
+        # An axis of length one is broadcast.
         kept = "".join(dict.fromkeys(label for label, n in zip(own, value.shape, strict=True) if n == sizes[label]))
         parts.append((take(value.node, indices=np.einsum(f"{own}->{kept}", value.places)), kept))
     (node, own), *others = parts

@@ -1,4 +1,4 @@
-"""Hold what a step computes against a trace, and see by that what its states are."""
+"""Match a step's computation against a trace, and infer its states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from myrnn.compiler.graph import Node, substitute, topological
 
 
 class Differs(Exception):
-    """Raised where a node is not what a step computes."""
+    """Raised when a node differs from the computation of a step."""
 
     def __init__(self, template: Node, node: Node) -> None:
         super().__init__()
@@ -21,25 +21,25 @@ class Differs(Exception):
 
 
 class Match:
-    """Holds what a step, or the readout, computes against a node, and notes what the states in it are.
+    """Matches the computation of a step, or the readout, against a node, and records the states in it.
 
-    `node` is as it was written; where it is a number, it does not show what it was made of.
+    `node` is as written; if it is a number, its origin is unknown.
     """
 
     def __init__(self, folded: Mapping[Node, Node], first: int, step: int) -> None:
         self._folded, self._first, self._step = folded, first, step
-        # The number of a state -> what it is.
+        # The number of a state -> its node.
         self.states: dict[int, Node] = {}
-        # What is a number, with it; and what is made of a state that is another one elsewhere.
+        # Pairs with a number as node; and values made of a state that is a different one elsewhere.
         self.hidden: dict[Node, Node] = {}
         self.parted: list[Node] = []
-        # The number of a table -> its numbers at this step, where they stand there as they are.
+        # The number of a table -> its numbers at this step, if they occur directly.
         self.numbers: dict[int, NDArray[Any]] = {}
         self._readers: dict[int, Node] = {}
         self._seen: set[tuple[Node, Node]] = set()
 
     def add(self, template: Node, node: Node) -> None:
-        """Hold a node against a template.
+        """Match a node against a template.
 
         Raises
         ------
@@ -94,14 +94,14 @@ class Match:
 
 
 def are_the_same_numbers(one: Node, other: Node) -> bool:
-    """Whether both are constants that have, or repeat, the same numbers."""
+    """Whether both are constants with the same numbers, maybe repeated."""
     if not (one.is_constant and other.is_constant) or min(one.size, other.size) not in (1, max(one.size, other.size)):
         return False
     return bool(np.all(one.numbers == other.numbers))
 
 
 def _are_alike(one: Node, other: Node) -> bool:
-    """Whether both are the same operation, whatever it is done on."""
+    """Whether both are the same operation, on any inputs."""
     return (one.operation, one.attributes, one.size, len(one.inputs)) == (
         other.operation, other.attributes, other.size, len(other.inputs)
     )  # fmt: skip
@@ -112,7 +112,7 @@ def _reads_a_table(node: Node) -> bool:
 
 
 def _is_zero_on_zeros(node: Node) -> bool:
-    """Whether a node is zero by itself where the states are zero, such as a product with one."""
+    """Whether a node is zero when the states are zero, such as a product with one."""
     build = node.build
     states = {n: build.constant(np.zeros(n.size)) for n in topological([node]) if n.operation == "state"}
     (made,) = substitute(build, [node], states)

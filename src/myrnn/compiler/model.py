@@ -1,4 +1,4 @@
-"""Compile a model: all passes in one list, what they made of it, and its native functions."""
+"""Compile a model: the list of all passes, their results, and the native functions."""
 
 from __future__ import annotations
 
@@ -38,31 +38,32 @@ from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
 
-# Up to what length a model is checked to be a recurrence, unless more is asked for.
+# The default length up to which a model is checked to be a recurrence.
 MAX_LENGTH = 64
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
-# The memory for all steps of these sequences, in bytes: wide layers and long sequences come in smaller portions.
+# The memory for all steps of these sequences, in bytes: wide layers and long sequences use smaller portions.
 PORTION_BYTES = 2**24
-# How many multiplications are worth a thread.
+# The number of multiplications that are worth a thread.
 LEAST_WORK = 200_000
 
 
 PASSES = (trace, roll, hoist, differentiate, plan, schedule, emit)
-"""The compiler: each pass takes what the one before it returned, a frozen dataclass that `show` writes as text.
+"""The compiler: each pass takes the result of the previous one, a frozen dataclass that `show` prints as text.
 
-The first takes a `Subject`. What the first four make serves every kind of data; `Derivative.kind` tells the others.
+The first takes a `Subject`. The results of the first four serve every kind of data; `Derivative.kind` selects one for
+the others.
 """
 
 
 class Stages:
-    """What the passes returned for a model, each run when it is first asked for. Models of one class share it."""
+    """The results of the passes for a model, each computed on first access. Models of one class share them."""
 
     def __init__(self, traces: Traces, recurrence: Recurrence) -> None:
         self._returned: dict[Any, Any] = {(trace, None): traces, (roll, None): recurrence}
 
     def after(self, last: Callable[[Any], Any], kind: Kind = ONE_OF_FEATURES) -> Any:
-        """Return what a pass returned, for one kind of data."""
+        """Return the result of a pass, for one kind of data."""
         if kind.carried:
             return self._going_on.after(last, kind._replace(carried=False))
         position = PASSES.index(last)
@@ -74,7 +75,7 @@ class Stages:
 
     @cached_property
     def _going_on(self) -> Stages:
-        """The same for the recurrence that goes on where streams stand."""
+        """The same for the recurrence that continues from streams."""
         return Stages(self.after(trace), going_on(self.after(roll)))
 
 
@@ -88,7 +89,7 @@ class CompiledModel:
     dim_input, dim_output : int
         C and K.
     guard : Guard
-        Holds the recurrence against the model while it is in use.
+        Compares the recurrence with the model while it is in use.
     """
 
     def __init__(self, model: Any, stages: Stages, guard: Guard) -> None:
@@ -101,7 +102,7 @@ class CompiledModel:
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel | None:
         """Return this recurrence over another model, which is to be checked.
 
-        None where that is of another class, or where its parameters have other names or shapes.
+        None if it is of another class, or its parameters have other names or shapes.
         """
         if model is self.model and self.guard.is_over(parameters):
             return self
@@ -113,25 +114,25 @@ class CompiledModel:
         return CompiledModel(model, self._stages, self.guard.of(model, parameters)) if is_like else None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell copy and pickle how to make it again: machine code and its memory cannot be copied."""
-        # The lengths that it was checked on are not kept: the copy checks its own when it is used.
+        """Return how copy and pickle rebuild it: machine code and its memory cannot be copied."""
+        # The checked lengths are not copied: the copy does its own checks.
         return partial(compile, dim_input=self.dim_input, check=False), (self.model,)
 
-    # What was found --------------------------------------------------------------------------------------------------
+    # Results of the analysis -----------------------------------------------------------------------------------------
 
     @property
     def per_step(self) -> bool:
-        """Whether the model gives logits for every step, (T, K), and not only (1, K)."""
+        """Whether the model gives logits for every step, (T, K), instead of only (1, K)."""
         return self.recurrence.per_step
 
     @property
     def max_length(self) -> int:
-        """Up to what length the model has been checked to be this recurrence."""
+        """The length up to which the model was checked to be this recurrence."""
         return self.guard.max_length
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """What the model calls its states."""
+        """The model's names for its states."""
         return state_names(self.recurrence)
 
     def __str__(self) -> str:
@@ -139,7 +140,7 @@ class CompiledModel:
         return str(write_equations(self.recurrence))
 
     def __repr__(self) -> str:
-        """Say what it is."""
+        """Return the class of the model and its sizes."""
         states = ", ".join(
             f"{name} ({size})" for name, size in zip(self.state_names, self.recurrence.state_sizes, strict=True)
         )
@@ -156,7 +157,8 @@ class CompiledModel:
     ) -> Program:
         """Return the program for tokens or features, and one sequence at a time or batches.
 
-        An observed one keeps the gradients of all states and inputs. With `carried` sequences go on from states.
+        An observed one keeps the gradients of all states and inputs. With `carried`, sequences continue from given
+        states.
         """
         with failures_named(self.model):
             program: Program = self._stages.after(emit, Kind(tokens, batched, observed, carried=carried))
@@ -164,7 +166,7 @@ class CompiledModel:
 
     @property
     def stages(self) -> dict[str, str]:
-        """What every pass returned for the model, as text, by the pass's name: what the next one is given."""
+        """The results of every pass for the model, as text, by the name of the pass: the input of the next one."""
         return {make.__name__: show(self._stages.after(make, Kind(tokens=True))) for make in PASSES}
 
     @property
@@ -181,7 +183,7 @@ class CompiledModel:
     def trained_in_windows(self, begins: bool) -> NDArray[np.bool_]:
         """Return which parameters have a gradient from pieces of sequences, bool (parameters,).
 
-        Of those that go on, nothing goes back to what states begin with.
+        For sequences that continue, no gradient reaches the initial states.
         """
         if begins:
             return self.trained_by_length(PERIOD)[-1]
@@ -190,7 +192,7 @@ class CompiledModel:
 
     @cached_property
     def work_per_row(self) -> int:
-        """How many multiplications of matrix products one step of one sequence takes, forward."""
+        """The number of multiplications in the matrix products of one forward step of one sequence."""
         products = (n for n in topological(self.derivative.recurrence.nodes) if n.operation == "matmul")
         return sum(m * k * n for m, k, n, _ in (product.attributes for product in products))
 
@@ -206,8 +208,8 @@ class CompiledModel:
     ) -> Native:
         """Return the compiled program of a kind, checked against the model; it may take some seconds.
 
-        Without `loss` it is that of softmax cross-entropy. With `carried` sequences go on where streams stand. A
-        `penalty` is added to the mean loss.
+        Without `loss` it uses softmax cross-entropy. With `carried`, sequences continue from streams. A `penalty` is
+        added to the mean loss.
 
         Raises
         ------
@@ -226,7 +228,7 @@ class CompiledModel:
     def programs_for_tokens(self, batch_size: int, *, writes: bool = False) -> list[str]:
         """Return the texts of the programs that train on tokens, classify them and inspect sequences of them.
 
-        With `writes` there are those of `myrnn.generate`, too.
+        With `writes` also those of `myrnn.generate`.
         """
         batched = sorted({batch_size > 1, self._pays_to_batch()})
         programs = [*(self.program(tokens=True, batched=many) for many in batched), self.program(observed=True)]
@@ -234,7 +236,7 @@ class CompiledModel:
             programs += [self.program(tokens=tokens, carried=True) for tokens in (False, True)]
         return [program.source for program in programs]
 
-    # Using it --------------------------------------------------------------------------------------------------------
+    # Use -------------------------------------------------------------------------------------------------------------
 
     def __call__(self, x: NDArray[Any] | Tensor) -> NDArray[np.float32]:
         """Return the logits of one sequence: `x` is (T, C), the result float32 (1, K), or (T, K) for every step."""
@@ -268,12 +270,12 @@ class CompiledModel:
         ----------
         sequences : Sequences
         not_finite : int, optional
-            The class to return for sequences whose logits are not finite; without it, such a sequence is an error.
+            The class for sequences whose logits are not finite; by default they are an error.
 
         Raises
         ------
         NotFinite
-            When logits are not finite, and no class is named for such sequences.
+            When logits are not finite and `not_finite` is None.
         """
         logits = self.logits(sequences)
         if not_finite is None:
@@ -283,20 +285,20 @@ class CompiledModel:
         return np.where(is_lost(logits), label, np.argmax(logits, axis=1))
 
     def start(self, streams: int | None = None) -> State:
-        """Return where a sequence stands before its first step, to be read step by step: see `step`.
+        """Return the initial state for reading a sequence step by step: see `step`.
 
         Parameters
         ----------
         streams : int, optional
-            B: how many sequences are read side by side.
+            B: the number of sequences that are read in parallel.
 
         Raises
         ------
         CompileError
-            When the model reads sequences backward, too, needs the whole of one before it can say anything, or computes
+            When the model also reads sequences backward, needs the whole of one before its first output, or computes
             with numbers made of the time, such as ``np.sin(t)``.
         NotARecurrence
-            When the model does something else now than what was compiled, or looks at the numbers of its tensors.
+            When the model now differs from what was compiled, or inspects the numbers of its tensors.
         """
         count = 1 if streams is None else _checks.integer("streams", streams, minimum=1)
         self.native(batched=count > 1, carried=True)
@@ -306,31 +308,31 @@ class CompiledModel:
         return State(names, carried, np.zeros((count, carried.width), np.float32), 0, streams)
 
     def step(self, state: State, x: Any) -> tuple[State, NDArray[np.float32]]:
-        """Read the next step of a sequence, or of several side by side, with the model's present weights.
+        """Read the next step of a sequence, or several at once, with the model's current weights.
 
         Parameters
         ----------
         state : State
-            What `start` or the last `step` returned; it stays as it is.
+            The result of `start` or the last `step`; it is not changed.
         x : array_like
             One step: floats (C,), or an integer, a token. Several: floats (T, C) or integers (T,). With streams there
-            is another axis in front: (B, C), (B,), (B, T, C) or (B, T).
+            is a leading axis: (B, C), (B,), (B, T, C) or (B, T).
 
         Returns
         -------
         state : State
-            Where the sequence stands now.
+            The state of the sequence after these steps.
         outputs : ndarray, float32 (K,), or (B, K)
-            The model's output after these steps. Where it gives outputs for every step and there are several, all of
+            The model's output after these steps. If it has outputs for every step and there are several steps, all of
             them: (T, K), or (B, T, K).
 
         Raises
         ------
         InvalidArgument
-            When `x` is no step, or the state is one of another model.
+            When `x` is not valid, or the state belongs to another model.
         NotARecurrence
-            When the model does something else now than what was compiled: that is looked for at `start`, and, up to
-            1,000 steps, whenever the sequence is longer than any that the model was checked on.
+            When the model now differs from what was compiled: this is checked in `start` and, up to 1,000 steps,
+            whenever the sequence is longer than any that the model was checked on.
 
         Examples
         --------
@@ -347,10 +349,10 @@ class CompiledModel:
         True
         """
         if not isinstance(state, State):
-            raise InvalidArgument(f"state must be what start() or step() returned, not {_checks.shown(state)}")
+            raise InvalidArgument(f"state must be a result of start() or step(), not {_checks.shown(state)}")
         self.guard.check_parameters()
         if (state.names, state.carried) != self._row_of_a_stream:
-            raise InvalidArgument(f"{state!r} is of another model than {self!r}: begin with its own start()")
+            raise InvalidArgument(f"{state!r} belongs to another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
         count, steps = len(sequences), len(sequences.values)
         native, parameters = self.going_on(state, steps // count, tokens=sequences.is_tokens)
@@ -364,7 +366,7 @@ class CompiledModel:
         return after, out if state.streams is not None else out[0]
 
     def going_on(self, state: State, steps: int, *, tokens: bool) -> tuple[Native, Floats]:
-        """Return the program that reads so many more steps from a state of this model, and the present weights."""
+        """Return the program that reads `steps` more steps from a state of this model, and the current weights."""
         self._check_going_on(state.steps + steps)
         native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
         with MYGRAD:
@@ -372,11 +374,11 @@ class CompiledModel:
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:
-        """The names of the states, and how they stand in the row of a stream."""
+        """The names of the states, and their layout in the row of a stream."""
         return self.state_names, carried_of(self.recurrence)
 
     def _check_going_on(self, steps: int) -> None:
-        """Check the model on sequences of so many steps, each time that these have become twice as many."""
+        """Check the model on sequences of this length, each time that it has doubled."""
         check_steps(self.recurrence, steps)
         known = self.guard.max_length
         if known < steps and known < STREAM_RUN:
@@ -392,7 +394,7 @@ class CompiledModel:
         ----------
         x : array, shape (T, C)
         y : int or array of one int
-            The right class. Where the model gives logits for every step, that of each: ints (T,).
+            The true class. If the model gives logits for every step, one per step: ints (T,).
 
         Returns
         -------
@@ -409,15 +411,15 @@ class CompiledModel:
         return loss, gradients
 
     def observe(self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None) -> Observation:
-        """Look inside while one sequence runs forward and back.
+        """Observe one sequence while it runs forward and back.
 
         Parameters
         ----------
         x : array, shape (T, C)
         y : int or array of one int
-            The class that the loss is taken for. Where the model gives logits for every step, that of each: ints (T,).
+            The class that the loss is taken for. If the model gives logits for every step, one per step: ints (T,).
         weights : array_like of float (T,), optional
-            Where the model gives logits for every step, how much the loss of each counts.
+            If the model gives logits for every step, the weight of each in the loss.
 
         Returns
         -------
@@ -430,7 +432,7 @@ class CompiledModel:
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
         """Return the logits if the only one of `sequences` ended after each step, float32 (T, K).
 
-        Of a model that gives logits for every step they are those that it gives.
+        If the model gives logits for every step, these are returned.
         """
         if self.per_step:
             return self.logits(sequences)
@@ -445,11 +447,11 @@ class CompiledModel:
     def _ready(
         self, sequences: Sequences, *, batched: bool = False, observed: bool = False, gradients: bool = False
     ) -> tuple[Native, Floats]:
-        """Check sequences, and the model on them; return the program for them, and the parameters as it takes them."""
+        """Check sequences, and the model on them; return the program for them, and its parameters."""
         self._check_input(sequences, gradients=gradients)
         self.guard.check_use(sequences, gradients=gradients)
         native = self.native(tokens=sequences.is_tokens, batched=batched, observed=observed)
-        # Who compiles this very model meanwhile tries other numbers in its parameters.
+        # A thread that compiles this model may write other numbers into its parameters meanwhile.
         with MYGRAD:
             return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
 
@@ -487,7 +489,7 @@ class CompiledModel:
 
 
 def _portions(lengths: NDArray[np.int64], steps: int) -> list[NDArray[np.int64]]:
-    """Cut sequences into portions of at most so many steps, neighbours in length together, the longest first."""
+    """Divide sequences into portions of at most this many steps, of similar length, the longest first."""
     order = longest_first(lengths)
     portions, begin = [], 0
     while begin < len(order):
@@ -506,16 +508,16 @@ def compile(
     ----------
     model : callable
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
-        over the rows of `x` that do the same at every step, but for some first ones and up to four kinds of steps in
+        over the rows of `x` that do the same at every step, except for the first ones and up to four kinds of steps in
         turn; ``model.parameters`` is a tuple of float32 MyGrad tensors.
     max_length : int
-        Up to what length the model is checked to be the recurrence that was found. Longer sequences are checked when
-        they turn up.
+        The length up to which the model is checked to be the recurrence that was found. Longer sequences are checked
+        when they occur.
     dim_input : int, optional
         C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
     check : bool
-        Whether to run the functions for features against the model at once. Those for each kind of data are run
-        against it in any case before they are first used.
+        Whether to test the functions for features against the model at once. Those for each kind of data are in any
+        case tested before they are first used.
 
     Returns
     -------
@@ -530,7 +532,7 @@ def compile(
     NotDeterministic
         When two calls on the same sequence differ.
     InvalidArgument
-        When the model is none, or an argument is not what it should be.
+        When the model or an argument is invalid.
 
     Examples
     --------
@@ -561,7 +563,7 @@ def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) ->
                 f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
             )
     if len({id(p) for p in parameters}) < len(parameters):
-        raise CompileError("a tensor stands twice among the model's parameters: list it once to compile the model")
+        raise CompileError("a tensor occurs twice among the model's parameters: list it once to compile the model")
     for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
         if np.may_share_memory(one.data, other.data) and np.shares_memory(one.data, other.data):
             raise CompileError(
@@ -570,20 +572,20 @@ def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) ->
 
 
 def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
-    """Compile a model for use on such sequences: up to their lengths, as far as `compile` goes by itself.
+    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`.
 
-    The programs are checked when each is first used, and lengths beyond when they turn up.
+    The programs are checked when each is first used, and longer lengths when they occur.
     """
     longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 
 
-# What was compiled last: training, evaluation and inspection of one model follow one another, and models of one class.
+# The last compiled models: training, evaluation and inspection of one model, or models of one class, follow each other.
 _recent: deque[CompiledModel] = deque(maxlen=4)
 
 
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
-    """Return the model as it, or else another one of its class, was compiled before, if that is what it computes."""
+    """Return the compilation of this model, or another one of its class, if the model still computes it."""
     for known in sorted(reversed(_recent), key=lambda known: known.model is not model):
         compiled = known.of(model, parameters) if known.dim_input == width else None
         if compiled is not None and _is_still(compiled, longest):
@@ -621,7 +623,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
 
 @contextmanager
 def failures_named(model: Any) -> Iterator[None]:
-    """Raise whatever fails while a model is compiled as a CompileError that names the model and its line."""
+    """Raise any exception during a compilation as a CompileError that names the model and its line."""
     try:
         yield
     except (MyRNNError, MemoryError):

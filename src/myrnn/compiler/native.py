@@ -1,4 +1,4 @@
-"""Stage 7: an emitted program as functions over a model's own parameters: its memory, its threads, its calls."""
+"""Stage 7: an emitted program as functions over a model's own parameters: memory, threads, calls."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
 
-# What the row of a token costs, in rows of an update of all rows, and what finding it costs, in numbers of a row.
+# The cost of a token's row, in rows of an update of all rows, and of finding it, in numbers of a row.
 TOKEN_COST, ROW_COST = 6, 150
 
 
 @dataclass(frozen=True)
 class Block:
-    """Numbers in the layout of the parameters: these themselves, their gradients or an optimizer's memory."""
+    """Numbers in the layout of the parameters: these themselves, their gradients or an optimizer's state."""
 
     layouts: dict[int, ParameterLayout]
     numbers: Floats
 
     def _rows(self, index: int) -> tuple[Floats, NDArray[Any]]:
-        """Return a parameter's numbers as they lie, and without the padding of the rows as the model has them."""
+        """Return a parameter's numbers as laid out, and without padding in the model's shape."""
         layout = self.layouts[index]
         rows, columns = layout.stored
         padded_rows = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
@@ -60,12 +60,12 @@ class Block:
 
     def read(self, index: int, array: NDArray[Any]) -> None:
         """Copy from the block into a parameter's array."""
-        # Not the other way round: an array in another order of memory has no such view, only a copy.
+        # Not the other way round: an array in another memory order has no such view, only a copy.
         array[...] = self._rows(index)[1].reshape(array.shape)
 
 
 class Workspace:
-    """The memory that a program runs in, for up to so many steps, of all sequences together, and sequences."""
+    """The memory of a program, for up to a number of steps, of all sequences together, and of sequences."""
 
     def __init__(self, program: Program, steps: int, sequences: int) -> None:
         self.memory, self.steps, self.sequences = program.memory, steps, sequences
@@ -74,19 +74,19 @@ class Workspace:
         self.numbers = aligned(count)
         program.memory.fill_constants(self.numbers, self.sizes)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
-        # As the functions of `runtime.training` take it.
+        # The form that the functions of `runtime.training` take.
         self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
         self.logits = self.at(program.logits)
         self._penalty_times = None if program.penalty_times is None else self.at(program.penalty_times.name)
         self.penalize(1)
 
     def penalize(self, times: int) -> None:
-        """Let the penalty count so many times."""
+        """Set how many times the penalty counts."""
         if self._penalty_times is not None:
             self.numbers[self._penalty_times] = times
 
     def at(self, name: str) -> int:
-        """Return where a buffer begins."""
+        """Return the offset of a buffer."""
         return self.memory.value(name, self.sizes)
 
     def rows(self, buffer: Buffer, count: int) -> Floats:
@@ -104,13 +104,13 @@ def aligned(size: int) -> Floats:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Observation:
-    """What went on inside while one sequence ran forward and back.
+    """The inner values of a run of one sequence forward and back.
 
     Attributes
     ----------
     loss : float
         The softmax cross-entropy, in nats.
-    logits : ndarray, float32 (K,), or (T, K) where there are some for every step
+    logits : ndarray, float32 (K,), or (T, K) if there are some for every step
     states : tuple of ndarray, float32 (T + 1, D)
         Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
     state_gradients : tuple of ndarray, float32 (T + 1, D)
@@ -131,10 +131,10 @@ natives: WeakSet[Native] = WeakSet()
 
 
 class Native:
-    """An emitted and compiled program, with the memory that it runs in."""
+    """An emitted and compiled program with its memory."""
 
     def __init__(self, program: Program, kind: Kind) -> None:
-        # Kinds are equal whose losses compute the same; the functions that were traced may be others.
+        # Kinds are equal if their losses compute the same; the traced functions may differ.
         self.program, self.loss, self.penalty = program, kind.loss, kind.penalty
         self.tokens, self.batched = kind.tokens, kind.batched
         self._code = cache.load(program.source)
@@ -142,7 +142,7 @@ class Native:
         self._zeros = np.zeros(0, dtype=np.int64)
         self._workspaces: dict[int, Workspace] = {}
         self._gradients: dict[int, Floats] = {}
-        # Held by who runs the program, whose workspaces serve one at a time.
+        # Held while the program runs, because its workspaces serve one caller at a time.
         self.lock = threading.RLock()
         natives.add(self)
 
@@ -151,14 +151,14 @@ class Native:
         return Block(self.program.weights.layouts, aligned(self.program.weights.size * copies))
 
     def block_of(self, arrays: Sequence[NDArray[Any]]) -> Block:
-        """Return a block with the numbers of all parameters, in the order of the model's."""
+        """Return a block with the numbers of all parameters, in the model's order."""
         block = self.block()
         for i, array in enumerate(arrays):
             block.write(i, array)
         return block
 
     def workspace(self, steps: int, sequences: int, shard: int = 0) -> Workspace:
-        """Return memory for at least so many steps (of all sequences side by side) and sequences."""
+        """Return memory for at least this many steps (of all parallel sequences) and sequences."""
         known = self._workspaces.get(shard)
         grown = known is not None and known.table_rows < self.program.memory.table_rows
         if known is None or known.steps < steps or known.sequences < sequences or grown:
@@ -173,25 +173,25 @@ class Native:
         return self.program.draws
 
     def forget(self) -> None:
-        """Write NaN over all numbers that the program has computed, so that reading one before it is written shows."""
+        """Write NaN over all numbers that the program has computed, to detect reads before writes."""
         for work in self._workspaces.values():
             self.program.memory.forget(work.numbers, work.sizes, work.steps, work.sequences)
             work.penalize(1)
 
     @cached_property
     def bytes_per_step(self) -> int:
-        """How much memory one more step of a sequence takes."""
+        """The memory for one more step of a sequence."""
         one, more = (self.program.memory.resolve(steps, 1)[1] for steps in (1, 257))
         return max(1, 4 * (more - one) // 256)
 
     def _equal(self, count: int) -> Floats:
-        """Return so many weights that are all 1."""
+        """Return `count` weights of 1."""
         if len(self._ones) < count:
             self._ones = np.ones(count, dtype=np.float32)
         return self._ones[:count]
 
     def _any_labels(self, count: int) -> NDArray[np.int64]:
-        """Return so many labels, where it does not matter which."""
+        """Return `count` arbitrary labels."""
         if len(self._zeros) < count:
             self._zeros = np.zeros(count, dtype=np.int64)
         return self._zeros[:count]
@@ -215,7 +215,7 @@ class Native:
         return sequences.targets.astype(np.float32, copy=False).reshape(-1)
 
     def _new_streams(self, count: int) -> Streams:
-        """Return a stream for each sequence, which begins it anew; none where the program knows no streams."""
+        """Return a new stream for each sequence; none if the program has no streams."""
         carried = self.program.carried
         if carried is None:
             return Streams(self._zeros[:0], self._ones[:0])
@@ -244,7 +244,7 @@ class Native:
         weights = self._equal(len(labels)) if weights is None else weights
         streams = streams or self._new_streams(len(sequences))
         carried = self.program.carried
-        # Native code checks no bounds, and a copy would lose what is handed on.
+        # Native code checks no bounds, and a copy would lose the final states.
         assert carried is None or (streams.numbers.shape[1] == carried.width and streams.numbers.flags.c_contiguous)
         samples = training.Samples(
             values,
@@ -289,9 +289,9 @@ class Native:
         temperature: float,
         top: int,
     ) -> NDArray[np.int64]:
-        """Read a token in the one stream, draw the next one by a number in [0, 1), and so on; return what is drawn.
+        """Read a token in the only stream, draw the next one by a number in [0, 1), and so on; return the drawn tokens.
 
-        The last one is not read. What comes from a -1 on is not drawn: the outputs are not finite there.
+        The last one is not read. Tokens from a -1 on are not drawn, because outputs are not finite there.
         """
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
         drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
@@ -307,7 +307,7 @@ class Native:
     ) -> tuple[float, Block]:
         """Return the mean loss of the sequences `members`, or of their steps, and its gradients.
 
-        Where each member has a key, the model draws by these, as in training.
+        If each member has a key, the model draws by these, as in training.
         """
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
@@ -361,8 +361,8 @@ class Native:
 
         With `keys`, int64 of the shape of `order`, the model draws random numbers by these.
 
-        The score is the sum of those of all sequences, or of their steps, that count: of classes int64, else float64.
-        The blocks of `descent` change in place.
+        The score is the sum over all sequences or steps that count: int64 for classes, otherwise float64. The blocks of
+        `descent` change in place.
         """
         with self.lock:
             sorting = longest_first(sequences.lengths[order])
@@ -373,7 +373,7 @@ class Native:
             barrier = np.zeros(BARRIER_SIZE, dtype=np.int64)
             gradients, lookups = self._gradient_numbers(shards), self._lookups(descent, lengths, shards)
             descent = descent._replace(paces=np.zeros((len(order), 2), dtype=np.float32))
-            # All that can fail is done before the threads start: one that never came would keep the others waiting.
+            # Everything that can fail comes before the threads start: a missing thread would keep the others waiting.
             members, by = ([np.ascontiguousarray(a[:, s::shards]) for s in range(shards)] for a in (order, drawn))
             works = [
                 self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s)
@@ -396,7 +396,7 @@ class Native:
         return losses.sum(axis=0), score.astype(np.int64) if self.loss is None or self.loss.is_of_classes else score
 
     def _gradient_numbers(self, shards: int) -> Floats:
-        """Return a buffer for the gradients of so many shards; iterations clear it, of lookups only what they wrote."""
+        """Return a buffer for the gradients of all shards; iterations clear it, of lookups only what they wrote."""
         if shards not in self._gradients:
             self._gradients[shards] = self.block(shards).numbers
         return self._gradients[shards]
@@ -404,8 +404,8 @@ class Native:
     def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> list[Lookups]:
         """Return the lookups of the program, for each shard.
 
-        All their rows are updated at every step where weights decay, or where a batch has so many tokens that finding
-        their rows takes longer.
+        All their rows are updated at every step if weights decay, or if a batch has so many tokens that finding their
+        rows takes longer.
         """
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
@@ -420,9 +420,9 @@ class Native:
 
 
 def shares_of(sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how much each loss of an iteration, a row of `order`, counts: together they are a mean.
+    """Return the weight of each loss of an iteration, a row of `order`: together they give a mean.
 
-    Of targets of every step it is a mean over all steps, of targets with weights a weighted one.
+    For targets of every step it is a mean over all steps, for targets with weights a weighted one.
     """
     weights = sequences.weights
     if weights is None:
@@ -437,20 +437,20 @@ def shares_of(sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the order of sequences, or of those of each row, in which a batch takes them."""
+    """Return the order in which a batch takes sequences, or those of each row."""
     return np.argsort(-lengths, axis=-1, kind="stable")
 
 
 # ---- threads ----
 
-# The most threads that the calling thread's work may take; 0 leaves it to the machine.
+# The most threads for the calling thread's work; 0 means the machine's default.
 _limit: ContextVar[int] = ContextVar("limit", default=0)
 
 
 def in_threads(run: Any, shards: int) -> None:
-    """Run shard 0 here and the others in threads of their own; an error in any of them comes out.
+    """Run shard 0 here and the others in threads; an error in any of them is raised here.
 
-    None of them runs where a thread cannot start: the others would wait for it for ever.
+    None of them runs if a thread cannot start: the others would wait for it for ever.
     """
     together = threading.Barrier(shards)
     errors: list[BaseException] = []
@@ -479,9 +479,9 @@ def in_threads(run: Any, shards: int) -> None:
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Let native code take at most `count` threads while the block runs, whatever ``MYRNN_NUM_THREADS`` says.
+    """Let native code use at most `count` threads during the block, whatever ``MYRNN_NUM_THREADS`` says.
 
-    It holds for the calling thread alone: another one may train with more at the same time.
+    It only affects the calling thread: others may use more at the same time.
     """
     token = _limit.set(count)
     try:
@@ -491,9 +491,9 @@ def limit_threads(count: int) -> Iterator[None]:
 
 
 def shards_for(rows: int, work: float, least_work: float) -> int:
-    """Return over how many threads to spread `rows` of a batch, or of any work that is done side by side.
+    """Return the number of threads for `rows` of a batch, or of other parallel work.
 
-    `work` is how many multiplications all of them take until the threads meet again, `least_work` how many are worth a
+    `work` is the number of multiplications until the threads synchronize, `least_work` the number that is worth a
     thread.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -511,10 +511,10 @@ def _environment_limit() -> int | None:
     return int(given)
 
 
-# ---- forks: the child has the locks of its parent's threads, but none of these threads ----
+# ---- forks: the child inherits the locks of its parent's threads, but not the threads ----
 
-# While one of these is held, weights, files or MyGrad's own state are half changed, and the child would keep them so: a
-# fork waits for all of them, in the order in which a compilation takes them.
+# While one of these is held, weights, files or MyGrad's state are inconsistent, and a child would keep them so: a fork
+# waits for all of them, in the order in which a compilation takes them.
 _WAITED_FOR = (MYGRAD, cache.LOADING, global_compiler_lock)
 
 
@@ -531,7 +531,7 @@ def _release() -> None:
 def _begin_anew() -> None:
     _release()
     for native in natives:
-        # Its run goes on in the parent only. The next one here writes the workspaces anew.
+        # Its run only continues in the parent. The next one here writes the workspaces anew.
         native.lock = threading.RLock()
 
 

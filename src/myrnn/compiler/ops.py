@@ -1,9 +1,9 @@
-"""The one table of operations: what each is in NumPy, its derivative, its native form. Adding one is adding a row.
+"""The table of operations: NumPy reference, derivative and native form of each. A new operation is a new row.
 
 Values are flat vectors. There are five kinds of operation:
 
 ``map``
-    element by element; an input may be a single number, which then serves for every element;
+    element by element; an input may be a single number, which is broadcast;
 ``move``
     elements of the inputs in another order or place, fixed when the model is traced;
 ``reduce``
@@ -11,12 +11,11 @@ Values are flat vectors. There are five kinds of operation:
 ``product``
     matrix products: ``matmul`` of (m, k) and (k, n), the right matrix stored as (n, k) where it is read transposed;
 ``formula``
-    element by element, made of other rows: it never stands in a graph itself.
+    element by element, composed of other rows: it never occurs in a graph itself.
 
-A row is called like the function that it is, and then makes a node. So a derivative rule reads as it does in a book: it
-gets the gradient `g` of the result, the result `y` and the inputs, and returns the gradient of each input, or None
-where there is none. Broadcasting is undone and gradients are summed elsewhere (`derive`). Where a function has a kink
-or a tie, MyGrad's convention holds.
+A row is callable and makes a node, so a derivative rule reads like a formula: it gets the gradient `g` of the result,
+the result `y` and the inputs, and returns the gradient of each input, or None where there is none. `derive` undoes
+broadcasting and sums gradients. At kinks and ties, MyGrad's convention holds.
 """
 
 from __future__ import annotations
@@ -52,33 +51,33 @@ class Row:
     kind: str
     # In NumPy: inputs as flat arrays, then the attributes -> the result.
     reference: Callable[..., Array]
-    # (g, y, *inputs) -> the gradient of each input, as nodes; None for what is constant almost everywhere.
+    # (g, y, *inputs) -> the gradient of each input, as nodes; None if it is constant almost everywhere.
     derivative: Callable[..., Any] | None = None
-    # Of a formula, what makes it of other rows.
+    # For a formula, its composition from other rows.
     formula: Callable[..., Node] | None = None
-    # Of a map, the expression over lanes in emitted code: {0} and so on are the inputs.
-    # Of what moves or sums, the function of `runtime.moves`, which takes the result, the inputs and the attributes.
+    # For a map, the lane expression in emitted code: {0} and so on are the inputs. For operations that move or sum, the
+    # function of `runtime.moves`, which takes the result, the inputs and the attributes.
     native: str = ""
     # The sign between its operands in equations, the name of the function, or a template as in `native`.
     text: str = ""
-    # Whether to compute it again on the way back rather than to keep it.
+    # Whether to recompute it in the backward pass instead of keeping it.
     cheap: bool = False
-    # MyGrad's class of the same operation, where it works element by element and has no options.
+    # MyGrad's class of the same operation, if it is element-wise without options.
     mygrad: str = ""
-    # The names of what the operation needs beside its inputs.
+    # The names of the operation's attributes.
     attributes: tuple[str, ...] = ()
     # The sizes of the inputs and the attributes -> the size of the result.
     size: Callable[..., int] = _largest
-    # Of a map or formula, intervals of inputs that tests draw from.
+    # For a map or formula, intervals of inputs that tests draw from.
     domain: tuple[Interval, ...] = ()
 
     def __post_init__(self) -> None:
-        """Enter the row in the table."""
+        """Add the row to the table."""
         assert self.name not in OPERATIONS
         OPERATIONS[self.name] = self
 
     def __call__(self, *operands: Any, **attributes: Any) -> Node:
-        """Return the node of this operation on nodes, one at least, and numbers."""
+        """Return the node of this operation on nodes, at least one, and numbers."""
         if self.formula is not None:
             return self.formula(*operands)
         build = next(o.build for o in operands if hasattr(o, "build"))
@@ -89,11 +88,11 @@ OPERATIONS: dict[str, Row] = {}
 """Name -> row."""
 
 
-# MyGrad's classes have the same names, with a capital, where a row says nothing else.
+# MyGrad's classes have the same names, capitalized, unless a row says otherwise.
 
 
 def function(name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
-    """Enter a function of as many numbers as there are intervals, or of one."""
+    """Add a function with as many arguments as there are intervals, at least one."""
     domain = domain or (ANY,)
     inputs = ", ".join(f"{{{i}}}" for i in range(len(domain)))
     columns = {"native": f"{name}({inputs})", "text": name, "mygrad": name.capitalize(), **columns}
@@ -101,13 +100,13 @@ def function(name: str, reference: Any, derivative: Any, *domain: Interval, **co
 
 
 def infix(sign: str, name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
-    """Enter a function of two numbers with a sign between them."""
+    """Add a function of two numbers with a sign between them."""
     columns = {"native": f"{{0}} {sign} {{1}}", "text": sign, **columns}
     return function(name, reference, derivative, *domain or (ANY, ANY), **columns)
 
 
 def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str = "") -> Row:
-    """Enter a function that is made of others."""
+    """Add a function that is composed of others."""
     return Row(name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad or name.capitalize())
 
 
@@ -179,7 +178,7 @@ smaller = function(
     mygrad="",
 )
 
-# A number that is as it is: its gradient is none of the model's.
+# A number taken as it is: no gradient of the model goes through it.
 fixed = function("fixed", np.positive, None, native="{0}", cheap=True, mygrad="")
 
 # Elementary functions -------------------------------------------------------------------------------------------------
@@ -209,7 +208,7 @@ cos: Row = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
 
 
 def _sinc(g: Node, y: Node, x: Node) -> Node:
-    # Near zero the difference would lose its digits, and the first terms of its series do not.
+    # Near zero the difference would lose digits, which the first terms of its series do not.
     near, square = greater(0.003, absolute(x)), np.pi**2 * (x * x)
     series = (-(np.pi**2) / 3) * x * (1.0 - 0.1 * square)
     return g * select(near, series, (cos(np.pi * x) - y) / select(near, 1.0, x))
@@ -219,7 +218,7 @@ sinc = function("sinc", np.sinc, _sinc)
 
 
 def _arcsin(g: Node, y: Node, x: Node) -> Node:
-    # The function ends upright at -1 and 1, where MyGrad's slope is zero.
+    # The function is vertical at -1 and 1, where MyGrad's slope is zero.
     end = equal(absolute(x), 1.0)
     return g * select(end, 0.0, 1.0 / sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x))))
 
@@ -227,7 +226,7 @@ def _arcsin(g: Node, y: Node, x: Node) -> Node:
 arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE)
 arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE)
 arctan = function("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x))
-# Adding zero makes the two zeros one, whose inverse is infinite.
+# Adding zero turns minus zero into zero, whose inverse is plus infinity.
 arccot = function(
     "arccot",
     lambda x: np.arctan(1 / (x + 0.0)),
@@ -251,7 +250,7 @@ arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 
 
 def elu(x: Node, alpha: float) -> Node:
     """Return ``alpha * (exp(x) - 1)`` where `x` is negative, else `x`."""
-    # The exponential is taken of what is not positive only, so that the branch not chosen cannot overflow.
+    # The exponential is only taken of numbers that are not positive, so that the other branch cannot overflow.
     return select(greater(0.0, x), alpha * (exp(minimum(x, 0.0)) - 1.0), x)
 
 
@@ -279,7 +278,7 @@ sec = formula("sec", lambda x: 1 / np.cos(x), lambda x: 1.0 / cos(x), (-1.2, 1.2
 csc = formula("csc", lambda x: 1 / np.sin(x), lambda x: 1.0 / sin(x), POSITIVE)
 arcsec = formula("arcsec", lambda x: np.arccos(1 / x), lambda x: arccos(1.0 / x), ABOVE_ONE)
 arccsc = formula("arccsc", lambda x: np.arcsin(1 / x), lambda x: arcsin(1.0 / x), ABOVE_ONE)
-# By exp itself, small numbers would lose their digits.
+# With exp itself, small numbers would lose their digits.
 sinh = formula("sinh", np.sinh, lambda x: 0.5 * (expm1(x) - expm1(-x)))
 cosh = formula("cosh", np.cosh, lambda x: 0.5 * (exp(x) + exp(-x)))
 coth = formula("coth", lambda x: 1 / np.tanh(x), lambda x: 1.0 / tanh(x), POSITIVE)
@@ -288,11 +287,11 @@ csch = formula("csch", lambda x: 1 / np.sinh(x), lambda x: 1.0 / sinh(x), POSITI
 arccoth = formula("arccoth", lambda x: np.arctanh(1 / x), lambda x: arctanh(1.0 / x), ABOVE_ONE)
 arccsch = formula("arccsch", lambda x: np.arcsinh(1 / x), lambda x: arcsinh(1.0 / x), POSITIVE)
 
-# Other places ---------------------------------------------------------------------------------------------------------
+# Moves ----------------------------------------------------------------------------------------------------------------
 
 
 def indices_of(data: bytes) -> NDArray[np.int32]:
-    """Return the indices that an attribute holds as bytes, int32."""
+    """Return the indices that an attribute stores as bytes, int32."""
     return np.frombuffer(data, dtype=np.int32)
 
 
@@ -393,7 +392,7 @@ def _log_softmax(array: Array, *axes: int) -> Array:
 
 
 def _along(x: Node, y: Node) -> Node:
-    """Return the sums of `x` over the axis of `y`, beside every element."""
+    """Return the sums of `x` over the axis of `y`, repeated for every element."""
     axes = dict(zip(_AXES, y.attributes, strict=True))
     return spread(total(x, **axes), **axes)
 
@@ -418,7 +417,7 @@ log_softmax = Row(
 
 
 def transposed_indices(rows: int, columns: int) -> NDArray[np.int32]:
-    """Return the order in which to take a flat (rows, columns) matrix to get its transpose, int32."""
+    """Return the indices that transpose a flat (rows, columns) matrix, int32."""
     return np.arange(rows * columns, dtype=np.int32).reshape(rows, columns).T.reshape(-1)
 
 

@@ -1,4 +1,4 @@
-"""What a training adds to the loss of its sequences: a function of the parameters alone, traced as a loss is."""
+"""A penalty that a training adds to its loss: a function of the parameters alone, traced like a loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from myrnn.losses import Penalty, checked_penalty, name_of
 
 @dataclass(frozen=True)
 class PenaltyGraph:
-    """A penalty on parameters; those that compute the same are equal.
+    """A penalty on parameters; penalties with the same computation are equal.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class PenaltyGraph:
         return {n.attributes[0] for n in topological([self.value]) if n.operation == "parameter"}
 
     def has_changed(self, model: Any, parameters: Sequence[Tensor]) -> bool:
-        """Whether the function computes something else now than when it was traced."""
+        """Whether the function now computes something different than when it was traced."""
         try:
             return trace_penalty(self.function, model, parameters) != self
         except CompileError:
@@ -52,7 +52,7 @@ def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) ->
     Raises
     ------
     CompileError
-        When it cannot be told what it computes, or it has no rule.
+        When its computation cannot be determined, or has no rule.
     """
     try:
         one, other = (_traced(penalty, model, parameters) for _ in range(2))
@@ -64,7 +64,7 @@ def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) ->
 
 
 def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
-    # Computations on constants stand in it as they were written, as in a loss.
+    # Computations on constants stay as written, as in a loss.
     build, recorder = Builder(fold=False), Recorder()
     leaves = [build.leaf("parameter", i, size=p.size) for i, p in enumerate(parameters)]
     values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
@@ -72,7 +72,7 @@ def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> Penal
         found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
         if recorder.looks:
             raise CompileError(
-                "it looks at numbers of the parameters, and for others may do something else:\n"
+                "it inspects numbers of the parameters, and may behave differently for others:\n"
                 f"  {Origin(*next(iter(recorder.looks)))}"
             )
         tensors = tensors_below(found)

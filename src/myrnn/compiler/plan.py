@@ -1,4 +1,4 @@
-"""How the weights are laid out in memory, what is kept for the way back, and what the first step can leave out."""
+"""The memory layout of weights, the values kept for the backward pass, and what the first step can skip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from myrnn.compiler.printer import Printer
 
 LANES = 16
 
-# From how many rows on updating all rows of a weight costs more than keeping a record of each.
+# With this many rows, updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096
 
 
@@ -26,11 +26,11 @@ def padded(size: int) -> int:
 
 @dataclass(frozen=True)
 class Weight:
-    """The shape in which products read a parameter, rows of one, or what is computed once; a vector has one row."""
+    """The shape in which products read a parameter, rows of one, or a value computed once; a vector has one row."""
 
     rows: int
     columns: int
-    # Kept transposed, because it has many rows and few columns.
+    # Stored transposed, because it has many rows and few columns.
     flipped: bool = False
 
     @property
@@ -40,11 +40,11 @@ class Weight:
 
     @property
     def is_flat(self) -> bool:
-        """Whether its numbers stand one after the other, without padding between."""
+        """Whether its numbers are contiguous, without padding."""
         return self.rows == 1 or (self.columns % LANES == 0 and not self.flipped)
 
     def fits(self, product: Node) -> bool:
-        """Whether the product is one of a row with the weight in the shape that it is laid out in."""
+        """Whether the product is one of a row with the weight in its layout."""
         if product.operation != "matmul":
             return False
         m, k, n, transposed = product.attributes
@@ -57,14 +57,14 @@ class Weight:
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterLayout(Weight):
-    """Where a parameter begins in the block of all parameters."""
+    """The offset of a parameter in the block of all parameters."""
 
     name: str
     at: int
 
     @property
     def size(self) -> int:
-        """How many numbers it takes, padding included."""
+        """The number of its elements, including padding."""
         lines, columns = self.stored
         return lines * padded(columns)
 
@@ -74,24 +74,24 @@ class Parameters:
     """The block of all parameters."""
 
     layouts: dict[int, ParameterLayout]
-    # The parameters of many rows of which a step reads and changes only those of its tokens. They come last. Only these
+    # Parameters with many rows of which a step only reads and changes those of its tokens. They come last. Only these
     # rows of their gradients are cleared, clipped and used; the others are zero.
     lookups: frozenset[int]
 
     @property
     def size(self) -> int:
-        """How many numbers the block has, padding included."""
+        """The number of elements of the block, including padding."""
         return sum(layout.size for layout in self.layouts.values())
 
     @property
     def dense_size(self) -> int:
-        """How many of them are of parameters that are no lookups."""
+        """The number of elements of parameters that are not lookups."""
         return min((self.layouts[i].at for i in self.lookups), default=self.size)
 
 
 @dataclass(frozen=True)
 class Outer:
-    """A term of a weight's gradient that is a product of two vectors, as the weight lies in memory: rows by lanes.
+    """A term of a weight's gradient that is a product of two vectors, in the layout of the weight: rows by lanes.
 
     Such terms are summed over all steps in one product. A token's is one row of the gradient (`is_row`).
     """
@@ -104,9 +104,9 @@ class Outer:
 
 @dataclass(frozen=True)
 class Part:
-    """What is decided of a part: what it keeps, and the gradients of weights."""
+    """The plan of a part: the values that it keeps, and the gradients of weights."""
 
-    # What the way forward leaves in memory for the way back.
+    # Values of the forward pass that are kept for the backward pass.
     saved: set[Node]
     # The terms of the weights' gradients: products of two vectors, and all others with their weights.
     outer: tuple[Outer, ...]
@@ -120,7 +120,7 @@ class Part:
 
 @dataclass(frozen=True)
 class LossPart:
-    """The loss of a row, the gradient of its outputs, and what the way forward leaves in memory for that."""
+    """The loss of a row, the gradient of its outputs, and the values of the forward pass that it keeps."""
 
     value: Node
     gradient: Node
@@ -129,7 +129,7 @@ class LossPart:
 
 @dataclass(frozen=True)
 class PenaltyPart:
-    """A penalty, and how its gradient goes back to the parameters."""
+    """A penalty, and its backward pass to the parameters."""
 
     value: Node
     part: Part
@@ -137,14 +137,14 @@ class PenaltyPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided of one kind of program before its instructions are."""
+    """The decisions about one kind of program that precede its instructions."""
 
     derivative: Derivative
     printer: Printer
     parameters: Parameters
     weights: dict[Node, Weight]
     prelude: Part
-    # Of each loop: the states that it begins with where these read last states, and its steps.
+    # For each loop: the initial states that read last states, and its steps.
     entries: tuple[Part, ...]
     steps: tuple[Part, ...]
     readout: Part
@@ -155,24 +155,24 @@ class Plan:
     projected: set[Node]
     # Nodes whose padding must be zero, because a product or a sum reads it.
     clean: frozenset[Node]
-    # Of loops that go forward: states that are zero before the first step, and gradients that nothing reads there.
+    # For loops that run forward: states that are zero before the first step, and gradients that nothing reads there.
     zero_at_first: frozenset[Node]
     unread_at_first: frozenset[Node]
 
     @property
     def kind(self) -> Kind:
-        """For what data the program is."""
+        """The kind of data of the program."""
         return self.derivative.kind
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The sizes that have names of their own: the number of inputs, of classes, and of the units."""
+        """The sizes with names: the number of inputs, of classes, and of the units."""
         r = self.derivative.recurrence
         units = {"D" if i == 0 else f"D_{i + 1}": size for i, size in enumerate(r.state_sizes)}
         return {"C": r.dim_input, "K": r.readout.size, **units}
 
     def __str__(self) -> str:
-        """Return what is decided of the weights and of what is kept, as text."""
+        """Return the decisions about weights and kept values as text."""
         weights = []
         for leaf, weight in self.weights.items():
             rows, columns = weight.stored
@@ -182,7 +182,7 @@ class Plan:
         def texts(nodes: set[Node]) -> list[str]:
             return sorted(self.printer.text("{0}", node) for node in nodes)
 
-        how = "which are a row of the weight" if self.kind.tokens else "computed for all steps at once"
+        how = "a row of the weight each" if self.kind.tokens else "computed for all steps at once"
         parts = {
             "weights in memory": weights,
             f"products of the input alone, {how}": texts(self.projected),
@@ -236,7 +236,7 @@ def plan(derivative: Derivative) -> Plan:
 
 
 def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]:
-    """Return the products of rows with weights that are computed for all steps at once, before these.
+    """Return the products of rows with weights that are computed for all steps at once, before the loop.
 
     A loop without states computes all of its own at once.
     """
@@ -248,7 +248,7 @@ def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]
 
 
 def backward_targets(pullback: Pullback) -> list[Node]:
-    """Return what a way back computes: gradients of what it reads, and the operands and terms of the weights'."""
+    """Return the targets of a backward pass: gradients of what it reads, and the operands and terms of the weights'."""
     targets = [*pullback.states.values(), *pullback.kept.values()]
     for terms in pullback.weights.values():
         for term in terms:
@@ -265,7 +265,7 @@ def _goes_along_rows(product: Node, weights: dict[Node, Weight]) -> bool:
 
 
 def _weights(derivative: Derivative, further: Sequence[Node]) -> dict[Node, Weight]:
-    """Decide the shape of every parameter and derived node in memory from how the products read it."""
+    """Choose the layout of every parameter and derived node from how the products read it."""
     r = derivative.recurrence
     graph = topological([*r.nodes, *derivative.derived, *further])
     weights: dict[Node, Weight] = {}
@@ -301,7 +301,7 @@ def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
 
 
 def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: frozenset[int]) -> Parameters:
-    """Lay the parameters out one after the other, the lookups last."""
+    """Lay out the parameters one after the other, the lookups last."""
     flipped = {n.attributes[0] for n, weight in weights.items() if n.operation == "parameter" and weight.flipped}
     layouts, at = {}, 0
     for index, shape in sorted(enumerate(recurrence.shapes), key=lambda item: item[0] in lookups):
@@ -331,7 +331,7 @@ def _lookups(
     ) - taken_apart  # fmt: skip
 
 
-# What is kept, and what is left out ----------------------------------------------------------------------------------
+# Kept and skipped values ----------------------------------------------------------------------------------------------
 
 
 def _part(
@@ -362,15 +362,15 @@ def _loss_part(derivative: Derivative) -> LossPart | None:
 
 
 def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> set[Node]:
-    """Return the nodes of the way forward that must be in memory for the way back."""
+    """Return the nodes of the forward pass that must be in memory for the backward pass."""
     ahead = {n for n in topological(forward) if n.inputs}
     saved = {n for n in topological(backward, stop=ahead) if n in ahead}
     for node in topological(forward):
-        # What is cheap is not worth a buffer when its inputs have one: it is computed again on the way back.
+        # A cheap node needs no buffer if its inputs have one: the backward pass recomputes it.
         if node in saved and OPERATIONS[node.operation].cheap and node not in forward:
             if all(i.is_leaf or i in saved for i in node.inputs):
                 saved.discard(node)
-    # A slice is read where it lies, so what it is a slice of must stay.
+    # A slice is read in place, so its source must be kept.
     for node in reversed(topological(forward)):
         if node in saved and node.operation == "take" and node.inputs[0].inputs:
             saved.add(node.inputs[0])
@@ -391,7 +391,7 @@ def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[
 
 
 def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
-    """Return the gradients of states that nothing reads at step 0: no parameter is behind or needs them."""
+    """Return the gradients of states that nothing reads at step 0: no parameter depends on them."""
     r = derivative.recurrence
     before = [n for p in (derivative.prelude, *derivative.entries) for n in backward_targets(p)]
     read = {n.attributes[0] for n in topological(before) if n.operation == "gradient"}
@@ -401,7 +401,7 @@ def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
             continue
         own = {i: node for i, node in pullback.states.items() if first <= i < first + len(loop.step)}
         others = [n for n in backward_targets(pullback) if n not in own.values()]
-        # A weight that is added to a state has the state's gradient for its own.
+        # The gradient of a weight that is added to a state is the state's gradient.
         terms = [term for several in pullback.weights.values() for term in several]
         needed = set(topological([*others, *terms, *(node for i, node in own.items() if i in read)]))
         unread |= {node for i, node in own.items() if i not in read and node not in needed}

@@ -1,7 +1,7 @@
 """Nodes as Python text: one printer for equations, stages, and the comments and expressions of emitted code.
 
-The text of an operation is a template of Python syntax, such as ``{0} * {1}``. The trees of the operands take the
-place of the placeholders, and `ast.unparse` writes the result, with brackets just where they are needed.
+The text of an operation is a template of Python syntax, such as ``{0} * {1}``. The trees of the operands replace the
+placeholders, and `ast.unparse` writes the result, with parentheses only where they are needed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS, indices_of, transposed_indices
 
 LONGEST = 90
-"""How many letters of an expression are shown."""
+"""The most characters of an expression that are shown."""
 
 # Templates ------------------------------------------------------------------------------------------------------------
 
 
 def atom(text: str) -> ast.expr:
-    """Return the tree of a text that needs no brackets anywhere, such as a name or a call."""
+    """Return the tree of a text that needs no parentheses anywhere, such as a name or a call."""
     return ast.Name(text, ast.Load())
 
 
@@ -34,13 +34,13 @@ def compose(template: str, operands: Sequence[ast.expr] = ()) -> ast.expr:
 
 
 def sum_of(count: int) -> str:
-    """Return the template of a sum of so many terms."""
+    """Return the template of a sum of `count` terms."""
     return " + ".join(f"{{{i}}}" for i in range(count))
 
 
 @lru_cache
 def _parsed(template: str) -> ast.expr:
-    # A placeholder is valid Python, a set of one number, so that templates need no syntax of their own.
+    # A placeholder is valid Python, a set of one number, so templates need no special syntax.
     return ast.parse(template, mode="eval").body
 
 
@@ -61,16 +61,16 @@ def _filled(tree: ast.expr, operands: Sequence[ast.expr]) -> ast.expr:
 
 
 def _is_unclear(part: ast.expr, whole: ast.expr) -> bool:
-    """Whether a reader needs brackets around a part that Python does not need."""
-    # Python reads * and @ from left to right, and ** before @; a reader should not have to know.
+    """Whether a part needs parentheses for readers, though not for Python."""
+    # Python evaluates * and @ from left to right, and ** before @; a reader should not have to know.
     operators = {type(getattr(tree, "op", None)) for tree in (part, whole)}
     return ast.MatMult in operators and not operators.isdisjoint((ast.Mult, ast.Div, ast.Pow))
 
 
 def _from_left_to_right(tree: ast.expr) -> ast.expr:
-    """Return a sum of sums, or a product of products, in the order that needs no brackets, as it is easiest to read.
+    """Return a sum of sums, or a product of products, in the order that needs no parentheses.
 
-    Of code that is run this would change the rounding.
+    In executed code this would change the rounding.
     """
     match tree:
         case ast.BinOp(op=ast.Add() | ast.Mult() as sign):
@@ -89,28 +89,28 @@ def _operands(tree: ast.expr, sign: type[ast.operator]) -> list[ast.expr]:
 
 
 class Printer:
-    """Writes nodes as Python; the name of a node stands for it inside of other expressions.
+    """Writes nodes as Python; a node with a name is written by its name inside of other expressions.
 
-    What would make an expression longer than `longest` letters is left out: ``...`` stands there instead.
+    Parts that would make an expression longer than `longest` characters are replaced by ``...``.
     """
 
     def __init__(self, names: Mapping[Node, str], longest: int = LONGEST) -> None:
         self.names, self._longest = dict(names), longest
-        # The text of an index is found by looking at all of its numbers.
+        # Finding the text of an index takes a pass over all of its numbers.
         self._template = cache(_template)
 
     def label(self, node: Node) -> str:
-        """Return the name of a node or, where it has none, one that tells its operation and what it reads."""
+        """Return the name of a node, or otherwise a description of its operation and its inputs."""
         read = next((f"_{self.names[i]}" for i in node.inputs if i in self.names), "")
         return self.names.get(node, f"{node.operation}{read}")
 
     def expression(self, node: Node) -> str:
-        """Return how a node is computed, also where it has a name."""
+        """Return the expression of a node, even if it has a name."""
         return self.text("{0}", node) if node.is_leaf else self.text(self._template(node), *node.inputs)
 
     def text(self, template: str, *nodes: Node) -> str:
-        """Return a template with the names of nodes, or how they are computed, for its placeholders."""
-        # As deep as the text stays short enough: a node that is read often stands there as often.
+        """Return a template with the names or expressions of nodes for its placeholders."""
+        # Only as deep as the text stays short: a node that is read often occurs as often.
         depth, text, deeper = 0, "", ast.unparse(self._tree(template, nodes, 0))
         while deeper != text and (len(deeper) <= self._longest or not depth):
             depth, text = depth + 1, deeper
@@ -167,13 +167,13 @@ def _template(node: Node) -> str:
 
 
 def _number(constant: Node) -> str:
-    """Return the only number of a constant; nothing where it has several."""
+    """Return the only number of a constant; empty if it has several."""
     numbers = constant.numbers
     return f"{numbers[0]:g}" if np.all(numbers == numbers[0]) else ""
 
 
 def _vector(constant: Node) -> str:
-    """Return a constant as the factor of a product, where a number alone would not tell its size."""
+    """Return a constant as the factor of a product, if a number alone would not show its size."""
     size, number = constant.size, _number(constant)
     filled = {"0": f"zeros({size})", "1": f"ones({size})", "": _listed(constant.numbers, "g")}
     return filled.get(number, f"full({size}, {number})")
@@ -185,7 +185,7 @@ def _listed(numbers: NDArray[Any], form: str) -> str:
 
 
 def _index(node: Node) -> str:
-    """Return the index of what is taken; nothing for what NumPy repeats by itself."""
+    """Return the index of a take; empty for what NumPy broadcasts."""
     where, size = indices_of(node.attributes[0]), node.inputs[0].size
     if len(where) > size and len(where) % size == 0:
         times, every = len(where) // size, np.arange(size)

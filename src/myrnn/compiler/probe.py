@@ -1,4 +1,4 @@
-"""Stage 1: run the model at several lengths, with several values, to see what it computes and what that depends on."""
+"""Stage 1: run the model at several lengths, with several values, to find its computation and what it depends on."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import network_of, parameter_names
 from myrnn.sequences import one_hot
 
-# Lengths that are traced to find the loop; the longest that is asked for is traced beside them.
+# Lengths that are traced to find the loop; the longest requested one is traced as well.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
-# If so many calls in a row all change something, the model changes it, and not another thread.
+# If this many calls in a row all change something, the model changes it, not another thread.
 CALLS = 30
-# How many steps a model may look back: few, and where no loop is found for these, more.
+# How many steps a model may look back: few, and if no loop is found, more.
 BACK = (3, 10)
-# Up to so many steps may lie between states that follow one another, such as those of a dilated loop.
+# The largest distance in steps of successive states, such as those of a dilated loop.
 APART = 4
 
 ADVICE = (
-    "  The steps of a compiled model are the same equations, but for the first ones and up to four kinds in turn.\n"
+    "  The steps of a compiled model are the same equations, except the first ones and up to four kinds in turn.\n"
     '  Feed what differs as an input, or train with engine="mygrad".'
 )
 
 
 def middle_of(back: int) -> int:
-    """Return the step at which a loop that looks back at up to `back` steps is looked at."""
+    """Return the step that is analysed for a loop that looks back at up to `back` steps."""
     return back + 2
 
 
@@ -56,7 +56,7 @@ def longest_of(back: int) -> int:
 def lengths_for(back: int, apart: int = 1) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
     middle, longest = middle_of(back), longest_of(back)
-    # With many steps, there is room for steps that differ in turn.
+    # Long traces have space for steps that differ in turn.
     after = 5 if back == BACK[0] else 6
     return {1, 2, 3, 4, *range(middle, middle + after), *range(longest - 2 * apart + 1, longest + 1)}
 
@@ -72,7 +72,7 @@ class Subject:
     dim_input : int
         C.
     longest : int
-        Up to what length it is to be seen to be a recurrence.
+        The length up to which it is checked to be a recurrence.
     back : int
         How many steps it may look back.
     """
@@ -86,31 +86,31 @@ class Subject:
 
 @dataclass(frozen=True)
 class Traces:
-    """What a model computes for sequences of several lengths, as graphs that share one table of nodes.
+    """The computation of a model for sequences of several lengths, as graphs that share one builder.
 
-    Computations on constants stand in them as they were written: they show what a first step begins with.
+    Computations on constants stay as written: they show the initial states.
     """
 
     by_length: dict[int, Trace]
     dim_input: int
-    # Those of the parameters, in the model's order.
+    # The shapes of the parameters, in the model's order.
     parameter_names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     back: int = BACK[0]
-    # Whether the model gives logits for every step, (T, K), and not only (1, K).
+    # Whether the model gives logits for every step, (T, K), instead of only (1, K).
     per_step: bool = False
-    # What it draws at random, and whether it is uncertain which way the steps of that are counted.
+    # Its random numbers, and whether the direction of their steps is uncertain.
     draws: tuple[Drawn, ...] = ()
     uncertain: bool = False
-    # Up to how many steps may lie between states that follow one another.
+    # The largest distance in steps of successive states.
     apart: int = 1
 
     def settled(self) -> Traces:
-        """Return the same with what is drawn as steps, or the sequence, read it."""
+        """Return the traces with random numbers in the form that steps, or the sequence, read."""
         return replace(self, by_length={n: settled(trace, self.draws) for n, trace in self.by_length.items()})
 
     def turned(self) -> Traces:
-        """Return the same with the steps of what is drawn counted the other way where that is uncertain."""
+        """Return the traces with uncertain steps of random numbers counted the other way."""
         return replace(self, draws=turned(self.draws, self.by_length[max(self.by_length)]), uncertain=False)
 
 
@@ -152,7 +152,7 @@ def trace(subject: Subject) -> Traces:
 
 
 def _apart(traces: Mapping[int, Trace]) -> int:
-    """Return how many steps may lie between states: neighbours share less than other lengths where these are apart."""
+    """Return the distance in steps of successive states; above one, neighbours share less than other lengths."""
     computed = {n: set(topological([traces[n].output])) for n in range(9 - APART, 10)}
     shared = [len(computed[9] & computed[9 - apart]) for apart in range(1, APART + 1)]
     return APART if max(shared) > shared[0] else 1
@@ -177,7 +177,7 @@ def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
 
 
 def _empty_trace(model: Any, parameters: tuple[Tensor, ...], dim_input: int, build: Builder) -> Trace | None:
-    """Trace the model on an empty sequence, which shows where its states begin; None where it takes none."""
+    """Trace the model on an empty sequence, which shows its initial states; None if it accepts none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -197,7 +197,7 @@ def _check_reaches_parameters(traces: dict[int, Trace]) -> None:
 
 
 def unreached(looks: Sequence[Origin]) -> str:
-    """Say that no gradient reaches a parameter, and where numbers are taken out of tensors, which is why."""
+    """Return a message that no gradient reaches a parameter, with the line that takes numbers out of tensors."""
     return "no gradient reaches any parameter of the model, so that it would learn nothing: " + (
         f"it takes numbers out of its tensors, with .data or NumPy, in\n  {looks[0]}"
         if looks
@@ -205,20 +205,20 @@ def unreached(looks: Sequence[Origin]) -> str:
     )
 
 
-# What a call changes -------------------------------------------------------------------------------------------------
+# Changes by a call ----------------------------------------------------------------------------------------------------
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _SOURCES = (np.random.Generator, np.random.RandomState, random.Random, itertools.count)
-# The sources of random numbers that all code shares.
+# The global sources of random numbers.
 _SHARED = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
-# How many objects are looked into, those nearest to the model first, and how many parts of each.
+# The most objects that are examined, nearest to the model first, and the most parts of each.
 _MOST = 10_000
-# What Python puts into every module when it imports it. Under pytest a loader leads to the whole of pytest.
+# Attributes that Python adds to every imported module. Under pytest a loader leads to the whole of pytest.
 _OF_IMPORT = ("__builtins__", "__loader__", "__spec__")
 
 
 def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Call the model again and again on one sequence: it must compute the same, and change nothing by it.
+    """Call the model repeatedly on one sequence: it must compute the same, and have no side effects.
 
     Raises
     ------
@@ -243,11 +243,11 @@ def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float3
 
 
 def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
-    """Return what every one of many calls changes: what another thread changes meanwhile, some calls do not see."""
+    """Return what every one of many calls changes; changes by another thread are missing in some."""
     changed: set[str] | None = None
     scalars, sources = _reachable(model)
     for _ in range(CALLS):
-        # Nothing that takes time stands between the states of sources before and after the call.
+        # Nothing slow may run between reading the states of sources and the call.
         drawn = [_drawn(source) for source in sources.values()]
         answer(model, x)
         now = {path for path, before in zip(sources, drawn, strict=True) if _drawn(sources[path]) != before}
@@ -260,19 +260,19 @@ def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
 
 
 def _drawn(source: Any) -> Any:
-    """Return the state of a source of numbers, another one after every draw."""
+    """Return the state of a source of numbers, which changes with every draw."""
     return repr(source) if isinstance(source, itertools.count) else pickle.dumps(source)
 
 
 def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by paths."""
+    """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by path."""
     home = type(network_of(model)).__module__.partition(".")[0]
     scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
     seen, waiting = set[int](), deque([("", model)])
     while waiting and len(seen) + len(scalars) < _MOST:
         path, value = waiting.popleft()
         if isinstance(value, _SCALARS):
-            # What is not a number does not equal itself.
+            # NaN does not equal itself.
             scalars[path] = repr(value) if value != value else value
         elif id(value) not in seen:
             seen.add(id(value))
@@ -284,7 +284,7 @@ def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
-    """Return what an object of the user's holds, by paths; of arrays, modules and what libraries define nothing."""
+    """Return the members of a user's object, by path; none of arrays, modules and objects of libraries."""
     if isinstance(value, np.ndarray | Tensor | ModuleType):
         return []
     if isinstance(value, FunctionType):
@@ -304,7 +304,7 @@ def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
     if (held := _attributes(value)) is not None:
         return [*((f"{path}.{name}".lstrip("."), item) for name, item in held.items()), (path, type(value))]
     if isinstance(value, list):
-        # What grows has other parts every time, but always another length. Tensors may be kept for somebody to see.
+        # A growing container changes its length in any case. Tensors may be stored for later inspection.
         size = [(path, len(value))] if all(isinstance(item, _SCALARS) for item in value) else []
         return [*size, *((f"{path}[{i}]", item) for i, item in enumerate(value))]
     size = [(path, len(value))] if isinstance(value, set) else []
@@ -312,7 +312,7 @@ def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Return what an object holds by itself; its class may answer any other question about attributes."""
+    """Return an object's own attributes; its class may intercept any other way to ask for them."""
     try:
         return dict(object.__getattribute__(value, "__dict__"))
     except AttributeError:
@@ -324,7 +324,7 @@ def _bases(kind: type) -> list[tuple[str, Any]]:
 
 
 def _is_users(module: str, file: str, home: str) -> bool:
-    """Whether code may change as the user goes: it is no library's, or of the same package as the model."""
+    """Whether code may change during a session: it is not a library's, or in the same package as the model."""
     top = module.partition(".")[0]
     return top not in ("myrnn", "builtins") and (top == home or is_users_file(file))
 
@@ -333,9 +333,9 @@ def _is_users(module: str, file: str, home: str) -> bool:
 
 
 def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
-    """Return the model's own logits for an array, as it gives them where no graph is made."""
+    """Return the model's own logits for an array, as computed without a graph."""
     try:
-        # The sequences may be made up, and what overflows on these is nobody's concern.
+        # The sequences may be artificial, so overflows on them do not matter.
         with mygrad.no_autodiff, np.errstate(all="ignore"):
             result = model(x.copy())
     except Exception as error:
@@ -346,7 +346,7 @@ def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
 def traced_with_array(
     model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, whole: Collection[int] = ()
 ) -> Trace:
-    """Trace the model on `x` as a tensor, and see that it gives the same logits for the array that it is used on.
+    """Trace the model on `x` as a tensor, and check that it gives the same logits for an array, as in use.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def traced_with_array(
     if not same:
         raise NotARecurrence(
             f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
-            "  numbers: it looks at the kind of its argument, or keeps something from one call to the next.\n"
+            "  numbers: it depends on the type of its argument, or keeps something from one call to the next.\n"
             '  Train it with engine="mygrad".'
         )
     return traced
@@ -375,7 +375,7 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
         raise NotARecurrence(takes_numbers(one.looks[0]))
     raise NotARecurrence(
         f"what the model computes depends on {what}, not only through MyGrad's operations.\n"
-        f"{difference_told(one, other)}"
+        f"{difference_message(one, other)}"
         f"{ADVICE}"
     )
 
@@ -400,7 +400,7 @@ def replaced(parameters: tuple[Tensor, ...], values: Sequence[NDArray[np.float32
 
 
 def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
-    """Write into a parameter, and leave MyGrad's lock on it as it is: a graph of the user's may still hold it."""
+    """Write into a parameter without changing MyGrad's lock on it, which a graph of the user's may hold."""
     writeable = parameter.data.flags.writeable
     parameter.data.flags.writeable = True
     parameter.data[...] = values
@@ -409,22 +409,22 @@ def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
 
 @contextmanager
 def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Leave the parameters' gradients as they were, and the user's own graphs of them able to go back."""
+    """Restore the parameters' gradients, and keep the user's graphs of them able to go back."""
     before = [(parameter._grad, set(parameter._ops)) for parameter in parameters]
     try:
         yield
     finally:
         for parameter, (gradient, readers) in zip(parameters, before, strict=True):
             parameter._grad = gradient
-            # Going back through one graph makes MyGrad forget all graphs of the tensors in it.
+            # A backward pass through one graph makes MyGrad forget all graphs of the tensors in it.
             parameter._ops.update(reader for reader in readers if reader() is not None)
 
 
 def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
-    """Return C: what the model says, or the first size of a parameter that it accepts as the width of a sequence."""
-    told = getattr(model, "dim_input", None)
-    if isinstance(told, int | np.integer) and told > 0:
-        return int(told)
+    """Return C: that of the model, or the first size of a parameter that it accepts as the width of a sequence."""
+    given = getattr(model, "dim_input", None)
+    if isinstance(given, int | np.integer) and given > 0:
+        return int(given)
     sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
     error: Exception | None = None
     for size in dict.fromkeys(sizes):
@@ -435,7 +435,7 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
         except Exception as failure:
             error = error or failure
     raise CompileError(
-        f"how many inputs the model takes cannot be told ({error}): name it, compile(model, dim_input=...)"
+        f"the number of inputs of the model cannot be determined ({error}): name it, compile(model, dim_input=...)"
     ) from error
 
 
@@ -443,7 +443,7 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
 
 
 def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Return the lowest pair of nodes that differ, the two graphs walked side by side."""
+    """Return the lowest pair of nodes that differ, walking the two graphs in parallel."""
     seen: set[tuple[Node, Node]] = set()
     stack = [(a, b)]
     found = None
@@ -458,8 +458,8 @@ def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
     return found
 
 
-def told(node: Node) -> str:
-    """Return what a node is, on one line."""
+def describe(node: Node) -> str:
+    """Return a description of a node on one line."""
     if node.is_constant:
         numbers = node.numbers
         if numbers.size == 1:
@@ -469,16 +469,16 @@ def told(node: Node) -> str:
 
 
 def where(trace: Trace, node: Node | None) -> Origin:
-    """Return the user's line of a node, or of what reads it where the node has none (a constant has none)."""
+    """Return the user's line of a node, or of a reader if the node has none (a constant has none)."""
     if node is None or node in trace.origins:
         return trace.origins.get(node, Origin()) if node is not None else Origin()
     readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
     return trace.origins.get(next(readers, node), Origin())
 
 
-def difference_told(trace: Trace, other: Trace) -> str:
+def difference_message(trace: Trace, other: Trace) -> str:
     """Return a line that shows where two traces of one length differ."""
     difference = first_difference(trace.output, other.output)
     assert difference is not None
     here, there = difference
-    return f"  {where(trace, here)}      <- {told(here)} here, {told(there)} otherwise\n"
+    return f"  {where(trace, here)}      <- {describe(here)} here, {describe(there)} otherwise\n"

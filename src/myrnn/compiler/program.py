@@ -1,4 +1,4 @@
-"""An emitted program: its text, the memory that it runs in, and where it leaves what."""
+"""An emitted program: its text, its memory, and the locations of its results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from myrnn.compiler.tables import Table
 
 @dataclass(frozen=True)
 class Memory:
-    """The integers of a program, in the order in which it reads them, and what is in its memory at first."""
+    """The integers of a program, in the order in which it reads them, and the initial content of its memory."""
 
     # The sizes, and the offsets in the block of the parameters.
     numbers: dict[str, int]
@@ -35,7 +35,7 @@ class Memory:
         return [*self.numbers, *(b.name for b in self.buffers), *self.table_names.values()]
 
     def resolve(self, steps: int, sequences: int) -> tuple[NDArray[np.int64], int]:
-        """Return the values of all names for so many steps and sequences, and the size of the workspace."""
+        """Return the values of all names for these numbers of steps and sequences, and the size of the workspace."""
         values, at = list(self.numbers.values()), 0
         for buffer in self.buffers:
             values.append(at)
@@ -52,7 +52,7 @@ class Memory:
         return int(sizes[self.names.index(name)])
 
     def tables(self) -> NDArray[np.int32]:
-        """Return all fixed indices, one after the other."""
+        """Return all fixed indices, concatenated."""
         return np.frombuffer(b"".join(self.table_names) or b"\0\0\0\0", dtype=np.int32).copy()
 
     def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64]) -> None:
@@ -66,7 +66,7 @@ class Memory:
                 workspace[begin + step * width : begin + step * width + table.size] = numbers
 
     def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
-        """Write NaN over all numbers that a program computes, so that reading one before it is written shows.
+        """Write NaN over all numbers that a program computes, to detect reads before writes.
 
         Padding stays: programs leave zeros there, and read them.
         """
@@ -78,7 +78,7 @@ class Memory:
 
     @property
     def table_rows(self) -> int:
-        """How many steps the tables have numbers for."""
+        """The number of steps for which the tables have numbers."""
         return max((step + 1 for table in self.by_step.values() for step in table.rows), default=0)
 
     def _lines(self, buffer: Buffer, steps: int, sequences: int) -> int:
@@ -87,7 +87,7 @@ class Memory:
             Rows.SEQUENCES: sequences,
             Rows.STEPS: steps,
             Rows.STATES: steps + sequences,
-            # The row of a step that no trace shows any numbers of is read, but not used.
+            # The row of a step without numbers in any trace is read, but not used.
             Rows.TABLE: self.table_rows + 1,
         }
         return max(1, rows[buffer.rows]) * buffer.lines
@@ -95,29 +95,29 @@ class Memory:
 
 @dataclass(frozen=True)
 class Program:
-    """An emitted program: the text of its module, and where its function leaves what."""
+    """An emitted program: the text of its module, and the locations of the function's results."""
 
     source: str
     kind: Kind
     memory: Memory
     weights: Parameters
-    # The name of the offset of the logits, and K, how many they are.
+    # The name of the offset of the logits, and K, their number.
     logits: str
     classes: int
-    # Whether there are logits, and labels, for every step; and whether anything is drawn at random in training.
+    # Whether there are logits, and labels, for every step; and whether training draws random numbers.
     per_step: bool
     draws: bool
-    # What streams go on from; None where every sequence begins anew.
+    # The states that streams carry; None if every sequence begins anew.
     carried: Carried | None
-    # A row before every step and the last ones, in the order of the sequence also where a loop goes backward. Observed
-    # programs have also the gradients of these, of what later loops read of them (by the number of the state), and of
+    # One row before every step and the last ones, in the order of the sequence even if a loop runs backward. Observed
+    # programs also have the gradients of these, of what later loops read of them (by the number of the state), and of
     # their input.
     goes_backward: tuple[bool, ...]
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
     kept_gradients: dict[int, Buffer]
     input_gradients: Buffer | None
-    # How many times the penalty counts, which is written before a run; None where there is none.
+    # How many times the penalty counts, written before a run; None without a penalty.
     penalty_times: Buffer | None
 
     def __str__(self) -> str:

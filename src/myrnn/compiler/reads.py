@@ -1,9 +1,9 @@
-"""What a model reads out of tensors: NumPy arrays that are traced, comparisons and choices.
+"""Values that a model reads out of tensors: traced NumPy arrays, comparisons and choices.
 
-While a model is traced, ``x.data``, ``np.asarray(x)`` and ``x > 0`` in the user's code are not arrays but tensors of a
-kind of their own, `Array`, that are used like arrays. So what is computed with them is in MyGrad's graph, and a choice
-by them is an operation. As in MyGrad, no gradient goes back through them. Where their numbers themselves are asked for,
-as by an ``if``, that is a look at numbers, which the recorder notes.
+While a model is traced, ``x.data``, ``np.asarray(x)`` and ``x > 0`` in the user's code are not arrays but tensors of
+the class `Array`, which behave like arrays. So computations with them are in MyGrad's graph, and a choice by them is an
+operation. As in MyGrad, they pass no gradients. If code asks for their numbers, for example in an ``if``, the recorder
+notes that it inspects numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMPARED = {
     "__eq__": np.equal,
     "__ne__": np.not_equal,
 }
-# Of truth values alone.
+# For truth values only.
 _LOGICAL = {
     np.logical_not: np.logical_not,
     np.logical_and: np.logical_and,
@@ -44,14 +44,14 @@ _LOGICAL = {
     np.bitwise_or: np.logical_or,
     np.bitwise_xor: np.logical_xor,
 }
-# Of arrays; of tensors with a gradient, MyGrad refuses them.
+# For arrays; MyGrad refuses them for tensors with a gradient.
 _ROUNDED = frozenset({np.sign, np.floor, np.ceil, np.trunc, np.rint})
-# What makes an array of a tensor.
+# Functions that convert a tensor to an array.
 _CONVERSIONS = ((np, "asarray"), (np, "array"), (np, "asanyarray"), (np, "ascontiguousarray"), (mygrad, "asarray"))
 
 
 def raw(tensor: Tensor) -> NDArray[Any]:
-    """Return the numbers of a tensor, which nobody else gets to see."""
+    """Return the numbers of a tensor, without recording that they were read."""
     data: NDArray[Any] = vars(tensor)["data"]
     return data
 
@@ -60,12 +60,12 @@ class WithoutGradient(Operation):  # type: ignore[misc]
     """An operation whose result is a constant."""
 
     def backward_var(self, grad: NDArray[Any], index: int, **_: Any) -> NDArray[Any]:
-        """Return nothing: MyGrad does not go back through constants."""
+        """Never called: MyGrad does not differentiate constants."""
         raise AssertionError("the result is a constant")
 
 
 class Reading(WithoutGradient):
-    """The numbers of a tensor, of some type: no gradient goes back through them."""
+    """The numbers of a tensor, of some dtype, without a gradient."""
 
     def __call__(self, a: Tensor, *, dtype: Any) -> NDArray[Any]:
         """Return the numbers."""
@@ -74,10 +74,10 @@ class Reading(WithoutGradient):
 
 
 class Comparison(WithoutGradient):
-    """What is the same almost everywhere: two tensors compared, truth values put together, a sign, rounding."""
+    """A function that is constant almost everywhere: comparison, logic, sign, rounding."""
 
     def __call__(self, *operands: Tensor, function: np.ufunc) -> NDArray[Any]:
-        """Return what the function does."""
+        """Return the result of the function."""
         self.variables, self.function = operands, function
         self.needs_float64 = any(v.creator is None and v.constant and not _is_float32(raw(v)) for v in operands)
         result: NDArray[Any] = np.asarray(function(*map(raw, operands)))
@@ -85,16 +85,16 @@ class Comparison(WithoutGradient):
 
 
 def _is_float32(numbers: NDArray[Any]) -> bool:
-    """Whether float32 has all of these numbers."""
+    """Whether all of these numbers are representable in float32."""
     with np.errstate(all="ignore"):
         return bool(np.array_equal(numbers.astype(np.float32), numbers, equal_nan=True))
 
 
 class Array(Tensor):  # type: ignore[misc]
-    """The numbers of a tensor where the user's code takes them for an array; operations on arrays give arrays."""
+    """The numbers of a tensor used as an array by the user's code; operations on arrays give arrays."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return what arrays have and tensors have not."""
+        """Return attributes that arrays have but tensors lack."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.data, name)
@@ -116,11 +116,11 @@ class Array(Tensor):  # type: ignore[misc]
         return np.logical_and(self, other)
 
     def __or__(self, other: Any) -> Any:
-        """Return where one of the two is true."""
+        """Return where at least one is true."""
         return np.logical_or(self, other)
 
     def __xor__(self, other: Any) -> Any:
-        """Return where the two differ."""
+        """Return where exactly one is true."""
         return np.logical_xor(self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
@@ -150,14 +150,14 @@ class Array(Tensor):  # type: ignore[misc]
 
 
 def _looked_at(value: Any) -> Any:
-    """Return the numbers of tensors, also of those in a list."""
+    """Return the numbers of tensors, also inside a list."""
     if isinstance(value, Tensor):
         return value.data
     return type(value)(map(_looked_at, value)) if type(value) in (list, tuple) else value
 
 
 def _padded(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
-    """Put a constant around an array, as `numpy.pad` does."""
+    """Pad an array with a constant, as `numpy.pad` does."""
     value = options.pop("constant_values", 0)
     if mode != "constant" or options or np.ndim(value):
         return np.pad(_looked_at(array), pad_width, mode, **options)
@@ -203,7 +203,7 @@ def _differences(array: Any, n: int = 1, axis: int = -1, prepend: Any = None, ap
 
 
 def _windows(view: Any) -> Any:
-    """Return the function that makes windows of an array where `view` does of NumPy's arrays."""
+    """Return the function that makes windows of an array, as `view` does for NumPy's arrays."""
 
     @wraps(view)
     def windows(array: Any, *given: Any, **named: Any) -> Any:
@@ -227,7 +227,7 @@ def _rounded(array: Any, decimals: int = 0, out: Any = None) -> Any:
 
 
 def _truth(array: Any) -> Any:
-    # The largest of a step that is false is not that of no numbers.
+    # The maximum over masked steps is not that of an empty array.
     return array_of(array, bool) * np.float32(1)
 
 
@@ -247,7 +247,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def array_of(tensor: Tensor, dtype: Any = None) -> Any:
-    """Return the numbers of a tensor as an array that is traced."""
+    """Return the numbers of a tensor as a traced array."""
     return Array._op(Reading, tensor, op_kwargs={"dtype": dtype or raw(tensor).dtype}, constant=True)
 
 
@@ -257,7 +257,7 @@ def is_read_by_user() -> bool:
 
 
 def keep_arrays(tensor: Tensor, operation: Any) -> None:
-    """Make the result of an operation an array where all operands are arrays or constants, and no other."""
+    """Make the result of an operation an array if all operands are arrays or constants."""
     operands = operation.variables
     if type(tensor) is Array or any(type(v) is Array for v in operands):
         alone = all(type(v) is Array or (v.creator is None and v.constant) for v in operands)
@@ -269,13 +269,13 @@ def keep_arrays(tensor: Tensor, operation: Any) -> None:
 
 @contextmanager
 def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Tensor], None]) -> Iterator[None]:
-    """Let the user's code, where `is_here` says that it is the model's, get arrays that are traced.
+    """Give traced arrays to the user's code, where `is_here` says that it is the model's.
 
-    `note` is told of every tensor that has a history here and would have none.
+    `note` is called with every tensor that has a history here that would be lost.
     """
 
     def remember(tensor: Tensor, source: Any) -> None:
-        """Note in a tensor that MyGrad takes for a new one whose numbers it has."""
+        """Record the source of a tensor that MyGrad creates from existing numbers."""
         if not isinstance(source, Tensor) or not graph_tracking.TRACK_GRAPH or not is_here():
             return
         is_computed = source is sequence or source.creator is not None
@@ -344,7 +344,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _compared(function: np.ufunc, *operands: Any) -> Any:
-    """Compare tensors and numbers; Python's numbers have the type of what they are compared with."""
+    """Compare tensors and numbers; Python numbers take the dtype of the other operand."""
     dtype = np.result_type(*map(_numbers_of, operands))
     return Array._op(
         Comparison,
@@ -395,7 +395,7 @@ def _writing(write: Any, is_here: Callable[[], bool]) -> Any:
     @wraps(write)
     def written(tensor: Tensor, key: Any, value: Any) -> None:
         if type(key) is Array and key.dtype == bool and np.shape(value) == () and is_here():
-            # One number written where a mask is true is a choice.
+            # A single number written where a mask is true is a choice.
             mask = key.reshape(*key.shape, *(1 for _ in tensor.shape[key.ndim :]))
             key, value = Ellipsis, mygrad.where(mask, value, tensor)
         write(tensor, key, value)
@@ -407,7 +407,7 @@ def _choosing(choose: Any, is_here: Callable[[], bool]) -> Any:
     @wraps(choose)
     def chosen(operation: Any, a: Tensor, b: Tensor, *, condition: Any) -> Any:
         if isinstance(condition, Tensor) and graph_tracking.TRACK_GRAPH and is_here():
-            # A tensor of its own, that nothing changes in place.
+            # A new tensor, which nothing changes in place.
             operation.reads_beside = (array_of(condition),)
             condition = raw(condition)
         return choose(operation, a, b, condition=condition)

@@ -1,4 +1,4 @@
-"""What is noted of `dropout` and `noise` while a model is traced: the calls, and the leaves that stand for them."""
+"""Recording of `dropout` and `noise` while a model is traced: the calls, and their leaves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Call:
 
 
 class Recording:
-    """Gives a traced model numbers that change nothing, as tensors that are leaves of its graph."""
+    """Gives a traced model neutral numbers, as tensors that are leaves of its graph."""
 
     def __init__(self) -> None:
         self._sites = Sites()
@@ -46,9 +46,9 @@ class Recording:
 
 @dataclass(frozen=True)
 class SiteUse:
-    """How a trace uses a site: how many leaves it has, and how many numbers each, and the line of its first call.
+    """How a trace uses a site: the number of leaves, the size of each, and the line of its first call.
 
-    Where it is `of_rows`, a call has a leaf for each row of the sequence, which is so long.
+    With `of_rows`, a call has a leaf for each row of a sequence of this length.
     """
 
     site: int
@@ -63,10 +63,10 @@ class SiteUse:
 def values_of(
     calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
 ) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
-    """Return the values of the tensors that were drawn, by their ids, and how each site was used.
+    """Return the values of the drawn tensors, by their ids, and the use of each site.
 
-    A leaf is what a call draws, or what one draws for a row of the sequence. The sites of `whole` do not do that, even
-    where they draw as many rows by chance.
+    A leaf is the draw of a call, or of a call for one row of the sequence. The sites in `whole` do not draw by rows,
+    even if the number of rows matches by chance.
     """
     values: dict[int, Value] = {}
     uses: dict[int, SiteUse] = {}

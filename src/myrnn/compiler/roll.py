@@ -1,14 +1,14 @@
 """Stage 2: find the loops in traces of several lengths, and prove them by unrolling them again.
 
-A model is a list of loops over one sequence, and a readout. The traces of a sequence and of one with a row more share
-what a loop has computed up to any step, so that what they share is the loop nearest to the sequence. What its later
-steps read of earlier ones must come from its states: of all cuts between them, the one that carries the fewest numbers
-(a minimum cut). The values between two cuts are the step. What the rest of the model reads of every step is then a
-sequence of its own, over which the next loop is found in the same way; a loop that goes backwards is found in the
-mirrored traces. What is left in the end reads last states only: the readout.
+A model is a list of loops over one sequence, and a readout. The traces of a sequence and of one with an additional row
+share everything that a loop has computed up to any step, and the shared part closest to the sequence is the next loop.
+Later steps can only read earlier ones through states: among all cuts between them, the one that carries the fewest
+numbers (a minimum cut) defines the states. The values between two cuts are the step. Values that the rest of the model
+reads of every step form a new sequence, over which the next loop is found in the same way; a loop that runs backward is
+found in the mirrored traces. In the end the rest only reads last states: the readout.
 
-Finding may be wrong, because the proof does not rest on it: unrolled again, the loops must be the very nodes that were
-traced, at every length.
+The search may be wrong, because the proof does not depend on it: unrolled again, the loops must be exactly the traced
+nodes, at every length.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.beginning import sized
-from myrnn.compiler.finder import Finder, both_told
+from myrnn.compiler.finder import Finder, both_lines
 from myrnn.compiler.found import GIVEN, Found, NeedsState, Stream, View, read_at_step
 from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
@@ -33,9 +33,9 @@ from myrnn.errors import NotARecurrence
 
 SoFar = tuple[list[Loop], list[Stream], dict[bool, int], set[int], dict[int, Trace]]
 
-# More loops than this have no model that can be understood.
+# A model with more loops is not comprehensible.
 MOST_LOOPS = 32
-# So many steps before or behind its own the logits of a step may read.
+# The largest distance, in steps, of the rows that the logits of a step read.
 MOST_LAG = 4
 
 
@@ -47,7 +47,7 @@ def roll(traced: Traces, period: int = 1) -> Recurrence:
     Raises
     ------
     NotARecurrence
-        When there are none; the message shows the user's line and what differs.
+        When there are none; the message shows the user's line and the difference.
     """
     try:
         return _rolled(traced.settled(), period)
@@ -61,14 +61,14 @@ def roll(traced: Traces, period: int = 1) -> Recurrence:
 def _rolled(traced: Traces, period: int) -> Recurrence:
     traces = dict(sorted(traced.by_length.items()))
     if 0 in traces:
-        # An empty sequence shows where all states begin, but a model may do something else altogether with it.
+        # An empty sequence shows the initial states, but a model may treat it differently.
         with suppress(NotARecurrence):
             return _proved(traced, traces, together=True, period=period)
     some = {length: trace for length, trace in traces.items() if length}
     try:
         found = _proved(traced, some, together=True, period=period)
     except NotARecurrence:
-        # What the rest wants of the steps may have changed what they carry, so that the loop came a step late.
+        # The values that the rest reads may have changed the states, so that the loop came a step late.
         with suppress(NotARecurrence):
             return _proved(traced, some, together=False, period=period)
         raise
@@ -79,7 +79,7 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
 
 
 def _carries_too_much(found: Recurrence) -> bool:
-    """Whether there are states that nothing is made of in the end."""
+    """Whether there are states that nothing depends on in the end."""
     reads = [{n.attributes[0] for n in topological([node]) if n.operation == "state"} for node in found.step]
     rest = [found.readout, *found.kept.values(), *found.initial]
     needed = {n.attributes[0] for n in topological(rest) if n.operation == "state"}
@@ -99,7 +99,7 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period:
         except NeedsState as needed:
             if needed.stream.around in wanted.get(needed.stream.loop, []):
                 raise NotARecurrence(
-                    f"the last value of a loop's steps is read that it does not hand on.\n{ADVICE}"
+                    f"the last value of a loop's steps is read, but the loop does not pass it on.\n{ADVICE}"
                 ) from None
             wanted.setdefault(needed.stream.loop, []).append(needed.stream.around)
     refusals: dict[int, NotARecurrence] = {}
@@ -111,7 +111,7 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period:
             readout = search.readout_after(steps)
             if readout is None:
                 raise
-            # After so few steps the readout is another one.
+            # With so few steps the readout differs.
             is_so_short = ops.equal(readout.build.leaf("length", size=1), float(steps))
             whole, refusals[steps] = replace(whole, readout=ops.select(is_so_short, readout, whole.readout)), error
     for steps, trace in traces.items() if refusals else ():
@@ -162,7 +162,7 @@ class Search(Found):
         )  # fmt: skip
 
     def _finds(self, *, backward: bool) -> bool:
-        """Find the next loop of one direction; where none leaves less to find, nothing changes."""
+        """Find the next loop of one direction; change nothing if none reduces the rest."""
         before, to_find = self._so_far(), self._to_find()
         if Finder(self, backward=backward).find() and self._to_find() < to_find:
             return True
@@ -170,25 +170,25 @@ class Search(Found):
         return False
 
     def _to_find(self) -> tuple[int, int]:
-        """Return how many operations of the longest trace are in no loop yet, and how many rows they read.
+        """Return the number of operations of the longest trace that are not in a loop yet, and of rows that they read.
 
-        Rows at which a stream ends are not among these: one loop after the other can hand them on for ever.
+        Rows at which a stream ends do not count: loops could pass them on without end.
         """
         order = topological([self.left[self.longest].output])
         rows = [n for n in order if n.operation == "row" and not self._is_end(n)]
         return sum(1 for n in order if n.inputs), len(rows)
 
     def _so_far(self) -> SoFar:
-        """Return copies of what is found."""
+        """Return copies of what was found."""
         return [*self.loops], [*self.streams], dict(self.ends), set(self.unknown), dict(self.left)
 
     def _put_back(self, before: SoFar) -> None:
         self.loops, self.streams, self.ends, self.unknown, self.left = before
 
     def _is_done(self, lag: int = 0) -> bool:
-        """Whether what is left reads last states alone, and for logits of every step what stands there.
+        """Whether the rest only reads last states or, for logits of every step, the rows of that step.
 
-        Or so many steps before or behind it.
+        Or rows up to `lag` steps before or after it.
         """
         if not self.traced.per_step:
             return not self._reads_rows(View(self, self.longest).output)
@@ -200,11 +200,11 @@ class Search(Found):
         )
 
     def _logits(self) -> tuple[Node, ...]:
-        """Return what is left of the logits of every step of the longest trace."""
+        """Return the rest of the logits of every step of the longest trace."""
         return self.left[self.longest].output.inputs
 
     def _is_end(self, row: Node) -> bool:
-        """Whether a row of the longest trace is where a stream ends."""
+        """Whether a row of the longest trace is the end of a stream."""
         t, *stream = row.attributes
         if stream and stream[0] in GIVEN:
             return False
@@ -216,7 +216,7 @@ class Search(Found):
         return any(n.operation == "row" for n in topological([output]))
 
     def _readout(self) -> Node:
-        """Return the logits on the last states; constants that equal the length at both lengths become the length."""
+        """Return the logits as a function of the last states; constants that always equal the length become it."""
         lengths = (self.middle, self.middle + 1)
         shorter, longer = (View(self, n) for n in lengths)
         parts = [self._on_last_states(view, with_length=False) for view in (shorter, longer)]
@@ -228,7 +228,7 @@ class Search(Found):
                 here, there = first_difference(one, two) or (one, two)
                 raise NotARecurrence(
                     f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
-                    + both_told(shorter, parts[0], here, longer, parts[1], there)
+                    + both_lines(shorter, parts[0], here, longer, parts[1], there)
                 )
         for n, node in general.items():
             if n in shorter.origins:
@@ -236,9 +236,9 @@ class Search(Found):
         return list(general.values())[-1]
 
     def _on_last_states(self, view: View, *, with_length: bool) -> dict[Node, Node]:
-        """Return what a view computes made of last states, the output last.
+        """Return the values of a view made of last states, the output last.
 
-        With the length, it stands where what is written comes to that number.
+        With `with_length`, the length replaces constants that equal it.
         """
         length, known = self.build.leaf("length", size=1), dict[Node, Node]()
         for n in view.written:
@@ -252,7 +252,7 @@ class Search(Found):
         return {view.folded[n]: node for n, node in made}
 
     def readout_after(self, steps: int) -> Node | None:
-        """Return the logits of a short sequence on the last states, where they are made of nothing else."""
+        """Return the logits of a short sequence as a function of the last states, or None."""
         if self.traced.per_step or steps not in self.left or steps >= self.middle:
             return None
         view = View(self, steps)
@@ -264,7 +264,7 @@ class Search(Found):
         return None if self._reads_rows(readout) else readout
 
     def _readout_of_steps(self) -> Node:
-        """Return the leaf for the logits of each step: what a loop has, or one of its own without states computes."""
+        """Return the leaf for the logits of each step, from a loop or from an additional one without states."""
         logits, shifted = self._logits()[self.middle], self._shifted()
         order, known = topological([logits]), dict[Node, Node]()
         for n in order:
@@ -288,16 +288,16 @@ class Search(Found):
         return self.build.leaf("kept", len(self.streams) - 1, size=logits.size)
 
     def _shifted(self) -> dict[Node, Node]:
-        """Add loops that hand rows on to the next steps, and back to those before.
+        """Add loops that pass rows on to the next steps, and back to those before.
 
-        Return what stands for each row before or behind the middle step that its logits read.
+        Return the replacement of each row before or after the middle step that its logits read.
         """
         all_logits = self._logits()
         rows = [n for n in topological([all_logits[self.middle]]) if n.operation == "row"]
         lags = {n: self.middle - n.attributes[0] for n in rows if abs(self.middle - n.attributes[0]) <= MOST_LAG}
         known = {n: read_at_step(self.build, n.attributes[1:], n.size) for n, lag in lags.items() if not lag}
         lags = {n: lag for n, lag in lags.items() if lag}
-        # A state for each row, and for those between it and the step, so that each takes over from the one nearer by.
+        # A state for each row, and for those between it and the step, so that each takes over from a closer one.
         states: dict[tuple[bool, tuple[Any, ...], int], Node] = {}
         for backward in (False, True):
             for n, lag in lags.items():
@@ -326,7 +326,7 @@ class Search(Found):
         return {n: found[known[n]] for n in lags}
 
     def _at_edges(self, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
-        """Return what stands before the first row, and behind the last one, for states that the logits read."""
+        """Return the values before the first row, and after the last one, for states that the logits read."""
         first, found = states[0].attributes[0], dict[int, Node]()
         for t in (0, self.longest - 1):
             logits = self._logits()[t]
@@ -351,7 +351,7 @@ class Search(Found):
         }
 
     def _begin_as_short_sequences(self, readout: Node) -> None:
-        """Let states of which no step shows where they begin do so as the shortest sequences show it."""
+        """Let states whose initial value no step shows begin as the shortest sequences show."""
         last = dict(zip(placeholders(self.build, [n.size for n in self._steps()]), self._steps(), strict=True))
         for length, output in ((0, readout), (1, substitute(self.build, [readout], last)[0])):
             if not self.unknown or length not in self.whole or len(self.loops) > 1:

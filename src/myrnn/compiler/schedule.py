@@ -1,7 +1,7 @@
-"""Which instructions a program has: part by part, what it computes, and where that goes.
+"""The instructions of a program, part by part: what to compute, and where to store it.
 
-A program goes forward from what depends on parameters alone over the steps to the loss, and back through all of these.
-`assemble` makes the instructions of each part; `emit` writes them as Python, for one sequence or for a batch.
+A program runs forward from values that depend only on parameters, over the steps, to the loss, and back through all of
+these. `assemble` makes the instructions of each part; `emit` writes them as Python, for one sequence or for a batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from myrnn.compiler.streams import carried_of, steps_so_far
 
 
 def schedule(plan: Plan) -> Schedule:
-    """Decide the instructions of a program."""
+    """Choose the instructions of a program."""
     return _Scheduler(plan).result()
 
 
@@ -74,8 +74,8 @@ class _Scheduler(Assembler):
         else:
             self._logits = self.new("logits", r.readout.size, Rows.SEQUENCES)
             self._logit_gradients = self.new("d_logits", r.readout.size, Rows.SEQUENCES)
-        # Last states that something other than the readout reads, or that stand where it does not read: copies, and
-        # the sums of their gradients.
+        # Last states that other parts than the readout read, or that are stored where it does not read: copies, and the
+        # sums of their gradients.
         read = {
             n.attributes[0]
             for loop, first in zip(r.loops, r.first_states, strict=True)
@@ -90,8 +90,8 @@ class _Scheduler(Assembler):
         return bisect_right(self._recurrence.first_states, state) - 1
 
     def result(self) -> Schedule:
-        # The same node, such as the square of a state, is another number before a step and after the last one: what
-        # one part of the program keeps is never read in the place of the other's.
+        # The same node, such as the square of a state, has different values before a step and after the last one, so
+        # that one part of the program never reads values kept by the other.
         forward: dict[str, list[Instruction]] = {}
         prelude = self._written(self._prelude)
         fixed = dict(self.places)
@@ -105,7 +105,7 @@ class _Scheduler(Assembler):
             forward[f"The states before the first step{which}."] = self._written(self._enter, number)
             entered.append(self.places)
             self.places = dict(fixed)
-            forward[f"What is known of all steps{which}."] = self._written(self._projections, "kept")
+            forward[f"Values for all steps at once{which}."] = self._written(self._projections, "kept")
             fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
             way = "Backward, the last step first" if loop.backward else "Forward, step by step"
             way = "All steps at once" if _is_at_once(loop) else way
@@ -127,24 +127,24 @@ class _Scheduler(Assembler):
             back = f"Back through all steps{ordinal}." if at_once else f"Back through time{ordinal}, {order}."
             backward[back] = self._written(self._steps_backward, number)
             self.places = entered[number]
-            backward[f"Back to what the states{ordinal} begin with."] = self._written(self._leave, number)
+            backward[f"Back to the initial states{ordinal}."] = self._written(self._leave, number)
         self.places = fixed
         prelude_backward = self._written(self._prelude_backward)
         forward = {
             PARAMETERS: self.before[PARAMETERS],
-            "What depends on the parameters alone, and the states before the first step.": prelude,
+            "Values that depend only on parameters, and the states before the first step.": prelude,
             DERIVED: self.before[DERIVED],
             DRAWN: self.before[DRAWN],
             INPUT: [*self.before[INPUT], *projections],
             **forward,
-            "What the streams go on from.": handed_on,
+            "The final states of the streams.": handed_on,
             "The readout, the loss, and the gradient of the logits.": readout,
         }
         backward = {
             BACKWARD: self.before[BACKWARD],
             "Back through the readout.": readout_backward,
             **backward,
-            "Back to what depends on the parameters alone.": prelude_backward,
+            "Back to the values that depend only on parameters.": prelude_backward,
         }
         return Schedule(
             self.plan,
@@ -175,18 +175,18 @@ class _Scheduler(Assembler):
         return [self.store(n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True)]
 
     def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> None:
-        """Note where nodes stand."""
+        """Set the locations of nodes."""
         self.places.update((n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True))
 
     # Forward ---------------------------------------------------------------------------------------------------------
 
     def _derived(self) -> list[tuple[Node, Node]]:
-        """Return what is computed from parameters once, where anything reads it, with the leaf that stands for it."""
+        """Return nodes that are computed once from parameters and read somewhere, with their leaves."""
         leaves = [(n, self._leaf("derived", i, size=n.size)) for i, n in enumerate(self._derivative.derived)]
         return [(node, leaf) for node, leaf in leaves if leaf in self.plan.weights]
 
     def _own(self, number: int) -> slice:
-        """Return which states are those of a loop."""
+        """Return the range of a loop's states."""
         first = self._recurrence.first_states[number]
         return slice(first, first + len(self._recurrence.loops[number].step))
 
@@ -210,14 +210,14 @@ class _Scheduler(Assembler):
             self.compute(
                 Over.ONCE, [self.store(penalty.value, self._penalty)], in_order(penalty.part.saved, [penalty.value])
             )
-        # Once for all sequences; each gets a copy.
+        # Computed once for all sequences; each gets a copy.
         self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
         for number in begun:
             loop, own = r.loops[number], self._own(number)
             self.compute(_begin(loop), self._stores(loop.initial, self._states[own]))
 
     def _projections(self, source: str) -> None:
-        """Multiply all rows by the weights that they meet first; a token picks a row of the weight."""
+        """Multiply all rows by the weights of their first products; a token selects a row of the weight."""
         r = self._recurrence
         for node in in_order(self.plan.projected, [*r.step, *r.kept.values()]):
             row, (matrix, _) = node.inputs[0], self.weights[node.inputs[1]]
@@ -231,7 +231,7 @@ class _Scheduler(Assembler):
             self.out.append(Product(Over.ALL, out, self.place(row), matrix, row.size, node.size, False, False, comment))
 
     def _enter(self, number: int) -> None:
-        """Compute the states that a loop begins with, where these read last states of others."""
+        """Compute the initial states of a loop that read last states of others."""
         loop = self._recurrence.loops[number]
         if self._reads_last(number):
             self._stand_last()
@@ -245,7 +245,7 @@ class _Scheduler(Assembler):
         loop, part, own = self._recurrence.loops[number], self.plan.steps[number], self._own(number)
         targets, operands = [*loop.step, *loop.kept.values()], set(part.operands)
         order = topological(targets)
-        # The rows of tokens lie apart, but products read rows side by side.
+        # The rows of tokens are scattered, but products read consecutive rows.
         factors = {i for n in order if n.operation == "matmul" and n not in self.plan.projected for i in n.inputs}
         self._stand_last()
         self._stand(self._state_leaves[own], self._states[own], _before(loop))
@@ -254,7 +254,7 @@ class _Scheduler(Assembler):
         after += self._stores(loop.kept.values(), [self._kept[k] for k in loop.kept])
         over = Over.ALL if _is_at_once(loop) else Over.STEP
         with self._in(number), nullcontext() if over is Over.ALL else self.steps(backward=loop.backward):
-            # What is multiplied as a row, or summed over all steps, needs one of its own.
+            # Nodes that are multiplied as rows, or summed over all steps, need a row each.
             of_tables = [n for n in order if n.operation in ("table", "once") and n in operands | factors]
             self.places |= {n: self.place(n) for n in of_tables}
             self._give_rows(of_tables, over)
@@ -262,10 +262,10 @@ class _Scheduler(Assembler):
             self._give_rows((n for n in self._state_leaves if n in operands and n in self.places), over)
             known = {*self.places, *lasting}
             self.compute(over, after, [n for n in lasting if n not in self.places], lasting)
-        # What else has a place holds the last step's numbers only.
+        # All other nodes with a location only hold the numbers of the last step.
         self.places = {node: place for node, place in self.places.items() if node in known}
         for store in after:
-            # What is lasting has a place of its own, or is a slice of what has one.
+            # A node in `lasting` has a location, or is a slice of a node with one.
             if store.node.inputs and store.node not in lasting:
                 self.places.setdefault(store.node, store.place)
         here = dict(self.places)
@@ -277,7 +277,7 @@ class _Scheduler(Assembler):
 
     @contextmanager
     def _in(self, number: int) -> Iterator[None]:
-        """Tell what need not be multiplied at the first step of a loop."""
+        """Set what can be skipped at the first step of a loop."""
         own = self._own(number)
         self.zero = self.plan.zero_at_first & set(self._state_leaves[own])
         self.unread = self.plan.unread_at_first if not self._recurrence.loops[number].backward else frozenset()
@@ -285,7 +285,7 @@ class _Scheduler(Assembler):
         self.zero = self.unread = frozenset()
 
     def _give_rows(self, nodes: Iterable[Node], over: Over) -> None:
-        """Copy nodes that do not have a row for each step, but are read like that, to rows of their own."""
+        """Copy nodes without a row for each step, but which are read like that, to new rows."""
         nodes = [node for node in nodes if not self.places[node].lasts]
         copies = [self.new(self.printer.text("{0}", node), node.size, Rows.STEPS) for node in nodes]
         self.compute(over, self._stores(nodes, copies))
@@ -342,7 +342,7 @@ class _Scheduler(Assembler):
     # Back ------------------------------------------------------------------------------------------------------------
 
     def _gradient(self, pullback: Pullback, state: int) -> Node:
-        """Return the gradient of a state, which is zero where nothing reads it."""
+        """Return the gradient of a state, which is zero if nothing reads it."""
         size = self._recurrence.state_sizes[state]
         return pullback.states.get(state) or self._recurrence.build.constant(np.zeros(size))
 
@@ -389,7 +389,7 @@ class _Scheduler(Assembler):
             self._way_back(Over.ALL if _is_at_once(loop) else Over.STEP, part, stores, backward=not loop.backward)
 
     def _is_summed(self, kept: int, number: int) -> bool:
-        """Whether the loss, or a loop from a number on, gives a gradient to what is kept before the one in front."""
+        """Whether the loss, or a loop before this one, also adds to the gradient of a kept value."""
         later = self._derivative.loops[number:]
         return any(kept in pullback.kept for pullback in (self._derivative.readout, *later))
 
@@ -399,7 +399,7 @@ class _Scheduler(Assembler):
         return [self.store(node, self._last_gradients[i], add=True) for i, node in others]
 
     def _leave(self, number: int) -> None:
-        """Go back from the states that a loop begins with to last states of others."""
+        """Go back from the initial states of a loop to last states of others."""
         if not self._reads_last(number):
             return
         loop, own = self._recurrence.loops[number], self._own(number)
@@ -434,7 +434,7 @@ class _Scheduler(Assembler):
             self._way_back(Over.ONCE, self.plan.penalty.part, [])
 
     def _way_back(self, over: Over, part: Part, stores: list[Store], *, backward: bool = True) -> None:
-        """Compute the stores, and what the part adds to the gradients of weights."""
+        """Compute the stores, and the terms of a part in the gradients of weights."""
         weights, at_step = self.plan.weights, over is Over.STEP
         wide = [(leaf, term) for leaf, term in part.others if not weights[leaf].is_flat]
         for leaf, term in part.others:
@@ -450,7 +450,7 @@ class _Scheduler(Assembler):
                 self.out.append(moved(weights[leaf], self.place(term), gradient, to_matrix=True, over=over, add=True))
         for o in part.outer:
             if not o.is_row:
-                # Where the state before the first step is zero, so are its products.
+                # If the initial state is zero, so are its products.
                 later = {o.left, o.right} & self.zero
                 rows = (Over.LATER if later else Over.ALL) if at_step else over
                 assert not at_step or (self.place(o.left).lasts and self.place(o.right).lasts)
@@ -466,7 +466,7 @@ def _is_at_once(loop: Loop) -> bool:
     return not loop.step and not any(n.operation in ("state", "table", "once", "time", "length") for n in nodes)
 
 
-# Where the rows of states stand: in front of each step and behind the last one, in the order of the sequence.
+# The rows of states: before each step and after the last one, in the order of the sequence.
 
 
 def _before(loop: Loop) -> Row:

@@ -1,8 +1,8 @@
-"""States that go on: the next piece of a sequence begins with the states that the piece before it ended with.
+"""Carried states: the next piece of a sequence begins with the final states of the piece before it.
 
-What goes on stands in a row of numbers for each *stream*, a sequence that is read piece by piece: its states, how many
-steps it has had, and a one. A stream that begins has zeros there. A recurrence that goes on reads these numbers as
-leaves ``carried``, by the place of the first of them in the row.
+The carried values are a row of numbers for each *stream*, a sequence that is read piece by piece: its states, the
+number of its steps, and a one. A stream that begins has zeros there. A recurrence that continues reads these numbers as
+leaves ``carried``, by the offset in the row.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Carried:
-    """What a row of a stream holds."""
+    """The layout of a stream's row."""
 
     sizes: tuple[int, ...]
 
     @property
     def places(self) -> tuple[int, ...]:
-        """Where each state begins."""
+        """The offset of each state."""
         return tuple(accumulate(self.sizes[:-1], initial=0))
 
     @property
     def steps(self) -> int:
-        """Where the number of steps stands."""
+        """The offset of the number of steps."""
         return sum(self.sizes)
 
     @property
     def begun(self) -> int:
-        """Where the one stands that says that a stream has begun."""
+        """The offset of the one that marks a stream as begun."""
         return self.steps + 1
 
     @property
     def width(self) -> int:
-        """How many numbers a row has."""
+        """The size of a row."""
         return self.begun + 1
 
 
 def carried_of(recurrence: Recurrence) -> Carried:
-    """Return what goes on from one piece of a sequence to the next."""
+    """Return the values carried from one piece of a sequence to the next."""
     return Carried(recurrence.state_sizes)
 
 
 def going_on(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence that goes on where a stream stands.
+    """Return the recurrence that continues from a stream.
 
     Raises
     ------
     CompileError
-        When what it computes of a step needs later steps, too, or the steps have numbers of their own.
+        When the computation of a step also needs later steps, or steps have their own numbers.
     """
     _check(recurrence)
     build, carried = recurrence.build, carried_of(recurrence)
@@ -84,13 +84,13 @@ def going_on(recurrence: Recurrence) -> Recurrence:
 
 
 def steps_so_far(recurrence: Recurrence) -> Node:
-    """Return how many steps a stream has had at the end of a sequence that goes on."""
+    """Return the number of steps of a stream at the end of a piece."""
     leaf = recurrence.build.leaf
     return leaf("length", size=1) + leaf("carried", carried_of(recurrence).steps, size=1)
 
 
 def without_beginning(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence with states that begin with nothing that is learned."""
+    """Return the recurrence with initial states that are not learned."""
     zeros = [[recurrence.build.constant(np.zeros(n.size)) for n in loop.step] for loop in recurrence.loops]
     loops = (replace(loop, initial=tuple(begin)) for loop, begin in zip(recurrence.loops, zeros, strict=True))
     return replace(recurrence, loops=tuple(loops))
@@ -101,7 +101,7 @@ MOST_STEPS = 2**24
 
 
 def check_steps(recurrence: Recurrence, steps: int) -> None:
-    """Refuse so many steps of a model that computes with their number; raises CompileError."""
+    """Refuse this many steps of a model that computes with their number; raises CompileError."""
     if steps > MOST_STEPS and any(n.operation in ("time", "length") for n in topological(recurrence.nodes)):
         raise CompileError(
             f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, and here are {steps:,}"
@@ -121,18 +121,18 @@ def _check(recurrence: Recurrence) -> None:
     ):
         why = "its steps read how long the whole sequence is"
     if any(n.operation == "table" for n in topological(recurrence.nodes)):
-        why = "its steps read numbers of their own, which are known for so many steps only"
+        why = "its steps read numbers of a table, which is only known for a limited number of steps"
     if why is not None:
-        raise CompileError(f"the states of the model cannot go on from one piece of a sequence to the next: {why}")
+        raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")
 
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """Where streams stand, and which of them each of some sequences is the next piece of."""
+    """The rows of streams, and which of them each of some sequences continues."""
 
-    # The row of each sequence's stream, int64 (N,); ~row where it begins anew. It ends there.
+    # The row of each sequence's stream, int64 (N,); ~row if it begins anew. Its final states go there.
     rows: NDArray[np.int64]
-    # A row of `Carried` for each stream; what a program hands on, it writes here.
+    # A row of `Carried` for each stream; a program writes the final states here.
     numbers: Floats
 
 
@@ -141,16 +141,16 @@ class Streams:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where one sequence stands, or several side by side, that a compiled model reads step by step.
+    """The state of one sequence, or several in parallel, that a compiled model reads step by step.
 
-    `CompiledModel.start` makes it, and `CompiledModel.step` returns the next one. It does not change.
+    `CompiledModel.start` makes it, and `CompiledModel.step` returns the next one. It is immutable.
 
     Attributes
     ----------
     steps : int
-        How many steps it has had.
+        The number of steps that it has read.
     streams : int or None
-        B, how many sequences there are side by side; None for a single one.
+        B, the number of parallel sequences; None for a single one.
     """
 
     names: tuple[str, ...]
@@ -160,18 +160,18 @@ class State:
     streams: int | None = None
 
     def __post_init__(self) -> None:
-        """Let its numbers stay as they are."""
+        """Make its numbers read-only."""
         self.numbers.flags.writeable = False
 
     def repeated(self, streams: int) -> State:
-        """Return the state of so many streams that all stand where this single one stands."""
+        """Return the state of `streams` streams that all begin with this single one."""
         count = _checks.integer("streams", streams, minimum=1)
         if len(self.numbers) != 1:
             raise InvalidArgument(f"only one stream can be repeated, but there are {len(self.numbers)}")
         return replace(self, numbers=np.repeat(self.numbers, count, axis=0), streams=count)
 
     def __getitem__(self, name: str) -> Floats:
-        """Return a state by its name, float32 (D,), or (B, D); zeros before the first step, whatever it begins with."""
+        """Return a state by its name, float32 (D,), or (B, D); always zeros before the first step."""
         if name not in self.names:
             raise InvalidArgument(f"there is no state {name!r}: there are {', '.join(self.names)}")
         i = self.names.index(name)
@@ -179,14 +179,14 @@ class State:
         return self._shaped(self.numbers[:, begin : begin + self.carried.sizes[i]].copy())
 
     def __repr__(self) -> str:
-        """Say what it has and how far it is."""
+        """Show the states and the number of steps."""
         states = ", ".join(f"{n} ({size})" for n, size in zip(self.names, self.carried.sizes, strict=True))
         streams = "" if self.streams is None else f"{self.streams} streams, "
         return f"State({streams}{states}, after {_checks.count_of(self.steps, 'step')})"
 
     @property
     def places(self) -> NDArray[np.int64]:
-        """The row of each stream, as programs take it: ``~row`` where it begins anew."""
+        """The row of each stream for programs: ``~row`` if it begins anew."""
         rows = np.arange(len(self.numbers))
         return np.where(self.numbers[:, self.carried.begun] > 0, rows, ~rows)
 

@@ -1,12 +1,12 @@
-"""Numbers that differ from step to step, such as positions and decays: they become rows of tables that loops read.
+"""Numbers that differ from step to step, such as positions and decays, become rows of tables that loops read.
 
-A model may compute with numbers that NumPy or Python made of the time: ``t``, ``0.9 ** t``, sines of it, masks by
-``t % 3``, a row of a parameter, ``P[t]``. In its traces they are constants. What is computed at one step in the same
-way as at another, but for such numbers, has the same *kind*. Where numbers of one kind differ, they are a table with a
-row for every step, counted from the first step or from the last.
+A model may compute with numbers that NumPy or Python made of the time: ``t``, ``0.9 ** t``, sines of it, masks by ``t %
+3``, a row of a parameter, ``P[t]``. In its traces they are constants. Computations of different steps that are equal
+except for such numbers have the same *kind*. If numbers of one kind differ, they become a table with a row for every
+step, counted from the first step or from the last.
 
-Numbers that go by the length of the sequence, too, are no table. They may be a fraction of both, such as ``t / len(x)``
-or ``1 / len(x)``: then they are computed (`Fraction`).
+Numbers that also depend on the length of the sequence are not a table. They may be a fraction of both, such as ``t /
+len(x)`` or ``1 / len(x)``: then they are computed (`Fraction`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.ops import indices_of, matmul
 from myrnn.compiler.trace import Origin, Trace
 
-# What is no number, and is the same at every step.
+# The kind of nodes without numbers that are the same at every step.
 _UNKNOWN = ("parameter", "once")
-# In so many first and last steps something else may be computed.
+# This many first and last steps may compute something else.
 EDGE = 3
-# Fixed numbers deep in what depends on parameters alone are looked for among so many at most.
+# At most this many fixed numbers are searched for below a node that depends only on parameters.
 MOST_NUMBERS = 64
 
 
@@ -39,7 +39,7 @@ class Table:
     Attributes
     ----------
     size : int
-        How many a step reads.
+        The amount of numbers that a step reads.
     backward : bool
         Whether the steps are counted from the last row of a sequence to the first.
     rows : dict
@@ -51,7 +51,7 @@ class Table:
     rows: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def row(self, step: int) -> np.ndarray[Any, Any]:
-        """Return the numbers of a step; ones where no trace shows any, as where they multiply a state of zeros."""
+        """Return the numbers of a step; ones if no trace shows them, as when they multiply a state of zeros."""
         return self.rows.get(step, np.ones(self.size, dtype=np.float32))
 
     def step_of(self, row: int, length: int) -> int:
@@ -59,7 +59,7 @@ class Table:
         return length - 1 - row if self.backward else row
 
 
-# A compiled model takes so many steps at most where numbers differ from step to step.
+# The most steps of a compiled model whose numbers differ from step to step.
 LONGEST_TABLE = 5000
 
 
@@ -67,7 +67,7 @@ LONGEST_TABLE = 5000
 class Fraction:
     """A number made of the step t and the length T: ``(of_step * t + of_length * T + more) / (T + below)``.
 
-    Without `below` it is the numerator alone.
+    Without `below` it is only the numerator.
     """
 
     of_step: float
@@ -82,7 +82,7 @@ class Fraction:
         return found if self.below is None else found / (length + np.float32(self.below))
 
     def node(self, step: Node | None, length: Node) -> Node:
-        """Return it as a node, of nodes for the step and the length."""
+        """Return it as a node, from nodes for the step and the length."""
         terms = [
             node if factor == 1 else node * factor
             for node, factor in ((step, self.of_step), (length, self.of_length))
@@ -98,19 +98,19 @@ class Fraction:
 
 
 Path = tuple[int, ...]
-"""From a node to a number below it: which input, and of that which."""
+"""From a node to a number below it: which input, which input of that, and so on."""
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """Numbers in a trace."""
+    """The location of numbers in a trace."""
 
     node: Node
     path: Path
 
     @cached_property
     def numbers(self) -> np.ndarray[Any, Any]:
-        """The numbers; of a row of a parameter those that pick it out of all."""
+        """The numbers; for a row of a parameter, the one-hot numbers that select it."""
         node = self.node
         for place in self.path:
             node = node.inputs[place]
@@ -124,10 +124,10 @@ class _Slot:
 
 
 def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace], Origin | None]:
-    """Find the numbers that differ from step to step, and return the tables and the traces with rows of these.
+    """Find the numbers that differ from step to step; return the tables and the traces with their rows.
 
-    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Return also
-    where numbers stand that differ from length to length, too, if there are any.
+    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Also return a
+    location of numbers that differ from length to length, if there are any.
     """
     longest, both = max(traces), (False, True)
     # Most models have no such numbers, as two traces show.
@@ -143,7 +143,7 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Tra
         if not (found.by_table(slots) or found.by_fraction(slots, _fractions_of(slots))):
             there = [slot.node for (length, _), slot in slots.items() if length == longest]
             by_length = by_length or next(map(traces[longest].origins.get, there), None)
-    # The first and the last steps may compute with the same numbers in another way.
+    # The first and the last steps may use the same numbers in a different way.
     for slots in (slots for several in alike if not any(map(_is_within, several)) for slots in _one_by_one(several)):
         if found.nodes.keys().isdisjoint(slots.values()):
             found.by_fraction(slots, found.fractions)
@@ -158,7 +158,7 @@ Alike = dict[tuple[int, int], list[_Slot]]
 
 
 def _by_kind(orders: Mapping[int, list[Node]], backward: bool) -> Iterable[Alike]:
-    """Return the slots of each kind, of loops that go forward or backward."""
+    """Return the slots of each kind, for loops that run forward or backward."""
     kinds, found = _Kinds(), defaultdict[Any, Alike](lambda: defaultdict(list))
     for length, order in orders.items():
         for kind, step, slot in kinds.slots(order, length if backward else None):
@@ -171,13 +171,13 @@ Slots = Mapping[tuple[int, int], _Slot]
 
 
 def _one_by_one(alike: Alike) -> Iterator[Slots]:
-    """Yield the slots of one kind; those of one step are taken in their order."""
+    """Yield the slots of one kind; those of one step in their order."""
     for nth in range(max(map(len, alike.values()))):
         yield {place: slots[nth] for place, slots in alike.items() if nth < len(slots)}
 
 
 def _is_within(place: tuple[int, int]) -> bool:
-    """Whether a row is none of the first or the last of its trace."""
+    """Whether a row is not among the first or last of its trace."""
     length, row = place
     return EDGE <= row < length - EDGE
 
@@ -189,17 +189,17 @@ def _differ(alike: Alike) -> bool:
 
 
 class _Replaced:
-    """What takes the place of numbers in traces."""
+    """The replacements of numbers in traces."""
 
     def __init__(self) -> None:
         self.tables: list[Table] = []
         self.fractions: list[Fraction] = []
         self.nodes: dict[_Slot, Node] = {}
-        # The number of the table of the steps themselves, which fractions read.
+        # The index of the table of the steps themselves, which fractions read.
         self._steps: int | None = None
 
     def by_table(self, slots: Slots) -> bool:
-        """Let the numbers of a kind be a table, if they are one."""
+        """Replace the numbers of a kind by a table, if possible."""
         table = _table_of(slots)
         if table is not None:
             for place, slot in slots.items():
@@ -208,7 +208,7 @@ class _Replaced:
         return table is not None
 
     def by_fraction(self, slots: Slots, fractions: Iterable[Fraction]) -> bool:
-        """Let the numbers of a kind be computed, if they are one of these fractions."""
+        """Replace the numbers of a kind by one of these fractions, if possible."""
         fraction = next((f for f in fractions if _is_fraction(slots, f)), None)
         if fraction is None:
             return False
@@ -227,11 +227,11 @@ class _Replaced:
 
 
 def _table_of(slots: Slots) -> Table | None:
-    """Return the table that has the numbers of a kind; None where they do not go by the step alone."""
+    """Return the table with the numbers of a kind; None if they do not depend on the step alone."""
     sizes = {slot.numbers.size for slot in slots.values()}
     if len(sizes - {1}) > 1:
         return None
-    # A single number stands for all that are equal.
+    # Equal numbers are stored as one.
     numbers = {place: np.broadcast_to(slot.numbers, max(sizes)) for place, slot in slots.items()}
     if len({values.tobytes() for values in numbers.values()}) == 1:
         return None
@@ -246,7 +246,7 @@ def _table_of(slots: Slots) -> Table | None:
 
 
 def _fractions_of(slots: Slots) -> Iterator[Fraction]:
-    """Yield fractions of step and length that the numbers of a kind may be."""
+    """Yield fractions of step and length that may give the numbers of a kind."""
     (lengths, steps), numbers = np.array(list(slots)).T, _numbers_of(slots)
     if numbers is None or not np.isfinite(numbers).all():
         return
@@ -268,7 +268,7 @@ def _is_fraction(slots: Slots, fraction: Fraction) -> bool:
 
 
 def _numbers_of(slots: Slots) -> NDArray[np.float32] | None:
-    """Return the single numbers of a kind, float32; None where there are several in one."""
+    """Return the single numbers of a kind, float32; None if slots have several."""
     if any(slot.numbers.size != 1 for slot in slots.values()):
         return None
     return np.array([slot.numbers.item() for slot in slots.values()], dtype=np.float32)
@@ -292,7 +292,7 @@ def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) 
 
 
 def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
-    """Return a node that depends on parameters alone with leaves in some places below it."""
+    """Return a node that depends only on parameters, with leaves at some locations below it."""
     if () in below:
         leaf = below[()]
         if _row_of_parameter(node) is None:
@@ -306,7 +306,7 @@ def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
 
 
 def _row_of_parameter(node: Node) -> tuple[int, int] | None:
-    """Return which row of a parameter a node is, and how many there are; None where it is anything else."""
+    """Return the index of the row of a parameter that a node is, and the number of rows; None for anything else."""
     if node.operation != "take" or node.inputs[0].operation != "parameter" or not node.size:
         return None
     if node.inputs[0].size % node.size:
@@ -318,7 +318,7 @@ def _row_of_parameter(node: Node) -> tuple[int, int] | None:
 
 
 class _Kinds:
-    """Numbers what is computed at a step, the same where it is computed in the same way."""
+    """Numbers the computations of a step; equal computations have equal numbers."""
 
     def __init__(self) -> None:
         self._numbers: dict[Any, int] = {}
@@ -327,11 +327,11 @@ class _Kinds:
         return self._numbers.setdefault(key, len(self._numbers))
 
     def slots(self, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
-        """Yield the numbers in what reads rows: what they are alike by, the row, and where they stand.
+        """Yield the numbers in nodes that read rows: their kind, the row, and their location.
 
         With the length, rows are counted from the last to the first.
         """
-        # Of each node: the last row that it is made of, -1 for what reads parameters alone; numbers have none.
+        # For each node: the last row that it is made of, -1 if it only reads parameters; numbers have none.
         row: dict[Node, int] = {}
         kind: dict[Node, int] = {}
         below: dict[Node, list[Path]] = {}
@@ -366,7 +366,7 @@ class _Kinds:
 
 
 def _chosen(select: Node) -> Node | None:
-    """Return what a choice by numbers, such as that of a first step, comes to."""
+    """Return the side that a choice by numbers, such as that of a first step, selects."""
     condition, one, other = select.inputs
     if any(n.operation in ("row", *_UNKNOWN) for n in topological([condition])):
         return None
@@ -375,9 +375,9 @@ def _chosen(select: Node) -> Node | None:
 
 
 def fill_tables(tables: Sequence[Table], unrolled: Node, traced: Node, length: int) -> list[tuple[Table, int]]:
-    """Read rows of tables that are not known yet off a trace, walked side by side with the unrolled loops.
+    """Read unknown rows of tables off a trace, walking it in parallel with the unrolled loops.
 
-    Return which they are.
+    Return which rows they are.
     """
     filled: list[tuple[Table, int]] = []
 

@@ -1,6 +1,6 @@
-"""Stage 1: run the model on a probe sequence and read MyGrad's graph into the table of nodes.
+"""Stage 1: run the model on a probe sequence and convert MyGrad's graph to nodes.
 
-What MyGrad's graph does not show, the user's lines and names, is noted while the model runs.
+The user's lines and names, which MyGrad's graph lacks, are recorded while the model runs.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, Unsuppor
 from myrnn.randomness import run_with
 
 # MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
-# holds this, so that no two do at a time.
+# holds this lock.
 MYGRAD = threading.RLock()
 
-# Code that a reader of an error would not call their own model: its callers are shown instead.
+# Code that readers of an error would not call their own model: its callers are shown instead.
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
 _LIKE_LAYERS = os.path.join("myrnn", "models", "dense.py"), os.path.join("myrnn", "randomness.py")
-# The models that ship look at their argument only to check it.
+# The built-in models only inspect their argument to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
-# Whose code a file holds; the larger the number, the more it is the user's own.
+# The owner of a file's code; the larger the number, the more it is the user's own.
 _OF_MYGRAD, _OF_NUMPY, _OF_LAYERS, _OF_MODELS, _OF_USER = range(5)
 
-# Functions of MyGrad that read numbers and do not give them to their caller: an operation's result is in the graph, a
-# new tensor is a constant there, and a size is no number.
+# Functions of MyGrad that read numbers and do not give them to their caller: the result of an operation is in the
+# graph, a new tensor is a constant there, and a size is not a number of the tensor.
 _GIVE_NO_NUMBERS = frozenset(
     {"_op", "_in_place_op", "__init__", "tensor", "astensor", "astype", "copy", "zeros_like", "ones_like", "full_like"}
     | {"empty_like", "shape", "ndim", "size", "dtype", "__len__", "__repr__", "backward", "einsum"}
@@ -74,7 +74,7 @@ _CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a computation stands in the user's code, and the local variable that held its result, if there was one."""
+    """The line of a computation in the user's code, and the local variable that held its result, if there was one."""
 
     file: str = ""
     line: int = 0
@@ -88,28 +88,28 @@ class Origin:
         return f"{os.path.basename(self.file)}:{self.line}   {text}"
 
 
-# How well a variable names what it held: best where its function returned with it, then where it got another value
-# later, and least where it is an argument.
+# How well a variable names its value: best if its function returned with it, then if it was reassigned later, and least
+# if it is an argument.
 _RETURNED, _REPLACED, _ARGUMENT = range(3)
 
 
 class Recorder:
-    """Notes what MyGrad's graph does not show while a model runs: the user's lines, names, and looks at numbers."""
+    """Records what MyGrad's graph lacks while a model runs: the user's lines, names, and inspections of numbers."""
 
     def __init__(self) -> None:
         # The id of an operation of MyGrad -> (file, line) of the user's code that made it.
         self.operations: dict[int, tuple[str, int]] = {}
-        # (file, line) of the user's code that takes numbers out of a tensor: what it does next may depend on them.
+        # (file, line) of the user's code that takes numbers out of a tensor: its behaviour may depend on them.
         self.looks: dict[tuple[str, int], None] = {}
-        # The id of an operation -> the best of its result's names, behind how good that is.
+        # The id of an operation -> the best name of its result, after the rank of that name.
         self._names: dict[int, tuple[int, str]] = {}
-        # An id stays that of one object while the object is kept. Results are not: where a tensor is changed in place,
-        # MyGrad computes all views of it that still exist again.
+        # Keeps objects alive so that their ids stay unique. Results are not kept: when a tensor is changed in place,
+        # MyGrad recomputes all of its views that still exist.
         self._kept: list[Any] = []
         # The frames of the user's functions that ran, each after its caller: a frame that is kept keeps its variables.
-        # What called the model is none of them.
+        # The caller of the model is not among them.
         self._frames: dict[FrameType, None] = {}
-        # What the model takes for arrays, or for new tensors.
+        # Tensors that the model uses as arrays, or as new tensors.
         self._arrays: list[ref[Tensor]] = []
         self._outside: FrameType | None = None
 
@@ -122,9 +122,9 @@ class Recorder:
         arrays: bool = False,
         parameters: tuple[Tensor, ...] = (),
     ) -> Any:
-        """Return ``model(x)``, and note what happens in this thread; without `names`, only looks at numbers.
+        """Return ``model(x)``, and record this thread; without `names`, only inspections of numbers.
 
-        With `arrays`, what the model reads out of tensors that are no parameters is traced, too (see `reads`).
+        With `arrays`, values that the model reads out of tensors other than parameters are traced, too (see `reads`).
         """
         here = threading.get_ident()
         self._outside = _user_frame(sys._getframe(1))
@@ -168,19 +168,19 @@ class Recorder:
                 self.let_arrays_go()
                 raise
             finally:
-                # A frame that is kept keeps those that called it, and the graph, which locks the parameters.
+                # A kept frame would keep its callers, and the graph, which locks the parameters.
                 self._frames.clear()
                 self._outside = None
         return output
 
     def let_arrays_go(self) -> None:
-        """Cut off what the model took for arrays or new tensors, and may keep: a graph keeps parameters locked."""
+        """Cut the history of arrays and new tensors that the model may keep: a graph keeps parameters locked."""
         for reference in self._arrays:
             if (array := reference()) is not None:
                 vars(array)["_creator"] = None
 
     def origin(self, tensor: Any) -> Origin:
-        """Return where the tensor was made, and the best of its names."""
+        """Return the line that made the tensor, and the best of its names."""
         _, name = self._names.get(id(tensor.creator), (0, ""))
         return Origin(*self.operations.get(id(tensor.creator), ("", 0)), name)
 
@@ -195,12 +195,12 @@ class Recorder:
         self._frames |= dict.fromkeys(reversed(new))
 
     def _note_returned(self) -> None:
-        # What a function calls a result wins over what the functions that it called did.
+        # The name in a function wins over those in the functions that it called.
         for frame in self._frames:
             self._note_names(frame, _RETURNED)
 
     def _note_names(self, frame: FrameType, rank: int) -> None:
-        """Note which variables of a frame hold tensors."""
+        """Record which variables of a frame hold tensors."""
         code = frame.f_code
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         for name, value in frame.f_locals.items():
@@ -211,7 +211,7 @@ class Recorder:
                     self._names[id(value.creator)] = offered
 
     def _note_look(self, frame: FrameType | None) -> None:
-        """Note that numbers are read where the user's code does it, or asks MyGrad or NumPy for them."""
+        """Record that the user's code reads numbers, or asks MyGrad or NumPy for them."""
         is_converted = False
         while frame is not None and (kind := _kind_of(frame.f_code.co_filename)) <= _OF_NUMPY:
             # An operation takes the numbers of its operands; a tensor among its options becomes an array or a number.
@@ -225,7 +225,7 @@ class Recorder:
 
 @contextmanager
 def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Let these functions read and write an attribute of all tensors: a property of the class hides it."""
+    """Let these functions read and write an attribute of all tensors, through a property of the class."""
     before = vars(Tensor).get(name)
     setattr(Tensor, name, property(read, write))
     try:
@@ -239,7 +239,7 @@ def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], 
 
 
 def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Origin]:
-    """Run the model on `x`, an array (T, C), and return where its code looks at the numbers of a tensor."""
+    """Run the model on `x`, an array (T, C), and return the lines where its code inspects the numbers of a tensor."""
     recorder = Recorder()
     recorder.run(model, mygrad.tensor(x))
     return [Origin(*line) for line in recorder.looks]
@@ -256,14 +256,14 @@ def _gives_no_numbers(frame: FrameType) -> bool:
 
 @cache
 def _asks_for_size(code: CodeType, at: int) -> bool:
-    """Whether code asks what it has just read for its shape alone, as in ``weight.data.shape``."""
+    """Whether code only asks for the shape of what it has just read, as in ``weight.data.shape``."""
     following = next((i for i in dis.get_instructions(code) if i.offset > at), None)
     return following is not None and following.opname == "LOAD_ATTR" and following.argval in _SIZES
 
 
 @cache
 def _kind_of(file: str) -> int:
-    """Return whose code is in a file."""
+    """Return the owner of the code in a file."""
     if file.startswith(_MYGRAD) or file in (__file__, reads.__file__):
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
@@ -284,16 +284,16 @@ def _user_frame(frame: FrameType | None) -> FrameType | None:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a model computes for a sequence of one length, T."""
+    """The computation of a model for a sequence of one length, T."""
 
     length: int
-    # The logits: K numbers, or the rows of a model that gives them for every step, joined.
+    # The logits: K numbers, or the concatenated rows of a model with logits for every step.
     output: Node
-    # Where each node stands in the user's code.
+    # The line of each node in the user's code.
     origins: dict[Node, Origin] = field(repr=False)
     # The numbers of the logits, (1, K) or (T, K).
     logits: NDArray[Any] | None = field(default=None, repr=False)
-    # Where the user's code looks at the numbers of a tensor.
+    # Lines where the user's code inspects the numbers of a tensor.
     looks: tuple[Origin, ...] = ()
     # The numbers of the parameters that MyGrad's graph reaches: these have a gradient.
     parameters: frozenset[int] = frozenset()
@@ -303,7 +303,7 @@ class Trace:
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from going through all objects while very many are made that stay."""
+    """Pause the garbage collector, which would scan all objects repeatedly while many are made that stay."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -334,7 +334,7 @@ def _graph_of(
     recorder: Recorder,
     drawn: tuple[dict[int, Value], tuple[SiteUse, ...]],
 ) -> Trace:
-    """Return the graph of what a model returned for a sequence."""
+    """Return the graph of a model's result for a sequence."""
     if not isinstance(output, Tensor) or isinstance(output, Array):
         kind = "ndarray" if isinstance(output, Array) else type(output).__name__
         raise CompileError(
@@ -375,13 +375,13 @@ def joined(rows: Sequence[Node], build: Builder) -> Node:
 
 
 def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[Any, Tensor, Recorder, Recording]:
-    """Run the model on `x` as a tensor; return what it returns, the tensor, what was noted and what was drawn."""
-    # Where the model takes a tensor of the kind that is traced for an array, and fails, it is given arrays.
+    """Run the model on `x` as a tensor; return its result, the tensor, the records and the draws."""
+    # If the model fails with a traced tensor instead of an array, it is given arrays.
     for arrays in (True, False):
         sequence, recorder, recording = mygrad.tensor(x, constant=False), Recorder(), Recording()
         run = partial(recorder.run, model, arrays=arrays, parameters=parameters)
         try:
-            # The sequences are made up, and larger than life: what overflows on them says nothing about the model.
+            # The sequences are artificial, with large numbers, so overflows on them do not matter.
             with np.errstate(all="ignore"):
                 return run_with(recording, run, sequence), sequence, recorder, recording
         except InvalidArgument:
@@ -402,12 +402,12 @@ def _variables(tensor: Any) -> tuple[Any, ...]:
 
 
 def _operands(tensor: Any) -> tuple[Any, ...]:
-    """Return all that a tensor is computed from: first what its operation reads where no gradient goes back."""
+    """Return all operands of a tensor: first those that pass no gradient."""
     return (*getattr(tensor.creator, "reads_beside", ()), *_variables(tensor))
 
 
 def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder: Recorder) -> None:
-    """Refuse parameters or a sequence that are computed, or changed in place: it would not be noticed."""
+    """Refuse parameters or a sequence that are computed, or changed in place, which would go unnoticed."""
     for i, tensor in enumerate((*parameters, sequence)):
         if tensor.creator is not None:
             what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
@@ -419,7 +419,7 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
 
 
 def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recorder: Recorder) -> dict[Node, Origin]:
-    """Add the values of tensors, inputs first, to those of the leaves; return where their nodes come from."""
+    """Add the values of tensors, inputs first, to those of the leaves; return the origins of their nodes."""
     origins: dict[Node, Origin] = {}
     is_learned = _Learned()
     # Constants that are written into.
@@ -435,7 +435,7 @@ def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recor
             values[id(tensor)] = plain(build.constant(tensor.data), tensor.shape)
             continue
         if _is_older(tensor, recorder):
-            # MyGrad forgets how it was computed once the gradient has gone back through it: then it is a constant.
+            # MyGrad forgets how a tensor was computed after a backward pass: then it is a constant.
             raise CompileError(
                 "the model uses a tensor that was computed from others before it was called: it would not follow its "
                 f"parameters.\n  {_reader(lambda t: _is_older(t, recorder), tensors, recorder)}\n"
@@ -443,7 +443,7 @@ def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recor
             )
         operands = [values[id(v)] for v in _operands(tensor)]
         if not any(operand.nodes for operand in operands):
-            # Of no rows nothing is computed, and what they come to is fixed: a sum is 0.
+            # Operations on no rows compute nothing, and have a fixed result: a sum is 0.
             known = plain(build.constant(tensor.data), tensor.shape) if tensor.size else Value((), tensor.shape, 0)
             values[id(tensor)] = known
             continue
@@ -458,7 +458,7 @@ def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recor
 
 
 class _Learned:
-    """Says whether a gradient goes from a node to parameters."""
+    """Returns whether a gradient passes from a node to parameters."""
 
     def __init__(self) -> None:
         self._known: dict[Node, bool] = {}
@@ -486,7 +486,7 @@ def _with_gradient(node: Node) -> tuple[Node, ...]:
 
 
 def takes_numbers(look: Origin) -> str:
-    """Say where a model takes numbers out of tensors, and what to do instead."""
+    """Return a message about the line where a model takes numbers out of tensors, and what to do instead."""
     return (
         "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
         f"  them, where no gradient passes:\n  {look}\n"
@@ -500,13 +500,13 @@ def _is_older(tensor: Any, recorder: Recorder) -> bool:
 
 
 def _reader(is_read: Callable[[Any], bool], tensors: list[Any], recorder: Recorder) -> Origin:
-    """Return where the model first reads such a tensor."""
+    """Return the line where the model first reads such a tensor."""
     readers = (t for t in tensors if id(t.creator) in recorder.operations and any(map(is_read, _operands(t))))
     return recorder.origin(next(readers, tensors[-1]))
 
 
 def _check_constant(tensor: Any, tensors: list[Any], recorder: Recorder) -> None:
-    """Refuse a constant with numbers that are 0 or infinite in native code."""
+    """Refuse a constant with numbers that become 0 or infinite in native code."""
     if message := lost(np.asarray(tensor.data)):
         raise CompileError(f"{message}\n  {_reader(lambda t: t is tensor, tensors, recorder)}")
 
@@ -522,7 +522,7 @@ def _lowered(
         value = rule(creator, operands, tensor.shape)
         is_reading = type(creator) is Reading
         stops = is_reading or (tensor.constant and not all(v.constant for v in creator.variables))
-        # What depends on no parameter, or is true or false, has no gradient anyway.
+        # Values that depend on no parameter, and truth values, have no gradient anyway.
         if not stops or not any(map(is_learned, value.nodes)):
             return value
         if not is_reading:
@@ -539,7 +539,7 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
     name = type(creator).__name__
     if type(creator) in (Reading, Comparison):
         return READS[name]
-    # An operation of the user's own may bear the name of one of MyGrad's.
+    # A user-defined operation may have the name of one of MyGrad's.
     is_mygrads = type(creator).__module__.startswith("mygrad.")
     if not is_mygrads or name not in RULES:
         what = f"MyGrad's {name}" if is_mygrads else f"{name} of {type(creator).__module__}"
@@ -548,11 +548,11 @@ def _rule_for(creator: Any, tensor: Any) -> Rule:
         raise UnsupportedOperation(f"the compiler has no rule for MyGrad's {name} with a where= mask.")
     if tensor.dtype == np.float16:
         raise UnsupportedOperation("this rounds to float16, but compiled models work in float32 only.")
-    # Numbers of any type may be moved and chosen, and truth values be written where others stand.
+    # Numbers of any type may be moved and chosen, and truth values written into others.
     moves = name in SHAPES or name == "Where" or (name in WRITES and {v.dtype.kind for v in creator.variables} == {"b"})
     if tensor.dtype.kind in "iub" and not moves:
         raise UnsupportedOperation(
             f"this computes in {tensor.dtype}, which overflows or rounds where float32 does not: "
-            "begin with a float, such as 0.0 in the place of 0."
+            "begin with a float, such as 0.0 instead of 0."
         )
     return RULES[name]

@@ -1,4 +1,4 @@
-"""Steps that differ in turn, such as every second one: how many kinds there are, and one step of all of them."""
+"""Steps that differ in turn, such as every second one: the number of kinds, and one step for all of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.probe import Traces, longest_of, middle_of
 
-# So many kinds of steps there may be.
+# The most kinds of steps.
 MOST_KINDS = 4
 
 
 def period_of(traced: Traces) -> int:
-    """Return after how many steps the same computation comes again in the longest trace; 1 where steps are alike."""
+    """Return the number of steps after which the same computation repeats in the longest trace, 1 if at once."""
     middle, longest = middle_of(traced.back), longest_of(traced.back)
     order = topological([traced.by_length[longest].output])
     for backward in (False, True):
@@ -30,7 +30,7 @@ def period_of(traced: Traces) -> int:
 
 
 def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Counter[int]]:
-    """Return what is computed at each step, as numbers that are the same where the computation is."""
+    """Return the computations of each step, as numbers that are equal for equal computations."""
     numbers: dict[Any, int] = {}
     step: dict[Node, int] = {}
     kind: dict[Node, int] = {}
@@ -54,7 +54,7 @@ def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Co
 
 
 def in_turn(steps: Sequence[tuple[Node, ...]], first: int, backward: bool) -> tuple[Node, ...]:
-    """Return a step that is one of several in turn, of which the first is that of step `first`."""
+    """Return a step that selects one of several in turn, the first of which is that of step `first`."""
     period, build = float(len(steps)), steps[0][0].build
     time = build.leaf("time", backward, size=1)
     turn = time - period * ops.floor(time / period)

@@ -1,7 +1,7 @@
-"""A tensor of the model in the compiler's own terms: its numbers in one node, or in parts.
+"""A tensor of the model in the compiler's representation: its numbers in one node, or in parts.
 
-Of parts there is a node for each place of one of its axes. The sequence has a part for each row, and so has what is
-computed for all steps at once, so that a projection of the whole sequence and one inside the loop are the same graph.
+Parts are nodes for each index of one of its axes. The sequence has a part for each row, and so has everything computed
+for all steps at once, so that a projection of the whole sequence and one inside the loop are the same graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the model: its numbers in one node or in parts, a node for each place of the axis `along`."""
+    """A tensor of the model: its numbers in one node or in parts, a node for each index of the axis `along`."""
 
     nodes: tuple[Node, ...]
     shape: Shape
@@ -41,28 +41,28 @@ class Value:
 
     @property
     def from_last(self) -> int | None:
-        """The axis of the parts, counted from the last; None where there are none."""
+        """The axis of the parts, counted from the last; None if there are none."""
         return None if self.along is None else self.along - len(self.shape)
 
     def parts(self, axis: int) -> list[Value]:
-        """Return what stands at each place of an axis, which is counted from the last, without the axis."""
+        """Return the value at each index of an axis, counted from the last, without the axis."""
         axis += len(self.shape)
         places = [np.take(self.places, i, axis) for i in range(self.shape[axis])]
         nodes = self.nodes if axis == self.along else [take(self.node, indices=place) for place in places]
         return [plain(node, without_axis(self.shape, axis)) for node in nodes]
 
     def pieces(self, axis: int) -> list[Value]:
-        """Return the same with the axis, one long."""
+        """Return the value at each index of an axis, with the axis of length one."""
         return [plain(part.node, with_axis(part.shape, axis + len(self.shape), 1)) for part in self.parts(axis)]
 
     @property
     def places(self) -> Array:
-        """Where each number stands in `node`, as an array of this shape."""
+        """The index of each number in `node`, as an array of this shape."""
         return np.arange(prod(self.shape)).reshape(self.shape)
 
     @property
     def part_and_place(self) -> tuple[Array, Array]:
-        """For each of its numbers, flat: in which part it is, and where in that."""
+        """For each of its numbers, flat: its part, and its index in the part."""
         assert self.along is not None
         inner = without_axis(self.shape, self.along)
         inside = np.broadcast_to(np.expand_dims(np.arange(prod(inner)).reshape(inner), self.along), self.shape)
@@ -79,12 +79,12 @@ class Value:
 
 
 def plain(node: Node, shape: Shape) -> Value:
-    """Return the value that is one node."""
+    """Return the value that consists of one node."""
     return Value((node,), shape)
 
 
 def in_parts(nodes: Iterable[Node], shape: Shape, axis: int) -> Value:
-    """Return the value with a part for each place of an axis, which is counted from the last."""
+    """Return the value with a part for each index of an axis, counted from the last."""
     return Value(tuple(nodes), shape, axis + len(shape))
 
 
@@ -94,12 +94,12 @@ def without_axis(shape: Shape, axis: int) -> Shape:
 
 
 def with_axis(shape: Shape, axis: int, size: int) -> Shape:
-    """Return a shape with another axis in front of one."""
+    """Return a shape with another axis before one."""
     return (*shape[:axis], size, *shape[axis:])
 
 
 def moved(value: Value, places: Array) -> Value:
-    """Return the numbers that stand at these places of a value, in the shape of the places."""
+    """Return the numbers at these indices of a value, in the shape of the indices."""
     if value.along is None or not places.size:
         return plain(take(value.node, indices=places), places.shape)
     size = prod(without_axis(value.shape, value.along))
@@ -115,7 +115,7 @@ def moved(value: Value, places: Array) -> Value:
             nodes = (take(value.nodes[which], indices=piece) for which, piece in zip(lines[:, 0], pieces, strict=True))
             return Value(tuple(nodes), places.shape, axis)
     if places.ndim > 1 and len(places) > 1 and all(len(np.unique(piece)) < len(value.nodes) for piece in part):
-        # Windows, of some parts each.
+        # Windows, each of some parts.
         return Value(tuple(moved(value, piece).node for piece in places), places.shape, 0)
     used = np.unique(part)
     rest = Value(tuple(value.nodes[i] for i in used), _with_length(value.shape, value.along, len(used)), value.along)

@@ -19,9 +19,9 @@ from myrnn.errors import UnsupportedOperation
 
 @dataclass(frozen=True)
 class Written:
-    """A constant that was written into, such as a buffer of states: in which node each number stands, and where in it.
+    """A constant that was written into, such as a buffer of states: the node of each number, and the index in it.
 
-    What is read of it is the very node that was written there.
+    Reads of it give the node that was written there.
     """
 
     nodes: tuple[Node, ...]
@@ -36,7 +36,7 @@ class Written:
 
     @property
     def places(self) -> Array:
-        """Where each number stands among all, in this shape."""
+        """The index of each number among all, in this shape."""
         return np.arange(self.part.size).reshape(self.shape)
 
     @cached_property
@@ -50,7 +50,7 @@ class Written:
         return self.value.node
 
     def at(self, places: Array) -> Value:
-        """Return the numbers at these places: one node, parts where each place of an axis is one, or joined."""
+        """Return the numbers at these indices: one node, parts if each index of an axis is one, or joined."""
         part, inside = self.part.ravel()[places], self.inside.ravel()[places]
         which = np.unique(part)
         if len(which) <= 1:
@@ -82,9 +82,9 @@ def written_into(node: Node, shape: Shape) -> Written:
 
 
 def _after_writing(creator: Any, shape: Shape) -> Array:
-    """Return where each number of a tensor comes from when numbers are written into it, in its shape.
+    """Return the source of each number of a tensor when numbers are written into it, in its shape.
 
-    These are places in the tensor as it was, and counted on behind them, places in what is written.
+    These are indices into the old tensor, and beyond its size, indices into the written numbers.
     """
     size, new = prod(shape), creator.variables[1].shape
     after, comes = np.arange(size), np.arange(size, size + prod(new)).reshape(new)
@@ -92,7 +92,7 @@ def _after_writing(creator: Any, shape: Shape) -> Array:
         after = after.reshape(shape)
         after[creator.index] = comes
         return after
-    # What was written into is a view, made from the tensor by these functions.
+    # The target was a view, made from the tensor by these functions.
     places = after.reshape(shape)
     for view in creator._view_fn_seq:
         places = np.asarray(view(places))
@@ -127,7 +127,7 @@ def _write(creator: Any, operands: list[Any], shape: Shape) -> Value | Written:
 
 
 def _mixed(value: Value, new: Value, after: Array) -> Node:
-    """Return numbers of a value, by places in it, and behind them those of another."""
+    """Return numbers of a value, by index, and beyond its size those of another."""
     size = prod(value.shape)
     if np.all(after >= size):
         return moved(new, after - size).node
@@ -144,7 +144,7 @@ def _get_item(creator: Any, operands: list[Any], shape: Shape) -> Value:
 
 
 WRITES: dict[str, Any] = {"SetItem": _write, "UnView": _write}
-"""Rules for what changes a tensor."""
+"""Rules for changes of a tensor in place."""
 
 READ_OR_WRITE: dict[str, Any] = {**WRITES, "GetItem": _get_item}
-"""These take what was written into as it is; other rules take all of it."""
+"""These take the written tensor itself; other rules take its value."""

@@ -1,11 +1,11 @@
 """Sequences and labels, from files and from memory, as a model takes them.
 
-In the order in which data passes through: `files` reads one file and `series` a table of numbers, `symbols` splits text
-and keeps sequences in flat arrays, `read` makes of a file what is to be learned, `memory` makes flat sequences of what
-Python holds, `encode` has what is fitted on the sequences of a training and turns others into tokens, numbers and
-classes, and `targets` what is to be learned of them.
+The files in the order in which data pass through them: `files` reads one file and `series` a table of numbers,
+`symbols` splits text and stores sequences flat, `read` turns a file into sequences and targets, `memory` makes flat
+sequences from Python objects, `encode` is fitted on the training sequences and turns others into tokens, numbers and
+classes, and `targets` does the same for their targets.
 
-Polars is imported when it is first used.
+Polars is imported on first use.
 """
 
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary

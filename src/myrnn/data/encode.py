@@ -1,7 +1,7 @@
-"""From symbols, numbers and labels of any kind to what a model takes.
+"""Encoders from symbols, numbers and labels of any kind to model inputs and classes.
 
-A `SequenceEncoder` (a `Vocabulary` or a `Standardizer`) and `ClassLabels` are fitted on the sequences of a training.
-They are plain data: ``to_settings()`` returns values for JSON, which ``from_settings()`` checks.
+A `SequenceEncoder` (a `Vocabulary` or a `Standardizer`) and `ClassLabels` are fitted on the training sequences. They
+are plain data: ``to_settings()`` returns values for JSON, and ``from_settings()`` checks them.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from myrnn.targets import LARGEST_LABEL
 
 # The token of every symbol that is not in the vocabulary.
 UNKNOWN = 0
-# Rows that are standardized at a time, in float64.
+# Rows that are standardized at once in float64, to limit memory.
 BLOCK = 2**16
-# A column whose deviation is a smaller share of its largest number is constant but for rounding.
+# A column whose deviation is below this share of its largest number is constant up to rounding.
 ROUNDING = 1e-12
-# What labels may be, and the kinds of NumPy's dtypes that hold them.
+# The types of labels, and the kinds of NumPy dtypes that hold them.
 LABEL_KINDS: dict[str, tuple[type, str]] = {
     "str": (str, "U"),
     "int": (int, "iu"),
     "float": (float, "f"),
     "bool": (bool, "b"),
 }
-# Classes that take more bytes are refused before anything is allocated.
+# Classes that need more bytes are refused before they are allocated.
 MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Symbols and their tokens: 0 is for every unknown one, 1, 2, ... for the symbols in their order.
+    """Symbols and their tokens: 0 for every unknown one, and 1, 2, ... for the symbols in order.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Vocabulary:
     symbols: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        """Check the kind, and that every symbol is of it and stands there once."""
+        """Check the kind, and that every symbol is of this kind and unique."""
         _checks.one_of("kind", self.kind, (CHARACTERS, WORDS, INTEGERS))
         wanted = int if self.kind == INTEGERS else str
         for symbol in self.symbols:
@@ -81,7 +81,7 @@ class Vocabulary:
     def fit(
         cls, raw: TokenSequences, training: NDArray[np.bool_] | None = None, max_size: int | None = None
     ) -> Vocabulary:
-        """Return the `max_size` most frequent symbols of the sequences that `training` marks, by default all of all."""
+        """Return the `max_size` (by default all) most frequent symbols of the sequences that `training` marks."""
         codes = raw.codes if training is None else raw.codes[np.repeat(training, np.diff(raw.offsets))]
         counts = np.bincount(codes, minlength=len(raw.symbols))
         kept = np.flatnonzero(counts)
@@ -90,7 +90,7 @@ class Vocabulary:
         return cls(raw.kind, tuple(raw.symbols[code] for code in kept))
 
     def __len__(self) -> int:
-        """Return the number of tokens: that of the symbols, and one for unknown ones."""
+        """Return the number of tokens: one per symbol, and one for unknown symbols."""
         return len(self.symbols) + 1
 
     @cached_property
@@ -103,7 +103,7 @@ class Vocabulary:
         return tokens[raw.codes] if len(raw.codes) else np.zeros(0, dtype=np.int32)
 
     def unknown(self, raw: TokenSequences) -> dict[Any, int]:
-        """Return the symbols that are not in the vocabulary, and at how many steps each stands."""
+        """Return the symbols that are not in the vocabulary, with the number of steps for each."""
         counts = np.bincount(raw.codes, minlength=len(raw.symbols)).tolist()
         return {
             symbol: count
@@ -112,12 +112,12 @@ class Vocabulary:
         }
 
     def to_settings(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+        """Return values for JSON."""
         return {"kind": self.kind, "symbols": list(self.symbols)}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Vocabulary:
-        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         symbols = settings.get("symbols")
         if set(settings) != {"kind", "symbols"} or not isinstance(symbols, list):
             raise InvalidArgument("a vocabulary must have 'kind' and a list 'symbols', and nothing else")
@@ -126,19 +126,19 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Standardizer:
-    """For every column of numbers what is taken off, and what the rest is divided by.
+    """The offset and the scale of every column of numbers.
 
     Attributes
     ----------
     mean, scale : tuple of float, C each
-        A column that does not change has the scale 1.
+        A constant column has the scale 1.
     """
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Check that both are finite numbers, as many of each, and the scales above 0."""
+        """Check that both are finite numbers, equally many, and the scales above 0."""
         if len(self.mean) != len(self.scale) or not self.mean:
             raise InvalidArgument("mean and scale must be a number for each column, of which there is at least one")
         for mean, scale in zip(self.mean, self.scale, strict=True):
@@ -147,7 +147,7 @@ class Standardizer:
 
     @classmethod
     def identity(cls, columns: int) -> Standardizer:
-        """Return the one that leaves numbers as they are."""
+        """Return the standardizer that leaves numbers unchanged."""
         return cls((0.0,) * columns, (1.0,) * columns)
 
     @classmethod
@@ -156,18 +156,18 @@ class Standardizer:
         rows = raw.rows if training is None else raw.rows[np.repeat(training, np.diff(raw.offsets))]
         if not len(rows):
             return cls.identity(raw.rows.shape[1])
-        # In shares of the largest number: neither sums nor squares overflow.
+        # Relative to the largest number, so that neither sums nor squares overflow.
         largest = np.max([np.abs(part).max(axis=0) for part in _blocks(rows)], axis=0)
         unit = np.where(largest > 0, largest, 1.0)
         mean = sum((part / unit).sum(axis=0) for part in _blocks(rows)) / len(rows)
         variance = sum(np.square(part / unit - mean).sum(axis=0) for part in _blocks(rows)) / len(rows)
         deviation = np.sqrt(variance)
-        # Numbers next to the smallest that there are have no deviation that could be divided by.
+        # The deviation of numbers close to the smallest float is zero, and cannot be divided by.
         scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
         return cls(tuple((mean * unit).tolist()), tuple(scale.tolist()))
 
     def encode(self, raw: Numbers, name: str = "X") -> NDArray[np.float32]:
-        """Return the standardized rows, float32 (sum of T, C); a number that is too large for that is an error."""
+        """Return the standardized rows, float32 (sum of T, C); a number that overflows float32 is an error."""
         encoded = np.empty(raw.rows.shape, dtype=np.float32)
         mean, scale = np.array(self.mean), np.array(self.scale)
         with np.errstate(over="ignore"):
@@ -176,7 +176,7 @@ class Standardizer:
         if odd := first_not_finite(encoded):
             row, column = odd
             sequence, step = place_of(row, raw.offsets)
-            # The rows of `y` are known as they stand there.
+            # Rows of `y` are identified by their index alone.
             place = f"sequence {sequence} has" if name == "X" else "there is"
             value = raw.rows[row, column]
             raise InvalidArgument(
@@ -185,17 +185,17 @@ class Standardizer:
         return encoded
 
     def decode(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Return standardized rows in their own units again, float64 (rows, C)."""
+        """Return standardized rows in their original units, float64 (rows, C)."""
         found: NDArray[np.float64] = rows.astype(np.float64) * np.array(self.scale) + np.array(self.mean)
         return found
 
     def to_settings(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+        """Return values for JSON."""
         return {"mean": list(self.mean), "scale": list(self.scale)}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Standardizer:
-        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         lists = [settings.get("mean"), settings.get("scale")]
         if set(settings) != {"mean", "scale"} or not all(isinstance(values, list) for values in lists):
             raise InvalidArgument("a standardizer must have the lists 'mean' and 'scale', and nothing else")
@@ -208,7 +208,7 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
 
 @dataclass(frozen=True)
 class SequenceEncoder:
-    """A vocabulary for symbols, or a standardizer for numbers.
+    """A vocabulary for symbols or a standardizer for numbers.
 
     Attributes
     ----------
@@ -233,10 +233,10 @@ class SequenceEncoder:
         standardize: bool = True,
         max_vocabulary: int | None = None,
     ) -> SequenceEncoder:
-        """Learn from the sequences that `training` marks, by default from all.
+        """Fit to the sequences that `training` marks, by default to all.
 
-        With `standardize`, columns of numbers are brought to mean 0 and standard deviation 1. Symbols beyond the
-        `max_vocabulary` most frequent ones count as unknown.
+        With `standardize`, columns of numbers are scaled to mean 0 and standard deviation 1. Symbols beyond the
+        `max_vocabulary` most frequent ones become unknown.
         """
         if isinstance(raw, TokenSequences):
             return cls(Vocabulary.fit(raw, training, max_vocabulary))
@@ -246,7 +246,7 @@ class SequenceEncoder:
 
     @property
     def kind(self) -> str:
-        """What the sequences are: ``"characters"``, ``"words"``, ``"integers"`` or ``"numbers"``."""
+        """The kind of the sequences: ``"characters"``, ``"words"``, ``"integers"`` or ``"numbers"``."""
         return self.inner.kind if isinstance(self.inner, Vocabulary) else "numbers"
 
     @property
@@ -255,7 +255,7 @@ class SequenceEncoder:
         return len(self.inner) if isinstance(self.inner, Vocabulary) else len(self.inner.mean)
 
     def encode(self, raw: RawSequences, targets: NDArray[Any] | None = None, *, per_step: bool = False) -> Sequences:
-        """Return sequences of the fitted kind as a model takes them, with `targets`, or 0 as the class of each."""
+        """Return sequences of the fitted kind as model input, with `targets`, or class 0 for each."""
         rows = np.zeros(len(raw), dtype=np.int64) if targets is None else targets
         if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
             return Sequences(self.inner.encode(raw), raw.offsets, rows, len(self.inner), per_step=per_step)
@@ -270,13 +270,13 @@ class SequenceEncoder:
         return Sequences(self.inner.encode(raw), raw.offsets, rows, per_step=per_step)
 
     def to_settings(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+        """Return values for JSON."""
         name = "vocabulary" if isinstance(self.inner, Vocabulary) else "standardizer"
         return {name: self.inner.to_settings()}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> SequenceEncoder:
-        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         kinds: dict[str, type[Vocabulary] | type[Standardizer]] = {
             "vocabulary": Vocabulary,
             "standardizer": Standardizer,
@@ -289,12 +289,12 @@ class SequenceEncoder:
 
 @dataclass(frozen=True, eq=False)
 class ClassLabels:
-    """The classes that a training saw, in their order; class ``i`` of a model is ``classes[i]``.
+    """The classes of the training data, in order; class ``i`` of a model is ``classes[i]``.
 
     Attributes
     ----------
     classes : ndarray (K,)
-        Strings, integers, floats or booleans, rising.
+        Strings, integers, floats or booleans, ascending.
 
     Examples
     --------
@@ -307,7 +307,7 @@ class ClassLabels:
 
     @classmethod
     def fit(cls, y: ArrayLike) -> ClassLabels:
-        """Learn the classes from the labels (N,), which must be of one kind."""
+        """Fit to labels (N,), which must be of one kind."""
         labels = _checked_labels("y", y)
         classes = np.unique(labels)
         if len(classes) - 1 > LARGEST_LABEL:
@@ -319,7 +319,7 @@ class ClassLabels:
         return len(self.classes)
 
     def encode(self, y: ArrayLike) -> NDArray[np.int64]:
-        """Return the number of the class of every label, int64 (N,); raises InvalidArgument for an unknown one."""
+        """Return the class number of every label, int64 (N,); raises InvalidArgument for an unknown one."""
         labels = _checked_labels("y", y)
         if _label_kind(labels) != _label_kind(self.classes) and len(labels):
             raise InvalidArgument(
@@ -334,12 +334,12 @@ class ClassLabels:
         return places.astype(np.int64)
 
     def to_settings(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
+        """Return values for JSON."""
         return {"kind": _label_kind(self.classes), "dtype": self.classes.dtype.str, "classes": self.classes.tolist()}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> ClassLabels:
-        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         classes = settings.get("classes")
         if set(settings) != {"kind", "dtype", "classes"} or not isinstance(classes, list) or not classes:
             raise InvalidArgument("classes must have 'kind', 'dtype' and a list 'classes', and nothing else")
@@ -354,7 +354,7 @@ class ClassLabels:
 
 
 def _as_dtype(classes: list[Any], given: Any, kinds: str) -> NDArray[Any]:
-    """Return the classes as an array of the dtype that is written in the settings."""
+    """Return the classes as an array of the dtype in the settings."""
     try:
         dtype = np.dtype(given) if isinstance(given, str) else None
         if dtype is None or dtype.kind not in (kinds if kinds != "U" else "UO"):
@@ -375,7 +375,7 @@ def _checked_labels(name: str, given: Any) -> NDArray[Any]:
         raise InvalidArgument(f"{name} must be one label for each sequence, shape (N,), not of shape {labels.shape}")
     if labels.dtype.kind == "O":
         _check_label_kinds(name, labels.tolist())
-        # Strings stay objects, as they were given.
+        # Strings stay Python objects, unchanged.
         labels = labels if isinstance(next(iter(labels), None), str) else np.array(labels.tolist())
     if labels.dtype.kind not in "UObiuf":
         raise InvalidArgument(f"{name} must be strings, integers, floats or booleans, not {labels.dtype}")
@@ -386,7 +386,7 @@ def _checked_labels(name: str, given: Any) -> NDArray[Any]:
 
 
 def _check_label_kinds(name: str, given: Any) -> None:
-    """Refuse labels of several kinds, which NumPy would make strings of."""
+    """Refuse labels of several kinds, which NumPy would convert to strings."""
     kinds = {_label_kind_of_type(kind): kind for kind in set(map(type, given))}
     if None in kinds:
         place = next(i for i, label in enumerate(given) if _label_kind_of_type(type(label)) is None)

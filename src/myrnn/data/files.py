@@ -1,7 +1,7 @@
 """The sequences and labels of one file: CSV and TSV, JSON Lines, Parquet, and plain text.
 
-Polars reads lines and Parquet, Python's `csv` fields in quotes, and msgspec JSON. Each reader notes what is wrong with
-which line; `_kept` refuses the file and names the first such line, or leaves these lines out.
+Polars reads lines and Parquet, Python's `csv` reads quoted fields, and msgspec JSON. Each reader records the faults of
+lines; `_kept` raises an error that names the first such line, or skips these lines.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 COMPRESSED = ".gz"
 LONGEST_FIRST_LINE = 2**20
 PARQUET_MARK = b"PAR1"
-# Names of columns that a message lists.
+# The most columns that a message lists.
 MOST_COLUMNS = 12
-# What a sequence may be, in JSON Lines and Parquet.
+# The kinds of sequences in JSON Lines and Parquet.
 TEXT, SYMBOLS, NUMBERS, VECTORS = "text", "a list of symbols", "a list of numbers", "a list of vectors"
-# Lists of JSON that may be of several kinds.
+# JSON lists of ambiguous kind.
 INTEGERS, EMPTY = "a list of integers", "an empty list"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns to read; `label` is None where labels are not read.
+    """The names of the columns to read; `label` is None if labels are not read.
 
-    With `listed` labels may be numbers and lists, too, and `Table.targets` has them as they are.
+    With `listed`, labels may also be numbers and lists, and `Table.targets` has them unchanged.
     """
 
     text: str = "sequence"
@@ -57,7 +57,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns that must be there."""
+        """The names of the required columns."""
         return [self.text] if self.label is None else [self.text, self.label]
 
 
@@ -67,19 +67,19 @@ class Table:
 
     sequences: pl.Series | TokenSequences | Numbers  # text, lists of symbols, or features
     labels: pl.Series | None
-    lines: NDArray[np.int64]  # where each stands in the file, from 1; the row in a file without lines
+    lines: NDArray[np.int64]  # line numbers, from 1; row numbers in a file without lines
     skipped: int = 0
     targets: list[Any] | None = None
 
 
 def without_gz(path: Path) -> Path:
-    """Return the name that a file has once it is decompressed: that of ``train.csv.gz`` is ``train.csv``."""
+    """Return the name of the decompressed file: ``train.csv`` for ``train.csv.gz``."""
     return path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
 
 
 def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, skip: bool) -> Table:
-    """Read a file of fields with a line of column names; without `quotes` a quote is a character like others."""
-    # Polars' reader of CSV would fill lines that are too short with nulls, and does not count lines.
+    """Read a delimited file with a line of column names; without `quotes`, a quote is an ordinary character."""
+    # Polars' own CSV reader fills short lines with nulls, and does not count lines.
     lines = _lines(path)
     quoted = quotes and bool(lines.str.contains('"', literal=True).any())
     records = _quoted(lines + "\n", delimiter) if quoted else _split(lines, delimiter)
@@ -93,7 +93,7 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
     if len(names) > 1:
         is_record &= counts != 0
     else:
-        # An empty line is an empty field.
+        # An empty line is one empty field.
         counts = np.where(counts == 0, 1, counts)
     counts, numbers = counts[is_record], records.numbers[is_record]
     faults = {}
@@ -109,13 +109,13 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
 
 @dataclass(frozen=True)
 class _Records:
-    """The records of a delimited file, with the names of the columns as the first."""
+    """The records of a delimited file; the first holds the names of the columns."""
 
     names: list[str]
-    numbers: NDArray[np.int64]  # the line in which each begins
-    counts: NDArray[np.int64]  # how many fields each has: 0 in an empty line, -1 where quotes are not in order
-    field: Callable[[int], pl.Series]  # the field of every record at a place, empty where it has none
-    faults: dict[int, str]  # what is wrong with quotes, by line
+    numbers: NDArray[np.int64]  # the line where each begins
+    counts: NDArray[np.int64]  # the number of fields in each: 0 in an empty line, -1 if quotes are malformed
+    field: Callable[[int], pl.Series]  # returns field i of every record, empty if it has none
+    faults: dict[int, str]  # faults in quotes, by line
 
 
 def _split(lines: pl.Series, delimiter: str) -> _Records:
@@ -129,13 +129,13 @@ def _split(lines: pl.Series, delimiter: str) -> _Records:
 
 
 def _quoted(column: pl.Series, delimiter: str) -> _Records:
-    """Read CSV in which a field may stand in quotes (RFC 4180), and then hold delimiters, line ends and quotes."""
+    """Read CSV with quoted fields (RFC 4180), which may contain delimiters, line ends and quotes."""
     import polars as pl
 
     mark = re.escape(delimiter)
     field_pattern = rf'(?:"(?:[^"]|"")*"|[^"{mark}\n]*)'
     record = re.compile(rf"{field_pattern}(?:{mark}{field_pattern})*\n")
-    # Most records are one line, which Polars checks faster. The others are checked one by one.
+    # Most records are one line, which Polars checks faster; the others are checked one by one.
     is_record = column.str.contains(f"^{record.pattern}$").to_list()
     lines = column.to_list()
     rows: list[list[str]] = []
@@ -151,14 +151,14 @@ def _quoted(column: pl.Series, delimiter: str) -> _Records:
             try:
                 for row in reader:
                     first, end = begin + done, begin + reader.line_num
-                    # Python's reader takes quotes within a field as they are.
+                    # Python's reader accepts quotes within a field.
                     if not is_record[first] and not record.fullmatch("".join(lines[first:end])):
                         raise csv.Error('a quote (") within a field that is not in quotes')
                     rows.append(row)
                     numbers.append(first + 1)
                     done = reader.line_num
             except csv.Error as error:
-                # The lines after a malformed one are read on their own.
+                # Read the lines after a malformed one separately.
                 unclosed = "end of data" in str(error)
                 faults[begin + done + 1] = 'a quote (") that does not close' if unclosed else f"not CSV: {error}"
                 rows.append([])
@@ -176,7 +176,7 @@ def _quoted(column: pl.Series, delimiter: str) -> _Records:
 
 
 def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
-    """Read plain text, a sequence a line, and a file of labels, one a line."""
+    """Read plain text with a sequence per line, and a file with a label per line."""
     sequences = _lines(path)
     numbers = np.arange(1, len(sequences) + 1)
     if labels is None:
@@ -184,7 +184,7 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
     names = _lines(labels)
     if len(names) != len(sequences):
         raise DataError(
-            f"there must be a label for every sequence, but {path} has {count_of(len(sequences), 'line')} "
+            f"every sequence needs a label, but {path} has {count_of(len(sequences), 'line')} "
             f"and {labels} has {len(names):,}"
         )
     good, kept, skipped = _kept(labels, numbers, names, {}, skip)
@@ -192,17 +192,17 @@ def read_text_pair(path: Path, labels: Path | None, skip: bool) -> Table:
 
 
 def read_tabbed(path: Path, skip: bool) -> Table:
-    """Read lines of a sequence, a tab and its label, without names of columns."""
+    """Read lines of a sequence, a tab and its label, without column names."""
     lines = _lines(path)
     texts, labels = lines.str.extract(r"^(.*)\t", 1), lines.str.extract(r"\t([^\t]*)$", 1)
     numbers = np.arange(1, len(lines) + 1)
-    faults = dict.fromkeys(texts.is_null().arg_true().to_list(), "no tab with a label behind it")
+    faults = dict.fromkeys(texts.is_null().arg_true().to_list(), "no tab followed by a label")
     good, kept, skipped = _kept(path, numbers, labels.fill_null(""), faults, skip)
     return Table(texts.filter(good), kept, numbers[good], skipped)
 
 
 def is_tabbed(path: Path) -> bool:
-    """Whether the first line of plain text has a tab, as before a label; False where the file cannot be read."""
+    """Return whether the first line of plain text has a tab, as before a label; False if the file is unreadable."""
     opened = gzip.open if path.suffix.lower() == COMPRESSED else open
     try:
         with opened(path, "rb") as file:
@@ -212,12 +212,12 @@ def is_tabbed(path: Path) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """Return a whole file of UTF-8 text; the ends of its lines are those of Unix."""
+    """Return a whole UTF-8 file as text; line ends become those of Unix."""
     return _text(path).decode().replace("\r\n", "\n")
 
 
 def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
-    """Read an object a line; empty lines are skipped."""
+    """Read JSON objects, one per line; skip empty lines."""
     lines = {number: line for number, line in enumerate(_text(path).split(b"\n"), 1) if line.strip()}
     decode = msgspec.json.Decoder(_record_type(columns)).decode
     keys_read = [json.dumps(name).encode() for name in columns.names]
@@ -225,14 +225,14 @@ def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
     def read(line: bytes) -> Any:
         record = decode(line)
         if any(line.count(key) > 1 for key in keys_read):
-            # No number is made: one may have more digits than Python reads.
+            # Parse no numbers: one may have more digits than Python converts.
             json.loads(line, object_pairs_hook=unrepeated, parse_int=str, parse_float=str)
         return record
 
     try:
         return _read_values(path, lines.items(), read, columns, skip, "line")
     except DataError:
-        # If no line has one of the columns, the message lists those that there are.
+        # If no line has one of the columns, the message lists the columns found.
         keys: dict[str, Any] = {}
         for line in lines.values():
             with suppress(msgspec.MsgspecError, RecursionError):
@@ -243,7 +243,7 @@ def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
 
 
 def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
-    """Read the columns of a Parquet file, whose rows are counted from 1."""
+    """Read the columns of a Parquet file; rows are counted from 1."""
     import polars as pl
 
     content = read_bytes(path)
@@ -260,7 +260,7 @@ def read_parquet(path: Path, columns: Columns, skip: bool) -> Table:
 
 
 def _record_type(columns: Columns) -> Any:
-    """Return the type of a line or a row, with a sequence and a label by the names of their columns."""
+    """Return the msgspec type of a line or a row, with fields for the sequence and the label."""
     integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     sequence: Any = str | list[str | bool | integer | float | list[float]]
     label: Any = str | bool | int
@@ -278,9 +278,10 @@ def _read_values(
     skip: bool,
     unit: str,
 ) -> Table:
-    """Read sequences that are text, or lists of symbols, of numbers or of vectors, all of one kind.
+    """Read sequences that are text, or lists of symbols, numbers or vectors, all of one kind.
 
-    `records` are lines or rows with their numbers. `read` turns each into a `_record_type` or raises msgspec's error.
+    `records` are pairs of a line or row and its number. `read` parses one to a `_record_type`, or raises msgspec's
+    error.
     """
     import polars as pl
 
@@ -289,7 +290,7 @@ def _read_values(
     labels: list[Any] = []
     numbers: list[int] = []
     faults: dict[int, str] = {}
-    known, first = "", 0  # the kind of the sequences so far, and the record that shows it
+    known, first = "", 0  # the kind of the sequences so far, and the record that decided it
     for place, (number, record) in enumerate(records):
         numbers.append(number)
         try:
@@ -316,7 +317,7 @@ def _read_values(
 
 
 def _checked(sequence: Any) -> tuple[str, Any]:
-    """Return the kind of a sequence, and the sequence, numbers as float64 (T, C)."""
+    """Return the kind of a sequence, and the sequence; numbers become float64 (T, C)."""
     if isinstance(sequence, str):
         return TEXT, sequence
     kinds = set(map(type, sequence))
@@ -333,22 +334,22 @@ def _checked(sequence: Any) -> tuple[str, Any]:
             raise DataError("a number that is not finite")
         return (f"{VECTORS} of {count_of(widths[0], 'number')}", rows) if widths else (NUMBERS, rows[:, np.newaxis])
     if list in kinds:
-        raise DataError("the sequence must hold symbols, numbers or vectors, and not several of them")
+        raise DataError("the sequence must hold symbols, numbers or vectors, not a mixture")
     return SYMBOLS, sequence
 
 
 def _may_be(kind: str, other: str) -> bool:
-    """Whether a sequence that looks like one kind may be of the other."""
+    """Whether a sequence that looks like `kind` may be of the kind `other`."""
     return other != TEXT if kind == EMPTY else kind == INTEGERS and other in (SYMBOLS, NUMBERS)
 
 
 def as_text(value: Any) -> str:
-    """Return a label or a symbol as text, as JSON has it."""
+    """Return a label or a symbol as text, in JSON's spelling."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _of_kind(sequences: list[Any], kind: str) -> pl.Series | TokenSequences | Numbers:
-    """Return sequences that are all of a kind, flat if they are lists."""
+    """Return sequences of one kind, flat if they are lists."""
     import polars as pl
 
     if kind == TEXT:
@@ -356,7 +357,7 @@ def _of_kind(sequences: list[Any], kind: str) -> pl.Series | TokenSequences | Nu
     offsets = offsets_of(list(map(len, sequences)))
     if kind in (EMPTY, INTEGERS, SYMBOLS):
         return listed(list(map(as_text, chain.from_iterable(sequences))), offsets)
-    # Beside numbers there may be lists of integers, and empty ones.
+    # Among numbers there may be lists of integers, and empty ones.
     width = next(rows.shape[1] for rows in sequences if isinstance(rows, np.ndarray))
     rows = [np.asarray(rows, dtype=np.float64).reshape(-1, width) for rows in sequences]
     return Numbers(np.concatenate(rows), offsets)
@@ -370,10 +371,10 @@ def _kept(
     skip: bool,
     unit: str = "line",
 ) -> tuple[NDArray[np.bool_], pl.Series | None, int]:
-    """Return which lines have no fault, bool (N,), their labels, and how many other lines there are.
+    """Return which lines have no fault, bool (N,), their labels, and the number of other lines.
 
-    `numbers` are those of the lines, and `faults` says what is wrong by the place in `numbers`. A fault is an error
-    unless faults may be skipped and a line is left.
+    `numbers` are the line numbers, and `faults` describes faults by index into `numbers`. A fault is an error unless
+    `skip` is set and at least one line is good.
     """
     if not len(numbers):
         raise DataError(f"{path} holds no sequence")
@@ -393,7 +394,7 @@ def _kept(
 
 
 def _check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
-    """Refuse a file without the columns that are wanted, or with two of a name; say which it has."""
+    """Refuse a file that lacks a column or has two of the same name; say which columns it has."""
     for name in columns.names:
         if there.count(name) > 1:
             raise DataError(f"{path} has more than one column {name!r}")
@@ -408,9 +409,9 @@ def _check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content, decompressed, of a file that is there and holds something."""
+    """Return the decompressed content of a file that exists and is not empty."""
     if path.exists() and not path.is_file():
-        # A device or a pipe may have no end.
+        # A device or a pipe may be endless.
         raise DataError(f"{path} is {'a folder' if path.is_dir() else 'a device or a pipe'}, not a file")
     try:
         content = path.read_bytes()
@@ -435,7 +436,7 @@ def _text(path: Path) -> bytes:
     content = read_bytes(path).removeprefix(BYTE_ORDER_MARK)
     if not content:
         raise DataError(f"{path} is empty")
-    # Text in UTF-16 and files that are no text have such bytes.
+    # UTF-16 text and binary files have such bytes.
     place = content.find(b"\0")
     fault = "a zero byte: this is not a file of UTF-8 text"
     if place < 0:
@@ -451,9 +452,9 @@ def _text(path: Path) -> bytes:
 
 
 def _lines(path: Path) -> pl.Series:
-    """Return the lines of a file of UTF-8 text, without their ends; a line may be empty."""
+    """Return the lines of a UTF-8 file, without line ends; a line may be empty."""
     import polars as pl
 
-    # A file of one column: zero bytes, which are in no text, stand between columns.
+    # Read it as CSV with one column, separated by zero bytes, which text never contains.
     lines = pl.read_csv(_text(path), has_header=False, schema={"line": pl.String}, quote_char=None, separator="\0")
     return lines.to_series().fill_null("")

@@ -1,4 +1,4 @@
-"""Sequences in memory, in any of the forms that people have them in, as flat arrays of symbols or of numbers."""
+"""Sequences in memory, in any common form, as flat arrays of symbols or numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from myrnn.sequences import Sequences, offsets_of
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
 NUMBERS = "numbers"
-# How messages name the kinds.
+# The names of the kinds in messages.
 KINDS = {
     "characters": "strings, read as characters",
     "words": "words: lists of strings, or text with spaces",
@@ -40,18 +40,18 @@ INT64 = np.iinfo(np.int64)
 
 
 def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto") -> RawSequences:
-    """Return sequences, however they are written, as flat arrays; an error names the sequence that cannot be read.
+    """Return sequences of any form as flat arrays; an error names the sequence that cannot be read.
 
     Parameters
     ----------
     X : list, array or Sequences
-        A list of strings (their words or characters), of lists of strings or of integers (symbols), of (T, C) arrays,
-        or of (T,) arrays of floats (one number a step); an array (N, T, C), or (N, T) of integers, strings or floats;
-        a `Sequences`; what this function returned. A sequence may be empty.
+        A list of strings (their words or characters), of lists of strings or integers (symbols), of (T, C) arrays, or
+        of (T,) arrays of floats (one number per step); an array (N, T, C), or (N, T) of integers, strings or floats; a
+        `Sequences`; or a result of this function. A sequence may be empty.
     like : {"characters", "words", "integers", "numbers"}, optional
-        What the sequences have to be. For ``"numbers"`` integers are numbers too.
+        The required kind. For ``"numbers"``, integers are numbers too.
     tokenize : {"auto", "words", "characters"} or callable
-        How strings become symbols, as for `SequenceClassifier`.
+        How to split strings into symbols, as for `SequenceClassifier`.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
         return raw
     if raw.offsets[-1]:
         raise InvalidArgument(f"X must be {KINDS[like]}, as what was fitted, not {KINDS[found]}")
-    # Sequences without a step are of any kind.
+    # Empty sequences are of any kind.
     if like == NUMBERS:
         return Numbers(np.zeros((0, 1)), raw.offsets)
     return TokenSequences((), np.zeros(0, dtype=np.int32), raw.offsets, like)
@@ -121,14 +121,14 @@ def _read_list(items: list[Any], like: str | None, tokenize: Tokenize) -> RawSeq
 
 
 def _is_list(kind: type) -> bool:
-    """Tell whether a sequence of symbols or numbers can be of this type: a list, an array, a data frame, ..."""
+    """Return whether a sequence of symbols or numbers can have this type: a list, an array, a data frame, ..."""
     if issubclass(kind, str | bytes | np.generic):
         return False
     return issubclass(kind, Sequence) or hasattr(kind, "__array__")
 
 
 def _refuse_items(items: list[Any]) -> NoReturn:
-    """Name the first item that is no sequence; where there are only strings and lists, the first of each."""
+    """Name the first item that is not a sequence; for a mixture of strings and lists, the first of each."""
     odd = next(
         (index for index, item in enumerate(items) if not isinstance(item, str) and not _is_list(type(item))), None
     )
@@ -142,7 +142,7 @@ def _refuse_items(items: list[Any]) -> NoReturn:
 
 
 def _read_lists(items: list[Any], like: str | None) -> RawSequences:
-    """Read lists or tuples; the loops over their steps are NumPy's and itertools'."""
+    """Read lists or tuples; the loops over steps are in NumPy and itertools."""
     offsets = offsets_of(list(map(len, items)))
     flat = list(chain.from_iterable(items))
     kinds = set(map(type, flat))
@@ -159,14 +159,14 @@ def _part(index: int, item: Any) -> NDArray[Any]:
     """Return one sequence as an array of symbols (T,) or of numbers (T,) or (T, C)."""
     name = f"sequence {index}"
     if not hasattr(item, "__array__"):
-        # NumPy would make strings of all.
+        # NumPy would convert all of them to strings.
         strings = [isinstance(symbol, str) for symbol in item]
         if any(strings) and not all(strings):
             odd = _checks.shown(item[strings.index(False)])
             raise InvalidArgument(f"{name} must hold symbols or numbers of one kind, but beside strings there is {odd}")
     array = _checks.array(name, item)
     if array.dtype.kind == "O" and array.ndim == 1 and any(isinstance(vector, np.ndarray) for vector in array):
-        # Vectors as pandas and Polars hold them: an array of arrays.
+        # pandas and Polars hold vectors as an array of arrays.
         array = _checks.array(name, array.tolist())
     if array.dtype.kind == "O" and not all(isinstance(symbol, str) for symbol in array.flat):
         array = _as_numbers(name, array)
@@ -183,7 +183,7 @@ def _read_parts(parts: list[NDArray[Any]], like: str | None) -> RawSequences:
     offsets = offsets_of([len(part) for part in parts])
     filled = [(index, part) for index, part in enumerate(parts) if len(part)]
     kinds = [_kind(part) for _, part in filled]
-    # Beside floats, integers are numbers too.
+    # Among floats, integers are numbers too.
     if like == NUMBERS or NUMBERS in kinds:
         kinds = [NUMBERS if kind == INTEGERS else kind for kind in kinds]
     for (index, _), kind in zip(filled, kinds, strict=True):

@@ -1,4 +1,4 @@
-"""From a file to labelled sequences."""
+"""Labelled sequences from a file."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ Kind = Literal["tokens", "features"]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
-# Benchmarks of formal languages: FLaRe has symbols with spaces between them in one file, and labels in another beside
-# it; MLRegTest has a sequence, a tab and a label in each line of plain text.
+# Benchmarks of formal languages have special formats. FLaRe has symbols separated by spaces in one file, and labels in
+# another next to it. MLRegTest has a sequence, a tab and a label in each line of plain text.
 PREPARED, LABELS_FILE = ".tok", "labels.txt"
 WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
-# The columns of what is learned, where no other is named.
+# The default columns of targets.
 DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LabelledSequences:
-    """The sequences of a file and their labels, as `SequenceClassifier.fit` takes them.
+    """The sequences and labels of a file, in the form that `SequenceClassifier.fit` takes.
 
     Attributes
     ----------
     sequences : TokenSequences, or list of ndarray, float64 (T, C)
         Symbols, or features.
     labels : ndarray of str (N,) or None
-        None where the file was read without. They are always text, so that ``1`` in one file and ``"1"`` in another
+        None if the file was read without labels. They are always text, so that ``1`` in one file and ``"1"`` in another
         are the same class.
     lines : ndarray, int64 (N,)
-        The line of the file that each sequence stands in, from 1; the row, in a file that has no lines.
+        The line number of each sequence, from 1; its row number in a file without lines.
     skipped : int
-        How many malformed lines were passed over.
+        The number of malformed lines that were skipped.
     source : Path
         The file.
     targets : list or None
-        What is to be learned beside labels: the tags or the numbers of every sequence.
+        Targets other than labels: the tags or the numbers of every sequence.
     columns : tuple of str or None
-        Of a series that is a table the names of its columns.
+        The column names of a series that is a table.
     """
 
     sequences: TokenSequences | list[NDArray[np.float64]]
@@ -80,27 +80,27 @@ class LabelledSequences:
 
     @property
     def is_tokens(self) -> bool:
-        """Whether the sequences are of symbols (and not of features)."""
+        """Whether the sequences hold symbols, not features."""
         return isinstance(self.sequences, TokenSequences)
 
     @property
     def tokenize(self) -> str | None:
-        """How text was split into symbols, ``"words"`` or ``"characters"``; None where the file has lists."""
+        """How text was split into symbols, ``"words"`` or ``"characters"``; None if the file has lists."""
         how = self.sequences.tokenize if isinstance(self.sequences, TokenSequences) else None
         return how if isinstance(how, str) else None
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Every symbol that is in the file; none, where there are features."""
+        """Every distinct symbol of the file; empty for features."""
         return self.sequences.symbols if isinstance(self.sequences, TokenSequences) else ()
 
     @property
     def dim_input(self) -> int | None:
-        """The number of features of every step; None, where there are symbols."""
+        """The number of features of every step; None for symbols."""
         return None if isinstance(self.sequences, TokenSequences) else self.sequences[0].shape[1]
 
     def select(self, places: list[int]) -> LabelledSequences:
-        """Return the sequences at these places, with their labels."""
+        """Return the sequences at these indices, with their labels."""
         tokens = self.sequences
         kept = tokens[places] if isinstance(tokens, TokenSequences) else [tokens[place] for place in places]
         labels = None if self.labels is None else self.labels[places]
@@ -108,7 +108,7 @@ class LabelledSequences:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,); not to be written to."""
+        """T of every sequence, int64 (N,); read-only."""
         if isinstance(self.sequences, TokenSequences):
             return self.sequences.lengths
         lengths = np.fromiter(map(len, self.sequences), dtype=np.int64, count=len(self))
@@ -117,7 +117,7 @@ class LabelledSequences:
 
     @cached_property
     def classes(self) -> dict[str, int]:
-        """How many sequences have each label, by the label; none, where there are no labels."""
+        """The number of sequences of each label; empty without labels."""
         if self.labels is None:
             return {}
         names, counts = np.unique(self.labels, return_counts=True)
@@ -143,28 +143,28 @@ def read_sequences(
     Parameters
     ----------
     path : path
-        A file whose name ends in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or
-        ``.pq``), with columns of sequences and of labels; others are left alone. In the last two a sequence is text, or
-        a list of symbols, of numbers or of vectors. Or, with `labels`, a file of plain text, a sequence a line; without
-        `labels`, one that has a tab and the label behind each sequence, as MLRegTest's files have, or one that ends in
-        ``.tok``, whose labels stand in ``labels.txt`` beside it, as FLaRe's do.
-        Any of them may be compressed, with ``.gz`` at the end of its name.
+        A file ending in ``.csv``, ``.tsv`` (or ``.tab``), ``.jsonl`` (or ``.ndjson``) or ``.parquet`` (or ``.pq``),
+        with columns of sequences and of labels; other columns are ignored. In the last two formats a sequence is text,
+        or a list of symbols, numbers or vectors. With `labels`, it is a file of plain text with a sequence per line.
+        Without `labels`, plain text has a tab and a label after each sequence, as in MLRegTest, or ends in ``.tok`` and
+        has its labels in ``labels.txt`` next to it, as in FLaRe. Any of them may be compressed, with ``.gz`` at the end
+        of its name.
     labels : path, optional
-        A file of plain text, a label a line.
+        A file of plain text with a label per line.
     tokenize : {"auto", "words", "characters"}
-        What the symbols of text are: its words, which white space parts, or its characters. ``"auto"`` are words where
-        a text has white space between two of them, else characters; the `tokenize` of the result says which.
+        What the symbols of text are: words separated by white space, or characters. ``"auto"`` takes words if some text
+        has white space between two of them, otherwise characters; the `tokenize` of the result says which.
     text_column, label_column : str
-        The names of the columns; of the keys, in JSON Lines.
+        The names of the columns, or of the keys in JSON Lines.
     delimiter : str, optional
-        The character between the fields of ``.csv`` and ``.tsv``; by default a comma and a tab.
+        The character between the fields of ``.csv`` and ``.tsv``; by default a comma or a tab.
     kind : {"tokens", "features"}, optional
-        What the sequences must be. Without it, lists of integers are of symbols, and lists of other numbers are of
-        one feature a step.
+        The required kind of sequences. By default, lists of integers are symbols, and lists of other numbers have one
+        feature per step.
     labelled : bool
-        Whether there must be labels; without, a column of labels is left alone, and plain text needs no file of them.
+        Whether labels are required; otherwise a column of labels is ignored, and plain text needs no file of labels.
     skip_bad_lines : bool
-        Whether malformed lines are counted and passed over, instead of refused.
+        Whether malformed lines are counted and skipped instead of refused.
     characters : bool, optional
         The former name of `tokenize`: True for ``"characters"``, False for ``"words"``.
 
@@ -175,9 +175,9 @@ def read_sequences(
     Raises
     ------
     DataError
-        When a file cannot be read, has not the columns, or a line is malformed; the message says which.
+        When a file cannot be read, lacks the columns, or a line is malformed; the message says which.
     InvalidArgument
-        When the arguments do not go together.
+        When the arguments contradict each other.
 
     Examples
     --------
@@ -222,29 +222,29 @@ def read_examples(
     skip_bad_lines: bool = False,
     columns: Sequence[str] | None = None,
 ) -> LabelledSequences:
-    """Read what is to be learned from a file: labels, tags, numbers, text or a series.
+    """Read sequences and their targets from a file: labels, tags, numbers, text or a series.
 
     Parameters
     ----------
     path, labels, tokenize, delimiter, kind, skip_bad_lines
-        As for `read_sequences`. Plain text, ``.txt``, is one text where text is learned, of characters by default;
-        where a series is, it has the numbers of a step in each line.
+        As for `read_sequences`. For ``learn="text"``, plain text (``.txt``) is one text, split into characters by
+        default; for ``"series"`` it has the numbers of one step in each line.
     learn : {"labels", "tags", "numbers", "text", "series"}
-        A column has the tags of the steps, or the numbers: a number, or lists. In text they are parted by white space;
-        tags of characters may be characters, too. A series is a table of numbers, a row a step, or lists as for
-        `read_sequences`.
+        A column has the tags of the steps, or the numbers: a number, or lists. In text they are separated by white
+        space; tags of characters may also be single characters. A series is a table of numbers with a row per step, or
+        lists as for `read_sequences`.
     text_column, label_column : str, optional
-        The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. Of a table of numbers
-        `text_column` names the columns of the series, with commas between; by default all that hold numbers.
+        The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. For a table of
+        numbers, `text_column` names the columns of the series, separated by commas; by default all columns of numbers.
     columns : sequence of str, optional
         The same as a list: the columns of a series in the order of the training.
 
     Raises
     ------
     DataError
-        When a file cannot be read, has not the columns, or a line is malformed; the message says which.
+        When a file cannot be read, lacks the columns, or a line is malformed; the message says which.
     InvalidArgument
-        When the arguments do not go together.
+        When the arguments contradict each other.
     """
     column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
     usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
@@ -254,7 +254,7 @@ def read_examples(
         return read_sequences(path, labels, text_column=text, label_column=label, kind=kind, **usual)
     source = _path("path", path)
     if labels is not None:
-        raise InvalidArgument(f"labels go with learn='labels', not with {learn!r}: leave them out")
+        raise InvalidArgument(f"labels needs learn='labels', not {learn!r}: leave them out")
     ending = files.without_gz(source).suffix.lower()
     if learn == TEXT:
         if ending == PLAIN:
@@ -277,7 +277,7 @@ def read_examples(
 
 
 def _with_targets(read: LabelledSequences, learn: str, given: list[Any], skip: bool) -> LabelledSequences:
-    """Return the sequences with their tags or numbers, of fields that may be text; with `skip` only the good ones."""
+    """Return the sequences with their tags or numbers, which may be written as text; `skip` drops malformed ones."""
     found: list[Any] = []
     good: list[int] = []
     is_characters = read.tokenize == CHARACTERS
@@ -349,7 +349,7 @@ def _name(argument: str, given: str) -> str:
 
 
 def _delimiter(path: Path, given: str | None) -> str | None:
-    """Return the character between the fields of a file; None where it has none."""
+    """Return the delimiter of a file; None for formats without one."""
     usual = DELIMITERS.get(files.without_gz(path).suffix.lower())
     if given is None:
         return usual
@@ -363,7 +363,7 @@ def _delimiter(path: Path, given: str | None) -> str | None:
 
 
 def labels_beside(path: Path) -> Path | None:
-    """Return the file of labels that goes with a file of FLaRe's; None for others."""
+    """Return the file of labels that belongs to a file of FLaRe; None for other files."""
     return path.with_name(LABELS_FILE) if files.without_gz(path).suffix.lower() == PREPARED else None
 
 
@@ -373,7 +373,7 @@ def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: s
         labels = labels_beside(path)
     if labels is not None:
         if ending in WITH_LABELS:
-            raise InvalidArgument(f"a {ending} file has a column of labels: labels go with plain text, not with {path}")
+            raise InvalidArgument(f"a {ending} file has a column of labels: labels is for plain text, not for {path}")
         return files.read_text_pair(path, labels, skip)
     if delimiter is not None:
         return files.read_delimited(path, delimiter, ending == ".csv", columns, skip)
@@ -386,32 +386,32 @@ def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: s
     if ending == PLAIN and files.is_tabbed(path):
         return files.read_tabbed(path, skip)
     if ending == PLAIN:
-        # A file that is missing has no need of labels.
+        # If the file is missing, that is the error, not its labels.
         files.read_bytes(path)
-        raise InvalidArgument(f"{path} is plain text: give its labels, one a line, with labels")
-    endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, and may have {files.COMPRESSED} behind that"
+        raise InvalidArgument(f"{path} is plain text: its labels must be in a separate file, one per line")
+    endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, optionally followed by {files.COMPRESSED}"
     raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
 
 def _as_kind(
     path: Path, sequences: TokenSequences | Numbers, kind: Kind | None
 ) -> TokenSequences | list[NDArray[np.float64]]:
-    """Return symbols, or features as views into one array, whichever is wanted."""
+    """Return symbols, or features as views into one array, as required."""
     if isinstance(sequences, Numbers):
         if kind == "tokens":
-            raise DataError(f"{path} holds lists of numbers or of vectors, but symbols are wanted")
+            raise DataError(f"{path} holds lists of numbers or of vectors, but symbols are expected")
         return _parts(sequences.rows, sequences.offsets)
     if kind != "features":
         return sequences
     if sequences.tokenize is not None:
-        raise DataError(f"{path} holds text, but features (numbers or vectors) are wanted")
-    # Whole numbers may be symbols or features.
+        raise DataError(f"{path} holds text, but features (numbers or vectors) are expected")
+    # Integers may be symbols or features.
     try:
         values = np.array(sequences.symbols, dtype=np.float64)
     except ValueError:
         values = np.array([np.nan])
     if not np.isfinite(values).all():
-        raise DataError(f"{path} holds lists of symbols, but features (numbers or vectors) are wanted")
+        raise DataError(f"{path} holds lists of symbols, but features (numbers or vectors) are expected")
     return _parts(values[sequences.codes][:, np.newaxis], sequences.offsets)
 
 

@@ -1,4 +1,4 @@
-"""A series in a file that is a table of numbers: a row for each step."""
+"""A series in a file that is a table of numbers, with one row per step."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PLAIN, PARQUET = ".txt", (".parquet", ".pq")
 def read_table(
     path: Path, names: list[str] | None, delimiter: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...] | None] | None:
-    """Return the numbers of a table, float64 (T, C), and the names of its columns, if it has any.
+    """Return the numbers of a table, float64 (T, C), and its column names, if it has any.
 
-    It is None where the file holds lists and is no such table.
+    Return None if the file holds lists instead of such a table.
 
     Parameters
     ----------
     path : Path
-        With a line of names, fields parted by `delimiter`; Parquet; or plain text, without names, whose numbers white
-        space parts.
+        Delimited by `delimiter`, with a line of names; Parquet; or plain text without names, whose numbers are
+        separated by white space.
     names : list of str, optional
-        The columns; by default all that hold numbers. A warning says which are left out.
+        The columns; by default all that hold numbers. A warning names those that are left out.
     delimiter : str or None
 
     Raises
@@ -56,12 +56,12 @@ def read_table(
         left = [name for name in frame.columns if name not in names]
         if names and left:
             what = f"the column {left[0]} holds" if len(left) == 1 else f"the columns {', '.join(left)} hold"
-            warn(f"{path}: {what} something else than numbers, and {'is' if len(left) == 1 else 'are'} left out")
+            warn(f"{path}: {what} something other than numbers, and {'is' if len(left) == 1 else 'are'} left out")
     for name in names:
         if name not in frame.columns:
             raise DataError(f"{path} has no column {name!r}; its columns are {listed} (--text-column)")
         if not frame[name].dtype.is_numeric():
-            raise DataError(f"{path}: the column {name!r} holds something else than numbers")
+            raise DataError(f"{path}: the column {name!r} holds something other than numbers")
     if not names:
         raise DataError(f"{path} has no column of numbers; its columns are {listed or 'none'}")
     rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
@@ -70,9 +70,9 @@ def read_table(
 
 
 def _check_header(path: Path, names: list[str]) -> None:
-    """Refuse a first line that names no columns, or one twice."""
+    """Refuse a first line that is not column names, or repeats one."""
     for name in names:
-        # So Polars calls the second of a name.
+        # Polars renames repeated columns in this way.
         if "_duplicated_" in name:
             raise DataError(f"{path} has more than one column {name.rpartition('_duplicated_')[0]!r}")
         if is_number(name):
@@ -80,22 +80,26 @@ def _check_header(path: Path, names: list[str]) -> None:
 
 
 def _check_column(path: Path, column: Any, first: int) -> None:
-    """Refuse a column of which most, but not all, are numbers, and one with decimal commas."""
+    """Refuse a column that is mostly, but not entirely, numbers, and one with decimal commas."""
     if column.dtype.is_numeric() or not len(column):
         return
     cells = column.cast(str).to_list()
     numbers = [cell is None or is_number(cell) for cell in cells]
     if 2 * sum(numbers) > len(cells):
         place = numbers.index(False)
-        raise DataError(f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is no number")
+        raise DataError(
+            f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is not a number"
+        )
     commas = [cell is not None and cell.count(",") == 1 and is_number(cell.replace(",", ".")) for cell in cells]
     if 2 * sum(commas) > len(cells):
         cell = cells[commas.index(True)]
-        raise DataError(f"{path}: {column.name!r} holds numbers with a decimal comma, such as {cell}: write points")
+        raise DataError(
+            f"{path}: {column.name!r} holds numbers with a decimal comma, such as {cell}: use decimal points"
+        )
 
 
 def is_number(text: str) -> bool:
-    """Return whether text is a number as Python reads one."""
+    """Return whether text is a number by Python's rules."""
     try:
         float(text)
     except ValueError:

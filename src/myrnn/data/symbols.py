@@ -1,6 +1,6 @@
-"""Sequences of symbols and sequences of numbers in flat arrays, and how text becomes symbols.
+"""Sequences of symbols and of numbers in flat arrays, and how text is split into symbols.
 
-Text from files and text in memory come through here alike: `split_text` for text, `listed` for lists of symbols.
+Text from files and from memory is handled alike: `split_text` for text, `listed` for lists of symbols.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ WORDS, CHARACTERS, INTEGERS, AUTO = "words", "characters", "integers", "auto"
 TOKENIZE = (AUTO, WORDS, CHARACTERS)
 # "auto", "words", "characters", or a function that returns the symbols of a text.
 Tokenize = str | Callable[[str], Sequence[str]]
-# White space as `str.split` knows it. Polars does not count the last four.
+# White space as `str.split` defines it. Polars ignores the last four.
 WHITE, BLACK = r"[\s\x1c-\x1f]", r"[^\s\x1c-\x1f]"
-# If fewer texts than this share have spaces, reading them as words may be a mistake.
+# If fewer texts than this share have spaces, reading words may be a mistake.
 FEW = 0.1
-# Texts that are split into words at a time: words as text take much memory.
+# Texts that are split into words at once: words as text take much memory.
 PORTION = 100_000
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TokenSequences(Sequence[list[Any]]):
-    """Many sequences of symbols: a list of lists that takes four bytes a symbol.
+    """Many sequences of symbols: a list of lists that takes four bytes per symbol.
 
     Sequence ``i`` is ``[symbols[code] for code in codes[offsets[i]:offsets[i + 1]]]``. The arrays are read-only.
 
     Attributes
     ----------
     symbols : tuple of str or int
-        Every symbol once, rising.
+        Every symbol once, ascending.
     codes : ndarray, int32 (sum of T,)
-        The places in `symbols` of all sequences, one after the other.
+        The indices into `symbols` of all sequences, concatenated.
     offsets : ndarray, int64 (N + 1,)
-        Where each sequence begins, and the end of the last one. A sequence may be empty.
+        The start of each sequence, and the end of the last one. A sequence may be empty.
     kind : {"words", "characters", "integers"}
-        What the symbols are.
+        The kind of the symbols.
     tokenize : {"words", "characters"} or callable, optional
-        How text was split into the symbols; None where they were not read from text.
+        How text was split into the symbols; None if they were not read from text.
     """
 
     symbols: tuple[Any, ...]
@@ -67,7 +67,7 @@ class TokenSequences(Sequence[list[Any]]):
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        """Say how many sequences there are, of how many symbols."""
+        """Return the number of sequences and of symbols."""
         return f"TokenSequences({len(self):,} of {len(self.symbols):,} different symbols)"
 
     @cached_property
@@ -82,7 +82,7 @@ class TokenSequences(Sequence[list[Any]]):
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> TokenSequences: ...
     def __getitem__(self, index: Any) -> list[Any] | TokenSequences:
-        """Return the symbols of one sequence, or the sequences that a slice, a mask or an array of places selects."""
+        """Return the symbols of one sequence, or the sequences that a slice, a mask or an array of indices selects."""
         if isinstance(index, slice | np.ndarray | list):
             _, offsets, places = selected(index, self.offsets)
             return TokenSequences(self.symbols, self.codes[places], offsets, self.kind, self.tokenize)
@@ -95,10 +95,10 @@ class TokenSequences(Sequence[list[Any]]):
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """Sequences of finite numbers, one after the other."""
+    """Sequences of finite numbers, concatenated."""
 
     rows: NDArray[Any]  # of float or int (sum of T, C)
-    offsets: NDArray[np.int64]  # where each sequence begins, and the end of the last one (N + 1,)
+    offsets: NDArray[np.int64]  # the start of each sequence, and the end of the last one (N + 1,)
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
@@ -109,7 +109,7 @@ RawSequences = TokenSequences | Numbers
 
 
 def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:
-    """Return which sequence a row of the flat array belongs to, and which row of that sequence it is."""
+    """Return the sequence that a row of the flat array belongs to, and the index of the row in it."""
     sequence = int(np.searchsorted(offsets, row, side="right")) - 1
     return sequence, row - int(offsets[sequence])
 
@@ -130,7 +130,7 @@ def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> Toke
     ----------
     texts : list of str, or polars Series of str (N,)
     tokenize : {"auto", "words", "characters"}
-        ``"auto"`` is words where a text has white space between two of them, else characters.
+        ``"auto"`` takes words if a text has white space between two of them, otherwise characters.
     source : str
         The name of the texts in messages.
     """
@@ -150,21 +150,21 @@ def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> Toke
 
 
 def listed(flat: list[Any], offsets: NDArray[np.int64], tokenize: Tokenize | None = None) -> TokenSequences:
-    """Return lists of symbols, of which `flat` has the items of all."""
+    """Return lists of symbols; `flat` has the items of all of them."""
     table = {symbol: code for code, symbol in enumerate(sorted(set(flat)))}
     codes = np.fromiter(map(table.__getitem__, flat), dtype=np.int32, count=len(flat))
     return TokenSequences(tuple(map(str, table)), codes, offsets, WORDS, tokenize)
 
 
 def factorised(values: NDArray[Any]) -> tuple[NDArray[np.int32], list[int]]:
-    """Return which of the distinct values stands at every place, and these, rising."""
+    """Return the index of the distinct value at every position, and the distinct values, ascending."""
     if not len(values):
         return np.zeros(0, dtype=np.int32), []
     least, span = int(values.min()), int(values.max()) - int(values.min())
     if span > 2**22 and span > 4 * len(values):
         found, codes = np.unique(values, return_inverse=True)
         return codes.astype(np.int32), found.tolist()
-    # A table of all values between the least and the largest: no sorting.
+    # Use a table of all values between the least and the largest instead of sorting.
     shifted = values - values.dtype.type(least)
     occurs = np.zeros(span + 1, dtype=bool)
     occurs[shifted] = True
@@ -192,7 +192,7 @@ def _characters(texts: list[str] | pl.Series) -> TokenSequences:
         joined, lengths = "".join(texts), list(map(len, texts))
     else:
         joined, lengths = texts.str.join("").item(), texts.str.len_chars().to_numpy()
-    # Four bytes a character, halves of surrogate pairs included.
+    # Four bytes per character, halves of surrogate pairs included.
     codes, found = factorised(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
     return TokenSequences(tuple(map(chr, found)), codes, offsets_of(lengths), CHARACTERS, tokenize=CHARACTERS)
 
@@ -204,7 +204,7 @@ def _words(texts: pl.Series) -> TokenSequences:
         found, counts = _words_of(part.to_series(), table)
         codes.append(found)
         lengths.append(counts)
-    # In the order of the alphabet, wherever in the texts a word came first.
+    # In alphabetical order, independent of the order in the texts.
     symbols = sorted(table)
     rank = np.empty(len(table), dtype=np.int32)
     rank[[table[symbol] for symbol in symbols]] = np.arange(len(table))
@@ -214,14 +214,14 @@ def _words(texts: pl.Series) -> TokenSequences:
 
 
 def _words_of(texts: pl.Series, table: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the code of every word, and how many words each text has; new words get the next codes of `table`."""
+    """Return the code of every word, and the number of words of each text; new words get the next codes of `table`."""
     import polars as pl
 
     if texts.str.contains(r"[^\S ]|[\x1c-\x1f]").any():
         texts = texts.str.replace_all(WHITE, " ")
     lists = texts.str.split(" ")
     pieces = lists.explode()
-    # Between two spaces, and in an empty text, there is an empty piece, which is no word. Every text has a piece.
+    # Between two spaces, and in an empty text, there is an empty piece that is not a word. Every text has a piece.
     is_word = pieces != ""
     starts = offsets_of(lists.list.len().to_numpy())[:-1]
     words = pieces.filter(is_word)

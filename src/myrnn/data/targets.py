@@ -1,4 +1,4 @@
-"""What is to be learned of sequences that are given: as people have it, and as a model learns it."""
+"""Targets of given sequences, as the user provides them and as a model learns them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ LEARN = (LABELS, TAGS, VALUES, TEXT, SERIES)
 """What can be learned: a label for each sequence, one for each step (tags), numbers, the next symbol of a text, or the
 next row of a series."""
 
-# What the sequences themselves tell.
+# Targets that follow from the sequences themselves.
 NEXT = (TEXT, SERIES)
 
 
 @dataclass(frozen=True, eq=False)
 class RawTargets:
-    """What is to be learned, as it was given.
+    """Targets as they were given.
 
     Attributes
     ----------
     learn : {"labels", "tags", "numbers", "text", "series"}
     rows : ndarray or None
-        A row for each sequence or for each step, of all sequences one after the other: the number of the class, int64,
-        or numbers, float64 (rows, K). None where the sequences themselves tell what comes next.
+        A row for each sequence or each step, concatenated: class numbers, int64, or numbers, float64 (rows, K). None if
+        the targets follow from the sequences.
     classes : ClassLabels or None
-        What the labels or tags are.
+        The labels or tags.
     per_step : bool
     is_column : bool
-        Whether the numbers were given without columns, (N,), so that predictions are, too.
+        Whether the numbers were given without columns, (N,); predictions then have the same shape.
     columns : tuple of str or None
-        What the columns of numbers are called, where they came as a data frame, or as a column of one.
+        The column names of the numbers if they came from a data frame, or from a column of one.
     """
 
     learn: str
@@ -53,17 +53,17 @@ class RawTargets:
 
     @classmethod
     def labels(cls, classes: ClassLabels, numbers: NDArray[np.int64]) -> RawTargets:
-        """Return labels of sequences, known by the numbers of their classes, int64 (N,)."""
+        """Return labels of sequences, given by their class numbers, int64 (N,)."""
         return cls(LABELS, numbers, classes, per_step=False)
 
     @classmethod
     def tags(cls, y: Any, offsets: NDArray[np.int64], fewest: int = 2) -> RawTargets:
-        """Return labels of steps, which are lists (T,) of labels, or strings of T characters.
+        """Return labels of steps, given as lists (T,) of labels, or strings of T characters.
 
         Raises
         ------
         InvalidArgument
-            When they do not fit the sequences, which begin at `offsets`, or there are fewer than `fewest` classes.
+            When they do not fit the sequences with these `offsets`, or there are fewer than `fewest` classes.
         """
         flat = _flat_tags(y, offsets)
         if not flat:
@@ -76,12 +76,12 @@ class RawTargets:
 
     @classmethod
     def numbers(cls, y: Any, offsets: NDArray[np.int64], per_step: bool) -> RawTargets:
-        """Return numbers: (N,) or (N, K) of sequences; or with `per_step` N arrays (T,) or (T, K).
+        """Return numbers: (N,) or (N, K) for sequences; with `per_step`, N arrays (T,) or (T, K).
 
         Raises
         ------
         InvalidArgument
-            When they do not fit the sequences, which begin at `offsets`, or are not finite.
+            When they do not fit the sequences with these `offsets`, or are not finite.
         """
         rows = _flat_numbers(y, offsets) if per_step else _numbers("y", y)
         if not per_step and len(rows) != len(offsets) - 1:
@@ -93,7 +93,7 @@ class RawTargets:
 
     @classmethod
     def read(cls, learn: str, y: Any, offsets: NDArray[np.int64], per_step: bool | None = None) -> RawTargets:
-        """Return what is to be learned other than labels; numbers are those of steps where `y` has an array of each."""
+        """Return targets other than labels; numbers are per step if `y` has an array for each sequence."""
         if learn in NEXT:
             if y is not None:
                 raise InvalidArgument(f"y must be None where {learn} is learned: the sequences tell what comes next")
@@ -103,26 +103,26 @@ class RawTargets:
         return cls.numbers(y, offsets, _is_of_steps(y, offsets) if per_step is None else per_step)
 
     def select(self, chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the rows of the chosen sequences, of all that begin at `offsets`."""
+        """Return the rows of the chosen sequences; `offsets` are those of all sequences."""
         assert self.rows is not None
         return self.rows[np.repeat(chosen, np.diff(offsets)) if self.per_step else chosen]
 
 
 @dataclass(frozen=True, eq=False)
 class TargetEncoder:
-    """What a model learns of sequences, and how its outputs are read: fitted on the sequences of a training.
+    """Encodes targets and decodes the outputs of a model; fitted on the training sequences.
 
     Attributes
     ----------
     learn : {"labels", "tags", "numbers", "text", "series"}
     inner : ClassLabels, Vocabulary or Standardizer
-        What the classes are called, or how numbers were brought to mean 0 and standard deviation 1.
+        The names of the classes, or the scale of the numbers.
     per_step : bool
         Whether there is an output for each step.
     is_column : bool
-        Whether numbers are without columns.
+        Whether numbers have no columns.
     columns : tuple of str or None
-        What the columns of numbers are called.
+        The column names of the numbers.
 
     Examples
     --------
@@ -147,9 +147,9 @@ class TargetEncoder:
         encoder: SequenceEncoder,
         training: NDArray[np.bool_] | None = None,
     ) -> TargetEncoder:
-        """Learn from the targets of the sequences that `training` marks, by default of all.
+        """Fit to the targets of the sequences that `training` marks, by default of all.
 
-        `encoder` is what was fitted on the sequences.
+        `encoder` is the one fitted on the sequences.
         """
         if given.classes is not None:
             return cls(given.learn, given.classes, given.per_step)
@@ -167,7 +167,7 @@ class TargetEncoder:
 
     @property
     def kind(self) -> TargetKind:
-        """What the targets of the sequences are."""
+        """The kind of the targets."""
         return TargetKind(CLASS if self.is_classes else NUMBERS, self.per_step, None if self.is_classes else len(self))
 
     def __len__(self) -> int:
@@ -176,16 +176,16 @@ class TargetEncoder:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called; of symbols the first is ``?``, which stands for all unknown ones."""
+        """The names of the classes; for symbols the first is ``?``, which stands for all unknown ones."""
         if isinstance(self.inner, Vocabulary):
             return ("?", *map(str, self.inner.symbols))
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
 
     def sequences(self, encoder: SequenceEncoder, raw: RawSequences, given: RawTargets | None = None) -> Sequences:
-        """Return sequences as a model learns from them.
+        """Return sequences with targets for training.
 
-        Where the sequences tell what comes next, the last step of each is only a target. Without `given` other targets
-        are 0.
+        If the targets follow from the sequences, the last step of each is only a target. Otherwise, without `given`,
+        the targets are 0.
         """
         if self.learn in NEXT:
             return _shifted(encoder.encode(raw))
@@ -193,22 +193,22 @@ class TargetEncoder:
         return encoder.encode(raw, rows, per_step=self.per_step)
 
     def inputs(self, encoder: SequenceEncoder, raw: RawSequences) -> Sequences:
-        """Return sequences as a model reads them, all steps of each, with targets that say nothing."""
+        """Return sequences as model input, with all steps of each and placeholder targets."""
         return encoder.encode(raw, self._zeros(raw), per_step=self.per_step)
 
     def decode(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Return outputs that are numbers in the units in which they were learned, float64 (rows, K) or (rows,)."""
+        """Return numeric outputs in their original units, float64 (rows, K) or (rows,)."""
         assert isinstance(self.inner, Standardizer)
         found = self.inner.decode(rows)
         return found[:, 0] if self.is_column else found
 
     def check_columns(self, given: RawTargets) -> None:
-        """Refuse numbers in other columns than those that were fitted."""
+        """Refuse numbers with other columns than the fitted ones."""
         assert given.rows is not None
         if given.rows.shape[1] != len(self):
             have, wanted = _checks.count_of(given.rows.shape[1], "column"), len(self)
             raise InvalidArgument(f"y has {have}, but what was fitted has {wanted}")
-        # What one column is called says nothing about its numbers.
+        # The name of a single column does not matter.
         if self.columns and given.columns and self.columns != given.columns and len(self) > 1:
             have, fitted = ", ".join(given.columns), ", ".join(self.columns)
             raise InvalidArgument(f"y has the columns {have}, but was fitted with {fitted}")
@@ -225,7 +225,7 @@ class TargetEncoder:
         return self.inner.encode(Numbers(given.rows, np.array([0, len(given.rows)])), "y")
 
     def to_settings(self) -> dict[str, Any]:
-        """Return it as values for JSON; what is that of the sequences is left out."""
+        """Return values for JSON, without those that the encoder of the sequences has."""
         inner = None if self.learn in NEXT else self.inner.to_settings()
         found = {"learn": self.learn, "per_step": self.per_step, "inner": inner}
         if self.is_column:
@@ -234,7 +234,7 @@ class TargetEncoder:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: SequenceEncoder) -> TargetEncoder:
-        """Make it again; raises InvalidArgument where the values are not what `to_settings` returns."""
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         if set(settings) - {"is_column", "columns"} != {"learn", "per_step", "inner"}:
             raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
         learn, inner = _checks.one_of("learn", settings["learn"], LEARN), settings["inner"]
@@ -265,7 +265,7 @@ class TargetEncoder:
 
 
 def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
-    """Return a single sequence as two, of which the second has this share of the steps; None where one has none."""
+    """Cut a single sequence in two, the second with this share of the steps; return None if one would be empty."""
     total = int(raw.offsets[-1])
     first = total - round(share * total)
     if not 0 < first < total:
@@ -277,7 +277,7 @@ def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
 
 
 def _shifted(sequences: Sequences) -> Sequences:
-    """Return the sequences without the last step of each; the target of each step is the next."""
+    """Return the sequences without the last step of each; the target of each step is the next one."""
     lengths = np.maximum(sequences.lengths - 1, 0)
     steps = places_from(sequences.offsets[:-1], lengths)
     values = sequences.values
@@ -286,7 +286,7 @@ def _shifted(sequences: Sequences) -> Sequences:
 
 
 def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
-    """Return the tags of all steps, one after the other."""
+    """Return the tags of all steps, concatenated."""
     if y is None:
         raise InvalidArgument("this tagger requires y to be passed, but the target y is None")
     if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
@@ -336,19 +336,19 @@ def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _is_of_steps(y: Any, offsets: NDArray[np.int64]) -> bool:
-    """Tell whether numbers are a list of one array for each sequence, as long as it is."""
+    """Return whether numbers are a list with one array per sequence, of the sequence's length."""
     if not isinstance(y, list | tuple) or len(y) != len(offsets) - 1:
         return False
     return all(hasattr(one, "__len__") and len(one) == steps for one, steps in zip(y, np.diff(offsets), strict=True))
 
 
 def _rows_of(y: Any) -> Any:
-    """Return a data frame, over whose column names Python goes, as an array."""
+    """Convert a data frame, which iterates over column names, to an array."""
     return np.asarray(y) if hasattr(y, "columns") else y
 
 
 def _column_names(y: Any, count: int) -> tuple[str, ...] | None:
-    """Return what the columns of a data frame, of the first of several, or of a column of one are called."""
+    """Return the column names of a data frame, of the first of several, or of a column of one."""
     first = y[0] if isinstance(y, list | tuple) and y else y
     listed = list(first.columns) if hasattr(first, "columns") else [getattr(first, "name", None) or ""]
     names = tuple(map(str, listed))

@@ -1,7 +1,8 @@
-"""Recurrent networks as estimators of scikit-learn, for sequences of different lengths.
+"""Recurrent networks as scikit-learn estimators, for sequences of different lengths.
 
-`base` has what they share, `tables` what scikit-learn asks of tables. `classifier`, `tagger`, `regressor`, `language`
-and `forecaster` have an estimator each. `ahead` goes on from a series, and `forecast` says how, with intervals.
+`base` has their common part, `tables` the checks that scikit-learn requires for tables. `classifier`, `tagger`,
+`regressor`, `language` and `forecaster` each have an estimator. `ahead` continues a series, and `forecast` adds
+intervals.
 """
 
 from myrnn.estimators.base import SequenceEstimator

@@ -1,4 +1,4 @@
-"""How a network goes on from a series: it reads what it said itself."""
+"""Continuation of a series by a network that reads its own predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Ahead:
-    """A network that has read a series, and goes on from there."""
+    """A network that has read a series and continues it."""
 
     def __init__(self, fitted: Fitted, engine: str, series: Floats) -> None:
         self._fitted = fitted
@@ -33,14 +33,14 @@ class Ahead:
             except CompileError:
                 if engine == "native":
                     raise
-        # What was said after each row that is known, float32 (T, C).
+        # The predictions after each known row, float32 (T, C).
         if self._compiled is not None:
             self._state, self._said = self._compiled.step(start, self._known.values)
         else:
             self._said = reference_logits(fitted.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
-        """Draw errors that were made one step ahead in the series, in standard deviations (horizon, paths, C)."""
+        """Draw one-step errors made on the series, in standard deviations (horizon, paths, C)."""
         made = self._known.values[1:] - self._said[:-1].astype(np.float64)
         if len(made) < 2:
             have = _checks.count_of(len(made) + 1, "row")
@@ -50,11 +50,11 @@ class Ahead:
         return found
 
     def without_errors(self, horizon: int) -> Floats:
-        """Return the errors of a path without any."""
+        """Return zero errors for a single path."""
         return np.zeros((horizon, 1, self.width))
 
     def paths(self, horizon: int, errors: Floats) -> Floats:
-        """Return how the series goes on along paths with these errors, in its units, float64 (horizon, paths, C)."""
+        """Return continuations of the series with these errors, in its units, float64 (horizon, paths, C)."""
         found = self._natively(errors) if self._compiled is not None else self._op_by_op(errors)
         if not np.isfinite(found).all():
             step = int((~np.isfinite(found)).any(axis=(1, 2)).argmax())

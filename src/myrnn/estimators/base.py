@@ -1,4 +1,4 @@
-"""What the estimators have in common: their settings as an experiment, fitting, saving, loading and pickling."""
+"""The common base of the estimators: settings as an experiment, fitting, saving, loading and pickling."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ from myrnn.runs import (
 )
 from myrnn.storage import damaged, empty_folder
 
-# A network's word for the embedding that it chooses itself.
+# The embedding size that a network chooses itself.
 AUTO = "auto"
-# Stands in a folder for a function, which it cannot hold.
+# Stands for a function in a folder, which cannot store it.
 OWN = "own"
-# Settings of the training section that have the same name here, for estimators that have them.
+# Training settings that estimators have under the same name.
 TRAINING = (
     "max_epochs",
     "batch_size",
@@ -63,21 +63,21 @@ TRAINING = (
     "gradient_clip",
     "loss",
 )
-# Settings that the first saved classifiers did not have, and their values there.
+# Settings that early saved classifiers lack, with their values.
 LATER = {"bidirectional": False}
 
 
 class SequenceEstimator(BaseEstimator):
     """A recurrent network that learns from sequences of different lengths, with scikit-learn's conventions.
 
-    What is common to `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor`, `LanguageModel` and
+    The common base of `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor`, `LanguageModel` and
     `SequenceForecaster`, which have their settings as attributes.
     """
 
-    # What is learned, and what the estimator is called in messages.
+    # The kind of targets, and the name of the estimator in messages.
     learn: ClassVar[str]
     word: ClassVar[str]
-    # What `tokenize` may be where X holds lists of symbols and no text.
+    # Values of `tokenize` that are allowed if X holds lists of symbols instead of text.
     unread: ClassVar[tuple[Any, ...]] = ("words",)
 
     cell: Any
@@ -90,7 +90,7 @@ class SequenceEstimator(BaseEstimator):
     random_state: Any
     engine: str
     verbose: bool
-    # Of those that have these.
+    # For estimators that have them.
     dim_embedding: int | str | None = AUTO
     bidirectional: bool = False
     class_weight: Any = None
@@ -99,7 +99,7 @@ class SequenceEstimator(BaseEstimator):
     max_vocabulary: int | None = None
 
     def _keep(self, settings: dict[str, Any]) -> None:
-        """Keep the arguments of the constructor, as scikit-learn wants them: unchanged and unchecked."""
+        """Store the arguments of the constructor unchanged and unchecked, as scikit-learn requires."""
         for name, value in settings.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
@@ -129,7 +129,7 @@ class SequenceEstimator(BaseEstimator):
         return self
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
-        """Return what is to be learned of the sequences, checked."""
+        """Return the checked targets of the sequences."""
         if not len(raw):
             raise InvalidArgument("X holds no sequence: at least one is needed")
         return RawTargets.read(self.learn, y, raw.offsets)
@@ -140,7 +140,7 @@ class SequenceEstimator(BaseEstimator):
         Raises
         ------
         InvalidArgument
-            When a setting is not what it should be.
+            When a setting is invalid.
         """
         named = isinstance(self.cell, str)
         if named:
@@ -176,7 +176,7 @@ class SequenceEstimator(BaseEstimator):
         )
 
     def _truncate(self) -> dict[str, int]:
-        """Return how many steps are read at a time, for those that can read so; 0 stands for all."""
+        """Return the window in steps for estimators that have one; 0 means whole sequences."""
         if not hasattr(self, "truncate"):
             return {}
         given = self.truncate
@@ -213,7 +213,7 @@ class SequenceEstimator(BaseEstimator):
         return settings
 
     def _take(self, fitted: Fitted) -> None:
-        """Keep what was trained, under scikit-learn's names."""
+        """Store the results of the training under scikit-learn's names."""
         self.encoder_, self.targets_, self.model_ = fitted.encoder, fitted.targets, fitted.model
         if isinstance(fitted.targets.inner, ClassLabels):
             self.classes_ = fitted.targets.inner.classes
@@ -224,17 +224,16 @@ class SequenceEstimator(BaseEstimator):
     def report(
         self, X: Any, y: Any = None, *, train: tuple[Any, Any] | None = None, period: int | None = None
     ) -> Report:
-        """Return a report on sequences whose targets are known: how good the network is, by position and by class.
+        """Return a report on sequences with known targets: the scores of the network, also by position and by class.
 
         Parameters
         ----------
         X, y : object
-            As `fit` takes them; y is left out where the sequences tell what comes next.
+            In the form that `fit` takes; y is omitted if the targets follow from the sequences.
         train : tuple of (X, y), optional
-            What it learned from, where that is tags or text: simple models of these, such as n-grams, are shown beside
-            the network.
+            The training data, for tags or text: baselines such as n-grams are fitted on them and shown in the report.
         period : int, optional
-            Of a series: compare with the value so many steps before, and not with the last one.
+            For a series: compare with the value this many steps before, instead of the last one.
 
         Returns
         -------
@@ -243,7 +242,7 @@ class SequenceEstimator(BaseEstimator):
         Raises
         ------
         InvalidArgument
-            When an argument is not what it should be, or the estimator has no use for it.
+            When an argument is invalid or does not apply to the estimator.
         """
         check_is_fitted(self)
         known = None
@@ -254,19 +253,19 @@ class SequenceEstimator(BaseEstimator):
         return report_on(self._fitted, self._table(X), y, known, period)
 
     def _sequences(self, X: Any) -> Any:
-        """Return X as it is read: a single text or series as a list of one."""
+        """Return X with a single text or series wrapped into a list."""
         return X
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the fitted estimator into a folder of its own, which is a run folder, and return its path.
+        """Write the fitted estimator into a new run folder, and return its path.
 
-        It holds JSON, CSV and safetensors. Of a user-defined cell only the weights are kept; a function that tokenizes
-        is not.
+        It holds JSON, CSV and safetensors. For a user-defined cell only the weights are saved; a tokenizing function is
+        not.
 
         Raises
         ------
         RunError
-            When the folder holds something or cannot be written.
+            When the folder is not empty or cannot be written.
         """
         check_is_fitted(self)
         fitted = self._fitted
@@ -290,27 +289,29 @@ class SequenceEstimator(BaseEstimator):
         ----------
         folder : path
         cell : callable, optional
-            The model class or function, where the estimator has one of its own.
+            The model class or function, if it is user-defined.
         tokenize : callable, optional
-            The function that makes symbols of text, where the estimator has one.
+            The function that splits text into symbols, if the estimator uses one.
 
         Raises
         ------
         RunError
-            When the folder is missing, half-written, damaged or of another version; the message says what is wrong.
+            When the folder is missing, incomplete, damaged or of another version; the message names the fault.
         InvalidArgument
-            When a cell or a function is missing, or is given where none is needed.
+            When a cell or a function is missing, or is given but not needed.
         """
         own = holds_own(folder)
         if own and cell is None:
-            raise InvalidArgument(f"{folder} holds the weights of a cell of yours: give its class or function as cell=")
+            raise InvalidArgument(
+                f"{folder} holds the weights of a user-defined cell: give its class or function as cell="
+            )
         if not own and cell is not None:
-            raise InvalidArgument(f"{folder} holds a cell that has a name: leave cell= out")
+            raise InvalidArgument(f"{folder} holds a built-in cell: leave out cell=")
         return cls.of_run(load_run(folder, cell, tokenize))
 
     @classmethod
     def of_run(cls, run: Run) -> Self:
-        """Return the estimator of a run on data that was read."""
+        """Return the estimator of a run on data."""
         if run.fitted is None:
             raise InvalidArgument(f"{run.folder} was trained on a task: it holds no {cls.word} of given sequences")
         if (learned := run.fitted.targets.learn) != cls.learn:
@@ -337,7 +338,7 @@ class SequenceEstimator(BaseEstimator):
         return found
 
     def _check_read(self, raw: RawSequences) -> None:
-        """Refuse a `tokenize` that does not fit X; with `verbose`, say how text was read."""
+        """Refuse a `tokenize` that does not fit X; with `verbose`, say how text was split."""
         how = raw.tokenize if isinstance(raw, TokenSequences) else None
         # Lists of strings are words.
         if self.tokenize not in ("auto", how) and (how is not None or self.tokenize not in self.unread):
@@ -350,12 +351,12 @@ class SequenceEstimator(BaseEstimator):
 
     @property
     def _fitted(self) -> Fitted:
-        """What reads sequences and says what it has learned."""
+        """The trained network with its encoders."""
         check_is_fitted(self)
         return self._network
 
     def _table(self, X: Any) -> Any:
-        """Return X as it is read, checked where it is a table and the estimator learned from one."""
+        """Return X, checked if it is a table and the estimator was fitted on one."""
         check_is_fitted(self)
         if is_table(X) and self._fitted_on_table:
             return checked_table(self, X, reset=False)
@@ -363,16 +364,16 @@ class SequenceEstimator(BaseEstimator):
         return self._sequences(X)
 
     def _by_sequence(self, rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Return what was said of the steps of each sequence."""
+        """Return the predictions for the steps of each sequence."""
         return np.split(rows, np.cumsum(lengths)[:-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: not the compiled network, which is made again when it is needed."""
+        """Return the state to pickle, without the compiled network, which is compiled again when it is needed."""
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_network"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what was pickled."""
+        """Restore a pickled state."""
         super().__setstate__(state)
         for name, value in (("activation", None), ("tokenize", "auto"), ("bidirectional", False)):
             self.__dict__.setdefault(name, value)
@@ -381,7 +382,7 @@ class SequenceEstimator(BaseEstimator):
                 self.targets_ = TargetEncoder(LABELS, ClassLabels(self.classes_))
             self.__dict__.setdefault("tokenize_", "characters" if self.encoder_.kind == "characters" else None)
             for parameter in parameters_of(self.model_):
-                # Joblib hands large arrays to other processes as files, which MyGrad cannot work on.
+                # Joblib sends large arrays to other processes as memory maps, which MyGrad cannot use.
                 parameter.data = np.array(parameter.data)
             named = getattr(self, "feature_names_in_", None) if self.learn == SERIES else None
             self._network = Fitted(
@@ -398,7 +399,7 @@ class SequenceEstimator(BaseEstimator):
             )
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn wants to know of it."""
+        """Return the estimator tags of scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
@@ -417,12 +418,12 @@ def _plain(value: Any) -> Any:
         return [[_plain(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, np.generic):
         return value.item()
-    # The state of a generator is nothing to go on with, and a function cannot be kept.
+    # The state of a generator cannot be restored, and a function cannot be stored.
     return None if isinstance(value, np.random.RandomState) or callable(value) else value
 
 
 def _parameters(cls: type[SequenceEstimator], run: Run, noted: Any) -> dict[str, Any]:
-    """Return the arguments of the estimator of a run: as they were, or as the run's experiment says."""
+    """Return the arguments of the estimator of a run: its original ones, or those of the run's experiment."""
     names = [name for name in cls().get_params(deep=False) if name != "cell"]
     cell = run.own if run.own is not None else run.experiment.model.name
     settings = noted.get("settings")

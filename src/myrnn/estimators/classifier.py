@@ -1,4 +1,4 @@
-"""A recurrent network as a classifier of scikit-learn: the face of an experiment with sequences in memory."""
+"""A recurrent network as a scikit-learn classifier: the interface to an experiment with sequences in memory."""
 
 from __future__ import annotations
 
@@ -27,71 +27,71 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         The kind of network, or a model class, or a function that makes a model: it is called with ``(dim_input,
-        dim_recurrent, dim_output)``. The recurrent weights of those by name begin as orthogonal matrices, which
+        dim_recurrent, dim_output)``. The recurrent weights of built-in cells begin as orthogonal matrices, which
         neither stretch nor shrink a state.
     dim_recurrent : int
-        How many recurrent units every layer has.
+        The number of recurrent units in every layer.
     activation : {"relu", "tanh"}, optional
         The nonlinearity of the cell ``"rnn"``, by default relu; the others have their own.
     layers : int
-        How many recurrent layers stand on top of each other; for cells by name.
+        The number of recurrent layers; for built-in cells.
     dim_embedding : int, None or "auto"
-        The size of a learned embedding below the lowest layer; for cells by name. With None the lowest layer reads the
-        sequence itself, symbols one-hot encoded. ``"auto"`` is an embedding of size 32 for symbols that a GRU or
-        an LSTM reads, with which they learn faster and more, and otherwise none.
+        The size of a learned embedding below the lowest layer; for built-in cells. With None the lowest layer reads the
+        sequence itself, with symbols one-hot encoded. ``"auto"`` is an embedding of size 32 for a GRU or an LSTM that
+        reads symbols, with which they learn faster and better, and otherwise none.
     bidirectional : bool
-        Whether each layer reads in both directions; for cells by name.
+        Whether each layer reads in both directions; for built-in cells.
     optimizer : {"adam", "rmsprop", "sgd"}
     learning_rate : float
-        With which the training begins.
+        The initial learning rate.
     schedule : {"constant", "cosine", "linear"}
-        How the learning rate goes on from there: it stays, or falls to zero over `max_epochs`.
+        The course of the learning rate: constant, or falling to zero over `max_epochs`.
     weight_decay : float
-        Times the learning rate, the share of every weight that an iteration takes away, as in PyTorch's `AdamW`.
+        Each iteration shrinks every weight by this share times the learning rate, as in PyTorch's `AdamW`.
     batch_size : int
-        How many sequences each iteration is the mean of.
+        The number of sequences per iteration.
     max_epochs : int
-        How often to go through all sequences at most.
+        The maximum number of passes through the sequences.
     validation_fraction : float in [0, 1)
-        The share of the sequences, of every class alike, that the network does not learn from. It keeps the weights of
-        the epoch with the smallest loss on them. With 0 it learns from all and keeps the last weights.
+        The share of the sequences, equal in every class, that is held out. The network keeps the weights of the epoch
+        with the smallest loss on them. With 0 it learns from all sequences and keeps the last weights.
     early_stopping_patience : int, optional
-        After how many epochs without a smaller validation loss to stop; None goes on to the last epoch.
+        Stop after this many epochs without a smaller validation loss; None never stops early.
     gradient_clip : float, optional
-        The largest joint norm of all gradients; a longer one is scaled down to it.
+        The largest joint norm of all gradients; larger ones are scaled down to it.
     class_weight : {"balanced"} or dict, optional
-        How much the loss of a sequence of each class counts. ``"balanced"`` weighs classes against their frequency.
+        The weight of each class in the loss. ``"balanced"`` weights classes inversely to their frequency.
     tokenize : {"auto", "words", "characters"} or callable
-        What the symbols of strings are: their words, which white space parts; their characters; or the strings that a
-        function returns of each. ``"auto"`` are words where a string has white space between two words, else
-        characters; `tokenize_` says which, and with `verbose` a line. Sequences to predict are read in the same way.
+        The symbols of strings: words separated by white space, characters, or the strings that a function returns for
+        each. ``"auto"`` takes words if a string has white space between two words, otherwise characters; `tokenize_`
+        says which, and with `verbose` a printed line. Sequences to predict are split in the same way.
     standardize : bool
-        Whether numbers are brought to mean 0 and standard deviation 1, column by column, as measured on the sequences
-        of the training. It has no effect on symbols.
+        Whether to scale numbers to mean 0 and standard deviation 1, column by column, as measured on the training
+        sequences. It has no effect on symbols.
     max_vocabulary : int, optional
-        How many symbols to tell apart at most, the most frequent ones; the others count as unknown.
+        The most symbols in the vocabulary, by frequency; the others become unknown.
     engine : {"auto", "native", "mygrad"}
-        As for `myrnn.train`: compiled to native code, or op by op. ``"auto"`` is native where the model compiles.
+        As for `myrnn.train`: compiled to native code, or op by op. ``"auto"`` is native if the model compiles.
     random_state : int, RandomState or None
-        Seeds the weights, the validation sequences and the order of the sequences.
+        Seed of the weights, the validation sequences and the order of the sequences.
     verbose : bool
-        Whether to show progress: a bar with curves in a terminal and in a notebook, else plain lines.
+        Whether to show progress: a bar with curves in terminals and notebooks, otherwise plain lines.
 
     Attributes
     ----------
     classes_ : ndarray (K,)
-        The labels, rising; the columns of `predict_proba`.
+        The labels, ascending; the columns of `predict_proba`.
     history_ : dict of ndarray (epochs,)
-        ``epoch`` (from 1), ``loss`` and ``accuracy`` (each sequence before the network learned from it) and, where some
-        are kept for it, ``validation_loss`` and ``validation_accuracy``.
+        ``epoch`` (from 1), ``loss`` and ``accuracy`` (for each sequence before the network learned from it) and, with
+        validation, ``validation_loss`` and ``validation_accuracy``.
     best_epoch_ : int
-        The epoch whose weights the network has.
+        The epoch whose weights were kept.
     model_ : a network of this package or a user-defined model
-        The trained network, for `myrnn.inspect` and its like.
+        The trained network, for `myrnn.inspect` and similar functions.
     tokenize_ : {"words", "characters"}, callable or None
-        What made symbols of strings; None where X held none.
+        How strings were split into symbols; None if X had none.
     encoder_ : SequenceEncoder
-        What turns sequences into the network's inputs; ``encoder_.inner`` is the vocabulary or the standardizer.
+        Encodes sequences as the network's inputs; ``encoder_.inner`` is the vocabulary or the standardizer.
     n_features_in_ : int
         The number of columns, C; for an array (N, T), its T columns. Sequences of symbols have none.
 
@@ -106,12 +106,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
       are such arrays;
     - a `Sequences`.
 
-    Sequences may differ in length and may be empty. Nothing is padded: no sequence changes what another one gets. The
-    vocabulary is learned; symbols that the training did not see share a place of their own, and are for the cells by
-    name a step without input. A warning names those that are to be predicted, each once.
+    Sequences may differ in length and may be empty. Nothing is padded, so no sequence affects the result of another.
+    The vocabulary is learned; all symbols that are new since the training share one token, which for built-in cells is
+    a step without input. A warning names such symbols in a prediction, each once.
 
-    Ctrl-C ends a fit with a warning, and the classifier can be used as it then is. In the first epoch it raises
-    KeyboardInterrupt: twice in short order, it ends a search too.
+    Ctrl-C ends a fit with a warning, and the classifier is usable in its present state. In the first epoch it raises
+    KeyboardInterrupt; pressed twice quickly, it also ends a search.
 
     Examples
     --------
@@ -157,19 +157,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Learn from sequences and their labels.
+        """Fit to sequences and their labels.
 
         Parameters
         ----------
         X : list, array or Sequences
             N sequences; see the notes of the class.
         y : array_like (N,)
-            Strings, integers, floats or booleans; two classes at least.
+            Strings, integers, floats or booleans; at least two classes.
 
         Raises
         ------
         InvalidArgument
-            When a setting, a sequence or a label is not what it should be; the message says which. It is a ValueError.
+            When a setting, a sequence or a label is invalid; the message says which. It is a ValueError.
         TrainingDiverged
             When the loss is no longer finite.
         """
@@ -182,13 +182,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ----------
         X : list, array or Sequences
         not_finite : label, optional
-            The class, one of `classes_`, to return for sequences whose logits are not finite; without it, such a
-            sequence is an error.
+            The class, one of `classes_`, for sequences whose logits are not finite; by default they are an error.
 
         Raises
         ------
         NotFinite
-            When logits are not finite, and no class is named for such sequences.
+            When logits are not finite and `not_finite` is None.
         """
         if not_finite is None:
             logits, lengths = self._scores(X)
@@ -208,18 +207,18 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         ----------
         X : list, array or Sequences
         not_finite : float, optional
-            What to return as the probabilities of sequences whose logits are not finite, such as ``np.nan``; without
-            it, such a sequence is an error.
+            The probabilities for sequences whose logits are not finite, such as ``np.nan``; by default they are an
+            error.
 
         Raises
         ------
         NotFinite
-            When logits are not finite, and no probability is given for such sequences.
+            When logits are not finite and `not_finite` is None.
         """
         return self._fitted.probabilities(self._table(X), not_finite)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the share of sequences that are classified rightly.
+        """Return the share of sequences that are classified correctly.
 
         A sequence whose logits are not finite counts as wrong, and a warning says how many there are.
 
@@ -229,7 +228,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         y : array_like (N,)
             The true classes.
         sample_weight : array_like (N,), optional
-            How much each sequence counts.
+            The weight of each sequence.
         """
         logits, lengths = self._scores(X)
         check_consistent_length(y, logits)
@@ -243,7 +242,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return float(right * (weights[~lost].sum() / weights.sum()))
 
     def _scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the logits (N, K), of which some may not be finite, and the lengths (N,)."""
+        """Return the logits (N, K), some of which may not be finite, and the lengths (N,)."""
         return self._fitted.scores(self._table(X))
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
@@ -253,12 +252,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
 
 def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
-    """Return the classes that occur in `y`, and the number of each label's, int64 (N,).
+    """Return the classes in `y`, and the class number of each label, int64 (N,).
 
     Raises
     ------
     InvalidArgument
-        When there are not as many labels as sequences, all are the same, or they are no labels.
+        When the numbers of labels and sequences differ, all labels are equal, or they are not labels.
     """
     if y is None:
         raise InvalidArgument("this classifier requires y to be passed, but the target y is None")

@@ -1,4 +1,4 @@
-"""How a series goes on, with intervals: paths that several networks draw, each with errors that they have made before.
+"""Forecasts of a series with intervals, from sampled paths of several networks with errors that they made before.
 
 References
 ----------
@@ -30,19 +30,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Forecast(HasTable):
-    """How a series is said to go on.
+    """The forecast of a series.
 
     Attributes
     ----------
     mean : ndarray, float64 (horizon,) or (horizon, C)
-        The mean of what the networks say, each from its own rows before.
+        The mean of the networks' forecasts without errors.
     low, high : ndarray, float64 (horizon,) or (horizon, C), or None
-        Between them lies the share `level` of all paths.
+        The share `level` of all paths lies between them.
     level : float
     members : int
-        How many networks there are.
+        The number of networks.
     columns : tuple of str or None
-        What the columns of the series are called, where the first network knows it.
+        The column names of the series, if the first network knows them.
     """
 
     mean: Floats
@@ -53,11 +53,11 @@ class Forecast(HasTable):
     columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        """Return the horizon: how many steps there are."""
+        """Return the horizon, the number of steps."""
         return len(self.mean)
 
     def table(self) -> Table:
-        """Return the steps ahead, and for each the mean and the interval of every column."""
+        """Return the steps ahead, each with the mean and the interval of every column."""
         columns: dict[str, Any] = {"step": list(range(1, len(self) + 1))}
         shown = [integer("step")]
         parts = {"mean": self.mean, "low": self.low, "high": self.high}
@@ -71,7 +71,7 @@ class Forecast(HasTable):
         return Table(f"Forecast ({_checks.count_of(self.members, 'network')})", columns, tuple(shown))
 
     def __repr__(self) -> str:
-        """Say how far it goes."""
+        """Show the horizon."""
         return f"Forecast({_checks.count_of(len(self), 'step')}, {_checks.count_of(self.members, 'network')})"
 
 
@@ -84,34 +84,34 @@ def forecast(
     paths: int = 1000,
     seed: int = 0,
 ) -> Forecast:
-    """Say how a series goes on.
+    """Forecast a series.
 
-    Each network reads the series and then, again and again, what it said itself. For the intervals it does so along
-    many paths, and adds to each step of each an error that it made somewhere in the series when it said one step ahead.
-    So the intervals hold what the networks do not know together (their spread) and what none of them can know (the
-    errors); but they assume that errors stay as large as they were.
+    Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
+    paths, and adds to each step of a path a one-step error that it made on the series. So the intervals include the
+    uncertainty of the networks (their spread) and the noise that none of them can predict (the errors); but they assume
+    that errors stay as large as they were.
 
     Parameters
     ----------
     model : SequenceForecaster or sequence of them
-        Several that were fitted with different seeds have wider, better intervals.
+        Several networks that were fitted with different seeds give wider, better intervals.
     series : array_like (T,) or (T, C)
-        All rows that are known.
+        All known rows.
     horizon : int
-        How many rows to say.
+        The number of rows to forecast.
     level : float in (0, 1)
-        The share of the paths that an interval holds.
+        The share of the paths that lie in an interval.
     paths : int
-        How many there are in all; with 0 there is no interval.
+        The total number of paths; with 0 there is no interval.
     seed : int
-        Of the errors that are drawn.
+        Seed of the errors that are drawn.
 
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, or the series is too short to know errors of.
+        When an argument is invalid, or the series is too short to estimate errors.
     NotFinite
-        When a forecast grows beyond all bounds.
+        When a forecast overflows.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A recurrent network that says how a series goes on."""
+"""A recurrent network that forecasts a series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from myrnn.estimators.base import SequenceEstimator
 from myrnn.estimators.tables import check_names
 from myrnn.evaluation import mean_r2
 
-# How far ahead a forecast goes at most.
+# The longest horizon.
 MOST_STEPS = 100_000
 
 
@@ -26,31 +26,31 @@ class SequenceForecaster(SequenceEstimator):
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
-        As for `SequenceClassifier`; a model of yours returns the next row after every step, (T, C), and must not read
-        backward.
+        As for `SequenceClassifier`; a user-defined model returns the next row after every step, (T, C), and must not
+        read backward.
     truncate : int, optional
-        How many steps are read at a time. The states go on from there, the gradients do not: a series may have any
-        length. With None each series is learned as a whole.
+        The number of steps that are read at a time. States are carried on from window to window, gradients are not, so
+        a series may have any length. With None each series is learned as a whole.
     batch_size : int
-        How many series are read side by side. A single long one is read in so many parts.
+        The number of series that are read in parallel. A single long one is cut into this many parts.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
-        What the training makes smaller, in standard deviations of each column; by default the mean squared error.
+        The loss to minimise, in standard deviations of each column; by default the mean squared error.
     validation_fraction : float in [0, 1)
-        The share of the series, or of the end of a single one, that the network does not learn from.
+        The held-out share of the series, or of the end of a single one.
     others
         As for `SequenceClassifier`.
 
     Attributes
     ----------
     history_ : dict of ndarray (epochs,)
-        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and those of the validation.
+        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and their validation values.
     best_epoch_, model_, encoder_, n_features_in_
         As those of `SequenceClassifier`.
 
     Notes
     -----
-    X is one series, an array (T,) or (T, C), or a list of such series. What it is to be like in the future it must have
-    been in the past: a trend is not learned; take differences first.
+    X is one series, an array (T,) or (T, C), or a list of such series. The network only learns behaviour that is
+    present in the past: it does not learn a trend; take differences first.
 
     References
     ----------
@@ -97,18 +97,18 @@ class SequenceForecaster(SequenceEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: None = None) -> Self:
-        """Learn from a series, or from several.
+        """Fit to a series, or several.
 
         Parameters
         ----------
         X : array_like (T,) or (T, C), or a list of such arrays
         y : None
-            Is not used.
+            Ignored.
 
         Raises
         ------
         InvalidArgument
-            When a setting or a series is not what it should be. It is a ValueError.
+            When a setting or a series is invalid. It is a ValueError.
         TrainingDiverged
             When the loss is no longer finite.
         """
@@ -119,15 +119,15 @@ class SequenceForecaster(SequenceEstimator):
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, Numbers):
-            raise InvalidArgument("X must hold numbers, not symbols: a LanguageModel takes these")
+            raise InvalidArgument("X must hold numbers, not symbols: use a LanguageModel for symbols")
         if not (np.diff(raw.offsets) > 1).any():
-            raise InvalidArgument("X holds no series of two steps or more: there is nothing that comes next")
+            raise InvalidArgument("X holds no series of two steps or more: there is nothing to predict")
         return super()._targets(raw, None)
 
     def predict(self, X: Any) -> Any:
-        """Return what is said to come after each step: float64 (T,) or (T, C) as the series; a list of several.
+        """Return one-step predictions: float64 (T,) or (T, C) like the series; a list for several.
 
-        Row t is that of step t + 1, from the rows 0 to t.
+        Row t predicts step t + 1 from the rows 0 to t.
 
         Raises
         ------
@@ -142,20 +142,20 @@ class SequenceForecaster(SequenceEstimator):
         return parts[0] if is_one else parts
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return the coefficient of determination R² of what is said one step ahead: 1 is perfect.
+        """Return the coefficient of determination R² of the one-step predictions: 1 is perfect.
 
-        Of several columns it is the mean of those that vary, and NaN where none does.
+        For several columns it is the mean of those that vary, NaN if none does.
         """
         listed = self._table(X)
         said = self.predict(listed)
         pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
         if not pairs:
-            raise InvalidArgument("X holds no series of two steps or more: there is nothing that comes next")
+            raise InvalidArgument("X holds no series of two steps or more: there is nothing to predict")
         truth, found = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         return mean_r2(truth, found)
 
     def forecast(self, series: Any, horizon: int) -> NDArray[np.float64]:
-        """Return how a series goes on, float64 (horizon,) or (horizon, C): each row from those before it.
+        """Forecast a series, float64 (horizon,) or (horizon, C): each row from those before it.
 
         `myrnn.forecast` returns intervals, too.
         """
@@ -167,7 +167,7 @@ class SequenceForecaster(SequenceEstimator):
 
 
 def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:
-    """Return series as arrays, float64 (T,) or (T, C), and whether `X` is one series and not a list of several.
+    """Return series as arrays, float64 (T,) or (T, C), and whether `X` is a single series.
 
     Raises
     ------
@@ -184,10 +184,10 @@ def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:
 
 
 def one_series(given: Any) -> NDArray[np.float64]:
-    """Return one series as an array, float64 (T,) or (T, C), of one row at least; InvalidArgument for others."""
+    """Return one series as an array, float64 (T,) or (T, C), with at least one row; raise InvalidArgument otherwise."""
     known, is_one = series_of(given)
     if not is_one or not len(known[0]):
-        raise InvalidArgument("series must be one series, an array (T,) or (T, C), of one row at least")
+        raise InvalidArgument("series must be one series, an array (T,) or (T, C), with at least one row")
     return known[0]
 
 

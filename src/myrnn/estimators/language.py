@@ -1,4 +1,4 @@
-"""A recurrent network that says what comes next in a text, and can write one."""
+"""A recurrent network that predicts and generates text."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ from myrnn.training.settings import EngineName
 
 
 class LanguageModel(SequenceEstimator):
-    """A recurrent network that learns how probable each symbol of a text is after those before it.
+    """A recurrent network that learns the probability of each symbol of a text given those before it.
 
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
-        As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K), and must not read backward.
+        As for `SequenceClassifier`; a user-defined model returns logits for every step, (T, K), and must not read
+        backward.
     truncate : int, optional
-        How many steps are read at a time. The states go on from there, the gradients do not: a text may have any
-        length. With None each text is learned as a whole.
+        The number of steps that are read at a time. States are carried on from window to window, gradients are not, so
+        a text may have any length. With None each text is learned as a whole.
     batch_size : int
-        How many texts are read side by side. A single long one is read in so many parts.
+        The number of texts that are read in parallel. A single long one is cut into this many parts.
     tokenize : {"auto", "words", "characters"} or callable
-        What the symbols are, as for `SequenceClassifier`; characters by default.
+        How to split text into symbols, as for `SequenceClassifier`; characters by default.
     validation_fraction : float in [0, 1)
-        The share of the texts, or of the end of a single one, that the network does not learn from.
+        The held-out share of the texts, or of the end of a single one.
     others
         As for `SequenceClassifier`.
 
     Attributes
     ----------
     history_ : dict of ndarray (epochs,)
-        ``epoch``, ``loss``, the mean cross-entropy of a symbol in nats, ``accuracy``, how often the most probable
-        symbol came next, and those of the validation.
+        ``epoch``, ``loss``, the mean cross-entropy per symbol in nats, ``accuracy``, the share of steps where the most
+        probable symbol was right, and their validation values.
     best_epoch_, model_, tokenize_, encoder_
         As those of `SequenceClassifier`; ``encoder_.inner.symbols`` are the symbols.
 
     Notes
     -----
-    X is one text, or a list of texts, each of which begins anew. The first symbol of a text is given, not said. Where
-    an end is to be learned, put a symbol of your own there, such as a line break.
+    X is one text, or a list of independent texts. The first symbol of a text is given, not predicted. To learn where
+    texts end, end them with a special symbol, such as a line break.
 
     References
     ----------
@@ -95,18 +96,18 @@ class LanguageModel(SequenceEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: None = None) -> Self:
-        """Learn from a text, or from several.
+        """Fit to a text, or several.
 
         Parameters
         ----------
         X : str, or list of str, of lists of symbols, or of integers
         y : None
-            Is not used.
+            Ignored.
 
         Raises
         ------
         InvalidArgument
-            When a setting or a text is not what it should be. It is a ValueError.
+            When a setting or a text is invalid. It is a ValueError.
         TrainingDiverged
             When the loss is no longer finite.
         """
@@ -117,15 +118,17 @@ class LanguageModel(SequenceEstimator):
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, TokenSequences):
-            raise InvalidArgument("X must be text or lists of symbols, not numbers: a SequenceForecaster takes these")
+            raise InvalidArgument(
+                "X must be text or lists of symbols, not numbers: use a SequenceForecaster for numbers"
+            )
         if not (np.diff(raw.offsets) > 1).any():
-            raise InvalidArgument("X holds no text of two symbols or more: there is nothing that comes next")
+            raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
         return super()._targets(raw, None)
 
     def log_probabilities(self, X: Any) -> list[NDArray[np.float64]]:
-        """Return the logarithm of the probability of each symbol after those before it: N arrays float64 (T - 1,).
+        """Return the log-probability of each symbol given those before it: N arrays float64 (T - 1,).
 
-        A single text is one of them.
+        For a single text, the list has one array.
 
         Raises
         ------
@@ -136,25 +139,25 @@ class LanguageModel(SequenceEstimator):
         return self._by_sequence(found, sequences.lengths)
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return the mean logarithm of the probability of a symbol, in nats: 0 is perfect."""
+        """Return the mean log-probability of a symbol, in nats: 0 is perfect."""
         found, _ = self._log_probabilities(X)
         if not len(found):
-            raise InvalidArgument("X holds no text of two symbols or more: there is nothing that comes next")
+            raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
         return float(found.mean())
 
     def perplexity(self, X: Any) -> float:
-        """Return the perplexity: among how many equally probable symbols the next one is as hard to guess."""
+        """Return the perplexity: a guess among this many equally probable symbols is as hard."""
         return float(np.exp(-self.score(X)))
 
     def bits(self, X: Any) -> float:
-        """Return the mean cross-entropy of a symbol in bits: bits per character where the symbols are these."""
+        """Return the mean cross-entropy of a symbol in bits: bits per character if the symbols are characters."""
         return -self.score(X) / float(np.log(2))
 
     def next_symbols(self, X: Any) -> dict[Any, float]:
         """Return the probability of each symbol after a text, the most probable first."""
         logits, lengths = self._fitted.finite_scores(_listed(X))
         if len(lengths) != 1 or not lengths[0]:
-            raise InvalidArgument("X must be one text of one symbol at least")
+            raise InvalidArgument("X must be one text with at least one symbol")
         shares = np.exp(log_softmax(logits[-1].astype(np.float64)))
         names = ("?", *self._vocabulary.symbols)
         return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
@@ -168,31 +171,31 @@ class LanguageModel(SequenceEstimator):
         top_k: int | None = None,
         seed: int | None = None,
     ) -> Any:
-        """Return a text that goes on after `prime`: see `myrnn.generate`.
+        """Return a continuation of `prime`: see `myrnn.generate`.
 
         Parameters
         ----------
         prime : str, or list of symbols
-            What the text begins with, one symbol at least. It is not part of what is returned.
+            The beginning of the text, at least one symbol. It is not part of the result.
         length : int
-            How many symbols to draw.
+            The number of symbols to draw.
         temperature : float
-            Below 1 likely symbols become likelier; with 0 the most likely one is taken.
+            Below 1 likely symbols become likelier; 0 takes the most likely one.
         top_k : int, optional
-            From how many of the most likely symbols to draw.
+            Draw only from this many of the most likely symbols.
         seed : int, optional
 
         Returns
         -------
         str or list
-            Text where the model reads text, words parted by spaces, and else a list of symbols. A symbol that was not
-            in the training is ``?``, or None beside integers.
+            Text if the model reads text, with words separated by spaces; otherwise a list of symbols. A symbol that was
+            not in the training is ``?``, or None among integers.
         """
         if not isinstance(prime, str) and self._vocabulary.kind == "characters":
             prime = "".join(prime)
         tokens = self._fitted.read([prime]).tokens(0)
         if not len(tokens):
-            raise InvalidArgument(f"prime must hold one symbol at least, not {_checks.shown(prime)}")
+            raise InvalidArgument(f"prime must hold at least one symbol, not {_checks.shown(prime)}")
         drawn = generate(
             self.model_,
             tokens,
@@ -223,7 +226,7 @@ class LanguageModel(SequenceEstimator):
 
 
 def _listed(X: Any) -> Any:
-    """Return a single text, or a single list of integers, as a list of one."""
+    """Wrap a single text, or a single list of integers, into a list."""
     if X is None:
         raise InvalidArgument(f"X must be a text or a list of texts, not {_checks.shown(X)}")
     is_one = isinstance(X, str) or (getattr(X, "ndim", 0) == 1 and np.asarray(X).dtype.kind in "iu")

@@ -1,4 +1,4 @@
-"""A recurrent network that says numbers for sequences, or for their steps."""
+"""A recurrent network that predicts numbers for sequences or their steps."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from myrnn.evaluation import mean_r2
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
-    """A recurrent network that says a number, or several, for each sequence or for each of its steps.
+    """A recurrent network that predicts one or more numbers for each sequence or each of its steps.
 
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
-        As for `SequenceClassifier`; a model of yours returns numbers, (1, K), or (T, K) with `per_step`.
+        As for `SequenceClassifier`; a user-defined model returns numbers, (1, K), or (T, K) with `per_step`.
     bidirectional : bool
-        Whether each layer reads in both directions; for cells by name.
+        Whether each layer reads in both directions; for built-in cells.
     per_step : bool
-        Whether there are numbers for each step, and not for the whole sequence.
+        Whether to predict numbers for each step instead of the whole sequence.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
-        What the training makes smaller, by default the mean squared error. It is measured in standard deviations: the
-        network learns numbers of mean 0 and standard deviation 1, column by column.
+        The loss to minimise, by default the mean squared error. It is measured in standard deviations: the network
+        learns numbers scaled to mean 0 and standard deviation 1, column by column.
     others
         As for `SequenceClassifier`.
 
     Attributes
     ----------
     history_ : dict of ndarray (epochs,)
-        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and those of the validation.
+        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and their validation values.
     best_epoch_, model_, tokenize_, encoder_, n_features_in_
         As those of `SequenceClassifier`.
 
@@ -85,20 +85,19 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn from sequences and their numbers.
+        """Fit to sequences and their numbers.
 
         Parameters
         ----------
         X : list, array or Sequences
             N sequences; see `SequenceClassifier`.
         y : array_like (N,) or (N, K), or a list of N arrays (T,) or (T, K)
-            The latter with `per_step`.
+            The list form is for `per_step`.
 
         Raises
         ------
         InvalidArgument
-            When a setting, a sequence or a number is not what it should be; the message says which. It is a
-            ValueError.
+            When a setting, a sequence or a number is invalid; the message says which. It is a ValueError.
         TrainingDiverged
             When the loss is no longer finite.
         """
@@ -112,7 +111,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return RawTargets.read(VALUES, y, raw.offsets, bool(self.per_step))
 
     def predict(self, X: Any) -> NDArray[np.float64] | list[NDArray[np.float64]]:
-        """Return the numbers of every sequence, float64 (N,) or (N, K) as y was; of steps N arrays (T,) or (T, K).
+        """Return the numbers of every sequence, float64 (N,) or (N, K) like y; of steps, N arrays (T,) or (T, K).
 
         Raises
         ------
@@ -126,14 +125,14 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.
 
-        Of several columns it is the mean of those that vary, and NaN where none does.
+        For several columns it is the mean of those that vary, NaN if none does.
 
         Parameters
         ----------
         X, y
             As in `fit`.
         sample_weight : array_like (N,), optional
-            How much each sequence counts, or each step where these have numbers.
+            The weight of each sequence, or of each step with `per_step`.
         """
         said, truth = self.predict(X), y
         if isinstance(said, list):
@@ -143,7 +142,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         return mean_r2(truth, said, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn wants to know of it."""
+        """Return the estimator tags of scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -1,4 +1,4 @@
-"""What scikit-learn asks of tables: arrays and data frames of two dimensions, whose columns may have names."""
+"""Checks that scikit-learn requires for tables: two-dimensional arrays and data frames, maybe with column names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from myrnn.errors import InvalidArgument
 
 
 def is_table(X: Any) -> bool:
-    """Whether `X` is what scikit-learn calls one: an array, a data frame or a matrix of two dimensions."""
+    """Whether `X` is a table for scikit-learn: a two-dimensional array, data frame or matrix."""
     if isinstance(X, list | tuple | str):
         return False
     shaped = X if hasattr(X, "ndim") or not hasattr(X, "__array__") else np.asarray(X)
@@ -21,13 +21,13 @@ def is_table(X: Any) -> bool:
 
 
 class NotNumbers(InvalidArgument, TypeError):
-    """What scikit-learn wants to be a `TypeError`: something in a table that no number can be made of."""
+    """A value in a table cannot be converted to a number; scikit-learn requires a `TypeError` for that."""
 
 
 def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Return a table as an array; the names and the number of its columns are noted, or compared with those noted.
+    """Return a table as an array; store the names and the number of its columns, or compare them with the stored ones.
 
-    Numbers that are not finite are left for others to find, who say where they stand.
+    Numbers that are not finite pass: later checks report their position.
     """
     _checks.unmasked("X", X)
     dtype = None if _is_text(X) else "numeric"
@@ -53,7 +53,7 @@ def _is_text(X: Any) -> bool:
 
 
 def note_features(estimator: Any, columns: int | None, table: bool) -> None:
-    """Note the number of columns of sequences that came as something else than a table."""
+    """Store the number of columns of sequences that are not a table."""
     estimator._fitted_on_table = table
     if table:
         return
@@ -65,12 +65,12 @@ def note_features(estimator: Any, columns: int | None, table: bool) -> None:
 
 
 def names_of(X: Any) -> list[str] | None:
-    """Return the names of the columns of data frames, a list of them or one; None where there are none.
+    """Return the column names of a data frame or a list of data frames; None for anything else.
 
     Raises
     ------
     InvalidArgument
-        When those of a list differ.
+        When the names differ within a list.
     """
     frames = X if isinstance(X, list | tuple) else [X]
     if not len(frames) or not all(hasattr(frame, "columns") for frame in frames):
@@ -83,7 +83,7 @@ def names_of(X: Any) -> list[str] | None:
 
 
 def check_names(estimator: Any, X: Any) -> None:
-    """Refuse data frames whose columns are not those of the training, in their order."""
+    """Refuse data frames whose columns differ from those of the training, or their order."""
     names, known = names_of(X), getattr(estimator, "feature_names_in_", None)
     if names is not None and known is not None and names != [str(name) for name in known]:
         raise InvalidArgument(f"X has the columns {', '.join(names)}, but was fitted with {', '.join(map(str, known))}")

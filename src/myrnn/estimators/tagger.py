@@ -1,4 +1,4 @@
-"""A recurrent network that says a tag for every step of a sequence."""
+"""A recurrent network that predicts a tag for every step of a sequence."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class SequenceTagger(SequenceEstimator):
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
-        As for `SequenceClassifier`; a model of yours returns logits of every step, (T, K).
+        As for `SequenceClassifier`; a user-defined model returns logits for every step, (T, K).
     bidirectional : bool
-        Whether each layer reads in both directions, so that a tag may depend on what comes later; for cells by name.
+        Whether each layer reads in both directions, so that a tag may depend on later steps; for built-in cells.
     class_weight : {"balanced"} or dict, optional
-        How much the loss of a step with each tag counts.
+        The weight of each tag in the loss.
     others
         As for `SequenceClassifier`.
 
     Attributes
     ----------
     classes_ : ndarray (K,)
-        The tags, rising.
+        The tags, ascending.
     history_, best_epoch_, model_, tokenize_, encoder_, n_features_in_
         As those of `SequenceClassifier`; the accuracy is the share of steps.
 
     Notes
     -----
-    X is what `SequenceClassifier` takes; y is a list of tags for each sequence, as long as it. For a string X whose
-    symbols are its characters, a string of as many tags will do.
+    X is as for `SequenceClassifier`; y is a list of tags for each sequence, of the same length. For a string X whose
+    symbols are its characters, the tags may be a string of the same length.
 
     References
     ----------
@@ -88,19 +88,19 @@ class SequenceTagger(SequenceEstimator):
         self._keep(locals())
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn from sequences and the tags of their steps.
+        """Fit to sequences and the tags of their steps.
 
         Parameters
         ----------
         X : list, array or Sequences
             N sequences.
         y : list of array_like (T,), or array_like (N, T)
-            A tag for each step: strings, integers, floats or booleans; two different ones at least.
+            A tag for each step: strings, integers, floats or booleans; at least two different ones.
 
         Raises
         ------
         InvalidArgument
-            When a setting, a sequence or a tag is not what it should be; the message says which. It is a ValueError.
+            When a setting, a sequence or a tag is invalid; the message says which. It is a ValueError.
         TrainingDiverged
             When the loss is no longer finite.
         """
@@ -137,7 +137,7 @@ class SequenceTagger(SequenceEstimator):
         return self._by_sequence(softmax(logits.astype(np.float64), axis=1), lengths)
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the share of all steps whose tag is right; y is as in `fit`."""
+        """Return the share of all steps whose tag is correct; y is as in `fit`."""
         said = self.predict(X)
         check_count(said, y)
         right = total = 0

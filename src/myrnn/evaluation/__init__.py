@@ -1,24 +1,24 @@
-"""What a trained model can do, what it cannot, and what a number is worth.
+"""What a trained model can do, what it cannot, and how reliable the numbers are.
 
-The modules, each after those that it needs:
+The modules, each after those that it imports:
 
-classify        which sequences a model is tried on, and what it says of them
-intervals       confidence intervals of differences, and of rates over steps that belong together
-steps           steps in flat arrays: their places, and the clusters that intervals go by
-classes         precision, recall and F1 of classes, and which are taken for which
-scores          what models and baselines reach, side by side
+classify        sequences to test a model on, and the model's outputs for them
+intervals       confidence intervals of differences, and of rates over dependent steps
+steps           the layout of steps in flat arrays, and the clusters of intervals
+classes         precision, recall and F1 of classes, and their confusion
+scores          scores of models and baselines side by side
 buckets         accuracy and other measures by length and by position
 naive           naive forecasts of numbers
-ngrams          counts of what came after the last symbols
-baselines       what frequent tags, n-grams and naive forecasts reach
-shortcuts       what a classifier reaches that sees only a part of each sequence
-evaluate        accuracy by length and class, and two reports side by side
-transfer        models on tasks that they were not trained on
-mistakes        the shortest mistakes and the most confident ones
-classification  a test of a classifier: classes, mistakes, lengths, probabilities
-tags            a test of a model that says a class at every step
-text            a test of a model that says which symbol comes next
-numbers         a test of a model that says numbers
+ngrams          counts of the symbols that follow each context
+baselines       scores of frequent tags, n-grams and naive forecasts
+shortcuts       accuracy of classifiers that see only part of each sequence
+evaluate        accuracy by length and class, and the comparison of two reports
+transfer        tests of models on tasks that they were not trained on
+mistakes        the shortest and the most confident mistakes
+classification  test of a classifier: classes, mistakes, lengths, probabilities
+tags            test of a model that predicts a class at every step
+text            test of a model that predicts the next symbol
+numbers         test of a model that predicts numbers
 """
 
 from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baselines, text_baselines

@@ -1,4 +1,4 @@
-"""What simple rules reach, so that a model's number means something: frequent tags, n-grams, naive forecasts."""
+"""Scores of simple rules to compare a model with: frequent tags, n-grams, naive forecasts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 from myrnn.targets import NUMBERS as NUMBER_TARGETS
 
-# By which measure the best rule of each kind is found, and the function that tries the rules.
+# The measure that ranks the rules of each kind, and the function that fits them.
 _RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
 _MAKER = {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}
 LARGEST_ORDER = 8
@@ -44,18 +44,18 @@ LARGEST_ORDER = 8
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Baselines(HasTable):
-    """What simple rules reach that were fitted on training sequences and tried on others.
+    """Scores of simple rules that were fitted on training sequences and tested on others.
 
     Attributes
     ----------
     kind : {"tags", "text", "numbers"}
-        What is predicted at every step.
+        The kind of targets.
     scores : dict of str to dict of str to Estimate
-        By the name of the rule, its measures, those of the report of this kind: each has a ``value`` and the ends
-        ``low`` and ``high`` of its interval.
+        The measures of each rule by name, as in the report of this kind: each has a ``value`` and the interval ``low``
+        to ``high``.
     losses : dict of str to ndarray, float64 (M,)
-        By the name of the rule, what it loses in each of M clusters (sequences, or blocks of a long one): steps that
-        are wrong, bits, or absolute errors in the mean of the columns.
+        The loss of each rule in each of M clusters (sequences, or blocks of a long one): wrong steps, bits, or absolute
+        errors averaged over the columns.
     clusters : ndarray, int64 (M + 1,)
         The step at which each cluster begins, and the end of the last one.
     confidence : float
@@ -70,18 +70,18 @@ class Baselines(HasTable):
 
     @property
     def steps(self) -> int:
-        """How many steps they were tried on."""
+        """The number of test steps."""
         return int(self.clusters[-1])
 
     @property
     def best(self) -> str:
-        """The name of the rule that does best: by accuracy, bits per symbol or RMSE."""
+        """The name of the best rule: by accuracy, bits per symbol or RMSE."""
         measure = _RANKED_BY[self.kind]
         sign = 1 if measure in SHARES else -1
         return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
 
     def __repr__(self) -> str:
-        """Say which rule does best."""
+        """Name the best rule."""
         measure = _RANKED_BY[self.kind]
         heading = HEADINGS[self.kind][measure]
         value = self.scores[self.best][measure].value
@@ -91,16 +91,16 @@ class Baselines(HasTable):
         return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {shown})"
 
     def table(self) -> Table:
-        """Return a row for each rule: ``model``, and each measure with the ends of its interval."""
+        """Return a row for each rule: ``model``, and each measure with its interval."""
         return scores_table(f"Baselines ({self.confidence:.0%} interval)", self.kind, self.scores)
 
 
 def check_baselines(given: Baselines | None, kind: str, steps: Steps) -> None:
-    """Refuse baselines of another kind of report, or of other sequences."""
+    """Refuse baselines for another kind of report, or of other sequences."""
     if given is None:
         return
     if not isinstance(given, Baselines):
-        raise InvalidArgument(f"baselines must be what {_MAKER[kind]} returns, not {_checks.shown(given)}")
+        raise InvalidArgument(f"baselines must be the result of {_MAKER[kind]}, not {_checks.shown(given)}")
     if given.kind != kind:
         raise InvalidArgument(f"baselines must be those of {kind}, of {_MAKER[kind]}, not those of {given.kind}")
     if not np.array_equal(given.clusters, steps.clusters):
@@ -111,10 +111,10 @@ def check_baselines(given: Baselines | None, kind: str, steps: Steps) -> None:
 
 
 def gains_of(baselines: Baselines | None, losses: Floats, confidence: float) -> dict[str, Estimate]:
-    """Return how much less a model loses at a step than each rule; `losses` (M,) are its own in every cluster.
+    """Return how much less a model loses per step than each rule; `losses` (M,) are the model's, by cluster.
 
-    Both were tried on the same steps, so the interval is that of the mean difference: it is often much shorter than
-    the intervals of the two would suggest.
+    Both were tested on the same steps, so the interval is that of the mean difference, which is often much shorter than
+    the two single intervals suggest.
     """
     if baselines is None:
         return {}
@@ -136,12 +136,12 @@ def table_with_baselines(
 def tag_baselines(
     train: Sequences, test: Sequences, *, orders: Sequence[int] = (1, 2, 3), confidence: float = 0.95
 ) -> Baselines:
-    """Fit rules that say a tag at every step, and try them on other sequences.
+    """Fit rules that predict a tag at every step, and test them on other sequences.
 
-    ``most frequent``: always that of the training. ``last n symbols``: the tag that came most often with
-    these n symbols, up to the step's own, in the training; where they were never seen together, that of the last
-    n - 1, and so on. The beginning of a sequence counts as a symbol of its own. Of sequences of features only the first
-    rule is tried.
+    ``most frequent``: always the most frequent tag of the training. ``last n symbols``: the tag that was most frequent
+    in the training after these n symbols, including the step's own. If they never occurred together, the last n - 1
+    symbols are used, and so on. The beginning of a sequence counts as a special symbol. For sequences of features only
+    the first rule is used.
 
     Parameters
     ----------
@@ -155,12 +155,12 @@ def tag_baselines(
     Returns
     -------
     Baselines
-        Their measures are those of `TagReport.scores`.
+        The measures are those of `TagReport.scores`.
 
     Raises
     ------
     InvalidArgument
-        When the sequences have other targets, or none, or an argument is not what it should be.
+        When the sequences are empty or have other targets, or an argument is invalid.
 
     References
     ----------
@@ -190,7 +190,7 @@ def tag_baselines(
     score("most frequent")
     chain = contexts(train, test, max(wanted)) if train.is_tokens else iter(())
     for order, context in enumerate(chain, 1):
-        # A tie goes to the tag that is more frequent on the whole.
+        # The more frequent tag overall wins a tie.
         tables = Counts.of(context, train.targets, classes)
         best = largest(tables.context, tables.times + frequency[tables.target] / (len(train.targets) + 1), context.size)
         seen = context.test >= 0
@@ -208,33 +208,33 @@ def text_baselines(
     symbols: int | None = None,
     confidence: float = 0.95,
 ) -> Baselines:
-    """Fit n-gram models that say the next symbol, and try them on other sequences.
+    """Fit n-gram models that predict the next symbol, and test them on other sequences.
 
-    An n-gram model knows the last n - 1 symbols: order 1, the unigram, knows only how frequent each symbol is. The
-    probabilities of each order are interpolated with those of the order below by Witten and Bell's rule, which has no
-    setting: the weight of the lower order grows with the number of different symbols that came after the same n - 1
-    symbols. Below the unigram all symbols are alike. The beginning of a sequence counts as a symbol of its own.
+    An n-gram model conditions on the last n - 1 symbols; the unigram, order 1, only knows the frequency of each symbol.
+    The probabilities of each order are interpolated with those of the order below by Witten and Bell's rule, which has
+    no parameters: the weight of the lower order grows with the number of different symbols that followed the same n - 1
+    symbols. Below the unigram is the uniform distribution. The beginning of a sequence counts as a special symbol.
 
     Parameters
     ----------
     train, test : Sequences
-        Of tokens, with a class for each step: the symbol that comes next.
+        Of tokens, with a class for each step: the next symbol.
     orders : sequence of int
         Each n, 1 to 8.
     symbols : int, optional
-        K, how many symbols there are; by default as many as the larger alphabet of the two has.
+        K, the number of symbols; by default that of the larger alphabet of the two.
     confidence : float
         The level of the intervals.
 
     Returns
     -------
     Baselines
-        Their measures are those of `TextReport.scores`.
+        The measures are those of `TextReport.scores`.
 
     Raises
     ------
     InvalidArgument
-        When the sequences are others, or there are none, or an argument is not what it should be.
+        When the sequences are empty or of another kind, or an argument is invalid.
 
     References
     ----------
@@ -260,7 +260,7 @@ def text_baselines(
         alphabet = _checks.integer("symbols", symbols, minimum=least)
     scores: dict[str, Scores] = {}
     losses: dict[str, Floats] = {}
-    # What each order knows of the targets of the training by their contexts, and of the steps of the test.
+    # The prediction of each order for the steps of the training, by context, and for those of the test.
     probability, likeliest = np.full(len(test.targets), 1 / alphabet), np.zeros(len(test.targets), dtype=np.int64)
     lower = Interpolated.uniform(len(train.targets), alphabet)
     for order, context in enumerate(contexts_with_none(train, test, max(wanted)), 1):
@@ -287,17 +287,17 @@ def number_baselines(
     horizon: int | Sequence[int] = 1,
     confidence: float = 0.95,
 ) -> Baselines:
-    """Try simple forecasts: the mean of the training, the last value, and that of a season before.
+    """Test simple forecasts: the mean of the training, the last value, and the value one season before.
 
-    Where the same sequence has no earlier value, the mean stands for it. Sequences with one row of numbers each have
-    only the mean.
+    If the same sequence has no earlier value, the mean is used. Sequences with one row of numbers each have only the
+    mean.
 
     Parameters
     ----------
     train, test : Sequences
         With numbers for each step, or for each sequence.
     period : int, optional
-        The length of the season; without it there is no seasonal forecast.
+        The length of the season; by default there is no seasonal forecast.
     horizon : int or sequence of int (C,)
         How many steps ahead the targets are, as for `number_report`.
     confidence : float
@@ -306,12 +306,12 @@ def number_baselines(
     Returns
     -------
     Baselines
-        Their measures are those of `NumberReport.scores`; ``skill`` is against the last value.
+        The measures are those of `NumberReport.scores`; ``skill`` is relative to the last value.
 
     Raises
     ------
     InvalidArgument
-        When the sequences have other targets, or none, or an argument is not what it should be.
+        When the sequences are empty or have other targets, or an argument is invalid.
 
     References
     ----------
@@ -355,7 +355,7 @@ def number_baselines(
 
 
 def _checked(train: Any, test: Any, what: str) -> Steps:
-    """Return the steps of the test; refuse sequences whose targets are no `what`, or that have weights."""
+    """Return the steps of the test; refuse sequences with weights or with targets other than `what`."""
     for name, given in (("train", train), ("test", test)):
         if not isinstance(given, Sequences):
             raise InvalidArgument(f"{name} must be Sequences, not {_checks.shown(given)}")

@@ -15,21 +15,21 @@ from myrnn.evaluation.scores import SHARES, shown_measure
 from myrnn.evaluation.steps import Steps
 from myrnn.results import ENDS, Counted, Floats, HasTable, Shown, Table, counted, integer, share
 
-# Positions up to this many are told apart; of more, each bucket reaches twice as far as the one before.
+# Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
 _MOST_POSITIONS = 12
 _MOST_LENGTHS = 8
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LengthBuckets(Counted, HasTable):
-    """Accuracy for sequences of about the same length.
+    """Accuracy for sequences of similar length.
 
     Attributes
     ----------
     shortest, longest : ndarray, int64 (B,)
-        The lengths in each bucket, rising.
+        The range of lengths in each bucket, ascending.
     total, correct : ndarray, int64 (B,)
-        How many sequences of each bucket there were, and how many were classified rightly.
+        The number of sequences in each bucket, and of those classified correctly.
     confidence : float
         The level of the intervals.
     """
@@ -42,16 +42,16 @@ class LengthBuckets(Counted, HasTable):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the buckets are called: ``"4"`` or ``"5 to 9"``."""
+        """The names of the buckets: ``"4"`` or ``"5 to 9"``."""
         return _names(self.shortest, self.longest)
 
     def __repr__(self) -> str:
-        """Say the accuracy at the two ends."""
+        """Show the accuracy of the first and the last bucket."""
         first, last = self.accuracy[[0, -1]]
         return f"LengthBuckets({first:.1%} at length {self.names[0]}, {last:.1%} at length {self.names[-1]})"
 
     def table(self) -> Table:
-        """Return the accuracies, a row for a bucket; a terminal shows per cent.
+        """Return the accuracies, one row per bucket; terminals show per cent.
 
         Its columns are ``shortest``, ``longest``, ``total``, ``correct``, ``accuracy``, ``low`` and ``high``.
         """
@@ -71,21 +71,21 @@ class LengthBuckets(Counted, HasTable):
         )
 
     def plot(self, ax: Any = None, *, chance: float | None = None) -> Any:
-        """Draw the accuracies, and a line at `chance` where it is given, and return the matplotlib axes."""
+        """Draw the accuracies, and a line at `chance` if given, and return the Matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_accuracy_by_bucket(self, chance=chance, ax=ax)
 
 
 def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float) -> LengthBuckets:
-    """Count how often sequences are classified rightly, by their length.
+    """Count correctly classified sequences by length.
 
     Parameters
     ----------
     lengths : ndarray, int64 (N,)
     right : ndarray, bool (N,)
     most : int
-        How many buckets to make at most: one for each length, or else such that about as many sequences are in each.
+        The most buckets: one for each length if possible, otherwise of about equally many sequences.
     confidence : float
         The level of the intervals.
     """
@@ -97,19 +97,19 @@ def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: i
 
 @dataclass(frozen=True, repr=False, eq=False)
 class StepBuckets(HasTable):
-    """Measures of steps at about the same position, or in sequences of about the same length.
+    """Measures of steps at similar positions, or in sequences of similar length.
 
     Attributes
     ----------
     by : {"position", "length"}
-        What the buckets are of: the place of a step in its sequence, from 1, or the length of that sequence.
+        Whether buckets are by the position of a step in its sequence, from 1, or by the length of the sequence.
     first, last : ndarray, int64 (B,)
-        The positions or lengths in each bucket, rising.
+        The range of positions or lengths in each bucket, ascending.
     total : ndarray, int64 (B,)
-        How many steps each bucket has.
+        The number of steps in each bucket.
     measures : dict of str to ndarray, float64 (B, 3)
-        Each measure by its name, such as ``accuracy``: its value in every bucket, and the two ends of its interval.
-        Steps of one sequence are taken to belong together; an end is NaN where there are too few sequences.
+        Each measure by name, such as ``accuracy``: its value in every bucket, and the two ends of its interval. The
+        steps of a sequence are not treated as independent; an end is NaN if there are too few sequences.
     confidence : float
         The level of the intervals.
     """
@@ -123,11 +123,11 @@ class StepBuckets(HasTable):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the buckets are called: ``"4"`` or ``"5 to 8"``."""
+        """The names of the buckets: ``"4"`` or ``"5 to 8"``."""
         return _names(self.first, self.last)
 
     def __repr__(self) -> str:
-        """Say the first measure at the two ends."""
+        """Show the first measure of the first and the last bucket."""
         measure, values = next(iter(self.measures.items()))
         spec = ".1%" if measure in SHARES else ".4g"
         first, last = (format(values[place, 0], spec) for place in (0, -1))
@@ -135,10 +135,10 @@ class StepBuckets(HasTable):
         return f"StepBuckets({word} {first} at {self.by} {self.names[0]}, {last} at {self.by} {self.names[-1]})"
 
     def table(self) -> Table:
-        """Return the measures, a row for a bucket; a terminal shows shares in per cent.
+        """Return the measures, one row per bucket; terminals show shares in per cent.
 
-        Its columns are ``first``, ``last``, ``total``, and each measure with the ends of its interval as ``..._low``
-        and ``..._high``.
+        Its columns are ``first``, ``last``, ``total``, and each measure with its interval as ``..._low`` and
+        ``..._high``.
         """
         names = dict(zip(self.first.tolist(), self.names, strict=True))
         columns: dict[str, Any] = {"first": self.first, "last": self.last, "total": self.total}
@@ -156,16 +156,16 @@ class StepBuckets(HasTable):
         )
 
     def plot(self, ax: Any = None, *, measure: str | None = None, levels: Mapping[str, float] | None = None) -> Any:
-        """Draw a measure against position or length, and return the matplotlib axes.
+        """Draw a measure against position or length, and return the Matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; by default in a new figure.
         measure : str, optional
-            Which one; by default the first.
+            The measure to draw; by default the first.
         levels : mapping of str to float, optional
-            What others reach over all steps, by their names: a dashed line for each.
+            Scores of others over all steps, by name: a dashed line for each.
 
         Raises
         ------
@@ -233,13 +233,13 @@ def _by_quantiles(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the shortest and longest length of every bucket, (B,), and the bucket of each length, (N,).
 
-    There is a bucket for each length, or else at most `most`, such that about as many sequences are in each.
+    There is one bucket for each length, or at most `most` buckets of about equally many sequences.
     """
     distinct = np.unique(lengths)
     longest = distinct
     if len(distinct) > most:
         longest = np.unique(np.quantile(lengths, np.arange(1, most + 1) / most, method="inverted_cdf"))
-    # A bucket begins at the shortest length that was tried, not where the bucket before ends.
+    # A bucket begins at its shortest length, not where the previous one ends.
     shortest = distinct[np.searchsorted(distinct, np.concatenate(([-1], longest[:-1])), side="right")]
     return shortest, longest.astype(np.int64), np.searchsorted(longest, lengths)
 

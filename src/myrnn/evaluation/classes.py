@@ -1,4 +1,4 @@
-"""Rates of classes: precision, recall and F1 of each, and which classes are taken for which."""
+"""Rates of classes: precision, recall and F1 of each, and the confusion of classes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.results import ENDS, Floats, Row, Shown, Table, integer, share, shares, text, wilson_interval
 
-# Of more classes the most frequent mistakes are shown instead of all.
+# With more classes, show the most frequent mistakes instead of the whole matrix.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
-# Rounding may put a probability, or the sum of a row, this far off.
+# The largest error that rounding causes in a probability or the sum of a row.
 _ROUNDING, ROUNDING_OF_SUM = 1e-6, 1e-3
 
 
 class HasConfusion:
-    """The rates of a report that counts how often each class is seen as which.
+    """The rates of a report with a confusion matrix.
 
     Attributes
     ----------
     classes, unseen : tuple of str
-        All K classes, and which of them the model does not know.
+        All K classes, and those of them that the model does not know.
     confusion : ndarray, int64 (K, K)
-        How many of the class of the row were seen as of the class of the column.
+        The number of cases whose true class is the row and whose predicted class is the column.
     not_finite : ndarray, int64 (K,)
-        How many of each class have outputs that are not finite: they count as wrong.
+        The number of cases of each class with outputs that are not finite: they count as wrong.
     confidence : float
     """
 
@@ -40,43 +40,43 @@ class HasConfusion:
 
     @property
     def total(self) -> NDArray[np.int64]:
-        """How many of each class there were, int64 (K,)."""
+        """The number of cases of each class, int64 (K,)."""
         total: NDArray[np.int64] = self.confusion.sum(axis=1) + self.not_finite
         return total
 
     @property
     def accuracy(self) -> float:
-        """The share of all that was classified rightly."""
+        """The share of all cases classified correctly."""
         return float(np.trace(self.confusion) / self.total.sum())
 
     @property
     def majority(self) -> float:
-        """The accuracy of a classifier that always says the most frequent class."""
+        """The accuracy of always predicting the most frequent class."""
         return float(self.total.max() / self.total.sum())
 
     @property
     def recall(self) -> Floats:
-        """The share of each class that was seen as it, float64 (K,); NaN where there was none."""
+        """The share of each class that is predicted as this class, float64 (K,); NaN for an absent class."""
         return shares(np.diag(self.confusion), self.total)
 
     @property
     def precision(self) -> Floats:
-        """The share of what was seen as each class that was of it, float64 (K,); NaN where there was none."""
+        """The share of predictions of each class that are correct, float64 (K,); NaN without predictions."""
         return shares(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     @property
     def f1(self) -> Floats:
-        """The harmonic mean of precision and recall, float64 (K,); NaN for a class neither there nor predicted."""
+        """The harmonic mean of precision and recall, float64 (K,); NaN for a class neither present nor predicted."""
         return f1_of(self.confusion, self.not_finite)
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean recall of the classes that were there."""
+        """The mean recall of the classes that are present."""
         return float(np.nanmean(self.recall))
 
     @property
     def macro_f1(self) -> float:
-        """The mean F1 of the classes that were there or were predicted."""
+        """The mean F1 of the classes that are present or predicted."""
         return float(np.nanmean(self.f1))
 
     def _recall_ends(self) -> Floats:
@@ -84,10 +84,10 @@ class HasConfusion:
         return wilson_interval(np.diag(self.confusion), self.total, self.confidence)
 
     def class_table(self) -> Table:
-        """Return precision, recall and F1 of every class; a terminal shows per cent.
+        """Return precision, recall and F1 of every class; terminals show per cent.
 
         Its columns are ``class``, ``total``, ``precision``, ``recall``, ``low``, ``high`` (the interval of the recall)
-        and ``f1``; a share of nothing is None.
+        and ``f1``; an undefined share is None.
         """
         low, high = self._recall_ends().T
 
@@ -109,7 +109,7 @@ class HasConfusion:
         )
 
     def confusion_table(self) -> Table:
-        """Return how often each class is seen as which: of many classes the most frequent mistakes."""
+        """Return the confusion matrix, or with many classes the most frequent mistakes."""
         if len(self.classes) > MOST_CLASSES_IN_TABLE:
             return self._mistakes_table()
         seen_as = {f"seen as {name}": counts for name, counts in zip(self.classes, self.confusion.T, strict=True)}
@@ -117,7 +117,7 @@ class HasConfusion:
         return Table("Seen as", {"class": self.classes, **seen_as}, (text("class"), *shown))
 
     def plot_confusion(self, ax: Any = None) -> Any:
-        """Draw how often each class is seen as which, and return the matplotlib axes."""
+        """Draw the confusion matrix, and return the Matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_confusion(self, ax=ax)
@@ -143,7 +143,7 @@ def _count(name: str, heading: str) -> Shown:
 
 
 def f1_of(confusion: NDArray[np.int64], not_finite: NDArray[np.int64]) -> Floats:
-    """Return the F1 of every class, float64 (K,); NaN for a class neither there nor predicted."""
+    """Return the F1 of every class, float64 (K,); NaN for a class neither present nor predicted."""
     there = confusion.sum(axis=1) + not_finite
     return shares(2 * np.diag(confusion), there + confusion.sum(axis=0))
 
@@ -151,7 +151,7 @@ def f1_of(confusion: NDArray[np.int64], not_finite: NDArray[np.int64]) -> Floats
 def confusion_of(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the confusion, int64 (K, K), and how many of each class have no predicted class (a negative one)."""
+    """Return the confusion matrix, int64 (K, K), and the cases of each class without a prediction (a negative one)."""
     lost = predicted < 0
     cells = truth[~lost] * classes + predicted[~lost]
     counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
@@ -163,12 +163,12 @@ def confusion_of(
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels as numbers of classes.
+    """Labels encoded as class numbers.
 
     Attributes
     ----------
     names, unseen : tuple of str
-        The K classes in order, and which of them the model does not know.
+        The K classes in order, and those of them that the model does not know.
     truth : ndarray, int64 (N,)
         The class of every label.
     columns : ndarray, int64
@@ -182,7 +182,7 @@ class Labels:
 
 
 def labels_of(name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
-    """Return labels and the classes that the model knows, which are text or numbers, as numbers of classes."""
+    """Encode labels, and the classes that the model knows, both text or numbers, as class numbers."""
     (names, truth_places), (known, columns) = _distinct(name, truth), _distinct("classes", classes)
     everything = _in_order({*names, *known})
     place = {one: index for index, one in enumerate(everything)}
@@ -192,7 +192,7 @@ def labels_of(name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
 
 
 def _distinct(name: str, given: ArrayLike) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct labels as text, and which of them each one is."""
+    """Return the distinct labels as text, and the index of each label among them."""
     labels = _checks.array(name, given)
     if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "biufUO":
         raise InvalidArgument(
@@ -207,13 +207,13 @@ def _distinct(name: str, given: ArrayLike) -> tuple[list[str], NDArray[np.int64]
 
 
 def _in_order(names: set[str]) -> list[str]:
-    """Return names in the order of the alphabet, and whole numbers in their own."""
+    """Return names in alphabetical order, and whole numbers in numerical order."""
     whole = all(name.removeprefix("-").isascii() and name.removeprefix("-").isdigit() for name in names)
     return sorted(names, key=lambda name: (int(name), name)) if whole else sorted(names)
 
 
 def checked_probabilities(given: ArrayLike, count: int, classes: int | None, each: str = "label") -> NDArray[Any]:
-    """Return probabilities (N, K), a row all NaN where there is none, in the type that they have.
+    """Return probabilities (N, K) in their own dtype; a row without a prediction is all NaN.
 
     Without `classes`, K is the number of columns.
     """
@@ -222,10 +222,10 @@ def checked_probabilities(given: ArrayLike, count: int, classes: int | None, eac
     if values.shape != (count, columns) or not columns or values.dtype.kind not in "biuf":
         wanted = f"({count}, {'K' if columns is None else max(columns, 1)})"
         raise InvalidArgument(
-            f"probabilities must be numbers of shape {wanted}, a row a {each} and a column a class, "
+            f"probabilities must be numbers of shape {wanted}, a row per {each} and a column per class, "
             f"not {values.dtype} of shape {values.shape}"
         )
-    # Most have no NaN: then two numbers say that all is well.
+    # Most arrays have no NaN: then minimum and maximum prove them valid.
     if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
         within = (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)
         if not np.all(within | np.isnan(values).all(axis=1, keepdims=True)):
@@ -234,7 +234,7 @@ def checked_probabilities(given: ArrayLike, count: int, classes: int | None, eac
 
 
 def check_sums(probabilities: NDArray[Any], lost: NDArray[np.bool_]) -> None:
-    """Refuse rows of probabilities that do not add up to 1, unless they are NaN."""
+    """Refuse rows of probabilities that do not add up to 1, except rows of NaN."""
     sums = probabilities.sum(axis=1, dtype=np.float64)
     wrong = ~lost & (np.abs(sums - 1) > ROUNDING_OF_SUM)
     if wrong.any():

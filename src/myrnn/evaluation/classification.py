@@ -1,4 +1,4 @@
-"""What a test of a classifier found: every class, every mistake, accuracy by length and by probability."""
+"""Results of a test of a classifier: every class, every mistake, accuracy by length and by probability."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from myrnn.results import (
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Calibration(Counted, HasTable):
-    """How often a classifier is right, by how sure it is: by the probability of the class that it predicts.
+    """The accuracy of a classifier by its confidence, the probability of the class that it predicts.
 
     Attributes
     ----------
     edges : ndarray, float64 (M + 1,)
-        The ends of M bins of probabilities; a bin holds its upper end.
+        The ends of M bins of probabilities; a bin includes its upper end.
     total, correct : ndarray, int64 (M,)
-        How many predictions were in each bin, and how many of them right.
+        The number of predictions in each bin, and of the correct ones.
     mean_probability : ndarray, float64 (M,)
-        The mean of the probabilities in each bin; NaN where there is none.
+        The mean of the probabilities in each bin; NaN in an empty bin.
     confidence : float
         The level of the intervals.
     """
@@ -53,9 +53,9 @@ class Calibration(Counted, HasTable):
 
     @property
     def expected_error(self) -> float:
-        """The expected calibration error: how far accuracy and mean probability lie apart, in the mean of all.
+        """The expected calibration error: the mean distance between accuracy and mean probability.
 
-        It is NaN where nothing was predicted.
+        It is NaN without predictions.
 
         References
         ----------
@@ -69,7 +69,7 @@ class Calibration(Counted, HasTable):
 
     @property
     def excess(self) -> float:
-        """The mean probability less the accuracy: above 0 for a classifier that is too sure of itself."""
+        """The mean probability minus the accuracy: above 0 for an overconfident classifier."""
         filled = self.total > 0
         if not filled.any():
             return float("nan")
@@ -77,7 +77,7 @@ class Calibration(Counted, HasTable):
         return float(mean - self.correct.sum() / self.total.sum())
 
     def __repr__(self) -> str:
-        """Say the expected calibration error."""
+        """Show the expected calibration error."""
         count = _checks.count_of(self.total.sum(), "prediction")
         return f"Calibration({count}, expected calibration error {self.expected_error:.2%})"
 
@@ -91,12 +91,12 @@ class Calibration(Counted, HasTable):
         """Return a row for every bin.
 
         Its columns are ``above``, ``up_to``, ``total``, ``correct``, ``mean_probability``, ``accuracy``, ``low`` and
-        ``high``; a share of nothing is None.
+        ``high``; an undefined share is None.
         """
         return self._table(np.arange(len(self.total)))
 
     def table(self) -> Table:
-        """Return the bins that hold predictions; a terminal shows per cent."""
+        """Return the bins that have predictions; terminals show per cent."""
         return self._table(np.flatnonzero(self.total))
 
     def _table(self, bins: NDArray[np.int64]) -> Table:
@@ -122,7 +122,7 @@ class Calibration(Counted, HasTable):
         )
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw accuracy against probability, and return the matplotlib axes."""
+        """Draw accuracy against probability, and return the Matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_calibration(self, ax=ax)
@@ -131,20 +131,20 @@ class Calibration(Counted, HasTable):
 def calibration(
     probability: NDArray[np.float64], right: NDArray[np.bool_], bins: int, confidence: float
 ) -> Calibration:
-    """Count how often predictions of these probabilities are right.
+    """Count correct predictions by their probability.
 
     Parameters
     ----------
     probability : ndarray, float64 (N,)
-        Of the classes that were predicted.
+        The probabilities of the predicted classes.
     right : ndarray, bool (N,)
     bins : int
-        M, of equal width.
+        M, bins of equal width.
     confidence : float
         The level of the intervals.
     """
     edges = np.linspace(0, 1, bins + 1)
-    # The bin (a, b] of each probability; rounding may put one a hair above 1, and 0 belongs to the first bin.
+    # The bin (a, b] of each probability; rounding may put one just above 1, and 0 belongs to the first bin.
     place = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)
     total = np.bincount(place, minlength=bins)
     return Calibration(
@@ -158,24 +158,24 @@ def calibration(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClassificationReport(HasConfusion, HasTable):
-    """How well a classifier does on labelled sequences.
+    """The scores of a classifier on labelled sequences.
 
     Attributes
     ----------
     classes : tuple of str
-        The K classes: those that the classifier knows, and those that only the labels have.
+        The K classes: those that the classifier knows, and those that only occur in the labels.
     unseen : tuple of str
-        Which of them the classifier does not know, so that it can never be right about them.
+        The classes that the classifier does not know and therefore never predicts.
     confusion : ndarray, int64 (K, K)
-        How many sequences of the class of the row were seen as of the class of the column.
+        The number of sequences whose true class is the row and whose predicted class is the column.
     not_finite : ndarray, int64 (K,)
-        How many sequences of each class have logits that are not finite. They count in `total`, as wrong.
+        The number of sequences of each class with logits that are not finite. They count in `total`, as wrong.
     shortest_not_finite : int or None
         The length of the shortest of these.
     lengths : LengthBuckets
         Accuracy by length.
     calibration : Calibration
-        Accuracy by the probability of what was predicted, where something was.
+        Accuracy by the probability of the predicted class, for sequences with a prediction.
     confidence : float
         The level of the intervals.
     """
@@ -195,7 +195,7 @@ class ClassificationReport(HasConfusion, HasTable):
         return wilson_interval(np.trace(self.confusion), self.total.sum(), self.confidence)
 
     def __repr__(self) -> str:
-        """Say the accuracy and its interval."""
+        """Show the accuracy and its interval."""
         low, high = self.interval
         return (
             f"ClassificationReport({_checks.count_of(self.total.sum(), 'sequence')}, accuracy {self.accuracy:.2%} "
@@ -203,7 +203,7 @@ class ClassificationReport(HasConfusion, HasTable):
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return everything as plain values, as a file of JSON has them."""
+        """Return everything as plain values for JSON."""
         low, high = self.interval
         return {
             "sequences": int(self.total.sum()),
@@ -228,11 +228,11 @@ class ClassificationReport(HasConfusion, HasTable):
         return self.class_table()
 
     def plot_lengths(self, ax: Any = None) -> Any:
-        """Draw accuracy by length beside that of always saying the most frequent class, and return the axes."""
+        """Draw accuracy by length, with the accuracy of the most frequent class, and return the axes."""
         return self.lengths.plot(ax, chance=self.majority)
 
     def plot_calibration(self, ax: Any = None) -> Any:
-        """Draw accuracy against probability, and return the matplotlib axes."""
+        """Draw accuracy against probability, and return the Matplotlib axes."""
         return self.calibration.plot(ax)
 
 
@@ -246,23 +246,23 @@ def classification_report(
     buckets: int = 8,
     confidence: float = 0.95,
 ) -> ClassificationReport:
-    """Compare what a classifier says of sequences with what they are.
+    """Compare the predictions of a classifier with the true labels.
 
     Parameters
     ----------
     truth : array_like (N,)
-        The labels of the sequences; those that are none of `classes` count as mistakes.
+        The labels of the sequences; labels that are not in `classes` count as mistakes.
     probabilities : array_like (N, K)
-        As `SequenceClassifier.predict_proba` returns them. The class of the largest is predicted. A row of NaN stands
-        for a sequence whose logits are not finite: it counts as wrong, and a warning says how many there are.
+        As returned by `SequenceClassifier.predict_proba`. The class of the largest is predicted. A row of NaN is a
+        sequence whose logits are not finite: it counts as wrong, and a warning says how many there are.
     classes : array_like (K,)
-        The labels that the columns are of, as in `SequenceClassifier.classes_`.
+        The labels of the columns, as in `SequenceClassifier.classes_`.
     lengths : array_like of int (N,)
         T of every sequence.
     bins : int
-        Into how many bins of equal width to part the probabilities.
+        The number of bins of equal width for the probabilities.
     buckets : int
-        Into how many buckets to part the lengths at most.
+        The most buckets for the lengths.
     confidence : float
         The level of the intervals.
 
@@ -273,7 +273,7 @@ def classification_report(
     Raises
     ------
     InvalidArgument
-        When the arrays do not fit together, hold no sequence, or the probabilities are none.
+        When the arrays do not fit together or hold no sequence, or the probabilities are invalid.
 
     Examples
     --------

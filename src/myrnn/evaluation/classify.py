@@ -1,4 +1,4 @@
-"""Which sequences a model is tried on, and what it says of them."""
+"""Sequences to test a model on, and the model's outputs for them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of
 from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
 
-# About how many sequences are classified between two updates of the progress display: op by op, and natively.
+# The approximate number of sequences between two updates of the progress display: op by op, and natively.
 PORTION, NATIVE_PORTION = 1000, 20_000
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
-    """Return the sequences of a task, or those that are given, each of which has a class.
+    """Return sequences drawn from a task, or the given ones; each must have a class.
 
     With `lengths`, the same number of each is drawn, at least one.
     """
@@ -35,7 +35,7 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
 
 
 def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
-    """Return the same, whatever the targets are."""
+    """Return sequences drawn from a task, or the given ones, with any targets."""
     task = recognition_of(task)
     count = _checks.integer("samples", samples, minimum=1)
     given = given_sequences(task, count)
@@ -65,13 +65,13 @@ def recognizer_of(model: Any, task: Any) -> Any:
 
 
 def check_classes(sequences: Sequences) -> None:
-    """Refuse sequences that have no class, nor several at once, each or for each step."""
+    """Refuse sequences without a class, or several at once, for each sequence or each step."""
     if sequences.kind.what != SEVERAL and (sequences.kind.what != CLASS or not sequences.per_step):
         sequences.check_labels()
 
 
 def class_names(task: Any, classes: int) -> tuple[str, ...]:
-    """Return what the classes are called: as the task says, or by their numbers."""
+    """Return the names of the classes: those of the task, or their numbers."""
     names = getattr(task, "class_names", None)
     if names is not None and len(names) == classes:
         return tuple(str(name) for name in names)
@@ -79,7 +79,7 @@ def class_names(task: Any, classes: int) -> tuple[str, ...]:
 
 
 class Classifier:
-    """A model as it is tried: native where it compiles, else op by op.
+    """A model with an engine: native if it compiles, otherwise op by op.
 
     Parameters
     ----------
@@ -108,17 +108,17 @@ class Classifier:
     def scores(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
         """Return the logits of every sequence, float32 (N, K), or of every step; some may not be finite.
 
-        Tokens of an alphabet smaller than the model's are the first of the model's own.
+        Tokens of a smaller alphabet are the first tokens of the model's alphabet.
 
         Raises
         ------
         InvalidArgument
-            When the sequences do not fit the model's inputs, or a label is none of its classes.
+            When the sequences do not fit the model's inputs, or a label is not one of its classes.
         NotFinite
             When the model's parameters are not finite.
         """
         readable = self._readable(sequences)
-        # MyGrad's sigmoid overflows on its way to 0; any other overflow shows in the logits.
+        # MyGrad's sigmoid overflows on its way to 0; any other overflow is visible in the logits.
         with np.errstate(over="ignore", invalid="ignore"):
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
@@ -132,20 +132,20 @@ class Classifier:
         return logits
 
     def _check_parameters(self) -> None:
-        """Refuse a model whose parameters are not finite: it fails on every sequence."""
+        """Refuse a model with parameters that are not finite: it fails on every sequence."""
         named = zip(parameter_names(self.model), parameters_of(self.model), strict=True)
         lost = next((name for name, parameter in named if not np.isfinite(parameter.data).all()), None)
         if lost is not None:
             raise NotFinite(f"the model cannot be evaluated: its {lost} holds numbers that are not finite")
 
     def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
-        """Return the logits of the compiled model; None, and from now on MyGrad, where there is none."""
+        """Return the logits of the compiled model; if it does not compile, switch to MyGrad and return None."""
         try:
             if self._compiled is None:
                 self._compiled = compile_for(self.model, sequences)
             compiled = self._compiled
             if progress is not False:
-                # Compile before there is a progress bar, for a compilation shows a line of its own.
+                # Compile before there is a progress bar, because the compilation shows its own line.
                 compiled.logits(sequences[:2])
             return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
         except CompileError as error:
@@ -166,7 +166,7 @@ class Classifier:
         raise InvalidArgument(f"the sequences have {sequences.dim_input} {kind}, but the model takes {wanted}")
 
     def _width(self, asked: int) -> int:
-        """Return C: what the model says, or the number asked for if the model accepts it."""
+        """Return C: that of the model, or the requested one if the model accepts it."""
         width = getattr(self.model, "dim_input", None)
         if isinstance(width, int | np.integer) and width > 0:
             return int(width)
@@ -180,7 +180,7 @@ class Classifier:
         return asked
 
     def _compiled_width(self, asked: int) -> int:
-        """Return the C that the compiler finds, or, where it finds none, `asked`: the model then says what is wrong."""
+        """Return the C that the compiler finds, or else `asked`, for which the model raises its own error."""
         try:
             return compile(self.model).dim_input
         except CompileError:
@@ -202,7 +202,7 @@ def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -
 def _in_portions(
     classify: Callable[[NDArray[np.int64]], NDArray[np.float32]], count: int, portion: int, progress: bool | None
 ) -> NDArray[np.float32]:
-    """Return what `classify` says of the sequences 0 .. count - 1, asked in even portions, and show the progress."""
+    """Classify the sequences 0 .. count - 1 in portions of equal size, and show the progress."""
     display = progress_display(progress, "evaluating", count, "sequences")
     parts = []
     try:

@@ -1,4 +1,4 @@
-"""How well a model does, length by length and class by class, and two such reports side by side."""
+"""Accuracy of a model by length and class, and comparison of two such reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from myrnn.results import (
 from myrnn.targets import SEVERAL
 from myrnn.tasks import recognition_of
 
-# Classes that have columns of their own in a table of 80 columns.
+# The most classes with separate columns in a table 80 columns wide.
 FEW_CLASSES = 2
 
 
@@ -56,35 +56,35 @@ def _none() -> NDArray[np.int64]:
 class LengthReport(Counted, HasTable):
     """Accuracy for every length.
 
-    What is counted are sequences, or, where each step has a class, the steps that have one. The steps of a sequence
-    belong together: a model that loses the thread is wrong many times in a row. So the intervals of steps count
-    sequences, as if all steps of one were right or wrong together. That is the widest that they can be.
+    It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
+    independent: a model that loses track is wrong many times in a row. So the intervals for steps count sequences, as
+    if all steps of one were right or wrong together. This is the most cautious choice.
 
     Attributes
     ----------
     lengths : ndarray, int64 (L,)
-        The lengths T that were tried, rising.
+        The tested lengths T, ascending.
     total, correct : ndarray, int64 (L,)
-        How many sequences of each length, or steps of them, were tried, and classified rightly.
+        The number of sequences (or their steps) of each length, and of those classified correctly.
     chance : float
         The accuracy of guessing, 1 / K.
     trained_length : int or None
-        The longest length that the model was trained on; longer ones are marked as beyond.
+        The longest length in the training; longer ones are marked as beyond.
     confidence : float
         The level of the intervals.
     class_total, class_correct : ndarray, int64 (L, K)
-        The same counts for each true class: how many sequences of the class there were, and how many of them were
-        seen as that class. Shape (L, 0) in a report that was made without them.
+        The same counts for each true class: the sequences of the class, and those of them that were predicted as this
+        class. Shape (L, 0) in a report without counts by class.
     class_names : tuple of str
-        What the K classes are called.
+        The names of the K classes.
     not_finite : ndarray, int64 (L,)
-        How many sequences or steps of each length have logits that are not finite. They count in `total` and never in
-        `correct`.
+        The number of sequences or steps of each length with logits that are not finite. They count in `total` and never
+        in `correct`.
     each : {"sequence", "step"}
-        What is counted.
+        The unit that is counted.
     sequences, whole : ndarray, int64 (L,)
-        How many sequences of each length there were, and how many of them were right as a whole: at every step that has
-        a class. Where sequences are counted, these are `total` and `correct`.
+        The number of sequences of each length, and of those that are right as a whole: at every step that has a class.
+        If sequences are counted, these are `total` and `correct`.
     """
 
     lengths: NDArray[np.int64]
@@ -102,7 +102,7 @@ class LengthReport(Counted, HasTable):
     whole: NDArray[np.int64] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
-        """Give counts by class the shape (L, 0) where there are none."""
+        """Give absent counts by class the shape (L, 0)."""
         for name, default in (("sequences", self.total), ("whole", self.correct)):
             if self.each == "sequence":
                 object.__setattr__(self, name, default)
@@ -114,46 +114,46 @@ class LengthReport(Counted, HasTable):
 
     @property
     def class_accuracy(self) -> NDArray[np.float64]:
-        """How often a sequence of each class is seen as one, float64 (L, K); NaN where there was none."""
+        """The accuracy for each true class, float64 (L, K); NaN for an absent class."""
         return shares(self.class_correct, self.class_total)
 
     @property
     def class_interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each of these, float64 (L, K, 2)."""
+        """The Wilson interval of each class accuracy, float64 (L, K, 2)."""
         share = self._independent()[:, np.newaxis]
         return wilson_interval(self.class_correct * share, self.class_total * share, self.confidence)
 
     @property
     def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each accuracy, float64 (L, 2), which counts sequences."""
+        """The Wilson interval of each accuracy, float64 (L, 2), based on the number of sequences."""
         share = self._independent()
         return wilson_interval(self.correct * share, self.total * share, self.confidence)
 
     @property
     def beyond(self) -> NDArray[np.bool_]:
-        """Which lengths lie beyond those trained on, bool (L,)."""
+        """Which lengths exceed those of the training, bool (L,)."""
         return self.lengths > (np.inf if self.trained_length is None else self.trained_length)
 
     @property
     def mean_accuracy(self) -> float:
-        """The share of all that was counted that was classified rightly."""
+        """The overall share classified correctly."""
         return float(self.correct.sum() / self.total.sum())
 
     @property
     def whole_accuracy(self) -> float:
-        """The share of all sequences that was right as a whole."""
+        """The share of sequences that are right as a whole."""
         return float(self.whole.sum() / self.sequences.sum())
 
     @property
     def tried(self) -> str:
-        """What was counted, such as ``"200 sequences"`` or ``"2,100 steps of 200 sequences"``."""
+        """The counts in words, such as ``"200 sequences"`` or ``"2,100 steps of 200 sequences"``."""
         sequences = _checks.count_of(self.sequences.sum(), "sequence")
         return sequences if self.each == "sequence" else f"{_checks.count_of(self.total.sum(), 'step')} of {sequences}"
 
     def _independent(self, groups: Sequence[NDArray[np.bool_]] | None = None) -> NDArray[np.float64]:
-        """Return the share of what was counted that counts in intervals, of each length or of groups of lengths.
+        """Return the effective share of the counts in intervals, for each length or for groups of lengths.
 
-        It is that of Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, n being the steps of each.
+        It is based on Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, for clusters of n steps.
         """
         steps = self.total.astype(np.float64)
         squares = steps**2 / np.maximum(self.sequences, 1)
@@ -162,22 +162,22 @@ class LengthReport(Counted, HasTable):
         return np.divide(steps, squares, out=np.ones_like(steps), where=squares > 0)
 
     def __repr__(self) -> str:
-        """Say the accuracy over all lengths and at the two ends."""
+        """Show the accuracy over all lengths, and for the shortest and the longest."""
         return (
             f"LengthReport({self.tried}, accuracy {self.mean_accuracy:.2%}: "
             f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
         )
 
     def joined(self, other: LengthReport) -> LengthReport:
-        """Return one report of these sequences and those of another evaluation of the same model.
+        """Return one report for the sequences of this and another evaluation of the same model.
 
         Raises
         ------
         InvalidArgument
-            When the other has other classes, or counts something else.
+            When the other has different classes, or counts another unit.
         """
         if (self.class_names, self.each) != (other.class_names, other.each):
-            raise InvalidArgument("reports of other classes cannot be joined")
+            raise InvalidArgument("reports with different classes cannot be joined")
         lengths = np.union1d(self.lengths, other.lengths)
 
         def summed(name: str) -> NDArray[np.int64]:
@@ -191,37 +191,37 @@ class LengthReport(Counted, HasTable):
         return replace(self, lengths=lengths, **counts)
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
-        """Return which lengths belong together, by name, each bool (L,).
+        """Return groups of lengths by name, each bool (L,).
 
-        They are ``"trained"`` (lengths up to the longest trained on) and ``"beyond"`` where both are known and there
-        are some, and ``"all"``.
+        They are ``"trained"`` (lengths up to the longest trained one) and ``"beyond"``, if both are known and not
+        empty, and ``"all"``.
         """
         named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
         return _some(named, len(self.lengths))
 
     def totals(self) -> dict[str, dict[str, Any]]:
-        """Return the records of `rows` for every one of `groups`, by its name: all its sequences counted together."""
+        """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together."""
         groups = self.groups()
         columns = self._columns([name == "beyond" for name in groups], list(groups.values()))
         return dict(zip(groups, Table("", columns).rows(), strict=True))
 
     def table(self, shortcuts: ShortcutReport | None = None) -> Table:
-        """Return the accuracy, and how often each class is seen as what it is; a terminal shows it in per cent.
+        """Return the accuracy, in all and for each true class; terminals show per cent.
 
-        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``,
-        ``not_finite``, and for every class, by its name, ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low``
-        and ``..._high``; a share of no sequences is None. Where steps are counted, there are ``sequences``, ``whole``
-        and ``whole_accuracy``, too.
+        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``, ``not_finite``,
+        and for each class name ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low`` and ``..._high``; an
+        undefined share is None. If steps are counted, there are also ``sequences``, ``whole`` and ``whole_accuracy``.
 
         Parameters
         ----------
         shortcuts : ShortcutReport, optional
-            What classifiers reach that see less; they become rows below. They must have all lengths of the report.
+            The accuracy of classifiers with less information, shown as rows below. They must have all lengths of the
+            report.
         """
         keys = dict(zip(self._class_keys, self.class_names, strict=True))
         shown_keys = keys if len(keys) <= FEW_CLASSES else {}
         totals = self.totals()
-        # Further rows have the columns of a length, and a name in its place.
+        # Rows of totals have the columns of a length, and a name instead of the length.
         below: list[list[tuple[Row, str | None]]] = [
             [({**row, "length": name}, "yellow" if row["beyond"] else "bold") for name, row in totals.items()]
         ]
@@ -252,18 +252,18 @@ class LengthReport(Counted, HasTable):
         shortcuts: ShortcutReport | None = None,
         by_class: bool = False,
     ) -> Any:
-        """Draw accuracy against length, with intervals and the chance level, and return the matplotlib axes.
+        """Draw accuracy against length, with intervals and the chance level, and return the Matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; without it, in a new figure.
+            By default a new figure.
         label : str, optional
             The name of the curve in the legend.
         shortcuts : ShortcutReport, optional
-            What classifiers reach that see less; they become dashed lines instead of the chance level.
+            The accuracy of classifiers with less information, drawn as dashed lines instead of the chance level.
         by_class : bool
-            Whether to draw how often each class is seen as what it is, too.
+            Whether to draw also the accuracy for each true class.
         """
         from myrnn import plots
 
@@ -271,19 +271,19 @@ class LengthReport(Counted, HasTable):
         return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
 
     def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
-        """Compare with the report of another model, or of the same at another time.
+        """Compare with the report of another model, or of the same model at another time.
 
         Parameters
         ----------
         other : LengthReport
-            It must share some lengths with this one; the others are left out.
+            It must share some lengths with this one; all others are ignored.
         names : two strings
-            What to call the two, this one first.
+            The names of the two, this one first.
 
         Returns
         -------
         Comparison
-            The differences, this one less the other, and whether their intervals exclude zero.
+            The differences, this one minus the other, and whether their intervals exclude zero.
         """
         if not isinstance(other, LengthReport):
             raise InvalidArgument(f"other must be a LengthReport, not {type(other).__name__}")
@@ -300,13 +300,13 @@ class LengthReport(Counted, HasTable):
 
     @property
     def _class_keys(self) -> tuple[str, ...]:
-        """The classes' names as columns have them."""
+        """The names of the classes as used in column names."""
         keys = tuple(column_name(name) for name in self.class_names)
         distinct = len(set(keys)) == len(keys) and all(keys)
         return keys if distinct else tuple(f"class_{label}" for label in range(len(keys)))
 
     def _columns(self, beyond: Any, groups: Sequence[NDArray[np.bool_]] | None = None) -> dict[str, Any]:
-        """Return the counts of every length, or of groups of lengths, with what follows from them."""
+        """Return the counts of every length, or of groups of lengths, and the columns derived from them."""
 
         def gathered(counts: NDArray[np.int64]) -> NDArray[np.int64]:
             found = counts if groups is None else np.array([counts[chosen].sum(axis=0) for chosen in groups])
@@ -342,14 +342,14 @@ class LengthReport(Counted, HasTable):
         missing = np.setdiff1d(self.lengths, shortcuts.lengths)
         if len(missing):
             raise InvalidArgument(
-                f"the shortcuts know nothing of length {missing[0]}, which the report has: "
+                f"the shortcuts lack length {missing[0]}, which the report has: "
                 "estimate them with shortcuts(task, lengths=report.lengths)"
             )
         return shortcuts.only(self.lengths)
 
 
 def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
-    """Return the groups that hold something, and the group of all."""
+    """Return the groups that are not empty, and the group of all."""
     return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
 
 
@@ -362,17 +362,17 @@ def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
     return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
 
 
-# Right and tried of the first, right and tried of the second; of steps as many as intervals count.
+# Correct and total of the first, correct and total of the second; for steps, effective numbers.
 Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison(HasTable):
-    """The accuracy of two models at the lengths that both were tried on.
+    """The accuracies of two models at the lengths that both were tested on.
 
-    Differences are the first less the second. Their intervals hold for sequences that were drawn apart; for the same
-    sequences, which two models judge alike more often than not, they are rather too wide. Of twenty differences at a
-    level of 95 %, one excludes zero by chance: look at the groups first.
+    Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
+    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, one of
+    twenty differences excludes zero by chance, so look at the groups first.
 
     Attributes
     ----------
@@ -389,7 +389,7 @@ class Comparison(HasTable):
 
     @property
     def difference(self) -> NDArray[np.float64]:
-        """The first accuracy less the second at each length, float64 (N,)."""
+        """The first accuracy minus the second at each length, float64 (N,)."""
         correct, total, other_correct, other_total = self._counts
         return shares(correct, total) - shares(other_correct, other_total)
 
@@ -405,7 +405,7 @@ class Comparison(HasTable):
         return np.logical_or(low > 0, high < 0)
 
     def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
-        """Return the mean difference and its interval over the groups of lengths, each length counting alike.
+        """Return the mean difference and its interval over the groups of lengths, all lengths weighted equally.
 
         They are ``"trained"`` (lengths that both were trained on), ``"beyond"`` (that neither was) and ``"all"``.
         """
@@ -416,7 +416,7 @@ class Comparison(HasTable):
         return found
 
     def __repr__(self) -> str:
-        """Say the mean difference over all common lengths."""
+        """Show the mean difference over all common lengths."""
         mean, (low, high) = self.groups()["all"]
         return (
             f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
@@ -424,7 +424,7 @@ class Comparison(HasTable):
         )
 
     def table(self) -> Table:
-        """Return both accuracies and their differences; a terminal shows per cent and percentage points.
+        """Return both accuracies and their differences; terminals show per cent and percentage points.
 
         Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
         """
@@ -438,13 +438,13 @@ class Comparison(HasTable):
         return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw both curves, each at all lengths of its own, and return the matplotlib axes."""
+        """Draw both curves, each at all its lengths, and return the Matplotlib axes."""
         ax = self.first.plot(ax, label=self.names[0])
         return self.second.plot(ax, label=self.names[1])
 
     @property
     def _counts(self) -> Counts:
-        """Right and tried of the first, right and tried of the second, at the common lengths."""
+        """Correct and total of the first, correct and total of the second, at the common lengths."""
         places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
         one, other = (
             (report.correct[place] * share[place], report.total[place] * share[place])
@@ -463,7 +463,7 @@ class Comparison(HasTable):
 def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
     """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
 
-    `of` is the column that says of which, by its name.
+    `of` is the column of lengths or kinds, by its name.
     """
     correct, total, other_correct, other_total = counts
     first, second = shares(correct, total), shares(other_correct, other_total)
@@ -475,7 +475,7 @@ def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]
 def difference_table(
     title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
 ) -> Table:
-    """Return such columns as a table: a terminal shows per cent and percentage points."""
+    """Return such columns as a table: terminals show per cent and percentage points."""
     level = "" if confidence is None else f" ({confidence:.0%})"
     shown = (
         text(next(iter(columns))),
@@ -500,12 +500,12 @@ def evaluate(
     engine: str = "auto",
     progress: bool | None = None,
 ) -> LengthReport:
-    """Classify sequences that the model has not learned from, and count the right answers for every length and class.
+    """Classify new sequences, and count the correct answers for every length and class.
 
-    Where each step has a class, as in `tasks.RunningParity`, the answers are those of all steps whose weight is not 0,
-    and the report also says how many sequences are right at each of them. Of several classes at once, all must be
-    right: the logits above 0 are those of the classes that hold. A sequence, or step, whose logits are not finite
-    counts as wrong: the report says how many there are, and a warning, too.
+    If each step has a class, as in `tasks.RunningParity`, the answers are those of all steps whose weight is not 0, and
+    the report also counts the sequences that are right at every step. For several classes at once, all must be right:
+    the predicted classes are those with a logit above 0. A sequence or step whose logits are not finite counts as
+    wrong; the report and a warning say how many there are.
 
     Parameters
     ----------
@@ -513,24 +513,24 @@ def evaluate(
         As for `myrnn.train`. It is not changed, and no graph is built. One that learned more beside recognition is
         tested as a `Recognizer`, on strings as they are drawn for recognition alone.
     task : Task, Sequences or iterable of (x, y)
-        Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the
-        first of the model's own.
+        Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the first
+        tokens of the model's alphabet.
     samples : int
-        How many sequences to draw, or to take from an iterator at most.
+        The number of sequences to draw, or the most to take from an iterator.
     seed : int
-        Seeds the drawing.
+        Seed of the drawn sequences.
     lengths : array_like of int, optional
-        Draw these lengths instead of the task's own, such as ``range(2, 81, 2)``: ``samples // len(lengths)``
-        sequences of each, at least one. They may lie beyond the task's.
+        Draw these lengths instead of the task's, such as ``range(2, 81, 2)``: ``samples // len(lengths)`` sequences of
+        each, at least one. They may exceed the task's.
     trained : LearningCurve or int, optional
-        What `myrnn.train` returned, or the longest length that it saw: longer lengths are then marked as beyond in
+        The result of `myrnn.train`, or the longest length in the training: longer lengths are then marked as beyond in
         tables and plots.
     confidence : float
         The level of the intervals.
     engine : {"auto", "native", "mygrad"}
-        How the equations are run.
+        How to run the equations.
     progress : bool, optional
-        Whether to show a progress bar; by default it shows in a terminal and in a notebook.
+        Whether to show a progress bar; by default in terminals and notebooks.
 
     Returns
     -------
@@ -539,7 +539,7 @@ def evaluate(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, or the task has no sequence, or nothing to count.
+        When an argument is invalid, or the task has no sequences or nothing to count.
     NotFinite
         When the model's parameters are not finite.
 
@@ -557,7 +557,7 @@ def evaluate(
     logits = classifier.scores(sequences, progress)
     if len(logits) != len(sequences.targets):
         raise InvalidArgument("each step has a class, but the model has one output for a sequence: make it per_step")
-    # The rows that count, the sequence of each, and how many are right and wrong.
+    # The rows that count, the sequence of each, and which are right.
     row = np.arange(len(logits)) if sequences.weights is None else np.flatnonzero(sequences.weights > 0)
     owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
     if not len(row):
@@ -565,7 +565,7 @@ def evaluate(
     each, classes, lost = sequences.kind.each, logits.shape[1], is_lost(logits)[row]
     warn_of_lost(lost, sequences.lengths[owner], each)
     if sequences.kind.what == SEVERAL:
-        # All must be right at once; none is counted by itself.
+        # All must be right at once; they are not counted by class.
         right, chance = ((logits > 0) == sequences.targets).all(axis=1)[row] & ~lost, 0.5**classes
         targets = np.zeros(len(row), dtype=np.int64)
     else:
@@ -576,7 +576,7 @@ def evaluate(
     wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
     count = partial(np.bincount, minlength=len(distinct))
     of_length = np.searchsorted(distinct, sequences.lengths[owner])
-    # One cell for every pair of a length and a class.
+    # One cell for each pair of a length and a class.
     cells, shape = of_length * classes + targets, (len(distinct), classes)
     total = np.bincount(cells, minlength=distinct.size * classes).reshape(shape)
     correct = np.bincount(cells[right], minlength=distinct.size * classes).reshape(shape)

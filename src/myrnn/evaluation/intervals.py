@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, of their differences, and of rates over steps that belong together."""
+"""Confidence intervals of shares, of their differences, and of rates over dependent steps."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from myrnn.results import Floats, shares, wilson_interval
 def newcombe_interval(
     correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
 ) -> Floats:
-    """Return the interval for the difference of two independent shares, the first less the other.
+    """Return the interval for the difference of two independent shares, the first minus the second.
 
-    It is made of the Wilson intervals of the two, and keeps within -1 and 1 where the usual one does not.
+    It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def newcombe_interval(
 def mean_difference_interval(
     correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
 ) -> tuple[float, Floats]:
-    """Return the mean of N differences of two shares, each difference counting alike, and its interval.
+    """Return the unweighted mean of N differences of two shares, and its interval.
 
     Parameters
     ----------
     correct, total, other_correct, other_total : array_like of int, shape (N,)
-        Of each of N kinds of sequences, such as the lengths.
+        Counts for each of N kinds of sequences, such as the lengths.
     confidence : float
 
     Returns
@@ -69,7 +69,7 @@ def mean_difference_interval(
 
 
 def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confidence: float) -> tuple[Floats, Floats]:
-    """Return the two ends of each difference's interval."""
+    """Return the distances of the two ends of each interval from the difference."""
     share, other = shares(correct, total), shares(other_correct, other_total)
     low, high = np.moveaxis(wilson_interval(correct, total, confidence), -1, 0)
     other_low, other_high = np.moveaxis(wilson_interval(other_correct, other_total, confidence), -1, 0)
@@ -80,8 +80,8 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
 
 # --- Steps that belong together ---------------------------------------------------------------------------------------
 
-# The steps of one sequence are not independent: a model that loses the thread is wrong many times in a row. So what is
-# drawn at random is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
+# The steps of one sequence are not independent: a model that loses track is wrong many times in a row. So the sampling
+# unit is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
 
 
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Floats:
@@ -90,18 +90,18 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: flo
     Parameters
     ----------
     numerator, denominator : array_like (M,)
-        Of each of M clusters, such as the loss and the number of steps of each sequence.
+        Values for each of M clusters, such as the loss and the number of steps of each sequence.
     confidence : float
 
     Returns
     -------
     ndarray, float64 (2,)
-        Low and high, by Student's t with M - 1 degrees of freedom; NaN of fewer than two clusters.
+        Low and high, by Student's t with M - 1 degrees of freedom; NaN for fewer than two clusters.
 
     Raises
     ------
     InvalidArgument
-        When the two are not lists of equally many numbers.
+        When the two are not lists of numbers of equal length.
 
     References
     ----------
@@ -116,16 +116,16 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: flo
 
 
 def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return the interval for a share of steps, where steps of one cluster are right or wrong together.
+    """Return the interval for a share of steps that are right or wrong together within clusters.
 
-    It is Wilson's interval for the effective number of steps: as many independent ones as would be known as precisely.
-    Where all clusters agree (all steps are right, above all), their number counts instead, as if all steps of a cluster
-    were one.
+    It is Wilson's interval for the effective number of steps: the number of independent steps that would give the same
+    precision. If all clusters agree (above all, if all steps are right), the number of clusters is used instead, as if
+    all steps of a cluster were one.
 
     Parameters
     ----------
     correct, total : array_like of int (M,)
-        Of each of M clusters, such as the sequences.
+        Counts for each of M clusters, such as the sequences.
     confidence : float
 
     Returns
@@ -136,7 +136,7 @@ def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0
     Raises
     ------
     InvalidArgument
-        When the two are not lists of equally many numbers.
+        When the two are not lists of numbers of equal length.
 
     References
     ----------
@@ -154,16 +154,16 @@ def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0
 
 
 class Ratios(NamedTuple):
-    """Ratios of sums over clusters, of G groups.
+    """Ratios of sums over clusters, for G groups.
 
     Attributes
     ----------
     value, variance : ndarray, float64 (G,)
-        NaN where there is nothing, or where one cluster says nothing of a variance.
+        NaN for an empty group; the variance also for a single cluster.
     total : ndarray, float64 (G,)
         The sums of the denominators.
     clusters : ndarray, int64 (G,)
-        How many clusters each group has.
+        The number of clusters in each group.
     """
 
     value: Floats
@@ -173,7 +173,7 @@ class Ratios(NamedTuple):
 
 
 def ratios(numerator: Floats, denominator: Floats, group: NDArray[np.int64], groups: int) -> Ratios:
-    """Return the ratio of every group, whose clusters have these numerators and denominators (M,)."""
+    """Return the ratio of every group, from the numerators and denominators (M,) of its clusters."""
     total = np.bincount(group, denominator, groups)
     value = shares(np.bincount(group, numerator, groups), total)
     residual = numerator - value[group] * denominator
@@ -200,14 +200,14 @@ def share_ends(found: Ratios, confidence: float) -> Floats:
     """Return the intervals of shares, float64 (G, 2)."""
     share, clusters = found.value, found.clusters
     independent = shares(share * (1 - share), found.variance)
-    # Of few clusters the variance itself is known badly: Student's t instead of the normal distribution.
+    # With few clusters the variance itself is uncertain, so use Student's t instead of the normal distribution.
     correction = (NormalDist().inv_cdf((1 + confidence) / 2) / t_of(clusters, confidence)) ** 2
     effective = np.where(np.isnan(independent), clusters, np.minimum(independent * correction, found.total))
     return wilson_interval(np.nan_to_num(share) * effective, effective, confidence)
 
 
 def t_of(clusters: NDArray[np.int64] | int, confidence: float) -> Floats:
-    """Return how many standard errors an interval reaches to each side, float64; NaN of fewer than two clusters."""
+    """Return the half-width of an interval in standard errors, float64; NaN for fewer than two clusters."""
     freedom = np.asarray(clusters, dtype=np.float64) - 1
     return stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
 

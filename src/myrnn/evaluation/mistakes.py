@@ -1,4 +1,4 @@
-"""Where a model is wrong: its shortest mistakes and its most confident ones."""
+"""Mistakes of a model: the shortest and the most confident ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 if TYPE_CHECKING:
     from rich.text import Text
 
-# Characters of a line, with which the table fits into 80; the rest of a long half goes on further down.
+# Characters per line so that the table fits into 80; a longer half continues further down.
 WIDTH = 30
 MARK, STYLE = "^", "bold red"
 
@@ -40,9 +40,9 @@ class Halves:
     ----------
     first, second : ndarray, int64 (T // 2,)
     middle : ndarray, int64 (T % 2,)
-        What stands between them.
+        The symbols between them.
     backwards : bool
-        Whether the second half is written backwards here.
+        Whether the second half is shown reversed.
     """
 
     first: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Halves:
 
 
 def halves_of(task: Any, tokens: NDArray[np.int64]) -> Halves | None:
-    """Return the halves of a sequence, or None where the task has none."""
+    """Return the halves of a sequence, or None if the task has none."""
     half = len(tokens) // 2
     first, middle, second = tokens[:half], tokens[half : len(tokens) - half], tokens[len(tokens) - half :]
     if isinstance(task, Palindromes):
@@ -69,7 +69,7 @@ def halves_of(task: Any, tokens: NDArray[np.int64]) -> Halves | None:
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """One sequence that the model gets wrong.
+    """One sequence that the model classifies wrongly.
 
     Attributes
     ----------
@@ -78,11 +78,11 @@ class Mistake:
     truth : int
         Its class.
     predicted : int or None
-        The class that the model predicts; None where its logits are not finite.
+        The predicted class; None if the logits are not finite.
     probability : float
-        The probability of the class that it predicts, 1 / K or more; NaN where it predicts none.
+        The probability of the predicted class, 1 / K or more; NaN without a prediction.
     halves : Halves or None
-        The two halves as the task compares them, where it does.
+        The two halves as the task compares them, if it does.
     """
 
     sequence: NDArray[Any]
@@ -94,19 +94,19 @@ class Mistake:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Counterexamples(HasTable):
-    """The mistakes of a model that say most.
+    """The most informative mistakes of a model.
 
     Attributes
     ----------
     shortest : list of Mistake
-        Different sequences, the shortest first, and of one length the most confident first.
+        Different sequences, the shortest first, and the most confident first among equal lengths.
     most_confident : list of Mistake
-        Different sequences for which it predicts a class, the one that it is surest of first.
+        Different sequences with a prediction, the most confident first.
     mistakes, samples : int
-        How many sequences it got wrong, and of how many; one that was drawn twice counts twice.
+        The number of wrong sequences, and of all; a sequence that was drawn twice counts twice.
     class_names : tuple of str
     symbol_names : tuple of str or None
-        What the symbols are called; by default their numbers.
+        The names of the symbols; by default their numbers.
     """
 
     shortest: list[Mistake]
@@ -126,10 +126,10 @@ class Counterexamples(HasTable):
         return f"{_checks.count_of(self.mistakes, 'mistake')} in {_checks.count_of(self.samples, 'sequence')}"
 
     def table(self) -> Table:
-        """Return both lists, the halves of a sequence under each other and marked where they differ.
+        """Return both lists, with the halves of a sequence aligned and marked where they differ.
 
         Its columns are ``list`` (``"shortest"`` or ``"surest"``), ``rank``, ``length``, ``sequence`` as text,
-        ``truth``, ``predicted`` and ``probability``; the last two are None where no class is predicted.
+        ``truth``, ``predicted`` and ``probability``; the last two are None without a prediction.
         """
         lists = {"shortest": self.shortest, "surest": self.most_confident}
         ranked = {(name, rank): found for name, mistakes in lists.items() for rank, found in enumerate(mistakes, 1)}
@@ -149,7 +149,7 @@ class Counterexamples(HasTable):
             (
                 Shown("", lambda row: row["list"] if row["rank"] == 1 else "", is_number=False),
                 text("length", is_number=True),
-                # A folded line would no longer stand above the one that it is compared with.
+                # A folded line would no longer be aligned with the one that it is compared with.
                 Shown("sequence", lambda row: self._written(ranked[row["list"], row["rank"]]), False, wraps=False),
                 text("truth"),
                 Shown("model says", lambda row: row["predicted"] or "no class", is_number=False),
@@ -181,9 +181,9 @@ def counterexamples(
     lengths: ArrayLike | None = None,
     engine: str = "auto",
 ) -> Counterexamples:
-    """Return a model's shortest and its most confident mistakes on sequences of a task.
+    """Return the shortest and the most confident mistakes of a model on sequences of a task.
 
-    A sequence whose logits are not finite is a mistake, too: it counts, and a warning says how many there are.
+    A sequence whose logits are not finite counts as a mistake, too; a warning says how many there are.
 
     Parameters
     ----------
@@ -194,13 +194,13 @@ def counterexamples(
     samples : int
         How many sequences to draw.
     seed : int
-        Seeds the drawing.
+        Seed of the drawn sequences.
     most : int
-        The longest that each of the two lists may be.
+        The most mistakes in each of the two lists.
     lengths : array_like of int, optional
-        Draw these lengths instead of the task's own, the same number of each.
+        Draw these lengths instead of the task's, the same number of each.
     engine : {"auto", "native", "mygrad"}
-        How the equations are run.
+        How to run the equations.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def counterexamples(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
     """
     limit = _checks.integer("most", most, minimum=1)
     classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
@@ -228,14 +228,14 @@ def counterexamples(
         return [_mistake(task, sequences, wrong[i], int(classes[wrong[i]]), doubt[i]) for i in places]
 
     names, symbols = class_names(task, logits.shape[1]), getattr(task, "symbol_names", None)
-    # lexsort is stable and takes its last key first.
+    # lexsort is stable and sorts by its last key first.
     shortest, surest = np.lexsort((doubt, length)), np.lexsort((length, doubt))
     surest = surest[has_class[surest]]
     return Counterexamples(first(shortest), first(surest), len(wrong), len(sequences), names, symbols)
 
 
 def _doubt(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return minus the logarithm of the largest probability; it differs also where probabilities round to 1."""
+    """Return minus the logarithm of the largest probability, which differs even where probabilities round to 1."""
     ordered = np.sort(logits, axis=1)
     others = np.exp(ordered[:, :-1] - ordered[:, -1:]).sum(axis=1)
     doubt: NDArray[np.float64] = np.log1p(others)
@@ -243,7 +243,7 @@ def _doubt(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _different(sequences: Sequences, wrong: NDArray[np.int64], order: NDArray[np.int64], limit: int) -> list[int]:
-    """Return the first places of `order`, none of a sequence that was there already."""
+    """Return the first indices in `order`, without repeated sequences."""
     found: dict[bytes, int] = {}
     for place in order.tolist():
         begin, end = sequences.offsets[wrong[place]], sequences.offsets[wrong[place] + 1]
@@ -270,17 +270,17 @@ def _caption(mistakes: list[Mistake]) -> str | None:
 
 
 def spelled(tokens: NDArray[np.int64]) -> str:
-    """Return a sequence as it is written on the command line: digits, or numbers with commas between."""
+    """Return a sequence in the form of the command line: digits, or numbers separated by commas."""
     return ("" if tokens.max(initial=0) < 10 else ",").join(str(token) for token in tokens)
 
 
 def aligned(halves: Halves) -> Text:
-    """Return the first half, the second one under it, and marks where they differ."""
+    """Return the first half, the second one below it, and marks where they differ."""
     from rich.text import Text
 
     pairs = list(zip(halves.first, halves.second, halves.differ, strict=True))
     cell = max((len(str(token)) for pair in pairs for token in pair[:2]), default=1)
-    # Digits stand side by side; longer numbers need a space.
+    # Digits need no separator; longer numbers need a space.
     cell += cell > 1
     in_line = max(1, WIDTH // cell)
     text = Text()

@@ -1,4 +1,4 @@
-"""Naive forecasts: that everything stays as it was, or as it was a season before."""
+"""Naive forecasts: the last value, or the value one season before."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from myrnn.results import Floats
 def naive_forecast(
     targets: ArrayLike, offsets: ArrayLike, period: int = 1, *, horizon: int | Sequence[int] = 1
 ) -> Floats:
-    """Return the forecast that everything stays as it was: the last value that was known, or that of a season before.
+    """Return the naive forecast: the last known value, or the value one season before.
 
     Parameters
     ----------
     targets : array_like of float (S,) or (S, C)
-        The values of N series, one after the other.
+        The values of N series, concatenated.
     offsets : array_like of int (N + 1,)
-        Where each series begins, and the end of the last one.
+        The start of each series, and the end of the last one.
     period : int
         The length of the season; 1 for the last value.
     horizon : int or sequence of int (C,)
-        How many steps ahead the forecasts are, all or each column. Of a season the nearest value is taken that is
-        known by then.
+        How many steps ahead the forecasts are, for all columns or for each. A seasonal forecast takes the nearest value
+        that is known by then.
 
     Returns
     -------
     ndarray, float64 (S, C)
-        NaN where there is no earlier value in the same series.
+        NaN if the same series has no earlier value.
 
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
 
     References
     ----------
@@ -56,7 +56,7 @@ def naive_forecast(
 
 
 def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[int]) -> Floats:
-    """Return what `naive_forecast` does, of values (S, C) that were checked."""
+    """Compute `naive_forecast` for checked values (S, C)."""
     season = _checks.integer("period", period, minimum=1)
     forecast = np.full(truth.shape, np.nan)
     for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
@@ -76,7 +76,7 @@ def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
 
 
 def naive_name(period: int) -> str:
-    """Return what the forecast of a season before is called."""
+    """Return the name of the forecast with this period."""
     return "the last value" if period == 1 else f"the value {period:,} steps before"
 
 

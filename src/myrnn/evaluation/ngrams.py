@@ -1,4 +1,4 @@
-"""Counts of what came after the last symbols, and the probabilities that follow from them."""
+"""Counts of the symbols that follow each context, and the n-gram probabilities computed from them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from myrnn.sequences import Sequences
 
 Ints = NDArray[np.int64]
 
-# Keys below this, or below so many times their number, are looked up in a table; of larger ones a sorted list is made.
+# Keys below this, or below this many times their number, use a lookup table; larger ones a sorted list.
 _SMALL_KEYS, _KEYS_A_STEP = 2**16, 8
 
 
 class Context(NamedTuple):
-    """What was read last at every step, as a number below `size`; -1 in the test for what the training lacks."""
+    """The context of every step as a number below `size`; -1 in the test for contexts that the training lacks."""
 
     train: Ints
     test: Ints
@@ -27,13 +27,13 @@ class Context(NamedTuple):
 
 
 def contexts_with_none(train: Sequences, test: Sequences, count: int) -> Iterator[Context]:
-    """Yield the contexts of no symbol, of the last one, of the last two, and so on, `count` in all."""
+    """Yield `count` contexts: no symbol, the last one, the last two, and so on."""
     yield Context(np.zeros(len(train.values), dtype=np.int64), np.zeros(len(test.values), dtype=np.int64), 1)
     yield from contexts(train, test, count - 1)
 
 
 def contexts(train: Sequences, test: Sequences, count: int) -> Iterator[Context]:
-    """Yield the contexts of the last symbol, of the last two, and so on, `count` in all."""
+    """Yield `count` contexts: the last symbol, the last two, and so on."""
     begin = max(train.dim_input, test.dim_input)
     found = Context(np.zeros(len(train.values), dtype=np.int64), np.zeros(len(test.values), dtype=np.int64), 1)
     positions = [Steps(given.offsets).position for given in (train, test)]
@@ -51,7 +51,7 @@ def contexts(train: Sequences, test: Sequences, count: int) -> Iterator[Context]
 
 
 def _numbered(train: Ints, test: Ints, bound: int) -> Context:
-    """Return the keys of the training, which are below `bound`, as numbers without gaps, and those of the test."""
+    """Renumber the keys of the training, all below `bound`, without gaps, and those of the test likewise."""
     if bound <= max(_SMALL_KEYS, _KEYS_A_STEP * len(train)):
         there = np.zeros(bound, dtype=np.bool_)
         there[train] = True
@@ -62,16 +62,16 @@ def _numbered(train: Ints, test: Ints, bound: int) -> Context:
 
 
 def _found(distinct: Ints, keys: Ints) -> Ints:
-    """Return where each key stands in a sorted list, and -1 where it does not."""
+    """Return the index of each key in a sorted list, -1 for a missing key."""
     place = np.minimum(np.searchsorted(distinct, keys), len(distinct) - 1)
     return np.where(distinct[place] == keys, place, -1)
 
 
 class Counts(NamedTuple):
-    """How often each target came in each context: a row for every pair that came, in rising order.
+    """How often each target follows each context: one row per observed pair, in ascending order.
 
-    `place` is the row of every step of the training; `total` and `distinct` say of every context how often it came and
-    with how many different targets.
+    `place` is the row of every training step; `total` and `distinct` are, for every context, its count and its number
+    of different targets.
     """
 
     key: Ints
@@ -92,20 +92,20 @@ class Counts(NamedTuple):
         return cls(key, which, key % classes, times, place, total, np.bincount(which, minlength=context.size))
 
     def counts_of(self, keys: Ints) -> Ints:
-        """Return how often pairs came, each given as its context times the number of classes plus its target."""
+        """Return the counts of pairs, each given as its context times the number of classes plus its target."""
         place = _found(self.key, keys)
         return np.where(place >= 0, self.times[place], 0)
 
 
 def largest(group: Ints, value: NDArray[Any], groups: int) -> Ints:
-    """Return which row has the largest value of each group; rows stand in the order of their groups."""
+    """Return the row with the largest value in each group; rows are ordered by group."""
     begin = np.searchsorted(group, np.arange(groups))
     order = np.lexsort((-value, group))
     return order[begin]
 
 
 class Interpolated(NamedTuple):
-    """The probabilities of one order: of the target of every step of the training, and the best of each context.
+    """The probabilities of one order: of the target at every training step, and of the best target of each context.
 
     `context` is that of every step, `best` and `share` are the likeliest target of every context and its probability.
     """
@@ -117,21 +117,21 @@ class Interpolated(NamedTuple):
 
     @classmethod
     def uniform(cls, steps: int, alphabet: int) -> Interpolated:
-        """Return those below the unigram: all targets are alike."""
+        """Return the uniform distribution below the unigram."""
         zero = np.zeros(1, dtype=np.int64)
         return cls(np.full(steps, 1 / alphabet), np.zeros(steps, dtype=np.int64), zero, np.full(1, 1 / alphabet))
 
     def refined(self, context: Context, tables: Counts) -> Interpolated:
-        """Return those of the order above, whose contexts are longer by a symbol."""
+        """Return the probabilities of the next order, whose contexts are longer by a symbol."""
         weight = tables.distinct / (tables.total + tables.distinct)
         first = np.zeros(len(tables.key), dtype=np.int64)
         first[tables.place] = np.arange(len(tables.place))
-        # Of pairs that came; every pair of the order above came in the order below, too.
+        # For observed pairs; every pair of the next order was observed in this order, too.
         pairs = (1 - weight[tables.context]) * tables.times / tables.total[tables.context]
         pairs += weight[tables.context] * self.own[first]
         row = largest(tables.context, pairs, context.size)
         best, share = tables.target[row], pairs[row]
-        # A target that did not come in this context has only what the order below gives it.
+        # A target that was not observed in this context only gets its share from the lower order.
         shorter = np.zeros(context.size, dtype=np.int64)
         shorter[context.train] = self.context
         other = weight * self.share[shorter]

@@ -1,4 +1,4 @@
-"""A test of a model that says numbers: of the next step of a series, or of a whole sequence."""
+"""A test of a model that predicts numbers: for the next step of a series, or for a whole sequence."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ LAST = "last"
 
 @dataclass(frozen=True, repr=False, eq=False)
 class NumberReport(HasTable):
-    """How far the numbers that a model says are off.
+    """The errors of a model that predicts numbers.
 
     Attributes
     ----------
     scores : dict of str to Estimate
-        Of all columns together: ``mae`` and ``rmse``, the mean absolute error and the root of the mean squared error
-        over all numbers; ``r2``, the mean R² of the columns; and ``skill``, the mean of their skills, where there is a
-        naive forecast. Each has the ends of its interval.
+        Over all columns: ``mae`` and ``rmse``, the mean absolute error and the root mean squared error of all numbers;
+        ``r2``, the mean R² of the columns; and ``skill``, the mean of their skills, if there is a naive forecast. Each
+        has an interval.
     column_scores : list of dict of str to Estimate
-        The same of each of the C columns.
+        The same for each of the C columns.
     columns : tuple of str
         Their names.
     rows_tested : int
-        How many steps, or sequences with one row each, there are.
+        The number of steps, or of sequences with one row each.
     not_finite : int
-        How many of them have predictions that are not finite: what is computed from them is NaN.
+        The number of rows with predictions that are not finite: measures computed from them are NaN.
     naive : str or None
-        What the naive forecast is, such as ``"the last value"``.
+        The name of the naive forecast, such as ``"the last value"``.
     naive_rows : int
-        For how many rows it has a forecast: the skill is that of these.
+        The number of rows with a naive forecast; the skill is measured on these.
     positions : StepBuckets or None
-        ``mae`` and ``rmse`` of all columns by the position of the step; None without `offsets`.
+        ``mae`` and ``rmse`` over all columns by the position of the step; None without `offsets`.
     clusters : str
-        What the intervals go by, such as ``"200 sequences"`` or ``"30 blocks"``.
+        The sampling units of the intervals, such as ``"200 sequences"`` or ``"30 blocks"``.
     baselines : Baselines or None
-        What simple forecasts reach on the same sequences.
+        Scores of simple forecasts on the same sequences.
     gains : dict of str to Estimate
-        By the name of each baseline, by how much the mean absolute error of the model is smaller.
-        The interval is that of the difference.
+        For each baseline by name, how much smaller the mean absolute error of the model is, with the interval of the
+        difference.
     confidence : float
         The level of the intervals.
     """
@@ -82,25 +82,25 @@ class NumberReport(HasTable):
 
     @property
     def rmse(self) -> float:
-        """The root of the mean squared error of all numbers."""
+        """The root mean squared error of all numbers."""
         return self.scores["rmse"].value
 
     @property
     def r2(self) -> float:
-        """The mean R² of the columns; NaN where none of them varies."""
+        """The mean R² of the columns; NaN if none of them varies."""
         return self.scores["r2"].value
 
     @property
     def skill(self) -> float | None:
-        """1 less the ratio of the squared error to the naive forecast's, in the mean of the columns.
+        """1 minus the ratio of the squared error to that of the naive forecast, averaged over the columns.
 
-        It is 1 for perfect forecasts, 0 for those that are as good as the naive ones and below 0 for worse ones; None
+        It is 1 for perfect forecasts, 0 for forecasts as good as the naive one and negative for worse ones; None
         without a naive forecast.
         """
         return self.scores["skill"].value if "skill" in self.scores else None
 
     def __repr__(self) -> str:
-        """Say the errors."""
+        """Show the errors."""
         skill = "" if self.skill is None else f", skill {self.skill:.3f} against {self.naive}"
         word = "step" if self.positions is not None else "row"
         return (
@@ -109,7 +109,7 @@ class NumberReport(HasTable):
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return everything as plain values, as a file of JSON has them."""
+        """Return everything as plain values for JSON."""
         return {
             "rows": self.rows_tested,
             "not_finite": self.not_finite,
@@ -125,7 +125,7 @@ class NumberReport(HasTable):
         }
 
     def table(self) -> Table:
-        """Return the errors of the model, and below it those of the baselines, of all columns together.
+        """Return the errors of the model, and below them those of the baselines, over all columns.
 
         Its columns are ``model``, ``mae``, ``rmse``, ``r2``, with a naive forecast ``skill``, and the ends of their
         intervals, such as ``mae_low``.
@@ -139,12 +139,12 @@ class NumberReport(HasTable):
         return scores_table(self._title("Numbers by column"), NUMBERS, scores, self._note())
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the RMSE by position, and the level of the best baseline; return the matplotlib axes.
+        """Draw the RMSE by position, with that of the best baseline, and return the Matplotlib axes.
 
         Raises
         ------
         InvalidArgument
-            When the report was made without `offsets`, so that there are no positions.
+            When the report was made without `offsets` and has no positions.
         """
         if self.positions is None:
             raise InvalidArgument("there are no positions to draw: number_report was called without offsets")
@@ -177,29 +177,29 @@ def number_report(
     names: Sequence[str] | None = None,
     baselines: Baselines | None = None,
 ) -> NumberReport:
-    """Compare the numbers that a model says with what they are.
+    """Compare the numbers that a model predicts with the true ones.
 
     Parameters
     ----------
     targets : array_like of float (S,) or (S, C)
-        What is right at every step of all N sequences, one after the other, or one row for each sequence.
+        The true values at every step of all N sequences, concatenated, or one row for each sequence.
     predictions : array_like of float, shape of `targets`
-        What the model says. Where it is not finite, what is computed from it is NaN, and a warning says how many rows
-        there are.
+        The predictions of the model. Measures computed from predictions that are not finite are NaN; a warning says how
+        many rows there are.
     offsets : array_like of int (N + 1,), optional
-        Where each sequence begins, and the end of the last one; without it each row stands for itself.
+        The start of each sequence, and the end of the last one; by default each row is independent.
     confidence : float
         The level of the intervals.
     naive : {"last"}, int or array_like, optional
-        The forecast to compare with: the last value that was known, that of so many steps before (a season), or
-        forecasts in the shape of `targets`, NaN where there is none.
+        The forecast to compare with: the last known value, the value this many steps before (a season), or forecasts in
+        the shape of `targets`, NaN where there is none.
     horizon : int or sequence of int (C,)
-        How many steps ahead of what was read the targets are, all or each column: a naive forecast knows no value that
-        is nearer.
+        How many steps after the input the targets are, for all columns or for each: a naive forecast knows no later
+        value.
     names : sequence of str (C,), optional
-        What the columns are called; by default their numbers.
+        The names of the columns; by default their numbers.
     baselines : Baselines, optional
-        What `number_baselines` returns for the same sequences; it is shown beside the model.
+        The result of `number_baselines` for the same sequences, shown below the model.
 
     Returns
     -------
@@ -213,11 +213,11 @@ def number_report(
 
     Notes
     -----
-    R² is 1 less the ratio of the squared error to that of the mean of the targets tried; a column that does not vary
-    has none. MAE and RMSE over several columns are those of all their numbers, whatever their units.
+    R² is 1 minus the ratio of the squared error to that of the mean of the test targets; a constant column has none.
+    MAE and RMSE over several columns are those of all their numbers, whatever their units.
 
-    Intervals are those of cluster samples, over sequences, as `ratio_interval` has them: of a ratio of sums for MAE,
-    R² and skill, and of the root of one for RMSE. With fewer than 10 sequences they go by blocks of consecutive steps,
+    Intervals are those of cluster samples, over sequences, as in `ratio_interval`: of a ratio of sums for MAE, R² and
+    skill, and of the root of one for RMSE. With fewer than 10 sequences the clusters are blocks of consecutive steps,
     about 30 in all.
 
     References
@@ -268,7 +268,7 @@ def number_report(
 def _naive(
     given: Any, truth: Floats, steps: Steps | None, horizon: int | Sequence[int]
 ) -> tuple[str | None, Floats | None]:
-    """Return what a naive forecast is called, and its numbers; NaN where there is none."""
+    """Return the name of a naive forecast, and its numbers; NaN where there is none."""
     if given is None:
         return None, None
     if isinstance(given, str):
@@ -279,7 +279,7 @@ def _naive(
         period = 1 if isinstance(given, str) else _checks.integer("naive", given, minimum=1)
         forecast = shifted(truth, steps, period, horizon)
         if np.isnan(forecast).all():
-            raise InvalidArgument(f"naive={given!r} has no forecast: no series reaches back so far")
+            raise InvalidArgument(f"naive={given!r} has no forecast: no series is long enough")
         return naive_name(period), forecast
     forecast = number_rows("naive", given)
     if forecast.shape != truth.shape or np.isinf(forecast).any() or np.isnan(forecast).all():

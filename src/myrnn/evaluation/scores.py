@@ -1,4 +1,4 @@
-"""What models and baselines reach, side by side: numbers with their intervals, and the table of them."""
+"""Scores of models and baselines side by side: numbers with their intervals, and their table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_
 from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
-# The kinds of what is learned at every step.
+# The kinds of targets at every step.
 TAGS, TEXT, NUMBERS = "tags", "text", "numbers"
 MODEL = "the model"
-# How much better the model is than a rule, at a step.
+# The advantage of the model over a rule, per step.
 GAIN = "gain"
-# The columns of each kind, and how they are called in a table.
+# The columns of each kind, and their headings in a table.
 HEADINGS = {
     TAGS: {
         "accuracy": "steps right, %",
@@ -42,14 +42,14 @@ _PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})
 
 
 class Estimate(NamedTuple):
-    """A number and the ends of its interval, which are NaN where there is none."""
+    """A number and its interval; the ends are NaN if there is none."""
 
     value: float
     low: float = float("nan")
     high: float = float("nan")
 
     def __str__(self) -> str:
-        """Say the number and its interval, such as ``1.874 (1.852 to 1.896)``."""
+        """Return the number and its interval, such as ``1.874 (1.852 to 1.896)``."""
         if np.isnan(self.value):
             return "-"
         return shown_number(self.value) + ("" if np.isnan(self.low) else f" ({_ends(self.low, self.high)})")
@@ -59,7 +59,7 @@ Scores = Mapping[str, Estimate]
 
 
 def shown_number(value: float) -> str:
-    """Return a number as text, to three places after the point or four digits."""
+    """Return a number as text, with three decimals or four digits."""
     return f"{value:.3f}" if 0.01 <= abs(value) < 100 or value == 0 else f"{value:.4g}"
 
 
@@ -68,7 +68,7 @@ def _ends(low: float, high: float) -> str:
 
 
 def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: str | None = None) -> Table:
-    """Return a row for each model or rule: its name as ``model``, and each measure with the ends of its interval."""
+    """Return a row for each model or rule: its name as ``model``, and each measure with its interval."""
     columns: dict[str, Any] = {"model": list(scores)}
     shown = [text("model", "")]
     for measure, heading in HEADINGS[kind].items():
@@ -87,7 +87,7 @@ def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: s
 
 
 def _finite(values: list[float]) -> Floats:
-    """Return numbers, with NaN for those that are infinite: what JSON cannot hold."""
+    """Return numbers, with NaN instead of infinities, which JSON cannot represent."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -122,7 +122,7 @@ def _shown_gain(heading: str, in_points: bool) -> Shown:
 
 
 def plain_scores(scores: Scores) -> dict[str, Any]:
-    """Return measures and the ends of their intervals as plain values; None for what is not finite."""
+    """Return measures and the ends of their intervals as plain values; None for values that are not finite."""
     found: dict[str, Any] = {}
     for measure, one in scores.items():
         for name, value in zip((measure, f"{measure}_low", f"{measure}_high"), one, strict=True):
@@ -137,11 +137,11 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 def tag_scores(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, steps: Steps, confidence: float
 ) -> dict[str, Estimate]:
-    """Return how well classes at every step are predicted: of steps, of whole sequences, and the macro F1."""
+    """Return the scores of classes predicted at every step: of steps, of whole sequences, and the macro F1."""
     right = truth == predicted
     confusion, lost = confusion_of(truth, predicted, classes)
     there = steps.lengths > 0
-    # A sequence is right where none of its steps is wrong.
+    # A sequence is right if none of its steps is wrong.
     whole = np.logical_and.reduceat(right, steps.offsets[:-1][there])
     low, high = wilson_interval(whole.sum(), len(whole), confidence).tolist()
     return {
@@ -152,7 +152,7 @@ def tag_scores(
 
 
 def text_scores(nats: Floats, right: NDArray[np.bool_], steps: Steps, confidence: float) -> dict[str, Estimate]:
-    """Return how well symbols are predicted, from the cross-entropy of each and whether the likeliest was right."""
+    """Return the scores of symbol predictions, from the cross-entropy of each and whether the likeliest was right."""
     mean = over_clusters(nats, steps)
     loss = Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
     with np.errstate(over="ignore"):
@@ -168,14 +168,14 @@ def text_scores(nats: Floats, right: NDArray[np.bool_], steps: Steps, confidence
 def number_scores(
     errors: Floats, targets: Floats, steps: Steps, naive_errors: Floats | None, confidence: float
 ) -> tuple[dict[str, Estimate], list[dict[str, Estimate]]]:
-    """Return how well numbers are predicted: of all columns together, and of each.
+    """Return the scores of predicted numbers: over all columns, and for each.
 
     Parameters
     ----------
     errors, targets : ndarray, float64 (S, C)
     steps : Steps
     naive_errors : ndarray, float64 (S, C), or None
-        Of the naive forecast; NaN where there is none.
+        Those of the naive forecast; NaN where there is none.
     confidence : float
     """
     squares, count = errors**2, np.ones(errors.shape)
@@ -193,7 +193,7 @@ def number_scores(
         values, influence = _ratios_of_columns(steps.sums(above), steps.sums(below))
         for column, found in enumerate(each):
             found[measure] = _finished(measure, values[column], influence[:, column], confidence)
-        # A column without anything to compare with, such as one that is constant, has no R² and no skill.
+        # A column without a reference to compare with, such as a constant one, has no R² and no skill.
         some = np.flatnonzero(below.sum(axis=0) > 0)
         known_columns = some if len(some) else np.arange(errors.shape[1])
         mean = values[known_columns].mean()
@@ -207,11 +207,11 @@ def varying(targets: Floats) -> NDArray[np.bool_]:
 
 
 def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> float:
-    """Return the mean R² of the columns as a report has it, of arrays (S,) or (S, C); NaN where none varies.
+    """Return the mean R² of the columns as in a report, for arrays (S,) or (S, C); NaN if none varies.
 
-    With weights (S,) rows count as much as these say.
+    With weights (S,) rows are weighted.
     """
-    from sklearn.metrics import r2_score  # late: it takes long to import
+    from sklearn.metrics import r2_score  # imported late because it takes long
 
     truth, rows = (np.asarray(given, np.float64).reshape(len(given), -1) for given in (y, said))  # type: ignore[arg-type]
     if truth.shape != rows.shape:
@@ -223,7 +223,7 @@ def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> flo
 
 
 def _ratios_of_columns(above: Floats, below: Floats) -> tuple[Floats, Floats]:
-    """Return the ratio of every column's sums over clusters (M, C), and what each cluster adds to it, (M, C)."""
+    """Return the ratio of each column's sums over clusters (M, C), and the influence of each cluster on it, (M, C)."""
     total = below.sum(axis=0)
     total = np.where(total > 0, total, np.nan)
     ratio = above.sum(axis=0) / total
@@ -231,7 +231,7 @@ def _ratios_of_columns(above: Floats, below: Floats) -> tuple[Floats, Floats]:
 
 
 def _finished(measure: str, ratio: float, influence: Floats, confidence: float) -> Estimate:
-    """Return a measure from the ratio that it is made of: its root, or what it leaves of 1."""
+    """Return a measure from the ratio that defines it: its root, or 1 minus the ratio."""
     clusters = len(influence)
     variance = np.sum(influence**2) * clusters / (clusters - 1) if clusters > 1 else np.nan
     reach = float(t_of(clusters, confidence) * np.sqrt(variance))

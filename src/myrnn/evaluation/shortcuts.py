@@ -1,4 +1,4 @@
-"""What a classifier reaches that sees only a part of each sequence, so that a model's number means something."""
+"""Accuracy of classifiers that see only part of each sequence, to put a model's accuracy into perspective."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("length alone", "first, last", "counts", "even counts", "one place", "p
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ShortcutReport(Counted, HasTable):
-    """The accuracy of classifiers that see only a part of each sequence.
+    """The accuracy of classifiers that see only part of each sequence.
 
     Attributes
     ----------
@@ -30,16 +30,16 @@ class ShortcutReport(Counted, HasTable):
         The S shortcuts: ``"length alone"``, ``"first, last"``, ``"counts"``, ``"even counts"``, ``"one place"``
         and ``"pairs"``.
     lengths : ndarray, int64 (L,)
-        The lengths T that were drawn, rising.
+        The lengths T that were drawn, ascending.
     total : ndarray, int64 (L,)
-        How many sequences of each length were classified.
+        The number of sequences of each length that were classified.
     correct : ndarray, int64 (S, L)
-        How many of them each shortcut classified rightly.
+        The number of them that each shortcut classified correctly.
     place : int
-        The place that serves ``"one place"`` best, counted from 0, or from the end where negative.
+        The best position for ``"one place"``, counted from 0, or from the end if negative.
     bayes : float or None
-        The accuracy of the best classifier that sees everything: 1 where the task can say the truth of a sequence,
-        and says so of all that were drawn; else unknown.
+        The accuracy of the best classifier that sees everything: 1 if the task can compute the truth of a sequence and
+        does so for all drawn ones; otherwise unknown.
     confidence : float
         The level of the intervals.
     """
@@ -54,11 +54,11 @@ class ShortcutReport(Counted, HasTable):
 
     @property
     def overall(self) -> dict[str, float]:
-        """The accuracy of each over all lengths, by name."""
+        """The accuracy of each shortcut over all lengths, by name."""
         return dict(zip(self.names, shares(self.correct.sum(axis=1), self.total.sum()).tolist(), strict=True))
 
     def __repr__(self) -> str:
-        """Say what each reaches over all lengths."""
+        """Show the accuracy of each over all lengths."""
         overall = ", ".join(f"{name} {share:.1%}" for name, share in self.overall.items())
         best = "" if self.bayes is None else f"; Bayes rate {self.bayes:.0%}"
         return f"ShortcutReport({_checks.count_of(self.total.sum(), 'sequence')}: {overall}{best})"
@@ -71,18 +71,18 @@ class ShortcutReport(Counted, HasTable):
         return Table("Accuracy of shortcuts", {**columns, **counts})
 
     def totals(self) -> dict[str, dict[str, Any]]:
-        """Return the record of each shortcut over all lengths, by its name."""
+        """Return the record of each shortcut over all lengths, by name."""
         correct = self.correct.sum(axis=1)
         columns = counted(correct, np.full(len(correct), self.total.sum()), self.confidence)
         return dict(zip(self.names, Table("", columns).rows(), strict=True))
 
     def only(self, lengths: NDArray[np.int64]) -> ShortcutReport:
-        """Return what was found on some of the lengths alone."""
+        """Return the results for some of the lengths."""
         chosen = np.isin(self.lengths, lengths)
         return replace(self, lengths=self.lengths[chosen], total=self.total[chosen], correct=self.correct[:, chosen])
 
     def table(self) -> Table:
-        """Return the accuracy by length and over all, in per cent, as a terminal shows it: a column for a shortcut."""
+        """Return the accuracy by length and in all, in per cent as terminals show it: one column per shortcut."""
         best = "" if self.bayes is None else f"\n{bayes_rate(self.bayes)}"
         totals = self.totals()
         everything = {"length": "all", **{name: percent(row["accuracy"]) for name, row in totals.items()}}
@@ -101,7 +101,7 @@ class ShortcutReport(Counted, HasTable):
         )
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the accuracy of each against the length, and return the matplotlib axes."""
+        """Draw the accuracy of each against the length, and return the Matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_shortcuts(self, ax=ax)
@@ -115,31 +115,31 @@ def shortcuts(
     lengths: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> ShortcutReport:
-    """Estimate how far a classifier comes that sees only a part of each sequence, and its length.
+    """Estimate the accuracy of classifiers that see only part of each sequence, and its length.
 
     ``length alone``: nothing else. ``first, last``: the first and the last symbol. ``counts``: how often each symbol
-    occurs, not where. ``even counts``: of these only whether all are even (of an odd length, all but one), which is
-    what two equal halves give away. ``one place``: the symbol at one place, the same in all sequences, from the
-    beginning or the end, whichever place serves best. ``pairs``: how often each two symbols follow each other.
+    occurs, not where. ``even counts``: only whether all counts are even (for an odd length, all but one), which two
+    equal halves imply. ``one place``: the symbol at one position, the same in all sequences, from the beginning or the
+    end, whichever is best. ``pairs``: how often each two symbols follow each other.
 
-    Each is a table of what is seen and the class that came with it most often. It is made from one half of the
-    sequences and tried on the other, so a table of many rare entries gets no credit for knowing them by heart. The best
-    place is chosen on the first half, too. A rare entry leans on a coarser table: it begins with K sequences, in the
-    shares of the K classes in the coarser entry (first by length alone, then, for ``first, last``, by whether the two
-    are equal, for ``counts``, by whether all are even, and for ``pairs``, by which of them occur at all). The result is
-    what such a classifier reaches on new sequences. The best classifier of this kind may reach more, where there are
-    many entries and few sequences, as for ``counts`` and ``pairs`` of long sequences.
+    Each classifier is a table from observations to their most frequent class. It is fitted on one half of the sequences
+    and tested on the other, so memorising many rare entries earns no credit. The best position is also chosen on the
+    first half. A rare entry is smoothed by a coarser table: it begins with K pseudo-counts, in the proportions of the K
+    classes in the coarser entry (first by length alone, then, for ``first, last``, by whether the two are equal, for
+    ``counts``, by whether all are even, and for ``pairs``, by which of them occur at all). The result is the accuracy
+    of such a classifier on new sequences. The best classifier of this kind may do better if there are many entries and
+    few sequences, as for ``counts`` and ``pairs`` of long sequences.
 
     Parameters
     ----------
     task : Task, Sequences or iterable of (x, y)
         Draws sequences of tokens, or holds them.
     samples : int
-        How many sequences to draw, at least 2.
+        The number of sequences to draw, at least 2.
     seed : int
-        Seeds the drawing and the halving.
+        Seed of the drawn sequences and of their halves.
     lengths : array_like of int, optional
-        Draw these lengths instead of the task's own, the same number of each.
+        Draw these lengths instead of the task's, the same number of each.
     confidence : float
         The level of the intervals.
 
@@ -150,7 +150,7 @@ def shortcuts(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, there are fewer than two sequences, or they hold features.
+        When an argument is invalid, there are fewer than two sequences, or they hold features.
     """
     _checks.real("confidence", confidence, above=0, below=1)
     sequences = draw(task, samples, seed, lengths)
@@ -181,13 +181,13 @@ def _shown(name: str) -> Shown:
 
 
 def place_name(place: int) -> str:
-    """Return a place in words."""
+    """Return a position in words."""
     name = f"symbol {place + 1}" if place >= 0 else f"symbol {-place} from the end"
     return {0: "the first symbol", -1: "the last symbol"}.get(place, name)
 
 
 def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
-    """Return what each shortcut sees, in the order of their names."""
+    """Return the observations of each shortcut, in the order of their names."""
     marks = marks_of(sequences.dim_input)
     return (
         [lengths_of(sequences)],
@@ -200,33 +200,33 @@ def _chains(sequences: Sequences, place: int) -> tuple[list[Codes], ...]:
 
 
 def _half(sequences: Sequences, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which sequences the tables are made from: of every length one half at random, rounded up or down."""
+    """Return which sequences to fit on: a random half of every length, rounded up or down."""
     shuffled = rng.permutation(len(sequences))
     order = shuffled[np.argsort(sequences.lengths[shuffled], kind="stable")]
     chosen = np.zeros(len(sequences), dtype=bool)
-    # Every second one, from length to length, also where there is one sequence of each.
+    # Take every second one across lengths, so that lengths with a single sequence are split evenly, too.
     chosen[order[::2]] = True
     return chosen
 
 
 def _predicted(chain: list[Codes], labels: NDArray[np.int64], fitted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the class that the tables of `fitted` say of all others."""
+    """Return the predictions for the other sequences of tables fitted on the `fitted` ones."""
     classes = int(labels.max()) + 1
-    # Without a table: as often as each class was drawn, none of them impossible.
+    # Without a table: the class frequencies, smoothed so that none is 0.
     prior = np.bincount(labels[fitted], minlength=classes) + 1.0
     belief = np.tile(prior / prior.sum(), (len(labels), 1))
     for codes in chain:
         distinct, first, place = np.unique(codes, return_index=True, return_inverse=True)
         cells = place[fitted] * classes + labels[fitted]
         seen = np.bincount(cells, minlength=len(distinct) * classes).reshape(-1, classes)
-        # All sequences of one code had one code in the coarser table, so any of them knows what that one says.
+        # All sequences with the same code share a code in the coarser table, so any of them can look it up.
         table = seen + classes * belief[first]
         belief = (table / table.sum(axis=1, keepdims=True))[place]
     return np.argmax(belief[~fitted], axis=1)
 
 
 def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
-    """Return the place whose symbol predicts most of the sequences that the tables are made from."""
+    """Return the position whose symbol predicts most of the fitted sequences."""
     part = sequences.select(fitted)
     classes = int(part.labels.max()) + 1
     _, length = np.unique(part.lengths, return_inverse=True)
@@ -237,21 +237,21 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
         seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
         return int(seen.reshape(-1, classes).max(axis=1).sum())
 
-    # Of places that are equally good, the first.
+    # The first of equally good positions.
     return max(places(int(part.lengths.max())), key=right, default=0)
 
 
 def _bayes(task: Any, sequences: Sequences) -> float | None:
-    """Return 1 where the task knows the truth of each sequence: then some classifier is always right."""
+    """Return 1 if the task knows the truth of each sequence: then some classifier is always right."""
     truth = getattr(recognition_of(task), "truth", None)
     if not callable(truth):
         return None
     return 1.0 if np.array_equal(truth(sequences), sequences.labels) else None
 
 
-# What the shortcuts see of a sequence: each as one number a sequence, the same where they see no difference. A shortcut
-# is a chain of such numbers, each finer than the one before: the coarser one counts where a finer one was seen too
-# seldom. All know the length.
+# What each shortcut observes, encoded as one number per sequence: equal numbers are indistinguishable. A shortcut is a
+# chain of such codes, each finer than the one before; the coarser one smooths the rare entries of the finer. All
+# include the length.
 
 
 def lengths_of(sequences: Sequences) -> Codes:
@@ -260,7 +260,7 @@ def lengths_of(sequences: Sequences) -> Codes:
 
 
 def symbol_at(sequences: Sequences, place: int) -> NDArray[np.int64]:
-    """Return the symbol at a place, counted from the end where negative; -1 where the sequence has none there."""
+    """Return the symbol at a position, counted from the end if negative; -1 if the sequence is too short."""
     lengths = sequences.lengths
     there = lengths > place if place >= 0 else lengths >= -place
     index = (sequences.offsets[:-1] if place >= 0 else sequences.offsets[1:]) + place
@@ -278,15 +278,15 @@ def ends(sequences: Sequences) -> list[Codes]:
 
 
 def one_place(sequences: Sequences, place: int) -> list[Codes]:
-    """Return the symbol at one place."""
+    """Return the symbol at one position."""
     length = lengths_of(sequences)
     return [length, joined(length, symbol_at(sequences, place))]
 
 
 def evenness(sequences: Sequences, marks: Codes) -> list[Codes]:
-    """Return whether all symbols can be put into pairs of equal ones, but for one symbol of an odd length.
+    """Return whether all symbols form pairs of equal ones, except for one symbol of an odd length.
 
-    In other words: whether every symbol's count is even. Equal marks cancel: their exclusive or is 0.
+    Equivalently, whether every symbol's count is even. Equal marks cancel: their exclusive or is 0.
     """
     length = lengths_of(sequences)
     left = _summed(marks[sequences.values], sequences.offsets, np.bitwise_xor)
@@ -300,14 +300,14 @@ def counts(sequences: Sequences, marks: Codes) -> list[Codes]:
     """
     total = _summed(marks[sequences.values], sequences.offsets, np.add)
     coarser = evenness(sequences, marks)
-    # The length is joined for the sake of those symbols whose marks might add up to the same.
+    # Join the length, in case the marks of some symbols add up to the same.
     return [*coarser, joined(coarser[-1], total)]
 
 
 def pairs(sequences: Sequences) -> list[Codes]:
-    """Return how often each two symbols follow each other: which of them do at all, and how often.
+    """Return how often each two symbols follow each other: which pairs occur, and how often.
 
-    Which do is exact for eight symbols, of which there are 64 pairs. Of more, some pairs share a bit.
+    Which pairs occur is exact for up to eight symbols, which have 64 pairs; beyond that, some pairs share a bit.
     """
     size, filled = sequences.dim_input, sequences.lengths > 0
     values = sequences.values.astype(np.int64)
@@ -332,7 +332,7 @@ def marks_of(alphabet_size: int) -> Codes:
 
 
 def joined(*parts: NDArray[np.generic]) -> Codes:
-    """Return one number for what the parts say together."""
+    """Return one number that encodes all parts."""
     code = np.zeros(len(parts[0]), dtype=np.uint64)
     for part in parts:
         _, place = np.unique(part, return_inverse=True)
@@ -341,7 +341,7 @@ def joined(*parts: NDArray[np.generic]) -> Codes:
 
 
 def places(longest: int) -> Sequence[int]:
-    """Return all places of sequences up to a length: from the beginning, and from the end."""
+    """Return all positions of sequences up to a length: from the beginning, and from the end."""
     return (*range(longest), *range(-longest, 0))
 
 

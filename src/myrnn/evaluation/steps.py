@@ -1,4 +1,4 @@
-"""Steps of many sequences in flat arrays: their places, and the clusters that intervals go by."""
+"""Steps of many sequences in flat arrays: their positions, and the clusters of intervals."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from myrnn._user_code import warn
 from myrnn.results import Floats
 from myrnn.sequences import checked_offsets, offsets_of, ramp
 
-# With fewer sequences than this, each is cut into blocks: variances of so few are known badly. Schmeiser, "Batch size
-# effects in the analysis of simulation output", Operations Research 30, 1982, finds that 10 to 30 blocks are enough.
+# With fewer sequences than this, each is cut into blocks, because variances of so few are uncertain. Schmeiser, "Batch
+# size effects in the analysis of simulation output", Operations Research 30, 1982, finds that 10 to 30 blocks are
+# enough.
 _FEWEST_SEQUENCES, _BLOCKS = 10, 30
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Where the S steps of N sequences stand.
+    """The layout of the S steps of N sequences.
 
     Attributes
     ----------
     offsets : ndarray, int64 (N + 1,)
-        Where each sequence begins, and the end of the last one.
+        The start of each sequence, and the end of the last one.
     """
 
     offsets: NDArray[np.int64]
 
     @classmethod
     def given(cls, offsets: ArrayLike, count: int) -> Steps:
-        """Return the steps of sequences that have `count` of them in all; check that the offsets are such."""
+        """Return the layout for checked offsets of sequences that have `count` steps in all."""
         return cls(checked_offsets(offsets, count))
 
     def __len__(self) -> int:
@@ -46,14 +47,14 @@ class Steps:
 
     @cached_property
     def position(self) -> NDArray[np.int64]:
-        """The place of every step in its sequence, from 1, int64 (S,)."""
+        """The position of every step in its sequence, from 1, int64 (S,)."""
         return ramp(self.lengths) + 1
 
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
-        """Where each cluster begins, and the end of the last one, int64 (M + 1,).
+        """The start of each cluster, and the end of the last one, int64 (M + 1,).
 
-        A cluster is what intervals take as drawn at random: a sequence, or a block of one where there are few.
+        A cluster is the sampling unit of intervals: a sequence, or a block of one if there are few.
         """
         lengths = self.lengths[self.lengths > 0]
         if len(lengths) >= _FEWEST_SEQUENCES:
@@ -64,7 +65,7 @@ class Steps:
 
     @property
     def cluster_count(self) -> str:
-        """How many clusters there are, such as ``"200 sequences"`` or ``"30 blocks"``."""
+        """The number of clusters in words, such as ``"200 sequences"`` or ``"30 blocks"``."""
         count = len(self.clusters) - 1
         return _checks.count_of(count, "sequence" if count == np.count_nonzero(self.lengths) else "block")
 
@@ -79,7 +80,7 @@ class Steps:
 
 
 def warn_of_lost_steps(lost: NDArray[np.bool_], steps: Steps, what: str, consequence: str) -> None:
-    """Warn once, for all steps, that what a model says at some of them is not finite."""
+    """Warn once, for all steps, that outputs of a model at some of them are not finite."""
     if not lost.any():
         return
     first = int(lost.argmax())

@@ -1,4 +1,4 @@
-"""A test of a model that says a class at every step."""
+"""A test of a model that predicts a class at every step."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TagReport(HasConfusion, HasTable):
-    """How well a model says the class, or tag, of every step.
+    """The scores of a model that predicts the class, or tag, of every step.
 
     Attributes
     ----------
     classes : tuple of str
-        The K classes: those that the model knows, and those that only the targets have.
+        The K classes: those that the model knows, and those that only occur in the targets.
     unseen : tuple of str
-        Which of them the model does not know, so that it can never be right about them.
+        The classes that the model does not know and therefore never predicts.
     confusion : ndarray, int64 (K, K)
-        How many steps of the class of the row were seen as of the class of the column.
+        The number of steps whose true class is the row and whose predicted class is the column.
     not_finite : ndarray, int64 (K,)
-        How many steps of each class have outputs that are not finite. They count in `total`, as wrong.
+        The number of steps of each class with outputs that are not finite. They count in `total`, as wrong.
     scores : dict of str to Estimate
-        ``accuracy`` of the steps, ``sequence_accuracy`` (the share of sequences all of whose steps are right), and
-        ``macro_f1``, with the ends of their intervals.
+        ``accuracy`` of the steps, ``sequence_accuracy`` (the share of sequences that are right at every step), and
+        ``macro_f1``, with their intervals.
     sequences : int
-        How many sequences have at least one step.
+        The number of sequences with at least one step.
     sequences_not_finite : int
-        How many of them have a step whose outputs are not finite.
+        The number of them with a step whose outputs are not finite.
     recall_interval : ndarray, float64 (K, 2)
         The interval of each recall.
     lengths, positions : StepBuckets
         Accuracy by the length of the sequence, and by the position of the step.
     clusters : str
-        What intervals of steps go by, such as ``"200 sequences"``: steps of one sequence, or of one block of a long
-        sequence, belong together.
+        The sampling units of the intervals of steps, such as ``"200 sequences"``: steps of one sequence, or of one
+        block of a long sequence, are not independent.
     baselines : Baselines or None
-        What simple rules reach on the same sequences.
+        Scores of simple rules on the same sequences.
     gains : dict of str to Estimate
-        By the name of each baseline, how much larger the model's share of right steps is.
-        The interval is that of the difference.
+        For each baseline by name, how much larger the model's share of correct steps is, with the interval of the
+        difference.
     confidence : float
         The level of the intervals.
     """
@@ -83,14 +83,14 @@ class TagReport(HasConfusion, HasTable):
 
     @property
     def sequence_accuracy(self) -> float:
-        """The share of sequences all of whose steps are right."""
+        """The share of sequences that are right at every step."""
         return self.scores["sequence_accuracy"].value
 
     def _recall_ends(self) -> Floats:
         return self.recall_interval
 
     def __repr__(self) -> str:
-        """Say the accuracies."""
+        """Show the accuracies."""
         low, high = self.interval
         return (
             f"TagReport({_checks.count_of(self.total.sum(), 'step')} of "
@@ -99,7 +99,7 @@ class TagReport(HasConfusion, HasTable):
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return everything as plain values, as a file of JSON has them."""
+        """Return everything as plain values for JSON."""
         return {
             "steps": int(self.total.sum()),
             "sequences": self.sequences,
@@ -118,7 +118,7 @@ class TagReport(HasConfusion, HasTable):
         }
 
     def table(self) -> Table:
-        """Return the accuracies of the model, and below it those of the baselines; a terminal shows per cent.
+        """Return the accuracies of the model, and below them those of the baselines; terminals show per cent.
 
         Its columns are ``model``, ``accuracy``, ``sequence_accuracy``, the ends of their intervals (``accuracy_low``
         and so on), and ``macro_f1``. `class_table` and `confusion_table` have the classes.
@@ -129,7 +129,7 @@ class TagReport(HasConfusion, HasTable):
         return table_with_baselines(title, TAGS, self.scores, self.baselines, self.gains, caption)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw accuracy by position and the level of the best baseline or the most frequent class; return the axes."""
+        """Draw accuracy by position, with the best baseline or the most frequent class, and return the axes."""
         levels = {"the most frequent class": self.majority}
         if self.baselines is not None:
             best = self.baselines.best
@@ -146,27 +146,27 @@ def tag_report(
     classes: ArrayLike | None = None,
     baselines: Baselines | None = None,
 ) -> TagReport:
-    """Compare the classes that a model says at every step with what they are.
+    """Compare the classes that a model predicts at every step with the true ones.
 
-    The interval of the accuracy takes into account that steps of one sequence are right or wrong together: it is that
-    of a cluster sample, `cluster_interval`. The interval of the share of whole sequences is Wilson's.
+    The interval of the accuracy is that of a cluster sample, `cluster_interval`, because the steps of a sequence tend
+    to be right or wrong together. The interval of the share of whole sequences is Wilson's.
 
     Parameters
     ----------
     targets : array_like (S,)
-        The class of every step, of all N sequences one after the other: a column of `probabilities`, 0 to K - 1, or
-        one of `classes`.
+        The class of every step of all N sequences, concatenated: a column of `probabilities`, 0 to K - 1, or one of
+        `classes`.
     probabilities : array_like of float (S, K)
-        Of each class at every step. The class of the largest is predicted. A row of NaN stands for outputs that are
-        not finite: its step counts as wrong, and a warning says how many there are.
+        The probabilities of the classes at every step. The class of the largest is predicted. A row of NaN stands for
+        outputs that are not finite: its step counts as wrong, and a warning says how many there are.
     offsets : array_like of int (N + 1,)
-        Where each sequence begins, and the end of the last one.
+        The start of each sequence, and the end of the last one.
     confidence : float
         The level of the intervals.
     classes : array_like (K,), optional
-        The labels that the columns are of. Targets that are none of them count as mistakes.
+        The labels of the columns. Targets that are not among them count as mistakes.
     baselines : Baselines, optional
-        What `tag_baselines` returns for the same sequences; it is shown beside the model.
+        The result of `tag_baselines` for the same sequences, shown below the model.
 
     Returns
     -------
@@ -175,8 +175,8 @@ def tag_report(
     Raises
     ------
     InvalidArgument
-        When the arrays do not fit together, hold no step, a target is none of the classes, or the probabilities are
-        none.
+        When the arrays do not fit together or hold no step, no target is one of the classes, or the probabilities are
+        invalid.
 
     References
     ----------
@@ -230,7 +230,7 @@ def tag_report(
 
 
 def _targets(given: ArrayLike, any_label: bool) -> NDArray[Any]:
-    """Return the targets of steps, whole numbers unless any label will do."""
+    """Return the targets of steps, which must be whole numbers unless `any_label`."""
     targets = _checks.array("targets", given)
     if targets.ndim != 1 or not len(targets) or (targets.dtype.kind not in "iu" and not any_label):
         kind = "label" if any_label else "integer"

@@ -1,4 +1,4 @@
-"""A test of a model that says which symbol comes next."""
+"""A test of a model that predicts the next symbol."""
 
 from __future__ import annotations
 
@@ -25,29 +25,27 @@ from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TextReport(HasTable):
-    """How well a model says the next symbol at every step.
+    """The scores of a model that predicts the next symbol at every step.
 
     Attributes
     ----------
     scores : dict of str to Estimate
-        ``bits_per_symbol`` (of characters: bits per character), ``perplexity``, ``cross_entropy`` in nats, and
-        ``accuracy``, the share of steps whose symbol was the likeliest; with the ends of their intervals.
+        ``bits_per_symbol`` (for characters: bits per character), ``perplexity``, ``cross_entropy`` in nats, and
+        ``accuracy``, the share of steps whose symbol was the likeliest; with their intervals.
     steps, symbols, sequences : int
-        How many steps there are, of how many symbols, and in how many sequences with at least one step.
+        The number of steps, of different symbols, and of sequences with at least one step.
     not_finite : int
-        How many steps have outputs that are not finite.
+        The number of steps with outputs that are not finite.
     impossible : int
-        How many symbols came that had probability 0, those of steps that are not finite among them.
+        The number of observed symbols with probability 0, including those of steps that are not finite.
     positions : StepBuckets
-        ``bits_per_symbol`` and ``accuracy`` by the position of the step: at the beginning a model knows little of what
-        it reads.
+        ``bits_per_symbol`` and ``accuracy`` by the position of the step: at the beginning a model has little context.
     clusters : str
-        What the intervals go by, such as ``"200 sequences"`` or ``"30 blocks"``.
+        The sampling units of the intervals, such as ``"200 sequences"`` or ``"30 blocks"``.
     baselines : Baselines or None
-        What n-gram models reach on the same sequences.
+        Scores of n-gram models on the same sequences.
     gains : dict of str to Estimate
-        By the name of each baseline, how many bits fewer a step costs the model.
-        The interval is that of the difference.
+        For each baseline by name, how many bits per step fewer the model needs, with the interval of the difference.
     confidence : float
         The level of the intervals.
     """
@@ -66,17 +64,17 @@ class TextReport(HasTable):
 
     @property
     def cross_entropy(self) -> float:
-        """The mean of -ln of the probabilities of the symbols that came, in nats."""
+        """The mean of -ln of the probabilities of the observed symbols, in nats."""
         return self.scores["cross_entropy"].value
 
     @property
     def bits_per_symbol(self) -> float:
-        """The cross-entropy in bits; of characters it is called bits per character."""
+        """The cross-entropy in bits; for characters it is called bits per character."""
         return self.scores["bits_per_symbol"].value
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the cross-entropy: among how many equally likely symbols a guess would be as hard."""
+        """The exponential of the cross-entropy: a guess among this many equally likely symbols is as hard."""
         return self.scores["perplexity"].value
 
     @property
@@ -85,7 +83,7 @@ class TextReport(HasTable):
         return self.scores["accuracy"].value
 
     def __repr__(self) -> str:
-        """Say bits per symbol, perplexity and accuracy."""
+        """Show bits per symbol, perplexity and accuracy."""
         _, low, high = self.scores["bits_per_symbol"]
         return (
             f"TextReport({_checks.count_of(self.steps, 'step')}, {self.bits_per_symbol:.3f} bits per symbol "
@@ -93,7 +91,7 @@ class TextReport(HasTable):
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return everything as plain values, as a file of JSON has them."""
+        """Return everything as plain values for JSON."""
         return {
             "steps": self.steps,
             "symbols": self.symbols,
@@ -107,7 +105,7 @@ class TextReport(HasTable):
         }
 
     def table(self) -> Table:
-        """Return the numbers of the model, and below it those of the baselines.
+        """Return the scores of the model, and below them those of the baselines.
 
         Its columns are ``model``, ``bits_per_symbol``, ``perplexity``, ``cross_entropy``, ``accuracy``, and the ends
         of their intervals, such as ``accuracy_low``.
@@ -117,7 +115,7 @@ class TextReport(HasTable):
         return table_with_baselines(title, TEXT, self.scores, self.baselines, self.gains, lost)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw bits per symbol by position, and the level of the best baseline; return the matplotlib axes."""
+        """Draw bits per symbol by position, with the best baseline, and return the Matplotlib axes."""
         levels = None
         if self.baselines is not None:
             best = self.baselines.best
@@ -133,21 +131,21 @@ def text_report(
     *,
     baselines: Baselines | None = None,
 ) -> TextReport:
-    """Compare the probabilities that a model gives to the next symbol with the symbols that came.
+    """Compare the probabilities that a model predicts for the next symbol with the observed symbols.
 
     Parameters
     ----------
     targets : array_like of int (S,)
-        The symbol that came after every step, of all N sequences one after the other, 0 to K - 1.
+        The observed next symbol at every step of all N sequences, concatenated, 0 to K - 1.
     probabilities : array_like of float (S, K)
-        Of each symbol at every step; a row adds up to 1. A row of NaN stands for outputs that are not finite: its step
-        counts as wrong, as if its symbol had had probability 0, and a warning says how many there are.
+        The probabilities of the symbols at every step; a row adds up to 1. A row of NaN stands for outputs that are not
+        finite: its step counts as wrong, as if its symbol had probability 0, and a warning says how many there are.
     offsets : array_like of int (N + 1,), optional
-        Where each sequence begins, and the end of the last one; by default all steps are of one.
+        The start of each sequence, and the end of the last one; by default there is one sequence.
     confidence : float
         The level of the intervals.
     baselines : Baselines, optional
-        What `text_baselines` returns for the same sequences; it is shown beside the model.
+        The result of `text_baselines` for the same sequences, shown below the model.
 
     Returns
     -------
@@ -156,15 +154,15 @@ def text_report(
     Raises
     ------
     InvalidArgument
-        When the arrays do not fit together, hold no step, or the probabilities are none.
+        When the arrays do not fit together or hold no step, or the probabilities are invalid.
 
     Notes
     -----
-    A probability of 0 is taken as the smallest positive number of its type at full precision, 1.2e-38 for float32 and
-    2.2e-308 for float64, so that the cross-entropy is finite; `impossible` counts these symbols.
+    A probability of 0 is replaced by the smallest positive number of its type at full precision, 1.2e-38 for float32
+    and 2.2e-308 for float64, so that the cross-entropy is finite; `impossible` counts these symbols.
 
-    Intervals are those of cluster samples, over sequences (`ratio_interval` and `cluster_interval`). With fewer than
-    10 sequences they go by blocks of consecutive steps, about 30 in all.
+    Intervals are those of cluster samples, over sequences (`ratio_interval` and `cluster_interval`). With fewer than 10
+    sequences the clusters are blocks of consecutive steps, about 30 in all.
 
     References
     ----------
@@ -207,7 +205,7 @@ def text_report(
 
 
 def _nats(chosen: NDArray[Any], lost: NDArray[np.bool_]) -> tuple[Floats, int]:
-    """Return -ln of the probabilities (S,), finite where they are 0 too, and how many of them are 0."""
+    """Return -ln of the probabilities (S,), made finite for 0, and the number of zeros."""
     given = np.where(lost, 0, chosen).astype(np.float64)
     smallest = np.finfo(chosen.dtype if chosen.dtype.kind == "f" else np.float64).tiny
     return -np.log(np.clip(given, smallest, 1.0)), int(np.count_nonzero(given <= 0))

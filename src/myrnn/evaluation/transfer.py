@@ -1,4 +1,4 @@
-"""What models know of tasks that they were not trained on."""
+"""Tests of models on tasks that they were not trained on."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class TransferTable(Counted, HasTable):
     tasks : tuple of str
         The names of the T tasks.
     total, correct : ndarray, int64 (M, T)
-        How many sequences each model classified, and how many rightly; 0 where a model cannot read a task.
+        The number of sequences that each model classified, and of the correct ones; 0 if a model cannot read a task.
     chance : ndarray, float64 (M,)
         The accuracy of guessing among each model's classes; NaN for a model that can read no task.
     reasons : dict of (str, str) to str
-        Why a model cannot read a task, by the names of the two.
+        Why a model cannot read a task, by their names.
     confidence : float
         The level of the intervals.
     """
@@ -48,13 +48,13 @@ class TransferTable(Counted, HasTable):
 
     @property
     def interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each accuracy, float64 (M, T, 2): low and high; NaN where there is no accuracy."""
+        """The Wilson interval of each accuracy, float64 (M, T, 2): low and high; NaN without an accuracy."""
         found = super().interval
         found[self.total == 0] = np.nan
         return found
 
     def __repr__(self) -> str:
-        """Say how many models and tasks there are, and how many pairs do not go together."""
+        """Say how many models and tasks there are, and how many pairs do not fit."""
         missing = f", {len(self.reasons)} not applicable" if self.reasons else ""
         models, tasks = _checks.count_of(len(self.models), "model"), _checks.count_of(len(self.tasks), "task")
         return f"TransferTable({models} on {tasks}{missing})"
@@ -76,7 +76,7 @@ class TransferTable(Counted, HasTable):
         return Table("Accuracy on each task", columns)
 
     def table(self) -> Table:
-        """Return the accuracies in per cent, as a terminal shows them: a row for a model, a column for a task."""
+        """Return the accuracies in per cent as terminals show them: one row per model, one column per task."""
         together: dict[tuple[str, str], list[str]] = {}
         for (model, task), why in self.reasons.items():
             together.setdefault((model, why), []).append(task)
@@ -98,7 +98,7 @@ class TransferTable(Counted, HasTable):
         return Shown(task, cell)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the accuracies as an annotated heat map, and return the matplotlib axes."""
+        """Draw the accuracies as an annotated heat map, and return the Matplotlib axes."""
         from myrnn import plots
 
         return plots.plot_transfer(self, ax=ax)
@@ -114,14 +114,14 @@ def transfer(
     confidence: float = 0.95,
     engine: str = "auto",
 ) -> TransferTable:
-    """Try every model on every task, those that it was not trained on among them.
+    """Test every model on every task, including those that it was not trained on.
 
     A sequence whose logits are not finite counts as wrong; a warning says how many there are.
 
-    All models are tried on the same sequences of a task. A model with C inputs reads any task of at most C symbols,
-    whose tokens are then the first of the model's own; it has never seen sequences without the others, unless it was
-    trained so. A larger alphabet or features of another number, and classes that it does not have, it cannot read: the
-    place stays empty and `reasons` says why.
+    All models are tested on the same sequences of a task. A model with C inputs reads any task of at most C symbols,
+    whose tokens are then the first tokens of the model's alphabet; unless it was trained that way, it has never seen
+    sequences without the others. It cannot read a larger alphabet, a different number of features, or classes that it
+    lacks: the cell stays empty and `reasons` says why.
 
     Parameters
     ----------
@@ -129,15 +129,15 @@ def transfer(
         As for `myrnn.train`. They are not changed, and no graph is built.
     tasks : mapping of str to Task or Sequences
     samples : int
-        How many sequences to draw from every task.
+        The number of sequences to draw from every task.
     seed : int
-        Seeds the drawing.
+        Seed of the drawn sequences.
     lengths : array_like of int, optional
-        Draw these lengths instead of each task's own, the same number of each.
+        Draw these lengths instead of each task's, the same number of each.
     confidence : float
         The level of the intervals.
     engine : {"auto", "native", "mygrad"}
-        How the equations are run.
+        How to run the equations.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def transfer(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, or no model can read any task.
+        When an argument is invalid, or no model can read any task.
     """
     names, task_names = _names("models", models), _names("tasks", tasks)
     _checks.real("confidence", confidence, above=0, below=1)

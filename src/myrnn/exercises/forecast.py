@@ -32,7 +32,7 @@ def check_naive_forecast(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def _shape(fn: Callable[..., Any]) -> str:
     for horizon, period in ((4, 1), (4, 3), (1, 3), (7, 3), (20, 9)):
         said = fn(SERIES.copy(), horizon, period)
         if not isinstance(said, np.ndarray):
-            kind = "nothing: is the return missing?" if said is None else f"{shown(said)}, which is no array."
+            kind = "nothing: is the return missing?" if said is None else f"{shown(said)}, which is not an array."
             return f"It returned {kind}"
         if said.shape != (horizon,) or said.dtype.kind not in "fiu":
             return f"With horizon={horizon}, period={period} it returned {said.dtype} of shape {said.shape}."

@@ -40,7 +40,7 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def check_model(cls: type) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `cls` is no class.
+        When `cls` is not a class.
 
     Examples
     --------

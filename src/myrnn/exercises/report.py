@@ -159,7 +159,7 @@ def name_of(fn: Callable[..., Any]) -> str:
     Raises
     ------
     InvalidArgument
-        When it is no function.
+        When it is not a function.
     """
     if not callable(fn):
         raise InvalidArgument(f"fn must be a function, passed without calling it, not {shown(fn)}")

@@ -45,7 +45,7 @@ def check_step_model(cls: type) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `cls` is no class.
+        When `cls` is not a class.
 
     Examples
     --------

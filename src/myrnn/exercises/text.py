@@ -151,7 +151,7 @@ def _one_integer(fn: Callable[..., Any]) -> str:
             or not isinstance(drawn, int | np.integer | np.ndarray)
             or np.asarray(drawn).dtype.kind not in "iu"
         ):
-            return f"It returned {shown(drawn)}, of type {type(drawn).__name__}, which is no integer."
+            return f"It returned {shown(drawn)}, of type {type(drawn).__name__}, which is not an integer."
         if not 0 <= int(drawn) < size:
             return f"Of {count_of(size, 'score')} it drew number {int(drawn)}."
     return ""

@@ -1,4 +1,4 @@
-"""An experiment is one value: what is trained on what, how, and how it is tested."""
+"""An experiment as one value: the task or data, the model, the training and the tests."""
 
 from myrnn.experiment.experiment import (
     DATA_DEFAULTS,

@@ -1,4 +1,4 @@
-"""An experiment: all that it takes to train a model and to test it, as one value."""
+"""An experiment: everything needed to train and test a model, as one value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from myrnn.training import TrainingSettings as Training
 
 
 class OwnModelSettings(Section, frozen=True, kw_only=True):
-    """The settings of a model of a class of your own."""
+    """The settings of a user-defined model."""
 
     dim_recurrent: Units = 50
 
@@ -38,7 +38,7 @@ class Part:
     ----------
     part : {"task", "model", "optimizer"}
     name : str
-        The name of the kind; of a model also ``file.py:Class``.
+        The name of the kind; for a model also ``file.py:Class``.
     settings : Section
     """
 
@@ -48,9 +48,9 @@ class Part:
 
     @classmethod
     def read(cls, part: str, given: Any, defaults: Mapping[str, Any] | None = None) -> Self:
-        """Return the part with these settings: its name alone, a mapping, or an object of a registered kind.
+        """Return the part with these settings, given as a name, a mapping, or an object of a registered kind.
 
-        `defaults` are those of settings that are not given, for kinds that have such settings.
+        `defaults` apply to settings that are not given, for kinds that have them.
         """
         if isinstance(given, cls):
             if given.part != part:
@@ -65,7 +65,7 @@ class Part:
         section = section_of(part, name)
         for setting in settings:
             if part == "model" and setting in ("dim_input", "dim_output"):
-                raise InvalidArgument(f"{setting} is for the task to say: leave it out")
+                raise InvalidArgument(f"{setting} follows from the task: leave it out")
             _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
         known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
         return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
@@ -80,11 +80,11 @@ class Part:
 
     @property
     def kind(self) -> Kind:
-        """What is registered under its name."""
+        """The kind that is registered under its name."""
         return find(self.part, self.name)
 
     def make(self, **further: Any) -> Any:
-        """Return a new object with these settings, of which `further` may change some."""
+        """Return a new object with these settings; `further` adds or replaces some."""
         return self.kind.make(**{**self.settings.to_dict(whole=True), **further})
 
     def to_dict(self, whole: bool = False) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Part:
         return {"name": self.name, **self.settings.to_dict(whole)}
 
 
-# Longer sequences are not drawn to see whether the task has such lengths.
+# Omit lengths that no sequence can have without drawing any to find out.
 LONGEST_TRIED = 10_000
 PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
 
@@ -105,12 +105,12 @@ def section_of(part: str, name: str) -> type[Section]:
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a part; a task named as ``regular:(ab)*`` has its first setting behind the colon.
+    """Return the settings of a part; in a task such as ``regular:(ab)*`` the text after the colon is its first setting.
 
     Raises
     ------
     InvalidArgument
-        When that setting is given, too, or is not what it should be.
+        When that setting is also given, or is invalid.
     """
     found = dict(settings)
     name = found.get("name")
@@ -136,18 +136,18 @@ def setting_names(part: str, name: str) -> tuple[str, ...]:
 
 
 def is_own(name: str) -> bool:
-    """Whether a model is named by a file and a class in it."""
+    """Return whether the name of a model is a file and a class in it."""
     return ":" in name or name.endswith(".py")
 
 
 def weight_generator(seed: int) -> np.random.Generator:
-    """Return the generator of the first weights: another stream than the one that draws the sequences."""
+    """Return the generator of the initial weights: a different stream from that of the sequences."""
     return np.random.default_rng((seed, 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """Sequences and labels in memory, as `SequenceClassifier.fit` takes them. It is equal to itself alone.
+    """Sequences and labels in memory, as `SequenceClassifier.fit` takes them. It is equal only to itself.
 
     Attributes
     ----------
@@ -160,29 +160,29 @@ class Memory:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that it takes to train a model and to test it.
+    """Everything needed to train and test a model.
 
-    Each section may be given as a mapping, and a task, model or optimizer by its name alone, too. An experiment has
-    either a task or data.
+    Each section may be a mapping, and a task, model or optimizer also just a name. An experiment has either a task or
+    data.
 
     Attributes
     ----------
     task : Part or None
-        What draws the sequences.
+        The source of the sequences.
     model, optimizer : Part
     training : Training or EpochTraining
     evaluation : Evaluation or FileEvaluation
-        The latter ones where there are data.
+        The latter of each pair is for data.
     data : Data or None
-        Files of sequences; or what is in memory, given as a pair of sequences and labels, as
-        `SequenceClassifier.fit` takes them, or as a `Sequences`.
+        Files of sequences, or data in memory: a pair of sequences and labels, as `SequenceClassifier.fit` takes them,
+        or a `Sequences`.
     memory : Memory or None
-        Sequences and labels, where the data are in memory.
+        Sequences and labels, if the data are in memory.
 
     Raises
     ------
     InvalidArgument
-        When a setting is unknown, or not what it should be.
+        When a setting is unknown or invalid.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class Experiment:
     memory: Memory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Read sections that are given as mappings or names."""
+        """Convert sections that are given as mappings or names."""
         if self.data is not None and self.task is not None:
             raise InvalidArgument("an experiment has a task or data, not both")
         on_data = self.data is not None
@@ -212,7 +212,7 @@ class Experiment:
         else:
             self._keep("task", Part.read("task", PARTS["task"] if self.task is None else self.task))
         if not on_data or self.data.file is not None:
-            # It may be left of an experiment that this one was made of.
+            # It may be a leftover of the experiment that this one was made from.
             self._keep("memory", None)
         for part in ("model", "optimizer"):
             self._keep(part, Part.read(part, getattr(self, part), DATA_DEFAULTS[part] if on_data else None))
@@ -253,7 +253,7 @@ class Experiment:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
-        """Return the experiment with these sections, as `to_dict` gives them; what is missing has its defaults."""
+        """Return the experiment with these sections, as `to_dict` returns them; the rest has its defaults."""
         for name in _mapping("an experiment", given):
             _checks.one_of("a section of an experiment", name, SECTIONS)
         return cls(**given)
@@ -262,7 +262,7 @@ class Experiment:
     def from_file(cls, path: str | os.PathLike[str]) -> Experiment:
         """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it.
 
-        Files that it names are looked for from its own folder on.
+        Relative paths in it start at its folder.
         """
         sections = _sections_of(path)
         try:
@@ -282,16 +282,16 @@ class Experiment:
         return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write all settings as JSON; files that they name are written as they are seen from its folder."""
+        """Write all settings as JSON; paths become relative to its folder."""
         self._write(path, lambda sections: json.dumps(sections, indent=2) + "\n")
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
-        """Write all settings as TOML, those without a value left out; files as `to_json` writes them.
+        """Write all settings as TOML, without those that are None; paths as in `to_json`.
 
         Raises
         ------
         InvalidArgument
-            When a setting is None that has another default: TOML has no word for it, JSON has.
+            When a setting is None but its default is not: TOML has no null, JSON has.
         """
         for section in filter(None, (getattr(self, name) for name in SECTIONS)):
             settings = section.settings if isinstance(section, Part) else section
@@ -316,7 +316,7 @@ class Experiment:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
     def _with_files(self, change: Callable[[str], str]) -> Experiment:
-        """Return the experiment with the paths of its data and of the file of its model changed."""
+        """Return the experiment with the paths of its data and of its model's file changed."""
         changed = self.with_paths(change)
         if not is_own(self.model.name):
             return changed
@@ -325,16 +325,16 @@ class Experiment:
         return replace(changed, model=Part("model", name, self.model.settings))
 
     def __reduce__(self) -> Any:
-        """Return how to make it again: sections of registered kinds are classes without a name of their own."""
+        """Rebuild it from plain values: sections of registered kinds are classes that pickle cannot find by name."""
         return _made_again, (self.to_dict(), self.memory)
 
     def with_training(self, **changed: Any) -> Experiment:
-        """Return the experiment with some settings of its training changed."""
+        """Return the experiment with some training settings changed."""
         return replace(self, training={**self.training.to_dict(), **changed})
 
     @property
     def files(self) -> dict[str, str]:
-        """The files of its data by what they are: ``"data"``, ``"labels"``, ``"test NAME"``, ``"test_labels NAME"``."""
+        """The data files by role: ``"data"``, ``"labels"``, ``"test NAME"``, ``"test_labels NAME"``."""
         if self.data is None:
             return {}
         named = {"data": self.data.file, "labels": self.data.labels}
@@ -357,9 +357,9 @@ class Experiment:
         return replace(self, data=Data(**data), evaluation=FileEvaluation(**evaluation))
 
     def make(self) -> tuple[Any, Any, Any]:
-        """Return the task, the model with its first weights, and its optimizer, of an experiment with a task."""
+        """Return the task, the model with its initial weights, and its optimizer, for an experiment with a task."""
         if self.task is None:
-            raise InvalidArgument("the model of an experiment with data is made when these are read: use myrnn.run")
+            raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
         task, rng = self.task.make(), weight_generator(self.training.seed)
         if is_own(self.model.name):
             sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
@@ -370,7 +370,7 @@ class Experiment:
 
 
 SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
-# Defaults where data are learned from; docs/how-to/your-own-sequences.md says how they were found.
+# Defaults for training on data; docs/how-to/your-own-sequences.md says how they were found.
 DATA_DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"recurrent_init": "orthogonal"},
     "optimizer": {"learning_rate": 0.003},
@@ -378,7 +378,7 @@ DATA_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def _toml(sections: Mapping[str, Any]) -> str:
-    """Return settings by section as TOML; text and lists are written in it as in JSON."""
+    """Return settings by section as TOML; text and lists are written as in JSON."""
     tables: dict[str, Mapping[str, Any]] = {}
     for section, settings in sections.items():
         tables[section] = {name: value for name, value in settings.items() if not isinstance(value, dict)}
@@ -392,15 +392,15 @@ def _toml(sections: Mapping[str, Any]) -> str:
 
 
 def _toml_value(value: Any) -> str:
-    # JSON escapes what TOML must, but for the sign of deletion, and writes signs beyond 16 bits as a pair.
+    # JSON escapes everything that TOML requires except DEL, and writes characters beyond 16 bits as surrogate pairs.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 @lru_cache
 def _check_task(part: Part, lengths: tuple[int, ...] | None) -> None:
-    """Let a task check settings that depend on each other, and the lengths that it is tested on.
+    """Let a task check settings that depend on each other, and the test lengths.
 
-    It is remembered: most of the many experiments of a study are of one task.
+    The result is cached: most of the many experiments of a study share a task.
     """
     task = recognition_of(part.make())
     if lengths is not None and callable(getattr(task, "sample_lengths", None)):
@@ -412,7 +412,7 @@ def _made_again(sections: Mapping[str, Any], memory: Any) -> Experiment:
 
 
 def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Return what a TOML or JSON file says, section by section, unchecked."""
+    """Return the content of a TOML or JSON file, section by section, unchecked."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -436,10 +436,10 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return sections with some settings changed; another kind of task, model or optimizer begins at its defaults."""
+    """Return sections with some settings changed; another kind of task, model or optimizer starts from its defaults."""
     sections = {**begin}
     if ("data" in changed and "data" not in begin) or ("task" in changed and "data" in begin):
-        # Other sequences: what the sections say of how to train and to test on them is of no use.
+        # For another source of sequences, the old settings of training and tests do not apply.
         sections = {name: begin[name] for name in ("model",) if name in begin}
     for name, given in changed.items():
         before, settings = (written_out(name, each) for each in (begin.get(name, {}), given))

@@ -11,15 +11,15 @@ from myrnn import _checks
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings that go together; what they leave out stays at its default.
+    """Settings that belong together; all others keep their defaults.
 
     Attributes
     ----------
     name : str
     summary : str
-        What it is, in a few words.
+        A description in a few words.
     sections : mapping
-        As `Experiment.read` takes them.
+        In the form that `Experiment.read` takes.
     """
 
     name: str
@@ -31,7 +31,7 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset("lesson", "the lesson's own network and training, which are the defaults"),
-        # How it was found, and what else was tried: docs/explanation/study-halves.md.
+        # docs/explanation/study-halves.md says how it was found and what else was tried.
         Preset(
             "best",
             "the best training found for the lesson's network",
@@ -47,5 +47,5 @@ PRESETS = {
 
 
 def find_preset(name: str) -> Preset:
-    """Return the preset called `name`, or say which there are."""
+    """Return the preset called `name`, or raise an error that lists all."""
     return PRESETS[_checks.one_of("--preset", name, tuple(PRESETS))]

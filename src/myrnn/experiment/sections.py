@@ -1,7 +1,6 @@
-"""The sections of an experiment beside its task, model and optimizer: data, training and evaluation.
+"""The sections of an experiment besides its task, model and optimizer: data, training and evaluation.
 
-What is drawn from a task and what is read from files or memory differ in what says how long to train and what to test
-on: each has sections of its own.
+An experiment on a task and one on data differ in how long to train and what to test on, so each has its own sections.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDiver
 
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
-# The names of tests are parts of the names of files.
+# The names of tests become parts of file names.
 LONGEST_NAME = 100
 
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
@@ -35,49 +34,49 @@ Tokenize = Annotated[
 
 
 class Data(Section, frozen=True, kw_only=True):
-    """Where sequences and their labels come from, and how they are read.
+    """Where sequences and their labels come from, and how to read them.
 
     Attributes
     ----------
     file : str or None
-        None for sequences that are in memory.
+        None for sequences in memory.
     """
 
     file: (
         Annotated[
             str,
             Meta(
-                description="Sequences to learn from: .csv, .tsv, .jsonl or .parquet with columns sequence and label, "
+                description="Training sequences: .csv, .tsv, .jsonl or .parquet with columns sequence and label, "
                 "or .txt."
             ),
         ]
         | None
     ) = None
-    labels: Annotated[str, Meta(description="The labels of a .txt file, one a line.")] | None = None
+    labels: Annotated[str, Meta(description="The labels of a .txt file, one per line.")] | None = None
     tokenize: Tokenize = "auto"
     text_column: (
         Annotated[
             str,
-            Meta(min_length=1, description="The column of the sequences, by default sequence; or those of a series."),
+            Meta(min_length=1, description="The column with the sequences, by default sequence; or those of a series."),
         ]
         | None
     ) = None
     label_column: (
         Annotated[
             str,
-            Meta(min_length=1, description="The column of what is learned, by default label, tags or target."),
+            Meta(min_length=1, description="The column with the targets, by default label, tags or target."),
         ]
         | None
     ) = None
     delimiter: (
         Annotated[str, Meta(description="The character between the fields of a .csv or .tsv file, such as ';'.")] | None
     ) = None
-    skip_bad_lines: Annotated[bool, Meta(description="Count malformed lines and go on, instead of stopping.")] = False
+    skip_bad_lines: Annotated[bool, Meta(description="Skip and count malformed lines instead of stopping.")] = False
     max_vocabulary: (
-        Annotated[int, Meta(ge=1, description="How many symbols to tell apart, the most frequent.")] | None
+        Annotated[int, Meta(ge=1, description="Use only this many of the most frequent symbols.")] | None
     ) = None
     standardize: Annotated[
-        bool, Meta(description="Bring every column of numbers to mean 0 and standard deviation 1.")
+        bool, Meta(description="Scale every column of numbers to mean 0 and standard deviation 1.")
     ] = True
     learn: Annotated[
         Literal["labels", "tags", "numbers", "text", "series"],
@@ -91,7 +90,7 @@ class Data(Section, frozen=True, kw_only=True):
         Annotated[
             bool,
             Meta(
-                description="Whether numbers are those of steps, not of sequences; by default where there are as many.",
+                description="Whether numbers are per step, not per sequence; by default if there are as many as steps.",
                 extra={"later": True},
             ),
         ]
@@ -99,7 +98,7 @@ class Data(Section, frozen=True, kw_only=True):
     ) = None
 
     def __post_init__(self) -> None:
-        """Check all values, and that plain text has a file of labels."""
+        """Check all values, and that plain text comes with a file of labels."""
         for name in ("file", "labels"):
             if isinstance(given := getattr(self, name), os.PathLike):
                 self._keep(name, os.fspath(given))
@@ -113,13 +112,13 @@ class Data(Section, frozen=True, kw_only=True):
             self.check_has_labels(self.file, self.labels, "labels")
 
     def check_has_labels(self, file: str, labels: str | None, setting: str) -> None:
-        """Refuse plain text without what is to be learned; `setting` names the file of its labels."""
+        """Refuse plain text without targets; `setting` names the option for the file of its labels."""
         if not is_plain_text(file) or self.learn in NEXT:
             return
         if self.learn != LABELS:
             raise InvalidArgument(f"{file} is plain text, which holds no {self.learn}")
         if labels is None and not is_tabbed(Path(file)):
-            raise InvalidArgument(f"{file} is plain text: give its labels, one a line, with {setting}")
+            raise InvalidArgument(f"{file} is plain text: give its labels, one per line, with {setting}")
 
 
 def _check_file(setting: str, file: str) -> None:
@@ -133,14 +132,14 @@ def is_plain_text(file: str) -> bool:
 
 
 class EpochTraining(Section, frozen=True, kw_only=True):
-    """How a model is trained on given sequences: epoch by epoch, some of them kept for validation."""
+    """How a model is trained on given sequences: in epochs, with some sequences held out for validation."""
 
-    max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="How often to go through the data at most.")] = 100
+    max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="The maximum number of passes through the data.")] = 100
     batch_size: BatchSize = 32
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="The same seed gives the same weights.")] = 0
     engine: EngineName = "auto"
     validation_fraction: Annotated[
-        float, Meta(ge=0, lt=1, description="The share of the data to choose the best epoch by.")
+        float, Meta(ge=0, lt=1, description="The share of the data that is held out to choose the best epoch.")
     ] = 0.1
     early_stopping_patience: (
         Annotated[int, Meta(ge=1, description="How many epochs may pass without a better one.")] | None
@@ -150,7 +149,7 @@ class EpochTraining(Section, frozen=True, kw_only=True):
     class_weight: Annotated[
         Any,
         Meta(
-            description="How much the classes count: balanced, so that rare ones count as much, or as in spam=3,ham=1."
+            description="The weights of the classes: balanced, so that rare ones count as much, or as in spam=3,ham=1."
         ),
     ] = None
     on_divergence: OnDivergence = "stop"
@@ -158,8 +157,7 @@ class EpochTraining(Section, frozen=True, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="What the training makes smaller, by default cross-entropy, or of numbers the mean squared "
-                "error",
+                description="The loss to minimise, by default cross-entropy, or for numbers the mean squared error",
                 extra={"choices": all_loss_names, "later": True},
             ),
         ]
@@ -170,8 +168,8 @@ class EpochTraining(Section, frozen=True, kw_only=True):
             int,
             Meta(
                 ge=0,
-                description="Read so many steps at a time, and go on from there; 0 reads sequences whole. By default "
-                "64 for text and series, else 0.",
+                description="Train on windows of this many steps, carrying the state on; 0 reads sequences whole. By "
+                "default 64 for text and series, else 0.",
                 extra={"later": True},
             ),
         ]
@@ -179,7 +177,7 @@ class EpochTraining(Section, frozen=True, kw_only=True):
     ) = None
 
     def __post_init__(self) -> None:
-        """Check all values; weights of classes are kept as pairs."""
+        """Check all values; store class weights as pairs."""
         super().__post_init__()
         self._keep("class_weight", _class_weight(self.class_weight))
 
@@ -190,29 +188,29 @@ class EpochTraining(Section, frozen=True, kw_only=True):
 
 
 class Evaluation(Section, frozen=True, kw_only=True):
-    """How a model is tested that was trained on a task.
+    """How a model that was trained on a task is tested.
 
     Attributes
     ----------
     samples : int
     seed : int or None
-        By default that of the training and one: other sequences than it was trained on.
+        By default the training seed plus one, so that the sequences are new.
     lengths : tuple of int or None
-        By default up to twice the longest trained length. ``"2:40:2"`` stands for every second length from 2 to 40.
+        By default up to twice the longest trained length. ``"2:40:2"`` means every second length from 2 to 40.
     """
 
     samples: Samples = 100_000
-    seed: Annotated[int, Meta(ge=0, description="Seeds the sequences that are drawn to test on.")] | None = None
+    seed: Annotated[int, Meta(ge=0, description="Seed of the test sequences.")] | None = None
     lengths: Annotated[
         Any,
         Meta(
-            description='Which lengths to test on: a list, or "2:40:2" for every second one from 2 to 40; several with '
+            description='The lengths to test on: a list, or "2:40:2" for every second one from 2 to 40; several with '
             'commas, as "1:40,50:500:10".'
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Check all values; lengths are listed once each, rising."""
+        """Check all values; lengths are listed once each, ascending."""
         super().__post_init__()
         self._keep("lengths", _lengths(self.lengths))
 
@@ -222,20 +220,22 @@ class Evaluation(Section, frozen=True, kw_only=True):
 
 
 class FileEvaluation(Section, frozen=True, kw_only=True):
-    """The files on which a model is tested that was trained on data.
+    """The test files for a model that was trained on data.
 
     Attributes
     ----------
     test, test_labels : tuple of pairs
-        Names of tests and the files of their sequences, and of their labels. One file, or a list of files, gets
-        its name from the file's.
+        Names of tests, with the files of their sequences and of their labels. Files given without names are named after
+        the file.
     """
 
-    test: Annotated[Any, Meta(description="Sequences to test on, as --data; NAME=FILE names one of several.")] = None
-    test_labels: Annotated[Any, Meta(description="The labels of --test, as --labels.")] = None
+    test: Annotated[
+        Any, Meta(description="Test sequences, in the format of --data; NAME=FILE names one of several.")
+    ] = None
+    test_labels: Annotated[Any, Meta(description="The labels of --test, in the format of --labels.")] = None
 
     def __post_init__(self) -> None:
-        """Check all values; files are kept as pairs of a name and a path."""
+        """Check all values; store files as pairs of a name and a path."""
         super().__post_init__()
         tests = named_files("test", self.test)
         names = tuple(tests)
@@ -244,7 +244,7 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
         given = self.test_labels
         if not isinstance(given, Mapping | None):
             listed = _listed(given)
-            # Without names they are those of the tests, one after the other.
+            # Files without names are taken in the order of the tests.
             if len(listed) == len(names) and all(isinstance(file, str) and "=" not in file for file in listed):
                 given = dict(zip(names, listed, strict=True))
         labels = named_files("test_labels", given)
@@ -259,12 +259,12 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
 
 
 def named_files(setting: str, given: Any) -> dict[str, str]:
-    """Return files by name: of one file, of a list, of texts ``NAME=FILE``, or of a mapping.
+    """Return files by name, given as one file, a list, texts ``NAME=FILE``, or a mapping.
 
     Raises
     ------
     InvalidArgument
-        When it is none of these, or two have one name.
+        When it is none of these, or two have the same name.
     """
     if given is None:
         return {}

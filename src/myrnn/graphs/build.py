@@ -1,4 +1,4 @@
-"""What to draw: the graph of a tensor, a model rolled, or a model unrolled for one sequence."""
+"""The public functions: the graph of a tensor, a model rolled, or a model unrolled for one sequence."""
 
 from __future__ import annotations
 
@@ -35,49 +35,49 @@ def build_graph(
 ) -> ComputationalGraph | None:
     """Draw a model as its recurrence, or the computational graph that ends in a tensor.
 
-    The recurrence is what repeats: one step with its states going round, the initial states before it, the readout
-    after it, and a card for every variable of the model with its equation, shape and number of parameters.
+    The recurrence is drawn as one step with states that loop back, the initial states before it, the readout after it,
+    and a card for every variable of the model with its equation, shape and number of parameters.
 
-    The graph of a tensor, a loss as a rule, has every operation of every step, the steps side by side. Every tensor is
-    visited once, so the time is linear in the size of the graph. Build it before ``backward()``, which takes MyGrad's
-    graph apart; afterwards the same object shows the size of each gradient as well.
+    The graph of a tensor, usually a loss, has every operation of every step, with the steps side by side. Every tensor
+    is visited once, so the time is linear in the size of the graph. Build it before ``backward()``, which dismantles
+    MyGrad's graph; afterwards the same object also shows the size of each gradient.
 
     Parameters
     ----------
     fin : mygrad.Tensor, model or CompiledModel
         The tensor that the graph ends in; or a model, ``model(x)`` with ``model.parameters``, compiled or not.
     names : dict of str to object, optional
-        What things are called in the graph of a tensor, ``locals()`` as a rule. A tensor or array has the name under
-        which it is found; parameters are also found in objects, as ``model.fc_x2h.weight``, and rows of an array as
-        ``x[3]``. A recurrence has the names of the model's own variables.
+        The names of things in the graph of a tensor, usually ``locals()``. A tensor or array gets the name under which
+        it is found; parameters are also found in objects, as ``model.fc_x2h.weight``, and rows of an array as ``x[3]``.
+        A recurrence uses the names of the model's own variables.
     rolled : bool, optional
-        Whether to draw one step for all. By default a model is drawn so, and a tensor is not: its graph is that of one
-        sequence. A model that is not to be rolled needs `x`.
+        Whether to draw one step for all. By default a model is drawn this way, and a tensor is not: its graph is that
+        of one sequence. To draw a model unrolled, pass `x`.
     x : array, shape (T, C), optional
-        For a model: one sequence. Hovering shows the range of the values that each card had while it ran.
+        For a model: one sequence. Tooltips then show the range of the values on each card.
     y : int or array of one int, optional
-        For a model with `x`: the right class. Hovering shows the size of the gradients of the softmax cross-entropy.
-        The model's own gradients stay as they are. Of a model with logits for every step, drawn unrolled, it is the
-        class of each step, ints (T,), and -1 where the loss leaves a step out.
+        For a model with `x`: the true class. Tooltips then show the size of the gradients of the softmax cross-entropy.
+        The model's own gradients are not changed. For an unrolled model with logits at every step, the class of each
+        step, ints (T,), with -1 at steps that the loss ignores.
     render : bool, optional
-        Whether to return the graph; without it nothing is returned, which makes sense together with `save`.
+        Whether to return the graph; without it nothing is returned, which is useful with `save`.
     save : bool, optional
         Whether to write ``computational_graph.svg`` in the current folder.
     dims, dtypes, sum_stats : bool, optional
-        Whether each node shows its shape; its dtype; its range, median and mean. Hovering shows them in any case.
+        Whether each node shows its shape; its dtype; its range, median and mean. Tooltips always show them.
 
     Returns
     -------
     ComputationalGraph or None
-        The graph, which a notebook shows as a picture. None when not `render`.
+        The graph, which a notebook displays. None without `render`.
 
     Raises
     ------
     InvalidArgument
-        `fin` is neither a tensor with a graph nor a model; `names` is no dictionary; `rolled`, `x` and `y` do not go
-        together with `fin`.
+        `fin` is neither a tensor with a graph nor a model; `names` is not a dictionary; `rolled`, `x` and `y` do not
+        fit `fin`.
     CompileError
-        The model is to be rolled but is no recurrence; the message shows the line.
+        The model is to be rolled but is not a recurrence; the message shows the line.
 
     Examples
     --------
@@ -113,11 +113,11 @@ def _tensor_graph(
 ) -> ComputationalGraph:
     if rolled:
         raise InvalidArgument(
-            "rolled=True draws the step that a model repeats, which a tensor does not show: pass the model, "
-            "build_graph(model), not what it computed"
+            "rolled=True draws the step that a model repeats, which a tensor does not have: pass the model, "
+            "build_graph(model), not its output"
         )
     if x is not None or y is not None:
-        raise InvalidArgument("x and y go with a model: the graph of a tensor has its sequence in it already")
+        raise InvalidArgument("x and y are for a model: the graph of a tensor already contains its sequence")
     _need_creator(result)
     return ComputationalGraph(*read_graph(result, names, shown))
 
@@ -126,9 +126,7 @@ def _model_graph(
     model: Any, names: Mapping[str, Any], shown: Shown, rolled: bool, x: Any, y: Any
 ) -> ComputationalGraph:
     if not isinstance(model, CompiledModel) and (not callable(model) or not hasattr(model, "parameters")):
-        raise InvalidArgument(
-            f"what a graph shows must be a mygrad.Tensor, or a model with `parameters`, not {type(model).__name__}"
-        )
+        raise InvalidArgument(f"fin must be a mygrad.Tensor, or a model with `parameters`, not {type(model).__name__}")
     if x is None and y is not None:
         raise InvalidArgument("y is the class of a sequence: pass the sequence too, x=...")
     if rolled:
@@ -143,7 +141,7 @@ def _need_creator(fin: mg.Tensor) -> None:
         return
     if fin.grad is not None:
         raise InvalidArgument(
-            "this tensor has no graph any more: backward() takes it apart. Compute the tensor again, build the graph, "
+            "this tensor has no graph any more: backward() dismantles it. Compute the tensor again, build the graph, "
             "and call backward() afterwards; the graph shows the gradients from then on"
         )
     raise InvalidArgument(
@@ -155,7 +153,7 @@ def _need_creator(fin: mg.Tensor) -> None:
 def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
     """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient.
 
-    Without a class for each of them, or for each step, it is the graph of the logits.
+    Without classes as targets, it is the graph of the logits.
     """
     y: Any
     x, y = sequences[0]
@@ -176,7 +174,7 @@ def write_recurrence(model: Any, path: Path) -> None:
 
 
 def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> ComputationalGraph:
-    """Draw the recurrence of a model, compiled or not, with the numbers of one sequence where there is one."""
+    """Draw the recurrence of a model, compiled or not, with the numbers of one sequence if it is given."""
     compiled = model if isinstance(model, CompiledModel) else compile(model)
     equations = write_equations(compiled.recurrence)
     observed = None if x is None else observe(compiled, equations, x, y)
@@ -184,7 +182,7 @@ def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> Computational
 
 
 def _sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, y: Any) -> ComputationalGraph:
-    """Draw all steps of a model on one sequence, up to the loss where the right class is given."""
+    """Draw all steps of a model on one sequence, up to the loss if the true class is given."""
     model = model.model if isinstance(model, CompiledModel) else model
     parameters = parameters_of(model)
     values, classes = np.asarray(getattr(x, "data", x)), np.asarray(0 if y is None else y)

@@ -1,4 +1,4 @@
-"""A drawing that shows and saves itself: as SVG, or in the DOT language for those who want Graphviz to lay it out."""
+"""A drawing that displays and saves itself: as SVG, or in the DOT language for layout by Graphviz."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from myrnn.graphs.layout import (
 )
 from myrnn.graphs.read import Drawing, GraphNode, compact
 
-# Okabe and Ito's palette, which people with any kind of colour vision can distinguish; fills are tints of it.
+# Okabe and Ito's palette, which colour-blind people can distinguish; fills are tints of it.
 _INK, _SOFT, _PAPER, _BAND, _LINE = "#1a1a1a", "#595959", "#ffffff", "#f5f6f7", "#8a8f94"
 _BLUE, _ORANGE, _GREEN, _VERMILION, _PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 _STROKES = {"parameter": _BLUE, "input": _ORANGE, "constant": "#999999"}
@@ -39,11 +39,10 @@ _FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
 class ComputationalGraph:
-    """A computational graph that shows itself in a notebook.
+    """A computational graph that a notebook displays.
 
-    It keeps no tensor and no array alive, so parameters are writeable again as soon as MyGrad lets go of the graph.
-    Where it comes from :func:`build_graph`, it shows the size of every gradient from the moment that ``backward()``
-    has run.
+    It keeps no tensor and no array alive, so parameters become writeable again as soon as MyGrad releases the graph. If
+    it comes from :func:`build_graph`, it shows the size of every gradient once ``backward()`` has run.
 
     Parameters
     ----------
@@ -80,7 +79,8 @@ class ComputationalGraph:
         Parameters
         ----------
         path : str or path-like
-            Where to; its suffix says what: ``.svg`` a picture, ``.dot`` or ``.gv`` Graphviz's language.
+            The file to write; its suffix selects the format: ``.svg`` a picture, ``.dot`` or ``.gv`` Graphviz's
+            language.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class ComputationalGraph:
         Raises
         ------
         InvalidArgument
-            The suffix is none of these.
+            The suffix is unsupported.
         """
         path = Path(path)
         forms = {".svg": self.to_svg, ".dot": self.to_dot, ".gv": self.to_dot}
@@ -100,15 +100,15 @@ class ComputationalGraph:
         return path
 
     def __repr__(self) -> str:
-        """Say how large the graph is."""
+        """Return the size of the graph."""
         return f"<ComputationalGraph {self.drawing.title}>"
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
     def _repr_html_(self) -> str:
-        # Within HTML the picture scrolls and has its tooltips. It keeps its size: a notebook shrinks pictures to the
-        # width of the page, where a graph of many steps could not be read.
+        # Within HTML the picture scrolls and has tooltips. It keeps its size: notebooks shrink pictures to the width of
+        # the page, which would make a graph of many steps illegible.
         full_size = self.to_svg().replace("<svg ", '<svg style="max-width: none" ', 1)
         return f'<div style="overflow-x: auto; max-width: 100%">{full_size}</div>'
 
@@ -128,7 +128,7 @@ def to_svg(drawing: Drawing, layout: Layout, gradients: Mapping[int, float]) -> 
         f'font-family="{_FONT}" font-size="11" fill="{_INK}">',
         f"<title>{_text(drawing.title)}</title>",
         f"<desc>{_text(drawing.description)}</desc>",
-        # Its own paper makes the picture readable on a dark page too.
+        # A white background keeps the picture readable on a dark page.
         f'<rect width="{w}" height="{h}" rx="8" fill="{_PAPER}"/>',
         *_header(drawing, bool(gradients)),
         *(line for band in layout.bands if band.heading for line in _band(band)),
@@ -136,7 +136,7 @@ def to_svg(drawing: Drawing, layout: Layout, gradients: Mapping[int, float]) -> 
     if layout.shelf:
         parts.append(_label(layout.shelf[0].x, HEADER + 16, "parameters", f'font-weight="bold" fill="{_SOFT}"'))
     lines = [_line(route, drawing) for route in layout.routes]
-    # No line runs over the head of another.
+    # Draw heads last, so that no line covers the head of another.
     parts += [line for line, _ in lines] + [head for _, head in lines]
     names = short_names(drawing)
     for card in (*layout.shelf, *layout.cards):
@@ -199,11 +199,11 @@ def _line(route: Route, drawing: Drawing) -> tuple[str, str]:
 
 
 def _right_angled(points: tuple[tuple[float, float], ...], radius: float = 4.0) -> str:
-    """Draw straight pieces with rounded corners."""
+    """Draw straight segments with rounded corners."""
     x, y = points[0]
     path = [f"M{_n(x)} {_n(y)}"]
     for before, (x, y), after in zip(points, points[1:], points[2:], strict=False):
-        # Half of the shorter piece at most, so that two corners never meet.
+        # At most half of the shorter segment, so that two corners never overlap.
         near = min(radius, math.dist(before, (x, y)) / 2, math.dist((x, y), after) / 2)
         (ax, ay), (bx, by) = _toward((x, y), before, near), _toward((x, y), after, near)
         path.append(f"L{_n(ax)} {_n(ay)}Q{_n(x)} {_n(y)} {_n(bx)} {_n(by)}")
@@ -227,7 +227,7 @@ def _curved(points: tuple[tuple[float, float], ...]) -> str:
 
 
 def _bar_lengths(gradients: Mapping[int, float]) -> dict[int, float]:
-    """Return how full the bar of each node is, from 0 to 1, on a log scale of at least three decades."""
+    """Return the length of each node's bar, from 0 to 1, on a log scale of at least three decades."""
     logs = {key: math.log10(norm) for key, norm in gradients.items() if 0 < norm < math.inf}
     if not logs:
         return {}
@@ -326,5 +326,5 @@ def _node(node: GraphNode, gradients: Mapping[int, float]) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A backslash starts an escape in DOT labels, so one that is meant is doubled; a new line is written as one.
+    # A backslash starts an escape in DOT labels, so a literal one is doubled; a new line becomes an escape.
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\0", "") + '"'

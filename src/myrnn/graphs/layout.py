@@ -1,8 +1,8 @@
-"""Place a `Drawing` on the plane: a column for each step, side by side, and lines between them.
+"""Layout of a `Drawing`: a column for each step, side by side, and lines between them.
 
-Within a column operations stand in layers, inputs above what reads them (Sugiyama, Tagawa and Toda, 1981). Leaves have
-no arrows of their own: each is a chip on the card of the operation that reads it, and parameters are listed once on a
-shelf at the left. Lines from column to column run in tracks of their own between the cards, as on a circuit board.
+Within a column operations are in layers, inputs above their readers (Sugiyama, Tagawa and Toda, 1981). Leaves have no
+arrows: each is a chip on the card of the operation that reads it, and parameters are listed once on a shelf at the
+left. Lines from column to column run in separate tracks between the cards, as on a circuit board.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Route:
-    """A line from card to card: right-angled in tracks when `tracks`, else a curve through the points."""
+    """A line from card to card: right-angled in tracks if `tracks`, otherwise a curve through the points."""
 
     source: int
     target: int
@@ -69,7 +69,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Band:
-    """The ground of a column."""
+    """The background of a column."""
 
     heading: str
     x: float
@@ -80,7 +80,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything stands, from the upper left corner."""
+    """The positions of all parts, from the upper left corner."""
 
     width: float
     height: float
@@ -116,10 +116,10 @@ def short_names(drawing: Drawing) -> dict[int, str]:
 
 
 def _measure(node: GraphNode, drawing: Drawing, names: Mapping[int, str]) -> Card:
-    """Return the card of a node with its place still open, wide enough for its longest line."""
+    """Return the card of a node without a position, wide enough for its longest line."""
     chips = _chips(node, drawing, names)
     label = names.get(node.key, shortened(node.label))
-    # As if all labels were bold; the gradient stands at the end of the first line of details.
+    # As if all labels were bold; the gradient is at the end of the first line of details.
     widths = [1.1 * text_width(label, 11) + 16]
     widths += [text_width(c.text, 9.5) + (text_width(c.note, 9.5) + 12 if c.note else 0) + 18 for c in chips]
     widths += [text_width(shortened(line), 9.5) + (72 if i == 0 else 18) for i, line in enumerate(node.details)]
@@ -141,7 +141,7 @@ def _chips(node: GraphNode, drawing: Drawing, names: Mapping[int, str]) -> tuple
 
 @dataclass(eq=False)
 class _Item:
-    """A card in a layer, or the place where the line of `edge` passes through it."""
+    """A card in a layer, or the point where the line of `edge` passes through it."""
 
     key: int
     width: float
@@ -152,7 +152,7 @@ class _Item:
 
 
 def _layers(members: Sequence[int], edges: Iterable[Edge], width: int, rank: Callable[[int], Any]) -> list[list[int]]:
-    """Fill layer after layer with members whose inputs all stand above, those of the lowest rank first."""
+    """Fill layer after layer with members whose inputs are all above, those of the lowest rank first."""
     readers: dict[int, list[int]] = defaultdict(list)
     waiting = dict.fromkeys(members, 0)
     for source, target in edges:
@@ -172,15 +172,15 @@ def _layers(members: Sequence[int], edges: Iterable[Edge], width: int, rank: Cal
 
 
 def _width(count: int) -> int:
-    """Return how many cards stand in a layer at most, so that a column is not much wider than high."""
+    """Return the most cards per layer, so that a column is not much wider than high."""
     return max(2, round(math.sqrt(0.6 * count)))
 
 
 def _layers_from_below(members: Sequence[int], edges: Sequence[Edge]) -> list[list[int]]:
-    """Put every node as low as it goes, no layer much wider than the rest (Coffman and Graham, 1972).
+    """Place every node as low as possible, with no layer much wider than the rest (Coffman and Graham, 1972).
 
-    From the last layer up: of the nodes whose readers are all placed, those with the longest way down to them come
-    first; what exceeds the width waits for the layer above.
+    From the last layer up: among the nodes whose readers are all placed, those with the longest path from above come
+    first; what exceeds the width waits for the next layer.
     """
     depth = dict.fromkeys(members, 0)
     inputs: dict[int, list[int]] = defaultdict(list)
@@ -194,7 +194,7 @@ def _layers_from_below(members: Sequence[int], edges: Sequence[Edge]) -> list[li
 
 
 def _rolled_layers(members: Sequence[int], edges: Sequence[Edge], entered: Collection[int]) -> list[list[int]]:
-    """Let the states enter at the top, side by side; the rest keeps its order, one below the other before the step."""
+    """Put the states at the top, side by side; the rest keeps its order, and what precedes the step is stacked."""
     entries = [key for key in members if key in entered]
     rest = [key for key in members if key not in entered]
     within = [(source, target) for source, target in edges if source not in entered]
@@ -204,7 +204,7 @@ def _rolled_layers(members: Sequence[int], edges: Sequence[Edge], entered: Colle
 def _arranged(
     layers: Sequence[Sequence[int]], edges: Sequence[Edge], cards: Sequence[Card], left: Collection[int]
 ) -> list[list[_Item]]:
-    """Order each layer so that few lines cross, with x coordinates that keep them short; `left` nodes stand left."""
+    """Order each layer to reduce crossings, with x coordinates that keep lines short; `left` nodes are at the left."""
     rows = [[_Item(key, cards[key].width) for key in layer] for layer in layers]
     found = {item.key: (row, item) for row, items in enumerate(rows) for item in items}
     for edge in edges:
@@ -256,7 +256,7 @@ def _place(rows: list[list[_Item]]) -> None:
 
 
 def _apart(items: Sequence[_Item], wanted: Sequence[float]) -> list[float]:
-    """Move items from where they want to be as little as possible (least squares) so that none touches the next.
+    """Move items as little as possible from their wanted positions (least squares) so that none touches the next.
 
     Isotonic regression by pooling adjacent violators: neighbours that would overlap move together as one block.
     """
@@ -293,7 +293,7 @@ class _Crossing:
 
 
 class _Placement:
-    """The running state of one layout: columns are measured first, then set side by side, then joined by lines."""
+    """The state of one layout: columns are measured first, then placed side by side, then connected by lines."""
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing, nodes = drawing, drawing.nodes
@@ -313,7 +313,7 @@ class _Placement:
             column = nodes[target].column
             self.crossing.append(_Crossing(source, target, column, column))
         self.layer: dict[int, int] = {}
-        # The track of each user of a gutter (its column) or of a gap between layers (its column and row).
+        # The tracks in each gutter (by column) and in each gap between layers (by column and row).
         self.tracks: dict[int | Edge, dict[Hashable, int]] = defaultdict(dict)
         self.begins: dict[int | Edge, float] = {}
         self.floor = HEADER
@@ -358,7 +358,7 @@ class _Placement:
         return columns
 
     def _shelf(self) -> tuple[tuple[Card, ...], float]:
-        """List the parameters at the left, in as many columns as it takes; return where the shelf ends, too."""
+        """List the parameters at the left, in as many columns as needed; also return where the shelf ends."""
         x, y, widest = MARGIN, HEADER + HEADING, 0.0
         shelf = []
         for node in self.drawing.nodes:
@@ -372,7 +372,7 @@ class _Placement:
         return tuple(shelf), x + widest + (14 if shelf else 0)
 
     def _assign_tracks(self) -> None:
-        """Give each source its own track in every gap between layers and every gutter between columns that it uses."""
+        """Give each source a separate track in every gap between layers and every gutter that it uses."""
 
         def use(place: int | Edge, user: Hashable) -> None:
             self.tracks[place].setdefault(user, len(self.tracks[place]))
@@ -385,11 +385,11 @@ class _Placement:
             use(self._above(c), ("entry", c.source))
 
     def _below(self, c: _Crossing) -> Edge:
-        """Return the gap under the source."""
+        """Return the gap below the source."""
         return self.drawing.nodes[c.source].column, self.layer[c.source] + 1
 
     def _above(self, c: _Crossing) -> Edge:
-        """Return the gap over the target."""
+        """Return the gap above the target."""
         return self.drawing.nodes[c.target].column, self.layer[c.target]
 
     def _track(self, place: int | Edge, user: Hashable) -> float:
@@ -407,7 +407,7 @@ class _Placement:
             bottom = y + max(self.cards[item.key].height if item.edge is None else 0.0 for item in items)
             for item in items:
                 if item.edge is None:
-                    # Cards of a layer stand on one line, so that what they give starts at one height.
+                    # The cards of a layer share a line, so their outputs start at one height.
                     card = self.cards[item.key]
                     place = x + item.x - card.width / 2, bottom - card.height
                     self.cards[item.key] = Card(item.key, *place, card.width, card.height, card.chips)
@@ -420,7 +420,7 @@ class _Placement:
         self.floor = max(self.floor, y + (10 + _TRACK * below if below else 0.0))
         for source, target in self.inner[column]:
             head, top = self._head(source, target), tops[self.layer[target]]
-            # Down to a card that is lower than others of its layer the line runs straight, between these.
+            # The line runs straight down to a card that is lower than others of its layer, between these.
             last = (head,) if head[1] < top + 1 else ((head[0], top), head)
             points = (self._foot(source), *passed[source, target], *last)
             self.routes.append(Route(source, target, points, tracks=False))
@@ -430,7 +430,7 @@ class _Placement:
         return card.x + card.width / 2, card.y + card.height
 
     def _head(self, source: int, target: int) -> Point:
-        """Spread the lines that enter a card over its upper edge, in the order in which they come from the left."""
+        """Spread the lines that enter a card over its upper edge, ordered from left to right by origin."""
         card, nodes = self.cards[target], self.drawing.nodes
         loops = [s for s, t in self.drawing.loops if t == target]
         entering = [i for i in dict.fromkeys(nodes[target].inputs) if not nodes[i].leaf] + loops
@@ -443,7 +443,7 @@ class _Placement:
         return card.x + card.width * place / (len(entering) + 1), card.y
 
     def _lanes(self, bottom: float) -> dict[int, float]:
-        """Lead what skips columns along under all cards, in as few lanes as go without touching."""
+        """Route lines that skip columns below all cards, in as few tracks as possible."""
         spans: dict[int, tuple[int, int]] = {}
         for c in self.crossing:
             if c.into > c.out:

@@ -1,4 +1,4 @@
-"""What a graph is before it is drawn, and how MyGrad's graph of a tensor becomes one.
+"""The record of a graph to draw, and its creation from MyGrad's graph of a tensor.
 
 Every tensor is read once and without recursion.
 """
@@ -42,7 +42,7 @@ _FUNCTION_OF_CLASS = {
 _SIGNS = {"Subtract": "−", "Divide": "÷", "Power": "^"}  # noqa: RUF001 (a minus is what is meant)
 
 _DEPTH = 3  # model.layers[0].weight is three steps from its name
-_MEMBERS = 256  # of a list or dictionary, so that a long history costs nothing
+_MEMBERS = 256  # of a list or dictionary, so that a long history costs little
 _VISITS = 20_000
 _CLOSED = (str, bytes, int, float, complex, bool, type(None), type, np.ndarray, np.generic, mg.Tensor)
 _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
@@ -58,23 +58,23 @@ class GraphNode:
     Attributes
     ----------
     key : int
-        Its place in `Drawing.nodes`.
+        Its index in `Drawing.nodes`.
     kind : {"operation", "parameter", "input", "constant"}
         All but operations are leaves: they have no inputs.
     label : str
-        What is printed first: a name or the operation.
+        The first line: a name or the operation.
     details : tuple of str
-        The lines under the label; shapes, as a rule.
+        The lines below the label, usually shapes.
     tooltip : tuple of str
-        The lines that hovering shows.
+        The lines of the tooltip.
     inputs : tuple of int
-        The keys of the operands in order; an operand may stand twice.
+        The keys of the operands in order; an operand may be repeated.
     infix : str
         The sign between two operands whose order matters, empty for any other operation.
     column : int
         The index in `Drawing.columns`; no node reads from a column to its right.
     emphasis : {"", "state", "result"}
-        A state goes on to the next step; the result is what the graph was built for.
+        A state is passed to the next step; the result is the end of the graph.
     """
 
     key: int
@@ -89,7 +89,7 @@ class GraphNode:
 
     @property
     def leaf(self) -> bool:
-        """Whether the node is read by operations but not the result of one."""
+        """Whether operations read the node, but no operation computes it."""
         return self.kind != "operation"
 
 
@@ -100,16 +100,16 @@ class Drawing:
     Attributes
     ----------
     title, description : str
-        A line that is printed on top, and a sentence for screen readers.
+        A title line, and a sentence for screen readers.
     nodes : tuple of GraphNode
-        In topological order: inputs stand before what reads them.
+        In topological order: inputs come before their readers.
     columns : tuple of str
         The headings of the columns from left to right; an empty one is not printed.
     loops : tuple of (int, int)
-        Pairs (state, operation that reads it at the next step) which go round instead of forward.
+        Pairs (state, operation that reads it at the next step) that are drawn as loops.
     rolled : bool
-        Whether one step stands for all: its cards stand in their own order, and parameters say how large they are
-        where they are read instead of on a shelf at the left.
+        Whether one step represents all: its cards keep their order, and parameters show their size where they are read
+        instead of on a shelf at the left.
     """
 
     title: str
@@ -120,19 +120,19 @@ class Drawing:
     rolled: bool = False
 
     def edges(self) -> Iterator[tuple[int, int]]:
-        """Yield (source, target) once for every operation and each different operand, loops left out."""
+        """Yield (source, target) once for every operation and each different operand, without loops."""
         for node in self.nodes:
             for source in dict.fromkeys(node.inputs):
                 yield source, node.key
 
     def check(self) -> None:
-        """Hold the record to what the layout relies on."""
+        """Check what the layout relies on."""
         for key, node in enumerate(self.nodes):
             assert node.key == key, f"node {key} has key {node.key}"
             assert 0 <= node.column < len(self.columns), f"node {key} is in column {node.column}"
             assert not (node.leaf and node.inputs), f"leaf {key} has inputs"
         for source, target in self.edges():
-            assert source < target, f"node {target} reads node {source}, which stands after it"
+            assert source < target, f"node {target} reads node {source}, which comes after it"
             if not self.nodes[source].leaf:
                 assert self.nodes[source].column <= self.nodes[target].column, f"edge {source} -> {target} goes back"
         for state, reader in self.loops:
@@ -140,14 +140,14 @@ class Drawing:
 
 
 def compact(number: float) -> str:
-    """Write a size with two digits in at most seven letters: 0.85, 0.0012, 8.5e-4."""
+    """Format a size with two digits in at most seven characters: 0.85, 0.0012, 8.5e-4."""
     if number == 0 or 0.001 <= number < 10_000:
         return f"{number:.2g}" if number < 100 else f"{number:.0f}"
     return f"{number:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def value_range(values: NDArray[Any]) -> str:
-    """Return the line of a tooltip that says how large values are."""
+    """Return the line of a tooltip with the range of values."""
     if values.size == 0:
         return "no values"
     if values.size == 1:
@@ -157,7 +157,7 @@ def value_range(values: NDArray[Any]) -> str:
 
 
 def statistics(values: NDArray[Any]) -> tuple[str, ...]:
-    """Return the lines of a card that say how values are spread."""
+    """Return the lines of a card with statistics of values."""
     if values.size == 0:
         return ()
     low, middle, mean, high = _numbers(values, np.min, np.median, np.mean, np.max)
@@ -165,8 +165,8 @@ def statistics(values: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _numbers(values: NDArray[Any], *functions: Callable[..., Any]) -> list[float]:
-    with np.errstate(all="ignore"):  # the mean of infinities is a number that may be shown
-        # Adding zero makes minus zero zero.
+    with np.errstate(all="ignore"):  # infinities have a mean that can be shown
+        # Adding zero turns minus zero into zero.
         return [float(function(values)) + 0.0 for function in functions]
 
 
@@ -175,7 +175,7 @@ def _numbers(values: NDArray[Any], *functions: Callable[..., Any]) -> list[float
 
 @dataclass(frozen=True)
 class Shown:
-    """What the small lines of a node say."""
+    """The options for the small lines of a node."""
 
     dims: bool = True
     dtypes: bool = False
@@ -183,11 +183,11 @@ class Shown:
 
 
 class Gradients(dict[int, float]):
-    """The L2 norm of the gradient by the key of a node, empty until a backward pass has come by.
+    """The L2 norm of the gradient by the key of a node; empty until a backward pass.
 
-    MyGrad takes a graph apart at the end of ``backward()``, and the gradient of a parameter goes when the parameter
-    enters the next graph. The gradients are read in between, when the loss lets go of its operation. Only weak
-    references are kept: no array lives longer, or stays read-only longer, because a picture was made of it.
+    MyGrad dismantles a graph at the end of ``backward()``, and the gradient of a parameter is deleted when the
+    parameter enters the next graph. So the gradients are read in between, when the loss releases its operation. Only
+    weak references are kept: drawing a graph keeps no array alive or read-only.
     """
 
     def __init__(self, loss: mg.Tensor, tensors: list[mg.Tensor]) -> None:
@@ -204,7 +204,8 @@ def _note_gradients(
     _: object,
 ) -> None:
     norms, result = gradients(), loss()
-    # A graph that was dropped or cleared without a backward pass has no gradients; its parameters may have another's.
+    # A graph that was dropped or cleared without a backward pass has no gradients; its parameters may have those of
+    # another graph.
     if norms is None or result is None or result.grad is None:
         return
     for key, reference in references:
@@ -233,7 +234,7 @@ def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple
 
 
 def _merge_constants(tensors: list[mg.Tensor]) -> tuple[dict[int, int], list[mg.Tensor]]:
-    """Give every tensor a number; an array that several operations read is wrapped anew by each, but is one node."""
+    """Return a number for every tensor; tensors that wrap the same array for several operations share a node."""
     keys: dict[int, int] = {}
     kept: list[mg.Tensor] = []
     known: dict[Hashable, int] = {}
@@ -343,13 +344,13 @@ def _sentences(nodes: tuple[GraphNode, ...], tensors: list[mg.Tensor], found: di
 
 
 def tensor_names(names: Mapping[str, Any], tensors: Iterable[mg.Tensor], leaves: Iterable[mg.Tensor]) -> dict[int, str]:
-    """Name `tensors` found in `names` itself, and `leaves` also in the attributes and members of what is there.
+    """Name `tensors` found in `names` itself, and `leaves` also in the attributes and members of its values.
 
     Returns
     -------
     dict of int to str
-        The name of each tensor found, by its ``id``. The shortest way wins, then attributes before indices, then
-        the order of `names`.
+        The name of each tensor found, by its ``id``. The shortest path wins, then attributes before indices, then the
+        order of `names`.
     """
     wanted = {id(tensor) for tensor in tensors}
     found: dict[int, str] = {}
@@ -371,7 +372,7 @@ def tensor_names(names: Mapping[str, Any], tensors: Iterable[mg.Tensor], leaves:
 
 
 def _public(names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    # Notebooks keep their history in locals() as In, Out, _, _12; none of these is a name that somebody gave.
+    # Notebooks keep their history in locals() as In, Out, _, _12, which are not names that a user gave.
     return ((str(k), v) for k, v in names.items() if not str(k).startswith("_") and k not in ("In", "Out"))
 
 
@@ -391,7 +392,7 @@ def _members(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield stored attributes only: a property might compute for long, or change something."""
+    """Yield only stored attributes: a property might be slow or have side effects."""
     yield from getattr(value, "__dict__", {}).items()
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -401,7 +402,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def arrays_in(names: Mapping[str, Any]) -> list[tuple[str, NDArray[Any]]]:
-    """Return the arrays that stand in `names`, those of tensors included."""
+    """Return the arrays in `names`, including those of tensors."""
     found = []
     for name, value in _public(names):
         array = value.data if isinstance(value, mg.Tensor) else value
@@ -411,7 +412,7 @@ def arrays_in(names: Mapping[str, Any]) -> list[tuple[str, NDArray[Any]]]:
 
 
 def place_in(part: NDArray[Any], arrays: Iterable[tuple[str, NDArray[Any]]]) -> str | None:
-    """Say which of `arrays` the memory of `part` belongs to, as ``x``, ``x[3]``, ``x[3:5]`` or ``part of x``."""
+    """Return which of `arrays` the memory of `part` belongs to, as ``x``, ``x[3]``, ``x[3:5]`` or ``part of x``."""
     for name, whole in arrays:
         if part.size and np.may_share_memory(part, whole):
             return _place(part, name, whole)
@@ -430,7 +431,7 @@ def _place(part: NDArray[Any], name: str, whole: NDArray[Any]) -> str:
 
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays are the same elements, axes of length 1 apart."""
+    """Whether two arrays have the same elements, up to axes of length 1."""
     if _address(a) != _address(b) or a.dtype != b.dtype:
         return False
     return [(n, s) for n, s in zip(a.shape, a.strides, strict=True) if n != 1] == [

@@ -1,4 +1,4 @@
-"""Draw a recurrence as one step whose states go round: a card for each equation, with the parameters that it reads."""
+"""Draw a recurrence as one step whose states loop back: a card for each equation, with the parameters that it reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDTH = 30  # of a line on a card, in letters
 
 @dataclass(frozen=True)
 class Observed:
-    """The numbers of one sequence; empty where none was given.
+    """The values and gradients of one sequence; empty if none was given.
 
     Attributes
     ----------
@@ -35,9 +35,10 @@ class Observed:
         T.
     sequence : ndarray, float32 (T, C), or None
     values, gradients : dict
-        Place of an equation -> its values, and where the right class was given their gradient, float32 (1 or T, size).
+        The position of an equation -> its values, and, if the true class was given, their gradient, float32 (1 or T,
+        size).
     leaf_gradients : dict
-        ``"x"`` or the place of a parameter -> its gradient.
+        ``"x"`` or the index of a parameter -> its gradient.
     """
 
     steps: int = 0
@@ -48,8 +49,8 @@ class Observed:
 
 
 def observe(compiled: CompiledModel, equations: Equations, x: Any, y: Any) -> Observed:
-    """Run one sequence (T, C) through the recurrence, and its loss back where `y` is the right class."""
-    compiled(x)  # refuses what is no sequence, and a sequence on which the model does something else
+    """Run one sequence (T, C) through the recurrence, and differentiate its loss if `y` is the true class."""
+    compiled(x)  # refuses invalid sequences, and those on which the model behaves differently
     sequence = np.asarray(getattr(x, "data", x), dtype=np.float32)
     values = _values(compiled, equations, sequence)
     if y is None:
@@ -70,7 +71,7 @@ def observe(compiled: CompiledModel, equations: Equations, x: Any, y: Any) -> Ob
 
 
 def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> dict[Place, Array]:
-    """Compute with NumPy what every equation gives, (1 or T, size); of a loop, in the order in which it goes."""
+    """Compute the value of every equation with NumPy, (1 or T, size); for a loop, in its own order."""
     recurrence, leaf = compiled.recurrence, compiled.recurrence.build.leaf
     known = {leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(compiled.model.parameters)}
     known[leaf("length", size=1)] = np.full(1, len(sequence), dtype=np.float32)
@@ -99,13 +100,13 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
 
 
 def _state_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
-    """Return the leaves that stand for the states of a loop."""
+    """Return the leaves that represent the states of a loop."""
     first, nodes = recurrence.first_states[loop], recurrence.loops[loop].step
     return [recurrence.build.leaf("state", i, size=node.size) for i, node in enumerate(nodes, first)]
 
 
 def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
-    """Return the leaves that stand for what a loop keeps of every step."""
+    """Return the leaves that represent what a loop keeps of every step."""
     return [recurrence.build.leaf("kept", k, size=node.size) for k, node in recurrence.loops[loop].kept.items()]
 
 
@@ -120,7 +121,7 @@ def draw_recurrence(
 
 
 class _Rolled:
-    """The running state of one drawing: nodes are made in the order in which they are computed."""
+    """The state of one drawing: nodes are made in the order in which they are computed."""
 
     def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: Shown) -> None:
         self.recurrence, self.model = compiled.recurrence, compiled.model
@@ -137,7 +138,7 @@ class _Rolled:
         self.gradients: dict[int, float] = {}
 
     def finish(self) -> tuple[Drawing, dict[int, float]]:
-        # What later columns read: last states, and what loops keep of every step.
+        # Inputs of later columns: last states, and what loops keep of every step.
         handed: dict[Node, int] = {}
         columns, rounds = list[str](), list[tuple[int, int]]()
         for i, (loop, part) in enumerate(zip(self.recurrence.loops, self.equations.loops, strict=True)):
@@ -163,14 +164,14 @@ class _Rolled:
         return drawing, self.gradients
 
     def _entry(self, state: Node, start: int, column: int) -> int:
-        """Make the card through which a state enters the step: from the start, then again and again from its end."""
+        """Make the card through which a state enters the step: from its initial value, then from the step before."""
         name, shape = self.equations.states[state.attributes[0]], self._shape(state)
         tooltip = (f"{name} of the step before", f"shape {shape}, float32")
         details = ("of the step before", *([shape] * self.shown.dims))
         return self._add("operation", name, details, tooltip, (start,), column, "state")
 
     def _cards(self, equations: Sequence[Equation], known: dict[Node, int], column: int) -> dict[str, int]:
-        """Make the cards of a part, and add what they compute to what is known."""
+        """Make the cards of a part, and add their results to `known`."""
         keys = {}
         for equation in equations:
             keys[equation.name] = self._card(equation, known, column)
@@ -178,14 +179,14 @@ class _Rolled:
         return keys
 
     def _card(self, equation: Equation, known: Mapping[Node, int], column: int, begins: Node | None = None) -> int:
-        """Make the card of an equation, which may be what a state begins with."""
+        """Make the card of an equation, or of the initial value of a state."""
         label, lines = equation_lines(equation.name, equation.text)
         inputs = tuple(known[node] if node in known else self._leaf(node) for node in equation.reads)
         read = {node.attributes[0] for node in equation.reads if node.operation == "parameter"}
         count = [count_of(sum(self.parameters[place].size for place in read), "parameter")] if read else []
         shape = self._shape(equation.node if begins is None else begins)
         sizes = " ".join([shape] * self.shown.dims + ["float32"] * self.shown.dtypes)
-        # Size and count on one line, where there is room for both.
+        # Size and count on one line if they fit.
         line = " · ".join(filter(None, [sizes, *count]))
         details = (*lines, *([line] if len(line) <= WIDTH else [sizes, *count]))
         tooltip = (str(equation), f"shape {shape}, float32", *(f"reads {text}" for text in count))
@@ -222,7 +223,7 @@ class _Rolled:
 
     def _input(self, node: Node) -> int:
         if node.operation == "table":
-            what = "numbers for every step, which the model makes of the time (input)"
+            what = "numbers for every step, computed from the time (input)"
             return self._add("input", f"table_{node.attributes[0]}", (str(node.size),), (what,))
         if node.operation in ("drawn", "once"):
             drawn = self.recurrence.draws[node.attributes[0]]
@@ -233,7 +234,7 @@ class _Rolled:
             return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))
         name, sequence = self.equations.sequence, self.observed.sequence
         seen = [] if sequence is None else [f"{self._over_steps()}: {value_range(sequence)}"]
-        tooltip = (f"{name}, the present row of the sequence (input)", f"shape ({node.size},)", *seen)
+        tooltip = (f"{name}, the current row of the sequence (input)", f"shape ({node.size},)", *seen)
         key = self._add("input", name, (str(node.size),), tooltip)
         return self._with_gradient(key, self.observed.leaf_gradients.get("x"))
 
@@ -269,7 +270,7 @@ def _norm(values: Array) -> float:
 
 
 def _shapes(recurrence: Recurrence) -> dict[Node, tuple[int, int]]:
-    """Return the rows and columns of what is the right matrix of a product, and of states by their leaves, too."""
+    """Return the rows and columns of the right matrices of products, and of states by their leaves, too."""
     shapes: dict[Node, tuple[int, int]] = {}
     for node in topological([*recurrence.step, *recurrence.kept.values(), recurrence.readout]):
         if node.operation == "matmul":
@@ -290,7 +291,7 @@ _JOINTS = ("+", "-", "*", "/", "@", ">", "==")
 
 
 def equation_lines(name: str, text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the label of a card and the lines under it: all in the label where it fits."""
+    """Return the label of a card and the lines below it: all in the label if it fits."""
     whole = f"{name} = {text}"
     if len(whole) <= WIDTH:
         return whole, ()
@@ -314,14 +315,14 @@ def _call(text: str) -> tuple[str, str]:
 
 
 def wrapped(text: str) -> tuple[str, ...]:
-    """Break a text in front of signs and after commas, where the fewest parentheses are open."""
+    """Break a text before signs and after commas, where the fewest parentheses are open."""
     if len(text) <= WIDTH:
         return (text,)
     depth, breaks = 0, []
     words = text.split(" ")
     place = 0
     for index, word in enumerate(words):
-        # Sums are torn apart before products are.
+        # Split sums before products.
         if index and (word in _JOINTS or words[index - 1].endswith(",")):
             breaks.append((depth, word not in "+-", place))
         depth += sum(letter in "([" for letter in word) - sum(letter in ")]" for letter in word)
@@ -333,7 +334,7 @@ def wrapped(text: str) -> tuple[str, ...]:
     lines: list[str] = []
     for a, b in zip([0, *ends], [*ends, len(text)], strict=True):
         piece = text[a:b].strip()
-        # As many pieces on a line as fit; those that are too long for one are broken.
+        # Put as many pieces on a line as fit; break pieces that are too long.
         if lines and len(lines[-1]) + 1 + len(piece) <= WIDTH:
             lines[-1] += f" {piece}"
         else:

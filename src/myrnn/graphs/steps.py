@@ -1,8 +1,8 @@
 """Find the steps of an unrolled recurrence, so that each becomes a column of the picture.
 
-A recurrence reads the same weights again and again, each time on what came out of the time before: `matmul(h, W)` of
-one step is computed from `matmul(h, W)` of the step before, but `matmul(x_t, V)` never from another `matmul(x_t, V)`.
-So the step of a node is the number of times that weights such as W were read in a row on the way to it.
+A recurrence reads the same weights repeatedly, each time on its own previous result: `matmul(h, W)` of one step is
+computed from `matmul(h, W)` of the step before, but `matmul(x_t, V)` never from another `matmul(x_t, V)`. So the step
+of a node is the number of times that weights such as W were read in sequence on the way to it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _STATE = -1
 
 @dataclass(frozen=True)
 class Vertex:
-    """A node as far as its place in the recurrence goes.
+    """The part of a node that matters for its step.
 
     Attributes
     ----------
     role : hashable
-        Equal for equal operations, for constants of one shape, and for one and the same parameter.
+        Equal for equal operations, for constants of one shape, and for the same parameter.
     inputs : tuple of int
         The operands, all earlier in the sequence; empty for a leaf.
     trained : bool
@@ -47,29 +47,29 @@ class Steps:
 
 
 def find_steps(vertices: Sequence[Vertex]) -> Steps:
-    """Give every vertex a column such that none reads an operation to its right; leaves stand where first read."""
+    """Give every vertex a column such that none reads an operation to its right; leaves go to their first reader."""
     steps = _reads_in_a_row(vertices)
     last = max((step for step in steps if step is not None), default=0)
     if last == 0:
         return Steps((0,) * len(vertices), ("",), frozenset())
     roles = _roles(vertices, steps)
     carried = {roles[i] for node, vertex in enumerate(vertices) for i in vertex.inputs if _goes_on(steps, i, node)}
-    # What only the last step has is no part of the step: it is the readout, one column on.
+    # Operations that only the last step has belong to the readout, one column further.
     seen = {roles[node] for node, step in enumerate(steps) if step is not None and step < last}
     is_readout = [step == last and role not in seen for step, role in zip(steps, roles, strict=True)]
     placed = _place_others(vertices, [last + 1 if out else step for step, out in zip(steps, is_readout, strict=True)])
     used = sorted(set(placed))
     headings = tuple("before" if step < 0 else f"t = {step}" if step <= last else "readout" for step in used)
     column = {step: index for index, step in enumerate(used)}
-    # By their role the states of the last step, which no step reads any more, are states too.
+    # By their role the states of the last step, which no step reads, are states too.
     states = frozenset(node for node, role in enumerate(roles) if role in carried)
     return Steps(tuple(column[step] for step in placed), headings, states)
 
 
 def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
-    """Return the step of every vertex; None where nothing that is read in a row was read before it."""
+    """Return the step of every vertex; None if no recurrent weight was read before it."""
     reads = _reads(vertices)
-    # One bit for each: of all that was read upstream, what is read once more?
+    # One bit for each: which of the weights read upstream are read once more?
     bits = {read: 1 << index for index, read in enumerate(dict.fromkeys(read for of_one in reads for read in of_one))}
     upstream: list[int] = []
     in_a_row = 0
@@ -87,9 +87,9 @@ def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
 
 
 def _reads(vertices: Sequence[Vertex]) -> list[list[Hashable]]:
-    """Return what each vertex reads that is made of weights, by which operation and in which place, if others do, too.
+    """Return the weight reads of each vertex, with operation and operand index, if other vertices have the same.
 
-    What is made of weights in the same way is the same: a weight, its transpose, the row of an input times a weight.
+    Values computed from weights in the same way are equal: a weight, its transpose, the row of an input times a weight.
     """
     numbers: dict[Hashable, int] = {}
     roles: list[int] = []
@@ -124,7 +124,7 @@ def _roles(vertices: Sequence[Vertex], steps: Sequence[int | None]) -> list[int]
         others = tuple(roles[i] for p, i in enumerate(vertices[node].inputs) if p != position)
         return vertices[node].role, position, others
 
-    # The first step comes last: it reads the initial states in the places of the states of later steps.
+    # Visit the first step last: it reads the initial states instead of the states of a previous step.
     for node in sorted(range(len(vertices)), key=lambda node: (steps[node] is not None, steps[node] == 0, node)):
         operands = []
         for position, i in enumerate(vertices[node].inputs):
@@ -139,7 +139,7 @@ def _roles(vertices: Sequence[Vertex], steps: Sequence[int | None]) -> list[int]
 
 
 def _place_others(vertices: Sequence[Vertex], steps: Sequence[int | None]) -> list[int]:
-    """Put what reads no state into the one column that uses it, and in front of all steps when several do."""
+    """Put vertices that read no state into the one column that uses them, or before all steps if several do."""
     readers: list[set[int]] = [set() for _ in vertices]
     placed = [0] * len(vertices)
     for node in range(len(vertices) - 1, -1, -1):

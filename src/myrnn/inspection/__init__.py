@@ -1,7 +1,7 @@
-"""Looking inside a trained model.
+"""Inspection of trained models.
 
-`one` follows one sequence: states, probabilities step by step, gradients. `many` gathers these over many sequences, and
-`weights` looks at the matrices. `automata` reads an automaton out of it.
+`one` follows one sequence: states, probabilities step by step, gradients. `many` does so for many sequences, and
+`weights` examines the matrices. `automata` extracts an automaton.
 """
 
 from myrnn.inspection.automata import Agreement, ExtractedAutomaton, Hypothesis, extract_automaton

@@ -1,4 +1,4 @@
-"""Many sequences: how far back the gradient of the loss reaches, and where their states differ most."""
+"""Many sequences: how far back the gradient of the loss reaches, and the main directions of the states."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from myrnn.sequences import Sequences, given_sequences
 from myrnn.tasks import recognition_of
 
 Curves = dict[str, NDArray[np.float64]]
-# The band that is drawn around the mean: eight of ten sequences lie in it.
+# The band around the mean; it contains eight of ten sequences.
 QUANTILES = (0.1, 0.9)
 
 
 def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: CompiledModel) -> Sequences:
-    """Draw sequences from a task, or take those that are given, without the empty ones."""
+    """Draw sequences from a task, or take the given ones, without empty sequences."""
     count = _checks.integer("samples", samples, minimum=1)
     drawn = given_sequences(given, count, compiled.dim_input)
     if drawn is None and callable(getattr(given, "sample", None)):
@@ -51,13 +51,13 @@ def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: Co
 
 
 def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Observation]:
-    """Look inside while each sequence runs, the loss being that of its own label; the model is checked once for all."""
+    """Run each sequence with its own label for the loss and observe it; the model is checked once for all."""
     compiled.guard.check_use(sequences, gradients=True)
     native = compiled.native(observed=True)
     with MYGRAD:
         parameters = native.block_of([parameter.data for parameter in parameters_of(compiled.model)]).numbers
     for i in range(len(sequences)):
-        # The program takes features. All of them at once may be large.
+        # The program takes features. All of them at once may need too much memory.
         one = Sequences.from_pairs([(sequences.features(i), int(sequences.labels[i]))])
         yield native.observe(one, 0, parameters)
 
@@ -67,20 +67,20 @@ def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Obs
 
 @dataclass(frozen=True, repr=False, eq=False)
 class GradientFlow(results.HasTable):
-    """The size of the loss's gradient with respect to the states, by their distance from the last step.
+    """The norm of the loss's gradient with respect to the states, by distance from the last step.
 
-    A norm that is exactly zero (units that are all switched off, a loss that has rounded to zero) has no logarithm:
-    `zeros` says how many there are, mean and quantiles are those of the others, and NaN where there are none.
+    A norm of exactly zero (all units are switched off, or the loss has rounded to zero) has no logarithm: `zeros` has
+    their share, and mean and quantiles are those of the others, NaN if there are none.
 
     Attributes
     ----------
     distance : ndarray, int64 (L,)
-        Steps between a state and the last one of its loop: 0, 1 and so on. The last step of a loop that goes backwards
-        is that of the first row.
+        Steps between a state and the last one of its loop: 0, 1 and so on. A loop that runs backwards ends at the first
+        row.
     count : ndarray, int64 (L,)
-        How many sequences reach that far back.
+        The number of sequences that are long enough.
     mean : dict of str to ndarray, float64 (L,)
-        The geometric mean of the norm, for every state.
+        The geometric mean of the norm for every state.
     low, high : dict of str to ndarray, float64 (L,)
         The 10 % and the 90 % quantile.
     zeros : dict of str to ndarray, float64 (L,)
@@ -101,13 +101,13 @@ class GradientFlow(results.HasTable):
     name: str
 
     def __repr__(self) -> str:
-        """Say what the gradients of every state come to at the far end."""
+        """Show the gradients of every state at the largest distance."""
         ends = ", ".join(f"{name} {_decades(mean)}" for name, mean in self.mean.items())
         count, back = _checks.count_of(self.count[0], "sequence"), _checks.count_of(self.distance[-1], "step")
         return f"GradientFlow({self.name}, {count}, up to {back} back: {ends})"
 
     def table(self) -> results.Table:
-        """Return a table of one row for every state and distance: state, distance, count, mean, low, high, zeros."""
+        """Return one row for every state and distance: state, distance, count, mean, low, high, zeros."""
         states = list(self.mean)
         columns: dict[str, Any] = {
             "state": np.repeat(states, len(self.distance)),
@@ -120,7 +120,7 @@ class GradientFlow(results.HasTable):
         return results.Table(repr(self), columns, [*shown, *(results.number(name, ".3g") for name in curves)])
 
     def plot(self, ax: Any = None, *, label: str | None = None) -> Any:
-        """Draw the norms against the distance from the end, on a log axis, and return the matplotlib axes.
+        """Draw the norms against the distance from the end, on a log axis, and return the Matplotlib axes.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class GradientFlow(results.HasTable):
 def gradient_flow(
     model: Any, task_or_sequences: Any, samples: int = 1000, seed: int = 0, *, relative: bool = False
 ) -> GradientFlow:
-    """Measure how large the loss's gradient is at every distance from the end, over many sequences.
+    """Measure the norm of the loss's gradient at every distance from the end, over many sequences.
 
     The loss is that of the true classes. The model and its gradients are not changed.
 
@@ -148,10 +148,10 @@ def gradient_flow(
     task_or_sequences : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them.
     samples, seed : int
-        How many sequences to draw, and what seeds the drawing.
+        The number of sequences to draw, and the seed of the draws.
     relative : bool
-        Whether to divide by the norm after the last step of the same sequence, which shows how much is lost or gained
-        on the way, however large the loss is. Sequences whose gradient is zero or not finite there are left out.
+        Whether to divide by the norm after the last step of the same sequence. This shows how much is lost or gained on
+        the way, independent of the size of the loss. Sequences whose gradient is zero or not finite there are left out.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def gradient_flow(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
     NotFinite
@@ -170,7 +170,7 @@ def gradient_flow(
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
     names = compiled.state_names
-    # One row a sequence, the last step first; NaN where a sequence is too short.
+    # One row per sequence, the last step first; NaN for sequences that are too short.
     table = np.full((len(names), len(sequences), int(sequences.lengths.max())), np.nan)
     for i, seen in enumerate(_observations(compiled, sequences)):
         for state, gradients in enumerate(seen.state_gradients):
@@ -178,9 +178,7 @@ def gradient_flow(
     last = np.sqrt((table[:, :, 0] ** 2).sum(axis=0))
     is_finite = np.isfinite(last)
     if not is_finite.any():
-        raise NotFinite(
-            "the loss's gradient is not finite on any sequence: the network's numbers grow beyond all bounds"
-        )
+        raise NotFinite("the loss's gradient is not finite on any sequence: the network's numbers overflow")
     if relative:
         known = is_finite & (last > 0)
         table = table[:, known] / last[known, np.newaxis]
@@ -191,7 +189,7 @@ def gradient_flow(
 
 
 def _summarized(table: NDArray[np.float64], names: tuple[str, ...], relative: bool, model: str) -> GradientFlow:
-    """Gather norms of shape (states, sequences, L) into curves."""
+    """Summarize norms of shape (states, sequences, L) as curves."""
     count = np.isfinite(table[0]).sum(axis=0)
     reached = int((count > 0).sum())
     mean, low, high, zeros = ({name: np.full(reached, np.nan) for name in names} for _ in range(4))
@@ -219,30 +217,29 @@ def _decades(mean: NDArray[np.float64]) -> str:
 class StateSpace:
     """A state of many sequences in its first two principal components.
 
-    P points (every step of every sequence, or the last ones), D units of the state.
+    P points (every step of every sequence, or only the last ones), D units of the state.
 
     Attributes
     ----------
     state : str
-        Which state.
+        The name of the state.
     coordinates : ndarray, float64 (P, 2)
         The points in the two components.
     components : ndarray, float64 (2, D)
-        The two directions, of length 1; the entry that is largest in size is positive.
+        The two directions, of length 1; the largest entry by magnitude is positive.
     center : ndarray, float64 (D,)
-        The mean of all points, where both coordinates are 0.
+        The mean of all points, the origin of the coordinates.
     explained : ndarray, float64 (2,)
         The share of the variance along each direction.
     sequence, step, label : ndarray, int64 (P,)
-        Of each point: the number of its sequence, the steps that its loop has done (from 1) and the class of its
-        sequence.
+        For each point: the number of its sequence, the number of steps read (from 1) and the class of its sequence.
     symbol : ndarray, int64 (P,), or None
-        The symbol that was read last, where the sequences are tokens.
+        The last symbol read, if the sequences are tokens.
     class_names : tuple of str or None
     name : str
         The class of the model.
     symbol_names : tuple of str or None
-        What the symbols are called; by default their numbers.
+        The names of the symbols; by default their numbers.
     """
 
     state: str
@@ -263,7 +260,7 @@ class StateSpace:
         return len(self.coordinates)
 
     def __repr__(self) -> str:
-        """Say how much of the variance the two components hold."""
+        """Show the variance explained by the two components."""
         return (
             f"StateSpace({self.name}, state {self.state}, {_checks.count_of(len(self), 'point')}, "
             f"two components explain {self.explained.sum():.0%} of the variance)"
@@ -277,13 +274,13 @@ class StateSpace:
         return (given.astype(np.float64) - self.center) @ self.components.T
 
     def plot(self, ax: Any = None, *, color: str = "step") -> Any:
-        """Draw the points and return the matplotlib axes.
+        """Draw the points and return the Matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
         color : {"step", "class", "symbol"}
-            What the points are coloured by.
+            The meaning of the colours.
         """
         from myrnn import plots
 
@@ -299,7 +296,7 @@ def state_space(
     state: str | None = None,
     last: bool = False,
 ) -> StateSpace:
-    """Gather the states of many sequences and find the two directions in which they differ most.
+    """Collect the states of many sequences and find the two directions in which they vary most.
 
     The model and its gradients are not changed.
 
@@ -310,9 +307,9 @@ def state_space(
     task_or_sequences : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them.
     samples, seed : int
-        How many sequences to draw, and what seeds the drawing.
+        The number of sequences to draw, and the seed of the draws.
     state : str, optional
-        Which state; by default the one that the logits are computed from.
+        The name of the state; by default the one that the logits are computed from.
     last : bool
         Whether to take only the state after the last step of each sequence.
 
@@ -323,7 +320,7 @@ def state_space(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, the state has less than two units, or it is the same everywhere.
+        When an argument is invalid, the state has less than two units, or it is constant.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
 
@@ -370,12 +367,11 @@ def _principal_components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the centre (D,), the first two components (2, D) and their shares of the variance (2,).
 
-    A component may as well point the other way; here its largest entry is positive, so that a figure is always the
-    same.
+    The sign of a component is arbitrary; its largest entry is made positive so that figures are reproducible.
     """
     center = points.mean(axis=0)
     _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
-    # Equal points leave nothing but the rounding of their mean.
+    # For equal points, only the rounding error of their mean remains.
     if len(points) < 2 or scales[0] <= 1e-7 * max(1.0, float(np.abs(points).max())) * np.sqrt(len(points)):
         raise InvalidArgument(f"state {name} is the same in all {len(points)} points: there is no direction to show")
     components = directions[:2]

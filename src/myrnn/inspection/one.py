@@ -24,31 +24,31 @@ Named = dict[str, Floats]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Inspection(results.HasTable):
-    """What went on inside a model while it read one sequence.
+    """The inner values of a model while it read one sequence.
 
-    T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence, also
-    where a loop goes backwards. A gradient with respect to one state is taken with the others held, as if it were
-    changed between two steps; what later loops read of it changes, too.
+    T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence, even if
+    a loop runs backwards. The gradient with respect to one state keeps the other states fixed, as if it were changed
+    between two steps; later loops that read it do change.
 
     Attributes
     ----------
     x : ndarray, float32 (T, C)
         The sequence.
     tokens : ndarray, int64 (T,), or None
-        Its symbols, where every row is one-hot.
+        Its symbols, if every row is one-hot.
     y : int, or ndarray, int64 (T,)
-        The class that the loss is taken for. Of a model that says a class at every step, that of each step, and -1 at
-        those that the loss leaves out.
+        The class that the loss is taken for. For a model that predicts a class at every step, one per step, with -1 at
+        steps that the loss ignores.
     y_is_predicted : bool
-        Whether `y` is what the model predicts, because nothing was given.
+        Whether `y` is the model's prediction, because no class was given.
     loss : float
-        The softmax cross-entropy, in nats; of classes of steps their mean.
+        The softmax cross-entropy, in nats; with classes per step, their mean.
     states : dict of str to ndarray, float32 (T, D)
         Every state after every step.
     initial_states : dict of str to ndarray, float32 (D,)
         Every state before the first step.
     logits : ndarray, float32 (T, K)
-        What the model says at each step, or would say if the sequence ended there.
+        The output at each step, as if the sequence ended there.
     probabilities : ndarray, float64 (T, K)
         The softmax of these.
     state_gradients : dict of str to ndarray, float32 (T, D)
@@ -57,7 +57,7 @@ class Inspection(results.HasTable):
         The gradient of the loss with respect to the sequence.
     class_names : list of str
     symbol_names : tuple of str or None
-        What the symbols are called; by default their numbers.
+        The names of the symbols; by default their numbers.
     main_state : str
         The state that the logits are computed from, or the first of several.
     """
@@ -87,7 +87,7 @@ class Inspection(results.HasTable):
 
     @property
     def symbols(self) -> list[str] | None:
-        """The name of the symbol at every step, (T,); None where the rows are not one-hot."""
+        """The name of the symbol at every step, (T,); None if the rows are not one-hot."""
         if self.tokens is None:
             return None
         names = self.symbol_names
@@ -95,7 +95,7 @@ class Inspection(results.HasTable):
 
     @property
     def predicted(self) -> int:
-        """The class that the model says at the end."""
+        """The class predicted at the end."""
         return int(self.logits[-1].argmax())
 
     @property
@@ -113,11 +113,11 @@ class Inspection(results.HasTable):
         return len(self.x)
 
     def __repr__(self) -> str:
-        """Say what was read and what the model said."""
+        """Show what was read and what the model predicts."""
         return f"Inspection({self.summary()})"
 
     def summary(self) -> str:
-        """Return one line: the sequence, what the model says, and what the gradients are of."""
+        """Return one line: the sequence, the prediction, and the loss of the gradients."""
         read = f"{_checks.count_of(len(self), 'row')} of {_checks.count_of(self.x.shape[1], 'feature')}"
         if self.symbols is not None:
             names = self.symbol_names or [str(token) for token in range(self.x.shape[1])]
@@ -129,14 +129,14 @@ class Inspection(results.HasTable):
             known = self.y >= 0
             right = int((self.logits.argmax(axis=1) == self.y)[known].sum())
             given = f"{right} of {_checks.count_of(known.sum(), 'answer')} right; loss {self.loss:.4g}"
-            return f"{read}: {f'loss {self.loss:.4g} for what it predicts' if self.y_is_predicted else given}"
-        whose = "the class that it predicts" if self.y_is_predicted else "the class that was given"
+            return f"{read}: {f'loss {self.loss:.4g} for the predicted class' if self.y_is_predicted else given}"
+        whose = "the predicted class" if self.y_is_predicted else "the given class"
         return f"{read}: {says}; loss {self.loss:.4g} for {self.class_names[self.y]}, {whose}"
 
     # Tables ----------------------------------------------------------------------------------------------------------
 
     def table(self) -> results.Table:
-        """Return a table of one row a step, under one line that says what was read.
+        """Return one row per step, with a title that says what was read.
 
         Its columns are ``step`` (from 1), ``symbol`` (for tokens), ``class`` and ``probability`` (the likeliest class
         if the sequence ended here), for every state ``|h|`` and ``|dL/dh|`` (the norms of the state and of the loss's
@@ -152,7 +152,7 @@ class Inspection(results.HasTable):
             columns[f"|{name}|"] = norms(self.states[name])
             columns[f"|dL/d{name}|"] = gradient_norms
         columns["|dL/dx|"] = self.input_gradient_norms
-        # Norms and probabilities with three figures that count.
+        # Norms and probabilities with three significant digits.
         words = ("step", "symbol", "class")
         shown = [
             results.text(name, is_number=True) if name in words else results.number(name, "#.3g") for name in columns
@@ -162,15 +162,15 @@ class Inspection(results.HasTable):
     # Figures ---------------------------------------------------------------------------------------------------------
 
     def plot_states(self, ax: Any = None, *, state: str | None = None, order: str = "similarity") -> Any:
-        """Draw a state after every step under the symbols, units that behave alike side by side; return the axes.
+        """Draw a state after every step below the symbols, with similar units side by side; return the axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
         state : str, optional
-            Which one; by default the one that the logits are computed from.
+            The name of the state; by default the one that the logits are computed from.
         order : {"similarity", "peak", "none"}
-            How the units are ordered, see `myrnn.plots.plot_states`.
+            The order of the units, see `myrnn.plots.plot_states`.
         """
         from myrnn import plots
 
@@ -189,7 +189,7 @@ class Inspection(results.HasTable):
         return plots.plot_gradients(self, ax=ax)
 
     def plot_weights(self, axes: Any = None) -> Any:
-        """Draw every weight matrix of the model as it was then, and return an array of axes.
+        """Draw every weight matrix of the model at that time, and return an array of axes.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ def inspect(
     class_names: Sequence[str] | None = None,
     symbol_names: Sequence[str] | None = None,
 ) -> Inspection:
-    """Look inside a model while it reads one sequence.
+    """Inspect a model while it reads one sequence.
 
     The model and its gradients are not changed.
 
@@ -218,11 +218,11 @@ def inspect(
     model : callable or CompiledModel
         As for `myrnn.train`; it must compile, see `myrnn.compile`.
     x : array_like (T, C), integers (T,) or str
-        One sequence: features, tokens, or digits such as ``"123123"`` (for more than ten symbols with commas between,
-        ``"10,3,10,3"``).
+        One sequence: features, tokens, or digits such as ``"123123"`` (with more than ten symbols, numbers separated by
+        commas: ``"10,3,10,3"``).
     y : int or array_like of int (T,), optional
-        The class that the loss is taken for; by default the class that the model predicts. Of a model that says a class
-        at every step, that of each; -1 leaves a step out.
+        The class that the loss is taken for; by default the predicted one. For a model that predicts a class at every
+        step, one per step; -1 ignores a step.
     class_names : sequence of K str, optional
         For tables and figures; by default ``class 0`` and so on.
     symbol_names : sequence of C str, optional
@@ -235,10 +235,10 @@ def inspect(
     Raises
     ------
     InvalidArgument
-        When the sequence is empty or not of the model's symbols or inputs, or `y` is no class of the model's, or not
-        one for each step of a model that says one at each.
+        When the sequence is empty or does not fit the model's symbols or inputs, or `y` is not a class of the model, or
+        not one per step for a model with outputs at every step.
     NotFinite
-        When there is no `y` and the model's logits are not finite.
+        When `y` is missing and the model's logits are not finite.
     CompileError
         When the model cannot be compiled: it must keep a state from step to step.
 
@@ -262,7 +262,7 @@ def inspect(
     else:
         label = int(_predicted(logits[-1:])[0]) if y is None else _checked_class(y, compiled.dim_output)
         seen = compiled.observe(features, label)
-    # Where a loop goes backwards, its last step reads the first element.
+    # If a loop runs backwards, its last step reads the first element.
     ways = [-1 if backward else 1 for backward in compiled.recurrence.goes_backward]
     return Inspection(
         x=features,
@@ -291,7 +291,7 @@ def _named(compiled: CompiledModel, arrays: list[Floats]) -> Named:
 def _predicted(logits: Floats) -> NDArray[np.int64]:
     if not np.isfinite(logits).all():
         raise NotFinite(
-            "the model predicts no class, because its logits are not finite: give one, such as y=0, to look inside"
+            "the model predicts no class, because its logits are not finite: give one, such as y=0, to inspect it"
         )
     return logits.argmax(axis=1)
 
@@ -313,14 +313,14 @@ def _checked_class(y: Any, classes: int) -> int:
 
 
 def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
-    """Return the model compiled, as it is if it was before.
+    """Return the model compiled, or itself if it is compiled already.
 
     Raises
     ------
     InvalidArgument
-        When it is no model.
+        When it is not a model.
     CompileError
-        When it cannot be compiled, as a model that keeps no state from step to step.
+        When it cannot be compiled, for example because it keeps no state from step to step.
     """
     if isinstance(model, CompiledModel):
         return model
@@ -329,32 +329,34 @@ def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
 
 
 def parse_tokens(text: str, alphabet_size: int) -> list[int]:
-    """Return the tokens of a sequence as it is written on the command line.
+    """Return the tokens of a sequence in the form of the command line.
 
     Parameters
     ----------
     text : str
-        Digits, such as ``"2020"``, where the alphabet has no more than ten symbols; or whole numbers with commas
-        between, such as ``"10,3,10,3"``, for any alphabet.
+        Digits, such as ``"2020"``, if the alphabet has at most ten symbols; or whole numbers separated by commas, such
+        as ``"10,3,10,3"``, for any alphabet.
     alphabet_size : int
 
     Raises
     ------
     InvalidArgument
-        When there is no symbol, or one that is not in the alphabet; the message says where.
+        When there is no symbol, or one that is not in the alphabet; the message gives its place.
     """
     if alphabet_size > 10 and "," not in text:
         raise InvalidArgument(
-            f"sequence {_checks.shown(text)}: write it with commas between, such as 10,3,10,3, "
+            f"sequence {_checks.shown(text)}: separate numbers by commas, such as 10,3,10,3, "
             f"because the alphabet has {_checks.count_of(alphabet_size, 'symbol')}"
         )
     parts = text.split(",") if "," in text else list(text)
     if not parts:
         raise InvalidArgument("a sequence is empty: write digits, such as 2020")
     for place, part in enumerate(parts, 1):
-        # Not isdigit(): that holds for digits of other scripts, too.
+        # isdigit() would accept digits of other scripts, too.
         if not part or set(part) - DIGITS or len(part) > 10:
-            raise InvalidArgument(f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is no digit")
+            raise InvalidArgument(
+                f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is not a digit"
+            )
         if int(part) >= alphabet_size:
             raise InvalidArgument(
                 f"sequence {_checks.shown(text)}: {part} at place {place} is not one of the symbols "
@@ -364,16 +366,16 @@ def parse_tokens(text: str, alphabet_size: int) -> list[int]:
 
 
 def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    """Return the features (T, C) of one sequence, and its tokens (T,) where it has any.
+    """Return the features (T, C) of one sequence, and its tokens (T,) or None.
 
-    Rows of features that are all one-hot are tokens, too.
+    One-hot rows of features are tokens, too.
     """
     if isinstance(x, str):
         tokens = np.array(parse_tokens(x, dim_input), dtype=np.int64)
         return one_hot(tokens, dim_input), tokens
     given = _checks.array("x", x.data if isinstance(x, Tensor) else x)
     if given.ndim in (1, 2) and not len(given):
-        raise InvalidArgument("x is empty: a sequence needs at least one step to look into")
+        raise InvalidArgument("x is empty: a sequence needs at least one step")
     if given.ndim == 1 and given.dtype.kind in "iu":
         tokens = _checks.integers("x", given, minimum=0, maximum=dim_input - 1).astype(np.int64)
         return one_hot(tokens, dim_input), tokens
@@ -396,7 +398,7 @@ def main_state(compiled: CompiledModel) -> str:
 
 
 def norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the Euclidean norm of every row, float64: squares of small float32 numbers would be zero."""
+    """Return the Euclidean norm of every row, float64: the squares of small float32 numbers would underflow."""
     return np.linalg.norm(rows.astype(np.float64), axis=1)
 
 

@@ -1,4 +1,4 @@
-"""The weights of a model: recurrent matrices with their eigenvalues, and what leads into one unit of a state."""
+"""Weights of a model: recurrent matrices with their eigenvalues, and the weights into one unit of a state."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from myrnn.models import parameter_names, parameters_of
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RecurrentEigenvalues:
-    """The recurrent matrices of a model and their eigenvalues, as they were when they were asked for.
+    """The recurrent matrices of a model and their eigenvalues at one moment.
 
     Attributes
     ----------
     matrices : dict of str to ndarray, float32 (D, D)
-        Copies of every matrix that a state is multiplied by on its way to itself: as it is, behind a gate, or moved by
-        a vector.
+        Copies of every matrix that multiplies a state on its way to itself: the state alone, gated, or shifted by a
+        vector.
     values : dict of str to ndarray, complex128 (D,)
-        The eigenvalues of each, the largest in size first.
+        The eigenvalues of each, sorted by decreasing magnitude.
     name : str
         The class of the model.
     """
@@ -37,24 +37,24 @@ class RecurrentEigenvalues:
 
     @property
     def radius(self) -> dict[str, float]:
-        """The size of the largest eigenvalue of each matrix."""
+        """The spectral radius of each matrix: the magnitude of its largest eigenvalue."""
         return {name: float(abs(values[0])) for name, values in self.values.items()}
 
     def __repr__(self) -> str:
-        """Say the largest eigenvalue of every matrix."""
+        """Show the largest eigenvalue of every matrix."""
         radii = ", ".join(f"{name} {radius:.3f}" for name, radius in self.radius.items())
         return f"RecurrentEigenvalues({self.name}, largest in size: {radii})"
 
     def plot(self, ax: Any = None, *, matrix: str | None = None, before: RecurrentEigenvalues | None = None) -> Any:
-        """Draw the eigenvalues and the unit circle, and return the matplotlib axes.
+        """Draw the eigenvalues and the unit circle, and return the Matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
         matrix : str, optional
-            Which matrix; by default all of them.
+            The name of the matrix; by default all of them.
         before : RecurrentEigenvalues, optional
-            Those before training, drawn hollow.
+            The eigenvalues before training, drawn as open circles.
         """
         from myrnn import plots
 
@@ -67,16 +67,16 @@ class RecurrentEigenvalues:
         before: RecurrentEigenvalues | None = None,
         labels: tuple[str, str] = ("before training", "after training"),
     ) -> Any:
-        """Draw the eigenvalues of every matrix on axes of its own, and return an array of axes.
+        """Draw the eigenvalues of every matrix on separate axes, and return an array of axes.
 
         Parameters
         ----------
         axes : array of matplotlib Axes, optional
             One for each matrix.
         before : RecurrentEigenvalues, optional
-            Those before training, drawn hollow.
+            The eigenvalues before training, drawn as open circles.
         labels : two str
-            What `before` and these are called in the legend.
+            The legend entries of `before` and these.
         """
         from myrnn import plots
 
@@ -92,10 +92,9 @@ class RecurrentEigenvalues:
 def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     """Return the eigenvalues of every matrix that multiplies a state into itself.
 
-    A matrix counts where its product with a state, a state times a gate or a state moved by a vector is needed for the
-    same state after the step: a parameter of shape (D, D), or the part of a larger one that does this (the columns of
-    one gate, the rows that belong to the state where it is joined with the input). Call it before and
-    after training to compare.
+    A matrix is included if its product with a state, a gated state or a shifted state contributes to the same state
+    after the step. It is a parameter of shape (D, D), or the part of a larger one that does this (the columns of one
+    gate, or the rows for the state if it is concatenated with the input). Call it before and after training to compare.
 
     Parameters
     ----------
@@ -136,7 +135,7 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
 
 def _eigenvalues(matrix: NDArray[np.float32]) -> NDArray[np.complex128]:
     values = np.linalg.eigvals(matrix.astype(np.float64)).astype(np.complex128)
-    # The two of a pair have the same size but for rounding: the one above the axis comes first.
+    # Conjugate pairs have the same magnitude up to rounding: the one above the real axis comes first.
     return values[np.lexsort((-values.imag, -values.real, -np.abs(values).round(12)))]
 
 
@@ -178,11 +177,11 @@ def _parts(
 
 
 def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
-    """Yield where in a vector the state stands: itself, times a gate, or moved by another vector."""
+    """Yield the offsets of the state in a vector: the state itself, gated, or shifted by another vector."""
     if _is_state(vector, state):
         yield 0
     elif vector.operation in ("multiply", "add", "subtract") and vector.size == units:
-        # A state that is subtracted has the matrix with its sign changed.
+        # For a state that is subtracted, the matrix has the opposite sign.
         operands = vector.inputs[:1] if vector.operation == "subtract" else vector.inputs
         if any(_is_state(operand, state) for operand in operands):
             yield 0
@@ -198,10 +197,10 @@ def _is_state(node: Node, state: int) -> bool:
 
 
 def _columns_used(product: Node, units: int, nodes: Iterable[Node]) -> list[int]:
-    """Return where the parts of a product begin that the model takes out, one for each gate, or 0 for all of it."""
+    """Return the offsets of the parts of a product that the model slices, one for each gate, or 0 for all of it."""
     if product.size == units:
         return [0]
-    # Sums with a bias and the like keep every number in its place.
+    # Sums with a bias and the like keep every number at its index.
     alike = {product}
     starts = set()
     for node in nodes:
@@ -223,23 +222,23 @@ def _is_run(where: NDArray[np.int32]) -> bool:
 def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[str, NDArray[np.float32]]:
     """Return the weights that lead into one unit of a state, by the name of their matrix.
 
-    From the unit after a step the way goes back element by element, through gates and activations, up to the products
-    of a vector and a matrix: of each of these matrices, it is one column that leads into the unit.
+    From the unit after a step, the search goes back element by element, through gates and activations, to the products
+    of a vector and a matrix. One column of each of these matrices leads into the unit.
 
     Parameters
     ----------
     model : callable or CompiledModel
         As for `myrnn.inspect`. It is not changed.
     unit : int
-        Which, from 0 on.
+        The index of the unit, from 0.
     state : str, optional
-        Of which state; by default the one that the logits are computed from.
+        The name of the state; by default the one that the logits are computed from.
 
     Returns
     -------
     dict of str to ndarray, float32
-        Copies of the columns, in the order of the model's parameters. Where several columns of one matrix lead into the
-        unit, as where it holds all gates, their places stand beside the name.
+        Copies of the columns, in the order of the model's parameters. If several columns of one matrix lead into the
+        unit, as in a matrix of all gates, the name is followed by their indices.
 
     Raises
     ------
@@ -274,7 +273,8 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
 def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
     """Yield the columns that lead into one number of a node.
 
-    Each is the place of its parameter, its own, how many the matrix has, and whether they are stored as rows.
+    Each is the index of its parameter, the index of the column, the number of columns, and whether they are stored as
+    rows.
     """
     waiting, seen, kept = [(after, place)], set(), recurrence.kept
     while waiting:
@@ -284,7 +284,7 @@ def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[
         seen.add(number)
         node, place = number
         if node.operation == "kept":
-            # A loop before computed it.
+            # An earlier loop computed it.
             waiting.append((kept[node.attributes[0]], place))
         elif node.operation == "matmul":
             matrix, (rows, _, columns, transposed) = node.inputs[1], node.attributes
@@ -297,7 +297,7 @@ def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[
 
 
 def _factors(node: Node) -> tuple[Node, ...]:
-    """Return the factors of a product with a matrix of one column: a sum of products or, of one row, a product."""
+    """Return the factors of a product with a matrix of one column: a sum of products or, for one row, a product."""
     product = node.inputs[0] if node.operation == "sum" else node
     return product.inputs if node.size == 1 and product.operation == "multiply" else ()
 

@@ -9,9 +9,9 @@ COGSTUB    around lines of comment         what the student's version has instea
 COGNOTE    around lines                    a note for instructors: taken out of the student's version
 ========== =============================== ===============================================================
 
-In code a tag is a comment, ``# <COGINST>`` to ``# </COGINST>``, and so the source runs as it stands; in text it is
-``<!-- <COGINST> -->`` to ``<!-- </COGINST> -->``. A stub is a comment altogether: in code every line of it begins with
-``#``, which the student's version leaves out; in text it stands within ``<!-- <COGSTUB>`` and ``</COGSTUB> -->``.
+In code a tag is a comment, ``# <COGINST>`` to ``# </COGINST>``, so the source runs as it is; in text it is ``<!--
+<COGINST> -->`` to ``<!-- </COGINST> -->``. A stub is entirely a comment: in code every line of it begins with ``#``,
+which the student's version removes; in text it is inside ``<!-- <COGSTUB>`` and ``</COGSTUB> -->``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 MARKDOWN, CODE = "markdown", "code"
-# What the lines of a file are. A fenced block that is no Python belongs to the text.
+# The parts of a file. A fenced block that is not Python belongs to the text.
 HEADER, TEXT, REGION, BLOCK = "header", "text", "region", "block"
 
 OPENS = {"```python": CODE, "<!-- #region -->": REGION}
@@ -43,7 +43,7 @@ TAG = re.compile(r"<(/?)(COG\w*)>", re.IGNORECASE)
 AFTER_LINE = {True: re.compile(r"\s*#\s*<COGLINE>\s*$"), False: re.compile(r"\s*<!--\s*<COGLINE>\s*-->\s*$")}
 STUB = re.compile(r"^(\s*)# ?(.*)$")
 SUFFIXES = (".ipynb", ".md")
-# The parts of the lesson, and the files that they are in.
+# The parts of the lesson, and their files.
 PARTS = {1: "lesson.md", 2: "lesson-2.md"}
 
 
@@ -60,9 +60,9 @@ class Line:
         Counted from 1.
     text : str
     part : str
-        What it stands in: the header, a code cell, a region, a block or plain text.
+        The part that it is in: the header, a code cell, a region, a block or plain text.
     edge : bool
-        Whether it opens or closes that.
+        Whether it opens or closes that part.
     """
 
     number: int
@@ -81,7 +81,7 @@ class Cell:
     source : str
         The text, without a newline at its end.
     line : int
-        The line of the file that it begins in, counted from 1.
+        The number of its first line, counted from 1.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Cell:
 
 
 def read_lines(text: str) -> list[Line]:
-    """Return every line with what it stands in.
+    """Return every line with the part that it is in.
 
     Raises
     ------
@@ -121,8 +121,8 @@ def read_cells(text: str) -> tuple[Cell, ...]:
     """Return the cells of a notebook in jupytext Markdown.
 
     A block fenced with ```` ```python ```` is a code cell; the text between two of them is one Markdown cell, or
-    several where it is parted by two blank lines or more. What stands in a region (``<!-- #region -->`` to
-    ``<!-- #endregion -->``) is one Markdown cell, fenced blocks included.
+    several if it is divided by two or more blank lines. A region (``<!-- #region -->`` to ``<!-- #endregion -->``) is
+    one Markdown cell, including fenced blocks.
 
     Raises
     ------
@@ -177,8 +177,8 @@ def make_version(source: str, version: str = INSTRUCTOR) -> str:
     Raises
     ------
     InvalidArgument
-        When a tag is unknown, stands in the wrong place or has no partner, or a cell is never closed; the message
-        begins with the number of the line.
+        When a tag is unknown, misplaced or has no partner, or a cell is never closed; the message begins with the line
+        number.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def make_version(source: str, version: str = INSTRUCTOR) -> str:
             if name == LINE and version != STUDENT:
                 kept.append(AFTER_LINE[line.part == CODE].sub("", line.text))
             continue
-        # A block that began inside a code cell, or a region, ends there.
+        # A block that began inside a code cell or a region ends there.
         if opened is not None and line.edge and opened.line.part in (CODE, REGION):
             raise _wrong(opened.line, f"<{opened.name}> is not closed in its cell")
         kept += _kept(opened, line, version)
@@ -222,18 +222,18 @@ def _wrong(line: Line, message: str) -> InvalidArgument:
 
 
 def _check_tag(name: str, closes: bool, line: Line) -> None:
-    """Refuse what is no tag, and a tag in the wrong place of a line, or on a wrong line."""
+    """Refuse an unknown tag, and a tag at the wrong place of a line, or on a wrong line."""
     tag = f"<{'/' * closes}{name}>"
     if name.upper() not in TAGS:
         known = ", ".join(map(repr, TAGS))
         near = _checks.nearest(name.upper(), TAGS)
-        raise _wrong(line, f"{tag} is no tag; the tag must be one of {known}, not {name.upper()!r}{near}")
+        raise _wrong(line, f"{tag} is not a tag; the tag must be one of {known}, not {name.upper()!r}{near}")
     if name not in TAGS:
-        raise _wrong(line, f"{tag} is no tag; tags are written in capitals, {tag.upper()}")
+        raise _wrong(line, f"{tag} is not a tag; tags are written in capitals, {tag.upper()}")
     if closes and name == LINE:
-        raise _wrong(line, f"{tag} is no tag; <COGLINE> is for one line and is not closed")
+        raise _wrong(line, f"{tag} is not a tag; <COGLINE> is for one line and is not closed")
     if line.part == HEADER or line.edge:
-        raise _wrong(line, f"{tag} stands where no tag can stand")
+        raise _wrong(line, f"{tag} is where no tag can be")
     if name == LINE:
         if not AFTER_LINE[line.part == CODE].search(line.text):
             form = "# <COGLINE>" if line.part == CODE else "<!-- <COGLINE> -->"
@@ -242,11 +242,11 @@ def _check_tag(name: str, closes: bool, line: Line) -> None:
     before, after = (part.strip() for part in line.text.split(tag))
     alone = (before, after) == ("#", "") if line.part == CODE else before in ("", "<!--") and after in ("", "-->")
     if not alone:
-        raise _wrong(line, f"{tag} must stand on a line of its own, in a comment")
+        raise _wrong(line, f"{tag} must be alone on its line, in a comment")
 
 
 def _after_tag(name: str, closes: bool, opened: _Opened | None, line: Line) -> _Opened | None:
-    """Return what is open after the line with this tag, or say what is wrong with it."""
+    """Return the tag that is open after a line with this tag, or raise an error."""
     if not closes:
         if opened is not None:
             raise _wrong(line, f"<{name}> within the <{opened.name}> of line {opened.line.number}")
@@ -255,9 +255,9 @@ def _after_tag(name: str, closes: bool, opened: _Opened | None, line: Line) -> _
         raise _wrong(line, f"</{name}> closes what was never opened")
     begin = f"<{opened.name}> of line {opened.line.number}"
     if opened.name != name:
-        raise _wrong(line, f"</{name}> stands where the {begin} is still open")
+        raise _wrong(line, f"</{name}> is inside the open {begin}")
     if (opened.line.part == CODE) != (line.part == CODE):
-        raise _wrong(line, f"</{name}> stands in another cell than the {begin}")
+        raise _wrong(line, f"</{name}> is in a different cell from the {begin}")
     return None
 
 
@@ -294,35 +294,35 @@ def lesson_source(part: int = 1) -> str:
 def write_lesson(
     path: str | os.PathLike[str], version: str = INSTRUCTOR, source: str | None = None, *, overwrite: bool = False
 ) -> tuple[Cell, ...]:
-    """Write a notebook, the first part of the lesson unless another source is given, and return its cells.
+    """Write a notebook, by default the first part of the lesson, and return its cells.
 
     Parameters
     ----------
     path : str or path-like
-        Where to; its suffix says what: ``.ipynb`` Jupyter's own format, ``.md`` jupytext Markdown.
+        The file to write; its suffix selects the format: ``.ipynb`` Jupyter's, ``.md`` jupytext Markdown.
     version : {"instructor", "student", "tagged"}
         See `make_version`.
     source : str, optional
         Another notebook in jupytext Markdown, with the same tags.
     overwrite : bool
-        Whether a file that is there already, someone's work perhaps, may be replaced.
+        Whether an existing file, maybe someone's work, may be replaced.
 
     Raises
     ------
     InvalidArgument
-        When the suffix is another one, the file is there already, or a tag of the source is wrong.
+        When the suffix is unsupported, the file exists already, or a tag of the source is invalid.
     """
     place = Path(path)
     if place.suffix not in SUFFIXES:
         raise InvalidArgument(f"a notebook's file must end in .ipynb or .md, not {place.name!r}")
     text = make_version(lesson_source() if source is None else source, version)
     cells = read_cells(text)
-    # Exclusive creation leaves no moment in which a file could appear unseen.
+    # Exclusive creation avoids a race with a file that appears in between.
     try:
         with open(place, "w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
             file.write(text if place.suffix == ".md" else to_json(cells))
     except FileExistsError:
-        raise InvalidArgument(f"{place} is there already, and is not replaced unless that is asked for") from None
+        raise InvalidArgument(f"{place} exists already, and is only replaced with overwrite=True") from None
     return cells
 
 

@@ -1,8 +1,8 @@
 """Recurrent models: plain MyGrad classes over dense layers.
 
-`model` says what a model is and makes those of a class that the user wrote, `dense` has the layer, `cells` the
-networks of one layer, `stacked` several layers on top of each other, and `network` registers all of them by name.
-`recognizer` makes a classifier of a model that learned more.
+`model` defines what a model is and makes user-defined ones, `dense` has the layer, `cells` the networks of one layer,
+`stacked` networks of several layers, and `network` registers all of them by name. `recognizer` turns a model with
+several objectives into a classifier.
 """
 
 from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units

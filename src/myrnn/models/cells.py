@@ -1,7 +1,7 @@
 """The simple recurrent network, three gated ones (GRU, MGU and LSTM), and one with a stack.
 
-The equations of each stand in the ``step`` of its layer: the models here are one layer that reads the sequence, and
-dense scores of its last hidden state; `Stacked` puts several layers on top of each other.
+The equations of each are in the ``step`` method of its layer. The models here consist of one layer that reads the
+sequence, and a dense layer that scores its last hidden state; `Stacked` has several layers.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ Units = Annotated[
         ge=1,
         le=50_000,
         title="Units",
-        description="How many recurrent units there are.",
+        description="The number of recurrent units.",
         examples=[4, 8, 16, 32, 50, 100],
     ),
 ]
-Activation = Annotated[Literal["relu", "tanh"], Meta(description="Its nonlinearity: relu or tanh.")]
+Activation = Annotated[Literal["relu", "tanh"], Meta(description="The nonlinearity: relu or tanh.")]
 RecurrentInit = Annotated[
     Literal["glorot", "orthogonal", "identity", "minus_identity"],
-    Meta(description="How its recurrent weights begin: glorot, orthogonal, identity or minus_identity."),
+    Meta(description="The initialization of the recurrent weights: glorot, orthogonal, identity or minus_identity."),
 ]
-# A file leaves these settings out where they have their defaults: files were written before there were such settings.
+# Files omit these settings at their defaults, because older files do not have them.
 LATER = {"later": True}
 GatedInit = Annotated[
     Literal["glorot", "orthogonal"],
-    Meta(description="How its recurrent weights begin: glorot or orthogonal.", extra=LATER),
+    Meta(description="The initialization of the recurrent weights: glorot or orthogonal.", extra=LATER),
 ]
 
 StackDepth = Annotated[
-    int, Meta(ge=2, le=10_000, description="How many values its stack holds; what is pushed below the last is lost.")
+    int, Meta(ge=2, le=10_000, description="The depth of the stack; values pushed below it are lost.")
 ]
-StackWidth = Annotated[int, Meta(ge=1, le=1_000, description="How many numbers a value on its stack has.")]
+StackWidth = Annotated[int, Meta(ge=1, le=1_000, description="The size of a value on the stack.")]
 
 ACTIVATIONS = {"relu": relu, "tanh": tanh}
-# The layers that read a hidden state without being part of the recurrence of hidden states.
+# The dense layers that read a hidden state but are not part of the recurrence of hidden states.
 READERS = ("fc_h2y", "fc_h2a", "fc_h2v")
 
-# What a layer keeps from step to step: first the hidden state, (1, D), then what else the cell has.
+# The state of a layer: first the hidden state, (1, D), then any further state of the cell.
 State = tuple[Any, ...]
 # Makes a dense layer.
 Maker = Callable[..., dense]
 
 
 class Layer:
-    """One recurrent layer: how it begins, and what a step does."""
+    """One recurrent layer: its initial state and its step."""
 
     def __init__(self, dim_recurrent: int) -> None:
         self.dim_recurrent = dim_recurrent
@@ -76,7 +76,7 @@ class Layer:
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """All that the layer learns, in the order in which it was made."""
+        """All parameters of the layer, in the order in which they were made."""
         layers = [layer for layer in vars(self).values() if isinstance(layer, dense)]
         return tuple(parameter for layer in layers for parameter in layer.parameters)
 
@@ -85,7 +85,7 @@ class Layer:
 
 
 class RNNLayer(Layer):
-    """A layer of the equations of `RNN`."""
+    """A layer with the equations of `RNN`."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class RNNLayer(Layer):
 
 
 class GRULayer(Layer):
-    """A layer of the equations of `GRU`."""
+    """A layer with the equations of `GRU`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
         super().__init__(dim_recurrent)
@@ -130,7 +130,7 @@ class GRULayer(Layer):
 
 
 class MGULayer(Layer):
-    """A layer of the equations of `MGU`."""
+    """A layer with the equations of `MGU`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
         super().__init__(dim_recurrent)
@@ -149,7 +149,7 @@ class MGULayer(Layer):
 
 
 class LSTMLayer(Layer):
-    """A layer of the equations of `LSTM`."""
+    """A layer with the equations of `LSTM`."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, layer: Maker) -> None:
         super().__init__(dim_recurrent)
@@ -163,11 +163,11 @@ class LSTMLayer(Layer):
         self.fc_h2g = layer(dim_recurrent, dim_recurrent, bias=False)
 
     def start(self) -> State:
-        """Return zeros for the hidden state and the memory."""
+        """Return zeros for the hidden state and the memory cell."""
         return self._zeros(), self._zeros()
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state and memory."""
+        """Return the next hidden state and memory cell."""
         h, c = state
         i = sigmoid(self.fc_x2i(x_t) + self.fc_h2i(h))
         f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
@@ -179,7 +179,7 @@ class LSTMLayer(Layer):
 
 
 class StackRNNLayer(Layer):
-    """A layer of the equations of `StackRNN`."""
+    """A layer with the equations of `StackRNN`."""
 
     def __init__(
         self, dim_input: int, dim_recurrent: int, layer: Maker, stack_depth: int = 32, stack_width: int = 8
@@ -209,7 +209,7 @@ class StackRNNLayer(Layer):
 
 
 class _OneLayer(Layer):
-    """A layer that reads one sequence, and dense scores of its last hidden state."""
+    """A layer that reads one sequence, and a dense layer that scores its last hidden state."""
 
     dim_input: int
     dim_output: int
@@ -225,7 +225,7 @@ class _OneLayer(Layer):
 
 
 class _Gated(_OneLayer):
-    """Such a model of a gated layer, which stands behind it among the classes that it inherits from."""
+    """A model of one gated layer; the class of the layer follows it in the list of bases."""
 
     @keywords
     def __init__(
@@ -265,11 +265,11 @@ class RNN(_OneLayer, RNNLayer):
     activation : {"relu", "tanh"}
         The nonlinearity of the hidden state.
     recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
-        What W_hh begins as: Glorot normal as the other weights; a random orthogonal matrix, which keeps the length of
-        a state; the identity, with which a young network hands its state on from step to step; or minus the identity,
-        with which a unit that gets the same input again goes on and off from step to step.
+        The initialization of W_hh: Glorot normal like the other weights; a random orthogonal matrix, which keeps the
+        length of a state; the identity, with which an untrained network passes its state on unchanged; or minus the
+        identity, with which a unit with constant input switches on and off from step to step.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     Attributes
     ----------
@@ -302,7 +302,7 @@ class RNN(_OneLayer, RNNLayer):
     ) -> None:
         rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
-        # The identity takes nothing from the generator.
+        # The identity needs no random numbers.
         without = partial(dense, weight_initializer=constant, weight_kwargs={"dtype": np.float32})
         recurrent = without if "identity" in recurrent_init else layer
         RNNLayer.__init__(self, dim_input, dim_recurrent, layer, activation, recurrent)
@@ -332,9 +332,9 @@ class GRU(_Gated, GRULayer):
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
     recurrent_init : {"glorot", "orthogonal"}
-        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
+        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     References
     ----------
@@ -348,7 +348,7 @@ class GRU(_Gated, GRULayer):
 
 
 class MGU(_Gated, MGULayer):
-    """A minimal gated unit that scores a sequence by its last hidden state: a GRU whose two gates are one.
+    """A minimal gated unit that scores a sequence by its last hidden state: a GRU with a single gate.
 
     With T steps, C inputs, D recurrent units and K classes::
 
@@ -362,9 +362,9 @@ class MGU(_Gated, MGULayer):
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
     recurrent_init : {"glorot", "orthogonal"}
-        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
+        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     References
     ----------
@@ -390,16 +390,16 @@ class LSTM(_Gated, LSTMLayer):
         h_t = o_t * tanh(c_t)                                  h_{-1} = 0
         y   = h_{T-1} W_hy + b_y
 
-    The forget gate's bias begins at 1, so that a young network remembers.
+    The bias of the forget gate begins at 1, so that an untrained network remembers.
 
     Parameters
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
     recurrent_init : {"glorot", "orthogonal"}
-        What the recurrent weights begin as: Glorot normal as the others, or random orthogonal matrices.
+        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     References
     ----------
@@ -417,9 +417,9 @@ class LSTM(_Gated, LSTMLayer):
 class StackRNN(_OneLayer, StackRNNLayer):
     """A simple recurrent network with a stack, which scores a sequence by its last hidden state.
 
-    At each step the network pushes a new value, pops the topmost one, or leaves the stack as it is. It does a little of
-    each: the three have shares that add up to 1, so that the whole has a gradient. With T steps, C inputs, D recurrent
-    units, K classes and a stack of S values of W numbers, the topmost value first::
+    At each step the network pushes a new value, pops the topmost one, or leaves the stack as it is. To be
+    differentiable, it mixes all three, with shares that add up to 1. With T steps, C inputs, D recurrent units, K
+    classes and a stack of S values of W numbers, the topmost value first::
 
         h_t = tanh(x_t W_xh + b_h + h_{t-1} W_hh + top(s_{t-1}) W_sh)         h_{-1} = 0
         a_t = softmax(h_t W_ha + b_a)                                         the shares of push, pop and keep
@@ -435,11 +435,11 @@ class StackRNN(_OneLayer, StackRNNLayer):
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
     stack_depth, stack_width : int
-        S and W. Of a full stack the lowest value is lost with a push; below the last value there are zeros.
+        S and W. A push onto a full stack discards the lowest value; below the last value there are zeros.
     recurrent_init : {"glorot", "orthogonal"}
-        What W_hh begins as: Glorot normal as the other weights, or a random orthogonal matrix.
+        The initialization of W_hh: Glorot normal like the other weights, or a random orthogonal matrix.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     References
     ----------
@@ -479,10 +479,10 @@ class StackRNN(_OneLayer, StackRNNLayer):
 
 
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
-    """Set the recurrent weights of layers to what `RecurrentInit` says; what they are is Glorot normal.
+    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says.
 
-    An orthogonal matrix turns a state and keeps its length: without input, the state of an RNN does not grow from step
-    to step. With other random matrices it may grow beyond all bounds on a long sequence.
+    An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
+    step to step. With other random matrices it may grow without bound on a long sequence.
 
     References
     ----------
@@ -493,7 +493,7 @@ def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator 
     named = (item for layer in layers for item in vars(layer).items())
     for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name not in READERS):
         if how == "orthogonal":
-            # With these signs every orthogonal matrix is equally likely.
+            # With these signs the orthogonal matrix is uniformly distributed.
             turned, sizes = np.linalg.qr(normal(size=weight.shape))
             weight.data[...] = turned * np.sign(np.diag(sizes))
         elif how != "glorot":
@@ -504,7 +504,7 @@ def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator 
 def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
     """Refuse anything but one sequence of finite numbers, shape (T, dim_input)."""
     values = x.data if isinstance(x, Tensor) else x
-    # Every row of a matrix is a matrix again, so it cannot be gone through step by step.
+    # Every row of a matrix is a matrix again, so it cannot be iterated step by step.
     if not isinstance(values, np.ndarray) or isinstance(values, np.matrix):
         raise InvalidArgument(f"x must be an array or a tensor of shape (T, {dim_input}), not {type(x).__name__}")
     if values.ndim != 2 or values.shape[1] != dim_input or values.dtype.kind not in "bfiu":

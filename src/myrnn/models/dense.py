@@ -1,4 +1,4 @@
-"""The dense layer, in the manner of MyNN, and how the models that ship make theirs."""
+"""The dense layer, modelled on MyNN's, and how the built-in models make theirs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class dense:
     weight_initializer, bias_initializer : callable
         Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor.
     weight_kwargs, bias_kwargs : mapping, optional
-        Further keyword arguments of the two.
+        Keyword arguments of the two initializers.
     bias : bool
         Whether the layer has a bias.
 
@@ -78,21 +78,21 @@ class dense:
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """The weight, and the bias where there is one."""
+        """The weight, and the bias if there is one."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
 
 def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
     """Return a function that makes dense layers with Glorot-normal weights.
 
-    Without `rng` the weights come from NumPy's global generator, as MyGrad's own initializers draw them.
+    Without `rng` the weights come from NumPy's global generator, like those of MyGrad's initializers.
     """
     initializer = glorot_normal if rng is None else seeded_glorot_normal(rng)
     return partial(dense, weight_initializer=initializer)
 
 
 def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:
-    """Return an initializer that draws as MyGrad's ``glorot_normal`` does, from a generator of its own.
+    """Return an initializer like MyGrad's ``glorot_normal``, but with its own generator.
 
     References
     ----------

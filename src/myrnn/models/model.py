@@ -1,4 +1,4 @@
-"""What a model is: its parameters and their names; and how a model of a user-defined class is made."""
+"""The definition of a model, its parameters and their names, and the creation of user-defined models."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from myrnn.errors import InvalidArgument, MyRNNError
 class Model(Protocol):
     """Any class that takes one sequence and returns one row of class scores, or a row for every step.
 
-    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) where each step has a
+    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) if each step has a
     target; ``model.parameters`` is a tuple of MyGrad tensors. No base class is needed.
     """
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """All that the model learns."""
+        """All trainable tensors."""
         ...
 
     def __call__(self, x: NDArray[np.float32]) -> Tensor:
@@ -38,7 +38,7 @@ class Model(Protocol):
 
 
 def parameters_of(model: Any) -> tuple[Tensor, ...]:
-    """Return the model's parameters, or say what is wrong with the model.
+    """Return the model's parameters, or raise InvalidArgument.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     try:
         given = model.parameters
     except Exception as error:
-        # The property may exist, and fail with an AttributeError of its own.
+        # The property may exist and raise an AttributeError itself.
         if user_frame(error) is not None:
             raise InvalidArgument(f"{name} fails: {failure(error)}") from error
         has_parameters = False
@@ -68,16 +68,16 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
         while isinstance(owner, np.ndarray) and owner.base is not None:
             owner = owner.base
         if not isinstance(owner, np.ndarray):
-            # What was pickled, or sent by another process, may lie in the message that it came in, or in a file: MyGrad
-            # cannot lock these.
+            # Unpickled arrays may be views into a message from another process, or into a file, which MyGrad cannot
+            # lock.
             parameter.data = np.array(parameter.data)
     return parameters
 
 
 def num_classes(shape: tuple[int, ...]) -> int:
-    """Return K from the shape of a model's logits, which must be (1, K) with two classes or more.
+    """Return K from the shape of a model's logits, which must be (1, K) with at least two classes.
 
-    One class would have the probability 1, and the loss 0, whatever the weights are.
+    A single class always has probability 1 and loss 0.
     """
     if len(shape) != 2 or shape[0] != 1:
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
@@ -92,8 +92,8 @@ def num_classes(shape: tuple[int, ...]) -> int:
 def parameter_names(model: Any) -> tuple[str, ...]:
     """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
 
-    Of several such paths the first counts. A parameter that no attribute but `parameters` itself leads to is called
-    ``parameter_i`` by its place.
+    The first of several such paths counts. A parameter that is only reachable by `parameters` is called ``parameter_i``
+    with its index.
     """
     names: dict[int, str] = {}
     for name, tensor in _named_tensors(model, "", depth=4):
@@ -102,7 +102,7 @@ def parameter_names(model: Any) -> tuple[str, ...]:
 
 
 def num_parameters(model: Any) -> int:
-    """Return how many numbers the model learns; a tensor that is listed twice counts once."""
+    """Return the number of trainable numbers; a tensor that is listed twice counts once."""
     return sum(parameter.size for parameter in {id(p): p for p in parameters_of(model)}.values())
 
 
@@ -123,12 +123,12 @@ def _named_tensors(owner: Any, prefix: str, depth: int) -> Iterator[tuple[str, T
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model class and where it stands.
+    """A user-defined model class and its file.
 
     Attributes
     ----------
     make : class
-        Called with C, D and K, and with ``rng`` where it takes that.
+        Called with C, D and K, and with ``rng`` if it accepts that.
     name, file : str
     """
 
@@ -178,13 +178,13 @@ def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.rand
     sizes : tuple of int
         C, D and K.
     rng : numpy.random.Generator
-        Draws the weights: it is handed on where `make` has a parameter ``rng`` without a value of its own. NumPy's
-        global generator, from which MyGrad's initializers draw, is seeded by it for the call.
+        Draws the weights. It is passed on if `make` has a required parameter ``rng``. It also seeds NumPy's global
+        generator, which MyGrad's initializers use, during the call.
 
     Raises
     ------
     InvalidArgument
-        When `make` fails, or makes no model.
+        When `make` fails, or does not return a model.
     """
     name = getattr(make, "__name__", "the model's factory")
     try:
@@ -202,7 +202,7 @@ def make_own(make: Callable[..., Any], sizes: tuple[int, int, int], rng: np.rand
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Let NumPy's global generator begin at a seed, and put it back to where it was."""
+    """Seed NumPy's global generator for the block, and restore its state afterwards."""
     before = np.random.get_state()  # noqa: NPY002 - it is the one that MyGrad's initializers draw from
     np.random.seed(seed)  # noqa: NPY002
     try:

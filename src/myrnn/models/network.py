@@ -1,4 +1,4 @@
-"""The networks that ship, by name: one layer of a cell, several, or an embedding below them."""
+"""The built-in networks by name: one layer of a cell, several, or with an embedding below them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from myrnn.models.stacked import Stacked
 from myrnn.registry import find, register
 
 Generator = np.random.Generator | int | None
-Layers = Annotated[int, Meta(ge=1, le=1_000, description="How many recurrent layers there are.", extra=LATER)]
+Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.", extra=LATER)]
 Bidirectional = Annotated[bool, Meta(description="Whether each layer reads in both directions.", extra=LATER)]
 Embedding = Annotated[
     int, Meta(ge=0, le=50_000, description="The size of a learned embedding of symbols; 0 is one-hot.", extra=LATER)
@@ -50,7 +50,7 @@ def _made(
     bidirectional: bool,
     per_step: bool,
 ) -> Any:
-    """Return a model of a kind, which is one layer, or a `Stacked` of its layers where more is wanted."""
+    """Return a model of a kind: a single layer, or a `Stacked` if more is needed."""
     if layers == 1 and not (dim_embedding or bidirectional or per_step):
         return kind(*sizes, **own)
     deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None, **own}
@@ -124,24 +124,24 @@ def stack_rnn(
     return _made("stack-rnn", StackRNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
 
-# The cells that read symbols through an embedding where the user does not choose, and its size. Both were chosen by
-# measurement: docs/how-to/your-own-sequences.md has the numbers.
+# The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
+# docs/how-to/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32
 
 
 def check_gives_each_step(name: str) -> None:
-    """Refuse a registered model that cannot have an output for each step: its maker takes no ``per_step``."""
+    """Refuse a registered model without an output for each step: its constructor takes no ``per_step``."""
     if "per_step" not in inspect.signature(find("model", name).make).parameters:
-        raise InvalidArgument(f"the model {name!r} has one output for a sequence, and not one for each step")
+        raise InvalidArgument(f"the model {name!r} has one output per sequence, not one per step")
 
 
 def sizes_for(task: Any, name: str) -> dict[str, Any]:
-    """Return what a registered model is made from for a task: its sizes, and whether each step has an output.
+    """Return the arguments of a registered model for a task: its sizes, and whether each step has an output.
 
     Raises
     ------
     InvalidArgument
-        When each step of the task has a target, and the model cannot have an output for each.
+        When each step of the task has a target, but the model has only one output.
     """
     sizes: dict[str, Any] = {"dim_input": task.dim_input, "dim_output": task.dim_output}
     if getattr(task, "per_step", False):
@@ -151,14 +151,14 @@ def sizes_for(task: Any, name: str) -> dict[str, Any]:
 
 
 def embedding_of(cell: str, dim_embedding: int | None, is_symbols: bool) -> int:
-    """Return the size of the embedding of a network that reads data: 0 for none, by default as the cell learns best."""
+    """Return the embedding size of a network for data: 0 for none; by default the best one for the cell."""
     if dim_embedding is not None:
         return dim_embedding
     return DIM_EMBEDDING if is_symbols and cell in GATED else 0
 
 
 def no_input(model: Any, token: int) -> None:
-    """Let a token be a step without input, in a network of this module; it stays so while the token is not seen."""
+    """Let a token be a step without input in a built-in network; it stays so as long as the token does not occur."""
     if isinstance(model, Stacked) and model.embedding is not None:
         tables = [model.embedding.weight]
     elif isinstance(model, RNN | GRU | LSTM | MGU | StackRNN | Stacked):

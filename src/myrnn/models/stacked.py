@@ -1,4 +1,4 @@
-"""Recurrent layers on top of each other."""
+"""Several recurrent layers."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "mgu": MGULayer,
     "stack-rnn": StackRNNLayer,
 }
-# What only layers of one cell take: by name, the cell.
+# Arguments for layers of one cell only: by name, the cell.
 ONLY_OF = {"activation": "rnn", "stack_depth": "stack-rnn", "stack_width": "stack-rnn"}
 
 
 class Stacked:
-    """Recurrent layers on top of each other, over a learned embedding on request.
+    """Several recurrent layers, optionally above a learned embedding.
 
-    The lowest layer reads the sequence, or the embedding ``e_t = x_t E`` of every row of it; each other layer reads the
-    hidden states of the one below, step by step. The last hidden state of the topmost layer scores the sequence, or
-    each of its hidden states a step::
+    The lowest layer reads the sequence, or the embedding ``e_t = x_t E`` of each of its rows; each other layer reads
+    the hidden states of the layer below, step by step. The last hidden state of the topmost layer scores the sequence,
+    or each of its hidden states scores a step::
 
         y = h_{T-1} W_hy + b_y          y_t = h_t W_hy + b_y
 
-    With `bidirectional` every layer is two, of which one reads from the end to the beginning, and a hidden state is
-    that of both side by side, as in PyTorch. A sequence is then scored by the states in which the two end.
+    With `bidirectional` every layer is a pair, one of which reads from the end to the beginning, and their hidden
+    states are concatenated, as in PyTorch. A sequence is then scored by the final states of both.
 
     The equations of a layer are those of `RNN`, `GRU`, `LSTM`, `MGU` or `StackRNN`. For one-hot rows the embedding is a
-    table of learned vectors, one a symbol.
+    table of learned vectors, one per symbol.
 
     Parameters
     ----------
@@ -68,17 +68,17 @@ class Stacked:
     stack_depth, stack_width : int, optional
         The size of the stack of every layer of the cell ``"stack-rnn"``: see `StackRNN`.
     layers : int
-        How many there are.
+        The number of layers.
     dim_embedding : int, optional
         The size of the embedding; without it the lowest layer reads the sequence itself.
     bidirectional : bool
         Whether each layer reads in both directions.
     per_step : bool
-        Whether each step has an output, and not the whole sequence.
+        Whether each step has an output, instead of the whole sequence.
     recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
-        What the recurrent weights of every layer begin as: see `RNN`.
+        The initialization of the recurrent weights of every layer: see `RNN`.
     rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None takes NumPy's global generator, as MyGrad's initializers do.
+        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
     References
     ----------
@@ -127,7 +127,7 @@ class Stacked:
         directions = 2 if bidirectional else 1
         width = directions * dim_recurrent
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
-        # Forward and backward in turns, where there are both.
+        # In both directions, forward and backward layers alternate.
         self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
         self.stack_depth, self.stack_width = (
             getattr(self.stack[0], name, None) for name in ("stack_depth", "stack_width")
@@ -137,7 +137,7 @@ class Stacked:
 
     @property
     def layers(self) -> int:
-        """How many recurrent layers there are."""
+        """The number of recurrent layers."""
         return len(self.stack) // (2 if self.bidirectional else 1)
 
     def __repr__(self) -> str:
@@ -170,7 +170,7 @@ class Stacked:
         return tops, states[-1][0]
 
     def _both_ways(self, rows: list[Any]) -> tuple[list[Any], Any]:
-        """Return the same, (1, 2 D) each, of layers that read in both directions."""
+        """Return the same, (1, 2 D) each, for layers that read in both directions."""
         for ahead, back in zip(self.stack[::2], self.stack[1::2], strict=True):
             ahead_states, ahead_last = _read(ahead, rows)
             back_states, back_last = _read(back, rows[::-1])
@@ -181,14 +181,14 @@ class Stacked:
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """All that the model learns, layer by layer."""
+        """All parameters of the model, layer by layer."""
         lowest = () if self.embedding is None else self.embedding.parameters
         recurrent = tuple(parameter for layer in self.stack for parameter in layer.parameters)
         return lowest + recurrent + self.fc_h2y.parameters
 
 
 def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:
-    """Return the hidden state of a layer after each row, and the last one, which is its first where there is no row."""
+    """Return the hidden state of a layer after each row, and the last one (without rows, the initial one)."""
     state, states = layer.start(), []
     for row in rows:
         state = layer.step(row, state)

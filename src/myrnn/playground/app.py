@@ -1,4 +1,4 @@
-"""The web application: the page and its files, one WebSocket a tab, and a guard before them."""
+"""The web application: the page and its files, one WebSocket per tab, and access checks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from myrnn.playground.session import Full, Session, Sessions
 from myrnn.playground.settings import known_to_the_page, offered_settings
 
 STATIC = Path(__file__).parent / "static"
-# How long a page may wait before it says who it is, in seconds.
+# The longest time, in seconds, until a page must say hello.
 _HELLO = 10.0
-# The shortest time between two packets of messages to one page, in seconds.
+# The shortest time between two batches of messages to one page, in seconds.
 PACKET = 0.05
 
 
@@ -41,9 +41,9 @@ def make_app(sessions: Sessions, token: str, local: bool = True) -> Starlette:
     ----------
     sessions : Sessions
     token : str
-        What everybody must know who asks.
+        The secret that every request must have.
     local : bool
-        Whether whoever asks must be on this machine.
+        Whether requests must come from this machine.
     """
 
     @contextlib.asynccontextmanager
@@ -75,7 +75,7 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 COOKIE = "myrnn-playground"
 _PORT = re.compile(r":([0-9]+)$")
 
-# Everything comes from this server in files of its own, and nobody may put the page into a frame.
+# All files come from this server, and no site may put the page into a frame.
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -91,20 +91,20 @@ _HEADERS = {
 
 
 class Guard:
-    """Refuses what does not come from the page itself.
+    """Refuses requests that do not come from the page itself.
 
-    A page of another site can send requests to this machine, too. Its browser says so in Origin; and where such a site
-    lets its own name point to this machine, in Host. Starlette's own check of hosts does not know IPv6 addresses.
+    A page of another site can also send requests to this machine. Its browser names the site in Origin and, if the
+    site's own name resolves to this machine, in Host. Starlette's check of hosts does not support IPv6 addresses.
 
     Parameters
     ----------
     app : ASGI application
-        What is guarded.
+        The application behind the guard.
     token : str
-        What whoever asks must know, also on this machine, which may have other accounts; it comes in the address first,
-        then as a cookie.
+        The secret of every request, also from this machine, which may have other accounts; it comes in the address
+        first, then as a cookie.
     local : bool
-        Whether only this machine may ask.
+        Whether only this machine has access.
     """
 
     def __init__(self, app: ASGIApp, token: str, local: bool) -> None:
@@ -131,31 +131,31 @@ class Guard:
 
     def _refusal(self, request: HTTPConnection) -> str | None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        # The port is the other end's of a tunnel or a container, and says nothing.
+        # The port may be that of a tunnel or a container, and proves nothing.
         if self._local and _PORT.sub("", host).lower() not in LOCAL_NAMES:
             return "this server only answers requests from this machine"
         cookie = request.cookies.get(cookie_name(host))
         if not (self._is_token(request.query_params.get("token")) or self._is_token(cookie)):
-            return "the address lacks the token that the server has printed"
+            return "the address lacks the token that the server printed"
         foreign = origin is not None and origin not in (f"http://{host}", f"https://{host}")
         if foreign or (request.scope["type"] == "websocket" and origin is None):
-            return "this server answers its own page alone"
+            return "this server only answers its own page"
         return None
 
     def _is_token(self, given: str | None) -> bool:
         return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
 
     def _without_token(self, request: HTTPConnection) -> Response:
-        """Keep the token in a cookie, and out of the address, which people show and share."""
+        """Move the token from the address, which people show and share, into a cookie."""
         answer = RedirectResponse("/", 303)
-        # Lax: whoever follows a link from elsewhere has the cookie at the redirection, too.
+        # Lax: a browser that follows a link from another site sends the cookie on the redirection, too.
         name = cookie_name(request.headers.get("host", ""))
         answer.set_cookie(name, self._token, httponly=True, samesite="lax")
         return answer
 
 
 def cookie_name(host: str) -> str:
-    """Return the name of a server's cookie: a browser shares cookies among all ports of a name."""
+    """Return the name of a server's cookie: browsers share cookies among all ports of a host."""
     port = _PORT.search(host)
     return COOKIE if port is None else f"{COOKIE}-{port[1]}"
 
@@ -173,7 +173,7 @@ def _marked(send: Send) -> Send:
 
 
 async def _talk(socket: WebSocket, sessions: Sessions) -> None:
-    """Serve one page until its connection ends, or another takes its place."""
+    """Serve one page until its connection ends or another replaces it."""
     await socket.accept()
     connection = CancelScope()
     with contextlib.suppress(WebSocketDisconnect, TimeoutError), connection:
@@ -205,7 +205,7 @@ async def _serve(socket: WebSocket, sessions: Sessions, hello: Hello, name: str,
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
-        # The loop may be gone already when the server ends.
+        # The loop may already be closed when the server ends.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ready.set)
 
@@ -216,7 +216,7 @@ async def _serve(socket: WebSocket, sessions: Sessions, hello: Hello, name: str,
     if name == hello.session:
         with contextlib.suppress(InvalidArgument):
             session.submit(Refresh())
-    # Whatever fails here ends the connection, and is logged: a page whose connection is lost comes back.
+    # Any failure here ends the connection and is logged; the page then reconnects.
     try:
         async with anyio.create_task_group() as both:
             both.start_soon(_receive_all, socket, session)
@@ -246,7 +246,7 @@ async def _send_all(socket: WebSocket, session: Session, ready: asyncio.Event) -
 
 
 async def _received(socket: WebSocket) -> str:
-    """Return the next message as text; bytes are none."""
+    """Return the next message as text; a binary message becomes empty."""
     message = await socket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1000))

@@ -1,4 +1,4 @@
-"""The bench of one page: the network that is trained, the one that is pinned, the sequence that is looked at."""
+"""The bench of one page: the network in training, the pinned one, and the sequence on display."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from myrnn.runs import classes_of
 
 # The folders of an absolute path, before the name of a file.
 _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")
-# The shortest time between two pictures of a training, in seconds.
+# The shortest time between two updates of a training, in seconds.
 TICK = 0.05
-# Slower than so many iterations a second, the page is shown every sequence that is learned from.
+# At fewer iterations per second, the page shows every training sequence.
 FOLLOWED = 25.0
 COMPILING = "Compiling this cell. This takes a few seconds the first time; the result is kept."
-# How many sequences of each length are enough to know a network that rests; how many are searched for mistakes.
+# The most sequences per length for testing a network at rest, and the number to search for mistakes.
 ENOUGH, SEARCHED = 400, 2000
 
 
 @dataclass(frozen=True)
 class _Aside:
-    """What waits until a tour is over."""
+    """The state that is set aside during a tour."""
 
     network: Network
     began: list[dict[str, Any]]
@@ -38,18 +38,18 @@ class _Aside:
 
 
 class Bench:
-    """Trains and looks. Whatever it is asked for needs a turn with MyGrad.
+    """Trains and inspects networks. All of it needs a turn with MyGrad.
 
     Attributes
     ----------
     speed : float
-        Iterations a second; 0 is as fast as it goes.
+        Iterations per second; 0 is as fast as possible.
     due : float
-        When the next iterations are, by the clock ``time.monotonic``.
+        The time of the next iterations, by ``time.monotonic``.
     steps : list of callable
-        What is still to be loaded and checked before the network can be trained and looked at.
+        Programs that must be loaded and checked before the network can be trained and inspected.
     tokens, state, family
-        The sequence that is looked at, the state that is shown of it, and the kind of mistakes that are looked for.
+        The sequence on display, the state that is shown for it, and the kind of mistakes to search.
     """
 
     def __init__(self, tokens: list[int], outbox: Outbox) -> None:
@@ -61,12 +61,12 @@ class Bench:
         self.tokens, self.state, self.family = tokens, "", "trained"
         self._trial: Trial | None = None
         self._draws = 0
-        # The eigenvalues that the network began with.
+        # The eigenvalues of the initial network.
         self._began: list[dict[str, Any]] = []
         self._shown_at = 0.0
-        # Why there is no network with the settings that were chosen last.
+        # Why the last chosen settings gave no network.
         self._missing = ""
-        # The first point of the curve that the page has to get, and the width of those that it has.
+        # The first point of the curve that the page lacks, and the width of those that it has.
         self._curve_from, self._curve_width = 0, 1
         self._pinned_shown: dict[str, Any] = {"network": None}
         self._aside: _Aside | None = None
@@ -75,7 +75,7 @@ class Bench:
 
     @property
     def now(self) -> Network:
-        """The network that is trained."""
+        """The network in training."""
         if self.network is None:
             raise InvalidArgument(self._missing or "choose other settings")
         return self.network
@@ -92,11 +92,11 @@ class Bench:
             raise
 
     def forget_problem(self) -> None:
-        """Forget why there was no network with the settings before these."""
+        """Forget the error of earlier settings."""
         self._missing = ""
 
     def adjust(self, settings: dict[str, Any]) -> bool:
-        """Let the network go on with other settings; return whether it can."""
+        """Let the network continue with other settings; return whether it can."""
         if self.network is None or not self.network.adjust(settings):
             return False
         self.steps = self.network.preparations()
@@ -105,13 +105,13 @@ class Bench:
         return True
 
     def play(self) -> None:
-        """Train until a pause."""
+        """Train until `pause`."""
         self.now.check_goes_on()
         self.playing, self.due = True, time.monotonic()
         self.show_status()
 
     def pause(self) -> None:
-        """Train no more."""
+        """Stop training."""
         self.playing = False
         self.show_status()
 
@@ -122,17 +122,17 @@ class Bench:
         self.show_training()
 
     def choose_speed(self, speed: float) -> None:
-        """Do so many iterations a second."""
+        """Set the iterations per second."""
         self.speed, self.due = speed, time.monotonic()
         self.show_status()
 
     def set_aside(self) -> None:
-        """Let the network and the pinned one wait, unless others wait already."""
+        """Set the current and the pinned network aside, unless others are set aside already."""
         if self._aside is None and self.network is not None:
             self._aside = _Aside(self.network, self._began, self.pinned, self._pinned_shown)
 
     def take_back(self) -> None:
-        """Go on with the network that waits, and with what was pinned beside it."""
+        """Restore the networks that were set aside."""
         aside, self._aside = self._aside, None
         if aside is None:
             return
@@ -157,7 +157,7 @@ class Bench:
         try:
             step()
         except BaseException:
-            # It is no recurrence after all.
+            # It turned out not to be a recurrence.
             self.network, self.steps, self.playing = None, [], False
             raise
         if not self.steps:
@@ -165,12 +165,12 @@ class Bench:
         self.show_status()
 
     def train(self, seconds: float) -> None:
-        """Train for about so many seconds, or as much as is due at a lower speed."""
+        """Train for about this many seconds, or the iterations that are due at a lower speed."""
         network = self.now
         done = network.advance(seconds, max(1, round(self.speed * TICK)) if self.speed else MOST_ITERATIONS)
         now = time.monotonic()
         if self.speed:
-            # A training that was late does not catch up.
+            # A late training does not catch up.
             self.due = max(self.due + done / self.speed, now)
         if network.ended:
             self.stop(network.ended)
@@ -178,7 +178,7 @@ class Bench:
             self.show_training()
 
     def stop(self, message: str) -> None:
-        """Pause, and say why: as long as there is no network, if this is why; else once."""
+        """Pause with a message: once, or, without a network, as long as this is so."""
         self.playing = False
         if self.network is None and not self._missing:
             self._missing = message
@@ -189,7 +189,7 @@ class Bench:
     # Messages to the page --------------------------------------------------------------------------------------------
 
     def show_all(self) -> None:
-        """Show everything again, to a page that knows nothing of it."""
+        """Send everything to a page that knows nothing."""
         if self.network is not None:
             self._show_network()
             self._curve_from = 0
@@ -201,7 +201,7 @@ class Bench:
         self.outbox.begin("network", **_described(self.now), eigenvalues=self._began, aside=self._aside is not None)
 
     def show_training(self) -> None:
-        """Show the new points of the curve, and how far the training is."""
+        """Send the new points of the curve, and the progress of the training."""
         curve = self.now.curve
         if curve.width != self._curve_width:
             self._curve_from, self._curve_width = 0, curve.width
@@ -215,7 +215,7 @@ class Bench:
         self.show_status()
 
     def show_status(self) -> None:
-        """Show what is going on."""
+        """Send the current activity."""
         status: dict[str, Any] = {"playing": self.playing, "speed": self.speed}
         network = self.network
         if self.steps:
@@ -231,7 +231,7 @@ class Bench:
         self.outbox.show("status", **status)
 
     def pin(self) -> None:
-        """Keep the network that is trained, to compare with."""
+        """Keep the current network for comparison."""
         pinned = self.now
         loss, accuracy = pinned.curve.since(0)
         shown = {
@@ -241,7 +241,7 @@ class Bench:
             "accuracy": None if getattr(pinned.tested, "missing", "") else self._accuracy(),
             "gradient": views.gradient(pinned) if pinned.compiled and "gradient" in self.views.offered else None,
         }
-        # Not before all of it is known: a class of the person's own may fail.
+        # Compute all of it first: a user-defined class may fail.
         self.pinned, self._pinned_shown = pinned, shown
         self.show_pinned()
 
@@ -251,42 +251,42 @@ class Bench:
         self.show_pinned()
 
     def show_pinned(self) -> None:
-        """Show all of the pinned network, which stays as it is."""
+        """Send everything about the pinned network, which no longer changes."""
         self.outbox.answer("pinned", **self._pinned_shown)
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
     def look_at(self, tokens: list[int]) -> None:
-        """Look at another sequence."""
+        """Choose another sequence."""
         self.tokens = tokens
         self.views.forget("row")
         self.views.forget("text")
 
     def show_state(self, name: str) -> None:
-        """Show another state of the network."""
+        """Choose the displayed state."""
         self.state = name
         self.views.forget("row")
 
     def choose_family(self, family: str) -> None:
-        """Look for other mistakes."""
+        """Choose the kind of mistakes to search."""
         self.family = family
         self.views.forget("mistakes")
 
     def next_view(self) -> str | None:
-        """Return what is due for a look."""
+        """Return the next view that is due."""
         if self.network is None or self.steps:
             return None
         return self.views.next(self._state_of, not self.playing)
 
     def look(self, seconds: float) -> None:
-        """Look at all that is due, but at nothing more after so many seconds."""
+        """Update all views that are due, but start none after this many seconds."""
         begin = time.monotonic()
         while (view := self.next_view()) is not None:
             state, start = self._state_of(view), time.monotonic()
             try:
                 seen = self._see(view)
-            # Also what a class of the person's own raises, of whatever kind: the view has had its look, and the others
-            # and the training go on.
+            # A user-defined class may raise any exception: the view counts as updated, and the other views and the
+            # training continue.
             except BaseException as error:
                 seen = {"problem": reason(error)}
             self.outbox.show(view, **{"iteration": self.now.iteration, **seen})
@@ -295,7 +295,7 @@ class Bench:
                 return
 
     def _state_of(self, view: str) -> Hashable:
-        """Return what decides what a view shows."""
+        """Return the values that determine the content of a view."""
         network = self.network
         common = (id(network), network.moment if network else None, id(self.pinned))
         own: dict[str, Hashable] = {
@@ -314,7 +314,7 @@ class Bench:
             self._draws += 1
             return views.mistakes(network, self.family, SEARCHED * portion(network) // MOST, self._draws)
         if network.compiled is None:
-            raise InvalidArgument(f"this model cannot be compiled, so it cannot be looked into: {network.note}")
+            raise InvalidArgument(f"this model cannot be compiled, so it cannot be inspected: {network.note}")
         if view == "gradient":
             return views.gradient(network)
         if view == "text":
@@ -327,7 +327,7 @@ class Bench:
         return views.accuracy_shown(self._trial.report())
 
     def _readable(self, network: Network) -> list[int]:
-        """Return the sequence that is looked at, which may be one of an alphabet that was larger."""
+        """Return the sequence on display, with tokens that the network's alphabet may lack replaced."""
         return [min(token, network.task.dim_input - 1) for token in self.tokens]
 
     def _row(self, network: Network) -> dict[str, Any]:
@@ -340,29 +340,29 @@ class Bench:
 
 
 def _reads(one: Network, other: Network, greatest: int) -> bool:
-    """Return whether tokens up to the greatest stand for the same in two networks, and so do the classes."""
+    """Return whether tokens up to the greatest, and the classes, mean the same in two networks."""
     symbols, others = (symbols_of(network.task)[: greatest + 1] for network in (one, other))
     return symbols == others and classes_of(one.task) == classes_of(other.task)
 
 
 def reason(error: BaseException) -> str:
-    """Return what the page says of an error, in a line."""
+    """Return an error as one line for the page."""
     text = str(error) if isinstance(error, MyRNNError) else f"{type(error).__name__}: {error}"
     return without_folders(" ".join(text.split()))
 
 
 def without_folders(text: str) -> str:
-    """Return a text in which files have no folders: pages must not learn where files lie on the server."""
+    """Return a text with folders removed from paths: pages must not learn the folders of the server."""
     return _FOLDERS.sub("", text)
 
 
 def _described(network: Network) -> dict[str, Any]:
-    """Return what the page must know of a network before anything else."""
+    """Return what the page must know about a network first."""
     task = network.task
     described: dict[str, Any] = {
         "settings": network.settings,
         "task": {
-            "told": without_folders(views.told(task)),
+            "told": without_folders(views.description_of(task)),
             "symbols": symbols_of(task),
             "classes": classes_of(task),
             "families": views.families_of(task),

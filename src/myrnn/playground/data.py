@@ -1,4 +1,4 @@
-"""The data of a run as a task: its sequences take the place of those that a task draws."""
+"""The data of a run as a task whose sequences are not generated but drawn from the data."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, offsets_of, ramp
 
-# Of data, beside the one that stands for all that are not known.
+# For data; there is one more symbol, for all unknown ones.
 MOST_SYMBOLS = 10
-# Of a task: an address writes each symbol of a sequence as a digit or a letter.
+# For a task: an address writes each symbol of a sequence as a digit or a letter.
 MOST_OF_TASK = 36
 
 
 @dataclass(frozen=True, eq=False)
 class DataTask:
-    """A task whose sequences are given.
+    """A task with given sequences.
 
     Attributes
     ----------
     name : str
-        What the data are called.
+        The name of the data.
     sequences : Sequences
-        Of tokens, each of at least one step.
+        Tokens, each sequence with at least one step.
     class_names, symbol_names : tuple of str
     missing : str
-        Why there are no sequences, where there are none.
+        Why there are no sequences, or empty.
     test : DataTask or None
-        The sequences that a network is tested on.
+        The test sequences.
     """
 
     name: str
@@ -56,39 +56,39 @@ class DataTask:
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """The lengths that there are, int64 (L,), rising."""
+        """The lengths that occur, int64 (L,), ascending."""
         return np.unique(self.sequences.lengths)
 
     def check_there(self) -> None:
-        """Refuse to go on where there are no sequences."""
+        """Raise InvalidArgument if there are no sequences."""
         if self.missing:
             raise InvalidArgument(self.missing)
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """Return `n` of the sequences, any of them as often as it is drawn."""
+        """Return `n` random sequences, drawn with replacement."""
         self.check_there()
         return self.sequences.select(rng.integers(len(self.sequences), size=n))
 
     def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
-        """Return for each of some of `lengths` one of the sequences of that length."""
+        """Return a sequence of each of the given lengths."""
         self.check_there()
         wanted = np.asarray(lengths, dtype=np.int64)
         first, after = (np.searchsorted(self._sorted, wanted, side) for side in ("left", "right"))
         return self.sequences.select(self._order[rng.integers(first, after)])
 
     def some(self, most: int, rng: np.random.Generator) -> Sequences:
-        """Return at most so many of the sequences, none of them twice."""
+        """Return at most `most` different sequences."""
         self.check_there()
         return self.sequences.select(rng.permutation(len(self.sequences))[:most])
 
     def part(self, each: int, part: int) -> Sequences:
-        """Return of every length the next `each` sequences after those of the parts before; at last there are none."""
+        """Return the next `each` sequences of every length after those of earlier parts; at last none."""
         self.check_there()
         rank = ramp(np.unique(self._sorted, return_counts=True)[1])
         return self.sequences.select(self._order[rank // each == part])
 
     def like(self, label: int, length: int, rng: np.random.Generator) -> Sequences:
-        """Return one sequence of a class, as near to a length as there are."""
+        """Return one sequence of a class, with a length as close as possible."""
         self.check_there()
         of_class = np.flatnonzero(self.sequences.labels == label)
         if not len(of_class):
@@ -97,7 +97,7 @@ class DataTask:
         return self.sequences.select(rng.choice(of_class[away == away.min()], 1))
 
     def class_of(self, tokens: Sequence[int]) -> int | None:
-        """Return the class of a sequence that is among these, or among those of the test; of others it is not known."""
+        """Return the class of a sequence of these or of the test, None for others."""
         same = np.flatnonzero(self.sequences.lengths == len(tokens))
         steps = self.sequences.offsets[same][:, np.newaxis] + np.arange(len(tokens))
         found = same[(self.sequences.values[steps] == tokens).all(axis=1)]
@@ -116,7 +116,7 @@ class DataTask:
 
 
 def data_of(run: Run) -> DataTask:
-    """Return the data of a run on data, also where its files are gone.
+    """Return the data of a run on data, even if its files are missing.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def data_of(run: Run) -> DataTask:
 
 
 def _read(run: Run, none: Sequences, *file: str | None) -> tuple[Sequences, str]:
-    """Return the sequences of a file, by default of all tests; where there are none, why."""
+    """Return the sequences of a file, by default of all tests; if there are none, also the reason."""
     try:
         found = list(run.tests(*file).values())
     except MyRNNError as error:

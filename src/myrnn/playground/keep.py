@@ -1,4 +1,4 @@
-"""What a person takes along: a run folder, a picture, the Python that does the same."""
+"""What a person can save: a run folder, a figure, a Python program."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from myrnn.runs import Run, claim_folder, classes_of, describe_model, holds_own,
 
 RUNS = Path("runs")
 MOST_LISTED = 50
-# With so many runs in the folder, no page saves another: whoever may open a page could fill the disk.
+# With this many runs in the folder, nobody can save another: a page must not fill the disk.
 MOST_RUNS = 500
-# Draws a picture and returns it as a text.
+# Draws a figure and returns it as text.
 Drawing = Callable[[], str]
 
 
 def check_can_be_saved(network: Network) -> None:
-    """Refuse a network that a run folder cannot hold."""
+    """Refuse a network that cannot be saved as a run."""
     network.check_whole()
     if not network.iteration:
         what = "nothing to save yet" if network.run is None else "nothing new to save"
@@ -65,11 +65,11 @@ def save(network: Network, report: LengthReport) -> Path:
 
 
 def opening_command(folder: Path, network: Network, own: OwnModel | None) -> str:
-    """Return the command that tests a saved run; it needs the file of the person's own class."""
+    """Return the command that tests a saved run; it needs the file of the user-defined class."""
     parts = ["myrnn", "evaluate", folder.as_posix()]
     if network.settings["cell"] == OWN and own is not None:
         file = Path(own.file)
-        # Pages must not learn where files lie on the server.
+        # Pages must not learn the folders of the server.
         shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
         parts += ["--model", f"{shown}:{own.name}"]
     return shlex.join(parts)
@@ -81,7 +81,7 @@ def _training_of(network: Network) -> dict[str, Any]:
 
 
 def listed_runs() -> list[str]:
-    """Return the names of the newest whole runs below ``runs``, the newest first."""
+    """Return the names of the newest complete runs below ``runs``, the newest first."""
     return _runs()[:MOST_LISTED]
 
 
@@ -94,8 +94,8 @@ def _runs() -> list[str]:
 
 
 def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]:
-    """Return one of the listed runs and its settings as the playground has them; `own` is the person's own class."""
-    # The name is looked up, never used as a path.
+    """Return one of the listed runs and its settings for the playground; `own` is the user-defined class."""
+    # The name is compared with the list, never used as a path.
     if name not in listed_runs():
         raise RunError("there is no such run any more: look at the list again")
     run = load_run(RUNS / name, own if holds_own(RUNS / name) else None)
@@ -103,9 +103,9 @@ def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]
 
 
 def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:
-    """Compute what a picture shows, and return a function that draws it without MyGrad.
+    """Compute the content of a figure, and return a function that draws it without MyGrad.
 
-    That returns SVG as it is, PNG as base64.
+    The function returns SVG as text, PNG as base64.
     """
     if name == "graph":
         return _graph(network, form)
@@ -137,7 +137,7 @@ def _graph(network: Network, form: str) -> Drawing:
 
 
 def drawn(plot: Callable[[], Any], form: str) -> str:
-    """Return the picture that a function draws, as a text."""
+    """Return the figure that a function draws, as text."""
     with tempfile.TemporaryDirectory(prefix="myrnn-") as folder:
         content = plots.save_figure(plot(), Path(folder) / f"figure.{form}").read_bytes()
     return content.decode("utf-8") if form == "svg" else base64.b64encode(content).decode("ascii")
@@ -151,10 +151,10 @@ task = {task}
 optimizer = {optimizer}
 
 """
-_NEW = """# The seed draws the first weights, in another stream than the sequences.
+_NEW = """# The seed draws the initial weights, in a different stream from the sequences.
 weights = np.random.default_rng(({seed}, 1))
 model = {made}"""
-_LOADED = """# The playground went on from this run, with a new optimizer.
+_LOADED = """# The playground continued this run with a new optimizer.
 model = load_run({given}).model"""
 _TRAIN = """{name} = myrnn.train(
     model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
@@ -175,7 +175,7 @@ myrnn.plots.save_figure(report.plot(), "accuracy_by_length.png")
 """
 
 
-# What a program imports, by what it uses.
+# The imports of a program, by the text that needs them.
 _IMPORTS = {
     "np.": "import numpy as np",
     "myrnn.": "import myrnn",
@@ -187,12 +187,12 @@ _IMPORTS = {
 
 
 def script(network: Network, own: OwnModel | None = None) -> str:
-    """Return a Python program that makes the network and trains it as far as it is now.
+    """Return a Python program that makes the network and trains it to its present state.
 
     Raises
     ------
     InvalidArgument
-        When its training failed: no number of iterations makes these weights.
+        When its training failed: no number of iterations reproduces these weights.
     """
     network.check_whole()
     sections, phases = sections_of(network.settings), network.phases
@@ -216,7 +216,7 @@ def script(network: Network, own: OwnModel | None = None) -> str:
 
 
 def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> str:
-    """Return the lines that make the model, or load it."""
+    """Return the lines that make or load the model."""
     sizes = {"dim_input": network.task.dim_input, "dim_output": network.task.dim_output}
     if is_per_step(network.task):
         sizes["per_step"] = True
@@ -247,14 +247,14 @@ def _made(part: str, thing: Any, section: dict[str, Any], further: str = "") -> 
     """Return the call that makes a task, a model or an optimizer like `thing`."""
     settings = [f"{name}={value!r}" for name, value in section.items() if name != "name"]
     arguments = ", ".join(filter(None, [further, *settings]))
-    # A network that is made of layers is so by the name of its cell.
+    # A network of layers is made by the name of its cell.
     if type(thing).__module__.startswith("myrnn.") and not isinstance(thing, Stacked):
         return f"myrnn.{'tasks.' if part == 'task' else ''}{type(thing).__name__}({arguments})"
     return f"registry.make({part!r}, {section['name']!r}, {arguments})"
 
 
 def _listed(lengths: list[int]) -> str:
-    """Return lengths as Python: as a range where they are one."""
+    """Return lengths as Python code, as a range if possible."""
     steps = {after - before for before, after in pairwise(lengths)}
     if len(steps) != 1:
         return repr(lengths)

@@ -1,4 +1,4 @@
-"""The messages between the page and its session: those of the page are checked before anything else sees them."""
+"""The messages between the page and its session; messages of the page are checked before they are used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.playground.data import MOST_OF_TASK
 from myrnn.playground.settings import LONGEST
 
-# More bytes than any message of the page has.
+# No message of the page is longer.
 LONGEST_MESSAGE = 16_384
-# More answers than this are not kept for a page that does not take them.
+# The most answers that are kept for a page that does not take them.
 MOST_ANSWERS = 50
 
 View = Literal["row", "accuracy", "gradient", "eigenvalues", "mistakes", "text"]
@@ -29,11 +29,11 @@ Settings = dict[Name, int | float | bool | str | None]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
-    """What a page asks for. The name of its class, in small letters, is its ``type``."""
+    """A request of the page. The name of its class, in lower case, is its ``type``."""
 
 
 class Hello(Message, frozen=True):
-    """Begin, or go on with a session; `page` is drawn by every document that is loaded."""
+    """Begin or resume a session; every loaded document draws its own `page`."""
 
     session: Name | None
     page: Name
@@ -42,22 +42,22 @@ class Hello(Message, frozen=True):
 
 
 class Configure(Message, frozen=True):
-    """Choose settings. With `anew`, a new network begins whatever they are."""
+    """Choose settings. With `anew`, a new network begins even if they are unchanged."""
 
     settings: Settings
     anew: bool
 
 
 class Refresh(Message, frozen=True):
-    """Show everything again, to a page that knows nothing of it."""
+    """Send everything to a page that knows nothing."""
 
 
 class Play(Message, frozen=True):
-    """Train until a pause."""
+    """Train until `Pause`."""
 
 
 class Pause(Message, frozen=True):
-    """Train no more."""
+    """Stop training."""
 
 
 class Step(Message, frozen=True):
@@ -65,30 +65,30 @@ class Step(Message, frozen=True):
 
 
 class Reset(Message, frozen=True):
-    """Begin the same network again."""
+    """Start the same network again."""
 
 
 class Speed(Message, frozen=True):
-    """Do so many iterations a second; 0 is as fast as it goes."""
+    """Set the iterations per second; 0 is as fast as possible."""
 
     speed: Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class Look(Message, frozen=True, tag="tokens"):
-    """Look at this sequence."""
+    """Choose the displayed sequence."""
 
     tokens: Tokens
 
 
 class Draw(Message, frozen=True):
-    """Look at a sequence that is drawn at random; `label` is its class, where a sequence has one."""
+    """Display a random sequence; `label` is its class, if sequences have one."""
 
     label: Annotated[int, Meta(ge=0, le=1)] | None
     length: Annotated[int, Meta(ge=1, le=LONGEST)]
 
 
 class State(Message, frozen=True):
-    """Show this state of the network."""
+    """Choose the displayed state."""
 
     name: Name
 
@@ -100,39 +100,39 @@ class Watch(Message, frozen=True):
 
 
 class Family(Message, frozen=True):
-    """Look for mistakes in sequences of this family."""
+    """Search for mistakes in sequences of this family."""
 
     family: Literal["trained", "longer", "near", "other"]
 
 
 class Unit(Message, frozen=True):
-    """Say which weights lead into a unit."""
+    """Send the weights that lead into a unit."""
 
     unit: Annotated[int, Meta(ge=0, le=255)]
 
 
 class Shortcuts(Message, frozen=True):
-    """Say what simple shortcuts reach."""
+    """Send the accuracy of simple shortcuts."""
 
 
 class Recurrence(Message, frozen=True):
-    """Say the equations of the network."""
+    """Send the equations of the network."""
 
 
 class SetAside(Message, frozen=True, tag="set_aside"):
-    """Let the network wait while a tour trains networks of its own."""
+    """Set the network aside while a tour trains its own networks."""
 
 
 class TakeBack(Message, frozen=True, tag="take_back"):
-    """Go on with the network that was set aside."""
+    """Restore the network that was set aside."""
 
 
 class Pin(Message, frozen=True):
-    """Keep the network to compare others with, and begin it again."""
+    """Keep the network for comparison, and start it again."""
 
 
 class Unpin(Message, frozen=True):
-    """Let the pinned network go."""
+    """Drop the pinned network."""
 
 
 class Save(Message, frozen=True):
@@ -144,13 +144,13 @@ class Runs(Message, frozen=True):
 
 
 class Load(Message, frozen=True):
-    """Go on from a saved run."""
+    """Continue a saved run."""
 
     run: Name
 
 
 class Script(Message, frozen=True):
-    """Write the Python that trains the same network."""
+    """Write a Python program that trains the same network."""
 
 
 class Figure(Message, frozen=True):
@@ -170,7 +170,7 @@ def parse(text: str) -> Message:
     Raises
     ------
     InvalidArgument
-        When it is none; the error says what is wrong with it.
+        When it is not valid; the error says why.
     """
     if len(text) > LONGEST_MESSAGE:
         raise InvalidArgument(f"a message must have at most {LONGEST_MESSAGE:,} characters, not {len(text):,}")
@@ -184,31 +184,31 @@ def parse(text: str) -> Message:
 
 
 def as_json(message: dict[str, Any]) -> str:
-    """Return a message to the page as JSON, which has null for NaN and infinity."""
+    """Return a message to the page as JSON, with null for NaN and infinity."""
     return msgspec.json.encode(message).decode()
 
 
 class Outbox:
-    """Messages to the page in their order: of what changes all the time only the latest, and every answer.
+    """Messages to the page in order: only the latest of those that change continually, and all answers.
 
-    Safe in threads. `wake` is called whenever there is something to take.
+    It is thread-safe. `wake` is called whenever there is something to take.
     """
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = _nobody
         self._lock = threading.Lock()
-        # What replaces an earlier message is under its kind, answers are under their numbers.
+        # Messages that replace earlier ones are stored by kind, answers by number.
         self._messages: dict[str | int, dict[str, Any]] = {}
         self._answers = 0
 
     def show(self, kind: str, **content: Any) -> None:
-        """Leave a message that replaces an earlier one of its kind."""
+        """Add a message that replaces an earlier one of its kind."""
         with self._lock:
             self._messages[kind] = {"type": kind, **content}
         self.wake()
 
     def answer(self, kind: str, **content: Any) -> None:
-        """Leave an answer; those that nobody takes are lost, the oldest first."""
+        """Add an answer; if nobody takes them, the oldest ones are lost."""
         with self._lock:
             self._answers += 1
             self._messages[self._answers] = {"type": kind, **content}
@@ -216,22 +216,22 @@ class Outbox:
         self.wake()
 
     def begin(self, kind: str, **content: Any) -> None:
-        """Leave an answer with which something new begins: what was shown before is out of date."""
+        """Add an answer that begins something new, and drop the outdated messages."""
         with self._lock:
             self._messages = {key: message for key, message in self._messages.items() if isinstance(key, int)}
         self.answer(kind, **content)
 
     def pending(self, kind: str) -> dict[str, Any] | None:
-        """Return the latest message of a kind if it was not taken yet."""
+        """Return the latest message of a kind that was not taken yet."""
         with self._lock:
             return self._messages.get(kind)
 
     def take(self) -> list[dict[str, Any]]:
-        """Return all messages and forget them."""
+        """Return all messages and clear the outbox."""
         with self._lock:
             taken, self._messages = list(self._messages.values()), {}
         return taken
 
 
 def _nobody() -> None:
-    """Nobody listens."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""One network of the playground: made from settings, trained in short turns, looked into in between."""
+"""One network of the playground: made from settings, trained in short turns, inspected in between."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from myrnn.training.settings import EngineName
 
 
 class PageTask(Task, Protocol):
-    """A task that the page can show: with few tokens, and of two classes or with a class for each step."""
+    """A task that the page can show: with few tokens, and two classes or a class for each step."""
 
     class_names: tuple[str, ...]
 
@@ -43,27 +43,27 @@ class PageTask(Task, Protocol):
 ModelClass = Callable[..., Any]
 
 REPORT_EVERY = 500
-# More iterations are no longer a play; every one of 500 leaves an entry of the history.
+# The limit of a playground; every 500 iterations add an entry to the history.
 MOST_ITERATIONS = 20_000_000
-# After an adjustment the sequences are drawn with another seed, this much larger: no seed of the settings is as large.
+# After an adjustment the seed of the sequences is larger by this, which exceeds every seed in the settings.
 NEXT_SEED = 10_000_000
-# How many points a curve on the page has at most, an even number.
+# The most points of a curve on the page, an even number.
 MOST_POINTS = 512
 
 
 class Recorded:
-    """A task that remembers the sequences it drew last, so that those of the latest iteration can be shown."""
+    """A task that remembers the last drawn sequences, so that those of the latest iteration can be shown."""
 
     def __init__(self, task: PageTask | DataTask, batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
         self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
         self._drawn = 0
-        # How many answers count in each iteration, from the first on of which that was not asked yet.
+        # The number of answers that count in each iteration, from the first one not asked for yet.
         self._counted: list[NDArray[np.int64]] = []
         self.dim_input, self.dim_output, self.lengths = task.dim_input, task.dim_output, task.lengths
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
-        """Draw `n` labelled sequences. A training asks for as many as fill whole iterations, and uses them in order."""
+        """Draw `n` labelled sequences. A training asks for whole iterations, and uses them in order."""
         drawn = self._task.sample(n, rng)
         self._blocks.append((self._drawn, drawn))
         self._drawn += n
@@ -71,13 +71,13 @@ class Recorded:
         return drawn
 
     def counted(self, iterations: int) -> NDArray[np.int64]:
-        """Return how many answers counted in each of the next so many iterations, int64 (n,)."""
+        """Return the number of answers that counted in each of the next iterations, int64 (n,)."""
         known = np.concatenate(self._counted)
         self._counted = [known[iterations:]]
         return known[:iterations]
 
     def last_of(self, iteration: int) -> NDArray[np.int64]:
-        """Return the tokens of the last sequence of an iteration, which are counted from 0."""
+        """Return the tokens of the last sequence of an iteration, counted from 0."""
         place = (iteration + 1) * self._batch_size - 1
         start, block = next((s, b) for s, b in self._blocks if s <= place < s + len(b))
         return block.tokens(place - start)
@@ -85,7 +85,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training, with the settings that stayed the same in it."""
+    """A part of a training with constant settings."""
 
     iterations: int
     learning_rate: float
@@ -95,7 +95,7 @@ class Phase:
 
 
 class Curve:
-    """Means over `width` iterations each: 1 at first, twice as many whenever there are too many points for the page.
+    """Means over `width` iterations each, which doubles from 1 whenever there are too many points for the page.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Curve:
 
     def __init__(self, most: int = MOST_POINTS) -> None:
         self.width, self.iterations = 1, 0
-        # Of losses and of right answers.
+        # Sums of losses and of right answers.
         self._sums = np.zeros((2, most))
 
     def add(self, losses: ArrayLike, right: ArrayLike) -> None:
@@ -126,31 +126,31 @@ class Curve:
     def since(self, point: int) -> tuple[list[float], list[float]]:
         """Return the losses and accuracies of all points from the given one on."""
         points = -(-self.iterations // self.width)
-        # The last point may still have fewer iterations.
+        # The last point may have fewer iterations.
         counts = np.minimum(self.iterations - self.width * np.arange(points), self.width)
         loss, accuracy = (self._sums[:, :points] / counts)[:, point:].tolist()
         return loss, accuracy
 
 
 class Network:
-    """A model with its training: a new one, or that of a run that is to go on.
+    """A model with its training: a new one, or that of a run to continue.
 
     Attributes
     ----------
     compiled : CompiledModel or None
-        None where the model cannot be compiled: it is then trained op by op, and cannot be looked into.
+        None if the model cannot be compiled: it is then trained op by op and cannot be inspected.
     note : str
-        Why it is not trained by native code, or nothing.
+        Why it is not trained by native code, or empty.
     rate : float
-        About how many iterations it does in a second; 0 before the first.
+        The approximate number of iterations per second; 0 before the first.
     last_tokens, last_loss : list of int, float
         The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
     origin : dict or None
-        What is said of the run that it goes on from, where it is saved.
+        The description of the continued run in a saved one.
     failed : str
-        Why its training broke off within an iteration, and what to do; else nothing.
+        Why its training failed within an iteration, and what to do; otherwise empty.
     data : DataTask or None
-        What it learns from, where that is no task that draws.
+        The data that it learns from, unless it has a task.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Network:
         self.engine: EngineName = "native" if self.compiled is not None and has_native_form else "mygrad"
         if not has_native_form:
             self.note = self.note or f"{type(self.optimizer).__name__} has no native form"
-        # What was trained before the current settings: each phase, and its history.
+        # The parts of the training before the current settings: each phase, with its history.
         self._finished: list[tuple[Phase, LearningCurve]] = []
         self.recorded = Recorded(self.task, settings["batch_size"])
         self._training: Training | None = None
@@ -186,7 +186,7 @@ class Network:
 
     @property
     def training(self) -> Training:
-        """The training with the current settings, which compiles when it is first asked for."""
+        """The training with the current settings, which is compiled on first access."""
         settings = self.settings
         if self._training is None:
             self._training = Training(
@@ -202,9 +202,10 @@ class Network:
         return self._training
 
     def adjust(self, settings: dict[str, Any]) -> bool:
-        """Go on with other settings and the same weights; return whether that is possible.
+        """Continue with other settings and the same weights; return whether that is possible.
 
-        It is where only the learning rate, the clipping or the batch size differ, and the training has not failed.
+        It is possible if only the learning rate, the clipping or the batch size differ, and the training has not
+        failed.
         """
         changed = {name for name in settings if settings[name] != self.settings[name]}
         if self.failed or not changed.issubset(ADJUSTABLE):
@@ -215,7 +216,7 @@ class Network:
             self.settings = dict(settings)
             self.optimizer.learning_rate = settings["learning_rate"]
             self.recorded, self._training = Recorded(self.task, settings["batch_size"]), None
-            # Iterations of another size take another time.
+            # Iterations of another batch size have another speed.
             self.rate = 0.0
         return True
 
@@ -236,53 +237,53 @@ class Network:
 
     @property
     def was_adjusted(self) -> bool:
-        """Whether some of the training was done with other settings than the current ones."""
+        """Whether some of the training used other settings than the current ones."""
         return bool(self._finished)
 
     @property
     def _done(self) -> int:
-        """How many iterations have been done with the current settings."""
+        """The number of iterations with the current settings."""
         return 0 if self._training is None else self._training.iteration
 
     @property
     def iteration(self) -> int:
-        """How many iterations have been done."""
+        """The total number of iterations."""
         return sum(phase.iterations for phase, _ in self._finished) + self._done
 
     @property
     def moment(self) -> tuple[int, str]:
-        """What changes whenever the weights do: of a training that failed, some may have been learned uncounted."""
+        """A value that changes whenever the weights do; a failed training may have changed them without counting."""
         return self.iteration, self.failed
 
     @property
     def missing(self) -> str:
-        """Why there is nothing that it can be trained on, or nothing."""
+        """Why there are no training sequences, or empty."""
         return "" if self.data is None else self.data.missing
 
     @property
     def ended(self) -> str:
-        """Why it learns no more, or nothing."""
+        """Why it does not train any more, or empty."""
         enough = f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python"
         return self.failed or self.missing or (enough if self.iteration >= MOST_ITERATIONS else "")
 
     def check_goes_on(self) -> None:
-        """Refuse to train a network that learns no more."""
+        """Refuse to train a network that does not train any more."""
         if self.ended:
             raise InvalidArgument(self.ended)
 
     def check_whole(self) -> None:
-        """Refuse a network whose training failed: its iterations are not what made its weights."""
+        """Refuse a network whose training failed: its iterations do not reproduce its weights."""
         if self.failed:
             raise InvalidArgument(self.failed)
 
     @property
     def unrepeatable(self) -> str:
-        """Why no settings make it again, or nothing."""
+        """Why no settings reproduce it, or empty."""
         return "" if self.run is None else unrepeatable(self.run)
 
     @property
     def off(self) -> dict[str, str]:
-        """What cannot be done with it, by the name of what asks for it, and why."""
+        """What cannot be done with it, by the name of the request, and why."""
         off = dict.fromkeys(("reset", "link"), self.unrepeatable) if self.unrepeatable else {}
         if self.data is not None:
             off |= dict.fromkeys(("link", "save", "script"), "the page does this for tasks only, not for data")
@@ -290,18 +291,18 @@ class Network:
 
     @property
     def before(self) -> LearningCurve | None:
-        """The history of the run that the network goes on from, where it counts iterations."""
+        """The history of the continued run, if it counts iterations."""
         counts = self.run is not None and self.data is None and len(self.run.history)
         return self.run.history if self.run is not None and counts else None
 
     @property
     def done_before(self) -> int:
-        """How many iterations that run had."""
+        """The number of iterations of the continued run."""
         return 0 if self.before is None else int(self.before.iteration[-1])
 
     @property
     def history(self) -> LearningCurve:
-        """The history, that of the run that the network goes on from included."""
+        """The history, including that of the continued run."""
         parts = [history for _, history in self._finished]
         if self._done or not parts:
             parts.append(self.training.history)
@@ -309,7 +310,7 @@ class Network:
 
     @property
     def tested(self) -> PageTask | DataTask:
-        """What it is tested on: the test of data, or its task, with sequences up to twice as long where it has them."""
+        """The test: that of the data, or the task with sequences up to twice as long if possible."""
         if self.data is not None and self.data.test is not None:
             return self.data.test
         tested: PageTask | DataTask = twice_as_long(self.task)
@@ -317,24 +318,24 @@ class Network:
 
     @property
     def writes(self) -> bool:
-        """Whether it can go on with a sequence: its classes are the symbols that may come next."""
+        """Whether it can continue a sequence: its classes are the next symbols."""
         return self.compiled is not None and is_per_step(self.task) and classes_of(self.task) == symbols_of(self.task)
 
     @property
     def longest(self) -> int | None:
-        """The longest sequence that it learned from, where that is known."""
+        """The longest training sequence, if known."""
         if len(self.task.lengths):
             return int(self.task.lengths[-1])
         return None if self.run is None else self.run.history.longest or None
 
     def programs(self) -> list[str]:
-        """Return the compiled programs that training the network and looking at it use."""
+        """Return the compiled programs for training and inspecting the network."""
         if self.compiled is None:
             return []
         return self.compiled.programs_for_tokens(self.settings["batch_size"], writes=self.writes)
 
     def preparations(self) -> list[Callable[[], object]]:
-        """Return what loads these programs and checks them, a little each."""
+        """Return small steps that load these programs and check them."""
         compiled = self.compiled
         if compiled is None:
             return []
@@ -350,17 +351,17 @@ class Network:
         ]
 
     def advance(self, seconds: float, most: int) -> int:
-        """Train for about so many seconds, but not more than `most` iterations, and return how many there were.
+        """Train for about this many seconds, at most `most` iterations, and return their number.
 
         Raises
         ------
         InvalidArgument
-            When it learns no more.
+            When it does not train any more.
         TrainingDiverged
             As `Training.advance` does.
         """
         self.check_goes_on()
-        # Nothing is known of the speed at first.
+        # The speed is unknown at first.
         wanted = max(1, int(self.rate * seconds)) if self.rate else 16
         count = min(wanted, most, MOST_ITERATIONS - self.iteration)
         begin = time.perf_counter()
@@ -368,7 +369,7 @@ class Network:
             losses, right = self.training.advance(count)
         except TrainingDiverged as error:
             self.failed = "this network has diverged: reset it, or load a run"
-            # What to do in Python is of no use on the page.
+            # Advice for Python is useless on the page.
             what = str(error).partition(":")[0]
             raise TrainingDiverged(f"{what}: choose a smaller learning rate, or clipping, and train again") from error
         except BaseException:
@@ -376,7 +377,8 @@ class Network:
             raise
         took = time.perf_counter() - begin
         measured = count / max(took, 1e-6)
-        # A slow turn (the first compiles, another program cuts in) says little of the speed, and a short one not much.
+        # A slow turn (the first one compiles, or another program interferes) says little about the speed, and a short
+        # one not much.
         self.rate = float(np.clip(measured, 0.8 * self.rate, 8 * self.rate)) if self.rate else measured
         self.curve.add(losses, right / np.maximum(self.recorded.counted(len(losses)), 1))
         self.last_tokens = self.recorded.last_of(self._done - 1).tolist()
@@ -385,31 +387,31 @@ class Network:
 
 
 def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelClass | None = None) -> Any:
-    """Return a model with its first weights: the seed draws them, in another stream than the sequences."""
+    """Return a model with its initial weights, drawn from the seed in a different stream from the sequences."""
     section = sections_of(settings)["model"]
     rng = weight_generator(settings["seed"])
     if settings["cell"] != OWN:
         return make("model", **sizes_for(task, section["name"]), rng=rng, **section)
     if own is None:
         raise InvalidArgument(
-            "there is no class of your own here: start with myrnn playground --model my_file.py:MyClass"
+            "there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"
         )
     return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
 
 
 def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
-    """Return what the symbols of a task are called."""
+    """Return the names of the symbols of a task."""
     names: tuple[str, ...] | None = getattr(task, "symbol_names", None)
     return tuple(map(str, range(task.dim_input))) if names is None else names
 
 
 def is_per_step(task: PageTask | DataTask) -> bool:
-    """Return whether each step has an answer, and not the sequence at its end."""
+    """Return whether each step has an answer, instead of the whole sequence."""
     return bool(getattr(task, "per_step", False))
 
 
 def _drawing(section: dict[str, Any]) -> PageTask:
-    """Return a task that draws sequences, or refuse one that the page cannot show."""
+    """Return a task that draws sequences; refuse one that the page cannot show."""
     if section["name"] == DATA:
         raise InvalidArgument("there are no data here: load a run on data")
     task: Any = make("task", **section)
@@ -424,7 +426,7 @@ def _drawing(section: dict[str, Any]) -> PageTask:
 
 
 def _origin_of(run: Run) -> dict[str, Any]:
-    """Return what a run that goes on from this one, whose weights are still its own, says of it."""
+    """Return the description of this run in one that continues it, while its weights are unchanged."""
     iterations = int(run.history.iteration[-1]) if len(run.history) else 0
     return {
         "name": run.folder.resolve().name,

@@ -1,4 +1,4 @@
-"""Start the server, open the page, and end when asked to."""
+"""Start the server, open the page, and shut down on request."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from myrnn.playground.messages import LONGEST_MESSAGE
 from myrnn.playground.session import Sessions
 
 PORT = 8400
-# How many ports are tried to find one to offer.
+# The number of ports that are tried to suggest a free one.
 _TRIED = 100
-# More connections at a time, those of pages that have just been closed among them, are told that the server is busy.
+# Further connections, including those of pages that were just closed, get the answer that the server is busy.
 _MOST_CONNECTIONS = 400
 # 128 random bits as text.
 _TOKEN_LENGTH = 22
-# An address of the documentation's own: asking the way there says which of this machine's addresses others see.
+# An address reserved for documentation: the route to it shows which address of this machine others see.
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 _LEADS_ON = """<!doctype html>
 <meta charset="utf-8">
@@ -50,25 +50,25 @@ def serve(
     browser: bool = True,
     tell: Callable[[str], None] = print,
 ) -> None:
-    """Serve the playground until Ctrl-C, or until the process is asked to end.
+    """Serve the playground until Ctrl-C or a request to terminate.
 
     Parameters
     ----------
     host : str
-        The address to listen on. Whoever opens the page needs the token in the address that is printed.
+        The address to listen on. The page needs the token in the printed address.
     port : int
-        0 takes any that is free.
+        0 takes any free port.
     model : str, optional
-        A class of your own, as ``"my_file.py:MyClass"``.
+        A user-defined class, as ``"my_file.py:MyClass"``.
     browser : bool
-        Whether to open the page; it is opened only on this machine's own address.
+        Whether to open the page; only on this machine's own address.
     tell : callable
-        Called with every line for the person who has started it.
+        Called with every line for the person who started it.
 
     Raises
     ------
     InvalidArgument
-        When the port is in use, the address is none of this machine, or there is no such class.
+        When the port is in use, the address does not belong to this machine, or there is no such class.
     """
     own = None if model is None else load_own(model)
     local = host in (name.strip("[]") for name in LOCAL_NAMES)
@@ -103,7 +103,7 @@ def _server(sessions: Sessions, token: str, local: bool) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and a request to end do no more than that: uvicorn raises both again when all is done."""
+    """Let Ctrl-C and a request to terminate only end the server: uvicorn raises both again afterwards."""
     before = signal.getsignal(signal.SIGTERM)
     main = threading.current_thread() is threading.main_thread()
     if main:
@@ -120,12 +120,12 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address of this machine; port 0 is any that is free.
+    """Return a socket that listens on an address of this machine; port 0 is any free one.
 
     Raises
     ------
     InvalidArgument
-        When the port is in use, with one that is free; when the address is none of this machine.
+        When the port is in use, with a free one; or when the address does not belong to this machine.
     """
     port = _checks.integer("port", port, minimum=0, maximum=65_535)
     try:
@@ -145,7 +145,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _free_port(host: str, port: int) -> int | None:
-    """Return the next port that is free."""
+    """Return the next free port."""
     for candidate in range(port + 1, min(port + _TRIED, 65_536)):
         with contextlib.suppress(OSError), _listening(host, candidate):
             return candidate
@@ -153,7 +153,7 @@ def _free_port(host: str, port: int) -> int | None:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the address that a browser finds a socket at; of one for all addresses, one that others see."""
+    """Return the address of a socket for a browser; if it listens on all addresses, one that others see."""
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = _seen_by_others(listening.family) or socket.gethostname()
@@ -161,7 +161,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def _seen_by_others(family: int) -> str | None:
-    """Return the address that this machine has on the way out; nothing is sent."""
+    """Return the address of this machine on the way out; nothing is sent."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
             asking.connect((_ELSEWHERE[socket.AddressFamily(family)], 9))
@@ -178,9 +178,9 @@ def _new_token() -> str:
 
 
 def kept_token() -> str:
-    """Return the token of this account, from a file that no other account can read; the first call draws it.
+    """Return the token of this account, from a file that no other account can read; the first call creates it.
 
-    So pages that are open go on when the server is started again. Where no file can be kept, it is new at every start.
+    So open pages continue when the server is started again. If no file can be stored, every start has a new token.
     """
     path = user_state_path("myrnn", appauthor=False) / "playground-token"
     with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -200,12 +200,12 @@ def kept_token() -> str:
 
 
 def open_page(address: str, folder: Path) -> None:
-    """Open an address in the person's browser; without a screen, nothing happens.
+    """Open an address in the user's browser; without a screen, do nothing.
 
-    The browser is given a file in `folder` that leads on to the address: the token in it would stand in the list of
+    The browser gets a file in `folder` that redirects to the address: its token would otherwise be in the list of
     processes, which all accounts of a machine can see.
     """
-    # A browser in the terminal would hide what the server prints there.
+    # A browser in the terminal would hide the output of the server.
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in screens):
         path = folder / "playground.html"
@@ -215,5 +215,5 @@ def open_page(address: str, folder: Path) -> None:
 
 
 def private_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that no other account can read, which goes when it is left."""
+    """Return a temporary folder that no other account can read."""
     return tempfile.TemporaryDirectory(prefix="myrnn-", ignore_cleanup_errors=True)

@@ -1,7 +1,7 @@
-"""The sessions of a server: each is one tab of the page, with a network that learns and answers to messages.
+"""The sessions of a server: each is one tab of the page, with a network that trains and answers messages.
 
-MyGrad keeps switches that hold for the whole process, so two models cannot run in it side by side: the sessions take
-turns, in the order in which they ask for one.
+MyGrad has global switches, so two models cannot run in one process at the same time: the sessions take turns, in the
+order of their requests.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from myrnn.playground.settings import checked_settings
 _log = logging.getLogger("myrnn.playground")
 
 MOST_SESSIONS = 40
-# How long a session waits for a page that has lost its connection, in seconds.
+# How long a session waits for a page that lost its connection, in seconds.
 PATIENCE = 30.0
-# How long one turn of training takes at most, and of looking, in seconds; many sessions share the time of a round.
+# The longest turn of training and of updating views, in seconds; many sessions share the time of a round.
 TURN, ROUND = 0.045, 0.15
-# More messages than this at a time are refused.
+# Further messages are refused.
 MOST_WAITING = 200
 _TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
-# How many sequences of each length a run is tested on.
+# The test sequences per length of a saved run.
 EACH = 500
-# A sequence of a class is drawn at most so many times.
+# The most draws for a sequence of a class.
 _TRIES = 60
 
-# What runs the network, and waits until it is compiled.
+# Messages that run the network, and wait until it is compiled.
 _NATIVE = (messages.Step, messages.Pin, messages.Save, messages.Figure)
-# What changes the network, and waits behind a network that is still to be pinned or saved.
+# Messages that change the network, and wait for a pending pin or save.
 _CHANGES = (
     messages.Configure,
     messages.Reset,
@@ -59,28 +59,28 @@ _CHANGES = (
     messages.SetAside,
     messages.TakeBack,
 )
-# Of these only the last counts, where several wait.
+# Of these only the last counts if several wait.
 _REPLACED = (messages.Configure, messages.Look)
 
-# What is left to do after a turn: it takes long and needs no MyGrad, or takes turns of its own.
+# Work that remains after a turn: it takes long and needs no MyGrad, or takes its own turns.
 Later = Callable[[], Awaitable[None]]
 
 
 @dataclass
 class Shared:
-    """What all sessions of a server share: one at a time runs a model, one draws, and one compiles."""
+    """Resources of all sessions of a server: one at a time runs a model, one draws, and one compiles."""
 
     turns: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    # Beside a model: matplotlib and MyGrad know nothing of each other.
+    # Drawing may run besides a model: Matplotlib and MyGrad do not interfere.
     drawing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    # Of two cores one is left to the trainings.
+    # On two cores, one is left for training.
     compiler: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Session:
     """Trains a network, and answers the messages of one page.
 
-    It begins with a network of `settings`, and looks at the sequence `tokens`; `own` is the person's own class.
+    It begins with a network of `settings` and the sequence `tokens`; `own` is the user-defined class.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class Session:
         self._bench = Bench(tokens, self.outbox)
         self._shared, self._own = shared, own
         self._rng = np.random.default_rng()
-        # Those of the run on data that was loaded last.
+        # Those of the last loaded run on data.
         self._data: DataTask | None = None
         self._waiting: list[Message] = []
         self._news = asyncio.Event()
-        # The steps whose programs were asked for last, and those whose programs are still being compiled.
+        # The steps whose programs were requested last, and those whose programs are still being compiled.
         self._asked: object = None
         self._compiling: object = None
         self.submit(messages.Configure(settings=checked_settings(settings), anew=True))
 
     def submit(self, message: Message) -> None:
-        """Leave a message for the session to answer.
+        """Queue a message for the session.
 
         Raises
         ------
@@ -125,14 +125,14 @@ class Session:
                     later = await self._in_turn(self._work, share)
                     if later is not None:
                         await later()
-                # Whatever it is: the page would wait for ever.
+                # Catch everything: otherwise the page would wait for ever.
                 except Exception as error:
                     if not isinstance(error, MyRNNError):
                         _log.exception("the playground failed")
                     self._bench.stop(reason(error))
 
     def _patience(self) -> float | None:
-        """Return how long to wait for a message: until there is something to do; None is for ever."""
+        """Return how long to wait for a message, until there is something to do; None is for ever."""
         bench = self._bench
         if self._next_place() is not None:
             return 0.0
@@ -143,11 +143,11 @@ class Session:
         return None if bench.next_view() is None else 0.0
 
     async def _in_turn(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do work with MyGrad in a thread, when it is this session's turn."""
+        """Do work with MyGrad in a thread during this session's turn."""
         return await to_thread.run_sync(_contained, work, *arguments, limiter=self._shared.turns)
 
     def _work(self, share: float) -> Later | None:
-        """Answer a message, or train for so many seconds; then look."""
+        """Answer a message, or train for this many seconds; then update views."""
         bench, later = self._bench, None
         message = self._next_message()
         if message is not None:
@@ -163,8 +163,8 @@ class Session:
     # Messages --------------------------------------------------------------------------------------------------------
 
     def _next_place(self) -> int | None:
-        """Return the place of the first message that can be answered now, if there is one."""
-        # Whether a network is still to be pinned or saved, or to be changed after that.
+        """Return the index of the first message that can be answered now, or None."""
+        # Whether the network is still to be pinned or saved, or to be changed after that.
         keeps = False
         for place, message in enumerate(self._waiting):
             waits = isinstance(message, _NATIVE) or (keeps and isinstance(message, _CHANGES))
@@ -186,7 +186,7 @@ class Session:
         return message
 
     def _answer(self, message: Message) -> Later | None:
-        """Do what a message asks for; what is returned is still to be done."""
+        """Answer a message; the returned work remains to be done."""
         bench, outbox = self._bench, self.outbox
         off = {} if bench.network is None else bench.network.off
         if (tag := str(message.__struct_config__.tag)) in off:
@@ -260,7 +260,7 @@ class Session:
         if is_per_step(task):
             drawn = views.drawn_like(task, length, self._rng)
         elif label is None:
-            raise InvalidArgument("say of which class the sequence is to be")
+            raise InvalidArgument("name the class of the sequence")
         elif isinstance(task, DataTask):
             drawn = task.like(label, length, self._rng)
         else:
@@ -288,7 +288,7 @@ class Session:
         self.outbox.answer("figure", figure=figure, format=form, content=content)
 
     async def _tested(self, network: Network) -> LengthReport:
-        """Try a network in several turns, since everybody else waits meanwhile."""
+        """Test a network in several turns, so that the other sessions do not wait."""
         report: LengthReport = await self._in_turn(views.tried_further, network, None, EACH)
         while (further := await self._in_turn(views.tried_further, network, report, EACH)) is not report:
             report = further
@@ -297,7 +297,7 @@ class Session:
     # Compiling -------------------------------------------------------------------------------------------------------
 
     async def _ask_for_programs(self, tasks: TaskGroup) -> None:
-        """Let the programs of a new network be compiled; meanwhile, messages are answered."""
+        """Start compiling the programs of a new network; meanwhile, messages are answered."""
         # A network that needs other programs has other steps.
         steps = self._bench.steps
         if steps is self._asked:
@@ -313,11 +313,11 @@ class Session:
 
     async def _compile(self, programs: list[str], steps: object) -> None:
         async with self._shared.compiler:
-            # Another network may have taken its place while it waited.
+            # Another network may have replaced it in the meantime.
             if self._compiling is steps:
                 try:
                     await _compile_apart(programs)
-                # What could not be compiled apart is compiled here.
+                # Compile here what failed in the other process.
                 except OSError as error:
                     _log.warning("compiling in a process of its own failed: %s", error)
         if self._compiling is steps:
@@ -326,7 +326,7 @@ class Session:
 
 
 def _contained(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do work; where a user-defined class asks the program to end, that ends the work alone."""
+    """Do work; if a user-defined class tries to exit the program, end only the work."""
     try:
         return work(*arguments)
     except Exception:
@@ -336,7 +336,7 @@ def _contained(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def _compile_apart(programs: list[str]) -> None:
-    """Compile what the cache has not, in another process: this one goes on, and compiles it itself if that fails."""
+    """Compile missing programs in another process, so that this one stays responsive; failures are compiled here."""
     missing = [program for program in programs if not is_known(program)]
     if not missing:
         return
@@ -354,12 +354,12 @@ async def _compile_apart(programs: list[str]) -> None:
 
 
 class Full(InvalidArgument):
-    """There are as many sessions as there may be."""
+    """The limit of sessions is reached."""
 
 
 @dataclass
 class _Entry:
-    """A session, the page it belongs to, and the connection over which that is there, if it is."""
+    """A session, its page, and the connection of the page, if there is one."""
 
     session: Session
     page: str
@@ -369,19 +369,19 @@ class _Entry:
 
 
 class Sessions:
-    """Opens, finds and frees sessions, at most so many at once, while it is open itself."""
+    """Opens, finds and frees sessions, up to a limit, while it is open itself."""
 
     def __init__(self, own: OwnModel | None = None, most: int = MOST_SESSIONS) -> None:
         self.own, self._most, self._shared = own, most, Shared()
         self._entries: dict[str, _Entry] = {}
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of sessions."""
         return len(self._entries)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Let sessions run until this is left."""
+        """Let sessions run during the block."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
@@ -390,17 +390,17 @@ class Sessions:
     def attach(
         self, name: str | None, page: str, settings: dict[str, Any], tokens: list[int], connection: CancelScope
     ) -> tuple[str, Session]:
-        """Return the session of that name if it waits for this page, or a new one, with its name.
+        """Return the session with this name if it waits for this page, otherwise a new one, with its name.
 
-        A page is one document in one tab: a copy of the tab, which knows the same name, gets a session of its own. A
-        connection of the same page before this one, which the server did not know to be lost, is cancelled.
+        A page is one document in one tab: a copy of the tab has the same name but gets a new session. An earlier
+        connection of the same page, which the server had not noticed to be lost, is cancelled.
 
         Raises
         ------
         Full
             When there are too many.
         InvalidArgument
-            When the settings do not go together.
+            When the settings contradict each other.
         """
         entry = self._entries.get(name or "")
         if name is not None and entry is not None and (entry.page == page or entry.connection is None):
@@ -419,7 +419,7 @@ class Sessions:
         return fresh, session
 
     def detach(self, name: str, connection: CancelScope) -> None:
-        """Note that a connection has ended; its page may come back for a while."""
+        """Record that a connection has ended; its page may return for a while."""
         entry = self._entries.get(name)
         if entry is not None and entry.connection is connection:
             entry.connection, entry.left = None, anyio.current_time()

@@ -1,8 +1,8 @@
-"""What a person can choose on the page: the kinds that are registered, and each of their settings that has a label.
+"""The choices on the page: the registered kinds, and their settings that have a label.
 
-Types, bounds, defaults, labels, help and what is offered come from the annotations of the settings (``Meta(title=...,
-description=..., examples=...)``), so that whatever is registered is on the page. Added here are narrower bounds, for
-networks that answer at once, and what to try.
+Types, bounds, defaults, labels, help and offered values come from the annotations of the settings (``Meta(title=...,
+description=..., examples=...)``), so that everything registered is on the page. This module adds narrower bounds, for
+networks that answer at once, and suggestions of what to try.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
 from myrnn.settings import settings_of as settings_of_section
 
-# The longest sequence that is looked at; half as long are the longest that are trained on.
+# The longest displayed sequence; training sequences are at most half as long.
 LONGEST = 80
 OWN = "own"
 # The task of a network that learns from the data of a run.
 DATA = "data"
-# What can change while a network trains: it keeps its weights.
+# Settings that can change during a training: the network keeps its weights.
 ADJUSTABLE = ("learning_rate", "gradient_clip", "batch_size")
 
-# The greatest values on the page, where the library allows more.
+# The largest values on the page, if the library allows more.
 _MOST = {
     "pattern_length_min": LONGEST // 4,
     "pattern_length_max": LONGEST // 4,
@@ -47,13 +47,13 @@ _MOST = {
     "gradient_clip": 1000.0,
     "seed": 999_999,
 }
-# Of every part: what its kinds are called among the settings, and on the page.
+# For every part: the name of its kind among the settings, and its texts on the page.
 _CHOICES = {
     "task": ("task", "What to learn", "Task", "What the network has to recognise."),
     "model": ("cell", "Network", "Cell", "How the state changes at every step."),
     "optimizer": ("optimizer", "Training", "Optimizer", "How the gradient changes the weights."),
 }
-# What to try, beside what a setting is for.
+# Suggestions of what to try, shown with the help of a setting.
 _ADVICE = {
     "task": "Twin halves: 123 123. Palindromes: 123 321. Which one is easier to learn? The others have an "
     "answer at each step.",
@@ -93,28 +93,28 @@ _WORDS = {
     True: "yes",
     False: "no",
 }
-# Learning rates that suit short sequences, where an optimizer's own default does not.
+# Learning rates that suit short sequences, if an optimizer's default does not.
 _RATES = {"rmsprop": 0.001, "sgd": 0.03}
-# What makes another training, of the settings that the page has not.
+# Settings that the page lacks and that change a training.
 _UNUSUAL = ("schedule", "on_divergence")
 
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to choose.
+    """One choice on the page.
 
     Attributes
     ----------
     part : {"task", "model", "optimizer", "training"}
-        What it is a setting of.
+        The part that it belongs to.
     name : str
-        Its name there; "name" is the choice among the kinds.
+        Its name in the part; "name" is the choice among the kinds.
     group : str
-        Under what it stands on the page.
+        The heading above it on the page.
     setting : Setting
         Its name among the settings of the page, bounds, default, label and help.
     kinds : tuple of str
-        Which choices of its part have it.
+        The choices of its part that have it.
     """
 
     part: str
@@ -132,17 +132,17 @@ class Control:
 
 
 def controls() -> dict[str, Control]:
-    """Return what there is to choose, by its name among the settings of the page."""
+    """Return the choices by their names among the settings of the page."""
     return _controls(tuple((part, tuple(filter(_has_defaults, kinds(part).values()))) for part in _CHOICES))
 
 
 def _has_defaults(kind: Kind) -> bool:
-    """Whether the page can begin with it: formal languages have a setting that must be given."""
+    """Whether the page can begin with it: formal languages have a required setting."""
     return all(setting.default is not REQUIRED for setting in settings_of_section(kind.section))
 
 
 def cells() -> dict[str, dict[str, str]]:
-    """Return the choices of a model: each kind, or each of its activations where it has several."""
+    """Return the choices of a model: each kind, or each of its activations if it has several."""
     found = {}
     for kind in kinds("model").values():
         activations = [s.choices for s in settings_of_section(kind.section) if s.name == "activation" and s.choices]
@@ -167,7 +167,7 @@ def _controls(known: tuple[tuple[str, tuple[Kind, ...]], ...]) -> dict[str, Cont
 
     for part, registered in known:
         key, group, label, help_ = _CHOICES[part]
-        # The default kind is the first: its defaults are those of the page.
+        # The default kind comes first; its defaults are those of the page.
         in_order = sorted(registered, key=lambda kind: kind.name != PARTS[part])
         choices = {kind.name: kind.name for kind in in_order}
         if part == "model":
@@ -202,7 +202,7 @@ def _on_the_page(key: str, setting: Setting) -> Setting:
 
 
 def _suggested(setting: Setting) -> tuple[Any, ...]:
-    """Return values to offer, of a number without examples some around its default."""
+    """Return values to offer; for a number without examples, some around its default."""
     if setting.choices or setting.type is bool:
         return setting.choices or (False, True)
     if setting.meta.examples:
@@ -237,7 +237,7 @@ def _section(fields: tuple[tuple[str, Any, Any], ...]) -> type[Section]:
 
 
 def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return settings within their bounds that go together, what is missing at its default, or say which do not."""
+    """Return checked settings, with defaults for missing ones; raise an error for those that contradict each other."""
     fields = tuple((key, control.setting.kind, control.setting.default) for key, control in controls().items())
     settings = _section(fields).read(given, "settings").to_dict()
     # The task checks settings that depend on each other.
@@ -247,12 +247,12 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def defaults() -> dict[str, Any]:
-    """Return the settings that the page begins with."""
+    """Return the initial settings of the page."""
     return {key: control.setting.default for key, control in controls().items()}
 
 
 def sections_of(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the sections of the experiment that settings of the page stand for."""
+    """Return the sections of the experiment for settings of the page."""
     sections: dict[str, dict[str, Any]] = {
         "task": {"name": settings["task"]},
         "model": cells()[settings["cell"]],
@@ -265,7 +265,7 @@ def sections_of(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _used(settings: dict[str, Any]) -> dict[str, Control]:
-    """Return the controls that what is chosen has."""
+    """Return the controls of the chosen kinds."""
     chosen = {part: settings[choice[0]] for part, choice in _CHOICES.items()}
     return {
         key: control
@@ -275,7 +275,7 @@ def _used(settings: dict[str, Any]) -> dict[str, Control]:
 
 
 def offered_settings(own: str | None) -> list[dict[str, Any]]:
-    """Return what the page needs to make its controls; `own` is the name of a class of the person's own."""
+    """Return the description of the controls for the page; `own` is the name of a user-defined class."""
     described = []
     hidden = (DATA, OWN) if own is None else (DATA,)
     for key, control in controls().items():
@@ -290,7 +290,7 @@ def offered_settings(own: str | None) -> list[dict[str, Any]]:
                 "label": control.setting.label,
                 "hint": hint,
                 "offered": [pair for pair in offered if pair[0] not in hidden],
-                # The choice that it depends on, and which values of it have this setting.
+                # The choice that it depends on, and the values of that choice that have this setting.
                 "of": [_CHOICES[control.part][0], control.kinds] if control.kinds else None,
             }
         )
@@ -298,7 +298,7 @@ def offered_settings(own: str | None) -> list[dict[str, Any]]:
 
 
 def known_to_the_page() -> str:
-    """Return the module of the page that says what it must know before it is told anything."""
+    """Return a JavaScript module with what the page must know from the start."""
     rates = dict(_RATES)
     for name, kind in kinds("optimizer").items():
         for setting in settings_of_section(kind.section):
@@ -312,12 +312,12 @@ def known_to_the_page() -> str:
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Return the settings of a run as the playground has them.
+    """Return the settings of a run for the playground.
 
     Raises
     ------
     InvalidArgument
-        When they are out of its bounds, or the task is of a kind that it has not.
+        When they are outside of its bounds, or it does not have this kind of task.
     """
     model, task = run.settings["model"], run.settings.get("task", {"name": DATA})
     cell = {name: value for name, value in model.items() if name in ("name", "activation")}
@@ -331,7 +331,7 @@ def settings_of(run: Run) -> dict[str, Any]:
         section = task if control.part == "task" else run.settings[control.part]
         settings[key] = section.get(control.name, control.setting.default)
     if settings["task"] == DATA:
-        # The page begins another training in any case.
+        # The page begins a new training in any case.
         settings |= {key: min(settings[key], _MOST[key]) for key in ("batch_size", "seed")}
     settings = checked_settings(settings)
     for other in _differing(run, "task", settings) if settings["task"] != DATA else ():
@@ -340,7 +340,7 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 
 def unrepeatable(run: Run) -> str:
-    """Return why no settings of the playground make a run again, or nothing where some do."""
+    """Return why no settings of the playground reproduce a run, or empty."""
     settings = settings_of(run)
     if settings["task"] == DATA:
         return "the settings on this page cannot repeat a training in epochs: to start it again, load the run"
@@ -355,7 +355,7 @@ def unrepeatable(run: Run) -> str:
 
 
 def _differing(run: Run, part: str, settings: dict[str, Any]) -> list[str]:
-    """Return what a part of a run has beside the settings of the page, such as ``"schedule cosine"``."""
+    """Return the settings of a part of a run that the page cannot express, such as ``"schedule cosine"``."""
     section, here = run.settings[part], sections_of(settings)[part]
     if part == "training":
         usual = {s.name: s.default for s in settings_of_section(Training) if s.name in _UNUSUAL}

@@ -1,4 +1,4 @@
-"""What the page shows of a network, as plain values, and how often: looking is to cost little of the training."""
+"""The views of a network as plain values, and their schedule: they must cost little of the training time."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ from myrnn.tasks import (
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
-# How many of the likeliest classes are shown of each step, and how many symbols a network writes.
+# The number of likeliest classes shown for each step, and the symbols that a network writes.
 LIKELY, WRITTEN = 3, 160
-# About how long an example of a task is.
+# The approximate length of an example of a task.
 EXAMPLE = 14
 SHORTCUT_SAMPLES = 40_000
-# Seeds what is tested on: other sequences than those of the training, the same at every look.
+# Seed of the test sequences: new to the network, and the same at every update.
 TEST_SEED = 1_000_001
-# What a network on a task is asked.
-_TOLD: dict[type, str] = {
+# The descriptions of the tasks.
+_DESCRIPTIONS: dict[type, str] = {
     TwinHalves: "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
     Palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
     RunningParity: "The task: after each bit, is the number of ones so far odd or even?",
     CopyAfterPause: "The task: remember the digits during the pause, and say one of them at each question mark.",
     NextCharacter: "The task: after each character, which one comes next? The text is the Zen of Python.",
 }
-# How many sequences of each length are tried at a time, within about so many multiplications.
+# The number of test sequences per length at a time is limited by about this many multiplications.
 MOST, WORK = 40, 40_000_000
-# Op by op, all takes so many times longer.
+# The factor by which op by op is slower.
 SLOWER = 20
-# Of each view: the share of the time that it may take while the network trains as fast as it can, and the shortest time
-# between two looks, in seconds.
+# For each view: the share of the time that it may take during training at full speed, and the shortest time between two
+# updates, in seconds.
 _SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001, "text": 0.002}
 _PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0, "text": 0.5}
-# While the network waits most of the time, looking takes time that nobody needs.
+# If the network waits most of the time, views may take the idle time.
 _IDLE = 20.0
-# Whatever a look costs, the next is due after so many seconds: what is older than that misleads.
+# The longest time between updates, in seconds, whatever they cost: older views mislead.
 LONGEST_PAUSE = 1.0
 
 
@@ -70,9 +70,9 @@ def packed(values: Any) -> str:
 
 
 def answers_of(task: PageTask | DataTask, tokens: list[int]) -> list[int | None]:
-    """Return the right class at each step of a sequence, None where there is none or it is not known.
+    """Return the right class at each step of a sequence, None if there is none or it is unknown.
 
-    A task with one class for a sequence has it at the last step.
+    A task with one class per sequence has it at the last step.
     """
     if isinstance(task, DataTask):
         return [*[None] * (len(tokens) - 1), task.class_of(tokens)]
@@ -82,46 +82,46 @@ def answers_of(task: PageTask | DataTask, tokens: list[int]) -> list[int | None]
 
 
 def targets_of(task: PageTask | DataTask, answers: list[int | None]) -> Any:
-    """Return these answers as `inspect` takes them; None where there are none."""
+    """Return these answers in the form that `inspect` takes; None if there are none."""
     if not is_per_step(task) or not any(answer is not None for answer in answers):
         return answers[-1] if not is_per_step(task) else None
     return [NO_ANSWER if answer is None else answer for answer in answers]
 
 
 def views_of(network: Network) -> tuple[str, ...]:
-    """Return what there is to see of a network."""
+    """Return the views that a network has."""
     if not is_per_step(network.task):
         return "row", "accuracy", "gradient", "eigenvalues", "mistakes"
     return ("row", "accuracy", "eigenvalues", *(["text"] if network.writes else []))
 
 
 def drawn_like(task: PageTask | DataTask, length: int, rng: np.random.Generator) -> Sequences:
-    """Return one sequence of a task, as near to a length as it is tested on."""
+    """Return one sequence of a task, with a test length as close as possible."""
     lengths = twice_as_long(task).lengths
     return task.sample_lengths(lengths[[abs(lengths - length).argmin()]], rng)
 
 
 def example_of(task: PageTask | DataTask) -> list[int] | None:
-    """Return a sequence that shows what a task is; data have none."""
+    """Return a sequence that illustrates a task; None for data."""
     if isinstance(task, DataTask):
         return None
     return drawn_like(task, EXAMPLE, np.random.default_rng(TEST_SEED)).tokens(0).tolist()
 
 
-def told(task: PageTask | DataTask) -> str:
-    """Return what the page says of a task."""
+def description_of(task: PageTask | DataTask) -> str:
+    """Return the description of a task."""
     if not isinstance(task, DataTask):
-        return next((text for kind, text in _TOLD.items() if isinstance(task, kind)), "")
+        return next((text for kind, text in _DESCRIPTIONS.items() if isinstance(task, kind)), "")
     first, second = task.class_names
     text = f"The data: {task.name}. Is a sequence “{first}” or “{second}”? “?” stands for every other symbol."
     return f"{text} The network can be looked at, but not trained: {task.missing}." if task.missing else text
 
 
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
-    """Return what goes on inside while the network reads one sequence.
+    """Return the inner values of the network while it reads one sequence.
 
-    The loss is that of its answers. Where these are not known, the gradients are those of what is predicted. Of each
-    step there are the likeliest classes, each with its probability.
+    The loss is that of the right answers or, if they are unknown, of the predicted ones. Each step has its likeliest
+    classes with their probabilities.
     """
     assert network.compiled is not None
     answers = answers_of(network.task, tokens)
@@ -129,7 +129,7 @@ def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
     seen = inspect(network.compiled, np.array(tokens), targets, class_names=classes_of(network.task))
     name = state if state in seen.states else seen.main_state
     if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
-        raise NotFinite("there is nothing to see in this sequence: the network's numbers grow beyond all bounds")
+        raise NotFinite("there is nothing to see in this sequence: the network's numbers overflow")
     likely = np.argsort(-seen.probabilities, axis=1, kind="stable")[:, :LIKELY]
     shares = np.take_along_axis(seen.probabilities, likely, axis=1)
     return {
@@ -161,12 +161,12 @@ def accuracy_shown(report: LengthReport) -> dict[str, Any]:
 
 
 def gradient(network: Network) -> dict[str, Any]:
-    """Return how much of the gradient is left so many steps before the end, over sequences of the task."""
+    """Return the share of the gradient that is left by steps before the end, over sequences of the task."""
     assert network.compiled is not None
     flow = gradient_flow(network.compiled, _longest(network.task), seed=TEST_SEED, relative=True)
     name = next(iter(flow.mean))
     return {
-        # Where there are several, which of them it is.
+        # If there are several, the name of each.
         "state": name if len(flow.mean) > 1 else "",
         "distance": flow.distance.tolist(),
         **{key: getattr(flow, key)[name].tolist() for key in ("mean", "low", "high")},
@@ -184,7 +184,7 @@ def eigenvalues(network: Network) -> list[dict[str, Any]]:
 
 
 def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
-    """Return the eigenvalues of a network that has some, else an empty list."""
+    """Return the eigenvalues of a network, or an empty list."""
     try:
         return [] if network.compiled is None else eigenvalues(network)
     except InvalidArgument:
@@ -192,15 +192,15 @@ def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
 
 
 def families_of(task: PageTask | DataTask) -> tuple[str, ...]:
-    """Return the families of sequences in which mistakes can be looked for."""
+    """Return the families of sequences in which mistakes can be searched."""
     return FAMILIES if isinstance(task, TwinHalves | Palindromes) else FAMILIES[:1]
 
 
 def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
-    """Return sequences of a family that the network gets wrong, the ones it is surest of first."""
+    """Return sequences of a family that the network gets wrong, the most confident mistakes first."""
     rng, task = np.random.default_rng((TEST_SEED, seed)), network.task
     if family not in families_of(task):
-        raise InvalidArgument("such mistakes are looked for in twin halves and palindromes alone")
+        raise InvalidArgument("such mistakes exist only for twin halves and palindromes")
     if isinstance(task, TwinHalves | Palindromes):
         drawn = sample_family(task, family, samples, rng)
     else:
@@ -221,7 +221,7 @@ def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str
 
 
 def shortcut_levels(task: PageTask | DataTask) -> dict[str, Any]:
-    """Return what classifiers reach that see only a part of each sequence, by length."""
+    """Return the accuracy by length of classifiers that see only part of each sequence."""
     if isinstance(task, DataTask):
         report = shortcuts(task.some(SHORTCUT_SAMPLES, np.random.default_rng(TEST_SEED)), seed=TEST_SEED)
     else:
@@ -234,7 +234,7 @@ def shortcut_levels(task: PageTask | DataTask) -> dict[str, Any]:
 
 
 def text(network: Network, tokens: list[int], seed: int) -> dict[str, Any]:
-    """Return how a network goes on with a sequence: with the likeliest symbols, and drawn by their probabilities."""
+    """Return how a network continues a sequence: with the likeliest symbols, and with random ones."""
     assert network.compiled is not None
     ways = {"likeliest": 0.0, "drawn": 1.0}
     written = {
@@ -245,7 +245,7 @@ def text(network: Network, tokens: list[int], seed: int) -> dict[str, Any]:
 
 
 def recurrence(network: Network) -> dict[str, Any]:
-    """Return the equations of the network, and the picture of its step."""
+    """Return the equations of the network, and a picture of its step."""
     assert network.compiled is not None
     graph = build_graph(network.compiled)
     assert graph is not None
@@ -256,7 +256,7 @@ def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
     """Return the weights that lead into one unit of a state, by the name of their matrix."""
     compiled, incoming = network.compiled, {}
     if compiled is not None:
-        # The page may ask for a unit of the network before this one, whose state may have had more.
+        # The page may ask for a unit of the previous network, whose state may have had more.
         with contextlib.suppress(InvalidArgument):
             incoming = incoming_weights(compiled, number, state if state in compiled.state_names else None)
     named = [{"name": name, "weights": weights.round(5).tolist()} for name, weights in incoming.items()]
@@ -264,7 +264,7 @@ def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
 
 
 def _longest(task: PageTask | DataTask) -> Sequences:
-    """Return sequences of the greatest length of a task."""
+    """Return sequences of the largest length of a task."""
     return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
 
 
@@ -272,7 +272,7 @@ def _longest(task: PageTask | DataTask) -> Sequences:
 
 
 def portion(network: Network) -> int:
-    """Return how many sequences of each length a network is tried on at a time, at least one."""
+    """Return the number of test sequences per length at a time, at least one."""
     if network.compiled is None:
         return MOST // SLOWER
     work = int(network.tested.lengths.sum()) * network.compiled.work_per_row
@@ -283,7 +283,7 @@ def portion(network: Network) -> int:
 def test_sequences(task: PageTask | DataTask, each: int, part: int = 0) -> Sequences:
     """Return `each` sequences of every length of a task, the same at every call, others for every part.
 
-    Data have only so many.
+    Data may have fewer.
     """
     if isinstance(task, DataTask):
         return task.part(each, part)
@@ -291,14 +291,14 @@ def test_sequences(task: PageTask | DataTask, each: int, part: int = 0) -> Seque
 
 
 def accuracy(network: Network, sequences: Sequences) -> LengthReport:
-    """Try a network on given sequences."""
+    """Test a network on given sequences."""
     model = network.model if network.compiled is None else network.compiled
     engine = "mygrad" if network.compiled is None else "native"
     return evaluate(model, sequences, trained=network.longest, engine=engine, progress=False)
 
 
 def tried_further(network: Network, known: LengthReport | None, most: int) -> LengthReport:
-    """Try a network on one more portion of sequences, up to `most` of every length; return `known` after the last."""
+    """Test a network on one more portion of sequences, up to `most` of every length; then return `known`."""
     each = portion(network)
     tried = 0 if known is None else int(known.sequences.max())
     if known is not None and tried >= most:
@@ -310,7 +310,7 @@ def tried_further(network: Network, known: LengthReport | None, most: int) -> Le
 
 
 class Trial:
-    """Tries a network on more and more sequences, up to `most` of every length, as long as it stays as it is."""
+    """Tests a network on more and more sequences, up to `most` of every length, as long as it does not change."""
 
     def __init__(self, network: Network, most: int) -> None:
         self._network = network
@@ -324,19 +324,19 @@ class Trial:
 
     @property
     def known(self) -> LengthReport | None:
-        """What is known of the network as it is."""
+        """The report on the network in its present state."""
         return self._report if self._moment == self._network.moment else None
 
     @property
     def total(self) -> int:
-        """On how many sequences the network has been tried as it is."""
+        """The number of sequences that the network was tested on in its present state."""
         return 0 if self.known is None else int(self.known.sequences.sum())
 
     def report(self) -> LengthReport:
-        """Return what is known of the network, after one more portion if it is not enough."""
+        """Return the report on the network, after one more portion if it has too few sequences."""
         report, self._report, self._moment = self.known, None, self._network.moment
         if report is None:
-            # Every look at a network that learns begins with the same sequences.
+            # During training, every update begins with the same sequences.
             report = accuracy(self._network, self._first)
         else:
             report = tried_further(self._network, report, self._most)
@@ -354,22 +354,22 @@ class _View:
 
 
 class Views:
-    """Decides which view is looked at next, of those that are `watched`: on the screen."""
+    """Decides which of the `watched` views, those on the screen, is updated next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._views = {name: _View() for name in _SHARES}
         self.watched: frozenset[str] = frozenset()
-        # Those that there are of the network.
+        # The views that the network has.
         self.offered: frozenset[str] = frozenset(_SHARES)
 
     def forget(self, name: str | None = None) -> None:
-        """Let a view (by default each) be looked at as soon as possible, whether anything has changed or not."""
+        """Let a view (by default each) be updated as soon as possible, even without a change."""
         for view in self._views.values() if name is None else [self._views[name]]:
             view.shown, view.due = None, 0.0
 
     def next(self, state: Callable[[str], Hashable], at_rest: bool) -> str | None:
-        """Return the first view that has changed and is due, at rest at once; `state` says what a view would show."""
+        """Return the first view that has changed and is due, at rest at once; `state` returns the content of a view."""
         now = self._clock()
         for name, view in self._views.items():
             if name in self.watched & self.offered and (at_rest or view.due <= now) and view.shown != state(name):
@@ -377,9 +377,9 @@ class Views:
         return None
 
     def looked(self, name: str, shown: Hashable, cost: float, busy: bool) -> None:
-        """Note that a view shows `shown` now, and how many seconds that took; `busy` is training at full speed."""
+        """Record that a view now shows `shown`, and the seconds that it took; `busy` is training at full speed."""
         share = _SHARES[name] * (1.0 if busy else _IDLE)
         view = self._views[name]
-        # The first look also loads what all of them need.
+        # The first update also loads what all of them need.
         pause = 0.0 if view.shown is None else min(LONGEST_PAUSE, cost / share)
         view.shown, view.due = shown, self._clock() + max(_PAUSES[name], pause)

@@ -1,10 +1,10 @@
-"""Pictures of a training and of what it led to; matplotlib is loaded only when one is drawn.
+"""Figures of a training and of its results; Matplotlib is loaded only when a figure is drawn.
 
-In the order in which results arise: `style` (one look, legends, files); `logger` and `live` (a training under way);
-`curves` (a finished one); `lengths`, `classification`, `steps` and `texts` (its tests); `inside`, `matrices` and
-`automata` (what a model does inside); `sweeps` (many runs).
+In the order in which results arise: `style` (common look, legends, files); `logger` and `live` (a training in
+progress); `curves` (a finished one); `lengths`, `classification`, `steps` and `texts` (its tests); `inside`, `matrices`
+and `automata` (the inside of a model); `sweeps` (many runs).
 
-A figure takes a result, or numbers where there is no result. It is drawn into the matplotlib Axes `ax`, or several
+A plot function takes a result, or numbers if there is no result. It draws into the Matplotlib Axes `ax`, or several
 `axes`, by default those of a new figure, and returns them.
 """
 

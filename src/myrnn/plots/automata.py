@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Edge = tuple[int, int]
 
-# More circles cannot be read.
+# More circles would be illegible.
 MOST_DRAWN = 60
 INK, FILL = "#1a1a1a", "#DCECF5"
-# In units of the grid that the states stand on: a circle's radius, the room around a label and around all, and half a
-# letter's width.
+# In units of the grid: a circle's radius, the margins around a label and around the figure, and half a letter's width.
 RADIUS, LABEL_ROOM, ROOM, LETTER = 0.165, 0.1, 0.05, 0.03
-# Inches of a unit, at most: small automata are not drawn larger.
+# The most inches per unit: small automata are not drawn larger.
 UNIT = 1.45
-# How far two arrows between the same states bend to their sides; how far one does that would run over a state.
+# The bend of two arrows between the same states, and of one that would cross another state.
 BEND, AROUND = 0.17, (0.3, -0.3, 0.45, -0.45)
-# What a layout costs: lines that cross, that run over a circle, a start that is not at the left, and height.
+# The penalties of a layout: crossing lines, lines over a circle, a start state that is not at the left, and height.
 CROSSING, COVERED, NOT_LEFT, HEIGHT = 2.0, 6.0, 0.8, 0.7
-# Arrangements of the states that are tried.
+# The number of arrangements that are tried.
 TRIES = 6_000
 DEAD_NOTE = "Not drawn: the state from which nothing is accepted, and the arrows into it."
 
@@ -43,17 +42,19 @@ def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> A
     ----------
     dfa : Dfa
     dead : bool
-        Whether to draw the states from which nothing is ever accepted, and the arrows into them.
+        Whether to draw the dead states, from which nothing is accepted, and the arrows into them.
 
     Raises
     ------
     InvalidArgument
-        When it has more than 60 states, which nobody could read.
+        When it has more than 60 states.
     """
     drawn = np.ones(len(dfa), dtype=bool) if dead else dfa.is_live | (np.arange(len(dfa)) == 0)
     states = np.flatnonzero(drawn).tolist()
     if len(states) > MOST_DRAWN:
-        raise InvalidArgument(f"an automaton of {len(states)} states is too large to draw: at most {MOST_DRAWN} are")
+        raise InvalidArgument(
+            f"an automaton of {len(states)} states is too large to draw: at most {MOST_DRAWN} can be drawn"
+        )
     place = {state: index for index, state in enumerate(states)}
     labels = {
         (place[edge[0]], place[edge[1]]): text
@@ -73,7 +74,7 @@ def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> A
         + sign * ROOM
         for sign in (-1, 1)
     )
-    # A small automaton stands in the middle.
+    # Centre a small automaton.
     spare = max(0.0, style.WIDTH / UNIT - (high - low)[0]) / 2
     low[0], high[0] = low[0] - spare, high[0] + spare
     width, height = high - low
@@ -86,7 +87,7 @@ def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> A
     ax.set_ylim(low[1], high[1])
     if not is_new:
         inches = np.array(ax.get_window_extent().size) / ax.figure.figure.dpi
-    # Text has a size in points: it is smaller where circles are.
+    # The size of text is in points: make it smaller if circles are small.
     size = float(np.clip(0.75 * 72 * RADIUS * min(inches[0] / width, inches[1] / height), 4, 12))
     for curve in arrows:
         _arrow(ax, curve)
@@ -121,14 +122,14 @@ def _label(names: Sequence[str], symbols: Sequence[str]) -> str:
 
 
 def lay_out(count: int, edges: Sequence[Edge]) -> Floats:
-    """Return a place on a grid for each of N states, float64 (N, 2), so that lines are short and seldom cross.
+    """Return a grid position for each of N states, float64 (N, 2), with short lines and few crossings.
 
-    From the order in which states are reached, two places are exchanged as long as that makes it better.
+    Start from the order in which states are reached, and swap two positions as long as that lowers the cost.
     """
     rows = 1 if count < 3 else max(2, round(np.sqrt(count / 1.5)))
     columns = min(count, -(-count // rows) + 2)
     slots = np.array([(column, -row) for column in range(columns) for row in range(rows)], dtype=np.float64)
-    # Every other column a little higher: three states in a row do not hide arrows.
+    # Shift every other column up a little, so that three states in a row do not hide arrows.
     slots[:, 1] += 0.25 * (slots[:, 0] % 2)
     lines = np.array(sorted({(min(e), max(e)) for e in edges if e[0] != e[1]}), dtype=np.int64).reshape(-1, 2)
     order = np.arange(len(slots))
@@ -150,13 +151,13 @@ def lay_out(count: int, edges: Sequence[Edge]) -> Floats:
 
 
 def _cost(places: Floats, lines: NDArray[np.int64]) -> float:
-    """Return how bad it looks to have states at these places, with lines (L, 2) between them."""
+    """Return the cost of states at these positions, with lines (L, 2) between them."""
     if not len(lines):
         return float(places[0, 0])
     begins, ends = places[lines[:, 0]], places[lines[:, 1]]
     along = ends - begins
     lengths = np.hypot(*along.T)
-    # How far each state is from each line that does not end there.
+    # The distance of each state from each line that does not end there.
     offset = places[np.newaxis] - begins[:, np.newaxis]
     share = np.clip((offset * along[:, np.newaxis]).sum(axis=2) / (lengths**2)[:, np.newaxis], 0, 1)
     distance = np.hypot(*np.moveaxis(offset - share[..., np.newaxis] * along[:, np.newaxis], 2, 0))
@@ -195,8 +196,8 @@ def _draw_states(ax: Axes, places: Floats, states: list[int], accepting: NDArray
 
 
 def _geometry(places: Floats, labels: dict[Edge, str]) -> tuple[list[Floats], list[tuple[Floats, str]]]:
-    """Return the curves of all arrows, the one into the start among them, and where the labels stand."""
-    # The directions in which lines leave each state: loops and the arrow into the start go where there is room.
+    """Return the curves of all arrows, including the one into the start, and the positions of their labels."""
+    # The directions in which lines leave each state: loops and the arrow into the start use the free ones.
     busy: list[list[float]] = [[] for _ in places]
     curves = {}
     for begin, end in labels:
@@ -223,20 +224,20 @@ def _geometry(places: Floats, labels: dict[Edge, str]) -> tuple[list[Floats], li
             busy[begin].append(angle)
             curve, spot = _loop(places[begin], angle)
             arrows.append(curve)
-            # Long labels stand beside a loop, not over it.
+            # Put long labels beside a loop, not over it.
             spot[0] += LETTER * (len(labels[begin, end]) - 1) * np.cos(angle)
             written.append((spot, labels[begin, end]))
     return arrows, written
 
 
 def _covers(curve: Floats, places: Floats) -> bool:
-    """Whether a curve runs over other states, or very near."""
+    """Whether a curve crosses other states, or comes close to them."""
     distance = np.hypot(*np.moveaxis(_points(curve)[:, np.newaxis] - places, 2, 0))
     return bool((distance < 1.25 * RADIUS).any())
 
 
 def _curve(begin: Floats, end: Floats, bend: float) -> Floats:
-    """Return the three points of a curve from circle to circle, which bends to its left, float64 (3, 2)."""
+    """Return the three points of a curve from circle to circle that bends to its left, float64 (3, 2)."""
     along = end - begin
     left = np.array((-along[1], along[0])) / np.hypot(*along)
     middle = (begin + end) / 2 + 2 * bend * min(1.3, float(np.hypot(*along))) * left
@@ -248,7 +249,7 @@ def _curve(begin: Floats, end: Floats, bend: float) -> Floats:
 
 
 def _points(curve: Floats, share: Floats | None = None) -> Floats:
-    """Return points along a Bézier curve of three points or four, by default 21, float64 (N, 2)."""
+    """Return points along a Bézier curve of three or four control points, by default 21, float64 (N, 2)."""
     t = (np.linspace(0, 1, 21) if share is None else share)[:, np.newaxis]
     points = [np.broadcast_to(point, (len(t), 2)) for point in curve]
     while len(points) > 1:
@@ -257,14 +258,14 @@ def _points(curve: Floats, share: Floats | None = None) -> Floats:
 
 
 def _part(curve: Floats, first: float, last: float) -> Floats:
-    """Return a part of a curve as a curve (de Casteljau)."""
+    """Return a section of a curve as a curve (de Casteljau)."""
     begin, end = _points(curve, np.array([first, last]))
     middle = (1 - first) * ((1 - last) * curve[0] + last * curve[1]) + first * ((1 - last) * curve[1] + last * curve[2])
     return np.array((begin, middle, end))
 
 
 def _label_spot(curve: Floats, taken: Floats, others: Floats) -> Floats:
-    """Return where on a curve a label is farthest from states, other labels and other lines; at best in the middle."""
+    """Return the point of a curve farthest from states, other labels and other lines; ideally its middle."""
     shares = np.array((0.5, 0.42, 0.58, 0.34, 0.66))
     spots = _points(curve, shares)
     near = np.hypot(*np.moveaxis(spots[:, np.newaxis] - taken, 2, 0)).min(axis=1)
@@ -275,7 +276,7 @@ def _label_spot(curve: Floats, taken: Floats, others: Floats) -> Floats:
 
 
 def _free(busy: list[float], wanted: float) -> float:
-    """Return an angle far from those that are busy, the wanted one if there is room."""
+    """Return an angle far from the busy ones; the wanted one if it is free."""
     angles = wanted + np.linspace(-np.pi, np.pi, 72, endpoint=False)
     if not busy:
         return wanted
@@ -285,7 +286,7 @@ def _free(busy: list[float], wanted: float) -> float:
 
 
 def _loop(place: Floats, angle: float) -> tuple[Floats, Floats]:
-    """Return the four points of a loop, float64 (4, 2), and where its label stands."""
+    """Return the four control points of a loop, float64 (4, 2), and the position of its label."""
     half, reach = 0.5, 3.0 * RADIUS
     ends = [place + RADIUS * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]
     far = [place + reach * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]

@@ -1,4 +1,4 @@
-"""The figures of classifiers that were tested: confusion, accuracy by length and by probability, transfer."""
+"""Figures of classifier tests: confusion, accuracy by length and by probability, transfer."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from myrnn.evaluation import Calibration, LengthBuckets, TransferTable
     from myrnn.evaluation.classes import HasConfusion
 
-_BLUES = "Blues"  # one hue from light to dark: it needs no sight of colours
-# Cells of more classes are too small for numbers, names of more too small to read.
+_BLUES = "Blues"  # one hue from light to dark, safe for colour-blind readers
+# With more classes the cells are too small for numbers, and with even more, names are too small to read.
 _MOST_NUMBERED, _MOST_NAMED = 14, 40
 _LONGEST_NAME = 18
-# Shares of the way from the lightest colour to the darkest above which text must be light.
+# The positions on the colour map above which text must be light.
 _DARK, _DARK_TRANSFER = 0.6, 0.68
 _CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
-# Characters that stand below all cells together, below one at least, and beside them.
+# Characters that fit below all cells together, below one cell at least, and beside the cells.
 _ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24
-_MOST_UPRIGHT = 5  # tasks whose names stand upright
+_MOST_UPRIGHT = 5  # up to this many tasks, names are upright
 _TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 
 
 def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
-    """Draw how often sequences, or steps, of each class are seen as of which, as a heat map.
+    """Draw the confusion matrix of sequences, or steps, as a heat map.
 
-    Rows are the true classes, columns what was predicted. Colours show shares of the row.
+    Rows are the true classes, columns the predicted ones. Colours show shares of the row.
     """
     counts = report.confusion
     ax = style.axes_for(ax, height=5.2 if len(counts) > 4 else 4.2)
@@ -61,12 +61,12 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
 
 
 def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = None, ax: Axes | None = None) -> Axes:
-    """Draw accuracy for buckets of lengths, with an interval at each.
+    """Draw accuracy for buckets of lengths, with an interval for each.
 
     Parameters
     ----------
     chance : float, optional
-        The accuracy of saying the most frequent class, drawn as a line.
+        The accuracy of always predicting the most frequent class, drawn as a line.
     """
     ax = style.axes_for(ax, height=3.6)
     bars = style.interval_bars(buckets.accuracy, buckets.interval)
@@ -82,13 +82,13 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
 
 
 def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Draw how often predictions are right against the probability that the classifier gives them."""
+    """Draw the accuracy of predictions against their probability."""
     ax = style.axes_for(ax, height=4.2)
     edges, total = calibration.edges, calibration.total
     columns: dict[str, Any] = {"color": style.LIGHT_GREY, "edgecolor": "white", "linewidth": 1, "zorder": 1}
     shares = total / max(int(total.sum()), 1)
     ax.bar(edges[:-1], shares, np.diff(edges), align="edge", label="share of the predictions", **columns)
-    ax.plot([0, 1], [0, 1], label="right as often as said", **{**style.LEVEL, "zorder": 2})
+    ax.plot([0, 1], [0, 1], label="perfect calibration", **{**style.LEVEL, "zorder": 2})
     filled = total > 0
     accuracy = calibration.accuracy[filled]
     bars = style.interval_bars(accuracy, calibration.interval[filled])
@@ -104,9 +104,9 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
 
 
 def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals in it.
+    """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals.
 
-    The colours begin at the level of guessing. Where a model cannot read a task, the cell is hatched and says "n/a".
+    The colours begin at the accuracy of guessing. If a model cannot read a task, the cell is hatched and marked "n/a".
     """
     accuracy, interval = table.accuracy, table.interval
     lowest = float(np.nanmin(table.chance))
@@ -127,7 +127,7 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
 
 
 def _hatch_cell(ax: Axes, column: int, row: int) -> None:
-    """Show that there is no number."""
+    """Mark a cell without a number."""
     from matplotlib.patches import Rectangle
 
     look: dict[str, Any] = {"facecolor": "white", "edgecolor": style.LIGHT_GREY, "hatch": "///", "linewidth": 0}

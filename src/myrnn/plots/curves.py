@@ -1,4 +1,4 @@
-"""The figures of a training: loss and accuracy over its iterations or epochs."""
+"""Figures of a training: loss and accuracy over its iterations or epochs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _TRAINING = "training"
 def plot_learning_curve(
     curve: LearningCurve, *, axes: Any = None, label: str | None = None, best_epoch: int | None = None
 ) -> Any:
-    """Draw loss and accuracy of a training, one above the other, and the level of guessing where it is known.
+    """Draw loss and accuracy of a training, one above the other, and the accuracy of guessing if it is known.
 
-    Sequences that were kept for validation have lines of their own. Call it again with the same `axes` and another
-    `label` to compare trainings.
+    The validation has separate lines. Call it again with the same `axes` and another `label` to compare trainings.
 
     Parameters
     ----------
     curve : LearningCurve
         A loss or accuracy that is not finite leaves a gap.
     axes : two matplotlib Axes, optional
-        Where to draw: loss on the first, accuracy, or the squared error of numbers, on the second. Without it, in a new
+        Loss is drawn on the first, accuracy, or the squared error of numbers, on the second; by default in a new
         figure.
     label : str, optional
         The name of the training in the legend.
@@ -58,7 +57,7 @@ def plot_learning_curve(
 
 
 def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
-    """Draw several trainings over each other, by their names; see `plot_learning_curve`.
+    """Draw several trainings by name in one figure; see `plot_learning_curve`.
 
     Raises
     ------
@@ -68,7 +67,7 @@ def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
     metrics = {curve.metric: name for name, curve in curves.items()}
     if len(metrics) > 1:
         told = " and ".join(f"{name} has {word_for(metric)}" for metric, name in metrics.items())
-        raise InvalidArgument(f"only trainings with the same score can be drawn over each other: {told}")
+        raise InvalidArgument(f"only trainings with the same score can be drawn in one figure: {told}")
     axes = None
     for name, curve in curves.items():
         axes = plot_learning_curve(curve, axes=axes, label=name)
@@ -101,7 +100,7 @@ def plot_history(
     Parameters
     ----------
     iteration, loss, accuracy : array_like (R,)
-        One entry a report.
+        One entry per report.
     axes, label
         As for `plot_learning_curve`.
     chance : float, optional
@@ -110,7 +109,7 @@ def plot_history(
     Raises
     ------
     InvalidArgument
-        When the arrays are not one-dimensional, of numbers and equally long, or `axes` are not two.
+        When the arrays are not one-dimensional, numeric and equally long, or `axes` are not two.
     """
     x, losses, accuracies = style.columns(iteration=iteration, loss=loss, accuracy=accuracy)
     curve = LearningCurve(x.astype(np.int64), losses, accuracies, chance=chance)

@@ -1,4 +1,4 @@
-"""The figures of what happens inside a model: states, probabilities and gradients of one sequence and of many."""
+"""Figures of the inside of a model: states, probabilities and gradients of one sequence and of many."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-ORDERS = {"similarity": "similar ones side by side", "peak": "in order of their peaks", "none": "as numbered"}
+ORDERS = {"similarity": "similar units side by side", "peak": "in order of their peaks", "none": "as numbered"}
 COLORS = ("step", "class", "symbol")
-# Above this many units the best of all trees' orders takes too long to find.
+# With more units, the optimal leaf ordering takes too long.
 _MOST_ORDERED = 400
 _MOST_STEPS, _MOST_LINES = 60, len(style.PALETTE)
-# One mark a class: more classes than colours are drawn as a scale. Symbols are drawn as themselves.
+# One mark per class; more classes than colours are drawn as a scale. Symbols are drawn as themselves.
 _MOST_KINDS = {"step": 0, "class": len(style.PALETTE), "symbol": 16}
-# A sign's share of the width and of the height of the axes.
+# The share of the axes' width and height that a sign takes.
 _SIGN = np.array((0.022, 0.045))
-# An SVG file of more points than this is slow to open: they become a picture inside it.
+# An SVG file of more points than this is slow to open: they are rasterized.
 _MOST_VECTORS = 2000
 
 
@@ -38,20 +38,20 @@ _MOST_VECTORS = 2000
 def plot_states(
     inspection: Inspection, *, state: str | None = None, order: str = "similarity", ax: Axes | None = None
 ) -> Axes:
-    """Draw a state after every step as a heat map under the symbols that were read.
+    """Draw a state after every step as a heat map below the symbols that were read.
 
     Parameters
     ----------
     state : str, optional
-        Which one; by default the one that the logits are computed from.
+        The name of the state; by default the one that the logits are computed from.
     order : {"similarity", "peak", "none"}
-        Which units stand side by side: those that behave alike (the leaves of Ward's tree, so arranged that neighbours
-        are as close as they can be), those that are strongest at the same step (the earliest on top), or as numbered.
+        The order of the units: similar ones side by side (the leaves of Ward's tree in optimal leaf ordering), by the
+        step of their peak (the earliest on top), or as numbered.
 
     Raises
     ------
     InvalidArgument
-        When `state` or `order` is another word.
+        When `state` or `order` is unknown.
     """
     name = inspection.main_state if state is None else _checks.one_of("state", state, tuple(inspection.states))
     values = inspection.states[name].astype(np.float64)
@@ -60,7 +60,7 @@ def plot_states(
     steps, units = values.shape
     extent = (0.5, steps + 0.5, units - 0.5, -0.5)
     limit = float(np.abs(values).max()) or 1.0
-    # White is zero: where there are two signs, from blue to red, else one hue.
+    # White is zero: from blue to red if there are two signs, otherwise one hue.
     colors: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     if values.min() >= 0:
         colors = {"cmap": "Blues", "vmin": 0.0, "vmax": limit}
@@ -84,13 +84,13 @@ def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
     peaks = np.abs(states).argmax(axis=0)
     if order == "peak":
         return np.argsort(peaks, kind="stable")
-    # Late imports: not every start of the program draws.
+    # Imported late: most processes do not draw.
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import pdist
 
     tree = linkage(pdist(states.T), method="ward", optimal_ordering=units <= _MOST_ORDERED)
     leaves: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
-    # A tree's order may be read from either end: the one with the earlier peaks on top is taken.
+    # The leaf order may be reversed: take the direction with the earlier peaks on top.
     half = units // 2
     return leaves[::-1] if peaks[leaves[:half]].sum() > peaks[leaves[-half:]].sum() else leaves
 
@@ -98,7 +98,7 @@ def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
 def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the probability of the classes at each step, or if the sequence ended there.
 
-    Of two classes only the second is drawn, since the other mirrors it; of many, the six that are likeliest at the
+    With two classes only the second is drawn, since the other mirrors it; with many, the six that are likeliest at the
     end.
     """
     values, names = inspection.probabilities, inspection.class_names
@@ -119,7 +119,7 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
 def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the norms of the loss's gradients with respect to states and inputs at each step, on a log axis.
 
-    A norm of zero, which no log axis has, leaves a gap.
+    A norm of zero, which a log axis cannot show, leaves a gap.
     """
     curves = {f"state {name}": norms for name, norms in inspection.state_gradient_norms.items()}
     curves["input"] = inspection.input_gradient_norms
@@ -142,7 +142,7 @@ def _draw_steps(ax: Axes, values: Floats, label: str, place: int) -> None:
 def _label_steps(ax: Axes, inspection: Inspection) -> None:
     """Write the symbols, or the numbers of the steps, along the axis: all of them, or every k-th."""
     steps = len(inspection)
-    # Symbols without their neighbours say nothing: of a long sequence the steps are numbered instead.
+    # Symbols without their neighbours mean nothing: number the steps of a long sequence instead.
     symbols = inspection.symbols if steps <= _MOST_STEPS else None
     places = np.arange(0, steps, -(-steps // 20) if symbols is None else 1)
     texts = places + 1 if symbols is None else symbols
@@ -155,7 +155,7 @@ def _label_steps(ax: Axes, inspection: Inspection) -> None:
 
 
 def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the size of the gradient against the distance from the end, on a log axis.
+    """Draw the norm of the gradient against the distance from the end, on a log axis.
 
     Call it again with the same `ax` and another `label` to compare models. A mean of zero leaves a gap.
 
@@ -191,12 +191,12 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
     Parameters
     ----------
     color : {"step", "class", "symbol"}
-        What the points are coloured by: steps on a scale, classes in colours of their own, symbols as themselves.
+        The meaning of the colours: steps on a scale, classes in separate colours, symbols as themselves.
 
     Raises
     ------
     InvalidArgument
-        When `color` is another word, or the sequences have no symbols to be coloured by.
+        When `color` is unknown, or the sequences have no symbols to colour by.
     """
     groups = {"step": space.step, "class": space.label, "symbol": space.symbol}[_checks.one_of("color", color, COLORS)]
     if groups is None:
@@ -217,7 +217,7 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
 def _scatter_on_scale(ax: Axes, points: Floats, kinds: NDArray[Any], name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    # Viridis reaches a yellow that vanishes on white paper, so the scale goes a little further than the data.
+    # Viridis ends in a yellow that vanishes on white paper, so the scale extends a little beyond the data.
     low, high = int(kinds.min()), int(kinds.max())
     top = high + 0.12 * max(high - low, 1)
     marks = ax.scatter(points[:, 0], points[:, 1], c=kinds, vmin=low, vmax=top, cmap="viridis", **_dots(points))
@@ -240,7 +240,7 @@ def _scatter_classes(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
 
 
 def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any], names: Sequence[str] | None) -> None:
-    """Draw each point as its symbol: a letter or digit as it is, any other by its number, which the legend explains."""
+    """Draw each point as its symbol: a letter or digit as it is, any other by its number, explained in the legend."""
     from matplotlib import colormaps
 
     present = np.unique(kinds).tolist()
@@ -255,14 +255,14 @@ def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
         ):
             ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
         ax.scatter([], [], 40, color=[color], marker=f"${signs_of[kind]}$", label=texts[kind])
-    ax.set_title("the symbol that was read last; a dot where there is no room for it", fontsize=10)
+    ax.set_title("the last symbol read; a dot where there is no space for it", fontsize=10)
     shown = zip(*ax.get_legend_handles_labels(), strict=True)
     signs = [(handle, "" if text in signs_of.values() else text) for handle, text in shown]
     style.add_legend(ax, signs, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0)
 
 
 def _far_apart(points: Floats) -> NDArray[np.bool_]:
-    """Return which of the points have room for a sign of a letter's size, bool (P,): none covers another, in turn."""
+    """Return which points have space for a letter, bool (P,), so that none covers another, in order."""
     span = np.ptp(points, axis=0)
     places = (points - points.min(axis=0)) / np.where(span > 0, span, 1) / _SIGN
     kept: list[Floats] = []

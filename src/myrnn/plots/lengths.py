@@ -1,4 +1,4 @@
-"""The figures of accuracy against length: of models, of shortcuts, of groups of runs."""
+"""Figures of accuracy against length: of models, of shortcuts, of groups of runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Floats = NDArray[np.float64]
 
 _BEYOND = "longer than trained on"
 _MOST_TICKS = 20
-# Colours that the model and its two classes do not have come first.
+# Colours that the model and its two classes do not use come first.
 _SHORTCUT_COLORS = (style.ORANGE, style.PURPLE, style.SKY, style.GREY, style.GREEN, style.VERMILLION)
 _SHORTCUT_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
-# More bands than this hide each other: then there is an upright bar at every length.
+# More bands than this hide each other: draw an upright bar at every length instead.
 _MOST_BANDS = 3
-# Panels beside each other in a grid, the height of each in inches, and that of the legend.
+# Panels side by side in a grid, the height of each in inches, and that of the legend.
 _GRID_COLUMNS, _PANEL_HEIGHT, _LEGEND_HEIGHT = 3, 1.6, 0.7
-_BESIDE = 0.6  # the share of the way to the next length in which the bars of all groups stand
+_BESIDE = 0.6  # the share of the distance to the next length that the bars of all groups occupy
 
 
 def plot_accuracy_by_length(
@@ -41,7 +41,7 @@ def plot_accuracy_by_length(
 ) -> Axes:
     """Draw accuracy against the length of the sequence, with an interval at every length.
 
-    Lengths beyond those trained on get hollow markers on a shaded ground. Call it again with the same `ax` and another
+    Lengths beyond the training get hollow markers on a shaded background. Call it again with the same `ax` and another
     `label` to compare models.
 
     Parameters
@@ -49,9 +49,10 @@ def plot_accuracy_by_length(
     label : str, optional
         The name of the model in the legend.
     shortcuts : ShortcutReport, optional
-        What classifiers reach that see less, at the same lengths: dashed lines instead of the level of guessing.
+        The accuracy of classifiers with less information, at the same lengths: dashed lines instead of the level of
+        guessing.
     by_class : bool
-        Whether to draw how often each class is seen as what it is, too.
+        Whether to draw also the accuracy for each true class.
     """
     ax = style.axes_for(ax, height=3.6)
     if label is None and (shortcuts is not None or by_class):
@@ -79,8 +80,7 @@ def plot_accuracy_by_length(
 def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
     """Draw accuracy against length for each shortcut, as dashed lines.
 
-    Shortcuts whose intervals overlap at every length are not told apart: their mean is drawn as one line of all their
-    names.
+    Shortcuts whose intervals overlap at every length are merged: their mean is drawn as one line with all their names.
     """
     ax = style.axes_for(ax, height=3.6)
     if not ax.has_data():
@@ -99,18 +99,18 @@ def plot_length_bands(
     chance: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw accuracy against length for groups of runs: their mean as a line, a band from the lowest to the highest.
+    """Draw accuracy against length for groups of runs: the mean as a line, a band from the lowest to the highest.
 
-    More than three bands would hide each other: then there is an upright bar at every length instead.
+    More than three bands would hide each other, so an upright bar is drawn at every length instead.
 
     Parameters
     ----------
     lengths : array_like of int (N,)
         T of the sequences.
     curves : mapping of str to array_like (R, N)
-        By the group's name, the accuracies of its R runs.
+        The accuracies of the R runs of each group, by name.
     trained_up_to : int, optional
-        The longest length that was trained on; longer ones lie on a shaded ground.
+        The longest length in the training; longer ones have a shaded background.
     chance : float, optional
         The accuracy of guessing, drawn as a line.
 
@@ -157,14 +157,14 @@ class Panel(NamedTuple):
 
 
 def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
-    """Draw accuracy against length for groups of runs, a panel for each task, in a new figure with one legend.
+    """Draw accuracy against length for groups of runs, one panel per task, in a new figure with one legend.
 
     A group has the same colour in all panels.
 
     Parameters
     ----------
     panels : mapping of str to Panel
-        By the title of each.
+        The panels by title.
 
     Returns
     -------
@@ -229,7 +229,7 @@ def _draw_shortcuts(ax: Axes, report: ShortcutReport) -> None:
 
 
 def _told_apart(report: ShortcutReport) -> dict[str, Floats]:
-    """Return the curves; the mean of those that cannot be told apart, under their joint names."""
+    """Return the curves; those that cannot be distinguished are averaged under their joint names."""
     groups: list[list[int]] = []
     for i, ends in enumerate(report.interval):
         alike = (group for group in groups if all(_overlap(ends, report.interval[j]) for j in group))
@@ -247,7 +247,7 @@ def _overlap(one: Floats, other: Floats) -> bool:
 
 
 def _draw_panel(ax: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Draw a panel of a grid, and return what stands in its legend by name."""
+    """Draw a panel of a grid, and return its legend entries by name."""
     from matplotlib.ticker import MaxNLocator
 
     (x,) = style.columns(lengths=panel.lengths)
@@ -288,7 +288,7 @@ def _runs(name: str, values: ArrayLike, x: Floats) -> Floats:
 
 
 def _aside(place: int, groups: int, x: Floats) -> float:
-    """Return how far a group stands from its length, so that the bars of several stand side by side."""
+    """Return the offset of a group from its length, so that the bars of several groups are side by side."""
     room = _BESIDE * float(np.diff(x).min()) if len(x) > 1 else 0.0
     return room * ((place + 0.5) / groups - 0.5)
 
@@ -297,7 +297,7 @@ def _aside(place: int, groups: int, x: Floats) -> float:
 
 
 def shade_beyond(ax: Axes, lengths: NDArray[Any], trained_up_to: int | None) -> None:
-    """Shade the lengths beyond those trained on, if there are any, once for each boundary."""
+    """Shade the lengths beyond the training, if there are any, once for each boundary."""
     from matplotlib.patches import Rectangle
 
     if trained_up_to is None or not (lengths > trained_up_to).any():
@@ -308,7 +308,7 @@ def shade_beyond(ax: Axes, lengths: NDArray[Any], trained_up_to: int | None) -> 
     shade = Rectangle((boundary, 0), 1, 1, transform=ax.get_xaxis_transform(), color="black", alpha=0.06, linewidth=0)
     shade.set_gid(_BEYOND)
     shade.set_zorder(0)
-    ax.add_artist(shade)  # not add_patch: the ground does not take part in choosing the limits
+    ax.add_artist(shade)  # unlike add_patch, this does not affect the limits
 
 
 def _shades(ax: Axes) -> list[Any]:
@@ -316,13 +316,13 @@ def _shades(ax: Axes) -> list[Any]:
 
 
 def _stretch_shades(ax: Axes, end: float) -> None:
-    """Let what is shaded reach to `end`."""
+    """Extend the shaded areas to `end`."""
     for shade in _shades(ax):
         shade.set_width(end - shade.get_x())
 
 
 def _fit_lengths(ax: Axes) -> None:
-    """Let the axis reach from the shortest to the longest length of all curves, a tick at each or every k-th."""
+    """Fit the axis to the lengths of all curves, with a tick at each or every k-th."""
     from matplotlib.container import ErrorbarContainer
 
     curves = [np.asarray(curve[0].get_xdata()) for curve in ax.containers if isinstance(curve, ErrorbarContainer)]
@@ -346,7 +346,7 @@ def _name_axes(ax: Axes) -> None:
 
 
 def legend_entries(ax: Axes) -> list[tuple[Any, str]]:
-    """Name what needs a name: models first, then the other curves, the hollow markers, chance."""
+    """Return the legend entries: models first, then the other curves, the hollow markers, chance."""
     from matplotlib.container import ErrorbarContainer
     from matplotlib.lines import Line2D
 

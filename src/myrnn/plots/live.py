@@ -1,4 +1,4 @@
-"""The live plot: the record of a training, drawn while it grows under a notebook's cell or in a window."""
+"""The live plot: the record of a training, redrawn while it grows below a notebook's cell or in a window."""
 
 from __future__ import annotations
 
@@ -25,41 +25,40 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = {"train": style.BLUE, "test": style.VERMILLION}
-MOST_POINTS = 2000  # of a line: more than the pixels across
-_DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move when a number gets shorter
-_MARGIN = 0.02  # of the span of iterations, left free at both ends
-# Inches. They are fixed, so that the axes do not move while a training is drawn.
+MOST_POINTS = 2000  # points of a line: more than there are pixels
+_DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move
+_MARGIN = 0.02  # the margin at both ends, as a share of the iterations
+# Inches. They are fixed, so that the axes do not move during a training.
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_ROWS, _BETWEEN_COLUMNS = 0.65, 0.35, 0.4, 0.55, 0.45, 0.7
 
 
 class LivePlot(LiveLogger):
     """Record a training and draw it while it runs.
 
-    It draws under the notebook's cell where it was created (JupyterLab, Notebook, VS Code, Colab), or in a window where
-    matplotlib has one, and only records where there is neither. It is a hook of training too:
-    ``train(..., hooks=[plotter])``. The axes then reach to the last iteration from the beginning, and the lines grow
-    into them; at the end the axes close in on the lines.
+    It is drawn below the notebook's cell where it was created (JupyterLab, Notebook, VS Code, Colab), or in a window if
+    Matplotlib can open one; otherwise it only records. It is also a hook of training: ``train(..., hooks=[plotter])``.
+    The axes then extend to the last iteration from the beginning; at the end they shrink to the lines.
 
     Parameters
     ----------
     metrics : str, list of str, or dict
-        The names to record. A dict maps each name to the colour of its training line, or to
-        ``{"train": colour, "test": colour}``.
+        The names to record. A dict maps each name to the colour of its training line, or to ``{"train": colour, "test":
+        colour}``.
     max_fraction_spent_plotting : float
-        The largest share of the time that goes into drawing: 0 draws only when asked, 1 at every record. After a
+        The largest share of the time that is spent on drawing: 0 draws only on request, 1 at every record. After a
         drawing that took t seconds the next one waits for t (1 / fraction - 1). The drawings before and after a
         training, and `plot`, do not wait.
     last_n_batches : int, optional
         Draw only this many of the latest iterations.
     nrows, ncols : int
-        The grid of panels; rows are added when the metrics do not fit.
+        The grid of panels; rows are added if the metrics do not fit.
     figsize : pair of float, optional
         Width and height in inches.
 
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
     """
 
     def __init__(
@@ -82,13 +81,13 @@ class LivePlot(LiveLogger):
         self._figure = self.screen.new_figure(size)
         self._axes, self._panels = _lay_out(self._figure, colors, grid)
         self._with_batches = True
-        self._reported = 0  # iterations of the training under way
-        self._end = 0.0  # the last iteration of that training, where it is known
-        self._drawn_at, self._cost = -np.inf, 0.0  # when the last drawing ended, and how long it took
+        self._reported = 0  # iterations of the current training
+        self._end = 0.0  # the last iteration of the current training, if known
+        self._drawn_at, self._cost = -np.inf, 0.0  # the end of the last drawing, and its duration
 
     @property
     def max_fraction_spent_plotting(self) -> float:
-        """The largest share of the time that goes into drawing."""
+        """The largest share of the time that is spent on drawing."""
         return self._fraction
 
     @max_fraction_spent_plotting.setter
@@ -115,14 +114,14 @@ class LivePlot(LiveLogger):
     def set_train_batch(
         self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True, *, iterations: int = 1
     ) -> None:
-        """Record what was measured on a training batch, and draw it when the time allows.
+        """Record metrics of a training batch, and draw if the time allows.
 
         Parameters
         ----------
         metrics, batch_size, iterations
-            As of `LiveLogger.set_train_batch`.
+            As for `LiveLogger.set_train_batch`.
         plot : bool
-            False only records, and leaves single batches out of the picture.
+            False only records, and omits single batches from the figure.
 
         Raises
         ------
@@ -135,37 +134,37 @@ class LivePlot(LiveLogger):
             self._draw_when_due()
 
     def set_train_epoch(self) -> None:
-        """Record the means over the training batches since the last epoch, and draw when the time allows."""
+        """Record the means over the training batches since the last epoch, and draw if the time allows."""
         super().set_train_epoch()
         self._draw_when_due()
 
     def set_test_epoch(self) -> None:
-        """Record the means over the test batches since the last epoch, and draw when the time allows."""
+        """Record the means over the test batches since the last epoch, and draw if the time allows."""
         super().set_test_epoch()
         self._draw_when_due()
 
     def plot(self, plot_batches: bool | None = None) -> None:
-        """Draw all of the record now, whatever the time.
+        """Draw the whole record now, whatever the time.
 
         Parameters
         ----------
         plot_batches : bool, optional
-            Whether to draw single batches; by default as the last `set_train_batch` said.
+            Whether to draw single batches; by default as in the last `set_train_batch`.
         """
         if plot_batches is not None:
             self._with_batches = plot_batches
         self.screen.update(self._updated())
 
     def show(self) -> None:
-        """Draw now and show: in a notebook under the cell that runs, in a window until it is closed."""
+        """Draw now and show: in a notebook below the running cell, in a window until it is closed."""
         self.screen.show(self._updated())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture of the whole record as SVG, PNG or PDF; see `save_figure`."""
+        """Save the figure of the whole record as SVG, PNG or PDF; see `save_figure`."""
         return style.save_figure(self._updated(), path)
 
     def on_train_begin(self, start: Any) -> None:
-        """Continue behind what is recorded, and draw the axes up to the last iteration to come.
+        """Continue after the recorded iterations, and draw axes up to the last iteration to come.
 
         The iterations of each training count from 0.
         """
@@ -181,7 +180,7 @@ class LivePlot(LiveLogger):
         Raises
         ------
         InvalidArgument
-            When the plot has a metric that training does not report.
+            When the plot has a metric that the training does not report.
         """
         reported = ["loss", getattr(record, "metric", ACCURACY)]
         if unknown := [name for name in self.metrics if name not in reported]:
@@ -195,18 +194,18 @@ class LivePlot(LiveLogger):
         self.set_train_epoch()
 
     def on_train_end(self, history: Any) -> None:
-        """Draw the whole training, the axes just around it."""
+        """Draw the whole training with tight axes."""
         self._end = 0.0
         self.plot()
 
     @property
     def _position(self) -> float:
-        """The iteration up to which there are records."""
+        """The last recorded iteration."""
         both = (*self.train.series.values(), *self.test.series.values())
         return max((series.position for series in both), default=0.0)
 
     def _draw_when_due(self) -> None:
-        """Draw, unless that would take more than its share of the time since the last drawing."""
+        """Draw, unless that would exceed its share of the time since the last drawing."""
         begin = perf_counter()
         if not self.screen.live or self._fraction == 0:
             return
@@ -217,7 +216,7 @@ class LivePlot(LiveLogger):
         self._cost = self._drawn_at - begin
 
     def _updated(self, end: float = 0.0) -> Figure:
-        """Bring the figure up to the record; the axes reach to iteration `end` where the record does not go as far."""
+        """Update the figure; the axes extend to iteration `end` if the record does not."""
         now = self._position
         begin = 0.0 if self.last_n_batches is None else max(0.0, now - self.last_n_batches)
         end = now if self.last_n_batches is not None else max(now, end)
@@ -235,12 +234,12 @@ def create_plot(
     ncols: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> tuple[LivePlot, Figure, Any]:
-    """Create a live plot and show it, empty as it still is; it then changes in the place where it stands.
+    """Create a live plot and show it empty; it is then updated in place.
 
     Parameters
     ----------
     metrics, max_fraction_spent_plotting, last_n_batches, nrows, ncols, figsize
-        As of `LivePlot`.
+        As for `LivePlot`.
 
     Returns
     -------
@@ -252,7 +251,7 @@ def create_plot(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
 
     Examples
     --------
@@ -267,7 +266,7 @@ def create_plot(
 
 
 class NoScreen:
-    """A machine or process where nobody looks: nothing is drawn."""
+    """A process without a display: nothing is drawn."""
 
     live = False
 
@@ -278,16 +277,17 @@ class NoScreen:
         return Figure(figsize=size, dpi=style.DPI)
 
     def update(self, figure: Figure) -> None:
-        """Show the figure as it is now, in the place where it was shown first."""
+        """Update the displayed figure in place."""
 
     def show(self, figure: Figure) -> None:
-        """Show the figure to somebody who asks for it."""
+        """Show the figure on request."""
 
 
 class NotebookScreen(NoScreen):
     """The output of a cell, replaced in place.
 
-    It shows PNG, not the Figure: this needs no ``%matplotlib`` line and no extension, and works in every front end.
+    It shows PNG instead of the Figure: this needs no ``%matplotlib`` line and no extension, and works in every front
+    end.
     """
 
     live = True
@@ -296,21 +296,21 @@ class NotebookScreen(NoScreen):
         self._handle: Any = None
 
     def update(self, figure: Figure) -> None:
-        """Replace the picture where it stands; the first time, put it under the cell that runs."""
+        """Replace the figure in place; the first time, show it below the running cell."""
         if self._handle is None:
             self.show(figure)
         else:
             self._handle.update(_image(figure))
 
     def show(self, figure: Figure) -> None:
-        """Put the picture under the cell that runs, and from now on replace it there."""
+        """Show the figure below the running cell, and update it there from now on."""
         from IPython.display import display
 
         self._handle = display(_image(figure), display_id=True)
 
 
 class WindowScreen(NoScreen):
-    """A window of matplotlib's; when the user closes it, drawing stops and training goes on."""
+    """A Matplotlib window; when the user closes it, drawing stops and training continues."""
 
     live = True
 
@@ -324,7 +324,7 @@ class WindowScreen(NoScreen):
         return pyplot.figure(figsize=size, dpi=style.DPI)
 
     def update(self, figure: Figure) -> None:
-        """Draw into the window and let it answer the mouse."""
+        """Draw into the window and process its events."""
         if not self._is_open(figure):
             return
         if not self._opened:
@@ -334,7 +334,7 @@ class WindowScreen(NoScreen):
         figure.canvas.flush_events()
 
     def show(self, figure: Figure) -> None:
-        """Keep the window until the user closes it."""
+        """Keep the window open until the user closes it."""
         from matplotlib import pyplot
 
         if self._is_open(figure):
@@ -348,7 +348,7 @@ class WindowScreen(NoScreen):
 
 
 def find_screen() -> NoScreen:
-    """Return the place where this process can show a picture."""
+    """Return the display of this process."""
     # Windows belong to the main thread; a notebook's output may be written from any.
     if style.in_main_thread() and style.window_backend():
         return WindowScreen()
@@ -365,25 +365,25 @@ def _image(figure: Figure) -> Any:
 
 
 class _Panel:
-    """The lines of one metric on one pair of axes: batches light, training epochs and test epochs strong."""
+    """The lines of one metric on one Axes: batches light, training epochs and test epochs strong."""
 
     def __init__(self, ax: Axes, name: str, colors: Mapping[str, Any]) -> None:
         style.style_axes(ax)
         ax.set_title(name, loc="left", fontsize=11)
         self.ax = ax
         self._batches = ax.plot([], [], color=colors["train"], alpha=0.35, linewidth=0.8)[0]
-        # Dashes and squares tell the test from the training where colours do not.
+        # Dashes and squares distinguish the test from the training without colours.
         look: dict[str, Any] = {"linewidth": 1.8, "markersize": 4}
         self._epochs = {
             "train": ax.plot([], [], "-", color=colors["train"], **look)[0],
             "test": ax.plot([], [], "--", color=colors["test"], **look)[0],
         }
         self._legend: Any = None
-        self.ax.set_ylim(0.0, 1.0, auto=None)  # the limits still follow what comes
+        self.ax.set_ylim(0.0, 1.0, auto=None)  # the limits still follow new data
         self._set_span(0.0, 0.0)
 
     def update(self, series: Mapping[str, Series | None], span: tuple[float, float], with_batches: bool) -> None:
-        """Draw the records after the first iteration of `span`, and let the axes reach just around them."""
+        """Draw the records after the first iteration of `span`, with tight axes."""
         train = series["train"]
         shown = _since(span[0], train.positions, train.values) if train and with_batches else _EMPTY
         self._batches.set_data(*thinned(*shown))
@@ -403,7 +403,7 @@ class _Panel:
         self._set_span(*span)
 
     def _name_lines(self, entries: list[tuple[Any, str]]) -> None:
-        """Write the legend above the axes, with the latest means, unless the user has made another one."""
+        """Draw the legend above the axes, with the latest means, unless the user has made another one."""
         if self.ax.get_legend() is self._legend:
             look: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
             self._legend = self.ax.legend(*zip(*entries, strict=True), ncols=3, fontsize=9, frameon=False, **look)
@@ -427,7 +427,8 @@ def _since(begin: float, positions: array[float], values: array[float]) -> Point
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
     """Return at most `MOST_POINTS` points that look like all of them.
 
-    Of each run of neighbours the lowest and the highest stay, so that no spike is lost; a run with a NaN leaves a gap.
+    The lowest and the highest of each run of neighbours are kept, so that no spike is lost; a run with a NaN leaves a
+    gap.
     """
     if len(x) <= MOST_POINTS:
         return x, y
@@ -438,14 +439,14 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
 
 
 def _checked_grid(panels: int, nrows: int | None, ncols: int) -> tuple[int, int]:
-    """Return rows and columns for all panels; as in noggin, rows are added where they do not fit."""
+    """Return rows and columns for all panels; as in noggin, rows are added if they do not fit."""
     columns = _checks.integer("ncols", ncols, minimum=1)
     rows = 1 if nrows is None else _checks.integer("nrows", nrows, minimum=1)
     return max(rows, -(-panels // columns)), columns
 
 
 def _checked_size(figsize: Any, grid: tuple[int, int]) -> tuple[float, float]:
-    """Return width and height in inches, by default made for the grid."""
+    """Return width and height in inches; the default depends on the grid."""
     rows, columns = grid
     if figsize is None:
         return style.WIDTH if columns == 1 else 4.2 * columns, 0.5 + 2.05 * rows
@@ -464,11 +465,11 @@ def _checked_size(figsize: Any, grid: tuple[int, int]) -> tuple[float, float]:
 
 
 def _checked_colors(names: tuple[str, ...], metrics: Any) -> dict[str, dict[str, Any]]:
-    """Return the colours of the lines by metric and split: those that were given, or ours."""
+    """Return the colours of the lines by metric and split: the given ones, or the defaults."""
     colors = {name: dict(COLORS) for name in names}
     if not isinstance(metrics, Mapping):
         return colors
-    from matplotlib.colors import is_color_like  # late: importing matplotlib is most of our start-up time
+    from matplotlib.colors import is_color_like  # imported late: Matplotlib takes most of our start-up time
 
     for name, value in metrics.items():
         for split, color in (value if isinstance(value, Mapping) else {"train": value}).items():
@@ -484,7 +485,7 @@ def _checked_colors(names: tuple[str, ...], metrics: Any) -> dict[str, dict[str,
 def _lay_out(
     figure: Figure, colors: Mapping[str, Mapping[str, Any]], grid: tuple[int, int]
 ) -> tuple[Any, list[_Panel]]:
-    """Put a panel for each metric into the figure; return the axes as ``pyplot.subplots`` does, and the panels."""
+    """Add a panel for each metric to the figure; return the axes as ``pyplot.subplots`` does, and the panels."""
     (rows, columns), (width, height) = grid, figure.get_size_inches()
     across, down = _margins(grid)
     spacing = {
@@ -499,7 +500,7 @@ def _lay_out(
     panels = [_Panel(ax, name, colors[name]) for ax, name in zip(axes.flat, colors, strict=False)]
     for ax in axes.flat[len(panels) :]:
         ax.remove()
-    for panel in panels[-columns:]:  # those that have none below
+    for panel in panels[-columns:]:  # those with no panel below
         panel.ax.tick_params(labelbottom=True)
         style.count_iterations(panel.ax)
     flat = np.squeeze(axes)
@@ -507,6 +508,6 @@ def _lay_out(
 
 
 def _margins(grid: tuple[int, int]) -> tuple[float, float]:
-    """Return how much of the width and of the height lies outside the axes, in inches."""
+    """Return the width and height outside the axes, in inches."""
     rows, columns = grid
     return _LEFT + _RIGHT + _BETWEEN_COLUMNS * (columns - 1), _TOP + _BOTTOM + _BETWEEN_ROWS * (rows - 1)

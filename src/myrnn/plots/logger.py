@@ -1,4 +1,4 @@
-"""The record of a training by hand: every batch, and means over the batches of an epoch."""
+"""A manual record of a training: every batch, and means over the batches of an epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Series:
         self.total, self.weight, self.pending = 0.0, 0.0, 0
 
     def add(self, value: float, weight: int, iterations: int) -> None:
-        """Record the value of a batch that counts `weight` times in the epoch's mean."""
+        """Record the value of a batch with this weight in the epoch's mean."""
         self.position += iterations
         self.positions.append(self.position)
         self.values.append(value)
@@ -34,14 +34,14 @@ class Series:
         self.pending += 1
 
     def end_epoch(self, position: float) -> None:
-        """Record the mean since the last epoch; without a batch since then there is none."""
+        """Record the mean since the last epoch, unless there was no batch."""
         if self.pending:
             self.epoch_means.append(self.total / self.weight)
             self.epoch_positions.append(position)
             self._begin_epoch()
 
     def record(self, name: str) -> dict[str, Any]:
-        """Return copies of the numbers under the keys that noggin gives them."""
+        """Return copies of the numbers under noggin's keys."""
         return {
             "name": name,
             "batch_data": np.array(self.values),
@@ -55,7 +55,7 @@ class Series:
 
 
 class Split:
-    """The series of training or of tests, and how many batches and epochs were recorded."""
+    """The series of training or tests, and the numbers of batches and epochs."""
 
     def __init__(self, names: tuple[str, ...] | None) -> None:
         self.names = names
@@ -63,7 +63,7 @@ class Split:
         self.batches = self.epochs = 0
 
     def add_batch(self, metrics: Mapping[str, Any], batch_size: int, iterations: int = 1) -> None:
-        """Record all the values of a batch, or none when one is wrong."""
+        """Record all values of a batch, or none if one is invalid."""
         if not isinstance(metrics, Mapping):
             raise InvalidArgument(f"metrics must map names to numbers, not be {metrics!r}")
         batch_size = _checks.integer("batch_size", batch_size, minimum=1)
@@ -77,7 +77,7 @@ class Split:
         self.batches += 1
 
     def _admit(self, names: Iterable[Any]) -> None:
-        """Begin the series of new names; without names given beforehand, those of the first batch are the names."""
+        """Start the series of new names; the first batch determines the names unless they were given before."""
         known = self.names or tuple(self.series)
         for name in names:
             if known:
@@ -96,17 +96,17 @@ class Split:
 
 
 class LiveLogger:
-    """Keep the batch values and epoch means of a training and its tests.
+    """Record the batch values and epoch means of a training and its tests.
 
-    It has the verbs of noggin's logger, and its numbers: an epoch's mean is weighted by batch size and runs over the
-    batches since the epoch before; it stands at the number of the last batch. A test epoch stands where training is.
-    A value may be NaN or infinite, as the loss of a failed training is.
+    It has the methods and the numbers of noggin's logger: an epoch's mean is weighted by batch size, covers the batches
+    since the previous epoch, and is recorded at the number of the last batch. A test epoch is recorded at the position
+    of the training. A value may be NaN or infinite, like the loss of a failed training.
 
     Parameters
     ----------
     metrics : str or list of str, optional
-        The names that may be recorded. Without it, those of the first training batch are the names for training and
-        those of the first test batch the names for tests.
+        The names that may be recorded; by default, those of the first training batch for training and those of the
+        first test batch for tests.
 
     Examples
     --------
@@ -125,18 +125,18 @@ class LiveLogger:
     def set_train_batch(
         self, metrics: Mapping[str, Any], batch_size: int, plot: bool = True, *, iterations: int = 1
     ) -> None:
-        """Record what was measured on a training batch.
+        """Record metrics of a training batch.
 
         Parameters
         ----------
         metrics : dict of str to number
-            The mean over the batch of each metric. A metric may be left out of a batch.
+            The mean of each metric over the batch. Metrics may be omitted.
         batch_size : int
-            How many sequences the means are over: the batch's weight in the epoch's mean.
+            The number of sequences in the batch: its weight in the epoch's mean.
         plot : bool
-            Not used: it is here so that a logger can stand in for a `LivePlot`.
+            Ignored, so that a logger can replace a `LivePlot`.
         iterations : int
-            How many iterations the values stand for.
+            The number of iterations that the values cover.
 
         Raises
         ------
@@ -150,11 +150,11 @@ class LiveLogger:
         self.train.end_epoch()
 
     def set_test_batch(self, metrics: Mapping[str, Any], batch_size: int) -> None:
-        """Record what was measured on a test batch; as `set_train_batch`."""
+        """Record metrics of a test batch, as `set_train_batch` does."""
         self.test.add_batch(metrics, batch_size)
 
     def set_test_epoch(self) -> None:
-        """Record each metric's mean over the test batches since the last epoch, where training stands."""
+        """Record each metric's mean over the test batches since the last epoch, at the position of the training."""
         self.test.end_epoch(beside=self.train.series)
 
     @property
@@ -168,7 +168,7 @@ class LiveLogger:
         return {name: series.record(name) for name, series in self.test.series.items()}
 
     def __repr__(self) -> str:
-        """Name the metrics and count what was set."""
+        """Return the metrics and the number of records."""
         names = dict.fromkeys([*(self.train.names or ()), *self.train.series, *self.test.series])
         counts = ", ".join(
             f"{_checks.count_of(split.batches, f'{kind} batch')}, {_checks.count_of(split.epochs, f'{kind} epoch')}"
@@ -178,7 +178,7 @@ class LiveLogger:
 
 
 def metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names as a tuple; refuse none, doubles and what is not a string."""
+    """Return the names as a tuple; refuse an empty list, duplicates and anything but strings."""
     if not isinstance(metrics, Iterable):
         raise InvalidArgument(f"metrics must be a name or a list of names, not {metrics!r}")
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
@@ -189,7 +189,7 @@ def metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
             raise InvalidArgument(f"the name of a metric must be a string, not {name!r}")
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
-        raise InvalidArgument(f"metrics must be different names, but {doubles[0]!r} stands there twice")
+        raise InvalidArgument(f"metrics must be different names, but {doubles[0]!r} is repeated")
     return names
 
 

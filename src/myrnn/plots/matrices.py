@@ -1,4 +1,4 @@
-"""The figures of weight matrices and of the eigenvalues of recurrent ones."""
+"""Figures of weight matrices and of the eigenvalues of recurrent ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TRAINED = ("before training", "after training")
 
-# A matrix that is longer than this times its width is stretched, or its cells would be slivers.
+# A matrix longer than this times its width is stretched, or its cells would be slivers.
 _MOST_ELONGATED = 4
 
 
@@ -29,13 +29,13 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     Parameters
     ----------
     values : array_like (R, C)
-        A layer computes ``x @ values``: rows are what comes in, columns what goes out.
+        A layer computes ``x @ values``: rows are inputs, columns outputs.
     title : str
 
     Raises
     ------
     InvalidArgument
-        When `values` is no matrix of finite numbers.
+        When `values` is not a matrix of finite numbers.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -46,14 +46,14 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     limit = float(np.abs(numbers).max()) or 1.0
     image = ax.imshow(numbers, aspect=aspect, interpolation="nearest", cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.grid(False)
-    # Beside the cells, as high as they are, whatever shape the matrix has.
+    # To the right of the cells, with their height, whatever the shape of the matrix.
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0.0, 0.05, 1.0)))
     bar.ax.tick_params(labelsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.set_xlabel("to (column)", fontsize=8)
     ax.set_ylabel("from (row)", fontsize=8)
     for axis, count in ((ax.xaxis, columns), (ax.yaxis, rows)):
-        # Columns and rows are counted from 0, as in NumPy; a scale of a few whole numbers is enough.
+        # Columns and rows are counted from 0, as in NumPy; a few whole numbers are enough.
         axis.set_ticks(range(0, count, max(1, -(-count // 6))))
     ax.tick_params(labelsize=8)
     ax.set_title(title, fontsize=10)
@@ -66,12 +66,12 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
     Parameters
     ----------
     matrices : mapping of str to array_like (R, C)
-        By the title.
+        The matrices by title.
 
     Raises
     ------
     InvalidArgument
-        When there is no matrix, one is none, or the axes are not one for each.
+        When there are no matrices, one is not valid, or there is not one axis for each.
     """
     checked = {title: _matrix(f"the matrix {title}", values) for title, values in matrices.items()}
     if not checked:
@@ -92,21 +92,21 @@ def plot_eigenvalues(
 ) -> Axes:
     """Draw the eigenvalues of recurrent matrices and the unit circle.
 
-    Inside the circle a matrix shrinks what it is applied to again and again, outside it makes it grow.
+    Repeated application of a matrix shrinks vectors along eigenvalues inside the circle, and grows them outside.
 
     Parameters
     ----------
     matrix : str, optional
-        Which matrix; by default all of them.
+        The name of the matrix; by default all of them.
     before : RecurrentEigenvalues, optional
-        Those before training, drawn hollow and grey.
+        The eigenvalues before training, drawn as open grey circles.
     labels : two str
-        What `before` and `eigenvalues` are called in the legend.
+        The legend entries of `before` and `eigenvalues`.
 
     Raises
     ------
     InvalidArgument
-        When there is no such matrix, or `before` holds no eigenvalues.
+        When there is no such matrix, or `before` is not a `RecurrentEigenvalues`.
     """
     from matplotlib.patches import Circle
 
@@ -114,7 +114,7 @@ def plot_eigenvalues(
 
     if before is not None and not isinstance(before, RecurrentEigenvalues):
         raise InvalidArgument(
-            f"before must be what recurrent_eigenvalues returned before training, not {type(before).__name__}"
+            f"before must be the result of recurrent_eigenvalues before training, not {type(before).__name__}"
         )
     found = eigenvalues.values
     if matrix is not None:
@@ -130,13 +130,13 @@ def plot_eigenvalues(
         label = labels[1] if earlier and len(found) == 1 else name
         marks: dict[str, Any] = {"color": look["color"], "marker": look["marker"], "alpha": 0.85, "zorder": 3}
         ax.scatter(numbers.real, numbers.imag, 18, label=label, **marks)
-    # The whole circle and every eigenvalue around it, one unit as long across as up.
+    # The whole circle and every eigenvalue, with equal scales.
     reach = 1.1 * max(1.0, *(float(np.abs(numbers).max()) for numbers in (*found.values(), *earlier.values())))
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_xlabel("real part")
     ax.set_ylabel("imaginary part")
     if len(found) > 1 or earlier:
-        # Eigenvalues lie on all sides, so there is no corner that is surely free.
+        # Eigenvalues lie on all sides, so no corner is certainly free.
         look = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "frameon": False}
         look |= {"borderaxespad": 0.2, "handletextpad": 0.2, "columnspacing": 1.0}
         look |= {"title": next(iter(found)), "title_fontsize": 10} if len(found) == 1 else {}
@@ -163,7 +163,7 @@ def plot_eigenvalues_each(
     Raises
     ------
     InvalidArgument
-        When the axes are not one for each matrix, or `before` holds no eigenvalues.
+        When there is not one axis for each matrix, or `before` is not a `RecurrentEigenvalues`.
     """
     names = tuple(eigenvalues.values)
     grid = _panels(len(names), axes, row_height=2.6)
@@ -184,7 +184,7 @@ def plot_eigenvalues_each(
 
 
 def _panels(count: int, axes: Any, row_height: float) -> NDArray[Any]:
-    """Return `count` axes: those that were given, or those of a new figure of up to three columns."""
+    """Return `count` axes: the given ones, or those of a new figure of up to three columns."""
     columns = _columns(count)
     height = 4.2 if columns == 1 else 0.3 + row_height * 3 / columns * -(-count // columns)
     return style.axes_for_each(count, axes, f"one for each of the {count} matrices", height, columns)

@@ -1,4 +1,4 @@
-"""The figures of models that say something at every step: measures by position, and forecasts beside the truth."""
+"""Figures of models with outputs at every step: measures by position, and forecasts with the truth."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from myrnn.evaluation import StepBuckets
 
-_NAMES = {"mae": "mean absolute error", "rmse": "root of the mean squared error", "bits_per_symbol": "bits per symbol"}
+_NAMES = {"mae": "mean absolute error", "rmse": "root mean squared error", "bits_per_symbol": "bits per symbol"}
 _KINDS = {"position": "position of the step in its sequence", "length": "length of the sequence"}
-# Markers on more forecasts would run into one thick line.
+# Markers on more forecasts would merge into one thick line.
 _FEW_FORECASTS = 12
-# More levels than dashes would look alike.
+# More levels than dash patterns would look alike.
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
 
 
@@ -35,14 +35,14 @@ def plot_by_position(
 ) -> Axes:
     """Draw a measure by the position of the step, or by the length of the sequence, with an interval at each.
 
-    Call it again with the same `ax` and another `label` to compare models that were tried on the same sequences.
+    Call it again with the same `ax` and another `label` to compare models that were tested on the same sequences.
 
     Parameters
     ----------
     measure : str, optional
-        Which measure of the buckets, such as ``"accuracy"``; by default the first.
+        The name of the measure, such as ``"accuracy"``; by default the first.
     levels : mapping of str to float, optional
-        What others reach over all steps, by their names: a dashed line for each.
+        Scores of others over all steps, by name: a dashed line for each.
     label : str, optional
         The name of the model in the legend.
 
@@ -69,7 +69,7 @@ def plot_by_position(
         lowest = np.fmin(values[:, 0], values[:, 1])
         style.fit_accuracy(ax, lowest, min((levels or {}).values(), default=None))
     else:
-        # What is drawn later may be higher.
+        # Later curves may be higher.
         ax.set_ylim(bottom=0.0, auto=True)
     ax.set_xlabel(_KINDS[buckets.by] + (" (number of steps)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
@@ -89,7 +89,7 @@ def plot_forecast(
     label: str = "forecast",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a series and what was forecast of it, with a band where the forecast has an interval.
+    """Draw a series and its forecast, with a band for the interval of the forecast.
 
     Call it again with the same `ax` and another `label` to compare forecasts of one series.
 
@@ -98,18 +98,18 @@ def plot_forecast(
     truth : array_like of float (T,)
         The series; NaN leaves a gap.
     forecast : array_like of float (H,)
-        What was forecast; NaN leaves a gap.
+        The forecast; NaN leaves a gap.
     begin : int, optional
-        The place of the first forecast in the series, from 0. By default the last H values were forecast.
+        The index of the first forecast in the series. By default the forecast is for the last H values.
     low, high : array_like of float (H,), optional
-        The ends of an interval at every forecast: both or none.
+        The ends of the interval of every forecast: both or none.
     label : str
         The name of the forecast in the legend.
 
     Raises
     ------
     InvalidArgument
-        When the arrays are not of these shapes, there is one end of the interval only, or `begin` is below 0.
+        When the arrays do not have these shapes, only one end of the interval is given, or `begin` is below 0.
     """
     (series,) = style.columns(truth=truth)
     if (low is None) != (high is None):

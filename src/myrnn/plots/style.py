@@ -1,8 +1,8 @@
-"""One look for all figures: colours, sizes, grids, legends; and figures as files.
+"""The common look of all figures: colours, sizes, grids, legends; and figures as files.
 
-Everything is set on the figure and axes at hand. matplotlib's global settings are never touched, so a user's own style
-stays as it was, and figures can be drawn in several threads. matplotlib is loaded only when something is drawn, since
-importing it takes most of our start-up time.
+Everything is set on the figure and axes at hand. Matplotlib's global settings are never touched, so a user's own style
+is kept, and figures can be drawn in several threads. Matplotlib is loaded only when something is drawn, since importing
+it takes most of our start-up time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design" (2008): eight colours that the colour-blind tell apart. Yellow is left out,
-# since it vanishes on white paper.
+# Okabe and Ito, "Color Universal Design" (2008): eight colours that colour-blind people can distinguish. Yellow is left
+# out, since it vanishes on white paper.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -46,28 +46,28 @@ WIDTH = 6.4  # inches: a column of text in a notebook, and a page's width on pap
 GROUPS_HEIGHT, _AXES_HEIGHT = 3.8, 2.8
 DPI = 100  # for the screen
 PRINT_DPI = 200  # for files
-FEW_POINTS = 50  # markers on more points than this would run into one thick line
+FEW_POINTS = 50  # markers on more points would merge into one thick line
 
-# The back ends of matplotlib that open windows of their own.
+# Matplotlib back ends that open windows.
 _TOOLKITS = ("gtk3", "gtk4", "qt", "qt5", "tk", "wx")
 WINDOW_BACKENDS = frozenset(["macosx", "wx", *(kit + way for kit in _TOOLKITS for way in ("agg", "cairo"))])
 
-# What matplotlib would write into files besides: the time of day and its version.
+# Matplotlib would also write the time of day and its version into files.
 _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": "MyRNN"},
     ".png": {"Software": "MyRNN"},
     ".pdf": {"CreationDate": None, "Creator": "MyRNN", "Producer": None},
 }
 FIGURE_ENDINGS = tuple(_METADATA)
-# What matplotlib takes from its global settings alone. Journals want no fonts of Type 3.
+# Matplotlib takes these only from its global settings. Journals do not accept Type 3 fonts.
 _FILE_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fonttype": 42}
-# Global settings are set while a file is written, by one thread at a time.
+# Global settings are changed while a file is written, by one thread at a time.
 _ONE_AT_A_TIME = threading.Lock()
 
 _LEGEND_COLUMNS = 3
-# How many characters stand side by side under the axes.
+# The number of characters that fit side by side below the axes.
 _ROOM_FOR_NAMES = 84
-# What the axes and the legend above them have of a figure's width, without the labels at the side.
+# The share of a figure's width for the axes and the legend above them, without the labels at the side.
 _SHARE_OF_AXES = 0.88
 
 
@@ -75,12 +75,12 @@ _SHARE_OF_AXES = 0.88
 
 
 def axes_for(given: Any, height: float) -> Axes:
-    """Return the axes to draw into: those that were given, or else the axes of a new figure of `height` inches."""
+    """Return the axes to draw into: the given ones, or those of a new figure of `height` inches."""
     return _ready(given) if given is not None else next(iter(new_grid(1, 1, height)))
 
 
 def axes_for_each(count: int, given: Any, what: str, height: float, columns: int = 1) -> NDArray[Any]:
-    """Return `count` axes as a flat array: those that were given, or those of a new figure of `height` inches."""
+    """Return `count` axes as a flat array: the given ones, or those of a new figure of `height` inches."""
     if given is None:
         return new_grid(count, columns, height)
     axes = np.ravel(np.array(given, dtype=object))
@@ -103,7 +103,7 @@ def new_grid(count: int, columns: int, height: float) -> NDArray[Any]:
 
 
 def _ready(ax: Any) -> Axes:
-    """Return axes that somebody has given, in our style if nothing is drawn there yet."""
+    """Return the given axes, with our style if nothing is drawn there yet."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
@@ -125,7 +125,7 @@ def style_axes(ax: Axes) -> None:
 
 
 def in_main_thread() -> bool:
-    """Return whether pyplot, which is not safe in threads, may be used."""
+    """Return whether pyplot, which is not thread-safe, may be used."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -141,7 +141,7 @@ _for_files = ContextVar("_for_files", default=False)
 
 @contextmanager
 def figures_for_files() -> Iterator[None]:
-    """Let new figures be shown nowhere: they are only written into files."""
+    """Do not display new figures: they are only written to files."""
     before = _for_files.set(True)
     try:
         yield
@@ -150,17 +150,17 @@ def figures_for_files() -> Iterator[None]:
 
 
 def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
-    """Return a figure that a notebook or Sphinx-Gallery shows under its cell, and ``pyplot.show()`` in a window.
+    """Return a figure that a notebook or Sphinx-Gallery shows below its cell and ``pyplot.show()`` in a window.
 
-    They show only pyplot's figures. Where nobody looks (a script without a window, a thread) a plain Figure is better:
-    pyplot would keep it for ever.
+    Only pyplot's figures are shown that way. Without a display (a script without a window, a thread) a plain Figure is
+    better: pyplot would keep it for ever.
     """
     from matplotlib.figure import Figure
 
-    # In a script, pyplot is asked only when the user has loaded it: who has not will not call ``pyplot.show()``.
+    # In a script, use pyplot only if the user has loaded it; otherwise nobody will call ``pyplot.show()``.
     in_window = "matplotlib.pyplot" in sys.modules and window_backend()
-    somebody_looks = in_kernel() or "sphinx_gallery" in sys.modules or in_window
-    if _for_files.get() or not (somebody_looks and in_main_thread()):
+    is_shown = in_kernel() or "sphinx_gallery" in sys.modules or in_window
+    if _for_files.get() or not (is_shown and in_main_thread()):
         return Figure(figsize=size, dpi=DPI, layout="constrained")
     from matplotlib import pyplot
 
@@ -171,7 +171,7 @@ def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
 
 
 def series(place: int) -> dict[str, Any]:
-    """Return the colour, marker and line of the curve with this number: no two of the first 24 are alike."""
+    """Return the colour, marker and line of the curve with this number: the first 24 all differ."""
     return {
         "color": PALETTE[place % len(PALETTE)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -180,9 +180,9 @@ def series(place: int) -> dict[str, Any]:
 
 
 def word_of(name: str, longest: int = 60) -> str:
-    """Return a user's name for a thing as matplotlib takes it: as it is written, and not too long."""
+    """Return a user's name for a thing, escaped for Matplotlib and not too long."""
     short = name if len(name) <= longest else f"{name[: longest - 1]}…"
-    # A dollar sign would begin a formula, and what begins with an underscore would be left out of a legend.
+    # A dollar sign would begin a formula, and a label that begins with an underscore is left out of a legend.
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
@@ -194,7 +194,7 @@ def short_count(count: int) -> str:
 
 
 def count_iterations(ax: Axes, name: str = "iterations") -> None:
-    """Let the horizontal axis count iterations, in whole numbers that are easy to read."""
+    """Let the horizontal axis count iterations, in round whole numbers."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     ax.set_xlabel(name)
@@ -203,7 +203,7 @@ def count_iterations(ax: Axes, name: str = "iterations") -> None:
 
 
 def log_axis(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, and write plain numbers where it spans few decades."""
+    """Make the vertical axis logarithmic, and write plain numbers if it spans few decades."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("log")
@@ -215,7 +215,7 @@ def log_axis(ax: Axes) -> None:
 
 
 def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
-    """Write the name of each bucket under its place, and, where there is room, how many it holds: whether it does."""
+    """Write the name of each bucket at its position, and its size if there is space; return whether there is."""
     short = [name.replace(" to ", "-") for name in names]
     places, width = range(len(short)), max(map(len, short))
     has_room = width * len(short) <= _ROOM_FOR_NAMES
@@ -246,8 +246,8 @@ def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:
 
 
 def interval_bars(values: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far intervals (N, 2) reach below and above their values (N,), as matplotlib takes it, (2, N)."""
-    # Rounding may put a perfect score a hair outside its interval; matplotlib refuses negative bars.
+    """Return the distances of the ends of intervals (N, 2) from their values (N,), in Matplotlib's form (2, N)."""
+    # Rounding may put a perfect score just outside its interval; Matplotlib refuses negative bars.
     return np.maximum([values - ends[:, 0], ends[:, 1] - values], 0.0)
 
 
@@ -255,7 +255,7 @@ def interval_bars(values: NDArray[np.float64], ends: NDArray[np.float64]) -> NDA
 
 
 def draw_chance(ax: Axes, chance: float) -> Any:
-    """Draw the level of guessing, once for each level, and return its line."""
+    """Draw the accuracy of guessing, once for each value, and return its line."""
     level = _checks.real("chance", chance, minimum=0.0)
     drawn: list[Any] = [line for line in ax.get_lines() if line.get_gid() == CHANCE]
     same = next((line for line in drawn if line.get_ydata()[0] == level), None)
@@ -263,10 +263,10 @@ def draw_chance(ax: Axes, chance: float) -> Any:
 
 
 def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: float | None) -> None:
-    """Let the axis reach from a little below the lowest value ever drawn here to 1."""
+    """Fit the axis from a little below the lowest value ever drawn here to 1."""
     known = [*values[np.isfinite(values)], 1.0 if chance is None else chance]
     bottom = max(0.0, min(known) - 0.05)
-    # The limits of untouched axes start at 0 and say nothing.
+    # The limits of untouched axes start at 0 and mean nothing.
     before = ax.get_ylim()[0] if not ax.get_autoscaley_on() else bottom
     ax.set_ylim(min(bottom, before), 1.03)
 
@@ -275,18 +275,18 @@ def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: float | None) ->
 
 
 def add_legend(ax: Axes, entries: Iterable[tuple[Any, str]] | None = None, **look: Any) -> None:
-    """Put the legend inside the axes, where it hides the least; without entries it names all curves with labels."""
+    """Put the legend inside the axes, where it hides the least; without entries it lists all labelled curves."""
     entries = zip(*ax.get_legend_handles_labels(), strict=True) if entries is None else entries
     settings: dict[str, Any] = {"loc": "best", "fontsize": 9, "framealpha": 0.9, "edgecolor": "none", **look}
     ax.legend(*zip(*entries, strict=True), **settings)
 
 
 def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]]) -> None:
-    """Put the legend above the axes, where curves cannot run under it, in as many columns as fit."""
+    """Put the legend above the axes, where it hides no curves, in as many columns as fit."""
     handles, labels = zip(*entries, strict=True)
     look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "fontsize": 9, "frameon": False}
     grid = ax.get_subplotspec()
-    # A legend that is wider would push the axes together.
+    # A wider legend would compress the axes.
     room = _SHARE_OF_AXES * ax.figure.bbox.width / (1 if grid is None else grid.get_gridspec().ncols)
     for count in range(_LEGEND_COLUMNS, 0, -1):
         legend = ax.legend(handles, labels, ncols=count, **look)
@@ -295,14 +295,14 @@ def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]]) -> None:
 
 
 def fit_height(ax: Axes) -> None:
-    """Make a figure of `GROUPS_HEIGHT` higher where a legend of many groups would press the axes flat."""
+    """Make a figure of `GROUPS_HEIGHT` higher if a legend of many groups would flatten the axes."""
     legend, figure = ax.get_legend(), ax.figure.figure
     if legend is not None:
         figure.set_figheight(max(GROUPS_HEIGHT, _AXES_HEIGHT + legend.get_window_extent().height / figure.dpi))
 
 
 def add_percent_scale(ax: Axes, image: Any, label: str) -> None:
-    """Put a scale of shares, written in per cent, beside a heat map without grid and frame."""
+    """Add a colour bar of shares in per cent to a heat map, without grid and frame."""
     ax.grid(False)
     ax.spines[:].set_visible(False)
     scale = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05, format=lambda share, _: f"{100 * share:.0f}")
@@ -315,14 +315,15 @@ def add_percent_scale(ax: Axes, image: Any, label: str) -> None:
 
 
 def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as SVG, PNG or PDF, so that the same data give the same bytes.
+    """Save a figure as SVG, PNG or PDF; the same data give the same bytes.
 
     Parameters
     ----------
     fig_or_ax : matplotlib Figure, Axes or array of Axes
-        The figure, or axes that stand in it.
+        The figure, or axes in it.
     path : str or path
-        Where to; it ends in ``.svg``, ``.png`` or ``.pdf``, and its folder exists. A file that is there is replaced.
+        The file to write; it ends in ``.svg``, ``.png`` or ``.pdf``, and its folder exists. An existing file is
+        replaced.
 
     Returns
     -------
@@ -332,7 +333,7 @@ def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InvalidArgument
-        When there is no figure, the ending is another one, or the folder is missing.
+        When there is no figure, the ending is unsupported, or the folder is missing.
     """
     figure = _figure_of(fig_or_ax)
     target = _checked_target(path)

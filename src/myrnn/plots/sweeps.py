@@ -1,4 +1,4 @@
-"""The figures of many runs: the outcome against one setting, and against all settings side by side."""
+"""Figures of many runs: the outcome against one setting, and against all settings side by side."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# The room of all groups beside each other at a word, of the way to the next.
+# The width of all groups side by side at a word, as a share of the distance to the next.
 _BESIDE = 0.6
-# Means are drawn where a setting has so many values at most.
+# Means are drawn if a setting has at most this many values.
 _FEW_VALUES = 12
-# The room for runs with the same value of a setting: of the way to its neighbour, and of the whole axis at most.
+# The width for runs with the same value of a setting: as a share of the distance to its neighbour, and at most of the
+# whole axis.
 _APART, _WIDEST = 0.5, 0.24
-# Longer words than this would push each other away.
+# Longer words than this would overlap.
 _LONGEST_WORD = 24
-# Numbers whose largest is more times their smallest are shown by their logarithm.
+# Numbers with a larger ratio of largest to smallest have a log axis.
 _WIDE = 9
 
 
@@ -37,14 +38,14 @@ def plot_setting(
     outcome_name: str = "accuracy",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the outcome of runs against one of their settings: every run a dot, and the means of each group a line.
+    """Draw the outcome of runs against one of their settings: every run as a dot, the means of groups as lines.
 
     Parameters
     ----------
     setting : sequence of numbers, strings or None (R,)
-        Its value in every run. Words, and None, are places beside each other.
+        Its value in every run. Words, and None, are placed side by side.
     outcome : array_like (R,)
-        Such as accuracies; NaN leaves a run out.
+        For example accuracies; runs with NaN are left out.
     groups : sequence of str (R,), optional
         The group of every run.
     name, outcome_name : str
@@ -66,7 +67,7 @@ def plot_setting(
     names = list(dict.fromkeys(named))
     for place, group in enumerate(names):
         mine = np.array([other == group for other in named]) & np.isfinite(y)
-        # Words have room beside each other; numbers stand where they are.
+        # Words have space beside each other; numbers are placed by value.
         aside = 0.0 if scale.is_number else _BESIDE * ((place + 0.5) / len(names) - 0.5)
         _draw_group(ax, x[mine] + aside, y[mine], scale, place, style.word_of(group))
     ticks = scale.ticks(8)
@@ -85,7 +86,7 @@ def plot_setting(
 
 
 def _draw_group(ax: Axes, x: Floats, y: Floats, scale: Scale, place: int, group: str) -> None:
-    """Draw every run as a dot; the means of runs at the same place too, where there are few such places."""
+    """Draw every run as a dot, and the means of runs at the same position if there are few positions."""
     look = style.series(place)
     means = [(at, y[x == at].mean()) for at in np.unique(x)]
     has_means = len(means) < len(y) and len(scale.values) <= _FEW_VALUES
@@ -100,16 +101,16 @@ def _draw_group(ax: Axes, x: Floats, y: Floats, scale: Scale, place: int, group:
 def plot_parallel(
     settings: Mapping[str, Sequence[Any]], outcome: ArrayLike, *, outcome_name: str = "accuracy", ax: Axes | None = None
 ) -> Axes:
-    """Draw every run as a line through the values of its settings to its outcome, which also gives its colour.
+    """Draw every run as a line through the values of its settings to its outcome, which also sets its colour.
 
-    Runs with the same value of a setting are drawn side by side there, the better ones above.
+    Runs with the same value of a setting are spread out there, the better ones above.
 
     Parameters
     ----------
     settings : mapping of str to sequence (R,)
-        By name, the values of every setting: numbers, strings or None.
+        The values of every setting by name: numbers, strings or None.
     outcome : array_like (R,)
-        NaN leaves a run out.
+        Runs with NaN are left out.
     outcome_name : str
         The label of the last axis.
 
@@ -156,7 +157,7 @@ def _draw_lines(ax: Axes, heights: Floats, ranks: Floats) -> None:
 
 
 def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float], outcome_name: str) -> None:
-    """Draw an upright axis for every setting and for the outcome, with its values."""
+    """Draw a vertical axis for every setting and for the outcome, with its values."""
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.set_yticks([])
@@ -179,7 +180,7 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
 
 
 def _round_values(low: float, high: float) -> list[tuple[float, float]]:
-    """Return round numbers from the lowest to the highest outcome, and where they stand; of one outcome itself."""
+    """Return round numbers from the lowest to the highest outcome, with their positions; a single outcome as it is."""
     from matplotlib.ticker import MaxNLocator
 
     if high == low:
@@ -189,7 +190,7 @@ def _round_values(low: float, high: float) -> list[tuple[float, float]]:
 
 
 def _apart(shares: Floats, scale: Scale) -> Floats:
-    """Draw runs at the same place apart, by how good they are: they come in that order."""
+    """Spread runs at the same position by their rank; they are in that order."""
     span = scale.high - scale.low
     room = min(_APART * scale.gap / span if span else 1.0, _WIDEST)
     moved = shares.copy()
@@ -200,7 +201,7 @@ def _apart(shares: Floats, scale: Scale) -> Floats:
 
 
 def _outcomes(outcome: ArrayLike, count: int) -> Floats:
-    """Return the outcomes of so many runs, float64, NaN where there is none; or say what is wrong with them."""
+    """Return the outcomes of `count` runs, float64, NaN for unknown ones; raise InvalidArgument otherwise."""
     (values,) = style.columns(outcome=outcome)
     if len(values) != count:
         raise InvalidArgument(f"outcome must be one number for each of the {count} runs, not {len(values)}")
@@ -210,7 +211,7 @@ def _outcomes(outcome: ArrayLike, count: int) -> Floats:
 
 
 class Scale:
-    """Where the values of a setting stand on an axis: numbers in their place, or by their logarithm; words evenly.
+    """The positions of a setting's values on an axis: numbers by value or logarithm, words at equal distances.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ class Scale:
         self.gap = float(np.diff(places).min()) if len(places) > 1 else 1.0
 
     def places(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """Return where values stand."""
+        """Return the positions of values."""
         if not self.is_number:
             index = {value: place for place, value in enumerate(self.values)}
             return np.array([index[value] for value in values], dtype=np.float64)
@@ -235,13 +236,13 @@ class Scale:
         return np.log10(numbers) if self.is_wide else numbers
 
     def shares(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """Return the places from 0 to 1."""
+        """Return the positions scaled to 0 to 1."""
         if self.high == self.low:
             return np.full(len(values), 0.5)
         return (self.places(values) - self.low) / (self.high - self.low)
 
     def ticks(self, most: int) -> list[Any]:
-        """Return values to write on the axis: all that there are, or of many numbers some round ones."""
+        """Return the values to write on the axis: all, or some round ones of many numbers."""
         if not self.is_number or len(self.values) <= most:
             return self.values
         if self.is_wide:
@@ -256,7 +257,7 @@ class Scale:
 
 
 def word(value: Any) -> str:
-    """Return a value as it stands on an axis."""
+    """Return a value as written on an axis."""
     if value is None:
         return "none"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Text in colours: the probability of every character, and what one unit does while a text is read."""
+"""Coloured text: the probability of every character, and the activation of one unit while a text is read."""
 
 from __future__ import annotations
 
@@ -18,44 +18,45 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# Symbols are drawn as text one by one: more of them take long, and nobody reads them.
+# Every symbol is a separate text: more of them take long and would not be readable.
 MOST_SYMBOLS = 5_000
 _FONT = "DejaVu Sans Mono"
-_ADVANCE = 0.602  # the width of its characters in heights
+_ADVANCE = 0.602  # the width of its characters, relative to their height
 _LINE = 0.215  # inches
 _SCALE = 0.75  # inches for the scale below
-# How signs that leave no mark are shown; what the font lacks is a box.
+# Replacements for invisible characters; the font shows a box for characters that it lacks.
 _SIGNS = {"\n": "↵", "\t": "→", "\r": "↵", " ": " "}
 _MISSING = "□"
 # Symbols with a probability below 2**-8 = 0.4% have the darkest colour.
 _MOST_BITS = 8
-# Which part of the colour maps is used: without the darkest colours, on which text is hard to read and which take much
-# ink. Red stays lighter than blue, so that the sign is seen on grey paper, too.
+# The part of the colour maps that is used: without the darkest colours, on which text is hard to read and which take
+# much ink. Red stays lighter than blue, so that the sign is visible on grey paper, too.
 _COLORS = {"Oranges": (0.0, 0.4, 0.8), "RdBu_r": (0.06, 0.5, 0.8)}
 _LARGEST_FONT = 11.0  # points
-_GAP = 0.04  # of a line, above and below a ground
-# Above this luminance of the ground black text has more contrast than white, by the formula of the W3C's WCAG 2.
+_GAP = 0.04  # of a line, above and below a background
+# Above this luminance of the background, black text has more contrast than white, by the formula of the W3C's WCAG 2.
 _LIGHT = 0.179
 
 
 def plot_text_probabilities(
     symbols: str | Sequence[str], probabilities: ArrayLike, *, width: int = 64, ax: Axes | None = None
 ) -> Axes:
-    """Draw a text, each symbol on a ground that is the darker the less probable the model found it.
+    """Draw a text in which the background of a symbol is darker the less probable the model found it.
 
     Parameters
     ----------
     symbols : str or sequence of str (T,)
-        The characters of a text, or its words. A line break in it begins a new line.
+        The characters of a text, or its words. A line break begins a new line.
     probabilities : array_like of float (T,)
-        What the model gave to each symbol before it came; NaN, such as for the first one, leaves it without a ground.
+        The probability that the model gave to each symbol before it was read; NaN, for example for the first one, means
+        no background.
     width : int
-        How many characters a line has.
+        The number of characters per line.
 
     Raises
     ------
     InvalidArgument
-        When the probabilities are none, or not one for each of at least one symbol, or there are too many symbols.
+        When the probabilities are invalid, or not one for each of at least one symbol, or there are too many symbols.
 
     References
     ----------
@@ -70,7 +71,7 @@ def plot_text_probabilities(
     ticks = np.arange(0, _MOST_BITS + 1, 2)
     texts = [f"{100 / 2**bit:.2g}%" if bit else "100%" for bit in ticks.tolist()]
     texts[-1] += " or less"
-    _add_scale(ax, image, "probability of the symbol before it came", dict(zip(ticks.tolist(), texts, strict=True)))
+    _add_scale(ax, image, "predicted probability of the symbol", dict(zip(ticks.tolist(), texts, strict=True)))
     return ax
 
 
@@ -82,20 +83,20 @@ def plot_text_activations(
     width: int = 64,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a text, each symbol on a ground that shows a unit's activation after it was read.
+    """Draw a text in which the background of a symbol shows a unit's activation after it was read.
 
-    White is zero; red is above, blue below.
+    White is zero; red is positive, blue negative.
 
     Parameters
     ----------
     symbols : str or sequence of str (T,)
-        The characters of a text, or its words. A line break in it begins a new line.
+        The characters of a text, or its words. A line break begins a new line.
     activations : array_like of float (T,)
         The unit's value after every symbol, such as ``inspect(model, x).states["h"][:, unit]``.
     name : str, optional
-        What the unit is called.
+        The name of the unit.
     width : int
-        How many characters a line has.
+        The number of characters per line.
 
     Raises
     ------
@@ -123,14 +124,14 @@ def _checked(symbols: str | Sequence[str], name: str, given: ArrayLike) -> tuple
             f"{values.shape}"
         )
     if len(words) > MOST_SYMBOLS:
-        raise InvalidArgument(f"at most {MOST_SYMBOLS:,} symbols can be drawn, not {len(words):,}: take a part of them")
+        raise InvalidArgument(f"at most {MOST_SYMBOLS:,} symbols can be drawn, not {len(words):,}: select a part")
     return words, values.astype(np.float64)
 
 
 def _draw(
     words: list[str], values: Floats, scale: tuple[str, float, float], width: int, ax: Axes | None
 ) -> tuple[Axes, Any]:
-    """Draw the symbols on grounds of these values, and return the axes and what a scale is made for."""
+    """Draw the symbols on backgrounds of these values, and return the axes and the image for a colour bar."""
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import Normalize
 
@@ -146,7 +147,7 @@ def _draw(
     grounds = PolyCollection([corners[place] for place in np.flatnonzero(known)], edgecolors="face", linewidths=0.3)
     grounds.set(array=values[known], cmap=color_map, norm=norm)
     ax.add_collection(grounds)
-    # The layout makes the axes of a figure of their own almost as wide as it is.
+    # The layout makes the axes of a separate figure almost as wide as the figure.
     own = 0.96 * ax.figure.get_figwidth() if len(ax.figure.axes) == 1 else 0.0  # type: ignore[union-attr]
     inches = max(ax.get_window_extent().width / ax.figure.dpi, own)
     across = max(float(boxes[:, [0, 2]].sum(axis=1).max()), width, 72 * inches / (_LARGEST_FONT * _ADVANCE))
@@ -175,7 +176,7 @@ def _part_of(name: str) -> Colormap:
 
 
 def _shown(words: list[str]) -> list[str]:
-    """Return the symbols as they are drawn: one character each, words with a space after them."""
+    """Return the displayed text of the symbols: one character each, words with a space after them."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont(_FONT)).get_charmap()
@@ -188,7 +189,7 @@ def _shown(words: list[str]) -> list[str]:
 
 
 def _layout(words: list[str], shown: list[str], width: int) -> tuple[Floats, int]:
-    """Return the left side, the line and the width of every symbol, float64 (T, 3), and how many lines there are."""
+    """Return the left side, the line and the width of every symbol, float64 (T, 3), and the number of lines."""
     boxes, column, line = [], 0, 0
     for word, text in zip(words, shown, strict=True):
         if column and column + len(text.rstrip()) > width:
@@ -201,7 +202,7 @@ def _layout(words: list[str], shown: list[str], width: int) -> tuple[Floats, int
 
 
 def _text_colors(values: Floats, known: NDArray[np.bool_], color_map: Colormap, norm: Normalize) -> list[str]:
-    """Return the colour of every symbol: black on a light ground, white on a dark one."""
+    """Return the colour of every symbol: black on a light background, white on a dark one."""
     ground = color_map(norm(np.where(known, values, 0.0)))[:, :3]
     linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
     light = (linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known

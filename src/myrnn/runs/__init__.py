@@ -1,13 +1,13 @@
-"""Runs: an experiment is trained, tested, and kept in a folder that holds nothing executable.
+"""Runs: an experiment is trained, tested, and saved in a folder without executable content.
 
-A folder holds ``settings.json`` (what it takes to repeat the run, and the size and hash of the files that are read
-back), ``model.safetensors``, ``history.csv``, ``report.json`` and, where there is something to show, tables and
-pictures; one on data also ``encoding.json``. ``settings.json`` is written last: a folder without it is no whole run.
-One that is under way holds ``unfinished.json`` and the state of its training in ``checkpoints``.
+A folder holds ``settings.json`` (everything needed to repeat the run, with the size and hash of the other files),
+``model.safetensors``, ``history.csv``, ``report.json`` and, if there is something to show, tables and figures; a run on
+data also has ``encoding.json``. ``settings.json`` is written last: a folder without it is not a complete run. A run in
+progress has ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-`fitted` is a model that reads given sequences, `fitting` trains one, `reports` says how good it is, `data` reads them
-from files. `former`, `folder`, `model` and `origin` say what a folder holds, `job` what it is to do; `load` and `save`
-read and write it, `work` does it all. `listing` and `compare` look at many.
+`fitted` is a trained model for given sequences, `fitting` trains one, `reports` evaluates it, `data` reads the
+sequences from files. `former`, `folder`, `model` and `origin` know the content of a folder, `job` the work to do;
+`load` and `save` read and write folders, `work` does a whole run. `listing` and `compare` read several.
 """
 
 from myrnn.runs.compare import RunComparison, compare_runs, run_names

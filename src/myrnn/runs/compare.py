@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs in their settings, in their weights, and in what they can do."""
+"""Two runs side by side: differences in settings, weights and accuracy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
 
-# Parts of an index that are no settings: those of the file, what was fitted, and what a user-defined model says.
+# Parts of an index that are not settings: those of the file, the fitted values, and the outputs of a user-defined
+# model.
 NO_SETTINGS = ("format", "format_version", "sha256", "files", "created", "classifier", "model.logits")
-# More sequences cannot be counted in a float without loss.
+# Larger counts are not exact as a float.
 MOST_COUNTED = 2**53
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """What a comparison needs of a run. Its model is not made again, so it may be of any class.
+    """The parts of a run that a comparison needs. The model is not rebuilt, so it may be of any class.
 
     Attributes
     ----------
@@ -38,11 +39,11 @@ class ComparedRun:
     weights : dict of str to ndarray
     curve : LearningCurve
     lengths : LengthReport or None
-        How it was tested, if it was; of a run on a task.
+        The test of a run on a task, if there was one.
     tests : dict of str to LengthBuckets
-        The same of a run on data, by the names of its tests.
+        The same for a run on data, by test name.
     scores : dict of str to dict of str to float
-        Of a run that learned no labels: the scores of each test by name, each with its ends, ``NAME_low`` and
+        For a run that did not learn labels: the scores of each test by name, each with its interval, ``NAME_low`` and
         ``NAME_high``.
     """
 
@@ -55,13 +56,13 @@ class ComparedRun:
 
     @property
     def unit(self) -> str:
-        """What `curve` counts: ``"iterations"`` or ``"epochs"``."""
+        """The unit of `curve`: ``"iterations"`` or ``"epochs"``."""
         return f"{self.curve.unit}s"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RunComparison(HasTable):
-    """What differs between two runs.
+    """The differences between two runs.
 
     Attributes
     ----------
@@ -75,17 +76,17 @@ class RunComparison(HasTable):
 
     @property
     def settings(self) -> dict[str, tuple[Any, Any]]:
-        """The settings that differ, under names such as ``"model.dim_recurrent"``; None where a run has none."""
+        """The settings that differ, by names such as ``"model.dim_recurrent"``; None for a setting that a run lacks."""
         one, other = self.first.settings, self.second.settings
         pairs = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
-        # True is not 1.
+        # Compare types too: True equals 1.
         return {name: (a, b) for name, (a, b) in pairs.items() if type(a) is not type(b) or a != b}
 
     @property
     def weight_distance(self) -> float | None:
-        """The largest distance between two weights in the same place, 0 where all are the same.
+        """The largest difference between corresponding weights; 0 if all are equal.
 
-        None where the two are not of one shape.
+        None if the two have different shapes.
         """
         one, other = self.first.weights, self.second.weights
         if {name: array.shape for name, array in one.items()} != {name: array.shape for name, array in other.items()}:
@@ -94,7 +95,7 @@ class RunComparison(HasTable):
 
     @property
     def common_reports(self) -> int:
-        """How many of the first points of the two learning curves are the same, bit for bit."""
+        """The number of initial points of the learning curves that are equal, bit for bit."""
         one, other = self.first.curve.columns, self.second.curve.columns
         pairs = [(one[name], other[name]) for name in one if name in other]
         length = min(len(column) for pair in pairs for column in pair)
@@ -103,9 +104,9 @@ class RunComparison(HasTable):
 
     @property
     def accuracy(self) -> Comparison | None:
-        """The difference of accuracy at every length that both were tested on; None where there is none.
+        """The difference of accuracy at every length that both were tested on, or None.
 
-        Each was tested on the sequences of its own task. A run on data has no lengths of its own, see `table`.
+        Each was tested on the sequences of its own task. For a run on data, see `table`.
         """
         one, other = self.first.lengths, self.second.lengths
         if one is None or other is None or not len(np.intersect1d(one.lengths, other.lengths)):
@@ -119,10 +120,10 @@ class RunComparison(HasTable):
         return f"RunComparison({self.names[0]} and {self.names[1]}: {differ})"
 
     def describe_weights(self) -> str:
-        """Return in words how the weights of the two differ."""
+        """Describe in words how the weights of the two differ."""
         apart = self.weight_distance
         if apart is None:
-            return "of other shapes"
+            return "of different shapes"
         return f"up to {apart:.3g} apart" if apart else "the same"
 
     def settings_table(self) -> Table:
@@ -137,10 +138,10 @@ class RunComparison(HasTable):
         return Table("Settings that differ", columns, [_shown(name, heading) for name, heading in names])
 
     def table(self) -> Table:
-        """Return the accuracies of both, and their differences with intervals; without rows if they were not tested.
+        """Return the accuracies of both, and their differences with intervals; empty if they were not tested.
 
-        Of runs on tasks by length. Of runs on data in every test that both have; where each has one test alone, in all
-        of it, and by length where the two were counted in the same groups.
+        For runs on tasks, by length. For runs on data, in every test that both have; if each has only one test, over
+        all of it, and by length if both have the same groups of lengths.
         """
         comparison = self.accuracy
         if self.first.scores and self.second.scores:
@@ -173,7 +174,7 @@ class RunComparison(HasTable):
         )
 
     def _score_table(self) -> Table:
-        """Return the scores that both have, test by test."""
+        """Return the scores that both have, by test."""
         rows: list[dict[str, Any]] = []
         one, other = self.first.scores, self.second.scores
         alone = len(one) == len(other) == 1
@@ -191,7 +192,7 @@ class RunComparison(HasTable):
         return Table("Scores, with their intervals", columns, [*shown, *heads])
 
     def plot(self) -> Any:
-        """Draw accuracy by length of both, or where there is none loss and accuracy, or error, of both trainings.
+        """Draw accuracy by length of both; without it, loss and accuracy, or error, of both trainings.
 
         Returns
         -------
@@ -226,7 +227,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     Raises
     ------
     RunError
-        When one is missing, not whole or damaged.
+        When one is missing, incomplete or damaged.
     InvalidArgument
         When both are the same folder, or one is on a task and the other on data.
     """
@@ -242,7 +243,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """Return a name for each run: its folder's own, with as many of the folders above as tell it from the others.
+    """Return a name for each run: the name of its folder, with as many parent folders as make it unique.
 
     Raises
     ------
@@ -283,7 +284,7 @@ def _shown(name: str, heading: str) -> Shown:
 
 
 def _read(folder: Path) -> ComparedRun:
-    """Read a run; raises RunError where it is not whole, or damaged."""
+    """Read a run; raises RunError if it is incomplete or damaged."""
     stored = read_folder(folder)
     report = stored.json(REPORT)
     curve = parse_history(stored, report, None)
@@ -304,7 +305,7 @@ def _read(folder: Path) -> ComparedRun:
 def _scores(
     stored: Stored, report: Mapping[str, Any], evaluation: dict[str, Any] | None
 ) -> dict[str, dict[str, float]]:
-    """Return the numbers of each test of a run that learned no labels."""
+    """Return the numbers of each test of a run that did not learn labels."""
     found = {"test": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
     scores = {}
     for name, numbers in found.items():
@@ -316,7 +317,7 @@ def _scores(
 
 
 def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Return a part of a report, None where it has none."""
+    """Return a part of a report, None if it is absent."""
     found = report.get(name)
     if not isinstance(found, dict | None):
         stored.damaged(REPORT, f"has no valid {name!r}: {_checks.shown(found)}")
@@ -343,7 +344,7 @@ def _buckets(given: Any) -> LengthBuckets:
 
 
 def _counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return columns of the counts by length: of lengths, which rise, and last how many were tried and were right."""
+    """Return the columns of the counts by length: the lengths, ascending, and at last the totals and correct counts."""
     rows = given.get("lengths")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InvalidArgument("'lengths' must be a list of records")
@@ -367,7 +368,7 @@ def _confidence(given: Mapping[str, Any]) -> float:
 
 
 def _flat(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names; lists are text."""
+    """Return nested settings under dotted names; lists become text."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if f"{within}{name}" in NO_SETTINGS:

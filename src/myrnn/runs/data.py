@@ -34,26 +34,26 @@ from myrnn.runs.fitting import fit
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint
 
-# Classes that a warning names.
+# The most classes that a warning names.
 MOST_NAMED = 5
 MEMORY = "memory"
 
 
 @dataclass(frozen=True, eq=False)
 class GivenData:
-    """What an experiment with data learns from and is tested on.
+    """The training and test data of an experiment.
 
     Attributes
     ----------
     X, y : object
-        Sequences and labels, as `SequenceClassifier.fit` takes them.
+        Sequences and labels, in the form that `SequenceClassifier.fit` takes.
     train : LabelledSequences or None
-        The same as they were read from a file; None where they are in memory.
+        The training data as read from a file; None if they are in memory.
     tests : dict of str to LabelledSequences
-        By the names of the tests, without sequences of classes that are not in `y`.
+        By test name, without sequences of classes that are not in `y`.
     hashes : dict of str to str
-        The SHA-256 of every file as it was when it was read, by the names of `Experiment.files`; of what is in memory
-        by the name `MEMORY`.
+        The SHA-256 of every file as it was read, by the names of `Experiment.files`; for data in memory under the name
+        `MEMORY`.
     """
 
     X: Any
@@ -70,7 +70,7 @@ class GivenData:
         make: Any = None,
         progress: bool | None = None,
     ) -> Fitted:
-        """Train a new model as the experiment says; the arguments are those of `fit`."""
+        """Train a new model for the experiment; the arguments are those of `fit`."""
         how = experiment.data.tokenize if self.train is None else self.train.tokenize or "auto"
         raw = flat_sequences(self.X, tokenize=how)
         if not len(raw):
@@ -91,7 +91,7 @@ class GivenData:
         return fit(experiment, raw, given, make=make, checkpoint=checkpoint, progress=progress)
 
     def warn_of_numbers(self) -> None:
-        """Say that text which holds decimal numbers is read as symbols: none of them is more than another."""
+        """Warn if text holds decimal numbers, which are read as symbols without order or size."""
         if self.train is None or not self.train.symbols or not all(map(is_number, self.train.symbols)):
             return
         decimal = [symbol for symbol in self.train.symbols if not symbol.lstrip("+-").isdecimal()]
@@ -103,7 +103,7 @@ class GivenData:
 
 
 class NamedSequences(Sequences):
-    """Sequences whose classes and symbols have names, as a task's have.
+    """Sequences with names for their classes and symbols, like those of a task.
 
     Attributes
     ----------
@@ -122,14 +122,14 @@ class NamedSequences(Sequences):
 
 
 def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None) -> Any:
-    """Return the tests of a run on data as its model reads them, a `NamedSequences` each by its name.
+    """Return the tests of a run on data as model input, a `NamedSequences` per test name.
 
     Parameters
     ----------
     experiment : Experiment
     fitted : Fitted
     file, labels : str, optional
-        A file to read instead of those that the experiment names.
+        A file to read instead of the tests of the experiment.
     """
     places = {name: place for place, name in enumerate(fitted.class_names)}
     found = {}
@@ -142,14 +142,14 @@ def read_tests(experiment: Experiment, fitted: Fitted, file: str | None = None, 
 def read_raw_tests(
     experiment: Experiment, fitted: Fitted, file: str | None = None, labels: str | None = None
 ) -> Iterator[tuple[str, LabelledSequences]]:
-    """Read the same as they stand in their files, one after the other."""
+    """Yield the tests as they are in their files."""
     files = _tests_of(experiment) if file is None else {Path(file).name: (file, labels)}
     names, text_as = fitted.class_names, fitted.text_as
     yield from _read_tests(experiment, files, names, fitted.is_symbols, text_as, fitted.columns)
 
 
 def _tests_of(experiment: Experiment) -> dict[str, tuple[str, str | None]]:
-    """Return the files of the tests of an experiment, each with that of its labels if it has one, by their names."""
+    """Return the files of an experiment's tests by name, each with its file of labels, if any."""
     labels = dict(experiment.evaluation.test_labels)
     return {name: (file, labels.get(name)) for name, file in experiment.evaluation.test}
 
@@ -162,7 +162,7 @@ def _read_tests(
     tokenize: str | None,
     columns: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, LabelledSequences]]:
-    """Read tests one after the other; their text is read as that of the training was, which has these classes."""
+    """Read tests one by one; text is split as in the training, which has these classes."""
     kind = "tokens" if is_tokens else "features"
     for name, (file, labels) in files.items():
         read = _read(experiment, file, labels, kind, tokenize or "words", columns)
@@ -170,7 +170,7 @@ def _read_tests(
 
 
 def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
-    """Return the sequences of these classes, which a training knows; a warning says how many others there are.
+    """Return the sequences of classes that the training knows; a warning counts the others.
 
     Raises
     ------
@@ -206,12 +206,12 @@ def read_data(experiment: Experiment) -> GivenData:
     DataError
         When a file cannot be read, or is malformed.
     InvalidArgument
-        When the sequences are in memory and are not given, or there is one class only.
+        When the sequences were in memory and are not given again, or there is only one class.
     """
     data = experiment.data
     if data.file is None and experiment.memory is None:
         raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
-    # First, so that a file that changes while it is read is not taken for what it was.
+    # Hash first, so that a file that changes while it is read does not match later.
     hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
     files = _tests_of(experiment)
     if experiment.memory is not None:
@@ -273,10 +273,10 @@ def _hash_of(path: str | os.PathLike[str]) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        # Whoever reads it says what is wrong with it.
+        # The reader of the file will report the error.
         return ""
 
 
 def data_name(experiment: Experiment) -> str:
-    """Return what the data of an experiment are called, for the name of a folder."""
+    """Return the name of an experiment's data, for the name of a folder."""
     return "data" if experiment.data.file is None else without_gz(Path(experiment.data.file)).stem

@@ -1,4 +1,4 @@
-"""A model that was trained on given sequences: it reads such sequences, and says what it has learned of them."""
+"""A model trained on given sequences, with its encoders: it reads such sequences and predicts what it learned."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from myrnn.results import check_finite, check_lost, is_lost
 from myrnn.sequences import Sequences
 from myrnn.training import History
 
-# Unknown symbols that a warning names.
+# The most unknown symbols that a warning names.
 MOST_NAMED = 5
 
 
 @dataclass(eq=False)
 class Fitted:
-    """What a training on given sequences leaves: a model that reads such sequences.
+    """The result of a training on given sequences: a model with its encoders.
 
     Attributes
     ----------
     model : callable
         With the weights of its best epoch.
     encoder : SequenceEncoder
-        Makes the model's inputs of sequences.
+        Turns sequences into model input.
     targets : TargetEncoder
-        What was learned.
+        The targets that were learned.
     history : History
         Its unit is the epoch.
     best_epoch : int
         From 1.
     tokenize : {"words", "characters"}, callable or None
-        What makes symbols of text; None where the sequences are none.
+        How text is split into symbols; None if the sequences are not text.
     engine : str
     names_unknown : bool
-        Whether a warning names symbols that the training did not see, each once.
+        Whether a warning names symbols that are new since the training, each once.
     columns : tuple of str or None
-        The names of the columns of a series that was read from a table, or came as a data frame.
+        The column names of a series that was read from a table or came as a data frame.
     is_cut : bool
-        Whether the user interrupted it; the model can be used nevertheless.
+        Whether the user interrupted it; the model is usable nevertheless.
     """
 
     model: Any
@@ -74,27 +74,27 @@ class Fitted:
 
     @cached_property
     def predictor(self) -> Classifier:
-        """What returns the outputs of the model."""
+        """Computes the outputs of the model."""
         return Classifier(self.model, self.engine)
 
     @cached_property
     def compiled(self) -> CompiledModel:
-        """What reads on step by step; raises CompileError where the model does not compile."""
+        """The compiled model, which continues sequences step by step; raises CompileError if it does not compile."""
         return compile(self.model, check=False)
 
     @property
     def is_symbols(self) -> bool:
-        """Whether the model reads symbols, and not numbers."""
+        """Whether the model reads symbols instead of numbers."""
         return isinstance(self.encoder.inner, Vocabulary)
 
     @property
     def text_as(self) -> str:
-        """How text is read for the model: as in its training, and lists of symbols as words."""
+        """How to split text for the model: as in its training, or into words if it learned from lists of symbols."""
         return "characters" if self.encoder.kind == "characters" else "words"
 
     @property
     def dim_input(self) -> int:
-        """C: symbols or columns that the model reads."""
+        """C: the number of symbols or columns."""
         return self.encoder.dim_input
 
     @property
@@ -115,21 +115,21 @@ class Fitted:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called."""
+        """The names of the classes."""
         return self.targets.class_names
 
     @property
     def symbol_names(self) -> tuple[str, ...] | None:
-        """What the symbols are called, ``?`` for those that are not known; None where the model reads numbers."""
+        """The names of the symbols, ``?`` for unknown ones; None if the model reads numbers."""
         inner = self.encoder.inner
         return ("?", *map(str, inner.symbols)) if isinstance(inner, Vocabulary) else None
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
-        """Return texts as the model reads them, the words of each parted by white space if it reads words."""
+        """Return texts as model input; words are separated by white space if the model reads words."""
         return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
 
     def raw(self, X: Any) -> RawSequences:
-        """Return sequences of the kind that the model reads; a warning names symbols that it does not know."""
+        """Return sequences of the kind that the model reads; a warning names unknown symbols."""
         raw = flat_sequences(X, self.encoder.kind, self.tokenize or "characters")
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
@@ -137,7 +137,7 @@ class Fitted:
         return raw
 
     def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
-        """Return sequences as the model reads them, with the numbers of their classes where these are known."""
+        """Return sequences as model input, with their class numbers if these are known."""
         raw = self.raw(X)
         return self.targets.inputs(self.encoder, raw) if labels is None else self.encoder.encode(raw, labels)
 
@@ -150,12 +150,12 @@ class Fitted:
         return scores_of(self.predictor, sequences), sequences.lengths
 
     def finite_scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the same; raises NotFinite where outputs are not finite."""
+        """Return the outputs and lengths; raises NotFinite if outputs are not finite."""
         sequences = self.read(X)
         return self.outputs(sequences), sequences.lengths
 
     def outputs(self, sequences: Sequences) -> NDArray[np.float32]:
-        """Return the outputs of sequences that were read; raises NotFinite where some are not finite."""
+        """Return the outputs of encoded sequences; raises NotFinite if some are not finite."""
         found = scores_of(self.predictor, sequences)
         check_lost(lost_sequences(found, sequences), sequences.lengths)
         return found
@@ -166,12 +166,12 @@ class Fitted:
         Raises
         ------
         NotFinite
-            When logits are not finite, and `not_finite` does not say what to return for them.
+            When logits are not finite and `not_finite` is None.
         """
         return probabilities_of(*self.scores(X), not_finite)
 
     def _name_unknown(self, raw: RawSequences) -> None:
-        """Warn once about each symbol that the training did not see."""
+        """Warn once about each symbol that was not in the training."""
         inner = self.encoder.inner
         if not self.names_unknown or not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
             return
@@ -193,7 +193,7 @@ def probabilities_of(
     Raises
     ------
     NotFinite
-        When logits are not finite, and `not_finite` does not say what to return for them.
+        When logits are not finite and `not_finite` is None.
     """
     if not_finite is None:
         check_finite(logits, lengths)
@@ -204,11 +204,11 @@ def probabilities_of(
 
 
 def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float32]:
-    """Return the outputs of every sequence, or of every step, the same bits whatever the other sequences are.
+    """Return the outputs of every sequence or step; they do not depend on the other sequences, bit for bit.
 
     They are float32, K each. Some may not be finite.
     """
-    # One alone would go through a program of its own, with sums in another order.
+    # A single sequence would run through a different program, which sums in another order.
     if len(sequences) == 1:
         return classifier.scores(sequences.select([0, 0]))[: len(sequences.targets)]
     return classifier.scores(sequences)

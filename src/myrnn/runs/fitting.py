@@ -1,4 +1,4 @@
-"""Training on sequences that are given, of files or in memory: epochs, validation, the weights of the best epoch."""
+"""Training on given sequences, from files or memory: epochs, validation, the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ from myrnn.training import (
     total_score,
 )
 
-# What else helps where a training diverges.
+# Further advice when a training diverges.
 BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
-# How many steps of a text or a series are read at a time where nothing else is said.
+# The default window, in steps, for text and series.
 WINDOW = 64
-# On so many steps a model is tried that is to say what comes next.
+# The number of steps in the test of whether a model sees future steps.
 TRIED = 6
-# Float32 arrays of the size of the weights that a training holds at a time: the weights, the best ones, gradients of
-# two threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
+# Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
+# threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
 COPIES = 10
 
 
@@ -74,25 +74,25 @@ def fit(
     checkpoint: Checkpoint | None = None,
     progress: bool | None = False,
 ) -> Fitted:
-    """Make a model and train it as an experiment with data says.
+    """Make a model and train it as the experiment says.
 
     Parameters
     ----------
     experiment : Experiment
     raw : RawSequences
-        N sequences. A single one that has a target for every step is validated on its end.
+        N sequences. A single one with a target for every step is validated on its end.
     given : RawTargets
-        What to learn of them.
+        Their targets.
     random_state : int, RandomState or None
-        As scikit-learn has it; by default the seed of the training.
+        In the forms of scikit-learn; by default the seed of the training.
     make : callable, optional
-        The model's class, or a function that makes it of C, D and K; by default what the experiment names.
+        The model's class, or a function of C, D and K that returns a model; by default the model of the experiment.
     class_weight : {"balanced"} or dict, optional
-        By labels or tags of any kind; by default what the experiment says.
+        By labels or tags of any kind; by default the setting of the experiment.
     checkpoint : Checkpoint, optional
-        Keeps the state of the training; where its folder holds one, the training goes on from there.
+        Saves the state of the training. If its folder holds a state, the training resumes from it.
     progress : bool or None
-        Whether to show it; None shows it in a terminal and in a notebook.
+        Whether to show progress; None shows it in terminals and notebooks.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def fit(
     KeyboardInterrupt
         When the user interrupts before the end of the first epoch.
     """
-    from sklearn.utils import check_random_state  # late: it takes long to import
+    from sklearn.utils import check_random_state  # imported late because it takes long
 
     training = experiment.training
     seed = training.seed if random_state is None else random_state
@@ -127,7 +127,7 @@ def fit(
         best_epoch=0,
         tokenize=raw.tokenize if isinstance(raw, TokenSequences) else None,
         engine=training.engine,
-        # Where the vocabulary is full, the user asked for rare symbols to count as unknown.
+        # With a full vocabulary, the user asked for rare symbols to become unknown.
         names_unknown=data.max_vocabulary is None or len(getattr(encoder.inner, "symbols", ())) < data.max_vocabulary,
     )
     _train(experiment, fitted, sequences, validation, weights, rng, checkpoint, progress)
@@ -152,7 +152,7 @@ def _train(
     learned, batch, per_epoch, truncate = _batches(learned, settings.batch_size, truncate)
     iterations = settings.max_epochs * per_epoch
     loss = loss_for(settings.loss, sequences.kind)
-    # By its scores the network is watched now and used later.
+    # Use the same scores to validate now and to predict later.
     measure = partial(loss_and_score, fitted.predictor, kept, weights, loss) if len(kept.targets) else None
     watched = Validation(model, measure, settings.early_stopping_patience, metric=metric_of(sequences.kind))
     shown = EpochProgress(progress, iterations, watched)
@@ -180,7 +180,7 @@ def _train(
                 training.restore(state)
                 _check_epochs(training, watched, settings, per_epoch)
             if measure is not None:
-                # Compile before there is a progress bar, for a compilation shows a line of its own.
+                # Compile before there is a progress bar, because the compilation shows its own line.
                 scores_of(fitted.predictor, kept[:2])
         if training.iteration < iterations:
             training.run(iterations - training.iteration)
@@ -201,7 +201,7 @@ def _train(
 def _validated(
     raw: RawSequences, given: RawTargets, fraction: float, rng: np.random.Generator
 ) -> tuple[RawSequences, NDArray[np.bool_]]:
-    """Return the sequences, a single one with targets of its steps cut in two, and which of them to validate on."""
+    """Return the sequences, a single one with targets for its steps cut in two, and which of them to validate on."""
     if len(raw) == 1 and given.per_step:
         parts = cut_in_two(raw, fraction)
         return (raw, np.array([False])) if parts is None else (parts, np.array([False, True]))
@@ -210,15 +210,15 @@ def _validated(
 
 
 def truncated_at(given: int | None, learn: str) -> int | None:
-    """Return how many steps are read at a time, as the settings say or as is usual; None reads sequences whole."""
+    """Return the window in steps, from the settings or the default; None reads sequences whole."""
     return (WINDOW if learn in NEXT else None) if given is None else given or None
 
 
 def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
-    """Return what to learn from, how many sequences an iteration takes, how many iterations make an epoch, and windows.
+    """Return the training sequences, the batch size, the iterations per epoch, and the window.
 
-    What is read window by window is read as several streams at once: of a single sequence these are its parts. Where
-    none is longer than a window, all are read whole.
+    With windows, several streams are read at once; a single sequence is cut into streams. If no sequence is longer than
+    a window, all are read whole.
     """
     if truncate is None or learned.lengths.max() <= truncate:
         batch = min(batch_size, len(learned))
@@ -226,7 +226,7 @@ def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple
     if len(learned) == 1:
         learned = learned.cut(min(batch_size, len(learned.values) // truncate))
     batch = min(batch_size, int((learned.lengths > 0).sum()))
-    # A window never holds steps of two sequences.
+    # A window never contains steps of two sequences.
     windows = int((-(-learned.lengths // truncate)).sum())
     return learned, batch, -(-windows // batch), truncate
 
@@ -238,7 +238,7 @@ def new_model(
     rng: np.random.Generator,
     make: Callable[..., Any] | None = None,
 ) -> Any:
-    """Return the model of an experiment with data, with its first weights."""
+    """Return the model of an experiment with data, with its initial weights."""
     name, settings = experiment.model.name, experiment.model.settings
     is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
     inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
@@ -262,9 +262,9 @@ def new_model(
 
 
 def check_sees_no_future(model: Any, sequences: Sequences) -> None:
-    """Refuse a model whose output of a step depends on later steps: it would read the answer instead of learning it.
+    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it.
 
-    It is tried on the beginning of the longest sequence, which goes on in two ways.
+    The test continues the beginning of the longest sequence in two ways.
     """
     longest = int(sequences.lengths.argmax())
     part = sequences.values[sequences.offsets[longest] :][: min(TRIED, int(sequences.lengths[longest]))]
@@ -277,16 +277,16 @@ def check_sees_no_future(model: Any, sequences: Sequences) -> None:
         outputs = reference_logits(model, Sequences(both, offsets, targets, sequences.dim_input, per_step=True))
         if not np.allclose(outputs[:begin], outputs[len(part) :][:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
             raise InvalidArgument(
-                "the model's output after a step depends on later steps, which hold what it is to say: it must not "
+                "the model's output after a step depends on later steps, which contain the targets: it must not "
                 "read backward (bidirectional=False)"
             )
 
 
 def _check_epochs(training: Training, watched: Validation, settings: Any, per_epoch: int) -> None:
-    """See that a training that goes on has something left to do."""
+    """Check that a resumed training has something left to do."""
     done = training.iteration // per_epoch
     if done > settings.max_epochs:
-        raise InvalidArgument(f"max_epochs must be at least {done}, which have been done, not {settings.max_epochs}")
+        raise InvalidArgument(f"max_epochs must be at least {done}, the epochs already done, not {settings.max_epochs}")
     if watched.is_over and done < settings.max_epochs:
         warn(
             f"the training ended after {_checks.count_of(settings.early_stopping_patience, 'epoch')} without a smaller "
@@ -295,7 +295,7 @@ def _check_epochs(training: Training, watched: Validation, settings: Any, per_ep
 
 
 def _history(training: Training, validation: Validation) -> History:
-    """Return what every whole epoch came to."""
+    """Return the means of every complete epoch."""
     found, whole = training.history, validation.reports
     columns = {"loss": found.loss, found.metric: found.score}
     columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
@@ -308,10 +308,10 @@ def _history(training: Training, validation: Validation) -> History:
 
 
 def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw the sequences to validate on: a fraction of every class, as near as whole numbers allow, bool (N,).
+    """Draw the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,).
 
-    One sequence at least of every class stays for the training. Where the fraction comes to less than one sequence,
-    there is none to validate on.
+    At least one sequence of every class stays for the training. If the fraction amounts to less than one sequence,
+    there is no validation.
 
     Parameters
     ----------
@@ -321,7 +321,7 @@ def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.G
     """
     chosen = np.zeros(len(labels), dtype=bool)
     count = round(fraction * len(labels))
-    # Class after class, in any order within each: every so many-th is drawn.
+    # Class by class, shuffled within each, take every k-th.
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     first = np.ones(len(labels), dtype=bool)
@@ -334,12 +334,12 @@ def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.G
 
 
 def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None:
-    """Return how much the loss of each class counts, float64 (K,), as scikit-learn's `class_weight` says it.
+    """Return the weight of each class in the loss, float64 (K,), from scikit-learn's `class_weight`.
 
     Raises
     ------
     InvalidArgument
-        When it is neither None, ``"balanced"`` nor a number for each of some of the classes, or there are none.
+        When it is neither None, ``"balanced"`` nor a number for each of some of the classes, or there are no classes.
     """
     if given is None:
         return None
@@ -347,7 +347,7 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
     if labels is None or numbers is None:
         raise InvalidArgument(f"class_weight is for labels and tags, not for {targets.learn}: leave it out")
     if isinstance(given, tuple):
-        # Those of an experiment are for labels as text.
+        # Weights from the settings of an experiment are for labels as text.
         names = {str(label): label for label in labels.classes.tolist()}
         given = {names.get(label, label): weight for label, weight in given}
     if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
@@ -366,9 +366,9 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
 def loss_and_score(
     classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: Loss | str = CROSS_ENTROPY
 ) -> tuple[float, float]:
-    """Return the mean loss (of cross-entropy in nats), each times the weight of its class, and the mean score.
+    """Return the mean loss (of cross-entropy in nats), weighted by class, and the mean score.
 
-    The latter is the share of right ones, or of numbers the mean squared error.
+    The score is the accuracy or, for numbers, the mean squared error.
 
     Raises
     ------
@@ -408,7 +408,7 @@ def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
 
 
 def memory() -> int:
-    """Return how many bytes of memory the machine has; where it does not tell, more than any."""
+    """Return the machine's memory in bytes; a very large number if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -416,13 +416,13 @@ def memory() -> int:
 
 
 class EpochProgress:
-    """Shows iterations, the time left, and what the last epochs came to. A training's hook.
+    """A hook that shows iterations, the time left, and the results of the last epochs.
 
     Parameters
     ----------
     show : bool or None
     iterations : int
-        How many there are in all, if no patience ends.
+        The total number without early stopping.
     validation : Validation
     """
 
@@ -434,7 +434,7 @@ class EpochProgress:
         self._scores: list[float] = []
 
     def on_train_begin(self, start: TrainingStart) -> None:
-        """Show that the training begins: what came before, such as compiling the model, is not in its time."""
+        """Start the display here, so that its time excludes compilation and other preparation."""
         self._display = progress_display(self._show, "training", self._iterations, "iterations")
         self.on_progress(start.iteration)
 
@@ -444,7 +444,7 @@ class EpochProgress:
             self._display.update(iteration, self._curves)
 
     def on_reported(self, report: Report) -> None:
-        """Show what the epochs came to."""
+        """Show the results of the epochs."""
         self._losses.append(report.loss)
         self._scores.append(report.score)
         metric, name = report.metric, word_for(report.metric)
@@ -457,6 +457,6 @@ class EpochProgress:
         self.on_progress(report.iteration)
 
     def on_train_end(self, history: Any) -> None:
-        """Leave the last state."""
+        """Leave the last state on the screen."""
         if self._display is not None:
             self._display.close()

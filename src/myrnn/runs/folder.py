@@ -1,4 +1,4 @@
-"""Run folders from the outside: which files they have, and whether a run in one has begun, is whole or is under way."""
+"""The state of run folders: their files, and whether a run has begun, is complete or is in progress."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "report.json",
     "encoding.json",
 )
-# What numbers depend on, beside MyRNN, Python and all settings. The last two make the machine code.
+# The packages that numbers depend on, besides MyRNN, Python and all settings. The last two make the machine code.
 PACKAGES = ("numpy", "mygrad", "numba", "llvmlite")
-# What a folder holds until its run is whole.
+# A folder has this file until its run is complete.
 UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
 CHECKPOINTS = "checkpoints"
-# No sound run comes near these sizes.
+# No valid run comes near these sizes.
 RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
-# A run on data also keeps how sequences and labels become numbers.
+# A run on data also has the encoders of its sequences and labels.
 RUN_ON_DATA = FolderFormat(
     "myrnn run",
     3,
@@ -47,12 +47,12 @@ _ANY_RUN = FolderFormat("myrnn run", 3, "run", INDEX, {}, oldest=2)
 
 
 def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
-    """Read a whole run; with `names`, only these of its files, of the others only that they are there.
+    """Read a complete run; with `names`, read only these files and check that the others exist.
 
     Raises
     ------
     RunError
-        When it is missing, half-written, damaged, or of a newer version.
+        When it is missing, incomplete, damaged, or of a newer version.
     """
     path = Path(folder)
     if is_former(path):
@@ -62,33 +62,33 @@ def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
 
 
 def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a whole run's index says; raises RunError as `read_folder` does."""
+    """Return the index of a complete run; raises RunError as `read_folder` does."""
     path = Path(folder)
     return read_former(path).index if is_former(path) else _ANY_RUN.read_index(path)
 
 
 def has_run(folder: Path) -> bool:
-    """Return whether a folder holds a run that was whole once; one that is given more iterations is still one."""
+    """Return whether a folder holds a run that was complete once; also while it is given more iterations."""
     return (folder / INDEX).exists() or is_former(folder)
 
 
 def is_data_run(folder: Path) -> bool:
-    """Return whether a folder holds a run that was trained on data."""
+    """Return whether a folder holds a complete run that was trained on data."""
     return is_former(folder) or ((folder / INDEX).exists() and "data" in _ANY_RUN.read_index(folder))
 
 
 def is_on_data(folder: Path) -> bool:
-    """Return whether the run in a folder, under way or whole, is one on data."""
+    """Return whether the run in a folder, complete or not, is on data."""
     return "data" in UNFINISHED.read_index(folder) if is_unfinished(folder) else is_data_run(folder)
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether a run has begun in a folder and is not whole yet; also a whole one that is given iterations."""
+    """Return whether a folder holds a run that is not complete, or a complete one that is given more iterations."""
     return (folder / UNFINISHED.index).is_file()
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a folder holds a run of which nothing is left to do; raises RunError where it is damaged."""
+    """Return whether a folder holds a run with nothing left to do; raises RunError if it is damaged."""
     if is_unfinished(folder) or not has_run(folder):
         return False
     read_folder(folder)
@@ -96,7 +96,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def iterations_saved(folder: Path) -> int | None:
-    """Return how many iterations of a run are in its last good checkpoint, None where there is none."""
+    """Return the number of iterations in the last good checkpoint of a run, or None."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -107,14 +107,14 @@ def iterations_saved(folder: Path) -> int | None:
 
 
 def end_job(folder: Path) -> None:
-    """Remove from a whole run what it needed on its way; the last checkpoint stays."""
+    """Remove the temporary files of a complete run; the last checkpoint stays."""
     keep_last_checkpoint(folder / CHECKPOINTS)
     (folder / UNFINISHED.index).unlink(missing_ok=True)
 
 
 @contextmanager
 def dropped_unless_saved(folder: Path) -> Iterator[None]:
-    """Remove from a folder what a run has begun there, where the work fails with nothing to go on from."""
+    """If the work fails without a checkpoint, remove the files that the run has begun."""
     try:
         yield
     except BaseException:
@@ -126,31 +126,31 @@ def dropped_unless_saved(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Hold and lock an empty folder while a run is made, and remove it again when the work fails with nothing in it.
+    """Lock an empty folder while a run is made, and remove it if the work fails and it is still empty.
 
     Parameters
     ----------
     folder : path, optional
         Where to save: it must not exist or be empty. By default a new folder ``runs/<name>-<time>``.
     name : str
-        Begins the name of the default folder.
+        The beginning of the default folder's name.
 
     Raises
     ------
     RunError
-        When the folder holds something, is in use by another process or cannot be made.
+        When the folder is not empty, is in use by another process or cannot be created.
     """
     claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
     made = False
     try:
         with FolderLock(claimed):
-            # Another process may have been at work between the first look and the lock.
+            # Another process may have written into it before it was locked.
             clear_scratch(empty_folder(claimed, "run"))
             yield claimed
             made = True
     finally:
         if not made:
-            with suppress(OSError):  # there is something in it
+            with suppress(OSError):  # it is not empty
                 claimed.rmdir()
 
 
@@ -170,7 +170,7 @@ def _new_folder(name: str) -> Path:
 
 
 def made_with(*further: str) -> dict[str, Any]:
-    """Return when something was made, and with which versions: of what numbers depend on, and of `further` packages."""
+    """Return the time, and the versions of the packages that numbers depend on, and of `further` packages."""
     versions = {name: metadata.version(name) for name in (*PACKAGES, *further)}
     versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
     return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
@@ -183,5 +183,5 @@ def weight_bytes(model: Any) -> bytes:
 
 
 def is_begun(folder: Path) -> bool:
-    """Return whether the state of a training stands in a folder."""
+    """Return whether a folder holds the state of a training."""
     return bool(saved_iteration(folder / CHECKPOINTS))

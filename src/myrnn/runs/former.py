@@ -1,6 +1,6 @@
-"""Folders of classifiers and of runs on data as they were before all runs had one format: still read, never written.
+"""Readers for the former folder formats of classifiers and of runs on data.
 
-A run on data had an index ``data.json`` and a classifier in a folder of its own; a saved classifier was such a folder.
+A run on data had an index ``data.json`` and a classifier in a subfolder; a saved classifier was such a subfolder.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ FORMER_CLASSIFIER = FolderFormat(
 )
 FORMER_DATA_RUN = FolderFormat("myrnn data run", 2, "run", "data.json", {REPORT: 1_000_000_000}, oldest=1)
 FOLDER = "classifier"
-# The columns of a classifier's history: the first three are always there.
+# The columns of a classifier's history: the first three are required.
 COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
-# Settings that the first of these folders lack, and their values there.
+# Settings that the first of these folders lack, with their values.
 ADDED = {"activation": None, "tokenize": "auto"}
 
 
 def is_former(folder: Path) -> bool:
-    """Return whether a folder is of one of the former formats."""
+    """Return whether a folder has one of the former formats."""
     return (folder / FORMER_DATA_RUN.index).is_file() or (folder / FORMER_CLASSIFIER.index).is_file()
 
 
 def read_former(folder: Path) -> Stored:
-    """Read such a folder as what a run holds now; raises RunError where it is damaged."""
+    """Read such a folder in the form of a present run; raises RunError if it is damaged."""
     report, index = None, {}
     place = folder
     if (folder / FORMER_DATA_RUN.index).is_file():
@@ -107,7 +107,7 @@ def _sections(stored: Stored, run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _curve(stored: Stored) -> bytes:
-    """Return the history as the CSV file that a run has now."""
+    """Return the history as the CSV file of a present run."""
     columns = stored.json(HISTORY)
     lengths = {len(column) if isinstance(column, list) else -1 for column in columns.values()}
     if not set(COLUMNS[:3]) <= set(columns) <= set(COLUMNS) or len(lengths) != 1 or min(lengths) < 1:

@@ -1,8 +1,9 @@
-"""What a run is to do, as its folder keeps it: written before the first iteration, read back to go on.
+"""The work of a run as its folder stores it: written before the first iteration, and read to resume.
 
-Until a run is whole its folder holds ``unfinished.json`` and, in ``checkpoints``, the state of the training. From these
-two it goes on, whatever stopped it. ``settings.json``, the index of a whole run, is written before ``unfinished.json``
-is removed; the last checkpoint stays, so that a whole run can be given more iterations or epochs.
+Until a run is complete, its folder holds ``unfinished.json`` and, in ``checkpoints``, the state of the training. They
+suffice to resume it after any interruption. ``settings.json``, the index of a complete run, is written before
+``unfinished.json`` is removed; the last checkpoint stays, so that a complete run can be given more iterations or
+epochs.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ HASHES = "data_files"
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is to do: train a new model as an experiment says, and test it.
+    """The work of a run: train a new model as an experiment says, and test it.
 
     Attributes
     ----------
     experiment : Experiment
     model : mapping
-        What the run's folder says of the model; without sizes where data have not been read.
+        The description of the model in the run's folder; without sizes if the data have not been read.
     hashes : mapping of str to str
         The SHA-256 of every file that the experiment names, by the names of `Experiment.files`.
     """
@@ -57,7 +58,7 @@ class Job:
 
     @classmethod
     def of(cls, experiment: Experiment, task: Any, model: Any) -> Job:
-        """Return the job of an experiment whose task and model are made."""
+        """Return the job of an experiment for its task and model."""
         return cls(experiment, described(experiment, task, model))
 
     @classmethod
@@ -72,23 +73,23 @@ class Job:
 
     @property
     def training(self) -> Any:
-        """How it trains."""
+        """The training section."""
         return self.experiment.training
 
     def make(self, own: Any = None) -> tuple[Any, Any]:
-        """Return the model with its first weights, and its optimizer, of an experiment with a task.
+        """Return the model with its initial weights, and its optimizer, for an experiment with a task.
 
         Parameters
         ----------
         own : class or callable, optional
-            The class of the model, where it is user-defined.
+            The class of the model, if it is user-defined.
         """
         model = remake(self.model, own, weight_generator(self.training.seed))
         check_same(self.model, model)
         return model, self.experiment.optimizer.make(params=model.parameters)
 
     def settings(self, folder: Path, model: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the index in a folder says of it, with `model` if the model is described anew."""
+        """Return the settings for the index in a folder; `model` replaces the description of the model."""
         kept = self.experiment.with_paths(lambda file: os.path.relpath(Path(file).resolve(), folder.resolve()))
         sections = {**kept.to_dict(), "model": dict(self.model if model is None else model)}
         if self.experiment.data is None:
@@ -96,16 +97,16 @@ class Job:
         return {**made_with("scikit-learn"), **sections, HASHES: dict(self.hashes)}
 
     def begin(self, folder: Path) -> None:
-        """Write down in a folder what is to be done; raises RunError where it cannot be written."""
+        """Write the job into a folder; raises RunError if that fails."""
         UNFINISHED.write(folder, self.settings(folder), {})
 
     def changed(self, folder: Path, **asked: Any) -> Job:
-        """Return the job with some settings of its training changed, for a run that has done some of it.
+        """Return the job with some training settings changed, for a run in progress or complete.
 
         Raises
         ------
         InvalidArgument
-            When the run cannot do another number of iterations or epochs.
+            When the run cannot have that number of iterations or epochs.
         """
         new = replace(self, experiment=self.experiment.with_training(**asked))
         unit = "iterations" if self.experiment.data is None else "max_epochs"
@@ -120,14 +121,14 @@ class Job:
             )
         done = saved_iteration(folder / CHECKPOINTS)
         if unit == "iterations" and now < done:
-            raise InvalidArgument(f"iterations must be at least {done}, which {folder} has done, not {now}")
+            raise InvalidArgument(f"iterations must be at least {done}, the number that {folder} has done, not {now}")
         return new
 
 
 def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
-    """Return what a run's folder says of a model that is made: its settings and its sizes.
+    """Return the description of a model in a run's folder: its settings and its sizes.
 
-    `task` is what has the sizes.
+    `task` has the sizes.
     """
     if is_own(experiment.model.name):
         return describe_model(model, task, experiment.model.settings.dim_recurrent)
@@ -136,18 +137,18 @@ def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
     if getattr(model, PER_STEP, False):
         settings[PER_STEP] = True
     if whole and "dim_embedding" in settings:
-        # The size that None stands for.
+        # The actual size if the setting is None.
         settings["dim_embedding"] = getattr(model, "dim_embedding", None) or 0
     return settings
 
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
-    """Read what a run has to do that is under way, or that is whole and keeps the state of its training.
+    """Read the job of a run that is in progress, or is complete and keeps the state of its training.
 
     Raises
     ------
     RunError
-        When there is no such run, or its folder is damaged; the message says what is wrong.
+        When there is no such run, or its folder is damaged; the message names the fault.
     """
     path = Path(folder)
     unfinished = is_unfinished(path)
@@ -156,7 +157,7 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
     else:
         stored = read_folder(path)
         if not is_begun(path):
-            raise RunError(f"{path} is whole, and keeps no state of its training to go on from")
+            raise RunError(f"{path} is complete, and has no state of its training to resume from")
     if (path / CHECKPOINTS).is_symlink():
         stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
     try:
@@ -165,15 +166,15 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
         stored.damaged(UNFINISHED.index if unfinished else INDEX, f"cannot be used: {error}", error)
     _warn_of_versions(stored)
     if not unfinished and job.model["name"] == OWN:
-        # Those of a whole run are the logits of the trained model, not of one with its first weights.
+        # The logits of a complete run are those of the trained model, not of the initial weights.
         return replace(job, model={**job.model, "logits": None})
     return job
 
 
 def parse_job(stored: Stored, is_sized: bool = True) -> Job:
-    """Return what an index says that a run was to do; raises InvalidArgument where it is of no use.
+    """Return the job in an index; raises InvalidArgument if it is not valid.
 
-    `is_sized` says whether a model that learns from data has its sizes, as it has once it is made.
+    `is_sized` says whether the sizes of a model for data are known; they are once it is made.
     """
     index = stored.index
     on_data = "data" in index
@@ -183,7 +184,7 @@ def parse_job(stored: Stored, is_sized: bool = True) -> Job:
         most = (RUN_ON_DATA if on_data else RUN).files[WEIGHTS]
         check_size(model, len(stored.content.get(WEIGHTS, b"")) or most, _whose(stored))
     if model["name"] == OWN:
-        # Its class is named when it is made.
+        # Its class is checked when the model is made.
         units = model["dim_recurrent"]
         part: Any = {"name": f"{OWN}.py", **({} if units is None else {"dim_recurrent": units})}
     else:
@@ -191,7 +192,7 @@ def parse_job(stored: Stored, is_sized: bool = True) -> Job:
     optimizer = checked_settings("optimizer", index.get("optimizer"))
     training, evaluation = index.get("training"), index.get("evaluation", {})
     if not isinstance(training, dict) or not isinstance(evaluation, dict):
-        raise InvalidArgument("it does not say how to train and to test")
+        raise InvalidArgument("it has no settings of training and tests")
     source = {"data": index["data"]} if on_data else {"task": checked_settings("task", index.get("task"))}
     experiment = Experiment(model=part, optimizer=optimizer, training=training, evaluation=evaluation, **source)
     if not on_data:

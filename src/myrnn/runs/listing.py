@@ -1,4 +1,4 @@
-"""The runs of a folder at a glance: read from their small files, the large ones only seen to be there."""
+"""The runs of a folder at a glance, read from their small files; large files are only checked to exist."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from myrnn.training import saved_iteration
 STATES = ("whole", "in progress", "interrupted", "unreadable")
 ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "rmse", "made")
 NUMBERS = ("iterations", "loss", "accuracy", "tested")
-# Times after this, in the year 2514, are no times.
+# Later times, after the year 2514, are invalid.
 LATEST = 2.0**34
 MOST_ITERATIONS = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One line of a list of runs. What is not known is None.
+    """One line of a list of runs. Unknown values are None.
 
     Attributes
     ----------
     name : str
-        The folder's own.
+        The name of the folder.
     state : {"whole", "in progress", "interrupted", "unreadable"}
-        In progress while a process is at work in the folder; interrupted where that has ended before the run was
-        whole; unreadable where `fault` says what is wrong.
+        In progress while a process is working in the folder; interrupted if that process ended before the run was
+        complete; unreadable if `fault` is set.
     task, model : str
         Such as ``"twin-halves 2-20"`` and ``"rnn 50"``.
     iterations, epochs : int
         A run on a task counts iterations, one on data epochs.
     loss, accuracy : float
-        At the end, on the sequences that were learned from.
+        At the end, on the training sequences.
     tested : float
-        The accuracy on others: on the lengths trained on, or on the data of the test; of several tests the lowest.
+        The accuracy on other sequences: of the trained lengths, or of the test data; the lowest of several tests.
     rmse : float
-        Of a run that learned numbers or a series, what there is instead: the root of the mean squared error on the data
-        of the test; of several tests the largest.
+        For a run that learned numbers or a series, instead of accuracy: the root mean squared error on the test data;
+        the largest of several tests.
     made : float
-        When, in seconds since 1970.
+        The time in seconds since 1970.
     fault : str
-        What is wrong with it, in one line.
+        The fault in one line.
     """
 
     name: str
@@ -71,14 +71,14 @@ class RunSummary:
     fault: str | None = None
 
     def row(self) -> dict[str, Any]:
-        """Return a plain record, the time as text in the zone of this machine."""
+        """Return a plain record, with the time as text in the local time zone."""
         made = None if self.made is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.made))
         return {**asdict(self), "made": made}
 
 
 @dataclass(frozen=True, repr=False)
 class RunListing(HasTable, Sequence[RunSummary]):
-    """The runs of a folder: a sequence of `RunSummary`, in the order in which they were made.
+    """The runs of a folder: a sequence of `RunSummary` in the order in which they were made.
 
     Attributes
     ----------
@@ -98,35 +98,35 @@ class RunListing(HasTable, Sequence[RunSummary]):
         return RunListing(self.folder, self.runs[place]) if isinstance(place, slice) else self.runs[place]
 
     def __iter__(self) -> Iterator[RunSummary]:
-        """Go through the runs."""
+        """Iterate over the runs."""
         return iter(self.runs)
 
     def __repr__(self) -> str:
-        """Say how many there are, and how many of them are not whole."""
+        """Say how many there are, and how many of them are not complete."""
         partial = sum(run.state != "whole" for run in self.runs)
         ending = f", {partial:,} not whole" if partial else ""
         return f"RunListing({_checks.count_of(len(self), 'run')} in {self.folder}{ending})"
 
     def sorted(self, by: str, reverse: bool = False) -> RunListing:
-        """Return the same runs in another order. One of which it is not known counts as the worst.
+        """Return the same runs in another order. Unknown values count as the worst.
 
         Parameters
         ----------
         by : str
             One of ``ORDERS``: an attribute of `RunSummary`.
         reverse : bool
-            Whether the largest comes first.
+            Whether to sort in descending order.
         """
         _checks.one_of("by", by, ORDERS)
         known = [run for run in self.runs if getattr(run, by) is not None]
         unknown = tuple(run for run in self.runs if getattr(run, by) is None)
-        # Runs alike in this keep the order that they had.
+        # Equal runs keep their order.
         order = tuple(sorted(known, key=lambda run: getattr(run, by), reverse=reverse))
         unknown_last = reverse != (by in ("loss", "rmse"))
         return RunListing(self.folder, order + unknown if unknown_last else unknown + order)
 
     def table(self) -> Table:
-        """Return the attributes of every `RunSummary`, ``made`` as text; a terminal shows them in short."""
+        """Return the attributes of every `RunSummary`, ``made`` as text; a terminal shows an abridged table."""
         rows = [run.row() for run in self.runs]
         lines = {run.name: _cells(run) for run in self.runs}
         headings = ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
@@ -145,17 +145,17 @@ class RunListing(HasTable, Sequence[RunSummary]):
 
 
 def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:
-    """Return what is known of every run in a folder.
+    """Return a summary of every run in a folder.
 
     Parameters
     ----------
     folder : path
-        Where the folders of runs lie. What else lies there is passed over.
+        The folder that holds the run folders. Everything else in it is ignored.
 
     Raises
     ------
     RunError
-        When it is missing, no folder, a run itself, or cannot be read.
+        When it is missing, not a folder, a run itself, or cannot be read.
     """
     path = Path(folder)
     found = [summary for name in _folders(path) if (summary := summarize_run(path / name)) is not None]
@@ -163,7 +163,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:
 
 
 def summarize_run(folder: Path) -> RunSummary | None:
-    """Return the summary of a folder, or None where it is no run."""
+    """Return the summary of a folder, or None if it is not a run."""
     name = folder.name
     try:
         if not has_run(folder):
@@ -173,15 +173,15 @@ def summarize_run(folder: Path) -> RunSummary | None:
         return RunSummary(name, "unreadable", fault=str(error))
     except OSError as error:
         return RunSummary(name, "unreadable", fault=f"{folder} cannot be read: {error.strerror or error}")
-    # A whole run may be given further iterations.
+    # A complete run may have been given more iterations.
     return replace(summary, state=_state(folder)) if is_locked(folder) or is_unfinished(folder) else summary
 
 
 def _folders(path: Path) -> list[str]:
-    """Return the names of all folders in a folder."""
+    """Return the names of all subfolders."""
     try:
         if has_run(path):
-            raise RunError(f"{path} is a run itself: give the folder that it lies in")
+            raise RunError(f"{path} is a run itself: give the folder above it")
         with os.scandir(path) as entries:
             return [entry.name for entry in entries if entry.is_dir()]
     except FileNotFoundError:
@@ -195,7 +195,7 @@ def _state(folder: Path) -> str:
 
 
 def _unfinished(folder: Path) -> RunSummary | None:
-    """Return the summary of a folder without an index: a run that is not whole yet, or none at all."""
+    """Return the summary of a folder without an index: a run that is not complete, or None."""
     state = _state(folder)
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
@@ -213,7 +213,7 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     training, evaluation = _part(report, "training"), _part(report, "evaluation")
     on_data = "data" in stored.index
     tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
-    # Of several tests the worst.
+    # The worst of several tests.
     tested = min((one for test in tests if (one := _number(test.get("accuracy"))) is not None), default=None)
     rmse = max((one for test in tests if (one := _number(test.get("rmse"))) is not None), default=None)
     if on_data and isinstance(classes := training.get("classes"), dict):
@@ -234,10 +234,10 @@ def _whole(name: str, stored: Stored) -> RunSummary:
 
 
 def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
-    """Return in a few words what an index says of its task or data, and of its model; `file` is its name."""
+    """Return short descriptions of the task or data and of the model in an index; `file` is its name."""
     on_data = "data" in stored.index
     try:
-        # Data that have not been read give the model no sizes yet.
+        # Until the data are read, the model has no sizes.
         is_sized = not on_data or file == INDEX
         model = _model_name(checked_settings("model", stored.index.get("model"), is_sized))
         if on_data:
@@ -280,7 +280,7 @@ def _number(value: Any) -> float | None:
 
 
 def _moment(text: Any) -> float | None:
-    """Return the time that an index says, in seconds since 1970."""
+    """Return the time in an index, in seconds since 1970."""
     try:
         moment = datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):
@@ -289,7 +289,7 @@ def _moment(text: Any) -> float | None:
 
 
 def _cells(run: RunSummary) -> tuple[str, ...]:
-    """Return a run's line in the table: what a terminal cannot show of a name is spelled out."""
+    """Return a run's line in the table; characters of a name that a terminal cannot show are escaped."""
     length = f"{run.epochs:,} ep." if run.iterations is None and run.epochs is not None else _shown(run.iterations, ",")
     return (
         _checks.printable(run.name),
@@ -305,7 +305,7 @@ def _cells(run: RunSummary) -> tuple[str, ...]:
 
 
 def _date(made: float) -> str:
-    """Return a time of this year to the minute, one of another to the day."""
+    """Return a time of this year to the minute, an earlier one to the day."""
     then = time.localtime(made)
     return time.strftime("%b %d %H:%M" if then.tm_year == time.localtime().tm_year else "%Y-%m-%d", then)
 

@@ -1,4 +1,4 @@
-"""Reading a run folder back. Nothing in it is trusted: every value is checked before it is used."""
+"""Reading a run folder. Nothing in it is trusted: every value is checked before it is used."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ from myrnn.training import History, reference_logits
 
 
 def classes_of(task: Any) -> tuple[str, ...]:
-    """Return what the classes of a task are called: as it says, or by their numbers."""
+    """Return the names of a task's classes: its own, or their numbers."""
     return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as it was saved.
+    """A saved run.
 
     Attributes
     ----------
     folder : Path
     settings : dict
-        What it takes to repeat the run: ``task`` or ``data``, ``model``, ``optimizer`` and ``training``, each a dict;
-        where its first weights are those of another run also ``continued_from``, which says of which; where settings
-        changed while it was trained also ``phases``.
+        Everything needed to repeat the run: ``task`` or ``data``, ``model``, ``optimizer`` and ``training``, each a
+        dict; ``continued_from`` if its initial weights came from another run; ``phases`` if settings changed during the
+        training.
     experiment : Experiment
-        The same as a value. The files of its data are seen from the working folder.
+        The same as a value. The paths of its data are relative to the working folder.
     task : TwinHalves or Palindromes, or None
         None for a run on data.
     model : a network of this package, or a model of a user-defined class
         With the trained weights.
     history : History
     report : dict
-        The numbers of the training and of its evaluation.
+        The results of the training and the tests.
     own : class, callable or model, optional
-        What `load_run` was given as the model.
+        The argument `model` of `load_run`.
     fitted : Fitted or None
-        Of a run on data: reads sequences and labels as the model does.
+        For a run on data: the model with its encoders.
     noted : mapping
-        What `SequenceClassifier` noted of itself, where it wrote the folder.
+        The notes of `SequenceClassifier`, if it wrote the folder.
     """
 
     folder: Path
@@ -88,20 +88,20 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called."""
+        """The names of the classes."""
         if self.fitted is not None:
             return self.fitted.class_names
         return classes_of(self.recognition)
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
-        """Return sequences as they are written on a command line: symbols of a task, or text as in the data.
+        """Return sequences written as on the command line: symbols of a task, or text as in the data.
 
-        Targets are the true classes where a task says them, and else 0.
+        Targets are the true classes if the task defines them, and otherwise 0.
         """
         if self.fitted is not None:
             if not self.fitted.is_symbols:
                 raise InvalidArgument(
-                    f"{self.folder} reads features, which cannot be written here: give a file with --data"
+                    f"{self.folder} reads features, which cannot be given as text: give a file with --data"
                 )
             return self.fitted.read_texts(texts)
         task = self.recognition
@@ -115,7 +115,7 @@ class Run:
         Raises
         ------
         NotFinite
-            When logits are not finite, and `not_finite` does not say what to return for them.
+            When logits are not finite and `not_finite` is None.
         """
         if self.fitted is not None:
             logits = scores_of(self.fitted.predictor, sequences)
@@ -125,12 +125,12 @@ class Run:
         return probabilities_of(logits, sequences.lengths, not_finite)
 
     def samples(self, file: str | None = None, labels: str | None = None) -> Any:
-        """Return what to look at the model with: its task; or of a run on data its first test.
+        """Return sequences to inspect the model with: its task, or the first test of a run on data.
 
         Parameters
         ----------
         file, labels : str, optional
-            Another file of labelled sequences, of a run on data.
+            Another file of labelled sequences, for a run on data.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Run:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
 
     def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, NamedSequences]:
-        """Return the tests of a run on data by name, or the sequences of a file, as the model reads them."""
+        """Return the tests of a run on data by name, or the sequences of a file, as model input."""
         assert self.fitted is not None
         if (learned := self.fitted.targets.learn) != LABELS:
             raise InvalidArgument(f"{self.folder} learned {learned}, but this is for runs that learned labels")
@@ -173,12 +173,12 @@ class Run:
             raise DataError(f"{error}; give another file of labelled sequences with --data") from None
 
     def untrained(self) -> Any:
-        """Return a new model of the same kind, with the weights that ``myrnn train`` begins with, given the run's seed.
+        """Return a new model of the same kind, with the initial weights of ``myrnn train`` for the run's seed.
 
         Raises
         ------
         InvalidArgument
-            When the model is of a user-defined class, and `load_run` was not given the class.
+            When the model is user-defined and `load_run` was not given its class.
         """
         if self.own is self.model:
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
@@ -186,7 +186,7 @@ class Run:
 
 
 def _tokens_of(task: Any, text: str) -> list[int]:
-    """Return the tokens of a sequence as it is written: symbols of a task, with spaces between long names."""
+    """Return the tokens of a sequence written as symbols of a task, with spaces between long names."""
     names = getattr(task, "symbol_names", None)
     if names is not None and any(len(name) > 1 and not name.isdigit() for name in names):
         words = text.split()
@@ -212,22 +212,22 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     ----------
     folder : path
     model : class, callable or model, optional
-        Of a run whose model is of a user-defined class: that class, a function that makes a model of it from C, D
-        and K, or such a model, whose weights are replaced.
+        For a run with a user-defined model: its class, a function of C, D and K that returns a model, or a model, whose
+        weights are replaced.
     tokenize : callable, optional
-        Of a classifier that reads text with a function of yours: that function.
+        For a classifier that splits text with a user-defined function: that function.
 
     Raises
     ------
     RunError
-        When it is missing, half-written, damaged, of a newer version, or holds what no run can hold; the message says
-        which file, and what is wrong with it.
+        When it is missing, incomplete, damaged, of a newer version, or holds invalid values; the message names the file
+        and the fault.
     InvalidArgument
-        When `model` is missing, is given where none is needed, or is not what was saved.
+        When `model` is missing, is given but not needed, or is not the saved one.
     """
     path = Path(folder)
     if (path / UNFINISHED.index).exists() and not has_run(path):
-        raise RunError(f"{folder} is not finished yet: myrnn train --resume {folder} goes on with it")
+        raise RunError(f"{folder} is not complete: myrnn train --resume {folder} resumes it")
     stored = read_folder(path)
     on_data = "data" in stored.index
     for part in ("data" if on_data else "task", "model", "optimizer", "training"):
@@ -240,7 +240,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
             check_origin(stored.index[CONTINUED_FROM])
         if PHASES in stored.index:
             check_phases(stored.index[PHASES])
-        # Whatever is wrong with settings is an error of the index.
+        # Any fault in the settings is an error of the index.
         made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
@@ -264,7 +264,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
 def _fitted(
     stored: Stored, experiment: Experiment, model: Any, history: History, report: Mapping[str, Any], tokenize: Any
 ) -> Fitted:
-    """Return what reads sequences as the model of a run on data does."""
+    """Return the model of a run on data with its encoders."""
     try:
         noted = stored.index.get("classifier")
         if not isinstance(noted, dict):
@@ -301,9 +301,9 @@ def _fitted(
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     if how == OWN and not callable(tokenize):
-        raise InvalidArgument(f"{stored.folder} reads text with a function of yours: give it as tokenize=")
+        raise InvalidArgument(f"{stored.folder} reads text with a user-defined function: give it as tokenize=")
     if how != OWN and tokenize is not None:
-        raise InvalidArgument(f"{stored.folder} reads text without a function of yours: leave tokenize= out")
+        raise InvalidArgument(f"{stored.folder} reads text without a user-defined function: leave out tokenize=")
     most = experiment.data.max_vocabulary
     return Fitted(
         model,
@@ -319,7 +319,7 @@ def _fitted(
 
 
 def _chance(job: Job) -> float | None:
-    """Return the accuracy of guessing; None where numbers are learned."""
+    """Return the accuracy of guessing; None if numbers are learned."""
     data = job.experiment.data
     if data is not None and data.learn in (VALUES, SERIES):
         return None
@@ -328,13 +328,13 @@ def _chance(job: Job) -> float | None:
 
 
 def holds_own(folder: str | os.PathLike[str]) -> bool:
-    """Return whether the model of a run is of a user-defined class; raises RunError where there is no run."""
+    """Return whether the model of a run is user-defined; raises RunError if there is no run."""
     model = read_index(folder).get("model")
     return isinstance(model, dict) and model.get("name") == OWN
 
 
 def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | None) -> LearningCurve:
-    """Return the history that a run holds; raises RunError where it is none."""
+    """Return the history of a run; raises RunError if it is not valid."""
     data = stored.index.get("data")
     unit = "iteration" if data is None else "epoch"
     is_numbers = isinstance(data, dict) and data.get("learn") in (VALUES, SERIES)
@@ -364,7 +364,7 @@ def parse_history(stored: Stored, report: Mapping[str, Any], chance: float | Non
         if not isinstance(training, dict):
             raise InvalidArgument("'training' is missing")
         if unit == "epoch":
-            # The first folders of classifiers did not say so.
+            # Early classifier folders lack these keys.
             training = {"longest": 0, "engine": "native", **training}
         longest = _checks.integer("longest", training.get("longest"), minimum=0)
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))

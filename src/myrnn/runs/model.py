@@ -1,8 +1,8 @@
-"""What a run folder says of its model, and how the model is made again.
+"""The description of a model in a run folder, and how the model is rebuilt.
 
-No file of a folder holds code. Of a model of a class of your own the name of the class, its sizes and its weights are
-kept, and its logits of two fixed sequences: whoever loads the run gives the class again, and one with other logits is
-refused.
+No file of a folder holds code. For a user-defined model, the folder stores the name of the class, its sizes, its
+weights and its logits for two fixed sequences. To load the run, the user gives the class again; a class with other
+logits is refused.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from myrnn.storage import Stored
 from myrnn.training import reference_logits
 
 OWN = "own"
-# No size is larger; with digits without end even a message about it would fail.
+# No size is larger; a number with thousands of digits would make even an error message fail.
 LARGEST = 2**63 - 1
-# Settings that the first runs did not write, with what they were.
+# Settings that early runs did not store, with their values.
 LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
 SIZES = ("dim_input", "dim_output")
-# Stands there only where it is true: what is learned says it, and not a setting of the model.
+# Stored only if it is true: it follows from the targets, and is not a setting of the model.
 PER_STEP = "per_step"
 GIVEN = (*SIZES, PER_STEP)
 _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logits")
-# The lengths of the sequences whose logits are kept, and how far they may be off on another machine.
+# The lengths of the sequences whose logits are stored, and their tolerance on another machine.
 _LENGTHS, _TOLERANCE = (3, 8), 1e-3
 
 
@@ -71,7 +71,7 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
 
 
 def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, Any]:
-    """Return the settings of a user-defined model that a file holds, or refuse them with InvalidArgument."""
+    """Return the settings of a user-defined model in a file, or raise InvalidArgument."""
     wanted = set(_SETTINGS) if is_sized else set(_SETTINGS) - set(SIZES)
     if given.get(PER_STEP) is True:
         wanted.add(PER_STEP)
@@ -92,25 +92,25 @@ def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, An
 
 
 def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) -> Any:
-    """Make the model of a run again, with new weights.
+    """Rebuild the model of a run with new weights.
 
     Parameters
     ----------
     settings : mapping
         As `describe_model` returns them.
     given : class, callable or model, optional
-        The user-defined class, a function that makes a model of it, or such a model; none for a model that ships.
+        The user-defined class, a function that returns such a model, or the model itself; None for a built-in model.
     rng : numpy.random.Generator
         Draws the weights.
     """
     if settings["name"] != OWN:
         if given is not None:
-            raise InvalidArgument(f"its model is the {settings['name']} that ships: leave the class of your own out")
+            raise InvalidArgument(f"its model is the built-in {settings['name']}: leave out the model class")
         return make("model", **settings, rng=rng)
     name = settings["class"]
     if given is None:
         raise InvalidArgument(
-            f"its model is of the class {name}, of which it holds the weights alone: give the class, "
+            f"its model is of the class {name}, and it holds only the weights: give the class, "
             f"with model={name} or --model FILE.py:{name}"
         )
     if not isinstance(given, type) and hasattr(given, "parameters"):
@@ -123,7 +123,7 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
 
 
 def check_same(settings: Mapping[str, Any], model: Any) -> None:
-    """Refuse a user-defined model that does not say, with the same weights, what the one that was kept said."""
+    """Refuse a user-defined model whose outputs for the stored weights differ from the stored ones."""
     kept = settings["logits"] if settings["name"] == OWN else None
     if kept is None:
         return
@@ -137,12 +137,12 @@ def check_same(settings: Mapping[str, Any], model: Any) -> None:
 def _logits(
     model: Any, dim_input: int, dim_output: int, per_step: bool, is_class: bool = False
 ) -> list[list[float]] | None:
-    """Return what a model says of two fixed sequences; None where that is not the same every time, or not finite.
+    """Return a model's outputs for two fixed sequences; None if they vary between calls or are not finite.
 
-    `is_class` says that the targets of steps are classes, for the message where the model has other outputs.
+    `is_class` says that steps have classes as targets, for the message about a wrong number of outputs.
     """
     tokens = [3 * np.arange(length) % dim_input for length in _LENGTHS]
-    # The outputs may be numbers, too, of which there may be one.
+    # The outputs may be numbers, of which there may be one.
     nothing = 0 if dim_output > 1 and not per_step else np.zeros(dim_output)
     of_step = np.zeros((), dtype=np.int64) if is_class else np.zeros(dim_output)
     pairs = [(one, np.array([of_step] * len(one)) if per_step else nothing) for one in tokens]
@@ -158,9 +158,9 @@ def _logits(
 
 
 def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, Any]:
-    """Return the settings of a task, model or optimizer (`part` says which), its name and all that it is made from.
+    """Return the settings of a task, model or optimizer (given by `part`): its name and all its arguments.
 
-    A model has sizes, but for one that is not made yet because its data have not been read.
+    A model has sizes, except if it is not made yet because its data have not been read.
     """
     if not isinstance(given, dict):
         raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
@@ -180,7 +180,7 @@ def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, 
 
 
 def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
-    """Refuse a model that ships and has more bytes of weights than there can be; `whose` says where `most` is from."""
+    """Refuse a built-in model with more bytes of weights than possible; `whose` names the source of `most`."""
     if model["name"] == OWN or "dim_recurrent" not in model:
         return
     inputs, units, classes, layers = (
@@ -188,7 +188,7 @@ def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
         for name in ("dim_input", "dim_recurrent", "dim_output", "layers")
     )
     width = _checks.integer("dim_embedding", model.get("dim_embedding") or 0, minimum=0, maximum=LARGEST)
-    # Every model holds these matrices of float32 at least.
+    # Every model has at least these float32 matrices.
     least = 4 * (inputs * (width or units) + units * (units + classes) + (layers - 1) * 2 * units**2)
     if least > most:
         deep = f"{layers} x " if layers > 1 else ""
@@ -199,11 +199,11 @@ def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:
 
 
 def load_weights(stored: Stored, file: str, model: Any) -> None:
-    """Put the weights that a file of a folder holds into a model, or say what is wrong with the file."""
+    """Load the weights in a folder's file into a model; raises RunError if the file is not valid."""
     weights = stored.arrays(file)
     names = parameter_names(model)
     if odd := sorted(set(names) ^ set(weights)):
-        what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, which the model has not"
+        what = f"has no {odd[0]!r}" if odd[0] in names else f"holds {_checks.shown(odd[0])}, unknown to the model"
         stored.damaged(file, what)
     for name, parameter in zip(names, parameters_of(model), strict=True):
         given = weights[name]

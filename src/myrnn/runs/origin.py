@@ -1,4 +1,4 @@
-"""How a run came to be, where its other settings do not say it all: from another run, or in several phases."""
+"""The history of a run beyond its settings: continued from another run, or trained in several phases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Training
 
-# In the settings of a run.
+# Keys in the settings of a run.
 CONTINUED_FROM, PHASES = "continued_from", "phases"
 _FIELDS = ("name", "weights", "iterations")
 _PHASE_FIELDS = ("iterations", "learning_rate", "batch_size", "seed", "gradient_clip")
@@ -17,7 +17,7 @@ _MOST_ITERATIONS = 2**63 - 1
 
 
 def check_origin(given: Any) -> dict[str, Any]:
-    """Return the name, the SHA-256 of the weights and the iterations of the run that another went on from, checked."""
+    """Return, checked, the name, the SHA-256 of the weights and the iterations of the run that this one continues."""
     if not isinstance(given, dict) or set(given) != set(_FIELDS):
         raise InvalidArgument(f"{CONTINUED_FROM} must have {', '.join(_FIELDS)}, not {_checks.shown(given)}")
     name, weights = given["name"], given["weights"]
@@ -30,7 +30,7 @@ def check_origin(given: Any) -> dict[str, Any]:
 
 
 def check_phases(given: Any) -> list[dict[str, Any]]:
-    """Return the phases of a training whose settings changed on the way, each as `train` takes them, checked."""
+    """Return, checked, the phases of a training whose settings changed on the way, each as `train` takes them."""
     if not isinstance(given, list) or not all(isinstance(phase, dict) for phase in given):
         raise InvalidArgument(f"{PHASES} must be a list of objects, not {_checks.shown(given)}")
     for phase in given:

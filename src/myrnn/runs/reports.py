@@ -1,4 +1,4 @@
-"""How good a trained model is on sequences whose targets are known, by what it learned."""
+"""Evaluation of a trained model on sequences with known targets, by the kind of targets."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from myrnn.results import Table, is_lost, number, text
 from myrnn.runs.fitted import Fitted, scores_of
 from myrnn.sequences import Sequences
 
-# What is learned that simple models are fitted to as well, to stand beside the network.
+# The kinds of targets with simple baseline models.
 WITH_BASELINES = (TAGS, TEXT)
 
 Report = ClassificationReport | TagReport | TextReport | NumberReport
 
 
 def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
-    """Return what a model learned from as the simple models of it are fitted that a report shows.
+    """Return the training data of a model, on which the baselines of a report are fitted.
 
     Raises
     ------
     InvalidArgument
-        When the model learned something else than tags or text, which no such models stand beside.
+        When the model learned something other than tags or text, which has no baselines.
     """
     targets = fitted.targets
     if targets.learn not in WITH_BASELINES:
@@ -53,17 +53,17 @@ def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
 
 
 def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
-    """Return a report on sequences and their targets, which are as they are learned from.
+    """Return a report on sequences and their targets, given as in the training.
 
     Parameters
     ----------
     fitted : Fitted
     X, y : object
-        As an estimator takes them; of labels y is an array of them.
+        In the form that an estimator takes; labels are an array.
     known : Sequences, optional
-        What `known_of` returns: tags and text are compared with simple models of it.
+        The result of `known_of`: the baselines for tags and text are fitted on it.
     period : int, optional
-        Of a series: compare with the value so many steps before, and not with the last one.
+        For a series: compare with the value this many steps before, instead of the last one.
     """
     targets = fitted.targets
     if period is not None and targets.learn != SERIES:
@@ -102,7 +102,7 @@ def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None)
 
 
 def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
-    """Return tags with the numbers that these classes give them."""
+    """Return tags numbered by these classes."""
     assert given.classes is not None and given.rows is not None
     return RawTargets(TAGS, classes.encode(given.classes.classes[given.rows]), classes)
 
@@ -126,7 +126,7 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probabilities of classes, float32 (S, K); NaN where logits are not finite."""
+    """Return class probabilities, float32 (S, K); NaN if logits are not finite."""
     lost = is_lost(logits)
     shares: NDArray[np.float32] = softmax(np.where(lost[:, np.newaxis], 0, logits), axis=1)
     shares[lost] = np.nan
@@ -134,7 +134,7 @@ def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[], Any]]]:
-    """Return what writes each table of a report, and what draws each of its figures, by name."""
+    """Return functions that write each table of a report and draw each of its figures, by name."""
     if isinstance(report, ClassificationReport):
         return {"classes": report.to_csv}, {
             "confusion": report.plot_confusion,
@@ -154,7 +154,7 @@ def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str,
 
 
 def table_of_scores(reports: Mapping[str, Report]) -> Table:
-    """Return the scores of several tests below each other."""
+    """Return a table with the scores of several tests."""
     scores = {name: _scores(report) for name, report in reports.items()}
     columns: dict[str, list[Any]] = {"test": list(scores)}
     names = list(next(iter(scores.values())))

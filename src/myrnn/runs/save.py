@@ -1,4 +1,4 @@
-"""Writing a run folder, so that what stands there is either whole or not a run."""
+"""Writing a run folder that is either complete or not a run."""
 
 from __future__ import annotations
 
@@ -47,40 +47,41 @@ def save_run(
     Parameters
     ----------
     folder : path
-        It must not exist or be empty.
+        A path that does not exist, or an empty folder.
     task : TwinHalves or Palindromes
-    model : a network of this package, or a model of a class of your own
-        With its trained weights. Of a class of your own the name is kept, not the code: `load_run` is given it again.
+    model : a network of this package, or a model of a user-defined class
+        With its trained weights. For a user-defined class the name is stored, not the code: `load_run` takes the class
+        again.
     optimizer : SGD, RMSprop or Adam
-        Only its settings are kept.
+        Only its settings are stored.
     history : History
     training : mapping, optional
-        The arguments of `train` other than its defaults: iterations, batch_size, seed, engine, report_every,
-        schedule (by name), gradient_clip.
+        The arguments of `train` that are not defaults: iterations, batch_size, seed, engine, report_every, schedule (by
+        name), gradient_clip.
     report : LengthReport, optional
-        Writes ``accuracy_by_length.csv`` and its pictures.
+        Writes ``accuracy_by_length.csv`` and its figures.
     numbers : mapping, optional
         The content of ``report.json``; by default that of `summarize`.
     pictures : mapping of str to callable, optional
         Further files: each function is called with the path to write to.
     described : mapping, optional
-        What is kept of the model beside its weights; by default what `describe_model` says of it now.
+        The stored description of the model; by default that of `describe_model`.
     continued_from : mapping, optional
-        Of a run that the training went on from: its ``name``, the SHA-256 of its ``weights`` and its ``iterations``.
+        The run that the training continued: its ``name``, the SHA-256 of its ``weights`` and its ``iterations``.
     phases : sequence of mapping
-        Where the learning rate, the batch size or the clipping changed while it was trained: what `train` was called
-        with, one call after the other. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and
-        ``gradient_clip``.
+        If the learning rate, the batch size or the clipping changed during the training: the arguments of the calls of
+        `train`, in order. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and ``gradient_clip``.
 
     Raises
     ------
     InvalidArgument
-        When the task or optimizer is of a kind that cannot be made again from a file, or the history no classifier's.
+        When the task or optimizer is of a kind that cannot be rebuilt from a file, or the history is not that of a
+        classifier.
     RunError
-        When the folder holds something or cannot be written.
+        When the folder is not empty or cannot be written.
     """
     if history.metric != ACCURACY:
-        raise InvalidArgument(f"a run is that of a classifier, whose history has {ACCURACY}, not {history.metric}")
+        raise InvalidArgument(f"save_run saves a classifier, whose history has {ACCURACY}, not {history.metric}")
     settings = {
         **made_with(),
         "task": Part.of("task", task).to_dict(),
@@ -105,7 +106,7 @@ def write_run(
     report: LengthReport | None,
     pictures: Mapping[str, Callable[[Path], Any]],
 ) -> None:
-    """Write the files of a run, the index with its settings last; raises RunError where it cannot be written."""
+    """Write the files of a run, and last the index with its settings; raises RunError if that fails."""
     RUN.write(folder, settings, {**_parts(model, history, report, numbers, settings["model"]), **pictures})
 
 
@@ -117,9 +118,9 @@ def summarize(
     training: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return all numbers of a training and of its evaluation as plain values, as ``report.json`` has them.
+    """Return all results of a training and its evaluation as plain values, in the form of ``report.json``.
 
-    `training` and `evaluation` add further numbers to the two parts, such as the seconds they took.
+    `training` and `evaluation` add further numbers to the two parts, such as their seconds.
     """
     last = len(history) - 1
     numbers: dict[str, Any] = {
@@ -157,7 +158,7 @@ def _parts(
     numbers: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> dict[str, bytes | Callable[[Path], Any]]:
-    """Return what stands in the files of a run."""
+    """Return the content of the files of a run."""
     parts: dict[str, bytes | Callable[[Path], Any]] = {
         WEIGHTS: weight_bytes(model),
         HISTORY: history.to_csv,
@@ -181,9 +182,9 @@ def write_data_run(
     reports: Mapping[str, Report],
     pictures: bool = True,
 ) -> None:
-    """Write the files of a run on data, the index with its settings last; raises RunError where it cannot be written.
+    """Write the files of a run on data, and last the index with its settings; raises RunError if that fails.
 
-    `reports` are those of its tests, by their names.
+    `reports` are those of its tests, by name.
     """
     how = "own" if callable(fitted.tokenize) else fitted.tokenize
     noted = {"tokenize": how, "best_epoch": fitted.best_epoch, **settings.get("classifier", {})}
@@ -193,11 +194,11 @@ def write_data_run(
         REPORT: json_to_bytes(numbers),
         ENCODING: json_to_bytes({"sequences": fitted.encoder.to_settings(), **_learned(fitted)}),
     }
-    # One at a time: a figure takes memory until it is written.
+    # One at a time: a figure occupies memory until it is written.
     figures: dict[str, Callable[[], Any]] = {}
     if pictures:
-        # Where nothing was kept to watch it on, the last weights are those that count. Classes of data are not
-        # equally frequent, so the level of guessing says little.
+        # Without validation the last weights count. The classes of data are not equally frequent, so the accuracy of
+        # guessing means little.
         best = fitted.best_epoch if fitted.history.validation_loss is not None else None
         curve = replace(fitted.history, chance=None)
         figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
@@ -215,7 +216,7 @@ def write_data_run(
 
 
 def _learned(fitted: Fitted) -> dict[str, Any]:
-    """Return how the outputs are read: of labels what they are called, as the first runs had it."""
+    """Return the description of the targets; labels in the form of the first runs."""
     if fitted.targets.learn == LABELS:
         return {"labels": fitted.labels.to_settings()}
     columns = {} if fitted.columns is None else {"columns": list(fitted.columns)}
@@ -223,7 +224,7 @@ def _learned(fitted: Fitted) -> dict[str, Any]:
 
 
 def tests_table(reports: Mapping[str, Report]) -> Table:
-    """Return how good a model was in each of several tests: how often it was right, or its scores."""
+    """Return a table of several tests with their accuracies or other scores."""
     of_labels = [report for report in reports.values() if isinstance(report, ClassificationReport)]
     if len(of_labels) < len(reports):
         return table_of_scores(reports)

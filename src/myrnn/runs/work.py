@@ -1,4 +1,4 @@
-"""A run from its first iteration to a whole folder: what is drawn from a task, and what is given as data."""
+"""A run from its first iteration to a complete folder, on a task or on data."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from myrnn.storage import FolderLock, clear_scratch
 from myrnn.tasks import recognition_of, twice_as_long
 from myrnn.training import Checkpoint, History, TrainingStart, held_interrupts, train
 
-# Whoever names the seconds between two checkpoints gets them, whatever share of the time that is.
+# An interval that the user sets is used whatever share of the time it takes.
 ANY_SHARE = 1e9
 
 
 def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Run:
-    """Train and test what an experiment says, and keep it in a run folder.
+    """Train and test the model of an experiment, and save it in a run folder.
 
-    Where it was stopped on its way, the same call goes on, as ``myrnn train --resume FOLDER`` does.
+    If a run was stopped, the same call resumes it, as ``myrnn train --resume FOLDER`` does.
 
     Parameters
     ----------
     experiment : Experiment
         With a task or with data.
     folder : path, optional
-        It must not exist or be empty, or hold an unfinished run of the same experiment; by default a new folder
-        ``runs/<task or file>-<time>``.
+        A path that does not exist, an empty folder, or an unfinished run of the same experiment; by default a new
+        folder ``runs/<task or file>-<time>``.
     progress : bool, optional
-        Whether to show a progress bar; by default it shows in a terminal and in a notebook.
+        Whether to show a progress bar; by default in terminals and notebooks.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     Raises
     ------
     RunError
-        When the folder holds something or cannot be written.
+        When the folder is not empty or cannot be written.
     DataError
         When a file of its data cannot be read, or is malformed.
     TrainingDiverged
@@ -88,10 +88,10 @@ def _do(work: TaskWork | DataWork, folder: Path) -> None:
 
 
 def _same_job(folder: Path, experiment: Experiment) -> Job:
-    """Return the job that was begun in a folder; raises RunError where it is not that of an experiment."""
+    """Return the job that was begun in a folder; raises RunError if it belongs to another experiment."""
     job = load_job(folder)
     if job.settings(folder)["model"].get("name") == OWN:
-        # The folder does not say which file holds the class.
+        # The folder does not store the file of the class.
         experiment = replace(experiment, model=replace(experiment.model, name=job.experiment.model.name))
     both = (job.experiment, replace(experiment, memory=None))
     kept, given = (whole.with_paths(os.path.abspath) for whole in both)
@@ -101,20 +101,20 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
 
 
 def begin(experiment: Experiment, *, every: float | None = None, progress: bool | None = None) -> TaskWork | DataWork:
-    """Return the work of an experiment that is new: its model is made, or its data are read.
+    """Return the work of a new experiment: its model is made, or its data are read.
 
     Parameters
     ----------
     experiment : Experiment
     every : float, optional
-        Seconds between two checkpoints; by default as `Checkpoint` has them.
+        Seconds between two checkpoints; by default those of `Checkpoint`.
     progress : bool, optional
     """
     if experiment.data is not None:
         data = read_data(experiment)
         return DataWork(Job.on_data(experiment, data.hashes), data, every=every, progress=progress)
     task, model, optimizer = experiment.make()
-    # A run is tested as a classifier is: refuse other targets now, and not after the training.
+    # Runs are tested as classifiers: refuse other targets now, not after the training.
     if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
     return TaskWork(Job.of(experiment, task, model), task, model, optimizer, every, progress)
@@ -128,20 +128,20 @@ def go_on(
     Parameters
     ----------
     folder : Path
-        Where it was begun.
+        The folder where it was begun.
     job : Job
         As `load_job` reads it.
     make : class or callable, optional
-        The class of the model, where it is user-defined.
+        The class of the model, if it is user-defined.
     every, progress
         As for `begin`.
 
     Raises
     ------
     RunError
-        When its data are no longer what they were.
+        When its data have changed.
     InvalidArgument
-        When `make` is missing, or makes another model.
+        When `make` is missing, or makes a different model.
     """
     if job.experiment.data is None:
         model, optimizer = job.make(make)
@@ -150,10 +150,10 @@ def go_on(
     for name, found in data.hashes.items():
         if job.hashes.get(name) != found:
             file = Path(job.experiment.files.get(name, name)).name
-            raise RunError(f"{file} has changed since {folder} was begun: it cannot go on with other data")
+            raise RunError(f"{file} has changed since {folder} was begun: it cannot resume with other data")
     if job.model["name"] == OWN and make is None:
         raise InvalidArgument(
-            f"its model is of the class {job.model['class']}, of which it holds the weights alone: give the class, "
+            f"its model is of the class {job.model['class']}, and it holds only the weights: give the class, "
             f"with --model FILE.py:{job.model['class']}"
         )
     return DataWork(job, data, make, every, progress)
@@ -165,7 +165,7 @@ def _checkpoint(folder: Path, every: float | None) -> Checkpoint:
 
 @dataclass
 class TaskWork:
-    """A run on a task that is to be done, or gone on with.
+    """A run on a task that is to be done or resumed.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class TaskWork:
     task, model, optimizer : object
         As the job makes them.
     every : float, optional
-        Seconds between two checkpoints; by default as `Checkpoint` has them.
+        Seconds between two checkpoints; by default those of `Checkpoint`.
     progress : bool, optional
     """
 
@@ -186,12 +186,12 @@ class TaskWork:
 
     @property
     def name(self) -> str:
-        """What the folder is called after."""
+        """The beginning of the folder's name."""
         name: str = self.job.experiment.task.name
         return name
 
     def do(self, folder: Path) -> tuple[LengthReport, dict[str, Any]]:
-        """Train from the last checkpoint on, or from the beginning, evaluate and write a folder, which is held.
+        """Train from the beginning or the last checkpoint, evaluate and write the folder, which the caller has locked.
 
         Returns
         -------
@@ -229,23 +229,23 @@ class TaskWork:
 
 @dataclass
 class DataWork:
-    """A run on data that is to be done, or gone on with.
+    """A run on data that is to be done or resumed.
 
     Attributes
     ----------
     job : Job
     data : GivenData
     make : class or callable, optional
-        The class of the model, where it is user-defined and not named by the experiment.
+        The class of the model, if it is user-defined and not named by the experiment.
     every : float, optional
-        Seconds between two checkpoints; by default as `Checkpoint` has them.
+        Seconds between two checkpoints; by default those of `Checkpoint`.
     progress : bool, optional
     on_trained : callable, optional
         Called with the numbers of the training before the tests.
     fitted : Fitted or None
-        What was trained, once it was.
+        The trained model, after the training.
     is_tested : bool
-        Whether the tests, too, were written.
+        Whether the tests were written, too.
     """
 
     job: Job
@@ -259,20 +259,20 @@ class DataWork:
 
     @property
     def name(self) -> str:
-        """What the folder is called after."""
+        """The beginning of the folder's name."""
         return data_name(self.job.experiment)
 
     def do(self, folder: Path) -> tuple[dict[str, Report], dict[str, Any]]:
-        """Train from the last checkpoint on, or from the beginning, test and write a folder, which is held.
+        """Train from the beginning or the last checkpoint, test and write the folder, which the caller has locked.
 
-        A training that the user interrupts is tested and written as it is; it can still go on.
+        A training that the user interrupts is tested and written as it is; it can be resumed later.
 
         Returns
         -------
         reports : dict of str to Report
             By the names of the tests.
         numbers : dict
-            Of the training and of its tests, as ``report.json`` has them.
+            The results of the training and the tests, in the form of ``report.json``.
         """
         experiment = self.job.experiment
         begin, compiled = time.perf_counter(), compiling_seconds()
@@ -282,7 +282,7 @@ class DataWork:
         compiled = compiling_seconds() - compiled
         seconds = time.perf_counter() - begin - compiled
         numbers = {"training": self._trained(fitted, compiled, seconds)}
-        # Before anything else: whatever stops the tests leaves a run that can be used.
+        # Write the run before the tests, so that it is usable if they are interrupted.
         self._write(folder, numbers, {}, is_last=not self.data.tests)
         self.on_trained(numbers["training"])
         reports = self._test(fitted, numbers)
@@ -299,7 +299,7 @@ class DataWork:
     ) -> None:
         assert self.fitted is not None
         settings = self.job.settings(folder, described(self.job.experiment, self.fitted, self.fitted.model))
-        # A first signal waits until all is written.
+        # A first signal waits until everything is written.
         with held_interrupts():
             write_data_run(folder, settings, self.fitted, numbers, reports, pictures=is_last)
             self.is_tested = is_last
@@ -343,7 +343,7 @@ class DataWork:
         }
 
     def _classes(self) -> dict[str, Any]:
-        """Return how many sequences, or steps, there are of each class."""
+        """Return the number of sequences, or steps, of each class."""
         learn, y = self.job.experiment.data.learn, self.data.y
         if learn not in (LABELS, TAGS):
             return {}
@@ -353,7 +353,7 @@ class DataWork:
 
 
 def evaluation_seed(experiment: Experiment) -> int:
-    """Return what seeds the sequences of the test: by default the next seed, others than the model was trained on."""
+    """Return the seed of the test sequences: by default the next seed, so that they are new to the model."""
     asked: int | None = experiment.evaluation.seed
     return experiment.training.seed + 1 if asked is None else asked
 
@@ -361,7 +361,7 @@ def evaluation_seed(experiment: Experiment) -> int:
 def evaluated(
     experiment: Experiment, task: Any, model: Any, history: History, progress: bool | None = None
 ) -> LengthReport:
-    """Evaluate a trained model as its experiment says, by default up to twice the lengths that it was trained on."""
+    """Evaluate a trained model as its experiment says, by default up to twice the trained lengths."""
     asked = experiment.evaluation.lengths
     lengths = tested_lengths(task) if asked is None else asked
     return evaluate(
@@ -377,13 +377,13 @@ def evaluated(
 
 
 def tested_lengths(task: Any) -> NDArray[np.int64]:
-    """Return the lengths that a run on a task is tested on: up to twice its longest, where it has such."""
+    """Return the test lengths of a run on a task: up to twice its longest, as far as they exist."""
     lengths: NDArray[np.int64] = twice_as_long(recognition_of(task)).lengths
     return lengths
 
 
 class _Clock:
-    """The hook that tells the training itself from what comes before it, such as compiling the model."""
+    """A hook that separates the time of the training from that of its preparation, such as compilation."""
 
     def __init__(self) -> None:
         self._made = time.perf_counter()
@@ -394,7 +394,7 @@ class _Clock:
         self._begin, self._first = time.perf_counter(), start.iteration
 
     def numbers(self, iterations: int, end: float) -> dict[str, Any]:
-        """Return how many iterations the run has, and how long those took that were done now."""
+        """Return the number of iterations of the run, and the time of those done now."""
         if self._begin is None:
             # All of them were done before.
             return {"iterations": iterations, "resumed_at": iterations}
@@ -404,7 +404,7 @@ class _Clock:
 
 
 def _example(model: Any, task: Any, seed: int) -> tuple[Any, Any]:
-    """Return a model as it is tested, and one sequence of about four symbols, whose graph fits on a page."""
+    """Return a model in the form that is tested, and a sequence of about four symbols, whose graph fits on a page."""
     model, task = recognizer_of(model, task), recognition_of(task)
     length = task.lengths[np.argmin(abs(task.lengths - 4))]
     return model, task.sample_lengths([length], np.random.default_rng(seed))

@@ -1,9 +1,9 @@
-"""Sweeps: many runs of one study, over all cores or a cluster; whatever stops a sweep, the same call goes on.
+"""Sweeps: many runs of one study, on all cores or a cluster; after any interruption the same call resumes.
 
-In the order in which data pass through them: `choices` (what a setting may be) and `study` (a TOML file as points, each
-an experiment), `run` (one of them, as a record), `pool` (the workers), `log` (the records in a file that only grows),
-`results` (the tables in the order of the study: the same bytes wherever and in whatever order the runs were done), and
-`folder` (all of it in one call).
+In the order in which data pass through them: `choices` (the values of a setting) and `study` (a TOML file as points,
+each an experiment), `run` (one of them, as a record), `pool` (the workers), `log` (the records in an append-only file),
+`results` (tables in the order of the study, with the same bytes wherever and in whatever order the runs were done), and
+`folder` (everything in one call).
 """
 
 from myrnn.sweeps.folder import load_sweep, sweep

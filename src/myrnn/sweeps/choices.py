@@ -1,4 +1,4 @@
-"""What a setting of a study may be: one value, a list of values to try each, or a range to draw from."""
+"""The values of a setting in a study: one value, a list of values to try, or a range to draw from."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 MOST_NUMBERS = 100_000
-# Digits of a number that is drawn: people can read it, and it is the same on every machine.
+# The digits of a drawn number: it is readable, and the same on every machine.
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Values to try, each of them."""
+    """Values that are all tried."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Values to draw from, evenly, or evenly by their logarithm.
+    """Values to draw from, uniformly or log-uniformly.
 
     Attributes
     ----------
     place : str
         The setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently.
     values : tuple
-        The values to choose from; of a range its two ends. The setting must allow all of them.
+        The values to choose from, or the two ends of a range. The setting must allow all of them.
     is_range : bool
     by_logarithm : bool
     """
@@ -46,7 +46,7 @@ class Drawn:
     by_logarithm: bool = False
 
     def draw(self, seed: int, number: int) -> Any:
-        """Return draw `number`, which depends on the seed, the setting and the range alone."""
+        """Return draw `number`, which depends only on the seed, the setting and the range."""
         key = hashlib.sha256(self.place.encode()).digest()[:8]
         share = np.random.default_rng((seed, number, int.from_bytes(key, "big"))).random()
         if not self.is_range:
@@ -64,9 +64,9 @@ Choice = Listed | Drawn
 
 
 def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
-    """Yield all values of a section in draw `number`: every value of every list with every other's.
+    """Yield all combinations of the values of a section in draw `number`.
 
-    Without a number a range gives its two ends, and choices give all of them.
+    Without a number a range yields its two ends, and choices all of their values.
     """
     values = [
         choice.values if number is None or isinstance(choice, Listed) else (choice.draw(seed, number),)
@@ -77,17 +77,17 @@ def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -
 
 
 def read_choice(place: str, shown: str, value: Any) -> Choice:
-    """Return what a study says of one setting.
+    """Return the values of one setting in a study.
 
     Parameters
     ----------
     place : str
         The setting, as in ``"optimizer.learning_rate"``.
     shown : str
-        What messages call it: ``"[optimizer] learning_rate"``.
+        Its name in messages: ``"[optimizer] learning_rate"``.
     value : plain value
         A value; a list; ``"first:last"`` or ``"first:last:step"``, the integers from first to last; or a table, with
-        ``low``, ``high`` and perhaps ``log``, or with ``choices``.
+        ``low``, ``high`` and optionally ``log``, or with ``choices``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A sweep in one call: its folder is made or gone on with, and at the end tables and figures are written into it."""
+"""A sweep in one call: its folder is created or resumed, and finally tables and figures are written into it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from myrnn.sweeps.run import Done, Failed, Record
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study
 from myrnn.training import Curve, Display, progress_display
 
-# The study, and when and with which versions it was begun.
+# The study, and the time and the versions of its beginning.
 SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {}, index_bytes=MOST_STORED + 100_000)
-# A figure each for so many settings; of more, the first.
+# At most this many settings get a figure each, the first ones.
 MOST_SETTINGS = 8
 
 
@@ -44,33 +44,34 @@ def sweep(
     metric: str = "accuracy",
     progress: bool | None = None,
 ) -> SweepResults:
-    """Do all runs of a study that are not done yet, and return the results of all.
+    """Do all runs of a study that are not done yet, and return all results.
 
     Every run is what ``myrnn train`` does with the same settings, on one thread. The tables are the same, byte for
-    byte, wherever the runs are done, in whatever order, and however often the sweep was stopped on the way: the same
-    call goes on.
+    byte, wherever and in whatever order the runs are done, and however often the sweep is interrupted: the same call
+    resumes it.
 
     Parameters
     ----------
     study : path, mapping or Study
-        A TOML file, or what it says; ``docs/how-to/sweeps.md`` describes it.
+        A TOML file, or its content; ``docs/how-to/sweeps.md`` describes it.
     folder : path, optional
-        Where the results are, by default ``sweeps/<name of the study>``. Runs that stand there are not done again,
-        those of another study among them.
+        The folder of the results, by default ``sweeps/<name of the study>``. Runs in it are not repeated, including
+        those of another study.
     jobs : int, optional
-        How many runs to do at a time, by default one a core of this machine, or of the Ray cluster. 1 does them in
-        this process.
+        How many runs to do at a time, by default one per core of this machine or of the Ray cluster. With 1 they are
+        done in this process.
     backend : {"loky", "dask", "ray"}
         Processes of this machine, or a cluster: ``pip install 'myrnn[dask]'`` or ``'myrnn[ray]'``.
     address : str, optional
-        Of the cluster: ``"tcp://10.0.0.1:8786"`` for a scheduler of Dask. Ray takes a local one without it.
+        The address of the cluster: ``"tcp://10.0.0.1:8786"`` for a Dask scheduler. Without it, Ray starts a local
+        cluster.
     retry_failed : bool
-        Whether to do runs again that failed before.
+        Whether to repeat runs that failed before.
     metric : {"accuracy", "worst", "beyond", "loss"}
-        Or another of `SweepResults.groups`, by which the progress display names the best run so far.
+        Or another metric of `SweepResults.groups`, by which the progress display names the best run so far.
     progress : bool, optional
-        Whether to show runs done, running and failed, the time left and the best so far; by default in a terminal and
-        in a notebook.
+        Whether to show runs done, running and failed, the time left and the best so far; by default in terminals and
+        notebooks.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def sweep(
     Raises
     ------
     InvalidArgument
-        When an argument or anything in the study is not what it should be.
+        When an argument or anything in the study is invalid.
     RunError
         When the folder cannot be used, or the cluster cannot be reached or is lost.
     """
@@ -107,12 +108,12 @@ def sweep(
 
 
 def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
-    """Return the results that stand in the folder of a sweep, whether it is at its end or not.
+    """Return the results in the folder of a sweep, finished or not.
 
     Raises
     ------
     RunError
-        When it is no such folder, or damaged.
+        When it is not the folder of a sweep, or is damaged.
     """
     path = Path(folder)
     given = SWEEP.read_index(path).get("study")
@@ -127,20 +128,20 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
 
 @contextmanager
 def _held(folder: Path, study: Study) -> Iterator[None]:
-    """Hold the folder of a sweep, which is made where it is missing, and note the study in it."""
+    """Lock the folder of a sweep, which is created if it is missing, and store the study in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir() if not is_scratch(path)}
     except (OSError, ValueError) as error:
         raise RunError(f"cannot make the sweep folder {folder}: {getattr(error, 'strerror', None) or error}") from error
     if names - {LOCK} and not names & {SWEEP.index, LOG}:
-        raise RunError(f"{folder} holds something else than a sweep: choose another folder")
+        raise RunError(f"{folder} is not the folder of a sweep: choose another folder")
     with FolderLock(folder):
         known = SWEEP.read_index(folder) if SWEEP.index in names else made_with()
         if (now := made_with()["versions"]) != known.get("versions"):
             warn(
                 f"the runs in {folder} were done with {_versions(known.get('versions'))}, and others will be done "
-                f"with {_versions(now)}: for one table of one kind begin in a new folder"
+                f"with {_versions(now)}: for consistent tables begin in a new folder"
             )
         if known.get("study") != study.given:
             values = {"created": known.get("created"), "versions": known.get("versions"), "study": study.given}
@@ -167,7 +168,7 @@ def _do_all(
     def is_over(point: Point) -> bool:
         record = records.get(point.run)
         if isinstance(record, Done):
-            # What was learned from files that have changed is done again.
+            # Runs on files that have changed are repeated.
             return record.files == {name: hashes[file] for name, file in point.located.files.items()}
         return record is not None and not retry_failed
 
@@ -182,7 +183,7 @@ def _do_all(
                 log.add(note(record))
                 progress.add(point, record, pool.running)
     except KeyboardInterrupt as stop:
-        # The log knows best: the signal may have come right after a record was written.
+        # The log is the authority: the signal may have come right after a record was written.
         now = read_log(folder)[0]
         done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
@@ -190,7 +191,7 @@ def _do_all(
 
 
 def _hashes(study: Study) -> dict[str, str]:
-    """Return the SHA-256 of every file that the runs of a study name; raises InvalidArgument where one is missing."""
+    """Return the SHA-256 of every file that the runs of a study name; raises InvalidArgument if one is missing."""
     found = {}
     for file in dict.fromkeys(file for point in study.points for file in point.located.files.values()):
         try:
@@ -203,9 +204,9 @@ def _hashes(study: Study) -> dict[str, str]:
 
 
 def _versions_noted() -> Callable[[Record], Record]:
-    """Return a function that leaves the versions in a record only where a worker has others than this process.
+    """Return a function that removes the versions from a record if they are those of this process.
 
-    It warns of them, once: a worker of a cluster may have others.
+    Otherwise it warns, once: a worker of a cluster may have other versions.
     """
     here = made_with()["versions"]
     known = [here, None]
@@ -223,7 +224,7 @@ def _versions_noted() -> Callable[[Record], Record]:
 
 
 def _versions(versions: Any) -> str:
-    """Return versions by name in a line, as an index or a record has them."""
+    """Return versions by name in a line, from an index or a record."""
     if not isinstance(versions, Mapping):
         return "versions that are not known"
     return _checks.printable(", ".join(f"{name} {version}" for name, version in versions.items()))
@@ -237,7 +238,7 @@ class _Progress:
     show : bool or None
         As for `progress_display`.
     metric : str
-        By which the best run is best.
+        The metric that ranks the runs.
     """
 
     def __init__(self, show: bool | None, metric: str) -> None:
@@ -249,7 +250,7 @@ class _Progress:
 
     @contextmanager
     def over(self, planned: int, known: Sequence[tuple[Point, Record]]) -> Iterator[None]:
-        """Show the display while the block runs; `known` are runs that were done before, and count as well."""
+        """Show the display while the block runs; `known` are the runs done before, which count as well."""
         self._display = progress_display(self._show, "sweep", planned, "runs", len(known))
         for point, record in known:
             self._count(point, record)
@@ -260,7 +261,7 @@ class _Progress:
                 self._display.close()
 
     def add(self, point: Point, record: Record, running: int) -> None:
-        """Count a run that has ended, while so many others are being done."""
+        """Count a run that has ended, while `running` others are in progress."""
         self._count(point, record)
         if self._display is not None:
             lines = [f"{running} running", f"{self._failed} failed", *([self._best_label] if self._best_label else [])]
@@ -282,9 +283,9 @@ class _Progress:
 
 
 def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None:
-    """Write all that follows from the results of a sweep, which may be none, into its folder.
+    """Write everything derived from the results of a sweep, which may be empty, into its folder.
 
-    All but the times is the same, byte for byte, wherever and in whatever order the runs were done.
+    Everything except the times is the same, byte for byte, wherever and in whatever order the runs were done.
     """
     folder = results.folder
     tables = {"results": results.runs, "lengths": results.lengths}
@@ -308,7 +309,7 @@ def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None
 
 
 def _write_parquet(columns: Columns, kinds: Mapping[str, type], path: Path) -> None:
-    import polars  # late, since it takes a moment
+    import polars  # imported late because it takes a moment
 
     types = {str: polars.String, int: polars.Int64, float: polars.Float64}
     known = {name: types[kind] for name, kind in kinds.items() if name in columns}

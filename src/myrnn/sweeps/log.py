@@ -1,4 +1,4 @@
-"""The records as they come in: a file that only grows, a sealed line a run, and that any crash leaves readable."""
+"""The records in an append-only file with a sealed line per run, which stays readable after any crash."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from myrnn.sweeps.run import Record
 LOG = "results.jsonl"
 # A longer line is damaged.
 MOST_BYTES = 10_000_000
-# Seconds from one sync to the next at least, since one takes milliseconds. What was written between them is lost when
-# the machine dies before the system writes it back, but not when the process does.
+# The least seconds between two syncs, since one takes milliseconds. What was written in between is lost if the machine
+# crashes before the system writes it back, but not if only the process does.
 PAUSE = 0.05
 
 
 class Log:
-    """Writes records to the end of the file; what a crash left of a last line is cut off first.
+    """Appends records to the file; an incomplete last line, left by a crash, is cut off first.
 
     Parameters
     ----------
     folder : path
-        It exists, and nobody else writes into it.
+        An existing folder into which nobody else writes.
 
     Raises
     ------
     RunError
-        When the file cannot be written to; what stands there stays.
+        When the file cannot be written to; its content stays.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,9 +47,9 @@ class Log:
             _cut_off_torn(self._file)
 
     def add(self, record: Record) -> None:
-        """Write one record; raises RunError where that fails."""
+        """Write one record; raises RunError if that fails."""
         if not os.fstat(self._file).st_nlink:
-            raise RunError(f"{self._path} was removed while runs were under way: the same command begins anew")
+            raise RunError(f"{self._path} was removed while runs were in progress: the same command starts again")
         values = seal(msgspec.to_builtins(record))
         line = json.dumps(values, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
         with self._written():
@@ -64,15 +64,15 @@ class Log:
         try:
             yield
         except OSError as error:
-            message = f"cannot write {self._path}: {error.strerror or error}; what stands there stays"
+            message = f"cannot write {self._path}: {error.strerror or error}; its content is unchanged"
             raise RunError(message) from error
 
     def __enter__(self) -> Log:
-        """Return the log, which is open already."""
+        """Return the log, which is already open."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        """Bring all to the disk and close the file; raises RunError where that fails and nothing else has."""
+        """Sync and close the file; raises RunError if that fails, unless the block has failed already."""
         with ExitStack() as closing:
             closing.callback(os.close, self._file)
             with self._written() if kind is None else suppress(OSError):
@@ -80,12 +80,12 @@ class Log:
 
 
 def read_log(folder: Path) -> tuple[dict[str, Record], int]:
-    """Return the last record of every run, and how many lines are damaged: their runs are to be done again.
+    """Return the last record of every run, and the number of damaged lines, whose runs have to be repeated.
 
     Raises
     ------
     RunError
-        When the log is no file of the folder, or cannot be read.
+        When the log is not a file of the folder, or cannot be read.
     """
     records: dict[str, Record] = {}
     damages = 0
@@ -99,7 +99,7 @@ def read_log(folder: Path) -> tuple[dict[str, Record], int]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield every whole line."""
+    """Yield every complete line."""
     try:
         file = os.fdopen(_open(path, os.O_RDONLY), "rb")
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _record(line: bytes) -> Record | None:
-    """Return the record of a line, None where it is not what was written."""
+    """Return the record in a line, None if the line is damaged."""
     try:
         values: Any = json.loads(line)
         if not isinstance(values, dict) or seal(values) != values:
@@ -125,32 +125,32 @@ def _record(line: bytes) -> Record | None:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open the log, which anybody may have put there: neither through a link, nor where it is no file.
+    """Open the log without trusting it: refuse links and anything but a regular file.
 
     Raises
     ------
     RunError
-        When it is a link, a folder, a pipe or a device; nothing is waited for.
+        When it is a link, a folder, a pipe or a device; it never blocks.
     OSError
         When it cannot be opened.
     """
     if path.is_symlink():
         damaged(path.parent, path.name, "is a link: results are in the folder itself")
-    # Those that the system has. A pipe would wait for somebody at its other end.
+    # Use the flags that this system has. Opening a pipe would otherwise block.
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
         flags |= getattr(os, name, 0)
     try:
         file = os.open(path, flags, 0o666)
     except IsADirectoryError:
-        damaged(path.parent, path.name, "is no file")
+        damaged(path.parent, path.name, "is not a file")
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        damaged(path.parent, path.name, "is no file")
+        damaged(path.parent, path.name, "is not a file")
     return file
 
 
 def _cut_off_torn(file: int) -> None:
-    """Cut off a last line that has no end."""
+    """Cut off an incomplete last line."""
     size = os.lseek(file, 0, os.SEEK_END)
     begin = max(0, size - MOST_BYTES)
     os.lseek(file, begin, os.SEEK_SET)

@@ -1,6 +1,6 @@
-"""Where the runs of a sweep are done: on the cores of this machine, or on a cluster of Dask or Ray.
+"""The workers that do the runs of a sweep: on the cores of this machine, or on a cluster of Dask or Ray.
 
-Workers may be lost. What was under way with them is done again, and a run that takes its worker with it is found.
+Workers may be lost. Their current runs are repeated, and a run that kills its worker is identified.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps.run import Failed, Record, do
 from myrnn.sweeps.study import Point
 
-# How often a run may be under way when a worker is lost before it is done alone, to see whether it is the cause.
+# If workers are lost this often during a run, it is done alone to see whether it is the cause.
 SUSPECT = 3
 # Seconds to wait for a scheduler's answer.
 CONNECT = 20
-# Seconds between two looks at whether the parent process is still there.
+# Seconds between two checks that the parent process still exists.
 EVERY = 1.0
 
 Lost = tuple[type[BaseException], ...]
 
 
 class LostWithWorkers(Exception):
-    """Workers were lost with some runs, again and again.
+    """Workers were lost repeatedly while they did some runs.
 
     Attributes
     ----------
@@ -53,20 +53,20 @@ class LostWithWorkers(Exception):
 
 @dataclass(frozen=True)
 class Backend:
-    """Where runs are done.
+    """The place where runs are done.
 
     Attributes
     ----------
     label : str
-        What messages call it: ``"2 cores"``.
+        Its name in messages: ``"2 cores"``.
     workers : callable
-        Returns how many runs are done at a time.
+        Returns the number of runs that are done at a time.
     parallel : callable
-        Returns a `joblib.Parallel` that gives results as they come.
+        Returns a `joblib.Parallel` that yields results as they come.
     lost : tuple of exception types
-        Raised when a worker is lost: the others go on, or new ones take their places.
+        Raised when a worker is lost: the others continue, or new ones replace it.
     gone : tuple of exception types
-        Raised when all of it is lost.
+        Raised when the whole backend is lost.
     """
 
     label: str
@@ -77,7 +77,7 @@ class Backend:
 
 
 class Pool:
-    """Does runs and gives their records as they come."""
+    """Does runs and yields their records as they come."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -86,7 +86,7 @@ class Pool:
 
     @property
     def running(self) -> int:
-        """How many runs are being done; none where the backend does not answer, which `records` will raise."""
+        """The number of runs in progress; 0 if the backend does not answer, which `records` will raise."""
         try:
             return min(len(self._under_way), self._backend.workers())
         except self._backend.gone:
@@ -109,7 +109,7 @@ class Pool:
             except self._backend.lost as error:
                 self.lost += 1
                 source.close()
-                # Also those that were not begun yet.
+                # Including those that had not begun.
                 again = [*self._under_way.values(), *again[source.taken :]]
                 blamed = error.runs if isinstance(error, LostWithWorkers) else []
                 losses.update(dict.fromkeys(blamed, SUSPECT) or self._under_way.keys())
@@ -127,7 +127,7 @@ class Pool:
                 for record in found:
                     yield self._under_way.pop(record.run), record
             finally:
-                # Whatever ends it, workers stop.
+                # Workers are stopped in any case.
                 found.close()
         except self._backend.lost:
             raise
@@ -135,7 +135,7 @@ class Pool:
             raise RunError(f"{self._backend.label} is lost: {_line(error)}") from error
 
     def _alone(self, point: Point) -> Record:
-        """Return the record of a run that workers were lost with, again and again."""
+        """Return the record of a run during which workers were lost repeatedly."""
         try:
             ((_, record),) = self._attempt(_Source(iter([point]), self._under_way))
         except self._backend.lost:
@@ -146,13 +146,13 @@ class Pool:
 
 
 def _lost(point: Point) -> Record:
-    """Return the record of a run that takes every worker with it."""
-    error = "WorkerLost: the worker that does this run is lost, each time anew: it may need more memory than there is"
+    """Return the record of a run that kills every worker."""
+    error = "WorkerLost: the worker is lost every time it does this run, which may need more memory than there is"
     return Failed(run=point.run, error=error)
 
 
 class _Source:
-    """Hands out runs to threads, one at a time, and notes which; once closed it is empty."""
+    """Hands out runs to threads, one at a time, and records which; after `close` it is empty."""
 
     def __init__(self, points: Iterator[Point], under_way: dict[str, Point]) -> None:
         self._points, self._under_way = points, under_way
@@ -172,7 +172,7 @@ class _Source:
             return point
 
     def close(self) -> None:
-        """Hand out no more."""
+        """Hand out no more runs."""
         with self._lock:
             self._is_open = False
 
@@ -181,20 +181,20 @@ class _Source:
 
 
 def open_backend(backend: str, address: str | None, jobs: int | None) -> AbstractContextManager[Backend]:
-    """Return a backend as a context manager that gives it back.
+    """Return a backend as a context manager that closes it.
 
     Parameters
     ----------
     backend : {"loky", "dask", "ray"}
     address : str, optional
-        Of the cluster's scheduler, or of the Ray cluster.
+        That of the Dask scheduler or the Ray cluster.
     jobs : int, optional
-        How many runs to do at a time; by default as many as there are cores.
+        The number of runs at a time; by default the number of cores.
 
     Raises
     ------
     InvalidArgument
-        When the arguments do not go together, or the backend is not installed.
+        When the arguments contradict each other, or the backend is not installed.
     RunError
         When the cluster cannot be reached.
     """
@@ -211,8 +211,8 @@ BACKENDS = ("loky", "dask", "ray")
 def _parallel(backend: str, jobs: int, **options: Any) -> Any:
     import joblib
 
-    # Twice as many runs are under way as there are workers, so that none waits for the next; joblib puts short ones
-    # together. No more are in memory, whatever the number of runs.
+    # Twice as many runs are dispatched as there are workers, so that none is idle; joblib batches short ones. Only
+    # these are in memory, whatever the total.
     with joblib.parallel_config(backend, n_jobs=jobs, **options):
         return joblib.Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs")
 
@@ -220,29 +220,29 @@ def _parallel(backend: str, jobs: int, **options: Any) -> Any:
 @contextmanager
 def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
     if address is not None:
-        raise InvalidArgument("address goes with the backends dask and ray: loky works on this machine")
-    import joblib  # late, as all that only sweeps need
+        raise InvalidArgument("address is for the backends dask and ray: loky runs on this machine")
+    import joblib  # imported late: only sweeps need it
 
     count = joblib.cpu_count() if jobs is None else jobs
     options = {"inner_max_num_threads": 1, "initializer": _live_with, "initargs": (os.getpid(),)}
     yield Backend(
         f"{_checks.count_of(count, 'core')} of this machine",
         lambda: count,
-        # With one job joblib takes no other process.
+        # With one job joblib uses no other process.
         lambda: _parallel("loky", count, **(options if count > 1 else {})),
         (BrokenProcessPool,),
     )
 
 
 def _live_with(parent: int) -> None:
-    """Leave Ctrl-C to the parent process, and end with it, also where it is killed."""
+    """Leave Ctrl-C to the parent process, and exit when it does, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
 def _end_after(parent: int) -> None:
-    # loky's workers wait for work even if nobody is left to give it. On Windows, where the number of a parent never
-    # changes, they end when they have been idle for five minutes.
+    # loky's workers wait for work even when their parent is gone. On Windows, where the recorded parent id never
+    # changes, they exit after five idle minutes.
     while os.getppid() == parent:
         time.sleep(EVERY)
     os._exit(1)
@@ -252,7 +252,9 @@ def _end_after(parent: int) -> None:
 def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
     distributed = _required("dask", "distributed")
     if jobs is not None:
-        raise InvalidArgument("jobs goes with the backends loky and ray: how many workers Dask has, its cluster says")
+        raise InvalidArgument(
+            "jobs is for the backends loky and ray: with dask, the cluster determines the number of workers"
+        )
     if address is None:
         raise InvalidArgument("the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786")
     _register_dask()
@@ -265,7 +267,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
         if threads > 1:
             warn(
                 f"a worker of {address} has {threads} threads, but a process does one run at a time: start workers "
-                "with --nthreads 1, one a core"
+                "with --nthreads 1, one per core"
             )
         yield Backend(
             f"the Dask cluster at {address}",
@@ -282,7 +284,7 @@ def _register_dask() -> None:
     from joblib._dask import DaskDistributedBackend
 
     class FailingDaskBackend(DaskDistributedBackend):
-        # joblib's own does not pass on that a task failed, and waits for it for ever.
+        # joblib's own version does not report that a task failed, and waits for it for ever.
         def submit(self, func: Any, callback: Any = None) -> Any:
             def pass_on(done: Any) -> None:
                 error = done.exception()
@@ -305,14 +307,14 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
     from ray.util.joblib.ray_backend import RayBackend
 
     class GeneratingRayBackend(RayBackend):
-        # joblib forbids it for pools of multiprocessing alone, and Ray's backend inherits from theirs.
+        # joblib forbids it only for multiprocessing pools, from which Ray's backend inherits.
         supports_return_generator = True
 
     joblib.register_parallel_backend("myrnn-ray", GeneratingRayBackend)
     is_ours = not ray.is_initialized()
     try:
         if is_ours:
-            # Without an address Ray would look for a cluster that was here once, and wait for one that is no more.
+            # Without an address Ray would look for an earlier cluster, and wait for one that no longer exists.
             dashboard = False if address is None else None
             ray.init(address or "local", log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
     except (OSError, RuntimeError, ValueError) as error:
@@ -335,7 +337,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
 
 @contextmanager
 def _only_errors(logger: str) -> Iterator[None]:
-    """Let a library log nothing less than errors: what it warns of is handled here."""
+    """Let a library log only errors: its warnings are handled here."""
     log = logging.getLogger(logger)
     level = log.level
     log.setLevel(logging.ERROR)

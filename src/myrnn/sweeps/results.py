@@ -1,4 +1,4 @@
-"""What a sweep has found, in the order of its study: a row a run, a row a run and length, and groups of runs."""
+"""The results of a sweep in the order of its study: a row per run, a row per run and length, and groups of runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from myrnn.tasks import recognition_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Metrics, and what they are called: of runs on tasks, and of runs on data, which have each of their tests besides.
+# Metrics and their names: for runs on tasks, and for runs on data, which also have one for each of their tests.
 TASK_METRICS = {
     "accuracy": "accuracy on the trained lengths",
     "worst": "accuracy on the worst trained length",
@@ -36,13 +36,13 @@ DATA_METRICS = {
     "validation": "accuracy in the validation",
     "loss": "loss of the best epoch",
 }
-# More lines in one picture hide each other: settings that would make more are left out of the groups.
+# More lines in one figure hide each other: settings that would exceed this are left out of the groups.
 MOST_LINES = 6
-# Of the intervals in the table of tests.
+# The level of the intervals in the table of tests.
 CONFIDENCE = 0.95
-# They make runs differ by chance alone.
+# Settings that only change the random numbers.
 SEEDS = ("training.seed",)
-# Columns beside the settings and the metrics, with the kind of each.
+# Columns besides the settings and the metrics, with their types.
 FOUND: dict[str, type] = {
     "status": str,
     "error": str,
@@ -51,7 +51,7 @@ FOUND: dict[str, type] = {
     "longest": int,
     "not_finite": int,
 }
-# Settings that say what is learned: the panels of a grid.
+# Settings that define the targets: the panels of a grid.
 SOURCES = ("task", "data")
 
 Columns = Mapping[str, Sequence[Any]]
@@ -66,19 +66,19 @@ class SweepResults(HasTable):
     folder : Path
     study : Study
     runs : mapping of str to list
-        The columns of ``results.csv``: ``run``, ``variant``, every setting (``model.dim_recurrent``), and what was
-        found: ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest
-        length that was trained on), ``not_finite`` (how many sequences, or steps, got scores that are no finite
-        numbers: they count as wrong), ``loss`` (of the last report), ``accuracy`` (on the lengths that were trained
-        on), ``worst`` (that of the worst of these lengths) and ``beyond`` (on longer ones). Of runs on data ``loss``
-        and ``validation`` (accuracy) are those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in
-        the worst, and there is a column for each test, ``test.NAME``. What there is not is None.
+        The columns of ``results.csv``: ``run``, ``variant``, every setting (``model.dim_recurrent``), and the results:
+        ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest length
+        in the training), ``not_finite`` (the number of sequences, or steps, with scores that are not finite: they count
+        as wrong), ``loss`` (of the last report), ``accuracy`` (on the trained lengths), ``worst`` (on the worst of
+        these lengths) and ``beyond`` (on longer ones). For runs on data ``loss`` and ``validation`` (accuracy) are
+        those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in the worst, and there is a column
+        for each test, ``test.NAME``. Missing values are None.
     lengths : mapping of str to list
-        The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, how many sequences of a length
-        were tried, and right.
+        The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, the number of tested and of
+        correct sequences of a length.
     tests : mapping of str to list
-        The columns of ``tests.csv``, of runs on data: a row a run and test, with the settings that tell the runs apart,
-        ``test``, ``total``, ``correct``, ``accuracy`` and the ends of its interval, and ``macro_f1``.
+        The columns of ``tests.csv`` for runs on data: a row per run and test, with the settings that distinguish the
+        runs, ``test``, ``total``, ``correct``, ``accuracy`` and its interval, and ``macro_f1``.
     """
 
     folder: Path
@@ -89,7 +89,7 @@ class SweepResults(HasTable):
 
     @classmethod
     def of(cls, folder: Path, study: Study, records: Mapping[str, Record]) -> SweepResults:
-        """Return the results of all runs of the study that were done or failed."""
+        """Return the results of all runs of the study that are done or failed."""
         runs: dict[str, list[Any]] = {name: [] for name in ("run", *study.settings, *found_columns(study))}
         lengths: dict[str, list[Any]] = {name: [] for name in ("run", "length", "total", "correct")}
         tested: list[tuple[int, str, TestCounts]] = []
@@ -114,11 +114,11 @@ class SweepResults(HasTable):
         return cls(folder, study, runs, lengths, Table("", tests).columns)
 
     def __len__(self) -> int:
-        """Return how many runs were done or failed."""
+        """Return the number of runs that are done or failed."""
         return len(self.runs["run"])
 
     def __repr__(self) -> str:
-        """Say how far it is and how well it went."""
+        """Show the progress and the best results."""
         best = self.best()
         ending = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
         return (
@@ -128,27 +128,27 @@ class SweepResults(HasTable):
 
     @property
     def planned(self) -> int:
-        """How many runs the study has."""
+        """The number of runs in the study."""
         return len(self.study.points)
 
     @property
     def failed(self) -> int:
-        """How many runs failed."""
+        """The number of failed runs."""
         return self.runs["status"].count("failed")
 
     @property
     def fallbacks(self) -> int:
-        """How many runs went op by op although native code was to be used if possible."""
+        """The number of runs that fell back to op by op although native code was allowed."""
         asked = self.runs["training.engine"]
         return sum(a == "auto" and done == "mygrad" for a, done in zip(asked, self.runs["engine"], strict=True))
 
     @property
     def not_finite(self) -> int:
-        """How many sequences, or steps, of all runs got scores that are no finite numbers; they count as wrong."""
+        """The number of sequences, or steps, in all runs with scores that are not finite; they count as wrong."""
         return sum(count or 0 for count in self.runs["not_finite"])
 
     def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
-        """Return the row of the best run by a metric, None where there is none."""
+        """Return the row of the best run by a metric, or None."""
         row = _best_row(self.runs, range(len(self)), checked_metric(self.study, metric))
         return None if row is None else {name: column[row] for name, column in self.runs.items()}
 
@@ -160,23 +160,23 @@ class SweepResults(HasTable):
         raise InvalidArgument(f"the sweep has no run {_checks.shown(run)}")
 
     def groups(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> list[dict[str, Any]]:
-        """Return a record a group of runs: mean, spread and best of a metric.
+        """Return a record per group of runs: mean, spread and best of a metric.
 
         Parameters
         ----------
         by : str or iterable of str, optional
-            The settings that the runs of a group have in common, such as ``"model.dim_recurrent"``; by default all that
-            vary, but for the seeds and for what was drawn at random.
+            The settings that the runs of a group share, such as ``"model.dim_recurrent"``; by default all that vary,
+            except seeds and settings drawn at random.
         metric : {"accuracy", "worst", "beyond", "loss"}
-            What to compare: accuracy on the lengths that were trained on, on the worst of them, on longer ones, or the
-            loss at the end. Of runs on data the accuracy is that in all tests together or in the worst of them, and
-            there are also ``"validation"`` and each of the tests, as ``"test.NAME"``.
+            The quantity to compare: accuracy on the trained lengths, on the worst of them, on longer ones, or the final
+            loss. For runs on data the accuracy is that in all tests together or in the worst of them, and there are
+            also ``"validation"`` and each of the tests, as ``"test.NAME"``.
 
         Returns
         -------
         list of dict
             The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
-            the run. What there is not is None.
+            the run. Missing values are None.
         """
         names = self._groups_by(by)
         checked_metric(self.study, metric)
@@ -201,7 +201,7 @@ class SweepResults(HasTable):
         }
 
     def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
-        """Return the groups as a table; by accuracy, of runs on data, also with the mean accuracy in each test."""
+        """Return the groups as a table; by accuracy of runs on data, also with the mean accuracy in each test."""
         records = self.groups(by, metric)
         columns = {name: [record[name] for record in records] for name in records[0]}
         names = self._groups_by(by)
@@ -218,7 +218,7 @@ class SweepResults(HasTable):
         return Table(title, columns, (*settings, *counts, *(share(name, short(name)) for name in tests), *measured))
 
     def summary(self, by: str | Iterable[str] | None = None) -> Table:
-        """Return the groups as a paper prints them: accuracy on the trained lengths and beyond, beside shortcuts.
+        """Return the groups as printed in papers: accuracy on the trained lengths and beyond, with shortcuts.
 
         Parameters
         ----------
@@ -229,8 +229,8 @@ class SweepResults(HasTable):
         -------
         Table
             The settings, ``runs`` and ``failed``. For ``accuracy`` and ``beyond`` the mean over the runs, its interval
-            (``_low``, ``_high``; Student's t, of two runs or more), the lowest and the highest run (``_lowest``,
-            ``_highest``), and what the best of `myrnn.shortcuts` reaches on the same task and lengths
+            (``_low``, ``_high``; Student's t, for at least two runs), the lowest and the highest run (``_lowest``,
+            ``_highest``), and the accuracy of the best of `myrnn.shortcuts` on the same task and lengths
             (``shortcut_accuracy``), with its name (``shortcut_accuracy_name``). Shortcuts are None for tasks with an
             answer at each step, for files, and for groups of several tasks.
         """
@@ -252,12 +252,12 @@ class SweepResults(HasTable):
         return table_of(f"{self.study.name}: accuracy, %", settings, rows)
 
     def plot_grid(self, by: str | Iterable[str] | None = None) -> NDArray[Any]:
-        """Draw accuracy by length, a panel for each task or file, and in it a line for each group of the others.
+        """Draw accuracy by length, with a panel for each task or file, and a line for each group of the other settings.
 
         Parameters
         ----------
         by : str or iterable of str, optional
-            As for `groups`. The settings of the task, or of the data, make the panels, the others the lines.
+            As for `groups`. The settings of the task or the data define the panels, the others the lines.
 
         Returns
         -------
@@ -286,14 +286,14 @@ class SweepResults(HasTable):
         return plots.plot_length_grid(panels)
 
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
-        """Draw accuracy by length, a line for the mean of each group and a band from its lowest run to its highest.
+        """Draw accuracy by length: a line for the mean of each group and a band from its lowest run to its highest.
 
         Parameters
         ----------
         by : str or iterable of str, optional
-            As for `groups`; by default as many of the settings that vary as make few lines.
+            As for `groups`; by default the varying settings, as long as there are few lines.
         ax : matplotlib Axes, optional
-            Where to draw; without it, in a new figure.
+            By default a new figure.
         """
         names = self._groups_by(by)
         lines = self._few(names) if by is None else names
@@ -312,16 +312,17 @@ class SweepResults(HasTable):
     def plot_setting(
         self, name: str, metric: str = "accuracy", by: str | Iterable[str] | None = None, ax: Any = None
     ) -> Axes:
-        """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot a run, and lines of means.
+        """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot per run, and lines of means.
 
         Parameters
         ----------
         name : str
         metric : {"accuracy", "worst", "beyond", "loss"}
         by : str or iterable of str, optional
-            What the lines are, as for `groups`; by default the other settings that vary, as far as they make few.
+            The settings that define the lines, as for `groups`; by default the other varying settings, as long as there
+            are few lines.
         ax : matplotlib Axes, optional
-            Where to draw; without it, in a new figure.
+            By default a new figure.
         """
         (setting,) = self._groups_by(name)
         names = self._groups_by(by)
@@ -333,7 +334,7 @@ class SweepResults(HasTable):
         return plots.plot_setting(self.runs[setting], outcomes, groups, **labels, ax=ax)
 
     def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
-        """Draw every run as a line through the values of all settings that vary, to its metric."""
+        """Draw every run as a line through the values of all varying settings to its metric."""
         outcomes = self._outcomes(checked_metric(self.study, metric))
         if not self.varied:
             raise InvalidArgument("there is nothing to draw: no setting varies")
@@ -342,17 +343,17 @@ class SweepResults(HasTable):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """The settings that tell the runs apart, but for the seeds."""
+        """The settings that distinguish the runs, without seeds."""
         drawn = (name for name in self.study.settings if name in self.study.drawn)
         return (*self._groups_by(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
 
     @property
     def _chance(self) -> float | None:
-        """The accuracy of guessing, where it is the same for all runs."""
+        """The accuracy of guessing, if it is the same for all runs."""
         return self._chance_of(self.study.points)
 
     def _chance_of(self, points: Iterable[Point]) -> float | None:
-        """Return the accuracy of guessing, where it is the same for all of these runs."""
+        """Return the accuracy of guessing, if it is the same for all of these runs."""
         if self.study.is_on_data:
             return None
         tasks = {point.experiment.task for point in points}
@@ -360,14 +361,14 @@ class SweepResults(HasTable):
         return 1 / classes.pop() if len(classes) == 1 else None
 
     def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:
-        """Return the names of settings that were given, checked, or those that tell the groups apart."""
+        """Return the given names of settings, checked, or those that distinguish the groups."""
         if by is None:
             chance = {*SEEDS, *self.study.drawn}
             return _telling(self.runs, [name for name in self.study.settings if name not in chance])
         return checked_names(self.study.settings, by)
 
     def _few(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return as many of the settings, from the first on, as make few groups together."""
+        """Return as many of the settings, from the first on, as define only a few groups."""
         kept: tuple[str, ...] = ()
         for name in names:
             if len(grouped(self.runs, (*kept, name))) > MOST_LINES:
@@ -376,16 +377,16 @@ class SweepResults(HasTable):
         return kept
 
     def _outcomes(self, metric: str) -> NDArray[np.float64]:
-        """Return a metric of all runs, NaN where there is none."""
+        """Return a metric of all runs, NaN for missing values."""
         return np.array([np.nan if value is None else value for value in self.runs[metric]], dtype=np.float64)
 
     def by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the accuracies of all runs at the lengths (L,) that all of them have: float64 (R, L), NaN for none."""
+        """Return the accuracies of all runs at their common lengths (L,): float64 (R, L), NaN for none."""
         lengths, accuracy = self._by_length(range(len(self)))
         return accuracy, lengths
 
     def _by_length(self, chosen: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the lengths (L,) that all of some runs have, and their accuracies (R, L), NaN for none."""
+        """Return the common lengths (L,) of some runs, and their accuracies (R, L), NaN for none."""
         rows = {self.runs["run"][row]: place for place, row in enumerate(chosen)}
         mine = [place for place, run in enumerate(self.lengths["run"]) if run in rows]
         values = {name: [self.lengths[name][place] for place in mine] for name in self.lengths}
@@ -399,7 +400,7 @@ class SweepResults(HasTable):
 
 
 def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names of settings that were given, or say which one is none of the known ones."""
+    """Return the given names of settings, or raise an error for an unknown one."""
     names = (by,) if isinstance(by, str) else tuple(by)
     for name in names:
         _checks.one_of("a setting of the sweep", name, known)
@@ -407,19 +408,19 @@ def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str,
 
 
 def metrics(study: Study) -> dict[str, str]:
-    """Return what the runs of a study can be compared by, and what each is called."""
+    """Return the metrics for the runs of a study, with their display names."""
     if not study.is_on_data:
         return TASK_METRICS
     return {**DATA_METRICS, **{f"test.{name}": f"accuracy in {name}" for name in study.tests}}
 
 
 def checked_metric(study: Study, metric: str) -> str:
-    """Return the name of a metric, or say that it is none."""
+    """Return the name of a metric, or raise an error."""
     return _checks.one_of("metric", metric, tuple(metrics(study)))
 
 
 def found_columns(study: Study) -> dict[str, type]:
-    """Return the columns of what was found beside the settings of a run, with the kind of each."""
+    """Return the result columns besides the settings of a run, with their types."""
     return {**FOUND, "loss": float, **dict.fromkeys(metrics(study), float)}
 
 
@@ -429,7 +430,7 @@ def is_better(metric: str, one: float, other: float) -> bool:
 
 
 def grouped(columns: Columns, by: Sequence[str]) -> dict[tuple[Any, ...], list[int]]:
-    """Return the rows of each group, under the values of its settings, in the order of the table."""
+    """Return the rows of each group, by the values of its settings, in the order of the table."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row in range(len(columns["run"])):
         groups.setdefault(tuple(columns[name][row] for name in by), []).append(row)
@@ -437,7 +438,7 @@ def grouped(columns: Columns, by: Sequence[str]) -> dict[tuple[Any, ...], list[i
 
 
 def short(name: str) -> str:
-    """Return a setting's name without its section; of ``"model.name"`` the section."""
+    """Return a setting's name without its section; for ``"model.name"`` the section."""
     section, _, setting = name.partition(".")
     return section if setting in ("", "name") else setting
 
@@ -450,9 +451,9 @@ def _found(record: Record) -> dict[str, Any]:
 
 
 def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the fewest of these settings that tell runs apart, from left to right.
+    """Return the fewest of these settings that distinguish the runs, from left to right.
 
-    A setting that follows from those before it tells nothing: the activation of a network whose variant is known.
+    A setting that follows from those before it is redundant: for example, the activation if the variant is known.
     """
     kept: list[str] = []
     count = 1
@@ -465,7 +466,7 @@ def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
-    """Return the row with the best value of the metric, the first of several; None where no row has one."""
+    """Return the row with the best value of the metric, the first of several, or None."""
     best: int | None = None
     for row in rows:
         value = columns[metric][row]
@@ -475,18 +476,18 @@ def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
 
 
 def _label(names: Sequence[str], values: Sequence[Any]) -> str:
-    """Return a group's name in a legend."""
+    """Return a group's name for a legend."""
     pairs = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
     words = (value if isinstance(value, str) else f"{short(name)} {_cell(value) or value}" for name, value in pairs)
     return ", ".join(words) or "all runs"
 
 
 def _cell(value: Any) -> str:
-    """Return the value of a setting without digits that say nothing."""
+    """Return the value of a setting without insignificant digits."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _setting(name: str, values: Sequence[Any]) -> Shown:
-    """Return how a setting of groups is shown: numbers at the right."""
+    """Return how a setting of groups is displayed: numbers are right-aligned."""
     is_number = not any(isinstance(value, str) for value in values)
     return Shown(short(name), lambda row: _cell(row[name]), is_number)

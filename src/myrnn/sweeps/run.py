@@ -1,4 +1,4 @@
-"""One run of a sweep: an experiment in, a small record out, and nothing else changes."""
+"""One run of a sweep: a function from an experiment to a small record, without side effects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class TestCounts(msgspec.Struct, frozen=True):
-    """What a test file gave: how many of its sequences were classified rightly, and the mean F1 of its classes."""
+    """The result of a test file: the number of correctly classified sequences, and the mean F1 of its classes."""
 
     total: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     correct: Count
@@ -41,7 +41,7 @@ class TestCounts(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="done"):
-    """What a run gave: it is the same wherever the run is done, but for where, how long and with which versions.
+    """The result of a run; only the place, the duration and the versions depend on where it is done.
 
     Attributes
     ----------
@@ -49,17 +49,17 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         The identity of its `Point`.
     engine : str
     parameters, longest : int
-        How many weights there are, and the longest length that was trained on.
+        The number of weights, and the longest length in the training.
     loss : float
-        Of the last report; of a run on data of its best epoch.
+        That of the last report, or of the best epoch for a run on data.
     lengths, total, correct : list of int
-        How many sequences of each length were tried, and right; of a run on data in all tests together.
+        The number of tested and of correct sequences of each length; for a run on data, in all tests together.
     not_finite : int
-        How many of the sequences, or of their steps, got scores that are no finite numbers. They count as wrong.
+        The number of sequences, or steps, with scores that are not finite. They count as wrong.
     validation : float, optional
-        The accuracy of the best epoch on what was kept for the validation, of a run on data.
+        The validation accuracy of the best epoch, for a run on data.
     tests : dict of str to TestCounts
-        Those of a run on data, by name.
+        The tests of a run on data, by name.
     files : dict of str to str
         The SHA-256 of the files of a run on data as they were read, by the names of `Experiment.files`.
     seconds : float
@@ -85,7 +85,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     versions: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        """Check that the counts go together, since records are read from files."""
+        """Check that the counts are consistent, since records are read from files."""
         if not len(self.lengths) == len(self.total) == len(self.correct) or not (self.lengths or self.files):
             raise ValueError("there must be counts for every length")
         if not all(tried and right <= tried for tried, right in zip(self.total, self.correct, strict=True)):
@@ -95,15 +95,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
     @property
     def accuracies(self) -> dict[str, float | None]:
-        """The ``accuracy``, the ``worst`` and that on lengths longer than all that were trained on (``beyond``).
+        """The ``accuracy``, the ``worst``, and the accuracy on lengths longer than those of the training (``beyond``).
 
-        They are those on the trained lengths, and on the worst of them; of a run on data those in all tests together,
-        and in the worst of them, and further the accuracy in each, such as ``test.NAME``.
+        The first two are for the trained lengths and the worst of them. For a run on data they are for all tests
+        together and the worst of them, followed by the accuracy in each test, such as ``test.NAME``.
         """
         counts = list(zip(self.lengths, self.total, self.correct, strict=True))
         known = counts if self.files else [row for row in counts if row[0] <= self.longest]
         if self.files and not counts:
-            # Of steps there are no counts by length.
+            # For steps there are no counts by length.
             known = [(0, test.total, test.correct) for test in self.tests.values()]
         tests = {f"test.{name}": test.correct / test.total for name, test in self.tests.items()}
         shares = tests.values() if self.files else [right / total for _, total, right in known]
@@ -117,7 +117,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="failed"):
-    """What is known of a run that failed."""
+    """The record of a run that failed."""
 
     run: str
     error: str
@@ -132,7 +132,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def do(point: Point) -> Record:
-    """Do one run and return its record, also where it fails."""
+    """Do one run and return its record, even if it fails."""
     begin = time.perf_counter()
     try:
         with _alone_and_quiet():
@@ -216,13 +216,13 @@ def _trained_on_data(run: str, experiment: Experiment) -> Done:
 
 
 def _counts_of_steps(report: Report) -> TestCounts:
-    """Return how many steps are right, of tags or of text; raises InvalidArgument where numbers are learned."""
+    """Return the number of correct steps, of tags or text; raises InvalidArgument if numbers are learned."""
     if isinstance(report, TagReport):
         return TestCounts(int(report.total.sum()), round(report.accuracy * int(report.total.sum())), report.macro_f1)
     if isinstance(report, TextReport):
         steps = int(report.numbers()["steps"])
         return TestCounts(steps, round(report.accuracy * steps))
-    raise InvalidArgument("a study counts what is right, which numbers have not: leave the tests out")
+    raise InvalidArgument("a study counts correct predictions, and numbers have none: leave out the tests")
 
 
 def _share(counts: list[tuple[int, int, int]]) -> float | None:
@@ -232,20 +232,20 @@ def _share(counts: list[tuple[int, int, int]]) -> float | None:
 
 @contextmanager
 def _alone_and_quiet() -> Iterator[None]:
-    """Take one thread, so that sums are added up in one order on every machine, and print nothing.
+    """Use one thread, so that sums are computed in the same order on every machine, and print nothing.
 
-    A process does one run at a time, whatever its threads: MyGrad has one set of switches for all of them. Its locks on
-    arrays are off, since other threads, such as those of a Dask worker, would take them off at moments of their own.
+    A process does only one run at a time, because MyGrad's switches are global. Its locks on arrays are off, since
+    other threads, such as those of a Dask worker, would release them at random moments.
     """
     without_notice()
     with _ONE_AT_A_TIME, warnings.catch_warnings(), _thread_pools().limit(limits=1), limit_threads(1), mem_guard_off:
-        # Where a model cannot be compiled, the record names the engine.
+        # If a model cannot be compiled, the record names the engine.
         warnings.simplefilter("ignore")
         yield
 
 
 @cache
 def _thread_pools() -> Any:
-    from threadpoolctl import ThreadpoolController  # late, as all that only sweeps need
+    from threadpoolctl import ThreadpoolController  # imported late: only sweeps need it
 
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""A study, read from TOML: which settings to try, and the experiments that this makes."""
+"""A study, read from TOML: the settings to try, and the experiments that follow."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
 
 MOST_BYTES = 1_000_000
-# As JSON, as which the folder of a sweep keeps it.
+# The size as JSON, the form in the folder of a sweep.
 MOST_STORED = 10_000_000
-# A study that has more runs is a slip, and must not fill the memory.
+# A study with more runs is a mistake, and must not fill the memory.
 MOST_RUNS = 100_000
 SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
-# The section that is not varied: it takes values as they are, a list among them.
+# The section that is not varied: its values are taken as they are, even lists.
 FIXED = "evaluation"
-# An older name of it. The identities of runs are made with this name, so that older folders go on.
+# Its former name. The ids of runs use this name, so that older folders can be resumed.
 EVALUATE = "evaluate"
 SAMPLES = 10_000
-# The settings that name further files beside that to learn from.
+# The settings that name files other than the training file.
 FILES = ("labels", "test", "test_labels")
-# Hexadecimal digits of an identity: of a million runs two are the same by chance in one of forty million studies.
+# Hexadecimal digits of an id: among a million runs two collide by chance in one of forty million studies.
 DIGITS = 16
 
 Sections = Mapping[str, Mapping[str, Choice]]
@@ -50,13 +50,13 @@ class Point:
     Attributes
     ----------
     run : str
-        The identity: the hash of all settings. It depends neither on the place in the study nor on the other runs.
+        The id: a hash of all settings. It depends neither on the position in the study nor on the other runs.
     variant : str
         Empty in a study without variants.
     experiment : Experiment
         Its files are named as in the study.
     folder : str
-        Where these files are looked for; empty where there are none.
+        The folder of these files; empty if there are none.
     """
 
     run: str
@@ -66,12 +66,12 @@ class Point:
 
     @property
     def located(self) -> Experiment:
-        """The experiment with the whole paths of its files."""
+        """The experiment with full paths of its files."""
         return self.experiment.with_paths(lambda file: os.path.join(self.folder, file))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All settings but those of the tests, under dotted names such as ``"model.dim_recurrent"``."""
+        """All settings except those of the tests, under dotted names such as ``"model.dim_recurrent"``."""
         return self._named(self.experiment.to_dict())
 
     @property
@@ -89,7 +89,7 @@ class Point:
 
     @property
     def label(self) -> str:
-        """Which run it is, in a line."""
+        """A description of the run in one line."""
         settings = self.settings
         name = self.variant or settings["model.name"]
         task = self.experiment.task
@@ -102,7 +102,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Study:
-    """Which settings to try.
+    """A set of settings to try.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Study:
     drawn : frozenset of str
         The settings that are drawn at random, as in ``"optimizer.learning_rate"``.
     given : mapping
-        What was read, as plain values.
+        The content of the study as plain values.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Study:
 
     @cached_property
     def settings(self) -> tuple[str, ...]:
-        """The names of ``variant``, where there are any, and of the settings that any run has, section by section."""
+        """The names of all settings of any run, section by section, preceded by ``variant`` if there are variants."""
         sections: dict[str, dict[str, None]] = {}
         for point in self.points:
             for name in point.settings:
@@ -162,8 +162,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     Raises
     ------
     InvalidArgument
-        When the file cannot be read or is no TOML, or anything in it is not known or not right: in one line, with the
-        file, the table and the setting. Also when it leads to the same run twice: in two variants, or by two values
+        When the file cannot be read or is not TOML, or anything in it is unknown or invalid: in one line, with the
+        file, the table and the setting. Also when it contains the same run twice: in two variants, or by two values
         that are the same number.
     """
     if isinstance(source, Mapping):
@@ -188,26 +188,26 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidArgument(f"is not text in UTF-8: byte {error.start} is {content[error.start]:#04x}") from None
-    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
+    except (ValueError, RecursionError) as error:  # ValueError: a number with more digits than Python converts
         raise InvalidArgument(f"is not valid TOML: {error}") from None
 
 
 def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping in the values that a TOML file has."""
+    """Return a mapping with the types of values that a TOML file has."""
 
     def known(value: Any) -> Any:
         if isinstance(value, np.generic | np.ndarray):
             return value.tolist()
         if isinstance(value, range):
             return list(value)
-        raise InvalidArgument(f"a value must be one that TOML has, not {_checks.shown(value)}")
+        raise InvalidArgument(f"a value must have a type of TOML, not {_checks.shown(value)}")
 
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(source), default=known))
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidArgument):
             raise
-        raise InvalidArgument(f"must hold what a TOML file could: {error}") from None
+        raise InvalidArgument(f"must be representable in TOML: {error}") from None
     return plain
 
 
@@ -241,7 +241,7 @@ def _study(given: Mapping[str, Any], name: str, folder: Path) -> Study:
 
 
 def _checked_name(name: Any) -> str:
-    """Return the name of a study, which is also that of a folder."""
+    """Return the name of a study, which is also the name of a folder."""
     if not isinstance(name, str) or not name.strip():
         raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
     if name in (".", "..") or not name.isprintable() or set(name) & set("/\\"):
@@ -263,7 +263,7 @@ def _variants(given: Any, common: Mapping[str, Mapping[str, Any]]) -> Iterator[t
         if not isinstance(name, str) or not name.strip():
             raise InvalidArgument(f"[[variants]] number {number} needs a name, not {_checks.shown(name)}")
         if name in names:
-            raise InvalidArgument(f"[[variants]] number {number} is called {name!r} as another one")
+            raise InvalidArgument(f"[[variants]] number {number} has the name {name!r} of another variant")
         names.add(name)
         with _located(f"variant {name!r}"):
             for section in own:
@@ -294,7 +294,7 @@ def _drawn(sections: Sections) -> list[str]:
 
 
 def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
-    """Refuse more runs than can be done, and more choices than can be looked at, before either is tried."""
+    """Refuse more runs than can be done, and more combinations than can be enumerated, before doing either."""
     runs = 0
     for sections in variants.values():
         for name, choices in sections.items():
@@ -307,7 +307,7 @@ def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
 
 
 def _points(variants: Mapping[str, Sections], draws: int, seed: int, folder: str) -> Iterator[Point]:
-    """Yield all runs; draws of a variant that lead to the same settings are one run."""
+    """Yield all runs; draws of a variant with the same settings are one run."""
     known: dict[str, str] = {}
     for variant, sections in variants.items():
         drawn = _drawn(sections)
@@ -344,7 +344,7 @@ def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experimen
 
 
 def _check_ends(sections: Sections) -> None:
-    """Try the ends of every range, so that a mistake does not depend on what is drawn."""
+    """Check the ends of every range, so that errors do not depend on the draws."""
     read: dict[str, Any] = {}
     for name, choices in sections.items():
         tried = [_experiment(name, values, read) for values in combinations(choices, 0, None)]
@@ -352,23 +352,23 @@ def _check_ends(sections: Sections) -> None:
 
 
 def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any]) -> Experiment:
-    """Return the experiment with the sections that were read and one more; an error says that it is this one."""
+    """Return the experiment with the sections read so far and one more; an error names the new one."""
     with _located(f"[{name}]"):
         if name == "data":
             if "file" not in values:
-                raise InvalidArgument("file is missing: what is there to learn from?")
+                raise InvalidArgument("file is missing: it names the training data")
             values = _filled(values, values["file"])
         elif name == FIXED:
             values = _filled(values, read["data"].file) if "data" in read else {"samples": SAMPLES, **values}
         experiment = Experiment(**{**read, name: values})
         if is_own(experiment.model.name):
             known = ", ".join(kinds("model"))
-            raise InvalidArgument(f"name must be one of {known}: a study takes no class of your own")
+            raise InvalidArgument(f"name must be one of {known}: a study takes no user-defined class")
     return experiment
 
 
 def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:
-    """Return settings in which ``{folder}`` and ``{stem}`` in the names of files stand for parts of a file's path."""
+    """Replace ``{folder}`` and ``{stem}`` in the names of files by parts of a file's path."""
     path = Path(str(file))
     parts = {"{folder}": str(path.parent), "{stem}": without_gz(path).stem}
 
@@ -393,7 +393,7 @@ def _table(shown: str, value: Any) -> Mapping[str, Any]:
 
 @contextmanager
 def _located(place: str) -> Iterator[None]:
-    """Say in the errors of the block where they are."""
+    """Prefix errors in the block with their place in the study."""
     try:
         yield
     except InvalidArgument as error:

@@ -1,4 +1,4 @@
-"""The table of a study as papers print it: short and long sequences, intervals over seeds, and what shortcuts reach."""
+"""The summary of a study for papers: short and long sequences, intervals over seeds, and shortcuts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from myrnn.results import Shown, Table, integer, share
 from myrnn.runs import tested_lengths
 from myrnn.tasks import recognition_of
 
-# What is compared, and its heading: accuracy on trained lengths and on longer ones.
+# The compared accuracies, with their headings: on trained lengths and on longer ones.
 SPANS = {"accuracy": "trained", "beyond": "beyond"}
-# Sequences for the shortcuts of a task. Half of them make their tables.
+# Sequences for the shortcuts of a task. Half of them are used for fitting.
 SHORTCUT_SAMPLES = 20_000
-# Of the intervals of means over runs.
+# The level of the intervals of means over runs.
 CONFIDENCE = 0.95
 
 
 def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
-    """Return the mean of the accuracies of runs, its interval over the runs, and the lowest and the highest run.
+    """Return the mean accuracy of runs, its interval over the runs, and the lowest and the highest run.
 
-    The interval is that of Student's t distribution, as far as accuracies reach. One run has none.
+    The interval is that of Student's t distribution, clipped to possible accuracies. A single run has none.
     """
     ends = ("_low", "_high", "_lowest", "_highest")
     if not values:
@@ -43,7 +43,7 @@ def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
 
 
 def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | None]) -> dict[str, Any]:
-    """Return the best shortcut on trained lengths and beyond, with its name; None where runs differ in their task."""
+    """Return the best shortcut on trained lengths and beyond, with its name; None if the runs differ in their task."""
     empty = {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
     asked = {(experiment.task, experiment.evaluation.lengths) for experiment in experiments}
     trained = {length for length in longest if length is not None}

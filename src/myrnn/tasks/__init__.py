@@ -1,7 +1,7 @@
 """Tasks: each draws labelled sequences from a seeded generator.
 
-`Task` says what a task is, and `drawn` has what all share; `halves` has two with an answer at the end of a sequence,
-`steps` three with an answer at every step; `languages` has formal languages, known ones and your own.
+`Task` defines a task, and `drawn` has the common part of all; `halves` has two with an answer at the end of a sequence,
+`steps` three with an answer at every step; `languages` has formal languages, known and user-defined ones.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ __all__ = [
 class Task(Protocol):
     """Draws labelled sequences.
 
-    A task whose sequences have a target for each step also says ``per_step = True``. Networks are then made with an
-    output for each step. One that learns more than a class for each sequence, and is tested by that class alone, has
-    the task that it is tested on as `recognition`.
+    A task whose sequences have a target for each step also has ``per_step = True``. Networks are then made with an
+    output for each step. A task that trains more than a class for each sequence, and is tested on that class alone, has
+    the task for the test as `recognition`.
     """
 
     @property
     def dim_input(self) -> int:
-        """C: the number of inputs, for tokens the size of the alphabet."""
+        """C: the number of inputs; for tokens, the size of the alphabet."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Task(Protocol):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length that `sample` draws, rising, int64."""
+        """Every length that `sample` draws, ascending, int64."""
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
@@ -82,6 +82,6 @@ def recognition_of(task: Any) -> Any:
 
 
 def twice_as_long(task: Any) -> Any:
-    """Return the task with sequences up to twice as long, which a run is tested on; without such, the task itself."""
+    """Return the task with sequences up to twice as long, for tests of a run; or the task itself if it has none."""
     longer = getattr(task, "twice_as_long", None)
     return longer() if callable(longer) else task

@@ -1,4 +1,4 @@
-"""What all tasks share: how many sequences, and sequences of which lengths, are drawn."""
+"""The common part of all tasks: drawing a number of sequences, or sequences of given lengths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32, Sequences
 
-# What `truth` says of a step that has no answer.
+# The value of `truth` at a step without an answer.
 NO_ANSWER = -1
 
 
@@ -22,7 +22,7 @@ class Drawn(ABC):
     @property
     @abstractmethod
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, ascending, int64."""
 
     @abstractmethod
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
@@ -30,7 +30,7 @@ class Drawn(ABC):
 
     @abstractmethod
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
-        """Return which lengths a sequence can have, and which these are in words."""
+        """Return which lengths a sequence can have, and a description of these."""
 
     def sample(self, n: int, rng: np.random.Generator) -> Sequences:
         """Draw `n` sequences with their answers; all lengths are equally likely, and so are the classes of halves."""
@@ -39,7 +39,7 @@ class Drawn(ABC):
         return self._draw(source.choice(self.lengths, count), source)
 
     def sample_lengths(self, lengths: ArrayLike, rng: np.random.Generator) -> Sequences:
-        """Draw one sequence for each of the given `lengths`, which may lie beyond those of the task.
+        """Draw one sequence for each of the given `lengths`, which may exceed those of the task.
 
         Parameters
         ----------
@@ -55,14 +55,14 @@ class Drawn(ABC):
 
 
 def tokens_of(sequences: Sequences) -> NDArray[Any]:
-    """Return the tokens of all sequences; raises InvalidArgument where they hold features."""
+    """Return the tokens of all sequences; raises InvalidArgument for features."""
     if not sequences.is_tokens:
         raise InvalidArgument("sequences must hold tokens, not features")
     return sequences.values
 
 
 def check_order(task: object, least: str, most: str) -> None:
-    """Refuse a task whose least of something exceeds its most."""
+    """Refuse a task with a minimum above its maximum."""
     low, high = getattr(task, least), getattr(task, most)
     if low > high:
         raise InvalidArgument(f"{least} must not exceed {most}, but they are {low} and {high}")

@@ -1,7 +1,7 @@
-"""Does the second half follow from the first? Twin halves and palindromes, drawn many at once.
+"""Does the second half follow from the first? Twin halves and palindromes, drawn in bulk.
 
-`sample_family` draws sequences that try a network which learned one of the two; `generate_sequence` is the lesson's own
-generator, of one sequence of digits.
+`sample_family` draws sequences to test a network that learned one of the two; `generate_sequence` is the lesson's own
+generator of single sequences of digits.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
 from myrnn.settings import check_fields
 from myrnn.tasks.drawn import Drawn, check_order, tokens_of
 
-# No sound task comes near this: longer sequences would only fill the memory.
+# No reasonable task comes near this: longer sequences would only fill the memory.
 LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
-# What `sample_family` draws.
+# The families of `sample_family`.
 FAMILIES = ("trained", "longer", "near", "other")
 
 
 @dataclass(frozen=True)
 class _Halves(Drawn):
-    """What the two tasks share: a first half at random, and a second half that follows from it or does not."""
+    """The common part of the two tasks: a random first half, and a second half that follows from it or does not."""
 
     pattern_length_min: Annotated[
         int,
@@ -68,7 +68,7 @@ class _Halves(Drawn):
         ),
     ] = "uniform"
     max_changes: Annotated[
-        int, Meta(ge=1, le=LARGEST_INT32, description="How many symbols of a near miss are changed at most.")
+        int, Meta(ge=1, le=LARGEST_INT32, description="The most changed symbols of a near miss.")
     ] = 3
 
     dim_output: ClassVar[int] = 2
@@ -85,7 +85,7 @@ class _Halves(Drawn):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, ascending, int64."""
         return 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
 
     def twice_as_long(self) -> Self:
@@ -95,7 +95,7 @@ class _Halves(Drawn):
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the true class of every sequence, int64 (N,): 1 where the second half matches.
 
-        A sequence of a length that the task cannot have does not match.
+        A sequence of an impossible length does not match.
         """
         values = tokens_of(sequences)
         lengths, half = sequences.lengths, sequences.lengths // 2
@@ -111,7 +111,7 @@ class _Halves(Drawn):
 
     @abstractmethod
     def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
-        """Return the place where a match has the symbol of place `step` of the first half again."""
+        """Return the index of the second half where a match repeats the symbol `step` of the first half."""
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         half = lengths // 2
@@ -144,10 +144,10 @@ class TwinHalves(_Halves):
     alphabet_size : int
         C: symbols are 0 .. C - 1.
     negatives : {"uniform", "near_miss"}
-        How a second half that does not match is drawn: every one of them equally likely, or the right one with
-        1 to `max_changes` symbols changed (the number and the places equally likely).
+        How to draw second halves that do not match: all equally likely, or the right one with 1 to `max_changes`
+        symbols changed (the number and the positions equally likely).
     max_changes : int
-        The most symbols that a near miss has changed.
+        The most changed symbols of a near miss.
 
     Examples
     --------
@@ -183,7 +183,7 @@ class Palindromes(_Halves):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, ascending, int64."""
         even = 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
         chosen = {"even": [even], "odd": [even + 1], "both": [even, even + 1]}[self.parity]
         return np.sort(np.concatenate(chosen))
@@ -203,10 +203,10 @@ def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.r
     Parameters
     ----------
     task : TwinHalves or Palindromes
-        What a network has learned.
+        The task that a network has learned.
     family : {"trained", "longer", "near", "other"}
-        What the task draws; what lies beyond its lengths, up to twice as long; matches with one symbol changed or none;
-        what the other of the two tasks draws, at the same halves: a palindrome has the symbols of twin halves in
+        Sequences as the task draws them; longer ones, up to twice as long; matches with at most one symbol changed; or
+        sequences of the other of the two tasks, with the same halves: a palindrome has the symbols of twin halves in
         another order.
     n : int
     rng : numpy.random.Generator
@@ -246,9 +246,9 @@ def generate_sequence(
     pattern_length_min, pattern_length_max : int
         The shortest and longest half; every length between is equally likely.
     palindrome : bool
-        Whether a match is the first half backwards instead of the first half again.
+        Whether a match is the first half reversed instead of repeated.
     rng : numpy.random.Generator, int or None
-        Where the randomness comes from: a generator, a seed, or None for a fresh one.
+        The source of randomness: a generator, a seed, or None for a fresh one.
 
     Returns
     -------
@@ -278,13 +278,13 @@ def _uniform_negatives(
     alphabet_size: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
-    """Return the second halves: the right one for a match, else one drawn evenly from all the others."""
+    """Return the second halves: the right one for a match, otherwise one drawn uniformly from all others."""
     starts = offsets_of(half)
     negative = np.repeat(match == 0, half)
     drawn = np.where(negative, drawn, right)
     candidates = np.flatnonzero(match == 0)
     while len(candidates):
-        # Drawing again whatever came out right by chance leaves the others equally likely.
+        # Redrawing halves that are right by chance leaves the others equally likely.
         lengths = half[candidates]
         places = np.repeat(starts[candidates], lengths) + ramp(lengths)
         owner = np.repeat(np.arange(len(candidates)), lengths)
@@ -314,7 +314,7 @@ def _near_misses(
     for count in range(int(changes.max(initial=0))):
         more = changes > count
         place = rng.integers(0, np.maximum(lengths - count, 1))
-        # The place is one among those not yet taken: step over the taken ones, lowest first.
+        # The index counts only positions not yet taken: skip the taken ones, lowest first.
         for taken in np.sort(chosen, axis=1).T:
             place += place >= taken
         chosen = np.column_stack((chosen, place))

@@ -43,7 +43,7 @@ LengthMax = Annotated[
 
 
 class _Steps(Drawn):
-    """What tasks with an answer at every step share."""
+    """The common part of tasks with an answer at every step."""
 
     per_step: ClassVar[bool] = True
 
@@ -53,7 +53,7 @@ class _Steps(Drawn):
 
 @dataclass(frozen=True)
 class _AnyLength(_Steps):
-    """Such a task whose sequences have any length between two."""
+    """A task whose sequences have any length between two bounds."""
 
     length_min: LengthMin = 1
     length_max: LengthMax = 20
@@ -64,7 +64,7 @@ class _AnyLength(_Steps):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, ascending, int64."""
         return np.arange(self.length_min, self.length_max + 1)
 
     def twice_as_long(self) -> Self:
@@ -112,19 +112,19 @@ class RunningParity(_AnyLength):
 @register("task", "copy-after-pause")
 @dataclass(frozen=True)
 class CopyAfterPause(_Steps):
-    """Some symbols, a pause, and then the symbols are to be said again, one at each ``?``.
+    """Some symbols, a pause, and then the symbols must be repeated, one at each ``?``.
 
-    A sequence is ``31.....??``: the answers to the two ``?`` are 3 and 1. No other step has an answer: it has weight 0.
+    A sequence is ``31.....??``: the answers to the two ``?`` are 3 and 1. No other step has an answer: its weight is 0.
     The tokens are the symbols 0 .. A - 1, the pause (A) and the question (A + 1); the classes are the symbols.
 
     Parameters
     ----------
     copied_min, copied_max : int
-        How many symbols are to be copied; every number between is equally likely.
+        The number of symbols to copy; every number between is equally likely.
     pause : int
-        How many steps there are between the last symbol and the first question.
+        The number of steps between the last symbol and the first question.
     alphabet_size : int
-        A: how many symbols there are.
+        A: the number of symbols.
 
     References
     ----------
@@ -147,7 +147,7 @@ class CopyAfterPause(_Steps):
             ge=1,
             le=LONGEST_HALF,
             title="Fewest",
-            description="The fewest symbols that are to be copied.",
+            description="The fewest symbols to copy.",
             examples=[1, 2, 3, 5, 8, 10],
         ),
     ] = 1
@@ -157,7 +157,7 @@ class CopyAfterPause(_Steps):
             ge=1,
             le=LONGEST_HALF,
             title="Most",
-            description="The most symbols that are to be copied.",
+            description="The most symbols to copy.",
             examples=[1, 2, 3, 5, 8, 10, 15],
         ),
     ] = 5
@@ -201,28 +201,28 @@ class CopyAfterPause(_Steps):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the K classes are called: the numbers of the symbols."""
+        """The names of the K classes: the numbers of the symbols."""
         return tuple(map(str, range(self.alphabet_size)))
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
-        """What the C tokens are called: numbers, ``.`` and ``?``."""
+        """The names of the C tokens: numbers, ``.`` and ``?``."""
         return (*self.class_names, ".", "?")
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64."""
+        """Every length T that the task draws, ascending, int64."""
         return 2 * np.arange(self.copied_min, self.copied_max + 1) + self.pause
 
     def twice_as_long(self) -> CopyAfterPause:
-        """Return the task with up to twice as many symbols; the pause stays as it is."""
+        """Return the task with up to twice as many symbols and the same pause."""
         return replace(self, copied_max=min(2 * self.copied_max, LONGEST_HALF))
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class at every step, int64 (sum of T,), -1 where there is no answer.
 
-        The first question asks for the first symbol of the sequence, the second for the second, and so on. One for a
-        symbol that has not come yet has no answer.
+        The first question asks for the first symbol of the sequence, the second for the second, and so on. A question
+        for a symbol that is missing has no answer.
         """
         tokens, starts = tokens_of(sequences), sequences.offsets[:-1]
         places = np.flatnonzero(tokens < self.alphabet_size)
@@ -231,7 +231,7 @@ class CopyAfterPause(_Steps):
         owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[questions]
         earlier = offsets_of(is_question)
         asked = np.searchsorted(places, starts)[owner] + earlier[questions] - earlier[starts][owner]
-        # A symbol of this sequence, before the question: one of a later sequence stands after it.
+        # A symbol of this sequence before the question; one of a later sequence comes after it.
         found = np.append(places, len(tokens))[np.minimum(asked, len(places))]
         known = found < questions
         answers = np.full(len(tokens), NO_ANSWER, dtype=np.int64)
@@ -251,8 +251,8 @@ class CopyAfterPause(_Steps):
         return answered(self, values, offsets)
 
 
-# Tim Peters, "PEP 20: The Zen of Python", 2004, in the public domain; `import this` prints it. It stands here because
-# text that came from the installed Python could change with its version, and so would the alphabet of trained networks.
+# Tim Peters, "PEP 20: The Zen of Python", 2004, in the public domain; `import this` prints it. It is copied here
+# because the text of the installed Python could change with its version, and with it the alphabet of trained networks.
 ZEN = """\
 The Zen of Python, by Tim Peters
 
@@ -279,7 +279,7 @@ Namespaces are one honking great idea -- let's do more of those!"""
 
 @cache
 def _text() -> tuple[str, tuple[str, ...], NDArray[np.int32]]:
-    """Return the text in small letters and on one line, its characters, and the place of each among these."""
+    """Return the text in lower case and on one line, its characters, and the index of each among these."""
     text = " ".join(ZEN.lower().split())
     names = tuple(sorted(set(text)))
     tokens = np.array([names.index(character) for character in text], dtype=np.int32)
@@ -290,10 +290,10 @@ def _text() -> tuple[str, tuple[str, ...], NDArray[np.int32]]:
 @register("task", "next-character")
 @dataclass(frozen=True)
 class NextCharacter(_AnyLength):
-    """Pieces of a text, and after each character the one that comes next.
+    """Pieces of a text, with the next character as target after each character.
 
-    The text is the Zen of Python, which ``import this`` prints, in small letters and on one line. A piece begins
-    anywhere in it. `myrnn.generate` lets a trained network go on with a text.
+    The text is the Zen of Python, which ``import this`` prints, in lower case and on one line. A piece begins anywhere
+    in it. `myrnn.generate` lets a trained network continue a text.
 
     Parameters
     ----------
@@ -327,7 +327,7 @@ class NextCharacter(_AnyLength):
 
     @property
     def dim_input(self) -> int:
-        """C: how many characters there are."""
+        """C: the number of characters."""
         return len(self.symbol_names)
 
     @property
@@ -367,7 +367,7 @@ class NextCharacter(_AnyLength):
 
 
 def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
-    """Return sequences of tokens with the truth of a task as targets; where there is no answer, the weight is 0."""
+    """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0."""
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
     if truth.dtype.kind == "b":
         raise InvalidArgument("each step has several answers at once, which are not told of single sequences")

@@ -1,10 +1,10 @@
-"""Training: `train`, what it returns and what can watch it.
+"""Training: `train`, its results, and hooks that watch it.
 
-`feed` gives the sequences of every iteration, and an `engine`, compiled (`native`) or MyGrad's, does it. `state` holds
-what that changes, and where to go back to; `records` gives it the form of arrays, and `checkpoint` keeps it on the
-disk. `outputs` says what is wanted of a model and how good that is, on other sequences `measure`. `hooks` watch,
-`progress` shows how far it is, and `interrupts` lets Ctrl-C wait until all is counted. `loop` has `train`, and
-`settings` what can be chosen.
+`feed` gives the sequences of every iteration, and an `engine`, compiled (`native`) or MyGrad's, runs it. `state` holds
+everything that changes, and the state to go back to; `records` converts results to arrays, and `checkpoint` saves
+states on disk. `outputs` defines the outputs required for targets and their scores, `measure` the scores on other
+sequences. `hooks` watch, `progress` shows the progress, and `interrupts` delays Ctrl-C until an iteration is counted.
+`loop` has `train`, and `settings` its settings.
 """
 
 from myrnn.results import History

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training as plain values and arrays, on disk, so that it can go on after any stop."""
+"""Checkpoints: the state of a training as plain values and arrays on disk, from which it can resume."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ OF_OPTIMIZER = "optimizer."
 
 
 class CutOff(InvalidArgument):
-    """The state of a training is asked for that stands within an iteration."""
+    """The state of a training is requested within an iteration."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """All that a training needs to go on: plain values and arrays, nothing else.
+    """Everything needed to resume a training: only plain values and arrays.
 
     Attributes
     ----------
     values : mapping
         Numbers, text, lists and mappings, as JSON holds them.
     arrays : mapping of str to ndarray
-        The parameters, the optimizer's memory, what is left of the shuffle, and the reports.
+        The parameters, the optimizer's state, the rest of the shuffle, and the reports.
     """
 
     values: Mapping[str, Any]
@@ -54,32 +54,32 @@ class TrainingState:
 
     @property
     def iteration(self) -> int:
-        """How many iterations had been done."""
+        """The number of iterations done."""
         return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
 
 
 class Checkpoint:
-    """The hook that keeps a training's state in a folder: every so many seconds, at a report, and at the end.
+    """The hook that saves a training's state in a folder: at a report, at most every so many seconds, and at the end.
 
-    The two last checkpoints stay, so that one that is damaged later does not cost the training. Where one cannot be
-    written, as on a full disk, there is a warning, those before stay, and it is tried again; at the end it is an error.
-    Of a training that diverges, the last is that of the last report whose loss was in hand, at most twice that of
-    guessing, or of the beginning: later ones are removed, for they lead to the same place again. Of one that is cut off
-    within an iteration it is the same, but a later one stays.
+    The last two checkpoints are kept, so that damage to one does not cost the training. If one cannot be written, for
+    example on a full disk, there is a warning, the previous ones stay, and it is tried again; at the end it is an
+    error. If a training diverges, the last checkpoint is that of the last report whose loss was at most twice that of
+    guessing, or of the beginning: later ones are removed, because they would diverge again. If it is cut off within an
+    iteration, the same holds, but later checkpoints stay.
 
     Parameters
     ----------
     folder : path
-        It is made where it is missing. No two processes can use it at the same time.
+        It is created if it is missing. Only one process can use it at a time.
     every : float
-        Seconds between two checkpoints at least.
+        The least seconds between two checkpoints.
     share : float
-        The share of the training's time that they may take, but for the last: on a slow disk there are fewer.
+        The share of the training time that checkpoints may take, except the last one: on a slow disk there are fewer.
 
     Raises
     ------
     InvalidArgument
-        When `every` is not a number of 0 or more, or `share` not one above 0.
+        When `every` is not a number of 0 or more, or `share` is not positive.
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: float = 10.0, share: float = 0.01) -> None:
@@ -91,7 +91,7 @@ class Checkpoint:
 
     def on_train_begin(self, start: TrainingStart) -> None:
         """Lock the folder, and refuse one with checkpoints of another training."""
-        # Refuse what can never be saved now, and not in ten seconds.
+        # Refuse a state that can never be saved now, not in ten seconds.
         begun = start.state()
         _make(self.folder)
         self._lock = FolderLock(self.folder)
@@ -106,7 +106,7 @@ class Checkpoint:
                 "go on with resume=True, or choose another folder"
             )
         if not self._good:
-            # Remove what a training left that was stopped before its first checkpoint.
+            # Remove the remains of a training that was stopped before its first checkpoint.
             _keep_only(self.folder, [])
         self._due = time.monotonic() + self._every
 
@@ -156,16 +156,16 @@ class Checkpoint:
             self._due = now + max(self._every, (now - begin) / self._share)
 
     def _write_good(self, instead: bool = False) -> None:
-        """Write what is good of a training of which the last is not, where that is more than there is already.
+        """Write the last good state of a training whose present state is not good, if it is newer than the saved one.
 
-        With `instead`, also where it is less: what came after it was finite, but is no place to go on from.
+        With `instead`, also if it is older: later states were finite, but cannot be resumed from.
         """
         try:
             state = self._good_state()
             if not self._good or _mark(state) > self._written or (instead and _mark(state) < self._written):
                 self._write(state)
         except TrainingDiverged:
-            # What the optimizer remembers went astray before the loss did.
+            # The optimizer's state became bad before the loss did.
             pass
         except RunError as error:
             # The error that stopped the training matters more.
@@ -190,12 +190,12 @@ def save_state(folder: Path, state: TrainingState) -> None:
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
-    """Return the last good state of a folder of checkpoints, with a warning for each later one that is of no use.
+    """Return the last good state of a folder of checkpoints, with a warning for each later one that cannot be used.
 
     Returns
     -------
     TrainingState or None
-        None where there is no folder, or no checkpoint was ever completed in it.
+        None if there is no folder, or no checkpoint was ever completed in it.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def saved_iteration(folder: Path) -> int:
 
 
 def keep_last_checkpoint(folder: Path) -> None:
-    """Remove all checkpoints but the last one, and what writes that were cut off left behind.
+    """Remove all checkpoints except the last one, and the remains of interrupted writes.
 
     Raises
     ------
@@ -263,26 +263,26 @@ def _iteration(path: Path) -> int:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints that were completed, the oldest first."""
+    """Return the completed checkpoints, the oldest first."""
     return [path for path in _folders(folder) if (path / INDEX).exists()]
 
 
 def _was_cut_off(path: Path) -> bool:
-    """Whether a crash cut off the writing of a checkpoint: it has no index, and no arrays or a scratch file."""
+    """Whether a crash interrupted the writing of a checkpoint: it has no index, and no arrays or a scratch file."""
     return not (path / INDEX).exists() and (not (path / ARRAYS).exists() or any(map(is_scratch, path.iterdir())))
 
 
 def _keep_only(folder: Path, good: list[Path]) -> None:
-    """Remove all other checkpoints, and what writes that were cut off left behind."""
+    """Remove all other checkpoints, and the remains of interrupted writes."""
     for path in _folders(folder):
         if path not in good:
-            # Its index first: a checkpoint without one does not count.
+            # Its index first: a checkpoint without one is not valid.
             (path / INDEX).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Return all folders with the name of a checkpoint, in order; links do not count."""
+    """Return all folders with the name of a checkpoint, in order, without links."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink())
@@ -330,10 +330,10 @@ def from_state(
 ) -> tuple[Snapshot, list[Report]]:
     """Return the snapshot and the reports of a state, everything checked.
 
-    The arrays of the state must be like those of the learner, but for those of a ``state_dict``.
+    The arrays of the state must match those of the learner, except those of a ``state_dict``.
     """
     values, memory = state.values, learner.memory
-    # Hooks, and an optimizer with load_state_dict, check what they take back.
+    # Hooks, and an optimizer with load_state_dict, check what they restore.
     free = (OF_HOOKS, OF_OPTIMIZER) if memory.has_state_dict else (OF_HOOKS,)
     hooks = {name: array for name, array in state.arrays.items() if name.startswith(OF_HOOKS)}
     arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
@@ -359,17 +359,17 @@ def from_state(
     return snapshot, form.reports(arrays, snapshot.iteration - len(snapshot.since.losses))
 
 
-# Is equal to no value.
+# Equal to no value.
 _OTHER = object()
 
 
 def _counts_steps(memory: OptimizerMemory) -> bool:
-    """Whether the optimizer counts its steps as Adam does: a state has the number under ``steps``."""
+    """Whether the optimizer counts its steps as Adam does: a state stores the number under ``steps``."""
     return not memory.has_state_dict and type(memory.values().get("t")) is int
 
 
 def _remembered(values: Mapping[str, Any], memory: OptimizerMemory) -> dict[str, Any]:
-    """Return the plain values that an optimizer remembers, from those of a state."""
+    """Return the plain values of an optimizer from those of a state."""
     steps = _checks.integer("steps", values.get("steps"), minimum=0)
     given = _mapping(values, "optimizer") if "optimizer" in values else {}
     remembered = {name: _read(name, value) for name, value in given.items()}
@@ -389,7 +389,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _written(value: Any) -> Any:
-    """Return a plain value as JSON holds it: a number of NumPy with its type, a tuple as a list."""
+    """Return a plain value for JSON: a NumPy number with its type, a tuple as a list."""
     if isinstance(value, list | tuple):
         return {"type": type(value).__name__, "value": [_written(part) for part in value]}
     if isinstance(value, np.generic):
@@ -413,7 +413,7 @@ def _read(name: str, given: Any) -> Any:
 
 
 def check_settings(state: TrainingState, settings: Mapping[str, Any]) -> None:
-    """Refuse a state that a training with other settings left: it would go on as another training."""
+    """Refuse a state from a training with other settings: it would continue as a different training."""
     given = _mapping(state.values, "settings")
     for name in {**settings, **given}:
         theirs, ours = given.get(name), settings.get(name)

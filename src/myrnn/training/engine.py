@@ -1,4 +1,4 @@
-"""What runs the iterations: MyGrad op by op, the reference, and the choice between it and native code."""
+"""Engines that run iterations: MyGrad op by op, the reference, and the choice between it and native code."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from myrnn.training.outputs import checked_columns, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
 from myrnn.training.windows import Windows
 
-# Compiling takes about as long as MyGrad takes for so many steps of sequences.
+# Compiling takes about as long as MyGrad takes for this many steps of sequences.
 WORTH_COMPILING = 50_000
-# The shape of a model's logits is found on so many steps of a sequence, fewer where they have more numbers (16 MB).
+# The shape of a model's logits is determined on this many steps of a sequence, fewer if they have more numbers (16 MB).
 BEGINNING, BEGINNING_NUMBERS = 500, 2**22
 
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
     ----------
     name : str
     iterations_per_call : int
-        How many iterations to ask for at a time, so that progress can be shown in between.
+        The number of iterations per call, so that progress can be shown in between.
     gradient_clip : float or None
         The largest joint norm of all gradients; it may be changed between two calls.
     """
@@ -67,7 +67,7 @@ class Engine(Protocol):
             The mean loss of each iteration's sequences, or of all their steps where these have targets, before the
             step.
         scores : ndarray, int64 (n,) or float64 (n,)
-            How many of these were classified rightly; of targets that are no classes the sum of `total_score`.
+            The number of these classified correctly; for other targets the sum of `total_score`.
         """
         ...
 
@@ -90,7 +90,7 @@ class MyGradEngine:
         self._seed = seed
         self._objective = objective
         self._parameters = parameters_of(model)
-        # Few, since Ctrl-C is obeyed between two calls.
+        # Few, since Ctrl-C is handled between two calls.
         self.iterations_per_call = max(1, 16 // batch_size)
 
     def run(
@@ -107,7 +107,7 @@ class MyGradEngine:
                 with MYGRAD:
                     losses[row], scores[row] = self._iterate(sequences, batch, keys[row])
         finally:
-            # What a hook finds there, and may set, is the optimizer's own.
+            # The rate that a hook finds there, and may set, is the optimizer's own.
             if rates is not None:
                 self._optimizer.learning_rate = own
         return losses, scores
@@ -116,7 +116,8 @@ class MyGradEngine:
         added = self._objective.added
         rows = sequences.rows(batch)
         targets, weights = sequences.targets[rows], None if sequences.weights is None else sequences.weights[rows]
-        # MyGrad clears a gradient when its tensor is used again: what these sequences do not use would keep its last.
+        # MyGrad clears a gradient when its tensor is used again: parameters that these sequences do not use would keep
+        # theirs.
         for parameter in (*self._parameters, *self._optimizer.params):
             parameter.null_grad()
         used = _have_rows(sequences, batch)
@@ -137,7 +138,7 @@ class MyGradEngine:
 
 
 class ChosenEngine:
-    """The native engine or MyGrad's; with ``"auto"`` the native one for as long as it can.
+    """The native engine or MyGrad's; with ``"auto"`` the native one as long as possible.
 
     A model that was changed, usually by a hook, is compiled again. If it was compiled shortly before, MyGrad trains it
     first for about as long as compiling takes.
@@ -163,7 +164,7 @@ class ChosenEngine:
         # The steps since the model was compiled again, or given to MyGrad; whether to compile it after enough of them.
         self._steps, self._is_changed = WORTH_COMPILING, False
         if isinstance(example, Windows):
-            # What a step reads of the one before goes on in compiled models only.
+            # Only compiled models carry states from step to step across windows.
             self._fallback = None
             if engine == "mygrad":
                 raise InvalidArgument(
@@ -183,7 +184,7 @@ class ChosenEngine:
             _warn_of_fallback(error)
 
     def _native(self, example: Sequences, gradient_clip: float | None) -> NativeEngine:
-        # Windows go on to the end of what they are windows of.
+        # Windows continue up to the end of their sequence.
         compiled = compile_for(self._model, example.whole if isinstance(example, Windows) else example)
         return NativeEngine(
             compiled, self._optimizer, self._batch_size, gradient_clip, self._objective, example, self._seed
@@ -196,16 +197,16 @@ class ChosenEngine:
 
     @property
     def iterations_per_call(self) -> int:
-        """How many iterations to ask for at a time."""
+        """The number of iterations per call."""
         return self._engine.iterations_per_call
 
     @property
     def carried(self) -> int:
-        """How many numbers go on in a stream; 0 where every sequence begins anew."""
+        """The amount of numbers that a stream carries; 0 if every sequence begins anew."""
         return self._engine.carried if isinstance(self._engine, NativeEngine) else 0
 
     def doubt(self) -> None:
-        """Check the model again before the next iterations: the user's code ran, and may have changed it."""
+        """Check the model again before the next iterations, because user code may have changed it."""
         if isinstance(self._engine, NativeEngine):
             self._engine.doubt()
 
@@ -224,7 +225,7 @@ class ChosenEngine:
         try:
             done = self._engine.run(sequences, order, rates, first)
         except CompileError as error:
-            # The engine has put everything back to where it was before these iterations.
+            # The engine has restored everything to the state before these iterations.
             if self._fallback is None or not isinstance(self._engine, NativeEngine):
                 raise
             self._leave_native(error, self._engine.has_changed)
@@ -251,14 +252,14 @@ class ChosenEngine:
             _warn_of_fallback(error)
 
     def checked(self, given: Any) -> str:
-        """Return the name of an engine, if this one is that or can become it."""
+        """Return the name of an engine, if this one has that name or can switch to it."""
         name = _checks.one_of("engine", given, ENGINES)
         if name != self.name and (self._fallback is None or name != self._fallback.name):
             raise InvalidArgument(f"engine must be the one that the training was saved with, {name!r}")
         return name
 
     def become(self, name: str) -> None:
-        """Be the engine of this name from now on."""
+        """Switch to the engine of this name."""
         if name != self.name and self._fallback is not None:
             self._engine, self._is_changed = self._fallback, False
 
@@ -284,13 +285,12 @@ def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
 def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
     """Return the outputs for the sequences, op by op and without building a graph.
 
-    They are float32 (N, K), or, where each step has a target, (sum of T, K): the steps of one sequence after those of
-    another.
+    They are float32 (N, K) or, if each step has a target, (sum of T, K), sequence by sequence.
 
     Raises
     ------
     InvalidArgument
-        When the model returns another shape than the targets want.
+        When the model returns another shape than the targets require.
     """
     chosen = np.arange(len(sequences)) if indices is None else indices
     rows = []
@@ -301,12 +301,12 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
 
 
 def columns_of(model: Any, sequences: Sequences) -> int:
-    """Run the model on one sequence and return K, or say what is wrong with what comes back."""
+    """Run the model on one sequence and return K; raise an error if its result is invalid."""
     return tried_on(model, sequences)[0]
 
 
 def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
-    """Run the model on one sequence; return K, and whether it adds to its loss, or say what is wrong."""
+    """Run the model on one sequence; return K, and whether it adds to its loss, or raise InvalidArgument."""
     made_for, width = getattr(model, "dim_input", None), sequences.dim_input
     if isinstance(made_for, int | np.integer) and made_for != width:
         kind = "symbols" if sequences.is_tokens else "features"
@@ -315,7 +315,7 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
             f"{_checks.count_of(made_for, 'input')}: "
             f"make it with dim_input={width}"
         )
-    # Of one step, a row for each step is a row for the sequence; and of none, nothing may be added to the loss.
+    # With one step, a row for each step is a row for the sequence; and without steps, nothing may be added to the loss.
     index = int((sequences.lengths if sequences.per_step else sequences.lengths > 0).argmax())
     try:
         # The beginning of a long sequence is enough.
@@ -328,7 +328,7 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
 
 def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, bool]:
     try:
-        # Numbers may overflow, as they may in training: that ends in a loss that is refused.
+        # Numbers may overflow, as in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
             found, added = with_added(model, x)
             outputs = np.asarray(found)
@@ -340,12 +340,12 @@ def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, b
 
 
 def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which of the sequences have targets: where each step has one, an empty sequence has none."""
+    """Return which of the sequences have targets: if each step has one, an empty sequence has none."""
     return (sequences.lengths[indices] > 0) | (not sequences.per_step)
 
 
 def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None, added: int = 0) -> Any:
-    """Run the model on a sequence and return its outputs, whose shape is what the targets want.
+    """Run the model on a sequence and return its outputs, whose shape fits the targets.
 
     With a source, as in training, it draws random numbers. The last `added` outputs have no target.
     """
@@ -359,7 +359,7 @@ def _output(model: Any, sequences: Sequences, index: int, source: Source | None 
 
 
 def _stack(rows: list[Tensor]) -> Tensor:
-    """Return all rows below one another; where there are none, a constant (0, 0)."""
+    """Return all rows as one array; without rows, a constant (0, 0)."""
     if not rows:
         return mygrad.zeros((0, 0), dtype=np.float32, constant=True)
     return mygrad.astensor(rows[0]) if len(rows) == 1 else mygrad.concatenate(rows)

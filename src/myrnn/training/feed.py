@@ -1,7 +1,7 @@
-"""Where the sequences of each iteration come from, whatever the user gave as the task.
+"""The source of the sequences of each iteration, for any kind of task that the user gives.
 
-A feed hands out sequences and the order in which to train on them, without copying them. What it hands out depends
-on its seed alone, never on how much is taken at a time, so that neither reports nor the engine change the result.
+A feed returns sequences and the order in which to train on them, without copying them. They depend only on its seed,
+never on how many are taken at a time, so that neither reports nor the engine change the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, LABELS, TargetKind
 
-# Sequences drawn at once: enough for vectorised drawing to be cheap, few enough to stay in the processor's cache.
+# Sequences drawn at once: enough for efficient vectorised drawing, few enough to stay in the processor's cache.
 BLOCK = 8192
 
 Portion = tuple[Sequences, NDArray[np.int64]]
@@ -29,15 +29,15 @@ Portion = tuple[Sequences, NDArray[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where a feed stands."""
+    """The position of a feed."""
 
-    # The state of the generator, as NumPy describes it.
+    # The state of the generator, in NumPy's form.
     generator: Mapping[str, Any]
-    # How many iterations of the block that the generator draws next have been handed out.
+    # The number of iterations already taken from the block that the generator draws next.
     used: int = 0
-    # What is left of the shuffle; of a feed of windows also where each stream stands, and what goes on there.
+    # The rest of the shuffle; for a feed of windows also the position of each stream, and its states.
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=lambda: {"left": np.empty(0, dtype=np.int64)})
-    # Returns the SHA-256 of the sequences that are handed out there.
+    # Returns the SHA-256 of the sequences of the feed.
     fingerprint: Callable[[], str] = str
 
 
@@ -118,7 +118,7 @@ class _TaskFeed:
 
 
 class _DataFeed:
-    """Goes through given sequences again and again, shuffled anew each time."""
+    """Iterates over given sequences, shuffled anew each time."""
 
     def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator) -> None:
         if not len(data):
@@ -155,7 +155,7 @@ class _DataFeed:
 
 
 class _StreamFeed:
-    """Takes ``(x, y)`` pairs from an iterator as needed, until it ends; the last incomplete batch is left out."""
+    """Takes ``(x, y)`` pairs from an iterator as needed, until it ends; the last incomplete batch is dropped."""
 
     def __init__(self, pairs: Iterator[Any], batch_size: int) -> None:
         self._pairs, self._batch_size = pairs, batch_size
@@ -187,7 +187,7 @@ class _StreamFeed:
 
 
 def fingerprint(sequences: Sequences) -> str:
-    """Return the SHA-256 of sequences and all that is known of them."""
+    """Return the SHA-256 of sequences and all of their attributes."""
     digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
     for part in (sequences.values, sequences.offsets, sequences.targets):
         digest.update(part.tobytes())
@@ -205,7 +205,7 @@ def check_same(position: Position, found: str, otherwise: str) -> None:
 
 
 def left_of(position: Position, data: Sequences) -> NDArray[np.int64]:
-    """Return what is left of the shuffle, int64; raises InvalidArgument where it is none of these sequences."""
+    """Return the rest of the shuffle, int64; raises InvalidArgument if it does not belong to these sequences."""
     left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=len(data) - 1)
     if len(np.unique(left)) < len(left):
         raise InvalidArgument("left must name no sequence twice")
@@ -224,13 +224,14 @@ def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetK
 
 
 def generator_at(state: Mapping[str, Any]) -> np.random.Generator:
-    """Return a generator in a state that ``rng.bit_generator.state`` gave; raises InvalidArgument for other values."""
+    """Return a generator in a state from ``rng.bit_generator.state``; raises InvalidArgument for other values."""
     inner = state.get("state")
     if state.get("bit_generator") != "PCG64" or not isinstance(inner, Mapping):
         raise InvalidArgument(f"the generator must be a PCG64 with its state, not {_checks.shown(dict(state))}")
     increment = _number("inc", inner, 128)
     if not increment % 2:
-        # With an even increment the generator could repeat one number, and a loop that draws until one fits never end.
+        # With an even increment the generator could repeat one number, and a loop that redraws until one fits would
+        # never end.
         raise InvalidArgument("inc of the generator must be odd")
     bits = np.random.PCG64()
     bits.state = {

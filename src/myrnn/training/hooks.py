@@ -5,24 +5,24 @@ A hook has one or more of these methods; training calls whichever it has:
 ``on_train_begin(start)``
     once, with a `TrainingStart`, before the first iteration;
 ``on_progress(iteration)``
-    now and then between reports, with the number of iterations done;
+    at intervals between reports, with the number of iterations done;
 ``on_report(report)``
     with a `Report`, every `report_every` iterations and after the last;
 ``on_reported(report)``
-    with the same, when every hook has had it;
+    with the same report, after every hook has received it;
 ``on_train_end(history)``
     once, with the `History` so far, also when training stops by an error or is interrupted.
 
-In ``on_report`` a hook may set the optimizer's ``learning_rate``: training goes on with it, also from a checkpoint, and
-leaves it there. Where there is a schedule, that counts alone. ``start.stop()`` ends the training after the present
+In ``on_report`` a hook may set the optimizer's ``learning_rate``: training continues with it, also from a checkpoint,
+and leaves it there. With a schedule, only the schedule counts. ``start.stop()`` ends the training after the current
 report.
 
-What a hook itself remembers is in a checkpoint where it has a name of its own, ``hook.state_name``, and two methods:
-``hook.state()`` returns arrays by name, and ``hook.restore(arrays)`` takes them back, of any shape: it checks them.
+The state of a hook is in checkpoints if it has an attribute ``state_name`` and two methods: ``hook.state()`` returns
+arrays by name, and ``hook.restore(arrays)`` restores them; they may have any shape, so it must check them.
 
-A hook may change the model as well: after every call of one that is not MyRNN's own, two steps of a compiled model are
-traced again and 13 are run, which takes two to ten milliseconds. Where that is much beside `report_every` iterations,
-report seldom.
+A hook may also change the model: after every call of one that is not MyRNN's own, two steps of a compiled model are
+traced again and 13 are run, which takes two to ten milliseconds. If that is much compared to `report_every` iterations,
+report less often.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ EVENTS = ("on_train_begin", "on_progress", "on_report", "on_reported", "on_train
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """What is about to be trained, and how.
+    """The settings of a training that begins.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class TrainingStart:
     engine : str
         ``"native"`` or ``"mygrad"``.
     iteration : int
-        How many iterations have been done already.
+        The number of iterations already done.
     reports : int
-        How many reports there have been.
+        The number of reports so far.
     stop : callable
-        Ends the training after the present report.
+        Ends the training after the current report.
     state : callable
         Returns the `TrainingState`, in ``on_report``, ``on_reported`` and ``on_train_end``.
     keep_good : callable
@@ -87,16 +87,16 @@ class Report(Scored[float]):
     Attributes
     ----------
     iteration : int
-        How many iterations have been done.
+        The number of iterations done.
     sequences : int
-        How many sequences the means are over.
+        The number of sequences in the means.
     loss : float
         The mean loss; cross-entropy is in nats.
     score : float
         Also called ``accuracy`` or ``squared_error``, by the metric: the share of these sequences, or of their steps,
-        that the model classified rightly, or its mean squared error, before it learned from them.
+        that the model classified correctly, or its mean squared error, before it learned from them.
     metric : {"accuracy", "squared_error"}
-        What the score is.
+        The kind of score.
     """
 
     iteration: int
@@ -107,7 +107,7 @@ class Report(Scored[float]):
 
 
 def checked_hooks(hooks: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the hooks as a tuple; refuse an object that no event would ever reach."""
+    """Return the hooks as a tuple; refuse an object without any event method."""
     if not isinstance(hooks, Iterable):
         raise InvalidArgument(f"hooks must be a list of hooks, not {type(hooks).__name__}")
     listed = tuple(hooks)
@@ -128,17 +128,17 @@ def _check_states(hooks: Sequence[Any]) -> None:
 
 
 def is_shipped(code: Any) -> bool:
-    """Whether an object is None or of a class of MyRNN: code that changes no model."""
+    """Whether an object is None or of a class of MyRNN, which changes no model."""
     return code is None or type(code).__module__.partition(".")[0] == "myrnn"
 
 
 def with_state(hooks: Sequence[Any]) -> dict[str, Any]:
-    """Return the hooks whose state belongs into checkpoints, by their names."""
+    """Return the hooks whose state is saved in checkpoints, by name."""
     return {hook.state_name: hook for hook in hooks if getattr(hook, "state_name", None)}
 
 
 def states_of(hooks: Sequence[Any]) -> dict[str, NDArray[Any]]:
-    """Return what hooks remember, by ``hook.<name>.<array>``."""
+    """Return the states of hooks, by ``hook.<name>.<array>``."""
     found: dict[str, NDArray[Any]] = {}
     for name, hook in with_state(hooks).items():
         arrays = hook.state()
@@ -149,7 +149,7 @@ def states_of(hooks: Sequence[Any]) -> dict[str, NDArray[Any]]:
 
 
 def restore_states(hooks: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Give hooks back what they remembered, as `states_of` returned it."""
+    """Restore the states of hooks, as `states_of` returned them."""
     left = dict(arrays)
     for name, hook in with_state(hooks).items():
         begin = f"{OF_HOOKS}{name}."
@@ -172,29 +172,28 @@ def with_event(hooks: Sequence[Any], event: str) -> list[Any]:
 
 
 class Validation:
-    """The hook that keeps the weights of the best report, and ends a training that gets no better.
+    """The hook that keeps the weights of the best report, and stops a training that no longer improves.
 
-    A report stands for an epoch where there is one for each.
+    If there is one report per epoch, reports are epochs.
 
     Parameters
     ----------
     model : callable
         The model that is trained.
     measure : callable, optional
-        Returns loss and accuracy, or another score, on sequences that the model does not learn from, as
-        `myrnn.training.measure` does. The best report is the one with the smallest loss there; without it the last one
-        counts.
+        Returns loss and accuracy, or another score, on held-out sequences, as `myrnn.training.measure` does. The best
+        report is the one with the smallest loss there; without it the last one counts.
     patience : int, optional
-        After how many reports without a smaller loss to stop.
+        Stop after this many reports without a smaller loss.
     metric : {"accuracy", "squared_error"}
-        What the score is.
+        The kind of score.
 
     Attributes
     ----------
     columns : dict of str to list of float
         ``validation_loss`` and ``validation_accuracy``, by the metric, at every report; empty without `measure`.
     reports, best : int
-        How many there were, and which was the best, from 1; 0 before the first.
+        The number of reports, and the best one, from 1; 0 before the first.
     """
 
     state_name = "validation"
@@ -222,11 +221,11 @@ class Validation:
 
     @property
     def is_over(self) -> bool:
-        """Whether patience has ended."""
+        """Whether patience has run out."""
         return self._patience is not None and self.reports - self.best >= self._patience
 
     def on_train_begin(self, start: TrainingStart) -> None:
-        """Stop again a training that patience has ended."""
+        """Stop again if patience has run out before."""
         if self.reports != start.reports:
             raise InvalidArgument(
                 f"of {start.reports} reports of the training {self.reports} were validated: it cannot go on from there"
@@ -238,7 +237,7 @@ class Validation:
     def on_report(self, report: Report) -> None:
         """Measure, and keep the weights if they are the best so far."""
         found = None if self._measure is None else self._measured(self._measure)
-        # Nothing of a report counts before all of it is there: an interrupt may come at any time.
+        # A report only counts once it is complete: an interrupt may come at any time.
         weights = [parameter.data.copy() for parameter in self._parameters]
         smallest = min(self.columns["validation_loss"], default=np.inf)
         self.reports += 1
@@ -257,7 +256,7 @@ class Validation:
             parameter.data[...] = weights
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what it remembers, as arrays."""
+        """Return the state as arrays."""
         columns = {name: np.array(values, dtype=np.float64) for name, values in self.columns.items()}
         weights = {f"best.{i}": array for i, array in enumerate(self._weights)}
         return {**columns, **weights, "reports": np.array([self.reports, self.best], dtype=np.int64)}
@@ -268,7 +267,7 @@ class Validation:
         Raises
         ------
         InvalidArgument
-            When it is no state of a training like this one.
+            When the state does not belong to a training like this one.
         """
         counts = arrays.get("reports", np.empty(0))
         if counts.shape != (2,) or counts.dtype != np.int64 or not 0 <= counts[1] <= counts[0]:

@@ -1,4 +1,4 @@
-"""Ctrl-C while a model is trained or tried: noted at once, obeyed between two calls of the engine."""
+"""Ctrl-C during training and evaluation: recorded at once, handled between two calls of the engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any]
 
-# Marks a handler that only raises an exception, as Python's own for Ctrl-C does, and one that holds such ones back.
+# Marks a handler that only raises an exception, like Python's own for Ctrl-C, and one that holds such handlers back.
 RAISES, HOLDS = "_raises_for_myrnn", "_holds_for_myrnn"
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,12 +24,11 @@ def raising(handler: Handler) -> Handler:
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the function that this gives is called, or the block ends.
+    """Hold Ctrl-C back until the yielded function is called, or the block ends.
 
-    Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and the count of
-    it, or in one of the finalizers with which MyGrad clears its graphs, where it is lost. A second Ctrl-C waits for
-    nothing. SIGTERM is held back as well where its handler is a `raising` one. Any other handler that somebody has set
-    stays.
+    Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count, or
+    in one of the finalizers with which MyGrad clears its graphs, where it is lost. A second Ctrl-C waits for nothing.
+    SIGTERM is held back as well if its handler is a `raising` one. Other handlers are not touched.
     """
     held = _to_hold() if threading.current_thread() is threading.main_thread() else {}
     noted: list[int] = []
@@ -62,6 +61,6 @@ def _to_hold() -> dict[int, Handler]:
         if callable(handler) and (handler is signal.default_int_handler or getattr(handler, RAISES, False)):
             found[number] = handler
         elif number in (held := getattr(handler, HOLDS, {})):
-            # A training may be part of another one, such as in a hook: then the inner one is to end first.
+            # A training may run inside another one, for example in a hook: then the inner one ends first.
             found[number] = held[number]
     return found

@@ -1,4 +1,4 @@
-"""The training loop: `train` in one call, and `Training`, which goes on where it stopped."""
+"""The training loop: `train` in one call, and `Training`, which can be continued."""
 
 from __future__ import annotations
 
@@ -101,76 +101,78 @@ def train(
     """Train `model` in place by backpropagation through time.
 
     Every iteration takes `batch_size` sequences, computes their mean loss and its gradient, and lets the optimizer step
-    once. Where each step has a target, it is the mean over all steps of all these sequences, as the loss of PyTorch's
-    packed sequences is. Where targets have weights, it is the sum of weight times loss divided by the sum of the
-    weights, and 0 where all of these are 0.
+    once. If each step has a target, it is the mean over all steps of all these sequences, like the loss of PyTorch's
+    packed sequences. If targets have weights, it is the sum of weight times loss divided by the sum of the weights, or
+    0 if all weights are 0.
 
     Parameters
     ----------
     model : callable
-        ``model(x)``, for one sequence of shape (T, C), returns the outputs (1, K), or (T, K) where each step has a
-        target: the logits of K classes, or K numbers; ``model.parameters`` is a tuple of MyGrad tensors.
+        ``model(x)``, for one sequence of shape (T, C), returns the outputs (1, K), or (T, K) if each step has a target:
+        the logits of K classes, or K numbers; ``model.parameters`` is a tuple of MyGrad tensors.
     task : Task, Sequences or iterable of (x, y)
-        Where the sequences come from. A task draws new ones; a `Sequences` or a list of pairs is gone through again and
-        again, shuffled each time; an iterator is read as needed, and training ends with it.
-    optimizer : SGD, RMSprop, Adam, an optimizer of MyNN, or one of your own
-        Made from ``model.parameters``. Your own has `params`, a tuple of them, `learning_rate`, and ``step()``, which
-        changes them by their gradients; it trains with MyGrad. What it remembers is in checkpoints: arrays, alone or in
-        lists and dictionaries, and numbers, in its attributes, or what its ``state_dict()`` returns and its
-        ``load_state_dict(state)`` takes back.
+        The source of the sequences. A task draws new ones; a `Sequences` or a list of pairs is repeated, shuffled each
+        time; an iterator is read as needed, and training ends with it.
+    optimizer : SGD, RMSprop, Adam, an optimizer of MyNN, or a user-defined one
+        Made from ``model.parameters``. A user-defined optimizer has `params`, a tuple of them, `learning_rate`, and
+        ``step()``, which changes them by their gradients; it trains with MyGrad. Its state is in checkpoints: arrays,
+        alone or in lists and dictionaries, and numbers, in its attributes, or the result of its ``state_dict()``, which
+        its ``load_state_dict(state)`` restores.
     iterations : int
         The number of optimizer steps.
     batch_size : int
-        B: how many sequences each step is the mean of.
+        B: the number of sequences per step.
     seed : int
         Seeds the drawing and the shuffling. The same seed gives the same weights and history, byte for byte, on the
         same machine and engine.
     engine : {"auto", "native", "mygrad"}
-        How the equations are run: compiled to native code, or op by op with MyGrad. ``"auto"`` is native, and where the
-        model cannot be compiled a warning that says why, and MyGrad; a model that a hook changes is compiled again.
+        How to run the equations: compiled to native code, or op by op with MyGrad. ``"auto"`` is native; if the model
+        cannot be compiled, it falls back to MyGrad with a warning that says why. A model that a hook changes is
+        compiled again.
     report_every : int
-        How many iterations each entry of the history is the mean of. It does not change the training.
+        The number of iterations that each entry of the history averages. It does not affect the training.
     schedule : {"constant", "cosine", "linear"}, the name of a registered schedule, or callable
-        The learning rate: the optimizer's own all the time, or falling from it to zero over the iterations, as a cosine
-        or a straight line; or a function that maps the iteration (0, 1, ...) to its rate.
+        The learning rate: constant, or falling from the optimizer's own to zero over the iterations, as a cosine or a
+        straight line; or a function that maps the iteration (0, 1, ...) to its rate.
     gradient_clip : float, optional
-        The largest joint norm of all gradients; a longer one is scaled down to it.
+        The largest joint norm of all gradients; larger ones are scaled down to it.
     class_weight : array_like of float, shape (K,), optional
-        How much the loss of a sequence, or step, of each class counts; by default 1. The loss of a batch is the mean
-        of the weighted losses of its sequences: it is not divided by the weights of their classes.
+        The weight of each class in the loss; by default 1. The loss of a batch is the mean of the weighted losses of
+        its sequences: it is not divided by the weights of their classes.
     on_divergence : {"stop", "restart"}
-        What happens when the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
-        ``"restart"`` goes back to the last report whose loss was at most twice that of guessing, halves the learning
-        rate from there on and clips gradients to a norm of 1 where `gradient_clip` is not given. After five restarts,
-        and with ``"stop"`` at once, it is an error.
+        The reaction to a loss, a weight, or a gradient in the optimizer's state that is no longer finite. ``"restart"``
+        goes back to the last report whose loss was at most twice that of guessing, halves the learning rate from there
+        on and clips gradients to a norm of 1 if `gradient_clip` is not given. After five restarts, and with ``"stop"``
+        at once, it is an error.
     loss : callable, {"cross-entropy", "sigmoid-cross-entropy", "mean-squared-error", "huber"} or a registered name
-        What is made smaller: ``loss(outputs, targets)`` returns the loss of each row, see `myrnn.losses`. By default it
+        The loss to minimise: ``loss(outputs, targets)`` returns the loss of each row, see `myrnn.losses`. By default it
         is softmax cross-entropy for a class, sigmoid cross-entropy for several classes at once, and the mean squared
-        error for numbers. It is compiled with the model; what cannot be is refused as a model is, see `engine`.
+        error for numbers. It is compiled with the model; if that fails, it is treated like a model that cannot be
+        compiled, see `engine`.
     penalty : callable, optional
         ``penalty(model)`` returns a tensor of shape (), such as the sum of all squared weights, that is added to the
-        loss of each iteration. It is compiled with the model, as `loss` is. What is to be small in a model's states it
-        hands to `myrnn.add_loss` itself.
+        loss of each iteration. It is compiled with the model, like `loss`. A model penalizes its own states with
+        `myrnn.add_loss`.
     truncate : int, optional
         Truncated backpropagation through time, for sequences of any length in little memory: each iteration takes the
-        next so many steps of `batch_size` sequences of a `Sequences`, and goes on from the states that these ended
-        with. Gradients go back to the beginning of these steps. A sequence that ends gives its place to another one;
-        ``sequences.cut(B)`` makes B of a long one. It needs a target for every step and a model that can be compiled.
-        What a model draws once for a sequence (`dropout`) it draws once in each iteration.
+        next `truncate` steps of `batch_size` sequences of a `Sequences`, and continues from the final states of the
+        steps before. Gradients only go back to the beginning of these steps. When a sequence ends, another one takes
+        its place; ``sequences.cut(B)`` makes B of a long one. It requires a target for every step and a model that can
+        be compiled. Random numbers that a model draws once per sequence (`dropout`) are drawn once per iteration.
     checkpoint : path or Checkpoint, optional
-        A folder that keeps the state of the training: every ten seconds (`Checkpoint` takes another time), and at the
-        end; of one that diverges, that of the last good report, or a hundredth of its iterations before.
+        A folder for the state of the training, saved every ten seconds (`Checkpoint` takes another interval), and at
+        the end; for a training that diverges, the state of the last good report, or up to a hundredth of its iterations
+        before.
     resume : bool or path
-        Goes on from the last checkpoint in that folder, True in the folder of `checkpoint`; where there is none yet, it
-        begins. The model, the task and all other arguments must be those of the training that was stopped; on the same
-        machine the weights, the optimizer and the history then become what they would have become without the stop,
-        bit for bit.
+        Resumes from the last checkpoint in that folder, True in the folder of `checkpoint`; without a checkpoint, it
+        begins. The model, the task and all other arguments must be those of the interrupted training; on the same
+        machine the weights, the optimizer and the history are then the same as without the interruption, bit for bit.
     hooks : iterable of hooks
-        Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. What a hook itself
-        remembers is in a checkpoint if it has a ``state_name``. See `myrnn.training`.
+        Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. The state of a hook
+        is in checkpoints if it has a ``state_name``. See `myrnn.training`.
     progress : bool, optional
-        Whether to show a progress bar (plain lines where the output is not a terminal). By default it shows in a
-        terminal and in a notebook.
+        Whether to show a progress bar (plain lines if the output is not a terminal); by default in terminals and
+        notebooks.
 
     Returns
     -------
@@ -179,13 +181,13 @@ def train(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, a label lies outside the model's classes, or what the model returns
-        does not have the shape that the targets want.
+        When an argument is invalid, a label lies outside the model's classes, or the model's result does not have the
+        shape that the targets require.
     RunError
-        When `checkpoint` or `resume` cannot be used: it cannot be written to, is in use by another process, or holds no
-        checkpoint that is whole.
+        When `checkpoint` or `resume` cannot be used: the folder cannot be written to, is in use by another process, or
+        has no complete checkpoint.
     TrainingDiverged
-        When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+        When the loss, a weight, or a gradient in the optimizer's state is no longer finite.
     """
     if isinstance(schedule, str):
         rate = getattr(optimizer, "learning_rate", 0.0)
@@ -228,15 +230,15 @@ def _state_to_resume(resume: bool | str | os.PathLike[str], saving: Checkpoint |
 
 
 class Training:
-    """A training that goes on where it stopped: `train` is one `run` of it.
+    """A training that can be continued: `train` is one `run` of it.
 
-    The result does not depend on how the iterations are spread over calls of `run`, but for the reports: one more is
-    made where a run ends between two.
+    The result does not depend on how the iterations are divided into calls of `run`, except the reports: there is an
+    additional one if a run ends between two.
 
     Parameters
     ----------
     model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
-        As `train` takes them; `loss`, `penalty` and `truncate`, too.
+        As for `train`, and also `loss`, `penalty` and `truncate`.
     schedule : callable, optional
         Maps the iteration to its learning rate; `named_schedule` makes one.
 
@@ -312,37 +314,38 @@ class Training:
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False
-        # Whether weights, feed and reports belong together, not while an iteration is under way; whether one diverged.
+        # Whether weights, feed and reports are consistent, which they are not within an iteration; whether one
+        # diverged.
         self._is_whole, self._has_diverged = True, False
         if self._restarts.allowed:
             self.keep_good()
 
     @property
     def iteration(self) -> int:
-        """How many iterations have been done."""
+        """The number of iterations done."""
         return self._record.iteration
 
     @property
     def batch_size(self) -> int:
-        """B: how many sequences each iteration is the mean of."""
+        """B: the number of sequences per iteration."""
         return self._batch_size
 
     @property
     def history(self) -> History:
-        """The reports so far, the last of them over what was done since the one before."""
+        """The reports so far; the last one covers everything since the one before."""
         return self._record.history(self._engine.name)
 
     def state(self) -> TrainingState:
-        """Return all that a training needs to go on from here.
+        """Return everything needed to resume the training from here.
 
-        With ``on_divergence="restart"`` it is the state that a restart would go back to, which `keep_good` gives.
+        With ``on_divergence="restart"`` it is the state that a restart would go back to, which `keep_good` returns.
 
         Raises
         ------
         InvalidArgument
-            When the optimizer or the task cannot go on later, or the training was cut off within an iteration.
+            When the optimizer or the task cannot be resumed later, or the training was cut off within an iteration.
         TrainingDiverged
-            When the training has diverged, or is about to: what `keep_good` gives can still go on.
+            When the training has diverged, or is about to: the state from `keep_good` can still be resumed.
         """
         if self._restarts.allowed:
             return self._good_state()
@@ -353,31 +356,31 @@ class Training:
         return self._state_at(self._snapshot())
 
     def keep_good(self) -> Callable[[], TrainingState]:
-        """Keep from now on where to go back to when the training is cut off or diverges, and return what gives it.
+        """From now on keep a state to go back to when the training is cut off or diverges; return a function for it.
 
-        That is the last report before the loss got out of hand, or in a long training one before it, by at most a
-        hundredth of the iterations; until there is one, the state at this call.
+        It is that of the last report before the loss got out of hand, or in a long training of one before it, by at
+        most a hundredth of the iterations; until there is one, the state at this call.
 
         Raises
         ------
         InvalidArgument
-            As `state` does.
+            As for `state`.
         """
         if self._restarts.last is None:
             self._restarts.last = self._snapshot()
         return self._good_state
 
     def restore(self, state: TrainingState) -> None:
-        """Go back, or on, to where another training of the same kind gave its state.
+        """Set the training to the state of another training of the same kind.
 
-        From there the weights, the optimizer and the history become what they would have become in the other, bit for
-        bit, on the same machine.
+        From there the weights, the optimizer and the history develop as in the other training, bit for bit, on the same
+        machine.
 
         Raises
         ------
         InvalidArgument
-            When the state is that of another kind of training: other settings, another model or optimizer, or other
-            sequences; or a graph of the model is alive. The training is then as it was.
+            When the state belongs to another kind of training: other settings, another model or optimizer, or other
+            sequences; or a graph of the model is alive. The training is then unchanged.
         """
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
@@ -392,14 +395,14 @@ class Training:
         self._put_back(snapshot, reports, restarts)
 
     def run(self, iterations: int) -> History:
-        """Do so many iterations more and return the history of all; fewer where the sequences come to an end.
+        """Do `iterations` more and return the history of all; fewer if the sequences end.
 
         Raises
         ------
         InvalidArgument
-            When `iterations` is not 1 or more, sequences turn up that the model cannot take, or a graph of it is alive.
+            When `iterations` is not 1 or more, the model cannot take some sequences, or a graph of it is alive.
         TrainingDiverged
-            When the loss, a weight, or a gradient that the optimizer remembers is no longer finite.
+            When the loss, a weight, or a gradient in the optimizer's state is no longer finite.
         """
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
@@ -413,7 +416,7 @@ class Training:
             with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
                 while self._goes_on_to(end) and self._portion(end, closing=True) is not None:
                     obey()
-                # Where the sequences came to an end.
+                # The sequences came to an end.
                 if self._record.is_open:
                     self._close_report()
         finally:
@@ -421,17 +424,17 @@ class Training:
         return self.history
 
     def advance(self, iterations: int) -> tuple[Losses, Scores]:
-        """Do so many iterations more, fewer where the sequences come to an end, and return the loss of each.
+        """Do `iterations` more, fewer if the sequences end, and return the loss of each.
 
-        It is `run` in many short turns: hooks are called for progress and for every whole report, not for begin and
-        end, and no report is made where a turn ends.
+        It is `run` in many short turns: hooks are called for progress and for every complete report, not for begin and
+        end, and no report is made at the end of a turn.
 
         Returns
         -------
         losses : ndarray, float64 (n,)
             The mean loss of each iteration's sequences, before the step.
         scores : ndarray, int64 (n,) or float64 (n,)
-            How many of them, or of their steps, were classified rightly; of numbers the sum of their squared errors.
+            The number of them, or of their steps, classified correctly; for numbers the sum of their squared errors.
 
         Raises
         ------
@@ -465,7 +468,7 @@ class Training:
         With `closing`, there is a report at the end, too.
         """
         _check_writeable(self._parameters)
-        # Reports stand at multiples, wherever a turn ends.
+        # Reports are at multiples, wherever a turn ends.
         left = min(self._report_every - self.iteration % self._report_every, end - self.iteration)
         self._is_whole, self._has_diverged = False, False
         portion = self._feed.take(min(left, self._engine.iterations_per_call))
@@ -510,7 +513,7 @@ class Training:
     def _close_report(self) -> None:
         check_learner(self._parameters, self._learner.memory, self.iteration)
         report = self._record.close()
-        # What hooks remember belongs to the report only when they have had it.
+        # The states of hooks only belong to the report after they have received it.
         self._is_whole = not with_state(self._hooks)
         is_kept = self._restarts.wants(report, self._guessing)
         for event in ("on_report", "on_reported"):
@@ -521,7 +524,7 @@ class Training:
             self._is_whole = True
 
     def _restart(self, error: TrainingDiverged) -> None:
-        """Go back to a good report with half the rate, and clip; or say what to try, where that is not wanted."""
+        """Go back to a good report with half the rate, and clip; raise an error with advice if that is not wanted."""
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
         self._feed.go_to(snapshot.position)
@@ -576,7 +579,7 @@ def _check_optimizer(optimizer: Any, model: Any) -> None:
 
 
 def _check_writeable(parameters: Iterable[Tensor]) -> None:
-    """Refuse a model whose graph is alive: a hook, too, may keep what the model computed."""
+    """Refuse a model whose graph is alive: a hook, too, may keep results of the model."""
     # Another thread that traces the model locks its parameters for a while.
     with MYGRAD:
         if not all(parameter.data.flags.writeable for parameter in parameters):

@@ -1,4 +1,4 @@
-"""How well a model does on sequences that it does not learn from, by a loss of any kind."""
+"""Scores of a model on held-out sequences, by a loss of any kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from myrnn.training.native import check_rows
 from myrnn.training.outputs import checked_class_weights, total_score
 from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
 
-# To hold a compiled model against the model takes about as long as MyGrad takes for so many steps of sequences.
+# Comparing a compiled model with the model takes about as long as MyGrad takes for this many steps of sequences.
 WORTH_CHECKING = 5_000
 
 
@@ -39,9 +39,9 @@ def measure(
     ----------
     model : callable
     sequences : Sequences
-        All their targets are one batch, and count by their weights.
+        All their targets are one batch, weighted by their weights.
     loss, class_weight
-        As of `train`.
+        As for `train`.
     engine : {"auto", "native", "mygrad"}
         Whether the outputs are computed by the compiled model or op by op with MyGrad. ``"auto"`` compiles the model
         for 5,000 steps or more, if it can be.
@@ -50,12 +50,12 @@ def measure(
     -------
     loss : float
     score : float
-        The accuracy, or of numbers the mean squared error, of the targets whose weight is not 0.
+        The accuracy, or for numbers the mean squared error, of the targets whose weight is not 0.
 
     Raises
     ------
     InvalidArgument
-        When there is no sequence, or the model or the loss does not fit the targets.
+        When there are no sequences, or the model or the loss does not fit the targets.
     CompileError
         With ``"native"``, when the model cannot be compiled.
     NotFinite

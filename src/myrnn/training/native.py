@@ -32,20 +32,20 @@ from myrnn.targets import CLASS, TargetKind
 from myrnn.training.windows import Windows
 
 Losses = NDArray[np.float64]
-# How many sequences were right, int64, or the sums of another score, float64.
+# The number of right sequences, int64, or the sums of another score, float64.
 Scores = NDArray[Any]
 
-# How long one native call should take, in seconds: short enough to show progress and to heed an interrupt.
+# The duration of a native call in seconds: short enough to show progress and to handle an interrupt.
 CALL = 0.2
-# The share of the time that may go into checking the compiled model against the model itself while it trains.
+# The share of the training time for comparisons of the compiled model with the model itself.
 CHECKED_SHARE = 0.01
-# How many multiplications of an iteration, forward, are worth a thread, which meets the others at the end of each.
+# The number of multiplications of a forward iteration that are worth a thread, which synchronizes after each.
 LEAST_WORK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of optimizer in native code: its number, settings and memory, and whether the rate scales its decay."""
+    """A kind of optimizer in native code: its number, settings and state, and whether the rate scales its decay."""
 
     number: int
     settings: tuple[str, ...]
@@ -57,7 +57,7 @@ class Kind:
 _ADAM = Kind(2, ("beta1", "beta2", "eps"), "m", "v")
 _SGD = Kind(0, ("momentum",), "param_moments")
 _KINDS: dict[type, Kind] = {SGD: _SGD, RMSprop: Kind(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
-# MyNN's optimizers by name, so that MyNN need not be there.
+# MyNN's optimizers by name, so that MyNN need not be installed.
 _KINDS_BY_NAME = {
     "mynn.optimizers.adam.Adam": replace(_ADAM, is_decay_scaled=False),
     "mynn.optimizers.sgd.SGD": replace(_SGD, is_decay_scaled=False),
@@ -65,7 +65,7 @@ _KINDS_BY_NAME = {
 
 
 class _OptimizerState:
-    """An optimizer's settings and memory, moved to native blocks and back."""
+    """An optimizer's settings and state, moved to native blocks and back."""
 
     def __init__(self, optimizer: Any, compiled: CompiledModel, native: Native) -> None:
         self._optimizer, self._kind = optimizer, _native_kind(optimizer)
@@ -78,14 +78,14 @@ class _OptimizerState:
                 "not listed there for fixed"
             )
         if len({place for _, _, place in trained}) < len(trained):
-            raise CompileError("a tensor stands twice among the optimizer's parameters: list it once")
+            raise CompileError("a tensor occurs twice among the optimizer's parameters: list it once")
         self._places = [(k, place) for k, _, place in trained]
         self.ranges = np.array(
             [(layouts[i].at, layouts[i].at + layouts[i].size, parameter.ndim > 1) for _, parameter, i in trained],
             dtype=np.int64,
         ).reshape(-1, 3)
         self._compiled = compiled
-        # Which ranges have a gradient at every length so far; and the longest length that is not like all longer ones.
+        # Which ranges have a gradient at every length so far; and the longest length that differs from all longer ones.
         self._by_length, self._odd = np.zeros((0, 0), dtype=np.bool_), -1
         self._own = [place for _, place in self._places]
         penalized = native.penalty.parameters if native.penalty is not None else set[int]()
@@ -93,14 +93,14 @@ class _OptimizerState:
 
     @cached_property
     def _in_windows(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which ranges have a gradient from windows of which one begins anew, and from those that all go on."""
+        """Which ranges have a gradient from windows one of which begins anew, and from those that all continue."""
         begun, going_on = (self._compiled.trained_in_windows(begins)[self._own] for begins in (True, False))
         return begun, going_on
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave the others alone.
+        """Return which ranges have a gradient in each iteration; MyGrad's optimizers do not change the others.
 
-        A parameter has one that any of an iteration's sequences is long enough to use.
+        A parameter has a gradient if any of an iteration's sequences is long enough to use it.
         """
         if isinstance(sequences, Windows):
             begun, going_on = self._in_windows
@@ -118,7 +118,7 @@ class _OptimizerState:
 
     @property
     def settings(self) -> NDArray[np.float64]:
-        """The kind, the decay, fixed or times the rate, and the kind's own settings, as native code takes them."""
+        """The kind, the decay, fixed or times the rate, and the kind's own settings, in the form of native code."""
         values = [float(getattr(self._optimizer, name)) for name in self._kind.settings]
         decay = float(getattr(self._optimizer, "weight_decay", 0))
         decays = (0.0, decay) if self._kind.is_decay_scaled else (decay, 0.0)
@@ -126,11 +126,11 @@ class _OptimizerState:
 
     @property
     def steps(self) -> int:
-        """How many steps have been taken."""
+        """The number of steps taken."""
         return int(getattr(self._optimizer, "t", 0))
 
     def memory(self, means: Block, squares: Block) -> Iterator[tuple[Block, int, NDArray[Any]]]:
-        """Yield the arrays that the optimizer remembers, each with its block and its parameter's place there."""
+        """Yield the arrays of the optimizer's state, each with its block and its parameter's index there."""
         for block, name in ((means, self._kind.means), (squares, self._kind.squares)):
             arrays = getattr(self._optimizer, name) if name else []
             if arrays:
@@ -191,17 +191,17 @@ class NativeEngine:
 
     @property
     def carried(self) -> int:
-        """How many numbers go on in a stream; 0 where every sequence begins anew."""
+        """The amount of numbers that a stream carries; 0 if every sequence begins anew."""
         carried = self._native.program.carried
         return 0 if carried is None else carried.width
 
     @property
     def has_changed(self) -> bool:
-        """Whether the model or the loss does something else now than what was compiled."""
+        """Whether the model or the loss now differs from what was compiled."""
         return self._compiled.guard.has_changed() or self._changed is not None
 
     def doubt(self) -> None:
-        """Check the model again before the next iterations: the user's code ran, and may have changed it."""
+        """Check the model again before the next iterations, because user code may have changed it."""
         self._is_doubted = True
 
     def run(
@@ -212,7 +212,8 @@ class NativeEngine:
         Raises
         ------
         NotARecurrence
-            When a check finds that the model is not what was compiled; parameters and optimizer are then as before.
+            When a check finds that the model differs from what was compiled; parameters and optimizer are then
+            unchanged.
         CompileError
             When the sequences are of another kind than the example; nothing has changed then either.
         """
@@ -253,7 +254,7 @@ class NativeEngine:
 
     @property
     def _changed(self) -> str | None:
-        """What computes something else now than what was compiled: the loss or the penalty."""
+        """The part that now differs from what was compiled: the loss or the penalty."""
         if self._loss is not None and self._loss.has_changed():
             return "loss"
         if self._penalty is not None and self._penalty.has_changed(self._compiled.model, self._parameters):
@@ -274,21 +275,21 @@ class NativeEngine:
         )
 
     def _arrays(self) -> Iterator[tuple[Block, int, NDArray[Any]]]:
-        """Yield all arrays that training changes, each with its block and its parameter's place there."""
+        """Yield all arrays that training changes, each with its block and its parameter's index there."""
         parameters, means, squares = self._blocks
-        # Who compiles this very model meanwhile tries other numbers in its parameters, and locks them.
+        # A thread that compiles this model may write other numbers into its parameters, and locks them.
         with MYGRAD:
             yield from ((parameters, i, parameter.data) for i, parameter in enumerate(self._parameters))
         yield from self._state.memory(means, squares)
 
     def _check_now_and_then(self, sequences: Sequences, order: NDArray[np.int64]) -> None:
-        """Hold the compiled model against the model itself on one of the last sequences, while time allows."""
+        """Compare the compiled model with the model itself on one of the last sequences, if time allows."""
         if self._checked > CHECKED_SHARE * self._ran:
             return
         begin = time.perf_counter()
         chosen = order.reshape(-1)
         if self._compiled.per_step:
-            # Of no step there is nothing to check.
+            # Without steps there is nothing to check.
             chosen = chosen[sequences.lengths[chosen] > 0]
         if not len(chosen):
             return
@@ -299,19 +300,19 @@ class NativeEngine:
 
 
 def _traced(objective: Objective, compiled: CompiledModel, example: Sequences) -> LossGraph | None:
-    """Return the graph of the loss; None for softmax cross-entropy, which every program has by itself."""
+    """Return the graph of the loss; None for softmax cross-entropy, which every program contains."""
     if objective.loss == CROSS_ENTROPY:
         return None
     counted = example.targets if example.weights is None else example.targets[example.weights > 0]
     if example.kind.what == CLASS:
-        # A label that is no class of the model's is refused when it turns up.
+        # A label that is not a class of the model is refused when it occurs.
         counted = counted[counted < compiled.dim_output - objective.added]
     parameters = compiled.model.parameters
     return trace_loss(objective.loss, example.kind, compiled.dim_output, counted, parameters, added=objective.added)
 
 
 def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
-    """Raise CompileError where only the model's outputs or only the targets are for every step."""
+    """Raise CompileError if only the model's outputs or only the targets are for every step."""
     if compiled.per_step != kind.per_step:
         when = "for every step" if compiled.per_step else "after the last step only"
         raise CompileError(f"the model gives outputs {when}, but the targets are {kind}")

@@ -1,4 +1,4 @@
-"""What a training wants of a model's outputs for targets of each kind, and how good outputs are."""
+"""The outputs of a model that targets of each kind require, and their scores."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from myrnn.results import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 
-# How many rows of targets tell the loss of a model that knows nothing.
+# The number of target rows that determine the loss of guessing.
 MOST_ROWS = 10_000
 
 
 def checked_columns(shape: tuple[int, ...], kind: TargetKind, steps: int) -> int:
-    """Return K from the shape of a model's outputs for one sequence of so many steps.
+    """Return K from the shape of a model's outputs for one sequence of this many steps.
 
     Raises
     ------
     InvalidArgument
-        When the shape does not fit the targets: it must be (1, K), or (T, K) where each step has a target, and K the
-        number of their columns. Of classes there are two at least.
+        When the shape does not fit the targets: it must be (1, K), or (T, K) if each step has a target, with K the
+        number of their columns. There must be at least two classes.
     """
     if kind.what == CLASS and not kind.per_step:
         return num_classes(shape)
@@ -45,12 +45,12 @@ def checked_columns(shape: tuple[int, ...], kind: TargetKind, steps: int) -> int
 
 
 def metric_of(kind: TargetKind) -> str:
-    """Return what a training reports beside its loss: ``"accuracy"``, or of numbers ``"squared_error"``."""
+    """Return the metric that a training reports: ``"accuracy"``, or for numbers ``"squared_error"``."""
     return SQUARED_ERROR if kind.what == NUMBERS else ACCURACY
 
 
 def scores_dtype(kind: TargetKind) -> type[np.generic]:
-    """Return the type of sums of scores: how many classes were right is a whole number."""
+    """Return the type of sums of scores: the number of right classes is an integer."""
     return np.int64 if kind.what == CLASS else np.float64
 
 
@@ -59,9 +59,9 @@ def total_score(
 ) -> Any:
     """Return the sum of the scores of the rows that count: those whose weight is not 0.
 
-    Of a class it is 1 where it has the largest output; of several classes the share of those that are rightly seen to
-    hold, by an output above 0, whose sigmoid is above 1/2, or not to hold; of numbers the mean of their squared errors;
-    of several targets together that of their first, a class.
+    For a class the score is 1 if it has the largest output; for several classes the share of right decisions, where an
+    output above 0, with a sigmoid above 1/2, means that the class holds; for numbers the mean squared error; for
+    several targets together that of the first, a class.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def chance_of(kind: TargetKind, columns: int) -> float | None:
 
 
 def guessing_loss(objective: Objective, model: Any, sequences: Sequences, columns: int) -> float:
-    """Return the loss of a model that knows nothing, and the penalty of this one.
+    """Return the loss of guessing, plus the penalty of this model.
 
-    Of classes it is that of equal probabilities by cross-entropy, of other targets that of outputs of 0.
+    For classes it is the cross-entropy of equal probabilities, for other targets the loss of zero outputs.
     """
     with MYGRAD, mygrad.no_autodiff:
         penalty = float(objective.penalty_of(model).item())
@@ -105,12 +105,12 @@ def guessing_loss(objective: Objective, model: Any, sequences: Sequences, column
 
 
 def checked_class_weights(given: ArrayLike | None, kind: TargetKind, classes: int) -> NDArray[np.float32] | None:
-    """Return how much the loss of each class counts, float32 (K,), or None.
+    """Return the weight of each class, float32 (K,), or None.
 
     Raises
     ------
     InvalidArgument
-        When it is not a number of 0 or more for each class, or the targets are others.
+        When it is not a number of 0 or more for each class, or the targets are of another kind.
     """
     if given is None:
         return None

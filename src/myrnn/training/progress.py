@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with curves in a terminal and in a notebook, plain lines in a pipe."""
+"""Progress of long work: a bar with curves in terminals and notebooks, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-_CURVE = 24  # characters across, where there is room
+_CURVE = 24  # characters wide, if there is space
 BLOCKS = "▁▂▃▄▅▆▇█"
-# For terminals that know no blocks: more ink stands for more.
+# For terminals without block characters: more ink means more.
 ASCII = ".:-=+*%@"
 
 
 class Curve(NamedTuple):
-    """A value that changes, as text, and all its values so far."""
+    """A changing value, as text, and all its values so far."""
 
     text: str
     values: Sequence[float]
 
 
 class Display:
-    """Shows how much is done of some work, such as ``"training"``, in a unit such as ``"iterations"``.
+    """Shows the progress of some work, such as ``"training"``, in a unit such as ``"iterations"``.
 
     `begun` of the total was done before. `clock` returns the time in seconds.
     """
@@ -47,11 +47,11 @@ class Display:
         self.curves: Sequence[Curve] = ()
 
     def update(self, done: int, curves: Sequence[Curve] = ()) -> None:
-        """Show that `done` of the total is done, and how values have changed on the way."""
+        """Show that `done` of the total is done, and the curves of values so far."""
         self.done, self.curves = done, curves
 
     def close(self) -> None:
-        """Show the last state and leave it."""
+        """Show the last state and leave it on the screen."""
 
     @property
     def elapsed(self) -> float:
@@ -60,7 +60,7 @@ class Display:
 
     @property
     def speed(self) -> str:
-        """How fast the work goes, and how long it will still take."""
+        """The speed of the work, and the time left."""
         elapsed = self.elapsed
         rate = (self.done - self._begun) / elapsed if elapsed > 0 else 0.0
         is_open = rate and self.done < self.total
@@ -69,9 +69,9 @@ class Display:
 
 
 def progress_display(show: bool | None, what: str, total: int, unit: str, begun: int = 0) -> Display | None:
-    """Return a display for the place where the program runs, or None where nothing shall be shown.
+    """Return a display for the environment of the program, or None if nothing should be shown.
 
-    With `show` as None it is shown in a terminal and in a notebook. `Display` has the other arguments.
+    With `show` as None it is shown in terminals and notebooks. `Display` has the other arguments.
     """
     notebook, terminal = in_kernel(), on_terminal()
     if show is False or (show is None and not notebook and not terminal):
@@ -87,7 +87,7 @@ def progress_hooks(show: bool | None) -> tuple[Any, ...]:
 
 
 class _TrainingProgress:
-    """The hook that shows iterations a second, the time left, and the curves of loss and accuracy."""
+    """The hook that shows iterations per second, the time left, and the curves of loss and accuracy."""
 
     def __init__(self, show: bool | None) -> None:
         self._show = show
@@ -118,7 +118,7 @@ class _TrainingProgress:
 
 
 class _PlainDisplay(Display):
-    """One line now and then: at most about thirty for the whole work, whatever its speed."""
+    """A line at intervals: at most about thirty for the whole work, whatever its speed."""
 
     _next_share, _next_time = 0.1, 10.0
 
@@ -139,7 +139,7 @@ class _TerminalDisplay(Display):
     """A Rich progress bar, and the curves in a line below it."""
 
     def __init__(self, what: str, total: int, unit: str, begun: int = 0, console: Console | None = None) -> None:
-        # Rich is imported where it is used: importing it costs more than all the rest of this package.
+        # Rich is imported here because it takes longer to import than the rest of this package.
         from rich.console import Console
         from rich.live import Live
 
@@ -147,7 +147,7 @@ class _TerminalDisplay(Display):
         self._console = Console(stderr=True) if console is None else console
         self._bar = _bar(self._console)
         self._task = self._bar.add_task(what, total=total, speed="")
-        # The picture is made when it is shown, eight times a second, whatever the number of updates.
+        # It is rendered when it is shown, eight times a second, whatever the number of updates.
         self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=8)
         self._live.start()
 
@@ -188,7 +188,7 @@ def curves_line(curves: Iterable[Curve], width: int, levels: str = BLOCKS) -> st
 
 
 class _NotebookDisplay(Display):
-    """A bar under the cell that runs, which is brought up to date five times a second."""
+    """A bar below the running cell, updated five times a second."""
 
     def __init__(self, what: str, total: int, unit: str, begun: int = 0) -> None:
         super().__init__(what, total, unit, begun)
@@ -207,7 +207,7 @@ class _NotebookDisplay(Display):
     def _text(self) -> str:
         lines = [f"{self.done:,}/{self.total:,}  {self.speed}", curves_line(self.curves, width=100)]
         text = html.escape("\n".join(line for line in lines if line))
-        # No colour is set: the page's own fit it, light or dark.
+        # No colour is set, so that it fits light and dark pages.
         return (
             f'<div>{html.escape(self.what)} <progress value="{self.done}" max="{self.total}"></progress></div>'
             f'<div style="font-family: monospace; line-height: 1.5; white-space: pre-wrap">{text}</div>'
@@ -215,7 +215,7 @@ class _NotebookDisplay(Display):
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``4.2 s``, ``3 min 5 s`` or ``1 h 2 min``."""
+    """Return a time in readable units: ``4.2 s``, ``3 min 5 s`` or ``1 h 2 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -234,8 +234,8 @@ def sparkline(values: Sequence[float] | NDArray[np.float64], width: int, levels:
     Parameters
     ----------
     values : sequence of float (N,)
-        Evenly spaced. Each character stands for the mean of N / `width` of them; what is not finite is left out, and a
-        character without any other value is a space.
+        Evenly spaced. Each character shows the mean of N / `width` of them; values that are not finite are left out,
+        and a character without any other value is a space.
     width : int
         The most characters.
     levels : str

@@ -1,4 +1,4 @@
-"""How a state keeps what a training came to: its reports, and the iterations since the last of them, as arrays."""
+"""The results of a training as arrays of its state: its reports, and the iterations since the last of them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Types = dict[str, type[np.generic]]
 
 @dataclass(frozen=True)
 class Form:
-    """The form of these arrays, which depends on what is learned.
+    """The form of these arrays, which depends on the targets.
 
     Attributes
     ----------
     kind : TargetKind
     batch_size : int
     least_loss : float
-        No loss is below it: 0, or minus infinity for a loss of the user's.
+        A lower bound of the loss: 0, or minus infinity for a user's loss.
     """
 
     kind: TargetKind
@@ -49,9 +49,9 @@ class Form:
 
     @property
     def _since(self) -> Types:
-        """What is kept of the iterations since, in the order of `Results`.
+        """The results that are kept of the iterations since the last report, in the order of `Results`.
 
-        Of labels as many count in each iteration as there are sequences, so this is not kept.
+        With labels, every sequence of an iteration counts, so the number is not stored.
         """
         if self.kind == LABELS:
             return {"losses": np.float64, "correct": np.int64}

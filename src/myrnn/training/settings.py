@@ -1,4 +1,4 @@
-"""The settings of a training: what each may be, its default and what it is for."""
+"""The settings of a training: type, bounds, default and help of each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ScheduleName = Annotated[
 ]
 LossName = Annotated[
     str,
-    Meta(description="What the training makes smaller", extra={"choices": loss_names, "later": True}),
+    Meta(description="The loss to minimise", extra={"choices": loss_names, "later": True}),
 ]
 GradientClip = Annotated[
     float,
@@ -72,5 +72,5 @@ class TrainingSettings(Section, frozen=True, kw_only=True):
     loss: LossName = CROSS_ENTROPY
 
 
-# Not an instance: making one would look for schedules of other packages, while this one is not yet imported.
+# A type instead of an instance, which would look for schedules of other packages while this one is being imported.
 DEFAULTS = SimpleNamespace(**{setting.name: setting.default for setting in settings_of(TrainingSettings)})

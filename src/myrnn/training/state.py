@@ -1,4 +1,4 @@
-"""What a training changes as it goes, and where it goes back to if it diverges."""
+"""Everything that a training changes, and the state that it goes back to if it diverges."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from myrnn.training.native import Losses, Scores
 from myrnn.training.outputs import metric_of, scores_dtype
 
 MOST_RESTARTS = 5
-# The norm that gradients are clipped to after a restart, where they were not clipped before.
+# The norm that gradients are clipped to after a restart, if they were not clipped before.
 CLIP_AFTER_RESTART = 1.0
-# Reports to go back to are this part of a training apart at least, where it does not go back by itself.
+# The least distance of two reports to go back to, as a share of the training, unless it restarts by itself.
 KEPT = 100
 ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
 
 # The most values in a list of an optimizer that holds no arrays.
 MOST_VALUES = 100
-# Attributes of these types are part of the program: they stay as they are.
+# Attributes of these types are part of the program and do not change.
 CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, np.ufunc)
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What iterations came to.
+    """The results of iterations.
 
     Attributes
     ----------
     losses : ndarray, float64 (n,)
     scores : ndarray, int64 or float64 (n,)
-        How many targets were right, or the sum of another score.
+        The number of right targets, or the sum of another score.
     counted : ndarray, int64 (n,)
-        Of how many targets.
+        The number of targets.
     """
 
     losses: Losses
@@ -57,34 +57,34 @@ class Results:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a training changes as it goes, but for its reports."""
+    """Everything that a training changes, except its reports."""
 
     iteration: int
     # T of the longest sequence so far.
     longest: int
-    # The optimizer's own, which a hook may have set.
+    # The optimizer's own rate, which a hook may have set.
     learning_rate: float
-    # The numbers and the text that the optimizer remembers.
+    # The numbers and texts in the optimizer's state.
     values: Mapping[str, Any]
-    # Copies of the parameters and of the arrays that the optimizer remembers.
+    # Copies of the parameters and of the arrays in the optimizer's state.
     arrays: Mapping[str, NDArray[Any]]
-    # Of the iterations since the last report.
+    # The results of the iterations since the last report.
     since: Results
     position: Position
-    # What hooks remember, as ``hook.<name>.<array>``.
+    # The states of hooks, as ``hook.<name>.<array>``.
     hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-# What an optimizer remembers ------------------------------------------------------------------------------------------
+# The state of an optimizer --------------------------------------------------------------------------------------------
 
 
 class OptimizerMemory:
-    """What an optimizer holds: settings that stay, and arrays and plain values that it changes as it goes.
+    """The content of an optimizer: constant settings, and arrays and plain values that it changes.
 
-    An optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` says itself what it remembers: arrays,
-    numbers and text by name. Of another one it is the attributes: arrays, alone or in a list or a dictionary, and plain
-    values. An attribute that is named like an argument of the constructor is a setting: `settings` has those as they
-    are now. A plain value is a number, text or None, or a short list of these.
+    The state of an optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` is what they exchange:
+    arrays, numbers and text by name. For other optimizers it is the attributes: arrays, alone or in a list or a
+    dictionary, and plain values. An attribute with the name of a constructor argument is a setting: `settings` has its
+    present value. A plain value is a number, text or None, or a short list of these.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -106,7 +106,7 @@ class OptimizerMemory:
         return {name: part for name, part in parts if is_numbers(part)}
 
     def gradients(self) -> Iterator[NDArray[Any]]:
-        """Yield the arrays in its attributes. It is called at every report, and looks only at those that had arrays."""
+        """Yield the arrays in its attributes. Called at every report, it only inspects attributes that had arrays."""
         for name in self._of_arrays:
             value: Any = getattr(self._optimizer, name, None)
             parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
@@ -117,9 +117,9 @@ class OptimizerMemory:
         return {name: value for name, value in self._found().items() if _is_plain(value)}
 
     def check(self) -> None:
-        """Refuse an optimizer of which something cannot be kept, or that holds other things than at the first check.
+        """Refuse an optimizer whose state cannot be saved, or has changed its form since the first check.
 
-        A new training has a new optimizer, whose arrays take in those that were kept.
+        A new training has a new optimizer, whose arrays receive the saved ones.
         """
         kind = type(self._optimizer).__name__
         cannot = f"a training with {kind} cannot be saved to go on later"
@@ -144,7 +144,7 @@ class OptimizerMemory:
         self._form = form
 
     def put_back(self, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
-        """Let it remember these arrays and values again."""
+        """Restore these arrays and values."""
         if self.has_state_dict:
             self._optimizer.load_state_dict({**{name: array.copy() for name, array in arrays.items()}, **values})
             return
@@ -162,7 +162,7 @@ class OptimizerMemory:
         return found
 
     def _attributes(self) -> Iterator[tuple[str, Any]]:
-        """Yield all attributes of the instance but its parameters, its learning rate, code and what is empty."""
+        """Yield all attributes of the instance except its parameters, its learning rate, code and empty ones."""
         trained = {id(parameter) for parameter in getattr(self._optimizer, "params", ())}
         for name, value in getattr(self._optimizer, "__dict__", {}).items():
             are_trained = all(id(part) in trained for _, part in _parts(name, value))
@@ -193,14 +193,14 @@ def _is_plain(value: Any) -> bool:
 
 
 class Learner:
-    """A model and its optimizer: what they hold, by name, to be copied and put back."""
+    """A model and its optimizer: their content by name, to be copied and restored."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self._model, self._optimizer = model, optimizer
         self.memory = OptimizerMemory(optimizer)
 
     def settings(self, learning_rate: float) -> dict[str, Any]:
-        """Return the optimizer's kind and settings; `learning_rate` is the one that it began with."""
+        """Return the optimizer's kind and settings; `learning_rate` is its initial one."""
         values = {name: _setting(value) for name, value in self.memory.settings.items()}
         decay = values.pop("weight_decay", 0.0)
         if decay and is_shipped(self._optimizer):
@@ -215,12 +215,12 @@ class Learner:
         return dict(zip(parameter_names(self._model), parameters_of(self._model), strict=True))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the parameters and of the optimizer's memory, by name."""
+        """Return the arrays of the parameters and of the optimizer's state, by name."""
         arrays = {f"parameter.{name}": parameter.data for name, parameter in self.parameters.items()}
         return arrays | {f"optimizer.{name}": array for name, array in self.memory.arrays().items()}
 
     def copies(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the arrays, as no other thread that compiles the model has changed them for a while."""
+        """Return copies of the arrays while no other thread that compiles the model has changed them."""
         self.memory.check()
         with MYGRAD:
             return {name: array.copy() for name, array in self.arrays().items()}
@@ -238,7 +238,7 @@ class Learner:
 
 
 def _setting(value: Any) -> Any:
-    """Return a setting as a checkpoint holds it."""
+    """Return a setting in the form of a checkpoint."""
     if isinstance(value, list | tuple):
         return [_setting(part) for part in value]
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
@@ -248,7 +248,7 @@ def _setting(value: Any) -> Any:
 class Record:
     """The reports of a training, and the results of the iterations since the last of them.
 
-    `chance` is the accuracy of guessing, where the targets are classes.
+    `chance` is the accuracy of guessing, if the targets are classes.
     """
 
     def __init__(self, batch_size: int, kind: TargetKind, chance: float | None) -> None:
@@ -256,7 +256,7 @@ class Record:
         self.none = Results(np.empty(0), np.empty(0, dtype=scores_dtype(kind)), np.empty(0, dtype=np.int64))
         self.iteration, self.longest = 0, 0
         self._reports: list[Report] = []
-        # Of the iterations since the last report.
+        # The results of the iterations since the last report.
         self._since: list[Results] = []
 
     def add(self, results: Results, lengths: NDArray[np.int64]) -> None:
@@ -272,7 +272,7 @@ class Record:
 
     @property
     def count(self) -> int:
-        """How many reports there were."""
+        """The number of reports."""
         return len(self._reports)
 
     def since(self) -> Results:
@@ -282,7 +282,7 @@ class Record:
         return Results(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def report(self) -> Report:
-        """Return the means over the iterations since the last report; a score of nothing is 0, as its loss is."""
+        """Return the means over the iterations since the last report; the score of nothing is 0, like its loss."""
         since = self.since()
         sequences = len(since.losses) * self._batch_size
         score = float(np.sum(since.scores)) / max(1, int(since.counted.sum()))
@@ -300,14 +300,14 @@ class Record:
         return [report for report in self._reports if report.iteration <= until]
 
     def history(self, engine: str) -> LearningCurve:
-        """Return the reports so far, the last of them over what was done since the one before."""
+        """Return the reports so far; the last one covers everything since the one before."""
         reports = [*self._reports, self.report()] if self.is_open else self._reports
         names = ("iteration", "loss", self._metric)
         columns = {name: [getattr(report, name) for report in reports] for name in names}
         return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=self._chance)
 
     def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
-        """Be what it was at a snapshot, with the reports up to there."""
+        """Return to the state of a snapshot, with the reports up to there."""
         self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
         self._since = [snapshot.since] if len(snapshot.since.losses) else []
 
@@ -323,51 +323,51 @@ def check_losses(losses: NDArray[np.float64], first: int) -> None:
 
 
 def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
-    """Raise TrainingDiverged where an array is no longer finite; `what` says whose arrays they are."""
+    """Raise TrainingDiverged if an array is no longer finite; `what` names the arrays."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
 
 
 def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iteration: int) -> None:
-    """Raise TrainingDiverged where a weight is no longer finite, or a gradient or its square that is remembered.
+    """Raise TrainingDiverged if a weight, or a gradient or its square in the optimizer's state, is no longer finite.
 
-    A weight whose squared gradients have overflowed moves no more, and the loss need not show it.
+    A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
     """
     check_finite("the weights", (parameter.data for parameter in parameters), iteration)
     check_finite("the gradients that the optimizer remembers", memory.gradients(), iteration)
 
 
 def is_in_hand(loss: float, guessing: float) -> bool:
-    """Return whether a training may go back to a report with this loss; `guessing` is that of knowing nothing.
+    """Return whether a training may go back to a report with this loss; `guessing` is the loss of guessing.
 
-    Losses are far above that of guessing well before they stop being finite, and weights that brought them there are no
-    place to go on from.
+    Losses are far above that of guessing well before they overflow, and a training should not resume from the weights
+    that led there.
     """
-    # Twice that of guessing, which may be below 0 for a loss of the user's.
+    # Twice that of guessing, which may be below 0 for a user's loss.
     return loss <= guessing + abs(guessing)
 
 
 class Restarts:
-    """How often a training went back after it diverged, if that is `allowed`, and what that changes."""
+    """The restarts of a training that diverged, if they are `allowed`, and their effects."""
 
     def __init__(self, gradient_clip: float | None, allowed: bool) -> None:
         self._gradient_clip, self.allowed = gradient_clip, allowed
         self.count = 0
-        # Where it would go back to; None as long as nothing is kept.
+        # The state to go back to; None as long as nothing is kept.
         self.last: Snapshot | None = None
 
     @property
     def scale(self) -> float:
-        """What learning rates are multiplied by: every restart halves them."""
+        """The factor of learning rates: every restart halves them."""
         return 0.5**self.count
 
     @property
     def gradient_clip(self) -> float | None:
-        """The largest norm of the gradients by now."""
+        """The current largest norm of the gradients."""
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
     def wants(self, report: Report, guessing: float) -> bool:
-        """Return whether it may go back to this report rather than to the last.
+        """Return whether it may go back to this report instead of the last one.
 
         Copying the state at every report would cost a long training more time than a restart has to repeat.
         """
@@ -384,7 +384,7 @@ class Restarts:
         )
 
     def back_from(self, error: TrainingDiverged) -> Snapshot:
-        """Return where to go back to after an error; raise it, or what to try, where there is no going back."""
+        """Return the state to go back to after an error; raise the error, or advice, if there is none."""
         if self.last is None or not self.allowed:
             raise error
         if self.count == MOST_RESTARTS:

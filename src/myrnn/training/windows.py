@@ -21,13 +21,13 @@ from myrnn.training.feed import Position, check_same, fingerprint, generator_at,
 
 
 class Windows(Sequences):
-    """Pieces of sequences, each of which goes on where its stream stands.
+    """Pieces of sequences, each of which continues its stream.
 
     Attributes
     ----------
     streams : Streams
     whole : Sequences
-        What they are pieces of.
+        The sequences that they are pieces of.
     """
 
     streams: Streams
@@ -45,15 +45,15 @@ class Windows(Sequences):
         object.__setattr__(self, "whole", data)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let copies be sequences of their own, which begin anew."""
+        """Make copies independent sequences, which begin anew."""
         make = partial(Sequences, per_step=True, weights=self.weights, parts=self.parts)
         return make, (self.values, self.offsets, self.targets, self.dim_input)
 
 
 class WindowFeed:
-    """Reads sequences side by side, `batch_size` of them, window by window; one that ends gives its place to the next.
+    """Reads `batch_size` sequences in parallel, window by window; when one ends, the next one takes its place.
 
-    All are gone through again and again, in another order each time.
+    All sequences are repeated, in a new order each time.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class WindowFeed:
         B.
     rng : numpy Generator
     steps : int
-        How many steps a window has; the last one of a sequence may have fewer.
+        The number of steps in a window; the last one of a sequence may have fewer.
     """
 
     def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator, steps: int) -> None:
@@ -80,12 +80,12 @@ class WindowFeed:
                 f"cut a long one in pieces with sequences.cut({batch_size})"
             )
         self._left = np.empty(0, dtype=np.int64)
-        # Of each stream, where in the data it reads next, and where its sequence ends.
+        # For each stream, its position in the data, and the end of its sequence.
         self._places = np.zeros((batch_size, 2), dtype=np.int64)
         self._carried = np.zeros((batch_size, 0), dtype=np.float32)
 
     def carry(self, width: int) -> None:
-        """Let so many numbers go on in each stream."""
+        """Let each stream carry `width` numbers."""
         self._carried = np.zeros((len(self._places), width), dtype=np.float32)
 
     def peek(self) -> Windows:
@@ -118,7 +118,7 @@ class WindowFeed:
         return self._data.offsets[index : index + 2]
 
     def position(self) -> Position:
-        """Return where all streams stand."""
+        """Return the position of all streams."""
         parts: dict[str, NDArray[Any]] = {"left": self._left, "places": self._places, "carried": self._carried}
         arrays = {name: array.copy() for name, array in parts.items()}
         return Position(self._rng.bit_generator.state, arrays=arrays, fingerprint=lambda: self._fingerprint)
@@ -128,7 +128,7 @@ class WindowFeed:
         return fingerprint(self._data)
 
     def go_to(self, position: Position) -> None:
-        """Go on from a position; raises InvalidArgument if it is one in other sequences, or of other streams."""
+        """Continue from a position; raises InvalidArgument if it belongs to other sequences or other streams."""
         check_same(position, self._fingerprint, "these are others")
         rng = generator_at(position.generator)
         left = left_of(position, self._data)
@@ -144,5 +144,5 @@ class WindowFeed:
             )
         self._rng, self._left = rng, left
         self._places = flat.astype(np.int64).reshape(given.shape)
-        # Windows that were taken read these very numbers.
+        # Windows that were taken read these arrays.
         self._carried[...] = carried

@@ -1,24 +1,24 @@
-"""What emitted code calls, each file building on those before it.
+"""Functions that emitted code calls; each file builds on those before it.
 
-- `functions`: how machine code is made once for all programs, and how it is called
-- `lanes`: sixteen numbers side by side, to load, to store and to compute with
+- `functions`: how machine code is compiled once for all programs, and called
+- `lanes`: loads, stores and arithmetic of sixteen numbers at once
 - `elementary`: functions of lanes
 - `products`: matrix products, and softmax cross-entropy
-- `scores`: how good outputs are, beside their loss
+- `scores`: scores of outputs, besides their loss
 - `draws`: random numbers
-- `moves`: moving numbers, sums over features, and bringing sequences side by side
-- `threads`: the floating-point mode of a thread, and the barrier where the threads of a batch meet
+- `moves`: moving numbers, sums over features, and aligning sequences
+- `threads`: the floating-point mode of a thread, and the barrier for the threads of a batch
 - `updates`: the optimizers' steps
-- `lookups`: the same for weights of which a step reads only the rows of its tokens
-- `training`: what calls programs: training, and logits
-- `generation`: sequences that a model writes
+- `lookups`: the same for weights of which a step only reads the rows of its tokens
+- `training`: the callers of programs: training, and logits
+- `generation`: sequences that a model generates
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# What a program calls. No name of its own may hide one of them.
+# Names that a program calls, and must not redefine.
 OF_PROGRAMS = {
     "draws": ("draw_dropout", "draw_dropouts", "draw_noise", "draw_noises"),
     "elementary": (

@@ -1,7 +1,7 @@
-"""What emitted code calls to draw random numbers: `randomness.Draw.numbers` of the same words of 64 bits.
+"""Random numbers in emitted code: the same as `randomness.Draw.numbers` from the same 64-bit words.
 
-A row is the numbers of a site's stream from ``row * count`` on. Without keys, where nothing trains, rows get numbers
-that change nothing.
+A row is the numbers of a site's stream from ``row * count`` on. Without keys, when nothing trains, rows get neutral
+numbers.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-# A call would take longer than what it computes.
+# A call would take longer than the computation.
 @register_jitable(inline="always")  # type: ignore[untyped-decorator]
 def _word(begin: np.uint64, number: int) -> np.uint64:
-    """Return a word of the sequence that begins here."""
+    """Return a word of the sequence with this beginning."""
     word = begin + np.uint64(number + 1) * _GOLDEN
     word = (word ^ (word >> np.uint64(30))) * _FIRST
     word = (word ^ (word >> np.uint64(27))) * _SECOND
@@ -30,7 +30,7 @@ def _word(begin: np.uint64, number: int) -> np.uint64:
 
 @register_jitable(inline="always")  # type: ignore[untyped-decorator]
 def _fill(out: Floats, at: int, count: int, number: float) -> None:
-    # Of an array of its own no index can be negative, so that LLVM makes vectors of the loop.
+    # In a separate array no index can be negative, so that LLVM vectorizes the loop.
     target = out[at : at + count]
     for i in range(count):
         target[i] = np.float32(number)
@@ -58,7 +58,7 @@ def _noise(out: Floats, at: int, count: int, std: np.float32, key: int, site: in
 
 @register_jitable(inline="always")  # type: ignore[untyped-decorator]
 def _quantile(p: float) -> float:
-    """Return below what a normal number is with this probability, one of 2**-33 to ``1 - 2**-33``.
+    """Return the quantile of the normal distribution for a probability from 2**-33 to ``1 - 2**-33``.
 
     References
     ----------
@@ -88,7 +88,7 @@ def _quantile(p: float) -> float:
 def draw_dropout(
     out: Floats, at: int, count: int, amounts: Floats, amount_at: int, keys: Integers, site: int, row: int
 ) -> None:
-    """Write a row of zeros, with the probability that stands in `amounts`, and ``1 / (1 - rate)``."""
+    """Write a row that is 0 with the probability in `amounts`, and otherwise ``1 / (1 - rate)``."""
     if len(keys) > 0:
         _dropout(out, at, count, amounts[amount_at], keys[0], site, row)
     else:
@@ -99,7 +99,7 @@ def draw_dropout(
 def draw_noise(
     out: Floats, at: int, count: int, amounts: Floats, amount_at: int, keys: Integers, site: int, row: int
 ) -> None:
-    """Write a row of normal numbers of mean zero, with the standard deviation that stands in `amounts`."""
+    """Write a row of normal numbers of mean zero, with the standard deviation in `amounts`."""
     if len(keys) > 0:
         _noise(out, at, count, amounts[amount_at], keys[0], site, row)
     else:
@@ -113,7 +113,7 @@ def draw_dropouts(
 ) -> None:  # fmt: skip
     """Write `rows` of `draw_dropout`, `line` numbers apart, for the first sequences of a batch.
 
-    That of a sequence of T steps is ``shift + times * T``.
+    The row of a sequence of T steps is ``shift + times * T``.
     """
     for r in range(rows):
         if len(keys) > 0:
@@ -130,7 +130,7 @@ def draw_noises(
 ) -> None:  # fmt: skip
     """Write `rows` of `draw_noise`, `line` numbers apart, for the first sequences of a batch.
 
-    That of a sequence of T steps is ``shift + times * T``.
+    The row of a sequence of T steps is ``shift + times * T``.
     """
     for r in range(rows):
         if len(keys) > 0:

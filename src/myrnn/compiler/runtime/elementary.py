@@ -1,9 +1,8 @@
-"""Functions of lanes, number by number.
+"""Elementary functions of lanes.
 
-The C library's exponentials and logarithms take one number at a time, so a loop that calls them is not vector code.
-These are polynomials and ratios of polynomials, fitted for the least largest relative error, of an argument brought
-close to zero before; their relative error stays below 4e-7. Infinities come out as they should, and NaN stays
-NaN in all functions.
+The C library's exponentials and logarithms take one number at a time, so a loop that calls them is not vectorized.
+These are polynomials and ratios of polynomials, fitted for the least maximal relative error, after range reduction;
+their relative error stays below 4e-7. Infinities are handled correctly, and NaN stays NaN in all functions.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ def clip(x: Value, least: float, most: float) -> Value:
 
 
 def bits_of(x: Value) -> Value:
-    """Return the bits of floats, as integers: the exponent stands above the lowest 23."""
+    """Return the bits of floats as integers: the exponent is above the lowest 23."""
     return x.cast("bitcast", INTEGERS)
 
 
 def of_bits(bits: Value) -> Value:
-    """Return the floats that have these bits."""
+    """Return the floats with these bits."""
     return bits.cast("bitcast", FLOATS)
 
 
@@ -80,7 +79,7 @@ def floor(x: Lanes) -> Lanes:
 
 @instruction
 def rint(x: Lanes) -> Lanes:
-    """Return the nearest whole number, the even one of two."""
+    """Return the nearest whole number; ties go to even."""
     return call("nearbyint", x)
 
 
@@ -120,7 +119,7 @@ def same(a: Lanes, b: Lanes) -> Lanes:
 
 # ---- exponentials ----
 
-# e^f = 1 + f + f^2 q(f) for |f| <= log(2) / 2; least largest relative error, 3e-9.
+# e^f = 1 + f + f^2 q(f) for |f| <= log(2) / 2; minimax relative error, 3e-9.
 _EXP = (1.0, 1.0, 0.49999994, 0.16666521, 0.04166839, 0.00836871, 0.0013814613)
 # The float 1.5 * 2^23 + n has n in its lowest bits.
 _ROUND, _ROUND_BITS = 12582912.0, 0x4B400000
@@ -132,7 +131,7 @@ def _power_of_two(exponent: Value) -> Value:
 
 
 def _exp_parts(x: Value, least: float) -> tuple[Value, Value]:
-    """Return e^f and n such that e^x = 2^n e^f, n being whole, for `x` cut to at least `least` and at most 89."""
+    """Return e^f and n such that e^x = 2^n e^f, n being whole, for `x` clipped to [`least`, 89]."""
     x = clip(x, least, 89.0)
     shifted = fma(x, 1.44269504088896341, _ROUND)
     n = shifted - _ROUND
@@ -144,7 +143,7 @@ def _exp_parts(x: Value, least: float) -> tuple[Value, Value]:
 
 @instruction
 def exp(x: Lanes) -> Lanes:
-    """Return e^x; it overflows to infinity and underflows to 0 as it should."""
+    """Return e^x, with correct overflow to infinity and underflow to 0."""
     result, n = _exp_parts(x, -104.0)
     # 2^n in two factors: n reaches from -150 to 128, one float's exponent from -126 to 127.
     half = n >> 1
@@ -158,7 +157,7 @@ def sigmoid(x: Lanes) -> Lanes:
     return 1.0 / (1.0 + result * _power_of_two(n))
 
 
-# tanh(x) = x P(x^2) / Q(x^2) for |x| <= 9.02; least largest relative error, 2e-8. Beyond, a float32 tanh is 1.
+# tanh(x) = x P(x^2) / Q(x^2) for |x| <= 9.02; minimax relative error, 2e-8. Beyond, a float32 tanh is 1.
 _TANH_OVER = (1.0, 0.13379666209220886, 0.0034939723554998636, 2.0582432625815272e-05, 1.3317598579476453e-08)
 _TANH_UNDER = (1.0, 0.46712982654571533, 0.02587083913385868, 0.0003282989782746881, 7.76141916958295e-07)
 
@@ -173,7 +172,7 @@ def tanh(x: Lanes) -> Lanes:
 
 @instruction
 def expm1(x: Lanes) -> Lanes:
-    """Return e^x - 1, which keeps its digits where `x` is small."""
+    """Return e^x - 1, accurate for small `x`."""
     return tanh(x * 0.5) * (exp(x) + 1.0)
 
 
@@ -205,9 +204,9 @@ def log(x: Lanes) -> Lanes:
 
 @instruction
 def log1p(x: Lanes) -> Lanes:
-    """Return log(1 + x), which keeps its digits where `x` is small."""
-    # What the sum lost of x goes back in as a factor: Goldberg, "What every computer scientist should know about
-    # floating-point arithmetic", 1991, theorem 4.
+    """Return log(1 + x), accurate for small `x`."""
+    # The digits of x that the sum lost are restored by a factor: Goldberg, "What every computer scientist should know
+    # about floating-point arithmetic", 1991, theorem 4.
     larger = x + 1.0
     factor = x / (larger - 1.0)
     return where((larger == 1.0) | (x == _INFINITY), x, log(larger) * factor)
@@ -221,7 +220,7 @@ _LOG1P_UNDER = (1.0, 1.5662178, 0.68793577, 0.07528718)
 @instruction
 def logaddexp(a: Lanes, b: Lanes) -> Lanes:
     """Return log(e^a + e^b), the larger of both and log(1 + e^-|a - b|)."""
-    # The distance of two infinities is not a number.
+    # The difference of two infinities is NaN.
     distance = where(a == b, 0.0, absolute(a - b))
     y = exp(-distance)
     return where(a < b, b, a) + y * polynomial(y, _LOG1P_OVER) / polynomial(y, _LOG1P_UNDER)
@@ -248,7 +247,7 @@ def cbrt(x: Lanes) -> Lanes:
     size = absolute(x)
     tiny = size < _TINY
     scaled = where(tiny, size * 2.0**24, size)
-    # A third of the exponent, and of what lies above it, comes close; Newton's method does the rest.
+    # A third of the exponent bits, and of the mantissa, is a close start for Newton's method.
     root = of_bits(bits_of(scaled) // 3 + 0x2A5137A0)
     for _ in range(3):
         root = fma(scaled / (root * root) - root, 1 / 3, root)
@@ -274,7 +273,7 @@ def cos(x: Lanes) -> Lanes:
 
 @instruction
 def sinc(x: Lanes) -> Lanes:
-    """Return sin(pi x) / (pi x), and 1 at 0; the sine goes number by number through the C library."""
+    """Return sin(pi x) / (pi x), and 1 at 0; the sine is computed number by number through the C library."""
     angle = x * math.pi
     return where(x == 0.0, 1.0, sin(angle) / angle)
 
@@ -291,8 +290,8 @@ def _odd(x: Value, coefficients: tuple[float, ...]) -> Value:
 
 
 def _arctan(x: Value) -> Value:
-    """Return the angle whose tangent is `x`, from 0 on."""
-    # By the addition theorem: what is left of an angle beyond 3 pi / 8 from pi / 2, beyond pi / 8 from pi / 4.
+    """Return the angle whose tangent is `x`, for `x` of 0 or more."""
+    # By the addition theorem, relative to pi / 2 for angles beyond 3 pi / 8, to pi / 4 beyond pi / 8.
     steep, middle = x > 2.414213562373095, x > 0.4142135623730951
     over = where(steep, -1.0, where(middle, x - 1.0, x))
     under = where(steep, x, where(middle, x + 1.0, 1.0))
@@ -323,7 +322,7 @@ def arctan2(y: Lanes, x: Lanes) -> Lanes:
 
 
 def _arcsin(x: Value) -> tuple[Value, Value]:
-    """Return the angle whose sine is `x`, from 0 on, and, beyond a half, what is left of pi / 2."""
+    """Return the angle whose sine is `x`, for `x` of 0 or more, and, beyond a half, its difference from pi / 2."""
     far = x > 0.5
     near = _odd(where(far, sqrt(0.5 * (1.0 - x)), x), _ARCSIN)
     rest = near + near
@@ -350,7 +349,7 @@ def arccos(x: Lanes) -> Lanes:
 
 
 def _log_of_twice(x: Value) -> Value:
-    """Return log(2 x), which is the inverse of a hyperbolic function of a number whose square would be infinite."""
+    """Return log(2 x), the inverse hyperbolic function of a number whose square would overflow."""
     return log(x) + math.log(2)
 
 

@@ -1,8 +1,8 @@
-"""Functions of machine code that are compiled once for all programs, and that programs call by their names.
+"""Functions that are compiled to machine code once for all programs, which call them by name.
 
-Numba compiles a function anew into everything that calls it, which for a model takes seconds. So these functions are
-one file of machine code, kept on disk, and a program holds no more than their names. What a call passes is what the
-annotations say.
+Numba compiles a function again into everything that calls it, which for a model takes seconds. So these functions are
+in one file of machine code, cached on disk, and a program only has their names. The annotations define how they are
+called.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def compiled(function: _Function) -> _Function:
-    """Let compiled code call `function`, whose machine code is made once for all."""
+    """Register `function` to be compiled once, and make it callable from compiled code."""
     FUNCTIONS[symbol(function)] = function
 
     def address(builder: Any, kind: Any, arguments: Any) -> Any:
@@ -63,7 +63,7 @@ def compiled(function: _Function) -> _Function:
 
 
 def by_address(function: _Function) -> _Function:
-    """Let compiled code call machine code at an address, which is the first argument, with the other ones."""
+    """Make machine code at an address, the first argument, callable from compiled code with the other arguments."""
 
     def address(builder: Any, kind: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments.pop(0), kind.as_pointer())
@@ -99,7 +99,7 @@ def _callable(function: Any, called: Signature, address: Any) -> Any:
 
 
 def _machine_type(context: Any, kinds: Signature) -> Any:
-    """Return how machine code is called: with a pointer for the result, if any, and the words of all arguments."""
+    """Return the LLVM type of a function: a pointer for the result, if any, and the words of all arguments."""
     result = [] if kinds.return_type == types.none else [context.get_value_type(kinds.return_type).as_pointer()]
     words = [word for kind in kinds.args for word in _word_types(context, kind)]
     return ir.FunctionType(ir.VoidType(), result + words)
@@ -115,7 +115,7 @@ def _word_types(context: Any, kind: Any) -> list[Any]:
 
 
 def _words(context: Any, builder: Any, kind: Any, value: Any) -> list[Any]:
-    """Return an argument as it is passed."""
+    """Return the words of an argument."""
     if isinstance(kind, types.NamedTuple):
         fields = zip(kind, cgutils.unpack_tuple(builder, value), strict=True)
         return [word for field in fields for word in _words(context, builder, *field)]
@@ -126,7 +126,7 @@ def _words(context: Any, builder: Any, kind: Any, value: Any) -> list[Any]:
 
 
 def _argument(context: Any, builder: Any, kind: Any, words: Iterator[Any]) -> Any:
-    """Return an argument, as Numba has it, of the words that come next."""
+    """Return an argument in Numba's form from the next words."""
     if isinstance(kind, types.NamedTuple):
         return context.make_tuple(builder, kind, [_argument(context, builder, field, words) for field in kind])
     if not isinstance(kind, types.Array):
@@ -142,7 +142,7 @@ def _argument(context: Any, builder: Any, kind: Any, words: Iterator[Any]) -> An
 
 
 def _entry(context: Any, module: Any, name: str, kinds: Signature) -> None:
-    """Write the function of this name, which is called as above, around the one that Numba makes."""
+    """Write the function of this name, with the signature above, around the one that Numba makes."""
     entry = ir.Function(module, _machine_type(context, kinds), name)
     builder = ir.IRBuilder(entry.append_basic_block())
     words = iter(entry.args)
@@ -150,7 +150,7 @@ def _entry(context: Any, module: Any, name: str, kinds: Signature) -> None:
     arguments = [_argument(context, builder, kind, words) for kind in kinds.args]
     inner = context.call_conv.get_function_type(kinds.return_type, kinds.args)
     body = cgutils.get_or_insert_function(module, inner, name + ".body")
-    # Nothing fails: neither memory is allocated nor division checked.
+    # Nothing can fail: no memory is allocated, and no division checked.
     _, value = context.call_conv.call_function(builder, body, kinds.return_type, kinds.args, arguments)
     if result is not None:
         builder.store(value, result)
@@ -164,7 +164,7 @@ def symbol(function: Callable[..., Any]) -> str:
 
 @cache
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """Return the types of a function's arguments and result, as its annotations have them."""
+    """Return the types of a function's arguments and result from its annotations."""
     hints = get_type_hints(function, include_extras=True)
     result = _type_of(hints.pop("return"))
     return signature(result, *map(_type_of, hints.values()))
@@ -182,7 +182,7 @@ def _type_of(hint: Any) -> Any:
 
 
 class _Library(CPUCodeLibrary):
-    """Code on its way to a file: optimized as a whole, not function by function before, and neither loaded nor kept."""
+    """Code on its way to a file: optimized as a whole instead of function by function, and neither loaded nor kept."""
 
     def add_llvm_module(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
@@ -222,7 +222,7 @@ def machine_code(functions: Iterable[Callable[..., Any]]) -> bytes:
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Ignore NUMBA_BOUNDSCHECK, for which machine code would need a way to raise errors."""
+    """Ignore NUMBA_BOUNDSCHECK, for which machine code would need to raise errors."""
     checks, config.BOUNDSCHECK = config.BOUNDSCHECK, 0
     try:
         yield
@@ -231,13 +231,13 @@ def _unchecked() -> Iterator[None]:
 
 
 def code_generation() -> tuple[str, ...]:
-    """Return what machine code is made for, and how: the processor, and what Numba's settings say."""
+    """Return the target of machine code: the processor, and Numba's settings."""
     settings = config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
     return (*cpu_target.target_context.codegen().magic_tuple(), *map(repr, settings))
 
 
 class MachineCode:
-    """Machine code, read from the content of an object file, in memory for as long as this object lives."""
+    """Machine code, loaded from an object file, in memory as long as this object lives."""
 
     def __init__(self, content: bytes) -> None:
         target = llvm.Target.from_triple(llvm.get_process_triple())
@@ -248,8 +248,9 @@ class MachineCode:
         self._addresses: dict[str, int] = {}
 
     def address(self, name: str) -> int:
-        """Return where the function of this name begins."""
-        # LLVM is asked once: its lock, which all threads share, must be free when a process forks while others train.
+        """Return the address of the function of this name."""
+        # LLVM is asked only once: its lock, which all threads share, must be free when a process forks while others
+        # train.
         if name not in self._addresses:
             address = self._engine.get_function_address(name)
             assert address, name
@@ -266,7 +267,7 @@ _C_TYPES = {
 
 
 class Caller:
-    """Calls machine code with these types, without the GIL; how is found out once, and not at every call."""
+    """Calls machine code with these types, without the GIL; the conversions are prepared once, not at every call."""
 
     def __init__(self, kinds: Signature) -> None:
         returned = kinds.return_type
@@ -276,7 +277,7 @@ class Caller:
         fields = [(name, _C_TYPES[kind]) for name, kind in zip(self._names, parts, strict=True)]
         self._result = type("Result", (ctypes.Structure,), {"_fields_": fields})
         flat = [field for kind in kinds.args for field in (kind if isinstance(kind, types.NamedTuple) else [kind])]
-        # What each array has to be; None for a number.
+        # The required type of each array; None for a number.
         self._arrays = [
             (np.dtype(kind.dtype.name), kind.ndim, True) if isinstance(kind, types.Array) else None for kind in flat
         ]
@@ -303,5 +304,5 @@ class Caller:
 
 @cache
 def caller(function: Callable[..., Any]) -> Caller:
-    """Return what calls a compiled function."""
+    """Return a caller for a compiled function."""
     return Caller(signature_of(function))

@@ -1,4 +1,4 @@
-"""Sequences that a model writes: each token is drawn from what the model says after those before it."""
+"""Sequences that a model generates: each token is drawn from the model's prediction after those before it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from myrnn.compiler.runtime.lanes import (
 from myrnn.compiler.runtime.scores import largest
 from myrnn.compiler.runtime.training import Samples, Work, run
 
-# What outputs are multiplied by is a normal float32, so that minus infinity stays what it is.
+# The factor of outputs is a normal float32, so that minus infinity stays minus infinity.
 _LEAST_SCALE, _MOST_SCALE = 1e-37, 1e37
-# The places of minus infinity and of infinity among all float32 numbers in order, from that of 0 on.
+# The ranks of minus infinity and of infinity among all float32 numbers, with 0 at rank 0.
 _FIRST, _LAST = -0x7F800001, 0x7F800000
 
 
 @instruction
 def _number_at(place: Index) -> Float:
-    """Return the float32 at a place among all of them in order: 0 is at 0, and 2^-149 at 1."""
+    """Return the float32 with a rank among all of them: 0 is at 0, and 2^-149 at 1."""
     bits = place.cast("trunc", ir.IntType(32))
     bits = where(bits < 0, bits.join("xor", 0x7FFFFFFF), bits)
     return bits.cast("bitcast", ir.FloatType())
@@ -49,7 +49,7 @@ def _count_from(outputs: Floats, at: int, count: int, least: np.float32) -> int:
 def _leave_out(outputs: Floats, at: int, count: int, top: int, shares: Floats) -> None:
     """Write zeros in the shares of all but the `top` largest of `count` outputs; of equals the first ones stay."""
     first, last = _FIRST, _LAST
-    # The place of the smallest that stays is `first` or behind it, and before `last`.
+    # The rank of the smallest that stays is at least `first`, and below `last`.
     while last - first > 1:
         middle = (first + last) // 2
         if _count_from(outputs, at, count, _number_at(middle)) >= top:
@@ -71,9 +71,9 @@ def _leave_out(outputs: Floats, at: int, count: int, top: int, shares: Floats) -
 def drawn(outputs: Floats, at: int, count: int, temperature: float, top: int, uniform: float, shares: Floats) -> int:
     """Return which of `count` outputs is drawn, with the probabilities of their softmax, by a number in [0, 1).
 
-    Outputs are divided by the temperature; with 0 it is the largest of them. All but the `top` largest are left out.
-    It is -1 where there are no such probabilities: an output is infinite or no number, or all are minus infinity.
-    Behind the outputs, and in `shares`, there is room for whole lanes.
+    Outputs are divided by the temperature; 0 takes the largest. Only the `top` largest are considered. The result is -1
+    if there are no valid probabilities: an output is infinite or NaN, or all are minus infinity. The buffers of the
+    outputs and `shares` are padded to whole lanes.
     """
     best = spread(outputs, at)
     for k in range(0, count, 16):
@@ -111,7 +111,7 @@ def generate(
 ) -> None:  # fmt: skip
     """Read the token of a sequence of one step, draw the next one, and so on for each of `uniforms`.
 
-    It ends early behind a -1: see `drawn`.
+    It ends early after a -1: see `drawn`.
     """
     for n in range(len(uniforms)):
         run(program, batched, samples, members, members[:0], np.float32(1), False, p, p, work)

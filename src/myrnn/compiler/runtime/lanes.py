@@ -1,12 +1,12 @@
-"""Sixteen float32 numbers side by side, as a type that compiled code computes with.
+"""Sixteen float32 numbers as a type that compiled code computes with.
 
-Left to itself LLVM makes vector instructions of a loop only when it can prove that no store changes what a later load
-reads, which it often cannot. Code over lanes *is* vector code: `load` reads 16 neighbours of a flat array, operators
-and functions work on all of them at once, `store` writes them back. LLVM cuts lanes to what the machine has (one
-register of AVX-512, two of AVX2, four of NEON).
+LLVM only vectorizes a loop when it can prove that no store changes what a later load reads, which it often cannot. Code
+over lanes *is* vector code: `load` reads 16 consecutive numbers of a flat array, operators and functions work on all of
+them at once, `store` writes them back. LLVM splits lanes into the registers of the machine (one of AVX-512, two of
+AVX2, four of NEON).
 
-An `instruction` is a Python function of `Value`, which stands for a value of code that is being built. Numba calls the
-function where compiled code calls it, and gets the LLVM instructions that its operators have appended.
+An `instruction` is a Python function of `Value`, which represents a value of generated code. Numba calls the function
+where compiled code calls it, and gets the LLVM instructions that its operators have appended.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numba.extending import lower_builtin, lower_cast, models, register_model
 from myrnn.compiler.runtime.functions import signature_of
 
 WIDTH = 16
-"""How many numbers lanes hold. Flat buffers are padded to multiples of it."""
+"""The number of lanes. Flat buffers are padded to multiples of it."""
 
 FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
 INTEGERS = ir.VectorType(ir.IntType(32), WIDTH)
@@ -33,7 +33,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Lanes(types.Type):
-    """The type, for Numba; a number becomes sixteen of it."""
+    """The type for Numba; a number is converted by repeating it sixteen times."""
 
     def __init__(self) -> None:
         super().__init__(name="float32x16")
@@ -53,7 +53,7 @@ def _sixteen(context: Any, builder: Any, kind: Any, lanes: Any, number: Any) -> 
     return splat(Value(builder, context.cast(builder, number, kind, types.float32))).llvm
 
 
-# What instructions take and return, as their annotations have it; the numbers of an array are given by their address.
+# Annotations for the arguments and results of instructions; arrays are passed by address.
 lanes = _Lanes()
 Lanes = Annotated[Any, lanes]
 Array = Annotated[Any, types.float32[::1]]
@@ -62,11 +62,11 @@ Float = Annotated[Any, types.float32]
 Truth = Annotated[Any, types.boolean]
 
 
-# ---- values of code that is being built ----
+# ---- values of generated code ----
 
 
 def _infix(name: str) -> tuple[Any, Any]:
-    """Return the methods of an operator: for a value on the left of it, and on the right."""
+    """Return the methods of an operator, for a value as the left and as the right operand."""
     return lambda self, other: self.join(name, other), lambda self, other: self.beside(other).join(name, self)
 
 
@@ -75,9 +75,9 @@ def _comparison(symbol: str) -> Any:
 
 
 class Value:
-    """A value of code that is being built: a number, sixteen of them, or an address. Operators append instructions.
+    """A value of generated code: a number, sixteen of them, or an address. Operators append instructions.
 
-    Python's numbers become constants. Comparisons give truth values; with NaN all are false but `!=`.
+    Python numbers become constants. Comparisons give truth values; with NaN all are false except `!=`.
     """
 
     def __init__(self, builder: Any, llvm: Any) -> None:
@@ -127,7 +127,7 @@ def _constant(kind: Any, number: Any) -> Any:
 
 
 def call(name: str, *values: Any) -> Value:
-    """Call LLVM's own function `name` of as many lanes as are given."""
+    """Call an LLVM intrinsic for as many lanes as are given."""
     known = next(value for value in values if isinstance(value, Value))
     kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
     function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{WIDTH}f32")
@@ -135,17 +135,17 @@ def call(name: str, *values: Any) -> Value:
 
 
 def fma(a: Any, b: Any, c: Any) -> Value:
-    """Return a * b + c, by one instruction where the machine has it."""
+    """Return a * b + c, as one instruction if the machine has it."""
     return call("fmuladd", a, b, c)
 
 
 def shuffle(a: Value, b: Value, order: list[int]) -> Value:
-    """Return the numbers of two lanes that `order` names; those of `b` count from 16 on."""
+    """Return the numbers of two lanes selected by `order`; those of `b` count from 16 on."""
     return Value(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(INTEGERS, order)))
 
 
 def splat(number: Value) -> Value:
-    """Return sixteen times a number."""
+    """Return a number repeated sixteen times."""
     undefined = ir.Constant(ir.VectorType(number.llvm.type, WIDTH), ir.Undefined)
     first = number.builder.insert_element(undefined, number.llvm, ir.Constant(ir.IntType(32), 0))
     return Value(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
@@ -159,7 +159,7 @@ def _vector_at(array: Value, index: Value) -> Any:
 
 
 def instruction(function: _Function) -> _Function:
-    """Let compiled code call a function of values, with what its annotations say."""
+    """Make a function of values callable from compiled code, with the types of its annotations."""
     _register(function, signature_of(function), function)
     return function
 
@@ -182,7 +182,8 @@ def _register(symbol: Any, kinds: Signature, function: Callable[..., Any]) -> No
 
 
 def _fused(name: str) -> Any:
-    # A product and a sum may become one fused instruction. Nothing else: infinities and NaN keep their meaning.
+    # A product and a sum may become one fused instruction. Nothing else may change: infinities and NaN keep their
+    # meaning.
     return lambda a, b: a.join(name, b, ("contract",))
 
 
@@ -201,7 +202,7 @@ def load(array: Array, index: Index) -> Lanes:
 
 @instruction
 def spread(array: Array, index: Index) -> Lanes:
-    """Return sixteen times `array[index]` of a flat float32 array. Nothing is checked."""
+    """Return `array[index]` of a flat float32 array, repeated sixteen times. Nothing is checked."""
     address = array.builder.gep(array.llvm, [index.llvm])
     return splat(Value(array.builder, array.builder.load(address, align=4)))
 
@@ -214,7 +215,7 @@ def store(array: Array, index: Index, value: Lanes) -> None:
 
 @instruction
 def full(number: Lanes) -> Lanes:
-    """Return sixteen times `number`."""
+    """Return `number` repeated sixteen times."""
     return number
 
 
@@ -230,7 +231,7 @@ def where(condition: Lanes, a: Lanes, b: Lanes) -> Lanes:
 
 @instruction
 def keep(value: Lanes, count: Index) -> Lanes:
-    """Return the first `count` lanes of `value` and zeros in the others, whatever stood there."""
+    """Return the first `count` lanes of `value`, and zeros in the others."""
     numbers = Value(value.builder, ir.Constant(INTEGERS, list(range(WIDTH))))
     return where(numbers < splat(count.cast("trunc", ir.IntType(32))), value, 0.0)
 

@@ -1,12 +1,12 @@
-"""Training of lookups: weights with many rows, of which a step reads only those of its tokens, such as embeddings.
+"""Training of lookups: weights with many rows, of which a step only reads those of its tokens, such as embeddings.
 
 Only the rows of a batch's tokens have a gradient. Only these rows are summed, clipped and updated, and their gradients
 cleared after the step; the gradients of all other rows stay zero. Adam, RMSprop and momentum also move rows without a
-gradient: such a row takes the steps that it missed when it is next read, and at the end of the call. So the numbers are
-those of an update of all rows, but for the rounding of the norm where gradients are clipped, and do not depend on where
-a call ends. With weight decay, or with many tokens in a batch, all rows are updated at every step.
+gradient: such a row catches up on the steps that it missed when it is next read, and at the end of the call. So the
+numbers are those of an update of all rows, up to the rounding of the norm if gradients are clipped, and do not depend
+on where a call ends. With weight decay, or with many tokens in a batch, all rows are updated at every step.
 
-The threads that share a batch (shards) update rows of their own each.
+The threads that share a batch (shards) each update different rows.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from myrnn.compiler.runtime.lanes import load, store, total
 from myrnn.compiler.runtime.products import fill
 from myrnn.compiler.runtime.updates import ADAM, RMSPROP, SGD, Descent, scale, squared_norm, sum_shards, take_step
 
-# The shards take turns with the rows, so many at a time.
+# Rows are assigned to shards in turn, this many at a time.
 _ROWS = 64
 
 
 class Lookups(NamedTuple):
-    """The lookups of a program, for one of the shards: L weights, each with a row for each of C tokens."""
+    """The lookups of a program for one of the shards: L weights, each with a row for each of C tokens."""
 
     shard: int
     shards: int
-    begin: int  # where the first begins in the block of parameters; they are the last in it
-    places: IntegerTable  # (L, 3): where each begins, how far its rows are apart, its number in `ranges` or -1
+    begin: int  # the offset of the first in the block of parameters, where they come last
+    places: IntegerTable  # (L, 3): the offset of each, the distance of its rows, its index in `ranges` or -1
     every: bool  # whether all rows are updated at every step
     rows: Integers  # (C,): all rows
-    done: Integers  # (C,): how many iterations of this call each row has taken; all shards share it
+    done: Integers  # (C,): the iterations of this call that each row has done; shared by all shards
     seen: Integers  # (C,): the last iteration that had each token
-    listed: Integers  # (C,): the tokens of the present iteration, each once, and anything behind them
+    listed: Integers  # (C,): the distinct tokens of the current iteration; the rest is unused
 
 
 def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards: int, *, every: bool) -> list[Lookups]:
-    """Return the lookups of each shard as they are at the beginning of a call; without places there are none."""
+    """Return the initial lookups of each shard for a call; without `places` there are none."""
     table, numbers = np.array(places, dtype=np.int64).reshape(-1, 3), np.arange(rows)
     done, never = np.zeros(rows, dtype=np.int64), np.full(rows, -1)
     return [
@@ -51,20 +51,20 @@ def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards
 
 @compiled
 def _is_own(lookups: Lookups, row: int) -> bool:
-    # The check for one shard saves a division, which is slow.
+    # The test for one shard saves a division, which is slow.
     return lookups.shards == 1 or row // _ROWS % lookups.shards == lookups.shard
 
 
 @compiled
 def _bounds(lookups: Lookups, i: int, row: int) -> tuple[int, int]:
-    """Return where a row of lookup number `i` begins and ends in the block of parameters."""
+    """Return the range of a row of lookup number `i` in the block of parameters."""
     begin = lookups.places[i, 0] + row * lookups.places[i, 1]
     return begin, begin + lookups.places[i, 1]
 
 
 @compiled
 def list_tokens(lookups: Lookups, tokens: Tokens, offsets: Integers, members: Integers, n: int) -> int:
-    """List the tokens of the sequences `members`, each once, for iteration `n`; return how many they are."""
+    """List the distinct tokens of the sequences `members` for iteration `n`; return their number."""
     count = 0
     for s in members:
         for i in range(offsets[s], offsets[s + 1]):
@@ -78,8 +78,8 @@ def list_tokens(lookups: Lookups, tokens: Tokens, offsets: Integers, members: In
 
 @compiled
 def catch_up(lookups: Lookups, listed: Integers, n: int, d: Descent) -> None:
-    """Take the steps before iteration `n` that this shard's rows among the listed have missed."""
-    # Without momentum, gradient descent leaves a row without a gradient as it is.
+    """Do the steps before iteration `n` that this shard's rows among the listed ones have missed."""
+    # Without momentum, gradient descent does not change a row without a gradient.
     if lookups.every or (d.optimizer[0] == SGD and d.optimizer[3] == 0):
         return
     for row in listed:
@@ -93,14 +93,14 @@ def catch_up(lookups: Lookups, listed: Integers, n: int, d: Descent) -> None:
 
 @compiled
 def _take_missed(d: Descent, first: int, last: int, part: int, begin: int, end: int) -> None:
-    """Take the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
+    """Do the steps of iterations `first` to `last` on numbers from `begin` to `end` that have no gradient."""
     kind = d.optimizer[0]
     kept, little = np.float32(d.optimizer[3]), np.float32(d.optimizer[5])
     kept_square = np.float32(d.optimizer[4] if kind == ADAM else d.optimizer[3])
     for j in range(begin, end, 16):
         mean, square, parameter = load(d.means, j), load(d.squares, j), load(d.parameters, j)
         if kind == RMSPROP or total(absolute(mean)) == 0:
-            # Only the squares shrink; step by step, for a power would round otherwise.
+            # Only the squares shrink; step by step, because a power would round differently.
             if total(square) != 0:
                 for n in range(first, last):
                     if d.trained[n, part]:
@@ -145,7 +145,7 @@ def square_of_listed(lookups: Lookups, listed: Integers, g: Floats) -> float:
 
 @compiled
 def step_listed(lookups: Lookups, listed: Integers, n: int, factor: float, d: Descent, g: Floats) -> None:
-    """Take the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
+    """Do the step of iteration `n` on this shard's listed rows, their gradients times `factor`, and clear these."""
     size, count = len(d.parameters), len(lookups.rows)
     for i in range(len(lookups.places)):
         part = lookups.places[i, 2]

@@ -1,7 +1,7 @@
-"""What emitted code calls to move numbers, to sum over features, and for products that no weight is part of.
+"""Functions of emitted code that move numbers, sum over features, and compute products without weights.
 
-As in `products`, arrays are flat and offsets count numbers. Each function writes just the numbers that it says, and
-leaves padding alone.
+As in `products`, arrays are flat and offsets count numbers. Each function only writes the numbers that it documents,
+and never padding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from myrnn.compiler.runtime.lanes import load, store
 
 @compiled
 def take(out: Floats, out_at: int, a: Floats, a_at: int, tables: Tokens, table: int, count: int) -> None:
-    """Compute ``out[i] = a[index[i]]`` for ``i < count``; the indices stand in `tables` from `table` on."""
+    """Compute ``out[i] = a[index[i]]`` for ``i < count``; the indices are in `tables` from `table` on."""
     for i in range(count):
         out[out_at + i] = a[a_at + tables[table + i]]
 
@@ -78,7 +78,7 @@ def multiply_plain(
     out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, m: int, k: int, n: int, transposed: bool,
     add: bool,
 ) -> None:  # fmt: skip
-    """Multiply (m, k) by (k, n), matrices without padding; the right one is kept as (n, k) where it is `transposed`."""
+    """Multiply (m, k) by (k, n), matrices without padding; the right one is stored as (n, k) if `transposed`."""
     for i in range(m):
         for j in range(n):
             result = out[out_at + i * n + j] if add else np.float32(0)
@@ -93,7 +93,7 @@ def copy_matrix(
     out: Floats, out_at: int, out_row: int, out_step: int, a: Floats, a_at: int, a_row: int, a_step: int,
     rows: int, columns: int, add: bool,
 ) -> None:  # fmt: skip
-    """Compute ``out[i, j] (+)= a[i, j]``, where the next row is `row` numbers away and the next column `step`."""
+    """Compute ``out[i, j] (+)= a[i, j]``, with distances `row` between rows and `step` between columns."""
     for i in range(rows):
         for j in range(columns):
             old = out[out_at + i * out_row + j * out_step] if add else np.float32(0)
@@ -119,7 +119,7 @@ def _copy_row(out: Floats, out_at: int, a: Floats, a_at: int, count: int) -> Non
 
 @compiled
 def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at: int, count: int) -> None:
-    """Copy `count` numbers from the row of a stream; zeros, where it begins anew."""
+    """Copy `count` numbers from the row of a stream; zeros if it begins anew."""
     if stream >= 0:
         _copy_row(out, out_at, carried, stream * width + at, count)
         return
@@ -129,7 +129,7 @@ def go_on(out: Floats, out_at: int, carried: Floats, stream: int, width: int, at
 
 @compiled
 def hand_on(carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: int, count: int) -> None:
-    """Copy `count` numbers into the row of a stream, which is ``~stream`` where it began anew."""
+    """Copy `count` numbers into the row of a stream, given as ``~stream`` if it began anew."""
     row = stream if stream >= 0 else ~stream
     _copy_row(carried, row * width + at, a, a_at, count)
 
@@ -143,16 +143,16 @@ def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
 
 @compiled
 def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers) -> int:
-    """Lay out the rows of sequences that end together, step after step, and return how many steps there are.
+    """Lay out the rows of sequences that end together, step by step, and return the number of steps.
 
     Parameters
     ----------
     start : int64 array
-        Gets the first row of each step, and the end twice.
+        Receives the first row of each step, and the end twice.
     lined : int32 array
-        Gets the step of the data that each row is.
+        Receives the step of the data for each row.
     offsets : int64 array
-        Where each sequence begins in the data.
+        The start of each sequence in the data.
     members : int64 array
         The sequences, the longest first.
     """

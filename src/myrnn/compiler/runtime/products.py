@@ -1,6 +1,6 @@
-"""What emitted code calls for matrix products and for the loss, over flat float32 arrays.
+"""Matrix products and the loss for emitted code, over flat float32 arrays.
 
-A matrix lies in a flat array from an offset on, row after row, columns padded to a multiple of 16. Offsets and
+A matrix is stored in a flat array from an offset on, row by row, with columns padded to a multiple of 16. Offsets and
 distances count numbers, not bytes. Columns are computed with their padding, so that zeros in the padding of the right
 factor stay zeros in the product. Nothing is checked here, and no output may overlap an input.
 
@@ -39,7 +39,8 @@ from myrnn.compiler.runtime.lanes import (
 
 # A tile's sums should fill the registers and no more: 24 of the 32 of AVX-512, 12 of the 16 of AVX2.
 _BLOCK = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 16
-# So many steps of a long product at a time: what they read of both factors stays in a core's second cache.
+# The steps of a long product are done in blocks: the data that a block reads of both factors stays in a core's
+# second-level cache.
 _PART = 256
 
 
@@ -91,7 +92,7 @@ def transpose_tile(out: Array, out_at: Index, out_row: Index, a: Array, a_at: In
 
 
 def _panel(vectors: int) -> Any:
-    """Return the function that computes `16 * vectors` columns of a product, tile below tile."""
+    """Return the function that computes `16 * vectors` columns of a product, tile by tile."""
     tile_6, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (6, 2, 1))
 
     def panel(
@@ -124,7 +125,7 @@ def multiply(
     """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]`` for ``i < rows``, ``j < columns``.
 
     `columns` is a multiple of 16. The distance from ``a[i, s]`` to ``a[i + 1, s]`` is `a_row`, to ``a[i, s + 1]`` it is
-    `a_step`: the distance of two rows, and 1, or the other way round for the transpose of what lies there.
+    `a_step`: the row distance and 1, or the other way round for the transpose of the stored matrix.
     """
     done = 0
     while True:
@@ -173,7 +174,7 @@ def transpose(
 def add_dots(
     out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, b_row: int, rows: int, columns: int
 ) -> None:
-    """Add ``out[i] += sum over j < columns of a[j] * b[i, j]`` for ``i < rows``: a row times a matrix kept transposed.
+    """Add ``out[i] += sum over j < columns of a[j] * b[i, j]`` for ``i < rows``: a row times a transposed matrix.
 
     The padding of `b` must hold zeros, and that of `a` finite numbers.
     """
@@ -187,7 +188,7 @@ def add_dots(
 
 @compiled
 def fill(out: Floats, begin: int, end: int, value: float) -> None:
-    """Write `value` from `begin` to `end`, a multiple of 16 apart."""
+    """Write `value` from `begin` to `end`; their difference is a multiple of 16."""
     for j in range(begin, end, 16):
         store(out, j, value)
 

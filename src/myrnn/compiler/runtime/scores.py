@@ -1,4 +1,4 @@
-"""How good the outputs for one row are, whatever its loss is."""
+"""Scores of the outputs for one row, whatever its loss is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from myrnn.compiler.runtime.functions import Floats, compiled
 
 @compiled
 def largest(outputs: Floats, at: int, count: int) -> int:
-    """Return which of `count` numbers is the largest, the first of equals."""
+    """Return the index of the largest of `count` numbers, the first of equals."""
     best = 0
     for k in range(1, count):
         if outputs[at + k] > outputs[at + best]:
@@ -24,7 +24,7 @@ def class_right(outputs: Floats, at: int, targets: Floats, targets_at: int, coun
 
 @compiled
 def share_right(outputs: Floats, at: int, targets: Floats, targets_at: int, count: int) -> float:
-    """Return the share of `count` outputs that are above 0 just where the target is."""
+    """Return the share of `count` outputs that are above 0 exactly where the target is."""
     right = 0
     for k in range(count):
         right += int((outputs[at + k] > 0) == (targets[targets_at + k] > 0))

@@ -1,12 +1,12 @@
-"""What belongs to a thread of compiled code: its floating-point mode, and where it meets the others.
+"""The floating-point mode of a thread of compiled code, and the barrier between threads.
 
 Below 1.2e-38 a float32 loses digits, and many processors take a hundred times longer for such a number than for any
-other. They are not rare: what decays, such as Adam's mean of the gradients of a unit that a ReLU has switched off,
-sinks below that and stays there for good. A processor writes zeros in their place when its floating-point mode says so.
-The mode belongs to the thread, so each emitted function sets it and puts it back before it returns.
+other. They are not rare: decaying values, such as Adam's mean of the gradients of a unit that a ReLU has switched off,
+fall below that and stay there. A processor replaces them by zeros when its floating-point mode says so. The mode
+belongs to the thread, so each emitted function sets it and restores it before it returns.
 
-The halves of a batch run on threads of their own, for many iterations without returning to Python; they meet where the
-gradients are summed and where the parameters have changed.
+The halves of a batch run on separate threads for many iterations without returning to Python; they synchronize where
+the gradients are summed and where the parameters have changed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _write_arm(builder: Any, mode: Any) -> None:
     _call(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), mode)
 
 
-# How the mode is read and written, and its bit that flushes results to zero. On other processors nothing is done.
+# How to read and write the mode, and its bit that flushes results to zero. On other processors nothing is done.
 MODES = {"x86_64": (_read_x86, _write_x86, 1 << 15), "aarch64": (_read_arm, _write_arm, 1 << 24)}
 MODES["arm64"] = MODES["aarch64"]
 _mode = MODES.get(llvmlite.binding.get_process_triple().split("-")[0])
@@ -59,7 +59,7 @@ _mode = MODES.get(llvmlite.binding.get_process_triple().split("-")[0])
 
 @intrinsic  # type: ignore[untyped-decorator]
 def flush_subnormals(typing: Any) -> Any:
-    """Let results that are too small for a normal float32 be zero; return the mode before, for `restore_mode`."""
+    """Flush results that are too small for a normal float32 to zero; return the previous mode, for `restore_mode`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if _mode is None:
@@ -74,14 +74,14 @@ def flush_subnormals(typing: Any) -> Any:
 
 @instruction
 def restore_mode(mode: Index) -> None:
-    """Go back to the mode that `flush_subnormals` found."""
+    """Restore the mode that `flush_subnormals` found."""
     if _mode is not None:
         _mode[1](mode.builder, mode.llvm)
 
 
 # ---- the barrier ----
 
-# What lets another thread of this machine run: named here, so that code in the cache on disk finds it at every start.
+# Yields the processor to other threads: named here, so that code in the cache on disk finds it at every start.
 _library: Any = ctypes
 _switch = _library.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
 llvmlite.binding.add_symbol("myrnn_yield", ctypes.cast(_switch, ctypes.c_void_p).value)
@@ -90,29 +90,29 @@ _yield = types.ExternalFunction("myrnn_yield", types.int32())
 _Cells = Annotated[Any, types.int64[::1]]
 
 BARRIER_SIZE = 16
-"""How many int64 zeros a barrier is made of."""
-# It counts in the middle, where no other number is on the line of the cache.
+"""The number of int64 zeros that make a barrier."""
+# The counter is in the middle, so that no other data shares its cache line.
 _COUNT = BARRIER_SIZE // 2
 _SPINS = 2000
 
 
 @instruction
 def _arrive(cells: _Cells) -> Index:
-    """Add one to the count and return what it was, in one step that no other thread can split."""
+    """Atomically add one to the count and return its previous value."""
     address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
     return Value(cells.builder, cells.builder.atomic_rmw("add", address, ir.Constant(_LONG, 1), "seq_cst"))
 
 
 @instruction
 def _arrived(cells: _Cells) -> Index:
-    """Return how often a thread has arrived, in all."""
+    """Return the total number of arrivals."""
     address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
     return Value(cells.builder, cells.builder.load_atomic(address, "seq_cst", 8))
 
 
 @compiled
 def meet(barrier: Integers, parties: int) -> None:
-    """Wait until all `parties` threads have come here. `barrier` is an int64 array of BARRIER_SIZE, zeros at first."""
+    """Wait until all `parties` threads have arrived. `barrier` is an int64 array of BARRIER_SIZE, initially zeros."""
     if parties == 1:
         return
     # The round ends when the count is the next multiple.

@@ -1,7 +1,7 @@
-"""What calls the programs of all models: loss and gradients, training, and logits.
+"""The callers of all programs: loss and gradients, training, and logits.
 
-A program is one function, of which these get the address; they are compiled once for all programs. Here alone stands
-how a program for one sequence differs from one for batches.
+A program is one function, which these functions get by address; they are compiled once for all programs. Only this file
+knows the difference between a program for one sequence and one for batches.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from myrnn.compiler.runtime.updates import Descent, scale, set_paces, squared_no
 
 
 class Samples(NamedTuple):
-    """Sequences with their labels, flat."""
+    """Sequences with their targets, flat."""
 
     values: Tokens  # tokens, or the bits of features, which only the program reads
     offsets: Integers
     labels: Integers  # of each sequence, or of each step
-    targets: Floats  # the numbers of each that has no label, or of each class
-    weights: Floats  # how much the loss of each of these counts
+    targets: Floats  # the numeric targets of each, or of each class
+    weights: Floats  # the weight of each
     class_weights: Floats  # and that of each class
-    streams: Integers  # the row of each in `carried`, ~row where it begins anew; none where all do
-    carried: Floats  # what streams go on from
+    streams: Integers  # the row of each in `carried`, ~row if it begins anew; empty if all do
+    carried: Floats  # the states of streams
 
 
 class Work(NamedTuple):
-    """The memory that a program runs in."""
+    """The memory of a program."""
 
     numbers: Floats
-    sizes: Integers  # and where each buffer begins
+    sizes: Integers  # and the offsets of buffers
     tables: Tokens  # indices
     start: Integers  # of a batch: the first row of every step
     lined: Tokens  # of a batch: the tokens of all steps
@@ -82,9 +82,9 @@ def run(
 ) -> tuple[float, float]:  # fmt: skip
     """Run a program for `members`, a batch with the longest first or one sequence; return the loss and the score.
 
-    Both are sums over the sequences, or their steps; the gradients `g` are those of the loss times `share`. Without
-    `learn` only logits are computed, and the sums are 0. Each member has a key for what it draws at random; without
-    keys nothing is drawn.
+    Both are sums over the sequences or their steps; the gradients `g` are those of the loss times `share`. Without
+    `learn` only logits are computed, and the sums are 0. Each member has a key for its random numbers; without keys
+    nothing is drawn.
     """
     if batched:
         return run_batch(
@@ -106,14 +106,14 @@ def train(
     keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups,
     losses: DoubleTable, scores: DoubleTable,
 ) -> None:  # fmt: skip
-    """Do one iteration for each row of `order`, of which `members` are this shard's, together with other shards.
+    """Do one iteration for each row of `order`, whose `members` belong to this shard, together with the other shards.
 
-    `keys` are those of the members, by which the model draws random numbers.
-    In its gradients each loss counts for the iteration's number of `shares`.
+    `keys` are those of the members, by which the model draws random numbers. In the gradients each loss is weighted by
+    the iteration's number in `shares`.
     """
     mode, size, shard, shards = flush_subnormals(), len(d.parameters), lookups.shard, lookups.shards
     g = gradients[shard * size : (shard + 1) * size]
-    # Of all weights but lookups each shard updates a part of its own.
+    # Each shard updates a different part of all weights except lookups.
     vectors, looks_up = lookups.begin // 16, len(lookups.places) > 0
     lower, upper = vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16
     set_paces(d)
@@ -150,7 +150,7 @@ def logits(
     program: Address, batched: bool, samples: Samples, members: Integers, per_step: bool, p: Floats, work: Work,
     at: int, row: int, out: FloatTable,
 ) -> None:  # fmt: skip
-    """Write the logits of `members`, of a batch the longest first, into their rows of `out`, or of their steps."""
+    """Write the logits of `members`, for a batch the longest first, into their rows of `out`, or of their steps."""
     together = max(1, len(members)) if batched else 1
     for first in range(0, len(members), together):
         some = members[first : first + together]

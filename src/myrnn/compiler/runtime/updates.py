@@ -1,8 +1,8 @@
 """The optimizers' steps in compiled code, over one flat block of parameters.
 
-Parameters, gradients and what an optimizer remembers are flat float32 arrays of one layout. A step works on the numbers
-from `begin` to `end`, both multiples of 16, so that the shares of several threads, and single rows of a weight, are
-separate calls. The numbers are those of `myrnn.optimizers`, but for rounding.
+Parameters, gradients and the state of an optimizer are flat float32 arrays with the same layout. A step works on the
+numbers from `begin` to `end`, both multiples of 16, so that the parts of several threads, and single rows of a weight,
+are separate calls. The results are those of `myrnn.optimizers`, up to rounding.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ SGD, RMSPROP, ADAM = 0, 1, 2
 
 
 class Descent(NamedTuple):
-    """How the optimizer goes on from where it is, for n iterations.
+    """The state and settings of an optimizer for the next n iterations.
 
     Attributes
     ----------
     class_weights : ndarray, float32 (K,)
-        How much the loss of a sequence of each class counts.
+        The weight of each class in the loss.
     rates : ndarray, float64 (n,)
         The learning rate of every iteration.
     limit : float
         The largest norm of all gradients together; 0 for no limit.
     optimizer : ndarray, float64
-        The kind; the share of every weight that a step takes away, and the share that it takes away times the rate;
-        and the kind's own three: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
+        The kind; weight decay per step without and with the factor of the learning rate; and three settings of the
+        kind: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
     first_step : int
         The number of the first step, counted from 1.
     ranges : ndarray, int64 (R, 3)
-        The parts of the block that are trained: where each begins and ends, and 1 where its numbers decay.
+        The trained parts of the block: begin, end, and 1 if its numbers decay.
     trained : ndarray, bool (n, R)
-        Which of these have a gradient in every iteration; the others are left as they are.
+        Which of these have a gradient in each iteration; the others are not changed.
     parameters, means, squares : ndarray, float32
-        The blocks of the parameters and of what the optimizer remembers; SGD's moments are the means.
+        The blocks of the parameters and of the optimizer's state; SGD's momenta are the means.
     paces : ndarray, float32 (n, 2)
-        Gets what every iteration multiplies means and squares by.
+        Receives the factors of means and squares in each iteration.
     """
 
     class_weights: Floats
@@ -60,9 +60,9 @@ class Descent(NamedTuple):
 
 @compiled
 def set_paces(d: Descent) -> None:
-    """Write the paces: minus the learning rate, and 1, each over how full the averages of Adam are.
+    """Write the paces: minus the learning rate, and 1, each divided by the bias correction of Adam's averages.
 
-    They are as full as ``1 - beta**step``. Powers are slow: they are taken once for all numbers.
+    The correction is ``1 - beta**step``. Powers are slow: they are computed once for all numbers.
     """
     for n in range(len(d.paces)):
         first, second = 1.0, 1.0
@@ -75,7 +75,7 @@ def set_paces(d: Descent) -> None:
 
 @compiled
 def update(d: Descent, n: int, lower: int, upper: int, g: Floats) -> None:
-    """Take the optimizer's step of iteration `n` on the part of the block from `lower` to `upper`."""
+    """Do the optimizer's step of iteration `n` on the part of the block from `lower` to `upper`."""
     for part in range(len(d.ranges)):
         begin, end = max(d.ranges[part, 0], lower), min(d.ranges[part, 1], upper)
         if begin < end:
@@ -84,7 +84,7 @@ def update(d: Descent, n: int, lower: int, upper: int, g: Floats) -> None:
 
 @compiled
 def take_step(d: Descent, n: int, part: int, begin: int, end: int, g: Floats) -> None:
-    """Take the step of iteration `n` on the numbers from `begin` to `end`, which belong to range number `part`."""
+    """Do the step of iteration `n` on the numbers from `begin` to `end`, which belong to range number `part`."""
     if not d.trained[n, part]:
         return
     share = np.float32((d.optimizer[1] + d.rates[n] * d.optimizer[2]) * d.ranges[part, 2])
@@ -129,7 +129,7 @@ def _rmsprop(d: Descent, begin: int, end: int, g: Floats, size: np.float32, shar
 
 @compiled
 def _sgd(d: Descent, begin: int, end: int, g: Floats, size: np.float32, share: np.float32) -> None:
-    # Without momentum the means stay untouched, and may be empty.
+    # Without momentum the means are not used, and may be empty.
     momentum = d.optimizer[3]
     kept = np.float32(momentum)
     for j in range(begin, end, 16):
@@ -146,7 +146,7 @@ def squared_norm(a: Floats, begin: int, end: int) -> float:
     """Return the sum of the squares of the numbers from `begin` to `end`, a float64."""
     result = 0.0
     for start in range(begin, end, 4096):
-        # Summed in float64 piece by piece, so that a long block loses nothing.
+        # Summed in float64 piece by piece, so that a long block loses no precision.
         piece = load(a, start) * load(a, start)
         for j in range(start + 16, min(start + 4096, end), 16):
             piece = piece + load(a, j) * load(a, j)

@@ -1,8 +1,8 @@
-"""The automaton in a trained network, by asking the network about strings, or from clusters of its states.
+"""Extraction of automata from trained networks, by queries about strings or from clusters of states.
 
-`teacher` says which strings a network accepts, and where its states go. `words` and `states` look for a string on
+`teacher` answers which strings a network accepts, and where its states go. `words` and `states` search for a string on
 which a network and an automaton differ; `extracted` has the results; `learn` and `clusters` make automata, and
-`extract` has the function that users call.
+`extract` has the public function.
 """
 
 from myrnn.inspection.automata.extract import extract_automaton

@@ -1,6 +1,6 @@
 """Automata from clusters of a network's states, each cluster a state of the automaton.
 
-Omlin and Giles, "Extraction of rules from discrete-time recurrent neural networks", 1996, cut the space of states into
+Omlin and Giles, "Extraction of rules from discrete-time recurrent neural networks", 1996, divide the state space into
 cubes; here k-means finds the clusters, as in Zeng, Goodman and Smyth, "Learning finite state machines with
 self-clustering recurrent networks", 1993.
 """
@@ -20,18 +20,18 @@ from myrnn.inspection.automata.words import differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools
 
-# States that are followed after every number of steps, and on how many tries k-means begins anew.
+# The most states that are followed after each number of steps, and the number of restarts of k-means.
 MOST_OF_A_LENGTH, BEGINNINGS = 300, 3
 
 
 @dataclass(frozen=True)
 class Observed:
-    """States of a network, and where each symbol leads from them.
+    """States of a network, and the next state for each symbol.
 
     Attributes
     ----------
     states : ndarray, float32 (N, D)
-        The first is the one before the first step.
+        The first is the initial state.
     accepted : ndarray, bool (N,)
     following : ndarray, float32 (N, V, D)
     """
@@ -41,7 +41,7 @@ class Observed:
     following: Floats
 
     def automaton(self, symbols: tuple[str, ...], clusters: int, seed: int) -> Dfa:
-        """Return the smallest automaton whose states are clusters; most states of a cluster say where it leads."""
+        """Return the smallest automaton whose states are clusters; the majority of a cluster decides where it leads."""
         from sklearn.cluster import KMeans
 
         means = KMeans(clusters, n_init=BEGINNINGS, random_state=seed).fit(self.states)
@@ -56,12 +56,12 @@ class Observed:
 
 
 def _votes(cell: NDArray[np.int64], choice: NDArray[np.int64], cells: int, choices: int) -> NDArray[np.int64]:
-    """Return what most members of each cell choose, int64 (cells,)."""
+    """Return the choice of the majority in each cell, int64 (cells,)."""
     return np.bincount(cell * choices + choice, minlength=cells * choices).reshape(cells, choices).argmax(axis=1)
 
 
 def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observed:
-    """Gather the states after up to `longest` symbols: all, or of each length `MOST_OF_A_LENGTH` drawn at random."""
+    """Collect the states after up to `longest` symbols: all, or `MOST_OF_A_LENGTH` random ones of each length."""
     if teacher.no_states is not None:
         raise InvalidArgument(f"method 'clusters' groups the states of a network: {teacher.no_states}")
     symbols = len(teacher.symbols)
@@ -80,14 +80,14 @@ def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observe
 def cluster(
     teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator, examples: Words
 ) -> tuple[Dfa | None, str | None]:
-    """Write the automata of more and more clusters into a log, until one is right on all words that are tried.
+    """Log automata with more and more clusters, until one is right on all tested words.
 
     Returns
     -------
     best : Dfa or None
-        The one that is right most often; the smaller one where two are.
+        The most accurate one, or the smaller of two equally accurate ones.
     stopped : str or None
-        Which limit ended it.
+        The limit that ended it.
     """
     best: tuple[float, Dfa | None] = (-1.0, None)
     seed = int(rng.integers(2**31))

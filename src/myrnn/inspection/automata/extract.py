@@ -1,4 +1,4 @@
-"""Reads an automaton out of a network."""
+"""Extraction of an automaton from a network."""
 
 from __future__ import annotations
 
@@ -32,50 +32,51 @@ def extract_automaton(
     max_states: int = 200,
     seed: int = 0,
 ) -> ExtractedAutomaton:
-    """Read a deterministic finite automaton out of a network that accepts or rejects sequences of symbols.
+    """Extract a deterministic finite automaton from a network that accepts or rejects sequences of symbols.
 
-    With ``"lstar"`` Angluin's algorithm asks the network about strings, proposes an automaton, and makes it larger as
-    long as there is a string on which the two differ. It is found by one of these, or both:
+    With ``"lstar"`` Angluin's algorithm queries the network about strings, proposes an automaton, and extends it as
+    long as there is a string on which the two differ. Such a string is found by one of these methods, or both:
 
-    - ``"states"``: the states of network and automaton are followed side by side, the network's in cells that are
-      divided where the two do not match (Weiss, Goldberg and Yahav, 2018). It finds rare strings, also long ones.
-    - ``"words"``: all short strings, those of the W-method, and random ones, among them strings that the automaton
-      accepts, or accepts but for one symbol. If N random strings show no difference, with 95% confidence there is one
-      in less than 3 of N such strings.
+    - ``"states"``: the states of network and automaton are followed side by side. The network's state space is divided
+      into cells, which are split when the two do not match (Weiss, Goldberg and Yahav, 2018). It finds rare strings,
+      including long ones.
+    - ``"words"``: all short strings, those of the W-method, and random ones, including strings that the automaton
+      accepts, or accepts except for one symbol. If N random strings show no difference, the two differ, with 95%
+      confidence, on less than 3 of N such strings.
 
-    With ``"clusters"`` the states of the network are grouped by k-means, and each group is a state of the automaton,
-    with more and more groups until no short or random string shows a difference (Omlin and Giles, 1996).
+    With ``"clusters"`` the states of the network are grouped by k-means, and each group becomes a state of the
+    automaton. The number of groups grows until no short or random string shows a difference (Omlin and Giles, 1996).
 
-    The model is not changed. A network that has learned a language that is not regular, or no language exactly, has
-    no small automaton: then the automata grow until a limit is reached, and are all in the result.
+    The model is not changed. If a network has learned a language that is not regular, or has not learned one exactly,
+    there is no small automaton: the automata then grow until a limit is reached, and the result has all of them.
 
     Parameters
     ----------
     model : callable, CompiledModel or Language
-        A model with one output for each sequence, logits (1, K). The classes of two are 0, rejected, and 1, accepted.
-        A language, such as one of `myrnn.tasks`, is asked in the same way.
+        A model with one output for each sequence, logits (1, K). With two classes, 0 means rejected and 1 accepted. A
+        language, such as one of `myrnn.tasks`, can be queried in the same way.
     alphabet : iterable of str, or mapping of str to int
         The names of the model's symbols 0, 1 and so on; or some of its symbols by name.
     method : {"lstar", "clusters"}
         ``"lstar"`` needs AALpy, ``pip install 'myrnn[automata]'``.
     equivalence : {"both", "states", "words"}
-        How ``"lstar"`` looks for differences. A model that cannot be read step by step has no states to follow: then
-        ``"both"`` is ``"words"``.
+        How ``"lstar"`` searches for differences. A model that cannot be run step by step has no states to follow: then
+        ``"both"`` means ``"words"``.
     accept : int, optional
-        The class that stands for accepted strings; needed where there are more than two.
+        The class of accepted strings; required with more than two classes.
     examples : task, Sequences or iterable of str, optional
-        Strings that are tried first, such as those that the network was trained on. Strings that it accepts may be so
-        rare among all that none is found without.
+        Strings that are tested first, such as the training data. Accepted strings may be so rare that none is found
+        without examples.
     max_length : int
-        The length of the longest random strings.
+        The maximum length of the random strings.
     samples : int
-        How many random strings are tried for each automaton.
+        The number of random strings that are tested for each automaton.
     seconds : float
-        When to stop; the compilation of the model does not count.
+        The time limit; compiling the model does not count.
     max_states : int
-        The automaton that ends the search, or the clusters, has more states than this.
+        The search ends when the automaton, or the number of clusters, exceeds this.
     seed : int
-        Draws the random strings.
+        Seed of the random strings.
 
     Returns
     -------
@@ -84,9 +85,9 @@ def extract_automaton(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be, the model has another kind of output, or AALpy is not installed.
+        When an argument is invalid, the model has another kind of output, or AALpy is not installed.
     NotFinite
-        When the model's logits of a string are not finite.
+        When the model's logits for a string are not finite.
 
     References
     ----------
@@ -126,7 +127,7 @@ def extract_automaton(
     else:
         dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried)
     if dfa is None:
-        # There was no time for a single one.
+        # There was not enough time for a single hypothesis.
         teacher.stop_after(float("inf"))
         dfa = Dfa(teacher.symbols, [[0] * len(teacher.symbols)], [teacher.accepts_one(())])
         log.add(dfa)

@@ -1,4 +1,4 @@
-"""What an extraction found: the automaton, what came before it, and where it agrees with a network or a language."""
+"""The results of an extraction: the automaton, its predecessors, and its agreement with a network or a language."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
-# Strings of a table that are named, and longer ones that are cut.
+# The most strings named in a table, and the length at which they are cut.
 MOST_NAMED, LONGEST_NAMED = 10, 40
 EMPTY = "(empty)"
 
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """An automaton on the way, and what refuted it.
+    """An intermediate automaton, and the string that refuted it.
 
     Attributes
     ----------
     dfa : Dfa
     counterexample : str or None
-        A string on which the network says something else; None where none was found, or nothing was tried any more.
+        A string on which the network differs; None if none was found or the search had ended.
     seconds : float
-        Since the beginning, when it was made.
+        The time since the beginning.
     queries : int
-        How many strings the network had been asked by then.
+        The number of strings queried so far.
     """
 
     dfa: Dfa
@@ -45,12 +45,12 @@ class Hypothesis:
 
     @property
     def states(self) -> int:
-        """How many states the automaton has."""
+        """The number of states."""
         return len(self.dfa)
 
 
 class Log:
-    """Hypotheses as they arise."""
+    """Hypotheses in the order in which they arise."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher, self._begin = teacher, time.monotonic()
@@ -58,48 +58,48 @@ class Log:
 
     @property
     def seconds(self) -> float:
-        """How long it has been."""
+        """The seconds since the beginning."""
         return time.monotonic() - self._begin
 
     def add(self, dfa: Dfa) -> None:
-        """Note an automaton."""
+        """Append an automaton."""
         self.hypotheses.append(Hypothesis(dfa, None, self.seconds, self._teacher.queries))
 
     def refute(self, word: Word | None) -> None:
-        """Note a counterexample to the last automaton, if there is one."""
+        """Set the counterexample of the last automaton, if there is one."""
         if word is not None:
             last = self.hypotheses[-1]
             self.hypotheses[-1] = replace(last, counterexample=last.dfa.write(word))
 
 
 def shown_word(text: str) -> str:
-    """Return a string as tables show it: the empty one as such, and long ones cut."""
+    """Return a string as shown in tables: the empty one by a symbol, long ones cut."""
     return EMPTY if not text else text if len(text) <= LONGEST_NAMED else f"{text[: LONGEST_NAMED - 1]}…"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ExtractedAutomaton(results.HasTable):
-    """An automaton that was read out of a network.
+    """An automaton extracted from a network.
 
     Attributes
     ----------
     dfa : Dfa
-        The smallest one that accepts what the last hypothesis accepts, or, of clusters, the best one.
+        The smallest one that accepts the same language as the last hypothesis or, for clusters, the best one.
     hypotheses : list of Hypothesis
-        All automata in the order in which they arose. Of a network whose language is not regular they go on growing.
+        All automata in the order in which they arose. For a language that is not regular they keep growing.
     queries : int
-        How many strings the network was asked.
+        The number of strings that the network was queried about.
     seconds : float
-        How long it took, without compiling the network.
+        The duration, without compiling the network.
     complete : bool
-        Whether the last look for a difference from the network found none.
+        Whether the last search for a difference from the network found none.
     stopped : str or None
-        Where it is not complete, which limit was reached.
+        The limit that was reached, if it is not complete.
     method : {"lstar", "clusters"}
     name : str
         The class of the model.
     alphabet : tuple of str, or mapping of str to int
-        The symbols, as they were given.
+        The symbols as they were given.
     """
 
     dfa: Dfa
@@ -113,15 +113,15 @@ class ExtractedAutomaton(results.HasTable):
     alphabet: tuple[str, ...] | dict[str, int]
 
     def __len__(self) -> int:
-        """Return how many states the automaton has."""
+        """Return the number of states."""
         return len(self.dfa)
 
     def __contains__(self, text: Any) -> bool:
-        """Tell whether the automaton accepts a string."""
+        """Return whether the automaton accepts a string."""
         return text in self.dfa
 
     def __repr__(self) -> str:
-        """Say how large it is, and what it took."""
+        """Show its size, and the queries and the time spent."""
         return f"ExtractedAutomaton({self.summary()})"
 
     def summary(self) -> str:
@@ -133,8 +133,8 @@ class ExtractedAutomaton(results.HasTable):
     def table(self) -> results.Table:
         """Return a row for each hypothesis.
 
-        Its columns are ``states``, ``counterexample`` (None where there is none), ``length`` (of the counterexample),
-        ``seconds`` and ``queries`` (both since the beginning).
+        Its columns are ``states``, ``counterexample`` (or None), ``length`` (of the counterexample), ``seconds`` and
+        ``queries`` (both since the beginning).
         """
         examples = [found.counterexample for found in self.hypotheses]
         columns = {
@@ -158,13 +158,13 @@ class ExtractedAutomaton(results.HasTable):
         return results.Table(f"Automaton: {self.summary()}", columns, shown)
 
     def plot(self, ax: Any = None, *, dead: bool = False) -> Any:
-        """Draw the automaton and return the matplotlib axes; `myrnn.plots.save_figure` writes them as SVG.
+        """Draw the automaton and return the Matplotlib axes; `myrnn.plots.save_figure` saves them as SVG.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
         dead : bool
-            Whether to draw the state from which nothing is ever accepted, and the arrows into it.
+            Whether to draw the dead state, from which nothing is accepted, and the arrows into it.
         """
         from myrnn import plots
 
@@ -179,21 +179,21 @@ class ExtractedAutomaton(results.HasTable):
         seed: int = 0,
         accept: int | None = None,
     ) -> Agreement:
-        """Count by length how often the automaton says what something else says.
+        """Count by length how often the automaton agrees with a network, a language or a task.
 
-        All strings of a length are tried where there are no more than `samples`; else some are drawn: at random,
-        strings that the automaton accepts, that it rejects, that the language accepts where there is one, and all of
-        these with one symbol changed.
+        All strings of a length are tested if there are at most `samples`. Otherwise they are drawn: at random, from
+        those that the automaton accepts, those that it rejects, those that the language accepts, if there is one, and
+        all of these with one symbol changed.
 
         Parameters
         ----------
         other : model, Language, or task with ``language`` or ``truth``
-            What to compare with: the network that the automaton was read out of, another one, or the truth.
+            The reference: the network that the automaton was extracted from, another network, or the truth.
         lengths : array_like of int
         samples, seed : int
-            How many strings of each length are drawn, and what seeds the drawing.
+            The number of strings per length, and the seed of the draws.
         accept : int, optional
-            The class of a model or task that stands for members, where there are more than two.
+            The class of members in a model or task with more than two classes.
         """
         tried = _checks.integers(
             "lengths", list(np.ravel(_checks.array("lengths", lengths))), minimum=0, maximum=10_000
@@ -213,7 +213,7 @@ class ExtractedAutomaton(results.HasTable):
         return Agreement(each[:, 0], each[:, 1], each[:, 2], each[:, 3] > 0, differ, self.dfa, what)
 
     def _other(self, other: Any, accept: int | None) -> tuple[str, Any, Language | None]:
-        """Return what something is called, what says which strings it accepts, and the language to draw from."""
+        """Return the name of the reference, an acceptor of strings, and the language to draw from."""
         language = other if isinstance(other, Language) else getattr(other, "language", None)
         if isinstance(language, Language) and language.symbols != self.dfa.symbols:
             raise InvalidArgument(
@@ -253,20 +253,20 @@ class _Task:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Agreement(results.Counted, results.HasTable):
-    """How often an automaton says what a network or a language says, by length.
+    """Agreement of an automaton with a network or a language, by length.
 
     Attributes
     ----------
     lengths : ndarray, int64 (L,)
     total, correct : ndarray, int64 (L,)
-        How many strings of each length were tried, and on how many the two agree.
+        The number of tested strings of each length, and of those on which the two agree.
     is_all : ndarray, bool (L,)
-        Whether these are all strings of the length, so that the share is known exactly.
+        Whether these are all strings of the length, so that the share is exact.
     differences : list of str
-        The strings on which they differ, each once, the shortest first.
+        The different strings on which they disagree, the shortest first.
     dfa : Dfa
     what : {"network", "truth"}
-        What it was compared with.
+        The reference.
     confidence : float
         The level of the intervals.
     """
@@ -282,29 +282,29 @@ class Agreement(results.Counted, results.HasTable):
 
     @property
     def share(self) -> float:
-        """On which share of all strings they agree."""
+        """The share of all strings on which they agree."""
         return float(results.shares(self.correct.sum(), self.total.sum()))
 
     def __repr__(self) -> str:
-        """Say how often they agree."""
+        """Show the share and the differences."""
         return (
             f"Agreement({self.share:.2%} of {_checks.count_of(int(self.total.sum()), 'string')} with the {self.what})"
         )
 
     @property
     def interval(self) -> results.Floats:
-        """The Wilson interval of each share, float64 (L, 2); the share itself where all strings were tried."""
+        """The Wilson interval of each share, float64 (L, 2); the share itself if all strings were tested."""
         return np.where(self.is_all[:, np.newaxis], self.accuracy[:, np.newaxis], super().interval)
 
     def table(self, beside: Agreement | None = None) -> results.Table:
-        """Return a row for each length, and the strings that differ below.
+        """Return a row for each length, with the strings that differ in the caption.
 
         Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high`` and ``is_all``.
 
         Parameters
         ----------
         beside : Agreement, optional
-            Another one for the same lengths, which becomes further columns with ``truth_`` or ``network_`` in front.
+            Another agreement for the same lengths, shown in further columns prefixed by ``truth_`` or ``network_``.
         """
         columns: dict[str, Any] = {"length": self.lengths, **self._columns(""), "is_all": self.is_all}
         shown = [results.text("length", is_number=True), _agreeing("", self.what)]
@@ -327,7 +327,7 @@ class Agreement(results.Counted, results.HasTable):
 
     @property
     def caption(self) -> str | None:
-        """The shortest strings that differ, as a line; None where there are none."""
+        """The shortest strings that differ, on one line; None if there are none."""
         if not self.differences:
             return None
         names = [
@@ -341,7 +341,7 @@ class Agreement(results.Counted, results.HasTable):
 
 
 def _agreeing(prefix: str, what: str) -> results.Shown:
-    """Show how often the automaton agrees, with the interval unless all strings of the length were tried."""
+    """Show the agreement, with the interval unless all strings of the length were tested."""
 
     def cell(row: results.Row) -> str:
         ends = row[f"{prefix}low"], row[f"{prefix}high"]

@@ -1,7 +1,7 @@
-"""Automata by asking: Angluin's L*, as AALpy has it, and what it asks whether an automaton is right.
+"""Active learning of automata by Angluin's L*, as implemented in AALpy, and its equivalence queries.
 
-Angluin, "Learning regular sets from queries and counterexamples", 1987. Counterexamples are taken apart as in Rivest
-and Schapire, "Inference of finite automata using homing sequences", 1993.
+Angluin, "Learning regular sets from queries and counterexamples", 1987. Counterexamples are processed as in Rivest and
+Schapire, "Inference of finite automata using homing sequences", 1993.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EQUIVALENCES = (BOTH, STATES, WORDS)
 
 
 def needed() -> Any:
-    """Return AALpy, or say how to install it."""
+    """Return AALpy, or raise an error that says how to install it."""
     try:
         import aalpy
     except ImportError:
@@ -33,17 +33,17 @@ def needed() -> Any:
 
 
 class Equivalence:
-    """Looks for a word on which a network and an automaton differ.
+    """Searches for a word on which a network and an automaton differ.
 
     Parameters
     ----------
     teacher : Teacher
     how : {"both", "states", "words"}
     samples, longest : int
-        How many random words are tried each time, and how long they are at most.
+        The number of random words tested each time, and their maximum length.
     rng : numpy.random.Generator
     examples : (strings, offsets)
-        Words that are tried first.
+        Words that are tested first.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Equivalence:
         self._cells = Cells(teacher) if how != WORDS and teacher.no_states is None else None
         self._tries_words = how != STATES
         self._examples, self._answers = examples, teacher.accepts(examples)
-        # What the last look left out; None for nothing.
+        # The part that the last search left out, or None.
         self.left_out: str | None = None
 
     def find(self, dfa: Dfa, prefixes: list[Word], suffixes: list[Word]) -> Word | None:
         """Return a word on which they differ, or None.
 
-        Prefixes lead to all states of the automaton, and suffixes tell these apart.
+        The prefixes reach all states of the automaton, and the suffixes distinguish them.
         """
         teacher, self.left_out = self._teacher, None
         found = differing(teacher, dfa, *teacher.short)
@@ -80,18 +80,18 @@ class Equivalence:
 
 
 def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
-    """Write all hypotheses into a log.
+    """Log all hypotheses.
 
     Returns
     -------
     last : Dfa or None
     stopped : str or None
-        Which limit ended it; None if nothing refutes the last one.
+        The limit that ended it; None if nothing refutes the last one.
     """
     aalpy = needed()
 
     class Queries(aalpy.SUL):  # type: ignore[misc,name-defined]
-        """Strings, as AALpy asks for them."""
+        """Membership queries for AALpy."""
 
         def query(self, word: Word) -> list[bool]:
             return [teacher.accepts_one(word)]
@@ -103,7 +103,7 @@ def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tu
         def step(self, letter: Any) -> None: ...
 
     class Questions(aalpy.Oracle):  # type: ignore[misc,name-defined]
-        """Equivalence, as AALpy asks for it."""
+        """Equivalence queries for AALpy."""
 
         def find_cex(self, hypothesis: Any) -> Word | None:
             states = hypothesis.states
@@ -124,7 +124,7 @@ def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tu
     queries = Queries()
     stopped: str | None = None
     try:
-        # A cell of the table has one answer, for the whole of its word.
+        # A cell of the table has one answer, that of the whole word.
         aalpy.run_Lstar(
             tokens,
             queries,

@@ -1,7 +1,7 @@
-"""Follow the states of a network and of an automaton side by side, where the network's states fall into cells.
+"""Search for differences by following the states of a network, divided into cells, and of an automaton side by side.
 
 Weiss, Goldberg and Yahav, "Extracting automata from recurrent neural networks using queries and counterexamples", 2018.
-Here a cell is what lies nearest to one of some states, and a cell is divided by making a state in it another such.
+Here the cells are Voronoi cells of some states, and a cell is divided by adding another state as a centre.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from myrnn.inspection.automata.teacher import Teacher, Word
 from myrnn.inspection.automata.words import accepts
 from myrnn.tasks.languages.automata import Dfa, telling_apart
 
-# More cells than this say that states drift, and are not divided into cells at all.
+# More cells than this mean that the states drift and do not form cells.
 MOST_CELLS = 1_000
 
 
 class Cells:
-    """A partition of the space of states, which becomes finer from query to query."""
+    """A partition of the state space, which is refined from query to query."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
@@ -36,7 +36,7 @@ class Cells:
         return distance.argmin(axis=1)
 
     def divide(self, cell: int, row: NDArray[np.float32]) -> bool:
-        """Make a state that lies in a cell the centre of a new one; return False if it is the cell's own centre."""
+        """Make a state the centre of a new cell; return False if it is already the centre of this one."""
         vector = self._teacher.vectors(row[np.newaxis])
         if np.array_equal(vector[0], self._centers[cell]):
             return False
@@ -44,12 +44,12 @@ class Cells:
         return True
 
     def find_difference(self, dfa: Dfa) -> tuple[Word | None, bool]:
-        """Return a word on which network and automaton differ, if one is found; and whether nothing was left out.
+        """Return a word on which network and automaton differ, or None; and whether the search was exhaustive.
 
-        The two are followed from the start, breadth first; from each cell only the first state that lies in it is
-        followed. Where two states of a cell belong to states p and q of the automaton, a suffix that tells p from q
-        says what is wrong: the automaton, if the network differs from it on one of the two words with this suffix;
-        else the cell is too large, and is divided.
+        The two are followed from the start, breadth first; only the first state that reaches a cell is followed
+        further. If two states of a cell correspond to states p and q of the automaton, a suffix that distinguishes p
+        from q shows the fault: it is in the automaton if the network disagrees with it on one of the two words with
+        this suffix; otherwise the cell is too large and is divided.
         """
         while True:
             size = len(self)
@@ -63,7 +63,7 @@ class Cells:
         teacher, symbols = self._teacher, len(dfa.symbols)
         if teacher.accepts_one(()) != dfa.accepting[0]:
             return ()
-        # What lies in each cell: the state of the automaton, the word that led there, and the network's state.
+        # For each cell: the state of the automaton, the word that led there, and the network's state.
         first: dict[int, tuple[int, Word, NDArray[np.float32]]] = {}
         rows, ends = teacher.first_state, np.zeros(1, dtype=np.int32)
         words: list[Word] = [()]

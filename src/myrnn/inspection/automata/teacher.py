@@ -1,4 +1,4 @@
-"""Which strings a network accepts, and how its states go on: what all ways to find an automaton ask."""
+"""A teacher answers which strings a network accepts, and how its states go on."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, ch
 Word = tuple[int, ...]
 Words = tuple[Strings, Offsets]
 Floats = NDArray[np.float32]
-# How many of the shortest strings are asked in one call before all others: most queries are among them.
+# The number of shortest strings that are queried in one call first: most queries are among them.
 SHORT_WORDS = 2_000
-# Strings that are asked in one call.
+# Strings per call.
 PORTION = 50_000
 
 
 class Stopped(Exception):
-    """A limit is reached; the message says which."""
+    """A limit is reached; the message names it."""
 
 
 def flat(words: Iterable[Word]) -> Words:
@@ -51,7 +51,7 @@ def word_at(words: Words, index: int) -> Word:
 
 
 def joined(*parts: Words) -> Words:
-    """Return the words of several flat arrays."""
+    """Concatenate words in flat arrays."""
     lengths = np.concatenate([np.diff(offsets) for _, offsets in parts])
     return np.concatenate([strings for strings, _ in parts]), offsets_of(lengths)
 
@@ -63,14 +63,14 @@ def all_words(symbols: int, length: int) -> NDArray[np.int32]:
 
 
 class Teacher:
-    """Answers whether strings are accepted, and counts how many it was teacher.
+    """Answers whether strings are accepted, and counts the queries.
 
     Parameters
     ----------
     source : callable, CompiledModel or Language
     alphabet : iterable of str, or mapping of str to int
     accept : int, optional
-        The class of a model that stands for members.
+        The class of members in a model.
 
     Attributes
     ----------
@@ -78,9 +78,9 @@ class Teacher:
     name : str
         The class of the source.
     queries : int
-        How many strings the source was asked. A string that was asked alone is not asked twice.
+        The number of strings that were queried. Single queries are cached.
     deadline : float
-        When questions end with `Stopped`, in the time of ``time.monotonic``.
+        The time, by ``time.monotonic``, when queries start to raise `Stopped`.
     """
 
     def __init__(self, source: Any, alphabet: Any, accept: int | None = None) -> None:
@@ -122,7 +122,7 @@ class Teacher:
     # Strings ---------------------------------------------------------------------------------------------------------
 
     def warm_up(self, follow_states: bool) -> None:
-        """Ask the shortest words, and compile what will be used, so that it does not count as time of the search."""
+        """Query the shortest words, and compile everything needed, so that it does not count as time of the search."""
         self.short  # noqa: B018
         if self._language is None:
             self._one(())
@@ -130,11 +130,11 @@ class Teacher:
             self.step(self.first_state, np.zeros(1, dtype=np.int32), 0)
 
     def stop_after(self, seconds: float) -> None:
-        """Let questions end with `Stopped` after so many seconds from now."""
+        """Let queries raise `Stopped` after this many seconds from now."""
         self.deadline, self._limit = time.monotonic() + seconds, f"{seconds:g} seconds"
 
     def check_time(self) -> None:
-        """Raise `Stopped` if there is no time left."""
+        """Raise `Stopped` if no time is left."""
         if time.monotonic() > self.deadline:
             raise Stopped(self._limit)
 
@@ -150,7 +150,7 @@ class Teacher:
         return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
 
     def accepts_one(self, word: Word) -> bool:
-        """Return whether a word is accepted, always the same for the same word."""
+        """Return whether a word is accepted; repeated queries give the same answer."""
         if word not in self._known:
             self.check_time()
             self.queries += 1
@@ -159,7 +159,7 @@ class Teacher:
 
     @cached_property
     def short(self) -> tuple[Words, Bools]:
-        """The shortest words, as many as make whole lengths, and which of them are accepted."""
+        """The shortest words, up to a whole length, and which of them are accepted."""
         parts, count = [], 0
         for length in range(SHORT_WORDS.bit_length()):
             number = len(self.symbols) ** length
@@ -173,7 +173,7 @@ class Teacher:
         return words, answers
 
     def read(self, examples: Any, samples: int, rng: np.random.Generator) -> Words:
-        """Return strings that are given: by a task that draws them, as `Sequences`, or by the names of their symbols.
+        """Return given strings: drawn from a task, from `Sequences`, or by the names of their symbols.
 
         Sequences with a token that has no name are left out.
         """
@@ -207,7 +207,7 @@ class Teacher:
         strings, offsets = np.array(word, dtype=np.int32), np.array([0, len(word)])
         if self._language is not None or self._compiled is None:
             return bool(self._contains(strings, offsets)[0])
-        # A single call checks the model anew each time, which takes twenty times as long as the answer.
+        # A single call would check the model anew, which takes twenty times as long as the answer.
         native, parameters = self._native
         out = np.zeros((1, self._compiled.dim_output), dtype=np.float32)
         one = Sequences(self._tokens[strings], offsets, [0], self._width)
@@ -226,7 +226,7 @@ class Teacher:
 
     @cached_property
     def no_states(self) -> str | None:
-        """Why the states of the source cannot be followed step by step; None where they can."""
+        """Why the states of the source cannot be followed step by step, or None."""
         if self._language is not None:
             return "a language has none"
         if self._compiled is None:
@@ -239,17 +239,17 @@ class Teacher:
 
     @cached_property
     def _begin(self) -> State:
-        """Two streams before their first step: a program for streams side by side takes two at least."""
+        """Two initial streams: a program for parallel streams takes at least two."""
         assert self._compiled is not None
         return self._compiled.start(2)
 
     @cached_property
     def first_state(self) -> Floats:
-        """The state before the first step, float32 (1, D), with a number at its end that says that it begins."""
+        """The initial state, float32 (1, D), with a number at its end that marks it as initial."""
         return self._begin.numbers[:1]
 
     def step(self, rows: Floats, symbols: NDArray[np.int32], steps: int) -> tuple[Floats, Bools]:
-        """Read one more symbol each from N states that have had so many steps.
+        """Read one more symbol in each of N states that have read `steps` symbols.
 
         Returns
         -------
@@ -267,7 +267,7 @@ class Teacher:
         return after.numbers[:count], logits[:count].argmax(axis=1) == self._accept
 
     def vectors(self, rows: Floats) -> Floats:
-        """Return the units of states alone, float32 (N, units)."""
+        """Return only the units of states, float32 (N, units)."""
         assert self._compiled is not None
         return rows[:, : sum(self._compiled.recurrence.state_sizes)]
 

@@ -1,4 +1,4 @@
-"""Strings on which a network and an automaton may differ: short ones, the W-method's, and random ones."""
+"""Strings on which a network and an automaton may differ: short ones, those of the W-method, and random ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language
 
-# Strings of the W-method, at most, and symbols between their two ends.
+# The most strings of the W-method, and the most symbols in their middle part.
 MOST_OF_METHOD, MOST_BETWEEN = 5_000, 20
 
 
 def differing(teacher: Teacher, dfa: Dfa, words: Words, answers: Bools | None = None) -> Word | None:
-    """Return the shortest of some words on which the two differ; None if there is none."""
+    """Return the shortest of some words on which the two differ, or None."""
     found = teacher.accepts(words) if answers is None else answers
     places = np.flatnonzero(found != dfa.contains(*words))
     lengths = np.diff(words[1])[places]
     for place in places[np.argsort(lengths, kind="stable")]:
         word = word_at(words, int(place))
-        # Alone the answer may differ by rounding: that one counts from now on.
+        # A single query may differ by rounding; its answer is used from now on.
         if teacher.accepts_one(word) != accepts(dfa, word):
             return word
     return None
@@ -43,10 +43,10 @@ def end_of(dfa: Dfa, word: Word) -> int:
 
 
 def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word]) -> Words:
-    """Return the strings of the W-method: to every state, some symbols further, and a suffix that tells states apart.
+    """Return the strings of the W-method: a path to every state, some symbols, and a distinguishing suffix.
 
-    Chow, "Testing software design modeled by finite-state machines", 1978. It finds every difference from automata
-    that have as many states more as there are symbols between; there are as many as `MOST_OF_METHOD` allows.
+    Chow, "Testing software design modeled by finite-state machines", 1978. It finds every difference from automata with
+    as many additional states as there are symbols in the middle; `MOST_OF_METHOD` limits their number.
     """
     between = 0
     while between < MOST_BETWEEN and len(prefixes) * len(suffixes) * symbols ** (between + 1) <= MOST_OF_METHOD:
@@ -58,7 +58,7 @@ def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word
 def trial_words(languages: Sequence[Language], lengths: NDArray[np.int64], rng: np.random.Generator) -> Words:
     """Draw words of some lengths: any, and for each language members, and members with one symbol changed.
 
-    Languages have the same symbols. Where a language has no member of a length, any word is drawn.
+    All languages have the same symbols. If a language has no member of a length, any word is drawn.
     """
     symbols = len(languages[0].symbols)
     kinds = rng.integers(0, 1 + 2 * len(languages), len(lengths))
@@ -87,7 +87,7 @@ def _uniform(symbols: int, lengths: NDArray[np.int64], rng: np.random.Generator)
 def words_of_length(
     languages: Sequence[Language], length: int, samples: int, rng: np.random.Generator
 ) -> tuple[Words, bool]:
-    """Return all words of a length if they are no more than `samples`, else so many that are drawn; and whether all."""
+    """Return all words of a length if there are at most `samples`, otherwise random ones; and whether these are all."""
     symbols = len(languages[0].symbols)
     if length * np.log(max(symbols, 2)) <= np.log(samples) or symbols == 1:
         return (all_words(symbols, length).reshape(-1), offsets_of(np.full(symbols**length, length))), True

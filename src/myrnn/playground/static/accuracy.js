@@ -1,8 +1,8 @@
-// Accuracy by length: bars with intervals, trained lengths and lengths beyond told apart; shortcuts as lines.
+// Accuracy by length: bars with intervals, in two colours for trained lengths and lengths beyond; shortcuts as lines.
 import {Chart} from "./chart.js";
 import {byId, count, escaped, percent} from "./dom.js";
 
-// What the shortcuts see, in plain words.
+// The shortcuts in plain words.
 const NAMES = {
   "length alone": "knows only the length", "first, last": "sees only the first and the last symbol", "counts": "counts how often each symbol occurs",
   "even counts": "checks whether these counts are even", "one place": "sees only one symbol",
@@ -10,7 +10,7 @@ const NAMES = {
 };
 const LINES = ["cut cut0", "cut cut1", "cut cut2", "cut cut3", "cut cut4", "cut cut5"];
 
-// The mean accuracy over the lengths that a network was trained on, and over the others; null where there are none.
+// The mean accuracy over the trained lengths, and over the others; null if there are none.
 export function meanAccuracy({lengths, accuracy, trained}) {
   const mean = values => values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
   return {trained: mean(accuracy.filter((_, i) => lengths[i] <= trained)), beyond: mean(accuracy.filter((_, i) => lengths[i] > trained))};

@@ -1,7 +1,7 @@
-// Says at which iteration a card shows the network, and dims it where the training has gone on without it.
+// Shows the iteration that a card belongs to, and dims the card when the training has moved on.
 import {count, make} from "./dom.js";
 
-// Newer than this, in milliseconds, a view counts as that of now: the server looks about once a second.
+// A view counts as current for this many milliseconds: the server updates about once a second.
 const FRESH = 2000;
 
 export class Ages {

@@ -2,7 +2,7 @@
 // well under a millisecond.
 import {escaped, rootSize} from "./dom.js";
 
-// In parts of the root's size: the margins, the right one of a chart with a named level, the upper one of a chart with a
+// In root font sizes: the margins, the right one of a chart with a named level, the upper one of a chart with a
 // headline.
 const LEFT = 2.9, RIGHT = 0.75, NAMED = 3.9, TOP = 0.65, HEADED = 1.5, BOTTOM = 2.1;
 
@@ -61,7 +61,7 @@ export class Chart {
     this.text(right, this.height - 0.2 * em, xLabel, "label", "end");
   }
 
-  // What is drawn, and its latest value, above the vertical axis.
+  // The name of the curve and its latest value, above the vertical axis.
   headline(name, value, className) {
     const place = `x="${fixed(this.box.left)}" y="${fixed(this.box.top - 0.6 * this.em)}"`;
     this.parts.push(`<text ${place} class="label">${escaped(name)} <tspan class="value ${className}">${escaped(value)}</tspan></text>`);

@@ -1,4 +1,4 @@
-// A network that is pinned, to be compared with the one that is trained.
+// The pinned network, for comparison with the one in training.
 import {byId, count} from "./dom.js";
 
 const CELLS = {

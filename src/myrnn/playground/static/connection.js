@@ -1,4 +1,4 @@
-// The WebSocket: says hello, hands messages on, and comes back when the connection is lost.
+// The WebSocket: says hello, dispatches messages, and reconnects when the connection is lost.
 
 const STORED = "myrnn-session";
 const SERVER_ENDS = 1012;  // the code of a connection that ends with its server
@@ -15,7 +15,7 @@ export class Connection {
     this.page = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
     this.wait = FIRST_WAIT;
     this.ready = false;
-    // Why the server has let go, as long as it does not answer.
+    // Why the server closed the connection, until it answers again.
     this.farewell = "";
   }
 
@@ -35,7 +35,7 @@ export class Connection {
     socket.onmessage = event => this.receive(JSON.parse(event.data));
     socket.onclose = event => {
       this.ready = false;
-      if (event.code === SERVER_ENDS) this.farewell = "The playground's server was stopped. This page goes on as soon as it runs again.";
+      if (event.code === SERVER_ENDS) this.farewell = "The playground's server was stopped. This page continues when it runs again.";
       this.tell("lost", {reason: this.farewell});
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, LONGEST_WAIT);
@@ -64,7 +64,7 @@ export class Connection {
     if (message.fatal) this.greet();
   }
 
-  // Send a message; what is sent while there is no connection is lost, and said so.
+  // Send a message; return false if there is no connection.
   send(type, fields = {}) {
     if (this.ready) this.write({type, ...fields});
     return this.ready;

@@ -2,11 +2,11 @@
 import {Chart, ticks} from "./chart.js";
 import {byId, make, percent, short} from "./dom.js";
 
-// Of how many points a smoothed one is the mean.
+// The number of points in a moving average.
 const SMOOTH = 15;
 const compact = new Intl.NumberFormat("en-US", {notation: "compact", maximumFractionDigits: 1});
 
-// A mean over the last points, so that single sequences, which are right or wrong, become a curve.
+// A moving average, because the accuracy of single sequences is only 0 or 1.
 function smoothed(values) {
   let sum = 0;
   return values.map((value, i) => {
@@ -37,7 +37,7 @@ export class Curves {
     app.onPinned(() => this.update());
   }
 
-  // What the latest iteration learned from; told at rest and at low speed.
+  // The sequence of the latest iteration, shown at rest and at low speed.
   tellLast(last) {
     if (!last) {
       byId("last").textContent = this.app.transport.playing || byId("play").disabled ? "" : "Press play, or do one iteration at a time.";

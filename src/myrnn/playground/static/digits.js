@@ -1,8 +1,8 @@
-// The symbols of the sequence, each to be clicked, typed and stepped; under each the probability that the network gives.
+// The symbols of the sequence, editable by click, typing and arrow keys, each with the predicted probability below it.
 import {saysAt, shareOf, shown} from "./answers.js";
 import {areWords, byId, make, percent} from "./dom.js";
 
-// Narrower columns, in parts of the root's size, have small digits; a letter of a class's name takes so much.
+// In root font sizes: narrower columns have small digits; the width of a letter of a class's name.
 const DENSE = 1.3, LETTER = 0.65;
 
 export class Digits {
@@ -49,7 +49,7 @@ export class Digits {
       onkeydown: event => this.key(event, step),
       onfocus: () => this.moveTo(step),
       onpointerdown: event => { wasFocused = document.activeElement === event.currentTarget; },
-      // A second click counts up, for whoever has no keys at hand.
+      // A second click counts up, for devices without a keyboard.
       onclick: () => wasFocused ? this.set(step, this.tokens[step] + 1) : this.focus(step),
     });
     const fill = make("i"), bar = make("div", {class: "probability"}, fill), loss = make("i"), back = make("div", {class: "pull"}, loss);
@@ -57,7 +57,7 @@ export class Digits {
     return {digit, answer, says, bar, fill, back, loss, column: make("div", {class: "step"}, digit, answer, says, bar, back)};
   }
 
-  // What the network says after each step, what is right there, and how much the loss still depends on the step's state.
+  // The prediction and the right answer after each step, and how much the loss depends on the step's state.
   showNumbers(seen) {
     const {gradients} = seen, most = Math.max(...gradients, 1e-30), {symbols, each} = this.app.task;
     this.columns.forEach((column, step) => {
@@ -81,7 +81,7 @@ export class Digits {
   // The likeliest class and its probability; the colour says whether it is right.
   showStep({fill, says, answer}, seen, step) {
     const {classes} = this.app.task, [one, share] = saysAt(seen, step), right = seen.answers[step], named = which => shown(classes[which]);
-    // Where there is no room for names, their first letters stand for them.
+    // If names do not fit, show their first letters.
     const brief = classes.some(name => name.length > Math.max(1, this.room)) ? which => named(which)[0] : named;
     says.textContent = brief(one);
     fill.style.height = percent(share, 2);
@@ -94,7 +94,7 @@ export class Digits {
     return `${others}${right === null ? "" : `; right is ${named(right)}`}`;
   }
 
-  // One symbol is reached with the tab key, the others from there with the arrows.
+  // The tab key reaches one symbol, the arrow keys the others.
   moveTo(step) {
     if (this.columns[this.current]) this.columns[this.current].digit.tabIndex = -1;
     this.current = step;

@@ -20,13 +20,13 @@ const whole = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
 export const count = number => whole.format(number);
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
 
-// The size of the root's type in pixels: all that is drawn follows it.
+// The root font size in pixels: all drawings scale with it.
 export const rootSize = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
-// Whether some of the symbols of a task have several letters.
+// Whether some symbols of a task have several letters.
 export const areWords = symbols => symbols.some(symbol => [...symbol].length > 1);
 
-// A number with three figures that count.
+// A number with three significant digits.
 export function short(number) {
   const size = Math.abs(number);
   if (number === 0) return "0";
@@ -49,7 +49,7 @@ export function toast(message) {
   hiding = setTimeout(() => { node.hidden = true; }, 6000);
 }
 
-// Say something to a screen reader.
+// Announce a text to screen readers.
 export function say(message) {
   byId("live").textContent = message;
 }

@@ -1,8 +1,8 @@
-// The eigenvalues of a recurrent matrix around the unit circle, with where each came from.
+// The eigenvalues of a recurrent matrix and their initial positions, with the unit circle.
 import {Chart} from "./chart.js";
 import {byId, short, tabs} from "./dom.js";
 
-// In how many places around the circle its name may stand.
+// The number of possible positions for the circle's label.
 const PLACES = 16;
 
 export class Eigenvalues {
@@ -50,7 +50,7 @@ export class Eigenvalues {
     chart.svg.setAttribute("aria-label", `Eigenvalues of ${now.name}; the largest has size ${short(radius)}`);
   }
 
-  // The circle's name stands where the nearest eigenvalue is furthest away.
+  // Put the circle's label where the nearest eigenvalue is furthest away.
   nameCircle(chart, matrices, {x, y}) {
     const points = matrices.flatMap(one => one.real.map((real, i) => [x(real), y(one.imaginary[i])]));
     const room = ([left, top]) => Math.min(...points.map(([a, b]) => Math.hypot(a - left, b - top)));

@@ -1,17 +1,17 @@
-// What is left of the gradient, by how many steps before the end; on a logarithmic axis.
+// The share of the gradient that is left, by steps before the end, on a log axis.
 import {Chart, ticks} from "./chart.js";
 import {byId, short} from "./dom.js";
 
 const RAISED = {"-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹"};
 
-// A share as people write it; the smallest and the largest as a power of ten.
+// A share in per cent; very small and very large ones as a power of ten.
 export function share(value) {
   if (value === 0 || (value >= 1e-6 && value < 1000)) return `${Number((100 * value).toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6})}%`;
   const [digit, power] = value.toExponential(0).split("e");
   return `${digit === "1" ? "" : `${digit}·`}10${[...power.replace("+", "")].map(sign => RAISED[sign]).join("")}`;
 }
 
-// Below this nothing is told apart.
+// Smaller shares are not distinguished.
 const LEAST = 1e-8;
 
 export class Gradient {

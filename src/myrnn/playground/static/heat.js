@@ -1,4 +1,4 @@
-// States as colours: blue above zero, orange below, the paper's own colour at zero.
+// States as colours: blue above zero, orange below, the background at zero.
 import {channels, color} from "./theme.js";
 
 // Draw states, T columns of D units, on a canvas of columns `cell` wide; `marked` = {step, unit} is framed.

@@ -3,7 +3,7 @@ import {byId, make, saveFile, toast} from "./dom.js";
 
 const KINDS = {svg: "image/svg+xml", png: "image/png"};
 
-// What a network may not be able to do: its buttons, and what it is called.
+// Actions that a network may not support: their buttons and names.
 const OFF = {
   play: {buttons: ["play"], called: "play"}, step: {buttons: ["step"], called: "single iterations"}, reset: {buttons: ["reset"], called: "reset"},
   draw: {buttons: ["draw-match", "draw-other", "draw-any"], called: "random sequences"}, save: {buttons: ["save"], called: "saving"},
@@ -17,7 +17,7 @@ export function startKeep(app) {
   byId("load").addEventListener("click", () => byId("runs").value && app.settingsPanel.load(byId("runs").value) && busy("Loading …"));
   byId("script").addEventListener("click", () => send("script"));
   byId("download").addEventListener("click", () => send("figure", {figure: byId("figure").value, format: byId("format").value}) && busy("Drawing …"));
-  // The graph is drawn as SVG alone.
+  // The graph is only available as SVG.
   const offerFormats = () => {
     const format = byId("format"), png = [...format.options].find(option => option.value === "png");
     png.disabled = byId("figure").value === "graph";
@@ -52,11 +52,11 @@ export function startKeep(app) {
     if (isLoaded) tell(`Loaded.${goes}${[...new Set(Object.values(off))].map(why => tellOff(off, why)).join("")}`);
   });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
-  // What was asked for may never be answered.
+  // A request may never be answered.
   app.connection.on("lost", () => tell(""));
 }
 
-// What is switched off for one reason.
+// The actions that are disabled for one reason.
 const tellOff = (off, why) => ` Switched off: ${Object.keys(off).filter(name => off[name] === why).map(name => OFF[name].called).join(", ")}; ${why}.`;
 
 function showRuns(runs) {
@@ -68,7 +68,7 @@ function showRuns(runs) {
 async function copy(text, tell) {
   try {
     await navigator.clipboard.writeText(text);
-    tell("Copied. Whoever opens the link in a playground gets the same settings and sequence.");
+    tell("Copied. The link opens a playground with the same settings and sequence.");
   } catch {
     tell(`Copy it from here: ${text}`);
   }

@@ -1,7 +1,7 @@
-// Settings and the sequence in the address: whoever follows the link sees the same.
+// Settings and the sequence in the address, so that a link reproduces the page.
 import {LONGEST} from "./known.js";
 
-// Return what the address says of settings, the defaults for the rest.
+// Return the settings in the address, with defaults for the rest.
 export function settingsFromLink(defaults) {
   const given = new URLSearchParams(location.hash.slice(1)), settings = {...defaults};
   for (const name of Object.keys(defaults)) {

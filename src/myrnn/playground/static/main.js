@@ -1,4 +1,4 @@
-// The page: what all parts share, and which of them are in view.
+// The page: the state that all parts share, and which parts are in view.
 import {Accuracy} from "./accuracy.js";
 import {Ages} from "./ages.js";
 import {startCompare} from "./compare.js";
@@ -22,7 +22,7 @@ import {Transport} from "./transport.js";
 const app = {
   settings: settingsFromLink(DEFAULTS),
   tokens: tokensFromLink() || [2, 7, 1, 8, 2, 7, 1, 8],
-  // What its symbols and classes are called, and what can be asked of it; each network says it anew.
+  // The names of symbols and classes, and the possible actions; sent with each network.
   task: {told: "", symbols: [..."0123456789"], classes: ["no match", "match"], families: [], each: "sequence", views: [], example: null},
   // Whether a sequence of a network's task is to be looked at: of the task with this name, or with true of the next.
   wantsExample: tokensFromLink() === null && settingsFromLink(DEFAULTS).task,
@@ -35,18 +35,18 @@ const app = {
   linked() { writeLink(this.settings, this.tokens, DEFAULTS); },
 };
 
-// What an opened link asks for. A page that is loaded again asks for nothing: its network waits.
+// The settings of an opened link. A reloaded page needs none: its network waits.
 const isReloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
 let linked = location.hash && !isReloaded ? app.settings : null;
 
-// A link may hold settings that are refused: then the page begins with its own.
+// If the settings of a link are refused, the page begins with its own.
 const refused = () => {
   linked = null;
   const others = JSON.stringify(app.settings) !== JSON.stringify(DEFAULTS);
   app.settings = {...DEFAULTS};
   return others;
 };
-// Before all else that a network is shown in.
+// Runs before all other parts that show a network.
 const describe = ({task}) => {
   app.task = task;
   document.querySelectorAll("[data-class]").forEach(node => { node.textContent = task.classes[node.dataset.class]; });
@@ -73,7 +73,7 @@ startFold();
 startHints();
 onTheme(() => panels.forEach(panel => (panel.charts || [panel.chart]).forEach(chart => chart.update())));
 
-// The server looks only at what is in view.
+// The server only updates views on the screen.
 const inView = new Set();
 let wanted = [];
 const watch = () => app.connection.send("watch", {views: document.hidden ? [] : [...new Set([...inView, ...wanted])]});
@@ -84,7 +84,7 @@ const observer = new IntersectionObserver(entries => {
 document.querySelectorAll("[data-view]").forEach(card => observer.observe(card));
 document.addEventListener("visibilitychange", watch);
 
-// What somebody waits for is looked at, in view or not.
+// Views that the tour waits for are updated even off the screen.
 app.watch = views => { wanted = views; watch(); };
 app.connection.on("welcome", message => {
   byId("version").textContent = `MyRNN ${message.version}`;
@@ -105,7 +105,7 @@ app.connection.on("network", message => {
   if (linked && Object.keys(DEFAULTS).some(name => linked[name] !== message.settings[name])) app.settingsPanel.apply(linked, true);
   linked = null;
 });
-// A link that is pasted over the page's own: all of it is read before the page writes its address again.
+// A link pasted over the page's own address: read all of it before the page updates the address.
 window.addEventListener("hashchange", () => {
   const settings = settingsFromLink(DEFAULTS), tokens = tokensFromLink();
   app.settingsPanel.apply(settings);

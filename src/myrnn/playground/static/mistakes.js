@@ -1,4 +1,4 @@
-// Sequences that the network gets wrong, found while it trains; a click looks at one.
+// Sequences that the network gets wrong, found while it trains; a click displays one.
 import {byId, count, make, percent, tabs} from "./dom.js";
 
 const FAMILIES = [

@@ -92,7 +92,7 @@ export class Row {
     byId("card-row").classList.toggle("waiting", asked !== null);
   }
 
-  // A length that is no number leaves the sequence as it is.
+  // A length that is not a number leaves the sequence as it is.
   resize(text) {
     const length = text === "" ? this.app.tokens.length : Math.round(Number(text));
     const wanted = Math.min(Math.max(1, length), LONGEST), tokens = this.app.tokens.slice(0, wanted);
@@ -176,7 +176,7 @@ export class Row {
     return {right: says === truth, says: names[says], sure: percent(says ? share : 1 - share), truth: names[truth], loss: seen.loss};
   }
 
-  // What a screen reader is told of the network's answer, and the parts of the line that shows it.
+  // The network's answer for screen readers, and the parts of the line that shows it.
   told(seen) {
     const pinned = seen.pinned;
     const mark = right => make("b", {class: right ? "right" : "wrong"}, right ? "✓ right" : "✗ wrong");
@@ -206,7 +206,7 @@ export class Row {
     byId("verdict").dataset.loss = this.seen.loss;
     const seen = `${this.seen.tokens}, state ${this.seen.state}`;
     byId("heat").setAttribute("aria-label", `${byId("state-label").textContent} after each of ${this.seen.tokens.length} symbols, ${this.seen.units} units; the arrow keys choose a unit`);
-    // A screen reader is told of another sequence, not twenty times a second of another loss.
+    // Announce another sequence to screen readers, not twenty times a second of another loss.
     if (this.said !== seen && !this.app.transport.playing) say(says);
     this.said = seen;
   }

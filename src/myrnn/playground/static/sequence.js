@@ -40,7 +40,7 @@ export class SequenceField {
   }
 }
 
-// The token of what was typed: none for what stands between symbols, -1 for what is no symbol.
+// The token of what was typed: none for what stands between symbols, -1 for anything that is not a symbol.
 function placesOf(part, symbols) {
   const place = symbols.indexOf(part);
   if (place >= 0) return [place];

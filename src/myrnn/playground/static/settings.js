@@ -12,7 +12,7 @@ export class Settings {
     this.app = app;
     this.controls = new Map();
     app.connection.on("welcome", message => this.build(message.settings));
-    // What was chosen last, until there is a network of it: one that was chosen before must not take its place.
+    // The latest choice, until its network arrives; networks of earlier choices must not replace it.
     this.awaited = null;
     this.known = null;
     app.connection.on("network", message => this.take(message.settings));
@@ -42,13 +42,13 @@ export class Settings {
     this.app.settings = settings;
     for (const [name, select] of this.controls) {
       const value = JSON.stringify(settings[name]);
-      // A link or a run may hold a value that is not offered.
+      // A link or a run may have a value that is not offered.
       if (![...select.options].some(option => option.value === value)) {
         select.append(make("option", {value}, settings[name] === null ? "off" : String(settings[name])));
       }
       select.value = value;
     }
-    // A setting that what is chosen has not is not shown.
+    // Hide settings that the chosen kinds do not have.
     for (const {name, of} of this.described || []) {
       this.controls.get(name).closest(".control").hidden = Boolean(of) && !of[1].includes(settings[of[0]]);
     }
@@ -56,7 +56,7 @@ export class Settings {
     writeLink(settings, this.app.tokens, DEFAULTS);
   }
 
-  // The choices in a line, for where there is no room for all of them.
+  // A one-line summary of the choices for small screens.
   told() {
     const chosen = name => this.controls.get(name)?.selectedOptions[0].textContent.replace(/ \(.*/, "");
     return this.controls.size ? `Settings: ${chosen("task")}, ${chosen("cell")}, ${chosen("dim_recurrent")} units, ${chosen("optimizer")} ${chosen("learning_rate")}` : "";
@@ -64,9 +64,9 @@ export class Settings {
 
   changed(name) {
     const settings = {...this.app.settings, [name]: JSON.parse(this.controls.get(name).value)};
-    // A learning rate that suits the optimizer, for whoever changes only that.
+    // A learning rate that suits the newly chosen optimizer.
     if (name === "optimizer") settings.learning_rate = RATES[settings.optimizer] ?? settings.learning_rate;
-    // The least and the most of something go together.
+    // Keep minimum and maximum consistent.
     const least = name.replace(/_max$/, "_min"), most = name.replace(/_min$/, "_max");
     if (name !== most) settings[most] = Math.max(settings[least], settings[most]);
     if (name !== least) settings[least] = Math.min(settings[least], settings[most]);
@@ -74,7 +74,7 @@ export class Settings {
     this.apply(settings);
   }
 
-  // A network whose weights fit the new settings goes on with them; with `anew` another begins in any case.
+  // A network whose weights fit the new settings continues; with `anew` a new one begins in any case.
   apply(settings, anew = false) {
     if (this.app.connection.send("configure", {settings, anew})) {
       this.awaited = settings;
@@ -82,14 +82,14 @@ export class Settings {
     } else this.show(this.app.settings);
   }
 
-  // Whatever settings a run has, they are shown.
+  // Show the settings of a run, whatever they are.
   load(run) {
     this.awaited = null;
     this.app.wantsExample = true;
     return this.app.connection.send("load", {run});
   }
 
-  // Show the settings of the next network, whichever they are.
+  // Show the settings of the next network, whatever they are.
   forget() {
     this.awaited = null;
   }
@@ -101,21 +101,21 @@ export class Settings {
     this.show(settings);
   }
 
-  // What was chosen may have been refused: then the network is still the one before.
+  // The choice may have been refused: then the previous network stays.
   giveUp() {
     if (this.awaited && this.known) this.show(this.known);
     this.awaited = null;
   }
 }
 
-// The controls are folded where there is little room.
+// The controls are folded on small screens.
 export function startFold() {
   const fold = byId("settings-fold"), wide = matchMedia("(min-width: 700px)"), follow = () => { fold.open = wide.matches; };
   wide.addEventListener("change", follow);
   follow();
 }
 
-// The line below the controls says what the one does that is looked at.
+// The line below the controls explains the focused one.
 export function startHints() {
   const hint = byId("hint");
   const show = event => {

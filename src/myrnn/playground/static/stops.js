@@ -1,11 +1,11 @@
-// The questions of the tour. After `from` iterations `seen` gets what is known of the network (the iterations; mean
+// The questions of the tour. After `from` iterations `seen` gets the facts about the network (the iterations; mean
 // accuracy on `trained` lengths and `beyond`; the whole `report`; what is `left` of the gradient; the share that is wrong
 // of a family of mistakes) and returns what is found as soon as it can be seen; `ask` looks for mistakes of a family.
 // Where there is something to compare, the training pauses as soon as `enough` is known, and all is looked at again.
 import {count, percent} from "./dom.js";
 import {share} from "./gradient.js";
 
-// On so many sequences of each length a network at rest is tried.
+// The number of test sequences per length for a network at rest.
 const TRIED = 400;
 
 export const STOPS = [
@@ -42,7 +42,7 @@ export const STOPS = [
       const both = `It gets ${percent(trainedWrong)} of ordinary sequences wrong, and ${percent(otherWrong)} of palindromes and sequences like them. `;
       return both + (otherWrong > 1.3 * trainedWrong
         ? "So in part it counts instead of comparing. Click a mistake, and change a digit until the answer is right."
-        : "So this one compares. Does it with another seed?");
+        : "So this one compares. Does one with another seed, too?");
     },
   },
   {

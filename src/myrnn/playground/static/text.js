@@ -1,4 +1,4 @@
-// How a network goes on with the sequence, where its classes are the symbols that may come next.
+// The continuation of the sequence by a network that predicts the next symbol.
 import {byId, make} from "./dom.js";
 
 const WAYS = [["likeliest", "always the likeliest"], ["drawn", "drawn by probability"]];

@@ -1,4 +1,4 @@
-// Light or dark: the system's choice, or the person's own; and the colours of the style sheet for what is drawn.
+// Light or dark, by the system or the user's choice; and the style sheet's colours for drawings.
 import {byId} from "./dom.js";
 
 const STORED = "myrnn-theme";

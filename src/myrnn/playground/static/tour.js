@@ -1,4 +1,4 @@
-// Four questions, each some settings and something to watch; what is found is told when it is seen.
+// Four questions, each with settings and something to watch; the answer appears when it is visible.
 import {meanAccuracy} from "./accuracy.js";
 import {byId, make, say} from "./dom.js";
 import {DEFAULTS} from "./known.js";
@@ -8,13 +8,13 @@ export class Tour {
   constructor(app) {
     this.app = app;
     this.at = -1;
-    // What begins as soon as the network plays: the stop, or its second part.
+    // The part that begins when the network plays: the stop, or its second part.
     this.part = null;
-    // What is waited for: that part, from play on until it is found.
+    // The part whose answer is awaited, from play on.
     this.awaited = null;
-    // Whether there is a network of the part's settings already.
+    // Whether the network already has the part's settings.
     this.isFresh = false;
-    // What the person had chosen before the tour.
+    // The user's choices before the tour.
     this.before = null;
     this.forget();
     byId("tour-open").addEventListener("click", () => this.at < 0 ? this.open() : this.close());
@@ -32,19 +32,19 @@ export class Tour {
     app.connection.on("status", () => this.judge());
   }
 
-  // What is known of the network: each fact with the iterations that it is of.
+  // The facts about the network, each with its iteration.
   forget() {
     this.facts = new Map();
   }
 
-  // Where a look failed, there is no fact.
+  // A failed update gives no fact.
   note({iteration, problem}, facts) {
     if (problem) return;
     for (const [name, value] of Object.entries(facts())) this.facts.set(name, {iteration, value});
     this.judge();
   }
 
-  // The facts of the right iterations, by name.
+  // The facts of matching iterations, by name.
   known(right) {
     return Object.fromEntries([...this.facts].filter(([, {iteration}]) => right(iteration)).map(([name, {value}]) => [name, value]));
   }
@@ -53,7 +53,7 @@ export class Tour {
     return STOPS[this.at];
   }
 
-  // The person's own network waits, and with it what else is chosen on the page.
+  // Set aside the user's network, and remember the choices on the page.
   open() {
     const {app} = this, {speed} = app.transport;
     if (!app.connection.send("set_aside")) return;
@@ -123,8 +123,8 @@ export class Tour {
     this.play();
   }
 
-  // Where there is little room, the tour stands at the bottom: the card goes to the top. At once, so that it stays there
-  // when the cards above it grow.
+  // On small screens the tour is at the bottom, so scroll the card to the top; instantly, so that it stays there when
+  // the cards above it grow.
   bring(card) {
     byId(card).scrollIntoView({block: innerWidth < 1200 ? "start" : "nearest", behavior: "instant"});
   }
@@ -136,10 +136,10 @@ export class Tour {
     this.bring(this.stop.card);
   }
 
-  // See whether what is waited for has come. What is to be compared must be of one and the same network, at rest.
+  // Check whether the awaited answer is visible. Facts to compare must be of the same network at rest.
   judge() {
     const {app} = this, {transport} = app;
-    // The button in the header and the space bar begin it, too.
+    // The button in the header and the space bar start it, too.
     if (!this.awaited && this.part && this.isFresh && transport.playing) this.wait(this.part);
     const {awaited} = this;
     if (!awaited) return;

@@ -1,7 +1,7 @@
-// Play, pause, one iteration, reset, speed; and what the training says of itself.
+// Play, pause, one iteration, reset, speed; and the state of the training.
 import {byId, count, say} from "./dom.js";
 
-// Iterations a second; 0 is as fast as it goes.
+// Iterations per second; 0 is as fast as possible.
 const SPEEDS = [1, 3, 10, 30, 100, 1000, 10000, 50000, 0];
 const DEFAULT_SPEED = 6;
 
@@ -9,7 +9,7 @@ export class Transport {
   constructor(app) {
     this.app = app;
     this.playing = false;
-    // Of the network itself, without those of a run that it goes on from.
+    // Iterations of this network, without those of a continued run.
     this.iteration = 0;
     this.seen = [];
     byId("play").addEventListener("click", () => app.connection.send(this.playing ? "pause" : "play"));
@@ -53,7 +53,7 @@ export class Transport {
     }
   }
 
-  // Without a connection nothing is known of the training.
+  // Without a connection the state of the training is unknown.
   rest(reason) {
     this.show({playing: false, busy: reason});
   }

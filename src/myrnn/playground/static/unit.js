@@ -2,9 +2,9 @@
 import {shown} from "./answers.js";
 import {byId, escaped, make, short} from "./dom.js";
 
-// How many pictures of the training are remembered.
+// The number of snapshots of the training that are kept.
 const REMEMBERED = 200;
-// While the network trains, the weights are asked for again after so many milliseconds.
+// During training, the weights are requested again after this many milliseconds.
 const PAUSE = 500;
 
 export class Unit {
@@ -12,13 +12,13 @@ export class Unit {
     this.app = app;
     this.past = [];
     this.incoming = null;
-    // What weights were asked for last: of which unit of which state, after how many iterations, and when.
+    // The last request for weights: unit, state, iteration and time.
     this.asked = {};
     app.connection.on("unit", message => { this.incoming = message; app.row.draw(); });
     app.connection.on("network", () => { this.past = []; this.incoming = null; this.asked = {}; });
   }
 
-  // Ask for the weights that lead into a unit, unless they are known or on their way.
+  // Request the weights that lead into a unit, unless they are known or requested already.
   ask(unit, {state, iteration}) {
     const {asked} = this, now = performance.now();
     const isSame = asked.unit === unit && asked.state === state;
@@ -27,7 +27,7 @@ export class Unit {
     this.app.connection.send("unit", {unit});
   }
 
-  // Keep the last step's states of every picture, for the history of any unit.
+  // Keep the last step's states of every snapshot, for the history of any unit.
   remember({values, units, iteration}) {
     const last = this.past[this.past.length - 1];
     if (last && (last.states.length !== units || last.iteration > iteration)) this.past = [];
@@ -59,7 +59,7 @@ function spark(values, marked = null) {
   if (values.length < 2) return `<svg viewBox="0 0 200 36" class="spark"></svg>`;
   const low = Math.min(0, ...values), high = Math.max(1e-9, ...values), x = i => i / (values.length - 1) * 188 + 6;
   const y = value => 31 - (value - low) / (high - low) * 26;
-  // A line of no length with round ends: a dot that is round however the picture is stretched.
+  // A line of no length with round ends: a dot that stays round when the picture is stretched.
   const dot = marked === null ? "" : `<path class="dot" d="M${x(marked)} ${y(values[marked])}h0"/>`;
   return `<svg viewBox="0 0 200 36" class="spark" preserveAspectRatio="none"><path class="grid-line" d="M0 ${y(0)}H200"/><path d="M${values.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}"/>${dot}</svg>`;
 }

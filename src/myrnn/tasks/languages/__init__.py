@@ -1,7 +1,7 @@
-"""Formal languages as tasks: known ones by name, and your own from an expression, a grammar or a function.
+"""Formal languages as tasks: known ones by name, and user-defined ones from an expression, a grammar or a function.
 
-A `Language` tells its members and draws them; a task, such as `Regular` or `Flare`, draws members and others of lengths
-that its settings say. `Dfa` is the automaton of a regular language.
+A `Language` recognizes and draws its members; a task, such as `Regular` or `Flare`, draws members and other strings of
+the lengths in its settings. `Dfa` is the automaton of a regular language.
 """
 
 from myrnn.tasks.languages.automata import Dfa

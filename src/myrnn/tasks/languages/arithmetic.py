@@ -1,6 +1,6 @@
-"""Languages of sums, products and square roots of binary numbers, worked out in Python's integers.
+"""Languages of sums, products and square roots of binary numbers, computed with Python integers.
 
-Numbers are little-endian: ``011`` is six. They have one digit at least, and may end in zeros.
+Numbers are little-endian: ``011`` is six. They have at least one digit, and may end in zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TO_TEXT = bytes(range(ord("0"), ord("0") + 2)) + bytes(254)
 
 
 class _Equation(Language):
-    """Binary numbers with signs between them, of which the last is worked out from the others."""
+    """Binary numbers with signs between them, the last of which is computed from the others."""
 
     signs: tuple[str, ...]
 
@@ -33,7 +33,7 @@ class _Equation(Language):
 
     @abstractmethod
     def holds(self, *numbers: int) -> bool:
-        """Tell whether the last number is what the others give."""
+        """Return whether the last number is the result of the others."""
 
     @abstractmethod
     def _shapes(self, length: int) -> tuple[Integers, NDArray[np.float64]]:
@@ -41,14 +41,14 @@ class _Equation(Language):
 
     @abstractmethod
     def _draw(self, digits: tuple[int, ...], random: _Bits) -> tuple[int, ...]:
-        """Draw numbers that have so many digits at most and make a member."""
+        """Draw numbers with at most this many digits that make a member."""
 
     def has_members(self, lengths: Integers) -> Bools:
         return lengths >= 2 * len(self.signs) + 1
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
         found = np.zeros(len(offsets) - 1, dtype=np.bool_)
-        # All signs must be there once, in their order.
+        # All signs must occur once, in order.
         places = np.flatnonzero(strings > 1)
         begins = np.searchsorted(places, offsets)
         text = strings.astype(np.uint8).tobytes().translate(_TO_TEXT)
@@ -87,13 +87,13 @@ class _Equation(Language):
         step, starts = ramp(lengths + 1), np.repeat(offsets[:-1], lengths + 1)
         signs = offsets_of(strings > 1)
         read = signs[starts + step] - signs[starts]
-        # The last symbol of each prefix is a digit; a number has one at least.
+        # The last symbol of each prefix is a digit; a number has at least one.
         has_digit = (step > 0) & (np.append(strings, 0)[starts + step - 1] <= 1)
         found = np.zeros((len(step), len(self.symbols)), dtype=np.bool_)
         found[read < len(self.signs), :2] = True
         for sign in range(len(self.signs)):
             found[(read == sign) & has_digit, 2 + sign] = True
-        # The result is known, but for zeros at its end.
+        # The result is known, except zeros at its end.
         found[is_member, 0] = True
         return found
 
@@ -116,7 +116,7 @@ class _Bits:
         self.rng = rng
 
     def __call__(self, bits: int) -> int:
-        """Return an integer with at most so many bits, all equally likely."""
+        """Return an integer with at most this many bits, all equally likely."""
         return int.from_bytes(self.rng.bytes((bits + 7) // 8), "little") & ((1 << bits) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Deterministic finite automata: what they accept, drawn evenly by length, and the smallest that does the same."""
+"""Deterministic finite automata: recognition, uniform drawing by length, and minimization."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, ch
 
 # More states than this are a mistake: an expression such as (a|b)*a(a|b){20} has a million of them.
 MOST_STATES = 10_000
-# Strings up to this length are counted at once.
+# Strings up to this length are counted in one pass.
 SHORTEST_KNOWN = 80
 
 
@@ -34,7 +34,7 @@ class Dfa(Language):
     moves : array_like of int, shape (S, V)
         The state that follows each of the S states on each symbol.
     accepting : array_like of bool, shape (S,)
-        In which states a string that ends there is a member.
+        The states that accept a string ending there.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Dfa(Language):
     ) -> Dfa:
         """Return the automaton of a start, of ``move(state, token)`` and of ``accepts(state)``.
 
-        States may be anything that can be a key. Those that can be reached are found, breadth first.
+        States may be any hashable values. The reachable ones are found, breadth first.
 
         Raises
         ------
@@ -100,11 +100,11 @@ class Dfa(Language):
         return len(self.accepting)
 
     def __repr__(self) -> str:
-        """Say how many states there are, over which symbols."""
+        """Return the number of states and the symbols."""
         return f"Dfa({_checks.count_of(len(self), 'state')} over {' '.join(self.symbols)})"
 
     def ends(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
-        """Return the state that each of N strings ends in, int32 (N,)."""
+        """Return the final state of each of N strings, int32 (N,)."""
         return self.states(strings, offsets)[offsets[1:] + np.arange(len(offsets) - 1)]
 
     def states(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
@@ -123,9 +123,9 @@ class Dfa(Language):
         return self.accepting[self.ends(strings, offsets)]
 
     def followers(self, strings: Strings, offsets: Offsets) -> Bools:
-        """Return what may follow each prefix of N strings, bool (sum of T + N, V + 1).
+        """Return the possible continuations of each prefix of N strings, bool (sum of T + N, V + 1).
 
-        A symbol may follow if some member begins so; the last column says whether the prefix is a member itself.
+        A symbol may follow if some member begins so; the last column says whether the prefix is itself a member.
         """
         live = self.is_live
         table = np.column_stack((live[self.moves], self.accepting))
@@ -133,7 +133,7 @@ class Dfa(Language):
 
     @cached_property
     def is_live(self) -> Bools:
-        """From which states an accepting one can be reached, bool (S,)."""
+        """Whether an accepting state is reachable from each state, bool (S,)."""
         live = self.accepting.copy()
         while True:
             grown = live | live[self.moves].any(axis=1)
@@ -142,11 +142,11 @@ class Dfa(Language):
             live = grown
 
     def has_members(self, lengths: NDArray[np.int64]) -> Bools:
-        """Return of which lengths strings are accepted, bool (N,)."""
+        """Return for which lengths strings are accepted, bool (N,)."""
         return np.isfinite(self._logs(int(np.max(lengths, initial=0)))[lengths, 0])
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
-        """Return of which lengths strings are not accepted, bool (N,)."""
+        """Return for which lengths strings are rejected, bool (N,)."""
         return self.complement.has_members(lengths)
 
     @cached_property
@@ -155,7 +155,7 @@ class Dfa(Language):
         return Dfa(self.symbols, self.moves, ~self.accepting)
 
     def count(self, length: int) -> int:
-        """Return how many strings of a length are accepted, exactly."""
+        """Return the exact number of accepted strings of a length."""
         counts = [int(accepts) for accepts in self.accepting]
         rows = self.moves.tolist()
         for _ in range(_checks.integer("length", length, minimum=0)):
@@ -171,13 +171,13 @@ class Dfa(Language):
         return strings
 
     def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
-        """Draw one string of each length that is not accepted, all of a length equally likely."""
+        """Draw one rejected string of each length, all of a length equally likely."""
         return self.complement.draw_members(lengths, rng)
 
     def _logs(self, longest: int) -> NDArray[np.float64]:
-        """Return the logarithm of how many strings of each length are accepted from each state on, (L + 1, S) or more.
+        """Return the logarithm of the number of accepted strings of each length from each state, (L + 1, S) or more.
 
-        Logarithms, for counts of strings of length 500 are beyond floats.
+        Logarithms, because counts of strings of length 500 overflow floats.
         """
         known: NDArray[np.float64] | None = self.__dict__.get("_known_logs")
         if known is None or len(known) <= longest:
@@ -189,7 +189,7 @@ class Dfa(Language):
         return known
 
     def _shares(self, longest: int) -> NDArray[np.float64]:
-        """Return how many of the strings of each length go on with each symbol or one before it, (L + 1, S, V)."""
+        """Return the cumulative shares of strings of each length by their next symbol, (L + 1, S, V)."""
         known: NDArray[np.float64] | None = self.__dict__.get("_known_shares")
         if known is None or len(known) <= longest:
             logs = self._logs(longest)
@@ -198,14 +198,14 @@ class Dfa(Language):
                 for length in range(1, len(logs)):
                     ways = logs[length - 1][self.moves]
                     known[length] = np.exp(ways - logs[length][:, np.newaxis]).cumsum(axis=1)
-                    # Sums are rounded: the last symbol that is possible has all that is left.
+                    # Sums are rounded: the last possible symbol gets the rest.
                     possible = np.isfinite(ways)
                     known[length][possible[:, ::-1].cumsum(axis=1)[:, ::-1] == possible] = 1
             self.__dict__["_known_shares"] = known
         return known
 
     def minimal(self) -> Dfa:
-        """Return the smallest automaton that accepts the same, its states in the order in which they are reached.
+        """Return the smallest equivalent automaton, with its states in the order in which they are reached.
 
         So two automata over the same symbols accept the same if their minimal ones have the same moves and accepting
         states. Moore, "Gedanken-experiments on sequential machines", 1956.
@@ -225,12 +225,12 @@ class Dfa(Language):
         return Dfa.explored(self.symbols, start, lambda s, v: int(moves[s, v]), lambda s: bool(accepting[s]))
 
     def difference(self, other: Dfa) -> str | None:
-        """Return the shortest string that one of two automata accepts and the other does not; None if there is none.
+        """Return the shortest string that only one of two automata accepts; None if they are equivalent.
 
         Raises
         ------
         InvalidArgument
-            When the two have other symbols.
+            When the two have different symbols.
         """
         if self.symbols != other.symbols:
             raise InvalidArgument(
@@ -246,9 +246,9 @@ class Dfa(Language):
 
 
 def telling_apart(one: Dfa, state: int, other: Dfa, its_state: int) -> tuple[int, ...] | None:
-    """Return a shortest string that is accepted from a state of one automaton and not from that of another.
+    """Return a shortest string that is accepted from a state of one automaton but not from that of another.
 
-    Or the other way round; None where there is no such string. The two have the same symbols.
+    Or the other way round; None if there is no such string. The two have the same symbols.
     """
     # From which pair of states each was reached, and on which symbol.
     came: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {(state, its_state): None}

@@ -1,4 +1,4 @@
-"""Expressions with brackets modulo 5: drawn at a length, and worked out."""
+"""Expressions with brackets modulo 5: drawing by length, and evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DIGITS = frozenset("01234")
 
 
 def draw_expression(length: int, signs: str, rng: np.random.Generator) -> str:
-    """Draw an expression of so many symbols: a digit, -digit, either in brackets, or (expression sign expression)."""
+    """Draw an expression of this length: a digit, -digit, either in brackets, or (expression sign expression)."""
     if length <= 4:
         text = str(rng.integers(MODULUS))
         text = f"-{text}" if length % 2 == 0 else text
@@ -24,12 +24,12 @@ def draw_expression(length: int, signs: str, rng: np.random.Generator) -> str:
 
 
 def value_of(symbols: Sequence[str], x: int = 0) -> int:
-    """Return what an expression is, modulo 5, with ``*`` before ``+`` and ``-`` and brackets before all.
+    """Return the value of an expression, modulo 5, with the usual precedence.
 
     Raises
     ------
     InvalidArgument
-        When it is no expression.
+        When it is not an expression.
     """
     # Of each open bracket: the sum of all terms before, and the product of the present one so far.
     levels: list[tuple[int, int]] = []
@@ -56,4 +56,4 @@ def value_of(symbols: Sequence[str], x: int = 0) -> int:
     else:
         if not wants_number and not levels:
             return (total + product) % MODULUS
-    raise InvalidArgument(f"{' '.join(symbols)} is no expression")
+    raise InvalidArgument(f"{' '.join(symbols)} is not an expression")

@@ -1,7 +1,7 @@
 """Context-free languages, from the text of a grammar.
 
-A grammar is brought into Chomsky's normal form: rules give two nonterminals or one symbol. Members are then counted,
-drawn and told by dynamic programming over lengths.
+A grammar is converted to Chomsky normal form: rules give two nonterminals or one symbol. Members are then counted,
+drawn and recognized by dynamic programming over lengths.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, ch
 
 MOST_SYMBOLS = 64
 MOST_SETS = 500
-# So many strings of each length up to this one are looked at, to see whether one has two trees.
+# This many strings of each length up to this one are checked for two parse trees.
 TRIED, LONGEST_TRIED = 40, 24
 # How often an ambiguous grammar is drawn from again, and from how many trees the fewest of a string are known.
 MOST_TRIES, EXAMPLES = 200, 256
@@ -35,23 +35,23 @@ class Grammar(Language):
     Parameters
     ----------
     text : str
-        Rules such as ``S -> a S b | a b``, one on a line or with ``;`` between them. What stands on a left side is a
-        nonterminal, each other word a symbol; the first left side is the start. Nothing between two bars, or ``ε``,
-        is the empty string. Quotes make a symbol of a word that means something here, as in ``'|'``.
+        Rules such as ``S -> a S b | a b``, one per line or separated by ``;``. The left sides are nonterminals, all
+        other words symbols; the first left side is the start. Nothing between two bars, or ``ε``, is the empty string.
+        Quotes turn a word with a special meaning into a symbol, as in ``'|'``.
     alphabet : iterable of str, optional
         The symbols; by default those of the rules, in their order.
 
     Raises
     ------
     InvalidArgument
-        When it is no grammar, has no string, or is too large.
+        When it is not a grammar, has no string, or is too large.
 
     Notes
     -----
-    All members of a length are equally likely. The grammar is taken as unambiguous if none of some hundred strings, up
-    to length 24, has two trees. Of an ambiguous grammar trees are drawn, and a string with n trees is kept with a
-    chance of m in n, where m is the fewest trees that a string of its length was seen to have. That takes too long
-    where long strings have very many trees, and is then refused: write the grammar so that each string has one.
+    All members of a length are equally likely. The grammar is assumed to be unambiguous if none of some hundred
+    strings, up to length 24, has two parse trees. From an ambiguous grammar trees are drawn, and a string with n trees
+    is kept with probability m / n, where m is the fewest trees seen for a string of its length. If long strings have
+    very many trees, this takes too long and is refused: write the grammar so that each string has one tree.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class Grammar(Language):
         self.is_ambiguous = self._has_two_trees()
 
     def __repr__(self) -> str:
-        """Say which symbols there are."""
+        """Return the symbols."""
         return f"Grammar(over {' '.join(self.symbols)})"
 
     def has_members(self, lengths: NDArray[np.int64]) -> Bools:
@@ -200,7 +200,7 @@ class Grammar(Language):
         return self._logs
 
     def _has_two_trees(self) -> bool:
-        """Tell whether one of some strings that are drawn has two trees."""
+        """Return whether one of some drawn strings has two parse trees."""
         lengths = np.arange(1, LONGEST_TRIED + 1)
         lengths = np.repeat(lengths[self.has_members(lengths)], TRIED)
         strings = self._draw_trees(lengths, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Loops over the symbols of many strings that NumPy cannot do at once, compiled by Numba when they are first called."""
+"""Loops over the symbols of many strings that NumPy cannot vectorize, compiled by Numba on first call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def native(function: _Function) -> _Function:
-    """Compile a function when it is first called; the machine code is kept on disk where that can be written to."""
+    """Compile a function on first call; the machine code is cached on disk if possible."""
     compiled: list[Callable[..., Any]] = []
 
     @wraps(function)
@@ -23,7 +23,7 @@ def native(function: _Function) -> _Function:
             try:
                 compiled.append(njit(cache=True)(function))
             except RuntimeError:
-                # No folder can be written to.
+                # No folder is writable.
                 compiled.append(njit(function))
         return compiled[0](*arguments)
 
@@ -99,7 +99,7 @@ def draw_stacks(starts: Any, logs: Any, offsets: Any, uniform: Any, stack: Any, 
                 elif option == push and left >= 2:
                     share = 2 * np.exp(logs[left - 2, height + 1] - total)
                 if share > 0:
-                    # Rounding may leave a little of the rest: the last one that is possible takes it.
+                    # Rounding may leave a remainder: the last possible one takes it.
                     chosen = option
                     rest -= share
                     if rest < 0:

@@ -83,7 +83,7 @@ class Flare(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"flare {self.language_name}"
 
     @property
@@ -114,7 +114,7 @@ class Tomita(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"tomita {self.number}"
 
     @property
@@ -131,9 +131,9 @@ class Dyck(Recognition):
     Parameters
     ----------
     kinds : int
-        How many kinds of brackets there are.
+        The number of kinds of brackets.
     depth : int, optional
-        How many may be open at once. Without it any number may.
+        The most brackets open at once; by default there is no limit.
     length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 
@@ -150,7 +150,7 @@ class Dyck(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"dyck {self.kinds}" + ("" if self.depth is None else f", {self.depth} deep")
 
     @property
@@ -184,7 +184,7 @@ class EqualCounts(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"equal-counts {self.letters}" + ("" if self.ordered else " in any order")
 
     @property

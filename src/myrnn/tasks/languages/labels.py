@@ -15,7 +15,7 @@ from myrnn.results import HasTable, Row, Shown, Table, integer, text
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.language import Language
 
-# Labels that say that a string is a member, and that it is none.
+# Labels of members, and of other strings.
 YES, NO = (
     ("1", "true", "yes", "y", "t", "+", "accept", "member"),
     ("0", "false", "no", "n", "f", "-", "reject", "no member"),
@@ -26,19 +26,19 @@ WIDEST = 50
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LabelCheck(HasTable):
-    """Which labels of strings are not the truth.
+    """The strings with wrong labels.
 
     Attributes
     ----------
     total, members : int
-        How many strings there are, and how many of them are members.
+        The number of strings, and of members among them.
     places : ndarray, int64 (W,)
-        Which strings have a wrong label, from 0.
+        The indices of strings with a wrong label.
     strings, labels : tuple of str
-        These strings, and the labels that they have.
+        These strings, and their labels.
     lengths : ndarray, int64 (W,)
     lines : ndarray, int64 (W,)
-        Where they stand in their file, or `places` + 1.
+        Their lines in the file, or `places` + 1.
     """
 
     total: int
@@ -50,13 +50,13 @@ class LabelCheck(HasTable):
     lines: NDArray[np.int64]
 
     def __repr__(self) -> str:
-        """Say how many are wrong."""
+        """Return how many are wrong."""
         return f"LabelCheck({len(self.places):,} of {self.total:,} labels are wrong)"
 
     def table(self, most: int | None = None) -> Table:
         """Return a row for each string with a wrong label, the shortest first: its line, length, label and text.
 
-        With `most` only so many of them. A terminal shows the beginning of long strings.
+        With `most` only this many. Terminals show only the beginning of long strings.
         """
         order = np.argsort(self.lengths, kind="stable")[:most]
         left = len(self.places) - len(order)
@@ -91,14 +91,14 @@ def check_labels(
         N labels.
     language : Language
     member : object, optional
-        The label of members. By default it is 1, True, true, yes, accept or +, beside 0, False, no, reject or -.
+        The label of members. By default it is 1, True, true, yes, accept or +, as opposed to 0, False, no, reject or -.
     lines : ndarray of int (N,), optional
-        Where the strings stand in their file.
+        The lines of the strings in their file.
 
     Raises
     ------
     InvalidArgument
-        When a string has a symbol that the language has not, or it cannot be told which label members have.
+        When a string has a symbol that the language lacks, or the label of members cannot be determined.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def _beginning(row: Row) -> str:
 
 
 def _says_member(labels: Sequence[Any], member: Any) -> NDArray[np.bool_]:
-    """Return which labels say that a string is a member."""
+    """Return which labels mark members."""
     names = [str(label) for label in labels]
     known = sorted(set(names))
     if member is not None:

@@ -1,4 +1,4 @@
-"""What a formal language is here: a set of strings over a few symbols, of which members can be drawn by length."""
+"""The definition of a formal language: a set of strings from which members can be drawn by length."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of, places_from, ramp
 
 Strings = NDArray[np.int32]
-"""The tokens of many strings, one string after the other, int32 (sum of T,)."""
+"""The tokens of many strings, concatenated, int32 (sum of T,)."""
 Offsets = NDArray[np.int64]
-"""Where each of N strings begins, and the end of the last one, int64 (N + 1,)."""
+"""The start of each of N strings, and the end of the last one, int64 (N + 1,)."""
 Bools = NDArray[np.bool_]
 
 MOST_TRIES = 1_000
@@ -40,7 +40,7 @@ class Language(ABC):
 
     @abstractmethod
     def has_members(self, lengths: NDArray[np.int64]) -> Bools:
-        """Return of which lengths there are members, bool (N,)."""
+        """Return for which lengths there are members, bool (N,)."""
 
     @abstractmethod
     def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
@@ -50,7 +50,7 @@ class Language(ABC):
         """
 
     def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
-        """Draw one string of each length that is no member, all of them equally likely.
+        """Draw one non-member of each length, all of them equally likely.
 
         Each length must be one that `has_others`.
 
@@ -63,7 +63,7 @@ class Language(ABC):
             lengths,
             lambda counts: self.draw_any(counts, rng),
             lambda strings, offsets: ~self.contains(strings, offsets),
-            "of {tries:,} strings of length {length} that were drawn, none was no member of the language: nearly all "
+            "of {tries:,} strings of length {length} that were drawn, all were members of the language: nearly all "
             "are members",
         )
 
@@ -72,21 +72,21 @@ class Language(ABC):
         return rng.integers(0, len(self.symbols), int(lengths.sum()), dtype=np.int32)
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
-        """Return of which lengths there are strings that are no members, bool (N,).
+        """Return for which lengths there are non-members, bool (N,).
 
-        A language that does not know better takes it that no length but 0 has members alone, if there are two symbols.
+        By default, with at least two symbols, every length except 0 is assumed to have non-members.
         """
         return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
 
     def followers(self, strings: Strings, offsets: Offsets) -> Bools:
-        """Return what may follow each prefix of N members, bool (sum of T + N, V + 1).
+        """Return the possible continuations of each prefix of N members, bool (sum of T + N, V + 1).
 
-        A symbol may follow if some member begins so; the last column says whether the prefix is a member itself.
+        A symbol may follow if some member begins so; the last column says whether the prefix is itself a member.
 
         Raises
         ------
         InvalidArgument
-            When that is not known of the language.
+            When that is unknown for the language.
         """
         lengths = np.diff(offsets)
         rows = offsets[:-1] + np.arange(len(lengths))
@@ -112,7 +112,7 @@ class Language(ABC):
 
     @property
     def has_short_names(self) -> bool:
-        """Whether all symbols are characters, so that a string needs no spaces between them."""
+        """Whether all symbols are single characters, so that a string needs no spaces between them."""
         return all(len(name) == 1 for name in self.symbols)
 
     def read(self, text: str | Sequence[str]) -> Strings:
@@ -150,7 +150,7 @@ class Language(ABC):
         return between.join(self.symbols[token] for token in tokens)
 
     def __contains__(self, text: str | Sequence[str]) -> bool:
-        """Tell whether a string is a member."""
+        """Return whether a string is a member."""
         tokens = self.read(text)
         return bool(self.contains(tokens, offsets_of([len(tokens)]))[0])
 
@@ -183,7 +183,7 @@ def redrawn(
 
 
 def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of symbols; raises InvalidArgument where there is none, or two are alike."""
+    """Return the names of symbols; raises InvalidArgument if there are none, or one is repeated."""
     if not isinstance(given, Iterable):
         raise InvalidArgument(f"the alphabet must be symbols, as 'ab' or ['up', 'down'], not {_checks.shown(given)}")
     names = tuple(given)
@@ -194,6 +194,6 @@ def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"a symbol must be a text, not {_checks.shown(name)}")
         if name in known:
-            raise InvalidArgument(f"the symbol {name!r} stands twice in the alphabet")
+            raise InvalidArgument(f"the symbol {name!r} is repeated in the alphabet")
         known.add(name)
     return names

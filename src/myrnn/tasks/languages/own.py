@@ -1,4 +1,4 @@
-"""Languages of your own: from a regular expression, from a grammar, from a Python function."""
+"""User-defined languages: from a regular expression, from a grammar, from a Python function."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ class Regular(Recognition):
     length_min, length_max : int
         The shortest and longest string; every length between is equally likely.
     negatives : {"mixed", "uniform", "near_miss"}
-        How strings that do not match are drawn: all of a length equally likely; from one that matches, with a symbol
-        put in, taken out or replaced, and once more whenever a coin falls heads; or half of each.
+        How to draw strings that do not match: all of a length equally likely; from a match by random insertions,
+        deletions and replacements of symbols, whose number is that of coin flips until tails; or half of each.
     any_length : bool
-        Whether lengths at which no string matches are drawn, too.
+        Whether to also draw lengths at which no string matches.
     objective : {"recognition", "next_symbols", "next_symbol"}
-        What is learned: whether a string matches, or, of strings that match, what follows at each step. There each
-        string has the start ``^`` before it, and the last step is followed by the end ``$``. ``"next_symbol"`` is the
-        symbol that does follow, as for a language model; ``"next_symbols"`` are all that may, several classes at once.
+        The targets: whether a string matches, or, for strings that match, what follows at each step. In the latter case
+        each string is preceded by the start ``^``, and its last step is followed by the end ``$``. ``"next_symbol"`` is
+        the symbol that does follow, as for a language model; ``"next_symbols"`` are all that may follow, several
+        classes at once.
     also_next_symbol, also_next_symbols : float
-        How much the same counts where it is learned beside recognition, of members only; 0 leaves it out. Each string
-        counts alike, whatever its length. Such a task draws `Sequences` with several targets for each step, and
-        networks for it are tested on its `recognition` as a `Recognizer`.
+        The weights of the same targets as additions to recognition, for members only; 0 leaves one out. Every string
+        counts equally, whatever its length. Such a task draws `Sequences` with several targets for each step, and its
+        networks are tested on its `recognition` as a `Recognizer`.
 
     References
     ----------
@@ -69,7 +70,7 @@ class Regular(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"regular {self.pattern}"
 
     @property
@@ -103,7 +104,7 @@ class ContextFree(Recognition):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"context-free {'; '.join(filter(None, map(str.strip, self.grammar.splitlines())))}"
 
     @property
@@ -123,7 +124,7 @@ class Membership(Recognition):
     function : callable
         ``function(string)`` returns whether a string is a member; `languages.Predicate` says what it gets.
     draw : callable, optional
-        ``draw(length, rng)`` returns a member of a length. It is needed where members are rare among long strings.
+        ``draw(length, rng)`` returns a member of a length. It is needed if members are rare among long strings.
     length_min, length_max, negatives, any_length, objective, also_next_symbol, also_next_symbols
         As for `Regular`.
 

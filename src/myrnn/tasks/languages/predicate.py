@@ -1,4 +1,4 @@
-"""A language given by a Python function that tells its members."""
+"""A language defined by a Python function that recognizes its members."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRIED, FEWEST = 2_000, 20
 
 
 class Predicate(Language):
-    """The strings that a function says are members.
+    """The strings that a function accepts.
 
     Parameters
     ----------

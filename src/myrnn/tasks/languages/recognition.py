@@ -1,4 +1,4 @@
-"""Is a string a member of a language? Members and others are drawn at the same lengths, half of each."""
+"""Is a string a member of a language? Members and non-members are drawn at the same lengths, half of each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
 LONGEST = 20_000
-# What stands before a string and behind it, where it is learned what follows.
+# The symbols before and after a string if continuations are learned.
 START, END = "^", "$"
-# So often a near miss is drawn again that is a member after all.
+# The most redraws of a near miss that happens to be a member.
 MOST_TRIES = 10
 # What is learned beside recognition may count so much at most.
 MOST_WEIGHT = 1000
@@ -32,7 +32,7 @@ MOST_WEIGHT = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Recognition(Drawn):
-    """What all tasks share that ask whether a string is a member of a language."""
+    """The common part of tasks that ask whether a string is a member of a language."""
 
     length_min: Annotated[int, Meta(ge=0, le=LONGEST, description="The shortest sequence.")] = 1
     length_max: Annotated[
@@ -42,7 +42,7 @@ class Recognition(Drawn):
     negatives: Annotated[
         Literal["mixed", "uniform", "near_miss"],
         Meta(
-            description="Strings that are no members: uniform (any), near_miss (a member with some symbols changed, "
+            description="Strings that are not members: uniform (any), near_miss (a member with some symbols changed, "
             "put in or taken out), or mixed (half of each).",
         ),
     ] = "mixed"
@@ -105,12 +105,12 @@ class Recognition(Drawn):
 
     @property
     def per_step(self) -> bool:
-        """Whether it is learned at each step what follows, alone or beside recognition."""
+        """Whether continuations are learned at each step, alone or in addition to recognition."""
         return self.objective != "recognition" or bool(self.parts)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What is learned together, where more than one thing is: recognition first."""
+        """The targets that are learned together, if there are several: recognition first."""
         follows = len(self.language.symbols) + 1
         also = ((self.also_next_symbol, CLASS), (self.also_next_symbols, SEVERAL))
         further = tuple(Part(what, follows) for weight, what in also if weight)
@@ -118,12 +118,12 @@ class Recognition(Drawn):
 
     @cached_property
     def recognition(self) -> Self | None:
-        """The task that a model is tested on which learns more beside recognition; None for all other tasks."""
+        """The task for the test of a model that learns more than recognition; None for all other tasks."""
         return replace(self, also_next_symbol=0.0, also_next_symbols=0.0) if self.parts else None
 
     @property
     def dim_input(self) -> int:
-        """C: the number of symbols, and one more for the start where it is learned what follows."""
+        """C: the number of symbols, and one more for the start if continuations are learned."""
         return len(self.symbol_names)
 
     @property
@@ -133,17 +133,17 @@ class Recognition(Drawn):
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
-        """What the C tokens are called."""
+        """The names of the C tokens."""
         return (*self.language.symbols, START) if self.per_step else self.language.symbols
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called, those of recognition where more is learned beside it."""
+        """The names of the K classes; with several objectives, those of recognition."""
         return ("no member", "member") if self.objective == "recognition" else (*self.language.symbols, END)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, rising, int64; where it is learned what follows, the start counts."""
+        """Every length T that the task draws, ascending, int64; if continuations are learned, it includes the start."""
         if self.recognition is not None:
             return self.recognition.lengths + 1
         every = np.arange(self.length_min, self.length_max + 1)
@@ -158,8 +158,8 @@ class Recognition(Drawn):
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the true class of every sequence, int64 (N,): 1 for a member.
 
-        Where only what follows is learned, it is that of every step: the symbol that follows, int64 (sum of T,), or
-        which may follow, bool (sum of T, K).
+        If only continuations are learned, the targets of every step: the next symbol, int64 (sum of T,), or all that
+        may follow, bool (sum of T, K).
         """
         tokens_of(sequences)
         if len(sequences.values) and sequences.values.max() >= self.dim_input:
@@ -169,7 +169,7 @@ class Recognition(Drawn):
         return self.language.contains(sequences.values, sequences.offsets).astype(np.int64)
 
     def _truth_of_steps(self, sequences: Sequences) -> NDArray[Any]:
-        """Return what follows each step of sequences; of a string that is no member the last symbol has no answer."""
+        """Return what follows each step of sequences; the last symbol of a non-member has no answer."""
         start = len(self.language.symbols)
         first = np.zeros(len(sequences.values), dtype=np.bool_)
         first[sequences.offsets[:-1][sequences.lengths > 0]] = True
@@ -295,10 +295,10 @@ class Recognition(Drawn):
         return Sequences(values, whole, targets, self.dim_input, **known)
 
     def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
-        """Draw strings of these lengths that are members but for some edits, as many as a coin falls until it is tails.
+        """Draw strings of these lengths that are members except for some edits, as many as coin flips until tails.
 
-        An edit puts a symbol in, takes one out or replaces one. Where no member is that near, or after 10 tries, any
-        string that is no member is drawn.
+        An edit inserts, deletes or replaces a symbol. If no member is that close, or after 10 tries, any non-member is
+        drawn.
         """
         offsets = offsets_of(lengths)
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)
@@ -334,7 +334,7 @@ class Recognition(Drawn):
     def _missing(self, lengths: NDArray[np.int64]) -> str:
         """Say what there is not of some lengths."""
         kinds = self._kinds(lengths)
-        what = "member" if not kinds[:, 0].any() else "string that is no member" if not kinds[:, 1].any() else ""
+        what = "member" if not kinds[:, 0].any() else "non-member" if not kinds[:, 1].any() else ""
         span = f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
         if not what:
             return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"

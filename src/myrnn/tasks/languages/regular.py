@@ -31,12 +31,12 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
         is one of a and b, ``[a-c]`` one of a to c, ``[^ab]`` any other symbol, ``.`` any symbol. A sign after a
         backslash stands for itself. The whole string must match.
     alphabet : iterable of str, optional
-        The symbols of strings, characters. By default those that stand in the expression, sorted.
+        The symbols of strings, characters. By default those in the expression, sorted.
 
     Raises
     ------
     InvalidArgument
-        When it is no regular expression, has a symbol that the alphabet has not, or its automaton is too large.
+        When it is not a regular expression, has a symbol that the alphabet lacks, or its automaton is too large.
 
     Examples
     --------

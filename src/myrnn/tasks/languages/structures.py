@@ -274,7 +274,7 @@ class Dyck(Language):
 class StackManipulation(Language):
     """A stack of bits, bottom first; operations ``PUSH 0``, ``PUSH 1`` and ``POP``; ``#``; the stack, top first.
 
-    A string with a POP of an empty stack is no member.
+    A string with a POP of an empty stack is not a member.
     """
 
     symbols = (*BITS, "PUSH", "POP", "#")

@@ -27,7 +27,7 @@ BLANK = "."
 
 @dataclass(frozen=True)
 class Mapping:
-    """What a task draws, and what the answer to it is.
+    """The distribution of the inputs of a task, and the answer to each.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def _each(answer: Callable[[list[int]], list[int]]) -> Callable[[Strings, Offset
             except (ValueError, IndexError) as error:
                 if isinstance(error, InvalidArgument):
                     raise
-                raise InvalidArgument(f"the tokens {tokens[begin:end]} are no string of this task") from None
+                raise InvalidArgument(f"the tokens {tokens[begin:end]} are not a string of this task") from None
         return np.array(found, dtype=np.int64)
 
     return answers
@@ -329,12 +329,12 @@ class DeepMind(Drawn):
 
     @property
     def name(self) -> str:
-        """What the task is called."""
+        """The name of the task."""
         return f"deepmind {self.language_name}"
 
     @property
     def mapping(self) -> Mapping:
-        """What is drawn, and what the answer is."""
+        """The inputs and answers."""
         return _MAPPINGS[self.language_name]
 
     @property
@@ -344,12 +344,12 @@ class DeepMind(Drawn):
 
     @property
     def symbol_names(self) -> tuple[str, ...]:
-        """What the C tokens are called; the last one is the blank where the answer is a string."""
+        """The names of the C tokens; the last one is the blank if the answer is a string."""
         return (*self.mapping.symbols, BLANK) if self.per_step else tuple(self.mapping.symbols)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the K classes are called."""
+        """The names of the K classes."""
         return tuple(self.mapping.classes)
 
     @property
@@ -364,7 +364,7 @@ class DeepMind(Drawn):
 
     @property
     def lengths(self) -> Integers:
-        """Every length T that the task draws, blanks counted, rising, int64."""
+        """Every length T that the task draws, including blanks, ascending, int64."""
         strings = np.arange(self.string_min, self.string_max + 1)
         return self._whole(strings[self.mapping.possible(strings)])
 
