@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The folders and files whose spelling is checked.
+PROSE := benchmarks docs examples fuzz src tests *.md
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
 .PHONY: help demo test test-all test-browser bench fuzz lint clean
@@ -14,7 +16,7 @@ help:
 	@echo "make test-browser   test notebooks in JupyterLab and the playground's page in a browser; needs chromium and chromedriver"
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
-	@echo "make lint    check style and types"
+	@echo "make lint    check style, spelling and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
 
 demo: $(VENV)/.installed
@@ -38,6 +40,7 @@ fuzz: $(VENV)/.installed-fuzz
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/mypy
 
 clean:

@@ -1,4 +1,4 @@
-"""The lesson's own answers, with which its second part goes on where an exercise is not solved yet."""
+"""The lesson's own answers, which its second part uses if an exercise is not solved yet."""
 
 from __future__ import annotations
 

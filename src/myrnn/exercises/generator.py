@@ -69,7 +69,7 @@ class _Setting:
 
     @property
     def call(self) -> str:
-        """The arguments as they are written in a call."""
+        """The arguments in the form of a call."""
         return ", ".join(f"{name}={value}" for name, value in self.arguments.items()) or "the default arguments"
 
 

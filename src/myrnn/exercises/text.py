@@ -38,7 +38,7 @@ def check_next_symbols(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def check_draw_symbol(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------
