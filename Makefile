@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The folders and files whose spelling is checked.
+PROSE := benchmarks docs examples fuzz src tests *.md
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 
 .PHONY: help demo test test-all test-browser bench docs fuzz lint clean
@@ -15,7 +17,7 @@ help:
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make docs    build the site into build/docs/index.html and check its links; OPTIONS='-t quick' runs no lessons and no examples"
 	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
-	@echo "make lint    check style and types"
+	@echo "make lint    check style, spelling and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
 
 demo: $(VENV)/.installed
@@ -45,6 +47,7 @@ fuzz: $(VENV)/.installed-fuzz
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/mypy
 
 clean:

@@ -893,9 +893,9 @@ def test_a_training_that_diverges_does_not_keep_a_checkpoint_whose_loss_was_out_
     expected.run(20)
     assert plain(load_checkpoint(tmp_path)) == plain(expected.state())
     job.options["on_divergence"] = "restart"
-    with pytest.warns(UserWarning, match=": training goes on from") as caught, pytest.raises(TrainingDiverged):
+    with pytest.warns(UserWarning, match=": training resumes from") as caught, pytest.raises(TrainingDiverged):
         job.train(60, checkpoint=tmp_path, resume=True)
-    assert "training goes on from iteration 20 with 0.5 times the learning rate" in str(caught[0].message)
+    assert "training resumes from iteration 20 with 0.5 times the learning rate" in str(caught[0].message)
 
 
 def test_where_nothing_was_in_hand_a_training_that_diverges_keeps_its_beginning(tmp_path):
@@ -1031,7 +1031,7 @@ def test_a_restart_halves_the_rate_and_clips():
         wild_job().training().run(40)
     restarted, told = wild_job(on_divergence="restart"), Recorder()
     message = (
-        "^the loss is nan at iteration 6: training goes on from iteration 0 with 0.5 times the learning rate "
+        "^the loss is nan at iteration 6: training resumes from iteration 0 with 0.5 times the learning rate "
         "and gradients clipped to 1$"
     )
     with pytest.warns(UserWarning, match=message):

@@ -485,7 +485,7 @@ def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsy
     assert train(*options, "--out=run") == 2
     assert resume("run", "--on-divergence=restart") == 0
     assert result("run") == result("whole")
-    assert capsys.readouterr().err.count("training goes on from iteration 0 with 0.5 times the learning rate") == 2
+    assert capsys.readouterr().err.count("training resumes from iteration 0 with 0.5 times the learning rate") == 2
 
 
 @pytest.mark.filterwarnings("ignore:the loss is nan")
@@ -517,7 +517,7 @@ def test_a_training_that_diverges_late_keeps_what_was_finite(here, monkeypatch, 
 def test_a_training_that_diverges_restarts_if_it_may(here, capsys):
     assert train(*WILD, "--out=run", "--on-divergence=restart") in (0, 2)
     err = capsys.readouterr().err
-    assert re.match(r"myrnn: warning: .* training goes on from iteration 0 with 0.5 times the learning rate and ", err)
+    assert re.match(r"myrnn: warning: .* training resumes from iteration 0 with 0.5 times the learning rate and ", err)
 
 
 @pytest.mark.filterwarnings("always")
@@ -543,7 +543,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
     assert resume("a run") == 2  # it only comes there again
     assert resume("a run", "--on-divergence=restart") == 0
     assert told == [
-        "the loss is nan at iteration 33: training goes on from iteration 30 with 0.5 times the learning rate and "
+        "the loss is nan at iteration 33: training resumes from iteration 30 with 0.5 times the learning rate and "
         "gradients clipped to 1"
     ]
     settings = load_run("a run").settings["training"]

@@ -434,7 +434,7 @@ def test_a_restart_after_divergence_draws_the_same(in_python):
         model = Model(of_readout)
         options = {"engine": engine, "report_every": 5, "on_divergence": "restart", "hooks": [Spoiling(model)]}
         one = Training(model, data(of_readout), SGD(model.parameters), 4, 3, **options)
-        with pytest.warns(UserWarning, match="training goes on from iteration"):
+        with pytest.warns(UserWarning, match="training resumes from iteration"):
             one.run(20)
         found.append([p.data for p in model.parameters])
     for one, other in zip(*found, strict=True):

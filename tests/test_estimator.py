@@ -368,7 +368,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
 def test_a_training_that_diverges_says_what_helps(kept, where):
     X, y = [np.full((300, 2), 5.0), np.full((300, 2), -5.0)] * 4, ["a", "b"] * 4
     settings = {**SMALL, "standardize": False, "learning_rate": 10.0, "validation_fraction": kept}
-    told = "an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not$"
+    told = "an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not$"
     with pytest.raises(TrainingDiverged, match=f"^{where}.*; {told}"):
         SequenceClassifier(**settings).fit(X, y)
 

@@ -383,7 +383,7 @@ def test_a_damaged_state_is_refused(name):
 
 def test_a_training_that_diverges_goes_back():
     sequences, model = data("numbers", True), Model(True)
-    with pytest.warns(UserWarning, match="training goes on from iteration"):
+    with pytest.warns(UserWarning, match="training resumes from iteration"):
         history = train(
             model,
             sequences,

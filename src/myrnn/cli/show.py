@@ -281,7 +281,7 @@ def _calibrated(found: ClassificationReport) -> str:
     if math.isnan(excess):
         return "not at all: no class was predicted"
     how = "too sure" if excess > 0 else "too unsure"
-    return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} in the mean"
+    return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} on average"
 
 
 def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:

@@ -114,7 +114,7 @@ class Calibration(Counted, HasTable):
             columns,
             (
                 Shown("probability", lambda row: f"{100 * row['above']:.0f} to {100 * row['up_to']:.0f}", False),
-                share("mean_probability", "in the mean"),
+                share("mean_probability", "mean probability"),
                 share("accuracy", interval=ENDS),
                 integer("total", "of"),
             ),

@@ -1,8 +1,8 @@
-"""Exercises that check themselves: they say what is wrong with a student's own functions and model classes.
+"""Exercises with automatic checks of students' functions and model classes.
 
-`limits` stops an answer that never ends, `report` runs a list of checks and shows what it found. The checks of the
-lesson's first part are in `generator` and `model`, those of the second in `text`, `steps` and `forecast`.
-`shuffled` draws sequences for one more exercise; `answers` are those with which the second part goes on.
+`limits` stops answers that never end, `report` runs a list of checks and shows the results. The checks of the lesson's
+first part are in `generator` and `model`, those of the second in `text`, `steps` and `forecast`. `shuffled` draws
+sequences for one more exercise; `answers` has the solutions that the second part builds on.
 """
 
 from myrnn.exercises import answers

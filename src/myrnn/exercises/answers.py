@@ -1,4 +1,4 @@
-"""The lesson's own answers, with which its second part goes on where an exercise is not solved yet."""
+"""The lesson's own answers, which its second part uses if an exercise is not solved yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ StepRNN = partial(Stacked, cell="rnn", activation="tanh", layers=1, per_step=Tru
 
 
 def next_symbols(tokens: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what a language model reads of a text, and what it is to say after each symbol.
+    """Return the inputs of a language model for a text, and the target after each symbol.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def draw_symbol(scores: ArrayLike, temperature: float = 1.0) -> int:
     ----------
     scores : array_like of float (K,)
     temperature : float
-        What the scores are divided by before their softmax; with 0 the largest one is taken.
+        Scores are divided by it before their softmax; 0 takes the largest one.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def draw_symbol(scores: ArrayLike, temperature: float = 1.0) -> int:
 
 
 def naive_forecast(series: ArrayLike, horizon: int, period: int = 1) -> NDArray[np.float64]:
-    """Say that a series goes on as it did in its last season.
+    """Forecast a series by repeating its last season.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def naive_forecast(series: ArrayLike, horizon: int, period: int = 1) -> NDArray[
         At least one season.
     horizon : int
         How many steps to say.
-    period : int
+    The number of steps to forecast.
         The length of a season; 1 repeats the last value.
 
     Returns

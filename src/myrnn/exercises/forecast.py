@@ -16,13 +16,13 @@ SERIES = np.array([9.0, 7.0, 8.0, 1.0, 4.0, 2.0, 3.0, 6.0, 5.0])
 
 
 def check_naive_forecast(fn: Callable[..., Any]) -> ExerciseReport:
-    """Say what is wrong with a student's naive and seasonal naive forecast, ``naive_forecast`` of the lesson.
+    """Check a student's naive and seasonal naive forecast, ``naive_forecast`` of the lesson.
 
     Parameters
     ----------
     fn : callable
         ``fn(series, horizon, period=1)`` with `series` float64 (T,) returns the next `horizon` values, an array: those
-        of the last season, again and again.
+        of the last season, repeated.
 
     Returns
     -------

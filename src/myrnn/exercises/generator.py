@@ -1,4 +1,4 @@
-"""Is a student's generator of sequences right? What it returns is looked at thousands of times."""
+"""Is a student's generator of sequences right? Its results are examined thousands of times."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe, 
 from myrnn.sequences import offsets_of, ramp
 
 DIGITS = 10
-# How many results are kept twice, to see whether later calls change them.
+# The number of results that are kept with a copy, to see whether later calls change them.
 KEPT = 20
 
 
 def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
-    """Say what is wrong with a generator of sequences, ``generate_sequence`` of the lesson.
+    """Check a generator of sequences, ``generate_sequence`` of the lesson.
 
-    It is called some twenty thousand times, by itself and with other arguments. What is random is judged so that a
-    right answer fails less than once in a million checks, whatever the seed; the generator of random numbers is left
-    alone. In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
+    It is called some twenty thousand times, without and with arguments. Random properties are judged so that a right
+    answer fails less than once in a million checks, whatever the seed; the random number generator is not seeded. In
+    the main thread a call that never ends is stopped, and only the first printed lines are shown.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
 
 @dataclass(frozen=True)
 class _Setting:
-    """Arguments, how often to call with them, and the lengths of the pattern that they allow."""
+    """Arguments, how often to call with them, and the allowed lengths of the pattern."""
 
     arguments: dict[str, Any]
     calls: int
@@ -69,12 +69,12 @@ class _Setting:
 
     @property
     def call(self) -> str:
-        """The arguments as they are written in a call."""
+        """The arguments in the form of a call."""
         return ", ".join(f"{name}={value}" for name, value in self.arguments.items()) or "the default arguments"
 
 
-# Where something rare can go wrong, there are enough calls to see it: a second half that matches by chance is most
-# frequent at the shortest lengths; a palindrome differs from a pair of equal halves from length 4 on.
+# Rare mistakes need enough calls to show: a second half that matches by chance is most frequent at the shortest
+# lengths; a palindrome differs from a pair of equal halves from length 4 on.
 SETTINGS = {
     "default": _Setting({}, 4000),
     "length 1": _Setting({"pattern_length_min": 1, "pattern_length_max": 1}, 8000, 1, 1),
@@ -100,7 +100,7 @@ class _Numbers:
 
     @cached_property
     def matches(self) -> NDArray[np.bool_]:
-        """Whether each sequence is what the setting calls a match."""
+        """Whether each sequence is a match for the setting."""
         partner = self.tokens[~self.first]
         halves = self.lengths // 2
         if self.setting.palindrome:
@@ -119,7 +119,7 @@ def _label(y: Any) -> int:
 
 
 class _Draws:
-    """Calls the generator when a check asks for it, and keeps what came back."""
+    """Calls the generator when a check asks for it, and keeps the results."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
@@ -129,7 +129,7 @@ class _Draws:
         self.early: list[tuple[Any, Any]] = []
 
     def draw(self, *names: str) -> str:
-        """Call the generator under the settings; return what went wrong, or an empty string."""
+        """Call the generator with the settings; return an error message, or an empty string."""
         for name in names:
             setting = SETTINGS[name]
             try:
@@ -154,7 +154,7 @@ class _Draws:
         return ((SETTINGS[name], result) for name, results in self._results.items() for result in results)
 
     def parts(self) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """Go through x, y and sequence of every call, once they are known to be three arrays."""
+        """Iterate over x, y and sequence of every call, once they are known to be three arrays."""
         return (result for _, result in self.results())
 
     def numbers(self, *, palindrome: bool | None = None) -> list[_Numbers]:
@@ -301,7 +301,7 @@ def _digits(draws: _Draws) -> str:
     first = np.concatenate([numbers.first for numbers in every])
     tokens = np.concatenate([numbers.tokens for numbers in every])
     begins = np.concatenate([np.isin(np.arange(len(n.tokens)), n.offsets[:-1]) for n in every])
-    # The digit that a sequence begins with may be drawn in another way than those after it.
+    # The first digit may be drawn in another way than those after it.
     for what, drawn in (
         ("of the digits of the first half are", tokens[first & ~begins]),
         ("of the sequences begin with", tokens[begins]),
@@ -310,7 +310,7 @@ def _digits(draws: _Draws) -> str:
         digit = int(np.argmax(np.abs(counts - len(drawn) / DIGITS)))
         if is_unlikely(int(counts[digit]), len(drawn), 1 / DIGITS):
             return f"{counts[digit] / len(drawn):.1%} {what} {digit}, not 10%."
-    # Two of a first half side by side are of one sequence.
+    # Two neighbours in a first half belong to one sequence.
     follows = first[1:] & first[:-1]
     same, total = int((tokens[1:] == tokens[:-1])[follows].sum()), int(follows.sum())
     if is_unlikely(same, total, 1 / DIGITS):

@@ -1,4 +1,4 @@
-"""Limits for an answer: how long it may run, and how much of what it prints is shown."""
+"""Limits for an answer: its running time, and the lines of its output that are shown."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import TextIO, TypeVar
 
 Result = TypeVar("Result")
 
-# Some twenty times what a check of a usual answer takes.
+# Some twenty times the duration of a check of a usual answer.
 SECONDS = 20.0
-# How often a loop is stopped again that catches whatever is raised in it.
+# How often a loop that catches all exceptions is stopped again.
 AGAIN = 0.05
 LINES, CHARACTERS = 20, 2000
 MORE = "... (what else it prints is left out)\n"
 
-# Windows has no alarm: SIGTERM serves there, and a real one takes effect only after the check.
+# Windows has no alarm: SIGTERM is used there, and a real one takes effect only after the check.
 SIGNAL = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 
 class TookTooLong(BaseException):
-    """An answer was stopped. No ``except Exception`` of its own keeps this away."""
+    """An answer was stopped. It is not an Exception, so that ``except Exception`` does not catch it."""
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
     """Return what `work()` returns.
 
-    Only the main thread can be stopped, between two instructions of Python: elsewhere, and where the program makes use
-    of the alarm itself, `work` takes as long as it takes.
+    Only the main thread can be stopped, between two Python instructions. In other threads, and if the program uses the
+    alarm itself, `work` is not limited.
 
     Raises
     ------
     TookTooLong
-        When it is not done after so many seconds.
+        When it is not done after this many seconds.
     """
     before = signal.getsignal(SIGNAL)
     if threading.current_thread() is not threading.main_thread() or before not in (signal.SIG_DFL, signal.SIG_IGN):
@@ -68,7 +68,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def _heard() -> Iterator[None]:
-    """Let the signal through: this process may have been started with it blocked."""
+    """Unblock the signal: this process may have been started with it blocked."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -80,11 +80,11 @@ def _heard() -> Iterator[None]:
 
 
 def _send_after(seconds: float, done: threading.Event, thread: int) -> None:
-    """Send the signal to the main thread, again and again, until the work is done."""
+    """Send the signal to the main thread repeatedly until the work is done."""
     while not done.wait(seconds):
         seconds = AGAIN
         if hasattr(signal, "pthread_kill"):
-            # This wakes a thread that sleeps, too.
+            # This wakes a sleeping thread, too.
             signal.pthread_kill(thread, SIGNAL)
         else:
             import _thread
@@ -94,7 +94,7 @@ def _send_after(seconds: float, done: threading.Event, thread: int) -> None:
 
 @contextlib.contextmanager
 def few_lines(lines: int = LINES, characters: int = CHARACTERS) -> Iterator[None]:
-    """Let the first lines of what is printed through, and leave out the rest."""
+    """Pass the first lines of the output through, and drop the rest."""
     with contextlib.redirect_stdout(_FewLines(sys.stdout, lines, characters)):
         yield
 

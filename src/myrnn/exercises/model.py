@@ -1,4 +1,4 @@
-"""Is a student's model class right? It is made, called, differentiated and compared with the equations."""
+"""Is a student's model class right? It is instantiated, called, differentiated and compared with the equations."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import Checklist, ExerciseReport
 from myrnn.sequences import one_hot
 
-# C, D and K of the lesson. No two are equal, so that a shape shows what a parameter is for.
+# C, D and K of the lesson. No two are equal, so that a shape identifies a parameter.
 SIZES = (10, 50, 2)
 OTHER_SIZES = (6, 17, 4)
 NAMES = ("dim_input", "dim_recurrent", "dim_output")
 SEQUENCES = ((3, 1, 4, 0, 5, 9), (2, 7, 1, 8, 6, 4), (1, 6, 0, 3, 9, 8), (5, 7, 2, 9, 4, 0))
-# A digit that the sequence of one check has at its beginning alone.
+# A digit that only occurs at the beginning of the sequence of one check.
 RARE = 7
-# Rounding of float32 in another order of summation stays far below; what a digit changes lies far above.
+# Rounding in another order of summation stays far below; the effect of a digit is far above.
 TOLERANCE = 1e-5
 MODERATE = 1e4
 
 
 def check_model(cls: type) -> ExerciseReport:
-    """Say what is wrong with a recurrent model class, ``RNN`` of the lesson.
+    """Check a recurrent model class, ``RNN`` of the lesson.
 
-    Models of the class are made and called on short sequences, with weights that the check chooses, so that what the
-    class draws its first weights from does not matter. Cells with other equations (gates, a second state, another
-    activation) pass as well: only a class whose parameters are those of the lesson is compared with its equations.
-    In the main thread a call that never ends is stopped, and of what is printed the first lines are shown.
+    Models of the class are made and called on short sequences, with weights chosen by the check, so that the initial
+    weights of the class do not matter. Cells with other equations (gates, a second state, another activation) pass as
+    well: only a class with the parameters of the lesson is compared with its equations. In the main thread a call that
+    never ends is stopped, and only the first printed lines are shown.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Subject:
         return self.cls(**dict(zip(NAMES, sizes, strict=True)))
 
     def filled(self) -> Any:
-        """Return a new model with weights of Glorot's size, and biases that are not zero: the same at every call."""
+        """Return a new model with weights of Glorot's size, and nonzero biases: the same at every call."""
         rng = np.random.default_rng(0)
         model = self.make()
         for parameter in model.parameters:
@@ -97,7 +97,7 @@ class Subject:
 
 
 def encoded(*digits: int) -> NDArray[np.float32]:
-    """Return the digits as the model takes them, float32 (T, 10)."""
+    """Return the digits as model input, float32 (T, 10)."""
     return one_hot(np.array(digits), SIZES[0])
 
 
@@ -108,7 +108,7 @@ def scores_of(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
 
 
 def _path_to(tensor: Tensor, model: Any) -> str:
-    """Return the attribute that holds a tensor, such as ``fc_x2h.weight``, or its shape where there is none."""
+    """Return the attribute that holds a tensor, such as ``fc_x2h.weight``, or its shape if there is none."""
     for name, value in vars(model).items() if hasattr(model, "__dict__") else ():
         if value is tensor:
             return name
@@ -118,7 +118,7 @@ def _path_to(tensor: Tensor, model: Any) -> str:
     return f"a tensor of shape {tensor.shape}"
 
 
-# What it consists of --------------------------------------------------------------------------------------------------
+# Its parameters ------------------------------------------------------------------------------------------------------
 
 checks = Checklist()
 
@@ -131,14 +131,14 @@ def _made(subject: Subject) -> str:
 
 @checks("parameters is a tuple of trainable tensors, each once.", _made)
 def are_parameters(subject: Subject) -> str:
-    """Look for what is no parameter."""
+    """Find anything that is not a parameter."""
     model = subject.make()
     if not hasattr(model, "parameters"):
         return "The model has no attribute parameters."
     given = model.parameters
     if callable(given) and not isinstance(given, Tensor):
         return "parameters is a method: put @property above it, so that model.parameters is the tuple."
-    # A list is not what was asked for, but every optimizer takes it.
+    # A list is not what was asked for, but every optimizer accepts it.
     if not isinstance(given, tuple | list):
         return f"parameters is of type {type(given).__name__}" + (
             ", not yet joined into a tuple." if isinstance(given, Iterable) else "."
@@ -172,7 +172,7 @@ def _parameter_dtypes(subject: Subject) -> str:
 def _weights(subject: Subject) -> str:
     inputs, hidden, classes = SIZES
     shapes = [parameter.shape for parameter in subject.make().parameters]
-    # Gates may be joined side by side, and input and hidden state one after the other.
+    # Gates may be joined, and so may input and hidden state.
     wanted = (
         ("W_xh, shape (C, D)", {inputs, inputs + hidden}, hidden, inputs),
         ("W_hh, shape (D, D)", {hidden, inputs + hidden}, hidden, hidden),
@@ -197,12 +197,12 @@ def _own_parameters(subject: Subject) -> str:
     return ""
 
 
-# What it computes -----------------------------------------------------------------------------------------------------
+# Its results ----------------------------------------------------------------------------------------------------------
 
 
 @checks("A sequence gives one row of scores, a tensor of shape (1, K).", _made)
 def one_row(subject: Subject) -> str:
-    """Look for scores of another kind or shape."""
+    """Find scores of another kind or shape."""
     inputs, hidden, classes = SIZES
     for steps in (20, 2, 1):
         given = subject.make()(encoded(*(np.arange(steps) % inputs)))
@@ -239,7 +239,7 @@ def _other_sizes(subject: Subject) -> str:
 
 @checks("The same sequence gives the same scores, whatever came before.", one_row)
 def repeatable(subject: Subject) -> str:
-    """Look for what a model keeps between calls."""
+    """Find anything that a model keeps between calls."""
     model = subject.make()
     x = encoded(*SEQUENCES[0])
     with mg.no_autodiff:
@@ -275,7 +275,7 @@ def _listed(subject: Subject) -> str:
     model = subject.make()
     first, second = _leaves(model), _leaves(model)
     known = {id(parameter) for parameter in model.parameters}
-    # What is made anew in every call, such as a tensor of zeros, is not the model's to learn.
+    # Tensors made anew in every call, such as zeros, are not parameters.
     missing = [leaf for key, leaf in first.items() if key in second and key not in known]
     if not missing:
         return ""
@@ -332,7 +332,7 @@ def _is_there(gradient: NDArray[Any] | None) -> bool:
 def _every_element(subject: Subject) -> str:
     model = subject.filled()
     steps = len(SEQUENCES[0])
-    # An element may go unnoticed by chance in one sequence, where a unit is silent, but not in all.
+    # A silent unit may hide an element by chance in one sequence, but not in all.
     unnoticed = [t for t in range(steps) if not _notices(model, t)]
     if not unnoticed:
         return ""
@@ -364,10 +364,10 @@ def _order(subject: Subject) -> str:
 
 @checks("The gradient goes back through time to the first element.", _reaches_parameters, _every_element)
 def _reaches_first_step(subject: Subject) -> str:
-    """Look for a state that is cut off from its past.
+    """Find a state that is cut off from its past.
 
-    The digit 7 stands at the beginning alone. What it is multiplied with, row 7 of a matrix with a row for each input,
-    gets a gradient only through all the states between.
+    The digit 7 only occurs at the beginning. Row 7 of a matrix with a row for each input gets a gradient only through
+    all the states between.
     """
     model = subject.filled()
     inputs, hidden, _ = SIZES
@@ -430,7 +430,7 @@ def _equations(subject: Subject) -> str:
 
 
 def _parts_of_the_equations(parameters: Any) -> tuple[NDArray[np.float64], ...] | None:
-    """Return W_xh, W_hh, W_hy, b_h and b_y, or None where the parameters are those of another cell."""
+    """Return W_xh, W_hh, W_hy, b_h and b_y, or None if the parameters are those of another cell."""
     inputs, hidden, classes = SIZES
     matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) > 1]
     biases = [p for p in parameters if p.size in (hidden, classes) and p.size == max(p.shape)]

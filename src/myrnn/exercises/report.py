@@ -1,4 +1,4 @@
-"""A list of checks of an answer, what it finds, property by property, and how that is shown."""
+"""Lists of checks, their findings, property by property, and their display."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from myrnn.exercises import limits
 
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_CHECKED: "  - "}
-# The sign carries the meaning, the colour only supports it.
+# The sign has the meaning; the colour only supports it.
 SIGNS = {PASSED: ("✓", "#1a7f37"), FAILED: ("✗", "#b3261e"), NOT_CHECKED: ("…", "#6e7781")}
-# Every count is compared with its binomial law, exactly. A check makes fewer than 90 such comparisons, so that a right
-# answer is called wrong less than once in a million times.
+# Every count is compared with its exact binomial distribution. A check makes fewer than 90 such comparisons, so that a
+# right answer fails less than once in a million times.
 FALSE_ALARM = 1e-8
-# What an answer may do wrong. KeyboardInterrupt comes from the person who waits.
+# Exceptions of an answer that are findings. KeyboardInterrupt comes from the user who waits.
 FAULTS = (Exception, SystemExit, limits.TookTooLong)
 
-# Looks for a breach of a property, and returns what is wrong, or an empty string.
+# Tests a property; returns an error message, or an empty string.
 Breach = Callable[[Any], str]
 
 
@@ -37,9 +37,9 @@ class Finding:
     says : str
         The property, as a sentence about a right answer.
     outcome : {"passed", "failed", "not checked"}
-        A property is not checked when one that it rests on does not hold.
+        A property is not checked if one that it depends on does not hold.
     detail : str
-        What is wrong; for a property that holds, at most a remark.
+        The fault; for a property that holds, at most a remark.
     """
 
     says: str
@@ -49,12 +49,12 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class ExerciseReport:
-    """All that was found out about an answer; it shows itself in a notebook.
+    """All findings about an answer; a notebook displays it.
 
     Attributes
     ----------
     name : str
-        What was checked.
+        The name of the checked object.
     findings : tuple of Finding
         One for each property.
     """
@@ -81,7 +81,7 @@ class ExerciseReport:
         return f"{self.name}: {len(self.failed)} of {len(self.findings)} properties do not hold{rest}"
 
     def __str__(self) -> str:
-        """Return one line for each property, with what is wrong below it."""
+        """Return one line for each property, with its fault below it."""
         lines = [self._summary]
         for finding in self.findings:
             lines.append(f"  {MARKS[finding.outcome]}  {finding.says}")
@@ -124,7 +124,7 @@ class Checklist:
         self._properties: list[tuple[str, Breach, tuple[Breach, ...]]] = []
 
     def __call__(self, says: str, *needs: Breach) -> Callable[[Breach], Breach]:
-        """Add a property, whose function looks for a breach of it; it rests on the properties that it needs."""
+        """Add a property with its test; it depends on the properties in `needs`."""
 
         def add(breach: Breach) -> Breach:
             self._properties.append((says, breach, needs))
@@ -133,7 +133,7 @@ class Checklist:
         return add
 
     def replacing(self, known: Breach, says: str, breach: Breach) -> Checklist:
-        """Return the same list with another property in place of a known one; what rested on that rests on this."""
+        """Return the same list with one property replaced, also in the dependencies of others."""
         others = Checklist()
         for what, check, needs in self._properties:
             rests_on = tuple(breach if needed is known else needed for needed in needs)
@@ -141,7 +141,7 @@ class Checklist:
         return others
 
     def run(self, name: str, answer: Any) -> ExerciseReport:
-        """Check an answer. What it raises, and that it never ends, is a breach like any other."""
+        """Check an answer. Exceptions and endless loops are faults like any other."""
         findings: dict[Breach, Finding] = {}
         with limits.few_lines():
             for says, breach, needs in self._properties:
@@ -154,7 +154,7 @@ class Checklist:
 
 
 def name_of(fn: Callable[..., Any]) -> str:
-    """Return what a student's function is called.
+    """Return the name of a student's function.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 
 def is_unlikely(count: int, total: int, chance: float) -> bool:
-    """Return whether a binomial count lies so far out that chance alone is no explanation."""
+    """Return whether a binomial count is too extreme to be due to chance."""
     below, above = bdtr(count, total, chance), bdtrc(count - 1, total, chance) if count else 1.0
     return bool(2 * min(below, above) < FALSE_ALARM)
 
@@ -180,7 +180,7 @@ def _detail(breach: Breach, answer: Any) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return one line: the exception, and the line of the student's code that it came from."""
+    """Return one line: the exception, and the line of the student's code that raised it."""
     message, frame = " ".join(str(error).split()), user_frame(error)
     text = "" if frame is None else line_of(frame)
     place = "" if frame is None else f", in {frame.name}, line {frame.lineno}" + (f": {text}" if text else "")

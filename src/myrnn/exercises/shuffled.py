@@ -1,4 +1,4 @@
-"""Sequences whose halves hold the same digits in another order: a count of digits takes them for a match."""
+"""Sequences whose halves hold the same digits in another order, which look like matches to a counter of digits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from myrnn.tasks import Palindromes, TwinHalves
 def shuffled_halves(
     task: TwinHalves | Palindromes, samples: int = 20_000, rng: np.random.Generator | int | None = 0
 ) -> Sequences:
-    """Draw matching sequences of a task and shuffle their second halves; those that still match are left out.
+    """Draw matching sequences of a task and shuffle their second halves; those that still match are dropped.
 
     Parameters
     ----------
     task : TwinHalves or Palindromes
     samples : int
-        How many sequences to draw; about half of them match.
+        The number of sequences to draw; about half of them match.
     rng : numpy.random.Generator, int or None
-        Where the randomness comes from: a generator, a seed, or None for a fresh one.
+        The source of randomness: a generator, a seed, or None for a fresh one.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def shuffled_halves(
     Raises
     ------
     InvalidArgument
-        When an argument is not what it should be.
+        When an argument is invalid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Is a student's model class with scores at every step right? Much of it is what `model` looks for."""
+"""Is a student's model class with scores at every step right? Many checks are those of `model`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from myrnn.exercises.report import ExerciseReport
 
 
 def check_step_model(cls: type) -> ExerciseReport:
-    """Say what is wrong with a model class that has scores at every step, ``StepRNN`` of the lesson's second part.
+    """Check a model class that has scores at every step, ``StepRNN`` of the lesson's second part.
 
-    The scores of the last step are examined as `check_model` does it. Those of each other step have to be
-    what the model says of the beginning of the sequence alone.
+    The scores of the last step are checked as in `check_model`. Those of each other step must be the model's scores for
+    the beginning of the sequence alone.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class _StepSubject(Subject):
     Attributes
     ----------
     whole : Subject
-        The class as it is.
+        The class itself.
     """
 
     def __init__(self, cls: type) -> None:

@@ -1,4 +1,4 @@
-"""Are the targets that a student makes of a text right, and is the drawing of symbols? Draws are counted."""
+"""Are a student's targets for a text right, and the draws of symbols? Draws are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from myrnn._checks import count_of, shown
 from myrnn.exercises.report import Checklist, ExerciseReport, is_unlikely, name_of
 
 TEXTS = ((3, 1, 4, 1, 5, 9, 2, 6), (7, 0, 7, 7, 2), (0, 1))
-# The scores of a draw, and how often it is made.
+# The scores of a draw, and the number of draws.
 SCORES = np.array([1.0, -1.0, 2.0, 0.5], dtype=np.float32)
 DRAWS = 4000
 TEMPERATURES = (0.5, 2.0)
@@ -23,7 +23,7 @@ TEMPERATURES = (0.5, 2.0)
 
 
 def check_next_symbols(fn: Callable[..., Any]) -> ExerciseReport:
-    """Say what is wrong with the inputs and targets that a student makes of a text, ``next_symbols`` of the lesson.
+    """Check the inputs and targets that a student makes of a text, ``next_symbols`` of the lesson.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def check_next_symbols(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def _unchanged(fn: Callable[..., Any]) -> str:
 
 
 def check_draw_symbol(fn: Callable[..., Any]) -> ExerciseReport:
-    """Say what is wrong with a student's drawing of symbols with a temperature, ``draw_symbol`` of the lesson.
+    """Check a student's drawing of symbols with a temperature, ``draw_symbol`` of the lesson.
 
     It is called some thousand times for each temperature. A right answer fails less than once in a million checks.
 
@@ -127,7 +127,7 @@ def check_draw_symbol(fn: Callable[..., Any]) -> ExerciseReport:
     Raises
     ------
     InvalidArgument
-        When `fn` is no function.
+        When `fn` is not a function.
 
     Examples
     --------

@@ -53,7 +53,7 @@ from myrnn.training import (
 )
 
 # Further advice when a training diverges.
-BOUNDED = "; an RNN's states may grow beyond all bounds on long sequences, those of a GRU or an LSTM do not"
+BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
 # The default window, in steps, for text and series.
 WINDOW = 64
 # The number of steps in the test of whether a model sees future steps.

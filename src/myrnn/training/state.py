@@ -379,7 +379,7 @@ class Restarts:
         """Say that the training has gone back to an iteration after an error."""
         what = str(error).partition(": ")[0]
         return (
-            f"{what}: training goes on from iteration {iteration} with {self.scale:g} times the learning rate "
+            f"{what}: training resumes from iteration {iteration} with {self.scale:g} times the learning rate "
             f"and gradients clipped to {self.gradient_clip:g}"
         )
 

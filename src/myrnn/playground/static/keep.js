@@ -48,7 +48,7 @@ export function startKeep(app) {
         button.title = off[name] || button.dataset.hint;
       }
     }
-    const goes = off.play ? "" : " Play goes on from there, with a new optimizer and a constant learning rate.";
+    const goes = off.play ? "" : " Play continues from there, with a new optimizer and a constant learning rate.";
     if (isLoaded) tell(`Loaded.${goes}${[...new Set(Object.values(off))].map(why => tellOff(off, why)).join("")}`);
   });
   app.connection.on("error", ({message}) => { toast(message); tell(""); });
