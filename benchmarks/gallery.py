@@ -77,9 +77,10 @@ def record(work: Work, repeats: int, budget: float, say: Any) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Return the table in reStructuredText."""
+    """Return the table in reStructuredText, of what was measured."""
     facts = found["machine"]
     by_cell = {(entry["cell"], entry["batch"]): entry for entry in found["cells"]}
+    batches = [batch for batch in BATCHES if any(measured == batch for _, measured in by_cell)]
     lines = [
         BEGIN,
         "The table has the time of an iteration in MyRNN: forward, loss, backpropagation through time and Adam, for",
@@ -91,17 +92,18 @@ def table(found: dict[str, Any]) -> str:
         "",
     ]
     heads = ["cell"]
-    for batch in BATCHES:
+    for batch in batches:
         heads += [f"MyRNN, {'one sequence' if batch == 1 else f'batch {batch}'}", "loop", "compiled"]
     lines += _row(heads)
     for cell, name in NAMES.items():
         cells = [name]
-        for batch in BATCHES:
+        for batch in batches:
             entry = by_cell.get((cell, batch), {"seconds": {}, "times": {}})
             ours, times = entry["seconds"].get(OURS), [entry["times"].get(peer) for peer in (LOOP, COMPILED)]
             cells += ["-" if ours is None else duration(ours)]
             cells += ["-" if ratio is None else f"{ratio:.3g} times" for ratio in times]
-        lines += _row(cells)
+        if any((cell, batch) in by_cell for batch in batches):
+            lines += _row(cells)
     versions = ", ".join(f"{name} {facts[name]}" for name in ("python", "numpy", "numba", "torch"))
     lines += ["", f"Measured on {facts['cores']} cores of {facts['processor']}, {facts['date'][:10]} ({versions})."]
     if machine.busy(facts):

@@ -46,7 +46,7 @@ print(myrnn.compile(MultiplicativeRNN(6, 48, 6), dim_input=6))
 
 # %%
 # Three cups stand in a row. Each symbol is one of the six ways to move them, and the question after the last one is how
-# they stand. There is no short cut: each symbol changes the answer.
+# they stand. There is no short cut: the answer depends on all moves.
 
 ORDERS = list(permutations(range(3)))
 

@@ -8,7 +8,6 @@ from the loss back to the first symbol.
 """
 
 import numpy as np
-from matplotlib import pyplot as plt
 from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
@@ -37,4 +36,3 @@ graph
 
 inside = myrnn.inspect(model, "31415926535897932384")
 ax = inside.plot_gradients()
-plt.show()

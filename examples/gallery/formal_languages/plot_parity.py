@@ -17,8 +17,7 @@ found = myrnn.extract_automaton(model, "01")
 ax = found.plot()
 
 # %%
-# Two states: an even number of ones so far, or an odd one. The automaton agrees with the network on longer strings,
-# too:
+# Two states: an even number of ones so far, or an odd one. The numbers of the search:
 
 found
 

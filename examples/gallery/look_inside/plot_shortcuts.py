@@ -18,9 +18,9 @@ clues = myrnn.shortcuts(task, lengths=report.lengths)
 ax = report.plot(shortcuts=clues)
 
 # %%
-# One of them comes close to the network: if the second half repeats the first, each digit occurs an even number of
-# times. To find out whether the network compares or counts, we shuffle the second halves of sequences that match. All
-# counts stay even, and the right answer becomes *no match*.
+# Counting is as good as what the network does: if the second half repeats the first, each digit occurs an even number
+# of times. To find out whether the network compares or counts, we shuffle the second halves of sequences that match.
+# All counts stay even, and the right answer becomes *no match*.
 
 shuffled = shuffled_halves(task)
 ax = report.plot(label="sequences as in training")
