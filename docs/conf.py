@@ -32,7 +32,8 @@ extensions = [
     "mathml",
     "names",
 ]
-exclude_patterns = ["_ext", "_templates", "gallery/*.ipynb", "gallery/*.py", "**/README.rst"]
+# Sphinx-Gallery writes each example as a page, and as a script and a notebook to download.
+exclude_patterns = ["_ext", "_templates", "gallery/**.ipynb", "gallery/**.py"]
 templates_path = ["_templates"]
 language = "en"
 # "auto" in a docstring is code.
