@@ -73,8 +73,8 @@ fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 models = {"multiplicative": MultiplicativeRNN(6, 48, 6), "RNN (tanh)": RNN(6, 72, 6, activation="tanh")}
 for name, model in models.items():
     optimizer = Adam(model.parameters, learning_rate=0.003)
-    history = myrnn.train(model, data, optimizer, 8_000, 32, gradient_clip=1.0, schedule="cosine")
-    report = myrnn.evaluate(model, task, 15_000, lengths=range(1, 31), trained=12)
+    history = myrnn.train(model, data, optimizer, 4_000, 32, gradient_clip=1.0, schedule="cosine")
+    report = myrnn.evaluate(model, task, 10_000, lengths=range(1, 31), trained=12)
     size = sum(parameter.size for parameter in model.parameters)
     report.plot(ax, label=f"{name}, {size:,} weights")
 plt.show()
