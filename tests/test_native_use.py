@@ -336,7 +336,7 @@ def test_a_training_that_diverges_goes_on_from_where_it_was_good(batch_size):
     for engine in ("native", "mygrad"):
         model = RNN(10, 20, 2, rng=0)
         optimizer = SGD(model.parameters, learning_rate=5.0)
-        with pytest.warns(UserWarning, match="goes on from iteration 0 with 0.5 times the learning rate"):
+        with pytest.warns(UserWarning, match="resumes from iteration 0 with 0.5 times the learning rate"):
             history = myrnn.train(
                 model,
                 tasks.TwinHalves(1, 10),
