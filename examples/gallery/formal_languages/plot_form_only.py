@@ -2,8 +2,8 @@
 Almost always right, without arithmetic
 =======================================
 
-The strings of one of FLaRe's languages are sums with their results, computed modulo 5: ``2+4-1=0`` is a member. A network
-learns to accept and reject such strings. Is it calculating?
+The strings of one of FLaRe's languages are formulas with their result, computed modulo 5: ``2+4-1=0`` is a member. A
+network learns to accept and reject such strings. Is it calculating?
 """
 
 import numpy as np
