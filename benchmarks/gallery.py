@@ -46,8 +46,9 @@ def works() -> tuple[Work, ...]:
     for batch in BATCHES:
         for cell, name in NAMES.items():
             job = Job(cell, STEPS, STEPS, UNITS, batch, drawn=False)
+            # A call of ours takes some hundredths of a second to begin, so a repeat has many iterations.
             units = (
-                Unit(OURS, "ours", job, threads=1),
+                Unit(OURS, "ours", job, chunk=200, threads=1),
                 Unit(LOOP, "pytorch", job, threads=1),
                 # Its function is that of the loop, whose losses are compared.
                 Unit(COMPILED, "pytorch", job, options={"compiled": True}, threads=1, agrees=False),
