@@ -73,6 +73,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
+    "subsection_order": [
+        "../examples/gallery/first_steps",
+        "../examples/gallery/look_inside",
+        "*",
+        "../examples/gallery/cells",
+    ],
     "plot_gallery": not QUICK,
     "abort_on_example_error": True,
     "image_scrapers": ("matplotlib",),

@@ -40,9 +40,10 @@ class LinkNames(SphinxTransform):
     default_priority = 20
 
     def apply(self, **options: Any) -> None:
-        """Go through the code in the text of a page in Markdown."""
+        """Go through the code in the text of a page, or of an example of the gallery."""
         page = self.env.docname
-        if self.env.doc2path(page).suffix == ".md":
+        # Docstrings name things in their own way, by single backticks.
+        if self.env.doc2path(page).suffix == ".md" or page.startswith("gallery/"):
             for literal in list(self.document.findall(nodes.literal)):
                 name = target(literal.astext(), page)
                 if name is not None and not isinstance(literal.parent, nodes.title | nodes.reference | pending_xref):
