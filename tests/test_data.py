@@ -331,9 +331,10 @@ def test_a_file_that_is_no_table_is_refused(content, message, put):
         read_sequences(path)
 
 
+@pytest.mark.parametrize("marks", [1, 2])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "txt"])
-def test_a_byte_order_mark_alone_is_an_empty_file(ending, put):
-    path = put(f"a.{ending}", b"\xef\xbb\xbf")
+def test_byte_order_marks_alone_are_an_empty_file(ending, marks, put):
+    path = put(f"a.{ending}", marks * b"\xef\xbb\xbf")
     with pytest.raises(DataError, match=f"^{re.escape(f'{path} is empty')}$"):
         read_sequences(path, labelled=False)
 
@@ -705,9 +706,7 @@ def test_lists_have_no_characters(put):
         read_sequences(path, tokenize="characters")
 
 
-ENDINGS = (
-    "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq, .tok or .txt, and may have .gz behind that"
-)
+ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq, .tok or .txt, optionally followed by .gz"
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_the_figure_of_the_calibration():
         ({"classes": [["a"]]}, "classes must be at least one label in a list, not <U1 of shape (1, 1)"),
         (
             {"probabilities": [[1.0, 0.0]]},
-            "probabilities must be numbers of shape (2, 2), a row a label and a column per class, not float64 of shape "
-            "(1, 2)",
+            "probabilities must be numbers of shape (2, 2), a row per label and a column per class, not float64 of "
+            "shape (1, 2)",
         ),
         (
             {"probabilities": [[1.0, 0.0], [2.0, 0.0]]},

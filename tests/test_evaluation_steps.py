@@ -344,7 +344,7 @@ def test_reprs():
 
 TAG = {"targets": [0, 1], "probabilities": [[0.5, 0.5], [0.1, 0.9]], "offsets": [0, 2]}
 NUMBER = {"targets": [1.0, 2.0], "predictions": [1.0, 2.0], "offsets": [0, 2]}
-SHAPE = "probabilities must be numbers of shape {}, a row a step and a column per class, not {} of shape {}"
+SHAPE = "probabilities must be numbers of shape {}, a row per step and a column per class, not {} of shape {}"
 
 
 @pytest.mark.parametrize(

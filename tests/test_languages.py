@@ -145,7 +145,7 @@ def test_truth_is_that_of_the_language():
         (lambda: Regular(r"[\^a]*", objective="next_symbol"), r"the alphabet must not have \^"),
         (lambda: Dyck(1, 10**9), "take too many states"),
         (lambda: flare("parities"), "name must be one of .*did you mean 'parity'"),
-        (lambda: EqualCounts("aba"), "the symbol 'a' stands twice"),
+        (lambda: EqualCounts("aba"), "the symbol 'a' is repeated"),
         (lambda: Dyck(30, 9), "30 kinds of brackets, 9 deep, take too many states: leave the depth out"),
     ],
 )

@@ -138,7 +138,7 @@ def code(*lines):
         (code("a", "# </COGINST>"), r"line 3: </COGINST> closes what was never opened$"),
         (
             code("# <COGINST>", "# </COGSTUB>"),
-            r"line 3: </COGSTUB> stands where the <COGINST> of line 2 is still open$",
+            r"line 3: </COGSTUB> is inside the open <COGINST> of line 2$",
         ),
         (code("# <COGINST>", "# <COGSTUB>"), r"line 3: <COGSTUB> within the <COGINST> of line 2$"),
         (code("# <COGINST>", "a  # <COGLINE>"), r"line 3: <COGLINE> within the <COGINST> of line 2$"),

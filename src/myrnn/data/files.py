@@ -432,8 +432,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _text(path: Path) -> bytes:
-    """Return the content of a file of UTF-8 text, as bytes without a byte order mark."""
-    content = read_bytes(path).removeprefix(BYTE_ORDER_MARK)
+    """Return the content of a file of UTF-8 text, as bytes without byte order marks."""
+    content = read_bytes(path)
+    # Two files that were joined may begin with two marks, of which Polars would remove the second.
+    while content.startswith(BYTE_ORDER_MARK):
+        content = content.removeprefix(BYTE_ORDER_MARK)
     if not content:
         raise DataError(f"{path} is empty")
     # UTF-16 text and binary files have such bytes.
