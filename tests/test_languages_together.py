@@ -19,7 +19,9 @@ from myrnn import (
     evaluate,
     extract_automaton,
     gradient_flow,
+    inspect,
     load_sweep,
+    recurrent_eigenvalues,
     shortcuts,
     sweep,
     train,
@@ -27,7 +29,7 @@ from myrnn import (
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.losses import loss_for, mean_loss, name_of
-from myrnn.models import Stacked
+from myrnn.models import Stacked, parameter_names
 from myrnn.runs import load_run
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, Part
 from myrnn.tasks import recognition_of
@@ -247,6 +249,35 @@ def test_a_model_of_yours_is_checked_at_every_length_through_a_recognizer(in_pyt
         evaluate(model, task, 100, engine="native", progress=False)
 
 
+class WithoutWidth:
+    """A network of the user's that does not say how many inputs it has."""
+
+    def __init__(self, task, units=3):
+        rng = np.random.default_rng(0)
+        shapes = (task.dim_input, units), (units, units), (units, task.dim_output)
+        self.U, self.W, self.V = self.parameters = tuple(mg.tensor(rng.normal(size=s).astype("f4")) for s in shapes)
+
+    def __call__(self, x):
+        h, outputs = np.zeros((1, len(self.W)), dtype=np.float32), []
+        for t in range(len(x)):
+            h = mg.tanh(x[t : t + 1] @ self.U + h @ self.W)
+            outputs.append(h @ self.V)
+        return mg.concatenate(outputs)
+
+
+def test_a_recognizer_is_known_by_the_names_and_the_inputs_of_its_network(in_python):
+    model = network(TASK)
+    assert parameter_names(Recognizer(model)) == parameter_names(model)
+    assert "stack[0].fc_h2n.weight" in recurrent_eigenvalues(Recognizer(model)).matrices
+    assert repr(gradient_flow(model, TASK, 10)).startswith("GradientFlow(Stacked, ")
+    x = np.eye(2, dtype=np.float32)
+    own = Recognizer(WithoutWidth(TASK))
+    assert compile(own).dim_input == 2
+    assert inspect(own, x).logits[-1] == pytest.approx(own(x).data[0], abs=1e-6)
+    with refused("x must be one string, an array of shape (T, C), not [[0, 1]]"):
+        own([[0, 1]])
+
+
 def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):
     pytest.importorskip("aalpy")
 
@@ -428,6 +459,9 @@ def test_targets_in_parts_are_checked_and_kept():
         ([("a class", 2)], "parts must be of a class or of several classes at once, not ('a class', 2)"),
         ([Part(NUMBERS, 3)], "parts must be of a class or of several classes at once, not"),
         (parts[::-1], "the first of the parts must be a class, which is scored, not several classes at once (1)"),
+        (5, "parts must be a sequence of Part, not 5"),
+        ([Part(CLASS, 3), Part(SEVERAL, 0)], "the columns of a part must be at least 1, not 0"),
+        ([Part(CLASS, "3")], "the columns of a part must be an integer, not '3'"),
         (parts[:1], "targets of these parts must be floats of shape (N, 2), not float32 of shape (2, 3)"),
     ):
         with refused(message):

@@ -116,12 +116,15 @@ def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
 
 def checked_parts(given: Iterable[Part], targets: NDArray[Any]) -> tuple[Part, ...]:
     """Return the parts of targets; raises InvalidArgument where they do not fit."""
+    if not isinstance(given, Iterable):
+        raise InvalidArgument(f"parts must be a sequence of Part, not {_checks.shown(given)}")
     parts = tuple(given)
     if not parts:
         return ()
     for part in parts:
         if not isinstance(part, Part) or part.what not in (CLASS, SEVERAL):
             raise InvalidArgument(f"parts must be of a class or of several classes at once, not {_checks.shown(part)}")
+        _checks.integer("the columns of a part", part.columns, minimum=1)
     if parts[0].what != CLASS:
         raise InvalidArgument(f"the first of the parts must be a class, which is scored, not {parts[0]}")
     columns = sum(part.columns for part in parts)

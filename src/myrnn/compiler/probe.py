@@ -25,7 +25,7 @@ from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settle
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
-from myrnn.models import network_of, parameter_names
+from myrnn.models import Recognizer, network_of, parameter_names
 from myrnn.sequences import one_hot
 
 # Lengths that are traced to find the loop; the longest requested one is traced as well.
@@ -422,6 +422,8 @@ def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
 
 def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
     """Return C: that of the model, or the first size of a parameter that it accepts as the width of a sequence."""
+    if isinstance(model, Recognizer):
+        return input_width(model.model, parameters) - 1
     given = getattr(model, "dim_input", None)
     if isinstance(given, int | np.integer) and given > 0:
         return int(given)

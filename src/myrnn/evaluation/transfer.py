@@ -126,7 +126,8 @@ def transfer(
     Parameters
     ----------
     models : mapping of str to models
-        As for `myrnn.train`. They are not changed, and no graph is built.
+        As for `myrnn.train`. They are not changed, and no graph is built. Of a model that learned more than
+        recognition, pass ``Recognizer(model)``.
     tasks : mapping of str to Task or Sequences
     samples : int
         The number of sequences to draw from every task.

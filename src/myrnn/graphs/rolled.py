@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel, Equation, Equations, Node, Recurrence, evaluate, topological
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, statistics, value_range
-from myrnn.models import num_parameters, parameter_names
+from myrnn.models import network_of, num_parameters, parameter_names
 
 Array = NDArray[np.float32]
 Place = tuple[int, str]
@@ -155,7 +155,7 @@ class _Rolled:
         self._cards(self.equations.readout, handed, len(columns))
         columns += ["readout"] if self.equations.readout else []
         names, sizes = self.equations.states, self.recurrence.state_sizes
-        title = f"{type(self.model).__name__}: state{'s' * (len(names) != 1)} "
+        title = f"{type(network_of(self.model)).__name__}: state{'s' * (len(names) != 1)} "
         title += ", ".join(f"{name} ({size})" for name, size in zip(names, sizes, strict=True))
         title += f", {count_of(num_parameters(self.model), 'parameter')}"
         description = f"{title}. {self.equations}"

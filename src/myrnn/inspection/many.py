@@ -14,7 +14,7 @@ from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import recognizer_of
 from myrnn.inspection.one import compiled_of, main_state, norms
-from myrnn.models import parameters_of
+from myrnn.models import network_of, parameters_of
 from myrnn.sequences import Sequences, given_sequences
 from myrnn.tasks import recognition_of
 
@@ -185,7 +185,7 @@ def gradient_flow(
         if not table.shape[1]:
             what = "zero" if is_finite.all() else "zero or not finite"
             raise InvalidArgument(f"the loss's gradient is {what} on every sequence, so nothing can be relative to it")
-    return _summarized(table, names, relative, type(compiled.model).__name__)
+    return _summarized(table, names, relative, type(network_of(compiled.model)).__name__)
 
 
 def _summarized(table: NDArray[np.float64], names: tuple[str, ...], relative: bool, model: str) -> GradientFlow:
@@ -358,7 +358,7 @@ def state_space(
         symbol=sequences.values[place][kept].astype(np.int64) if sequences.is_tokens else None,
         class_names=getattr(task_or_sequences, "class_names", None),
         symbol_names=getattr(task_or_sequences, "symbol_names", None),
-        name=type(compiled.model).__name__,
+        name=type(network_of(compiled.model)).__name__,
     )
 
 

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.compiler import CompiledModel, Node, Recurrence, topological
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models import network_of, parameter_names, parameters_of
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -119,7 +119,7 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     ['fc_h2n.weight', 'fc_h2r.weight', 'fc_h2z.weight']
     """
     compiled = compiled_of(model)
-    owner, matrices = type(compiled.model).__name__, _recurrent_matrices(compiled)
+    owner, matrices = type(network_of(compiled.model)).__name__, _recurrent_matrices(compiled)
     if not matrices:
         raise InvalidArgument(
             f"{owner} has no recurrent matrix: none of its parameters, of D rows and D columns, "
@@ -129,7 +129,7 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
         if not np.isfinite(matrix).all():
             raise InvalidArgument(f"{name} holds numbers that are not finite, so it has no eigenvalues")
     return RecurrentEigenvalues(
-        matrices, {n: _eigenvalues(m) for n, m in matrices.items()}, type(compiled.model).__name__
+        matrices, {n: _eigenvalues(m) for n, m in matrices.items()}, type(network_of(compiled.model)).__name__
     )
 
 

@@ -12,13 +12,14 @@ from myrnn.models.model import (
     OwnModel,
     load_own,
     make_own,
+    network_of,
     num_classes,
     num_parameters,
     parameter_names,
     parameters_of,
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
-from myrnn.models.recognizer import Recognizer, network_of
+from myrnn.models.recognizer import Recognizer
 from myrnn.models.stacked import Stacked
 
 __all__ = [

@@ -89,6 +89,17 @@ def num_classes(shape: tuple[int, ...]) -> int:
     return int(shape[1])
 
 
+class Wrapper:
+    """A model that only asks another one, `model`, whose parameters and names it has."""
+
+    model: Any
+
+
+def network_of(model: Any) -> Any:
+    """Return the model that a `Wrapper` asks, and any other one as it is."""
+    return model.model if isinstance(model, Wrapper) else model
+
+
 def parameter_names(model: Any) -> tuple[str, ...]:
     """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
 
@@ -96,7 +107,7 @@ def parameter_names(model: Any) -> tuple[str, ...]:
     with its index.
     """
     names: dict[int, str] = {}
-    for name, tensor in _named_tensors(model, "", depth=4):
+    for name, tensor in _named_tensors(network_of(model), "", depth=4):
         names.setdefault(id(tensor), name)
     return tuple(names.get(id(p), f"parameter_{i}") for i, p in enumerate(parameters_of(model)))
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.models.model import parameters_of
+from myrnn.models.model import Wrapper, parameters_of
 
 
-class Recognizer:
+class Recognizer(Wrapper):
     """A model that learned recognition and what follows, as a model of recognition alone.
 
     It puts the start before a string, lets the model read it, and returns the first scores after the last symbol. So
@@ -61,6 +61,8 @@ class Recognizer:
 
     def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Return the scores of one string, (1, `classes`); `x` is (T, C) without the start."""
+        if len(getattr(x, "shape", ())) != 2:
+            raise InvalidArgument(f"x must be one string, an array of shape (T, C), not {_checks.shown(x)}")
         steps, symbols = x.shape
         start = np.zeros((self.start_steps, symbols + 1), dtype=np.float32)
         start[:, -1] = 1.0
@@ -72,8 +74,3 @@ class Recognizer:
                 f"{scores.shape} for {steps + self.start_steps} steps"
             )
         return scores[-1:, : self.dim_output]
-
-
-def network_of(model: Any) -> Any:
-    """Return the model that a `Recognizer` asks, and any other one as it is."""
-    return model.model if isinstance(model, Recognizer) else model

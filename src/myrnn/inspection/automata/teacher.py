@@ -18,7 +18,7 @@ from myrnn.compiler import MYGRAD, CompiledModel, State
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.inspection.one import compiled_of
-from myrnn.models import parameters_of
+from myrnn.models import network_of, parameters_of
 from myrnn.results import check_finite
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks.languages.automata import Dfa
@@ -89,7 +89,7 @@ class Teacher:
         self._known: dict[Word, bool] = {}
         self._language = source if isinstance(source, Language) else None
         self._tokens = np.arange(len(self.symbols), dtype=np.int32)
-        self.name = type(source.model if isinstance(source, CompiledModel) else source).__name__
+        self.name = type(network_of(source.model if isinstance(source, CompiledModel) else source)).__name__
         if self._language is not None:
             _check_symbols(self._language, self.symbols)
             if accept is not None:
