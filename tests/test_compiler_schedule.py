@@ -164,7 +164,7 @@ def assert_printed_as_emitted(found):
     every = list(instructions(i for part in parts for i in part.body))
     comments = {getattr(i, "comment", "") for i in every} | {part.title for part in parts}
     emitted = {line.strip()[2:] for line in emit(found).source.splitlines() if line.strip().startswith("# ")}
-    headings = {line for line in emitted if line == "sizes" or line.startswith("where ")}
+    headings = {line for line in emitted if line == "sizes" or line.startswith("offsets of ")}
     assert emitted - headings == comments - {""}
     printed = str(found)
     assert all(comment in printed for comment in comments)
