@@ -733,7 +733,7 @@ def test_a_kind_that_is_none():
 def test_plain_text_without_labels(put):
     path = put("a.txt", "a b\n")
     with pytest.raises(
-        InvalidArgument, match=f"^{re.escape(str(path))} is plain text: give its labels, one a line, with"
+        InvalidArgument, match=f"^{re.escape(str(path))} is plain text: its labels must be in a separate file, one per line"
     ):
         read_sequences(path)
 

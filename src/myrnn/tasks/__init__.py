@@ -76,7 +76,7 @@ class Task(Protocol):
 
 
 def recognition_of(task: Any) -> Any:
-    """Return the task that a model is tested on which was trained on a task: itself, unless it learns more."""
+    """Return the task for the test of a model that was trained on `task`: the same, unless it has several objectives."""
     found = getattr(task, "recognition", None)
     return task if found is None else found
 
