@@ -81,6 +81,8 @@ sphinx_gallery_conf = {
     ],
     "plot_gallery": not QUICK,
     "abort_on_example_error": True,
+    # As many examples at a time as Sphinx has jobs.
+    "parallel": True,
     "image_scrapers": ("matplotlib",),
     "capture_repr": ("_repr_html_", "__repr__"),
     "remove_config_comments": True,

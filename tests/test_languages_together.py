@@ -355,9 +355,11 @@ def test_a_run_is_evaluated_predicts_and_is_looked_into(saved, tmp_path, capsys,
     assert "no member" in out
     assert re.search(r"^ 7 beyond", out, re.MULTILINE)
     assert "Bayes rate" in out
-    assert main(["predict", str(copy), "0110", "01"]) == 0
+    assert main(["predict", str(copy), "0110", "01", ""]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[-1] for row in rows if row and row[0] in ("0110", "01")] == ["member", "member"]
+    # Of the empty string: its name is empty.
+    assert rows[-1][-2:] == ["no", "member"]
     assert main(["inspect", str(copy), "011", "--samples=10"]) == 0
     assert "gradient" in capsys.readouterr().out
     assert main(["graph", str(copy), "--sequence=01"]) == 0

@@ -199,7 +199,8 @@ def _tokens_of(task: Any, text: str) -> list[int]:
     if names is None or any(len(name) > 1 for name in names):
         return parse_tokens(text, task.dim_input)
     wrong = next((character for character in text if character not in names), None)
-    if wrong is not None or not text:
+    # The empty string is a string of a formal language like any other.
+    if wrong is not None or (not text and not hasattr(task, "language")):
         what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
         raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
     return [names.index(character) for character in text]
