@@ -732,9 +732,8 @@ def test_a_kind_that_is_none():
 
 def test_plain_text_without_labels(put):
     path = put("a.txt", "a b\n")
-    with pytest.raises(
-        InvalidArgument, match=f"^{re.escape(str(path))} is plain text: its labels must be in a separate file, one per line"
-    ):
+    message = f"{path} is plain text: its labels must be in a separate file, one per line"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         read_sequences(path)
 
 

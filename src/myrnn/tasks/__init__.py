@@ -76,7 +76,7 @@ class Task(Protocol):
 
 
 def recognition_of(task: Any) -> Any:
-    """Return the task for the test of a model that was trained on `task`: the same, unless it has several objectives."""
+    """Return the task to test a model on that was trained on `task`: the same, unless it has several objectives."""
     found = getattr(task, "recognition", None)
     return task if found is None else found
 
