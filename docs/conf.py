@@ -61,7 +61,7 @@ nb_merge_streams = True
 
 # A block without a language is the output of a command or of a program.
 highlight_language = "text"
-# A block of a page goes on from those before it.
+# A block of a page continues the blocks before it.
 codeautolink_concat_default = True
 codeautolink_custom_blocks = {"Python": "names.left_alone"}
 # These blocks are not kept from build to build.

@@ -1,6 +1,6 @@
 """Make the figures of sweeps.md.
 
-``python docs/make_sweep.py [FOLDER]`` does the runs in a folder, which takes minutes, and goes on with those in it.
+``python docs/make_sweep.py [FOLDER]`` does the runs in a folder, which takes minutes, or resumes those in it.
 """
 
 import sys

@@ -3,11 +3,11 @@
 The series has 2,820 monthly means, from 1749 to 1983, and comes with pmdarima (``pip install 'myrnn[examples]'``). The
 Sun is active about every 11 years, but no two cycles are alike. The last 22 years are held out for the test.
 
-Beside the network stand two forecasts that learn nothing: the last value, and the value 132 months before. Each of them
-says how the series goes on from every month of the test, without a look at what comes after it.
+The network is compared with two forecasts that learn nothing: the last value, and the value 132 months before. Each of
+them forecasts the series from every month of the test, without seeing the months after it.
 
-``--choose`` compares settings on the 22 years before the test, with networks that learned from what lies before those.
-Most of them differ as little as two seeds do, so the settings here are the defaults but for the size and the batch.
+``--choose`` compares settings on the 22 years before the test, with networks that were trained on the years before those.
+Most settings differ as little as two seeds do, so this example uses the defaults, except for the size and the batch.
 """
 
 from __future__ import annotations
