@@ -84,9 +84,10 @@ def table(found: dict[str, Any]) -> str:
     batches = [batch for batch in BATCHES if any(measured == batch for _, measured in by_cell)]
     lines = [
         BEGIN,
-        "The table has the time of an iteration in MyRNN: forward, loss, backpropagation through time and Adam, for",
+        "The table shows the time of one iteration in MyRNN: forward, loss, backpropagation through time and Adam, for",
         f"sequences of {STEPS} steps, {UNITS} units and two classes, on one thread. *Loop* is a loop over the steps in",
-        "PyTorch, *compiled* the same with ``torch.compile``. They take so many times as long.",
+        "PyTorch, and *compiled* is the same loop with ``torch.compile``. Both columns say how many times as long they",
+        "take.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -108,7 +109,7 @@ def table(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {facts[name]}" for name in ("python", "numpy", "numba", "torch"))
     lines += ["", f"Measured on {facts['cores']} cores of {facts['processor']}, {facts['date'][:10]} ({versions})."]
     if machine.busy(facts):
-        lines += ["The machine had other work meanwhile, so the ratios are rough."]
+        lines += ["The machine also did other work, so the ratios are rough."]
     return "\n".join(lines) + "\n"
 
 

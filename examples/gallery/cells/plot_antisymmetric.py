@@ -3,9 +3,9 @@ AntisymmetricRNN: a state that neither grows nor fades
 ======================================================
 
 Chang, Chen, Haber and Chi (`AntisymmetricRNN: A dynamical system view on recurrent neural networks
-<https://arxiv.org/abs/1902.09689>`_, 2019) read a network as a differential equation that is solved in small steps. If
-the recurrent matrix is a matrix less its own transpose, its eigenvalues are imaginary: a state turns, and neither grows
-nor fades. A little damping keeps the steps stable.
+<https://arxiv.org/abs/1902.09689>`_, 2019) see a network as a differential equation that is solved in small steps. If
+the recurrent matrix is a matrix minus its transpose, its eigenvalues are imaginary: the state rotates, and neither
+grows nor fades. A little damping keeps the steps stable.
 """
 
 from functools import partial
@@ -45,8 +45,8 @@ model = AntisymmetricRNN(1, 64, 10)
 print(myrnn.compile(model, dim_input=1))
 
 # %%
-# The paper reads pictures of digits pixel by pixel. So does this example, with the small pictures of scikit-learn: 64
-# steps of one number. The answer comes after the last pixel.
+# In the paper, the network reads pictures of digits pixel by pixel. Here it reads the small pictures of scikit-learn:
+# 64 steps of one number. It answers after the last pixel.
 
 digits = load_digits()
 pictures = (digits.data / 8 - 1).reshape(-1, 64, 1).astype(np.float32)
@@ -60,8 +60,8 @@ history = myrnn.train(
 print(f"right on {myrnn.evaluate(model, test).mean_accuracy:.1%} of the test pictures")
 
 # %%
-# The recurrent matrix stays antisymmetric while it is learned: all its eigenvalues lie on a vertical line, a little to
-# the left of zero.
+# Training keeps the recurrent matrix antisymmetric, up to the damping: all its eigenvalues lie on a vertical line, a
+# little to the left of zero.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 left.plot(history.iteration, history.accuracy)

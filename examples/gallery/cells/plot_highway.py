@@ -49,9 +49,9 @@ class RecurrentHighway:
 print(myrnn.compile(RecurrentHighway(7, 30, 5), dim_input=7))
 
 # %%
-# A calculator has the seven keys +1, +2, +3, +4, times 2, times 3 and times 4. It counts modulo 5: after 4 comes 0.
-# Which number does it show after some keys? What a key does depends on the number before, which is much for a single
-# layer.
+# A calculator has the seven keys +1, +2, +3, +4, times 2, times 3 and times 4. It calculates modulo 5, so 4 + 1 is 0.
+# Which number does it show after a sequence of keys? The effect of a key depends on the number that is shown before it,
+# which is hard to learn for a single layer.
 
 KEYS = ["+1", "+2", "+3", "+4", "*2", "*3", "*4"]
 
@@ -73,7 +73,8 @@ class Calculator:
 
 
 # %%
-# Three networks have about as many weights: a deeper one has fewer units. They are trained on up to 20 keys.
+# The three networks have about the same number of weights: the deeper ones have fewer units. They are trained on up to
+# 20 keys.
 
 task = Calculator()
 data = task.sample(20_000, np.random.default_rng(0))

@@ -1,12 +1,12 @@
 """
-IndRNN: a unit that listens to itself alone
-===========================================
+IndRNN: each unit reads only its own state
+==========================================
 
 In the independently recurrent network of Li, Li, Cook, Zhu and Gao (`Independently recurrent neural network (IndRNN):
 Building a longer and deeper RNN <https://arxiv.org/abs/1803.04831>`_, 2018) the recurrent weights are a vector instead
-of a matrix. Each unit reads its own last state, times one number. Where that number is near 1, the unit remembers for a
-long time. Weights above 1 would let a state grow without bounds, so they are clipped. Units are mixed from layer to
-layer only, so there are two layers.
+of a matrix. Each unit reads only its own last state, times one number. If that number is near 1, the unit remembers for
+a long time. Weights above 1 would let a state grow without bounds, so they are clipped. Units are mixed only between
+layers, so there are two layers.
 """
 
 from functools import partial
@@ -67,8 +67,8 @@ for name, model in models.items():
     histories[name] = myrnn.train(model, data, optimizer, 1_500, 32, gradient_clip=1.0, report_every=50)
 
 # %%
-# The dashed line is the error of a constant answer. The simple network does not get below it in this time. On the right
-# are answers of the IndRNN to new sequences.
+# The dashed line is the error of a constant answer. In this time, the simple network does not get below it. The figure
+# on the right shows the answers of the IndRNN to new sequences.
 
 new = adding_problem(300, 100, np.random.default_rng(1))
 answers = myrnn.compile(models["IndRNN"], dim_input=2).logits(new)

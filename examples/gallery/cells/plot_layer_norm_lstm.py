@@ -1,10 +1,10 @@
 """
-Layer-normalized LSTM: sums of a steady size
-============================================
+Layer-normalized LSTM: sums at a constant scale
+===============================================
 
 Ba, Kiros and Hinton (`Layer normalization <https://arxiv.org/abs/1607.06450>`_, 2016) bring the sums inside a cell to
-mean 0 and standard deviation 1, over its units, before they reach the gates. Each sum then has a learned gain. The size
-of the input no longer matters, and gates do not get stuck.
+mean 0 and standard deviation 1, over its units, before they reach the gates. A learned gain then scales each sum. The
+size of the input no longer matters, and the gates do not saturate.
 """
 
 from functools import partial
@@ -56,9 +56,9 @@ class LayerNormLSTM:
 print(myrnn.compile(LayerNormLSTM(8, 32, 10), dim_input=8))
 
 # %%
-# Pictures of digits are read row by row, 8 steps of 8 pixels. A pixel is a number from 0 to 16. The plain LSTM gets
-# them twice: as they are, and with a larger contrast, which saturates its gates. The other network gets the larger
-# contrast.
+# The networks read pictures of digits row by row: 8 steps of 8 pixels. A pixel is a number from 0 to 16. We train the
+# plain LSTM twice: on these numbers, and on numbers 50 times as large, which saturate its gates. We train the
+# layer-normalized LSTM on the large numbers.
 
 digits = load_digits()
 order = np.random.default_rng(0).permutation(len(digits.images))

@@ -24,7 +24,7 @@ np.random.seed(0)
 
 
 def legendre_memory(order, window):
-    """Return the matrices of a step, m = m A + u B, of a memory that spans a window of so many steps."""
+    """Return A and B of the update m = m A + u B, for a memory of the last ``window`` steps."""
     i, j = np.ogrid[:order, :order]
     a = (2 * i + 1) * np.where(i < j, -1, (-1.0) ** (i - j + 1)) / window
     b = (2 * i + 1) * (-1.0) ** i / window
@@ -61,8 +61,8 @@ model = LMU(1, 32, 1)
 print(myrnn.compile(model, dim_input=1))
 
 # %%
-# The Mackey-Glass equation is the paper's second test. Its series never repeats, and the network is to say where it
-# will be 15 steps later, at every step.
+# The paper's second test is the Mackey-Glass equation. Its series never repeats. At every step, the network predicts
+# the value 15 steps later.
 
 series = np.full(6_000, 1.2)
 for t in range(17, len(series) - 1):
@@ -76,8 +76,8 @@ optimizer = Adam(model.parameters, learning_rate=0.005)
 history = myrnn.train(model, training.cut(16), optimizer, 1_000, 16, truncate=50, schedule="cosine")
 
 # %%
-# Left: the answers on steps that the network was not trained on. Right: the memory itself. It is made of eight numbers,
-# and the curve is what they say about the last 24 steps of the input.
+# Left: the predictions on steps that the network was not trained on. Right: the memory. It holds eight numbers, and the
+# curve is the last 24 steps of the input as these numbers describe them.
 
 _, said = (compiled := myrnn.compile(model, dim_input=1)).step(compiled.start(), now[5_000:])
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", width_ratios=[3, 2])

@@ -1,11 +1,11 @@
 """
-Multiplicative RNN: every symbol has a matrix of its own
-========================================================
+Multiplicative RNN: every symbol has its own matrix
+===================================================
 
 Sutskever, Martens and Hinton (`Generating text with recurrent neural networks
 <https://www.cs.toronto.edu/~jmartens/docs/RNN_Language.pdf>`_, 2011) let the symbol choose how the state changes: the
-recurrent matrix is the product of two matrices with the symbol's own numbers between them. Such a network can follow
-operations that are carried out one after the other.
+recurrent matrix is the product of two matrices, with a diagonal matrix between them that depends on the symbol. Such a
+network can follow operations that are carried out one after another.
 """
 
 from functools import partial
@@ -45,8 +45,8 @@ class MultiplicativeRNN:
 print(myrnn.compile(MultiplicativeRNN(6, 48, 6), dim_input=6))
 
 # %%
-# Three cups stand in a row. Each symbol is one of the six ways to move them, and the question after the last one is how
-# they stand. There is no short cut: the answer depends on all moves.
+# Three cups stand in a row. Each symbol is one of the six ways to rearrange them. After the last symbol, the network
+# says in which order they stand. There is no shortcut: the answer depends on all moves.
 
 ORDERS = list(permutations(range(3)))
 

@@ -3,8 +3,8 @@ Stack-RNN: a network with a stack
 =================================
 
 Joulin and Mikolov (`Inferring algorithmic patterns with stack-augmented recurrent nets
-<https://arxiv.org/abs/1503.01007>`_, 2015) give a simple network a stack. At each step it pushes a value, pops one, or
-leaves the stack as it is: a little of each, with shares that it learns. MyRNN has this network as ``myrnn.StackRNN``.
+<https://arxiv.org/abs/1503.01007>`_, 2015) give a simple network a stack. At each step it can push a value, pop one, or
+keep the stack unchanged. It does a little of each, and learns the shares. MyRNN has this network as ``myrnn.StackRNN``.
 """
 
 import matplotlib.pyplot as plt
@@ -15,9 +15,9 @@ from mygrad.nnet.activations import softmax
 import myrnn
 from myrnn import Adam, Stacked, tasks
 
-# Strings of brackets of two kinds are a language that asks for a stack. At each step the network says which symbols may
-# come next: a bracket can only be closed by one of its kind, so the network has to know which one was opened last. It
-# learns from strings with at most 8 open brackets. The test has longer strings, which are not limited in this way.
+# Strings of brackets of two kinds need a stack. At each step the network says which symbols may come next. A bracket
+# can only be closed by one of its kind, so the network has to know which one was opened last. It learns from strings
+# with at most 8 open brackets. The test has longer strings without this limit.
 
 task = tasks.Dyck(2, 8, length_max=24, objective="next_symbols")
 deeper = tasks.Dyck(2, length_max=60, objective="next_symbols")
@@ -26,7 +26,7 @@ model = Stacked(dim_recurrent=16, cell="stack-rnn", stack_depth=16, stack_width=
 print(myrnn.compile(model))
 
 # %%
-# The share of strings on which every step is right:
+# The share of strings that are right at every step:
 
 models = {"RNN with a stack": model, "RNN": Stacked(dim_recurrent=20, cell="rnn", activation="tanh", **sizes)}
 fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

@@ -2,9 +2,9 @@
 Longer than anything seen in training
 =====================================
 
-Nothing in the equations of a recurrent network knows a length, so it can read sequences that are longer than those it
-was trained on. Whether it is right on them is another question. A simple network and a gated one learn whether the
-second half of a sequence repeats the first.
+The equations of a recurrent network do not depend on the length of a sequence, so the network can read longer sequences
+than those it was trained on. Whether its answers are right is another question. Here a simple network and a gated one
+learn whether the second half of a sequence repeats the first.
 """
 
 import myrnn
@@ -19,7 +19,7 @@ for name, model in {"RNN": RNN(10, 50, 2, rng=0), "GRU": GRU(10, 50, 2, rng=0)}.
     ax = report.plot(ax, label=name)
 
 # %%
-# Grey is what they were not trained on, up to three times as long. Which kind of mistake do they make there? The same
-# report has the accuracy of each class, here that of the gated network.
+# The grey lengths, up to three times as long, were not in the training. Which kind of mistake do the networks make
+# there? The report also has the accuracy of each class, shown here for the gated network.
 
 ax = report.plot(by_class=True)

@@ -3,8 +3,8 @@ What the compiler found
 =======================
 
 A model is a plain Python class. MyRNN calls it on a few sequences, watches what MyGrad computes, and finds the loop in
-it. Nothing is declared: there is no base class and no decorator. Here is a cell that is in no textbook: a state with
-two speeds, and an answer that averages all steps.
+it. The class needs no base class and no decorator. The cell below is in no textbook: it has a fast and a slow state,
+and its answer averages over all steps.
 """
 
 import mygrad as mg
@@ -43,18 +43,18 @@ compiled = myrnn.compile(model)
 print(compiled)
 
 # %%
-# The equations as a graph: one step, and what goes around.
+# The equations as a graph: one step, and the states that the next step reads.
 
 myrnn.build_graph(model)
 
 # %%
-# From the equations MyRNN derives backpropagation through time, and emits Python that Numba compiles. The beginning of
-# that code:
+# MyRNN derives backpropagation through time from the equations, and emits Python that Numba compiles. That code begins
+# like this:
 
 print("\n".join(compiled.source.splitlines()[:45]))
 
 # %%
-# And it trains: here to say whether the second half of a sequence is the first half backward.
+# The model trains natively. Here it learns to say whether the second half of a sequence is the first half backward.
 
 task = tasks.Palindromes(pattern_length_max=4, alphabet_size=4)
 history = myrnn.train(model, task, Adam(model.parameters, learning_rate=0.005), 5_000, batch_size=16)

@@ -2,8 +2,8 @@
 Your own CSV
 ============
 
-A file with a column ``sequence`` and a column ``label`` is all that a classifier needs. This example writes such files
-first, so that you can run it: numbers in words, in three languages.
+A file with a column ``sequence`` and a column ``label`` is all that a classifier needs. So that you can run it, this
+example first writes such files. They contain the names of numbers in three languages.
 """
 
 import csv
@@ -45,8 +45,8 @@ for name, part in {"train.csv": rows[:160], "test.csv": rows[160:]}.items():
 print((folder / "train.csv").read_text(encoding="utf-8")[:90])
 
 # %%
-# ``read_sequences`` reads them as the command ``myrnn train --data train.csv --test test.csv`` does. No text has a
-# space, so each is read character by character.
+# ``read_sequences`` reads the files as the command ``myrnn train --data train.csv --test test.csv`` does. The texts
+# have no spaces, so they are read character by character.
 
 train, test = (myrnn.read_sequences(folder / name) for name in ("train.csv", "test.csv"))
 classifier = SequenceClassifier("gru", dim_recurrent=16, max_epochs=25, batch_size=8, random_state=0)
@@ -55,12 +55,12 @@ report = classifier.report(test.sequences, test.labels)
 report
 
 # %%
-# Which language is taken for which?
+# Which languages does it confuse?
 
 ax = report.plot_confusion()
 
 # %%
-# New numbers, of a size that it has not seen:
+# Numbers that are larger than any it has seen:
 
 for word in ("honderdvijftig", "hundertfünfzig", "hundredeoghalvtreds"):
     print(word, classifier.predict([word])[0])

@@ -2,9 +2,9 @@
 The graph of a recurrence
 =========================
 
-A computational graph shows which number is computed from which. MyRNN draws it in two ways: the loop as it stands in
-the class, with the state going around, and the same loop unrolled over one sequence. Gradients flow along the second,
-from the loss back to the first symbol.
+A computational graph shows which numbers are computed from which. MyRNN draws it in two ways: as a loop, just as the
+class is written, and unrolled over one sequence. Gradients flow through the unrolled graph, from the loss back to the
+first symbol.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ myrnn.build_graph(model)
 myrnn.build_graph(GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0))
 
 # %%
-# Two digits, step by step. After ``backward()`` the graph has the size of each gradient, too.
+# Two digits, step by step. After ``backward()`` the graph also shows the size of each gradient.
 
 np.random.seed(0)
 x, y, sequence = tasks.generate_sequence(pattern_length_min=1, pattern_length_max=1)
@@ -32,7 +32,8 @@ loss.backward()
 graph
 
 # %%
-# How far do gradients come? The norm of the gradient at each step of a longer sequence, for the untrained network:
+# How far back do gradients reach? The norm of the gradient at each step of a longer sequence, for the untrained
+# network:
 
 inside = myrnn.inspect(model, "31415926535897932384")
 ax = inside.plot_gradients()

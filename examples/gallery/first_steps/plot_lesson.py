@@ -3,7 +3,7 @@ A simple network and its accuracy by length
 ===========================================
 
 A recurrent network reads a sequence of digits, one at a time, and says at the end whether the second half repeats the
-first. A simple network of 50 units learns this from examples alone, which are drawn while it trains.
+first. A simple network of 50 units learns this from nothing but examples, which are drawn while it trains.
 """
 
 import myrnn
@@ -22,6 +22,6 @@ report = myrnn.evaluate(model, task, samples=50_000, trained=history)
 ax = report.plot()
 
 # %%
-# A report is also a table. In a notebook, and on this page, the last expression of a cell shows it.
+# A report is also a table. Here, as in a notebook, it is shown when it is the last expression of a cell.
 
 report

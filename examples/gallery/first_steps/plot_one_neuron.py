@@ -3,7 +3,7 @@ One neuron that remembers
 =========================
 
 The smallest recurrent network has one unit, one input weight and one recurrent weight. The recurrent weight alone says
-how long the unit remembers: with 0.9 it forgets slowly, with 0.5 soon. Training finds the weight from examples.
+how long the unit remembers: with 0.9 it forgets slowly, with 0.5 quickly. Training finds the weight from examples.
 """
 
 import matplotlib.pyplot as plt
@@ -31,7 +31,7 @@ class Neuron:
 
 
 # %%
-# An input of 1 at the first step, and zeros after it: the state fades by the recurrent weight at each step.
+# The input is 1 at the first step, and 0 at all later steps. Each step multiplies the state by the recurrent weight.
 
 x = np.zeros((20, 1), dtype=np.float32)
 x[0] = 1
@@ -43,8 +43,8 @@ ax.legend()
 plt.show()
 
 # %%
-# Now the other way round. Another neuron made these series. A neuron with wrong weights learns to do the same: the
-# dashed lines are the weights of the other.
+# Now the other way round: one neuron, the teacher, makes series, and a neuron with wrong weights learns to make the
+# same ones. The dashed lines are the weights of the teacher.
 
 rng, teacher = np.random.default_rng(0), Neuron(0.5, 0.9)
 inputs = rng.normal(size=(50, 30, 1)).astype(np.float32)

@@ -3,8 +3,8 @@ Your own loss
 =============
 
 A loss is a function of outputs and targets, written in MyGrad, that returns the loss of each row. It is compiled
-together with the model. Here a network learns *quantiles*: numbers that the next value will stay below in one case of
-ten, in five and in nine.
+together with the model. Here a network learns three *quantiles*: numbers that the next value stays below in one case
+out of ten, in five, and in nine.
 """
 
 import matplotlib.pyplot as plt
@@ -18,13 +18,13 @@ QUANTILES = np.array([0.1, 0.5, 0.9], dtype=np.float32)
 
 
 def pinball(outputs, targets):
-    """Charge more for a value above a low quantile than for one below it, and the other way round for a high one."""
+    """Charge more for a value below a low quantile than for one above it, and the other way round for a high one."""
     above = targets - outputs
     return mg.mean(mg.maximum(QUANTILES * above, (QUANTILES - 1) * above), axis=1)
 
 
 # %%
-# A wave whose noise grows and fades. The target is the next value, once for each of the three outputs.
+# The series is a wave whose noise grows and fades. The target is the next value, repeated for the three outputs.
 
 rng, t = np.random.default_rng(0), np.arange(6_000)
 wave = np.sin(t / 10) + 0.4 * np.sin(t / 40) ** 2 * rng.normal(size=len(t))
@@ -36,7 +36,7 @@ optimizer = Adam(model.parameters, learning_rate=0.01)
 history = myrnn.train(model, training.cut(20), optimizer, 800, 20, truncate=50, loss=pinball, schedule="cosine")
 
 # %%
-# On the rest of the series: how often is the next value below each of the three?
+# On the rest of the series, how often is the next value below each of the three numbers?
 
 compiled = myrnn.compile(model)
 _, said = compiled.step(compiled.start(), x[4_900:])

@@ -2,8 +2,8 @@
 Is it the network, or the seed?
 ===============================
 
-One training is one throw of the dice: other first weights and other sequences give another accuracy. A *sweep* trains
-the same networks with several seeds and says how much they differ. A study is a dictionary, or a file in TOML.
+Each training depends on chance: other initial weights and other sequences give another accuracy. A *sweep* trains the
+same networks with several seeds and shows how much they differ. It runs a study, which is a dictionary or a TOML file.
 """
 
 import tempfile
@@ -20,6 +20,6 @@ results = myrnn.sweep(study, tempfile.mkdtemp(), jobs=1, progress=False)
 results
 
 # %%
-# A line is the mean of the runs, and a band goes from the lowest to the highest of them.
+# Each line is the mean of the runs, and the band goes from the lowest run to the highest.
 
 ax = results.plot_lengths()

@@ -2,10 +2,10 @@
 Counting with an LSTM and with a GRU
 ====================================
 
-To accept *n* times a, then *n* times b, a network has to count. The memory of an LSTM can grow by a step at each a and
-shrink by a step at each b. The states of a GRU lie between -1 and 1, so they have to count in steps that get smaller.
-Weiss, Goldberg and Yahav described the difference (`On the practical computational power of finite precision RNNs for
-language recognition <https://arxiv.org/abs/1805.04908>`_, 2018).
+To accept strings of *n* times a, then *n* times b, a network has to count. The memory of an LSTM can grow by a step at
+each a and shrink by a step at each b. The states of a GRU lie between -1 and 1, so the GRU has to count in smaller and
+smaller steps. Weiss, Goldberg and Yahav described the difference (`On the practical computational power of finite
+precision RNNs for language recognition <https://arxiv.org/abs/1805.04908>`_, 2018).
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,8 @@ for name, model in models.items():
     ax = report.plot(ax, label=name)
 
 # %%
-# Both are right on the lengths of their training, and both lose count beyond them. What do they keep in mind while they
-# read 12 a and 12 b? Some units of the LSTM go up and down on straight lines. Those of the GRU bend.
+# Both are right on the trained lengths, and both lose count beyond them. How do their states change while they read 12
+# times a and 12 times b? Some units of the LSTM rise and fall in straight lines. Those of the GRU follow curves.
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
 for ax, (name, state) in zip(axes, {"LSTM": "c", "GRU": "h"}.items(), strict=True):

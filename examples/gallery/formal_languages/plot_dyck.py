@@ -2,9 +2,9 @@
 Which symbols may come next?
 ============================
 
-A string is right or wrong as a whole, which teaches little about its inside. There is a stricter question: after each
-symbol, which ones may follow? With ``objective="next_symbols"`` a network learns to answer it, here for brackets of two
-kinds, at most four of them open at once.
+A label says only whether a whole string is right. There is a stricter question: after each symbol, which symbols may
+follow? With ``objective="next_symbols"`` a network learns to answer it. Here the strings are brackets of two kinds,
+with at most four open at once.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ report = myrnn.evaluate(model, task, 2_000, lengths=range(3, 62, 4), trained=his
 ax = report.plot()
 
 # %%
-# A step is right if all answers are: for each of the four brackets, and whether the string may end here ($). Here is
-# one string, step by step. ``^`` is the beginning. A ring marks what may follow in truth.
+# A step counts as right if all its answers are right: whether each of the four brackets may follow, and whether the
+# string may end here ($). The figure shows one string, step by step. ``^`` is the start. Rings mark the true answers.
 
 string = "^([[]()])[]"
 tokens = [task.symbol_names.index(symbol) for symbol in string]

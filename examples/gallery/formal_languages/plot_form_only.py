@@ -3,7 +3,7 @@ Almost always right, without arithmetic
 =======================================
 
 The strings of one of FLaRe's languages are formulas with their result, computed modulo 5: ``2+4-1=0`` is a member. A
-network learns to accept and reject such strings. Is it calculating?
+network learns which strings are members. Does it really calculate?
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ report
 
 # %%
 # Half of the strings are members. Most of the others are not even formulas, so a network that only checks the form of a
-# string is almost always right. Here are strings for which that is not enough: members in which only the result was
-# replaced by another digit. None of them is a member.
+# string is almost always right. We now make strings for which this is not enough: we take members and replace only the
+# result by another digit. None of the new strings is a member.
 
 rng = np.random.default_rng(0)
 drawn = task.sample_lengths(np.resize(report.lengths, 2_000), rng)
@@ -38,4 +38,5 @@ ax = report.plot(label="strings of the task")
 ax = myrnn.evaluate(model, wrong_results, trained=history).plot(ax, label="formulas with a wrong result")
 
 # %%
-# A high accuracy on long strings shows that *something* holds for any length. Which rule it is takes another test.
+# A high accuracy on long strings shows that the network learned *some* rule that holds for longer strings. It takes
+# another test to find out which rule.

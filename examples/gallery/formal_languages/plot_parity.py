@@ -2,8 +2,8 @@
 Reading the automaton out of a network
 ======================================
 
-A network that accepts and rejects strings may do what a finite automaton does. ``extract_automaton`` finds out: it asks
-the network about strings, and builds the smallest automaton that answers alike.
+A network that accepts and rejects strings may behave like a finite automaton. ``extract_automaton`` finds out: it asks
+the network about strings, and builds the smallest automaton that gives the same answers.
 """
 
 import myrnn
@@ -17,12 +17,12 @@ found = myrnn.extract_automaton(model, "01")
 ax = found.plot()
 
 # %%
-# Two states: an even number of ones so far, or an odd one. The numbers of the search:
+# There are two states: the number of ones so far is even, or it is odd. The numbers of the search:
 
 found
 
 # %%
-# A network that was stopped early has learned something else. Its automaton says what.
+# A network whose training was stopped early has learned something else. Its automaton shows what.
 
 early = LSTM(dim_input=2, dim_recurrent=12, dim_output=2, rng=0)
 myrnn.train(early, task, Adam(early.parameters, learning_rate=0.01), 150, batch_size=32)

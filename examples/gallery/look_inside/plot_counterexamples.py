@@ -2,8 +2,8 @@
 Reading its mistakes
 ====================
 
-An accuracy says how often a network is wrong, and not on what. ``counterexamples`` looks for the shortest sequences
-that it gets wrong, and those on which it is surest of the wrong answer.
+An accuracy says how often a network is wrong, but not on which sequences. ``counterexamples`` looks for the shortest
+sequences that it gets wrong, and for those on which it is most certain of the wrong answer.
 """
 
 import myrnn
@@ -16,7 +16,7 @@ mistakes = myrnn.counterexamples(model, task, most=8)
 mistakes
 
 # %%
-# What would it have said at each step of the mistake that it is surest of?
+# Take the mistake that it is most certain of. What would it answer after each step?
 
 worst = max(mistakes.rows(), key=lambda row: row["probability"])
 ax = myrnn.inspect(model, worst["sequence"], class_names=task.class_names).plot_probabilities()

@@ -3,7 +3,7 @@ Eigenvalues of the recurrent matrix
 ===================================
 
 The recurrent matrix acts on the state at each step. Directions with eigenvalues inside the unit circle shrink, those
-outside grow, and complex ones turn. What does training do to them?
+with eigenvalues outside it grow, and complex eigenvalues rotate the state. What does training do to them?
 """
 
 import myrnn
@@ -17,8 +17,8 @@ after = myrnn.recurrent_eigenvalues(model)
 ax = after.plot(before=before)
 
 # %%
-# Many have left the circle. The states do not grow without bounds all the same: ReLU switches units off, and only the
-# weights between units that are on take part.
+# Many of them are now outside the circle. Even so, the states do not grow without bounds: ReLU switches units off, and
+# only the weights between units that are on take part.
 
 inside = myrnn.inspect(model, "31415926533141592653")
 ax = inside.plot_states()

@@ -2,8 +2,8 @@
 Where the gradient goes: RNN against LSTM
 =========================================
 
-A network can only learn from its first symbol if the gradient comes back to it. Each step on the way multiplies the
-gradient by a matrix. In a simple network it tends to shrink; the memory of an LSTM hands it on.
+A network can learn from the first symbol only if the gradient reaches it. Each step on the way multiplies the gradient
+by a matrix. In a simple network the gradient tends to shrink. The memory of an LSTM preserves it.
 """
 
 import myrnn
@@ -20,9 +20,9 @@ for name, model in models.items():
     ax = myrnn.gradient_flow(model, task, relative=True).plot(ax, label=name)
 
 # %%
-# These networks are untrained. The curves are medians over a thousand sequences of 40 steps, measured from the last
-# step; the bands hold 80% of them. If the recurrent weights begin as an orthogonal matrix, the length of
-# the gradient is kept better:
+# These networks are untrained. The curves are medians over a thousand sequences of 40 steps, relative to the last step,
+# and the bands contain 80% of the sequences. If the recurrent weights begin as an orthogonal matrix, the norm of the
+# gradient is preserved better:
 
 ax = None
 for begin in ("glorot", "orthogonal"):

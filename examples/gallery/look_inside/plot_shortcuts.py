@@ -1,9 +1,9 @@
 """
-Did it learn the task, or a short cut?
-======================================
+Did it learn the task, or a shortcut?
+=====================================
 
-A network that is right in most cases may still have learned something else. ``shortcuts`` says how far one gets with
-features that are easier to see than the answer itself: the last symbols, how often each symbol occurs, and so on.
+A network that is right in most cases may still have learned something else. ``shortcuts`` measures how often simple
+features alone give the right answer: the last symbols, how often each symbol occurs, and so on.
 """
 
 import myrnn
@@ -18,15 +18,15 @@ clues = myrnn.shortcuts(task, lengths=report.lengths)
 ax = report.plot(shortcuts=clues)
 
 # %%
-# Counting is as good as what the network does: if the second half repeats the first, each digit occurs an even number
-# of times. To find out whether the network compares or counts, we shuffle the second halves of sequences that match.
-# All counts stay even, and the right answer becomes *no match*.
+# Counting does as well as the network: if the second half repeats the first, each digit occurs an even number of times.
+# To find out whether the network compares the halves or counts digits, we shuffle the second halves of sequences that
+# match. All counts stay even, and the right answer becomes *no match*.
 
 shuffled = shuffled_halves(task)
 ax = report.plot(label="sequences as in training")
 ax = myrnn.evaluate(model, shuffled, trained=history).plot(ax, label="shuffled second halves")
 
 # %%
-# The table of the short cuts:
+# The table of the shortcuts:
 
 clues

@@ -2,8 +2,8 @@
 The space of states
 ===================
 
-A state of many numbers is a point in a space of many dimensions. ``state_space`` looks at it from the side where the
-states differ most. For a language with a small automaton the states of a trained network gather in a few clouds.
+A state of many numbers is a point in a space of many dimensions. ``state_space`` shows the directions in which the
+states differ most. For a language with a small automaton, the states of a trained network form a few clouds.
 """
 
 import myrnn
@@ -17,7 +17,7 @@ space = myrnn.state_space(model, task, samples=300)
 ax = space.plot(color="step")
 
 # %%
-# The language: an even number of zeros and an even number of ones. Its automaton has four states, two bits, and the
-# network has found them.
+# The members of the language have an even number of zeros and an even number of ones. Its automaton has four states,
+# one for each combination of even and odd, and the network has found them.
 
 ax = myrnn.extract_automaton(model, "01").plot()

@@ -2,8 +2,8 @@
 The hidden state, step by step
 ==============================
 
-What does a network keep in mind while it reads? ``inspect`` runs one sequence and keeps everything: the states, what
-the answer would be if the sequence ended here, and the gradients.
+What does a network remember while it reads? ``inspect`` runs one sequence and records everything: the states, the
+answer that the network would give if the sequence ended at each step, and the gradients.
 """
 
 import matplotlib.pyplot as plt
@@ -26,6 +26,6 @@ plt.show()
 # %%
 # As long as a digit is missing, the halves differ, and the network says so. Only the last digits decide.
 #
-# The numbers of one of them as a table:
+# The numbers of the second sequence, as a table:
 
 inside

@@ -2,8 +2,8 @@
 Each network takes each test
 ============================
 
-Networks of the same kind were trained on different tasks. What does each of them know of the other tasks? A network
-that scores well on a task that it never saw has learned something that the two have in common: sometimes a short cut.
+Networks of the same kind are trained on different tasks. What does each of them know about the other tasks? If a
+network scores well on a task that it never saw, it has learned something that both tasks share, sometimes a shortcut.
 """
 
 import myrnn
@@ -23,6 +23,6 @@ exams = myrnn.transfer(models, trained_on)
 ax = exams.plot()
 
 # %%
-# The same as a table, with intervals:
+# The same numbers as a table, with intervals:
 
 exams

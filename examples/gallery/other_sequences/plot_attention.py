@@ -2,8 +2,9 @@
 Attention over all states
 =========================
 
-Instead of its last state alone, a network may read all of them: a learned query weighs them, and the answer comes from
-their weighted sum. It is a few lines more in the class, and the weights show where the network looks.
+A network can compute its answer from all its states instead of only the last one: a learned query gives each state a
+weight, and the answer comes from the weighted sum. This takes a few more lines in the class, and the weights show where
+the network looks.
 """
 
 import matplotlib.pyplot as plt
@@ -48,8 +49,8 @@ class Attention:
 print(myrnn.compile(Attention(11, 32, 10), dim_input=11))
 
 # %%
-# The question: which digit comes right after the star? The star is somewhere in 30 digits, and the answer is only asked
-# for at the end.
+# The question is: which digit comes right after the star? The star is somewhere in a string of 30 symbols, and the
+# network answers only at the end.
 
 
 def draw(count, rng):
@@ -66,7 +67,7 @@ history = myrnn.train(model, data, optimizer, 2_000, 32, gradient_clip=1.0, sche
 print(f"{history.engine}: right on {myrnn.evaluate(model, test).mean_accuracy:.1%} of new strings")
 
 # %%
-# Where does it look? A row is a string, and a dark field a step with much weight.
+# Where does it look? Each row is a string. The darker a step, the larger its weight.
 
 fig, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
 shown = []

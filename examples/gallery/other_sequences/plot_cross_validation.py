@@ -2,8 +2,8 @@
 Cross-validation with scikit-learn
 ==================================
 
-``SequenceClassifier`` is a classifier of scikit-learn: pipelines, searches and cross-validation take it as it is. Here
-it reads pictures of handwritten digits row by row, as sequences of 8 steps of 8 numbers.
+``SequenceClassifier`` is a scikit-learn classifier, so it works in pipelines, searches and cross-validation. Here it
+reads pictures of handwritten digits row by row, as sequences of 8 steps of 8 numbers.
 """
 
 import matplotlib.pyplot as plt
@@ -26,8 +26,8 @@ candidates = {
 scores = {name: cross_val_score(model, digits.images, digits.target, cv=4) for name, model in candidates.items()}
 
 # %%
-# A dot is a fold: a quarter of the pictures, which the model was not fitted to. The logistic regression sees all pixels
-# at once.
+# Each dot is the accuracy on one fold: a quarter of the pictures, which the model was not fitted to. The logistic
+# regression sees all pixels at once.
 
 fig, ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")
 for row, (name, found) in enumerate(scores.items()):

@@ -2,8 +2,9 @@
 A forecast with intervals
 =========================
 
-A forecaster learns the next value of a series. To look further ahead it reads what it said itself. ``forecast`` follows
-many such paths, each with errors as large as those that the network made so far, and says where most of them are.
+A forecaster learns the next value of a series. To look further ahead, it reads its own predictions. ``forecast``
+follows many such paths, each with errors as large as those that the network made so far. The interval contains most of
+them.
 """
 
 import numpy as np
@@ -25,12 +26,12 @@ future = forecast(members, known, horizon=len(rest), level=0.9, paths=300)
 ax = plot_forecast(series[780:], future.mean, begin=60, low=future.low, high=future.high)
 
 # %%
-# The interval grows with the distance, and is wider where the two networks differ. How many of the values lie in it?
+# The interval grows with the distance, and is wider where the two networks disagree. How many of the values lie in it?
 
 inside = (np.ravel(future.low) <= rest) & (rest <= np.ravel(future.high))
 print(f"{inside.mean():.0%} of the values are inside the 90% interval")
 
 # %%
-# One step ahead, compared with the last value and with the value a period before:
+# Forecasts of one step ahead, compared with the last value and with the value one period earlier:
 
 members[0].report(rest, period=44)

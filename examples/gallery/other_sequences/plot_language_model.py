@@ -22,7 +22,7 @@ for temperature in (0.3, 0.7, 1.0):
     print(f"temperature {temperature}:", model.generate("The ", 150, temperature=temperature, seed=0), "\n")
 
 # %%
-# How sure was it of each character of a text that it does not know? A dark character came as a surprise. The beginning
+# How certain was it of each character of a text that it has not seen? The dark characters surprised it. The beginning
 # of a word is harder to guess than its end.
 
 sample = held_out[1_560:1_960]
@@ -30,6 +30,6 @@ sample = held_out[1_560:1_960]
 ax = plot_text_probabilities(sample[1:], np.exp(found))
 
 # %%
-# Bits for each character, beside models that count which characters follow which:
+# Bits per character, compared with models that count which characters follow which:
 
 model.report(held_out, train=(learned, None))

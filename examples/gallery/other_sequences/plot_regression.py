@@ -2,8 +2,8 @@
 A number for each sequence
 ==========================
 
-A regressor reads a series and says a number. Here the series are noisy waves of different lengths, and the number is
-the period of the wave. Nothing is padded: a short series costs less than a long one.
+A regressor reads a series and predicts a number. Here the series are noisy waves of different lengths, and the number
+is the period of the wave. Nothing is padded, so a short series takes less time than a long one.
 """
 
 import matplotlib.pyplot as plt
@@ -31,6 +31,6 @@ right.set(xlabel="period", ylabel="what the network says", aspect="equal")
 plt.show()
 
 # %%
-# The report of the series that were held out:
+# The report on the series that were held out:
 
 regressor.report(waves[400:], periods[400:])

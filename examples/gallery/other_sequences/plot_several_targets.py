@@ -2,8 +2,8 @@
 Several answers at once
 =======================
 
-Targets may be several classes, each of which holds or does not. The network then has one output for each, and a sigmoid
-says how likely it is. Here it answers four questions about a string of letters.
+Several classes may hold at once, or none. The network then has one output for each class, and a sigmoid turns it into a
+probability. Here a network answers four questions about a string of letters.
 """
 
 import matplotlib.pyplot as plt
@@ -32,8 +32,8 @@ optimizer = Adam(model.parameters, learning_rate=0.005)
 history = myrnn.train(model, training, optimizer, 4_000, batch_size=32, schedule="cosine")
 
 # %%
-# An output above 0 is a yes. How often is each answer right on new strings, which are up to four times as long as those
-# of the training? Each mean is over strings of five lengths.
+# An output above 0 means yes. How often is each answer right on new strings, which are up to four times as long as the
+# strings in training? Each dot is a mean over strings of five lengths.
 
 said = myrnn.compile(model).logits(test) > 0
 right = said == test.targets

@@ -2,8 +2,8 @@
 A tag for each step
 ===================
 
-A tagger says something about every step of a sequence. Here the steps are characters of Python code, and the tags say
-what each of them belongs to. Python's own ``tokenize`` module has the answers.
+A tagger gives a tag to every step of a sequence. Here the steps are characters of Python code, and a tag says what kind
+of token the character belongs to. Python's own ``tokenize`` module knows the right tags.
 """
 
 import io
@@ -19,7 +19,7 @@ KINDS = {tokenize.COMMENT: "comment", tokenize.STRING: "string", tokenize.NUMBER
 
 
 def lines_and_kinds(source):
-    """Return the lines of a file, and the kind of each of their characters."""
+    """Return the lines of a file, and the kind of each character in them."""
     lines = source.splitlines()
     kinds = [["other"] * len(line) for line in lines]
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -43,7 +43,7 @@ report = tagger.report(lines[-150:], kinds[-150:])
 report
 
 # %%
-# A line that it was not trained on. The network reads in both directions, so a tag may depend on what comes later.
+# The tags of a new line. The network reads in both directions, so a tag may depend on what comes later.
 
 line = "name = 'value'  # not a 'string', for it is in a comment"
 (tags,) = tagger.predict([line])
