@@ -6,8 +6,9 @@ Sun is active about every 11 years, but no two cycles are alike. The last 22 yea
 The network is compared with two forecasts that learn nothing: the last value, and the value 132 months before. Each of
 them forecasts the series from every month of the test, without seeing the months after it.
 
-``--choose`` compares settings on the 22 years before the test, with networks that were trained on the years before those.
-Most settings differ as little as two seeds do, so this example uses the defaults, except for the size and the batch.
+``--choose`` compares settings on the 22 years before the test, with networks that were trained on the years before
+those. Most settings differ as little as two seeds do, so this example uses the defaults, except for the size and the
+batch.
 """
 
 from __future__ import annotations

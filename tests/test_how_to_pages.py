@@ -78,7 +78,7 @@ def test_the_interval_of_the_page():
     p, n, z = 0.9, 50, 1.959964
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert_allclose(wilson_interval(45, 50), np.array([centre - half, centre + half]) / (1 + z**2 / n), rtol=1e-6)
-    assert "of 100 right answers out of 100, the interval is 96.3% to" in (
+    assert "for 100 right answers out of 100, the interval is 96.3% to" in (
         DOCS / "explanation" / "intervals.md"
     ).read_text(encoding="utf-8")
     assert_allclose(wilson_interval(100, 100), [0.963, 1.0], atol=5e-4)
