@@ -1,4 +1,29 @@
-"""Write a recurrent model as its equations; train it at native speed; see what it learned."""
+"""Write a recurrent model as its equations; train it at native speed; see what it learned.
+
+A model is a class with ``parameters`` and ``__call__(x)``, written in MyGrad. It reads one sequence (T, C) and returns
+scores (1, K), or (T, K) with an output at every step. ``train`` compiles it and trains it in one native loop.
+
+>>> from myrnn import RNN, Adam, evaluate, tasks, train
+>>> task = tasks.TwinHalves()
+>>> model = RNN(task.dim_input, 50, task.dim_output, rng=0)
+>>> history = train(model, task, Adam(model.parameters), iterations=1_000, seed=0, progress=False)
+>>> report = evaluate(model, task, 1_000, trained=history, progress=False)
+>>> report.tried
+'1,000 sequences'
+
+Where to look:
+
+=====================  ============================================================================================
+models                 `RNN`, `GRU`, `LSTM`, `MGU`, `StackRNN`, `Stacked`; `dense`, `dropout`, `noise`, `add_loss`
+data                   `tasks` draws sequences; `Sequences` holds them; `read_sequences` reads files
+training               `train`, `Adam`, `RMSprop`, `SGD`; `compile` shows the equations and the native code
+tests                  `evaluate`, `shortcuts`, `counterexamples`, `transfer`, `classification_report`
+a look inside          `inspect`, `gradient_flow`, `state_space`, `extract_automaton`, `build_graph`
+after training         `generate`; `forecast` and the estimators for scikit-learn, such as `SequenceClassifier`
+runs and studies       `Experiment`, `run`, `sweep`, `load_sweep`; the command ``myrnn`` does the same
+figures and lessons    `plots`, `create_plot`, `exercises`
+=====================  ============================================================================================
+"""
 
 from typing import TYPE_CHECKING, Any
 
