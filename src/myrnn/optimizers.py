@@ -90,6 +90,12 @@ class SGD(_Optimizer):
     weight_decay : float
         Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. Without
         momentum this is PyTorch's `SGD`; with momentum PyTorch adds the decay to the gradient.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, SGD
+    >>> SGD(RNN(10, 8, 2).parameters, learning_rate=0.1, momentum=0.9)
+    SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
 
     _settings = ("learning_rate", "momentum", "weight_decay")
@@ -137,6 +143,12 @@ class RMSprop(_Optimizer):
     References
     ----------
     Hinton, "Neural networks for machine learning", lecture 6e, 2012.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, RMSprop
+    >>> RMSprop(RNN(10, 8, 2).parameters)
+    RMSprop(learning_rate=0.01, alpha=0.9, eps=1e-08, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
 
     _settings = ("learning_rate", "alpha", "eps", "weight_decay")
@@ -183,6 +195,12 @@ class Adam(_Optimizer):
     References
     ----------
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam
+    >>> Adam(RNN(10, 8, 2).parameters, learning_rate=0.01)
+    Adam(learning_rate=0.01, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
 
     _settings = ("learning_rate", "beta1", "beta2", "eps", "weight_decay")

@@ -546,6 +546,15 @@ def evaluate(
     References
     ----------
     Wilson, "Probable inference, the law of succession, and statistical inference", 1927 (the intervals).
+
+    Examples
+    --------
+    >>> from myrnn import RNN, evaluate, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> report = evaluate(model, task, 300, lengths=[2, 4, 6], trained=4, engine="mygrad", progress=False)
+    >>> report.lengths, report.tried
+    (array([2, 4, 6]), '300 sequences')
     """
     classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
     _checks.real("confidence", confidence, above=0, below=1)

@@ -210,6 +210,15 @@ def counterexamples(
     ------
     InvalidArgument
         When an argument is invalid.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, counterexamples, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> found = counterexamples(model, task, samples=200, most=3, engine="mygrad")
+    >>> len(found.shortest), found.shortest[0].truth != found.shortest[0].predicted
+    (3, True)
     """
     limit = _checks.integer("most", most, minimum=1)
     classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)

@@ -151,6 +151,13 @@ def shortcuts(
     ------
     InvalidArgument
         When an argument is invalid, there are fewer than two sequences, or they hold features.
+
+    Examples
+    --------
+    >>> from myrnn import shortcuts, tasks
+    >>> report = shortcuts(tasks.TwinHalves(pattern_length_max=2), samples=400)
+    >>> report.overall["counts"] > report.overall["length alone"]
+    True
     """
     _checks.real("confidence", confidence, above=0, below=1)
     sequences = draw(task, samples, seed, lengths)

@@ -148,6 +148,15 @@ def transfer(
     ------
     InvalidArgument
         When an argument is invalid, or no model can read any task.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, tasks, transfer
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> palindromes = tasks.Palindromes(pattern_length_max=2)
+    >>> transfer({"a model": model}, {"halves": task, "palindromes": palindromes}, samples=100, engine="mygrad")
+    TransferTable(1 model on 2 tasks)
     """
     names, task_names = _names("models", models), _names("tasks", tasks)
     _checks.real("confidence", confidence, above=0, below=1)

@@ -165,6 +165,15 @@ def gradient_flow(
         When the model cannot be compiled: it must keep a state from step to step.
     NotFinite
         When the gradient is not finite on any of the sequences.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, gradient_flow, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> flow = gradient_flow(model, task, samples=50)
+    >>> flow.distance
+    array([0, 1, 2, 3])
     """
     model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
@@ -327,6 +336,15 @@ def state_space(
     References
     ----------
     Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, state_space, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> space = state_space(model, task, samples=50, last=True)
+    >>> space.coordinates.shape
+    (50, 2)
     """
     model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))

@@ -188,6 +188,16 @@ def train(
         has no complete checkpoint.
     TrainingDiverged
         When the loss, a weight, or a gradient in the optimizer's state is no longer finite.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, iterations=200, report_every=100, engine="mygrad", progress=False)
+    >>> history.iteration
+    array([100, 200])
     """
     if isinstance(schedule, str):
         rate = getattr(optimizer, "learning_rate", 0.0)
