@@ -459,6 +459,12 @@ RIGHT_MODELS = {
         (STEP, "+ relu(self.fc_g2h(self.fc_h2h(h))))"),
         (f"return {ALL}", f"return {ALL} + self.fc_g2h.parameters"),
     ],
+    # MyGrad computes 1 - z in float64, and a vector beside the bias is no second bias.
+    "a learned leak": [
+        (MORE, "self.leak = mg.tensor(np.zeros(dim_recurrent, dtype=np.float32))"),
+        ("h = relu(", "h = self.leak * h + (1 - self.leak) * relu("),
+        (f"return {ALL}", f"return {ALL} + (self.leak,)"),
+    ],
 }
 
 

@@ -233,6 +233,10 @@ class Table:
         """Return the title and the size."""
         return f"Table({self.title!r}: {count_of(len(self), 'row')} of {', '.join(self.columns)})"
 
+    def __str__(self) -> str:
+        """Return the table as `print` shows it."""
+        return self.to_text().rstrip("\n")
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one plain record per row."""
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]

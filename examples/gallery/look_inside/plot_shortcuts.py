@@ -3,7 +3,7 @@ Did it learn the task, or a shortcut?
 =====================================
 
 A network that is right in most cases may still have learned something else. ``shortcuts`` measures how often simple
-features alone give the right answer: the last symbols, how often each symbol occurs, and so on.
+features alone give the right answer: the first and the last symbol, how often each symbol occurs, and so on.
 """
 
 import myrnn
@@ -18,7 +18,8 @@ clues = myrnn.shortcuts(task, lengths=report.lengths)
 ax = report.plot(shortcuts=clues)
 
 # %%
-# Counting does as well as the network: if the second half repeats the first, each digit occurs an even number of times.
+# Counting is at least as good as the network: if the second half repeats the first, each digit occurs an even number of
+# times.
 # To find out whether the network compares the halves or counts digits, we shuffle the second halves of sequences that
 # match. All counts stay even, and the right answer becomes *no match*.
 

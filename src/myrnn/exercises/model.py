@@ -219,11 +219,15 @@ def one_row(subject: Subject) -> str:
     return ""
 
 
-@checks("The scores are float32.", one_row)
+@checks("The scores are float32.", one_row, are_parameters)
 def _score_dtype(subject: Subject) -> str:
-    dtype = subject.make()(encoded(1, 2)).dtype
+    model = subject.make()
+    dtype = model(encoded(1, 2)).dtype
+    # MyGrad makes float64 of a tensor and a Python number, such as 1 - z in a gate.
+    if dtype == np.float32 or (dtype == np.float64 and _is_another_cell(model.parameters)):
+        return ""
     hint = " Is the hidden state made of zeros with dtype=np.float32?" if dtype == np.float64 else ""
-    return "" if dtype == np.float32 else f"They are {dtype}.{hint}"
+    return f"They are {dtype}.{hint}"
 
 
 @checks("Other sizes than 10, 50 and 2 do as well.", one_row)
@@ -421,6 +425,8 @@ def _equations(subject: Subject) -> str:
     for activation in (lambda h: np.maximum(h, 0), np.tanh):
         if not any(differ(scores_of(model, encoded(*d)), _reference(d, parts, activation)) for d in SEQUENCES):
             return ""
+    if _is_another_cell(model.parameters):
+        return ""
     digits = SEQUENCES[0]
     found, expected = scores_of(model, encoded(*digits)), _reference(digits, parts, lambda h: np.maximum(h, 0))
     return (
@@ -443,6 +449,11 @@ def _parts_of_the_equations(parameters: Any) -> tuple[NDArray[np.float64], ...] 
     h_bias = sum((b.data.ravel() for b in biases if b.size == hidden), np.zeros(hidden))
     y_bias = sum((b.data.ravel() for b in biases if b.size == classes), np.zeros(classes))
     return found[inputs, hidden], found[hidden, hidden], found[hidden, classes], h_bias, y_bias
+
+
+def _is_another_cell(parameters: Any) -> bool:
+    """Whether the parameters need not be those of the equations: a second vector may be a bias or, say, a leak."""
+    return _parts_of_the_equations(parameters) is None or sum(p.size == SIZES[1] for p in parameters) > 1
 
 
 def _reference(digits: Any, parts: Any, activation: Any) -> NDArray[np.float64]:
