@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from myrnn.cli.entry import make_app
+from myrnn.cli.options import help_sections
 
 
 class Commands(SphinxDirective):
@@ -35,12 +36,7 @@ def section(path: tuple[str, ...], command: Any) -> Iterator[str]:
     # A context gives the defaults and the usage, as ``--help`` shows them.
     with command.make_context(" ".join(path), [], resilient_parsing=True) as context:
         usage = [" ".join(path), *command.collect_usage_pieces(context)]
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in command.get_params(context):
-            record = parameter.get_help_record(context)
-            if record is not None:
-                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                groups.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
+        groups = help_sections(command, context)
     yield from (f"## {' '.join(path)}", "", "```text", " ".join(usage), "```", "", command.help or "", "")
     for heading, records in groups.items():
         yield from (f"**{heading}**", "", "| | |", "|---|---|")

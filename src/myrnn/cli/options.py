@@ -65,18 +65,23 @@ FORMER: dict[str, tuple[str, Any]] = {
 }
 
 
+def help_sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return the names and the help of a command's options under their headings, in order of first appearance."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
+    return sections
+
+
 class SectionedCommand(TyperCommand):
     """A command whose help groups its options under headings."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options under their headings, in order of first appearance."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
-        for heading, records in sections.items():
+        """Write the options under their headings."""
+        for heading, records in help_sections(self, ctx).items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
