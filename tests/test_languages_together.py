@@ -32,7 +32,7 @@ from myrnn.losses import loss_for, mean_loss, name_of
 from myrnn.models import Stacked, parameter_names
 from myrnn.runs import load_run
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, Part
-from myrnn.tasks import recognition_of
+from myrnn.tasks import NextCharacter, recognition_of
 from myrnn.tasks.languages import ContextFree, Dyck, Flare, Membership, Regular, Tomita
 from myrnn.training import measure, total_score
 
@@ -444,8 +444,19 @@ def test_what_cannot_be_learned_together_is_refused():
         evaluate(model, drawn)
     with refused("the model must return scores of shape (T, K), with K above 2, but it returned shape (1, 8) for"):
         evaluate(Stacked(3, 4, 8, layers=1, rng=0), TASK, 10, engine="mygrad")
+    with refused("the task trains 8 outputs, of which the first 2 are classes, but the model has 7"):
+        evaluate(Stacked(3, 4, 7, layers=1, per_step=True, rng=0), TASK, 10, engine="mygrad")
+    with refused("a Recognizer is for tests: train the model in it, its attribute `model`"):
+        train(Recognizer(model), TASK, Adam(model.parameters), 1)
     with pytest.raises(InvalidArgument, match="has no sequence of length 0: lengths are one more than those of"):
         TASK.sample_lengths([0], 0)
+
+
+@pytest.mark.parametrize("task", [TASK, Tomita(3, objective="next_symbol"), NextCharacter(3, 5)])
+def test_a_model_that_reads_backward_would_see_what_follows(task):
+    model = network(task, bidirectional=True)
+    with refused("the model's output after a step depends on later steps, which contain the targets: it must not read"):
+        train(model, task, Adam(model.parameters), 1)
 
 
 def test_targets_in_parts_are_checked_and_kept():

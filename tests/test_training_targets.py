@@ -274,7 +274,12 @@ def test_a_penalty_does_not_hide_that_the_model_is_not_trained():
             "the targets are numbers (2) for each sequence, so the model must return outputs of shape (1, 2), but it "
             "returned shape (3, 2)",
         ),
-        (data("class"), Model(True), "the model must return logits of shape (1, K), but returned shape (3, 2)"),
+        (
+            data("class"),
+            Model(True),
+            "the model must return logits of shape (1, K), but returned shape (3, 2): of scores for each step, return "
+            "the last row, [-1:]",
+        ),
         (data("class", True, columns=5), Model(True), "a label is 4, but the model has 2 classes, 0 .. 1"),
     ],
 )

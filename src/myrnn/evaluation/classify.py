@@ -61,6 +61,11 @@ def recognizer_of(model: Any, task: Any) -> Any:
     recognition = recognition_of(task)
     if recognition is task or isinstance(inner, Recognizer):
         return model
+    if getattr(inner, "dim_output", task.dim_output) != task.dim_output:
+        raise InvalidArgument(
+            f"the task trains {task.dim_output} outputs, of which the first {recognition.dim_output} are classes, but "
+            f"the model has {inner.dim_output}"
+        )
     return Recognizer(inner, recognition.dim_output)
 
 

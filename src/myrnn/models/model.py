@@ -80,7 +80,8 @@ def num_classes(shape: tuple[int, ...]) -> int:
     A single class always has probability 1 and loss 0.
     """
     if len(shape) != 2 or shape[0] != 1:
-        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}")
+        each = ": of scores for each step, return the last row, [-1:]" if len(shape) == 2 and shape[0] > 1 else ""
+        raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}{each}")
     if shape[1] < 2:
         raise InvalidArgument(
             f"the model must return logits of shape (1, K) for K = 2 classes or more, but returned shape {shape}: "

@@ -43,12 +43,12 @@ from myrnn.training import (
     Training,
     TrainingStart,
     Validation,
+    check_sees_no_future,
     held_interrupts,
     load_checkpoint,
     metric_of,
     named_schedule,
     progress_display,
-    reference_logits,
     total_score,
 )
 
@@ -56,8 +56,6 @@ from myrnn.training import (
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
 # The default window, in steps, for text and series.
 WINDOW = 64
-# The number of steps in the test of whether a model sees future steps.
-TRIED = 6
 # Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
 # threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
 COPIES = 10
@@ -259,27 +257,6 @@ def new_model(
     if is_symbols:
         no_input(model, UNKNOWN)
     return model
-
-
-def check_sees_no_future(model: Any, sequences: Sequences) -> None:
-    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it.
-
-    The test continues the beginning of the longest sequence in two ways.
-    """
-    longest = int(sequences.lengths.argmax())
-    part = sequences.values[sequences.offsets[longest] :][: min(TRIED, int(sequences.lengths[longest]))]
-    for begin in range(1, len(part)):
-        other = np.concatenate([part[:begin], part[begin:][::-1] if sequences.is_tokens else -part[begin:]])
-        if sequences.is_tokens:
-            other[begin:] = (other[begin:] + 1) % sequences.dim_input
-        both, offsets = np.concatenate([part, other]), np.array([0, len(part), 2 * len(part)])
-        targets = np.zeros(len(both), np.int64) if sequences.kind.what == CLASS else np.zeros_like(both)
-        outputs = reference_logits(model, Sequences(both, offsets, targets, sequences.dim_input, per_step=True))
-        if not np.allclose(outputs[:begin], outputs[len(part) :][:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
-            raise InvalidArgument(
-                "the model's output after a step depends on later steps, which contain the targets: it must not "
-                "read backward (bidirectional=False)"
-            )
 
 
 def _check_epochs(training: Training, watched: Validation, settings: Any, per_epoch: int) -> None:

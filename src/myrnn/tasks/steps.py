@@ -309,6 +309,7 @@ class NextCharacter(_AnyLength):
     """
 
     name: ClassVar[str] = "next-character"
+    predicts_next: ClassVar[bool] = True
 
     @property
     def text(self) -> str:

@@ -10,7 +10,7 @@ sequences. `hooks` watch, `progress` shows the progress, and `interrupts` delays
 from myrnn.results import History
 from myrnn.schedules import named_schedule
 from myrnn.training.checkpoint import Checkpoint, TrainingState, keep_last_checkpoint, load_checkpoint, saved_iteration
-from myrnn.training.engine import reference_logits
+from myrnn.training.engine import check_sees_no_future, reference_logits
 from myrnn.training.hooks import Report, TrainingStart, Validation
 from myrnn.training.interrupts import held_interrupts, raising
 from myrnn.training.loop import Training, train
@@ -31,6 +31,7 @@ __all__ = [
     "TrainingStart",
     "TrainingState",
     "Validation",
+    "check_sees_no_future",
     "curve_levels",
     "duration",
     "held_interrupts",

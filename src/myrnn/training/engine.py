@@ -28,6 +28,8 @@ from myrnn.training.windows import Windows
 WORTH_COMPILING = 50_000
 # The shape of a model's logits is determined on this many steps of a sequence, fewer if they have more numbers (16 MB).
 BEGINNING, BEGINNING_NUMBERS = 500, 2**22
+# The number of steps in the test of whether a model sees future steps.
+TRIED = 6
 
 
 class Engine(Protocol):
@@ -324,6 +326,28 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
     except MyRNNError:
         # The model may need the whole sequence.
         return _tried(model, sequences.features(index), sequences.kind)
+
+
+def check_sees_no_future(model: Any, sequences: Sequences) -> None:
+    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it.
+
+    The test continues the beginning of the longest sequence in two ways. A model that fails on so short a sequence is
+    not tested.
+    """
+    first = sequences.features(int(sequences.lengths.argmax()), TRIED)
+    changed = np.roll(first, 1, axis=1) if sequences.is_tokens else -1 - first
+    continued = [first, *(np.concatenate([first[:begin], changed[begin:]]) for begin in range(1, len(first)))]
+    with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+        try:
+            outputs, *others = [np.asarray(model(x)) for x in continued]
+        except Exception:
+            return
+    for begin, other in enumerate(others, 1):
+        if not np.allclose(outputs[:begin], other[:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
+            raise InvalidArgument(
+                "the model's output after a step depends on later steps, which contain the targets: it must not read "
+                "backward (bidirectional=False)"
+            )
 
 
 def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, bool]:

@@ -34,7 +34,7 @@ from myrnn.training.checkpoint import (
     load_checkpoint,
     to_state,
 )
-from myrnn.training.engine import ChosenEngine, tried_on
+from myrnn.training.engine import ChosenEngine, check_sees_no_future, tried_on
 from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
     Report,
@@ -294,7 +294,11 @@ class Training:
         self._feed = make_feed(task, batch_size, rng) if truncate is None else _windows(task, batch_size, rng, truncate)
         example = self._feed.peek()
         self._kind, self._dim_input = example.kind, example.dim_input
+        if self._start_steps and isinstance(model, Recognizer):
+            raise InvalidArgument("a Recognizer is for tests: train the model in it, its attribute `model`")
         self._columns, adds = tried_on(model, example)
+        if getattr(task, "predicts_next", False):
+            check_sees_no_future(model, example)
         weights = checked_class_weights(class_weight, self._kind, self._columns)
         objective = Objective(loss_for(loss, self._kind), weights, _checked_penalty(penalty))
         self._guessing = guessing_loss(objective, model, example, self._columns)

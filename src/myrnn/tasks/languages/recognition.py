@@ -108,6 +108,11 @@ class Recognition(Drawn):
         """Whether continuations are learned at each step, alone or in addition to recognition."""
         return self.objective != "recognition" or bool(self.parts)
 
+    @property
+    def predicts_next(self) -> bool:
+        """Whether targets are what follows: then the model must not read backward."""
+        return self.per_step
+
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The targets that are learned together, if there are several: recognition first."""
