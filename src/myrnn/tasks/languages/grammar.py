@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,19 +133,37 @@ class Grammar(Language):
         return counts[length][0]
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
+        return self._parsed(strings, offsets, np.zeros((0, 0), dtype=np.bool_))
+
+    def followers(self, strings: Strings, offsets: Offsets) -> Bools:
+        found = np.zeros((len(strings) + len(offsets) - 1, len(self.symbols) + 1), dtype=np.bool_)
+        self._parsed(strings, offsets, found)
+        empty = offsets[:-1] + np.arange(len(offsets) - 1)
+        first = [token for left, token in self._terminal.tolist() if self._corners[0] >> np.uint64(left) & np.uint64(1)]
+        found[np.ix_(empty, first)] = True
+        found[empty, -1] = self.has_empty
+        return found
+
+    def _parsed(self, strings: Strings, offsets: Offsets, follows: Bools) -> Bools:
+        """Return which of N strings are members, and write what may follow their prefixes, as `kernels.parse` does."""
         found = np.zeros(len(offsets) - 1, dtype=np.bool_)
         found[np.diff(offsets) == 0] = self.has_empty
-        tokens = np.ascontiguousarray(strings, dtype=np.int32)
-        if len(self._binary):
-            tables = self._leaves, self._masks, self._joined
-            known = parse(self._binary, *tables, self._known, tokens, np.asarray(offsets, dtype=np.int64), found)
-            if known < 0:
-                raise InvalidArgument(f"the grammar is too large: its parts make more than {MOST_SETS:,} sets")
-            self._known = known
-        else:
-            one = np.diff(offsets) == 1
-            starts = {int(token) for left, token in self._terminal if left == 0}
-            found[one] = np.isin(tokens[offsets[:-1][one]], list(starts))
+        tokens, ends = np.ascontiguousarray(strings, dtype=np.int32), np.asarray(offsets, dtype=np.int64)
+        rules = self._binary, self._terminal, self._corners, self._leaves
+        known = parse(*rules, self._masks, self._joined, self._known, tokens, ends, found, follows)
+        if known < 0:
+            raise InvalidArgument(f"the grammar is too large: its parts make more than {MOST_SETS:,} sets")
+        self._known = known
+        return found
+
+    @cached_property
+    def _corners(self) -> NDArray[np.uint64]:
+        """Which nonterminals can stand first in what each nonterminal derives, itself among them: a bit for each."""
+        first = np.eye(self._count, dtype=np.bool_)
+        first[self._binary[:, 0], self._binary[:, 1]] = True
+        while (grown := first @ first).sum() > first.sum():
+            first = grown
+        found: NDArray[np.uint64] = (first * (np.uint64(1) << np.arange(self._count, dtype=np.uint64))).sum(axis=1)
         return found
 
     def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:

@@ -208,12 +208,20 @@ def draw_trees(binary: Any, terminal: Any, logs: Any, offsets: Any, uniform: Any
 
 
 @native
-def parse(binary: Any, leaves: Any, masks: Any, joined: Any, known: int, strings: Any, offsets: Any, found: Any) -> int:
-    """Write which strings have a tree, and return how many sets of symbols are known; -1 where there is no room.
+def parse(
+    binary: Any, terminal: Any, corners: Any, leaves: Any, masks: Any, joined: Any, known: int, strings: Any,
+    offsets: Any, found: Any, follows: Any,
+) -> int:  # fmt: skip
+    """Write which strings have a tree, and return how many sets of nonterminals are known; -1 if there is no room.
 
-    A set of symbols is a number: ``masks[number]`` has a bit for each. ``joined[a, b]`` is the number of the set that
-    derives what a and b derive one after the other, -1 where that is not known yet; 0 is the empty set, and
+    A set is a number: ``masks[number]`` has a bit for each nonterminal. ``joined[a, b]`` is the number of the set that
+    derives what a and b derive one after the other, -1 if that is not known yet; 0 is the empty set, and
     ``leaves[token]`` the set of a token. Cocke, Younger and Kasami's algorithm, over sets.
+
+    If `follows`, bool (sum of T + N, V + 1), has rows, also write into them which symbols may follow each prefix, and
+    in the last column whether the prefix has a tree; empty strings are left out. As in Earley's algorithm, a
+    nonterminal may begin at a place if a rule that began earlier has it next, and then its first symbol may follow.
+    ``corners[a]`` has a bit for each nonterminal that can stand first in what a derives, a itself among them.
     """
     for index in range(len(offsets) - 1):
         begin, length = offsets[index], offsets[index + 1] - offsets[index]
@@ -261,6 +269,24 @@ def parse(binary: Any, leaves: Any, masks: Any, joined: Any, known: int, strings
                         known += 1
                     chart[size, place] = number
         found[index] = masks[chart[length, 0]] & np.uint64(1) != 0
+        if len(follows) == 0:
+            continue
+        possible = np.zeros(length + 1, dtype=np.uint64)
+        for end in range(length + 1):
+            possible[end] = corners[0] if end == 0 else masks[0]
+            for place in range(end):
+                done = masks[chart[end - place, place]]
+                if done == 0:
+                    continue
+                for row in range(len(binary)):
+                    has_begun = (possible[place] >> np.uint64(binary[row, 0])) & np.uint64(1)
+                    if has_begun and (done >> np.uint64(binary[row, 1])) & np.uint64(1):
+                        possible[end] |= corners[binary[row, 2]]
+            for row in range(len(terminal)):
+                if (possible[end] >> np.uint64(terminal[row, 0])) & np.uint64(1):
+                    follows[begin + index + end, terminal[row, 1]] = True
+            if end:
+                follows[begin + index + end, -1] = masks[chart[end, 0]] & np.uint64(1) != 0
     return known
 
 
