@@ -412,7 +412,11 @@ class Returning:
     ("logits", "message"),
     [
         (lambda w: w[0], "the model must return logits of shape (1, K), but returned shape (2,)"),
-        (lambda w: mg.concatenate([w, w]), "the model must return logits of shape (1, K), but returned shape (2, 2): of scores for each step, return the last row, [-1:]"),
+        (
+            lambda w: mg.concatenate([w, w]),
+            "the model must return logits of shape (1, K), but returned shape (2, 2): of scores for each step, return "
+            "the last row, [-1:]",
+        ),
     ],
 )
 def test_a_model_that_returns_no_logits_is_refused(logits, message):

@@ -24,7 +24,7 @@ numbers         test of a model that predicts numbers
 from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baselines, text_baselines
 from myrnn.evaluation.buckets import LengthBuckets, StepBuckets
 from myrnn.evaluation.classification import Calibration, ClassificationReport, classification_report
-from myrnn.evaluation.classify import Classifier, check_classes, recognizer_of
+from myrnn.evaluation.classify import Classifier, as_tested, check_classes
 from myrnn.evaluation.evaluate import Comparison, LengthReport, difference_columns, difference_table, evaluate
 from myrnn.evaluation.intervals import cluster_interval, mean_difference_interval, newcombe_interval, ratio_interval
 from myrnn.evaluation.mistakes import Counterexamples, Mistake, counterexamples
@@ -54,6 +54,7 @@ __all__ = [
     "TagReport",
     "TextReport",
     "TransferTable",
+    "as_tested",
     "check_classes",
     "classification_report",
     "cluster_interval",
@@ -68,7 +69,6 @@ __all__ = [
     "number_baselines",
     "number_report",
     "ratio_interval",
-    "recognizer_of",
     "shortcuts",
     "tag_baselines",
     "tag_report",

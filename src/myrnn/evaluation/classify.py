@@ -55,18 +55,18 @@ def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> S
     return drawn
 
 
-def recognizer_of(model: Any, task: Any) -> Any:
-    """Return a model that was trained on a task as it is tested: a `Recognizer` where it learned more than that."""
+def as_tested(model: Any, task: Any) -> tuple[Any, Any]:
+    """Return a model and its task as they are tested: if it learned more than recognition, recognition alone."""
     inner = model.model if isinstance(model, CompiledModel) else model
     recognition = recognition_of(task)
     if recognition is task or isinstance(inner, Recognizer):
-        return model
+        return model, recognition
     if getattr(inner, "dim_output", task.dim_output) != task.dim_output:
         raise InvalidArgument(
             f"the task trains {task.dim_output} outputs, of which the first {recognition.dim_output} are classes, but "
             f"the model has {inner.dim_output}"
         )
-    return Recognizer(inner, recognition.dim_output)
+    return Recognizer(inner, recognition.dim_output), recognition
 
 
 def check_classes(sequences: Sequences) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.classify import Classifier, check_classes, class_names, draw_any, recognizer_of
+from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
 from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
@@ -38,7 +38,6 @@ from myrnn.results import (
     wilson_interval,
 )
 from myrnn.targets import SEVERAL
-from myrnn.tasks import recognition_of
 
 # The most classes with separate columns in a table 80 columns wide.
 FEW_CLASSES = 2
@@ -556,7 +555,8 @@ def evaluate(
     >>> report.lengths, report.tried
     (array([2, 4, 6]), '300 sequences')
     """
-    classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
+    model, task = as_tested(model, task)
+    classifier = Classifier(model, engine)
     _checks.real("confidence", confidence, above=0, below=1)
     longest = trained.longest if isinstance(trained, LearningCurve) else trained
     if longest is not None:

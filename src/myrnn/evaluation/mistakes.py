@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.evaluation.classify import Classifier, class_names, draw, recognizer_of
+from myrnn.evaluation.classify import Classifier, as_tested, class_names, draw
 from myrnn.results import (
     NO_CLASS,
     HasTable,
@@ -22,7 +22,7 @@ from myrnn.results import (
     warn_of_lost,
 )
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, recognition_of
+from myrnn.tasks import Palindromes, TwinHalves
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -221,7 +221,8 @@ def counterexamples(
     (3, True)
     """
     limit = _checks.integer("most", most, minimum=1)
-    classifier, task = Classifier(recognizer_of(model, task), engine), recognition_of(task)
+    model, task = as_tested(model, task)
+    classifier = Classifier(model, engine)
     sequences = draw(task, samples, seed, lengths)
     logits = classifier.scores(sequences).astype(np.float64)
     warn_of_lost(is_lost(logits), sequences.lengths)

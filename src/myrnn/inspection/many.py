@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.compiler import MYGRAD, CompiledModel, Observation
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.evaluation import recognizer_of
+from myrnn.evaluation import as_tested
 from myrnn.inspection.one import compiled_of, main_state, norms
 from myrnn.models import network_of, parameters_of
 from myrnn.sequences import Sequences, given_sequences
-from myrnn.tasks import recognition_of
 
 Curves = dict[str, NDArray[np.float64]]
 # The band around the mean; it contains eight of ten sequences.
@@ -175,7 +174,7 @@ def gradient_flow(
     >>> flow.distance
     array([0, 1, 2, 3])
     """
-    model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
+    model, task_or_sequences = as_tested(model, task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
     names = compiled.state_names
@@ -346,7 +345,7 @@ def state_space(
     >>> space.coordinates.shape
     (50, 2)
     """
-    model, task_or_sequences = recognizer_of(model, task_or_sequences), recognition_of(task_or_sequences)
+    model, task_or_sequences = as_tested(model, task_or_sequences)
     compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
     names = compiled.state_names
     chosen = main_state(compiled) if state is None else _checks.one_of("state", state, names)

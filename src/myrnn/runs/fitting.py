@@ -33,7 +33,6 @@ from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own
 from myrnn.results import check_lost, shown_score, word_for
 from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS
 from myrnn.training import (
     Checkpoint,
     Curve,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, TargetEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
-from myrnn.evaluation import recognizer_of
+from myrnn.evaluation import as_tested
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.results import ACCURACY, SQUARED_ERROR, LearningCurve
@@ -79,7 +79,7 @@ class Run:
     @cached_property
     def recognizer(self) -> Any:
         """The model as it is tested and looked into: `model` itself, unless it learned more beside recognition."""
-        return recognizer_of(self.model, self.task)
+        return as_tested(self.model, self.task)[0]
 
     @cached_property
     def recognition(self) -> Any:

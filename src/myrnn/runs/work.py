@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation import LengthReport, check_classes, evaluate, recognizer_of
+from myrnn.evaluation import LengthReport, as_tested, check_classes, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import load_own, num_parameters
@@ -405,7 +405,7 @@ class _Clock:
 
 def _example(model: Any, task: Any, seed: int) -> tuple[Any, Any]:
     """Return a model in the form that is tested, and a sequence of about four symbols, whose graph fits on a page."""
-    model, task = recognizer_of(model, task), recognition_of(task)
+    model, task = as_tested(model, task)
     length = task.lengths[np.argmin(abs(task.lengths - 4))]
     return model, task.sample_lengths([length], np.random.default_rng(seed))
 

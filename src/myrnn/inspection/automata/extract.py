@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from myrnn import _checks
-from myrnn.evaluation import recognizer_of
+from myrnn.evaluation import as_tested
 from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
 from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
 from myrnn.inspection.automata.teacher import Teacher
-from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
 
 LSTAR, CLUSTERS = "lstar", "clusters"
@@ -115,7 +114,7 @@ def extract_automaton(
     limit = _checks.real("seconds", seconds, above=0.0)
     most = _checks.integer("max_states", max_states, minimum=1)
     rng = _checks.generator("seed", _checks.integer("seed", seed, minimum=0))
-    model, examples = recognizer_of(model, examples), recognition_of(examples)
+    model, examples = as_tested(model, examples)
     teacher = Teacher(model, alphabet, accept)
     tried = teacher.read(examples, count, rng)
     prepared = Equivalence(teacher, equivalence, count, longest, rng, tried) if method == LSTAR else None
