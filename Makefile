@@ -17,7 +17,7 @@ help:
 	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make docs    build the site into build/docs/index.html and check its links; OPTIONS='-t quick' runs no lessons and no examples"
 	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
-	@echo "make lint    check style, spelling and types"
+	@echo "make lint    check style, spelling, prose and types"
 	@echo "make clean   remove the environment and what tools leave behind; runs stay"
 
 demo: $(VENV)/.installed
@@ -53,6 +53,8 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/codespell $(PROSE)
+	@$(BIN)/proselint check --config docs/proselint.json *.md docs/*.md docs/*/*.md
+	@$(BIN)/python tests/test_prose.py
 	@$(BIN)/mypy
 
 clean:
