@@ -3,10 +3,12 @@
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from sphinx.ext.autosummary.generate import find_autosummary_in_files
 
 import myrnn
+from myrnn.settings import Section, settings_of
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -108,6 +110,8 @@ autosummary_context = {
             "programs_for_tokens going_on observe prefix_logits",
             "myrnn.SweepResults": "of",
             "myrnn.compiler.State": "places pieces",
+            "myrnn.experiment.Data": "check_has_labels",
+            "myrnn.experiment.Part": "kind",
             "myrnn.data.TargetEncoder": "fit sequences inputs check_columns",
             "myrnn.runs.Fitted": "predictor raw finite_scores text_as",
             "myrnn.tasks.DeepMind": "mapping",
@@ -154,7 +158,7 @@ html_theme_options = {
 
 
 def setup(app):
-    """Show types without links to the documentation of Python and NumPy, and some classes without their arguments."""
+    """Show types without links to other documentation, settings with their help, some classes without arguments."""
 
     def only_ours(app, config):
         config.numpydoc_xref_aliases_complete = config.numpydoc_xref_aliases
@@ -165,3 +169,15 @@ def setup(app):
         return ("", None) if name in MADE else None
 
     app.connect("autodoc-process-signature", signature_of)
+
+    def settings_in(app, what, name, obj, options, lines):
+        if what == "class" and issubclass(obj, Section) and (settings := settings_of(obj)):
+            lines += ["", "Parameters", "----------"]
+            for setting in settings:
+                choices = ", ".join(f'"{choice}"' for choice in setting.choices)
+                kind = f"{{{choices}}}" if choices else "object" if setting.type is Any else setting.type.__name__
+                lines.append(f"{setting.name} : {kind}{' or None' if setting.is_optional else ''}")
+                lines.append(f"    {setting.meta.description.removesuffix('.')}.")
+
+    # Before numpydoc reads the docstring.
+    app.connect("autodoc-process-docstring", settings_in, priority=100)
