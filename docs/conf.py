@@ -1,11 +1,14 @@
 """How Sphinx builds the site, by ``make docs``; with ``OPTIONS='-t quick'`` without running examples and lessons."""
 
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
+
+from sphinx.ext.autosummary.generate import find_autosummary_in_files
 
 import myrnn
-import myrnn.inspection
-import myrnn.runs
+from myrnn.settings import Section, settings_of
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -98,8 +101,26 @@ sphinx_gallery_conf = {
 autosummary_generate = True
 # Files of both names would be one where capitals do not count.
 autosummary_filename_map = {"myrnn.forecast": "myrnn.forecast-function"}
+# Methods that other modules call, and users do not: they are left out of the page of their class.
+autosummary_context = {
+    "internal": {
+        name: "".join(f", {method}" for method in methods.split())
+        for name, methods in {
+            "myrnn.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row native "
+            "programs_for_tokens going_on observe prefix_logits",
+            "myrnn.SweepResults": "of",
+            "myrnn.compiler.State": "places pieces",
+            "myrnn.experiment.Data": "check_has_labels",
+            "myrnn.experiment.Part": "kind",
+            "myrnn.data.TargetEncoder": "fit sequences inputs check_columns",
+            "myrnn.runs.Fitted": "predictor raw finite_scores text_as",
+            "myrnn.tasks.DeepMind": "mapping",
+        }.items()
+    }
+}
+# Classes that a function of the package makes, and users do not.
+MADE = ("myrnn.CompiledModel", "myrnn.ComputationalGraph", "myrnn.compiler.State")
 autodoc_typehints = "none"
-autodoc_preserve_defaults = True
 autodoc_member_order = "groupwise"
 toc_object_entries_show_parents = "hide"
 python_maximum_signature_line_length = 88
@@ -108,12 +129,10 @@ numpydoc_class_members_toctree = False
 # A type that is a class of the package leads to its page; no other word of a type does.
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"
-numpydoc_xref_aliases = {
-    name: f"{module.__name__}.{name}"
-    for module in (myrnn.inspection, myrnn.runs, myrnn.tasks, myrnn.plots, myrnn.exercises, myrnn)
-    for name in module.__all__
-    if isinstance(getattr(module, name), type)
-}
+PAGES = [entry.name for entry in find_autosummary_in_files(map(str, DOCS.glob("reference/api/*.rst")))]
+CLASSES = Counter(name.rpartition(".")[2] for name in PAGES if name.rpartition(".")[2][0].isupper())
+# Two classes of the same name, such as the parts of an experiment and of a target, have no links.
+numpydoc_xref_aliases = {name: page for page in PAGES if CLASSES[name := page.rpartition(".")[2]] == 1}
 
 # The look ------------------------------------------------------------------------------------------------------------
 
@@ -139,9 +158,26 @@ html_theme_options = {
 
 
 def setup(app):
-    """Take back the links of types to the documentation of Python and NumPy, which is elsewhere."""
+    """Show types without links to other documentation, settings with their help, some classes without arguments."""
 
     def only_ours(app, config):
         config.numpydoc_xref_aliases_complete = config.numpydoc_xref_aliases
 
     app.connect("config-inited", only_ours, priority=900)
+
+    def signature_of(app, what, name, obj, options, signature, annotation):
+        return ("", None) if name in MADE else None
+
+    app.connect("autodoc-process-signature", signature_of)
+
+    def settings_in(app, what, name, obj, options, lines):
+        if what == "class" and issubclass(obj, Section) and (settings := settings_of(obj)):
+            lines += ["", "Parameters", "----------"]
+            for setting in settings:
+                choices = ", ".join(f'"{choice}"' for choice in setting.choices)
+                kind = f"{{{choices}}}" if choices else "object" if setting.type is Any else setting.type.__name__
+                lines.append(f"{setting.name} : {kind}{' or None' if setting.is_optional else ''}")
+                lines.append(f"    {setting.meta.description.removesuffix('.')}.")
+
+    # Before numpydoc reads the docstring.
+    app.connect("autodoc-process-docstring", settings_in, priority=100)

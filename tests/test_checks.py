@@ -107,6 +107,12 @@ def test_what_is_shown_is_one_short_line():
     assert _checks.shown("x" * 100) == "'" + "x" * 76 + "..."
 
 
+def test_of_many_values_the_first_are_shown():
+    assert _checks.first_of(("a", "b")) == "'a', 'b'"
+    assert _checks.first_of(list(range(9))) == "0, 1, 2, 3, 4, ..."
+    assert _checks.first_of([]) == ""
+
+
 def test_arrays_come_from_lists_tensors_and_views():
     np.testing.assert_array_equal(_checks.array("x", [[1, 2], [3, 4]]), [[1, 2], [3, 4]])
     np.testing.assert_array_equal(_checks.array("x", mg.tensor([1.0, 2.0])), [1, 2])

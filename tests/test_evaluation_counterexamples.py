@@ -197,7 +197,7 @@ def test_what_a_notebook_and_a_prompt_show():
     found = counterexamples(Constant(0.0, 1.0), TASK, samples=40, engine="mygrad")
     assert "^" in found._repr_mimebundle_()["text/html"]
     assert re.fullmatch(r"Counterexamples\(\d+ mistakes in 40 sequences, the shortest of length 2\)", repr(found))
-    assert repr(found.shortest[0]).startswith("Mistake(sequence=array([")
+    assert re.fullmatch(r"Mistake\(\d\d: class 0, predicted 1 with probability 0.7311\)", repr(found.shortest[0]))
 
 
 # --- nothing is changed

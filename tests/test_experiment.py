@@ -54,6 +54,16 @@ def test_sections_may_be_names_mappings_or_objects():
     assert experiment.training == Training(iterations=7)
 
 
+def test_a_prompt_shows_the_parts_and_a_notebook_all_settings():
+    experiment = Experiment(task="palindromes", model="gru", training={"iterations": 1_234})
+    assert repr(experiment) == "Experiment(gru on palindromes, adam, 1,234 iterations)"
+    shown = experiment._repr_html_()
+    settings = experiment.to_dict(whole=True)
+    assert all(f"{section}.{name}" in shown for section in settings for name in settings[section])
+    given = Experiment(data=(["ab"], ["yes"]), training={"max_epochs": 1})
+    assert repr(given) == "Experiment(rnn on data in memory, adam, up to 1 epoch)"
+
+
 def test_the_seed_draws_the_weights():
     first, second, other = (Experiment(training={"seed": seed}).make()[1] for seed in (3, 3, 4))
     assert first.fc_x2h.weight.data.tobytes() == second.fc_x2h.weight.data.tobytes()

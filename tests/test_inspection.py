@@ -716,6 +716,15 @@ def test_a_space_tells_its_variance(compiled):
     assert found.class_names == ("no match", "match")
 
 
+def test_a_space_has_a_table_of_its_components_and_a_row_for_each_point(compiled):
+    found = state_space(compiled[GRU], TASK, samples=5)
+    assert found.table().columns == {"component": [1, 2], "explained": found.explained.tolist()}
+    rows = found.rows()
+    assert [row["step"] for row in rows] == found.step.tolist()
+    assert [row["symbol"] for row in rows] == found.symbol.tolist()
+    assert [[row["component 1"], row["component 2"]] for row in rows] == found.coordinates.tolist()
+
+
 def test_what_cannot_be_a_space_is_refused(compiled):
     with refused("state must be one of 'c', 'h', not 'hidden'"):
         state_space(compiled[LSTM], TASK, state="hidden")
@@ -765,6 +774,19 @@ def test_eigenvalues_come_in_order(compiled):
     pairs = [i for i in range(len(values) - 1) if abs(values[i] - values[i + 1].conj()) < 1e-9 and values[i].imag != 0]
     assert pairs
     assert all(values[i].imag > 0 for i in pairs)
+
+
+def test_eigenvalues_have_a_table_of_their_matrices(compiled):
+    found = recurrent_eigenvalues(compiled[GRU])
+    for row in found.rows():
+        sizes = np.abs(found.values[row["matrix"]])
+        assert row == {
+            "matrix": row["matrix"],
+            "size": len(sizes),
+            "radius": found.radius[row["matrix"]],
+            "outside": (sizes > 1).sum(),
+        }
+    assert len(found.rows()) == 3
 
 
 def test_a_square_matrix_between_layers_is_not_recurrent():

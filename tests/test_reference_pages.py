@@ -1,10 +1,17 @@
 """The reference has a page for every public name, and every name on it exists."""
 
+import ast
+import builtins
+import doctest
+import inspect
 import re
+import sys
+from dataclasses import is_dataclass
 
 import pytest
 
 import myrnn
+from myrnn.results import HasTable
 from pages import DOCS
 
 TOPICS = sorted((DOCS / "reference" / "api").glob("*.rst"))
@@ -46,14 +53,119 @@ def test_every_public_name_stands_in_one_place():
     assert [sorted(where) for where in places.values() if not where & documented] == []
 
 
+def value_of(name):
+    """Return the object of a full name."""
+    module, _, last = name.rpartition(".")
+    return getattr(__import__(module, fromlist=[last]), last)
+
+
+def callables_of(page):
+    """Return the functions and classes that a page lists, by their full names."""
+    values = {name: value_of(name) for name in listed(page)}
+    return {name: value for name, value in values.items() if callable(value)}
+
+
+def sections_of(text):
+    """Return the lines of the sections of a NumPy docstring by their headings."""
+    heading, sections = "", {"": []}
+    lines = inspect.cleandoc(text).splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if below and set(below) == {"-"}:
+            heading, sections[line] = line, []
+        elif not line or set(line) != {"-"}:
+            sections[heading].append(line)
+    return sections
+
+
+def entries_of(text, *headings):
+    """Return the names and the types that some sections of a NumPy docstring list."""
+    sections = sections_of(text)
+    lines = [line for heading in headings for line in sections.get(heading, []) if line and not line.startswith(" ")]
+    pairs = [line.partition(" : ") for line in lines]
+    return {name for names, _, _ in pairs for name in re.findall(r"\w+", names)}, [kind for _, _, kind in pairs]
+
+
+def types_named_in(text):
+    """Return the words with a capital letter in the types of the arguments, attributes and results of a docstring."""
+    _, kinds = entries_of(text, "Parameters", "Attributes")
+    results = [line for line in sections_of(text).get("Returns", []) if not line.startswith(" ")]
+    return {word for kind in (*kinds, *results) for word in re.findall(r"\b[A-Z]\w+", kind)}
+
+
 @pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
 def test_every_name_of_a_page_exists_and_says_what_it_is(page):
     assert listed(page)
-    for name in listed(page):
-        module, _, last = name.rpartition(".")
-        value = getattr(__import__(module, fromlist=[last]), last)
-        if callable(value):
-            assert value.__doc__, name
+    assert [name for name, value in callables_of(page).items() if not value.__doc__] == []
+
+
+@pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
+def test_the_arguments_and_the_result_of_every_function_are_described(page):
+    for name, value in callables_of(page).items():
+        if not isinstance(value, type):
+            arguments = set(inspect.signature(value).parameters)
+            assert arguments - entries_of(value.__doc__, "Parameters")[0] == set(), name
+            returns_none = inspect.unwrap(value).__annotations__["return"] == "None"
+            assert returns_none or "Returns" in sections_of(value.__doc__), name
+
+
+@pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
+def test_every_function_and_class_has_an_example(page):
+    without = [name for name, value in callables_of(page).items() if ">>>" not in value.__doc__]
+    # An exception is raised, not used.
+    assert [name for name in without if not issubclass(value_of(name), BaseException)] == []
+
+
+@pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
+def test_an_example_imports_all_that_it_uses_besides_the_name_itself(page):
+    missing = {}
+    for name, value in callables_of(page).items():
+        parts = doctest.DocTestParser().get_examples(value.__doc__)
+        nodes = list(ast.walk(ast.parse("".join(part.source for part in parts))))
+        known = {*dir(builtins), name.rpartition(".")[2], *(node.arg for node in nodes if isinstance(node, ast.arg))}
+        known.update(node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef))
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                known.update(alias.asname or alias.name for alias in node.names)
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        known.update(node.id for node in names if isinstance(node.ctx, ast.Store))
+        missing[name] = {node.id for node in names} - known
+    assert {name: names for name, names in missing.items() if names} == {}
+
+
+RESULTS = {name: value for page in TOPICS for name, value in callables_of(page).items() if is_dataclass(value)}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
+    kind = RESULTS[name]
+    (example,) = doctest.DocTestFinder(recurse=False).find(kind, name, globs=dict(vars(sys.modules[kind.__module__])))
+    doctest.DocTestRunner().run(example, clear_globs=False)
+    found = [value for value in example.globs.values() if type(value) is kind]
+    assert found or not issubclass(kind, HasTable)
+    for one in found:
+        # The result of an exercise is read by a student.
+        lines = repr(one).splitlines()
+        assert len(lines) == 1 or kind is myrnn.exercises.ExerciseReport
+        assert max(map(len, lines)) < 250 and "array(" not in lines[0]
+        # What can be drawn has numbers.
+        assert isinstance(one, HasTable) or not hasattr(one, "plot")
+        if isinstance(one, HasTable):
+            assert one._repr_html_().count("\n") > len(one.table())
+            assert len(one.rows()) == len(one.data())
+
+
+def test_every_type_that_a_page_names_has_a_page():
+    documented = [value for page in TOPICS for value in callables_of(page).values()]
+    classes = {
+        value.__name__
+        for name, module in sys.modules.items()
+        if name.startswith("myrnn.") and name.split(".")[1] not in ("cli", "lesson", "playground")
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__.startswith("myrnn.")
+    }
+    missing = classes - {value.__name__ for value in documented}
+    named = {value.__qualname__: sorted(types_named_in(value.__doc__) & missing) for value in documented}
+    assert {name: types for name, types in named.items() if types} == {}
 
 
 @pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)

@@ -149,6 +149,18 @@ def test_a_curve_says_how_far_it_went():
     assert repr(LearningCurve(*np.empty((3, 0)))) == "LearningCurve(no report yet)"
 
 
+def test_a_notebook_shows_at_most_20_reports_of_a_curve():
+    steps = np.arange(10, 460, 10)
+    curve = LearningCurve(steps, np.linspace(0.7, 0.2, 45), np.append(np.linspace(0.5, 0.9, 44), np.nan))
+    table = curve.table()
+    assert (table.columns["iteration"], table.caption) == (list(range(30, 460, 30)), "15 of 45 reports")
+    assert table.cells("accuracy, %")[-2:] == ["88.1", "-"]
+    assert "15 of 45 reports" in curve._repr_html_()
+    assert [row["iteration"] for row in curve.rows()] == steps.tolist()
+    assert EPOCH.table().columns.keys() == EPOCH.columns.keys() and EPOCH.table().caption is None
+    assert len(LearningCurve(*np.empty((3, 0))).table()) == 0
+
+
 def test_curves_that_go_on_from_each_other_are_joined():
     first = LearningCurve(np.array([5, 8]), np.array([0.7, 0.6]), np.array([0.5, 0.6]), 20, "mygrad", 0.5)
     later = LearningCurve(np.array([5, 7]), np.array([0.4, 0.3]), np.array([0.7, 0.8]), 6, "native", 0.5)

@@ -191,6 +191,15 @@ def test_the_report_holds_the_numbers(tmp_path, parts, report):
     assert evaluation["lengths"] == report.rows()
 
 
+def test_a_run_shows_its_results(tmp_path, parts, report):
+    run = load_run(save_run(tmp_path / "run", **parts, report=report))
+    assert repr(run) == f"Run({tmp_path / 'run'}: RNN on twin-halves, {run.history!r})"
+    results = {row["result"]: row["value"] for row in run.rows()}
+    assert results["training.iterations"] == 30
+    assert results["evaluation.accuracy_beyond"] == report.totals()["beyond"]["accuracy"]
+    assert "training.iterations" in run._repr_html_()
+
+
 def test_a_summary_adds_what_is_given():
     model = RNN(5, 6, 2, rng=0)
     empty = History(np.empty(0, int), np.empty(0), np.empty(0))

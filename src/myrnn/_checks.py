@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,11 @@ def shown(value: Any) -> str:
     except ValueError:  # Python refuses to print integers of more than 4,300 digits
         return f"{type(value).__name__} too long to show"
     return line if len(line) <= 80 else f"{line[:77]}..."
+
+
+def first_of(values: Sequence[Any], most: int = 5) -> str:
+    """Return the first values, as `shown` does, and dots if there are more."""
+    return ", ".join(map(shown, values[:most])) + (", ..." if len(values) > most else "")
 
 
 def printable(text: str) -> str:

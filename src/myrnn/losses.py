@@ -5,12 +5,13 @@ row, a tensor (N,), computed from that row alone. The rows are the sequences of 
 the steps of all of them. Targets are classes, int64 (N,), or float32 (N, K): numbers, or 1 for each class that holds
 and 0 for the others, or several targets together, as `myrnn.targets.Part` describes.
 
-`myrnn.train` takes such a function, or the name of one that is registered like tasks, models, optimizers and schedules
-(`registry.register`). The command line, studies and run folders know a loss by its name.
+`myrnn.train` takes such a function, or the name of one: ``"cross-entropy"``, ``"sigmoid-cross-entropy"``,
+``"mean-squared-error"``, ``"huber"``, or one that you register with `myrnn.registry.register`. The command line,
+studies and run folders know a loss by its name.
 
-The native engine compiles a loss like a model (`compiler.loss`). Two kinds are not compiled and run op by op: losses
-that inspect the values of outputs or of numeric targets, such as ``targets > 0``, and losses other than cross-entropy
-for more than 64 classes.
+The native engine compiles a loss like a model. Two kinds are not compiled and run op by op: losses that inspect the
+values of outputs or of numeric targets, such as ``targets > 0``, and losses other than cross-entropy for more than 64
+classes.
 """
 
 from __future__ import annotations
@@ -45,15 +46,52 @@ _FOR = {CROSS_ENTROPY: CLASS, SIGMOID_CROSS_ENTROPY: SEVERAL, MEAN_SQUARED_ERROR
 
 @register("loss", CROSS_ENTROPY)
 def cross_entropy(outputs: Tensor, targets: NDArray[np.int64]) -> Tensor:
-    """Return the softmax cross-entropy of each row, in nats; `targets` are its classes (N,)."""
+    """Return the softmax cross-entropy of each row, in nats.
+
+    Parameters
+    ----------
+    outputs : Tensor, float (N, K)
+    targets : ndarray, int64 (N,)
+        The classes.
+
+    Returns
+    -------
+    Tensor (N,)
+
+    Examples
+    --------
+    >>> import mygrad
+    >>> import numpy as np
+    >>> outputs = mygrad.tensor([[0.0, 0.0], [2.0, 0.0]])
+    >>> cross_entropy(outputs, np.array([0, 0])).data.round(4)
+    array([0.6931, 0.1269])
+    """
     return -logsoftmax(outputs)[np.arange(len(targets)), targets]
 
 
 @register("loss", SIGMOID_CROSS_ENTROPY)
 def sigmoid_cross_entropy(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
-    """Return the mean over K classes of the cross-entropy of each one's sigmoid, in nats; `targets` are 0 or 1 (N, K).
+    """Return the mean over K classes of the cross-entropy of each one's sigmoid, in nats.
 
     It is log(1 + exp(x)) - x y, written so that no exponential overflows and the gradient at 0 is right.
+
+    Parameters
+    ----------
+    outputs : Tensor, float (N, K)
+    targets : ndarray, float32 (N, K)
+        1 for each class that holds, and 0 for the others.
+
+    Returns
+    -------
+    Tensor (N,)
+
+    Examples
+    --------
+    >>> import mygrad
+    >>> import numpy as np
+    >>> outputs = mygrad.tensor([[0.0, 0.0], [20.0, -20.0]])
+    >>> sigmoid_cross_entropy(outputs, np.array([[1, 0], [1, 0]])).data.round(4)
+    array([0.6931, 0.    ])
     """
     size = mygrad.abs(outputs)
     return (mygrad.log1p(mygrad.exp(-size)) + (0.5 * size + outputs * (0.5 - targets))).mean(axis=1)
@@ -61,7 +99,25 @@ def sigmoid_cross_entropy(outputs: Tensor, targets: NDArray[np.float32]) -> Tens
 
 @register("loss", MEAN_SQUARED_ERROR)
 def mean_squared_error(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
-    """Return the mean over K numbers of the squared differences from `targets` (N, K)."""
+    """Return the mean over K numbers of the squared differences.
+
+    Parameters
+    ----------
+    outputs : Tensor, float (N, K)
+    targets : ndarray, float32 (N, K)
+
+    Returns
+    -------
+    Tensor (N,)
+
+    Examples
+    --------
+    >>> import mygrad
+    >>> import numpy as np
+    >>> outputs = mygrad.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> mean_squared_error(outputs, np.array([[1.0, 4.0], [3.0, 4.0]])).data
+    array([2., 0.])
+    """
     return ((outputs - targets) ** 2).mean(axis=1)
 
 
@@ -69,9 +125,26 @@ def mean_squared_error(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
 def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
     """Return the mean over K numbers of half the squared difference, or of its size less 1/2 where that is above 1.
 
+    Parameters
+    ----------
+    outputs : Tensor, float (N, K)
+    targets : ndarray, float32 (N, K)
+
+    Returns
+    -------
+    Tensor (N,)
+
     References
     ----------
     Huber, "Robust estimation of a location parameter", 1964.
+
+    Examples
+    --------
+    >>> import mygrad
+    >>> import numpy as np
+    >>> outputs = mygrad.tensor([[0.5], [10.0]])
+    >>> huber(outputs, np.array([[0.0], [0.0]])).data
+    array([0.125, 9.5  ])
     """
     difference = outputs - targets
     bounded = mygrad.clip(difference, -1, 1)

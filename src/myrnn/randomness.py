@@ -60,6 +60,7 @@ def dropout(h: Values, rate: float) -> Values:
 
     Examples
     --------
+    >>> import numpy as np
     >>> h = np.ones((1, 3), dtype=np.float32)
     >>> dropout(h, 0.5) is h  # no model trains here
     True
@@ -98,6 +99,7 @@ def noise(h: Values, std: float) -> Values:
 
     Examples
     --------
+    >>> import numpy as np
     >>> h = np.ones((1, 3), dtype=np.float32)
     >>> noise(h, 0.1) is h  # no model trains here
     True

@@ -84,8 +84,19 @@ def register(
         Defaults of settings that have none in the signature, or replace those there. A schedule is chosen by its name
         alone, so all its settings need defaults.
 
+    Returns
+    -------
+    callable
+        It returns the class or function unchanged.
+
+    Raises
+    ------
+    InvalidArgument
+        When the name is taken or invalid, or a parameter cannot be a setting.
+
     Examples
     --------
+    >>> from myrnn.registry import _KINDS, find
     >>> @register("optimizer", "still")
     ... class Still:
     ...     def __init__(self, params, learning_rate: float = 0.0):

@@ -138,6 +138,13 @@ class Shown:
         Whether it is right-aligned.
     wraps : bool
         Whether its lines may be wrapped between words; lines that are aligned with each other may not.
+
+    Examples
+    --------
+    >>> from myrnn import Table
+    >>> percent_of = Shown("accuracy, %", lambda row: f"{100 * row['accuracy']:.0f}")
+    >>> Table("Accuracy", {"accuracy": [1.0, 0.75]}, [percent_of]).cells("accuracy, %")
+    ['100', '75']
     """
 
     heading: str
@@ -208,6 +215,16 @@ class Table:
         Rows that are followed by a rule.
     below : sequence of lists of (row, style)
         Further parts displayed below, such as totals, that are not data: rows by column names.
+
+    Examples
+    --------
+    >>> table = Table("Accuracy", {"length": [2, 4], "accuracy": [1.0, 0.75]})
+    >>> table
+    Table('Accuracy': 2 rows of length, accuracy)
+    >>> table.rows()[1]
+    {'length': 4, 'accuracy': 0.75}
+    >>> table.to_json()
+    '[{"length": 2, "accuracy": 1.0}, {"length": 4, "accuracy": 0.75}]'
     """
 
     title: str
@@ -398,6 +415,8 @@ def warn_of_lost(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str 
 # The score that a training reports beside its loss: accuracy for classes, squared error for numbers.
 ACCURACY, SQUARED_ERROR = "accuracy", "squared_error"
 
+# The most reports in the displayed table of a learning curve.
+MOST_REPORTS = 20
 # The columns that the CSV file of a learning curve may have.
 CURVE_HEADERS = {
     header
@@ -445,8 +464,10 @@ def word_for(metric: str) -> str:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LearningCurve(Scored[Floats]):
+class LearningCurve(Scored[Floats], HasTable):
     """Loss and accuracy during a training, one mean per report.
+
+    `train` returns it. ``History`` is another name for it.
 
     Attributes
     ----------
@@ -470,6 +491,17 @@ class LearningCurve(Scored[Floats]):
         The kind of score.
     validation_loss, validation_score : ndarray, float64 (R,), or None
         The same on held-out sequences, if there are any. The score is also called ``validation_accuracy`` for classes.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> history = train(model, task, Adam(model.parameters), 200, report_every=100, engine="mygrad", progress=False)
+    >>> history.iteration, bool(history.loss[-1] < history.loss[0])
+    (array([100, 200]), True)
+    >>> history.table()
+    Table('Learning curve': 2 rows of iteration, loss, accuracy)
     """
 
     step: NDArray[np.int64]
@@ -581,6 +613,22 @@ class LearningCurve(Scored[Floats]):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the columns, such as iteration, loss and accuracy: one row per report, numbers at full precision."""
         write_csv({name: values.tolist() for name, values in self.columns.items()}, path)
+
+    def table(self) -> Table:
+        """Return the columns of at most 20 reports: the last one, and others at equal distances before it."""
+        every = max(1, -(-len(self) // MOST_REPORTS))
+        chosen = slice((len(self) - 1) % every, None, every)
+        shown = [integer(self.unit)]
+        for name in list(self.columns)[1:]:
+            heading = word_for(name)
+            shown.append(share(name, f"{heading}, %") if ACCURACY in name else number(name, ".4g", heading))
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        caption = f"{len(columns[self.unit])} of {len(self):,} reports" if every > 1 else None
+        return Table("Learning curve", columns, shown, caption=caption)
+
+    def data(self) -> Table:
+        """Return the columns of all reports."""
+        return Table("Learning curve", self.columns)
 
     def plot(self, axes: Any = None, label: str | None = None) -> Any:
         """Draw loss and accuracy against the step, with the accuracy of guessing; return the Matplotlib axes.

@@ -143,6 +143,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ------
     InvalidArgument
         When a value is not valid.
+
+    Examples
+    --------
+    >>> from myrnn.training import TrainingSettings
+    >>> settings = TrainingSettings.read({"iterations": 100}, "a training")
+    >>> isinstance(settings, Section), settings == TrainingSettings(iterations=100)
+    (True, True)
+    >>> settings.to_dict()["iterations"]
+    100
     """
 
     def __post_init__(self) -> None:

@@ -35,6 +35,11 @@ class Part:
     what : {"a class", "several classes at once"}
     columns : int
         The number of classes.
+
+    Examples
+    --------
+    >>> print(Part("a class", 2))
+    a class (2)
     """
 
     what: str
@@ -61,6 +66,15 @@ class TargetKind:
     parts : tuple of Part
         The targets that are learned together, one after the other in the columns. The first is a class, and the share
         of it that is right is the accuracy of a training.
+
+    Examples
+    --------
+    >>> from myrnn import Sequences
+    >>> kind = Sequences([0, 1, 1], [0, 3], [0.5, 0.1, 0.5], per_step=True).kind
+    >>> kind.what, kind.per_step, kind.columns
+    ('numbers', True, 1)
+    >>> print(kind)
+    numbers (1) for each step
     """
 
     what: str = CLASS

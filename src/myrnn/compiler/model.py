@@ -80,7 +80,10 @@ class Stages:
 
 
 class CompiledModel:
-    """The native functions of a model, over the model's own parameters.
+    """The native functions of a model, over the model's own parameters; `compile` makes them.
+
+    Call it like the model: for one sequence (T, C) it returns the logits, float32 (1, K), or (T, K) for every step.
+    ``print`` shows its recurrence as equations.
 
     Attributes
     ----------
@@ -88,8 +91,26 @@ class CompiledModel:
         The model that was compiled; its parameters are read at every call.
     dim_input, dim_output : int
         C and K.
-    guard : Guard
-        Compares the recurrence with the model while it is in use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import RNN, Sequences, compile
+    >>> compiled = compile(RNN(10, 8, 2, rng=0))
+    >>> compiled
+    CompiledModel(RNN: 10 inputs, states h (8), 2 classes)
+    >>> print(compiled)
+    before the first step:
+        h = 0
+    for every x:
+        h = relu(x @ fc_x2h.weight + fc_x2h.bias + h @ fc_h2h.weight)
+    after the last step:
+        logits = h @ fc_h2y.weight + fc_h2y.bias
+    >>> compiled.logits(Sequences([3, 1, 4, 1], [0, 3, 4], [0, 0], 10)).shape
+    (2, 2)
+    >>> loss, gradients = compiled.loss_and_gradients(np.eye(10)[[3, 1, 4]], 1)
+    >>> [gradient.shape for gradient in gradients]
+    [(10, 8), (1, 8), (8, 8), (8, 2), (1, 2)]
     """
 
     def __init__(self, model: Any, stages: Stages, guard: Guard) -> None:
@@ -536,6 +557,7 @@ def compile(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from myrnn.models import RNN
     >>> compiled = compile(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
     >>> compiled(np.zeros((4, 10), dtype=np.float32)).shape

@@ -151,6 +151,14 @@ class State:
         The number of steps that it has read.
     streams : int or None
         B, the number of parallel sequences; None for a single one.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, compile
+    >>> compiled = compile(RNN(10, 8, 2, rng=0))
+    >>> state, logits = compiled.step(compiled.start(), 3)
+    >>> state, state["h"].shape
+    (State(h (8), after 1 step), (8,))
     """
 
     names: tuple[str, ...]

@@ -46,7 +46,7 @@ LABEL_KINDS: dict[str, tuple[type, str]] = {
 MOST_BYTES = 2**28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Vocabulary:
     """Symbols and their tokens: 0 for every unknown one, and 1, 2, ... for the symbols in order.
 
@@ -76,6 +76,10 @@ class Vocabulary:
                 raise InvalidArgument(f"a vocabulary of {self.kind} cannot hold {_checks.shown(symbol)}")
         if len(self._tokens) != len(self.symbols):
             raise InvalidArgument("every symbol of a vocabulary must be there once")
+
+    def __repr__(self) -> str:
+        """Return the first symbols."""
+        return f"Vocabulary({len(self.symbols):,} {self.kind}: {_checks.first_of(self.symbols)})"
 
     @classmethod
     def fit(
@@ -124,7 +128,7 @@ class Vocabulary:
         return cls(settings["kind"], tuple(symbols))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Standardizer:
     """The offset and the scale of every column of numbers.
 
@@ -132,6 +136,17 @@ class Standardizer:
     ----------
     mean, scale : tuple of float, C each
         A constant column has the scale 1.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> raw = flat_sequences([[1.0, 2.0], [6.0]])
+    >>> standardizer = Standardizer.fit(raw)
+    >>> standardizer
+    Standardizer(1 column)
+    >>> rows = standardizer.encode(raw)
+    >>> rows.ravel().round(2), standardizer.decode(rows).ravel().round(4)
+    (array([-0.93, -0.46,  1.39], dtype=float32), array([1., 2., 6.]))
     """
 
     mean: tuple[float, ...]
@@ -144,6 +159,10 @@ class Standardizer:
         for mean, scale in zip(self.mean, self.scale, strict=True):
             _checks.real("mean", mean)
             _checks.real("scale", scale, above=0)
+
+    def __repr__(self) -> str:
+        """Return the number of columns."""
+        return f"Standardizer({_checks.count_of(len(self.mean), 'column')})"
 
     @classmethod
     def identity(cls, columns: int) -> Standardizer:
@@ -287,7 +306,7 @@ class SequenceEncoder:
         return cls(kinds[name].from_settings(inner))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClassLabels:
     """The classes of the training data, in order; class ``i`` of a model is ``classes[i]``.
 
@@ -317,6 +336,10 @@ class ClassLabels:
     def __len__(self) -> int:
         """Return the number of classes, K."""
         return len(self.classes)
+
+    def __repr__(self) -> str:
+        """Return the first classes."""
+        return f"ClassLabels({_checks.count_of(len(self), 'class')}: {_checks.first_of(self.classes.tolist())})"
 
     def encode(self, y: ArrayLike) -> NDArray[np.int64]:
         """Return the class number of every label, int64 (N,); raises InvalidArgument for an unknown one."""

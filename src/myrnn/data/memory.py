@@ -53,6 +53,15 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     tokenize : {"auto", "words", "characters"} or callable
         How to split strings into symbols, as for `SequenceClassifier`.
 
+    Returns
+    -------
+    TokenSequences or Numbers
+
+    Raises
+    ------
+    InvalidArgument
+        When a sequence cannot be read, or they are of another kind than `like`.
+
     Examples
     --------
     >>> raw = flat_sequences(["abba", "", "b"])

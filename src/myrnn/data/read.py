@@ -36,7 +36,7 @@ DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LabelledSequences:
-    """The sequences and labels of a file, in the form that `SequenceClassifier.fit` takes.
+    r"""The sequences and labels of a file, in the form that `SequenceClassifier.fit` takes.
 
     Attributes
     ----------
@@ -55,6 +55,20 @@ class LabelledSequences:
         Targets other than labels: the tags or the numbers of every sequence.
     columns : tuple of str or None
         The column names of a series that is a table.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import read_sequences
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "few.csv")
+    ...     _ = path.write_text("sequence,label\na b b,yes\nb,no\na,yes\n")
+    ...     data = read_sequences(path)
+    >>> data.classes, data.symbols, data.lengths
+    ({'no': 1, 'yes': 2}, ('a', 'b'), array([3, 1, 1]))
+    >>> data.select([0, 2]).labels.tolist()
+    ['yes', 'yes']
     """
 
     sequences: TokenSequences | list[NDArray[np.float64]]

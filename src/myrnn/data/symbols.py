@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of, selected, steps_of
@@ -50,6 +51,15 @@ class TokenSequences(Sequence[list[Any]]):
         The kind of the symbols.
     tokenize : {"words", "characters"} or callable, optional
         How text was split into the symbols; None if they were not read from text.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> sequences = flat_sequences(["to be", "or not to be"])
+    >>> sequences, sequences.lengths
+    (TokenSequences(2 of 4 different symbols), array([2, 4]))
+    >>> sequences[1], sequences.symbols
+    (['or', 'not', 'to', 'be'], ('be', 'not', 'or', 'to'))
     """
 
     symbols: tuple[Any, ...]
@@ -93,16 +103,34 @@ class TokenSequences(Sequence[list[Any]]):
         return (self[place] for place in range(len(self)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Numbers:
-    """Sequences of finite numbers, concatenated."""
+    """Sequences of finite numbers, concatenated.
 
-    rows: NDArray[Any]  # of float or int (sum of T, C)
-    offsets: NDArray[np.int64]  # the start of each sequence, and the end of the last one (N + 1,)
+    Attributes
+    ----------
+    rows : ndarray of float or int, shape (sum of T, C)
+    offsets : ndarray, int64 (N + 1,)
+        The start of each sequence, and the end of the last one.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> numbers = flat_sequences([[0.5, 0.25], [0.75]])
+    >>> numbers, numbers.rows.tolist(), numbers.offsets.tolist()
+    (Numbers(2 sequences of 1 column), [[0.5], [0.25], [0.75]], [0, 2, 3])
+    """
+
+    rows: NDArray[Any]
+    offsets: NDArray[np.int64]
 
     def __len__(self) -> int:
         """Return the number of sequences, N."""
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        """Return the number of sequences and of columns."""
+        return f"Numbers({count_of(len(self), 'sequence')} of {count_of(self.rows.shape[1], 'column')})"
 
 
 RawSequences = TokenSequences | Numbers

@@ -126,7 +126,7 @@ class TargetEncoder:
 
     Examples
     --------
-    >>> from myrnn.data import flat_sequences
+    >>> from myrnn.data import RawTargets, SequenceEncoder, flat_sequences
     >>> raw = flat_sequences(["abba"])
     >>> text = TargetEncoder.fit(RawTargets("text"), raw, SequenceEncoder.fit(raw))
     >>> text.sequences(SequenceEncoder.fit(raw), raw)[0][1].tolist()

@@ -43,6 +43,15 @@ class Forecast(HasTable):
         The number of networks.
     columns : tuple of str or None
         The column names of the series, if the first network knows them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ahead = Forecast(np.array([1.0, 1.5]), np.array([0.8, 1.1]), np.array([1.2, 1.9]), level=0.9, members=1)
+    >>> ahead
+    Forecast(2 steps, 1 network)
+    >>> ahead.rows()[1]
+    {'step': 2, 'mean': 1.5, 'low': 1.1, 'high': 1.9}
     """
 
     mean: Floats
@@ -105,6 +114,10 @@ def forecast(
         The total number of paths; with 0 there is no interval.
     seed : int
         Seed of the errors that are drawn.
+
+    Returns
+    -------
+    Forecast
 
     Raises
     ------

@@ -27,7 +27,7 @@ from myrnn.evaluation.classification import Calibration, ClassificationReport, c
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes
 from myrnn.evaluation.evaluate import Comparison, LengthReport, difference_columns, difference_table, evaluate
 from myrnn.evaluation.intervals import cluster_interval, mean_difference_interval, newcombe_interval, ratio_interval
-from myrnn.evaluation.mistakes import Counterexamples, Mistake, counterexamples
+from myrnn.evaluation.mistakes import Counterexamples, Halves, Mistake, counterexamples
 from myrnn.evaluation.naive import naive_forecast
 from myrnn.evaluation.numbers import NumberReport, number_report
 from myrnn.evaluation.scores import Estimate, mean_r2
@@ -45,6 +45,7 @@ __all__ = [
     "Comparison",
     "Counterexamples",
     "Estimate",
+    "Halves",
     "LengthBuckets",
     "LengthReport",
     "Mistake",

@@ -60,6 +60,14 @@ class Baselines(HasTable):
         The step at which each cluster begins, and the end of the last one.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import Sequences, tag_baselines
+    >>> tagged = Sequences([0, 1, 0, 1], [0, 2, 4], [0, 1, 0, 1], per_step=True)
+    >>> found = tag_baselines(tagged, tagged, orders=[1])
+    >>> found, list(found.scores)
+    (Baselines(4 steps, the best: last symbol, 100.00% steps right), ['most frequent', 'last symbol'])
     """
 
     kind: str
@@ -169,6 +177,7 @@ def tag_baselines(
 
     Examples
     --------
+    >>> from myrnn import Sequences
     >>> train = Sequences([0, 1, 0, 1], [0, 4], [1, 0, 1, 0], per_step=True)
     >>> found = tag_baselines(train, train, orders=[1])
     >>> {name: scores["accuracy"].value for name, scores in found.scores.items()}
@@ -244,6 +253,7 @@ def text_baselines(
 
     Examples
     --------
+    >>> from myrnn import Sequences
     >>> train = Sequences([0, 1, 0, 1, 0], [0, 5], [1, 0, 1, 0, 1], per_step=True)
     >>> found = text_baselines(train, train, orders=[1, 2])
     >>> {name: round(scores["accuracy"].value, 2) for name, scores in found.scores.items()}
@@ -319,6 +329,7 @@ def number_baselines(
 
     Examples
     --------
+    >>> from myrnn import Sequences
     >>> series = Sequences([[1.0], [2.0], [4.0]], [0, 3], [2.0, 4.0, 6.0], per_step=True)
     >>> found = number_baselines(series, series)
     >>> {name: round(scores["mae"].value, 3) for name, scores in found.scores.items()}

@@ -32,6 +32,15 @@ class LengthBuckets(Counted, HasTable):
         The number of sequences in each bucket, and of those classified correctly.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> buckets = LengthBuckets(np.array([1, 5]), np.array([4, 9]), np.array([50, 50]), np.array([49, 30]))
+    >>> buckets
+    LengthBuckets(98.0% at length 1 to 4, 60.0% at length 5 to 9)
+    >>> buckets.accuracy, buckets.interval.round(2).tolist()
+    (array([0.98, 0.6 ]), [[0.9, 1.0], [0.46, 0.72]])
     """
 
     shortest: NDArray[np.int64]
@@ -112,6 +121,17 @@ class StepBuckets(HasTable):
         steps of a sequence are not treated as independent; an end is NaN if there are too few sequences.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import tag_report
+    >>> chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    >>> positions = tag_report([0, 1, 1, 0], chances, [0, 2, 4]).positions
+    >>> positions
+    StepBuckets(accuracy 50.0% at position 1, 100.0% at position 2)
+    >>> positions.first, positions.last, positions.total
+    (array([1, 2]), array([1, 2]), array([2, 2]))
     """
 
     by: str

@@ -43,6 +43,18 @@ class Calibration(Counted, HasTable):
         The mean of the probabilities in each bin; NaN in an empty bin.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> probabilities = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    >>> calibration = classification_report(["a", "b", "b"], probabilities, ["a", "b"], [3, 5, 5], bins=2).calibration
+    >>> calibration
+    Calibration(3 predictions, expected calibration error 10.00%)
+    >>> calibration.total, calibration.accuracy.round(3), calibration.mean_probability.round(3)
+    (array([0, 3]), array([  nan, 0.667]), array([  nan, 0.767]))
+    >>> round(calibration.excess, 3)
+    0.1
     """
 
     edges: NDArray[np.float64]
@@ -178,6 +190,17 @@ class ClassificationReport(HasConfusion, HasTable):
         Accuracy by the probability of the predicted class, for sequences with a prediction.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> report = classification_report(["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["a", "b"], [3, 5, 5])
+    >>> report
+    ClassificationReport(3 sequences, accuracy 66.67% (20.77% to 93.85%), macro F1 0.667)
+    >>> report.recall, report.f1.round(3), round(report.majority, 3)
+    (array([1. , 0.5]), array([0.667, 0.667]), 0.667)
+    >>> report.lengths
+    LengthBuckets(100.0% at length 3, 50.0% at length 5)
     """
 
     classes: tuple[str, ...]

@@ -84,6 +84,18 @@ class LengthReport(Counted, HasTable):
     sequences, whole : ndarray, int64 (L,)
         The number of sequences of each length, and of those that are right as a whole: at every step that has a class.
         If sequences are counted, these are `total` and `correct`.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, evaluate, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> report = evaluate(model, task, 300, lengths=[2, 4, 6], trained=4, engine="mygrad", progress=False)
+    >>> report.total, report.beyond, report.interval.shape
+    (array([100, 100, 100]), array([False, False,  True]), (3, 2))
+    >>> list(report.groups()), report.rows()[0]["length"], report.chance
+    (['trained', 'beyond', 'all'], 2, 0.5)
+    >>> ax = report.plot(label="untrained")
     """
 
     lengths: NDArray[np.int64]
@@ -379,6 +391,18 @@ class Comparison(HasTable):
     names : two strings
     lengths : ndarray, int64 (N,)
         The lengths that both reports have.
+
+    Examples
+    --------
+    >>> from myrnn import LengthReport
+    >>> import numpy as np
+    >>> lengths, total = np.array([4, 8]), np.array([1000, 1000])
+    >>> trained, guess = (LengthReport(lengths, total, np.array(right), 0.5) for right in ([990, 730], [500, 510]))
+    >>> comparison = trained.compare(guess, ("trained", "guess"))
+    >>> comparison
+    Comparison(trained less guess: +35.50 points (+32.86 to +38.07) over 2 lengths)
+    >>> comparison.difference.round(2), comparison.told_apart
+    (array([0.49, 0.22]), array([ True,  True]))
     """
 
     first: LengthReport

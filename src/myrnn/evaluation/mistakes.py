@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ WIDTH = 30
 MARK, STYLE = "^", "bold red"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Halves:
     """The two halves, the second in the order in which it is compared with the first.
 
@@ -43,6 +43,15 @@ class Halves:
         The symbols between them.
     backwards : bool
         Whether the second half is shown reversed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> halves = Halves(np.array([1, 2]), np.array([1, 3]), np.array([], dtype=np.int64), backwards=True)
+    >>> halves
+    Halves(12 and 13, written backwards)
+    >>> halves.differ
+    array([False,  True])
     """
 
     first: NDArray[np.int64]
@@ -54,6 +63,11 @@ class Halves:
     def differ(self) -> NDArray[np.bool_]:
         """Where the two differ, bool (T // 2,)."""
         return self.first != self.second
+
+    def __repr__(self) -> str:
+        """Show both halves."""
+        order = ", written backwards" if self.backwards else ""
+        return f"Halves({_short(self.first)} and {_short(self.second)}{order})"
 
 
 def halves_of(task: Any, tokens: NDArray[np.int64]) -> Halves | None:
@@ -67,7 +81,7 @@ def halves_of(task: Any, tokens: NDArray[np.int64]) -> Halves | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mistake:
     """One sequence that the model classifies wrongly.
 
@@ -83,13 +97,25 @@ class Mistake:
         The probability of the predicted class, 1 / K or more; NaN without a prediction.
     halves : Halves or None
         The two halves as the task compares them, if it does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mistake = Mistake(np.array([1, 2, 1, 2]), truth=1, predicted=0, probability=0.98)
+    >>> mistake
+    Mistake(1212: class 1, predicted 0 with probability 0.9800)
     """
 
     sequence: NDArray[Any]
     truth: int
     predicted: int | None
     probability: float
-    halves: Halves | None = field(default=None, repr=False)
+    halves: Halves | None = None
+
+    def __repr__(self) -> str:
+        """Show the sequence, its class and the prediction."""
+        given = "no class" if self.predicted is None else f"{self.predicted} with probability {self.probability:.4f}"
+        return f"Mistake({_short(self.sequence)}: class {self.truth}, predicted {given})"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -107,6 +133,17 @@ class Counterexamples(HasTable):
     class_names : tuple of str
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, counterexamples, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2, alphabet_size=3)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> found = counterexamples(model, task, samples=200, most=2, engine="mygrad")
+    >>> len(found.shortest), found.samples, found.class_names
+    (2, 200, ('no match', 'match'))
+    >>> found.rows()[0]["list"], len(found.table())
+    ('shortest', 4)
     """
 
     shortest: list[Mistake]
@@ -164,9 +201,7 @@ class Counterexamples(HasTable):
 
     def _spelled(self, mistake: Mistake) -> str:
         values, names = mistake.sequence, self.symbol_names
-        if values.ndim > 1:
-            return f"{_checks.count_of(values.shape[0], 'row')} of {_checks.count_of(values.shape[1], 'feature')}"
-        if names is None:
+        if names is None or values.ndim > 1:
             return spelled(values)
         return ("" if max(map(len, names)) == 1 else " ").join(names[token] for token in values.tolist())
 
@@ -279,9 +314,17 @@ def _caption(mistakes: list[Mistake]) -> str | None:
     return f"first half above the second{order}; ^ marks where they differ{middle}"
 
 
-def spelled(tokens: NDArray[np.int64]) -> str:
-    """Return a sequence in the form of the command line: digits, or numbers separated by commas."""
-    return ("" if tokens.max(initial=0) < 10 else ",").join(str(token) for token in tokens)
+def spelled(sequence: NDArray[Any]) -> str:
+    """Return tokens in the form of the command line: digits, or numbers separated by commas; the size of features."""
+    if sequence.ndim > 1:
+        return f"{_checks.count_of(sequence.shape[0], 'row')} of {_checks.count_of(sequence.shape[1], 'feature')}"
+    return ("" if sequence.max(initial=0) < 10 else ",").join(str(token) for token in sequence)
+
+
+def _short(sequence: NDArray[Any]) -> str:
+    """Return a sequence as `spelled` does, a long one cut."""
+    text = spelled(sequence)
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 
 def aligned(halves: Halves) -> Text:

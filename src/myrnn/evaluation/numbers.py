@@ -60,6 +60,15 @@ class NumberReport(HasTable):
         difference.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import number_report
+    >>> report = number_report([1.0, 2.0, 4.0, 3.0], [1.5, 2.0, 3.0, 3.0])
+    >>> report
+    NumberReport(4 rows, MAE 0.375, RMSE 0.559, R² 0.750)
+    >>> report.mae, report.skill, report.table().columns["model"]
+    (0.375, None, ['the model'])
     """
 
     scores: dict[str, Estimate]

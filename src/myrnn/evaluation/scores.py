@@ -42,7 +42,18 @@ _PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})
 
 
 class Estimate(NamedTuple):
-    """A number and its interval; the ends are NaN if there is none."""
+    """A number and its interval; the ends are NaN if there is none.
+
+    Attributes
+    ----------
+    value, low, high : float
+
+    Examples
+    --------
+    >>> estimate = Estimate(1.874, 1.852, 1.896)
+    >>> str(estimate), estimate.value
+    ('1.874 (1.852 to 1.896)', 1.874)
+    """
 
     value: float
     low: float = float("nan")

@@ -42,6 +42,16 @@ class ShortcutReport(Counted, HasTable):
         does so for all drawn ones; otherwise unknown.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import shortcuts, tasks
+    >>> report = shortcuts(tasks.Palindromes(pattern_length_max=2), samples=400)
+    >>> report.names
+    ('length alone', 'first, last', 'counts', 'even counts', 'one place', 'pairs')
+    >>> report.lengths, report.correct.shape, report.bayes
+    (array([2, 4]), (6, 2), 1.0)
+    >>> ax = report.plot()
     """
 
     names: tuple[str, ...]

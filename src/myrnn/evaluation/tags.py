@@ -59,6 +59,15 @@ class TagReport(HasConfusion, HasTable):
         difference.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import tag_report
+    >>> report = tag_report([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], [0, 2, 4])
+    >>> report
+    TagReport(4 steps of 2 sequences, accuracy 75.00% (13.07% to 98.36%), whole sequences 50.00%, macro F1 0.733)
+    >>> report.recall, report.positions.names, report.positions.measures["accuracy"][:, 0]
+    (array([1. , 0.5]), ('1', '2'), array([0.5, 1. ]))
     """
 
     classes: tuple[str, ...]

@@ -36,6 +36,17 @@ class TransferTable(Counted, HasTable):
         Why a model cannot read a task, by their names.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, tasks, transfer
+    >>> halves, bits = tasks.TwinHalves(pattern_length_max=2), tasks.TwinHalves(pattern_length_max=2, alphabet_size=12)
+    >>> model = RNN(halves.dim_input, 8, halves.dim_output, rng=0)
+    >>> table = transfer({"a model": model}, {"halves": halves, "12 symbols": bits}, samples=100, engine="mygrad")
+    >>> table
+    TransferTable(1 model on 2 tasks, 1 not applicable)
+    >>> table.total, table.accuracy.shape, len(table.reasons)
+    (array([[100,   0]]), (1, 2), 1)
     """
 
     models: tuple[str, ...]

@@ -64,8 +64,8 @@ def naive_forecast(series: ArrayLike, horizon: int, period: int = 1) -> NDArray[
     series : array_like of float (T,)
         At least one season.
     horizon : int
-        How many steps to say.
-    The number of steps to forecast.
+        The number of steps to forecast.
+    period : int
         The length of a season; 1 repeats the last value.
 
     Returns

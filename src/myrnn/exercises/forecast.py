@@ -36,6 +36,7 @@ def check_naive_forecast(fn: Callable[..., Any]) -> ExerciseReport:
 
     Examples
     --------
+    >>> import numpy as np
     >>> check_naive_forecast(lambda series, horizon, period=1: 0 * np.arange(horizon)).failed[0].detail
     'After ... 6, 5 with period=1 it says 0, 0, 0, 0, not 5, 5, 5, 5.'
     """

@@ -40,6 +40,12 @@ class Finding:
         A property is not checked if one that it depends on does not hold.
     detail : str
         The fault; for a property that holds, at most a remark.
+
+    Examples
+    --------
+    >>> finding = Finding("It returns a number.", "failed", "It returned 'x'.")
+    >>> finding.outcome, finding.detail
+    ('failed', "It returned 'x'.")
     """
 
     says: str
@@ -57,6 +63,16 @@ class ExerciseReport:
         The name of the checked object.
     findings : tuple of Finding
         One for each property.
+
+    Examples
+    --------
+    >>> from myrnn.exercises import Finding
+    >>> report = ExerciseReport("answer", (Finding("It returns a number.", "passed"),))
+    >>> report.ok, report.failed
+    (True, ())
+    >>> report
+    answer: all 1 properties hold
+      pass  It returns a number.
     """
 
     name: str

@@ -35,6 +35,7 @@ def shuffled_halves(
 
     Examples
     --------
+    >>> from myrnn.tasks import TwinHalves
     >>> shuffled = shuffled_halves(TwinHalves(pattern_length_max=3), 100)
     >>> first, second = shuffled.tokens(0).reshape(2, -1)
     >>> sorted(first) == sorted(second), list(first) == list(second)

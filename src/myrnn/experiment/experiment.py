@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +18,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation
 from myrnn.models import Units, load_own, make_own, sizes_for
 from myrnn.registry import Kind, find, kind_of, kinds
+from myrnn.results import Table
 from myrnn.sequences import Sequences
 from myrnn.settings import Section, settings_of
 from myrnn.tasks import recognition_of
@@ -40,6 +41,14 @@ class Part:
     name : str
         The name of the kind; for a model also ``file.py:Class``.
     settings : Section
+
+    Examples
+    --------
+    >>> part = Part.read("task", {"name": "twin-halves", "pattern_length_max": 4})
+    >>> part.name, part.settings.alphabet_size
+    ('twin-halves', 10)
+    >>> part.make()
+    TwinHalves(pattern_length_min=1, pattern_length_max=4, alphabet_size=10, negatives='uniform', max_changes=3)
     """
 
     part: str
@@ -152,13 +161,20 @@ class Memory:
     Attributes
     ----------
     X, y : object
+
+    Examples
+    --------
+    >>> from myrnn import Experiment
+    >>> experiment = Experiment(data=(["ab", "ba"], ["yes", "no"]))
+    >>> experiment.memory.X, experiment.memory.y
+    (['ab', 'ba'], ['yes', 'no'])
     """
 
     X: Any
     y: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Experiment:
     """Everything needed to train and test a model.
 
@@ -170,7 +186,7 @@ class Experiment:
     task : Part or None
         The source of the sequences.
     model, optimizer : Part
-    training : Training or EpochTraining
+    training : TrainingSettings or EpochTraining
     evaluation : Evaluation or FileEvaluation
         The latter of each pair is for data.
     data : Data or None
@@ -190,8 +206,10 @@ class Experiment:
     >>> experiment.model.to_dict(), experiment.training.seed
     ({'name': 'gru', 'dim_recurrent': 16}, 0)
     >>> experiment = Experiment(data={"file": "train.csv"}, evaluation={"test": "test.csv"})
-    >>> experiment.training.max_epochs, dict(experiment.evaluation.test)
-    (100, {'test': 'test.csv'})
+    >>> experiment
+    Experiment(rnn on train.csv, adam, up to 100 epochs)
+    >>> dict(experiment.evaluation.test)
+    {'test': 'test.csv'}
     """
 
     task: Any = None
@@ -200,7 +218,7 @@ class Experiment:
     training: Any = None
     evaluation: Any = None
     data: Any = None
-    memory: Memory | None = field(default=None, repr=False)
+    memory: Memory | None = None
 
     def __post_init__(self) -> None:
         """Convert sections that are given as mappings or names."""
@@ -230,6 +248,21 @@ class Experiment:
                 self.data.check_has_labels(file, labels.get(name), "test_labels")
         else:
             _check_task(self.task, self.evaluation.lengths)
+
+    def __repr__(self) -> str:
+        """Name the source of the sequences, the model and the optimizer, and return the length of the training."""
+        if self.data is None:
+            source, length = self.task.name, _checks.count_of(self.training.iterations, "iteration")
+        else:
+            source = "data in memory" if self.data.file is None else self.data.file
+            length = f"up to {_checks.count_of(self.training.max_epochs, 'epoch')}"
+        return f"Experiment({self.model.name} on {source}, {self.optimizer.name}, {length})"
+
+    def _repr_html_(self) -> str:
+        sections = self.to_dict(whole=True)
+        settings = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
+        columns = {"setting": list(settings), "value": list(settings.values())}
+        return Table("Experiment", columns)._repr_html_()
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -40,6 +40,12 @@ class Data(Section, frozen=True, kw_only=True):
     ----------
     file : str or None
         None for sequences in memory.
+
+    Examples
+    --------
+    >>> data = Data(file="train.csv", tokenize="words")
+    >>> data.file, data.tokenize
+    ('train.csv', 'words')
     """
 
     file: (
@@ -132,7 +138,14 @@ def is_plain_text(file: str) -> bool:
 
 
 class EpochTraining(Section, frozen=True, kw_only=True):
-    """How a model is trained on given sequences: in epochs, with some sequences held out for validation."""
+    """How a model is trained on given sequences: in epochs, with some sequences held out for validation.
+
+    Examples
+    --------
+    >>> training = EpochTraining(max_epochs=20, class_weight={"spam": 3})
+    >>> training.max_epochs, training.to_dict()["class_weight"], training.batch_size
+    (20, {'spam': 3.0}, 32)
+    """
 
     max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="The maximum number of passes through the data.")] = 100
     batch_size: BatchSize = 32
@@ -197,6 +210,11 @@ class Evaluation(Section, frozen=True, kw_only=True):
         By default the training seed plus one, so that the sequences are new.
     lengths : tuple of int or None
         By default up to twice the longest trained length. ``"2:40:2"`` means every second length from 2 to 40.
+
+    Examples
+    --------
+    >>> Evaluation(lengths="2:8:2").to_dict()
+    {'samples': 100000, 'seed': None, 'lengths': [2, 4, 6, 8]}
     """
 
     samples: Samples = 100_000
@@ -227,6 +245,11 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
     test, test_labels : tuple of pairs
         Names of tests, with the files of their sequences and of their labels. Files given without names are named after
         the file.
+
+    Examples
+    --------
+    >>> FileEvaluation(test=["easy=easy.csv", "hard=hard.csv"]).test
+    (('easy', 'easy.csv'), ('hard', 'hard.csv'))
     """
 
     test: Annotated[

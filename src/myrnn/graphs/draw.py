@@ -44,12 +44,22 @@ class ComputationalGraph:
     It keeps no tensor and no array alive, so parameters become writeable again as soon as MyGrad releases the graph. If
     it comes from :func:`build_graph`, it shows the size of every gradient once ``backward()`` has run.
 
-    Parameters
+    Attributes
     ----------
-    drawing : Drawing
-        What to draw.
-    gradients : mapping of int to float, optional
-        The L2 norm of the gradient by the key of a node; read again at every drawing.
+    drawing : object
+        Its nodes and edges.
+
+    Examples
+    --------
+    >>> import mygrad as mg
+    >>> from myrnn import build_graph
+    >>> x = mg.tensor([3.0, 4.0])
+    >>> loss = (x * x).sum()
+    >>> graph = build_graph(loss, names={"x": x, "loss": loss})
+    >>> graph
+    <ComputationalGraph loss: 2 operations, 1 parameter (2 numbers)>
+    >>> graph.to_svg()[:5], graph.to_dot()[:7], len(graph.gradients)
+    ('<svg ', 'digraph', 0)
     """
 
     def __init__(self, drawing: Drawing, gradients: Mapping[int, float] | None = None) -> None:

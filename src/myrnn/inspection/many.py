@@ -88,6 +88,14 @@ class GradientFlow(results.HasTable):
         Whether every norm was divided by that of all states together after the last steps of their loops.
     name : str
         The class of the model.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, gradient_flow, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> flow = gradient_flow(RNN(task.dim_input, 8, task.dim_output, rng=0), task, samples=20)
+    >>> flow.distance, flow.mean["h"].shape
+    (array([0, 1, 2, 3]), (4,))
     """
 
     distance: NDArray[np.int64]
@@ -222,7 +230,7 @@ def _decades(mean: NDArray[np.float64]) -> str:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class StateSpace:
+class StateSpace(results.HasTable):
     """A state of many sequences in its first two principal components.
 
     P points (every step of every sequence, or only the last ones), D units of the state.
@@ -248,6 +256,16 @@ class StateSpace:
         The class of the model.
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, state_space, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> space = state_space(RNN(task.dim_input, 8, task.dim_output, rng=0), task, samples=20)
+    >>> space.coordinates.shape == (len(space), 2), space.components.shape
+    (True, (2, 8))
+    >>> list(space.rows()[0])
+    ['sequence', 'step', 'class', 'symbol', 'component 1', 'component 2']
     """
 
     state: str
@@ -273,6 +291,20 @@ class StateSpace:
             f"StateSpace({self.name}, state {self.state}, {_checks.count_of(len(self), 'point')}, "
             f"two components explain {self.explained.sum():.0%} of the variance)"
         )
+
+    def table(self) -> results.Table:
+        """Return a row for each component: its number, and its share of the variance as ``explained``."""
+        columns = {"component": [1, 2], "explained": self.explained}
+        shown = (results.integer("component"), results.share("explained", "variance, %"))
+        return results.Table(repr(self), columns, shown)
+
+    def data(self) -> results.Table:
+        """Return a row for each point: sequence, step, class, for tokens symbol, and the two coordinates."""
+        columns: dict[str, Any] = {"sequence": self.sequence, "step": self.step, "class": self.label}
+        if self.symbol is not None:
+            columns["symbol"] = self.symbol
+        columns |= {f"component {number}": self.coordinates[:, number - 1] for number in (1, 2)}
+        return results.Table("Points", columns)
 
     def transform(self, states: ArrayLike) -> NDArray[np.float64]:
         """Return the coordinates (N, 2) of other states of the same kind, (N, D)."""

@@ -60,6 +60,15 @@ class Inspection(results.HasTable):
         The names of the symbols; by default their numbers.
     main_state : str
         The state that the logits are computed from, or the first of several.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, inspect
+    >>> found = inspect(RNN(dim_input=10, dim_recurrent=16, dim_output=2, rng=0), "1212", y=1)
+    >>> found.symbols, found.states["h"].shape, found.state_gradient_norms["h"].shape
+    (['1', '2', '1', '2'], (4, 16), (4,))
+    >>> list(found.rows()[0])
+    ['step', 'symbol', 'class', 'probability', '|h|', '|dL/dh|', '|dL/dx|']
     """
 
     x: Floats

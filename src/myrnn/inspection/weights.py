@@ -14,10 +14,11 @@ from myrnn.compiler import CompiledModel, Node, Recurrence, topological
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models import network_of, parameter_names, parameters_of
+from myrnn.results import HasTable, Table, integer, number, text
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RecurrentEigenvalues:
+class RecurrentEigenvalues(HasTable):
     """The recurrent matrices of a model and their eigenvalues at one moment.
 
     Attributes
@@ -29,6 +30,15 @@ class RecurrentEigenvalues:
         The eigenvalues of each, sorted by decreasing magnitude.
     name : str
         The class of the model.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, recurrent_eigenvalues
+    >>> found = recurrent_eigenvalues(RNN(10, 8, 2, recurrent_init="orthogonal", rng=0))
+    >>> {name: round(radius, 3) for name, radius in found.radius.items()}
+    {'fc_h2h.weight': 1.0}
+    >>> found.table().columns["size"]
+    [8]
     """
 
     matrices: dict[str, NDArray[np.float32]]
@@ -44,6 +54,26 @@ class RecurrentEigenvalues:
         """Show the largest eigenvalue of every matrix."""
         radii = ", ".join(f"{name} {radius:.3f}" for name, radius in self.radius.items())
         return f"RecurrentEigenvalues({self.name}, largest in size: {radii})"
+
+    def table(self) -> Table:
+        """Return a row for each matrix.
+
+        Its columns are ``matrix``, ``size`` (D), ``radius`` (the spectral radius) and ``outside`` (the number of
+        eigenvalues outside the unit circle).
+        """
+        columns = {
+            "matrix": list(self.matrices),
+            "size": [len(values) for values in self.values.values()],
+            "radius": list(self.radius.values()),
+            "outside": [int((np.abs(values) > 1).sum()) for values in self.values.values()],
+        }
+        shown = (
+            text("matrix"),
+            integer("size"),
+            number("radius", ".3f", "spectral radius"),
+            integer("outside", "outside the unit circle"),
+        )
+        return Table(f"Recurrent matrices of {self.name}", columns, shown)
 
     def plot(self, ax: Any = None, *, matrix: str | None = None, before: RecurrentEigenvalues | None = None) -> Any:
         """Draw the eigenvalues and the unit circle, and return the Matplotlib axes.

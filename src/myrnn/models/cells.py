@@ -284,6 +284,7 @@ class RNN(_OneLayer, RNNLayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> model = RNN(dim_input=10, dim_recurrent=50, dim_output=2)
     >>> model(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
@@ -342,6 +343,7 @@ class GRU(_Gated, GRULayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> GRU(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
@@ -372,6 +374,7 @@ class MGU(_Gated, MGULayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> MGU(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
@@ -409,6 +412,7 @@ class LSTM(_Gated, LSTMLayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> LSTM(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """
@@ -448,6 +452,7 @@ class StackRNN(_OneLayer, StackRNNLayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> StackRNN(dim_input=10, dim_recurrent=16, dim_output=2)(np.zeros((4, 10), dtype=np.float32)).shape
     (1, 2)
     """

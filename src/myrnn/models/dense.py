@@ -38,6 +38,7 @@ class dense:
 
     Examples
     --------
+    >>> import numpy as np
     >>> layer = dense(3, 4)
     >>> layer(np.ones((2, 3), dtype=np.float32)).shape
     (2, 4)

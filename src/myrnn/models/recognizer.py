@@ -31,6 +31,7 @@ class Recognizer(Wrapper):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from myrnn import Stacked, evaluate, tasks
     >>> task = tasks.Flare("parity", also_next_symbol=0.3)
     >>> model = Stacked(task.dim_input, 8, task.dim_output, layers=1, per_step=True, rng=0)

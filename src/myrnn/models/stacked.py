@@ -87,6 +87,7 @@ class Stacked:
 
     Examples
     --------
+    >>> import numpy as np
     >>> Stacked(10, 16, 2, cell="gru", layers=2, dim_embedding=4)(np.zeros((5, 10), dtype=np.float32)).shape
     (1, 2)
     >>> Stacked(10, 16, 2, layers=1, bidirectional=True, per_step=True)(np.zeros((5, 10), dtype=np.float32)).shape

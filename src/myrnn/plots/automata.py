@@ -43,11 +43,24 @@ def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> A
     dfa : Dfa
     dead : bool
         Whether to draw the dead states, from which nothing is accepted, and the arrows into them.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When it has more than 60 states.
+
+    Examples
+    --------
+    >>> from myrnn.tasks.languages import regular
+    >>> ax = plot_automaton(regular("(ab)*"))
+    >>> ax.get_title(loc="left")  # dead=True draws all states
+    'Not drawn: the state from which nothing is accepted, and the arrows into it.'
     """
     drawn = np.ones(len(dfa), dtype=bool) if dead else dfa.is_live | (np.arange(len(dfa)) == 0)
     states = np.flatnonzero(drawn).tolist()

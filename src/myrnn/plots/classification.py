@@ -33,6 +33,25 @@ def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
     """Draw the confusion matrix of sequences, or steps, as a heat map.
 
     Rows are the true classes, columns the predicted ones. Colours show shares of the row.
+
+    Parameters
+    ----------
+    report : ClassificationReport or TagReport
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
+    >>> ax = plot_confusion(report)
+    >>> [text.get_text() for text in ax.texts]  # the counts that are not 0
+    ['1', '1', '1']
     """
     counts = report.confusion
     ax = style.axes_for(ax, height=5.2 if len(counts) > 4 else 4.2)
@@ -65,8 +84,24 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
 
     Parameters
     ----------
+    buckets : LengthBuckets
     chance : float, optional
         The accuracy of always predicting the most frequent class, drawn as a line.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
+    >>> ax = plot_accuracy_by_bucket(report.lengths, chance=report.majority)
+    >>> ax.get_xlabel()
+    'length of the sequence (number of sequences)'
     """
     ax = style.axes_for(ax, height=3.6)
     bars = style.interval_bars(buckets.accuracy, buckets.interval)
@@ -82,7 +117,27 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
 
 
 def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of predictions against their probability."""
+    """Draw the accuracy of predictions against their probability.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
+    >>> ax = plot_calibration(report.calibration)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['perfect calibration', 'share of the predictions', 'the classifier']
+    """
     ax = style.axes_for(ax, height=4.2)
     edges, total = calibration.edges, calibration.total
     columns: dict[str, Any] = {"color": style.LIGHT_GREY, "edgecolor": "white", "linewidth": 1, "zorder": 1}
@@ -107,6 +162,25 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals.
 
     The colours begin at the accuracy of guessing. If a model cannot read a task, the cell is hatched and marked "n/a".
+
+    Parameters
+    ----------
+    table : TransferTable
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import TransferTable
+    >>> total, correct, chance = np.array([[100, 100]]), np.array([[98, 55]]), np.array([0.5])
+    >>> ax = plot_transfer(TransferTable(("GRU",), ("halves", "palindromes"), total, correct, chance))
+    >>> [text.get_text() for text in ax.texts]
+    ['98.0', '93.0-99.4', '55.0', '45.2-64.4']
     """
     accuracy, interval = table.accuracy, table.interval
     lowest = float(np.nanmin(table.chance))

@@ -34,10 +34,24 @@ def plot_learning_curve(
     best_epoch : int, optional
         The epoch whose weights were kept, marked by a line.
 
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
     Raises
     ------
     InvalidArgument
         When `axes` are not two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import LearningCurve
+    >>> step, loss, accuracy = np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95])
+    >>> curve = LearningCurve(step, loss, accuracy, chance=0.5)
+    >>> axes = plot_learning_curve(curve, label="GRU")
+    >>> [ax.get_ylabel() for ax in axes]
+    ['loss', 'accuracy']
     """
     panels = style.axes_for_each(2, axes, "two Axes, for loss and accuracy", height=4.6)
     style.count_iterations(panels[1], f"{curve.unit}s")
@@ -59,10 +73,29 @@ def plot_learning_curve(
 def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
     """Draw several trainings by name in one figure; see `plot_learning_curve`.
 
+    Parameters
+    ----------
+    curves : mapping of str to LearningCurve
+        The trainings by name.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
     Raises
     ------
     InvalidArgument
         When some have accuracies and others errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import LearningCurve
+    >>> step, loss, accuracy = np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95])
+    >>> curve = LearningCurve(step, loss, accuracy, chance=0.5)
+    >>> axes = plot_learning_curves({"GRU": curve, "LSTM": curve})
+    >>> [text.get_text() for text in axes[0].get_legend().get_texts()]
+    ['GRU', 'LSTM']
     """
     metrics = {curve.metric: name for name, curve in curves.items()}
     if len(metrics) > 1:
@@ -106,10 +139,20 @@ def plot_history(
     chance : float, optional
         The accuracy of guessing, drawn as a line.
 
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
     Raises
     ------
     InvalidArgument
         When the arrays are not one-dimensional, numeric and equally long, or `axes` are not two.
+
+    Examples
+    --------
+    >>> axes = plot_history([100, 200, 300], [0.69, 0.5, 0.2], [0.5, 0.8, 0.95], chance=0.5)
+    >>> axes[1].get_xlabel(), axes[1].get_ylabel()
+    ('iterations', 'accuracy')
     """
     x, losses, accuracies = style.columns(iteration=iteration, loss=loss, accuracy=accuracy)
     curve = LearningCurve(x.astype(np.int64), losses, accuracies, chance=chance)

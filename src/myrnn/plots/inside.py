@@ -42,16 +42,31 @@ def plot_states(
 
     Parameters
     ----------
+    inspection : Inspection
     state : str, optional
         The name of the state; by default the one that the logits are computed from.
     order : {"similarity", "peak", "none"}
         The order of the units: similar ones side by side (the leaves of Ward's tree in optimal leaf ordering), by the
         step of their peak (the earliest on top), or as numbered.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When `state` or `order` is unknown.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, inspect
+    >>> found = inspect(RNN(dim_input=10, dim_recurrent=16, dim_output=2, rng=0), "123123")
+    >>> ax = plot_states(found, order="peak")
+    >>> ax.get_xlabel(), ax.images[0].get_array().shape
+    ('symbol read', (16, 6))
     """
     name = inspection.main_state if state is None else _checks.one_of("state", state, tuple(inspection.states))
     values = inspection.states[name].astype(np.float64)
@@ -100,6 +115,24 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
 
     With two classes only the second is drawn, since the other mirrors it; with many, the six that are likeliest at the
     end.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import RNN, inspect
+    >>> found = inspect(RNN(dim_input=10, dim_recurrent=16, dim_output=2, rng=0), "123123")
+    >>> ax = plot_probabilities(found)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['class 1', 'chance']
     """
     values, names = inspection.probabilities, inspection.class_names
     classes = len(names)
@@ -120,6 +153,24 @@ def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the norms of the loss's gradients with respect to states and inputs at each step, on a log axis.
 
     A norm of zero, which a log axis cannot show, leaves a gap.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import RNN, inspect
+    >>> found = inspect(RNN(dim_input=10, dim_recurrent=16, dim_output=2, rng=0), "123123")
+    >>> ax = plot_gradients(found)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()], ax.get_yscale()
+    (['state h', 'input'], 'log')
     """
     curves = {f"state {name}": norms for name, norms in inspection.state_gradient_norms.items()}
     curves["input"] = inspection.input_gradient_norms
@@ -161,8 +212,24 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
 
     Parameters
     ----------
+    flow : GradientFlow
     label : str, optional
         The name of the model in the legend.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import RNN, gradient_flow, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> flow = gradient_flow(RNN(task.dim_input, 8, task.dim_output, rng=0), task, samples=20)
+    >>> ax = plot_gradient_flow(flow, label="RNN")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['RNN', 'the middle 80 % of sequences']
     """
     from matplotlib.patches import Patch
     from matplotlib.ticker import MaxNLocator
@@ -190,13 +257,29 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
 
     Parameters
     ----------
+    space : StateSpace
     color : {"step", "class", "symbol"}
         The meaning of the colours: steps on a scale, classes in separate colours, symbols as themselves.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When `color` is unknown, or the sequences have no symbols to colour by.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, state_space, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> space = state_space(RNN(task.dim_input, 8, task.dim_output, rng=0), task, samples=20)
+    >>> ax = plot_state_space(space, color="symbol")
+    >>> ax.get_title()
+    'the last symbol read; a dot where there is no space for it'
     """
     groups = {"step": space.step, "class": space.label, "symbol": space.symbol}[_checks.one_of("color", color, COLORS)]
     if groups is None:

@@ -46,6 +46,7 @@ def plot_accuracy_by_length(
 
     Parameters
     ----------
+    report : LengthReport
     label : str, optional
         The name of the model in the legend.
     shortcuts : ShortcutReport, optional
@@ -53,6 +54,22 @@ def plot_accuracy_by_length(
         guessing.
     by_class : bool
         Whether to draw also the accuracy for each true class.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import LengthReport
+    >>> lengths, total = np.array([2, 4, 6]), np.array([100, 100, 100])
+    >>> report = LengthReport(lengths, total, np.array([99, 95, 60]), chance=0.5, trained_length=4)
+    >>> ax = plot_accuracy_by_length(report, label="GRU")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['GRU', 'longer than trained on', 'chance']
     """
     ax = style.axes_for(ax, height=3.6)
     if label is None and (shortcuts is not None or by_class):
@@ -81,6 +98,23 @@ def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
     """Draw accuracy against length for each shortcut, as dashed lines.
 
     Shortcuts whose intervals overlap at every length are merged: their mean is drawn as one line with all their names.
+
+    Parameters
+    ----------
+    report : ShortcutReport
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from myrnn import shortcuts, tasks
+    >>> ax = plot_shortcuts(shortcuts(tasks.TwinHalves(pattern_length_max=2), samples=400))
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('length of the sequence', 'accuracy')
     """
     ax = style.axes_for(ax, height=3.6)
     if not ax.has_data():
@@ -113,11 +147,25 @@ def plot_length_bands(
         The longest length in the training; longer ones have a shaded background.
     chance : float, optional
         The accuracy of guessing, drawn as a line.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When there is no curve, or the arrays are not of these shapes.
+
+    Examples
+    --------
+    >>> gru = [[1.0, 0.9, 0.6], [1.0, 0.95, 0.8]]  # two runs at three lengths
+    >>> rnn = [[0.9, 0.6, 0.5], [0.95, 0.7, 0.5]]
+    >>> ax = plot_length_bands([2, 4, 6], {"GRU": gru, "RNN": rnn}, trained_up_to=4, chance=0.5)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['GRU', 'RNN', 'longer than trained on', 'chance', 'from the lowest run to the highest']
     """
     (x,) = style.columns(lengths=lengths)
     runs = {name: _runs(name, values, x) for name, values in curves.items()}
@@ -148,7 +196,19 @@ def plot_length_bands(
 
 
 class Panel(NamedTuple):
-    """What `plot_length_bands` draws, as a panel of a grid."""
+    """What `plot_length_bands` draws, as a panel of a grid.
+
+    Attributes
+    ----------
+    lengths, curves, trained_up_to, chance
+        The arguments of `plot_length_bands`.
+
+    Examples
+    --------
+    >>> from myrnn.plots import plot_length_grid
+    >>> panel = Panel([2, 4, 6], {"GRU": [[1.0, 0.9, 0.6], [1.0, 0.95, 0.8]]}, trained_up_to=4, chance=0.5)
+    >>> axes = plot_length_grid({"twin halves": panel})
+    """
 
     lengths: ArrayLike
     curves: Mapping[str, ArrayLike]
@@ -174,6 +234,18 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
     ------
     InvalidArgument
         When there is no panel or a panel has no curve.
+
+    Examples
+    --------
+    >>> from myrnn.plots import Panel
+    >>> gru = [[1.0, 0.9, 0.6], [1.0, 0.95, 0.8]]  # two runs at three lengths
+    >>> rnn = [[0.9, 0.6, 0.5], [0.95, 0.7, 0.5]]
+    >>> panels = {
+    ...     "twin halves": Panel([2, 4, 6], {"GRU": gru, "RNN": rnn}, chance=0.5),
+    ...     "palindromes": Panel([2, 4, 6], {"GRU": rnn, "RNN": gru}, chance=0.5),
+    ... }
+    >>> [ax.get_title() for ax in plot_length_grid(panels)]
+    ['twin halves', 'palindromes']
     """
     if not panels:
         raise InvalidArgument("there is nothing to draw: panels is empty")

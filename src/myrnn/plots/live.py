@@ -59,6 +59,20 @@ class LivePlot(LiveLogger):
     ------
     InvalidArgument
         When an argument is invalid.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, Adam, LivePlot, tasks, train
+    >>> plotter = LivePlot(["loss", "accuracy"])
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> history = train(
+    ...     model, task, Adam(model.parameters), 20, report_every=10, engine="mygrad", hooks=[plotter], progress=False
+    ... )
+    >>> plotter
+    LivePlot(loss, accuracy: 2 training batches, 2 training epochs, 0 test batches, 0 test epochs)
+    >>> bool((plotter.train_metrics["loss"]["epoch_data"] == history.loss).all())
+    True
     """
 
     def __init__(

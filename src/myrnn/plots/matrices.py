@@ -31,11 +31,23 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
     values : array_like (R, C)
         A layer computes ``x @ values``: rows are inputs, columns outputs.
     title : str
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When `values` is not a matrix of finite numbers.
+
+    Examples
+    --------
+    >>> ax = plot_matrix([[1.0, -0.5], [0.0, 2.0]], title="weights")
+    >>> ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+    ('weights', 'to (column)', 'from (row)')
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -67,11 +79,25 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
     ----------
     matrices : mapping of str to array_like (R, C)
         The matrices by title.
+    axes : matplotlib Axes or array of them, optional
+        One for each matrix; by default those of a new figure.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When there are no matrices, one is not valid, or there is not one axis for each.
+
+    Examples
+    --------
+    >>> from myrnn import RNN
+    >>> model = RNN(dim_input=10, dim_recurrent=8, dim_output=2, rng=0)
+    >>> axes = plot_matrices({"input": model.fc_x2h.weight.data, "recurrent": model.fc_h2h.weight.data})
+    >>> [ax.get_title() for ax in axes]
+    ['input', 'recurrent']
     """
     checked = {title: _matrix(f"the matrix {title}", values) for title, values in matrices.items()}
     if not checked:
@@ -96,17 +122,32 @@ def plot_eigenvalues(
 
     Parameters
     ----------
+    eigenvalues : RecurrentEigenvalues
     matrix : str, optional
         The name of the matrix; by default all of them.
     before : RecurrentEigenvalues, optional
         The eigenvalues before training, drawn as open grey circles.
     labels : two str
         The legend entries of `before` and `eigenvalues`.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When there is no such matrix, or `before` is not a `RecurrentEigenvalues`.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, recurrent_eigenvalues
+    >>> before, after = (recurrent_eigenvalues(RNN(10, 8, 2, rng=seed)) for seed in (0, 1))
+    >>> ax = plot_eigenvalues(after, before=before)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['before training', 'after training']
     """
     from matplotlib.patches import Circle
 
@@ -159,11 +200,25 @@ def plot_eigenvalues_each(
     ----------
     eigenvalues, before, labels
         As for `plot_eigenvalues`.
+    axes : matplotlib Axes or array of them, optional
+        One for each matrix; by default those of a new figure.
+
+    Returns
+    -------
+    ndarray of matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When there is not one axis for each matrix, or `before` is not a `RecurrentEigenvalues`.
+
+    Examples
+    --------
+    >>> from myrnn import GRU, recurrent_eigenvalues
+    >>> before, after = (recurrent_eigenvalues(GRU(10, 8, 2, rng=seed)) for seed in (0, 1))
+    >>> axes = plot_eigenvalues_each(after, before=before)
+    >>> [ax.get_title() for ax in axes]
+    ['fc_h2z.weight', 'fc_h2r.weight', 'fc_h2n.weight']
     """
     names = tuple(eigenvalues.values)
     grid = _panels(len(names), axes, row_height=2.6)

@@ -39,17 +39,33 @@ def plot_by_position(
 
     Parameters
     ----------
+    buckets : StepBuckets
     measure : str, optional
         The name of the measure, such as ``"accuracy"``; by default the first.
     levels : mapping of str to float, optional
         Scores of others over all steps, by name: a dashed line for each.
     label : str, optional
         The name of the model in the legend.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When there is no such measure.
+
+    Examples
+    --------
+    >>> from myrnn import tag_report
+    >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]
+    >>> report = tag_report([0, 1, 1, 0], chances, [0, 2, 4])
+    >>> ax = plot_by_position(report.positions, label="GRU", levels={"the most frequent class": report.majority})
+    >>> ax.get_xlabel()
+    'position of the step in its sequence (number of steps)'
     """
     from matplotlib.lines import Line2D
 
@@ -105,11 +121,24 @@ def plot_forecast(
         The ends of the interval of every forecast: both or none.
     label : str
         The name of the forecast in the legend.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
     InvalidArgument
         When the arrays do not have these shapes, only one end of the interval is given, or `begin` is below 0.
+
+    Examples
+    --------
+    >>> series = [1.0, 2.0, 3.0, 2.0, 1.0, 2.0]
+    >>> ax = plot_forecast(series, [3.0, 2.1, 1.2], begin=6, low=[2.5, 1.5, 0.5], high=[3.5, 2.7, 1.9])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['truth', 'forecast']
     """
     (series,) = style.columns(truth=truth)
     if (low is None) != (high is None):

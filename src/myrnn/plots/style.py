@@ -334,6 +334,17 @@ def save_figure(fig_or_ax: Any, path: str | os.PathLike[str]) -> Path:
     ------
     InvalidArgument
         When there is no figure, the ending is unsupported, or the folder is missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn.plots import plot_matrix
+    >>> ax = plot_matrix([[1.0, -0.5], [0.0, 2.0]])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_figure(ax, Path(folder, "weights.svg"))
+    ...     path.name, path.read_text()[:5]
+    ('weights.svg', '<?xml')
     """
     figure = _figure_of(fig_or_ax)
     target = _checked_target(path)

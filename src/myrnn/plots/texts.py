@@ -52,6 +52,12 @@ def plot_text_probabilities(
         no background.
     width : int
         The number of characters per line.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
@@ -62,6 +68,12 @@ def plot_text_probabilities(
     ----------
     Gehrmann, Strobelt and Rush, "GLTR: statistical detection and visualization of generated text", ACL 2019 (text
     coloured by how likely a model finds it).
+
+    Examples
+    --------
+    >>> ax = plot_text_probabilities("hello", [float("nan"), 0.6, 0.9, 0.99, 0.3])
+    >>> "".join(text.get_text() for text in ax.texts)
+    'hello'
     """
     words, shares = _checked(symbols, "probabilities", probabilities)
     if np.any((shares < 0) | (shares > 1 + 1e-6)):
@@ -97,6 +109,12 @@ def plot_text_activations(
         The name of the unit.
     width : int
         The number of characters per line.
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
 
     Raises
     ------
@@ -106,6 +124,14 @@ def plot_text_activations(
     References
     ----------
     Karpathy, Johnson and Fei-Fei, "Visualizing and understanding recurrent networks", 2015.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, inspect
+    >>> states = inspect(RNN(dim_input=3, dim_recurrent=8, dim_output=2, rng=0), [0, 1, 2, 1]).states["h"]
+    >>> ax = plot_text_activations("abcb", states[:, 5], name="unit 5")
+    >>> "".join(text.get_text() for text in ax.texts)
+    'abcb'
     """
     words, values = _checked(symbols, "activations", activations)
     finite = np.abs(values[np.isfinite(values)])

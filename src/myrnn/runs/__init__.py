@@ -10,7 +10,7 @@ sequences from files. `former`, `folder`, `model` and `origin` know the content 
 `load` and `save` read and write folders, `work` does a whole run. `listing` and `compare` read several.
 """
 
-from myrnn.runs.compare import RunComparison, compare_runs, run_names
+from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
 from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
 from myrnn.runs.fitting import fit, truncated_at
@@ -49,6 +49,7 @@ __all__ = [
     "RUN_ON_DATA",
     "STATES",
     "UNFINISHED",
+    "ComparedRun",
     "DataWork",
     "Fitted",
     "GivenData",

@@ -28,7 +28,7 @@ NO_SETTINGS = ("format", "format_version", "sha256", "files", "created", "classi
 MOST_COUNTED = 2**53
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ComparedRun:
     """The parts of a run that a comparison needs. The model is not rebuilt, so it may be of any class.
 
@@ -45,6 +45,15 @@ class ComparedRun:
     scores : dict of str to dict of str to float
         For a run that did not learn labels: the scores of each test by name, each with its interval, ``NAME_low`` and
         ``NAME_high``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import LearningCurve
+    >>> curve = LearningCurve(np.array([100, 200]), np.array([0.7, 0.4]), np.array([0.5, 0.8]))
+    >>> compared = ComparedRun({"model.dim_recurrent": 8}, {"fc_h2h.weight": np.zeros((8, 8))}, curve)
+    >>> compared.unit, compared.settings
+    ('iterations', {'model.dim_recurrent': 8})
     """
 
     settings: dict[str, Any]
@@ -59,6 +68,12 @@ class ComparedRun:
         """The unit of `curve`: ``"iterations"`` or ``"epochs"``."""
         return f"{self.curve.unit}s"
 
+    def __repr__(self) -> str:
+        """Return the number of settings and of weights, and the learning curve."""
+        settings = _checks.count_of(len(self.settings), "setting")
+        weights = _checks.count_of(sum(array.size for array in self.weights.values()), "weight")
+        return f"ComparedRun({settings}, {weights}, {self.curve!r})"
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RunComparison(HasTable):
@@ -68,6 +83,20 @@ class RunComparison(HasTable):
     ----------
     first, second : ComparedRun
     names : two strings
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn.runs import ComparedRun
+    >>> from myrnn import LearningCurve
+    >>> curve = LearningCurve(np.array([100, 200]), np.array([0.7, 0.4]), np.array([0.5, 0.8]))
+    >>> first = ComparedRun({"training.seed": 0}, {"fc_h2h.weight": np.zeros((8, 8))}, curve)
+    >>> second = ComparedRun({"training.seed": 1}, {"fc_h2h.weight": np.full((8, 8), 0.5)}, curve)
+    >>> comparison = RunComparison(first, second, ("seed 0", "seed 1"))
+    >>> comparison
+    RunComparison(seed 0 and seed 1: 1 setting differs, weights up to 0.5 apart)
+    >>> comparison.settings, comparison.common_reports
+    ({'training.seed': (0, 1)}, 2)
     """
 
     first: ComparedRun
@@ -230,6 +259,26 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
         When one is missing, incomplete or damaged.
     InvalidArgument
         When both are the same folder, or one is on a task and the other on data.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> with TemporaryDirectory() as folder:
+    ...     for units in (4, 8):
+    ...         model = RNN(task.dim_input, units, task.dim_output, rng=0)
+    ...         optimizer = Adam(model.parameters)
+    ...         history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    ...         path = Path(folder, f"rnn-{units}")
+    ...         _ = save_run(path, task=task, model=model, optimizer=optimizer, history=history)
+    ...     comparison = compare_runs(Path(folder, "rnn-4"), Path(folder, "rnn-8"))
+    >>> comparison
+    RunComparison(rnn-4 and rnn-8: 1 setting differs, weights of different shapes)
+    >>> comparison.settings
+    {'model.dim_recurrent': (4, 8)}
     """
     folders = [Path(first), Path(second)]
     names = run_names(folders)

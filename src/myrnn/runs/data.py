@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from myrnn._checks import count_of
+from myrnn._checks import count_of, first_of
 from myrnn._user_code import warn
 from myrnn.data import (
     DEFAULT_COLUMNS,
@@ -34,8 +34,6 @@ from myrnn.runs.fitting import fit
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint
 
-# The most classes that a warning names.
-MOST_NAMED = 5
 MEMORY = "memory"
 
 
@@ -184,10 +182,9 @@ def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSeq
     if not places:
         raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
     news = [name for name in given.classes if name not in classes]
-    names = ", ".join(map(repr, news[:MOST_NAMED])) + (", ..." if len(news) > MOST_NAMED else "")
     warn(
         f"{given.source}: {len(labels) - len(places):,} of {count_of(len(labels), 'sequence')} left out, of "
-        f"{count_of(len(news), 'class')} that the training does not know: {names}"
+        f"{count_of(len(news), 'class')} that the training does not know: {first_of(news)}"
     )
     return given.select(places)
 

@@ -25,15 +25,13 @@ from myrnn.data import (
 )
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
+from myrnn.models import network_of
 from myrnn.results import check_finite, check_lost, is_lost
 from myrnn.sequences import Sequences
 from myrnn.training import History
 
-# The most unknown symbols that a warning names.
-MOST_NAMED = 5
 
-
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Fitted:
     """The result of a training on given sequences: a model with its encoders.
 
@@ -58,6 +56,21 @@ class Fitted:
         The column names of a series that was read from a table or came as a data frame.
     is_cut : bool
         Whether the user interrupted it; the model is usable nevertheless.
+
+    Examples
+    --------
+    >>> from myrnn import Experiment
+    >>> from myrnn.data import ClassLabels, RawTargets, flat_sequences
+    >>> from myrnn.runs import fit
+    >>> training = {"max_epochs": 2, "engine": "mygrad"}
+    >>> experiment = Experiment(data=(["ab", "ba"] * 5, ["yes", "no"] * 5), model="gru", training=training)
+    >>> labels = ClassLabels.fit(experiment.memory.y)
+    >>> targets = RawTargets.labels(labels, labels.encode(experiment.memory.y))
+    >>> fitted = fit(experiment, flat_sequences(experiment.memory.X), targets, random_state=0)
+    >>> fitted.class_names, fitted.symbol_names, fitted.dim_input
+    (('no', 'yes'), ('?', 'a', 'b'), 3)
+    >>> fitted.probabilities(["ab", "b"]).shape
+    (2, 2)
     """
 
     model: Any
@@ -70,7 +83,13 @@ class Fitted:
     names_unknown: bool = True
     is_cut: bool = False
     columns: tuple[str, ...] | None = None
-    named: set[Any] = field(default_factory=set, repr=False)
+    named: set[Any] = field(default_factory=set)
+
+    def __repr__(self) -> str:
+        """Return the class of the model, what it reads and learned, and its best epoch."""
+        inputs, outputs = f"{self.dim_input:,} inputs", f"{self.dim_output:,} outputs"
+        network, learn = type(network_of(self.model)).__name__, self.targets.learn
+        return f"Fitted({network}: {inputs}, {outputs}, learned {learn}, best epoch {self.best_epoch:,})"
 
     @cached_property
     def predictor(self) -> Classifier:
@@ -179,7 +198,7 @@ class Fitted:
         if not new:
             return
         self.named.update(new)
-        names = ", ".join(map(_checks.shown, list(new)[:MOST_NAMED])) + (", ..." if len(new) > MOST_NAMED else "")
+        names = _checks.first_of(list(new))
         were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
         share = sum(new.values()) / len(raw.codes)
         warn(f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)")

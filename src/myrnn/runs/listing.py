@@ -55,6 +55,12 @@ class RunSummary:
         The time in seconds since 1970.
     fault : str
         The fault in one line.
+
+    Examples
+    --------
+    >>> summary = RunSummary("parity", "whole", task="running-parity 1-20", model="rnn 50", accuracy=0.98)
+    >>> summary.name, summary.accuracy, summary.loss
+    ('parity', 0.98, None)
     """
 
     name: str
@@ -84,6 +90,17 @@ class RunListing(HasTable, Sequence[RunSummary]):
     ----------
     folder : Path
     runs : tuple of RunSummary
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from myrnn.runs import RunSummary
+    >>> first, second = (RunSummary(name, "whole", accuracy=share) for name, share in (("a", 0.7), ("b", 0.9)))
+    >>> runs = RunListing(Path("runs"), (first, second))
+    >>> runs
+    RunListing(2 runs in runs)
+    >>> [run.name for run in runs.sorted("accuracy", reverse=True)], runs[1].accuracy
+    (['b', 'a'], 0.9)
     """
 
     folder: Path
@@ -152,10 +169,30 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> RunListing:
     folder : path
         The folder that holds the run folders. Everything else in it is ignored.
 
+    Returns
+    -------
+    RunListing
+
     Raises
     ------
     RunError
         When it is missing, not a folder, a run itself, or cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     runs = list_runs(folder)
+    >>> [(run.name, run.state, run.task, run.model, run.iterations) for run in runs]
+    [('halves', 'whole', 'twin-halves 2-4', 'rnn 8', 20)]
     """
     path = Path(folder)
     found = [summary for name in _folders(path) if (summary := summarize_run(path / name)) is not None]

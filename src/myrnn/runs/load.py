@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import as_tested
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.inspection import parse_tokens
-from myrnn.results import ACCURACY, SQUARED_ERROR, LearningCurve
+from myrnn.models import network_of
+from myrnn.results import ACCURACY, SQUARED_ERROR, HasTable, LearningCurve, Row, Shown, Table, text
 from myrnn.runs.data import NamedSequences, read_raw_tests, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
@@ -37,8 +38,8 @@ def classes_of(task: Any) -> tuple[str, ...]:
     return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(HasTable):
     """A saved run.
 
     Attributes
@@ -63,6 +64,26 @@ class Run:
         For a run on data: the model with its encoders.
     noted : mapping
         The notes of `SequenceClassifier`, if it wrote the folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import load_run, save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     saved = load_run(path)
+    >>> saved.task == task, saved.class_names
+    (True, ('no match', 'match'))
+    >>> saved.probabilities(saved.read_texts(["11", "12"])).shape
+    (2, 2)
+    >>> saved.rows()[1]
+    {'result': 'training.iterations', 'value': 20}
     """
 
     folder: Path
@@ -75,6 +96,17 @@ class Run:
     own: Any = None
     fitted: Fitted | None = None
     noted: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return the folder, the class of the model, its task, and the learning curve."""
+        source = "data" if self.task is None else self.experiment.task.name
+        return f"Run({self.folder}: {type(network_of(self.model)).__name__} on {source}, {self.history!r})"
+
+    def table(self) -> Table:
+        """Return a row for each number of the `report`: its name, such as ``training.loss``, and its value."""
+        numbers = dict(_numbers_of(self.report))
+        columns = {"result": list(numbers), "value": list(numbers.values())}
+        return Table(repr(self), columns, (text("result"), Shown("value", _value_cell)))
 
     @cached_property
     def recognizer(self) -> Any:
@@ -185,6 +217,20 @@ class Run:
         return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
 
 
+def _numbers_of(report: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted names and the values of a report, without its lists."""
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            yield from _numbers_of(value, f"{within}{name}.")
+        elif not isinstance(value, list):
+            yield f"{within}{name}", value
+
+
+def _value_cell(row: Row) -> str:
+    value = row["value"]
+    return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
 def _tokens_of(task: Any, text: str) -> list[int]:
     """Return the tokens of a sequence written as symbols of a task, with spaces between long names."""
     names = getattr(task, "symbol_names", None)
@@ -218,6 +264,10 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     tokenize : callable, optional
         For a classifier that splits text with a user-defined function: that function.
 
+    Returns
+    -------
+    Run
+
     Raises
     ------
     RunError
@@ -225,6 +275,22 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         and the fault.
     InvalidArgument
         When `model` is missing, is given but not needed, or is not the saved one.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     saved = load_run(path)
+    >>> all((one.data == other.data).all() for one, other in zip(saved.model.parameters, model.parameters))
+    True
     """
     path = Path(folder)
     if (path / UNFINISHED.index).exists() and not has_run(path):

@@ -63,6 +63,25 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
         When a file of its data cannot be read, or is malformed.
     TrainingDiverged
         When the loss is no longer finite.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import Experiment, run
+    >>> experiment = Experiment(
+    ...     task={"name": "running-parity", "length_max": 5},
+    ...     model={"name": "rnn", "dim_recurrent": 4},
+    ...     training={"iterations": 20, "engine": "mygrad"},
+    ...     evaluation={"samples": 50},
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     done = run(experiment, Path(folder, "parity"), progress=False)
+    ...     tables = sorted(path.name for path in done.folder.glob("*.csv"))
+    >>> tables
+    ['accuracy_by_length.csv', 'history.csv']
+    >>> done.history.iteration, done.report["training"]["parameters"]
+    (array([20]), 38)
     """
     if not isinstance(experiment, Experiment):
         raise InvalidArgument(f"experiment must be an Experiment, not {type(experiment).__name__}")

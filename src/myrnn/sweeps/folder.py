@@ -83,6 +83,23 @@ def sweep(
         When an argument or anything in the study is invalid.
     RunError
         When the folder cannot be used, or the cluster cannot be reached or is lost.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import sweep
+    >>> study = {
+    ...     "name": "small",
+    ...     "task": {"pattern_length_max": 2},
+    ...     "model": {"dim_recurrent": [2, 4]},
+    ...     "training": {"iterations": 10, "engine": "mygrad"},
+    ...     "evaluation": {"samples": 40},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     results = sweep(study, Path(folder, "small"), jobs=1, progress=False)
+    >>> len(results), results.failed, results.runs["model.dim_recurrent"]
+    (2, 0, [2, 4])
     """
     plan = study if isinstance(study, Study) else read_study(study)
     checked_metric(plan, metric)
@@ -110,10 +127,36 @@ def sweep(
 def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     """Return the results in the folder of a sweep, finished or not.
 
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    SweepResults
+
     Raises
     ------
     RunError
         When it is not the folder of a sweep, or is damaged.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import load_sweep, sweep
+    >>> study = {
+    ...     "name": "small",
+    ...     "task": {"pattern_length_max": 2},
+    ...     "model": {"dim_recurrent": [2, 4]},
+    ...     "training": {"iterations": 10, "engine": "mygrad"},
+    ...     "evaluation": {"samples": 40},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     done = sweep(study, Path(folder, "small"), jobs=1, progress=False)
+    ...     read = load_sweep(done.folder)
+    >>> read.runs == done.runs
+    True
     """
     path = Path(folder)
     given = SWEEP.read_index(path).get("study")

@@ -79,6 +79,25 @@ class SweepResults(HasTable):
     tests : mapping of str to list
         The columns of ``tests.csv`` for runs on data: a row per run and test, with the settings that distinguish the
         runs, ``test``, ``total``, ``correct``, ``accuracy`` and its interval, and ``macro_f1``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import sweep
+    >>> study = {
+    ...     "name": "small",
+    ...     "task": {"pattern_length_max": 2},
+    ...     "model": {"dim_recurrent": [2, 4]},
+    ...     "training": {"iterations": 10, "engine": "mygrad"},
+    ...     "evaluation": {"samples": 40},
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     results = sweep(study, Path(folder, "small"), jobs=1, progress=False)
+    >>> [(group["model.dim_recurrent"], group["runs"]) for group in results.groups()]
+    [(2, 1), (4, 1)]
+    >>> results.best()["run"] in results.runs["run"], results.summary().columns["runs"]
+    (True, [1, 1])
     """
 
     folder: Path

@@ -57,6 +57,14 @@ class Point:
         Its files are named as in the study.
     folder : str
         The folder of these files; empty if there are none.
+
+    Examples
+    --------
+    >>> from myrnn.sweeps import read_study
+    >>> study = read_study({"name": "sizes", "model": {"dim_recurrent": [2, 4]}})
+    >>> point = study.points[1]
+    >>> point.settings["model.dim_recurrent"], point.label
+    (4, 'rnn of 4 units on twin-halves, adam at 0.001, seed 0')
     """
 
     run: str
@@ -113,6 +121,13 @@ class Study:
         The settings that are drawn at random, as in ``"optimizer.learning_rate"``.
     given : mapping
         The content of the study as plain values.
+
+    Examples
+    --------
+    >>> from myrnn.sweeps import read_study
+    >>> study = read_study({"name": "sizes", "model": {"dim_recurrent": [2, 4]}, "training": {"seed": "0:3"}})
+    >>> study.name, len(study.points), study.settings[-1]
+    ('sizes', 8, 'training.on_divergence')
     """
 
     name: str

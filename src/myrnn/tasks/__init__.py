@@ -50,6 +50,16 @@ class Task(Protocol):
     output for each step. With ``predicts_next = True`` these targets are what follows in the sequence, and a model that
     reads backward is refused. A task that trains more than a class for each sequence, and is tested on that class
     alone, has the task for the test as `recognition`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn.tasks import TwinHalves
+    >>> task = TwinHalves(pattern_length_max=2)
+    >>> isinstance(task, Task), task.dim_input, task.dim_output, task.lengths
+    (True, 10, 2, array([2, 4]))
+    >>> task.sample_lengths([2, 4], np.random.default_rng(0))
+    Sequences(2 of tokens below 10, lengths 2 to 4)
     """
 
     @property
@@ -77,12 +87,43 @@ class Task(Protocol):
 
 
 def recognition_of(task: Any) -> Any:
-    """Return the task to test a model on that was trained on `task`: the same, unless it has several objectives."""
+    """Return the task to test a model on that was trained on `task`: the same, unless it has several objectives.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Task
+
+    Examples
+    --------
+    >>> from myrnn.tasks import Regular
+    >>> task = Regular("(ab)*", also_next_symbol=0.5)
+    >>> task.per_step, recognition_of(task).per_step, recognition_of(task).dim_output
+    (True, False, 2)
+    """
     found = getattr(task, "recognition", None)
     return task if found is None else found
 
 
 def twice_as_long(task: Any) -> Any:
-    """Return the task with sequences up to twice as long, for tests of a run; or the task itself if it has none."""
+    """Return the task with sequences up to twice as long, for tests of a run; or the task itself if it has none.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Task
+
+    Examples
+    --------
+    >>> from myrnn.tasks import TwinHalves
+    >>> twice_as_long(TwinHalves(pattern_length_max=4)).lengths
+    array([ 2,  4,  6,  8, 10, 12, 14, 16])
+    """
     longer = getattr(task, "twice_as_long", None)
     return longer() if callable(longer) else task

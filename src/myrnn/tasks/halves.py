@@ -151,6 +151,7 @@ class TwinHalves(_Halves):
 
     Examples
     --------
+    >>> import numpy as np
     >>> drawn = TwinHalves(pattern_length_max=4).sample(1000, np.random.default_rng(0))
     >>> drawn
     Sequences(1,000 of tokens below 10, lengths 2 to 8)
@@ -173,6 +174,16 @@ class Palindromes(_Halves):
         As for `TwinHalves`; a pattern is the first half, without the middle symbol of an odd length.
     parity : {"even", "odd", "both"}
         Whether lengths are twice the pattern's, one more, or either.
+
+    Examples
+    --------
+    >>> from myrnn import Sequences
+    >>> task = Palindromes(pattern_length_max=3, parity="both")
+    >>> task.lengths
+    array([2, 3, 4, 5, 6, 7])
+    >>> strings = Sequences([1, 2, 1, 1, 2, 2], [0, 3, 6], [0, 0], 10)
+    >>> task.truth(strings)
+    array([1, 0])
     """
 
     parity: Annotated[
@@ -211,8 +222,19 @@ def sample_family(task: TwinHalves | Palindromes, family: str, n: int, rng: np.r
     n : int
     rng : numpy.random.Generator
 
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    InvalidArgument
+        When `family` is unknown, or `n` is negative.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> from myrnn.tasks import TwinHalves
     >>> drawn = sample_family(TwinHalves(pattern_length_max=4), "longer", 1000, np.random.default_rng(0))
     >>> drawn
     Sequences(1,000 of tokens below 10, lengths 10 to 16)
@@ -263,6 +285,14 @@ def generate_sequence(
     ------
     InvalidArgument
         When a length is not a positive integer or the shortest exceeds the longest.
+
+    Examples
+    --------
+    >>> x, y, sequence = generate_sequence(2, 2, palindrome=True, rng=0)
+    >>> x.shape, y.shape, len(sequence)
+    ((4, 10), (1,), 4)
+    >>> bool(y[0]) == (sequence.tolist() == sequence.tolist()[::-1])
+    True
     """
     task = (Palindromes if palindrome else TwinHalves)(pattern_length_min, pattern_length_max)
     drawn = task.sample(1, _checks.generator("rng", rng))

@@ -84,6 +84,8 @@ class RunningParity(_AnyLength):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from myrnn import Sequences
     >>> drawn = RunningParity(1, 20).sample(1000, np.random.default_rng(0))
     >>> drawn
     Sequences(1,000 of tokens below 2, lengths 1 to 20, a class for each step)
@@ -133,6 +135,7 @@ class CopyAfterPause(_Steps):
 
     Examples
     --------
+    >>> import numpy as np
     >>> task = CopyAfterPause(2, 2, pause=3)
     >>> drawn = task.sample(1, np.random.default_rng(0))
     >>> "".join(task.symbol_names[token] for token in drawn.tokens(0))
@@ -302,6 +305,7 @@ class NextCharacter(_AnyLength):
 
     Examples
     --------
+    >>> import numpy as np
     >>> task = NextCharacter(20, 20)
     >>> drawn = task.sample(1, np.random.default_rng(0))
     >>> task.text_of(drawn.tokens(0)), task.text_of(drawn.targets)
@@ -368,7 +372,36 @@ class NextCharacter(_AnyLength):
 
 
 def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
-    """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0."""
+    """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0.
+
+    Parameters
+    ----------
+    task : Task
+        With a method ``truth``.
+    values : array_like of int (sum of T,)
+        The tokens of all N sequences, concatenated.
+    offsets : ndarray, int64 (N + 1,)
+        The start of each sequence, and the end of the last one.
+
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    InvalidArgument
+        When a step has several answers at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn.tasks import RunningParity
+    >>> sequences = answered(RunningParity(), [1, 0, 1, 1, 1], np.array([0, 4, 5]))
+    >>> sequences
+    Sequences(2 of tokens below 2, lengths 1 to 4, a class for each step)
+    >>> sequences.targets.tolist()
+    [1, 1, 0, 1, 1]
+    """
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
     if truth.dtype.kind == "b":
         raise InvalidArgument("each step has several answers at once, which are not told of single sequences")

@@ -37,7 +37,7 @@ class CutOff(InvalidArgument):
     """The state of a training is requested within an iteration."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingState:
     """Everything needed to resume a training: only plain values and arrays.
 
@@ -47,6 +47,20 @@ class TrainingState:
         Numbers, text, lists and mappings, as JSON holds them.
     arrays : mapping of str to ndarray
         The parameters, the optimizer's state, the rest of the shuffle, and the reports.
+
+    Examples
+    --------
+    >>> class Last:
+    ...     def on_train_begin(self, start):
+    ...         self.state = start.state
+    ...     def on_train_end(self, history):
+    ...         print(self.state())
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 10, engine="mygrad", hooks=[Last()], progress=False)
+    TrainingState(10 iterations, 22 arrays)
     """
 
     values: Mapping[str, Any]
@@ -56,6 +70,11 @@ class TrainingState:
     def iteration(self) -> int:
         """The number of iterations done."""
         return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
+
+    def __repr__(self) -> str:
+        """Return the number of iterations done and of arrays."""
+        iterations = _checks.count_of(self.iteration, "iteration")
+        return f"TrainingState({iterations}, {_checks.count_of(len(self.arrays), 'array')})"
 
 
 class Checkpoint:
@@ -80,6 +99,19 @@ class Checkpoint:
     ------
     InvalidArgument
         When `every` is not a number of 0 or more, or `share` is not positive.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> with TemporaryDirectory() as folder:
+    ...     half = train(model, task, optimizer, 10, engine="mygrad", checkpoint=Checkpoint(folder), progress=False)
+    ...     whole = train(model, task, optimizer, 20, engine="mygrad", resume=folder, progress=False)
+    >>> half.iteration, whole.iteration
+    (array([10]), array([10, 20]))
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: float = 10.0, share: float = 0.01) -> None:

@@ -66,6 +66,18 @@ class TrainingStart:
         Returns the `TrainingState`, in ``on_report``, ``on_reported`` and ``on_train_end``.
     keep_good : callable
         `Training.keep_good`.
+
+    Examples
+    --------
+    >>> class Steps:
+    ...     def on_train_begin(self, start):
+    ...         print(start.iterations, start.batch_size, start.engine)
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 10, engine="mygrad", hooks=[Steps()], progress=False)
+    10 1 mygrad
     """
 
     model: Any
@@ -97,6 +109,21 @@ class Report(Scored[float]):
         that the model classified correctly, or its mean squared error, before it learned from them.
     metric : {"accuracy", "squared_error"}
         The kind of score.
+
+    Examples
+    --------
+    >>> class Slower:
+    ...     def on_report(self, report):
+    ...         optimizer.learning_rate /= 2
+    ...         print(report.iteration, report.sequences, optimizer.learning_rate)
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> hooks = [Slower()]
+    >>> history = train(model, task, optimizer, 20, report_every=10, engine="mygrad", hooks=hooks, progress=False)
+    10 10 0.0005
+    20 10 0.00025
     """
 
     iteration: int
@@ -194,6 +221,23 @@ class Validation:
         ``validation_loss`` and ``validation_accuracy``, by the metric, at every report; empty without `measure`.
     reports, best : int
         The number of reports, and the best one, from 1; 0 before the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from functools import partial
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.training import measure
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> kept = task.sample(50, np.random.default_rng(1))
+    >>> watched = Validation(model, partial(measure, model, kept, engine="mygrad"), patience=1)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(
+    ...     model, task, optimizer, 30, report_every=10, engine="mygrad", hooks=[watched], progress=False
+    ... )
+    >>> list(watched.columns), watched.reports >= watched.best
+    (['validation_loss', 'validation_accuracy'], True)
     """
 
     state_name = "validation"

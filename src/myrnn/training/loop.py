@@ -169,7 +169,7 @@ def train(
         machine the weights, the optimizer and the history are then the same as without the interruption, bit for bit.
     hooks : iterable of hooks
         Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. The state of a hook
-        is in checkpoints if it has a ``state_name``. See `myrnn.training`.
+        is in checkpoints if it has a ``state_name``. See `myrnn.training.hooks`.
     progress : bool, optional
         Whether to show a progress bar (plain lines if the output is not a terminal); by default in terminals and
         notebooks.

@@ -60,6 +60,16 @@ def measure(
         With ``"native"``, when the model cannot be compiled.
     NotFinite
         When outputs that count are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import RNN, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> loss, accuracy = measure(model, task.sample(50, np.random.default_rng(0)), engine="mygrad")
+    >>> 0.5 < loss < 1.5, 0 <= accuracy <= 1
+    (True, True)
     """
     if not isinstance(sequences, Sequences) or not len(sequences):
         raise InvalidArgument("sequences must be a Sequences of at least one")

@@ -59,7 +59,14 @@ OnDivergence = Annotated[
 
 
 class TrainingSettings(Section, frozen=True, kw_only=True):
-    """How a model is trained on sequences that a task draws."""
+    """How a model is trained on sequences that a task draws.
+
+    Examples
+    --------
+    >>> settings = TrainingSettings(iterations=1_000, schedule="cosine")
+    >>> settings.iterations, settings.schedule, settings.batch_size
+    (1000, 'cosine', 1)
+    """
 
     iterations: Iterations = 100_000
     batch_size: BatchSize = 1

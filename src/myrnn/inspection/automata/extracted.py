@@ -36,6 +36,14 @@ class Hypothesis:
         The time since the beginning.
     queries : int
         The number of strings queried so far.
+
+    Examples
+    --------
+    >>> from myrnn import extract_automaton
+    >>> from myrnn.tasks.languages import regular
+    >>> first, *others = extract_automaton(regular("(ab)*"), "ab").hypotheses
+    >>> first.states, first.counterexample
+    (2, 'bb')
     """
 
     dfa: Dfa
@@ -100,6 +108,14 @@ class ExtractedAutomaton(results.HasTable):
         The class of the model.
     alphabet : tuple of str, or mapping of str to int
         The symbols as they were given.
+
+    Examples
+    --------
+    >>> from myrnn import extract_automaton
+    >>> from myrnn.tasks.languages import regular
+    >>> found = extract_automaton(regular("(ab)*"), "ab")
+    >>> len(found), found.complete, "abab" in found, "aba" in found
+    (3, True, True, False)
     """
 
     dfa: Dfa
@@ -269,6 +285,15 @@ class Agreement(results.Counted, results.HasTable):
         The reference.
     confidence : float
         The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import extract_automaton
+    >>> from myrnn.tasks.languages import regular
+    >>> found = extract_automaton(regular("(ab)*"), "ab")
+    >>> agreement = found.agreement(regular("(ab|ba)*"), lengths=[0, 2, 4])
+    >>> agreement, agreement.differences
+    (Agreement(80.95% of 21 strings with the truth), ['ba', 'abba', 'baab', 'baba'])
     """
 
     lengths: NDArray[np.int64]

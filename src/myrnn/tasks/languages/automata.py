@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.results import HasTable, Row, Shown, Table, integer
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import draw_paths, follow
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
@@ -24,7 +25,7 @@ SHORTEST_KNOWN = 80
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dfa(Language):
+class Dfa(Language, HasTable):
     """A deterministic finite automaton. It begins in state 0.
 
     Parameters
@@ -41,6 +42,8 @@ class Dfa(Language):
     >>> odd = Dfa(("0", "1"), [[0, 1], [1, 0]], [False, True])
     >>> "0110" in odd, "0111" in odd, odd
     (False, True, Dfa(2 states over 0 1))
+    >>> odd.rows()[1]
+    {'state': 1, 'on 0': 1, 'on 1': 0, 'accepts': True}
     """
 
     symbols: tuple[str, ...]
@@ -102,6 +105,13 @@ class Dfa(Language):
     def __repr__(self) -> str:
         """Return the number of states and the symbols."""
         return f"Dfa({_checks.count_of(len(self), 'state')} over {' '.join(self.symbols)})"
+
+    def table(self) -> Table:
+        """Return a row for each state: ``state``, the next state on each symbol as ``on ...``, and ``accepts``."""
+        moves = {f"on {name}": column for name, column in zip(self.symbols, self.moves.T, strict=True)}
+        columns = {"state": np.arange(len(self)), **moves, "accepts": self.accepting}
+        shown = (*(integer(name) for name in ("state", *moves)), Shown("accepts", _says_whether, is_number=False))
+        return Table(repr(self), columns, shown)
 
     def ends(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
         """Return the final state of each of N strings, int32 (N,)."""
@@ -243,6 +253,10 @@ class Dfa(Language):
     def with_symbols(self, symbols: Sequence[str]) -> Dfa:
         """Return the same automaton with other names for its symbols."""
         return replace(self, symbols=tuple(symbols))
+
+
+def _says_whether(row: Row) -> str:
+    return "yes" if row["accepts"] else "no"
 
 
 def telling_apart(one: Dfa, state: int, other: Dfa, its_state: int) -> tuple[int, ...] | None:

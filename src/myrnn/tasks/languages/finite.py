@@ -19,6 +19,20 @@ def tomita(number: int) -> Dfa:
     They are (1) ``1*``, (2) ``(10)*``, (3) no odd run of 1s with an odd run of 0s right after it, (4) no ``000``,
     (5) an even number of 0s and one of 1s, (6) as many 0s as 1s, modulo 3, (7) ``0*1*0*1*``.
 
+    Parameters
+    ----------
+    number : int
+        1 to 7.
+
+    Returns
+    -------
+    Dfa
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no such language.
+
     References
     ----------
     Tomita, "Dynamic construction of finite automata from examples using hill-climbing", 1982.

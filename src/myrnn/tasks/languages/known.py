@@ -45,7 +45,28 @@ FLARE = tuple(_FLARE)
 
 @cache
 def flare(name: str) -> Language:
-    """Return one of FLaRe's languages, by its name."""
+    """Return one of FLaRe's languages, by its name.
+
+    Parameters
+    ----------
+    name : str
+        As for `Flare`.
+
+    Returns
+    -------
+    Language
+
+    Raises
+    ------
+    InvalidArgument
+        When there is no such language.
+
+    Examples
+    --------
+    >>> parity = flare("parity")
+    >>> "0111" in parity, "0110" in parity, parity
+    (True, False, Dfa(2 states over 0 1))
+    """
     return _FLARE[_checks.one_of("name", name, FLARE)]()
 
 

@@ -39,6 +39,13 @@ class LabelCheck(HasTable):
     lengths : ndarray, int64 (W,)
     lines : ndarray, int64 (W,)
         Their lines in the file, or `places` + 1.
+
+    Examples
+    --------
+    >>> from myrnn.tasks.languages import check_labels, flare
+    >>> found = check_labels(["0 1 1 = 0 1".split(), "1 =".split()], [1, 1], flare("compute-sqrt"))
+    >>> found.total, found.members, found.rows()
+    (2, 1, [{'line': 2, 'length': 2, 'label': '1', 'string': '1='}])
     """
 
     total: int
@@ -94,6 +101,10 @@ def check_labels(
         The label of members. By default it is 1, True, true, yes, accept or +, as opposed to 0, False, no, reject or -.
     lines : ndarray of int (N,), optional
         The lines of the strings in their file.
+
+    Returns
+    -------
+    LabelCheck
 
     Raises
     ------

@@ -30,6 +30,16 @@ class Language(ABC):
     ----------
     symbols : tuple of str
         The names of the V symbols.
+
+    Examples
+    --------
+    >>> from myrnn.tasks import EqualCounts
+    >>> language = EqualCounts("ab").language
+    >>> language.symbols, "aabb" in language, "abb" in language
+    (('a', 'b'), True, False)
+    >>> tokens = language.read("aabb")
+    >>> tokens, language.write(tokens)
+    (array([0, 0, 1, 1], dtype=int32), 'aabb')
     """
 
     symbols: tuple[str, ...]

@@ -33,6 +33,16 @@ class Predicate(Language):
     draw : callable, optional
         ``draw(length, rng)`` returns a member of a length, or None where there is none. Without it, members of short
         lengths are found by trying all strings, and longer ones by drawing strings until one is a member.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> more = Predicate("ab", lambda text: text.count("a") > text.count("b"))
+    >>> "aab" in more, "ab" in more
+    (True, False)
+    >>> strings = more.draw_members(np.array([3, 3]), np.random.default_rng(0))
+    >>> more.contains(strings, np.array([0, 3, 6]))
+    array([ True,  True])
     """
 
     def __init__(

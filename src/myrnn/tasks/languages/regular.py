@@ -33,6 +33,10 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
     alphabet : iterable of str, optional
         The symbols of strings, characters. By default those in the expression, sorted.
 
+    Returns
+    -------
+    Dfa
+
     Raises
     ------
     InvalidArgument
