@@ -231,7 +231,8 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
     assert capsys.readouterr().err == (
         "myrnn: run: the model is not the Mine that was saved: with the same weights it gives other logits\n"
     )
-    assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    assert main(["train", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    assert "\nmodel       Mine, 4 units, " in capsys.readouterr().out
     for name in ("model.safetensors", "history.csv"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
 

@@ -87,10 +87,10 @@ def _data(work: DataWork) -> list[tuple[str, str]]:
 
 def _model(work: TaskWork | DataWork) -> str:
     """Return the kind and sizes of a model; a model for data does not exist yet."""
-    model = work.job.experiment.model
+    model, described = work.job.experiment.model, work.job.model
     settings = model.settings
-    kind = model.name.rpartition(":")[2] if is_own(model.name) else model.kind.make.__name__
-    kind = kind.upper() if kind.islower() else kind
+    # A resumed run knows the name of your class, but not its file.
+    kind = described["class"] if is_own(model.name) else model.kind.make.__name__
     activation = f" ({settings.activation})" if hasattr(settings, "activation") else ""
     layers, units = getattr(settings, "layers", 1), getattr(settings, "dim_recurrent", None)
     parts = [f"{kind}{activation}"]
