@@ -151,8 +151,8 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     named_rows(("guessing", f"{report.chance:.2%}"), *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
-def epochs(numbers: Mapping[str, Any]) -> None:
-    """Show the results of a training by epochs."""
+def epochs(numbers: Mapping[str, Any], why: str | None = None) -> None:
+    """Show the results of a training by epochs; `why` says why it stopped early, if it did."""
     epochs = count_of(numbers["epochs"], "epoch")
     metric = ACCURACY if ACCURACY in numbers else SQUARED_ERROR
     shown = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
@@ -163,6 +163,7 @@ def epochs(numbers: Mapping[str, Any]) -> None:
     named_rows(
         *preparation(numbers["preparation_seconds"], numbers["engine"]),
         ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {count_of(numbers['parameters'], 'parameter')})"),
+        *([] if why is None else [("stopped", f"{why} (--early-stopping-patience)")]),
         (f"epoch {numbers['best_epoch']}", learned),
     )
 

@@ -13,7 +13,7 @@ sequences from files. `former`, `folder`, `model` and `origin` know the content 
 from myrnn.runs.compare import RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
 from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
-from myrnn.runs.fitting import fit, truncated_at
+from myrnn.runs.fitting import fit, stopped_early, truncated_at
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -89,6 +89,7 @@ __all__ = [
     "run_names",
     "save_run",
     "scores_of",
+    "stopped_early",
     "summarize",
     "tested_lengths",
     "tests_table",
