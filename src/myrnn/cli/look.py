@@ -22,7 +22,6 @@ from myrnn.cli.options import (
     check_picture,
     given,
     load,
-    load_all,
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
@@ -31,7 +30,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
 from myrnn.plots import plot_learning_curves, save_figure
 from myrnn.results import ACCURACY, History, Table, integer, number, text, word_for
-from myrnn.runs import Run, run_names
+from myrnn.runs import Run, load_history, run_names
 from myrnn.training import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
@@ -192,13 +191,12 @@ def graph(
 
 def plot(
     runs: Runs,
-    model: OwnClass = None,
     out: Annotated[Path, typer.Option(help="The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or more runs in one figure."""
     check_picture("--out", out)
     names = run_names(runs)
-    histories = [run.history for run in load_all(runs, model)]
+    histories = [load_history(run) for run in runs]
     save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)
     console = Console(highlight=False)
     console.print(_curves(names, histories, curve_levels(console)))

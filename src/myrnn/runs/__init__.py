@@ -34,7 +34,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
-from myrnn.runs.load import Run, classes_of, holds_own, load_run
+from myrnn.runs.load import Run, classes_of, holds_own, load_history, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.reports import Report, known_of, report_on
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
@@ -79,6 +79,7 @@ __all__ = [
     "iterations_saved",
     "known_of",
     "list_runs",
+    "load_history",
     "load_job",
     "load_run",
     "lost_sequences",
