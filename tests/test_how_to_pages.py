@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from myrnn import Experiment
+from myrnn import Experiment, registry
 from myrnn.cli import main
 from myrnn.results import wilson_interval
 from myrnn.sweeps import read_study
@@ -81,10 +81,16 @@ def test_a_network_that_does_not_learn(capsys):
 
 
 @pytest.mark.long
-def test_in_scikit_learn(capsys):
-    few = [("max_epochs=20", "max_epochs=2"), ('"learning_rate": [0.003, 0.01]', '"learning_rate": [0.003]')]
+def test_in_scikit_learn(monkeypatch, capsys):
+    monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
+    few = [
+        ("max_epochs=20", "max_epochs=2"),
+        ('"max_epochs": 20', '"max_epochs": 2'),
+        ('"learning_rate": [0.003, 0.01]', '"learning_rate": [0.003]'),
+    ]
     names = run_page("how-to/scikit-learn.md", few=few)
     assert set(names["search"].best_params_) == {"dim_recurrent", "learning_rate"}
+    assert names["classifier"].predict(["kindly"]).shape == (1,)
 
 
 def test_shortcuts_of_the_page(capsys):
