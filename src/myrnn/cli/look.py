@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from myrnn import _checks, inspection
 from myrnn.cli import show
@@ -198,7 +197,7 @@ def plot(
     names = run_names(runs)
     histories = [load_history(run) for run in runs]
     save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)
-    console = Console(highlight=False)
+    console = show.new_console()
     console.print(_curves(names, histories, curve_levels(console)))
     console.print()
     show.path("plot", out)
