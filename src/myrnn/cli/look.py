@@ -88,6 +88,10 @@ def inspect(
         raise InvalidArgument(f"{folder} learned {learn}: inspect needs a network with class probabilities")
     read = run.read_texts([sequence])
     tokens = read.tokens(0)
+    if not len(tokens):
+        predicts = learn == LABELS and not getattr(run.recognition, "per_step", False)
+        instead = f": myrnn predict {folder} '' shows its class" if predicts else ""
+        raise InvalidArgument(f"an empty sequence has no step to inspect{instead}")
     if label is not None:
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.recognizer)

@@ -96,7 +96,8 @@ class Run:
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences written as on the command line: symbols of a task, or text as in the data.
 
-        Targets are the true classes if the task defines them, and otherwise 0.
+        Targets are the true classes if the task defines them, and otherwise 0. The start of a sequence, if the task has
+        one, may be left out.
         """
         if self.fitted is not None:
             if not self.fitted.is_symbols:
@@ -106,6 +107,8 @@ class Run:
             return self.fitted.read_texts(texts)
         task = self.recognition
         tokens = [_tokens_of(task, text) for text in texts]
+        if (start := getattr(task, "start", None)) is not None:
+            tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
         return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
 

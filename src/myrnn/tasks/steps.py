@@ -370,7 +370,9 @@ def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequen
     """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0."""
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
     if truth.dtype.kind == "b":
-        raise InvalidArgument("each step has several answers at once, which are not told of single sequences")
+        raise InvalidArgument(
+            "each step of a single sequence has several right answers at once, which cannot be shown; evaluate tests them"
+        )
     known = truth != NO_ANSWER
     return Sequences(
         values,
