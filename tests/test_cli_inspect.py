@@ -154,7 +154,7 @@ def test_the_start_of_a_sequence_may_be_left_out(here, in_python, blank_figures,
         assert main(["inspect", "next-symbol", sequence, "--samples=9"]) == 0
         shown.append(capsys.readouterr().out.split("figures")[0])
     assert shown[0] == shown[1] and shown[0].lstrip().startswith("^(): ") and shown[2].lstrip().startswith("^: ")
-    several = "each step of a single sequence has several right answers at once, which cannot be shown"
+    several = "each step of the sequence has several right answers, which cannot be shown"
     assert failure(capsys, "next-symbols", "()") == f"myrnn: {several}; evaluate tests them\n"
     assert failure(capsys, "recognition", "") == (
         "myrnn: an empty sequence has no step to inspect: myrnn predict recognition '' shows its class\n"

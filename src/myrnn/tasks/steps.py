@@ -371,7 +371,7 @@ def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequen
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
     if truth.dtype.kind == "b":
         raise InvalidArgument(
-            "each step of a single sequence has several right answers at once, which cannot be shown; evaluate tests them"
+            "each step of the sequence has several right answers, which cannot be shown; evaluate tests them"
         )
     known = truth != NO_ANSWER
     return Sequences(
