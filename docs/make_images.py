@@ -1,4 +1,4 @@
-"""Make the pictures of the README from a run of ``myrnn train``.
+"""Make the pictures of the README from a run of ``myrnn train``, and one of the gallery.
 
 ``python docs/make_images.py [RUN]`` takes the folder of a run; without one it makes the run first.
 """
@@ -23,6 +23,12 @@ def make_images(run: Path) -> None:
         shutil.copy(run / name, IMAGES / name)
 
 
+def draw_recurrence() -> None:
+    """Draw the graph of a simple network's recurrence, which stands for an example in the gallery."""
+    model = myrnn.RNN(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
+    myrnn.build_graph(model).save(IMAGES / "recurrence.svg")
+
+
 def draw_states() -> None:
     """Draw the hidden state of a trained GRU under the digits of a sequence."""
     model = myrnn.GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
@@ -32,6 +38,7 @@ def draw_states() -> None:
 
 
 if __name__ == "__main__":
+    draw_recurrence()
     draw_states()
     if len(sys.argv) > 1:
         make_images(Path(sys.argv[1]))

@@ -1040,11 +1040,12 @@ def test_what_a_run_keeps_is_checked(cut, capsys, changed, message):
 
 @pytest.mark.filterwarnings("always")
 def test_a_run_that_patience_ended_says_so(here, capsys):
-    arguments = ("train", "--data=train.csv", *LONGER, "--learning-rate=0.5", "--max-epochs=40")
+    arguments = ("train", "--data=train.csv", *LONGER[:-1], "--learning-rate=0.5", "--max-epochs=40")
     assert main([*arguments, "--early-stopping-patience=1", "--out=run"]) == 0
     done = json.loads(Path("run/report.json").read_text())["training"]["epochs"]
     assert done < 40
-    capsys.readouterr()
+    stopped = f"after {done} of 40 epochs: the last epoch brought no smaller validation loss"
+    assert f"\nstopped     {stopped} (--early-stopping-patience)\nepoch {done - 1} " in capsys.readouterr().out
     assert main(["train", "--resume=run", "--max-epochs=50", "--quiet"]) == 0
     assert "the training ended after 1 epoch without a smaller validation loss" in capsys.readouterr().err
     assert main(["train", "--resume=run", f"--max-epochs={done - 1}", "--quiet"]) == 2

@@ -141,3 +141,21 @@ def test_a_network_that_was_never_trained_is_refused(here, capsys):
     assert failure(capsys, "run", "12") == (
         "myrnn: run holds a network that is not trained yet: there is nothing to inspect\n"
     )
+
+
+def test_the_start_of_a_sequence_may_be_left_out(here, in_python, blank_figures, capsys):
+    few = ("--iterations=2", "--samples=20", "--dim-recurrent=3", "--engine=mygrad", "--quiet")
+    dyck = ("--task=dyck", "--kinds=1", "--length-max=4")
+    for name in ("recognition", "next-symbol", "next-symbols"):
+        assert main(["train", *dyck, f"--objective={name}", *few, "--out", name]) == 0
+    capsys.readouterr()
+    shown = []
+    for sequence in ("()", "^()", ""):
+        assert main(["inspect", "next-symbol", sequence, "--samples=9"]) == 0
+        shown.append(capsys.readouterr().out.split("figures")[0])
+    assert shown[0] == shown[1] and shown[0].lstrip().startswith("^(): ") and shown[2].lstrip().startswith("^: ")
+    several = "each step of the sequence has several right answers, which cannot be shown"
+    assert failure(capsys, "next-symbols", "()") == f"myrnn: {several}; evaluate tests them\n"
+    assert failure(capsys, "recognition", "") == (
+        "myrnn: an empty sequence has no step to inspect: myrnn predict recognition '' shows its class\n"
+    )

@@ -214,6 +214,17 @@ def test_the_best_weights_come_back(monkeypatch):
     assert all(map(np.array_equal, weights(classifier), weights(stopped)))
 
 
+def test_an_early_stop_is_explained(capsys):
+    X, y = draw(60)
+    settings = {"learning_rate": 0.5, "max_epochs": 40, "early_stopping_patience": 2, "verbose": True}
+    classifier = SequenceClassifier(**{**SMALL, **settings}).fit(X, y)
+    done = classifier.best_epoch_ + 2
+    assert capsys.readouterr().err.endswith(
+        f"\nstopped after {done} of 40 epochs: the last 2 epochs brought no smaller validation loss "
+        "(early_stopping_patience=2)\n"
+    )
+
+
 def test_without_validation_the_last_weights_count():
     X, y = draw(30)
     classifier = SequenceClassifier(**SMALL, validation_fraction=0).fit(X, y)

@@ -255,7 +255,7 @@ def test_the_table_fits_into_80_columns():
     lines = report.table().to_text().splitlines()
     assert max(map(len, lines)) <= 80
     # The names are wrapped.
-    assert sorted(" ".join(lines[1:3]).split()) == sorted(f"length {' '.join(NAMES)} of".split())
+    assert sorted(" ".join(lines[1:3]).split()) == sorted(f"sequence length {' '.join(NAMES)} of".split())
     assert lines[4].split()[1:] == [*(f"{100 * share:.1f}" for share in report.accuracy[:, 0]), "50,000"]
     assert lines[-1].strip() == "Bayes rate: 100.0, since every label follows from its sequence"
     assert repr(report).endswith("; Bayes rate 100%)")

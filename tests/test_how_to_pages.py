@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from myrnn import Experiment
+from myrnn import Experiment, registry
 from myrnn.cli import main
 from myrnn.results import wilson_interval
 from myrnn.sweeps import read_study
@@ -63,10 +63,34 @@ def test_figures_tables_and_weights(folder):
 
 
 @pytest.mark.long
-def test_in_scikit_learn(capsys):
-    few = [("max_epochs=20", "max_epochs=2"), ('"learning_rate": [0.003, 0.01]', '"learning_rate": [0.003]')]
+def test_a_network_that_does_not_learn(capsys):
+    """Each pair of trainings shows the difference that the page describes."""
+    names = run_page("how-to/not-learning.md")
+    lines = capsys.readouterr().out.splitlines()
+    assert float(lines[0]) < 0.01
+    slow, good, fast = (list(map(float, line.split())) for line in lines[1:4])
+    assert slow[1] > good[1] < 0.2 and fast[1] > 0.69 and good[2] > 0.1 > 100 * fast[2]
+    assert float(lines[4]) < 0.6 and float(lines[5]) > 0.99
+    assert "at iteration 500: try a smaller learning rate" in lines[6]
+    shares = [float(share) / 100 for share in re.findall(r"accuracy ([\d.]+)%", "".join(lines[7:9]))]
+    assert shares[0] < 0.85 and shares[1] > 0.93
+    near, far = names["report"].accuracy[1:]
+    assert near > 0.88 and far < 0.6
+    counts = [float(share) for share in re.findall(r", counts ([\d.]+)%", "".join(lines[-2:]))]
+    assert counts[0] > 99 and counts[1] < 90
+
+
+@pytest.mark.long
+def test_in_scikit_learn(monkeypatch, capsys):
+    monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
+    few = [
+        ("max_epochs=20", "max_epochs=2"),
+        ('"max_epochs": 20', '"max_epochs": 2'),
+        ('"learning_rate": [0.003, 0.01]', '"learning_rate": [0.003]'),
+    ]
     names = run_page("how-to/scikit-learn.md", few=few)
     assert set(names["search"].best_params_) == {"dim_recurrent", "learning_rate"}
+    assert names["classifier"].predict(["kindly"]).shape == (1,)
 
 
 def test_shortcuts_of_the_page(capsys):

@@ -70,7 +70,8 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert Path("languages").is_dir()
 
 
-def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(capsys):
+def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (snippet,) = blocks(README)
     assert blocks(FRONT) == [snippet]
     names = {"__name__": "snippet"}
@@ -81,6 +82,7 @@ def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(capsys):
     assert names["history"].engine == "native"
     trained = names["report"].lengths <= 20
     assert names["report"].accuracy[trained].mean() > 0.9
+    assert Path("accuracy_by_length.png").is_file()
 
 
 def test_the_readme_is_short():

@@ -231,7 +231,8 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
     assert capsys.readouterr().err == (
         "myrnn: run: the model is not the Mine that was saved: with the same weights it gives other logits\n"
     )
-    assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    assert main(["train", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    assert "\nmodel       Mine, 4 units, " in capsys.readouterr().out
     for name in ("model.safetensors", "history.csv"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
 
@@ -246,17 +247,36 @@ def test_every_command_takes_the_class(here, capsys):
         ["predict", "run", "11", own],
         ["graph", "run", "--sequence=11", own],
         ["inspect", "run", "1212", "--samples=20", own],
-        ["plot", "run", "rnn", own],
+        ["plot", "run", "rnn"],
         ["transfer", "run", "rnn", "--task=halves", "--samples=20", "--engine=mygrad", own],
     ):
         assert main(line) == 0, line
     capsys.readouterr()
     assert main(["runs", "."]) == 0
     assert "own 4" in capsys.readouterr().out
-    assert main(["plot", "rnn", own]) == 2
+    assert main(["transfer", "rnn", own]) == 2
     assert capsys.readouterr().err == ("myrnn: --model is for runs with a user-defined model: none of these has one\n")
     assert main(["predict", "rnn", "11", own]) == 2
     assert capsys.readouterr().err == ("myrnn: rnn: its model is the built-in rnn: leave out the model class\n")
+
+
+def test_runs_of_different_classes_are_read_together(here, capsys):
+    Path("other.py").write_text(SOURCE.replace("FUNCTION", "arctan"))
+    mine, other = "--model=mine.py:Mine", "--model=other.py:Mine"
+    for name, line in (("run", [mine]), ("rnn", []), ("another", [other])):
+        assert main(["train", *SMALL, *line, f"--out={name}"]) == 0
+    runs = ["run", "rnn", "another"]
+    assert main(["plot", *runs]) == 0
+    transfer = ["transfer", *runs, "--task=halves", "--samples=20", "--engine=mygrad", "--quiet"]
+    assert main([*transfer, mine, other]) == 0
+    capsys.readouterr()
+    assert main([*transfer, other, mine]) == 2
+    assert "the model is not the Mine that was saved" in capsys.readouterr().err
+    assert main([*transfer, mine, other, mine]) == 2
+    assert capsys.readouterr().err == (
+        "myrnn: --model is given 3 times, but the runs with a user-defined model are 2: give it once for all of them, "
+        "or once for each, in their order\n"
+    )
 
 
 def test_an_untrained_model_is_one_with_the_first_weights(here):

@@ -637,6 +637,24 @@ def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
     assert colors[0] == colors[1]
 
 
+@pytest.mark.parametrize(
+    ("task", "titles"),
+    [
+        ({"name": "tomita", "number": [3, 5], "length_max": 4}, ["tomita 3", "tomita 5"]),
+        ({"name": "twin-halves", "alphabet_size": [2, 5]}, ["alphabet_size 2", "alphabet_size 5"]),
+    ],
+)
+def test_a_panel_is_named_after_its_task_if_its_settings_are_numbers(tmp_path, task, titles):
+    study = {
+        "task": task,
+        "model": {"dim_recurrent": 2},
+        "training": {"iterations": 1, "engine": "mygrad"},
+        "evaluation": {"samples": 10, "lengths": [2, 4]},
+    }
+    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
+    assert [ax.get_title() for ax in axes] == titles
+
+
 def test_the_command_writes_the_summary_and_the_grid(study, done, capsys):
     assert main(["sweep", str(study), "--out", str(done), "--summary", "--grid"]) == 0
     assert "intervals of means over runs" in capsys.readouterr().out

@@ -633,6 +633,9 @@ class LearningCurve(Scored[Floats], HasTable):
     def plot(self, axes: Any = None, label: str | None = None) -> Any:
         """Draw loss and accuracy against the step, with the accuracy of guessing; return the Matplotlib axes.
 
+        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
+        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+
         Parameters
         ----------
         axes : two matplotlib Axes, optional

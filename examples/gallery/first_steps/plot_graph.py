@@ -7,6 +7,7 @@ class is written, and unrolled over one sequence. Gradients flow through the unr
 first symbol.
 """
 
+# sphinx_gallery_thumbnail_path = "images/recurrence.svg"
 import numpy as np
 from mygrad.nnet.losses import softmax_crossentropy
 

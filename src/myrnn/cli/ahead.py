@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.cli import show
-from myrnn.cli.options import Delimiter, OwnClass, Quiet, check_file, check_picture, load_all
+from myrnn.cli.options import Delimiter, OwnClass, OwnClasses, Quiet, check_file, check_picture, load, load_all
 from myrnn.data import SERIES, TEXT, read_examples
 from myrnn.errors import InvalidArgument
 from myrnn.estimators import Forecast, LanguageModel, SequenceForecaster
@@ -47,7 +47,7 @@ def generate(
     model: OwnClass = None,
 ) -> None:
     """Write text with a network: each symbol is drawn from the network's prediction after those before it."""
-    (found,) = load_all([run], model)
+    found = load(run, model)
     _check_learned(found, TEXT, "writes")
     writer = LanguageModel.of_run(found)
     begin = prime or _first_symbol(writer)
@@ -92,7 +92,7 @@ def forecast(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.", show_default=False)
     ] = None,
-    model: OwnClass = None,
+    model: OwnClasses = None,
     quiet: Quiet = False,
 ) -> None:
     """Forecast a series, with intervals.

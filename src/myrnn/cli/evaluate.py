@@ -20,6 +20,7 @@ from myrnn.cli.options import (
     ON_TASK,
     Engine,
     OwnClass,
+    OwnClasses,
     Quiet,
     RunFolder,
     check_file,
@@ -232,7 +233,7 @@ def transfer(
         Path | None,
         typer.Option(help="The folder to write to.  [default: runs/transfer-<time>]", show_default=False),
     ] = None,
-    model: OwnClass = None,
+    model: OwnClasses = None,
     quiet: Quiet = False,
 ) -> None:
     """Test trained networks on tasks that they were not trained on; write a table and a heat map.

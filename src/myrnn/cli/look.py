@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from myrnn import _checks, inspection
 from myrnn.cli import show
@@ -22,7 +21,6 @@ from myrnn.cli.options import (
     check_picture,
     given,
     load,
-    load_all,
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
@@ -31,7 +29,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
 from myrnn.plots import plot_learning_curves, save_figure
 from myrnn.results import ACCURACY, History, Table, integer, number, text, word_for
-from myrnn.runs import Run, run_names
+from myrnn.runs import Run, load_history, run_names
 from myrnn.training import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
@@ -90,6 +88,10 @@ def inspect(
         raise InvalidArgument(f"{folder} learned {learn}: inspect needs a network with class probabilities")
     read = run.read_texts([sequence])
     tokens = read.tokens(0)
+    if not len(tokens):
+        predicts = learn == LABELS and not getattr(run.recognition, "per_step", False)
+        instead = f": myrnn predict {folder} '' shows its class" if predicts else ""
+        raise InvalidArgument(f"an empty sequence has no step to inspect{instead}")
     if label is not None:
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.recognizer)
@@ -192,15 +194,14 @@ def graph(
 
 def plot(
     runs: Runs,
-    model: OwnClass = None,
     out: Annotated[Path, typer.Option(help="The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or more runs in one figure."""
     check_picture("--out", out)
     names = run_names(runs)
-    histories = [run.history for run in load_all(runs, model)]
+    histories = [load_history(run) for run in runs]
     save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)
-    console = Console(highlight=False)
+    console = show.new_console()
     console.print(_curves(names, histories, curve_levels(console)))
     console.print()
     show.path("plot", out)

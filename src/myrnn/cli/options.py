@@ -36,6 +36,16 @@ OwnClass = Annotated[
         show_default=False,
     ),
 ]
+OwnClasses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:CLASS",
+        help="The class of the model, for runs with a user-defined model: once for all of them, or once for each, in "
+        "their order.",
+        show_default=False,
+    ),
+]
 Delimiter = Annotated[
     str | None,
     typer.Option(
@@ -151,14 +161,21 @@ def load(folder: Path, own: str | None) -> Run:
     return load_run(folder, None if own is None else load_own(own).make)
 
 
-def load_all(folders: Sequence[Path], own: str | None) -> list[Run]:
-    """Read several runs; those with a user-defined model get the class `own`."""
-    if own is None:
+def load_all(folders: Sequence[Path], own: Sequence[str] | None) -> list[Run]:
+    """Read several runs; `own` has a class for all runs with a user-defined model, or one for each of them."""
+    if not own:
         return [load_run(folder) for folder in folders]
-    make, whose = load_own(own).make, [holds_own(folder) for folder in folders]
-    if not any(whose):
+    theirs = [folder for folder in folders if holds_own(folder)]
+    if not theirs:
         raise InvalidArgument("--model is for runs with a user-defined model: none of these has one")
-    return [load_run(folder, make if theirs else None) for folder, theirs in zip(folders, whose, strict=True)]
+    if len(own) not in (1, len(theirs)):
+        raise InvalidArgument(
+            f"--model is given {len(own)} times, but the runs with a user-defined model are {len(theirs)}: give it "
+            "once for all of them, or once for each, in their order"
+        )
+    makes = [load_own(place).make for place in own]
+    classes = dict(zip(theirs, makes * len(theirs) if len(makes) == 1 else makes, strict=True))
+    return [load_run(folder, classes.get(folder)) for folder in folders]
 
 
 # --- the options that are settings of an experiment

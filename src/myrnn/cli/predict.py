@@ -166,11 +166,11 @@ def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
 
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
     """Show the classes of sequences on the command line; for a task also the true ones."""
+    names, sequences = run.class_names, run.read_texts(texts)
     if getattr(run.recognition, "per_step", False):
         raise InvalidArgument(
             f"{run.folder} has an output at every step: myrnn inspect {run.folder} {texts[0]!r} shows them"
         )
-    names, sequences = run.class_names, run.read_texts(texts)
     probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
     truths = [(names[label],) for label in sequences.labels] if hasattr(run.recognition, "truth") else [()] * len(texts)
     rows: list[tuple[str, ...]] = []

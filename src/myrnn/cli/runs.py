@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from myrnn import _checks
@@ -16,7 +15,6 @@ from myrnn.plots import save_figure
 from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs
 
 MOST_FAULTS = 10
-WIDEST = 10_000
 
 
 class ListByDefault(TyperGroup):
@@ -63,16 +61,8 @@ def show_runs(
         typer.echo(f"no runs in {folder}")
         return
     shown = found[-last:] if last else found
-    _show_table(shown)
+    show.new_console().print(shown.table())
     _show_rest(found, len(shown))
-
-
-def _show_table(found: RunListing) -> None:
-    console, table = Console(highlight=False), found.table()
-    if not console.is_terminal:
-        # In a pipe every run is on one line.
-        console.width = Console(width=WIDEST).measure(table).maximum
-    console.print(table)
 
 
 def _show_rest(found: RunListing, shown: int) -> None:
@@ -109,8 +99,7 @@ def compare(
 
 
 def _show_comparison(found: RunComparison) -> None:
-
-    console = Console(highlight=False)
+    console = show.new_console()
     if found.settings:
         console.print(found.settings_table())
     else:

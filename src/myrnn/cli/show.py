@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -26,6 +27,8 @@ LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")
 # Preparation of fewer seconds is not mentioned.
 LONG = 1.0
+# The width of tables in a pipe or a file, in characters: none is as wide.
+WIDEST = 10_000
 # The most classes that are listed by name, and the most rows of classes; files have all of them.
 MOST_NAMED, MOST_ROWS = 6, 40
 
@@ -87,10 +90,10 @@ def _data(work: DataWork) -> list[tuple[str, str]]:
 
 def _model(work: TaskWork | DataWork) -> str:
     """Return the kind and sizes of a model; a model for data does not exist yet."""
-    model = work.job.experiment.model
+    model, described = work.job.experiment.model, work.job.model
     settings = model.settings
-    kind = model.name.rpartition(":")[2] if is_own(model.name) else model.kind.make.__name__
-    kind = kind.upper() if kind.islower() else kind
+    # A resumed run knows the name of your class, but not its file.
+    kind = described["class"] if is_own(model.name) else model.kind.make.__name__
     activation = f" ({settings.activation})" if hasattr(settings, "activation") else ""
     layers, units = getattr(settings, "layers", 1), getattr(settings, "dim_recurrent", None)
     parts = [f"{kind}{activation}"]
@@ -135,7 +138,7 @@ def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
 
 def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
     """Show accuracy by length as a table, with the number of sequences and their seed or file."""
-    console = _console()
+    console = new_console()
     console.print()
     console.print(report.table(shortcuts))
     console.print()
@@ -151,8 +154,8 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     named_rows(("guessing", f"{report.chance:.2%}"), *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
-def epochs(numbers: Mapping[str, Any]) -> None:
-    """Show the results of a training by epochs."""
+def epochs(numbers: Mapping[str, Any], why: str | None = None) -> None:
+    """Show the results of a training by epochs; `why` says why it stopped early, if it did."""
     epochs = count_of(numbers["epochs"], "epoch")
     metric = ACCURACY if ACCURACY in numbers else SQUARED_ERROR
     shown = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
@@ -163,6 +166,7 @@ def epochs(numbers: Mapping[str, Any]) -> None:
     named_rows(
         *preparation(numbers["preparation_seconds"], numbers["engine"]),
         ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {count_of(numbers['parameters'], 'parameter')})"),
+        *([] if why is None else [("stopped", f"{why} (--early-stopping-patience)")]),
         (f"epoch {numbers['best_epoch']}", learned),
     )
 
@@ -184,7 +188,7 @@ def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
 
 
 def _tables(tables: Sequence[Table], name: str) -> None:
-    console = _console()
+    console = new_console()
     if name != "test":
         console.print()
         path("test", Path(name))
@@ -218,7 +222,7 @@ def tests(reports: Mapping[str, Report]) -> None:
 
 def table(result: Any, **options: Any) -> None:
     """Show a result that has a table."""
-    console = _console()
+    console = new_console()
     console.print()
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
@@ -228,7 +232,7 @@ def predictions(rows: Sequence[tuple[str, ...]]) -> None:
     names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
     styles = ["yellow" if len(row) > 3 and row[1] != row[3] else None for row in rows]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    _console().print(Table("", columns, styles=styles))
+    new_console().print(Table("", columns, styles=styles))
 
 
 def files(folder: Path) -> None:
@@ -237,7 +241,7 @@ def files(folder: Path) -> None:
         file.name + ("/" if file.is_dir() else "") for file in folder.iterdir() if not file.name.startswith(".")
     )
     pictures = [name for name in names if name.endswith(PICTURES)]
-    console = _console()
+    console = new_console()
     console.print()
     path("run folder", folder)
     named_rows(("pictures", ", ".join(pictures)), ("data", ", ".join(name for name in names if name not in pictures)))
@@ -250,7 +254,7 @@ def path(name: str, where: Path) -> None:
 
 def named_rows(*rows: tuple[str, str]) -> None:
     """Show named lines, with the names in one column; in a terminal lines wrap between words."""
-    console = _console()
+    console = new_console()
     for name, text in rows:
         width = console.width - max(LABEL_WIDTH, len(name)) - 2
         wrapped = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
@@ -260,12 +264,16 @@ def named_rows(*rows: tuple[str, str]) -> None:
 def _row(name: str, lines: Sequence[str]) -> None:
     for label, line in zip_longest([name], lines, fillvalue=""):
         label = label.ljust(max(LABEL_WIDTH, len(name)))
-        _console().print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
+        new_console().print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
 
 
-def _console() -> Console:
+def new_console() -> Console:
+    """Return a console for tables and lines; outside a terminal a row of a table is one line, whatever its width."""
     # Switch off highlighting: Rich would colour every number.
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDEST
+    return console
 
 
 def _lost(found: ClassificationReport) -> list[tuple[str, str]]:

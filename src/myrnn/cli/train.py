@@ -39,6 +39,7 @@ from myrnn.runs import (
     iterations_saved,
     load_job,
     load_run,
+    stopped_early,
 )
 from myrnn.runs import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch
@@ -186,8 +187,12 @@ def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: st
     def held() -> str:
         return "" if work.fitted is None else f"{folder} holds the network of epoch {work.fitted.best_epoch}"
 
+    def shown(numbers: dict[str, Any]) -> None:
+        assert work.fitted is not None
+        show.epochs(numbers, stopped_early(work.fitted, work.job.training.max_epochs))
+
     if not quiet:
-        work.on_trained = show.epochs
+        work.on_trained = shown
     work.data.warn_of_numbers()
     reports: Mapping[str, Any] = {}
     try:

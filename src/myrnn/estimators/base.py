@@ -43,6 +43,7 @@ from myrnn.runs import (
     known_of,
     load_run,
     report_on,
+    stopped_early,
     truncated_at,
     write_data_run,
 )
@@ -122,6 +123,9 @@ class SequenceEstimator(BaseEstimator):
         )
         if names is not None and self.learn == SERIES:
             fitted.columns = tuple(names)
+        training = experiment.training
+        if self.verbose and (why := stopped_early(fitted, training.max_epochs)) is not None:
+            print(f"stopped {why} (early_stopping_patience={training.early_stopping_patience})", file=sys.stderr)
         self._take(fitted)
         note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
         if names is not None and not table:

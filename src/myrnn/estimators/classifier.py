@@ -23,6 +23,9 @@ from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lo
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     """A recurrent network that classifies sequences of different lengths, with scikit-learn's conventions.
 
+    It minimises the cross-entropy, weighted by `class_weight`, and takes no other loss. For your own loss, register it
+    (`myrnn.registry.register`), train with `myrnn.run`, and load the run folder with `SequenceClassifier.load`.
+
     Parameters
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable

@@ -265,6 +265,9 @@ class LengthReport(Counted, HasTable):
     ) -> Any:
         """Draw accuracy against length, with intervals and the chance level, and return the Matplotlib axes.
 
+        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
+        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+
         Parameters
         ----------
         ax : matplotlib Axes, optional

@@ -100,7 +100,7 @@ class ShortcutReport(Counted, HasTable):
         return Table(
             "Accuracy of shortcuts, %",
             {"length": self.lengths, **dict(zip(self.names, self.accuracy, strict=True)), "total": self.total},
-            (text("length"), *map(_shown, self.names), integer("total", "of")),
+            (text("length", "sequence length"), *map(_shown, self.names), integer("total", "of")),
             caption=f"one place: {place_name(self.place)}{best}",
             below=[
                 [

@@ -124,6 +124,9 @@ def stack_rnn(
     return _made("stack-rnn", StackRNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
 
+# Messages name a kind of network by its class.
+rnn.__name__, stack_rnn.__name__ = RNN.__name__, StackRNN.__name__
+
 # The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
 # docs/how-to/your-own-sequences.md has the numbers.
 GATED, DIM_EMBEDDING = ("gru", "lstm"), 32

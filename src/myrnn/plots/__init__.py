@@ -5,7 +5,8 @@ progress); `curves` (a finished one); `lengths`, `classification`, `steps` and `
 and `automata` (the inside of a model); `sweeps` (many runs).
 
 A plot function takes a result, or numbers if there is no result. It draws into the Matplotlib Axes `ax`, or several
-`axes`, by default those of a new figure, and returns them.
+`axes`, by default those of a new figure, and returns them. A notebook shows the figure. A script writes it to a file
+with `save_figure`; or it imports ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
 """
 
 from myrnn.plots.automata import plot_automaton

@@ -13,7 +13,7 @@ sequences from files. `former`, `folder`, `model` and `origin` know the content 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
 from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
-from myrnn.runs.fitting import fit, truncated_at
+from myrnn.runs.fitting import fit, stopped_early, truncated_at
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -34,7 +34,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
-from myrnn.runs.load import Run, classes_of, holds_own, load_run
+from myrnn.runs.load import Run, classes_of, holds_own, load_history, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.reports import Report, known_of, report_on
 from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
@@ -80,6 +80,7 @@ __all__ = [
     "iterations_saved",
     "known_of",
     "list_runs",
+    "load_history",
     "load_job",
     "load_run",
     "lost_sequences",
@@ -90,6 +91,7 @@ __all__ = [
     "run_names",
     "save_run",
     "scores_of",
+    "stopped_early",
     "summarize",
     "tested_lengths",
     "tests_table",

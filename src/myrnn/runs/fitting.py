@@ -195,6 +195,16 @@ def _train(
     fitted.history, fitted.best_epoch = _history(training, watched), watched.best
 
 
+def stopped_early(fitted: Fitted, max_epochs: int) -> str | None:
+    """Return why a training ended before its last epoch; None if it did not, or if the user interrupted it."""
+    done = len(fitted.history)
+    if fitted.is_cut or done >= max_epochs:
+        return None
+    idle = done - fitted.best_epoch
+    last = "the last epoch" if idle == 1 else f"the last {idle:,} epochs"
+    return f"after {done:,} of {max_epochs:,} epochs: {last} brought no smaller validation loss"
+
+
 def _validated(
     raw: RawSequences, given: RawTargets, fraction: float, rng: np.random.Generator
 ) -> tuple[RawSequences, NDArray[np.bool_]]:

@@ -128,7 +128,8 @@ class Run(HasTable):
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences written as on the command line: symbols of a task, or text as in the data.
 
-        Targets are the true classes if the task defines them, and otherwise 0.
+        Targets are the true classes if the task defines them, and otherwise 0. The start of a sequence, if the task has
+        one, may be left out.
         """
         if self.fitted is not None:
             if not self.fitted.is_symbols:
@@ -138,6 +139,8 @@ class Run(HasTable):
             return self.fitted.read_texts(texts)
         task = self.recognition
         tokens = [_tokens_of(task, text) for text in texts]
+        if (start := getattr(task, "start", None)) is not None:
+            tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
         return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
 
@@ -292,6 +295,38 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     >>> all((one.data == other.data).all() for one, other in zip(saved.model.parameters, model.parameters))
     True
     """
+    stored, report, job = _read(folder)
+    try:
+        # Any fault in the settings is an error of the index.
+        made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    try:
+        if made is None or model is not None:
+            made = remake(job.model, model, np.random.default_rng(0))
+        load_weights(stored, WEIGHTS, made)
+        check_same(job.model, made)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{folder}: {error}") from None
+    history = parse_history(stored, report, _chance(job))
+    names = ("task", "data", "model", "optimizer", "training", CONTINUED_FROM, PHASES)
+    settings = {name: stored.index[name] for name in names if name in stored.index}
+    path = Path(folder)
+    if "data" not in stored.index:
+        task = job.experiment.task.make()
+        return Run(path, settings, job.experiment, task, made, history, report, model)
+    fitted = _fitted(stored, job.experiment, made, history, report, tokenize)
+    return Run(path, settings, job.experiment, None, made, history, report, model, fitted, stored.index["classifier"])
+
+
+def load_history(folder: str | os.PathLike[str]) -> History:
+    """Return the history of a complete run, which needs no model; raises RunError as `load_run` does."""
+    stored, report, job = _read(folder)
+    return parse_history(stored, report, _chance(job))
+
+
+def _read(folder: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any], Job]:
+    """Return the files of a complete run, its report and its job; raises RunError if one is not valid."""
     path = Path(folder)
     if (path / UNFINISHED.index).exists() and not has_run(path):
         raise RunError(f"{folder} is not complete: myrnn train --resume {folder} resumes it")
@@ -307,25 +342,9 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
             check_origin(stored.index[CONTINUED_FROM])
         if PHASES in stored.index:
             check_phases(stored.index[PHASES])
-        # Any fault in the settings is an error of the index.
-        made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
-    try:
-        if made is None or model is not None:
-            made = remake(job.model, model, np.random.default_rng(0))
-        load_weights(stored, WEIGHTS, made)
-        check_same(job.model, made)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{folder}: {error}") from None
-    history = parse_history(stored, report, _chance(job))
-    names = ("task", "data", "model", "optimizer", "training", CONTINUED_FROM, PHASES)
-    settings = {name: stored.index[name] for name in names if name in stored.index}
-    if not on_data:
-        task = job.experiment.task.make()
-        return Run(path, settings, job.experiment, task, made, history, report, model)
-    fitted = _fitted(stored, job.experiment, made, history, report, tokenize)
-    return Run(path, settings, job.experiment, None, made, history, report, model, fitted, stored.index["classifier"])
+    return stored, report, job
 
 
 def _fitted(

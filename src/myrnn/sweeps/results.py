@@ -286,6 +286,7 @@ class SweepResults(HasTable):
         across = tuple(name for name in names if name.partition(".")[0] in SOURCES)
         lines = tuple(name for name in names if name not in across)
         panels = {}
+        titles = self._titles(across)
         for key, rows in grouped(self.runs, across).items():
             lengths, accuracy = self._by_length(rows)
             chosen = {
@@ -299,10 +300,20 @@ class SweepResults(HasTable):
             if len(lengths) and any(len(runs) for runs in known.values()):
                 curves = {name: runs for name, runs in known.items() if len(runs)}
                 chance = self._chance_of(self.point(self.runs["run"][row]) for row in rows)
-                panels[_label(across, key)] = plots.Panel(lengths, curves, trained, chance)
+                panels[titles[key]] = plots.Panel(lengths, curves, trained, chance)
         if not panels:
             raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
         return plots.plot_length_grid(panels)
+
+    def _titles(self, across: Sequence[str]) -> dict[tuple[Any, ...], str]:
+        """Return the title of each panel: the settings, or the names of the tasks if these are plain numbers."""
+        groups = grouped(self.runs, across)
+        labels = {key: _label(across, key) for key in groups}
+        if self.study.is_on_data or any(isinstance(value, str) for key in groups for value in key):
+            return labels
+        tasks = {key: self.point(self.runs["run"][rows[0]]).experiment.task.make() for key, rows in groups.items()}
+        names = {key: getattr(task, "name", "") for key, task in tasks.items()}
+        return names if len(set(names.values())) == len(names) else labels
 
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
         """Draw accuracy by length: a line for the mean of each group and a band from its lowest run to its highest.

@@ -404,7 +404,9 @@ def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequen
     """
     truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
     if truth.dtype.kind == "b":
-        raise InvalidArgument("each step has several answers at once, which are not told of single sequences")
+        raise InvalidArgument(
+            "each step of the sequence has several right answers, which cannot be shown; evaluate tests them"
+        )
     known = truth != NO_ANSWER
     return Sequences(
         values,

@@ -142,6 +142,11 @@ class Recognition(Drawn):
         return (*self.language.symbols, START) if self.per_step else self.language.symbols
 
     @property
+    def start(self) -> int | None:
+        """The token that begins every sequence, if continuations are learned; otherwise None."""
+        return self.symbol_names.index(START) if self.per_step else None
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the K classes; with several objectives, those of recognition."""
         return ("no member", "member") if self.objective == "recognition" else (*self.language.symbols, END)
