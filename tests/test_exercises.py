@@ -221,7 +221,7 @@ def negatives_one_higher(pattern_length_min=1, pattern_length_max=10, palindrome
     return packed(pattern, partner if match else (partner + 1) % 10, match)
 
 
-@wrong("Every call draws anew", r"20 calls gave the same sequence \[.*\]: is a seed set inside\?")
+@wrong("Every call draws a new sequence", r"20 calls gave the same sequence \[.*\]: is a seed set inside\?")
 def seeded_inside(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     first = np.random.default_rng(7).integers(0, 10, pattern_length_min)
     return packed(first, first, True)
@@ -230,7 +230,7 @@ def seeded_inside(pattern_length_min=1, pattern_length_max=10, palindrome=False)
 BUFFER = np.zeros((24, 10), dtype=np.float32)
 
 
-@wrong("Every call draws anew", "A later call changed the x of an earlier one: make a new array in every call")
+@wrong("Every call draws a new sequence", "A later call changed the x of an earlier one: make a new array in every call")
 def one_array_for_all(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     x, y, sequence = right(pattern_length_min, pattern_length_max, palindrome)
     BUFFER[: len(x)] = x
@@ -505,7 +505,7 @@ WRONG_MODELS = {
     "state detached from the graph": (
         [(STEP, "+ self.fc_h2h(h if isinstance(h, np.ndarray) else h.data))")],
         "The gradient goes back through time",
-        "It ends on the way, although the scores depend on the first element",
+        "It stops on the way, although the scores depend on the first element",
     ),
     "state detached half way": (
         [(LOOP, "for t, x_t in enumerate(x):\n            h = h.data if t == 3 else h")],
@@ -564,7 +564,7 @@ WRONG_MODELS = {
             )
         ],
         "The scores depend on the order",
-        "Elements that change places change nothing",
+        "Swapping elements changes nothing",
     ),
     "W_hh made and not used": (
         [(STEP, "+ h)")],
@@ -579,12 +579,12 @@ WRONG_MODELS = {
     "a layer missing from parameters": (
         [(ALL, "self.fc_x2h.parameters + self.fc_h2y.parameters")],
         "Every tensor that the scores are computed from",
-        r"fc_h2h\.weight takes part, but is not in parameters",
+        r"fc_h2h\.weight is used, but is not in parameters",
     ),
     "a bias missing from parameters": (
         [("return self.fc_x2h.parameters", "return (self.fc_x2h.weight,)")],
         "Every tensor that the scores are computed from",
-        r"fc_x2h\.bias takes part, but is not in parameters",
+        r"fc_x2h\.bias is used, but is not in parameters",
     ),
     "a layer twice in parameters": (
         [(ALL, ALL + " + self.fc_h2y.parameters")],
@@ -671,7 +671,7 @@ WRONG_MODELS = {
     "sequence changed": (
         [(LOOP, "x *= 2\n        " + LOOP)],
         "The same sequence gives the same scores",
-        "The model changes the sequence that it is given",
+        "The model changes its input sequence",
     ),
     "sizes written in": (
         [("dense(dim_recurrent, dim_output,", "dense(dim_recurrent, 2,")],
@@ -748,7 +748,7 @@ def test_weights_of_the_class_are_told_from_weights_of_the_model():
     assert [
         finding.detail
         for finding in check_model(cls).failed
-        if "its own" in finding.says or "of its own" in finding.says
+        if "separate parameters" in finding.says
     ] == ["Two models share fc_h2h.weight: make the layers in __init__, as attributes of self."]
 
 
@@ -887,14 +887,14 @@ def test_of_many_lines_the_first_are_shown(capsys):
         print("drawing")
 
     assert len(check_generate_sequence(talks).failed) == 1
-    assert capsys.readouterr().out == "drawing\n" * 20 + "... (what else it prints is left out)\n"
+    assert capsys.readouterr().out == "drawing\n" * 20 + "... (the rest of the output is left out)\n"
 
 
 def test_of_a_long_line_the_beginning_is_shown(capsys):
     with few_lines(3, 5):
         for _ in range(9):
             print(".", end="", flush=True)
-    assert capsys.readouterr().out == "........ (what else it prints is left out)\n"
+    assert capsys.readouterr().out == "........ (the rest of the output is left out)\n"
     with few_lines(3, 5):
         print("1\n2", end="\n")
     assert capsys.readouterr().out == "1\n2\n"

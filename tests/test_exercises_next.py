@@ -77,7 +77,7 @@ WRONG_SYMBOLS = {
         r"For \[3, 1, .* x is \[1, 4",
     ),
     "reversed": (lambda tokens: (tokens[:-1], tokens[:0:-1]), AFTER, r"y is \[6, 2, .*\], not \[1, 4, "),
-    "written to": (in_place, "The text stays as it is", r"\[3, 1, .* became \[0, 0, 0"),
+    "written to": (in_place, "The text stays unchanged", r"\[3, 1, .* became \[0, 0, 0"),
     "an error": (lambda tokens: tokens[0, 1], NO_ARRAYS, "it raised IndexError: too many indices"),
 }
 
@@ -179,10 +179,10 @@ WRONG_DRAWS = {
     "cold divided": (overflowing, COLD, "it raised ValueError|it raised ZeroDivisionError"),
     "overflow": (
         unless_cold(overflowing),
-        "Scores may be of any size",
+        "Scores may have any size",
         r"it raised an error\. np\.exp overflows there",
     ),
-    "written to": (drawn_in_place, "The scores stay as they are", "became"),
+    "written to": (drawn_in_place, "The scores stay unchanged", "became"),
 }
 
 
@@ -226,17 +226,17 @@ WRONG_FORECASTS = {
     "the season alone": (lambda s, horizon, period=1: s[-period:], SHAPE, r"horizon=4, period=1 it returned .* \(1,\)"),
     "no period taken": (lambda series, horizon: in_loop(series, horizon), "It takes series and horizon", "TypeError"),
     "no default": (lambda series, horizon, period: in_loop(series, horizon, period), "It takes series", "TypeError"),
-    "period unused": (lambda s, horizon, period=1: in_loop(s, horizon), BEGINS, r"period=3 it says 5, not 3\."),
+    "period unused": (lambda s, horizon, period=1: in_loop(s, horizon), BEGINS, r"period=3 it returns 5, not 3\."),
     "from the beginning": (
         lambda s, horizon, period=1: np.resize(s[:period], horizon),
         LAST,
-        "it says 9, 9, 9, 9, not 5, 5, 5, 5",
+        "it returns 9, 9, 9, 9, not 5, 5, 5, 5",
     ),
-    "last values": (shifted_by_horizon, LAST, "it says 2, 3, 6, 5, not 5, 5, 5, 5"),
+    "last values": (shifted_by_horizon, LAST, "it returns 2, 3, 6, 5, not 5, 5, 5, 5"),
     "one too early": (
         lambda s, horizon, period=1: np.resize(np.roll(s, 1)[-period:], horizon) if period > 1 else in_loop(s, horizon),
         BEGINS,
-        r"After \.\.\. 3, 6, 5 with period=3 it says 2, not 3",
+        r"After \.\.\. 3, 6, 5 with period=3 it returns 2, not 3",
     ),
     "season backwards": (
         lambda s, horizon, period=1: np.resize(s[-period:][::-1], horizon),
@@ -248,11 +248,11 @@ WRONG_FORECASTS = {
             [s[len(s) - period :][:horizon], np.repeat(s[-1], max(0, horizon - period))]
         ),
         REPEATS,
-        r"After \.\.\. 6, 5 with period=2 it says 6, 5, 5, 5, 5, 5, not 6, 5, 6, 5, 6, 5",
+        r"After \.\.\. 6, 5 with period=2 it returns 6, 5, 5, 5, 5, 5, not 6, 5, 6, 5, 6, 5",
     ),
     "written to": (
         lambda s, horizon, period=1: [in_loop(s, horizon, period), s.sort()][0],
-        "The series stays as it is",
+        "The series stays unchanged",
         "became 1, 2",
     ),
 }
@@ -318,7 +318,7 @@ RIGHT_MODELS = {
     "relu": [("mg.tanh", "mg.nnet.activations.relu")],
     "states first": [(APPEND, "scores.append(h)"), (RETURN, "return self.fc_h2y(mg.concatenate(scores))")],
 }
-ROWS, ALONE = "A sequence gives a row of scores for every step", "Row t of the scores is what the model says after"
+ROWS, ALONE = "A sequence gives a row of scores for every step", "Row t of the scores equals the scores after"
 WRONG_MODELS = {
     "the last step alone": (
         [(RETURN, "return scores[-1]")],
@@ -331,7 +331,7 @@ WRONG_MODELS = {
     "side by side": (
         [(RETURN, "return mg.concatenate(scores, axis=1)")],
         ROWS,
-        r"\(1, 40\)\. The rows stand side by side",
+        r"\(1, 40\)\. The rows are side by side",
     ),
     "hidden states": ([(APPEND, "scores.append(h)")], ROWS, r"\(20, 50\)\. These are hidden states"),
     "the empty state, too": (
@@ -368,7 +368,7 @@ WRONG_MODELS = {
     "state detached": (
         [(UPDATE, UPDATE.replace("fc_h2h(h)", "fc_h2h(np.asarray(h))"))],
         "The gradient goes back",
-        "ends on",
+        "stops on",
     ),
     "no call": ([("def __call__", "def scored")], ROWS, "'Student' object is not callable"),
 }

@@ -235,7 +235,7 @@ def test_the_command_writes_the_second_part(tmp_path, monkeypatch, capsys):
         0
     ] * 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lesson-2.ipynb", "lesson.ipynb", "mine.md"]
-    assert "Is the second half the first half again?" in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
+    assert "Does the second half repeat the first?" in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
     assert (tmp_path / "mine.md").read_text(encoding="utf-8") == make_version(lesson_source(2), "student")
     assert "lesson      lesson-2.ipynb\n            instructor version, " in capsys.readouterr().out
 
