@@ -123,7 +123,7 @@ def assert_same_training(native, history, reference, expected):
     ("sizes", "kind"),
     the_rest_is_long([((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)], ((5, 17, 4), GRU)),
 )
-def test_models_that_ship_at_odd_sizes(sizes, kind):
+def test_library_models_at_odd_sizes(sizes, kind):
     model = kind(*sizes, rng=0)
     compiled = compile(model)
     rng = np.random.default_rng(4)
@@ -148,7 +148,7 @@ def test_the_gradient_of_every_row_can_be_observed(kind):
     np.testing.assert_allclose(seen.input_gradients, tensor.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_equations_are_the_lessons():
+def test_the_equations_are_those_of_the_lesson():
     assert str(compiled_model(Lesson)).splitlines()[1:4] == [
         "    h = 0",
         "for every x:",
@@ -156,7 +156,7 @@ def test_the_equations_are_the_lessons():
     ]
 
 
-def test_compiling_leaves_the_model_as_it_was():
+def test_compiling_does_not_change_the_model():
     model = made(Lesson)
     before = [p.data.tobytes() for p in model.parameters]
     softmax_crossentropy(model(np.zeros((2, 10), np.float32)), np.array([1])).backward()

@@ -449,7 +449,7 @@ def drawn_sequences(lengths, dim_input, tokens, rng):
 
 
 @pytest.mark.long
-def test_hardly_any_random_model_is_refused():
+def test_few_random_models_are_refused():
     refused = []
     for seed in range(EXAMPLES):
         try:
@@ -502,7 +502,7 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
 
 @pytest.mark.long
 @pytest.mark.parametrize("batched", [pytest.param(False, marks=pytest.mark.long), True])
-def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
+def test_the_emitted_code_is_the_same_in_every_process(batched, monkeypatch):
     texts = set()
     for process in range(4):
         # A node's hash is its place in memory: sets of nodes have another order in every process.

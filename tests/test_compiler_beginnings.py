@@ -256,13 +256,13 @@ def the_first_row_again(x, w, w2, u, v):
 @pytest.mark.parametrize(
     "function", [only_at_even_lengths, a_readout_of_even_lengths, a_late_step, the_first_row_again], ids=named
 )
-def test_what_only_some_lengths_or_late_steps_do_is_refused(function):
+def test_special_cases_at_some_lengths_or_late_steps_are_refused(function):
     with pytest.raises(NotARecurrence):
         compile(made(function), max_length=20, check=False)
 
 
 @pytest.mark.usefixtures("in_python")
-def test_what_a_late_step_does_is_found_when_a_sequence_is_so_long():
+def test_a_special_late_step_is_found_when_a_sequence_is_long_enough():
     compiled = compile(made(a_late_step), max_length=13, check=False)
     assert compiled(zeros(13, C)).shape == (1, K)
     with pytest.raises(NotARecurrence, match=r"on a sequence of 15 steps .*at step 14 or the next,"):
@@ -270,6 +270,6 @@ def test_what_a_late_step_does_is_found_when_a_sequence_is_so_long():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_state_of_a_loop_that_starts_late_stays_as_it_is():
+def test_a_state_of_a_loop_that_starts_late_stays_unchanged():
     compiled = compile(made(windows), max_length=13, check=False)
     assert "h' = where(2 > t, h, " in compiled.stages["roll"]

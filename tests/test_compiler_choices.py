@@ -94,7 +94,7 @@ class InTurnWithDropout(Network):
         [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout], 2
     ),
 )
-def test_its_gradients_are_those_of_mygrad(kind, batched):
+def test_gradients_are_those_of_mygrad(kind, batched):
     model, rng = kind(), np.random.default_rng(0)
     compiled = compile(model)
     native = compiled.native(batched=batched)

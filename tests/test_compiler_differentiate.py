@@ -145,7 +145,7 @@ def test_the_graphs_give_mygrads_gradients(parts, length):
     np.testing.assert_allclose(of_rows, sequence.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_graphs_read_only_what_they_may(parts):
+def test_the_graphs_only_read_allowed_leaves(parts):
     _, _, hoisted, derivative = parts
     weights = ["parameter", "rows", "derived"]
     check(derivative.recurrence.step, ["state", "input", *weights])
@@ -156,7 +156,7 @@ def test_the_graphs_read_only_what_they_may(parts):
     assert hoisted.recurrence.step == derivative.recurrence.step
 
 
-def test_a_joined_product_is_taken_apart_and_fixed_weights_leave_the_loop(parts):
+def test_a_product_of_joined_vectors_is_split_and_fixed_weights_leave_the_loop(parts):
     _, recurrence, hoisted, _ = parts
     assert leaves(recurrence.step, "parameter") and any(n.operation == "join" for n in topological(recurrence.step))
     step = topological(hoisted.recurrence.step)
@@ -173,7 +173,7 @@ def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
             assert [term.operation for term in terms] == ["outer"] * len(terms)
 
 
-def test_gradients_are_named_after_what_they_belong_to(parts):
+def test_gradients_are_named_after_their_weights(parts):
     derivative = parts[3]
     called = printer_of(derivative).names
     names = {called.get(node) for node in topological(targets_of(derivative.loops[0]))}

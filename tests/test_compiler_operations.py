@@ -183,7 +183,7 @@ def test_every_row_of_the_table_is_complete(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_reference_is_mygrads(name):
+def test_the_reference_agrees_with_mygrad(name):
     values = drawn(ALL[name][1])
     _, node, leaves = built(name, values)
     (found,) = evaluate([node], dict(zip(leaves, values, strict=True)), np.float64)
@@ -196,7 +196,7 @@ def test_reference_is_mygrads(name):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_derivative_is_the_slope(name):
+def test_the_derivative_agrees_with_differences(name):
     values = drawn(ALL[name][1])
     build, out, leaves = built(name, values)
     gradient = np.random.default_rng(1).normal(size=out.size)
@@ -219,7 +219,7 @@ def test_derivative_is_the_slope(name):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_derivative_is_mygrads(name):
+def test_the_derivative_agrees_with_mygrad(name):
     values = drawn(ALL[name][1])
     build, out, leaves = built(name, values)
     gradient = np.random.default_rng(1).normal(size=out.size)
@@ -254,7 +254,7 @@ def test_derivative_is_mygrads(name):
         ("cbrt", ([0.0],), ([np.inf],)),
     ],
 )
-def test_kinks_and_ties_are_mygrads(name, points, gradients):
+def test_kinks_and_ties_agree_with_mygrad(name, points, gradients):
     values = [np.array(p, dtype=float) for p in points]
     build, out, leaves = built(name, values)
     tensors = [mg.tensor(v) for v in values]
@@ -266,7 +266,7 @@ def test_kinks_and_ties_are_mygrads(name, points, gradients):
         np.testing.assert_allclose(tensor.grad, pinned, rtol=1e-12)
 
 
-def test_nothing_passes_where_an_operation_is_constant():
+def test_no_gradient_passes_where_an_operation_is_constant():
     for name in ("greater", "equal", "sign", "floor", "rint"):
         values = drawn(CASES[name])
         build, out, leaves = built(name, values)
@@ -310,7 +310,7 @@ def natively():
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_the_emitted_expression_is_the_reference(name, natively):
+def test_the_emitted_expression_agrees_with_the_reference(name, natively):
     numbers, out = (part[NATIVE.index(name)] for part in natively)
     inputs = [numbers[j].astype(float) for j in range(len(CASES[name].ranges))]
     with np.errstate(all="ignore"):

@@ -112,7 +112,7 @@ def test_every_node_is_computed_once_and_nothing_is_forgotten(drawn):
     assert all(n in absorbed or n.operation == "add" for n in needed - set(computed))
 
 
-def test_a_sum_of_products_is_one_linear_node():
+def test_a_sum_of_products_becomes_one_linear_node():
     build = Builder()
     h, x, bias = (build.leaf("state", i, size=4) for i in range(3))
     weight = build.leaf("parameter", 0, size=16)
@@ -124,7 +124,7 @@ def test_a_sum_of_products_is_one_linear_node():
     assert [is_loop for is_loop, _ in fused.groups] == [True, False, True]
 
 
-def test_a_product_that_is_read_twice_stands_alone():
+def test_a_product_that_is_read_twice_is_a_separate_node():
     build = Builder()
     h, weight = build.leaf("state", 0, size=4), build.leaf("parameter", 0, size=16)
     product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
@@ -133,7 +133,7 @@ def test_a_product_that_is_read_twice_stands_alone():
     assert product in fused.linear and total not in fused.linear
 
 
-def test_what_is_available_is_not_computed_again():
+def test_available_values_are_not_computed_again():
     build = Builder()
     h = build.leaf("state", 0, size=4)
     middle = ops.exp(h)
@@ -153,7 +153,7 @@ def instructions(body):
 
 
 @pytest.mark.parametrize("model", most_are_long(zoo.ALL, 4))
-def test_what_is_printed_is_what_is_emitted(model):
+def test_the_printed_schedule_is_the_emitted_one(model):
     compiled = compile(zoo.made(model), dim_input=model.C, check=False)
     for kind in KINDS:
         assert_printed_as_emitted(schedule(plan(dataclasses.replace(compiled.derivative, kind=kind))))

@@ -441,7 +441,7 @@ def test_a_where_mask_is_refused():
         (lambda a: with_gru(a[:, np.newaxis], dropout=0.5), "a GRU with dropout, or with bp_lim,"),
     ],
 )
-def test_what_a_rule_cannot_do_is_refused_with_the_line(function, message):
+def test_a_case_that_a_rule_does_not_support_is_refused_with_the_line(function, message):
     with pytest.raises(UnsupportedOperation, match=rf"{message}.*has no rule\n  test_compiler_trace.py:\d+"):
         traced(Model(function, "parameter"))
 
@@ -489,7 +489,7 @@ def test_nodes_know_the_users_lines_and_names():
     assert str(Origin()) == "(a value of unknown origin)"
 
 
-def test_tracing_leaves_the_profiler_and_tensors_as_they_were():
+def test_tracing_does_not_change_the_profiler_or_tensors():
     def fails(x):
         raise ValueError(x + 1)
 

@@ -85,7 +85,7 @@ def test_padding_cannot_leak(engine, settings, kind):
 
 
 @pytest.mark.parametrize("settings", [{}, {"layers": 2}, {"cell": "gru"}, {"cell": "lstm", "layers": 2}], ids=str)
-def test_recurrent_weights_begin_orthogonal(settings):
+def test_recurrent_weights_start_as_orthogonal_matrices(settings):
     X, y = draw(20)
     classifier = SequenceClassifier(**{**SMALL, "learning_rate": 1e-9, **settings}).fit(X, y)
     layers = getattr(classifier.model_, "stack", (classifier.model_,))
@@ -158,7 +158,7 @@ def test_class_weights_are_those_of_scikit_learn(given, monkeypatch):
     assert classifier.history_["validation_loss"].min() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_weight_of_3_is_a_sequence_three_times():
+def test_a_class_weight_of_3_equals_three_copies_of_a_sequence():
     X = [np.array([[1.0, 2.0]]), np.array([[-1.0, 0.5], [0.0, 1.0]])]
     settings = {"optimizer": "sgd", "gradient_clip": None, "validation_fraction": 0, "standardize": False}
     settings |= {"cell": partial(RNN, rng=0), "max_epochs": 1, "engine": "native", "batch_size": 4}
@@ -169,7 +169,7 @@ def test_a_weight_of_3_is_a_sequence_three_times():
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_balanced_is_the_dict_of_its_numbers():
+def test_balanced_equals_a_dict_of_its_weights():
     X, y = draw(40)
     counts = {name: int(np.sum(y == name)) for name in ("up", "down")}
     numbers = {name: 40 / (2 * count) for name, count in counts.items()}
@@ -181,7 +181,7 @@ def test_balanced_is_the_dict_of_its_numbers():
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0, 0.99), st.integers(0, 1000))
-def test_validation_takes_of_every_class_alike(labels, fraction, seed):
+def test_validation_holds_out_the_same_share_of_every_class(labels, fraction, seed):
     labels = np.array(labels)
     mask = validation_mask(labels, fraction, np.random.default_rng(seed))
     classes = np.unique(labels)
@@ -194,7 +194,7 @@ def test_validation_takes_of_every_class_alike(labels, fraction, seed):
         assert abs(kept - mask.sum() * spare[label] / max(1, sum(spare.values()))) < 1
 
 
-def test_the_best_weights_come_back(monkeypatch):
+def test_the_best_weights_are_restored(monkeypatch):
     X, y = draw(60)
     mask = np.arange(60) % 2 == 0
     keep_for_validation(monkeypatch, mask)
@@ -214,7 +214,7 @@ def test_the_best_weights_come_back(monkeypatch):
     assert all(map(np.array_equal, weights(classifier), weights(stopped)))
 
 
-def test_without_validation_the_last_weights_count():
+def test_without_validation_the_last_weights_are_kept():
     X, y = draw(30)
     classifier = SequenceClassifier(**SMALL, validation_fraction=0).fit(X, y)
     assert set(classifier.history_) == {"epoch", "loss", "accuracy"}
@@ -243,7 +243,7 @@ def test_the_same_seed_gives_the_same_bytes(engine, tmp_path):
     assert not np.array_equal(other.predict_proba(X), SequenceClassifier.load(tmp_path / "one").predict_proba(X))
 
 
-def test_a_generator_goes_on():
+def test_a_generator_continues_between_fits():
     X, y = draw(30)
     rng = np.random.RandomState(0)
     first, second = (SequenceClassifier(**{**SMALL, "random_state": rng}).fit(X, y) for _ in range(2))
@@ -278,7 +278,7 @@ class Sums:
     ],
 )
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
-def test_a_cell_of_ones_own(cell, engine):
+def test_a_user_defined_cell(cell, engine):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.01, "dim_recurrent": 8}
     classifier = SequenceClassifier(cell, **settings).fit(X, y)
@@ -287,7 +287,7 @@ def test_a_cell_of_ones_own(cell, engine):
     assert all(map(np.array_equal, weights(classifier), weights(again)))
 
 
-def test_layers_are_for_the_cells_by_name():
+def test_layers_are_only_for_named_cells():
     told = "^layers, dim_embedding and bidirectional are for the cells that have a name: leave them out$"
     with pytest.raises(InvalidArgument, match=told):
         SequenceClassifier(Sums, **SMALL, layers=2).fit(*draw(10))
@@ -328,7 +328,7 @@ def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
     assert np.array_equal(classifier.predict_proba(X), whole.predict_proba(X))
 
 
-def test_ctrl_c_in_the_first_epoch_leaves_what_was_fitted_before(monkeypatch):
+def test_ctrl_c_in_the_first_epoch_keeps_the_previous_fit(monkeypatch):
     X, y = draw(60)
     classifier = SequenceClassifier(**SMALL).fit(X, y)
     before = classifier.predict_proba(X)
@@ -365,7 +365,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
         (0.2, "after epoch 1 the logits of 2 of 2 sequences are not finite, "),
     ],
 )
-def test_a_training_that_diverges_says_what_helps(kept, where):
+def test_a_training_that_diverges_suggests_remedies(kept, where):
     X, y = [np.full((300, 2), 5.0), np.full((300, 2), -5.0)] * 4, ["a", "b"] * 4
     settings = {**SMALL, "standardize": False, "learning_rate": 10.0, "validation_fraction": kept}
     told = "an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not$"
@@ -383,7 +383,7 @@ def growing():
     return classifier
 
 
-def test_sequences_whose_logits_are_not_finite_have_a_class_on_request_only(growing):
+def test_sequences_with_nonfinite_logits_only_have_a_class_on_request(growing):
     X = ["ab", "a" * 321, "b"]
     message = "^the logits of 1 of 3 sequences are not finite, the shortest of length 321: "
     for method in (growing.predict, growing.predict_proba):
@@ -409,7 +409,7 @@ def test_sequences_whose_logits_are_not_finite_score_as_wrong(growing):
         assert growing.score(X[1:2], y[1:2]) == 0
 
 
-def test_only_scores_that_are_no_numbers_are_a_divergence(monkeypatch):
+def test_only_nonfinite_scores_are_a_divergence(monkeypatch):
     def refusing(*arguments):
         raise InvalidArgument("a label is 3, but the model has 2 classes, 0 .. 1")
 

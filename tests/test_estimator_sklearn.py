@@ -138,7 +138,7 @@ def test_probabilities_calibrated_by_scikit_learn(words, classifier):
     assert cross_val_predict(classifier, X, y, cv=2, method="predict_proba").shape == (60, 2)
 
 
-def test_a_clone_has_the_settings_alone(words, classifier):
+def test_a_clone_has_only_the_settings(words, classifier):
     fresh = clone(classifier.fit(*words))
     assert fresh.get_params() == classifier.get_params()
     assert not [name for name in vars(fresh) if name.endswith("_")]
@@ -151,7 +151,7 @@ def test_a_clone_has_the_settings_alone(words, classifier):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.long)])
-def test_pickled_it_says_the_same(cell, engine, words, classifier):
+def test_a_pickled_classifier_predicts_the_same(cell, engine, words, classifier):
     X, y = words
     classifier.set_params(cell=cell, engine=engine, max_epochs=2).fit(X, y)
     again = pickle.loads(pickle.dumps(classifier))
@@ -160,7 +160,7 @@ def test_pickled_it_says_the_same(cell, engine, words, classifier):
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_mapped_into_memory_it_says_the_same(mode, words, classifier, tmp_path):
+def test_a_memory_mapped_classifier_predicts_the_same(mode, words, classifier, tmp_path):
     X, y = words
     joblib.dump(classifier.set_params(max_epochs=2).fit(X, y), tmp_path / "saved")
     with warnings.catch_warnings():

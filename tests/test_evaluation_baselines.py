@@ -78,7 +78,7 @@ def test_tags_are_those_of_the_last_symbols(seed):
             assert score == pytest.approx(report.scores[measure], nan_ok=True), (name, measure)
 
 
-def test_sequences_of_features_have_the_most_frequent_tag_only():
+def test_the_baseline_of_feature_sequences_is_the_most_frequent_tag():
     data = Sequences([[0.5], [1.5], [0.1]], [0, 3], [1, 1, 0], per_step=True)
     found = tag_baselines(data, data)
     assert {name: scores["accuracy"].value for name, scores in found.scores.items()} == {"most frequent": 2 / 3}
@@ -118,7 +118,7 @@ def test_text_has_the_probabilities_of_witten_and_bell(seed):
         assert least - 1e-12 <= found.scores[name]["accuracy"].value <= most + 1e-12
 
 
-def test_the_right_order_finds_what_there_is_to_find():
+def test_the_right_order_reaches_the_optimum():
     rng = np.random.default_rng(0)
     steps = np.zeros(20_000, dtype=int)
     for place, noise in enumerate(rng.random(len(steps) - 2) < 0.1):
@@ -273,7 +273,7 @@ WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(call, message):
+def test_mistakes_give_a_one_line_error(call, message):
     with pytest.raises(InvalidArgument) as caught:
         call()
     assert str(caught.value) == message

@@ -72,7 +72,7 @@ def test_the_interval_of_a_share_counts_steps_that_agree_once():
     assert cluster_interval([3], [4])[0] < 0.5 < cluster_interval([3], [4])[1]
 
 
-def test_it_holds_what_it_promises():
+def test_the_interval_of_a_ratio_has_its_nominal_coverage():
     rng = np.random.default_rng(2)
     held = {"clusters": 0, "steps": 0}
     for _ in range(300):
@@ -197,7 +197,7 @@ def test_the_interval_of_the_bits_goes_by_sequences_or_blocks():
     assert (report.clusters, whole.clusters) == (f"{len(sums)} sequences", "30 blocks")
 
 
-def test_symbols_without_a_probability_cost_as_much_as_can_be():
+def test_symbols_of_probability_0_have_the_maximal_loss():
     probabilities = np.array([[1, 0], [0.5, 0.5], [np.nan, np.nan]], dtype=np.float32)
     with pytest.warns(UserWarning, match="they count as wrong, with probability 0 for the symbol that came$"):
         report = text_report([1, 0, 0], probabilities)
@@ -427,7 +427,7 @@ SHAPE = "probabilities must be numbers of shape {}, a row per step and a column 
         (number_report, {"names": ["a", "b"]}, "names must be one for each column, 1 in all, not 2"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(function, change, message):
+def test_mistakes_give_a_one_line_error(function, change, message):
     arguments = {**(NUMBER if function is number_report else TAG), **change}
     with pytest.raises(InvalidArgument) as caught:
         function(**arguments)

@@ -58,7 +58,7 @@ def test_languages(run, capsys):
 
 
 @pytest.mark.usefixtures("run")
-def test_messages_lose_what_all_languages_have_in_common():
+def test_messages_lose_their_placeholders():
     languages = importlib.import_module("languages")
     message = "Vælg %(name)s,\n <b class='x'>%d%%</b> {field}&nbsp;eller https://example.org/a"
     assert languages.tidy(message) == "Vælg , eller"

@@ -230,7 +230,9 @@ def seeded_inside(pattern_length_min=1, pattern_length_max=10, palindrome=False)
 BUFFER = np.zeros((24, 10), dtype=np.float32)
 
 
-@wrong("Every call draws a new sequence", "A later call changed the x of an earlier one: make a new array in every call")
+@wrong(
+    "Every call draws a new sequence", "A later call changed the x of an earlier one: make a new array in every call"
+)
 def one_array_for_all(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     x, y, sequence = right(pattern_length_min, pattern_length_max, palindrome)
     BUFFER[: len(x)] = x
@@ -375,7 +377,7 @@ RARE = (
 
 
 @pytest.mark.parametrize("name", most_are_long(WRONG_GENERATORS, 2))
-def test_a_wrong_generator_is_told_what_is_wrong(name, monkeypatch):
+def test_a_wrong_generator_gets_a_helpful_message(name, monkeypatch):
     if name not in RARE:
         few = {which: replace(setting, calls=setting.calls // 10) for which, setting in SETTINGS.items()}
         monkeypatch.setattr("myrnn.exercises.generator.SETTINGS", few)
@@ -388,7 +390,7 @@ def test_a_wrong_generator_is_told_what_is_wrong(name, monkeypatch):
     assert name not in ALONE or len(report.failed) == 1, str(report)
 
 
-def test_what_rests_on_a_broken_property_is_not_checked():
+def test_properties_that_depend_on_a_failed_one_are_not_checked():
     report = check_generate_sequence(nothing_returned)
     assert [finding.outcome for finding in report.findings] == ["passed"] * 3 + ["failed"] + ["not checked"] * 14
     assert "1 of 18 properties do not hold, 14 could not be checked yet" in str(report)
@@ -400,7 +402,7 @@ def test_only_a_function_can_be_checked(given):
         check_generate_sequence(given)
 
 
-def test_a_count_is_judged_by_its_exact_law():
+def test_a_count_is_judged_by_its_exact_distribution():
     # With 40 coins, two sided: 2 * (1 + 40) / 2**40 lies below the level, 2 * (1 + 40 + 780 + 9880) / 2**40 above.
     assert is_unlikely(1, 40, 0.5)
     assert is_unlikely(39, 40, 0.5)
@@ -476,7 +478,7 @@ def test_a_right_model_passes(name):
 
 
 @pytest.mark.parametrize("cls", [RNN, GRU, LSTM])
-def test_the_models_that_ship_pass(cls):
+def test_library_models_pass(cls):
     report = check_model(cls)
     assert report.ok, str(report)
 
@@ -732,7 +734,7 @@ SUBTLE = (
 
 
 @pytest.mark.parametrize("name", WRONG_MODELS)
-def test_a_wrong_model_is_told_what_is_wrong(name):
+def test_a_wrong_model_gets_a_helpful_message(name):
     changes, says, detail = WRONG_MODELS[name]
     report = check_model(student(*changes))
     found = [finding for finding in report.failed if finding.says.startswith(says)]
@@ -741,15 +743,13 @@ def test_a_wrong_model_is_told_what_is_wrong(name):
     assert name not in SUBTLE or len(report.failed) <= 2, str(report)
 
 
-def test_weights_of_the_class_are_told_from_weights_of_the_model():
+def test_weights_shared_by_the_class_are_detected():
     shared = RNN(10, 50, 2)
     cls = student((MORE, "self.fc_h2h = LAYER"))
     cls.__init__.__globals__["LAYER"] = shared.fc_h2h
-    assert [
-        finding.detail
-        for finding in check_model(cls).failed
-        if "separate parameters" in finding.says
-    ] == ["Two models share fc_h2h.weight: make the layers in __init__, as attributes of self."]
+    assert [finding.detail for finding in check_model(cls).failed if "separate parameters" in finding.says] == [
+        "Two models share fc_h2h.weight: make the layers in __init__, as attributes of self."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -846,11 +846,11 @@ def test_sleep_is_ended():
         within(0.05, threading.Event().wait)
 
 
-def test_what_ends_in_time_is_returned():
+def test_a_result_in_time_is_returned():
     assert within(60.0, lambda: "done") == "done"
 
 
-def test_another_thread_is_left_alone():
+def test_another_thread_is_not_interrupted():
     found = []
     thread = threading.Thread(target=lambda: found.append(within(60.0, lambda: "done")))
     thread.start()
@@ -874,7 +874,7 @@ def test_an_answer_that_exits_is_a_failed_line():
     assert "it raised SystemExit: enough, in leaves" in check_generate_sequence(leaves).findings[0].detail
 
 
-def test_whoever_waits_may_still_interrupt():
+def test_the_user_can_still_interrupt():
     def interrupted(pattern_length_min=1, pattern_length_max=10, palindrome=False):
         raise KeyboardInterrupt
 
@@ -882,7 +882,7 @@ def test_whoever_waits_may_still_interrupt():
         check_generate_sequence(interrupted)
 
 
-def test_of_many_lines_the_first_are_shown(capsys):
+def test_the_first_of_many_lines_are_shown(capsys):
     def talks(pattern_length_min=1, pattern_length_max=10, palindrome=False):
         print("drawing")
 
@@ -890,7 +890,7 @@ def test_of_many_lines_the_first_are_shown(capsys):
     assert capsys.readouterr().out == "drawing\n" * 20 + "... (the rest of the output is left out)\n"
 
 
-def test_of_a_long_line_the_beginning_is_shown(capsys):
+def test_the_beginning_of_a_long_line_is_shown(capsys):
     with few_lines(3, 5):
         for _ in range(9):
             print(".", end="", flush=True)

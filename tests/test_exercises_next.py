@@ -89,7 +89,7 @@ def test_right_targets_pass(name):
 
 
 @pytest.mark.parametrize("name", WRONG_SYMBOLS)
-def test_wrong_targets_are_told_what_is_wrong(name):
+def test_wrong_targets_get_a_helpful_message(name):
     fn, says, detail = WRONG_SYMBOLS[name]
     assert_told(check_next_symbols(fn), says, detail)
 
@@ -194,7 +194,7 @@ def test_right_draws_pass(fn):
 
 
 @pytest.mark.parametrize("name", WRONG_DRAWS)
-def test_wrong_draws_are_told_what_is_wrong(name):
+def test_wrong_draws_get_a_helpful_message(name):
     np.random.seed(5)
     fn, says, detail = WRONG_DRAWS[name]
     assert_told(check_draw_symbol(fn), says, detail)
@@ -265,7 +265,7 @@ def test_right_forecasts_pass(fn):
 
 
 @pytest.mark.parametrize("name", WRONG_FORECASTS)
-def test_wrong_forecasts_are_told_what_is_wrong(name):
+def test_wrong_forecasts_get_a_helpful_message(name):
     fn, says, detail = WRONG_FORECASTS[name]
     assert_told(check_naive_forecast(fn), says, detail)
 
@@ -382,19 +382,19 @@ def test_a_right_model_passes(name):
 
 
 @pytest.mark.parametrize("name", WRONG_MODELS)
-def test_a_wrong_model_is_told_what_is_wrong(name):
+def test_a_wrong_model_gets_a_helpful_message(name):
     changes, says, detail = WRONG_MODELS[name]
     assert_told(check_step_model(student(*changes)), says, detail)
 
 
-def test_a_model_for_sequences_is_none_for_steps_and_the_other_way_round():
+def test_a_model_for_sequences_fails_the_check_for_steps_and_vice_versa():
     assert check_step_model(student((RETURN, "return scores[-1]"))).failed
     assert check_model(student()).failed[0].says.startswith("A sequence gives one row of scores")
     with pytest.raises(InvalidArgument, match="cls must be a model class"):
         check_step_model(Stacked(10, 5, 2, per_step=True))
 
 
-def test_what_rested_on_a_property_rests_on_the_one_in_its_place():
+def test_dependencies_on_a_replaced_property_move_to_the_new_one():
     first = Checklist()
     one = first("One.")(lambda answer: "")
     first("Two.", one)(lambda answer: "")

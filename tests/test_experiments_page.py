@@ -71,7 +71,7 @@ def test_the_parts_of_the_page_are_registered(monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_names_of_the_package_and_links_lead_somewhere(page):
+def test_names_of_the_package_and_links_exist(page):
     text = page.read_text(encoding="utf-8")
     for name in {*re.findall(r"\bmyrnn(?:\.[A-Za-z_]\w*)+", text)}:
         if name not in ("myrnn.py", "myrnn.errors"):

@@ -209,7 +209,7 @@ def changes():
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(("kind", "change"), changes().items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_a_change_of_what_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
+def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
     model = kind()
     compiled = myrnn.compile(model, dim_input=4, check=False)
     compiled(X)
@@ -258,7 +258,7 @@ class HalvesAtLength(Base):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_change_that_shows_at_a_length_that_was_checked_is_found_where_many_sequences_are_used():
+def test_a_change_at_a_checked_length_is_found_among_many_sequences():
     model = HalvesAtLength()
     compiled = myrnn.compile(model, dim_input=4)
     sequences = myrnn.Sequences.from_pairs([(np.concatenate([X, X]), 0)] * 3)
@@ -299,7 +299,7 @@ NO_LOOKS = {
 
 
 @pytest.mark.parametrize("way", [*LOOKS, *NO_LOOKS])
-def test_looks_at_numbers_are_noted_and_nothing_else(way):
+def test_only_reads_of_values_are_recorded(way):
     look = {**LOOKS, **NO_LOOKS}[way]
 
     def model(x):
@@ -363,7 +363,7 @@ class KeepsItsStates(Base):
         return self.states[-1]
 
 
-def test_states_that_are_kept_for_somebody_to_see_are_no_reason_to_refuse_a_model():
+def test_a_model_that_stores_its_states_for_display_is_accepted():
     assert myrnn.compile(KeepsItsStates(), 9, dim_input=4, check=False).recurrence.state_sizes == (5,)
 
 
@@ -409,7 +409,7 @@ class Numbers(Base):
         (lambda: Draws(random.random), "draws random numbers while it runs"),
     ],
 )
-def test_what_changes_by_itself_at_every_call_is_refused(model, told):
+def test_a_model_that_changes_at_every_call_is_refused(model, told):
     with pytest.raises(NotDeterministic, match=told):
         myrnn.compile(model(), dim_input=4)
 
@@ -443,7 +443,7 @@ def compiled_beside(work, model):
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.random, SHARED.random], ids=range(3))
-def test_what_another_thread_draws_is_not_the_models_doing(draw):
+def test_random_numbers_of_another_thread_do_not_count(draw):
     assert compiled_beside(draw, MadeFromAShared()).recurrence.state_sizes == (5,)
 
 
@@ -462,7 +462,7 @@ def test_a_model_that_waits_for_a_thread_that_draws_does_not_wait_for_ever():
         myrnn.compile(WaitsForAnother(), 9, dim_input=4, check=False)
 
 
-def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
+def test_a_model_that_starts_to_branch_on_values_is_no_longer_trained_natively():
     class Clips(Base):
         clips = False
 
@@ -478,7 +478,7 @@ def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_once():
+def test_a_model_that_starts_to_branch_on_values_is_checked_on_all_sequences_at_once():
     class Halves(Base):
         halves = False
 
@@ -495,7 +495,7 @@ def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_o
         compiled.logits(sequences)
 
 
-def test_a_model_that_leads_to_very_much_compiles():
+def test_a_model_that_references_many_objects_compiles():
     model = Base()
     model.log, model.parts = [object() for _ in range(20_000)], [model, {"self": model}]
     assert myrnn.compile(model, dim_input=4, check=False).dim_output == 2
@@ -514,7 +514,7 @@ LIBRARY = Answers()
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_may_lead_to_objects_that_have_every_attribute():
+def test_a_model_can_reference_objects_that_have_every_attribute():
     model = Base()
     np.testing.assert_allclose(myrnn.compile(model, dim_input=4)(X), model(X).data, rtol=1e-4)
 

@@ -48,7 +48,7 @@ def put(files, target):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_sound_folder_is_read_whole(sound, kind, tmp_path):
+def test_an_intact_folder_is_read(sound, kind, tmp_path):
     put(sound[kind].files, tmp_path / "runs" / "it")
     put(sound[kind].files, tmp_path / "good")
     for reader in READERS[kind]:
@@ -167,7 +167,7 @@ LONG = 10**4000
         ),
     ],
 )
-def test_what_was_found_is_refused(sound, tmp_path, kind, name, change, message):
+def test_folders_found_by_fuzzing_are_refused(sound, tmp_path, kind, name, change, message):
     readers = {
         **dict.fromkeys(("classifier", "former-classifier"), SequenceClassifier.load),
         "run": load_run,

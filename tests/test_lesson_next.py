@@ -40,7 +40,7 @@ def lesson():
 
 
 @pytest.mark.long
-def test_the_lessons_own_answers_are_right(lesson):
+def test_the_answers_of_the_lesson_are_right(lesson):
     reports = [value for value in lesson[1] if isinstance(value, ExerciseReport)]
     assert [(report.name, report.ok) for report in reports] == [
         ("next_symbols", True),
@@ -63,7 +63,7 @@ def test_no_paragraph_is_in_the_training_and_in_the_test(lesson):
 
 
 @pytest.mark.long
-def test_what_the_lesson_says_of_the_text_is_so(lesson):
+def test_claims_of_the_lesson_about_the_text_hold(lesson):
     names, _ = lesson
     report, counts = names["report"], names["baselines"].scores
     assert names["history"].engine == "native"
@@ -82,7 +82,7 @@ def test_what_the_lesson_says_of_the_text_is_so(lesson):
 
 
 @pytest.mark.long
-def test_what_the_lesson_says_of_the_series_is_so(lesson):
+def test_claims_of_the_lesson_about_the_series_hold(lesson):
     names, _ = lesson
     assert names["one_step"].skill > 0.9
     offsets, truth = names["offsets"], names["truth"]
@@ -115,7 +115,7 @@ def test_the_students_version_is_valid_python_without_solutions():
     assert len(cells) == len(code_cells("instructor"))
 
 
-def test_the_students_version_begins_where_nothing_is_solved(capsys):
+def test_the_students_version_starts_without_solutions(capsys):
     begin = make_version(lesson_source(2), "student").split("## 5. Training")[0].count("\n")
     names, shown = run_all(cell for cell in code_cells("student") if cell.line < begin)
     assert "continue with the StepRNN of the lesson" in capsys.readouterr().out
@@ -128,7 +128,7 @@ def test_the_students_version_begins_where_nothing_is_solved(capsys):
 @pytest.mark.long
 # In so short a text some characters come in the test alone.
 @pytest.mark.filterwarnings("ignore:.*not in the training:UserWarning")
-def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
+def test_the_students_version_runs_without_solutions(capsys):
     short = {
         "kept)": "kept)[:30_000]",
         "dim_recurrent=128": "dim_recurrent=16",
@@ -156,7 +156,7 @@ def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
     assert names["within"].shape == (3, 50)
 
 
-def test_an_unanswered_exercise_is_told_so():
+def test_an_unanswered_exercise_gets_a_message():
     names = {"np": np}
     for cell in code_cells("student"):
         if re.match("class StepRNN|def (next_symbols|draw_symbol|naive_forecast)", cell.source):

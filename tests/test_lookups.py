@@ -95,7 +95,7 @@ def test_the_numbers_are_those_of_an_update_of_all_rows(monkeypatch, with_lookup
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.usefixtures("in_python")
-def test_the_numbers_do_not_depend_on_where_a_call_ends(with_lookups, optimizer):
+def test_the_numbers_do_not_depend_on_the_split_into_calls(with_lookups, optimizer):
     with_lookups()
     for a, b in zip(trained(optimizer), trained(optimizer, report_every=7), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -121,7 +121,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_lookups_are_what_steps_read_by_tokens_alone(step):
+def test_only_weights_read_by_tokens_alone_are_lookups(step):
     equation, expected = STEPS[step]
     rng = np.random.default_rng(0)
     one, two = (mg.tensor(rng.normal(size=(5000, 4)).astype(np.float32)) for _ in range(2))

@@ -104,7 +104,7 @@ def test_many_outputs_train_as_with_mygrad(what):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
-def test_what_has_no_steps_has_no_loss(targets, weighted):
+def test_a_sequence_without_steps_has_no_loss(targets, weighted):
     """Alone or in a batch, an empty sequence has no targets of steps, and its iteration no loss."""
     offsets = [0, 0, 2, 2]
     weights = [0.5, 2] if weighted else None
@@ -132,7 +132,7 @@ def with_lost_steps(what):
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 2])
-def test_what_weighs_nothing_does_no_harm(engine, loss, batch_size):
+def test_steps_of_weight_0_do_no_harm(engine, loss, batch_size):
     """Steps of weight 0 whose outputs are not finite leave loss, score and weights finite."""
     sequences = with_lost_steps(LOSSES[loss])
     model, history = trained(engine, sequences, batch_size, 3, model=Growing(True), loss=loss)
@@ -144,7 +144,7 @@ def test_what_weighs_nothing_does_no_harm(engine, loss, batch_size):
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
 @pytest.mark.parametrize("per_step", [False, True])
-def test_a_batch_in_which_nothing_counts_changes_nothing(engine, what, per_step):
+def test_a_batch_of_weight_0_changes_nothing(engine, what, per_step):
     rows = STEPS if per_step else len(LENGTHS)
     given = data(what, per_step)
     sequences = Sequences(given.values, given.offsets, given.targets, per_step=per_step, weights=np.zeros(rows))
@@ -156,7 +156,7 @@ def test_a_batch_in_which_nothing_counts_changes_nothing(engine, what, per_step)
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
-def test_a_training_goes_on_bit_for_bit(loss, tmp_path):
+def test_a_training_resumes_bit_for_bit(loss, tmp_path):
     def job(iterations, **options):
         sequences = data(LOSSES[loss], True, True)
         model, history = trained("native", sequences, 2, iterations, loss=loss, **options)
@@ -169,7 +169,7 @@ def test_a_training_goes_on_bit_for_bit(loss, tmp_path):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("what", "per_step"), list(product(("class", "several", "numbers"), (False, True))))
-def test_measuring_natively_gives_the_same(what, per_step, weighted):
+def test_native_evaluation_gives_the_same(what, per_step, weighted):
     model, sequences = Model(per_step), data(what, per_step, weighted)
     assert measure(model, sequences, engine="native") == pytest.approx(
         measure(model, sequences, engine="mygrad"), rel=1e-5
@@ -178,7 +178,7 @@ def test_measuring_natively_gives_the_same(what, per_step, weighted):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
-def test_measuring_leaves_out_what_weighs_nothing(what, engine):
+def test_evaluation_ignores_steps_of_weight_0(what, engine):
     model, sequences = Growing(True), with_lost_steps(what)
     kept = [0, 1, 3, 4]
     short = Sequences(sequences.values[kept], [0, 2, 4], sequences.targets[kept], per_step=True)
@@ -186,7 +186,7 @@ def test_measuring_leaves_out_what_weighs_nothing(what, engine):
         assert measure(model, sequences, engine=engine) == pytest.approx(measure(model, short, engine=engine))
 
 
-def test_measuring_compiles_what_is_worth_it(monkeypatch):
+def test_evaluation_compiles_if_it_pays_off(monkeypatch):
     model, sequences, seen = Model(True), data("numbers", True), []
     module = import_module("myrnn.training.measure")
     with monkeypatch.context() as patched:
@@ -199,7 +199,7 @@ def test_measuring_compiles_what_is_worth_it(monkeypatch):
     assert not seen
 
 
-def test_measuring_what_does_not_compile():
+def test_evaluation_of_a_model_that_does_not_compile():
     class Changing(Model):
         def __call__(self, x):
             return super().__call__(x) * (2.0 if len(x) % 2 else 1.0)
@@ -272,7 +272,7 @@ def test_a_loss_that_a_hook_changes_is_compiled_again(monkeypatch):
         train(model, sequences, SGD(model.parameters), 30, engine="native", loss=loss, report_every=10, hooks=[loss])
 
 
-def test_what_cannot_be_compiled_trains_with_mygrad():
+def test_losses_that_cannot_be_compiled_train_with_mygrad():
     def looking(outputs, targets):
         return ((outputs - targets) ** 2).mean(axis=1) * (2.0 if targets.sum() > 1000 else 1.0)
 
@@ -345,7 +345,7 @@ class WithLastState(Model):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_outputs_of_every_step_may_read_the_last_state(batch_size):
+def test_outputs_of_every_step_can_read_the_last_state(batch_size):
     sequences = Sequences(np.random.default_rng(0).normal(size=(10, 3)), [0, 3, 4, 6, 10], [0, 1] * 5, per_step=True)
     history, expected = (
         trained(engine, sequences, batch_size, model=WithLastState(True))[1] for engine in ("native", "mygrad")

@@ -105,7 +105,7 @@ def server(monkeypatch, tmp_path):
         yield client
 
 
-def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
+def test_the_server_still_answers_after_any_actions_and_garbage(server):
     class Visit(RuleBasedStateMachine):
         """One tab: what it does, and how far its network is."""
 
@@ -215,7 +215,7 @@ def test_before_hello_everything_else_is_an_error(server, text):
         page.hello()
 
 
-def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monkeypatch):
+def test_some_of_too_many_messages_are_refused_and_the_page_continues(server, monkeypatch):
     begin, refused = Bench.begin, threading.Event()
     # As long as it compiles, and here it does until a message was refused, it deals with none.
     monkeypatch.setattr(Bench, "begin", lambda *given: (refused.wait(WAIT), begin(*given)))
@@ -230,7 +230,7 @@ def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monk
         page.quiet()
 
 
-def test_a_network_whose_numbers_overflow_is_told_in_json(server, monkeypatch):
+def test_a_network_whose_numbers_overflow_is_valid_json(server, monkeypatch):
     monkeypatch.setattr(views, "gradient", lambda network: {"mean": [1.0, math.nan], "low": [-math.inf], "of": "h"})
     with server.websocket_connect("/session", headers=HEADERS) as socket:
         page = Page(socket)

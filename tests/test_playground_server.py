@@ -90,7 +90,7 @@ def play(page):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
-def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number):
+def test_it_ends_cleanly_in_the_middle_of_a_training_and_notifies_its_pages(number):
     with serving() as server, server.page() as page:
         greet(page)
         play(page)
@@ -103,7 +103,7 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number)
     assert closed.value.rcvd.code == 1012
 
 
-def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
+def test_a_message_that_is_too_large_ends_the_connection_but_not_the_session():
     with serving() as server:
         with server.page() as page:
             session = greet(page)
@@ -119,7 +119,7 @@ def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
 
 
 @pytest.mark.long
-def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
+def test_a_page_that_disconnects_or_never_reads_does_no_harm():
     with serving() as server:
         with server.page(max_queue=1) as page:
             greet(page)
@@ -144,7 +144,7 @@ def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
     [(), pytest.param(("--host", "0.0.0.0"), marks=pytest.mark.long)],
     ids=["this machine", "others"],
 )
-def test_whoever_comes_is_let_in_with_the_token_alone(options):
+def test_access_requires_the_token(options):
     with serving(*options) as server:
         assert server.token.startswith("token=") and len(server.token) > 20
         assert urlsplit(server.address).hostname != "0.0.0.0"
@@ -156,7 +156,7 @@ def test_whoever_comes_is_let_in_with_the_token_alone(options):
     assert server.token not in "\n".join(said) + errors
 
 
-def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, monkeypatch):
+def test_the_token_of_an_account_is_stored_where_others_cannot_read_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = kept_token()
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -173,14 +173,14 @@ def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, mo
 # --- where it listens, and who opens it
 
 
-def test_every_address_is_shown_as_one_that_a_browser_takes():
+def test_every_address_is_shown_as_one_that_a_browser_accepts():
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
         assert address_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}/"
     with contextlib.closing(listen("0.0.0.0", 0)) as listening:
         assert urlsplit(address_of(listening)).hostname not in ("0.0.0.0", None)
 
 
-def test_the_page_is_opened_only_where_there_is_a_screen_and_its_token_is_no_argument(tmp_path, monkeypatch):
+def test_the_page_is_only_opened_with_a_screen_and_its_token_is_not_an_argument(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     for platform, screen in (("linux", ""), ("linux", "wayland-0"), ("darwin", "")):

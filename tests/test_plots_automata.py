@@ -56,7 +56,7 @@ def test_parallel_arrows_share_a_label():
     assert edge_labels(tomita(4))[3, 3] == "0, 1"
 
 
-def test_a_chain_stands_without_crossings():
+def test_a_chain_is_drawn_without_crossings():
     places = lay_out(4, [(0, 1), (1, 2), (2, 3)])
     assert np.hypot(*np.diff(places, axis=0).T).max() < 1.3
 

@@ -44,7 +44,7 @@ def ran(request, tmp_path, monkeypatch, capsys):
     return request.param, names, capsys.readouterr().out
 
 
-def test_a_snippet_runs_as_it_stands(ran):
+def test_a_snippet_runs_unchanged(ran):
     name, names, printed = ran
     if name == "lesson":
         assert names["report"].lengths.tolist() == list(range(2, 41, 2))
@@ -70,7 +70,7 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert Path("languages").is_dir()
 
 
-def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(capsys):
+def test_the_cell_of_the_readme_runs_unchanged_and_learns(capsys):
     (snippet,) = blocks(README)
     assert blocks(FRONT) == [snippet]
     names = {"__name__": "snippet"}

@@ -41,7 +41,7 @@ def drawn(entry, length):
     return rng.normal(size=(length, C)).astype(np.float32), labels
 
 
-def test_there_are_many_and_each_names_its_source():
+def test_there_are_many_models_and_each_names_its_source():
     assert len(ALL) >= 250
     assert all(entry.source and entry.make.__doc__ for entry in ALL)
     assert {entry.outputs for entry in ALL} == {"last", "steps"}
@@ -92,7 +92,7 @@ def test_machine_code_is_right(entry):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", most_are_long(DIFFERENCES, 2))
-def test_gradients_are_those_of_central_differences(name):
+def test_gradients_agree_with_central_differences(name):
     entry = by_name[name]
     x, label = drawn(entry, 6)
     loss, gradients = compiled_or_refused(entry).loss_and_gradients(x, label)

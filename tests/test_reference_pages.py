@@ -31,7 +31,7 @@ def listed(page):
     return found
 
 
-def test_every_public_name_stands_in_one_place():
+def test_every_public_name_is_in_one_place():
     names = [name for page in TOPICS for name in listed(page)]
     assert len(names) == len(set(names))
     # A name that two modules export has a page in one of them.
@@ -47,7 +47,7 @@ def test_every_public_name_stands_in_one_place():
 
 
 @pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
-def test_every_name_of_a_page_exists_and_says_what_it_is(page):
+def test_every_name_of_a_page_exists_and_has_a_docstring(page):
     assert listed(page)
     for name in listed(page):
         module, _, last = name.rpartition(".")

@@ -146,7 +146,7 @@ def test_scores_are_those_of_rows(count):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_diverged_logit_shows_in_the_loss(bad):
+def test_a_nonfinite_logit_makes_the_loss_nonfinite(bad):
     logits = np.zeros(16, dtype=np.float32)
     logits[1] = bad
     loss, _ = native(products.cross_entropy)(logits, 0, 3, 0, np.zeros(16, dtype=np.float32), 0, 1.0)
@@ -166,7 +166,7 @@ SIZE = 160
         (optimizers.SGD, updates.SGD, {"momentum": 0.9}),
     ],
 )
-def test_steps_are_those_of_the_optimizers(optimizer, kind, settings, decay):
+def test_steps_agree_with_the_optimizers(optimizer, kind, settings, decay):
     rng = np.random.default_rng(0)
     start, rate, steps = rng.normal(size=(10, 16)).astype(np.float32), 0.002, 50
     parameter = mg.tensor(start.copy())
@@ -246,7 +246,7 @@ def test_no_thread_runs_ahead(parties, run):
     np.testing.assert_array_equal(cells, rounds)
 
 
-def test_a_barrier_serves_again(run):
+def test_a_barrier_can_be_used_again(run):
     barrier, cells = np.zeros(BARRIER_SIZE, dtype=np.int64), np.zeros(2, dtype=np.int64)
     for _ in range(3):
         with ThreadPoolExecutor(2) as pool:
@@ -272,7 +272,7 @@ def subnormal(array):
 
 
 @known
-def test_products_are_flushed_and_the_mode_is_put_back():
+def test_products_are_flushed_and_the_mode_is_restored():
     x = np.array([SMALL, -SMALL, 2.0], dtype=np.float32)
     out = np.ones_like(x)
     squared(x, out)
@@ -282,7 +282,7 @@ def test_products_are_flushed_and_the_mode_is_put_back():
 
 @known
 @pytest.mark.parametrize("batch_size", [1, pytest.param(64, marks=pytest.mark.long)])
-def test_what_an_optimizer_remembers_does_not_stay_subnormal(batch_size):
+def test_optimizer_states_do_not_stay_subnormal(batch_size):
     task = TwinHalves(pattern_length_min=2, pattern_length_max=2)
 
     def remembered(engine):

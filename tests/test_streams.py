@@ -93,14 +93,14 @@ def test_steps_of_several_sequences_and_several_steps_at_once():
     assert repr(alone) == "State(h (6), after 7 steps)"
 
 
-def test_no_step_leaves_a_state_as_it_is():
+def test_zero_steps_keep_the_state():
     compiled = compile(Tagger())
     state, _ = compiled.step(compiled.start(), [1, 2])
     after, logits = compiled.step(state, np.zeros((0, SYMBOLS)))
     assert logits.shape == (0, K) and (after["h"] == state["h"]).all() and after.steps == 2
 
 
-def test_steps_read_the_weights_as_they_are():
+def test_steps_use_the_current_weights():
     model = Tagger()
     compiled = compile(model)
     state = compiled.start()
@@ -109,7 +109,7 @@ def test_steps_read_the_weights_as_they_are():
     np.testing.assert_allclose(compiled.step(state, 2)[1], 2 * before, rtol=1e-5)
 
 
-def test_what_is_no_step_is_refused():
+def test_an_invalid_step_is_refused():
     compiled = compile(Tagger())
     told = "x must be one step, floats (5,), or several, (T, 5), or integers without the last axis, not an array of "
     for x, what in [
@@ -148,7 +148,7 @@ class Alternating(RNN):
 @pytest.mark.parametrize(
     ("kind", "why"), [(Backward, "it goes over the sequence backward"), (Alternating, "its steps read numbers")]
 )
-def test_a_model_whose_states_cannot_go_on_is_refused(kind, why):
+def test_a_model_whose_states_cannot_be_continued_is_refused(kind, why):
     with refused(REFUSED + why, CompileError):
         compile(kind(10, 4, 2, rng=0)).start()
 
@@ -168,7 +168,7 @@ class Late(Tagger):
         return mg.concatenate(logits), h
 
 
-def test_a_model_that_does_something_else_later_on_is_found():
+def test_a_model_that_changes_at_a_late_step_is_detected():
     model = Late(300)
     compiled = compile(model)
     state = compiled.start()
@@ -193,7 +193,7 @@ def test_a_model_that_does_something_else_later_on_is_found():
     assert compile(Late(700)).max_length < 700
 
 
-def test_a_model_that_looks_at_numbers_is_refused():
+def test_a_model_that_branches_on_values_is_refused():
     class Looking(Tagger):
         def __call__(self, x):
             return (2 if float(np.sum(x)) > 1e6 else 1) * super().__call__(x)
@@ -210,7 +210,7 @@ def test_a_state_of_another_model_is_refused():
         state.numbers[0, 0] = 1
 
 
-def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
+def test_one_hot_rows_of_integers_are_not_read_as_tokens():
     compiled = compile(Tagger())
     with refused("x may be one-hot rows or tokens, an array of int64 of shape (5,): give floats for rows"):
         compiled.step(compiled.start(), [0, 1, 0, 0, 0])
@@ -220,7 +220,7 @@ def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("entry", most_are_long([entry for entry in ALL if entry.compiles], 40))
-def test_models_of_every_kind_go_on_or_are_refused(entry):
+def test_models_of_every_kind_continue_or_are_refused(entry):
     compiled = compile(entry.made(), max_length=12, dim_input=C, check=False)
     x = np.random.default_rng(0).normal(size=(12, C)).astype(np.float32)
     try:
@@ -240,7 +240,7 @@ def test_models_of_every_kind_go_on_or_are_refused(entry):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_program_that_learns_numbers_goes_on_without_targets():
+def test_a_program_that_learns_numbers_can_run_without_targets():
     # Native code would read on behind the targets, and say nothing.
     rng = np.random.default_rng(0)
     data = Sequences(
@@ -290,7 +290,7 @@ def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
     ],
     ids=["sgd", "adam", "momentum"],
 )
-def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
+def test_it_is_trained_as_with_mygrad(lengths, streams, steps, optimizer_of):
     sequences, model = data(lengths), Tagger()
     optimizer = optimizer_of(model.parameters)
     options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
@@ -301,7 +301,7 @@ def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
 
 
-def test_streams_that_are_dealt_to_threads_are_the_same_streams():
+def test_streams_distributed_over_threads_are_the_same_streams():
     sequences, model = data([40, 31, 52, 47]), Tagger()
     native = compile(model).native(tokens=True, batched=True, carried=True)
     parameters = native.block_of([p.data for p in model.parameters]).numbers
@@ -319,7 +319,7 @@ def test_streams_that_are_dealt_to_threads_are_the_same_streams():
 
 
 @pytest.mark.parametrize("streams", [1, 4])
-def test_it_goes_on_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
+def test_it_resumes_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
     sequences = data([30, 17, 40, 1, 25])
 
     def trained(iterations, **options):
@@ -335,7 +335,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
         assert trained(40, resume=tmp_path / str(stop))[:-1] == whole[:-1]
 
 
-def test_it_does_not_matter_how_iterations_are_spread_over_calls():
+def test_the_split_of_iterations_into_calls_does_not_matter():
     sequences, found = data([30, 17, 40, 1, 25]), []
     for turns in ([20], [1] * 20, [7, 13]):
         model = Tagger()
@@ -346,7 +346,7 @@ def test_it_does_not_matter_how_iterations_are_spread_over_calls():
     assert found[0] == found[1] == found[2]
 
 
-def test_a_million_steps_take_little_memory():
+def test_a_million_steps_need_little_memory():
     model = Tagger()
     training = Training(model, data([1_000_000]).cut(8), Adam(model.parameters), 8, truncate=50)
     training.advance(20)
@@ -355,7 +355,7 @@ def test_a_million_steps_take_little_memory():
 
 
 @pytest.mark.long
-def test_a_series_is_learned_that_needs_what_is_further_back_than_a_window():
+def test_a_dependency_longer_than_a_window_is_learned():
     # The class is the symbol that stood before the last marker, however long ago that was.
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, 40_000)
@@ -395,7 +395,7 @@ class Marker:
         return mg.concatenate(logits)
 
 
-def test_what_cannot_be_read_window_by_window_is_refused():
+def test_data_that_cannot_be_read_in_windows_are_refused():
     model, sequences = Tagger(), data([30, 17])
     optimizer = SGD(model.parameters)
     one = "truncate reads batch_size=3 sequences side by side, but there are 2 sequences: cut a long one in pieces"
@@ -416,7 +416,7 @@ def test_windows_can_be_copied():
     assert (again.values == windows.values).all() and (again.targets == windows.targets).all() and again.per_step
 
 
-def test_a_series_is_cut_in_pieces():
+def test_a_series_is_cut_into_pieces():
     pieces = data([10]).cut(3)
     assert pieces.lengths.tolist() == [3, 3, 4]
     assert (pieces.values == data([10]).values).all() and (pieces.targets == data([10]).targets).all()

@@ -143,11 +143,11 @@ def test_what_is_imported_is_installed_with_the_library():
     assert needed <= {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
 
 
-def test_the_package_is_read():
+def test_the_order_contains_the_package():
     assert {Path("errors.py"), Path("tasks/halves.py")} <= set(MODULES)
 
 
-def test_a_module_without_a_place_is_found():
+def test_a_module_that_is_not_in_the_order_is_found():
     assert wrong_imports(Path("utils.py"), "") == ["utils.py: utils has no place in the order"]
 
 

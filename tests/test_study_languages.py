@@ -12,7 +12,7 @@ STUDIES = Path(__file__).resolve().parent.parent / "studies"
 
 
 @pytest.mark.parametrize(("name", "runs", "networks"), [("flare", 324, 6), ("flare-quick", 36, 2)])
-def test_every_network_is_tried_on_every_language(name, runs, networks):
+def test_every_network_is_trained_on_every_language(name, runs, networks):
     points = read_study(STUDIES / f"{name}.toml").points
     assert len(points) == runs
     tried = {(point.settings["task.language_name"], point.variant) for point in points}

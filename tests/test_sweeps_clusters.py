@@ -40,7 +40,9 @@ def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_
 
 
 @pytest.mark.long
-def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(study, endless_study, one_core, tmp_path):
+def test_a_lost_scheduler_ends_the_sweep_with_one_line_and_another_backend_resumes_it(
+    study, endless_study, one_core, tmp_path
+):
     with dask_cluster() as (address, _):
         process = SweepProcess(endless_study, tmp_path / "out", "--backend", "dask", "--address", address)
         process.wait_for(6)
@@ -55,7 +57,7 @@ def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(stu
 
 
 @pytest.mark.long
-def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeypatch):
+def test_a_run_that_kills_all_workers_of_dask_is_recorded(study, monkeypatch):
     honest = pool.do
     chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[3].run
@@ -78,7 +80,7 @@ def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeyp
     assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")
 
 
-def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
+def test_an_address_without_a_scheduler_is_reported(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "CONNECT", 0.5)
     with pytest.raises(RunError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9: "):
         sweep(study, tmp_path / "out", backend="dask", address="tcp://127.0.0.1:9")

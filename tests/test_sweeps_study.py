@@ -60,7 +60,7 @@ def test_an_empty_study_is_the_run_of_the_lesson():
     assert settings(point)["evaluation"] == {"samples": 10_000, "seed": None, "lengths": None}
 
 
-def test_lists_are_crossed_with_each_other():
+def test_all_combinations_of_lists_are_run():
     study = {"model": {"name": ["rnn", "gru"], "dim_recurrent": [4, 8]}, "training": {"seed": "0:2"}}
     found = [(settings(p)["model"]["name"], settings(p)["model"]["dim_recurrent"]) for p in all_points(study)]
     assert found == [pair for pair in [("rnn", 4), ("rnn", 8), ("gru", 4), ("gru", 8)] for _ in range(3)]
@@ -68,7 +68,7 @@ def test_lists_are_crossed_with_each_other():
     assert len(all_points(study)) == 12
 
 
-def test_a_span_holds_its_last_number():
+def test_a_span_includes_its_last_number():
     assert values({"training": {"seed": "2:8:3"}}, "training", "seed") == [2, 5, 8]
     (point,) = all_points({"evaluation": {"lengths": "2:6:2"}})
     assert settings(point)["evaluation"]["lengths"] == [2, 4, 6]
@@ -105,7 +105,7 @@ def test_variants_can_be_tested_in_other_ways():
     }
 
 
-def test_a_file_says_the_same_as_a_mapping(tmp_path):
+def test_a_file_is_equivalent_to_a_mapping(tmp_path):
     path = tmp_path / "halves.toml"
     path.write_text("[model]\nname = ['rnn', 'gru']\n[training]\nseed = [3, 4]\n")
     study = read_study(path)
@@ -113,7 +113,7 @@ def test_a_file_says_the_same_as_a_mapping(tmp_path):
     assert list(study.points) == all_points({"model": {"name": ["rnn", "gru"]}, "training": {"seed": [3, 4]}})
 
 
-def test_numbers_of_numpy_and_tuples_will_do():
+def test_numpy_numbers_and_tuples_are_accepted():
     given = {"model": {"dim_recurrent": np.array([3, 4])}, "training": {"seed": range(2), "iterations": np.int64(7)}}
     assert json.dumps(read_study(given).given)
     assert values(given, "model", "dim_recurrent") == [3, 3, 4, 4]
@@ -124,7 +124,7 @@ def test_numbers_of_numpy_and_tuples_will_do():
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
 
-def test_ranges_are_drawn_and_lists_are_crossed_with_every_draw():
+def test_ranges_are_drawn_and_lists_are_combined_with_every_draw():
     study = {"optimizer": {"learning_rate": RATE}, "training": {"seed": [0, 1]}, "search": {"draws": 30}}
     rates = values(study, "optimizer", "learning_rate")
     assert len(rates) == 60 and len(set(rates)) == 30
@@ -134,7 +134,7 @@ def test_ranges_are_drawn_and_lists_are_crossed_with_every_draw():
     assert 8 <= sum(rate < 10**-2.5 for rate in rates[::2]) <= 22
 
 
-def test_a_draw_depends_on_nothing_but_the_seed_its_number_and_its_setting():
+def test_a_draw_only_depends_on_the_seed_its_number_and_its_setting():
     few = {"optimizer": {"learning_rate": RATE}, "search": {"draws": 5}}
     more = {**few, "model": {"dim_recurrent": {"low": 2, "high": 50}}, "search": {"draws": 9}}
     assert values(more, "optimizer", "learning_rate")[:5] == values(few, "optimizer", "learning_rate")
@@ -150,7 +150,7 @@ def test_whole_numbers_reach_both_ends_and_the_same_draw_is_one_run():
     assert min(drawn) == 1 and max(drawn) == 64
 
 
-def test_choices_are_drawn_too():
+def test_choices_are_also_drawn():
     study = {"optimizer": {"name": {"choices": ["sgd", "adam"]}}, "search": {"draws": 50}}
     assert sorted(values(study, "optimizer", "name")) == ["adam", "sgd"]
 
@@ -158,7 +158,7 @@ def test_choices_are_drawn_too():
 # --- which run it is
 
 
-def test_identities_stay_so_that_older_folders_go_on():
+def test_identities_are_stable_so_that_older_folders_resume():
     assert [point.run for point in all_points({})] == ["2a6e7af9bf8fe06d"]
     study = {
         "task": {"name": ["palindromes", "twin-halves"], "pattern_length_max": 4},
@@ -176,7 +176,7 @@ def test_identities_stay_so_that_older_folders_go_on():
         read_study({"evaluate": tested, "evaluation": tested})
 
 
-def test_an_identity_is_that_of_the_settings_alone():
+def test_an_identity_only_depends_on_the_settings():
     alone = {p.run for p in all_points({"training": {"seed": 3}})}
     among_others = {settings(p)["training"]["seed"]: p.run for p in all_points({"training": {"seed": "0:5"}})}
     assert alone == {among_others[3]}
@@ -188,7 +188,7 @@ def test_an_identity_is_that_of_the_settings_alone():
 
 
 @given(st.permutations(range(5)), st.permutations(["rnn", "gru", "lstm"]))
-def test_the_order_of_lists_changes_no_identity(seeds, names):
+def test_the_order_of_lists_does_not_change_identities(seeds, names):
     study = {"training": {"seed": seeds}, "model": {"name": names}}
     assert {p.run for p in all_points(study)} == ALL
 
@@ -196,7 +196,7 @@ def test_the_order_of_lists_changes_no_identity(seeds, names):
 ALL = {p.run for p in all_points({"training": {"seed": "0:4"}, "model": {"name": ["rnn", "gru", "lstm"]}})}
 
 
-def test_a_run_is_told_in_a_line():
+def test_a_run_is_described_in_one_line():
     (point,) = all_points({"variants": [{"name": "IRNN", "model": {"recurrent_init": "identity"}}]})
     assert point.label == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
 
@@ -314,7 +314,7 @@ def test_a_run_is_told_in_a_line():
         ({"model": {"name": {1}}}, "a value must have a type of TOML, not {1}"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(given, message):
+def test_mistakes_are_reported_with_their_place(given, message):
     with refused(f"study: {message}"):
         read_study(given)
 
@@ -333,14 +333,14 @@ def test_what_is_wrong_is_told_with_its_place(given, message):
         ("#" * 1_000_001, " is too large for a study: at most 1,000,000 bytes are read"),
     ],
 )
-def test_a_file_that_is_no_study_is_named(tmp_path, text, message):
+def test_a_file_that_is_not_a_study_is_named(tmp_path, text, message):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with refused(f"{path}{message}"):
         read_study(path)
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_unreadable_files_are_named(tmp_path):
     with refused(f"{tmp_path / 'none.toml'} cannot be read: No such file or directory"):
         read_study(tmp_path / "none.toml")
     with refused(f"{tmp_path} cannot be read: Is a directory"):
@@ -372,7 +372,7 @@ SETTING = st.sampled_from(["name", "dim_recurrent", "learning_rate", "seed", "dr
 
 
 @given(st.dictionaries(SECTION, JSON | st.dictionaries(SETTING, JSON, max_size=3), max_size=3))
-def test_whatever_it_says_is_read_or_refused_in_a_line(given):
+def test_any_study_is_read_or_refused_in_one_line(given):
     try:
         study = read_study(given)
     except InvalidArgument as error:

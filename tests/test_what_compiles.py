@@ -29,11 +29,11 @@ def document():
 
 
 @pytest.mark.long
-def test_the_page_shows_what_the_compiler_makes_of_every_model(maker, document):
+def test_the_page_shows_the_result_for_every_model(maker, document):
     assert maker.filled(document) == document, "run python docs/make_what_compiles.py"
 
 
-def test_the_page_shows_what_the_compiler_makes_of_some_models(maker, rows, document):
+def test_the_page_shows_the_result_for_some_models(maker, rows, document):
     lines = document.splitlines()
     for row in rows[::30]:
         assert maker.line(row) in lines, "run python docs/make_what_compiles.py"

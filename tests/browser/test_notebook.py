@@ -63,7 +63,7 @@ def test_a_slow_training_is_drawn_until_it_is_stopped(open_lab):
     assert error.startswith("----") and "KeyboardInterrupt" in error
 
 
-def test_two_trainings_go_on_in_one_picture(open_lab):
+def test_two_trainings_share_one_picture(open_lab):
     train = "history = myrnn.train(model, task, optimizer, 2_000, hooks=[plotter])"
     page = open_lab([WARM, PLOT, train, "plotter.train_metrics['loss']['epoch_domain'][-1]"])
     for number in (0, 1, 2, 2, 3):

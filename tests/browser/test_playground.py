@@ -80,7 +80,7 @@ def test_a_network_is_trained_until_accuracy_by_length_has_risen(page):
     assert page.driver.find_elements(By.CSS_SELECTOR, "#curve-loss .line.loss")
 
 
-def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page):
+def test_every_view_shows_its_iteration_and_is_dimmed_when_outdated(page):
     page.open(SHORT)
     page.set_speed("full")
     page.click("play")
@@ -100,7 +100,7 @@ def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page
     page.wait(lambda: (False, f"at iteration {page.text('iteration')}") in ages(), "no view was of now again")
 
 
-def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
+def test_a_diverged_network_has_no_bars_until_there_is_another(page):
     page.open(f"{SHORT}&optimizer=sgd&learning_rate=10")
     bars = lambda: page.driver.find_elements(By.CSS_SELECTOR, "#accuracy .bar")  # noqa: E731
     page.wait(bars, "there are no bars of an untrained network")
@@ -138,7 +138,7 @@ def test_learning_rate_clipping_and_batch_change_while_it_plays(page):
     assert not page.playing
 
 
-def test_an_edited_sequence_shows_what_inspect_says(page):
+def test_an_edited_sequence_agrees_with_inspect(page):
     page.open(f"{SHORT}&sequence=121212")
     for _ in range(3):
         page.step()
@@ -189,7 +189,7 @@ def test_a_state_has_the_colour_of_its_value(page):
     assert np.abs(drawn - expected).max() < 3
 
 
-def test_one_iteration_has_the_loss_of_loss_and_gradients(page):
+def test_the_loss_of_one_iteration_agrees_with_loss_and_gradients(page):
     page.open(SHORT)
     compiled = myrnn.compile(network_of(page, 0))
     page.step()
@@ -228,7 +228,7 @@ def test_a_run_is_saved_and_loaded(page):
     assert page.iteration == done + 1
 
 
-def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page):
+def test_a_run_that_settings_cannot_reproduce_has_no_reset_and_no_link(page):
     task, model = myrnn.tasks.TwinHalves(1, 3), myrnn.RNN(10, 8, 2, recurrent_init="identity", rng=0)
     optimizer = myrnn.Adam(model.parameters)
     history = myrnn.train(model, task, optimizer, iterations=20, progress=False)
@@ -243,7 +243,7 @@ def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page
     assert page.find("reset").is_enabled() and page.find("copy-link").is_enabled()
 
 
-def test_a_run_on_data_is_looked_at_edited_and_trained(page):
+def test_a_run_on_data_is_shown_edited_and_trained(page):
     words = ["".join(word) for length in range(1, 6) for word in itertools.product("ab", repeat=length)]
     files = [page.server.folder / name for name in ("train.csv", "test.csv")]
     for file, longest in zip(files, (4, 5), strict=True):
@@ -322,7 +322,7 @@ def test_a_shared_link_shows_the_same(page):
         page.driver.switch_to.window(tab)
 
 
-def test_a_link_is_followed_in_a_tab_whose_earlier_network_still_waits(page):
+def test_a_link_is_followed_in_a_tab_with_an_earlier_network(page):
     page.open(f"{SHORT}&dim_recurrent=8")
     page.step()
     page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
@@ -338,7 +338,7 @@ def test_a_link_is_followed_in_a_tab_whose_earlier_network_still_waits(page):
 @pytest.mark.parametrize(
     "wrong", ["cell=transformer", "learning_rate=fast", "pattern_length_min=9&pattern_length_max=2"]
 )
-def test_a_link_that_cannot_be_followed_is_told(page, wrong):
+def test_an_invalid_link_is_reported(page, wrong):
     page.open(f"{wrong}&sequence=4242")
     assert page.text("toast")
     assert (page.setting("cell"), page.digits()) == ("RNN, ReLU", "4242")
@@ -346,7 +346,7 @@ def test_a_link_that_cannot_be_followed_is_told(page, wrong):
     page.step()
 
 
-def test_a_lost_connection_comes_back_to_the_same_network(page):
+def test_a_lost_connection_is_restored_to_the_same_network(page):
     page.open(SHORT)
     page.set_speed("full")
     page.click("play")
@@ -362,7 +362,7 @@ def test_a_lost_connection_comes_back_to_the_same_network(page):
     assert page.iteration == done + 1
 
 
-def test_a_server_that_comes_back_is_played_with_again(serve_playground):
+def test_a_restarted_server_can_be_used_again(serve_playground):
     page = serve_playground()
     page.open(f"{SHORT}&dim_recurrent=8&sequence=4242")
     page.server.stop()
@@ -429,7 +429,7 @@ def test_a_pinned_network_is_compared_with_another(page):
     page.wait(lambda: not page.shown("pinned-label"), "it was not let go")
 
 
-def test_a_mistake_comes_into_the_row_with_a_click(page):
+def test_a_click_shows_a_mistake_in_the_row(page):
     page.open(SHORT)
     page.click("card-mistakes")
     page.wait(lambda: page.driver.find_elements(By.CLASS_NAME, "mistake"), "no mistakes were found")
@@ -441,7 +441,7 @@ def test_a_mistake_comes_into_the_row_with_a_click(page):
 
 
 @pytest.mark.parametrize("question", range(4))
-def test_every_question_of_the_tour_ends_in_something_seen(page, question):
+def test_every_question_of_the_tour_has_a_visible_answer(page, question):
     page.open()
     page.click("tour-open")
     page.driver.find_elements(By.CSS_SELECTOR, "#tour .stops button")[question].click()
@@ -467,7 +467,7 @@ def test_a_notice_covers_no_button(page):
         assert page.box("banner")["top"] >= page.script("return document.querySelector('.top').offsetHeight")
 
 
-def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
+def test_the_tour_is_on_the_screen_next_to_its_subject(page):
     def both_in_view(card):
         tour, shown = page.box("tour"), page.box(card)
         beside = tour["bottom"] <= shown["top"] or tour["right"] <= shown["left"]
@@ -483,7 +483,7 @@ def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
     page.press(Keys.ESCAPE)
 
 
-def test_after_the_tour_ones_own_network_is_back(page):
+def test_the_users_network_returns_after_the_tour(page):
     page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
     page.step()
     page.click("pin")
@@ -532,7 +532,7 @@ def test_the_state_that_is_shown_is_named(page):
         assert page.find("heat").get_attribute("aria-label").startswith(name)
 
 
-def test_the_graph_is_offered_as_svg_alone(page):
+def test_the_graph_is_only_offered_as_svg(page):
     page.open(SHORT)
     page.choose("format", "png")
     page.choose("figure", "graph")
@@ -542,7 +542,7 @@ def test_the_graph_is_offered_as_svg_alone(page):
     page.choose("format", "png")
 
 
-def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
+def test_a_link_pasted_into_an_open_page_is_followed(page):
     page.open(SHORT)
     page.step()
     page.script("location.hash = 'pattern_length_max=3&sequence=4242'")
@@ -565,7 +565,7 @@ def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
         ("abc", "", "27182718", "Only these symbols are read: 0 1 2 3 4 5 6 7 8 9. Type at least one symbol."),
     ],
 )
-def test_a_sequence_is_typed_or_pasted_as_a_text(page, typed, settings, read, told):
+def test_a_sequence_can_be_typed_or_pasted_as_text(page, typed, settings, read, told):
     page.open(f"{SHORT}{settings}" + ("&sequence=0101" if settings else ""))
     field = page.find("sequence")
     assert field.get_attribute("inputmode") == "numeric"
@@ -596,7 +596,7 @@ def test_task_and_colours_are_explained(page):
     page.wait(lambda: "backwards" in page.text("task-told"), "the task is not told")
 
 
-def test_no_label_covers_another_or_what_is_drawn(page):
+def test_no_label_covers_another_or_the_drawing(page):
     page.open(f"{SHORT}&dim_recurrent=16")
     page.wait(lambda: page.accuracy > 0, "there are no bars")
     # Everything right, and eigenvalues of size 1 in every direction that a label could stand in but one.
@@ -638,7 +638,7 @@ def test_text_and_parts_of_graphics_stand_out(page, theme):
         assert page.script((HERE / "contrast.js").read_text()) == []
 
 
-def test_the_keyboard_reaches_what_there_is_to_play_with(page):
+def test_all_controls_can_be_reached_by_keyboard(page):
     page.open(f"{SHORT}&sequence=123123")
     page.press(" ")
     page.wait(lambda: page.playing, "the space bar did not start it")
@@ -675,7 +675,7 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     assert told and float(told[1]) == float(f"{value:.3g}" if value >= 1e-3 else f"{value:.2g}")
 
 
-def test_every_control_says_what_it_does(page):
+def test_every_control_has_a_description(page):
     page.open()
     page.click("tour-open")
     nameless = page.script(
@@ -710,7 +710,7 @@ def test_nothing_is_wider_than_the_page(page, width, theme):
     assert background == {"light": "rgb(243, 245, 248)", "dark": "rgb(14, 19, 25)"}[theme]
 
 
-def test_a_class_of_ones_own_is_played_with(serve_playground, tmp_path):
+def test_a_user_defined_class_is_used_in_the_playground(serve_playground, tmp_path):
     (tmp_path / "mine.py").write_text(OWN)
     page = serve_playground("--model", "mine.py:Mine")
     page.open(f"{SHORT}&cell=own&dim_recurrent=8")
@@ -741,7 +741,7 @@ def test_at_low_speed_the_row_follows_the_training(page):
     page.wait(lambda: page.digits() == learned, "the row shows another sequence")
 
 
-def test_answers_at_every_step_stand_under_the_symbols(page):
+def test_answers_at_every_step_are_below_the_symbols(page):
     page.open(SHORT)
     page.choose("set-task", "running parity (1011)")
     page.wait_for_network(task="running-parity")

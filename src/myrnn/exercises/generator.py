@@ -158,7 +158,7 @@ class _Draws:
         return (result for _, result in self.results())
 
     def numbers(self, *, palindrome: bool | None = None) -> list[_Numbers]:
-        """Return the digits of every setting, or only of those with or without palindromes; only use it after their check."""
+        """Return the digits of all settings, or only with or without palindromes; only use it after their check."""
         chosen = [name for name in self._results if palindrome in (None, SETTINGS[name].palindrome)]
         for name in chosen:
             if name not in self._numbers:
