@@ -1,4 +1,4 @@
-"""What a model adds to its loss: both engines learn the same from it, which is what a loop by hand learns."""
+"""Terms that a model adds to its loss: both engines and a loop by hand learn the same from them."""
 
 import re
 from itertools import product
@@ -18,7 +18,7 @@ from test_native_targets import agree
 
 
 class Calm(Model):
-    """It adds something at every step, and something in the end."""
+    """Adds a term at every step, and one at the end."""
 
     strength = 0.3
 
@@ -37,7 +37,7 @@ class Calm(Model):
 
 
 class CalmAfterwards(Model):
-    """It keeps all states together small, after its loop."""
+    """Adds a penalty on all states after its loop."""
 
     def __call__(self, x):
         h, states = mg.zeros((1, 4), dtype=np.float32), []
@@ -86,7 +86,7 @@ def test_the_added_term_has_the_gradient_computed_by_hand():
 
 
 def training_order(sequences):
-    """Return which sequences each of twelve iterations takes, as a model sees them that notes what it reads."""
+    """Return the sequences of each of twelve iterations, recorded by a model."""
     seen = []
 
     class Notes(Model):
@@ -133,7 +133,7 @@ def test_nothing_is_added_outside_of_training():
 
 
 def test_the_score_is_that_of_the_outputs():
-    """What is added would be the largest output."""
+    """The added term would be the largest output."""
 
     class Much(Model):
         def __call__(self, x):

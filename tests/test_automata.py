@@ -1,4 +1,4 @@
-"""Automata that are read out of networks and languages."""
+"""Automata extracted from networks and languages."""
 
 import pickle
 import re
@@ -32,7 +32,7 @@ def refused(message):
 def counter(classes=2):
     """Return a network of two units, with weights set by hand, that accepts an odd number of 1s.
 
-    The units are relu(odd + x) and relu(odd + x - 1), where odd is the first less twice the second.
+    The units are relu(odd + x) and relu(odd + x - 1), where odd is the first minus twice the second.
     """
     model = RNN(2, 2, classes, rng=0)
     numbers = ([[0, 0], [1, 1]], [0, -1], [[1, 1], [-2, -2]], np.eye(2, classes, 1)[[0, 0]], np.eye(1, classes)[0] / 2)
@@ -57,7 +57,7 @@ def test_a_regular_language_gives_its_smallest_automaton(number):
     assert found.complete and found.stopped is None
     assert found.dfa.difference(tomita(number)) is None and len(found) == len(tomita(number))
     assert found.hypotheses[-1].counterexample is None
-    # Each counterexample refutes the automaton that it came after.
+    # Each counterexample refutes the automaton before it.
     for hypothesis in found.hypotheses[:-1]:
         text = hypothesis.counterexample
         assert (text in hypothesis.dfa) != (text in tomita(number))
@@ -90,7 +90,7 @@ def test_the_automata_of_a_nonregular_language_keep_growing():
     agreement = found.agreement(task, lengths=[4, 20, 20, 6])
     assert agreement.lengths.tolist() == [4, 6, 20]
     assert agreement.accuracy[:2].tolist() == [1, 1] and agreement.accuracy[2] < 1
-    # What differs is named, each string once, the shortest first.
+    # Each differing string is listed once, the shortest first.
     assert agreement.differences and len(set(agreement.differences)) == len(agreement.differences)
     assert all((text in found) != (text in task.language) for text in agreement.differences)
 
@@ -98,7 +98,7 @@ def test_the_automata_of_a_nonregular_language_keep_growing():
 @pytest.mark.parametrize("method", ["lstar", "clusters"])
 def test_without_time_the_automaton_has_one_state(method, odd):
     found = extract_automaton(odd, "01", method=method, seconds=1e-9)
-    # The shortest words have been asked before: L* has an automaton of these.
+    # The shortest words were queried before, so L* has an automaton for them.
     assert (len(found), found.complete, found.stopped) == (1 + (method == "lstar"), False, "1e-09 seconds")
     assert "" not in found and len(found.hypotheses) == 1
 
@@ -133,7 +133,7 @@ def test_any_class_can_be_the_accepting_one(odd):
 def test_symbols_may_have_other_names_and_tokens(odd):
     found = extract_automaton(odd, {"one": 1, "nil": 0})
     assert "one nil nil" in found and "one one" not in found
-    # Of one of its symbols alone; examples with the other one are left out.
+    # Only one of its symbols: examples with the other one are ignored.
     examples = Sequences([1, 1, 0], [0, 2, 3], [0, 0], 2)
     (alone,) = extract_automaton(odd, {"1": 1}, examples=examples).hypotheses
     assert alone.states == 2 and alone.dfa.symbols == ("1",)
@@ -150,7 +150,7 @@ def test_a_model_that_cannot_step_is_queried_with_words(in_python):
 
 
 class Uneven:
-    """Accepts strings of at least two symbols: no recurrence, for it looks at the length."""
+    """Accepts strings of at least two symbols; not a recurrence, because it reads the length."""
 
     def __init__(self):
         self.model = counter()
@@ -175,7 +175,7 @@ def test_states_that_no_short_word_reaches_are_followed(odd, monkeypatch):
     word, is_whole = cells.find_difference(wrong.minimal())
     assert is_whole and word is not None
     assert teacher.accepts_one(word) != (wrong.write(word) in wrong)
-    # Cells that are known stay.
+    # Known cells are kept.
     assert cells.find_difference(ODD) == (None, True) and len(cells) >= 2
     monkeypatch.setattr("myrnn.inspection.automata.states.MOST_CELLS", 1)
     assert Cells(teacher).find_difference(regular("[01]{3}").complement)[1] in (True, False)
@@ -240,7 +240,7 @@ def test_all_words_of_a_length_are_tried_if_there_are_few():
     assert is_all and len(offsets) == 9 and len(set(map(bytes, strings.reshape(8, 3)))) == 8
     (strings, offsets), is_all = words_of_length((tomita(1),), 4, 8, rng)
     assert not is_all and len(strings) == 4 * (len(offsets) - 1) == 32
-    # Also where there are no members of a length.
+    # Also if there are no members of a length.
     (strings, offsets), _ = words_of_length((regular("ab"),), 9, 40, rng)
     assert len(offsets) == 41
 

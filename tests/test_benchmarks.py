@@ -1,4 +1,4 @@
-"""The benchmark's own parts, without its large peers: turns, ratios, the table, the pipe and the program in C."""
+"""The parts of the benchmark without its large peers: turns, ratios, the table, the pipe and the C program."""
 
 import importlib
 import io
@@ -50,7 +50,7 @@ def unit(name, **kwargs):
 
 
 class FakeRunner:
-    """Takes the times it was given, one a repeat, and notes its turns."""
+    """Returns given times, one per repeat, and records its turns."""
 
     def __init__(self, name, times, turns, fails_at=None, losses=()):
         self.name, self.times, self.turns, self.fails_at = name, list(times), turns, fails_at
@@ -116,7 +116,7 @@ def measured(times, iterations=1, flops=0.0):
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    # Turn by turn the second side takes 4, 3 and 100 times as long.
+    # In each turn the second unit takes 4, 3 and 100 times as long.
     [("times", 4.0), ("share", 0.25), ("rate", 2.0)],
 )
 def test_a_ratio_is_the_median_of_the_turns(kind, value):

@@ -1,4 +1,4 @@
-"""A training that stops, by whatever, goes on as if it had not: weights, optimizer and history, byte for byte."""
+"""A stopped training resumes as if it had not stopped: weights, optimizer and history, byte for byte."""
 
 import errno
 import json
@@ -42,7 +42,7 @@ def refused(message, kind=InvalidArgument):
 
 
 class Job:
-    """A small training, made anew each time in the same way."""
+    """A small training, created in the same way each time."""
 
     def __init__(self, optimizer="adam", task=TASK, model=None, **options):
         self.model = RNN(10, 6, 2, rng=0) if model is None else model
@@ -56,7 +56,7 @@ class Job:
         return train(self.model, optimizer=self.optimizer, iterations=iterations, **{**self.options, **options})
 
     def content(self):
-        """All that the training has changed, as bytes."""
+        """Everything that the training has changed, as bytes."""
         memory = [a for name in ("m", "v", "param_moments") for a in getattr(self.optimizer, name, [])]
         arrays = [p.data for p in self.model.parameters] + memory
         return [array.tobytes() for array in arrays], getattr(self.optimizer, "t", 0), self.optimizer.learning_rate
@@ -145,7 +145,7 @@ def test_a_state_contains_plain_values_and_arrays():
     }
     assert all(type(array) is np.ndarray for array in state.arrays.values())
     assert state.arrays["parameter.fc_x2h.weight"].tobytes() == job.model.fc_x2h.weight.data.tobytes()
-    # A copy: what the training does next is not seen in it.
+    # A copy, which further training does not change.
     before = {name: array.tobytes() for name, array in state.arrays.items()}
     training.run(10)
     assert {name: array.tobytes() for name, array in state.arrays.items()} == before
@@ -188,7 +188,7 @@ def test_a_training_without_a_state_says_so(tmp_path):
 
 
 class Moves:
-    """An optimizer of a user's own; what it remembers, subclasses say."""
+    """A user-defined optimizer; subclasses define its state."""
 
     def __init__(self, params, learning_rate=0.05):
         self.params, self.learning_rate = list(params), learning_rate
@@ -199,7 +199,7 @@ class Moves:
 
 
 class Averages(Moves):
-    """Remembers in attributes: arrays by name and in a list, numbers of Python and of NumPy, and text."""
+    """Has a state in attributes: arrays by name and in a list, Python and NumPy numbers, and text."""
 
     def __init__(self, params, learning_rate=0.05, decay=0.9, kinds=("mean", 2)):
         super().__init__(params, learning_rate)
@@ -222,7 +222,7 @@ class Averages(Moves):
 
 
 class Late(Moves):
-    """Says itself what it remembers, which grows."""
+    """Defines its state itself; the state grows."""
 
     def __init__(self, params, learning_rate=0.05):
         super().__init__(params, learning_rate)
@@ -271,7 +271,7 @@ def test_a_user_defined_optimizer_goes_back_when_a_training_diverges(monkeypatch
 
     with pytest.raises(TrainingDiverged, match="also after 5 restarts"):
         job.train(hooks=[Watching()])
-    # Eight parameters a step; after every restart it had counted those of 20 iterations again.
+    # Eight parameters per step; after every restart it has counted those of 20 iterations again.
     assert seen[:2] == [(10, 10 * len(job.model.parameters)), (20, 20 * len(job.model.parameters))]
 
 
@@ -381,7 +381,7 @@ def test_between_two_reports_there_is_a_state():
 
 def test_ctrl_c_keeps_all_completed_work(tmp_path):
     class Pressing:
-        """Presses Ctrl-C, which the training obeys when the iterations under way are done."""
+        """Presses Ctrl-C, which takes effect when the current iterations are done."""
 
         def on_progress(self, iteration):
             if iteration == 64:
@@ -429,7 +429,7 @@ def test_a_state_of_another_training_is_refused(options, message):
     training = job.training()
     with refused(message):
         training.restore(stopped.state())
-    # As it was: it trains like one that never tried.
+    # Unchanged: it trains as if nothing had been tried.
     training.run(20)
     same_model = {"model": RNN(10, 7, 2, rng=0)} if "model" in options else {}
     same = Job(**{**options, **same_model})
@@ -476,7 +476,7 @@ def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, eng
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert columns(second.train(60, checkpoint=tmp_path / "a", resume=True, hooks=[Falling(30)])) == columns(history)
     assert second.content() == whole.content()
-    # With the same objects, whose rate is the one that the hook left.
+    # With the same objects, which have the rate that the hook set.
     assert columns(first.train(60, resume=tmp_path / "b", hooks=[Falling(30)])) == columns(history)
     assert first.content() == whole.content()
 
@@ -518,7 +518,7 @@ def test_a_state_resumes_with_its_engine():
         native.restore(reference.state())
     with refused("engine must be the one that the training was saved with, 'native'"):
         reference.restore(native.state())
-    # One that may be either goes on as the other did.
+    # With engine="auto" it resumes with the engine of the state.
     whole, either = job("mygrad"), job("auto")
     training = either.training()
     training.restore(reference.state())
@@ -648,7 +648,7 @@ def test_checkpoints_take_a_limited_share_of_the_time(tmp_path, monkeypatch):
 
     clock, seen = count(100), []
     monkeypatch.setattr("myrnn.training.checkpoint.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    # Every look at the clock is a second after the one before. So a checkpoint takes one, and may take a tenth of all.
+    # Every call of the clock adds a second. So a checkpoint takes one second, and may take a tenth of the time.
     Job().train(130, checkpoint=Checkpoint(tmp_path, every=2, share=0.1), hooks=[Listing()])
     assert seen == [[], *[[20]] * 10, [20, 120], [20, 120]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000000120", "checkpoint-000000000130"]
@@ -745,7 +745,7 @@ def test_a_link_is_not_a_checkpoint(tmp_path):
     (tmp_path / "ours" / "checkpoint-000000000030").symlink_to(theirs)
     assert load_checkpoint(tmp_path / "ours") is None
     Job().train(40, checkpoint=tmp_path / "ours")
-    # Nothing is removed through it.
+    # Nothing is removed through the link.
     assert sorted(path.name for path in theirs.iterdir()) == ["state.json", "state.safetensors"]
 
 
@@ -858,7 +858,7 @@ def test_a_process_that_is_killed_repeatedly_finishes(tmp_path, kind, kills):
 
 
 class Exploding:
-    """A schedule whose rate is far too large at one iteration, and for as long as it is not halved often enough."""
+    """A schedule whose rate is far too large at one iteration, until it has been halved often enough."""
 
     def __init__(self, at, rate):
         self.at, self.rate = at, rate
@@ -875,7 +875,7 @@ def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
 
 
 def astray(iteration):
-    """A schedule: after iteration 24 the loss is finite, but out of hand, and after 42 it soon is NaN."""
+    """A schedule: after iteration 24 the loss explodes but is finite, and soon after 42 it is NaN."""
     return 30.0 if iteration == 24 else np.finfo(np.float64).max if iteration > 42 else 0.01
 
 
@@ -906,7 +906,7 @@ def test_without_a_good_report_a_training_that_diverges_keeps_its_beginning(tmp_
 
 
 def test_an_interrupted_training_keeps_a_checkpoint_with_an_exploded_loss(tmp_path):
-    # Nothing says that it will not come back, and to do the iterations again may take hours.
+    # The loss may recover, and repeating the iterations may take hours.
     with pytest.raises(KeyboardInterrupt):
         astray_job(hooks=[Stopping("on_progress", 31)]).train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
     assert load_checkpoint(tmp_path).iteration == 30
@@ -949,7 +949,7 @@ def test_a_long_training_keeps_a_report_every_hundredth_of_it():
         return found
 
     assert kept(allowed=False) == [50_000, 50_500, 51_100]
-    # Where a training goes back by itself, the same report every time, however often it was resumed.
+    # A training that goes back by itself always uses the same report, however often it was resumed.
     assert kept(allowed=True) == list(range(50_000, 51_200, 100))
 
 
@@ -988,7 +988,7 @@ def test_a_full_disk_does_not_hide_that_a_training_diverged(tmp_path, monkeypatc
 
 
 def test_nonfinite_weights_are_detected_at_the_report(tmp_path):
-    # The last iteration of a report: no loss comes after it.
+    # The last iteration of a report: no loss is computed after it.
     job = Job("sgd", schedule=Exploding(19, np.finfo(np.float64).max))
     with refused(
         "the weights are no longer finite at iteration 20: try a smaller learning rate, or clip the gradients with "
@@ -1002,7 +1002,7 @@ def test_overflowing_squares_of_gradients_are_detected_at_the_report(tmp_path):
     class Overflowing:
         def on_progress(self, iteration):
             if iteration > 10:
-                # No step moves this weight any more, and the loss is as it was.
+                # No step changes this weight any more, and the loss stays the same.
                 job.optimizer.v[0][0, 0] = np.inf
 
     job = Job()
@@ -1015,7 +1015,7 @@ def test_overflowing_squares_of_gradients_are_detected_at_the_report(tmp_path):
     assert load_checkpoint(tmp_path).iteration == 10
 
 
-# Numbers so large that a step along the gradient throws the weights far off, unless it is clipped.
+# Numbers so large that a step moves the weights far away, unless the gradient is clipped.
 _rng = np.random.default_rng(0)
 WILD = [(1e5 * _rng.normal(size=(8, 3)), index % 2) for index in range(6)]
 
@@ -1068,7 +1068,7 @@ class Recorder:
 def test_a_restart_goes_back_to_before_the_loss_exploded():
     told = Recorder()
     history = wild_job(0.1, on_divergence="restart").train(40, hooks=[told])
-    # The loss of the first report was finite, but no place to go on from.
+    # The loss of the first report was finite, but too large to resume from.
     assert told.reports[0].loss > 1e20
     assert [report.iteration for report in told.reports[:2]] == [10, 10]
     assert history.iteration.tolist() == [10, 20, 30, 40]
@@ -1079,7 +1079,7 @@ def test_a_restart_goes_back_to_before_the_loss_exploded():
 @pytest.mark.parametrize("stop", [10, 20, 30])
 def test_a_training_that_restarts_can_be_resumed(tmp_path, stop):
     def job():
-        # It goes well for a while, so that there is something to go back to.
+        # It trains well for a while, so that there is a state to go back to.
         return wild_job(1.0, on_divergence="restart", schedule=lambda iteration: 1e-12 if iteration < 15 else 1.0)
 
     whole, first, second = job(), job(), job()

@@ -52,7 +52,7 @@ def here(here_with_figures, blank_figures):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run of the command line, for all that only look at one."""
+    """A run of the command for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved") / "run"
     with figures_left_blank():
         assert main(["train", *SMALL, "--out", str(folder), "--quiet"]) == 0
@@ -71,7 +71,7 @@ def table_rows(text):
     rule = next(index for index, line in enumerate(lines) if set(line.strip()) <= set("─-+ ") and line.strip())
     rows = []
     for line in lines[rule + 1 :]:
-        # The rows end at a blank line, in a terminal without box characters at another rule.
+        # The rows end at a blank line, or at another rule in a terminal without box characters.
         if set(line.strip()) <= set("-+ "):
             break
         rows.append(line.split())

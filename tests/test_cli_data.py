@@ -55,7 +55,7 @@ def here(here_with_figures, blank_figures):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run on words, for all that only look at one."""
+    """A run on words for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "train.csv").write_text(TRAIN)
     with figures_left_blank():
@@ -65,7 +65,7 @@ def saved(tmp_path_factory):
 
 
 def left():
-    """Return the names of what is in the working folder beside the files of data."""
+    """Return the names of everything in the working folder except the data files."""
     return {path.name for path in Path().iterdir()} - {"train.csv", "test.csv"}
 
 
@@ -227,7 +227,7 @@ def test_text_without_spaces_is_read_as_characters(here, capsys):
     assert (
         "text        read as characters (no text has a space between words; --tokenize words for whole words)\n" in out
     )
-    # It is read in the same way ever after, whatever is in a text.
+    # From then on it is read in the same way, whatever a text contains.
     with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training and counts as unknown: ' '")):
         loaded = SequenceClassifier.load("run")
         assert loaded.predict_proba(["a b"]).shape == (1, 2)
@@ -244,7 +244,7 @@ def test_columns_and_the_delimiter_are_chosen(here, capsys):
     options = ("--delimiter=;", "--text-column=text", "--label-column=class")
     assert main(["train", "--data=own.csv", "--test=own.csv", *options, *SMALL, "--out=run"]) == 0
     assert "data        own.csv: 12 sequences of length 1 to 2, 3 different words\n" in capsys.readouterr().out
-    # The column is that of the training, until another is named.
+    # The column is that of the training unless another is given.
     assert main(["predict", "run", "--data=own.csv", "--delimiter=;"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 13
     Path("other.csv").write_text("words\nbad\n")
@@ -288,7 +288,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     assert capsys.readouterr().err == (
         "myrnn: run reads features, which cannot be given as text: give a file with --data\n"
     )
-    # Whole numbers are features, where those of the training were; and symbols are refused.
+    # Whole numbers are features if those of the training were; symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
     assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are expected" in capsys.readouterr().err
@@ -465,7 +465,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, m
     assert (Path("found.csv").read_text(), left()) == ("old", {"found.csv"})
 
 
-# --- several tests, and what else can be done with a run
+# --- several tests, and other uses of a run
 
 
 PARITY = "sequence,label\n" + "".join(
@@ -567,11 +567,11 @@ def test_sequences_in_memory_are_run_into_a_folder(here):
         myrnn.run(run.experiment, "again")
 
 
-# --- nothing half-written
+# --- no half-written files
 
 
 class Pressing:
-    """Sends a signal to this process when something is done for the n-th time."""
+    """Sends a signal to this process at the n-th call."""
 
     def __init__(self, count, number, real):
         self.left, self.number, self.real = count, number, real
@@ -869,7 +869,7 @@ def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, e
         capsys.readouterr()
 
 
-# --- going on
+# --- resuming
 
 
 fit_module = sys.modules["myrnn.runs.fitting"]
@@ -882,7 +882,7 @@ def contents(folder):
 
 
 def stop_after(epochs, monkeypatch, error):
-    """Let a training fail within the epoch after so many."""
+    """Make a training fail within the epoch after the given number."""
     measured = Validation.on_report
 
     def on_report(validation, report):

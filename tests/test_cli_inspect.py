@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run of each kind of model, for all that only look at one."""
+    """A run of each kind of model for tests that only read it."""
     folder = tmp_path_factory.mktemp("runs")
     with figures_left_blank():
         for kind in ("rnn", "gru", "lstm"):

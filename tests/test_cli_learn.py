@@ -1,4 +1,4 @@
-"""The commands on tags, numbers, text and series: trained from files, tested, kept, and used."""
+"""The commands on tags, numbers, text and series: train from files, test, save and use."""
 
 import csv
 import io

@@ -21,7 +21,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs of the command line, that differ in their model."""
+    """Two runs of the command that differ in their model."""
     folder = tmp_path_factory.mktemp("runs")
     with figures_left_blank():
         for name in ("rnn", "gru"):

@@ -1,4 +1,4 @@
-"""A run that stops, by whatever, keeps what was done, says how to go on, and becomes what it would have become."""
+"""A stopped run keeps its work, says how to resume it, and gives the same result as one that was not stopped."""
 
 import json
 import os
@@ -26,10 +26,10 @@ SMALL = (
     *("--quiet", "--engine=mygrad", "--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
     "--report-every=5",
 )
-# What an interrupted run must have in common with one that was not, to the last byte.
+# Files that must be the same, byte for byte, in an interrupted run and one that was not interrupted.
 SAME = ("model.safetensors", "history.csv", "accuracy_by_length.csv")
 COMMAND = (sys.executable, "-m", "myrnn")
-# A class of your own.
+# A user-defined class.
 SOURCE = """from myrnn import RNN
 
 
@@ -58,7 +58,7 @@ def result(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of 60 iterations that nothing stopped. Nobody may change it."""
+    """A run of 60 iterations that was not stopped. Tests must not change it."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     with figures_left_blank():
         assert train("--iterations=60", f"--out={folder}") == 0
@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
 
 
 class Stop:
-    """Sends a signal to this process when a training has come to an iteration."""
+    """Sends a signal to this process when a training reaches an iteration."""
 
     def __init__(self, at, number=signal.SIGINT):
         self.at, self.number = at, number
@@ -210,7 +210,7 @@ def test_a_complete_run_stays_complete_while_it_is_extended(here, whole, monkeyp
         Stop(75)(patch)
         assert resume("run", "--iterations=90") == 130
     assert load_run("run").settings["training"]["iterations"] == 60
-    # It knows what was asked.
+    # It has the requested number.
     assert resume("run") == 0
     assert load_run("run").settings["training"]["iterations"] == 90
 
@@ -271,7 +271,7 @@ def test_a_decaying_rate_continues_from_its_value(here, monkeypatch):
     assert result("other") == result("one")
 
 
-# --- what cannot be gone on with
+# --- runs that cannot be resumed
 
 
 @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ def test_a_run_that_diverged_resumes_with_restarts(here, monkeypatch, capsys):
     real = loop.check_losses
 
     def check(losses, first):
-        # As long as the rate is the first one.
+        # While the rate is the first one.
         clipped = any("clipped" in str(line) for line in told)
         real(losses if clipped else np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
 
@@ -540,7 +540,7 @@ def test_a_run_that_diverged_resumes_with_restarts(here, monkeypatch, capsys):
         "iteration 30, from before it, is saved, resume from there with half the rate: "
         "myrnn train --resume 'a run' --on-divergence restart\n"
     )
-    assert resume("a run") == 2  # it only comes there again
+    assert resume("a run") == 2  # it only reaches that iteration again
     assert resume("a run", "--on-divergence=restart") == 0
     assert told == [
         "the loss is nan at iteration 33: training resumes from iteration 30 with 0.5 times the learning rate and "
@@ -559,7 +559,7 @@ def test_the_setting_for_divergence_is_saved(here):
 
 
 def begun(*options, **more):
-    """Start a training, and return its process when it has begun."""
+    """Start a training, and return its process when it is running."""
     running = processes.start([*COMMAND, "train", *options], **more)
     while "training" not in running.stdout.readline():
         assert running.poll() is None, running.stderr.read()
@@ -606,11 +606,11 @@ def test_the_real_command_is_killed_and_resumed(here, own):
     options = (*SMALL[1:], *own, "--iterations=1000", "--checkpoint-every=0")
     assert main(["train", *options, "--quiet", "--out=whole"]) == 0
     draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
-    # At first so early that no machine has come through, then later and later, for it to come through on any machine.
+    # At first so early that no machine has finished, then later and later, until any machine finishes.
     while killed_after(running, draw.uniform(0, 0.05 * 1.5**kills)):
         kills += 1
         if not Path("run/unfinished.json").exists():
-            break  # it was whole already, and about to say so
+            break  # it was already complete, and about to say so
         running = begun("--resume=run", *own, "--checkpoint-every=0")
     assert kills >= 3
     assert result("run") == result("whole")

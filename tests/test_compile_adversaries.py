@@ -1,4 +1,4 @@
-"""Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
+"""Models that try to be silently wrong: they branch on values, treat one length differently, or change."""
 
 import contextlib
 import contextvars
@@ -21,7 +21,7 @@ from myrnn.training.native import NativeEngine
 
 
 class Base:
-    """A simple RNN whose step can be tampered with."""
+    """A simple RNN whose step subclasses change."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ class Base:
 
 
 class LateHabit(Base):
-    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+    """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -51,7 +51,7 @@ class LateHabit(Base):
 
 
 class RareBranch(Base):
-    """Takes another branch where a feature is larger than any that was tried."""
+    """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -66,11 +66,11 @@ def data(largest):
     return pairs
 
 
-# Looking at numbers -------------------------------------------------------------------------------------------------
+# Branching on values ------------------------------------------------------------------------------------------------
 
 
 class LooksAtItsState(Base):
-    """Halves what grows too large: with the weights that it starts from nothing does."""
+    """Halves states that grow too large; with its first weights none does."""
 
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x + h @ self.h
@@ -122,7 +122,7 @@ def test_a_model_that_branches_on_values_is_checked_on_every_sequence():
 
 
 class AsksForShapes(Base):
-    """Looks at nothing but sizes, and keeps its states for somebody to see."""
+    """Only reads sizes, and stores its states for display."""
 
     def __call__(self, x):
         self.states, self.length = [], len(x)
@@ -217,7 +217,7 @@ def test_checking_the_longest_sequence_is_enough_for_a_library_model():
 
 
 class NotesTracedLengths(Base):
-    """Notes where nobody looks on how long a sequence it ran as a graph."""
+    """Records, where the check does not look, the lengths of the sequences that it was traced on."""
 
     def __init__(self):
         super().__init__()
@@ -251,7 +251,7 @@ class LeavesStepsOut(Base):
 
 
 class Chaotic(Base):
-    """Grows the least difference to another sequence until nothing is left of the first."""
+    """Amplifies any small difference between two sequences until they are unrelated."""
 
     def step(self, h, x_t, t):
         return mg.tanh(x_t[None] @ self.x + h @ self.h * np.float32(20))
@@ -269,7 +269,7 @@ def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
     monkeypatch.setattr("myrnn.training.native.CHECKED_SHARE", np.inf)
     model = AtOneLength()
     with pytest.raises(NotARecurrence, match="on a sequence of 20 steps"):
-        # One length of ten is 20, and there are but a few checks: chance alone would seldom come upon it.
+        # One length in ten is 20, and there are only a few checks: a random choice would seldom find it.
         myrnn.train(model, many_lengths(), SGD(model.parameters), 50_000, engine="native", progress=False)
 
 
@@ -279,7 +279,7 @@ def test_iterations_are_undone_if_training_finds_a_difference():
     pairs = [(rng.normal(size=(n, 10)).astype(np.float32), 1) for n in (5, 8, 130)]
 
     def stream():
-        # The long one comes late.
+        # The long one is late.
         yield from (pairs[i % 2] for i in range(96))
         yield from (pairs[i % 3] for i in range(96))
 
@@ -383,7 +383,7 @@ def test_a_model_that_is_changed_while_it_trains_is_detected():
 
 
 def changed_while_training(engine, changes):
-    """Train for 300 iterations; return the weights, and how many iterations each engine did after the other."""
+    """Train for 300 iterations; return the weights, and the number of iterations of each engine in turn."""
     model, done = Tunable(), []
 
     class Changing:
@@ -461,7 +461,7 @@ HIDDEN = {"scale": 1.0}
 PROXY = types.MappingProxyType(HIDDEN)
 CONTEXT = contextvars.ContextVar("CONTEXT", default=1.0)
 
-# Ways to a number that nothing among a model's attributes and globals leads to, and how each is changed.
+# Values that a model's attributes and globals do not lead to, and how each is changed.
 WAYS = {
     "a mapping proxy": (lambda: PROXY["scale"], lambda number: HIDDEN.update(scale=number)),
     "a context variable": (CONTEXT.get, CONTEXT.set),
@@ -473,7 +473,7 @@ WAYS = {
 
 
 class ReadsFarAway(Base):
-    """Multiplies its states by what a function of somebody's returns."""
+    """Multiplies its states by the result of a given function."""
 
     def __init__(self, read):
         super().__init__()
@@ -614,7 +614,7 @@ class HalvesInPlace(Base):
 
 
 class UsesWhatIsLeftOver(Base):
-    """Reads the loop's own variables after the loop."""
+    """Reads the variables of the loop after it."""
 
     def __call__(self, x):
         h = np.zeros((1, 6), dtype=np.float32)
@@ -625,7 +625,7 @@ class UsesWhatIsLeftOver(Base):
 
 
 class Unlisted(Base):
-    """Uses a weight that it does not list: it stays as it is."""
+    """Uses a weight that it does not list, which stays unchanged."""
 
     def __init__(self):
         super().__init__()
@@ -633,7 +633,7 @@ class Unlisted(Base):
 
 
 class AddsTheRows(Base):
-    """Sums the rows outside its loop: of an empty sequence there are none."""
+    """Sums the rows outside of its loop; an empty sequence has none."""
 
     def __call__(self, x):
         return super().__call__(x) + mg.sum(x, axis=0, keepdims=True) @ self.x @ self.y
@@ -648,7 +648,7 @@ def test_a_sum_over_no_rows_is_zero():
 
 
 class BeginsByComputing(Base):
-    """Computes its first states from parameters, in another way than its steps do."""
+    """Computes its first states from parameters, but not in the way of its steps."""
 
     def __init__(self):
         super().__init__()
@@ -673,7 +673,7 @@ def test_computed_first_states_are_those_of_an_empty_sequence():
 
 
 class SmallLogarithms(Base):
-    """Goes through numbers so small that one more than them is one."""
+    """Computes with numbers so small that 1 plus them is 1."""
 
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x * np.float32(1e-8)

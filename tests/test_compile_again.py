@@ -1,4 +1,4 @@
-"""What compiling leaves alone, and when a model is compiled anew."""
+"""What compiling does not change, and when a model is compiled again."""
 
 import gc
 
@@ -21,7 +21,7 @@ class Scaled(RNN):
 
 
 class Swapping(RNN):
-    """Adds two biases to the logits, one of them twice; which, is in its attributes, not in its parameters."""
+    """Adds two biases to the logits, one of them twice; its attributes, not its parameters, say which."""
 
     def __init__(self, *sizes, rng):
         super().__init__(*sizes, rng=rng)
@@ -74,7 +74,7 @@ def test_a_model_with_other_tensors_is_compiled_again(model):
 @pytest.mark.usefixtures("in_python")
 def test_another_model_of_the_class_reuses_the_compilation(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
-    # Where its loop is looked for anew, this fails.
+    # Searching for its loop again fails.
     monkeypatch.setattr(compiler_model, "trace", None)
     other = Scaled(10, 6, 2, rng=1)
     compiled = myrnn.compile(other)
@@ -162,7 +162,7 @@ def test_a_damaged_model_does_not_affect_others_of_its_class():
 
 
 class DoublesAtOneLength(RNN):
-    """Does something else at one length, which instances name for themselves."""
+    """Behaves differently at one length, which each instance defines."""
 
     odd = None
 

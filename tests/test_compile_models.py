@@ -1,4 +1,4 @@
-"""Whole models, as users write them: what is compiled agrees with MyGrad."""
+"""Whole models as users write them: compiled, they agree with MyGrad."""
 
 import mygrad as mg
 import numpy as np
@@ -14,14 +14,14 @@ from myrnn.training import train
 from zoo import ALL, LastRow, Lesson, made
 
 LENGTHS = (1, 2, 3, 8, 20, 50, 1, 31, 20)
-# Of these a batch of tokens is compiled as well; of the others the features of one and several sequences are enough.
+# For these, batches of tokens are also compiled; for the others, features of one and several sequences are enough.
 MANY_KINDS = {"Lesson", "GatesInOneMatrix", "PassAfterPass", "Backwards", "Embedding", "LastRow"}
 # Each kind takes seconds to compile; `test_compile_interpreted` runs the programs of all of them in Python.
 SHORT = {"Lesson"}
 
 
 def each(kinds):
-    """One case for each kind of model; most are long ones."""
+    """One case for each kind of model; most are long tests."""
     return [
         pytest.param(kind, id=kind.__name__, marks=() if kind.__name__ in SHORT else pytest.mark.long) for kind in kinds
     ]
@@ -33,7 +33,7 @@ _compiled = {}
 
 
 def compiled_model(kind):
-    """One compiled model for all tests of this file: its native code is the same for all."""
+    """One compiled model for all tests of this file, because its native code is the same."""
     if kind not in _compiled:
         _compiled[kind] = compile(made(kind), dim_input=kind.C)
     return _compiled[kind]
@@ -61,7 +61,7 @@ def by_mygrad(model, x, label):
 def assert_gradients(ours, theirs, what):
     scale = max(np.abs(g).max(initial=0) for g in theirs)
     for i, (gradient, true) in enumerate(zip(ours, theirs, strict=True)):
-        # Sums that cancel have rounding of the size of their terms, not of their own.
+        # A sum that cancels has a rounding error of the size of its terms, not of its result.
         atol = 1e-4 * max(np.abs(true).max(initial=0), 1e-2 * scale) + 1e-9
         np.testing.assert_allclose(gradient, true, rtol=0, atol=atol, err_msg=f"{what}: parameter {i}")
 

@@ -1,4 +1,4 @@
-"""What is no recurrence is refused, or found out in use: nothing may be silently wrong."""
+"""Models that are not recurrences are refused, or detected in use: nothing may be silently wrong."""
 
 import re
 import warnings
@@ -21,7 +21,7 @@ from myrnn.compiler.probe import describe
 
 
 class Base:
-    """A simple RNN whose step can be tampered with."""
+    """A simple RNN whose step subclasses change."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ class Base:
 
 
 class Positional(Base):
-    """Computes with t / T, which is another number at every length."""
+    """Computes with t / T, which differs at every length."""
 
     def __call__(self, x):
         h = np.zeros((1, 6), dtype=np.float32)
@@ -122,7 +122,7 @@ class ArraysOnly(Base):
 
 
 class NormalisedBefore(Base):
-    """Computes what its steps read once, when it is made."""
+    """Computes a value that its steps read once, when it is created."""
 
     def __init__(self):
         super().__init__()
@@ -133,7 +133,7 @@ class NormalisedBefore(Base):
 
 
 class CutBefore(Base):
-    """Its parameters are parts of one tensor."""
+    """Its parameters are slices of one tensor."""
 
     def __init__(self):
         super().__init__()
@@ -180,7 +180,7 @@ class RoundsToHalves(Base):
 
 
 class CountsInBytes(Base):
-    """Counts its steps in a number that is -128 after 127."""
+    """Counts its steps in an int8, which overflows after 127."""
 
     def __call__(self, x):
         h, count = np.zeros((1, 6), dtype=np.float32), mg.tensor(np.int8(0))
@@ -195,7 +195,7 @@ class TensorsOnly(Base):
 
 
 class Tanh(Operation):
-    """An operation of the user's own, under the name of one of MyGrad's, with another derivative."""
+    """A user-defined operation with the name of one of MyGrad's and another derivative."""
 
     def __call__(self, a):
         self.variables = (a,)
@@ -206,7 +206,7 @@ class Tanh(Operation):
 
 
 class Divides(Base):
-    """Guards its division against zero with a number of its own."""
+    """Guards its division against zero with a given number."""
 
     def __init__(self, least):
         super().__init__()
@@ -343,7 +343,7 @@ def test_the_refusal_shows_the_line_and_the_numbers():
 
 
 class LateHabit(Base):
-    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+    """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -351,7 +351,7 @@ class LateHabit(Base):
 
 
 class RareBranch(Base):
-    """Takes another branch where a feature is larger than any that was tried."""
+    """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -413,7 +413,7 @@ def test_a_correct_model_gives_no_warning():
 
 
 class FilledStart:
-    """Starts with a constant state whose numbers differ, and reads it with a transposed weight."""
+    """Starts with a constant state of different numbers, and multiplies it by a transposed weight."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -458,7 +458,7 @@ def test_any_failure_while_compiling_is_a_compile_error_that_shows_the_model(fai
     assert history.engine == "mygrad"
 
 
-# Something of the user's that is not a number, which no model reads.
+# A NaN of the user that no model reads.
 NOTHING = float("nan")
 
 

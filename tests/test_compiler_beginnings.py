@@ -1,4 +1,4 @@
-"""First steps that differ, loops that start late or end early, and states some steps apart: right at every length."""
+"""First steps that differ, loops that start late or end early, and states of several steps ago, at every length."""
 
 import mygrad as mg
 import numpy as np
@@ -12,12 +12,12 @@ from recurrences.oracle import disagreement
 from recurrences.registry import C, D, K, weight, zeros
 
 SHAPES = {"w": (C, D), "w2": (C, D), "w3": (3 * C, D), "u": (D, D), "u2": (D, D), "b": (D,), "h0": (D,), "v": (D, K)}
-# One sequence at a time, batches of equal ones, and of shorter and longer ones; most are longer than what was traced.
+# One sequence at a time, batches of equal lengths and of different ones; most are longer than the traces.
 GROUPS = ([1], [2], [3], [4], [6], [30], [3, 3], [5, 1, 3, 2], [40, 1, 2, 20, 4])
 
 
 def made(function):
-    """A model of a class of its own, with weights that the function names."""
+    """Return a model of a new class, with weights that the function names."""
 
     class Model:
         dim_input = C
@@ -201,7 +201,7 @@ COMPILED = (
     other_weights_at_one_step, other_weights_at_the_end, states_that_exist, every_third_state,
     every_fourth_state_from_a_learned_one, last_three, level_and_trend,
 )  # fmt: skip
-# Of an empty sequence these make nothing, or something else.
+# For an empty sequence these fail or differ.
 NOT_OF_NONE = {
     "a_sum_of_states_after_the_last_one",
     "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",

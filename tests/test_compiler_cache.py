@@ -1,4 +1,4 @@
-"""The cache of machine code: found again, keyed by content, never fatal; and the notice while it is made."""
+"""The cache of machine code: found again, keyed by content, never fatal; and the notice while code is compiled."""
 
 import gc
 import os
@@ -76,7 +76,7 @@ def finish(process):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Load into a folder of this test's own, and count the programs that are compiled."""
+    """Load into a separate folder, and count the compiled programs."""
     cache.runtime()
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
     return tmp_path / "compiled"
@@ -105,7 +105,7 @@ def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
     folder = tmp_path / "compiled"
     files = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert finish(start(tmp_path)) == (True, 42, folder)
-    # That of the program, and that of what all programs call.
+    # One for the program, and one for the runtime that all programs call.
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
     assert len(files) == 2
 
@@ -241,7 +241,7 @@ def test_bounds_are_not_checked_whatever_numba_is_set_to(monkeypatch):
     made = []
     for checks in (None, 1):
         monkeypatch.setattr(config, "BOUNDSCHECK", checks)
-        # Numba counts what it compiles in the names.
+        # Numba counts compilations in the names.
         made.append(cache.machine_code([cache._function("checked", source)]).translate(None, b"0123456789"))
         assert config.BOUNDSCHECK is checks
     assert made[0] == made[1]
@@ -275,7 +275,7 @@ def unsaid(monkeypatch):
 
 @pytest.fixture
 def outputs(monkeypatch):
-    """What the front end of a notebook would get."""
+    """The messages to the front end of a notebook."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
@@ -317,7 +317,7 @@ def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
 
     @cache_results
     def load(source):
-        """Take eight seconds for every program."""
+        """Simulate eight seconds for every program."""
         with notice():
             now[0] += 8
         return interpreted(source)

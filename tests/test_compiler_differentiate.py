@@ -1,4 +1,4 @@
-"""Backpropagation through time, as graphs, against MyGrad and against slopes."""
+"""Backpropagation through time as graphs agrees with MyGrad and with finite differences."""
 
 import mygrad as mg
 import numpy as np
@@ -22,7 +22,7 @@ def weight(rng, *shape):
 
 
 class Gated:
-    """Joined inputs, gates that are slices, learned initial states, a masked weight, a readout of two layers."""
+    """Joined inputs, gates as slices, learned initial states, a masked weight, a readout of two layers."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def parts():
 
 
 def known_weights(model, derivative):
-    """Return the numbers of all weights, float64: of parameters, rows of them and what is derived from them."""
+    """Return the numbers of all weights in float64: parameters, rows of them, and values derived from them."""
     arrays = [p.data.astype(np.float64) for p in model.parameters]
     r = derivative.recurrence
     known = {}
@@ -79,13 +79,13 @@ def targets_of(pullback):
 
 
 def of_states(pullback, recurrence):
-    """Return the gradient of each state; zero where nothing reads it."""
+    """Return the gradient of each state; zero if nothing reads it."""
     zeros = [recurrence.build.constant(np.zeros(size)) for size in recurrence.state_sizes]
     return [pullback.states.get(i, zero) for i, zero in enumerate(zeros)]
 
 
 def backpropagated(model, derivative, x, logit_gradient):
-    """Run the graphs over one sequence in float64, as the emitted code does; return the gradients of all parameters."""
+    """Run the graphs over one sequence in float64, like the emitted code; return the gradients of all parameters."""
     r, (step,) = derivative.recurrence, derivative.loops
     weights = known_weights(model, derivative)
     sums = {}

@@ -1,4 +1,4 @@
-"""Emitted code: fit to read, without a name too many, and as it was reviewed."""
+"""Emitted code: readable, without unused names, and as reviewed."""
 
 import ast
 import itertools
@@ -28,7 +28,7 @@ def weight(rng, *shape):
 
 
 class Awkward:
-    """Variables and weights that are called what the emitted code calls its own things."""
+    """Variables and weights with names that the emitted code also uses."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -89,7 +89,7 @@ KINDS = [(name, tokens, batched) for name in MODELS for tokens in (True, False) 
 
 @pytest.fixture(scope="module")
 def sources():
-    # What is emitted is looked at here; that it computes the right numbers is tested elsewhere.
+    # These tests read the emitted code; other tests check its numbers.
     width = {"awkward": 5, "everything": 5}
     found = {name: compile(make(), 13, dim_input=width.get(name, 10), check=False) for name, make in MODELS.items()}
     return {(n, t, b): found[n].program(tokens=t, batched=b).source for n, t, b in KINDS}
@@ -221,7 +221,7 @@ def test_every_model_can_be_observed(kind):
     assert [buffer.columns for buffer in program.state_gradients] == list(compiled.recurrence.state_sizes)
 
 
-# Tokens or not, batched or not, and the one that is observed.
+# Tokens or not, batched or not, and the observed program.
 PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
 
 
@@ -238,7 +238,7 @@ def test_names_of_the_emitted_code_are_not_used_for_user_variables(kind):
 
 def test_models_with_the_same_equations_share_their_program():
     class Mine(RNN):
-        """The same by another name."""
+        """The same under another name."""
 
     texts = {compile(kind(10, 6, 2, rng=0)).program(tokens=True, batched=True).source for kind in (RNN, Mine)}
     assert len(texts) == 1

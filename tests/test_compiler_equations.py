@@ -1,4 +1,4 @@
-"""Equations are checked by computing them: what is printed must give the numbers of the recurrence."""
+"""Printed equations are evaluated: they must give the numbers of the recurrence."""
 
 import re
 
@@ -76,7 +76,7 @@ class MeanOverTime(Base):
 
 
 class Precedence(Base):
-    """Wherever Python reads an expression without parentheses in another way than the model means it."""
+    """Expressions that Python would read differently without parentheses."""
 
     def __call__(self, x):
         h = zeros() + 0.25
@@ -109,7 +109,7 @@ class Collisions(Base):
 
 
 class SameExpressionTwice(Base):
-    """The readout computes on the last state what the step computes on the one before."""
+    """The readout computes the same of the last state as the step of the one before."""
 
     def __call__(self, x):
         h = zeros()
@@ -176,7 +176,7 @@ class BothWaysTwice(BothWays):
         self.D, self.E = weight(7, 7), weight(7, 7)
 
     def ran(self, x):
-        """Return the states along the sequence and what the second layer reads of them, and the logits."""
+        """Return the states along the sequence, the values that the second layer reads, and the logits."""
         states, _ = super().ran(x)
         both = [f + b for f, b in zip(states["f"], states["b"], strict=True)]
         g = d = zeros()
@@ -191,7 +191,7 @@ class BothWaysTwice(BothWays):
 
 
 class SecondPass(Base):
-    """The second loop compares half of every state of the first one with the last of them."""
+    """The second loop compares half of every state of the first loop with its last state."""
 
     def __init__(self):
         super().__init__()
@@ -216,7 +216,7 @@ SEVERAL_LOOPS = (BothWays, BothWaysTwice, SecondPass)
 
 
 class Deep(Base):
-    """An expression without names that is much deeper than Python's own limit."""
+    """An expression without names that is much deeper than Python's limit."""
 
     def __call__(self, x):
         h = zeros()
@@ -287,7 +287,7 @@ FUNCTIONS = {
 
 
 def computed(text, names):
-    """Compute an equation as Python reads it; dotted names and dashes become plain ones."""
+    """Evaluate an equation with Python; dotted names and dashes become plain ones."""
     plain = {}
     for i, name in enumerate(sorted(names, key=len, reverse=True)):
         text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w'.])(?!\w*\()", f"n{i}_", text)

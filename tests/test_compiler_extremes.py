@@ -1,4 +1,4 @@
-"""The largest and smallest along an axis and over time, on the way to native code."""
+"""The largest and smallest along an axis and over time, as they become native code."""
 
 import mygrad as mg
 import numpy as np

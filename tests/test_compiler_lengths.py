@@ -1,4 +1,4 @@
-"""Numbers made of the length of a sequence: fractions such as ``t / len(x)`` are right at every length."""
+"""Numbers computed from the length of a sequence: fractions such as ``t / len(x)`` are right at every length."""
 
 import mygrad as mg
 import numpy as np
@@ -144,7 +144,7 @@ def test_a_long_sequence_is_right():
 
 
 class ByStep:
-    """An output for every step, which knows how far it is."""
+    """An output for every step, computed from its position."""
 
     dim_input = 3
 

@@ -1,4 +1,4 @@
-"""Losses as graphs: they are MyGrad's to the number, by class and by target, and what is no such graph is refused."""
+"""Losses as graphs: they agree with MyGrad for classes and numbers, and other functions are refused."""
 
 import re
 
@@ -132,7 +132,7 @@ def test_numbers_that_differ_between_classes_become_a_row():
     graph = trace_loss(focal, CLASSES, 4, np.arange(4))
     np.testing.assert_array_equal(graph.table, np.column_stack([-WEIGHTS, np.eye(4)]))
     assert trace_loss(regardless, CLASSES, 4, np.arange(4)).table.shape == (4, 0)
-    # A row for both places where the class is asked for.
+    # A row for both places that use the class.
     twice = trace_loss(lambda o, t: o[own(t)] + mg.exp(o)[own(t)], CLASSES, 3, np.arange(3))
     np.testing.assert_array_equal(twice.table, np.eye(3))
 

@@ -1,4 +1,4 @@
-"""The printer: text that Python reads as the graph means it, with no more brackets than a reader needs."""
+"""The printer: text that evaluates to the graph, with no more brackets than a reader needs."""
 
 import ast
 
@@ -49,7 +49,7 @@ def printer(longest=10**6, names=None):
 
 
 def assert_same_numbers(text, made):
-    """Compute a text as Python reads it, and what it was made of with NumPy."""
+    """Evaluate a text with Python, and its graph with NumPy."""
     expected = evaluate([made], VALUES, np.float64)[0]
     with np.errstate(all="ignore"):
         found = np.broadcast_to(eval(text, {**NAMES, "__builtins__": {}}), expected.shape)
@@ -141,12 +141,12 @@ def graphs(draw):
         elif kind == div:
             nodes.append(node(div, one, number))
         elif kind == "greater":
-            # In Python it is a truth value, which can be multiplied but not negated.
+            # In Python it is a bool, which can be multiplied but not negated.
             nodes.append(node(mul, node("greater", one, number), other))
         else:
             nodes.append(node(kind, one, draw(st.sampled_from([other, number]))))
         if draw(st.booleans()):
-            # It keeps the numbers small.
+            # This keeps the numbers small.
             nodes.append(node("tanh", nodes.pop()))
     return nodes[-1]
 

@@ -1,4 +1,4 @@
-"""What a model reads out of tensors: traced where it is compared or computed with, else noted as a look or refused."""
+"""Arrays that a model extracts from tensors: traced if compared or computed with, otherwise recorded or refused."""
 
 import mygrad as mg
 import numpy as np
@@ -195,7 +195,7 @@ LOOKED_AT = {
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", most_are_long(LOOKED_AT, 3))
 def test_numbers_that_leave_the_graph_are_recorded(name):
-    """What happens only with numbers that no trace has seen is not in the graph."""
+    """A branch that no traced values take is not in the graph."""
     compiled = compile(Model(after=LOOKED_AT[name]), dim_input=C)
     assert [str(look).split("   ")[1].startswith(f'"{name}"') for look in compiled.guard.looks] == [True]
 

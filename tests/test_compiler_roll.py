@@ -1,4 +1,4 @@
-"""Rolling: the loop that was found, unrolled again, is the very graph that was traced."""
+"""Rolling: the loop that was found gives exactly the traced graph when it is unrolled."""
 
 import mygrad as mg
 import numpy as np
@@ -20,7 +20,7 @@ LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 
 
 class Model:
-    """A function of the weights and one sequence; its weights are those that it names."""
+    """A function of weights and one sequence; its argument names define the weights."""
 
     def __init__(self, run):
         rng = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def mean_over_time(m, x):
 
 
 def folded(m, x):
-    # NumPy does the arithmetic of the first step's constants itself.
+    # NumPy computes with the constants of the first step.
     h = zeros()
     for x_t in x:
         h = mg.tanh(x_t[np.newaxis] @ m.A + (h * 2 + 1) @ m.B)
@@ -388,7 +388,7 @@ def test_a_function_of_the_last_row_alone_is_a_state():
 
 @st.composite
 def recurrences(draw):
-    """Return a builder and a recurrence with a random step in which every state matters."""
+    """Return a builder and a recurrence with a random step that depends on every state."""
     build = Builder()
     count = draw(st.integers(1, 3))
     states = [build.leaf("state", i, size=D) for i in range(count)]

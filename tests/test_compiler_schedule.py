@@ -1,4 +1,4 @@
-"""Schedules: what shares a loop, and the instructions of programs, as they are printed."""
+"""Schedules: which operations share a loop, and the printed instructions of programs."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ from myrnn.compiler.schedule import schedule
 
 @st.composite
 def graphs(draw):
-    """Return leaves, some targets of a random graph with products, sums over features and single numbers, and keeps."""
+    """Return leaves, targets and stored nodes of a random graph with products, sums over features and single numbers."""
     build = Builder(simplify=draw(st.booleans()))
     leaves = [build.leaf("state", i, size=size) for i, size in enumerate((4, 4, 1, 3))]
     leaves += [build.leaf("parameter", i, size=size) for i, size in enumerate((16, 12, 12))]
@@ -51,7 +51,7 @@ def graphs(draw):
 
 
 def executed(fused, known):
-    """Do the groups in order with NumPy; everything read outside its own loop must be done, and in memory."""
+    """Run the groups in order with NumPy; values read outside of their loop must be computed and in memory."""
     memory = dict(known)
 
     def read(node):
@@ -108,7 +108,7 @@ def test_every_node_is_computed_once_and_nothing_is_forgotten(drawn):
     assert len(computed) == len(set(computed))
     needed = {n for n in topological(targets) if n.inputs}
     assert {t for t in targets if t.inputs} <= set(computed) <= needed
-    # What is not computed by itself is a product, or an inner sum, of a linear node.
+    # A node that is not computed by itself is a product, or an inner sum, of a linear node.
     assert all(n in absorbed or n.operation == "add" for n in needed - set(computed))
 
 
@@ -168,7 +168,7 @@ def assert_printed_as_emitted(found):
     assert emitted - headings == comments - {""}
     printed = str(found)
     assert all(comment in printed for comment in comments)
-    # All sizes and places are known; nothing else is left to decide.
+    # All sizes and offsets are known; nothing else has to be decided.
     assert all(buffer.name in {b.name for b in found.buffers} for i in every for buffer in buffers_of(i))
 
 

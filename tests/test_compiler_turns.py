@@ -1,4 +1,4 @@
-"""Steps that differ in turn: a few kinds of them compile, and are right at every length."""
+"""Alternating steps: a few kinds of them compile, and are right at every length."""
 
 import mygrad as mg
 import pytest

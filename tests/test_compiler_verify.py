@@ -1,4 +1,4 @@
-"""Compiled functions are held against the model before they are used, whatever its weights are."""
+"""Compiled functions are compared with the model before they are used, for any weights."""
 
 import mygrad as mg
 import numpy as np
@@ -12,7 +12,7 @@ X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 
 
 class Offset(RNN):
-    """Adds the logarithm of what it learns, which has one for positive numbers only."""
+    """Adds the logarithm of a parameter, which is only defined for positive numbers."""
 
     def __init__(self):
         super().__init__(5, 8, 2, rng=0)
@@ -28,7 +28,7 @@ class Offset(RNN):
 
 @pytest.fixture
 def wrong(monkeypatch):
-    """All programs are wrong, as if the compiler had an error."""
+    """Make all programs wrong, as if the compiler had an error."""
     gradients = Native.gradients
 
     def tampered(native, *given):
@@ -53,7 +53,7 @@ def test_a_wrong_program_is_refused_with_any_weights(bias):
 
 
 class Faint(RNN):
-    """Adds a little of a weight, whose gradient is some thousandths of the others' or less."""
+    """Adds a small multiple of a weight, whose gradient is at most some thousandths of the others."""
 
     def __init__(self):
         super().__init__(5, 8, 2, rng=0)
@@ -103,7 +103,7 @@ def test_a_right_program_is_compared_once(monkeypatch):
 
 
 class Chaotic:
-    """A step that pulls neighbouring states apart: the sine of several times the state."""
+    """A step that separates neighbouring states: the sine of a multiple of the state."""
 
     def __init__(self, moved=0.0):
         rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def test_a_chaotic_model_diverges_from_mygrad_as_fast_as_mygrad_from_itself(leng
 
 
 class TimesZero(RNN):
-    """Adds nothing, but by MyGrad nothing times the logarithm of zero, which is NaN."""
+    """Adds zero times the logarithm of zero, which is NaN in MyGrad."""
 
     def __call__(self, x):
         logits = super().__call__(x)

@@ -17,7 +17,7 @@ from myrnn.errors import DataError, InvalidArgument, MyRNNError
 
 @pytest.fixture
 def put(tmp_path):
-    """Return what writes a file and gives its path."""
+    """Return a function that writes a file and returns its path."""
 
     def write(name, content):
         path = tmp_path / name
@@ -29,7 +29,7 @@ def put(tmp_path):
 
 @pytest.fixture
 def parquet(tmp_path):
-    """Return what writes columns as Parquet and gives the path."""
+    """Return a function that writes columns as Parquet and returns the path."""
 
     def write(**columns):
         path = tmp_path / "data.parquet"
@@ -87,7 +87,7 @@ def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, text
         (frame.write_ndjson if ending == "jsonl" else frame.write_parquet)(path)
     data = read_sequences(path, labelled=False, **options)
     assert (data.tokenize, data.sequences.tokenize, set(data.symbols)) == (how, how, symbols)
-    # In Python the same rule reads the same texts.
+    # In Python the same rule applies.
     raw = flat_sequences(texts, **options)
     assert (raw.kind, set(raw.symbols), raw.offsets.tolist()) == (how, symbols, data.sequences.offsets.tolist())
 
@@ -407,7 +407,7 @@ def test_an_empty_label(put):
             '{"sequence": [[1, 2], [3, 4.5]], "label": "x"}\n{"sequence": [], "label": "y"}\n',
             [([[1.0, 2.0], [3.0, 4.5]], "x"), ([], "y")],
         ),
-        # Text that looks like something else.
+        # Text that looks like another type.
         (
             '{"sequence": "[1]", "label": "[1]"}\n{"sequence": "12", "label": "1"}\n{"sequence": "true", "label": "1"}',
             [(["[1]"], "[1]"), (["12"], "1"), (["true"], "1")],

@@ -1,4 +1,4 @@
-"""`dropout` and `noise`: drawn in training alone, the same in both engines, and after a stop as without it."""
+"""`dropout` and `noise`: drawn only in training, the same in both engines, and the same after a stop."""
 
 import copy
 import re
@@ -31,7 +31,7 @@ SHAPES = {
 
 
 class Model:
-    """A function of a sequence and of weights, whose names say their shapes."""
+    """A function of a sequence and of weights, whose names give their shapes."""
 
     def __init__(self, function, seed=0, dtype=np.float32):
         rng, self.function, self.dim_input, self.rate = np.random.default_rng(seed), function, C, 0.3
@@ -416,7 +416,7 @@ def test_another_seed_iteration_or_position_draws_other_numbers():
 
 
 class Spoiling:
-    """Spoils a weight once."""
+    """Damages a weight once."""
 
     def __init__(self, model):
         self.model, self.at = model, 15
@@ -428,7 +428,7 @@ class Spoiling:
 
 
 def test_a_restart_after_divergence_draws_the_same(in_python):
-    """It goes back to an iteration, and draws what that iteration drew."""
+    """A restart goes back to an iteration, and draws the numbers of that iteration again."""
     found = []
     for engine in ("mygrad", "native"):
         model = Model(of_readout)
@@ -502,7 +502,7 @@ def test_the_share_of_zeros_is_the_rate(rate):
     zero = numbers == 0
     assert stats.binomtest(int(zero.sum()), len(zero), float(np.float32(rate))).pvalue > 1e-4
     assert (numbers[~zero] == np.float32(1) / (np.float32(1) - np.float32(rate))).all()
-    # Neighbours, and those of another line, know nothing of one another.
+    # Neighbours, and numbers of another line, are independent.
     other = stream(KEEP, rate, site=1) == 0
     for a, b in ((zero[1:], zero[:-1]), (zero[2:], zero[:-2]), (zero, other)):
         assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(len(zero))
@@ -688,7 +688,7 @@ def test_equations_name_the_random_numbers():
     ]
 
 
-# --- what else takes models
+# --- other uses of models
 
 
 def test_stages_and_graphs_show_the_random_numbers(in_python):
@@ -760,7 +760,7 @@ def from_two_lines(x, w, u, v, h0):
 
 
 def test_an_empty_sequence_that_numbers_sites_differently_is_refused(in_python):
-    """The line behind the loop is the second to draw, and where there is no step the first."""
+    """The line after the loop draws second, but first if there is no step."""
     sequences = Sequences(np.ones((2, C), dtype=np.float32), np.array([0, 0, 2]), np.array([0, 1]))
     with pytest.raises(CompileError, match="on a sequence of 0 steps the model does not compute what was compiled"):
         trained(from_two_lines, "native", 6, sequences, batch_size=2)

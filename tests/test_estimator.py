@@ -77,7 +77,7 @@ def test_padding_cannot_leak(engine, settings, kind):
         assert np.array_equal(np.delete(together, at, axis=0), alone)
     for index in range(len(X)):
         assert np.array_equal(classifier.predict_proba(X[index : index + 1])[0], alone[index])
-    # The last state is each sequence's own: the model, op by op, on one sequence at a time.
+    # The last state of each sequence: the model, op by op, on one sequence at a time.
     given = classifier.encoder_.encode(flat_sequences(X, classifier.encoder_.kind))
     for index, row in enumerate(alone):
         logits = classifier.model_(given.features(index)).data.astype(np.float64)[0]
@@ -131,7 +131,7 @@ def test_a_batch_of_lengths_1_and_1000_learns_as_its_sequences_do(engine):
         fit = SequenceClassifier(**{**SMALL, **fixed, "batch_size": len(X)}).fit(X, y)
         return [after - first for after, first in zip(weights(fit), before, strict=True)]
 
-    # A fit needs two classes: each sequence stands beside one that is taken off again.
+    # A fit needs two classes: each sequence is trained with another one, whose effect is subtracted.
     short = rng.normal(size=(2, 2))
     both, rest = moved(X, y), moved([short, short], y)
     each = [moved([X[0], short], y), moved([short, X[1]], y)]
@@ -190,7 +190,7 @@ def test_validation_holds_out_the_same_share_of_every_class(labels, fraction, se
     for label in classes:
         kept = mask[labels == label].sum()
         assert kept <= spare[label]
-        # Its part of what all classes can spare, as near as whole numbers allow.
+        # Its share of the validation set, as close as whole numbers allow.
         assert abs(kept - mask.sum() * spare[label] / max(1, sum(spare.values()))) < 1
 
 
@@ -209,7 +209,7 @@ def test_the_best_weights_are_restored(monkeypatch):
     assert losses[best - 1] == pytest.approx(log_loss(y[mask], probabilities), rel=1e-5)
     accuracy = accuracy_score(y[mask], classifier.classes_[probabilities.argmax(axis=1)])
     assert classifier.history_["validation_accuracy"][best - 1] == accuracy
-    # The very weights of a training that ends there.
+    # Exactly the weights of a training that ends there.
     stopped = SequenceClassifier(**{**SMALL, **settings, "max_epochs": best}).fit(X, y)
     assert all(map(np.array_equal, weights(classifier), weights(stopped)))
 
@@ -250,11 +250,11 @@ def test_a_generator_continues_between_fits():
     assert not np.array_equal(weights(first)[0], weights(second)[0])
 
 
-# --- a cell of your own
+# --- a user-defined cell
 
 
 class Sums:
-    """Adds up what the sequence holds."""
+    """Adds up the rows of the sequence."""
 
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.fc_x2h, self.fc_h2y = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_output)
@@ -297,7 +297,7 @@ def test_layers_are_only_for_named_cells():
 
 
 class Interrupt:
-    """Presses Ctrl-C after so many iterations, as a hook of the training."""
+    """A hook that presses Ctrl-C after a number of iterations."""
 
     def __init__(self, monkeypatch, iteration):
         shown = EpochProgress.on_progress
@@ -316,7 +316,7 @@ class Interrupt:
 def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 50, "batch_size": 8}
-    # Natively so few iterations are one call, and the third epoch is whole.
+    # These few iterations are one native call, so the third epoch is complete.
     done = 3 if engine == "native" else 2
     whole = SequenceClassifier(**{**settings, "max_epochs": done}).fit(X, y)
     Interrupt(monkeypatch, iteration=7 * 2 + 1)

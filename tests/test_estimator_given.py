@@ -1,4 +1,4 @@
-"""What a classifier takes as X and y, and how it refuses the rest."""
+"""What a classifier accepts as X and y, and how it refuses the rest."""
 
 import re
 import warnings
@@ -28,7 +28,7 @@ def fitted(X, y=LABELS, **settings):
     return SequenceClassifier(**{**SMALL, **settings}).fit(X, y)
 
 
-# --- X: the same sequences, written in another way, are the same to the classifier
+# --- X: the same sequences in other forms
 
 
 def as_sequences(parts):
@@ -112,7 +112,7 @@ def test_unknown_symbols_share_one_index(cell, embedding):
         unknown = classifier.predict_proba(strange)
     assert np.array_equal(unknown[0], unknown[1])
     assert np.array_equal(unknown[0], unknown[2])
-    # A step without input: what the model makes of a row of zeros.
+    # A step without input: the model reads a row of zeros.
     if embedding is None:
         x = np.zeros((3, 4), dtype=np.float32)
         x[[0, 2], [1, 2]] = 1.0
@@ -194,7 +194,7 @@ def test_labels_of_any_kind_are_returned_unchanged(labels, classes, tmp_path):
     assert loaded.classes_.dtype == classifier.classes_.dtype
 
 
-# --- what is refused
+# --- invalid arguments
 
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
@@ -403,11 +403,11 @@ def test_a_table_of_non_numbers_is_refused(entry):
     table = np.array([[1.0, entry], [2.0, 3.0]], dtype=object)
     with pytest.raises(InvalidArgument, match=r"^X must hold numbers or text: .*number") as refused:
         SequenceClassifier(**SMALL).fit(table, [0, 1])
-    # As scikit-learn would have it.
+    # As in scikit-learn.
     assert isinstance(refused.value, TypeError)
 
 
-# --- whatever is thrown at it
+# --- any arguments
 
 SCALARS = st.one_of(
     st.integers(-3, 3),
@@ -478,7 +478,7 @@ def test_text_is_read_as_words_if_it_has_spaces(X, tokenize, how, symbols):
     classifier = fitted(X, tokenize=tokenize, validation_fraction=0)
     assert classifier.tokenize_ == how
     assert set(classifier.encoder_.inner.symbols) == symbols
-    # What is predicted is read in the same way, whatever it looks like.
+    # Text to predict is read in the same way, whatever it contains.
     if how is not None:
         units = ["good", "bad"] if how == "words" else ["good", "bad"[::-1]]
         lists = [[unit] if how == "words" else list(unit) for unit in units]
@@ -542,5 +542,5 @@ def test_an_unknown_symbol_is_named_once():
     with pytest.warns(UserWarning, match=r"^1 symbol was not in the training and counts as unknown: 'new' ") as caught:
         classifier.score(["odd new", "bad"], LABELS[:2])
     assert caught[0].filename == __file__
-    # That rare symbols are unknown was asked for.
+    # Rare symbols are unknown because that was requested.
     fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])

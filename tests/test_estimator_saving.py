@@ -1,4 +1,4 @@
-"""Classifiers in folders: what comes back, and what is refused."""
+"""Classifiers in folders: what is loaded, and what is refused."""
 
 import json
 import pickle
@@ -61,7 +61,7 @@ def test_a_saved_classifier_is_loaded_unchanged(example, tmp_path):
     assert getattr(loaded, "n_features_in_", None) == getattr(classifier, "n_features_in_", None)
     expected = classifier.get_params()
     if example == "table":
-        # The state of a generator is nothing to go on with.
+        # The state of a generator is not saved.
         expected["random_state"] = None
     assert loaded.get_params() == expected
     # It can be trained again, and saved again.
@@ -78,7 +78,7 @@ def test_an_embedding_keeps_its_size(tmp_path, monkeypatch):
 
 
 class Mine(RNN):
-    """A cell of a class of your own."""
+    """A user-defined cell."""
 
 
 def test_a_cell_made_by_a_function_is_saved_as_its_result(tmp_path):
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
 
 
 def index_with(folder, **changes):
-    """Change values of the index, as another program would that knows how it is sealed."""
+    """Change values of the index, with a valid hash."""
     path = next(folder / name for name in ("classifier.json", "settings.json") if (folder / name).exists())
     path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changes})))
 
@@ -158,7 +158,7 @@ def test_a_pickle_of_the_first_version_loads():
     again = SequenceClassifier.__new__(SequenceClassifier)
     again.__setstate__(state)
     assert np.array_equal(again.predict_proba(WORDS), classifier.predict_proba(WORDS))
-    # Text was characters, whatever was in it.
+    # Text was always read as characters.
     with pytest.warns(UserWarning, match=r"count as unknown: ' ', '\?'"):
         spaced, other = again.predict_proba(["ab c", "ab?c"])
     assert np.array_equal(spaced, other)
@@ -237,6 +237,6 @@ def test_any_damage_is_detected(saved, tmp_path_factory, name, data):
     except RunError as error:
         assert "\n" not in str(error)
     else:
-        # White space between the values of the index is nobody's business.
+        # White space between the values of the index does not matter.
         assert name == "settings.json"
         assert json.loads(content) == json.loads((saved / name).read_bytes())

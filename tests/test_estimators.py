@@ -1,4 +1,4 @@
-"""Taggers, regressors, language models and forecasters: what they learn, how they are kept, and what they refuse."""
+"""Taggers, regressors, language models and forecasters: what they learn, how they are saved, and what they refuse."""
 
 import pickle
 import re
@@ -29,7 +29,7 @@ from myrnn.runs import known_of, load_run, run
 
 RNG = np.random.default_rng(0)
 WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(150)]
-# A letter is to be marked where the one before it is the same.
+# A letter is marked if it equals the one before it.
 MARKS = [["twice" if i and word[i] == word[i - 1] else "once" for i in range(len(word))] for word in WORDS]
 ROWS = [RNG.normal(size=(RNG.integers(1, 9), 2)) for _ in range(150)]
 SUMS = np.array([rows[:, 0].sum() for rows in ROWS])
@@ -67,7 +67,7 @@ def forecaster():
 
 
 class Running:
-    """A cell of the user's that says a row for each step."""
+    """A user-defined cell with a row of outputs for each step."""
 
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.inner = GRU(dim_input, dim_recurrent, dim_output, rng=0)
@@ -130,7 +130,7 @@ def test_a_regressor_predicts_numbers_in_their_original_units(regressor):
     assert said.shape == (50,) and said.dtype == np.float64
     assert regressor.score(ROWS[100:], SUMS[100:]) == r2_score(SUMS[100:], said) > 0.9
     shifted = clone(REGRESSOR).fit(ROWS[:100], 1e6 + 1e3 * SUMS[:100])
-    # The same network of the same numbers but for their scale.
+    # The same network on the same numbers at another scale.
     assert np.allclose((shifted.predict(ROWS[100:]) - 1e6) / 1e3, said, atol=1e-2)
     assert set(regressor.history_) == {"epoch", "loss", "squared_error", "validation_loss", "validation_squared_error"}
 
@@ -162,7 +162,7 @@ def test_a_language_model_gives_the_probability_of_a_text(model):
     text = "the cat sat on the log."
     (found,) = model.log_probabilities(text)
     assert found.shape == (len(text) - 1,)
-    # From its beginning on, each symbol after those before it.
+    # From the start, each symbol given those before it.
     for place in (1, 5, len(text) - 1):
         said = model.next_symbols(text[:place])
         assert np.log(said[text[place]]) == pytest.approx(found[place - 1], abs=1e-4)
@@ -200,7 +200,7 @@ def test_a_forecaster_continues_a_wave(forecaster):
     assert said.shape == (310,)
     future = forecaster.forecast(WAVE[:300], 20)
     assert future[0] == pytest.approx(said[299], abs=1e-3)
-    # It reads what it said itself.
+    # It reads its own predictions.
     going = WAVE[:300]
     for row in future[:4]:
         assert forecaster.predict(going)[-1] == pytest.approx(row, abs=1e-2)
@@ -236,7 +236,7 @@ def test_intervals_have_their_nominal_coverage():
     ]
     found = forecast(members, noisy[:2000], 5, level=0.8, paths=2000)
     assert found.mean.shape == found.low.shape == found.high.shape == (5,) and len(found) == 5
-    # Those of a process of this kind are known: the standard deviation k steps ahead is the root of sum of 0.64^i.
+    # For this process they are known: the standard deviation k steps ahead is the root of the sum of 0.64^i.
     deviations = np.sqrt(np.cumsum(0.64 ** np.arange(5)))
     assert np.allclose((found.high - found.low) / (2 * 1.2816 * deviations), 1, atol=0.15)
     assert forecast(members[0], noisy[:2000], 5, paths=0).low is None
@@ -270,7 +270,7 @@ def test_a_model_that_predicts_the_next_symbol_must_not_read_ahead():
             LanguageModel(Backward, **FEW, truncate=truncate).fit(TEXT)
         with refused("depends on later steps, which contain the targets"):
             SequenceForecaster(Backward, **FEW, truncate=truncate).fit(WAVE)
-    # A tagger may.
+    # A tagger may read ahead.
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)
 
 
@@ -341,7 +341,7 @@ def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, m
     assert all(len(test["baselines"]) == 4 for test in found.report["tests"].values())
 
 
-# --- how they are kept
+# --- how they are saved
 
 
 @pytest.mark.parametrize("name", ["tagger", "regressor", "model", "forecaster"])
@@ -373,7 +373,7 @@ def test_the_weights_of_a_user_defined_cell_are_saved(tmp_path):
         SequenceTagger.load(tmp_path / "own", cell=Backward)
     one = SequenceRegressor(lambda c, d, k: GRU(c, d, k, rng=0), **FEW, max_epochs=2).fit(ROWS, SUMS)
     one.save(tmp_path / "one")
-    # A function that makes a network which ships needs not be given again.
+    # A function that returns a library network need not be passed again.
     loaded = SequenceRegressor.load(tmp_path / "one")
     assert np.array_equal(loaded.predict(ROWS), one.predict(ROWS))
 
@@ -410,7 +410,7 @@ def test_a_single_text_is_validated_on_its_end(model):
     assert len(model.history_["validation_loss"]) == len(model.history_["epoch"])
     only = LanguageModel(**FEW, max_epochs=2, validation_fraction=0.0).fit(TEXT)
     assert "validation_loss" not in only.history_
-    # The end holds what the beginning does not: it is not known.
+    # The end has symbols that the beginning lacks: they are unknown.
     odd = LanguageModel(**FEW, max_epochs=1, validation_fraction=0.25).fit("ab" * 60 + "xy" * 20)
     assert odd.encoder_.inner.symbols == ("a", "b")
 

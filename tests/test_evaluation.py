@@ -185,7 +185,7 @@ def test_the_trained_length_comes_from_the_history_or_a_number(trained):
     assert (report.trained_length, report.beyond.tolist()) == (4, [False, False, True])
 
 
-# --- what a report says
+# --- the content of a report
 
 
 def test_the_repr_of_a_report_has_both_ends():

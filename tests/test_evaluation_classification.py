@@ -141,7 +141,7 @@ def test_a_well_calibrated_classifier():
     assert found.rows()[0]["mean_probability"] is None
 
 
-# --- what it is shown as
+# --- how it is shown
 
 
 def test_numbers_are_plain_values():

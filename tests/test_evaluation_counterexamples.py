@@ -20,7 +20,7 @@ def refused(message):
 
 
 class Constant:
-    """A model that says the same of every sequence."""
+    """A model with the same answer for every sequence."""
 
     parameters = (mg.tensor([0.0]),)
 
@@ -32,7 +32,7 @@ class Constant:
 
 
 def mistakes_by_hand(model, sequences):
-    """Return every different sequence that the model gets wrong, with its class and the probability that it says."""
+    """Return every distinct sequence that the model gets wrong, with its class and probability."""
     found = {}
     for index, (x, y) in enumerate(sequences):
         logits = model(x).data[0].astype(float)

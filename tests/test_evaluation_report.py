@@ -93,7 +93,7 @@ def test_features_must_be_as_many_as_the_inputs(columns):
 
 
 class Unsized:
-    """A model that does not say how many inputs it takes."""
+    """A model without an attribute for the number of inputs."""
 
     def __init__(self):
         self._inner = RNN(6, 5, 2, rng=0)
@@ -176,7 +176,7 @@ def test_the_widest_table_fits_into_80_columns():
     known = shortcuts(TASK, samples=60, lengths=[2, 4, 8])
     lines = report.table(known).to_text().splitlines()
     assert max(map(len, lines)) <= 80
-    # One line for each of the lengths, groups and shortcuts, and what stands around them.
+    # One line for each length, group and shortcut, and the lines around them.
     assert len(lines) == 3 + 3 + 1 + 3 + 1 + len(known.names) + 1
 
 
@@ -266,7 +266,7 @@ def test_lengths_have_equal_weight_in_a_comparison():
 
 
 def test_groups_of_different_trainings_contain_shared_lengths():
-    # Lengths up to 4 are trained on by both, 8 by one of them alone.
+    # Both were trained on lengths up to 4, one of them also on 8.
     found = a_report(4).compare(other_report(trained_length=8)).groups()
     assert list(found) == ["trained", "all"]
     assert list(a_report(4).compare(other_report(trained_length=None)).groups()) == ["all"]
@@ -314,7 +314,7 @@ def test_incomparable_arguments_are_refused(other, names, message):
         a_report().compare(other, names)
 
 
-# --- two as one
+# --- two reports as one
 
 
 def test_two_joined_reports_equal_one_report_of_all():

@@ -24,7 +24,7 @@ def of(lists, labels=None, alphabet=None):
     return Sequences.from_pairs([(np.array(one, dtype=int), y) for one, y in zip(lists, labels, strict=True)], alphabet)
 
 
-# --- what each sees, in plain words
+# --- what each sees, in plain Python
 
 
 def all_even(tokens):
@@ -48,7 +48,7 @@ lists = st.lists(st.lists(st.integers(0, 3), max_size=7), min_size=1, max_size=3
 
 
 def same_groups(codes, keys):
-    """Tell whether two sequences have the same code exactly when they have the same key."""
+    """Return whether two sequences have the same code exactly when they have the same key."""
     pairs = set(zip(codes.tolist(), keys, strict=True))
     return len(pairs) == len(set(codes.tolist())) == len(set(keys))
 
@@ -82,7 +82,7 @@ def test_every_code_of_a_chain_is_finer_than_the_previous_one(drawn):
             assert len(set(zip(coarse.tolist(), fine.tolist(), strict=True))) == len(set(fine.tolist()))
 
 
-# --- against the best that can be, by going through all sequences
+# --- compared with the optimum over all sequences
 
 
 def matches(task, tokens):
@@ -119,7 +119,7 @@ def test_estimates_reach_the_optimum(task):
         best_accuracy(weighed, lambda tokens, place=place: (len(tokens), symbol(tokens, place)))
         for place in range(-7, 7)
     )
-    # Four standard deviations of the trial; what the tables lose is less than one.
+    # Four standard deviations of the estimate; the tables lose less than one.
     for name, share in report.overall.items():
         spread = np.sqrt(best[name] * (1 - best[name]) / report.total.sum())
         assert abs(share - best[name]) < 5 * spread + 1e-12
@@ -155,7 +155,7 @@ def test_even_counts_give_near_misses_away():
     assert report.overall["length alone"] < 0.53
 
 
-# --- nothing is learned by heart
+# --- nothing is memorised
 
 
 @pytest.mark.parametrize("alphabet", [2, 50])
@@ -183,7 +183,7 @@ def test_many_classes_are_distinguished_by_length():
     assert shortcuts(of(lists, [len(one) - 1 for one in lists])).overall == dict.fromkeys(NAMES, 1.0)
 
 
-# --- the best place
+# --- the best position
 
 
 @pytest.mark.parametrize("place", [0, 3, -2, -1])

@@ -41,7 +41,7 @@ def drawn(sequences, classes, seed, longest=30):
 
 
 def parts(offsets, *arrays):
-    """Return what each sequence has of the arrays; empty ones are left out."""
+    """Return the part of the arrays that belongs to each sequence, without empty ones."""
     pairs = itertools.pairwise(offsets)
     return [tuple(array[a:b] for array in arrays) for a, b in pairs if b > a]
 
@@ -56,7 +56,7 @@ def test_the_interval_of_a_ratio_follows_cochran():
     variance = 12 / 11 * sum((y - ratio * m) ** 2 for y, m in zip(sums, sizes, strict=True)) / sizes.sum() ** 2
     ends = stats.t.interval(0.9, 11, ratio, math.sqrt(variance))
     assert ratio_interval(sums, sizes, 0.9) == pytest.approx(ends)
-    # With one step in each it is Student's interval of a mean.
+    # With one step per sequence it is Student's interval of a mean.
     expected = stats.t.interval(0.95, 11, sums.mean(), stats.sem(sums))
     assert ratio_interval(sums, np.ones(12)) == pytest.approx(expected)
     assert np.isnan(ratio_interval([1.0], [2])).all()
@@ -243,7 +243,7 @@ def test_the_intervals_of_numbers_go_by_sequences():
     assert report.scores["rmse"][1:] == pytest.approx(np.sqrt(ratio_interval(squared, size)))
     assert report.scores["r2"][1:] == pytest.approx(1 - ratio_interval(squared, base)[::-1])
     assert report.scores["skill"][1:] == pytest.approx(1 - ratio_interval(squared, naive)[::-1])
-    # Rows without offsets stand for themselves.
+    # Without offsets each row is a sequence.
     alone = number_report(targets, targets + errors)
     assert alone.scores["mae"][1:] == pytest.approx(ratio_interval(np.abs(errors), np.ones(len(errors))))
     assert (alone.positions, alone.clusters) == (None, f"{len(errors)} rows")
@@ -298,7 +298,7 @@ def test_numbers_that_are_not_finite_leave_no_error():
     assert "predictions of 2 rows are not finite" in report.table().to_text(120)
 
 
-# --- what it is shown as
+# --- how it is shown
 
 
 def reports():

@@ -1,4 +1,4 @@
-# ruff: noqa: NPY002 - what students write draws from this generator
+# ruff: noqa: NPY002 - students' code draws from this generator
 import re
 import signal
 import sys
@@ -27,7 +27,7 @@ def packed(first, second, match):
 
 
 def halves(low, high, palindrome):
-    """Return a pattern, what matches it, and whether this sequence is to match."""
+    """Return a pattern, the half that matches it, and whether this sequence should match."""
     pattern = np.random.randint(0, 10, np.random.randint(low, high + 1))
     return pattern, pattern[::-1] if palindrome else pattern, np.random.rand() < 0.5
 
@@ -56,7 +56,7 @@ RNG = np.random.default_rng()
 
 
 def plain_python(pattern_length_min=1, pattern_length_max=10, palindrome=False):
-    """Build it digit by digit, with a generator of its own and another integer type for the digits."""
+    """Build it digit by digit, with a separate generator and another integer type for the digits."""
     size = int(RNG.integers(pattern_length_min, pattern_length_max, endpoint=True))
     first = [int(RNG.integers(10)) for _ in range(size)]
     wanted = first[::-1] if palindrome else first
@@ -88,7 +88,7 @@ WRONG_GENERATORS = {}
 
 
 def wrong(says, detail):
-    """Keep a wrong answer with the property that it breaks and what is to be said about it (a pattern)."""
+    """Register a wrong answer with the property that it breaks and a pattern of the message about it."""
 
     def keep(fn):
         WRONG_GENERATORS[fn.__name__] = (fn, says, detail)
@@ -146,7 +146,7 @@ def label_of_the_first_digits_alone(pattern_length_min=1, pattern_length_max=10,
 @wrong("With palindrome=True, y is 1 exactly", r"(\d)( \d)+ \1 is labelled 0, but it reads the same backwards")
 def palindromes_among_the_negatives(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     pattern, partner, match = halves(pattern_length_min, pattern_length_max, palindrome)
-    # The non-match is told apart from the pattern, not from the pattern backwards.
+    # The non-match is compared with the pattern, not with the pattern backwards.
     return packed(pattern, partner if match else other_than(pattern), match)
 
 
@@ -362,11 +362,11 @@ def raises_at_equal_bounds(pattern_length_min=1, pattern_length_max=11, palindro
     return right(size, size, palindrome)
 
 
-# What does not depend on these slips is found to be right.
+# Properties that do not depend on these mistakes hold.
 ALONE = ("x_of_double_precision", "palindromes_among_the_negatives", "chance_matches_relabelled")
 
 
-# What is rare needs all the calls that a check makes; for the rest a tenth will do.
+# Rare mistakes need all calls of a check; a tenth is enough for the others.
 RARE = (
     "longest_pattern_never_drawn",
     "labels_now_and_then_untrue",
@@ -403,7 +403,7 @@ def test_only_a_function_can_be_checked(given):
 
 
 def test_a_count_is_judged_by_its_exact_distribution():
-    # With 40 coins, two sided: 2 * (1 + 40) / 2**40 lies below the level, 2 * (1 + 40 + 780 + 9880) / 2**40 above.
+    # With 40 coins, two-sided: 2 * (1 + 40) / 2**40 is below the level, 2 * (1 + 40 + 780 + 9880) / 2**40 above.
     assert is_unlikely(1, 40, 0.5)
     assert is_unlikely(39, 40, 0.5)
     assert not is_unlikely(3, 40, 0.5)
@@ -437,7 +437,7 @@ MORE = "# more layers"
 
 
 def student(*changes):
-    """Return the class with some of its text changed."""
+    """Return the class with some of its source changed."""
     source = MODEL
     for old, new in changes:
         assert source.count(old) == 1, old
@@ -461,7 +461,7 @@ RIGHT_MODELS = {
         (STEP, "+ relu(self.fc_g2h(self.fc_h2h(h))))"),
         (f"return {ALL}", f"return {ALL} + self.fc_g2h.parameters"),
     ],
-    # MyGrad computes 1 - z in float64, and a vector beside the bias is no second bias.
+    # MyGrad computes 1 - z in float64, and a vector next to the bias is not a second bias.
     "a learned leak": [
         (MORE, "self.leak = mg.tensor(np.zeros(dim_recurrent, dtype=np.float32))"),
         ("h = relu(", "h = self.leak * h + (1 - self.leak) * relu("),
@@ -778,7 +778,7 @@ def test_a_report_shows_itself_in_a_notebook():
     assert not report.ok
 
 
-# The first signal may come within a finalizer, which swallows what it raises; another one follows.
+# The first signal may arrive in a finalizer, which swallows exceptions; another one follows.
 SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

@@ -1,5 +1,5 @@
-# ruff: noqa: NPY002 - what students write draws from this generator
-"""The exercises of the lesson's second part: right answers pass, and wrong ones are told what is wrong."""
+# ruff: noqa: NPY002 - students' code draws from this generator
+"""The exercises of the lesson's second part: right answers pass, and wrong ones get a helpful message."""
 
 import re
 
@@ -22,7 +22,7 @@ from myrnn.exercises.report import Checklist
 
 
 def assert_told(report, says, detail):
-    """Check that a property which begins so does not hold, and what is said about it."""
+    """Check that the property that begins with `says` does not hold, and its message."""
     found = [finding for finding in report.failed if finding.says.startswith(says)]
     assert found, str(report)
     assert re.search(detail, found[0].detail), found[0].detail
@@ -94,7 +94,7 @@ def test_wrong_targets_get_a_helpful_message(name):
     assert_told(check_next_symbols(fn), says, detail)
 
 
-# A symbol that is drawn ----------------------------------------------------------------------------------------------
+# Drawing a symbol ----------------------------------------------------------------------------------------------------
 
 
 def shares_of(scores):
@@ -303,7 +303,7 @@ UPDATE = "h = mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))"
 
 
 def student(*changes):
-    """Return the class with some of its text changed."""
+    """Return the class with some of its source changed."""
     source = MODEL
     for old, new in changes:
         assert source.count(old) == 1, old

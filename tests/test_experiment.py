@@ -1,4 +1,4 @@
-"""Experiments as values: read from mappings, TOML and JSON, checked, and made into a task, a model and an optimizer."""
+"""Experiments: read from mappings, TOML and JSON, checked, and turned into a task, a model and an optimizer."""
 
 import copy
 import json
@@ -228,7 +228,7 @@ def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
 
 
 def keep_kinds(monkeypatch):
-    """Forget at the end of a test what it registers."""
+    """Undo the registrations of a test at its end."""
     parts = ("task", "model", "optimizer", "schedule", "loss")
     monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
 
@@ -279,7 +279,7 @@ def test_a_registered_schedule_is_known_to_experiments_folders_and_the_command_l
     weights = [[p.data.tobytes() for p in load_run(folder).model.parameters] for folder in ("run", "other")]
     assert weights[0] != weights[1]
     assert json.loads(Path("run", "settings.json").read_text())["training"]["schedule"] == "steps"
-    # The same rates as a function gives; a checkpoint knows it by name.
+    # The same rates as from a function; a checkpoint stores the name.
     model = RNN(10, 4, 2, rng=0)
     schedule = named_schedule("steps", 0.1, 20)
     assert [schedule(9), schedule(10)] == [0.1, 0.05]
@@ -334,7 +334,7 @@ def test_another_package_adds_by_an_entry_point(tmp_path):
     (tmp_path / "others-1.0.dist-info").mkdir()
     (tmp_path / "others-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
     (tmp_path / "others-1.0.dist-info" / "entry_points.txt").write_text("[myrnn]\nothers = others\n")
-    # It is loaded when all of MyRNN is there, not while that is imported.
+    # It is loaded after the import of MyRNN, not during it.
     code = (
         "import myrnn, sys; assert 'others' not in sys.modules; from myrnn.cli import main; main(['train', '--help'])"
     )
@@ -533,7 +533,7 @@ def test_data_in_memory_cannot_be_combined_with_a_file_or_a_task():
 
 
 class Stop(Exception):
-    """What stops a training in the middle."""
+    """Raised to stop a training in the middle."""
 
 
 @pytest.mark.parametrize("source", ["task", "memory", "file"])

@@ -1,4 +1,4 @@
-"""The page on formal languages: its code runs as it stands, in order, and its messages are what is said."""
+"""The page on formal languages: its code runs unchanged, in order, and the error messages are those of the page."""
 
 import re
 

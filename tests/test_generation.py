@@ -1,4 +1,4 @@
-"""Sequences that a model writes: both engines draw the same tokens, which are those of its probabilities."""
+"""Generated sequences: both engines draw the same tokens, by the probabilities of the model."""
 
 import contextlib
 import io
@@ -69,7 +69,7 @@ def test_the_number_determines_the_drawn_token():
 def test_the_native_draw_agrees_with_numpy(count):
     rng, shares = np.random.default_rng(count), np.zeros(112, np.float32)
     for temperature, top in itertools.product([1e-45, 0.5, 1, 30, 1e30], [1, 2, 7, 40, 100]):
-        # With equals among them, zeros of both signs, and behind them what is not to be read.
+        # With equal numbers, zeros of both signs, and numbers after the end that must not be read.
         outputs = np.r_[rng.normal(0, 3, count).round(1), np.full(112 - count, np.nan)].astype(np.float32)
         outputs[: count // 3] *= np.float32(-0.0)
         for uniform in [0, *rng.random(20)]:
@@ -156,7 +156,7 @@ def test_wrong_arguments_give_a_helpful_message(changes, told, engine):
 
 
 class Added(RNN):
-    """A network with something added to its outputs."""
+    """A network with numbers added to its outputs."""
 
     def __init__(self, added):
         super().__init__(TOKENS, 4, TOKENS, rng=0)

@@ -44,7 +44,7 @@ def overlap(a, b):
 
 
 def assert_well_placed(drawing):
-    """Every operation has one card, every leaf a chip where it is read, nothing overlaps, all lines go forward."""
+    """Check that every operation has one card and every leaf a chip where it is read, without overlaps or backward lines."""
     drawing.check()
     layout = lay_out(drawing)
     operations = [node for node in drawing.nodes if not node.leaf]
@@ -94,7 +94,7 @@ OPERATIONS = {
 
 @st.composite
 def tensors(draw):
-    """The result of a random graph of operations on shared leaves; few leaves, so that the same thing comes often."""
+    """The result of a random graph of operations on a few shared leaves, so that equal operations are frequent."""
     pool = [mg.tensor(np.eye(2)), mg.tensor(np.ones((2, 2))), np.full((2, 2), 0.5), 2.0]
     for name in draw(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=1, max_size=25)):
         a, b = (draw(st.integers(0, len(pool) - 1)) for _ in range(2))
@@ -400,7 +400,7 @@ def test_a_notebook_gets_html_that_scrolls_and_svg():
     graph = build_graph(mg.tensor(1.0) * 2.0)
     bundle = graph._repr_mimebundle_()
     assert bundle["image/svg+xml"] == graph._repr_svg_() == graph.to_svg()
-    # At its full size, whatever a notebook's page does with pictures: it scrolls.
+    # At its full size, with a scroll bar, whatever style the notebook has for pictures.
     assert '<div style="overflow-x: auto; max-width: 100%"><svg style="max-width: none" ' in bundle["text/html"]
     assert graph.to_svg() in bundle["text/html"].replace(' style="max-width: none"', "")
     assert graph._repr_html_() == bundle["text/html"]

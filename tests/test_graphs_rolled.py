@@ -31,7 +31,7 @@ from myrnn.graphs.read import Shown
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
 
-# What a network computes is what is drawn, not how fast.
+# The drawing does not depend on native code.
 pytestmark = pytest.mark.usefixtures("in_python")
 
 
@@ -42,7 +42,7 @@ def test_a_network_with_an_output_for_each_step_ends_in_its_last_loop():
 
 
 class Rolled:
-    """A recurrence without native functions: all that a drawing without numbers needs."""
+    """A recurrence without native functions, which is enough for a drawing without numbers."""
 
     def __init__(self, model):
         self.model = model

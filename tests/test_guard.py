@@ -25,7 +25,7 @@ CALLS = 0
 
 
 class Base:
-    """A simple RNN that multiplies its states by what it reads somewhere."""
+    """A simple RNN that multiplies its states by a value that it reads somewhere."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ class ReadsItsClass(Base):
 
 
 class ReadsADefault(Base):
-    def scale(self, options={"scale": 1.0}):  # noqa: B006 - what a careless user writes
+    def scale(self, options={"scale": 1.0}):  # noqa: B006 - as a careless user writes
         return options["scale"]
 
 
@@ -186,7 +186,7 @@ def two_in_a_file():
 
 
 def changes():
-    """Kinds of models, and what changes what they compute: given the model and pytest's monkeypatch."""
+    """Kinds of models, and functions that change what they compute, called with the model and pytest's monkeypatch."""
     return {
         ReadsAGlobal: lambda model, patch: patch.setitem(globals(), "SCALE", 2.0),
         ReadsItsClass: lambda model, patch: patch.setattr(ReadsItsClass, "factor", 2.0),
@@ -226,7 +226,7 @@ def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, c
 
 @pytest.mark.usefixtures("in_python")
 def test_a_change_is_found_whatever_the_logits_show(monkeypatch):
-    """Logits that are zero, or not finite, are what they were whatever the model does."""
+    """Zero or nonfinite logits stay the same whatever the model does."""
     for number in (0, np.nan):
         model = Base()
         model.y.data[...] = number
@@ -268,7 +268,7 @@ def test_a_change_at_a_checked_length_is_found_among_many_sequences():
         compiled.logits(sequences)
 
 
-# What takes numbers out of a tensor, and what does not.
+# Which operations extract values from a tensor, and which do not.
 LOOKS = {
     "data": lambda h: h.data,
     "float": lambda h: float(h[0, 0]),
@@ -335,7 +335,7 @@ class KeepsAList(Base):
 
 
 class CountsDeepInside(Base):
-    """Counts so deep inside that the search comes last to it: it must not lose itself in what imported this module."""
+    """Counts so deep inside that the search reaches it last; it must not search everything that imported this module."""
 
     def __init__(self):
         super().__init__()
@@ -352,7 +352,7 @@ class CountsDeepInside(Base):
 
 
 class KeepsItsStates(Base):
-    """Keeps the states of all calls for somebody to see."""
+    """Stores the states of all calls for display."""
 
     def __init__(self):
         super().__init__()
@@ -418,7 +418,7 @@ SHARED = np.random.default_rng(0)
 
 
 class MadeFromAShared(Base):
-    """Draws its first weights, and nothing later, from a generator of the module."""
+    """Draws only its first weights from a generator of the module."""
 
     def __init__(self):
         super().__init__()
@@ -426,7 +426,7 @@ class MadeFromAShared(Base):
 
 
 def compiled_beside(work, model):
-    """Compile a model while another thread does some work again and again."""
+    """Compile a model while another thread repeats some work."""
     done = threading.Event()
 
     def beside():
@@ -448,7 +448,7 @@ def test_random_numbers_of_another_thread_do_not_count(draw):
 
 
 class WaitsForAnother(Base):
-    """Waits in its call for a thread that draws random numbers."""
+    """Waits, when called, for a thread that draws random numbers."""
 
     def __call__(self, x):
         thread = threading.Thread(target=np.random.random)
@@ -502,7 +502,7 @@ def test_a_model_that_references_many_objects_compiles():
 
 
 class Answers:
-    """Has whatever attribute is asked for, as wrappers of C libraries do."""
+    """Has every attribute, like wrappers of C libraries."""
 
     __slots__ = ()
 
@@ -520,7 +520,7 @@ def test_a_model_can_reference_objects_that_have_every_attribute():
 
 
 class SkipsNothing(RNN):
-    """Adds to the logits what a weight of zeros makes of the last row, or does not."""
+    """Adds the product of the last row with a weight of zeros to the logits, or does not."""
 
     skips = False
 

@@ -1,4 +1,4 @@
-"""The page about the compiler shows what its stages really say."""
+"""The page about the compiler shows the real output of its stages."""
 
 import re
 

@@ -66,7 +66,7 @@ def compiled(models):
 
 
 class OwnLoop:
-    """A base for models of a test's own: `step(h, x_t)` and the matrix `out`."""
+    """A base for models of the tests, which define `step(h, x_t)` and the matrix `out`."""
 
     def __init__(self, **shapes):
         rng = np.random.default_rng(3)
@@ -101,7 +101,7 @@ class Backwards(Plain):
 
 
 class Summing(OwnLoop):
-    """Has a state, but no matrix that it is multiplied by."""
+    """Has a state that no matrix multiplies."""
 
     def __init__(self):
         super().__init__(out=(3, 2))
@@ -142,7 +142,7 @@ class FromTheLeft(OwnLoop):
 
 
 class Stacked(OwnLoop):
-    """Two layers; what leads from one to the other is not recurrent, though it is square."""
+    """Two layers; the matrix between them is not recurrent, although it is square."""
 
     def __init__(self):
         super().__init__(into=(3, 5), low=(5, 5), up=(5, 5), high=(5, 5), out=(5, 2))
@@ -169,7 +169,7 @@ class Stateless(OwnLoop):
 
 
 def seen_by_the_readout(model, x):
-    """Return what the model itself hands to its last layer after each step, op by op."""
+    """Return the input of the model's last layer after each step, op by op."""
     layer, seen = model.fc_h2y, []
 
     class Recorder:
@@ -229,7 +229,7 @@ def loss_of(logits, label):
 
 
 def step_of(kind):
-    """Return the step of a model that ships, written once more: (model, h, x_t) -> h."""
+    """Return the step of a library model, written independently: (model, h, x_t) -> h."""
 
     def rnn(m, h, x):
         return mg.nnet.relu(m.fc_x2h(x) + m.fc_h2h(h))
@@ -320,7 +320,7 @@ def test_a_backward_loop_is_shown_in_the_order_of_the_sequence():
 
 
 def ran(kind, seed=0):
-    """Return a model, a sequence, what is found on it, and the model's own states; its loss has gone back."""
+    """Return a model, a sequence, its inspection, and the states of the model itself after a backward pass."""
     model, x = kind(), mg.tensor(np.random.default_rng(seed).normal(size=(6, 5)).astype(np.float32))
     found = inspect(model, x, 1)
     states, logits = model.ran(x)
@@ -352,11 +352,11 @@ def test_gradients_of_a_second_layer_agree_with_mygrad():
     gradients = {name: np.concatenate([state.grad for state in several]) for name, several in states.items()}
     for name in ("f", "g", "d"):
         assert_allclose(found.state_gradients[name], gradients[name], rtol=1e-4, atol=1e-6)
-    # What a step itself computes of a state counts as held: later steps of b, which goes with d, do not read s.
+    # Values that a step computes from its state are constants here: later steps of b, which comes with d, do not read s.
     assert_allclose(found.state_gradients["b"], gradients["b"] - gradients["s"], rtol=1e-4, atol=1e-6)
 
 
-# --- one sequence: what may be given
+# --- one sequence: arguments
 
 
 @pytest.mark.parametrize(
@@ -494,7 +494,7 @@ def test_the_table_fits_a_terminal(kind, compiled):
 
     rows = [line.split() for line in body(80).splitlines() if line.strip()]
     assert [row[:2] for row in rows] == [[str(i), digit] for i, digit in enumerate(DIGITS, 1)]
-    # A row goes on below where the terminal is narrow.
+    # In a narrow terminal a row continues below.
     assert body(60).split() == body(80).split()
 
 
@@ -549,7 +549,7 @@ def test_the_flow_of_a_loop_begins_at_its_own_last_step():
 
 
 def test_norms_of_zero_are_counted_apart(compiled, sequences):
-    # The readout of an LSTM reads h alone, so nothing comes to c after the last step.
+    # The readout of an LSTM reads only h, so c has no gradient after the last step.
     found = gradient_flow(compiled[LSTM], sequences)
     assert (found.zeros["c"][0], found.zeros["h"][0]) == (1.0, 0.0)
     assert np.isnan(found.mean["c"][0])
@@ -563,7 +563,7 @@ def test_a_flow_starts_at_one_when_it_is_relative(compiled, sequences):
 
 
 def test_a_vanishing_gradient_is_seen():
-    """With a state that is halved at every step the gradient is, too."""
+    """If the state is halved at every step, so is the gradient."""
     model = RNN(10, 4, 2, activation="tanh", rng=0)
     model.fc_h2h.weight.data[...] = np.eye(4) / 2
     model.fc_x2h.weight.data[...] = 0
@@ -773,7 +773,7 @@ def test_a_square_matrix_between_layers_is_not_recurrent():
 
 def test_every_loop_has_its_recurrent_matrices():
     assert list(recurrent_eigenvalues(BothWays()).matrices) == ["B", "C"]
-    # Both layers use the same ones; what leads from one to the other is not recurrent.
+    # Both layers share them; the matrix between the layers is not recurrent.
     assert list(recurrent_eigenvalues(BothWaysTwice()).matrices) == ["B", "C"]
 
 
@@ -840,7 +840,7 @@ def test_the_argument_before_must_be_eigenvalues(compiled):
 def test_columns_of_all_gates_lead_into_a_unit(models, compiled):
     for kind in KINDS:
         model = models[kind]
-        # The reset gates of a GRU weigh the state before it is multiplied: they lead into all units.
+        # The reset gates of a GRU multiply the state before the product, so they lead into all units.
         apart = ("fc_h2y", "fc_x2r", "fc_h2r")
         layers = [name for name in vars(model) if name.startswith("fc_") and name not in apart]
         found = incoming_weights(compiled[kind], 4)
@@ -913,7 +913,7 @@ def test_parameters_and_gradients_stay_the_same_bytes(kind):
     gradient_flow(model, TASK, samples=5)
     state_space(model, TASK, samples=5)
     eigenvalues = recurrent_eigenvalues(model)
-    # What was handed out is a copy, too.
+    # The returned arrays are copies, too.
     for array in (
         *found.states.values(),
         *found.state_gradients.values(),

@@ -1,4 +1,4 @@
-"""An argument that other libraries call otherwise: the error names our word for it."""
+"""If an argument has another name in other libraries, the error names ours."""
 
 import re
 

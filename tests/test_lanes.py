@@ -1,4 +1,4 @@
-"""Lanes and the elementary functions over them, held against NumPy over everything that float32 can hold."""
+"""Lanes and the elementary functions over them agree with NumPy on everything that float32 can hold."""
 
 import numpy as np
 import pytest
@@ -160,7 +160,7 @@ def test_relative_error_is_below_1e_6(name):
     normal = np.isfinite(single) & (np.abs(expected) > TINY)
     np.testing.assert_allclose(out[normal], expected[normal], rtol=1e-6)
     np.testing.assert_array_equal(out[~np.isfinite(single)], single[~np.isfinite(single)])
-    # Where float32 loses digits of its own accord, what counts is that nothing but a tiny number comes out.
+    # For subnormal numbers, which lose digits, the result must only be tiny.
     small = np.abs(expected) <= TINY
     np.testing.assert_allclose(out[small], expected[small], atol=2 * TINY)
 

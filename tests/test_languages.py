@@ -1,4 +1,4 @@
-"""Formal languages: labels against slow definitions, evenness of what is drawn, automata, expressions, grammars."""
+"""Formal languages: labels and slow definitions agree, draws are uniform; automata, expressions, grammars."""
 
 import itertools
 import re
@@ -52,7 +52,7 @@ def test_all_short_strings_have_the_right_label(name):
         assert language.has_others(np.array([length])).tolist() == [not all(slow)]
 
 
-# Of these, a length has one member at most, or members are not drawn equally often.
+# These have at most one member per length, or do not draw members equally often.
 APART = ("flare repeat-01", "flare binary-multiplication", "tomita 1", "tomita 2", "equal abc")
 
 
@@ -104,7 +104,7 @@ def test_near_misses_are_a_few_edits_from_a_member():
         Regular("a*", "ab", length_min=20, length_max=20, negatives=kind).sample(400, np.random.default_rng(0))
         for kind in ("near_miss", "uniform")
     )
-    # Of one edit or more two in three put a b in, and a coin says whether there is another.
+    # Two of three edits insert a b, and a coin decides whether another edit follows.
     assert 1 <= near.values[np.repeat(near.labels == 0, 20)].mean() * 20 < 2
     assert uniform.values[np.repeat(uniform.labels == 0, 20)].mean() * 20 == pytest.approx(10, abs=0.5)
 
@@ -232,7 +232,7 @@ def test_the_shortest_string_that_distinguishes_two_automata():
 
 def test_symbols_that_may_follow_a_prefix():
     automaton = regular("ab|b")
-    # After nothing a or b, after a only b, after ab nothing more but it is a member.
+    # After nothing: a or b; after a: only b; after ab: nothing, but it is a member.
     assert automaton.followers(np.array([0, 1], dtype=np.int32), np.array([0, 2])).tolist() == [
         [True, True, False],
         [False, True, False],
@@ -241,7 +241,7 @@ def test_symbols_that_may_follow_a_prefix():
 
 
 def test_long_strings_are_counted_and_drawn():
-    # One member of an even length and a huge number of an odd one: logarithms keep them apart.
+    # One member of an even length and a huge number of odd ones: logarithms avoid overflow.
     language = regular("(aa)*|[a-i]([a-i][a-i])*", "abcdefghi")
     assert language.count(600) == 1
     assert language.has_members(np.array([600, 601])).all()
@@ -288,7 +288,7 @@ def test_an_ambiguous_grammar_of_many_symbols_is_recognised():
 
 
 def test_a_grammar_knows_whether_it_generates_all_strings_of_a_length():
-    # All strings but a^n, of which there is one in 2^n.
+    # All strings except a^n, which is one of 2^n.
     task = ContextFree("S -> a S | b T | b; T -> a T | b T | a | b", length_min=40)
     assert task.language.has_others(np.array([40])).all()
     assert not Grammar("S -> a S | b S | ''").has_others(np.arange(50)).any()
@@ -539,7 +539,7 @@ def test_a_network_learns_a_language_and_a_transduction():
         assert evaluate(model, task, 500, progress=False).mean_accuracy > 0.95
 
 
-# --- what follows
+# --- predicting what follows
 
 
 def test_targets_of_each_step():
@@ -593,7 +593,7 @@ def test_several_classes_at_once_are_right_if_all_are():
     task = Regular("ab|b", objective="next_symbols", length_max=3)
 
     class Knows:
-        """Says what may follow, but forgets at the start that a may."""
+        """Predicts what may follow, but not that an a may come first."""
 
         def __init__(self):
             self.after = mg.tensor(np.array([[-9, 9, -9], [-9, -9, 9], [-9, 9, -9]], dtype=np.float32))

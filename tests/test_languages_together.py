@@ -1,4 +1,4 @@
-"""Recognition and what follows, learned together: numbers against formulas written out, and what a run is used for."""
+"""Recognition and next symbols, learned together: numbers agree with explicit formulas, and runs can be used."""
 
 import json
 import re
@@ -56,19 +56,19 @@ def trained(task, engine="auto", iterations=20, batch_size=4, data=None, **optio
 
 
 def string_of(drawn, index):
-    """Return a drawn string without its start, and whether it is a member of the language above."""
+    """Return a drawn string without its start symbol, and whether it is a member of the language above."""
     tokens = drawn.tokens(index).tolist()
     string = "".join("ab"[token] for token in tokens[1:])
     return string, re.fullmatch("(ab|ba)*", string) is not None
 
 
 def may_follow(string):
-    """Return which of a, b and the end may follow a beginning of a member."""
+    """Return which of a, b and the end may follow a prefix of a member."""
     return np.array([True, True, True]) if len(string) % 2 == 0 else np.array([string[-1] == "b", string[-1] == "a", 0])
 
 
 def expected(drawn, outputs):
-    """Return the loss of strings as the page on formal languages has it, and its gradient, string by string."""
+    """Return the loss of strings by the formula on the page about formal languages, and its gradient, string by string."""
     total, gradient, right = 0.0, np.zeros(outputs.shape), 0
     for index in range(len(drawn)):
         begin, end = drawn.offsets[index : index + 2]
@@ -157,7 +157,7 @@ def test_non_members_only_train_recognition(engine, in_python):
 def test_windows_count_the_classes_that_end_in_them(in_python):
     data = TASK.sample(60, 0)
     _, history = trained(TASK, "auto", 60, data=data, truncate=2)
-    # An iteration reads two steps of four strings, of which not all end: the share is of those that do.
+    # An iteration reads two steps of four strings. The accuracy is that of the strings that end.
     assert ((history.accuracy >= 0) & (history.accuracy <= 1)).all()
     assert history.accuracy[-4:].mean() > 0.6
 
@@ -238,7 +238,7 @@ def test_a_model_is_tested_as_a_recognizer_of_strings(in_python):
 
 def test_a_user_defined_model_is_checked_at_every_length_through_a_recognizer(in_python):
     class Odd(Stacked):
-        """Does something else with strings of 17 symbols."""
+        """Treats strings of 17 symbols differently."""
 
         def __call__(self, x):
             return super().__call__(x) * (2 if len(x) == 18 else 1)
@@ -250,7 +250,7 @@ def test_a_user_defined_model_is_checked_at_every_length_through_a_recognizer(in
 
 
 class WithoutWidth:
-    """A network of the user's that does not say how many inputs it has."""
+    """A user-defined network without an attribute for its number of inputs."""
 
     def __init__(self, task, units=3):
         rng = np.random.default_rng(0)
@@ -282,7 +282,7 @@ def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):
     pytest.importorskip("aalpy")
 
     class Counts:
-        """Says at every step whether it has read an even number of ones, and zeros for all else."""
+        """Says at every step whether it has read an even number of ones; all other outputs are zero."""
 
         dim_input = 3
 
@@ -358,7 +358,7 @@ def test_a_run_is_evaluated_predicts_and_is_inspected(saved, tmp_path, capsys, i
     assert main(["predict", str(copy), "0110", "01", ""]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[-1] for row in rows if row and row[0] in ("0110", "01")] == ["member", "member"]
-    # Of the empty string: its name is empty.
+    # The empty string has an empty name.
     assert rows[-1][-2:] == ["no", "member"]
     assert main(["inspect", str(copy), "011", "--samples=10"]) == 0
     assert "gradient" in capsys.readouterr().out

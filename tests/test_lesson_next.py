@@ -1,4 +1,4 @@
-"""The notebook of the lesson's second part runs, and what it says is so."""
+"""The notebook of the lesson's second part runs, and its claims hold."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def code_cells(version):
 
 
 def run_all(cells):
-    """Run cells; return the names that they leave behind, and what they show."""
+    """Run cells; return the names that they define, and their output."""
     names = {"__name__": "lesson"}
     state = np.random.get_state()  # noqa: NPY002 - the lesson seeds this generator
     shown = [run(cell, names) for cell in cells]
@@ -68,7 +68,7 @@ def test_claims_of_the_lesson_about_the_text_hold(lesson):
     report, counts = names["report"], names["baselines"].scores
     assert names["history"].engine == "native"
     assert names["bits"] == pytest.approx(report.bits_per_symbol, rel=1e-4)
-    # A network that has learned nothing is as good as chance.
+    # An untrained network is as good as chance.
     assert abs(names["loss"].item() - np.log(names["K"])) < 0.3
     bits = {name: scores["bits_per_symbol"].value for name, scores in counts.items()}
     best = names["baselines"].best
@@ -76,7 +76,7 @@ def test_claims_of_the_lesson_about_the_text_hold(lesson):
     assert bits["6-gram"] > bits["5-gram"]
     assert bits[best] + 0.05 < report.bits_per_symbol < bits["3-gram"] - 0.3
     assert names["gated"].bits(names["test_text"]) < bits[best] - 0.03
-    # Some units go along with what a reader would name.
+    # Some units correlate with features that a reader would name.
     for feature in names["features"].values():
         assert abs(names["most_alike"](feature)[1]) > 0.25
 
@@ -126,7 +126,7 @@ def test_the_students_version_starts_without_solutions(capsys):
 
 
 @pytest.mark.long
-# In so short a text some characters come in the test alone.
+# In such a short text, some characters only occur in the test.
 @pytest.mark.filterwarnings("ignore:.*not in the training:UserWarning")
 def test_the_students_version_runs_without_solutions(capsys):
     short = {

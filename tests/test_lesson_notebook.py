@@ -303,7 +303,7 @@ def test_the_lesson_is_in_the_wheel(tmp_path):
 
 @pytest.fixture(scope="module")
 def lesson():
-    """The names that the lesson leaves behind, and what its cells show."""
+    """The names that the lesson defines, and the output of its cells."""
     names = {"__name__": "lesson"}
     state = np.random.get_state()  # noqa: NPY002 - the lesson seeds this generator
     shown = [run(cell, names) for cell in read_cells(make_version(lesson_source())) if cell.kind == "code"]
@@ -332,24 +332,24 @@ def test_the_lesson_trains_and_plots(lesson):
 def test_claims_of_the_lesson_hold(lesson):
     names, _ = lesson
     report, clues, outcome = names["report"], names["clues"], names["outcome"]
-    # Longer is harder, and beyond the training lengths harder still.
+    # Longer sequences are harder, and those beyond the training lengths even harder.
     known, beyond = report.accuracy[~report.beyond], report.accuracy[report.beyond]
     assert known[0] > 0.95
     assert known[-1] < known[0]
     assert beyond[-1] < beyond[0] < known[0]
-    # Whoever keeps a tally of even and odd counts is right almost always.
+    # A classifier that tracks even and odd counts is right almost always.
     assert max(clues.overall.values()) > 0.99
     assert sorted(clues.overall.values())[2] < 0.55
-    # The first losses of the loop by hand and its last ones are both near those of a coin.
+    # The first and the last losses of the manual loop are both near that of a coin toss.
     for part in (names["losses"][:50], names["losses"][-50:]):
         assert abs(np.mean(part) - np.log(2)) < 0.15
-    # On shuffled halves the first network is no better than a coin, that of near misses about as bad, and that of
-    # palindromes less so.
+    # On shuffled halves the first network is no better than a coin, that of near misses is about as bad, and that of
+    # palindromes is better.
     fooled = dict(zip(names["exams"].models, names["exams"].accuracy[:, 3], strict=True))
     assert fooled["halves"] < 0.6
     assert abs(fooled["near misses"] - fooled["halves"]) < 0.15
     assert fooled["palindromes"] > fooled["halves"] + 0.15
-    # The gated networks are nearly perfect, and do better on near misses, but far from well on shuffled halves.
+    # The gated networks are nearly perfect, and better on near misses, but far from good on shuffled halves.
     rows = dict(zip(outcome.models, outcome.accuracy, strict=True))
     for gated in ("GRU", "LSTM"):
         halves, near_misses, palindromes, shuffled = rows[gated]

@@ -1,4 +1,4 @@
-"""Training with large vocabularies: only rows of the batch's tokens are touched, with the numbers of touching all."""
+"""Training with large vocabularies: only rows of the batch's tokens are updated, with the same numbers."""
 
 import mygrad as mg
 import numpy as np
@@ -13,14 +13,14 @@ SYMBOLS = 300
 
 
 class TwoTables:
-    """A cell that looks each symbol up in two tables, one of them so wide that it takes two lanes."""
+    """A cell that looks each symbol up in two tables, one of them two lanes wide."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
         shapes = {"one": (SYMBOLS, 5), "two": (SYMBOLS, 18), "mix": (18, 5), "back": (5, 5), "out": (5, 3)}
         for name, shape in shapes.items():
             setattr(self, name, mg.tensor(rng.normal(size=shape).astype(np.float32) / 2))
-        # One without numbers begins in memory where the next one does.
+        # An empty one begins at the same place in memory as the next one.
         self.parameters = [*(getattr(self, name) for name in shapes), mg.tensor(np.zeros((2, 0), np.float32))]
 
     def __call__(self, x):
@@ -51,7 +51,7 @@ OPTIMIZERS = {
 
 
 def trained(optimizer, **options):
-    """Return all weights and what the optimizer holds after 40 iterations."""
+    """Return all weights and the state of the optimizer after 40 iterations."""
     _recent.clear()
     model = TwoTables()
     optimizer = OPTIMIZERS[optimizer](model.parameters)
@@ -63,7 +63,7 @@ def trained(optimizer, **options):
 
 @pytest.fixture
 def with_lookups(monkeypatch):
-    """Return what lets weights of many rows be lookups."""
+    """Return a function that sets from how many rows on a weight is a lookup."""
     return lambda: monkeypatch.setattr(planning, "LOOKUP_ROWS", SYMBOLS)
 
 

@@ -1,4 +1,4 @@
-"""Losses by name: their numbers, and that a registered one is known everywhere at once."""
+"""Losses by name: their numbers, and that a registered loss is available everywhere at once."""
 
 import json
 import pickle
@@ -31,7 +31,7 @@ def smoothed(logits, labels, share: float = 0.2):
 
 
 def brier(logits, labels):
-    """The squared distance of the probabilities from the truth."""
+    """The squared distance between the probabilities and the truth."""
     return ((softmax(logits) - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
 
 
@@ -60,7 +60,7 @@ ROWS = np.array([0.0, 1, 2, 0.5, 0, 3])
 
 
 def by_formula(name, outputs):
-    """Return the losses of the rows as papers have them."""
+    """Return the losses of the rows by the formulas in papers."""
     if name == "sigmoid-cross-entropy":
         shares = 1 / (1 + np.exp(-outputs))
         return -np.mean(np.where(TRUTHS, np.log(shares), np.log(1 - shares)), axis=1)

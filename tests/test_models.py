@@ -70,7 +70,7 @@ def features(steps, columns, seed=0, dtype=np.float32):
 
 
 def in_float64(model):
-    """Double every parameter's precision, with biases that are not all alike."""
+    """Convert every parameter to float64, with biases that differ."""
     rng = np.random.default_rng(9)
     for parameter in model.parameters:
         parameter.data = parameter.data.astype(np.float64) + rng.normal(0, 0.1, parameter.shape)
@@ -82,7 +82,7 @@ def sigmoid(a):
 
 
 def logits_in_numpy(model, x):
-    """The equations of the docstrings, once more in plain NumPy."""
+    """The equations of the docstrings in plain NumPy."""
     arrays = [parameter.data for parameter in model.parameters]
     h = c = np.zeros(model.dim_recurrent)
     values = []  # on the stack, the topmost first
@@ -392,7 +392,7 @@ def test_a_sequence_can_be_read_only_noncontiguous_or_integer(make):
 
 
 class UserModel:
-    """Tensors in lists, dictionaries and layers, one of them used twice, and one that no attribute leads to."""
+    """Tensors in lists, dictionaries and layers, one of them used twice, and one that no attribute refers to."""
 
     def __init__(self, *hidden):
         self.layers = [dense(3, 4), dense(4, 2, bias=False)]

@@ -1,4 +1,4 @@
-"""The native engine does what MyGrad does, op by op, and repeats itself to the bit."""
+"""The native engine agrees with MyGrad, op by op, and is reproducible bit for bit."""
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +67,7 @@ def test_weights_optimizer_state_and_history_agree_with_mygrad(name, batch_size)
 
 
 class Started(RNN):
-    """Learns where it begins, which an empty sequence has a gradient for, too."""
+    """Learns its first state, which also has a gradient from an empty sequence."""
 
     def __init__(self):
         super().__init__(10, 12, 2, activation="tanh", rng=0)
@@ -97,7 +97,7 @@ def test_an_empty_sequence_does_not_change_weights_that_only_steps_use(name, bat
 
 
 class Weights:
-    """Weights of the sizes that are asked for, under the names that they are given."""
+    """Weights of given names and sizes."""
 
     def __init__(self, **shapes):
         rng = np.random.default_rng(0)
@@ -107,7 +107,7 @@ class Weights:
 
 
 class Feedback(Weights):
-    """Computes at the end of a step what it feeds back, which the last step leaves unused."""
+    """Computes its feedback at the end of a step; that of the last step is unused."""
 
     def __init__(self):
         super().__init__(W=(10, 6), f=(1, 6), V=(6, 2))
@@ -121,7 +121,7 @@ class Feedback(Weights):
 
 
 class Delays(Weights):
-    """Hands on for two steps, and begins with states that it learns, each of which few lengths use."""
+    """Delays by two steps, and starts with learned states, each used at few lengths."""
 
     def __init__(self):
         super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), a=(1, 6), b=(1, 6), c=(1, 6), V=(6, 2))
@@ -136,7 +136,7 @@ class Delays(Weights):
 
 
 class Together(Weights):
-    """Updates two states at once, the second from the first as it was, and reads out the second alone."""
+    """Updates two states at once, the second from the old value of the first, and only reads out the second."""
 
     def __init__(self):
         super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), V=(6, 2))
@@ -230,7 +230,7 @@ def test_parameters_that_the_optimizer_does_not_hold_stay():
 
 
 class Halving(SGD):
-    """An optimizer that native code cannot know."""
+    """An optimizer without a native form."""
 
     def step(self):
         for parameter in self.params:
@@ -261,7 +261,7 @@ def test_a_tensor_that_the_model_does_not_list_is_not_left_untrained():
 
 
 class Changing:
-    """A task whose second block is of another kind than its first."""
+    """A task whose second block has another kind than its first."""
 
     def __init__(self, dim_input, tokens):
         self.dim_input, self.tokens, self.blocks = dim_input, tokens, 0
@@ -299,7 +299,7 @@ def test_sequences_that_turn_into_features_continue_op_by_op(monkeypatch):
 @pytest.mark.long
 def test_weights_can_have_any_memory_order():
     class Cube:
-        """Keeps its recurrent weights as three axes."""
+        """Has recurrent weights with three axes."""
 
         def __init__(self):
             rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Natively, targets of every kind, of sequences and of steps, train as they do with MyGrad, op by op."""
+"""Targets of every kind, of sequences and of steps, train natively as with MyGrad op by op."""
 
 import re
 from dataclasses import replace
@@ -31,7 +31,7 @@ def trained(engine, sequences, batch_size=1, iterations=12, outputs=2, model=Non
 
 
 def agree(sequences, batch_size=1, **options):
-    """Assert that both engines train to the same numbers."""
+    """Check that both engines train to the same numbers."""
     (ours, history), (theirs, expected) = (
         trained(engine, sequences, batch_size, **options) for engine in ("native", "mygrad")
     )
@@ -45,7 +45,7 @@ def agree(sequences, batch_size=1, **options):
 
 @pytest.fixture
 def two_threads(monkeypatch):
-    """Share every batch between two threads, and return how many there were at each call."""
+    """Share every batch between two threads, and return the number of threads at each call."""
     seen, train_natively = [], Native.train
     monkeypatch.setattr("myrnn.training.native.shards_for", lambda *_: 2)
     monkeypatch.setattr(Native, "train", lambda *given: (seen.append(given[4]), train_natively(*given))[1])
@@ -97,7 +97,7 @@ def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_thread
 
 @pytest.mark.parametrize("what", most_are_long(["class", "several", "numbers"], 3))
 def test_many_outputs_train_as_with_mygrad(what):
-    """More than the sixteen that are computed side by side."""
+    """More than the sixteen that are computed at once."""
     loss = smoothed if what == "class" else None
     agree(data(what, True, True, columns=19), 4, outputs=19, loss=loss)
 
@@ -105,7 +105,7 @@ def test_many_outputs_train_as_with_mygrad(what):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
 def test_a_sequence_without_steps_has_no_loss(targets, weighted):
-    """Alone or in a batch, an empty sequence has no targets of steps, and its iteration no loss."""
+    """Alone or in a batch, an empty sequence has no step targets, and its iteration has no loss."""
     offsets = [0, 0, 2, 2]
     weights = [0.5, 2] if weighted else None
     sequences = Sequences(np.ones((2, 3)), offsets, targets, per_step=True, weights=weights)
@@ -115,14 +115,14 @@ def test_a_sequence_without_steps_has_no_loss(targets, weighted):
 
 
 class Growing(Model):
-    """Outputs that are not finite where the sequence has large numbers."""
+    """Has nonfinite outputs where the sequence has large numbers."""
 
     def __call__(self, x):
         return super().__call__(x) + x[:, :1] ** 2
 
 
 def with_lost_steps(what):
-    """Two sequences whose last steps, of weight 0, have outputs that are not finite."""
+    """Return two sequences whose last steps, of weight 0, have nonfinite outputs."""
     values = np.zeros((6, 3))
     values[[2, 5], 0] = 1e30
     targets = [0, 1, 0, 1, 1, 1] if what == "class" else np.ones((6, 2))
@@ -133,7 +133,7 @@ def with_lost_steps(what):
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_steps_of_weight_0_do_no_harm(engine, loss, batch_size):
-    """Steps of weight 0 whose outputs are not finite leave loss, score and weights finite."""
+    """Steps of weight 0 with nonfinite outputs leave loss, score and weights finite."""
     sequences = with_lost_steps(LOSSES[loss])
     model, history = trained(engine, sequences, batch_size, 3, model=Growing(True), loss=loss)
     assert np.isfinite(history.loss).all() and np.isfinite(history.score).all()
@@ -221,7 +221,7 @@ def test_validation_keeps_the_best_weights():
 
 
 def test_outputs_after_the_last_step_are_not_those_of_every_step():
-    """A sequence of a single step does not tell which of both a model gives."""
+    """A sequence of a single step does not show which of the two a model returns."""
     sequences = Sequences(np.ones((2, 3)), [0, 1, 2], [0, 1])
     model = Model(True)
     wanted = "the model gives outputs for every step, but the targets are a class for each sequence"
@@ -245,7 +245,7 @@ def test_a_label_must_be_a_class_of_the_model(loss):
 
 
 class Annealed:
-    """A loss with a number that a hook may change."""
+    """A loss with a number that a hook can change."""
 
     def __init__(self):
         self.power = 2.0
@@ -319,7 +319,7 @@ def test_losses_of_models_of_every_shape_are_those_of_mygrad(entry, batched):
     numbers, classes = rng.normal(size=(8, compiled.dim_output)), np.arange(8) % compiled.dim_output
     for loss, targets in (("huber", numbers), (smoothed, classes)):
         kind = TargetKind("numbers" if loss == "huber" else "a class", compiled.per_step)
-        # A program is compared with MyGrad before it is handed out.
+        # A program is compared with MyGrad before it is returned.
         graph = trace_loss(loss, kind, compiled.dim_output, targets, model.parameters)
         native = compiled.native(batched=batched, loss=graph)
         assert native.loss == graph and compiled.native(batched=batched, loss=graph) is native
@@ -335,7 +335,7 @@ def test_a_wrong_loss_is_found_before_it_is_used(per_step, batched, in_python):
 
 
 class WithLastState(Model):
-    """Its outputs of every step read the last state."""
+    """Has outputs for every step that read the last state."""
 
     def __call__(self, x):
         h = np.zeros((1, 4), dtype=np.float32)

@@ -122,7 +122,7 @@ def test_other_threads_run_while_it_trains():
     thread.start()
     try:
         before = counted[0]
-        # One call of machine code: were the interpreter held, nobody else could count until it returns.
+        # One call of machine code: if it held the interpreter lock, the other thread could not count until it returns.
         native.train(drawn, order, descent)
         assert counted[0] - before > 10_000
     finally:
@@ -131,7 +131,7 @@ def test_other_threads_run_while_it_trains():
 
 
 class Interrupting:
-    """A hook that does what Ctrl-C does, after so many iterations."""
+    """A hook that raises an interrupt like Ctrl-C after a number of iterations."""
 
     def __init__(self, iteration):
         self.iteration, self.history = iteration, None
@@ -207,7 +207,7 @@ def test_empty_sequences_only_train_the_readout():
 
 
 class Frozen:
-    """Lists a weight that is never trained, because the optimizer does not hold it, and uses a constant one."""
+    """Lists a weight that is never trained, because the optimizer does not have it, and uses a constant one."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -294,7 +294,7 @@ def test_nonfinite_logits_predict_no_class():
 
 @pytest.mark.long
 def test_memory_grows_with_the_batch_and_not_with_the_data():
-    """What a training takes beside its data: as much for sixteen times as many sequences, more for larger batches."""
+    """The memory of a training besides its data: the same for sixteen times as many sequences, more for larger batches."""
 
     def taken(count, batch_size):
         sequences = features(np.full(count, 40), 12, 2)
@@ -308,9 +308,9 @@ def test_memory_grows_with_the_batch_and_not_with_the_data():
         finally:
             tracemalloc.stop()
 
-    taken(64, 32)  # Compiled: that takes memory of its own.
+    taken(64, 32)  # Compile first, which needs memory, too.
     few, many, wide = taken(500, 32), taken(8000, 32), taken(500, 256)
-    # So much that the order of the sequences, and a check of the model, which time decides on, make no difference.
+    # So large that the order of the sequences, and checks of the model, which depend on time, make no difference.
     data = 8000 * 40 * 12 * 4
     assert many - few < data / 10
     assert wide > 2 * few

@@ -1,4 +1,4 @@
-"""The page about operations shows what the compiler really does with each of MyGrad's functions."""
+"""The page about operations shows how the compiler really treats each of MyGrad's functions."""
 
 import inspect
 import sys
@@ -18,7 +18,7 @@ def maker():
 
 
 def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
-    # MyGrad compiles this one at its first call, which takes long.
+    # MyGrad compiles its GRU at the first call, which takes long.
     module = sys.modules["mygrad.nnet.layers.gru"]
     for compiled in ("dot", "_gru_layer"):
         monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)

@@ -117,7 +117,7 @@ def test_a_parameter_without_a_gradient_is_not_changed(make):
     optimizer.step()
     assert unused.data.tolist() == [[3, 4]]
     assert used.data[0, 0] < 1
-    # The late comer takes the step that it would have taken beside another.
+    # The late parameter takes the step that it would have taken with another one.
     push(unused, [[1.0, -1.0]])
     before = used.data.copy()
     used.null_grad()

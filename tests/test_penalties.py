@@ -86,7 +86,7 @@ def test_rows_of_an_embedding_without_symbols_in_the_batch_are_penalized():
 
 
 class Unused(RNN):
-    """Has a parameter that only a penalty reads."""
+    """Has a parameter that only the penalty reads."""
 
     def __init__(self):
         super().__init__(10, 4, 2, rng=0)
