@@ -64,7 +64,7 @@ def training(folder=None, **hooks):
 
 
 def run(folder, engine="mygrad"):
-    """Start or resume a run with the command, then extend it, and return everything that must be the same in the end."""
+    """Start or resume a run with the command, then extend it, and return everything that must be the same."""
     going_on = ("train", "--resume", str(folder), "--quiet", "--checkpoint-every=0")
     if is_whole(folder):
         # Even if an extension was stopped, a run that says so is complete.

@@ -23,7 +23,7 @@ from myrnn.compiler.schedule import schedule
 
 @st.composite
 def graphs(draw):
-    """Return leaves, targets and stored nodes of a random graph with products, sums over features and single numbers."""
+    """Return leaves, targets and stored nodes of a random graph with products, feature sums and single numbers."""
     build = Builder(simplify=draw(st.booleans()))
     leaves = [build.leaf("state", i, size=size) for i, size in enumerate((4, 4, 1, 3))]
     leaves += [build.leaf("parameter", i, size=size) for i, size in enumerate((16, 12, 12))]

@@ -380,7 +380,7 @@ def test_gradients_are_those_of_the_drawn_numbers(function):
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
 @pytest.mark.parametrize("function", [of_state, noisy], ids=lambda function: function.__name__)
-def test_a_training_goes_on_byte_for_byte(function, engine, tmp_path, in_python):
+def test_a_training_resumes_byte_for_byte(function, engine, tmp_path, in_python):
     whole, first, second = (Model(function) for _ in range(3))
     sequences, folder = data(function), tmp_path / "checkpoints"
     history = training(whole, sequences, engine).run(24)

@@ -21,7 +21,7 @@ from myrnn.exercises import (
 from myrnn.exercises.report import Checklist
 
 
-def assert_told(report, says, detail):
+def assert_message(report, says, detail):
     """Check that the property that begins with `says` does not hold, and its message."""
     found = [finding for finding in report.failed if finding.says.startswith(says)]
     assert found, str(report)
@@ -91,7 +91,7 @@ def test_right_targets_pass(name):
 @pytest.mark.parametrize("name", WRONG_SYMBOLS)
 def test_wrong_targets_get_a_helpful_message(name):
     fn, says, detail = WRONG_SYMBOLS[name]
-    assert_told(check_next_symbols(fn), says, detail)
+    assert_message(check_next_symbols(fn), says, detail)
 
 
 # Drawing a symbol ----------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_right_draws_pass(fn):
 def test_wrong_draws_get_a_helpful_message(name):
     np.random.seed(5)
     fn, says, detail = WRONG_DRAWS[name]
-    assert_told(check_draw_symbol(fn), says, detail)
+    assert_message(check_draw_symbol(fn), says, detail)
 
 
 # The naive forecast --------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_right_forecasts_pass(fn):
 @pytest.mark.parametrize("name", WRONG_FORECASTS)
 def test_wrong_forecasts_get_a_helpful_message(name):
     fn, says, detail = WRONG_FORECASTS[name]
-    assert_told(check_naive_forecast(fn), says, detail)
+    assert_message(check_naive_forecast(fn), says, detail)
 
 
 @pytest.mark.parametrize("check", [check_next_symbols, check_draw_symbol, check_naive_forecast])
@@ -384,7 +384,7 @@ def test_a_right_model_passes(name):
 @pytest.mark.parametrize("name", WRONG_MODELS)
 def test_a_wrong_model_gets_a_helpful_message(name):
     changes, says, detail = WRONG_MODELS[name]
-    assert_told(check_step_model(student(*changes)), says, detail)
+    assert_message(check_step_model(student(*changes)), says, detail)
 
 
 def test_a_model_for_sequences_fails_the_check_for_steps_and_vice_versa():

@@ -44,7 +44,7 @@ def overlap(a, b):
 
 
 def assert_well_placed(drawing):
-    """Check that every operation has one card and every leaf a chip where it is read, without overlaps or backward lines."""
+    """Check that operations have one card, leaves a chip where they are read, and nothing overlaps or goes back."""
     drawing.check()
     layout = lay_out(drawing)
     operations = [node for node in drawing.nodes if not node.leaf]

@@ -335,7 +335,7 @@ class KeepsAList(Base):
 
 
 class CountsDeepInside(Base):
-    """Counts so deep inside that the search reaches it last; it must not search everything that imported this module."""
+    """Counts so deep inside that the search reaches it last; it must not search the importers of this module."""
 
     def __init__(self):
         super().__init__()

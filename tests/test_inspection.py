@@ -352,7 +352,7 @@ def test_gradients_of_a_second_layer_agree_with_mygrad():
     gradients = {name: np.concatenate([state.grad for state in several]) for name, several in states.items()}
     for name in ("f", "g", "d"):
         assert_allclose(found.state_gradients[name], gradients[name], rtol=1e-4, atol=1e-6)
-    # Values that a step computes from its state are constants here: later steps of b, which comes with d, do not read s.
+    # Values that a step computes from its state are constants here: later steps of b do not read s.
     assert_allclose(found.state_gradients["b"], gradients["b"] - gradients["s"], rtol=1e-4, atol=1e-6)
 
 

@@ -68,7 +68,7 @@ def may_follow(string):
 
 
 def expected(drawn, outputs):
-    """Return the loss of strings by the formula on the page about formal languages, and its gradient, string by string."""
+    """Return the loss of strings by the formula on the page about formal languages, and its gradient."""
     total, gradient, right = 0.0, np.zeros(outputs.shape), 0
     for index in range(len(drawn)):
         begin, end = drawn.offsets[index : index + 2]

@@ -60,7 +60,7 @@ class RNN:
 ```
 
 <!-- #region -->
-A sequence may look like this; what stands here is text and no cell.
+A sequence may look like this. This block is text, not a cell.
 
 ```python
 array([2, 0, 2, 0])

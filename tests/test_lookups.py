@@ -63,7 +63,7 @@ def trained(optimizer, **options):
 
 @pytest.fixture
 def with_lookups(monkeypatch):
-    """Return a function that sets from how many rows on a weight is a lookup."""
+    """Return a function that lowers the number of rows from which a weight is a lookup."""
     return lambda: monkeypatch.setattr(planning, "LOOKUP_ROWS", SYMBOLS)
 
 

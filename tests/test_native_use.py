@@ -294,7 +294,7 @@ def test_nonfinite_logits_predict_no_class():
 
 @pytest.mark.long
 def test_memory_grows_with_the_batch_and_not_with_the_data():
-    """The memory of a training besides its data: the same for sixteen times as many sequences, more for larger batches."""
+    """The memory besides the data: the same for sixteen times as many sequences, more for larger batches."""
 
     def taken(count, batch_size):
         sequences = features(np.full(count, 40), 12, 2)

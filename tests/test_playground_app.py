@@ -39,7 +39,7 @@ def connect(client, origin=BASE, **headers):
 
 @contextlib.contextmanager
 def greeted(client, hello=HELLO):
-    """A connection that has said hello, and what it was answered."""
+    """A connection after its hello, and the answer to that."""
     with connect(client) as page:
         page.send_text(json.dumps(hello))
         yield page, page.receive_json()
@@ -92,7 +92,7 @@ def test_nothing_else_is_served(client, path):
     assert client.get(path).status_code == 404
 
 
-# --- who may ask
+# --- access
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_page_is_only_read(client, method):
 
 @pytest.fixture
 def elsewhere():
-    """Somebody on another machine."""
+    """A client on another machine."""
     with TestClient(
         make_app(Sessions(), "secret", local=False), base_url="http://teacher.local:8400", follow_redirects=False
     ) as somebody:
@@ -207,7 +207,7 @@ def test_every_port_has_a_separate_cookie(host, name):
     assert cookie_name(host) == name
 
 
-# --- talking
+# --- messages
 
 
 def test_hello_is_answered_with_the_choices(client):

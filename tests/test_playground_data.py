@@ -21,14 +21,14 @@ def refused(message):
 
 
 def table(count, longest, seed):
-    """Words of a and b by whether the number of a is even, as CSV."""
+    """Return words of a and b, labelled by whether the number of a is even, as CSV."""
     rng = random.Random(seed)
     words = ["".join(rng.choices(LETTERS, k=rng.randint(1, longest))) for _ in range(count)]
     return "sequence,label\n" + "".join(f"{word},{'odd' if word.count('a') % 2 else 'even'}\n" for word in words)
 
 
 def train_on(name, *options, **files):
-    """Train a little on files of the given content, and write a run folder."""
+    """Train briefly on files of the given content, and write a run folder."""
     for file, content in files.items():
         Path(f"{file}.csv").write_text(content)
     given = ["--data=train.csv", *(["--test=test.csv"] if "test" in files else [])]
@@ -54,7 +54,7 @@ def here(folder, monkeypatch):
 
 @pytest.fixture
 def gone(here):
-    """The run `parity`, whose files are elsewhere meanwhile."""
+    """The run `parity`, whose files have been moved away."""
     files = [Path("train.csv"), Path("test.csv")]
     for file in files:
         file.rename(f"{file}.away")

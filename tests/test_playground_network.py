@@ -85,7 +85,7 @@ def test_short_turns_train_the_same_as_one_call(batch_size):
 
 
 def adjusted_on_the_way(own=None, **settings):
-    """A network that was adjusted three times, once before it went on, and its settings at each training."""
+    """A network that was adjusted three times, once before it continued, and its settings at each training."""
     first = {**SMALL, **settings}
     changes = [{}, {"learning_rate": 0.02}, {"batch_size": 4, "learning_rate": 0.03}, {"gradient_clip": 0.5}]
     phases, network = [], Network(first, own)
@@ -190,7 +190,7 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
             refusing()
 
 
-# --- a class of your own
+# --- a user-defined class
 
 
 def test_a_user_defined_class_that_does_not_compile_is_trained_op_by_op(own):
@@ -249,7 +249,7 @@ def test_a_missing_class_is_reported(here, place, message):
         load_own(place)
 
 
-# --- looking
+# --- views
 
 
 def test_a_network_of_one_unit_is_evaluated_like_any_other():
@@ -381,7 +381,7 @@ def test_shortcuts_and_the_recurrence_are_shown():
     assert told["svg"].startswith("<svg")
 
 
-# --- keeping
+# --- saving
 
 
 def test_a_saved_run_can_be_loaded(here):
@@ -412,7 +412,7 @@ def test_a_run_that_continues_another_names_it(here):
     assert continued.settings["continued_from"] == {"name": first.name, "weights": weights, "iterations": 20}
     assert continued.settings["training"]["iterations"] == 16
     assert continued.history.iteration.tolist() == [20, 36]
-    # What it takes to repeat the run.
+    # The settings needed to repeat the run.
     again = load_run(first)
     training = {name: continued.settings["training"][name] for name in ("iterations", "batch_size", "seed")}
     train(
@@ -455,7 +455,7 @@ def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name
     assert contents(again.model) == contents(network.model)
     again.advance(0.0, 2)
     texts = [script(one, own) for one in (network, again)]
-    # Where the class lies on the server is nobody's business.
+    # The path of the class on the server is not revealed.
     assert all("'own.py:" in text and str(here) not in text for text in texts)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
         found = run_script(texts[1].replace("samples=20_000", "samples=60"))

@@ -182,7 +182,7 @@ def test_settings_out_of_bounds_are_refused(given, message):
 
 
 class Ends:
-    """A task of somebody's package."""
+    """A task of another package."""
 
     dim_input, dim_output, class_names = 10, 2, ("no match", "match")
 
@@ -197,7 +197,7 @@ class Ends:
 
 
 class Kind(SGD):
-    """An optimizer of somebody's package, which calls a setting of its own as the task calls one."""
+    """An optimizer of another package with a setting that has the same name as one of the task."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class Kind(SGD):
 
 @pytest.fixture
 def registered(monkeypatch):
-    """What a package of somebody else registers."""
+    """Register the parts of another package."""
     monkeypatch.setattr(registry, "_KINDS", {part: dict(registry.kinds(part)) for part in registry._KINDS})
     register("task", "ends")(Ends)
     register("optimizer", "kind")(Kind)
@@ -230,7 +230,7 @@ def test_registered_parts_are_on_the_page_with_their_labelled_settings(registere
         "offered": [[2, "2"], [4, "4"], [8, "8"]],
         "of": ["task", ("ends",)],
     }
-    # A name that a setting of another part has already.
+    # A name that a setting of another part already has.
     assert offered["optimizer_half"]["offered"] == [[False, "no"], [True, "yes"]]
     assert offered["pattern_length_max"]["of"] == ["task", ("twin-halves", "palindromes")]
     assert "parity" not in offered
@@ -327,7 +327,7 @@ def test_views_that_are_not_watched_are_not_updated():
 
 @pytest.mark.parametrize(
     ("cost", "again", "due"),
-    # The first look also loads what is looked with; whatever the others cost, what is shown is never long past.
+    # The first update also loads code; however long the others take, the view is never much out of date.
     [(5.0, False, 0.05), (0.0, True, 0.05), (0.004, True, 0.5), (5.0, True, 1.0)],
 )
 def test_a_view_is_updated_within_a_second(cost, again, due):

@@ -38,7 +38,7 @@ VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
 
 def advanced(iterations):
-    """The network that a session has after so many iterations."""
+    """The network of a session after a number of iterations."""
     with turn():
         network = Network(SMALL)
         if iterations:
@@ -84,7 +84,7 @@ def sessions_run():
 
 @pytest.fixture(scope="module")
 def page(sessions_run):
-    """A session for all tests that leave the settings as they are."""
+    """A session for all tests that do not change the settings."""
     with open_session() as listener:
         yield listener
 
@@ -97,7 +97,7 @@ def fresh(page):
 
 
 def rests_untrained(told):
-    """Whether a status is the last that is told of a new network before it is asked for anything."""
+    """Whether a status is the last one about a new network before any request."""
     return told.get("iteration") == 0 and "busy" not in told
 
 
@@ -131,7 +131,7 @@ def test_a_slow_training_reports_every_sequence(fresh):
     network = advanced(40)
     for _ in range(3):
         told = fresh.status(lambda told: told.get("iteration", 0) > 0)
-        # A page that is slower than the training sees every few.
+        # A page that is slower than the training sees only some of them.
         tokens = network.recorded.last_of(told["iteration"] - 1).tolist()
         assert told["last"]["tokens"] == tokens
     fresh.send("pause")
@@ -278,7 +278,7 @@ def test_after_a_divergence_only_a_new_network_is_trained():
             r"the loss is nan at iteration \d+: choose a smaller learning rate, or clipping, and train again",
             page.ask("play", "error")["message"],
         )
-        # What is shown is of the weights as they are, however many iterations were counted.
+        # Views show the current weights, however many iterations were counted.
         page.until(lambda told: told["type"] == "accuracy" and "not finite" in told.get("problem", ""))
         for act in ("play", "step", "script", "save"):
             assert page.ask(act, "error")["message"] == "this network has diverged: reset it, or load a run"
@@ -286,7 +286,7 @@ def test_after_a_divergence_only_a_new_network_is_trained():
         assert "accuracy" in page.next("accuracy")
 
 
-# --- looking
+# --- views
 
 
 def test_watched_views_are_sent_once_at_rest(fresh):
@@ -302,7 +302,7 @@ def test_watched_views_are_sent_once_at_rest(fresh):
     fresh.ask("runs", "runs")
     assert fresh.session.outbox.take() == []
     assert [seen.count(view) for view in VIEWS if view != "accuracy"] == [1] * 4
-    # Of ten portions each, and the look that finds that these are enough.
+    # Ten portions each, and the update that finds that these are enough.
     assert seen.count("accuracy") <= 11
     fresh.send("watch", views=[])
 
@@ -330,7 +330,7 @@ def test_programs_of_a_page_are_compiled_in_another_process_before_it_plays(tmp_
 
 
 class Held:
-    """A process that compiles for as long as it is let."""
+    """A process that compiles until the test ends it."""
 
     def __init__(self):
         self.begun, self.ended, self.returncode, self.times = threading.Event(), threading.Event(), 0, 0
@@ -365,7 +365,7 @@ def test_other_networks_continue_while_one_is_compiled(page, held):
         assert held.begun.wait(WAIT)
         done = page.last["status"]["iteration"]
         page.status(lambda told: told["iteration"] > done + 2000)
-        # The page of the other is answered; what runs its network waits.
+        # The other page gets answers; only requests that run its network wait.
         waiting.send("step")
         waiting.send("tokens", tokens=[3, 4])
         assert waiting.ask("runs", "runs")
@@ -452,7 +452,7 @@ def test_a_network_is_trained_even_if_another_process_cannot_compile_it(monkeypa
 
 
 class Ends(BaseException):
-    """What ends a program."""
+    """An exception that ends a program."""
 
 
 def test_a_class_that_exits_only_ends_its_request(page, monkeypatch):
@@ -514,7 +514,7 @@ def test_a_picture_is_drawn_on_request(page):
     assert page.ask("figure", "error", figure="graph", format="png")["message"] == "the graph is an SVG: choose SVG"
 
 
-# --- comparing and keeping
+# --- comparing and saving
 
 
 def test_a_pinned_network_stays_while_another_is_trained(fresh):
@@ -522,7 +522,7 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     told = fresh.ask("pin", "pinned")
     assert (told["iteration"], told["network"]["settings"]) == (1, SMALL)
     assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
-    # The status that is known already is that of the pinned one.
+    # The known status is that of the pinned network.
     fresh.status(rests_untrained)
     fresh.send("watch", views=["row"])
     fresh.send("tokens", tokens=[5, 6, 5, 6])
@@ -542,7 +542,7 @@ def test_a_network_is_kept_while_others_replace_it(fresh):
     fresh.send("set_aside")
     assert fresh.ask("configure", "network", settings={**SMALL, "seed": 5}, anew=True)["aside"]
     assert fresh.ask("unpin", "pinned")["network"] is None
-    # What waits already is not replaced.
+    # A waiting network is not replaced.
     fresh.send("set_aside")
     back = fresh.ask("take_back", "network")
     assert (back["settings"], back["aside"], back["eigenvalues"]) == (SMALL, False, first)
@@ -626,7 +626,7 @@ def test_the_reason_why_a_model_does_not_compile_has_no_folders(tmp_path):
 
 @pytest.fixture
 def without_network(tmp_path):
-    """A session whose settings make no network, since the class fails, and why."""
+    """A session without a network because the class fails, and the error."""
     (tmp_path / "failing.py").write_text(
         "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError(f'no luck with {sizes[1]}')\n"
     )
@@ -644,7 +644,7 @@ def says_why(told):
 
 def test_a_missing_network_has_a_reason(without_network):
     page, why = without_network
-    # Where the file lies on the server is nobody's business.
+    # The path of the file on the server is not revealed.
     assert why == f"There is no network with these settings: {FAILS.format(8)}"
     reason = why.removeprefix("There is no network with these settings: ")
     for act in ("step", "save", "script"):
@@ -697,12 +697,12 @@ def test_too_many_messages_are_refused():
         assert page.ask("runs", "runs")
 
 
-# --- all of them
+# --- all sessions
 
 
 @pytest.fixture
 def sessions(monkeypatch):
-    """Two sessions at most, each freed as soon as its page has gone."""
+    """At most two sessions, each freed as soon as its page is closed."""
     monkeypatch.setattr(session_module, "PATIENCE", 0.0)
     sessions = Sessions(most=2)
     with LOOP.portal.wrap_async_context_manager(sessions.open()):
@@ -768,5 +768,5 @@ def test_closed_sessions_free_their_memory_and_share_programs(monkeypatch):
     gc.collect()
     assert [network() for network in networks] == [None] * 6
     assert [session() for session in sessions] == [None] * 3
-    # Nothing is compiled for a session alone.
+    # No program is compiled for a single session.
     assert programs[0] == programs[1]

@@ -68,7 +68,7 @@ def test_accuracy_counts_steps(settings):
     drawn = views.test_sequences(network.tested, views.portion(network))
     assert views.accuracy_shown(report)["whole"] == evaluate(network.model, drawn).whole_accuracy
     assert report.total.tolist() == evaluate(network.model, drawn).total.tolist()
-    # A network that rests is tried further, up to so many sequences of each length.
+    # An idle network is evaluated further, up to this many sequences of each length.
     assert views.tried_further(network, report, int(report.sequences.max())) is report
 
 

@@ -19,7 +19,7 @@ STATES = RNG.normal(size=(6, 9))
 
 
 def inspection(states=STATES, tokens=None, name="h", probabilities=None, gradients=None, inputs=None, classes=None):
-    """What went on inside a model, as far as a figure shows it."""
+    """Return an inspection with everything that a figure shows."""
     steps = len(states)
     shares = np.full((steps, 2), 0.5) if probabilities is None else np.array(probabilities)
     norms = {name: np.ones(steps)} if gradients is None else gradients
@@ -48,7 +48,7 @@ def flow(curves, relative=False):
 
 
 def space(points, groups, color="step", names=None, explained=(0.5, 0.25)):
-    """A space of states whose points are all of these groups."""
+    """Return a space of states with points of all these groups."""
     kinds = np.array(groups)
     return StateSpace(
         state="h",

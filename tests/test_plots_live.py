@@ -23,7 +23,7 @@ from myrnn.plots.live import MOST_POINTS, NoScreen, NotebookScreen, WindowScreen
 
 
 class Screen(NoScreen):
-    """Counts what it shows; each drawing takes `cost` seconds of a clock that stands still otherwise."""
+    """Counts its pictures; each drawing takes `cost` seconds of a clock that otherwise stands still."""
 
     live = True
 
@@ -41,7 +41,7 @@ class Screen(NoScreen):
 
 @pytest.fixture
 def live_plot(monkeypatch):
-    """Makes a plot with such a screen and its clock."""
+    """Return a function that creates a plot with such a screen and its clock."""
 
     def make(metrics=("loss", "accuracy"), fraction=0.05, cost=0.1, **settings):
         screen = Screen(cost)
@@ -71,8 +71,8 @@ def test_drawing_keeps_to_the_requested_fraction_of_the_time(live_plot):
         screen.now += 0.05
         plotter.set_train_batch({"loss": 1.0}, batch_size=1)
     elapsed = screen.now - 100.0
-    assert screen.spent - screen.cost <= 0.05 * elapsed  # the last one is not paid for yet
-    assert screen.spent >= 0.045 * elapsed  # and it uses what it may
+    assert screen.spent - screen.cost <= 0.05 * elapsed  # the last drawing is not paid for yet
+    assert screen.spent >= 0.045 * elapsed  # and it uses its share
 
 
 @given(
@@ -386,7 +386,7 @@ def test_limits_and_legends_of_the_user_are_kept(live_plot):
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython shell that believes it is a notebook's kernel; its ``outputs`` are what a front end would get."""
+    """An IPython shell that acts as the kernel of a notebook; its ``outputs`` are the messages to a front end."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
@@ -437,11 +437,11 @@ def test_without_a_screen_it_only_records(monkeypatch):
 
 
 class WindowFigure(Figure):
-    number = 1  # as pyplot gives it
+    number = 1  # as returned by pyplot
 
 
 class Window:
-    """Stands for a window of matplotlib's: logs what is asked of it."""
+    """Replaces a window of matplotlib, and logs its calls."""
 
     def __init__(self, monkeypatch):
         from matplotlib import pyplot

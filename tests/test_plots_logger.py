@@ -24,7 +24,7 @@ def same(ours, theirs):
 
 
 class SameAsNoggin(RuleBasedStateMachine):
-    """Drive both loggers with the same calls; after each, every number is the same."""
+    """Make the same calls to both loggers; after each, all numbers must be the same."""
 
     @initialize(train=st.sets(st.sampled_from(NAMES), min_size=1), test=st.sets(st.sampled_from(NAMES), min_size=1))
     def create(self, train, test):
@@ -33,7 +33,7 @@ class SameAsNoggin(RuleBasedStateMachine):
         self.begun = set()
 
     def batch(self, split, data, size):
-        # The first batch of a split names its metrics; later ones may leave some out.
+        # The first batch of a split names its metrics; later ones may omit some.
         chosen = self.names[split]
         if split in self.begun:
             chosen = data.draw(st.lists(st.sampled_from(chosen), min_size=1, unique=True))

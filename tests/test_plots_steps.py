@@ -117,7 +117,7 @@ def test_a_unit_colours_the_text_by_its_sign():
     assert colors[0, 2] > colors[0, 0]
     assert colors[3, 0] > colors[3, 2]
     assert np.ptp(colors[1]) < 0.01
-    # What the font lacks is a box. Text on dark ground is white: so one sees the sign on grey paper.
+    # A character that the font lacks is a box. Text on dark ground is white, so the box is visible.
     assert [text.get_text() for text in ax.texts] == ["a", "□", "c", "→"]
     assert [to_rgb(text.get_color()) for text in ax.texts] == [(1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0)]
     assert ax.figure.axes[1].get_xlabel() == "activation of unit 3 of h"

@@ -54,7 +54,7 @@ def test_empty_axes_get_the_style_and_used_ones_keep_theirs():
 def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
     first = save_figure(by_length(), tmp_path / f"a{suffix}").read_bytes()
     ax = by_length()
-    # Nor does it matter what was written before.
+    # Earlier files make no difference, either.
     save_figure(ax, tmp_path / "b.png")
     assert save_figure(ax, str(tmp_path / f"b{suffix}")).read_bytes() == first
     assert save_figure(by_length(50), tmp_path / f"c{suffix}").read_bytes() != first
@@ -97,7 +97,7 @@ def test_wrong_files_are_refused(what, path, message):
     assert str(error.value) == message
 
 
-# Where figures live
+# Where figures are shown
 
 
 def test_pyplot_keeps_no_figure_without_a_screen():

@@ -1,4 +1,4 @@
-"""The figures of many runs show the numbers that they are given."""
+"""The figures of many runs show the given numbers."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_names_are_shown_unchanged(tmp_path):
     words = plot_setting(list(ODD), [0.1, 0.2, 0.3])
     assert [label.get_text() for label in words.get_xticklabels()] == [*list(ODD.values())[:2], f"{'n' * 23}…"]
     settings = plot_parallel({"variant": list(ODD)}, [0.1, 0.2, 0.3])
-    # None of them is taken for a formula, which these are not.
+    # None of them is read as a formula.
     for drawn in (ax, other, words, settings):
         assert save_figure(drawn, tmp_path / "names.png").stat().st_size > 1000
 
@@ -50,7 +50,7 @@ def test_a_setting_shows_every_run_and_the_means_of_groups():
     values, outcome = [0.001, 0.001, 0.01, 0.01, 0.1], [0.5, 0.7, 0.9, np.nan, 0.4]
     ax = plot_setting(values, outcome, ["a"] * 5, name="rate")
     (dots,) = ax.collections
-    # Over two powers of ten, by the logarithm; the run without an outcome is left out.
+    # Over two powers of ten the axis is logarithmic; the run without an outcome is left out.
     np.testing.assert_allclose(dots.get_offsets(), [(-3, 0.5), (-3, 0.7), (-2, 0.9), (-1, 0.4)])
     (line,) = ax.get_lines()
     np.testing.assert_allclose(line.get_xydata(), [(-3, 0.6), (-2, 0.9), (-1, 0.4)])
@@ -88,10 +88,10 @@ def test_parallel_lines_end_at_the_outcome_and_the_best_is_on_top():
     np.testing.assert_allclose([first[0], last[0]], [(0, 0), (0, 1)])
     np.testing.assert_allclose([first[1], last[1]], [(1, 0), (1, 1)])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["model", "rate", "accuracy"]
-    # All of it is in the picture.
+    # Everything is inside the picture.
     low, high = ax.get_ylim()
     assert low < 0 and high > 1
-    # Values stand on their axes, the outcome's beside its, in round numbers.
+    # Ticks of settings are on their axes, those of the outcome next to its axis, in round numbers.
     texts = {text.get_text(): text.get_position() for text in ax.texts}
     assert texts == {
         **{"rnn": (0, 0), "gru": (0, 1), "0.1": (1, 0), "0.2": (1, pytest.approx(0.5)), "0.3": (1, pytest.approx(1))},

@@ -1,4 +1,4 @@
-"""The page for those who come from Keras or PyTorch: it shows the code that its script runs."""
+"""The page for users of Keras or PyTorch shows the code that its script runs."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_page_shows_the_code_of_the_script(made):
 
 
 def test_the_code_for_myrnn_runs(made):
-    # Op by op: nothing is compiled. What reads piece by piece has to be.
+    # Op by op, without compiling; only code that reads in windows has to be compiled.
     made.AS_THE_OTHERS["engine"] = "mygrad"
     rows, tags = [[1, 2, 3], [2, 1], [3], [1, 1]], [[0, 1, 1], [1, 0], [1], [0, 0]]
     labels = np.array([0, 1, 1, 0])

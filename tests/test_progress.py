@@ -30,7 +30,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time that the displays see."""
+    """The clock of the displays."""
     clock = Clock()
     monkeypatch.setattr(progress.Display.__init__, "__defaults__", (0, clock))
     return clock
@@ -38,7 +38,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Make the error output a terminal; return what a display's console writes, of the asked width and encoding."""
+    """Make stderr a terminal of the given width and encoding, and return the output of a display's console."""
 
     def make(width=80, encoding="utf-8"):
         file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -155,7 +155,7 @@ def test_a_terminal_gets_a_bar_and_the_curves_below_it(terminal, clock):
 
 
 def last_lines(text):
-    """The last picture of a live display, its lines without the codes that place them."""
+    """The lines of the last picture of a live display, without control codes."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n")
     return [line.rstrip() for line in plain.splitlines() if line.strip()][-2:]
 
@@ -196,7 +196,7 @@ def test_work_without_curves_gets_only_the_bar(terminal, clock):
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython shell that believes it is a notebook's kernel; its ``outputs`` are what a front end would get."""
+    """An IPython shell that acts as the kernel of a notebook; its ``outputs`` are the messages to a front end."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)

@@ -34,7 +34,7 @@ def contents(model):
 
 @pytest.fixture(scope="module")
 def parts():
-    """What a small run is made of."""
+    """The parts of a small run."""
     model = RNN(5, 6, 2, rng=0)
     optimizer = Adam(model.parameters)
     history = train(model, TASK, optimizer, iterations=30, report_every=10, engine="mygrad")
@@ -54,12 +54,12 @@ def saved(tmp_path_factory, parts):
 
 @pytest.fixture
 def folder(tmp_path, saved):
-    """A copy of the small run, which may be changed."""
+    """A copy of the small run that tests can change."""
     return shutil.copytree(saved, tmp_path / "run")
 
 
 def edit(folder, name, change):
-    """Change the content of one file, and what the index says of it, so that only the content is wrong."""
+    """Change the content of one file and its entry in the index, so that only the content is wrong."""
     path = folder / name
     content = change(path.read_bytes())
     path.write_bytes(sealed(content) if name == "settings.json" else content)
@@ -69,7 +69,7 @@ def edit(folder, name, change):
 
 
 def sealed(content):
-    """Give an index the hash that goes with its values, if it is an index at all."""
+    """Give an index a valid hash, if it is an index at all."""
     try:
         return json.dumps(seal(json.loads(content))).encode()
     except (ValueError, AttributeError):
@@ -94,7 +94,7 @@ def edit_weights(folder, change):
     edit(folder, "model.safetensors", changed)
 
 
-# --- there and back
+# --- saving and loading
 
 
 @pytest.mark.parametrize(

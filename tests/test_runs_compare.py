@@ -30,14 +30,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copied(tmp_path, made, monkeypatch):
-    """Return a function that copies one of the runs to where it may be changed."""
+    """Return a function that copies one of the runs, so that tests can change it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return lambda name, to=None: without_pictures(made / name, tmp_path / (to or name))
 
 
 def edit_json(folder, name, change):
-    """Change a JSON file of a run, and what its index says of it."""
+    """Change a JSON file of a run, and its entry in the index."""
     path = next(folder / index for index in ("settings.json", "data.json") if (folder / index).exists())
     content = json.loads((folder / name).read_text())
     change(content)

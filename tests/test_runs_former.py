@@ -1,4 +1,4 @@
-"""Folders that earlier versions wrote: classifiers, and runs on data with a classifier in a folder of its own."""
+"""Folders that earlier versions wrote: classifiers, and runs on data with a classifier in a separate folder."""
 
 import json
 import shutil

@@ -37,7 +37,7 @@ def names(runs):
     return sorted(run.name for run in list_runs(runs))
 
 
-# --- what it says
+# --- its content
 
 
 def test_a_listing_agrees_with_the_runs(runs):
@@ -76,7 +76,7 @@ def test_runs_on_numbers_are_listed_with_their_error(tmp_path):
     one, two = (json.loads((tmp_path / "runs" / name / "report.json").read_text()) for name in ("one", "two"))
     assert {run.name: (run.tested, run.rmse) for run in found} == {
         "one": (None, one["evaluation"]["rmse"]),
-        # That of the longer words, which are further from the mean.
+        # The error on the longer words, which are further from the mean.
         "two": (None, two["tests"]["far"]["rmse"]),
     }
     assert f"RMSE {one['evaluation']['rmse']:.4g}" in found.table().cells("tested")

@@ -1,4 +1,4 @@
-"""A run of a model of your own class: the weights are kept, the class is given again, and another one is refused."""
+"""A run of a user-defined class: weights are stored, the class must be passed again, another class is refused."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class Mine:
 
 
 def class_with(function):
-    """Return the class of the source with an activation."""
+    """Return the class of the source with this activation."""
     space = {}
     exec(SOURCE.replace("FUNCTION", function), space)
     return space["Mine"]
@@ -156,7 +156,7 @@ def test_a_library_model_needs_no_class(tmp_path):
 
 
 class Random(Mine):
-    """Says something else every time."""
+    """Gives another answer at every call."""
 
     def __call__(self, x):
         return super().__call__(x) + np.random.default_rng().normal()
@@ -351,14 +351,14 @@ def test_numbers_taken_out_of_the_graph_are_reported_in_one_line(here, capsys):
 def test_an_error_on_a_later_sequence_also_shows_its_line(here, capsys):
     failing = "        if len(x) == 4:\n            self.nothing\n        return self.fc_h2y(h)"
     Path("later.py").write_text(SOURCE.replace("FUNCTION", "tanh").replace("        return self.fc_h2y(h)", failing))
-    # The first sequence is of another length.
+    # The first sequence has another length.
     assert main(["train", *SMALL, "--seed=1", "--model=later.py:Mine", "--out=run"]) == 2
     told = (
         "myrnn: the model fails: AttributeError: 'Mine' object has no attribute 'nothing', in later.py:18: self.nothing"
     )
     err = capsys.readouterr().err
     assert err.startswith(told) and err.count("\n") == 1
-    # What is saved of it goes on when the class is mended.
+    # The saved run can be resumed when the class is fixed.
     assert re.search(
         r"; iteration \d+ is saved, resume with: myrnn train --resume run --model later\.py:Mine$", err.strip()
     )

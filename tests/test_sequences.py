@@ -157,7 +157,7 @@ def test_checked_arrays_are_read_only(values, copied):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 9
     assert sequences.dim_input == (3 if values.ndim == 1 else 2)
-    # The arrays that were given are their owner's still.
+    # The given arrays still belong to the caller.
     values[...], offsets[...], labels[...] = 5, 5, 5
     assert (sequences.offsets.tolist(), sequences.labels.tolist()) == ([0, 1, 3], [1, 0])
 

@@ -52,7 +52,7 @@ def test_without_a_cache_everything_is_compiled(monkeypatch, error):
     )
 
 
-# Sends SIGINT to the process when it comes to import a module.
+# Sends SIGINT to the process when it imports a module.
 INTERRUPTING = """
 import signal, sys
 class Finder:

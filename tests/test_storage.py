@@ -1,4 +1,4 @@
-"""What a folder holds is there whole or not at all, and nothing that is read is trusted."""
+"""Folders are written completely or not at all, and everything that is read is checked."""
 
 import errno
 import json
@@ -32,7 +32,7 @@ def everything(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-# --- there and back
+# --- writing and reading
 
 
 def test_written_values_are_read_unchanged(folder):
@@ -66,7 +66,7 @@ def test_existing_files_are_replaced(folder):
     assert set(everything(folder)) == {"index.json", *FILES}
 
 
-# --- written whole or not at all
+# --- written completely or not at all
 
 
 def test_the_index_is_written_after_all_files_are_on_the_disk(tmp_path, monkeypatch):
@@ -90,8 +90,8 @@ def test_an_old_index_is_removed_before_its_files(folder, monkeypatch):
     assert calls[: len(begin)] == begin
 
 
-# Three files and three times the folder reach the disk; after the first time the old index is gone, and only after the
-# last time is the new one there.
+# Three files and, three times, the folder are synced to the disk; the old index is gone after the first time, and the
+# new one exists only after the last time.
 @pytest.mark.parametrize(
     ("call", "fails_at", "expected"),
     [
@@ -205,7 +205,7 @@ def test_a_changed_value_in_the_index_is_detected(folder):
     (folder / "index.json").write_text(text.replace("Ada", "Adb"))
     with refused(f"{folder}: index.json is damaged or was changed: its values do not match its hash"):
         NOTES.read(folder)
-    # Spaces and the order of names say nothing.
+    # Spaces and the order of names do not matter.
     (folder / "index.json").write_text(json.dumps(dict(reversed(json.loads(text).items()))))
     assert NOTES.read(folder).index["author"] == "Ada"
 
@@ -286,7 +286,7 @@ def test_a_flipped_bit_or_a_truncation_is_detected_in_every_file(folder, data):
     except RunError as error:
         assert "\n" not in str(error)
     else:
-        # Only a space of the index may turn into another one: its values are the same.
+        # Only a space of the index may become another white space: the values are the same.
         assert (name, again.index, again.content) == ("index.json", stored.index, stored.content)
     finally:
         path.write_bytes(whole)

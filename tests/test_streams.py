@@ -1,4 +1,4 @@
-"""States that go on: a sequence read piece by piece is the sequence, in compiled models and in their training."""
+"""States that continue: a sequence read in pieces gives the same as the whole, in compiled models and in training."""
 
 import pickle
 import re
@@ -23,7 +23,7 @@ from recurrences import ALL, C
 
 D, K, SYMBOLS = 6, 3, 5
 
-# Whose states cannot go on, by why.
+# Models whose states cannot be continued, by the reason.
 REFUSED = "the states of the model cannot be carried from one piece of a sequence to the next: "
 
 
@@ -32,7 +32,7 @@ def refused(message, kind=InvalidArgument):
 
 
 class Tagger:
-    """Returns logits of every step, and begins with a state that is learned; the other state may be given."""
+    """Returns logits of every step, and starts with a learned state; the other state can be given."""
 
     def __init__(self, seed=3):
         rng = np.random.default_rng(seed)
@@ -136,7 +136,7 @@ class Backward(RNN):
 
 
 class Alternating(RNN):
-    """Its steps read numbers of their own."""
+    """Each step reads other numbers."""
 
     def __call__(self, x):
         h = np.zeros((1, self.dim_recurrent), dtype=np.float32)
@@ -154,7 +154,7 @@ def test_a_model_whose_states_cannot_be_continued_is_refused(kind, why):
 
 
 class Late(Tagger):
-    """Does something else from a step on."""
+    """Behaves differently from a step on."""
 
     def __init__(self, step):
         super().__init__()
@@ -181,15 +181,15 @@ def test_a_model_that_changes_at_a_late_step_is_detected():
     assert compiled.max_length < 700
     with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
         train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
-    # Of a long stream the first thousand steps are checked, few of them by a trace.
+    # The first thousand steps of a long stream are checked, few of them by a trace.
     with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 128"):
         train(model := Late(700), data([5000]), SGD(model.parameters), 5, truncate=5, progress=False)
-    # Where the same model then reads them whole, further ones are, too.
+    # If the same model then reads whole sequences, further steps are checked, too.
     model, whole = Late(1100), data([1200])
     train(model, whole, SGD(model.parameters), 2, truncate=5, progress=False)
     with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 500"):
         train(model, whole, SGD(model.parameters), 2, engine="native", progress=False)
-    # What one model was checked on says nothing about another one of its class.
+    # The check of one model does not count for another one of its class.
     assert compile(Late(700)).max_length < 700
 
 
@@ -241,7 +241,7 @@ def test_models_of_every_kind_continue_or_are_refused(entry):
 
 @pytest.mark.usefixtures("in_python")
 def test_a_program_that_learns_numbers_can_run_without_targets():
-    # Native code would read on behind the targets, and say nothing.
+    # Native code would silently read after the end of the targets.
     rng = np.random.default_rng(0)
     data = Sequences(
         rng.integers(0, SYMBOLS, 40), np.arange(0, 41, 5), rng.normal(size=(40, K)), SYMBOLS, per_step=True
@@ -252,7 +252,7 @@ def test_a_program_that_learns_numbers_can_run_without_targets():
 
 
 def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
-    """Return the losses and the model of the same training, op by op and with states that are handed on by hand."""
+    """Return the losses and the model of the same training, op by op, with states passed on by hand."""
     model, rng, losses = Tagger(), np.random.default_rng(seed), []
     optimizer = optimizer_of(model.parameters)
     left, places = [], [(model.h0, 0, 0)] * streams
@@ -356,7 +356,7 @@ def test_a_million_steps_need_little_memory():
 
 @pytest.mark.long
 def test_a_dependency_longer_than_a_window_is_learned():
-    # The class is the symbol that stood before the last marker, however long ago that was.
+    # The class is the symbol before the last marker, however long ago that was.
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, 40_000)
     tokens[rng.random(len(tokens)) < 0.2] = 4
@@ -377,7 +377,7 @@ def test_a_dependency_longer_than_a_window_is_learned():
 
 
 class Marker:
-    """A GRU in equations, whose state says the class at every step."""
+    """A GRU in equations that predicts the class at every step."""
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ def make_study():
 
 @pytest.fixture
 def results():
-    """What three runs of two networks came to, one of which failed."""
+    """The results of three runs of two networks, one of which failed."""
     return SimpleNamespace(
         runs={
             "run": ["a", "b", "c", "d"],

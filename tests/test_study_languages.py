@@ -1,4 +1,4 @@
-"""The studies of formal languages can be read, and say what their comments say."""
+"""The studies of formal languages can be read, and agree with their comments."""
 
 from pathlib import Path
 
@@ -34,6 +34,6 @@ def test_every_task_is_tested_at_lengths_that_it_has():
         task = settings.make()
         drawn = task.sample_lengths(np.array(lengths), np.random.default_rng(0))
         assert drawn.lengths.tolist() == list(lengths)
-        # Short ones are those of strings of 40 symbols, and some are as long as those of 500.
+        # The short lengths are those of strings of up to 40 symbols, and some are as long as those of 500.
         assert sum(length <= task.lengths[-1] for length in lengths) >= 20
         assert lengths[-1] >= 12 * task.lengths[-1]

@@ -1,4 +1,4 @@
-"""Sweeps that are stopped, killed, and lose their workers: the tables are those of one core, byte for byte."""
+"""Sweeps that are stopped, killed, or lose their workers give the tables of one core, byte for byte."""
 
 import csv
 import errno
@@ -41,17 +41,17 @@ def refused(message, kind=InvalidArgument):
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
-    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    """Skip the figures, which take most of the time of a small sweep, except in `one_core`."""
     monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
 
 
 @pytest.fixture
 def done(one_core, tmp_path):
-    """A copy of the sweep on one core, its figures left out."""
+    """A copy of the sweep on one core without its figures."""
     return shutil.copytree(one_core, tmp_path / "done", ignore=shutil.ignore_patterns("*.svg", "*.png"))
 
 
-# --- what a run is
+# --- single runs
 
 
 def test_a_run_agrees_with_train_and_evaluate(one_core):
@@ -89,7 +89,7 @@ def test_runs_without_native_code_are_reported(tmp_path, monkeypatch, capsys):
 
     path = tmp_path / "auto.toml"
     two = STUDY[: STUDY.index('\n[[variants]]\nname = "wild"')].replace("0:7", "0:1")
-    # One variant takes native code where there is any, the other asks for none.
+    # One variant uses native code if possible, the other does not.
     both = two.replace('engine = "mygrad"', 'engine = "auto"') + 'training = { engine = "mygrad" }\n'
     path.write_text(both)
     monkeypatch.setattr(engine, "compile_for", refused)
@@ -152,7 +152,7 @@ def test_the_progress_of_a_resumed_sweep_counts_earlier_runs(study, one_core, tm
     lines = (one_core / "results.jsonl").read_bytes().splitlines(keepends=True)
     runs = [json.loads(line)["run"] for line in lines]
     best = results.best()["run"]
-    # One that is not the best, and did not fail, is left to be done.
+    # A run that is not the best and did not fail still has to be done.
     left = next(n for n, line in enumerate(lines) if json.loads(line)["status"] == "done" and runs[n] != best)
     (tmp_path / "results.jsonl").write_bytes(b"".join(lines[:left] + lines[left + 1 :]))
     sweep(study, tmp_path, jobs=1, progress=True)
@@ -169,7 +169,7 @@ def test_a_larger_study_continues_a_smaller_one(study, one_core, tmp_path):
     assert (tmp_path / "results.jsonl").read_bytes().startswith(records)
     assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS
     assert tables(tmp_path) == tables(one_core)
-    # And the smaller one's table has its own runs alone.
+    # The table of the smaller study has only its runs.
     assert len(results) == RUNS and len(sweep(smaller, tmp_path, jobs=1)) == 6
 
 
@@ -201,7 +201,7 @@ def test_runs_of_a_killed_worker_are_repeated(study, one_core, tmp_path):
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
     for moment in (3, 8):
         process.wait_for(moment)
-        # The last lines name processes that are at work.
+        # The last lines name working processes.
         last = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()[-1]
         worker = int(json.loads(last)["worker"].rpartition(":")[2])
         assert worker != process.pid
@@ -255,7 +255,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
     chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[2].run
 
-    def do(point):  # a nested function goes to the workers as it is
+    def do(point):  # a nested function is sent to the workers by value
         import os
         import signal
 
@@ -404,7 +404,7 @@ def test_a_record_is_on_the_disk_when_it_is_added(tmp_path, monkeypatch):
         records.add(Failed(run="a", error="none"))
         assert sizes == [(tmp_path / "results.jsonl").stat().st_size]
         records.add(Failed(run="b", error="none"))
-    # At the end all are, however short the time between them was.
+    # At the end all records are on the disk, however quickly they followed each other.
     assert sizes[-1] == (tmp_path / "results.jsonl").stat().st_size
 
 
@@ -576,7 +576,7 @@ def test_settings_that_depend_on_others_make_no_group(tmp_path):
         "search": {"draws": 2},
     }
     results = sweep(study, tmp_path, jobs=1)
-    # The activation follows from the name, and the rates are drawn.
+    # The activation depends on the name, and the rates are drawn.
     assert [(g["model.name"], g["model.dim_recurrent"], g["runs"]) for g in results.groups()] == [
         ("rnn", 2, 4), ("rnn", 3, 4), ("gru", 2, 4), ("gru", 3, 4),
     ]  # fmt: skip
@@ -596,10 +596,10 @@ def test_a_summary_has_trained_lengths_longer_ones_and_the_best_shortcut(one_cor
             reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
             assert row[f"{name}_low"] == pytest.approx(max(0, row[name] - reach))
             assert row[f"{name}_high"] == pytest.approx(min(1, row[name] + reach))
-        # Of two halves of one digit the ends tell all; of four digits each, little.
+        # With halves of one digit the ends give the answer; with four digits each, they say little.
         assert 0.6 < row["shortcut_beyond"] < row["shortcut_accuracy"] <= 1
         assert row["shortcut_accuracy_name"] in ("counts", "even counts", "pairs")
-    # Of a single run there is no interval.
+    # A single run has no interval.
     alone = results.summary("training.seed").rows()[0]
     assert alone["accuracy_low"] is not None and alone["shortcut_accuracy"] is not None
     text = table.to_text(120)
@@ -646,7 +646,7 @@ def test_the_command_writes_the_summary_and_the_grid(study, done, capsys):
 
 
 def test_nonfinite_scores_count_as_wrong_and_are_reported(tmp_path, monkeypatch):
-    """A network that doubles its state at every step leaves float32 after 128 of them."""
+    """A network that doubles its state at every step overflows float32 after 128 steps."""
 
     def doubled(layers, how, rng):
         for layer in layers:

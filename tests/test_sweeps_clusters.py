@@ -1,4 +1,4 @@
-"""Sweeps on real clusters on the loopback, with workers killed in the middle: the bytes are those of one core."""
+"""Sweeps on real clusters on the loopback, with workers killed in the middle, give the bytes of one core."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytest.importorskip("distributed", reason="Dask is not installed")
 
 
 def workers_of(folder):
-    """Return the processes that have done runs, the last one first."""
+    """Return the processes that did runs, the last one first."""
     lines = (folder / "results.jsonl").read_bytes().splitlines()
     return [int(json.loads(line)["worker"].rpartition(":")[2]) for line in reversed(lines)]
 
@@ -34,7 +34,7 @@ def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_
         code, _, _ = process.end()
     assert code == 0
     assert tables(tmp_path / "out") == tables(native_one_core)
-    # Both had a part in it, and neither of them is the process that was asked.
+    # Both did runs, and neither is the parent process.
     assert set(workers_of(tmp_path / "out")) <= {worker.pid for worker in workers}
     assert any(worker.pid in workers_of(tmp_path / "out") for worker in workers if worker is not victim)
 
@@ -62,7 +62,7 @@ def test_a_run_that_kills_all_workers_of_dask_is_recorded(study, monkeypatch):
     chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[3].run
 
-    def do(point):  # a nested function goes to the workers as it is
+    def do(point):  # a nested function is sent to the workers by value
         import os
         import signal
 
@@ -71,7 +71,7 @@ def test_a_run_that_kills_all_workers_of_dask_is_recorded(study, monkeypatch):
         return honest(point)
 
     monkeypatch.setattr(pool, "do", do)
-    # Dask gives a task up when four workers have died of it: one is left for the others.
+    # Dask gives up a task after it killed four workers: one is left for the others.
     with dask_cluster(workers=5) as (address, _), open_backend("dask", address, None) as backend:
         records = {point.run: record for point, record in Pool(backend).records(iter(chosen))}
     assert {run for run, record in records.items() if isinstance(record, Done)} == {
@@ -90,7 +90,7 @@ def test_an_address_without_a_scheduler_is_reported(study, tmp_path, monkeypatch
 @pytest.mark.long
 def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
     pytest.importorskip("ray", reason="Ray is not made for this Python")
-    # A busy machine takes longer to start it than Ray likes to wait.
+    # On a busy machine, starting Ray takes longer than its timeout.
     patient = {"RAY_raylet_start_wait_time_s": "300"}
     process = SweepProcess(study, tmp_path / "out", "--backend", "ray", "--jobs", "2", env=patient)
     process.wait_for(6)

@@ -1,4 +1,4 @@
-"""Studies on files: files x networks x tests in one table, wherever the runs are done and whatever stops them."""
+"""Studies on files: files x networks x tests in one table, wherever the runs are done and however they stop."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def refused(message):
 
 
 def words(longest, count):
-    """Return words of two letters, always the same ones."""
+    """Return words of two letters, always the same."""
     draw = random.Random(longest)
     return ["".join(draw.choices("ab", k=draw.randint(1, longest))) for _ in range(count)]
 
@@ -85,11 +85,11 @@ def one_core(study, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
-    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    """Skip the figures, which take most of the time of a small sweep, except in `one_core`."""
     monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
 
 
-# --- what a study says
+# --- the content of a study
 
 
 def test_files_are_combined_with_all_other_settings(study):
@@ -160,7 +160,7 @@ def test_mistakes_are_reported_with_their_place(given, message):
         read_study(given)
 
 
-# --- what comes out
+# --- results
 
 
 def test_a_run_agrees_with_training_on_files(study, one_core, tmp_path):

@@ -1,4 +1,4 @@
-"""What a study may say, what is refused, and which runs it is."""
+"""What a study can contain, what is refused, and which runs it has."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def values(given, section, name):
     return [settings(point)[section][name] for point in all_points(given)]
 
 
-# --- what it says
+# --- its content
 
 
 def test_an_empty_study_is_the_run_of_the_lesson():
@@ -119,7 +119,7 @@ def test_numpy_numbers_and_tuples_are_accepted():
     assert values(given, "model", "dim_recurrent") == [3, 3, 4, 4]
 
 
-# --- what is drawn
+# --- drawn settings
 
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
@@ -130,7 +130,7 @@ def test_ranges_are_drawn_and_lists_are_combined_with_every_draw():
     assert len(rates) == 60 and len(set(rates)) == 30
     assert rates[::2] == rates[1::2]
     assert all(1e-4 <= rate <= 1e-1 for rate in rates)
-    # Half of them below the middle of the exponents, give or take.
+    # About half of them are below the middle of the exponents.
     assert 8 <= sum(rate < 10**-2.5 for rate in rates[::2]) <= 22
 
 
@@ -155,7 +155,7 @@ def test_choices_are_also_drawn():
     assert sorted(values(study, "optimizer", "name")) == ["adam", "sgd"]
 
 
-# --- which run it is
+# --- identities of runs
 
 
 def test_identities_are_stable_so_that_older_folders_resume():
@@ -182,7 +182,7 @@ def test_an_identity_only_depends_on_the_settings():
     assert alone == {among_others[3]}
     named = all_points({"variants": [{"name": "some name"}], "training": {"seed": 3}})
     assert {p.run for p in named} == alone
-    # What is given and what is left at its default is the same setting.
+    # A given value and an equal default are the same setting.
     given = all_points({"training": {"seed": 3, "iterations": 100_000}, "optimizer": {"learning_rate": 1e-3}})
     assert {p.run for p in given} == alone
 
@@ -201,7 +201,7 @@ def test_a_run_is_described_in_one_line():
     assert point.label == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
 
 
-# --- what is refused
+# --- invalid studies
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Targets of every kind, flat: what goes in comes out, and what does not fit is refused in one line."""
+"""Targets of every kind, stored flat: they are returned unchanged, and invalid ones give a one-line error."""
 
 import copy
 import itertools
@@ -223,7 +223,7 @@ def test_functions_for_labels_refuse_other_targets(kind):
     made = some(kind, [2, 3, 1])[0]
     message = f"a class for each sequence is needed here, without weights, but these sequences have {kind}"
     model = RNN(3, 2, 2, rng=0)
-    # It counts classes, one or several at once, also of models that answer at each step.
+    # It counts classes, one or several at once, also for models with outputs at each step.
     shape = "(T, 2)" if kind.what == SEVERAL else "(T, K) for K = 2 classes or more"
     returned = "but it returned shape (1, 2) for 2 steps"
     of_evaluate = f"the targets are {kind}, so the model must return outputs of shape {shape}, {returned}"

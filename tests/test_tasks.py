@@ -60,7 +60,7 @@ def right_answer(task, tokens):
 
 
 def halves(task, tokens):
-    """The first half, and the second half put so that the two are equal in a match."""
+    """Return the first half, and the second half in the order in which the two are equal in a match."""
     half = len(tokens) // 2
     second = tokens[len(tokens) - half :]
     return tokens[:half], second[::-1] if isinstance(task, Palindromes) else second
@@ -406,7 +406,7 @@ def test_the_lessons_generator_draws_every_length_in_both_classes(palindrome):
     counts = Counter((len(sequence), y.item()) for _, y, sequence in drawn)
     assert sorted(counts) == [(length, label) for length in (2, 4, 6, 8) for label in (0, 1)]
     assert looks_even(list(counts.values()))
-    # With one symbol a half, the digits of a non-match are any two that differ.
+    # With halves of one symbol, the digits of a non-match are any two that differ.
     pairs = Counter(tuple(sequence.tolist()) for _, y, sequence in drawn if len(sequence) == 2 and not y.item())
     assert all(a != b for a, b in pairs)
     assert len(pairs) > 80

@@ -36,7 +36,7 @@ def refused(message):
 
 
 def right_answers(task, tokens):
-    """The answers in plain Python; None where there is none."""
+    """The answers in plain Python, or None at steps without one."""
     if isinstance(task, RunningParity):
         return [sum(tokens[: step + 1]) % 2 for step in range(len(tokens))]
     if isinstance(task, NextCharacter):
@@ -62,7 +62,7 @@ def answers_of(sequences):
     return [flat[begin:end] for begin, end in itertools.pairwise(sequences.offsets)]
 
 
-# --- what is drawn
+# --- drawing
 
 
 @given(st.sampled_from(TASKS), st.integers(0, 80), st.integers(0, 2**32 - 1))
@@ -228,7 +228,7 @@ def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
     assert np.array_equal(np.stack(found, axis=1), expected)
     assert report.class_total.sum() == report.total.sum()
     assert np.diagonal(report.class_correct).sum() <= report.correct.sum()
-    # All steps of a sequence as one.
+    # All steps of a sequence together.
     np.testing.assert_allclose(
         report.interval, wilson_interval(report.accuracy * report.sequences, report.sequences), atol=1e-12
     )
@@ -274,7 +274,7 @@ def test_inspection_covers_the_steps_with_answers(parity):
     assert "of 4 answers right; loss" in found.summary()
     last = inspect(model, tokens, [-1, -1, -1, 1])
     assert last.loss == pytest.approx(-np.log(shares[3, 1]), rel=1e-4)
-    # A step before all that count has the gradient that comes back from them alone.
+    # A step before all steps that count has only their gradient.
     assert last.state_gradients["h"][0].any()
     first = inspect(model, tokens, [1, -1, -1, -1])
     assert not first.state_gradients["h"][1:].any()

@@ -1,4 +1,4 @@
-"""Tables in narrow terminals: nothing of them is lost, and no number and no word is split."""
+"""Tables in narrow terminals lose nothing, and split neither numbers nor words."""
 
 import re
 
@@ -163,7 +163,7 @@ COMMANDS = {
 
 
 def check_whole(wide, narrow, columns):
-    """Hold a narrow print to a wide one: all words and numbers are there as often, names perhaps in parts."""
+    """Check that a narrow table has the words and numbers of a wide one; names may be split."""
     assert max(len(line.rstrip()) for line in narrow.splitlines()) <= columns
     words = [word for word in wide.split() if "─" not in word]
     for word in set(words):

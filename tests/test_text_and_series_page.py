@@ -1,4 +1,4 @@
-"""The page on tags, numbers, text and series: its code runs as it stands, in order."""
+"""The page on tags, numbers, text and series: its code runs unchanged, in order."""
 
 import re
 

@@ -22,7 +22,7 @@ TASK = tasks.TwinHalves(1, 3)
 
 
 def is_ours():
-    """Whether this thread is the one that may run models in MyGrad: no other gets the lock."""
+    """Whether this thread holds the lock for running models in MyGrad: no other thread gets it."""
 
     def try_it():
         if got := MYGRAD.acquire(blocking=False):
@@ -34,7 +34,7 @@ def is_ours():
 
 
 class Watched(RNN):
-    """Notes at every call whether its thread has MyGrad for itself."""
+    """Records at every call whether its thread holds the lock of MyGrad."""
 
     def __init__(self, dim_input=10, dim_recurrent=8, dim_output=2):
         super().__init__(dim_input, dim_recurrent, dim_output, rng=0)
@@ -53,13 +53,13 @@ def train_watched(engine):
 
 
 def compile_watched():
-    # What every call notes makes another model of it.
+    # Each record changes the model.
     with pytest.raises(CompileError, match="calls"):
         myrnn.compile(Widthless(), 3)
 
 
 class Widthless:
-    """A model that does not say how many inputs it takes."""
+    """A model without an attribute for the number of inputs."""
 
     def __init__(self):
         self.inner = Watched()
@@ -129,7 +129,7 @@ def test_a_training_is_the_same_while_another_thread(other):
 
 @pytest.fixture
 def touched(monkeypatch):
-    """Notes whether whoever reads or writes parameters for native code has MyGrad for itself."""
+    """Record whether native code holds the lock of MyGrad when it reads or writes parameters."""
     noted = []
 
     def watch(name):
@@ -187,7 +187,7 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
         for what in ("native", "mygrad", "use"):
             child = os.fork()
             if not child:
-                # Whatever happens, this copy of the tests ends here.
+                # Whatever happens, this forked copy of the tests ends here.
                 try:
                     signal.alarm(600)
                     _ = (
@@ -241,7 +241,7 @@ def test_a_thread_can_fork_while_it_loads_a_program():
 
 
 def sent(compiled):
-    """Return what another process would get."""
+    """Return the object as another process would receive it."""
     return pickle.loads(memoryview(pickle.dumps(compiled, 5)))
 
 
@@ -250,7 +250,7 @@ def sent(compiled):
 )
 def test_a_compiled_model_is_copied_and_pickled_by_compiling_again(again):
     x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
-    # NumPy pickles arrays of more than a thousand bytes in another way.
+    # NumPy pickles arrays of more than a thousand bytes differently.
     compiled = myrnn.compile(RNN(10, 24, 2, rng=0))
     other = again(compiled)
     assert (other.model is compiled.model) == (again is copy.copy)

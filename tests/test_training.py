@@ -54,7 +54,7 @@ def trained(task=TASK, model=None, optimizer=Adam, **arguments):
 
 
 class Recorder:
-    """A hook that keeps all it is told."""
+    """A hook that records all its calls."""
 
     def __init__(self):
         self.events = []
@@ -270,7 +270,7 @@ def test_a_decaying_rate_starts_at_the_full_rate_and_never_rises(name, iteration
     rates = schedule.between(0, iterations + 3)
     assert rates[0] == rate
     assert np.all(np.diff(rates) <= 0) and rates.min() >= 0
-    # After the end it stays, and one at a time is the same as many.
+    # After the end the rate stays; single iterations and many at once give the same.
     assert rates[-1] == rates[iterations - 1]
     assert [schedule(iteration) for iteration in range(iterations + 3)] == rates.tolist()
 
@@ -332,7 +332,7 @@ def test_a_generator_is_read_only_as_far_as_needed():
 def test_training_ends_with_the_generator():
     data = TASK.sample(25, np.random.default_rng(0))
     _, history = trained(iter(data), iterations=1000, batch_size=2, report_every=5)
-    # The 25th sequence makes no whole batch.
+    # The 25th sequence does not fill a batch.
     assert history.iteration.tolist() == [5, 10, 12]
 
 
@@ -394,7 +394,7 @@ def test_a_task_that_draws_other_objects_is_refused():
 
 
 class Returning:
-    """A model that returns what it is told to."""
+    """A model that returns a given value."""
 
     def __init__(self, logits):
         self.weight = mg.tensor(np.ones((1, 2), dtype=np.float32))
@@ -540,7 +540,7 @@ def test_a_hook_that_keeps_a_graph_gets_an_error(engine):
     state = training.state()
     with refused(ALIVE):
         training.restore(state)
-    # Once the graph is gone it goes on, as if there had been none.
+    # Once the graph is deleted, training continues as if there had been none.
     keeping.kept.clear()
     training.restore(state)
     history = training.run(20)
@@ -685,7 +685,7 @@ def test_a_turn_of_no_iteration_is_refused():
 
 
 class TakesNumbersOut(RNN):
-    """Computes with numbers that know nothing of the parameters which they come from."""
+    """Computes with the values of parameters, outside of the graph."""
 
     def __init__(self, how):
         super().__init__(10, 4, 2, rng=0)

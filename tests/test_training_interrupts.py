@@ -13,7 +13,7 @@ def press():
 
 
 class Finalized:
-    """Ctrl-C comes while this is cleared away: an exception that is raised there is lost."""
+    """Presses Ctrl-C in a finalizer, where a raised exception is lost."""
 
     def __del__(self):
         press()
@@ -28,7 +28,7 @@ def handler():
 
 
 class Pressed(RNN):
-    """Ctrl-C comes in a finalizer while the sequence of this number is read."""
+    """Presses Ctrl-C in a finalizer while it reads the sequence of this number."""
 
     def __init__(self, number):
         super().__init__(10, 4, 2, rng=0)
@@ -59,7 +59,7 @@ class Told(Exception):
 
 @pytest.fixture
 def told():
-    """SIGTERM raises `Told`, in a handler that does nothing else."""
+    """Make SIGTERM raise `Told`, in a handler that does nothing else."""
 
     def tell(number, frame):
         raise Told

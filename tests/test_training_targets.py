@@ -1,4 +1,4 @@
-"""Training on targets of every kind: losses, gradients and scores against NumPy, and what does not fit together."""
+"""Training on targets of every kind: losses, gradients and scores agree with NumPy; invalid combinations."""
 
 import re
 from functools import partial
@@ -23,7 +23,7 @@ def refused(message):
 
 
 def outputs_by_numpy(model, sequences, order):
-    """Return the outputs of all rows in this order, and the rows' places, in float64."""
+    """Return the outputs of all rows in this order in float64, and the positions of the rows."""
     wx, wh, wy, by = (p.data.astype(np.float64) for p in model.parameters)
     outputs, places = [], []
     for index in order:
@@ -70,7 +70,7 @@ def test_loss_score_and_gradient_are_those_of_the_formulas(what, per_step, weigh
     assert history.loss[0] == pytest.approx(loss, rel=1e-5)
     assert history.score[0] == pytest.approx(score, rel=1e-5)
     assert history.metric == ("squared_error" if what == "numbers" else "accuracy")
-    # A step of SGD at a rate of 1 is the gradient.
+    # A step of SGD with rate 1 is the gradient.
     moved = [old - p.data for old, p in zip(before, model.parameters, strict=True)]
     for p, old in zip(model.parameters, before, strict=True):
         p.data[...] = old
@@ -106,7 +106,7 @@ def test_class_weights_of_steps_work_as_for_sequences():
 
 
 def test_steps_of_weight_0_change_nothing():
-    """Steps of weight 0 at the end change nothing, whatever their targets are."""
+    """Steps of weight 0 at the end change nothing, whatever their targets."""
     values = np.random.default_rng(3).normal(size=(5, 3))
     short = Sequences(values[:3], [0, 3], [[1.0], [2], [3]], per_step=True)
     long = Sequences(values, [0, 5], [[1.0], [2], [3], [700], [-5]], per_step=True, weights=[1, 1, 1, 0, 0])
@@ -147,7 +147,7 @@ def test_empty_sequences_have_no_step_targets():
         train(model, none, SGD(model.parameters), 1, engine="mygrad")
 
 
-# --- losses of the user's
+# --- user-defined losses
 
 
 def test_a_function_is_a_loss(tmp_path):
@@ -244,7 +244,7 @@ def test_a_penalty_does_not_hide_that_the_model_is_not_trained():
         train(model, data(), SGD(model.parameters), 1, engine="mygrad", penalty=lambda model: (model.wx**2).sum())
 
 
-# --- what does not fit together
+# --- invalid combinations
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_all_targets_of_a_training_have_one_kind(monkeypatch):
         train(model, task, SGD(model.parameters), 10, engine="mygrad")
 
 
-# --- going on, and watching
+# --- resuming, and validation
 
 
 @pytest.mark.parametrize("weighted", [False, True])

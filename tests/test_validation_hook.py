@@ -1,4 +1,4 @@
-"""Watching a training on other sequences: the best weights, patience, and the state in checkpoints."""
+"""Validation during training: the best weights, patience, and the state in checkpoints."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TASK = tasks.TwinHalves(1, 2)
 
 
 class Counter:
-    """A hook of a user's own with a state."""
+    """A user-defined hook with a state."""
 
     def __init__(self, name="counter"):
         self.state_name, self.seen = name, 0

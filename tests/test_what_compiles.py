@@ -1,4 +1,4 @@
-"""The page about ways to write a model shows what the compiler really makes of them."""
+"""The page about ways to write a model shows the real results of the compiler."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from pages import DOCS, script
 @pytest.fixture(scope="module")
 def maker():
     with script("make_what_compiles") as module, pytest.MonkeyPatch.context() as patch:
-        # MyGrad compiles this one at its first call, which takes long.
+        # MyGrad compiles its GRU at the first call, which takes long.
         layer = sys.modules["mygrad.nnet.layers.gru"]
         for compiled in ("dot", "_gru_layer"):
             patch.setattr(layer, compiled, getattr(layer, compiled).py_func)

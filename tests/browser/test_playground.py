@@ -1,4 +1,4 @@
-"""What somebody sees and does on the page of the playground, in a real browser."""
+"""The page of the playground as a user sees and uses it, in a real browser."""
 
 import itertools
 import json
@@ -43,7 +43,7 @@ class Mine:
 
 
 def network_of(page, iterations, cell=myrnn.RNN):
-    """The network that the page should have after so many iterations, made and trained in Python."""
+    """The network that the page should have after a number of iterations, created and trained in Python."""
     task = myrnn.tasks.TwinHalves(1, 3)
     model = cell(10, 50, 2, rng=np.random.default_rng((0, 1)))
     if iterations:
@@ -106,13 +106,13 @@ def test_a_diverged_network_has_no_bars_until_there_is_another(page):
     page.wait(bars, "there are no bars of an untrained network")
     page.set_speed("full")
     page.click("play")
-    page.wait(lambda: "finite" in page.text("accuracy-told"), "it is not said what is wrong with the network")
-    page.wait(lambda: not bars(), "bars of before are left")
+    page.wait(lambda: "finite" in page.text("accuracy-told"), "the page does not say what is wrong with the network")
+    page.wait(lambda: not bars(), "old bars are still there")
     assert np.isnan(page.accuracy)
     page.scroll_to("card-row")
-    page.wait(lambda: "overflow" in page.text("verdict"), "the row shows what is no more")
+    page.wait(lambda: "overflow" in page.text("verdict"), "the row shows old values")
     page.resize(900, 900)
-    page.wait(lambda: not page.shown("heat"), "the states of before are left")
+    page.wait(lambda: not page.shown("heat"), "old states are still there")
     assert "overflow" in page.text("verdict")
     page.click("reset")
     page.wait(lambda: "The network says" in page.text("verdict"), "the row did not come back")
@@ -329,7 +329,7 @@ def test_a_link_is_followed_in_a_tab_with_an_earlier_network(page):
     page.wait_for_network(cell="gru", dim_recurrent=8)
     assert (page.setting("cell"), page.digits()) == ("GRU", "4242")
     page.step()
-    # A page that is loaded again goes on with its network.
+    # A page that is reloaded keeps its network.
     page.driver.refresh()
     page.wait_until_ready()
     assert (page.network()["cell"], page.iteration, page.digits()) == ("gru", 1, "4242")
@@ -370,7 +370,7 @@ def test_a_restarted_server_can_be_used_again(serve_playground):
     lost = "window.lost = 0; window.playground.connection.on('lost', () => { window.lost += 1; })"
     page.script(lost)
     page.wait(lambda: page.script("return window.lost") > 1, "it did not try again")
-    # It is told in one place, and stays there.
+    # It is shown in one place, and stays there.
     assert "server was stopped" in page.text("banner") and not page.shown("toast")
     page.server.start()
     page.wait_until_ready()
@@ -415,7 +415,7 @@ def test_a_pinned_network_is_compared_with_another(page):
     values = page.row()["values"]
     page.click("pin")
     page.wait(lambda: page.shown("pinned-label"), "it was not pinned")
-    # At once: a network of the first choice must not take back the second.
+    # Immediately: a network of the first choice must not replace that of the second.
     page.choose("set-cell", "GRU")
     page.choose("set-dim_recurrent", "16")
     page.wait_for_network(cell="gru", dim_recurrent=16)
@@ -449,7 +449,7 @@ def test_every_question_of_the_tour_has_a_visible_answer(page, question):
     labels = ["Play"] if question < 3 else ["Play", "Pin it, train an LSTM"]
     for label in labels:
         if question == 1:
-            page.click("play")  # the button in the header does as well
+            page.click("play")  # the button in the header works, too
         else:
             page.driver.find_element(By.XPATH, f"//div[@class='acts']/button[text()='{label}']").click()
         page.wait(lambda: "seen" in page.find("tour-end").get_attribute("class"), "nothing was seen")
@@ -501,7 +501,7 @@ def test_the_users_network_returns_after_the_tour(page):
     page.wait(lambda: page.row()["values"] == values, "it is another network")
     assert (page.digits(), page.text("speed-told"), page.setting("dim_recurrent")) == ("4242", speed, "8")
     assert page.shown("pinned-label")
-    # Also when the page is loaded again in the middle of it.
+    # Also if the page is reloaded in the middle of it.
     page.click("tour-open")
     page.wait_for_network(cell="rnn-relu", dim_recurrent=50)
     page.driver.refresh()
@@ -599,7 +599,7 @@ def test_task_and_colours_are_explained(page):
 def test_no_label_covers_another_or_the_drawing(page):
     page.open(f"{SHORT}&dim_recurrent=16")
     page.wait(lambda: page.accuracy > 0, "there are no bars")
-    # Everything right, and eigenvalues of size 1 in every direction that a label could stand in but one.
+    # All answers right, and eigenvalues of size 1 in all but one of the directions where a label could be.
     page.script(
         """
         const {connection} = playground, angles = Array.from({length: 32}, (_, i) => 2 * Math.PI * i / 32).slice(2);
@@ -644,7 +644,7 @@ def test_all_controls_can_be_reached_by_keyboard(page):
     page.wait(lambda: page.playing, "the space bar did not start it")
     page.press(" ")
     page.wait(lambda: not page.playing, "the space bar did not pause it")
-    # Where it would scroll the page or type a digit, too.
+    # Also where it would scroll the page or type a digit.
     page.script("window.addEventListener('keydown', event => { window.scrolls = !event.defaultPrevented; })")
     for name in (".digit", "#heat"):
         page.script(f"document.querySelector('{name}').focus()")
@@ -662,7 +662,7 @@ def test_all_controls_can_be_reached_by_keyboard(page):
     assert not page.playing
     page.resize(1280, 900)
     page.script("document.getElementById('follow').focus()")
-    # All digits are one stop; the colours are the next.
+    # All digits are one tab stop; the colours are the next.
     page.press(Keys.TAB)
     assert page.driver.switch_to.active_element.get_attribute("aria-label") == "symbol 1"
     page.press(Keys.TAB)
@@ -671,7 +671,7 @@ def test_all_controls_can_be_reached_by_keyboard(page):
     value = np.reshape(page.row()["values"], (6, 50))[1, 2]
     page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
     told = re.match(r"Unit 2 of h is (\S+) after step 2, symbol 2", page.text("unit"))
-    # The page writes three digits, and two of what is below a thousandth.
+    # The page shows three digits, and two for numbers below a thousandth.
     assert told and float(told[1]) == float(f"{value:.3g}" if value >= 1e-3 else f"{value:.2g}")
 
 
@@ -701,7 +701,7 @@ def test_nothing_is_wider_than_the_page(page, width, theme):
     page.open("sequence=31415926535897932384626433832795")
     page.resize(width, 900, theme)
     page.wait(lambda: page.script("return window.innerWidth") == width, "it has another width")
-    # Without the scroll bar, which is as wide as the browser makes it.
+    # Without the scroll bar, whose width depends on the browser.
     room = page.script("return document.documentElement.clientWidth")
     edges = "[...document.querySelectorAll('.card, .top, .side')].map(part => part.getBoundingClientRect().right)"
     page.wait(lambda: page.script(f"return Math.max(...{edges})") <= room, "something reaches beyond the page")
