@@ -1,4 +1,4 @@
-"""How Sphinx builds the site, by ``make docs``; with ``OPTIONS='-t quick'`` without running examples and lessons."""
+"""Configuration of Sphinx for ``make docs``; with ``OPTIONS='-t quick'`` examples and lessons do not run."""
 
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ default_role = "py:obj"
 # Text ----------------------------------------------------------------------------------------------------------------
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
-# Links to a heading look as on a code host.
+# Links to headings are as on a code host.
 myst_heading_anchors = 4
 html_math_renderer = "mathml"
 
@@ -96,7 +96,7 @@ sphinx_gallery_conf = {
 # The reference -------------------------------------------------------------------------------------------------------
 
 autosummary_generate = True
-# Files of both names would be one where capitals do not count.
+# On systems that ignore case, both names would be the same file.
 autosummary_filename_map = {"myrnn.forecast": "myrnn.forecast-function"}
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
@@ -123,7 +123,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-# A page of results would fetch the others, which browsers refuse for files.
+# A page of results would fetch the others, which browsers refuse for local files.
 html_show_search_summary = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -139,7 +139,7 @@ html_theme_options = {
 
 
 def setup(app):
-    """Take back the links of types to the documentation of Python and NumPy, which is elsewhere."""
+    """Remove the links of types to the documentation of Python and NumPy, which are not part of the site."""
 
     def only_ours(app, config):
         config.numpydoc_xref_aliases_complete = config.numpydoc_xref_aliases

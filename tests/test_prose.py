@@ -14,7 +14,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Folders and files that must have none.
-ENFORCED = ("src/myrnn", "docs", "examples", "tests", "benchmarks", "README.md", "CONTRIBUTING.md", "SECURITY.md")
+ENFORCED = (
+    "src/myrnn",
+    "docs",
+    "examples",
+    "tests",
+    "benchmarks",
+    "fuzz",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+)
 ENDINGS = (".py", ".js", ".html")
 
 # What not to write (a regular expression), and what to write instead.
