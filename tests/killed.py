@@ -67,7 +67,7 @@ def run(folder, engine="mygrad"):
     """Start or resume a run with the command, then extend it, and return everything that must be the same."""
     going_on = ("train", "--resume", str(folder), "--quiet", "--checkpoint-every=0")
     if is_whole(folder):
-        # Even if an extension was stopped, a run that says so is complete.
+        # A run that says that it is complete can be loaded, whatever stopped its extension.
         load_run(folder)
     if (folder / "unfinished.json").exists():
         assert command_line([*going_on]) == 0

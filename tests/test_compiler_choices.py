@@ -24,7 +24,7 @@ class Network(RNN):
 
 
 class AttentionToLateStates(Network):
-    """After one or two steps there are none."""
+    """Attends to the states from the third on; after one or two steps there are none."""
 
     def __call__(self, x):
         h, late = ZERO, []

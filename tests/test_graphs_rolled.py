@@ -31,7 +31,7 @@ from myrnn.graphs.read import Shown
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
 
-# The drawing does not depend on native code.
+# Drawings do not need machine code.
 pytestmark = pytest.mark.usefixtures("in_python")
 
 

@@ -157,7 +157,7 @@ def test_non_members_only_train_recognition(engine, in_python):
 def test_windows_count_the_classes_that_end_in_them(in_python):
     data = TASK.sample(60, 0)
     _, history = trained(TASK, "auto", 60, data=data, truncate=2)
-    # An iteration reads two steps of four strings. The accuracy is that of the strings that end.
+    # An iteration reads two steps of four strings, of which not all end there. The accuracy is that of those that do.
     assert ((history.accuracy >= 0) & (history.accuracy <= 1)).all()
     assert history.accuracy[-4:].mean() > 0.6
 

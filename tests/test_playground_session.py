@@ -768,5 +768,5 @@ def test_closed_sessions_free_their_memory_and_share_programs(monkeypatch):
     gc.collect()
     assert [network() for network in networks] == [None] * 6
     assert [session() for session in sessions] == [None] * 3
-    # No program is compiled for a single session.
+    # Later sessions share the programs of earlier ones.
     assert programs[0] == programs[1]

@@ -152,7 +152,7 @@ def test_the_progress_of_a_resumed_sweep_counts_earlier_runs(study, one_core, tm
     lines = (one_core / "results.jsonl").read_bytes().splitlines(keepends=True)
     runs = [json.loads(line)["run"] for line in lines]
     best = results.best()["run"]
-    # A run that is not the best and did not fail still has to be done.
+    # Leave one run to do, which is not the best and did not fail.
     left = next(n for n, line in enumerate(lines) if json.loads(line)["status"] == "done" and runs[n] != best)
     (tmp_path / "results.jsonl").write_bytes(b"".join(lines[:left] + lines[left + 1 :]))
     sweep(study, tmp_path, jobs=1, progress=True)

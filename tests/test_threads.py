@@ -53,7 +53,7 @@ def train_watched(engine):
 
 
 def compile_watched():
-    # Each record changes the model.
+    # The record of each call changes the model.
     with pytest.raises(CompileError, match="calls"):
         myrnn.compile(Widthless(), 3)
 

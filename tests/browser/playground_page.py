@@ -114,7 +114,7 @@ class PlaygroundPage(BrowserPage):
         self.click_on(self.find(name))
 
     def click_on(self, element):
-        """Click with the browser's click without scrolling: a smooth scroll would be too late."""
+        """Scroll instantly, then click with the browser: a smooth scroll would be too late."""
         self.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
