@@ -16,7 +16,7 @@ class BrowserPage:
         self.driver = driver
 
     def wait(self, condition, message):
-        """Wait until the condition holds; after the timeout, raise an error with `missing` and what is seen."""
+        """Wait until the condition holds; after the timeout, raise an error with the message and what is seen."""
 
         def holds(_):
             try:

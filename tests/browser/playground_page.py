@@ -208,7 +208,7 @@ class PlaygroundPage(BrowserPage):
         before = self.iteration
         self.click("step")
         self.wait(lambda: self.iteration == before + 1, "no iteration was done")
-        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not drawn anew")
+        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not redrawn")
 
     def row(self):
         """Return the numbers behind the row."""

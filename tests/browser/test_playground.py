@@ -130,7 +130,7 @@ def test_learning_rate_clipping_and_batch_change_while_it_plays(page):
         done = page.iteration
         page.choose(f"set-{name}", label)
         page.wait(lambda name=name, value=value: page.network()[name] == value, f"{name} was not taken")
-        page.wait(lambda done=done: page.iteration > done + 500, "it did not go on")
+        page.wait(lambda done=done: page.iteration > done + 500, "it did not continue")
         assert page.playing
     assert "batch_size=4" in page.driver.current_url
     page.choose("set-seed", "1")
@@ -218,7 +218,7 @@ def test_a_run_is_saved_and_loaded(page):
     assert run.history.iteration[-1] == done
     assert_row_is(row, run.model, 1)
     page.click("reset")
-    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
+    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not start over")
     page.choose("runs", name)
     page.click("load")
     page.scroll_to("card-row")
@@ -236,7 +236,7 @@ def test_a_run_that_settings_cannot_reproduce_has_no_reset_and_no_link(page):
     page.open(SHORT)
     page.choose("runs", "odd")
     page.click("load")
-    page.wait(lambda: "recurrent_init identity" in page.text("kept"), "it is not said what the run has")
+    page.wait(lambda: "recurrent_init identity" in page.text("kept"), "the page does not say what the run has")
     assert [page.find(name).is_enabled() for name in ("reset", "copy-link", "play")] == [False, False, True]
     page.choose("set-seed", "1")
     page.wait_for_network(seed=1)
@@ -285,13 +285,13 @@ def test_a_run_on_data_is_shown_edited_and_trained(page):
     page.click("play")
     page.wait(lambda: page.accuracy > 0.95, "accuracy on the test did not rise")
     page.pause()
-    page.wait(lambda: page.tried() == 2, "it was not tried on the whole test")
+    page.wait(lambda: page.tried() == 2, "it was not tested on the whole test set")
     bars = page.script("return [...document.querySelectorAll('#accuracy .bar')].map(bar => bar.textContent)")
     assert [int(bar.split()[-2]) for bar in bars] == [2, 4, 8, 16, 32]
     for file in files:
         file.unlink()
     page.click("load")
-    page.wait(lambda: "not trained" in page.text("task-told"), "it is not said that the data are gone")
+    page.wait(lambda: "not trained" in page.text("task-told"), "the page does not say that the data are missing")
     assert not page.find("play").is_enabled() and not page.find("step").is_enabled()
     page.choose("set-task", "twin halves (123 123)")
     page.wait_for_network(task="twin-halves")
@@ -426,7 +426,7 @@ def test_a_pinned_network_is_compared_with_another(page):
     assert page.row()["values"] != values
     assert "RNN (ReLU), 50 units" in page.text("pinned-label")
     page.click("pin")
-    page.wait(lambda: not page.shown("pinned-label"), "it was not let go")
+    page.wait(lambda: not page.shown("pinned-label"), "it was not unpinned")
 
 
 def test_a_click_shows_a_mistake_in_the_row(page):
@@ -436,7 +436,7 @@ def test_a_click_shows_a_mistake_in_the_row(page):
     mistake = page.driver.find_element(By.CLASS_NAME, "mistake")
     digits = "".join(mistake.find_element(By.CLASS_NAME, "sequence").text.split())
     page.click_on(mistake)
-    page.wait(lambda: "".join(map(str, page.row()["tokens"])) == digits, "it did not come into the row")
+    page.wait(lambda: "".join(map(str, page.row()["tokens"])) == digits, "the row does not show it")
     assert "wrong" in page.text("verdict")
 
 
@@ -722,7 +722,7 @@ def test_a_user_defined_class_is_used_in_the_playground(serve_playground, tmp_pa
     page.wait(lambda: page.text("kept").startswith("Saved in runs/"), "it was not saved")
     assert page.text("kept").endswith(" --model mine.py:Mine")
     page.click("reset")
-    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
+    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not start over")
     page.click("load")
     page.scroll_to("card-row")
     page.wait(lambda: page.iteration == 1 and not page.shown("banner"), "the run was not loaded")
