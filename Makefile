@@ -1,4 +1,4 @@
-# All set-up happens by itself: a virtual environment in .venv, made anew whenever pyproject.toml changes.
+# Set-up is automatic: a virtual environment in .venv, created again whenever pyproject.toml changes.
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -14,11 +14,11 @@ help:
 	@echo "make test    run all tests except the long ones; OPTIONS=--durations=20 also lists the slowest, OPTIONS='-k lstm' chooses some"
 	@echo "make test-all   run all tests, including the long ones"
 	@echo "make test-browser   test notebooks in JupyterLab and the playground's page in a browser; needs chromium and chromedriver"
-	@echo "make bench   measure the speed beside MyGrad, PyTorch, JAX, Keras and C (takes a while)"
+	@echo "make bench   compare the speed with MyGrad, PyTorch, JAX, Keras and C (takes a while)"
 	@echo "make docs    build the site into build/docs/index.html and check its links; OPTIONS='-t quick' runs no lessons and no examples"
-	@echo "make fuzz    feed hostile run folders to everything that reads them for a minute; SECONDS=3600 for an hour"
+	@echo "make fuzz    feed hostile run folders to all code that reads them, for a minute; SECONDS=3600 for an hour"
 	@echo "make lint    check style, spelling, prose and types"
-	@echo "make clean   remove the environment and what tools leave behind; runs stay"
+	@echo "make clean   remove the environment and the files of tools, but not runs"
 
 demo: $(VENV)/.installed
 	@$(BIN)/myrnn train

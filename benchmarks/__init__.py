@@ -1,1 +1,1 @@
-"""How fast MyRNN is beside its peers: ``python -m benchmarks``."""
+"""The speed of MyRNN compared with its peers: ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run all of it side by side, show the table, write it and the figures."""
+"""``python -m benchmarks``: run everything side by side, show the table, write it and the figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(
         "build/benchmarks"
     ),
 ) -> None:
-    """Measure MyRNN beside its peers."""
+    """Measure MyRNN and its peers."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
@@ -48,7 +48,7 @@ def main(
             agreement.check(results, WorkerProcess, lambda line: console.print(line, highlight=False))
         outcomes.append(report.Outcome(work, results))
         console.print(report.terminal_table(outcomes[-1]), "")
-        # Written after every work, so that stopping early loses nothing.
+        # Written after every workload, so that stopping early loses nothing.
         report.write(outcomes, facts, out)
     console.print(f"Written to {out}", highlight=False)
 

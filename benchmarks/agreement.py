@@ -1,4 +1,4 @@
-"""Do the peers compute the same thing? Their first losses beside MyGrad's, before anything is timed."""
+"""Do the peers compute the same? Compare their first losses with MyGrad's before anything is timed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from benchmarks.units import Unit
 
 
 def checked_iterations(job: Job) -> int:
-    """Return how many iterations are compared; a batch takes MyGrad long."""
+    """Return how many iterations are compared; a batch is slow in MyGrad."""
     if job.data == CHARACTERS:
-        # Enough to show that states go on.
+        # Enough to show that states carry over.
         return 10
     return 20 if job.batch_size == 1 else 2
 
@@ -27,7 +27,7 @@ def reference_losses(job: Job, start: Callable[[Unit], Runner]) -> list[float]:
 
 
 def check(results: dict[str, Measurement], start: Callable[[Unit], Runner], say: Callable[[str], None]) -> None:
-    """Fill in the `difference` of every unit that has to agree with MyGrad."""
+    """Fill in the `difference` of every unit that must agree with MyGrad."""
     references: dict[Job, list[float]] = {}
     for result in results.values():
         unit = result.unit

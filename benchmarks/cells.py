@@ -1,4 +1,4 @@
-"""Recurrent models that this library does not ship, written as a user of MyGrad would, and those of the gallery."""
+"""Recurrent models that are not part of the library, as a user of MyGrad writes them, and those of the gallery."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class MinimalGatedTagger(MinimalGatedUnit):
 
 
 class GRULayer:
-    """A gated recurrent unit that resets after the product, as PyTorch's does, and gives all its states.
+    """A gated recurrent unit that resets after the product, like PyTorch's, and returns all its states.
 
     With T steps, C inputs and D recurrent units::
 
@@ -106,7 +106,7 @@ class GRULayer:
 
 
 class BidirectionalGRU:
-    """One layer reads the sequence, another reads it backward; the last states of both score it."""
+    """One layer reads the sequence forward, another backward; the readout reads both last states."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
         draw = seeded_glorot_normal(rng)
@@ -123,7 +123,7 @@ class BidirectionalGRU:
 
 
 class AttentionGRU:
-    """A learned query weighs all the states of a layer; their weighted sum scores the sequence."""
+    """A learned query weighs all states of a layer; the readout reads their weighted sum."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
         draw = seeded_glorot_normal(rng)
@@ -142,7 +142,7 @@ class AttentionGRU:
 
 
 class Tagger:
-    """A layer over learned vectors of the symbols, as many numbers as it has units, and logits at every step."""
+    """A layer over an embedding of the symbols, of the size of the layer, and logits at every step."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
         draw = seeded_glorot_normal(rng)
@@ -159,7 +159,7 @@ class Tagger:
 
 
 class CharacterGRU:
-    """A layer over characters, and logits of the next one at every step."""
+    """A layer over characters, with logits of the next one at every step."""
 
     def __init__(self, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> None:
         draw = seeded_glorot_normal(rng)
@@ -175,14 +175,14 @@ class CharacterGRU:
         return self.layer.parameters + self.fc_h2y.parameters
 
 
-# The cells of the gallery, by their examples; the equations of `plot_mgu` are those of `MinimalGatedUnit`.
+# The cells of the gallery, by example; the equations of `plot_mgu` are those of `MinimalGatedUnit`.
 GALLERY = ("indrnn", "antisymmetric", "multiplicative", "highway", "layer_norm_lstm", "lmu", "stack")
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "gallery" / "cells"
 
 
 @cache
 def gallery_class(name: str) -> Any:
-    """Return the first class of the example ``plot_<name>.py``; of what stands before it, only definitions are run."""
+    """Return the first class of the example ``plot_<name>.py``; only definitions before it are run."""
     if name == "stack":
         return StackRNN
     path = EXAMPLES / f"plot_{name}.py"
@@ -196,6 +196,6 @@ def gallery_class(name: str) -> Any:
 
 
 def gallery_cell(name: str, dim_input: int, dim_recurrent: int, dim_output: int, rng: int = 0) -> Any:
-    """Return such a cell, with weights that follow from `rng`."""
-    np.random.seed(rng)  # noqa: NPY002 - the examples draw from MyGrad's initializers, which take it from there
+    """Return a cell of the gallery, with weights from `rng`."""
+    np.random.seed(rng)  # noqa: NPY002 - MyGrad's initializers draw from this generator
     return gallery_class(name)(dim_input, dim_recurrent, dim_output)

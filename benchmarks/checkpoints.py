@@ -1,8 +1,8 @@
-"""What checkpoints cost: ``python -m benchmarks.checkpoints`` trains with and without them in turns.
+"""The cost of checkpoints: ``python -m benchmarks.checkpoints`` trains with and without them in turns.
 
-Every row is a training of so many seconds. The cost is the median, over the turns, of how much longer a training with
-checkpoints took than the one without beside it. Nothing else should run on the machine meanwhile; with ``--processor``
-it may, for only the processor's seconds are counted, and the writing to the disk is timed by itself.
+Every row is a training of a given number of seconds. The cost is the median, over the turns, of how much longer a
+training with checkpoints took than the one without. Run nothing else on the machine at the same time, except with
+``--processor``, which counts only processor seconds and times the writing to the disk separately.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-# Seconds of a training, and how many turns.
+# Seconds of a training, and the number of turns.
 LENGTHS = {1: 41, 5: 15, 60: 5}
 # Units and batch: the lesson's network, and one whose state is a hundred times as large.
 NETWORKS = {"50 units, 1 sequence": (50, 1), "512 units, 32 sequences": (512, 32)}
@@ -45,7 +45,7 @@ def train(units: int, batch: int, iterations: int, **options: Any) -> float:
 
 
 def disk(units: int, turns: int) -> float:
-    """Return the seconds that it takes, from end to end, to write one checkpoint."""
+    """Return the wall-clock seconds to write one checkpoint."""
     import myrnn
     from myrnn.training import Training
     from myrnn.training.checkpoint import save_state

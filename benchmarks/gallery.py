@@ -1,6 +1,6 @@
-"""The cells of the gallery beside PyTorch: ``python -m benchmarks.gallery``.
+"""The cells of the gallery compared with PyTorch: ``python -m benchmarks.gallery``.
 
-It writes what it measures into ``gallery.json``, and from there the table of the gallery's page about cells. With
+It writes its measurements to ``gallery.json``, and from that the table of the gallery's page about cells. With
 ``--table`` it only writes the table again.
 """
 
@@ -34,23 +34,23 @@ NAMES = {
     "stack": "Stack-RNN",
 }
 LOOP, COMPILED = "PyTorch loop", "PyTorch torch.compile"
-# T of the sequences, D of the cells, and how many sequences an iteration has.
+# T of the sequences, D of the cells, and the number of sequences per iteration.
 STEPS, UNITS, BATCHES = 20, 64, (32, 1)
-# How large the difference of a loss from MyGrad's may be, relatively.
+# The largest allowed relative difference of a loss from MyGrad's.
 TOLERANCE = 1e-3
 
 
 def works() -> tuple[Work, ...]:
-    """Return a work for each cell and batch, on one thread."""
+    """Return a workload for each cell and batch, on one thread."""
     found = []
     for batch in BATCHES:
         for cell, name in NAMES.items():
             job = Job(cell, STEPS, STEPS, UNITS, batch, drawn=False)
-            # A call of ours takes some hundredths of a second to begin, so a repeat has many iterations.
+            # A call of MyRNN takes some hundredths of a second to start, so a repeat has many iterations.
             units = (
                 Unit(OURS, "ours", job, chunk=200, threads=1),
                 Unit(LOOP, "pytorch", job, threads=1),
-                # Its function is that of the loop, whose losses are compared.
+                # It is the function of the loop, whose losses are compared.
                 Unit(COMPILED, "pytorch", job, options={"compiled": True}, threads=1, agrees=False),
             )
             comparisons = tuple(Comparison("times", OURS, peer) for peer in (LOOP, COMPILED))
@@ -59,7 +59,7 @@ def works() -> tuple[Work, ...]:
 
 
 def record(work: Work, repeats: int, budget: float, say: Any) -> dict[str, Any]:
-    """Measure a work, and return its times and ratios; a peer whose losses are others has neither."""
+    """Measure a workload, and return its times and ratios; a peer with other losses has neither."""
     results = measure(work, WorkerProcess, repeats, budget, say)
     agreement.check(results, WorkerProcess, say)
     for result in results.values():
@@ -78,7 +78,7 @@ def record(work: Work, repeats: int, budget: float, say: Any) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Return the table in reStructuredText, of what was measured."""
+    """Return the table of the measurements in reStructuredText."""
     facts = found["machine"]
     by_cell = {(entry["cell"], entry["batch"]): entry for entry in found["cells"]}
     batches = [batch for batch in BATCHES if any(measured == batch for _, measured in by_cell)]
@@ -129,7 +129,7 @@ def main(
     only: Annotated[str, typer.Option(help="Comma-separated cells; the others stay as they are in the file.")] = "",
     only_table: Annotated[bool, typer.Option("--table", help="Only write the table again.")] = False,
 ) -> None:
-    """Measure the cells of the gallery beside PyTorch."""
+    """Measure the cells of the gallery, and PyTorch."""
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cells": []}
     if not only_table:
         wanted = [name.strip() for name in only.split(",") if name.strip()] or list(NAMES)

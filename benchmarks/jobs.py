@@ -1,4 +1,4 @@
-"""What is computed: a model, its first weights and its sequences, the same for every peer."""
+"""Jobs: a model, its first weights and its sequences, the same for every peer."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ MODELS = {
 GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifog", "mgu": "fn", "mgu-tagger": "fn"}
 GATES |= dict.fromkeys(("bidirectional", "attention", "tagger", "characters"), "zrn")
 
-# What leads to the recurrent layers of a model, where they are not the model itself.
+# The attributes of a model's recurrent layers, unless it is one itself.
 PREFIXES = {"bidirectional": ("forward.", "backward."), "attention": ("layer.",), "tagger": ("layer.",)}
 PREFIXES["characters"] = ("layer.",)
 
-# The models that have logits, and so targets, at every step.
+# The models with logits, and so targets, at every step.
 PER_STEP = ("mgu-tagger", "tagger", "characters", "lmu")
 
 LEARNING_RATE = 1e-3
@@ -60,7 +60,7 @@ VOWELS, TOKENS, SENTENCES = "Japanese Vowels", "tokens", "sentences"
 DIMENSIONS = {VOWELS: (12, 9), TOKENS: (DIM_INPUT, DIM_OUTPUT), SENTENCES: (500, 12)}
 TOKEN_SEQUENCES, SENTENCE_COUNT = 10_000, 2_000
 
-# A text that is read in streams side by side, some characters of each at a time: so many times until its end.
+# A text that is read in parallel streams, a window of each per iteration, until its end.
 CHARACTERS = "characters"
 STREAMS, WINDOW, WINDOWS, SYMBOLS = 64, 64, 240, 100
 DIMENSIONS[CHARACTERS] = (SYMBOLS, SYMBOLS)
@@ -81,9 +81,9 @@ class Job:
     batch_size : int
         B, the sequences of one iteration.
     drawn : bool
-        Whether new sequences are drawn all the time, inside the measured time; else a fixed set is made beforehand.
+        Whether new sequences are drawn within the measured time; otherwise a fixed set is drawn beforehand.
     data : str
-        The name of a set of sequences of different lengths: an iteration is then an epoch, all of them in batches of B.
+        The name of a set of sequences of different lengths: an iteration is then an epoch, in batches of B.
     """
 
     cell: str
@@ -112,7 +112,7 @@ class Job:
         return MODELS[self.cell](self.dim_input, self.dim_recurrent, self.dim_output, rng=0)
 
     def sequences(self, iterations: int, seed: int = 0) -> Sequences:
-        """Return the sequences of so many batches: drawn, or the first of the set."""
+        """Return the sequences of this many batches: drawn, or the first of the set."""
         if self.data:
             return data_set(self.data).select(np.arange(iterations * self.batch_size))
         drawn: Sequences = self.task.sample(iterations * self.batch_size, np.random.default_rng(seed))
@@ -136,9 +136,9 @@ def data_set(name: str) -> Sequences:
     """Return a whole set.
 
     `TOKENS` have lengths of 0 to 500 and a class each. `SENTENCES` have lengths of 5 to 40, a vocabulary of 500, and a
-    class at every step. Both are drawn by chance, classes, too: what is learned does not matter to the time. `VOWELS`
-    are the utterances to learn from, standardised. `CHARACTERS` are the streams of a text, with the next character as
-    the class of each.
+    class at every step. Both are random, including the classes, because the time does not depend on what is learned.
+    `VOWELS` are the training utterances, standardised. `CHARACTERS` are the streams of a text, with the next character
+    as the class of each.
     """
     if name == CHARACTERS:
         symbols = characters()
@@ -164,9 +164,10 @@ def data_set(name: str) -> Sequences:
 
 @cache
 def characters() -> NDArray[np.int64]:
-    """Return a text that comes with Python, 983,041 characters, as symbols.
+    """Return a text that comes with Python, with 983,041 characters, as symbols.
 
-    It is what ``help()`` says about the language, and then the modules of the standard library in alphabetical order.
+    It is the documentation that ``help()`` shows, followed by the modules of the standard library in alphabetical
+    order.
     The most frequent characters are 0 .. 98; all others are 99.
     """
     size, parts = STREAMS * WINDOW * WINDOWS + 1, [topics[name] for name in sorted(topics)]
@@ -179,7 +180,7 @@ def characters() -> NDArray[np.int64]:
 
 
 def weights_by_name(job: Job) -> dict[str, NDArray[np.float32]]:
-    """Return copies of the weights that `job.model()` begins with, by the parameters' names, such as ``fc_x2h.weight``.
+    """Return copies of the first weights of `job.model()`, by the parameters' names, such as ``fc_x2h.weight``.
 
     Rows are inputs; a bias is (1, D).
     """
@@ -206,7 +207,7 @@ class Weights:
 
 
 def first_weights(job: Job, prefix: str = "") -> Weights:
-    """Return `weights_by_name` gate by gate: those of the layer whose names begin so, one of the job's `PREFIXES`."""
+    """Return `weights_by_name` gate by gate, of the layer with this prefix, one of the job's `PREFIXES`."""
     named, gates = weights_by_name(job), GATES[job.cell]
     return Weights(
         {gate: named[f"{prefix}fc_x2{gate}.weight"] for gate in gates},
@@ -220,8 +221,8 @@ def first_weights(job: Job, prefix: str = "") -> Weights:
 def matrix_flops(job: Job) -> float:
     """Return the floating-point operations of one iteration's matrix products over the hidden state.
 
-    Forward, gradient by the state, gradient by the weights: three products for each gate and step but the first (whose
-    state is zero), and for the readout. The inputs are tokens, whose product is a look-up; it does not count.
+    Forward, and the gradients of the state and of the weights: three products for each gate and step except the first
+    (whose state is zero), and for the readout. The inputs are tokens, whose product is a look-up and does not count.
     """
     step = 2 * len(GATES[job.cell]) * job.dim_recurrent**2
     readout = 2 * job.dim_recurrent * DIM_OUTPUT

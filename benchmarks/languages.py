@@ -1,8 +1,8 @@
 """Do MyRNN and PyTorch learn formal languages equally well? ``python -m benchmarks.languages``, with a table.
 
 Both train the same network from the same weights, on the same strings in the same order, and are tested on the same
-strings. What is left are differences of rounding, which grow in a long training. So single runs differ where a language
-is learned by luck, and means over seeds are compared.
+strings. Only rounding differs, and its effect grows in a long training. So single runs differ if learning a language
+depends on luck, and means over seeds are compared.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHORT, LONG = range(1, 41), range(50, 501, 25)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one library reached: accuracy on short and on long strings, and the seconds of its training."""
+    """The result of one library: accuracy on short and on long strings, and the seconds of its training."""
 
     short: float
     long: float
@@ -55,7 +55,7 @@ class InOrder:
 
 
 class Network(nn.Module):
-    """PyTorch's layer with the weights of a model, and scores of its last hidden state."""
+    """PyTorch's layer with the weights of a model, and a readout of its last hidden state."""
 
     def __init__(self, model: Any, cell: str) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def with_myrnn(model: Any, task: Flare, strings: Sequences, tests: tuple[Sequenc
 
 
 def compare(cell: str, language: str, seed: int, iterations: int, samples: int) -> tuple[Outcome, Outcome]:
-    """Return what MyRNN and PyTorch reach on a language."""
+    """Return the results of MyRNN and PyTorch on a language."""
     task = Flare(language, any_length=True)
     rng = np.random.default_rng(seed)
     strings = task.sample(iterations * BATCH, rng)
@@ -145,7 +145,7 @@ def compare(cell: str, language: str, seed: int, iterations: int, samples: int) 
 
 
 def interval(differences: list[float]) -> str:
-    """Return the mean of differences in points, with its interval of 95% where there are two or more."""
+    """Return the mean of differences in points, with its 95% interval if there are two or more."""
     mean, count = float(np.mean(differences)), len(differences)
     if count < 2:
         return f"{100 * mean:+.1f}"
@@ -161,7 +161,7 @@ def main(
     samples: Annotated[int, typer.Option(min=1, help="Strings of each test.")] = 1_900,
     minutes: Annotated[float, typer.Option(help="Begin no further language after so long.")] = 15.0,
 ) -> None:
-    """Train networks with both libraries and show how often each is right on short and on long strings."""
+    """Train networks with both libraries and show their accuracy on short and on long strings."""
     torch.set_num_threads(1)
     begin, differences = time.perf_counter(), []
     print("| language | short: MyRNN | PyTorch | difference | long: MyRNN | PyTorch | difference | seconds | PyTorch |")

@@ -1,10 +1,10 @@
-/* The lesson's job by hand: a simple RNN (ReLU) learns whether a sequence of digits is two identical halves.
+/* The lesson's job in C: a simple RNN (ReLU) learns whether the two halves of a sequence of digits are equal.
  *
- * One core, one sequence an iteration: draw, forward, softmax and cross-entropy, backpropagation through time, Adam.
- * Rows are padded from D = 50 to P = 64 numbers so that every inner loop is whole vectors; the padding stays zero.
+ * One core, one sequence per iteration: draw, forward, softmax and cross-entropy, backpropagation through time, Adam.
+ * Rows are padded from D = 50 to P = 64 numbers so that every inner loop has whole vectors; the padding stays zero.
  *
- *     lesson ITERATIONS         draws its own sequences and weights; prints seconds, mean loss, accuracy (last tenth)
- *     lesson ITERATIONS FILE    takes weights and sequences from FILE; prints the loss of every iteration
+ *     lesson ITERATIONS         draws sequences and weights; prints seconds, mean loss, accuracy (last tenth)
+ *     lesson ITERATIONS FILE    reads weights and sequences from FILE; prints the loss of every iteration
  *
  * FILE: float32 W_xh (C, D), b_h (D), W_hh (D, D), W_hy (K, D), b_y (K); then for every iteration int32 T, label and
  * TMAX tokens.
@@ -49,7 +49,7 @@ static inline uint64_t random_bits(void) {
 
 static inline int random_below(int n) { return (int)(((random_bits() >> 32) * (uint64_t)n) >> 32); }
 
-static float random_normal(void) { /* the sum of twelve uniform numbers is near enough */
+static float random_normal(void) { /* the sum of twelve uniform numbers is close enough */
     float sum = 0;
     for (int i = 0; i < 12; i++) sum += (random_bits() >> 40) / 16777216.0f;
     return sum - 6;
@@ -64,7 +64,7 @@ static inline void draw(Sequence *s) {
         for (int i = 0; i < half; i++) s->tokens[half + i] = s->tokens[i];
         return;
     }
-    for (int same = 1; same;) /* a second half that came out right by chance is drawn again */
+    for (int same = 1; same;) /* a second half that matches by chance is drawn again */
         for (int i = 0; i < half; i++) {
             s->tokens[half + i] = random_below(C);
             if (s->tokens[half + i] != s->tokens[i]) same = 0;
@@ -86,7 +86,7 @@ static inline void forward(const Sequence *s) {
     }
 }
 
-/* Return the loss; dy is its gradient by the logits, *right whether the larger logit is the label's. */
+/* Return the loss; dy is its gradient with respect to the logits, *right whether the larger logit is the label's. */
 static inline float loss_and_gradient(const Sequence *s, float dy[K], int *right) {
     float y[K];
     for (int k = 0; k < K; k++) {

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describe the machine that the numbers were measured on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe() -> dict[str, str]:
 
 
 def busy(facts: dict[str, str]) -> str:
-    """Return a warning if the machine had other work when the benchmark began, else nothing."""
+    """Return a warning if the machine was busy when the benchmark began, otherwise an empty string."""
     if facts["load"] == "unknown" or float(facts["load"]) < 0.25 * int(facts["cores"]):
         return ""
     return (
@@ -35,7 +35,7 @@ def busy(facts: dict[str, str]) -> str:
 
 
 def processor() -> str:
-    """Return the processor's own name where the system tells it."""
+    """Return the name of the processor if the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

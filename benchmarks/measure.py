@@ -1,4 +1,4 @@
-"""Repeats side by side, and what they say: medians, and ratios repeat by repeat."""
+"""Repeats of units in turns, their medians, and ratios repeat by repeat."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class UnitFailed(Exception):
 
 
 class Runner(Protocol):
-    """A unit at work in a process of its own; every call raises `UnitFailed` when it cannot go on."""
+    """A unit that runs in a separate process; every call raises `UnitFailed` if the unit fails."""
 
     def prepare(self, budget: float) -> tuple[float, int]:
-        """Get ready and return the seconds that took, and how many iterations a repeat of `budget` seconds has."""
+        """Prepare, and return the seconds that this took, and the number of iterations in `budget` seconds."""
         ...
 
     def losses(self, iterations: int) -> list[float]:
-        """Return the loss of each of the first iterations, from the first weights, on the job's own sequences."""
+        """Return the loss of each of the first iterations, from the first weights, on the sequences of the job."""
         ...
 
     def run(self, iterations: int) -> float:
@@ -36,7 +36,7 @@ class Runner(Protocol):
 
 @dataclass
 class Measurement:
-    """What became of a unit.
+    """The result of a unit.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Measurement:
     seconds : list of float
         The time of every repeat.
     difference : float or None
-        The largest relative difference of its losses from MyGrad's; None where it was not compared.
+        The largest relative difference of its losses from MyGrad's; None if they were not compared.
     problem : str
-        Why there is no time, or nothing.
+        Why there is no time, or an empty string.
     """
 
     unit: Unit
@@ -61,12 +61,12 @@ class Measurement:
 
     @property
     def per_iteration(self) -> float:
-        """Seconds an iteration: the median of the repeats."""
+        """Seconds per iteration: the median of the repeats."""
         return median(self.seconds) / self.iterations
 
     @property
     def spread(self) -> float:
-        """How far the slowest repeat lies above the fastest, as a share of the fastest."""
+        """By how much the slowest repeat is slower than the fastest, relative to the fastest."""
         return max(self.seconds) / min(self.seconds) - 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,9 +78,9 @@ class Measurement:
 def measure(
     work: Work, start: Callable[[Unit], Runner], repeats: int, budget: float, say: Callable[[str], None]
 ) -> dict[str, Measurement]:
-    """Run a work's units in turns (A B C A B C ...) and return what each took, by name.
+    """Run the units of a workload in turns (A B C A B C ...) and return their measurements, by name.
 
-    A unit that fails is left out from there on; its measurement says why.
+    A unit that fails is not run again; its measurement says why.
     """
     results = {unit.name: Measurement(unit) for unit in work.units}
     runners: dict[str, Runner] = {}
@@ -129,7 +129,7 @@ def largest_difference(losses: list[float], reference: list[float]) -> float:
 
 
 def compare(comparison: Comparison, results: dict[str, Measurement]) -> float | None:
-    """Return the median over the repeats of what the comparison asks; None where a unit has no time."""
+    """Return the median of the comparison over the repeats; None if a unit has no time."""
     sides = [results[name] for name in (comparison.unit, comparison.other) if name]
     if any(side.problem or not side.seconds for side in sides):
         return None

@@ -1,4 +1,4 @@
-"""The other end of `benchmarks.worker`: a unit in a process of its own, with its own threads and memory."""
+"""The other end of `benchmarks.worker`: a unit in a separate process, with separate threads and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.units import Unit
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Read when a library is loaded, so they have to stand before the process begins.
+# Libraries read them when they are loaded, so they are set before the process starts.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -51,7 +51,7 @@ class WorkerProcess:
         return float(self._call("run", iterations)["seconds"])
 
     def close(self) -> None:
-        """Let the process end by itself, and make it end when it does not."""
+        """Let the process end by itself, and kill it if it does not."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.close()
@@ -84,13 +84,13 @@ class WorkerProcess:
 
 
 def environment(threads: int | None) -> dict[str, str]:
-    """Return the environment of a worker whose libraries use so many threads."""
-    # Threads that wait for each other give way soon. An idle machine shows no difference (measured with PyTorch); on a
+    """Return the environment of a worker whose libraries use this many threads."""
+    # Waiting threads yield soon. On an idle machine this makes no difference (measured with PyTorch); on a
     # busy one the default makes a step of PyTorch on two threads take up to a hundred times as long.
     variables = {"GOMP_SPINCOUNT": "10000", **os.environ}
     if threads is not None:
         variables.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-        # JAX knows only one thread or all of them.
+        # JAX supports only one thread or all of them.
         if threads == 1:
             flags = [variables.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
             variables["XLA_FLAGS"] = " ".join(filter(None, flags))

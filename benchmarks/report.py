@@ -1,4 +1,4 @@
-"""The figures as a table in the terminal, as Markdown and as JSON."""
+"""The results as a table in the terminal, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks import machine, scaling
 from benchmarks.measure import Measurement, compare
 from benchmarks.units import OURS, Comparison, Work
 
-COLUMNS = ("what", "time", "spread", "MyRNN against it", "wanted", "holds", "losses agree")
+COLUMNS = ("what", "time", "spread", "MyRNN compared with it", "expected", "holds", "losses agree")
 
 # Facts of the machine that are not a name and its version.
 NOT_VERSIONS = ("date", "processor", "cores", "load")
@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Outcome:
-    """A work and what was measured."""
+    """A workload and its measurements."""
 
     work: Work
     results: dict[str, Measurement]
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def rows(outcome: Outcome) -> list[tuple[str, ...]]:
-    """Return a work's lines, with the cells of `COLUMNS`: one a unit and one for each further comparison."""
+    """Return the rows of a workload, with the cells of `COLUMNS`: one per unit and per further comparison."""
     lines = []
     for name, result in outcome.results.items():
         if result.problem:
@@ -58,7 +58,7 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Return a time in a suitable unit."""
     for factor, unit in ((1.0, "s"), (1e3, "ms")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
@@ -89,7 +89,7 @@ def markdown(outcomes: list[Outcome], facts: dict[str, str]) -> str:
 
 
 def write(outcomes: list[Outcome], facts: dict[str, str], folder: Path) -> None:
-    """Write ``table.md``, ``results.json`` and, where scaling was measured, ``scaling.png``."""
+    """Write ``table.md``, ``results.json`` and, if scaling was measured, ``scaling.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.md").write_text(markdown(outcomes, facts), encoding="utf-8")
     record = {"machine": facts, "works": [outcome.to_dict() for outcome in outcomes]}
@@ -103,7 +103,7 @@ def write(outcomes: list[Outcome], facts: dict[str, str], folder: Path) -> None:
 
 
 def _row_of(comparison: Comparison) -> str:
-    """Return the unit beside whose time the comparison stands: the peer, where there is one."""
+    """Return the unit whose row shows the comparison: the peer, if there is one."""
     return comparison.other or comparison.unit
 
 
@@ -117,7 +117,7 @@ def _comparison_cells(comparison: Comparison, results: dict[str, Measurement]) -
         "rate": f"{value:.0%} of its rate",
         "seconds": "",
     }
-    # The column says whose it is; only another unit than MyRNN's training is named.
+    # The column is about MyRNN's training; other units are named.
     unit = "" if comparison.unit.startswith(OURS) or not comparison.other else f"{comparison.unit}: "
     holds = {True: "yes", False: "no", None: ""}[comparison.holds(value)]
     return unit + texts[comparison.kind], _wanted(comparison), holds

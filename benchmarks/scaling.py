@@ -10,7 +10,7 @@ from benchmarks.measure import Measurement
 
 Series = dict[str, tuple[list[float], list[float]]]
 
-# What varies, its axis, and the power of it that the time should grow with.
+# The varying size, its axis, and the power with which the time should grow.
 AXES = {
     "T": ("steps T  (D 50, batch 1)", 1),
     "D": ("recurrent units D  (T 20, batch 1)", 2),
@@ -21,7 +21,7 @@ INK, MUTED = "#1f5fa8", "#8a8a8a"
 
 
 def series_of(results: dict[str, Measurement]) -> Series:
-    """Return sizes and milliseconds an iteration by letter, from units that are named like "T 16"."""
+    """Return sizes and milliseconds per iteration by letter, from units with names like "T 16"."""
     series: Series = {}
     for name, result in results.items():
         letter, size = name.split()
@@ -33,7 +33,7 @@ def series_of(results: dict[str, Measurement]) -> Series:
 
 
 def slope(sizes: list[float], times: list[float]) -> float:
-    """Return the power of the size that the time grows with, over the three largest sizes."""
+    """Return the power of the size with which the time grows, over the three largest sizes."""
     return float(np.polyfit(np.log(sizes[-3:]), np.log(times[-3:]), 1)[0])
 
 
@@ -45,7 +45,7 @@ def plain_ticks(low: float, high: float) -> list[float]:
 
 
 def plot(series: Series, path: Path) -> None:
-    """Draw one panel a letter, both axes logarithmic, with the wanted power as a dotted line."""
+    """Draw one panel per letter, both axes logarithmic, with the expected power as a dotted line."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Measure what sweeps cost: throughput on two cores, the overhead of a run, the parent's memory, and a large study.
+"""Measure the cost of sweeps: throughput on two cores, the overhead of a run, the parent's memory, and a large study.
 
 ``python -m benchmarks.sweeps measure`` measures on this machine and writes ``benchmarks/sweeps.json``.
 ``python -m benchmarks.sweeps throughput`` compares two cores with one, on an otherwise idle machine, and writes the
@@ -41,7 +41,7 @@ def study(iterations: int, seeds: int, **model: Any) -> dict[str, Any]:
 
 
 def swept(given: dict[str, Any], jobs: int) -> tuple[float, list[float]]:
-    """Return how long a sweep took, and how long each of its runs."""
+    """Return the seconds of a sweep, and of each of its runs."""
     from myrnn.sweeps import sweep
 
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def swept(given: dict[str, Any], jobs: int) -> tuple[float, list[float]]:
 def seconds_a_network() -> dict[str, float]:
     """Return the processor's seconds for one network of each kind: the lesson's 100,000 iterations, and its test.
 
-    They are worked out from short trainings, compiled before, and hold whatever else the machine does.
+    They are estimated from short trainings, compiled before, and do not depend on other work of the machine.
     """
     found = {}
     for name in ("rnn", "gru", "lstm"):
@@ -148,8 +148,8 @@ def resident() -> float:
 
 
 def measure() -> None:
-    """Measure what does not depend on what else the machine does, and write it down."""
-    # Runs of ten milliseconds are shorter than any real one; joblib puts them together as it does with those.
+    """Measure everything that does not depend on other work of the machine, and write it to the file."""
+    # Runs of ten milliseconds are shorter than any real one; joblib batches them like real ones.
     found = {"empty": waiting_runs(10_000, 0.0), "short": waiting_runs(10_000, 0.01), "seconds": seconds_a_network()}
     print(json.dumps(found, indent=2))
     keep(found)
@@ -161,11 +161,11 @@ def measure() -> None:
 def makespan(
     seconds: np.ndarray, cores: int, rng: np.random.Generator, *, stragglers: bool, lost: bool, batch: float = 1.0
 ) -> tuple[float, float]:
-    """Return when the last network is done, and the hours of all cores that were paid for, in a simulation.
+    """Simulate a study, and return when the last network is done, and the hours of all cores.
 
-    Runs are handed out in batches of about `batch` seconds, the shorter the nearer the end is. With `stragglers` one
-    core in twenty is three times as slow; with `lost` every core is lost once in six hours on average, with what it
-    was doing, and is back after two minutes.
+    Runs are distributed in batches of about `batch` seconds, which get shorter towards the end. With `stragglers` one
+    core in twenty is three times as slow; with `lost` every core is lost once in six hours on average, with its
+    current work, and is back after two minutes.
     """
     speed = np.where(rng.random(cores) < 0.05, 3.0, 1.0) if stragglers else np.ones(cores)
     free = [(0.0, core) for core in range(cores)]
@@ -187,7 +187,7 @@ def makespan(
 
 
 def simulate() -> None:
-    """Work out the study on more and more cores, print it, and draw it."""
+    """Simulate the study on more and more cores, print the results, and draw them."""
     known = json.loads(FIGURES.read_text())
     kinds = np.array(list(known["seconds"].values()))
     overhead = known["empty"]["milliseconds"] / 1e3
@@ -213,7 +213,7 @@ def simulate() -> None:
 
 
 def draw(results: dict[str, list[float]], total: float) -> None:
-    """Draw the time, and the share of the cores' time that is of use, against the cores."""
+    """Draw the time, and the efficiency of the cores, against the number of cores."""
     import matplotlib
 
     matplotlib.use("Agg")

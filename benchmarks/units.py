@@ -1,4 +1,4 @@
-"""The words of the benchmark: units that are run, comparisons between them, and the works that gather both."""
+"""The terms of the benchmark: units that are run, comparisons between them, and workloads that contain both."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ OURS = "MyRNN"
 
 @dataclass(frozen=True)
 class Unit:
-    """One thing that is timed, in a process of its own.
+    """One program that is timed, in a separate process.
 
     Attributes
     ----------
     name : str
-        What the table calls it; unique within its work.
+        Its name in the table; unique within its workload.
     peer, function : str
-        ``benchmarks.peers.<peer>.<function>(job, **options)`` gets everything ready and returns a function that runs n
-        iterations and returns the seconds they took.
+        ``benchmarks.peers.<peer>.<function>(job, **options)`` prepares everything and returns a function that runs n
+        iterations and returns their seconds.
     job : Job
     options : dict
         Further keyword arguments of that function.
     threads : int or None
-        How many threads the numerical libraries may use; None leaves it to them.
+        The number of threads of the numerical libraries; None is their default.
     iterations : int
-        The most iterations of one repeat.
+        The maximum number of iterations of one repeat.
     chunk : int
-        A repeat is a multiple of so many iterations.
+        The iterations of a repeat are a multiple of this.
     whole : bool
-        Whether a repeat is always all `iterations`; else as many of them as fill the time that a repeat is given.
+        Whether a repeat is always all `iterations`; otherwise as many as fit into the time of a repeat.
     flops : float
-        Floating-point operations of an iteration, where a comparison asks for rates.
+        Floating-point operations of an iteration, for comparisons of rates.
     agrees : bool
         Whether its losses must be those of MyGrad, from the same weights and sequences.
     """
@@ -61,17 +61,17 @@ class Unit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two units of a work side by side, and what is wanted of them.
+    """Two units of a workload, and the expected ratio.
 
     Attributes
     ----------
     kind : {"times", "share", "rate", "seconds"}
-        "times": `unit` is so many times as fast as `other`. "share": `unit` takes so much of `other`'s time.
-        "rate": `unit` does so much of the operations a second that `other` does. "seconds": `unit` takes so long.
+        "times": how many times as fast as `other` `unit` is. "share": the time of `unit` divided by that of `other`.
+        "rate": the operations per second of `unit` divided by those of `other`. "seconds": the time of `unit`.
     unit, other : str
         Names of units; "seconds" needs no other.
     wanted : float or None
-        At least this for "times" and "rate", at most this for "share" and "seconds"; None only shows the figure.
+        At least this for "times" and "rate", at most this for "share" and "seconds"; None only shows the value.
     """
 
     kind: str
@@ -80,7 +80,7 @@ class Comparison:
     wanted: float | None = None
 
     def holds(self, value: float) -> bool | None:
-        """Say whether `value` is as wanted; None where nothing is wanted."""
+        """Return whether `value` is as expected; None if nothing is expected."""
         if self.wanted is None:
             return None
         return value <= self.wanted if self.kind in ("share", "seconds") else value >= self.wanted
@@ -88,16 +88,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Work:
-    """Units that are run side by side, and how they compare.
+    """A workload: units that are run in turns, and their comparisons.
 
     Attributes
     ----------
     group : str
-        What ``--only`` selects by.
+        The name for ``--only``.
     title : str
         A line for the table.
     repeats : int or None
-        The most repeats, where one is long.
+        The maximum number of repeats, if one takes long.
     """
 
     group: str

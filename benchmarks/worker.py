@@ -1,4 +1,4 @@
-"""The process that runs one unit: ``python -m benchmarks.worker``, told what to do in lines of JSON."""
+"""The process that runs one unit: ``python -m benchmarks.worker``, which reads requests as lines of JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.units import Unit
 
 Run = Callable[[int], float]
 
-# The peers that may be missing, and what the table says then.
+# Optional peers, and the line of the table if one is missing.
 OPTIONAL = {
     "torch": "PyTorch is not installed",
     "jax": "JAX is not installed",
@@ -24,7 +24,7 @@ OPTIONAL = {
 
 
 class Bench:
-    """One unit: made ready, then asked to run."""
+    """One unit, which is prepared and then run."""
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
@@ -46,7 +46,7 @@ class Bench:
 
 
 def calibrate(run: Run, unit: Unit, budget: float) -> int:
-    """Return how many iterations take about `budget` seconds, at most those of the unit."""
+    """Return how many iterations take about `budget` seconds, at most the maximum of the unit."""
     if unit.whole:
         return unit.iterations
     count = unit.chunk
@@ -82,7 +82,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    # What a library prints must not end up among the answers.
+    # The output of a library must not be mixed with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(sys.stdin, answers)

@@ -1,4 +1,4 @@
-"""The table of all that is measured, and what is wanted of it."""
+"""The table of all workloads and their expected ratios."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYER_NAMES |= {
 
 
 def all_works() -> tuple[Work, ...]:
-    """Return every work in the order in which they run."""
+    """Return all workloads in the order in which they run."""
     works = (_lesson(), *_gated(), *_batches(), *_large_batches(), *_ragged(), *_structures(), *_characters())
     return (*works, _evaluation(), _starting(), *_scaling())
 
@@ -33,7 +33,7 @@ def _mygrad(job: Job) -> Unit:
 
 
 def _torch(job: Job, suffix: str = "", threads: int = 1) -> Unit:
-    # nn.GRU resets after its product, h W * r, and the other peers' GRU before it, (h * r) W, as its paper does.
+    # nn.GRU resets after its product, h W * r, and the GRU of the other peers before it, (h * r) W, as in the paper.
     return Unit(f"PyTorch {LAYER_NAMES[job.cell]}{suffix}", "pytorch", job, threads=threads, agrees=job.cell != "gru")
 
 
@@ -135,7 +135,7 @@ def _ragged() -> tuple[Work, ...]:
 
 
 def _structures() -> tuple[Work, ...]:
-    """Return what is more than a loop and a readout of its end: two directions, attention, logits at every step."""
+    """Return workloads beyond a loop with a readout of its end: two directions, attention, logits at every step."""
     works = []
     for cell, title in (
         ("bidirectional", "A bidirectional GRU, the last states of both directions joined"),
@@ -164,7 +164,7 @@ def _structures() -> tuple[Work, ...]:
 
 
 def _characters() -> tuple[Work, Work]:
-    """Return the training of a character language model, and what it writes."""
+    """Return the training of a character language model, and text generation."""
     job = Job("characters", dim_recurrent=128, batch_size=STREAMS, drawn=False, data=CHARACTERS)
     units, comparisons = [], []
     for threads in (1, 2):
@@ -191,7 +191,7 @@ def _characters() -> tuple[Work, Work]:
 
 
 def _by_threads(title: str, job: Job, wanted: float | None = None, function: str = "training") -> Work:
-    """Return a work of batches beside PyTorch, on one thread and on two."""
+    """Return a workload of batches compared with PyTorch, on one thread and on two."""
     units, comparisons = [], []
     for threads in (1, 2):
         suffix = f", {threads} thread{'s' * (threads > 1)}"
@@ -230,7 +230,7 @@ def _starting() -> Work:
     return Work("start", "From the start of a process to its first iteration", (*units, command), tuple(comparisons), 3)
 
 
-# What scaling varies: the letter, and the sizes.
+# The sizes that scaling varies, by letter.
 SCALES = {"T": (16, 32, 64, 128, 256), "D": (64, 128, 256, 512), "B": (8, 16, 32, 64, 128)}
 
 

@@ -1,4 +1,4 @@
-"""How Sphinx builds the site, by ``make docs``; with ``OPTIONS='-t quick'`` without running examples and lessons."""
+"""Configuration of Sphinx for ``make docs``; with ``OPTIONS='-t quick'`` examples and lessons do not run."""
 
 import sys
 from collections import Counter
@@ -48,7 +48,7 @@ default_role = "py:obj"
 # Text ----------------------------------------------------------------------------------------------------------------
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
-# Links to a heading look as on a code host.
+# Links to headings are as on a code host.
 myst_heading_anchors = 4
 html_math_renderer = "mathml"
 
@@ -99,7 +99,7 @@ sphinx_gallery_conf = {
 # The reference -------------------------------------------------------------------------------------------------------
 
 autosummary_generate = True
-# Files of both names would be one where capitals do not count.
+# On systems that ignore case, both names would be the same file.
 autosummary_filename_map = {"myrnn.forecast": "myrnn.forecast-function"}
 # Methods that other modules call, and users do not: they are left out of the page of their class.
 autosummary_context = {
@@ -142,7 +142,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-# A page of results would fetch the others, which browsers refuse for files.
+# A page of results would fetch the others, which browsers refuse for local files.
 html_show_search_summary = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {

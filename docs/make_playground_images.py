@@ -1,7 +1,7 @@
 """Make the pictures of the playground's page for the README and ``docs/how-to/playground.md``.
 
 ``python docs/make_playground_images.py`` serves the playground, trains from its page in a headless Chromium, and takes
-the pictures. It needs chromium and chromedriver, and what ``pip install -e '.[browser]'`` gives.
+the pictures. It needs chromium, chromedriver and ``pip install -e '.[browser]'``.
 """
 
 import io
@@ -24,7 +24,7 @@ IMAGES = ROOT / "docs" / "images"
 COLORS = 256
 # Training of the network in the figures, in iterations.
 LEARNED = 100_000
-# On how many sequences of each length it is tried, at rest.
+# The number of test sequences of each length, at rest.
 TRIED = 400
 
 

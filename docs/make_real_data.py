@@ -13,7 +13,7 @@ PICTURES = {
     "languages": ("languages_confusion.png", "languages_lengths.png"),
     "sunspots": ("sunspots_forecast.png",),
 }
-# The figures of the others show one network.
+# The figures of the other examples show one network.
 SEEDS = {"sunspots": 5}
 
 

@@ -1,8 +1,8 @@
 """Make the tables and figures of study-languages.md from the folders of its sweeps.
 
 ``myrnn sweep studies/flare.toml`` and ``myrnn sweep studies/deepmind.toml`` do the runs. ``python
-docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders and fills the page. Without the folder of a study its
-part of the page stays as it is.
+docs/make_study_languages.py FOLDER [FOLDER]`` reads their folders and fills the page. Without the folder of a
+study, its part of the page does not change.
 """
 
 import re
@@ -18,7 +18,7 @@ from myrnn.sweeps import load_sweep
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "explanation" / "study-languages.md"
-# What names a network, by the study; the language stands before it.
+# The columns that name a network, by study; the language comes first.
 NETWORKS = {"flare": ("variant",), "deepmind": ("model.name", "model.activation")}
 TITLES = {
     ("rnn", "tanh"): "RNN, tanh",
@@ -29,7 +29,7 @@ TITLES = {
     ("stack-rnn", None): "Stack-RNN",
 }
 ORDER = tuple(TITLES.values())
-# At least so often must every run be right on a span of lengths for the span to count as learned.
+# The accuracy that every run must reach on a span of lengths to count as learned.
 LEARNED = 0.99
 
 
@@ -60,13 +60,13 @@ def cell(row, span):
 
 
 def percent(value):
-    """Return a share with one digit; only what is always right is 100."""
+    """Return a share with one digit; only an accuracy of exactly 1 is shown as 100."""
     shown = f"{100 * value:.1f}"
     return "99.9" if shown == "100.0" and value < 1 else shown
 
 
 def held(rows, languages):
-    """Return, network by network, what every run learned, for trained lengths alone and for longer strings, too."""
+    """Return for each network what every run learned, for trained lengths only and also for longer strings."""
     lines = ["| network | learned, and right on long strings | learned for trained lengths only |", "|---|---|---|"]
     for network in ORDER:
         known = {name: rows[name, network] for name in languages if (name, network) in rows}

@@ -1195,7 +1195,7 @@ def at_most_three(x, w, u, u2, v):
 def outcome(model: Callable[..., Any]) -> tuple[bool, str]:
     """Return whether a model compiles, and its parts or the error."""
     try:
-        # A class of its own: equal models of one class share compiled code, and with it the names of the first.
+        # A new class, because equal models of one class share compiled code and the names of the first.
         kind = type("Model", (Model,), {})
         return True, made_of(compile(kind(model), LENGTH, check=False))
     except CompileError as error:

@@ -1,4 +1,4 @@
-"""What every example does: choose settings, train from several seeds, test, say how it went, draw the figures."""
+"""Shared by the examples: choose settings, train with several seeds, test, print the results, draw the figures."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from myrnn import ClassificationReport, LearningCurve, SequenceClassifier, class
 
 Labelled = tuple[Any, Any]
 
-# Numbers keep their colour to themselves: Rich would paint every one.
+# Without highlight=False, Rich colours every number.
 CONSOLE = Console(highlight=False)
 
 
 def options(about: str, arguments: list[str] | None, *, seeds: int) -> argparse.Namespace:
-    """Read what every example can be told: how often to train, where its figures go, whether to choose settings."""
+    """Read the options of all examples: the number of seeds, the folder for figures, whether to choose settings."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--seeds", type=int, default=seeds, help="how often to train, from another seed each time")
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many trainings, each with another seed")
     parser.add_argument("--out", type=Path, default=Path("build/examples"), help="the folder for the figures")
     parser.add_argument("--choose", action="store_true", help="only compare settings, without the test")
     return parser.parse_args(arguments)
@@ -37,9 +37,9 @@ def choose(
     groups: Any = None,
     by: str = "accuracy",
 ) -> None:
-    """Print how every combination of settings does in a cross-validation within the sequences to learn from.
+    """Print the result of each combination of settings in a cross-validation on the training sequences.
 
-    The combinations stand in the order of the accuracy, or of the log loss, as `by` says.
+    They are sorted by accuracy, or by log loss, as `by` says.
     """
     scores = {"accuracy": "accuracy", "log loss": "neg_log_loss"}
     search = GridSearchCV(classifier, candidates, cv=folds, refit=False, scoring=scores)
@@ -50,7 +50,7 @@ def choose(
 
 
 def accuracy(report: ClassificationReport) -> str:
-    """Say how much of the test was right, and how sure that is."""
+    """Return the test accuracy and its interval as text."""
     low, high = report.interval
     return f"test accuracy {report.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
 
@@ -58,7 +58,7 @@ def accuracy(report: ClassificationReport) -> str:
 def train_and_test(
     make: Callable[[int], SequenceClassifier], training: Labelled, test: Labelled, seeds: int
 ) -> tuple[SequenceClassifier, list[ClassificationReport]]:
-    """Train with the seeds 0, 1, ... and test each; return the first classifier and every report."""
+    """Train with the seeds 0, 1, ... and test each; return the first classifier and all reports."""
     classifiers, reports = [], []
     for seed in range(seeds):
         begin = time.perf_counter()
@@ -80,7 +80,7 @@ def show(name: str, classifier: SequenceClassifier, report: ClassificationReport
     tables = [report.table()]
     curve = LearningCurve.from_columns(classifier.history_)
     figures = {"training": plots.plot_learning_curve(curve), "confusion": report.plot_confusion()}
-    # Where there is only one length, the accuracy of that says nothing new.
+    # If there is only one length, its accuracy is the total accuracy.
     if len(report.lengths.total) > 1:
         tables.append(report.lengths.table())
         figures["lengths"] = report.plot_lengths()

@@ -3,8 +3,8 @@
 A picture of 8 x 8 pixels is a sequence of 8 rows, from top to bottom, of 8 numbers each. The 1,797 pictures come with
 scikit-learn; a fifth of them is held out for the test.
 
-The settings were chosen on the other four fifths alone, as ``--choose`` does it again: by the mean accuracy of a
-cross-validation. The pictures of the test had no say in it.
+The settings were chosen by the mean accuracy of a cross-validation on the other four fifths, without the test pictures.
+``--choose`` repeats this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CANDIDATES = {"cell": ["rnn", "gru"], "learning_rate": [0.003, 0.01], "standardi
 
 
 def load() -> list[np.ndarray]:
-    """Return pictures to learn from and to test on, (N, 8, 8), and the digits of both, (N,)."""
+    """Return training and test pictures, (N, 8, 8), and the digits of both, (N,)."""
     digits = load_digits()
     return train_test_split(digits.images, digits.target, test_size=0.2, stratify=digits.target, random_state=0)
 
@@ -42,7 +42,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
 
 
 def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
-    """Train and test, and return the report of every seed."""
+    """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     X, X_test, y, y_test = load()
     if given.choose:

@@ -1,11 +1,11 @@
 """Tell nine speakers apart by how they say two vowels: ``python examples/japanese_vowels.py``.
 
-The sequences are 7 to 29 steps of 12 cepstral coefficients: 270 utterances to learn from, 370 to test on, in the parts
-in which they were published. They come with sktime (``pip install 'myrnn[examples]'``).
+The sequences are 7 to 29 steps of 12 cepstral coefficients: 270 utterances for training and 370 for the test, split as
+published. They come with sktime (``pip install 'myrnn[examples]'``).
 
-The settings were chosen on the 270 alone, as ``--choose`` does it again: by the mean log loss of a cross-validation,
-whose accuracies differ by an utterance or two. Its folds are runs of utterances as they stand in the file: neighbours
-may be alike.
+The settings were chosen by the mean log loss of a cross-validation on the 270 utterances, because the accuracies differ
+by only an utterance or two. ``--choose`` repeats this. A fold is a run of consecutive utterances in the file, because
+neighbours may be alike.
 
 References
 ----------
@@ -34,7 +34,7 @@ def load(split: str) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def make_classifier(seed: int) -> SequenceClassifier:
-    """Return the classifier that the cross-validation chose. It learns from all utterances that it is given."""
+    """Return the classifier that the cross-validation chose. It does not hold out utterances for validation."""
     return SequenceClassifier(
         "gru",
         dim_recurrent=64,
@@ -48,7 +48,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
 
 
 def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
-    """Train and test, and return the report of every seed."""
+    """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     if given.choose:
         choose(make_classifier(0), CANDIDATES, load("train"), StratifiedKFold(5), by="log loss")

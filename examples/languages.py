@@ -1,15 +1,15 @@
 """Tell ten languages apart, letter by letter: ``python examples/languages.py``.
 
-The sequences are the messages of Django's web pages and forms, as its translators wrote them, and come with Django
-(``pip install 'myrnn[examples]'``): 1 to 80 characters each, more than a third of them without a space. A fifth of the
-messages is held out for the test, in all languages alike: what was there in Danish to learn from is not asked in
-Norwegian.
+The sequences are the translated messages of Django's web pages and forms, and come with Django (``pip install
+'myrnn[examples]'``): 1 to 80 characters each, more than a third of them without a space. A fifth of the messages is
+held out for the test, each with all its translations: if the Danish message is in the training data, the Norwegian one
+is not in the test.
 
-Beside the network stand two logistic regressions: one counts the words of a message, the other its runs of one to three
-characters.
+The network is compared with two logistic regressions: one counts the words of a message, the other its sequences of one
+to three characters.
 
-The settings were chosen on the other four fifths alone, as ``--choose`` does it again: by the mean accuracy of a
-cross-validation that keeps the translations of a message together, too.
+The settings were chosen by the mean accuracy of a cross-validation on the other four fifths, which also keeps the
+translations of a message together. ``--choose`` repeats this.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ LANGUAGES = {
 }
 LONGEST = 80
 
-# What a message has in all its languages: %(names)s, %s, {names}, tags of HTML, &entities; and addresses.
+# Parts of a message that are not translated: %(names)s, %s, {names}, HTML tags, &entities; and addresses.
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z%]|\{[^{}]*\}|<[^<>]*>|&\w+;|https?://\S+")
 
-# What --choose tries: one thing at a time, with others as in make_classifier.
+# What --choose tries. Other settings are those of make_classifier.
 CANDIDATES = [
     {"layers": [1], "weight_decay": [0.0, 0.03, 0.1]},
     {"layers": [1], "learning_rate": [0.003]},
@@ -58,7 +58,7 @@ CANDIDATES = [
 
 
 class Messages(NamedTuple):
-    """N messages, their languages, and what each of them says in English."""
+    """N messages, their languages, and their English originals."""
 
     texts: list[str]
     languages: np.ndarray
@@ -71,13 +71,13 @@ def tidy(message: str) -> str:
 
 
 def read(language: str) -> dict[str, str]:
-    """Return what every message of one language says in English, of those that do not say it in English themselves."""
+    """Return the English original of each message in one language, without messages that are not translated."""
     found: dict[str, str] = {}
     for path in sorted(Path(django.__file__).parent.glob(f"**/locale/{language}/LC_MESSAGES/django.mo")):
         with path.open("rb") as file:
             catalog = read_mo(file)
         for message in catalog:
-            # The header has no English; a message with plurals has several forms at once.
+            # The header has no original; a message with plurals has several forms.
             if message.id and isinstance(message.id, str):
                 text = tidy(message.string)
                 if text != tidy(message.id) and 1 <= len(text) <= LONGEST:
@@ -86,7 +86,7 @@ def read(language: str) -> dict[str, str]:
 
 
 def load() -> tuple[Messages, Messages]:
-    """Return messages to learn from and to test on; none is in two languages, and no English message is in both."""
+    """Return the training and the test messages: none belongs to two languages, and no original is in both parts."""
     found = {language: read(language) for language in LANGUAGES}
     times = Counter(text for messages in found.values() for text in messages)
     rows = [
@@ -122,16 +122,16 @@ def make_classifier(seed: int) -> SequenceClassifier:
 
 
 def baselines() -> dict[str, Pipeline]:
-    """Return what else could do it: a logistic regression of the words of a message, and one of its characters."""
+    """Return two baselines: a logistic regression on the words of a message, and one on its characters."""
     features = {
         "bag of words": CountVectorizer(),
-        "runs of 1 to 3 characters": CountVectorizer(analyzer="char", ngram_range=(1, 3)),
+        "sequences of 1 to 3 characters": CountVectorizer(analyzer="char", ngram_range=(1, 3)),
     }
     return {name: make_pipeline(counts, LogisticRegression(max_iter=1000)) for name, counts in features.items()}
 
 
 def compare(training: Labelled, test: Labelled) -> dict[str, ClassificationReport]:
-    """Train the baselines, print how they do on the test, and return their reports."""
+    """Train the baselines, print their test accuracies, and return their reports."""
     X, y = test
     reports = {}
     for name, baseline in baselines().items():
@@ -143,7 +143,7 @@ def compare(training: Labelled, test: Labelled) -> dict[str, ClassificationRepor
 
 
 def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
-    """Train and test, and return the report of every seed."""
+    """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     training, test = load()
     if given.choose:

@@ -4,10 +4,10 @@ The series has 2,820 monthly means, from 1749 to 1983, and comes with pmdarima (
 Sun is active about every 11 years, but no two cycles are alike. The last 22 years are held out for the test.
 
 The network is compared with two forecasts that learn nothing: the last value, and the value 132 months before. Each of
-them forecasts the series from every month of the test, without seeing the months after it.
+them starts at every month of the test and sees only the months before it.
 
 ``--choose`` compares settings on the 22 years before the test, with networks that were trained on the years before
-those. Most settings differ as little as two seeds do, so this example uses the defaults, except for the size and the
+those. Most settings differ no more than two seeds do, so this example uses the defaults, except for the size and the
 batch.
 """
 
@@ -29,10 +29,10 @@ from myrnn import LearningCurve, SequenceForecaster, forecast, plots
 Series = NDArray[np.float64]
 
 FIRST_YEAR = 1749
-# All in months: what is held out, a cycle of the Sun, and how far ahead the forecasts are.
+# In months: the held-out end, a cycle of the Sun, and the horizons of the forecasts.
 HELD_OUT, PERIOD, HORIZONS = 264, 132, (1, 6, 12, 24)
 LONGEST = max(HORIZONS)
-# What the intervals are to hold.
+# The fraction of values that the intervals should contain.
 LEVEL = 0.9
 
 # What --choose tries: every combination.
@@ -40,16 +40,16 @@ CANDIDATES = {"learning_rate": [0.001, 0.003, 0.01], "dim_recurrent": [16, 32, 6
 
 
 def make_forecaster(seed: int) -> SequenceForecaster:
-    """Return the forecaster. It stops when the end of what it is given is no longer forecast better."""
+    """Return the forecaster. Its training stops when the error at the end of its series no longer decreases."""
     return SequenceForecaster(
         "gru", dim_recurrent=32, learning_rate=0.003, batch_size=16, truncate=64, random_state=seed
     )
 
 
 def errors(say: Callable[[Series], Series], series: Series) -> dict[int, float]:
-    """Return the RMSE over so many months ahead, of forecasts from every month of the held-out end.
+    """Return the RMSE for each horizon, of forecasts from every month of the held-out end.
 
-    `say` is given what is known of the series and returns the next 24 months.
+    `say` receives the series up to a month and returns the next 24 months.
     """
     begins = range(len(series) - HELD_OUT, len(series) - LONGEST + 1)
     missed = np.array([say(series[:begin]) - series[begin : begin + LONGEST] for begin in begins])
@@ -79,7 +79,7 @@ def show(name: str, found: dict[int, float]) -> None:
 
 
 def draw(members: list[SequenceForecaster], series: Series) -> dict[str, Any]:
-    """Return the figures: the learning curve of the first network, and the forecasts beside the truth."""
+    """Return the figures: the learning curve of the first network, and the forecasts next to the true values."""
     mean, low, high = ahead(members, series)
     truth = series[-HELD_OUT:]
     held = np.mean((low <= truth) & (truth <= high))
@@ -104,7 +104,7 @@ def draw(members: list[SequenceForecaster], series: Series) -> dict[str, Any]:
 
 
 def choose(series: Series) -> None:
-    """Print how every combination of settings does on the end of a series, the best first."""
+    """Print the errors of each combination of settings at the end of a series, the best first."""
     tried = []
     for given in ParameterGrid(CANDIDATES):
         forecaster = make_forecaster(0).set_params(**given).fit(series[:-HELD_OUT])
@@ -115,10 +115,10 @@ def choose(series: Series) -> None:
 
 
 def main(arguments: list[str] | None = None) -> list[dict[int, float]]:
-    """Train and test, and return the errors of the network of every seed."""
+    """Train and test, and return the errors of the network for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     series = load_sunspots()
-    CONSOLE.print(f"{'RMSE over so many months:':<32}" + "".join(f"{months:8d}" for months in HORIZONS))
+    CONSOLE.print(f"{'RMSE by months ahead:':<32}" + "".join(f"{months:8d}" for months in HORIZONS))
     if given.choose:
         choose(series[:-HELD_OUT])
         return []

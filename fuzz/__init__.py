@@ -1,6 +1,6 @@
-"""Hostile folders: real ones, changed in ways that nobody would hit upon, and all that reads folders let at them.
+"""Hostile folders: real ones with random changes, and all code that reads folders.
 
-``mutations`` changes a folder and puts its checksums right again, so that what lies behind them is reached; ``readers``
-says what is read, and that nothing but a RunError may come of it. ``tests/test_hostile_folders.py`` drives both with
-Hypothesis, ``python -m fuzz`` with atheris, which is led by what the readers' code does.
+``mutations`` changes a folder and repairs its checksums, so that the code after that check is reached; ``readers``
+reads it, and allows no error except a RunError. ``tests/test_hostile_folders.py`` runs both with Hypothesis,
+``python -m fuzz`` with atheris, which is guided by the coverage of the readers.
 """

@@ -1,8 +1,8 @@
-"""Fuzz all that reads folders: ``python -m fuzz [--seconds N] [TARGET ...]``.
+"""Fuzz all code that reads folders: ``python -m fuzz [--seconds N] [TARGET ...]``.
 
-The time is shared out among the targets. What is found, an input that something other than a RunError came of, that
-took half a minute or three gigabytes, is kept in ``build/fuzz/found`` and its traceback printed; inputs that reached
-new code stay in ``build/fuzz/corpus`` and are where the next time begins.
+The time is divided among the targets. An input that causes an error other than a RunError, or takes half a minute or
+three gigabytes, is saved in ``build/fuzz/found``, and its traceback is printed. Inputs that reached new code stay in
+``build/fuzz/corpus``, and the next call starts from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIMITS = ("-timeout=30", "-rss_limit_mb=3000", "-max_len=20000", "-print_final_s
 
 
 def main() -> int:
-    """Fuzz, and return how many of the targets something was found in."""
+    """Fuzz, and return the number of targets with findings."""
     if importlib.util.find_spec("atheris") is None:
         print(f"no atheris for Python {platform.python_version()} here: it supports 3.11 to 3.13", file=sys.stderr)
         return 2
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _fuzz(name: str, first: list[bytes], seconds: int) -> bool:
-    """Fuzz one target in a process of its own, and return whether all went well."""
+    """Fuzz one target in a separate process, and return whether nothing was found."""
     corpus, begin, found = (BASE / part / name for part in ("corpus", "seeds", "found"))
     for folder in (corpus, begin, found):
         folder.mkdir(parents=True, exist_ok=True)

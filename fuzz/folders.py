@@ -1,4 +1,4 @@
-"""Small real folders of every kind, to be changed."""
+"""Small real folders of every kind, which the fuzzer changes."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Folder:
     Attributes
     ----------
     files : mapping of str to bytes
-        By their paths within it.
+    By path in the folder.
     formats : mapping of str to FolderFormat
-        The formats of the folder ("") and of those in it that have one, the innermost first.
+        The formats of the folder ("") and of its subfolders with a format, the innermost first.
     """
 
     files: Mapping[str, bytes]

@@ -1,4 +1,4 @@
-"""Changes of a folder: of values, of text, of arrays, of bytes, of the files themselves."""
+"""Changes to a folder: to values, text, arrays, bytes, and the files themselves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Files = MutableMapping[str, bytes]
 
 
 class Choices(Protocol):
-    """Where decisions come from: Hypothesis, or the bytes of a fuzzer."""
+    """The source of decisions: Hypothesis, or the bytes of a fuzzer."""
 
     def below(self, count: int) -> int:
         """Return an integer from 0 to `count` - 1."""
@@ -39,7 +39,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-# What no file should hold in most places, and in some must.
+# Values that are invalid in most places, and needed in some.
 NUMBERS = (0, 1, -1, 2, 7, 0.5, -0.0, 1e308, 1e-320, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, 10**400)
 TEXTS = ("", "a", "../../outside", "/etc/passwd", "\x1b[2J\n", "\ud800", "\0", "x" * 5000, "NaN", "1", "é")
 NAMES = (
@@ -62,7 +62,7 @@ OTHERS = (
     [None],
     ["a", "a"],
 )
-# Text where a value should stand: JSON that is none, or barely.
+# Text instead of a value: invalid or borderline JSON.
 RAW = ("NaN", "-Infinity", "1e999", "9" * 5000, "[" * 3000, '{"a": 1, "a": 2}', "0x10", "'a'", '"\\ud800"', "1 2", "")
 CELLS = ("nan", "inf", "-1", "1e400", "9" * 5000, "", '"', "\0", "\n", "1_0", "٣", "0", "2.5", "x" * 5000)
 DTYPES = ("f4", "f8", "f2", "i8", "i4", "u1", "?", "u8")
@@ -70,7 +70,7 @@ _PLACE = "@@here@@"
 
 
 def mutate(folder: Folder, choices: Choices) -> Files:
-    """Return the files of a folder with one to three of them changed, their checksums put right most of the time."""
+    """Return the files of a folder with one to three of them changed, usually with repaired checksums."""
     files = dict(folder.files)
     for _ in range(1 + choices.below(3)):
         name = pick(choices, sorted(files))
@@ -81,14 +81,14 @@ def mutate(folder: Folder, choices: Choices) -> Files:
 
 
 def put_right(files: Files, folder: Folder, changed: str) -> None:
-    """Make the indices of a folder say what its files are, now that one is changed, and give them the right hashes."""
+    """Update the indices of a folder after a change of one file, with the right hashes."""
     indices = [_join(within, kind.index) for within, kind in folder.formats.items()]
     for within, kind in folder.formats.items():
         _put_right(files, within, kind, list_files=changed not in indices)
 
 
 def write(files: Files, target: Path, choices: Choices) -> None:
-    """Write the files, and make something else of one of them now and then."""
+    """Write the files, sometimes with a link or another object instead of one of them."""
     for name, content in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _link_to_device(path: Path, outside: Path) -> None:
 
 
 def _folder_of_links(path: Path, outside: Path) -> None:
-    """Make the file's whole folder a link to another place."""
+    """Replace the folder of the file by a link to another place."""
     here = path.parent
     path.write_bytes(outside.read_bytes())
     there = outside.with_name("elsewhere")
@@ -143,7 +143,7 @@ def _join(within: str, name: str) -> str:
 
 
 def _put_right(files: Files, within: str, kind: FolderFormat, *, list_files: bool) -> None:
-    """Make an index say what its files are now, and give it the hash that goes with its values."""
+    """Update the entries of an index, and its hash."""
     path = _join(within, kind.index)
     try:
         index = json.loads(files[path])
@@ -153,10 +153,10 @@ def _put_right(files: Files, within: str, kind: FolderFormat, *, list_files: boo
                 index["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             files[path] = json.dumps(seal(index)).encode()
         else:
-            # Its text is what was changed: only the hash in it is another.
+            # Its text was changed: only replace the hash.
             files[path] = files[path].replace(index["sha256"].encode(), seal(index)["sha256"].encode())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return  # It is no index any more.
+        return  # It is not an index any more.
 
 
 def _changed(name: str, content: bytes, choices: Choices) -> bytes:
@@ -179,13 +179,13 @@ def _json(content: bytes, choices: Choices) -> bytes:
         changed, raw = mutate_json(json.loads(content), choices)
         text = json.dumps(changed)
     except (ValueError, RecursionError):
-        # It is none, or so deep after changes before this one that Python cannot walk it.
+        # It is invalid, or earlier changes made it too deep for Python.
         return _bytes(content, choices)
     return text.replace(json.dumps(_PLACE), raw).encode("utf-8", "surrogatepass")
 
 
 def mutate_json(value: Any, choices: Choices) -> tuple[Any, str]:
-    """Return nested values with one of them changed, and the text to stand where a place is kept for it."""
+    """Return nested values with one of them changed, and the text to put in place of a placeholder."""
     root = {"": copy.deepcopy(value)}
     parent: Any = root
     key: Any = ""
@@ -243,7 +243,7 @@ def _safetensors(content: bytes, choices: Choices) -> bytes:
 
 
 def _header(content: bytes, choices: Choices) -> bytes:
-    """Change the values of the header: names, kinds, shapes, places."""
+    """Change the values of the header: names, types, shapes, offsets."""
     try:
         (length,) = struct.unpack("<Q", content[:8])
         header = _json(content[8 : 8 + length], choices)
@@ -254,10 +254,10 @@ def _header(content: bytes, choices: Choices) -> bytes:
 
 
 def _arrays(content: bytes, choices: Choices) -> bytes:
-    """Change an array: its name, its kind, its shape, its values."""
+    """Change an array: its name, its type, its shape, its values."""
     try:
         arrays = safetensors.numpy.load(content)
-    except Exception:  # the library's own kinds of errors
+    except Exception:  # the error classes of the library
         return _bytes(content, choices)
     if not arrays:
         return _bytes(content, choices)

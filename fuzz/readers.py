@@ -1,4 +1,4 @@
-"""All that reads folders, and what may come of it: a RunError in one line that a terminal can show, or sound values."""
+"""All code that reads folders, and its allowed results: a RunError in one printable line, or valid values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from myrnn.sequences import Sequences
 from myrnn.sweeps import load_sweep
 from myrnn.training import load_checkpoint, reference_logits
 
-# No message needs more.
+# The maximum length of a message.
 LONGEST_MESSAGE = 1000
 
 
 def read(kind: str, folder: Path, good: Path) -> None:
-    """Let all that reads a folder of this kind at it; `good` is a sound one of the same kind."""
+    """Read a folder of this kind with all its readers; `good` is a valid one of the same kind."""
     for reader in READERS[kind]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -34,7 +34,7 @@ def read(kind: str, folder: Path, good: Path) -> None:
 
 
 def check_message(message: str) -> None:
-    """Fail where a message is of several lines, too long, or holds what a terminal would obey."""
+    """Fail if a message has several lines, is too long, or contains control characters."""
     assert message.isprintable(), repr(message)
     assert len(message) <= LONGEST_MESSAGE, message
 
@@ -78,7 +78,7 @@ def _checkpoint(folder: Path, good: Path) -> None:
         check_message(str(error))
         assert all(np.array_equal(one, p.data) for one, p in zip(before, training._parameters, strict=True))
         return
-    with suppress(TrainingDiverged):  # from weights that are finite, but not sane
+    with suppress(TrainingDiverged):  # from weights that are finite but absurd
         losses, _ = training.advance(2)
         assert len(losses) == 2
 
@@ -89,7 +89,7 @@ def _job(folder: Path, good: Path) -> None:
     try:
         model, _ = job.make()
     except InvalidArgument as error:
-        # A model of somebody's own class needs that class.
+        # A user-defined model needs its class.
         assert "and it holds only the weights" in str(error), error
     else:
         task = job.experiment.task.make()
@@ -100,7 +100,7 @@ def _use(classifier: SequenceClassifier) -> None:
     if classifier.engine != "mygrad":
         return  # It would be compiled, which takes seconds.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its vocabulary may be another one
+        warnings.simplefilter("ignore")  # its vocabulary may differ
         try:
             assert classifier.predict_proba(SEQUENCES[:2]).shape == (2, len(classifier.classes_))
         except InvalidArgument as error:
@@ -111,7 +111,7 @@ def _classifier(folder: Path, good: Path) -> None:
     try:
         _use(SequenceClassifier.load(folder))
     except InvalidArgument as error:
-        # A classifier of a cell of one's own needs that cell: nobody can tell that it never was one.
+        # A classifier with a user-defined cell needs that cell, and this one looks like such a classifier.
         assert str(error).endswith("give its class or function as cell="), error
 
 

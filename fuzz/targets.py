@@ -1,7 +1,7 @@
-"""One fuzzing target in a process of its own: ``python -m fuzz.targets NAME CORPUS... [options of libFuzzer]``.
+"""One fuzzing target in a separate process: ``python -m fuzz.targets NAME CORPUS... [options of libFuzzer]``.
 
-A target ``run`` changes a run folder as the bytes of the fuzzer say; ``run-bytes`` puts them into one of its files, the
-first byte saying which. A file that was found is tried again by giving its path instead of a corpus.
+The target ``run`` uses the bytes of the fuzzer to change a run folder; ``run-bytes`` writes them to one of its files,
+which the first byte selects. To try a finding again, pass its path instead of a corpus.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 
 import atheris
 
-# Numba cannot compile what has been instrumented: only what reads folders is.
+# Numba cannot compile instrumented code, so only the readers are instrumented.
 READING = ("myrnn.storage", "myrnn.runs", "myrnn.data", "myrnn.estimator", "myrnn.sweeps")
 with atheris.instrument_imports(include=list(READING)):
     from fuzz.folders import Folder, folders
     from fuzz.mutations import Choices, Files, mutate, put_right, write
     from fuzz.readers import READERS, read
 
-# Where writing costs nothing, if there is such a place.
+# A folder in memory, if there is one.
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 class Consumed:
-    """Choices that the bytes of the fuzzer make."""
+    """Choices from the bytes of the fuzzer."""
 
     def __init__(self, data: bytes) -> None:
         self._provider = atheris.FuzzedDataProvider(data)
@@ -40,7 +40,7 @@ class Consumed:
 
 
 def with_bytes(folder: Folder, data: bytes) -> Files:
-    """Return the files of a folder, one of them replaced; the first byte says which."""
+    """Return the files of a folder with one of them replaced; the first byte selects it."""
     files, names = dict(folder.files), sorted(folder.files)
     name = names[data[0] % len(names)] if data else names[0]
     files[name] = data[1:]
@@ -49,7 +49,7 @@ def with_bytes(folder: Folder, data: bytes) -> Files:
 
 
 def target(name: str) -> Callable[[bytes], None]:
-    """Return what is called with every input of a target."""
+    """Return the function to call with every input of a target."""
     kind, of_bytes = name.removesuffix("-bytes"), name.endswith("-bytes")
     sound = folders()[kind]
 
@@ -67,7 +67,7 @@ def target(name: str) -> Callable[[bytes], None]:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Return inputs to begin with: the real files, or bytes that make some change of each kind."""
+    """Return initial inputs: the real files, or bytes that make a change of each kind."""
     kind = name.removesuffix("-bytes")
     if name.endswith("-bytes"):
         files = folders()[kind].files

@@ -1,4 +1,4 @@
-"""Running the cells of a notebook as a notebook does."""
+"""Run the cells of a notebook as Jupyter does."""
 
 import ast
 

@@ -9,7 +9,7 @@ from processes import kill, start
 
 
 def started(command, says):
-    """Start a process and wait until it says something; return it, and what it said."""
+    """Start a process and wait for its first output; return both."""
     process = start(command, stderr=subprocess.STDOUT)
     for line in process.stdout:
         found = re.search(says, line)
@@ -20,7 +20,7 @@ def started(command, says):
 
 @contextmanager
 def dask_cluster(workers=2):
-    """Give the address of a scheduler, and its worker processes."""
+    """Yield the address of a scheduler, and its worker processes."""
     quiet = ["--no-dashboard"]
     run = [sys.executable, "-m", "distributed.cli."]
     command = [run[0], run[1], run[2] + "dask_scheduler", "--host", "127.0.0.1", "--port", "0", *quiet]

@@ -12,14 +12,14 @@ from hypothesis import settings
 matplotlib.use("Agg")
 
 # How many examples of a property are tried: a few, or many with `--hypothesis-profile=many`, as `make test-all` has it.
-# In CI every run tries the same ones, so more of them would find nothing new. There is no deadline: shared machines are
+# In CI every run tries the same ones, so more would find nothing new. There is no deadline, because shared machines are
 # slow at times.
 IN_CI = "CI" in os.environ
 for profile, examples in (("few", 20), ("many", 60 if IN_CI else 200)):
     settings.register_profile(profile, max_examples=examples, deadline=None, derandomize=IN_CI)
 settings.load_profile("few")
 
-# What several test files share: models that they compile, a study that they sweep.
+# Models to compile, and a study to sweep, which several test files share.
 sys.path.append(str(Path(__file__).parent))
 
 from interpreter import interpreted  # noqa: E402
@@ -29,8 +29,8 @@ from sweeps_help import ENDLESS, NATIVE, STUDY  # noqa: E402
 
 
 def pytest_configure(config):
-    """Keep compiled models from run to run, apart from the user's own, for all workers together; hear Ctrl-C."""
-    # What a shell runs in the background ignores it, and some tests send it.
+    """Keep compiled models in a separate cache that all workers share, and handle Ctrl-C."""
+    # A background process of a shell ignores it, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "MYRNN_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
@@ -38,14 +38,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Keep what was imported and collected from being gone through at every collection of garbage."""
+    """Exclude imported modules and collected tests from garbage collection, which would search them every time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def no_process_is_left():
-    """End what a test has started and not ended, a test that fails above all."""
+    """End processes that a test started and did not end, for example because it failed."""
     yield
     kill_all()
 
@@ -58,7 +58,7 @@ def in_python(monkeypatch):
 
 @pytest.fixture
 def blank_figures():
-    """Leave the figures of runs blank, for tests that are about something else: to draw them takes most of the time."""
+    """Leave the figures of runs blank in tests of other things, because drawing them takes most of the time."""
     with figures_left_blank():
         yield
 
@@ -73,7 +73,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def endless_study(tmp_path_factory):
-    """Return the file of a study that begins with the small one and does not come to its end."""
+    """Return the file of a study that starts with the small one and never ends."""
     path = tmp_path_factory.mktemp("study") / "endless.toml"
     path.write_text(ENDLESS)
     return path
@@ -91,7 +91,7 @@ def one_core(study, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def native_study(tmp_path_factory):
-    """Return the file of a small study some of whose networks are compiled."""
+    """Return the file of a small study with some compiled networks."""
     path = tmp_path_factory.mktemp("study") / "native.toml"
     path.write_text(NATIVE)
     return path

@@ -1,8 +1,8 @@
-"""Runs emitted programs in Python: each in milliseconds, for tests that go through hundreds of models.
+"""Run emitted programs in Python, each in milliseconds, for tests of hundreds of models.
 
-Numba's types and machine code stay outside: `test_lanes` and `test_runtime` hold what emitted code
-calls against NumPy, and what is here is that NumPy. It is stricter than machine code, and as strict as Numba: an access
-outside of an array fails, and so does a number where sixteen side by side belong.
+Numba's types and machine code are not involved: `test_lanes` and `test_runtime` compare the functions that emitted code
+calls with NumPy, and this module uses NumPy. It is stricter than machine code, and as strict as Numba: an access
+outside of an array fails, and so does a number instead of sixteen.
 """
 
 import ast
@@ -35,7 +35,7 @@ def interpreted(source):
 
 
 def functions_of(source, known):
-    """Return what is known and the functions that a text defines, none of them compiled."""
+    """Return the known names and the functions that a text defines, uncompiled."""
     tree = ast.parse(source)
     tree.body = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
     for function in tree.body:
@@ -174,7 +174,7 @@ CALLED = {
     "multiply": multiply,
     "multiply_row": multiply_row,
     "transpose": transpose,
-    # what moves numbers, and what scores outputs, is Python already
+    # functions that move numbers or score outputs are Python already
     **{name: getattr(moves, name) for name in OF_PROGRAMS["moves"]},
     **{name: getattr(scores, name) for name in OF_PROGRAMS["scores"]},
     "flush_subnormals": lambda: 0,

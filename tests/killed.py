@@ -1,6 +1,6 @@
-"""A training that is killed again and again, in processes of its own; `test_checkpoints.py` and others run it.
+"""Train in separate processes that are killed again and again; `test_checkpoints.py` and others use it.
 
-The processes are forks of one that has a single thread and has imported all that they need: each takes but a moment.
+The processes are forks of one with a single thread and all imports, so each starts at once.
 """
 
 import json
@@ -23,27 +23,27 @@ from myrnn.tasks import TwinHalves
 from myrnn.training import Checkpoint, train
 
 ITERATIONS = 120
-# A run is given further iterations when it is whole.
+# A complete run is extended.
 EXTENDED = 140
-# A run of the command line, with a checkpoint at every report.
+# A run of the command, with a checkpoint at every report.
 RUN = (
     *("train", "--quiet", f"--iterations={ITERATIONS}", "--report-every=5", "--checkpoint-every=0"),
     *("--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
 )
-# What must be the same in the end; report.json has seconds in it, and pictures are drawn from the rest.
+# Files that must be the same in the end; report.json contains seconds, and pictures are drawn from the rest.
 FILES = ("model.safetensors", "history.csv", "accuracy_by_length.csv", f"checkpoints/checkpoint-{EXTENDED:012d}/")
-# A run that learns a text window by window: what goes on in its streams is in its checkpoints, too.
+# A run that learns a text window by window: its checkpoints also contain the states of its streams.
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 6
 ON_TEXT = (
     *("train", "--quiet", "--learn=text", "--tokenize=characters", "--model=gru", "--dim-recurrent=4"),
     *("--truncate=5", "--batch-size=3", "--max-epochs=12", "--checkpoint-every=0"),
 )
-# Calls that write to the disk: how many of them a process is left to do at most.
+# The maximum number of calls that write to the disk before a process is killed.
 MOST_WRITES = 80
 
 
 def training(folder=None, **hooks):
-    """Train, or go on in the folder, and return all that must be the same in the end."""
+    """Train, or resume in the folder, and return everything that must be the same in the end."""
     model = RNN(10, 4, 2, rng=0)
     optimizer = Adam(model.parameters)
     saving = None if folder is None else Checkpoint(folder, every=0, share=1e9)
@@ -64,10 +64,10 @@ def training(folder=None, **hooks):
 
 
 def run(folder, engine="mygrad"):
-    """Let the command line make a run, or go on with it, then extend it, and return all that must be the same then."""
+    """Start or resume a run with the command, then extend it, and return everything that must be the same."""
     going_on = ("train", "--resume", str(folder), "--quiet", "--checkpoint-every=0")
     if is_whole(folder):
-        # Whatever has stopped an extension: what calls itself whole is.
+        # A run that says that it is complete can be loaded, whatever stopped its extension.
         load_run(folder)
     if (folder / "unfinished.json").exists():
         assert command_line([*going_on]) == 0
@@ -82,7 +82,7 @@ def run(folder, engine="mygrad"):
 
 
 def run_on_text(folder):
-    """Let the command line make a run that learns a text, or go on with it, and return what must be the same."""
+    """Start or resume a run on a text with the command, and return everything that must be the same in the end."""
     file = folder.parent / "text.txt"
     if not file.exists():
         file.write_text(TEXT)
@@ -94,12 +94,12 @@ def run_on_text(folder):
 
 
 def is_whole(folder):
-    """Return whether a run says of itself that it is whole."""
+    """Return whether a run says that it is complete."""
     return (folder / "settings.json").exists()
 
 
 def in_child(work):
-    """Run `work` in a fork and return its process number; it ends with 0 when the work does."""
+    """Run `work` in a fork and return its process id; its exit code is 0 when the work is done."""
     child = os.fork()
     if child == 0:
         try:
@@ -123,7 +123,7 @@ def killed_after(child, seconds):
 
 
 def was_killed(child):
-    """Wait for the child, and return whether it was killed; if not, it has done its work."""
+    """Wait for the child, and return whether it was killed; if not, its work is done."""
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -133,7 +133,7 @@ def was_killed(child):
 
 
 def at_random_moments(work, draw, longest):
-    """Kill the work at random moments, later and later until it comes through, and return how often it was killed."""
+    """Kill the work at random moments, later and later until it is done, and return how often it was killed."""
     kills = 0
     while killed_after(in_child(work), draw.uniform(0, longest * (1 + kills / 20))):
         kills += 1
@@ -141,7 +141,7 @@ def at_random_moments(work, draw, longest):
 
 
 def at_every_write(work):
-    """Kill the work at every step of the writing of its checkpoints in turn, and return how often it was killed."""
+    """Kill the work at every step of writing its checkpoints in turn, and return how often it was killed."""
     kills = 0
     while was_killed(in_child(partial(at_a_write, work, kills % 12 + 13))):
         kills += 1
@@ -157,13 +157,13 @@ def at_random_writes(work, draw):
 
 
 def at_a_write(work, count):
-    """Do the work until this process kills itself before its call number `count` that writes to the disk."""
+    """Work until this process kills itself before its `count`-th call that writes to the disk."""
     kill_at(count)
     work()
 
 
 def kill_at(count):
-    """Let this process kill itself before its call number `count` of those that write to the disk."""
+    """Make this process kill itself before its `count`-th call that writes to the disk."""
     left = [count]
 
     def killing(real):
@@ -180,7 +180,7 @@ def kill_at(count):
 
 
 def kill(kind, work, draw):
-    """Let the work be killed in the way that is asked for until it comes through, and return how often it was."""
+    """Kill the work in the given way until it is done, and return how often it was killed."""
     if kind == "writes":
         return at_every_write(work)
     if kind == "run-writes":
@@ -189,8 +189,8 @@ def kill(kind, work, draw):
 
 
 def main(kind, folder, least, seed):
-    """Kill trainings until `least` have been killed, and print what each became in the end."""
-    # What is compiled before the forks is there in all of them, and nothing is to be said of it.
+    """Kill trainings until `least` have been killed, and print the result of each."""
+    # Programs compiled before the forks are available in all of them, without a message.
     without_notice()
     works = {
         "run-writes": run,
@@ -203,7 +203,7 @@ def main(kind, folder, least, seed):
     while kills < least:
         place = folder / str(trainings)
         kills += kill(kind, partial(work, place), random.Random(seed + trainings))
-        # It has come to its end: going on returns what it has become.
+        # It is done: resuming returns the result.
         assert work(place) == uninterrupted, f"training {trainings} became another"
         trainings += 1
     print(json.dumps({"kills": kills, "trainings": trainings}))

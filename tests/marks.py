@@ -4,7 +4,7 @@ import pytest
 
 
 def named(case):
-    """Return what a case is called: functions and classes by their names, which are the same in every process."""
+    """Return the name of a case; that of a function or class is the same in every process."""
     return "-".join(map(named, case)) if isinstance(case, tuple) else getattr(case, "__name__", str(case))
 
 
@@ -14,10 +14,10 @@ def parameters(case, is_long):
 
 
 def most_are_long(cases, every):
-    """Return the cases as parameters; only each so many is in the short run."""
+    """Return the cases as parameters; only every n-th is in the short run."""
     return [parameters(case, i % every) for i, case in enumerate(cases)]
 
 
 def the_rest_is_long(cases, *short):
-    """Return the cases as parameters; only those that are named again are in the short run."""
+    """Return the cases as parameters; only the named ones are in the short run."""
     return [parameters(case, case not in short) for case in cases]

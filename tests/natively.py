@@ -1,4 +1,4 @@
-"""Calls the functions that emitted code calls, as machine code."""
+"""Call runtime functions as machine code."""
 
 from functools import wraps
 
@@ -7,7 +7,7 @@ from myrnn.compiler.runtime import functions
 
 
 def native(function):
-    """Return what runs a function's machine code."""
+    """Return a function that runs the machine code of another."""
 
     @wraps(function)
     def run(*arguments):

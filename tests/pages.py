@@ -1,4 +1,4 @@
-"""The pages of the documentation that scripts fill, and these scripts."""
+"""Pages of the documentation that scripts fill, and these scripts."""
 
 import importlib.util
 import sys
@@ -10,7 +10,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 @contextmanager
 def script(name):
-    """Run a script as a module, registered for a while, so that the source of its code is found."""
+    """Run a script as a registered module, so that the source of its code is found."""
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

@@ -1,4 +1,4 @@
-"""What the tests of the playground share: a small network, and a page that listens."""
+"""Shared by the tests of the playground: a small network, and a page that listens."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ from myrnn.playground.settings import defaults
 
 # Compiled once for all of them.
 SMALL = {**defaults(), "pattern_length_max": 3, "dim_recurrent": 8, "learning_rate": 0.01}
-# Cannot be compiled, since it jumps among the rows: it is trained op by op, without a compiler.
+# Cannot be compiled, because it jumps among the rows: it is trained op by op.
 JUMPING = """
 import numpy as np
 from mygrad import tanh
@@ -60,14 +60,14 @@ class Recurrent:
     def parameters(self):
         return self.fc_x2h.parameters + self.fc_h2h.parameters + self.fc_h2y.parameters
 """
-WAIT = 120  # seconds, for whatever is waited for
+WAIT = 120  # timeout in seconds
 # The event loop in which the sessions run, and what they share.
 LOOP = SimpleNamespace(portal=None, shared=None)
 
 
 @contextmanager
 def loop():
-    """Run sessions as long as this lasts."""
+    """Run sessions inside the block."""
     with start_blocking_portal() as LOOP.portal:
         LOOP.shared = Shared()
         yield
@@ -75,7 +75,7 @@ def loop():
 
 @contextmanager
 def turn():
-    """A turn with MyGrad, which runs one model at a time: who uses the library beside a session takes one."""
+    """Take a turn with MyGrad, which runs one model at a time, to use the library next to a session."""
     me = object()
     LOOP.portal.call(LOOP.shared.turns.acquire_on_behalf_of, me)
     try:
@@ -98,7 +98,7 @@ def wait_until(condition, message):
 
 
 class Listener:
-    """A session, and what it shows a page."""
+    """A session, and its messages to a page."""
 
     def __init__(self, settings=SMALL, tokens=(1, 2, 1, 2), own=None):
         self.session = LOOP.portal.call(Session, dict(settings), list(tokens), LOOP.shared, own)
@@ -120,11 +120,11 @@ class Listener:
         assert self._ended.wait(WAIT)
 
     def send(self, kind, /, **fields):
-        """Send a message, as the page does."""
+        """Send a message like the page."""
         LOOP.portal.call(self.session.submit, parse(json.dumps({"type": kind, **fields})))
 
     def until(self, condition, message="nothing came"):
-        """Wait until the condition holds of a message that comes, and return it."""
+        """Wait for a message for which the condition holds, and return it."""
         latest = time.monotonic() + WAIT
         while time.monotonic() < latest:
             self._waiting += self.session.outbox.take()
@@ -146,12 +146,12 @@ class Listener:
         return self.next(answer)
 
     def step(self, done):
-        """Do one more iteration than so many, and return the status that tells of it; one before it may still come."""
+        """Do one iteration after the given number, and return its status; an earlier status may still arrive."""
         self.send("step")
         return self.status(lambda told: told.get("iteration") == done + 1)
 
     def settled(self, condition):
-        """Return the status as soon as the condition holds, which it may do already."""
+        """Return the status as soon as the condition holds; it may hold already."""
         told = self.last.get("status")
         return told if told and condition(told) else self.status(condition)
 
@@ -161,7 +161,7 @@ class Listener:
 
 @contextmanager
 def open_session(settings=SMALL, tokens=(1, 2, 1, 2), own=None):
-    """A session that is ready."""
+    """Open a session that is ready."""
     listener = Listener(settings, tokens, own)
     try:
         listener.status(lambda told: "iteration" in told and "busy" not in told)

@@ -1,4 +1,4 @@
-"""Processes of their own. Whatever happens to a test, those that it started end with it."""
+"""Processes that always end with the test that started them."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ _started = []
 
 
 def start(command, **options):
-    """Start a process, as the leader of a group of its own and with text in its pipes."""
+    """Start a process as the leader of a new group, with text in its pipes."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, start_new_session=True, **{**pipes, **options})
     _started.append(process)
@@ -20,7 +20,7 @@ def kill(process):
     """Kill a process and all that it started, and wait for its end."""
     if process in _started:
         _started.remove(process)
-    # Where nobody of its group is left, its number may be another's by now.
+    # If its group has ended, its number may belong to another process by now.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for stream in (process.stdin, process.stdout, process.stderr):
@@ -30,6 +30,6 @@ def kill(process):
 
 
 def kill_all():
-    """Kill all that were started, with all that they started."""
+    """Kill all started processes and their children."""
     while _started:
         kill(_started[-1])

@@ -1,4 +1,4 @@
-"""Small run folders of every kind, for the tests of what reads them."""
+"""Small run folders of every kind, for tests of code that reads them."""
 
 import base64
 import contextlib
@@ -52,7 +52,7 @@ BLANK = {
 
 @contextlib.contextmanager
 def figures_left_blank():
-    """Let figures be made as ever, and the files that they are saved as be blank."""
+    """Draw figures as usual, but save blank files."""
 
     def save(figure, path, **_):
         Path(path).write_bytes(BLANK[Path(path).suffix])
@@ -63,7 +63,7 @@ def figures_left_blank():
 
 
 def without_pictures(source, target):
-    """Copy a run folder, its pictures left out: they take most of the time."""
+    """Copy a run folder without its pictures, which take most of the time."""
     return shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.png", "*.svg"))
 
 

@@ -1,6 +1,6 @@
-"""Formal languages once more, each by a slow definition over text that shares nothing with the library's.
+"""Formal languages by slow definitions over text that share no code with the library.
 
-``python tests/slow_languages.py 1000000`` compares so many labels of each language, at lengths up to 500.
+``python tests/slow_languages.py 1000000`` compares this many labels of each language, at lengths up to 500.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from math import isqrt, nan
 
 
 def number(text):
-    """Return a little-endian binary number; None where it is none."""
+    """Return a little-endian binary number, or None if the text is not one."""
     if not text or not set(text) <= {"0", "1"}:
         return None
     value = 0
@@ -20,7 +20,7 @@ def number(text):
 
 
 def split(symbols, *signs):
-    """Return what stands between signs that each come once, in this order; None otherwise."""
+    """Return the parts between signs that each occur once, in this order; otherwise None."""
     parts, rest = [], list(symbols)
     for sign in signs:
         if sign not in rest:
@@ -168,7 +168,7 @@ def tasks(longest):
 
 
 def wrong_labels(task, tell, count, rng):
-    """Return strings whose label is not what the slow definition says."""
+    """Return strings whose label differs from the slow definition."""
     drawn = task.sample(count, rng)
     names = task.symbol_names
     wrong = []

@@ -1,4 +1,4 @@
-"""A small study, and sweeps of it in processes of their own."""
+"""A small study, and sweeps of it in separate processes."""
 
 import os
 import re
@@ -35,13 +35,13 @@ name = "wild"
 optimizer = { name = "sgd", learning_rate = 1e30 }
 """
 RUNS = 24
-# The same, and before it four networks whose loops are compiled.
+# The same after four networks whose loops are compiled.
 NATIVE = STUDY.replace(
     "[[variants]]",
     '[[variants]]\nname = "native"\ntraining = { engine = "native", seed = "0:3", iterations = 200 }\n\n[[variants]]',
     1,
 )
-# The same, and after it two runs that take hours: whatever stops it comes in time, however late.
+# The same before two runs that take hours, so that a signal never comes too late.
 ENDLESS = (
     STUDY
     + """
@@ -59,7 +59,7 @@ def tables(folder):
 
 
 class SweepProcess:
-    """``myrnn sweep`` in a process group of its own; its progress can be waited for."""
+    """``myrnn sweep`` in a new process group; tests can wait for its progress."""
 
     def __init__(self, study, out, *options, env=None):
         command = [sys.executable, "-m", "myrnn", "sweep", str(study), "--out", str(out), *options]
@@ -71,7 +71,7 @@ class SweepProcess:
         return self._process.pid
 
     def wait_for(self, done):
-        """Wait until the progress says that so many runs are done; the process must not end before."""
+        """Wait until the progress shows this many runs; the process must not end before."""
         for line in self._process.stderr:
             self.lines.append(line)
             found = re.match(r"sweep (\d+)/", line)
@@ -80,16 +80,16 @@ class SweepProcess:
         raise AssertionError(f"the sweep ended before {done} runs were done: {''.join(self.lines)}")
 
     def kill(self):
-        """Kill the process, and none of its workers."""
+        """Kill the process, but not its workers."""
         self._process.kill()
         self._end()
 
     def signal(self, number):
-        """Send a signal, as Ctrl-C does, to all processes: a terminal's group hears it, and so does a service's."""
+        """Send a signal to the whole group, as a terminal does on Ctrl-C, and a service manager."""
         os.killpg(self._process.pid, number)
 
     def end(self):
-        """Wait for the end and return the exit code, what was printed, and the last line of errors."""
+        """Wait for the end and return the exit code, the output, and the last line of errors."""
         out = self._end()
         return self._process.returncode, out, self.lines[-1].strip() if self.lines else ""
 
@@ -100,7 +100,7 @@ class SweepProcess:
 
 
 def is_alive(pid):
-    """Return whether a process is there and not only its remains."""
+    """Return whether a process runs and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"

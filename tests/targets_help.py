@@ -1,4 +1,4 @@
-"""A small model and small sequences with targets of every kind, which several tests train on."""
+"""A small model and small sequences with targets of every kind, for several tests."""
 
 import mygrad as mg
 import numpy as np
@@ -51,12 +51,12 @@ class Model:
 
 
 def smoothed(outputs, targets, share=0.1):
-    """Cross-entropy with labels of which all classes have a share."""
+    """Cross-entropy with smoothed labels."""
     log = logsoftmax(outputs)
     return -((1 - share) * log[np.arange(len(targets)), targets] + share * log.mean(axis=1))
 
 
 def gaussian(outputs, targets):
-    """Minus the log likelihood of a normal distribution with a learned mean and width: it may be below 0."""
+    """The negative log likelihood of a normal distribution with a learned mean and width; it can be negative."""
     mean, log_width = outputs[:, :1], outputs[:, 1:]
     return (0.5 * ((targets[:, :1] - mean) * mg.exp(-log_width)) ** 2 + log_width - 3).sum(axis=1)

@@ -1,4 +1,4 @@
-"""What a model adds to its loss: both engines learn the same from it, which is what a loop by hand learns."""
+"""Terms that a model adds to its loss: both engines and a loop by hand learn the same from them."""
 
 import re
 from itertools import product
@@ -18,7 +18,7 @@ from test_native_targets import agree
 
 
 class Calm(Model):
-    """It adds something at every step, and something in the end."""
+    """Adds a term at every step, and one at the end."""
 
     strength = 0.3
 
@@ -37,7 +37,7 @@ class Calm(Model):
 
 
 class CalmAfterwards(Model):
-    """It keeps all states together small, after its loop."""
+    """Adds a penalty on all states after its loop."""
 
     def __call__(self, x):
         h, states = mg.zeros((1, 4), dtype=np.float32), []
@@ -63,11 +63,11 @@ def test_both_engines_learn_the_same(targets, per_step, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
-def test_what_is_added_after_the_loop_counts_too(batch_size):
+def test_a_term_added_after_the_loop_counts_too(batch_size):
     agree(data(), batch_size, kind=CalmAfterwards)
 
 
-def test_it_is_added_as_by_hand():
+def test_the_added_term_has_the_gradient_computed_by_hand():
     sequences, model, other = data(), Calm(False), Calm(False)
     history = train(model, sequences, SGD(model.parameters, learning_rate=0.1), 12, 2, report_every=1, progress=False)
     order = training_order(sequences)
@@ -86,7 +86,7 @@ def test_it_is_added_as_by_hand():
 
 
 def training_order(sequences):
-    """Return which sequences each of twelve iterations takes, as a model sees them that notes what it reads."""
+    """Return the sequences of each of twelve iterations, recorded by a model."""
     seen = []
 
     class Notes(Model):
@@ -113,7 +113,7 @@ def by_hand(model, x):
     return logits, added + 0.1 * mg.abs(logits).sum()
 
 
-def test_it_makes_states_small():
+def test_the_added_term_makes_states_small():
     spread = {}
     for kind in (Model, CalmAfterwards):
         model, sequences = kind(False), data()
@@ -123,7 +123,7 @@ def test_it_makes_states_small():
     assert spread[CalmAfterwards] < 0.5 * spread[Model]
 
 
-def test_nothing_is_added_where_nothing_trains():
+def test_nothing_is_added_outside_of_training():
     sequences, model, plain = data(), Calm(False), Model(False)
     assert measure(model, sequences) == measure(plain, sequences)
     compiled, reference = compile(model), compile(plain)
@@ -133,7 +133,7 @@ def test_nothing_is_added_where_nothing_trains():
 
 
 def test_the_score_is_that_of_the_outputs():
-    """What is added would be the largest output."""
+    """The added term would be the largest output."""
 
     class Much(Model):
         def __call__(self, x):
@@ -171,7 +171,7 @@ def test_a_model_that_begins_to_add_is_refused(engine):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-def test_what_is_added_may_change(engine):
+def test_the_added_term_may_change(engine):
     class Anneals(Calm):
         def on_report(self, report):
             self.strength = 0.0
@@ -185,7 +185,7 @@ def test_what_is_added_may_change(engine):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-def test_a_training_that_goes_on_comes_to_the_same_bytes(tmp_path, engine):
+def test_a_resumed_training_gives_the_same_bytes(tmp_path, engine):
     found = []
     for parts in ((40,), (15, 40)):
         for until in parts:
@@ -206,12 +206,12 @@ def test_a_training_that_goes_on_comes_to_the_same_bytes(tmp_path, engine):
         (None, "None"),
     ],
 )
-def test_it_takes_a_tensor_of_one_number(value, told):
+def test_the_argument_is_a_tensor_with_one_number(value, told):
     with pytest.raises(InvalidArgument, match=re.escape(f"one number, such as a sum, not {told}")):
         add_loss(value)
 
 
-def test_it_does_not_go_with_windows():
+def test_it_cannot_be_combined_with_truncated_backpropagation():
     model, sequences = Calm(True), data(per_step=True)
     with pytest.raises(InvalidArgument, match="truncate does not go with a model that calls add_loss"):
         train(model, sequences, SGD(model.parameters, learning_rate=0.1), 5, 2, truncate=2, progress=False)

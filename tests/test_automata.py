@@ -1,4 +1,4 @@
-"""Automata that are read out of networks and languages."""
+"""Automata extracted from networks and languages."""
 
 import pickle
 import re
@@ -32,7 +32,7 @@ def refused(message):
 def counter(classes=2):
     """Return a network of two units, with weights set by hand, that accepts an odd number of 1s.
 
-    The units are relu(odd + x) and relu(odd + x - 1), where odd is the first less twice the second.
+    The units are relu(odd + x) and relu(odd + x - 1), where odd is the first minus twice the second.
     """
     model = RNN(2, 2, classes, rng=0)
     numbers = ([[0, 0], [1, 1]], [0, -1], [[1, 1], [-2, -2]], np.eye(2, classes, 1)[[0, 0]], np.eye(1, classes)[0] / 2)
@@ -52,19 +52,19 @@ def odd():
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_a_regular_language_comes_out_as_its_smallest_automaton(number):
+def test_a_regular_language_gives_its_smallest_automaton(number):
     found = extract_automaton(tomita(number), "01")
     assert found.complete and found.stopped is None
     assert found.dfa.difference(tomita(number)) is None and len(found) == len(tomita(number))
     assert found.hypotheses[-1].counterexample is None
-    # Each counterexample refutes the automaton that it came after.
+    # Each counterexample refutes the automaton before it.
     for hypothesis in found.hypotheses[:-1]:
         text = hypothesis.counterexample
         assert (text in hypothesis.dfa) != (text in tomita(number))
 
 
 @pytest.mark.parametrize("pattern", ["(a|b)*a(a|b){4}", "(abc|cab)*", "a{6}"])
-def test_members_that_are_rare_or_long_are_found(pattern):
+def test_rare_and_long_members_are_found(pattern):
     language = regular(pattern, "abc")
     assert extract_automaton(language, "abc", max_length=30).dfa.difference(language) is None
 
@@ -74,13 +74,13 @@ def test_members_that_are_rare_or_long_are_found(pattern):
     [["a" * 12], Regular("a{12}", "abc", length_max=20, any_length=True), Sequences([0] * 12, [0, 12], [1], 3)],
     ids=["strings", "task", "sequences"],
 )
-def test_an_example_shows_what_is_too_rare_to_be_found(examples):
+def test_an_example_shows_a_string_that_is_too_rare_to_be_found(examples):
     language = regular("a{12}", "abc")
     assert len(extract_automaton(language, "abc", max_length=30)) == 1
     assert extract_automaton(language, "abc", examples=examples).dfa.difference(language) is None
 
 
-def test_the_automata_of_a_language_that_is_not_regular_go_on_growing():
+def test_the_automata_of_a_nonregular_language_keep_growing():
     task = EqualCounts("ab")
     found = extract_automaton(task.language, "ab", max_states=15)
     assert not found.complete and found.stopped == "15 states"
@@ -90,15 +90,15 @@ def test_the_automata_of_a_language_that_is_not_regular_go_on_growing():
     agreement = found.agreement(task, lengths=[4, 20, 20, 6])
     assert agreement.lengths.tolist() == [4, 6, 20]
     assert agreement.accuracy[:2].tolist() == [1, 1] and agreement.accuracy[2] < 1
-    # What differs is named, each string once, the shortest first.
+    # Each differing string is listed once, the shortest first.
     assert agreement.differences and len(set(agreement.differences)) == len(agreement.differences)
     assert all((text in found) != (text in task.language) for text in agreement.differences)
 
 
 @pytest.mark.parametrize("method", ["lstar", "clusters"])
-def test_without_time_there_is_an_automaton_of_one_state(method, odd):
+def test_without_time_the_automaton_has_one_state(method, odd):
     found = extract_automaton(odd, "01", method=method, seconds=1e-9)
-    # The shortest words have been asked before: L* has an automaton of these.
+    # The shortest words were queried before, so L* has an automaton for them.
     assert (len(found), found.complete, found.stopped) == (1 + (method == "lstar"), False, "1e-09 seconds")
     assert "" not in found and len(found.hypotheses) == 1
 
@@ -122,7 +122,7 @@ def test_a_network_that_counts_is_an_automaton_of_two_states(options, odd):
     assert len(pickle.loads(pickle.dumps(found))) == 2
 
 
-def test_any_class_may_be_the_accepted_one(odd):
+def test_any_class_can_be_the_accepting_one(odd):
     assert extract_automaton(odd, "01", accept=0).dfa.difference(ODD.complement) is None
     three = counter(classes=3)
     assert extract_automaton(three, "01", accept=1, equivalence="words").dfa.difference(ODD) is None
@@ -133,13 +133,13 @@ def test_any_class_may_be_the_accepted_one(odd):
 def test_symbols_may_have_other_names_and_tokens(odd):
     found = extract_automaton(odd, {"one": 1, "nil": 0})
     assert "one nil nil" in found and "one one" not in found
-    # Of one of its symbols alone; examples with the other one are left out.
+    # Only one of its symbols: examples with the other one are ignored.
     examples = Sequences([1, 1, 0], [0, 2, 3], [0, 0], 2)
     (alone,) = extract_automaton(odd, {"1": 1}, examples=examples).hypotheses
     assert alone.states == 2 and alone.dfa.symbols == ("1",)
 
 
-def test_a_model_without_steps_is_asked_for_words(in_python):
+def test_a_model_that_cannot_step_is_queried_with_words(in_python):
     model = BothWays()
     found = extract_automaton(model, "01234", accept=1, samples=20, max_length=2, max_states=2)
     assert found.hypotheses
@@ -150,7 +150,7 @@ def test_a_model_without_steps_is_asked_for_words(in_python):
 
 
 class Uneven:
-    """Accepts strings of at least two symbols: no recurrence, for it looks at the length."""
+    """Accepts strings of at least two symbols; not a recurrence, because it reads the length."""
 
     def __init__(self):
         self.model = counter()
@@ -161,13 +161,13 @@ class Uneven:
 
 
 @pytest.mark.filterwarnings("ignore:the model is asked op by op")
-def test_a_model_that_does_not_compile_is_asked_op_by_op(monkeypatch):
+def test_a_model_that_does_not_compile_is_queried_op_by_op(monkeypatch):
     monkeypatch.setattr("myrnn.inspection.automata.teacher.SHORT_WORDS", 20)
     found = extract_automaton(Uneven(), "01", samples=10, max_length=4)
     assert found.dfa.difference(regular("[01]{2,}")) is None
 
 
-def test_states_are_followed_to_where_no_short_word_leads(odd, monkeypatch):
+def test_states_that_no_short_word_reaches_are_followed(odd, monkeypatch):
     """A network that is right on short words and words of the W-method may still differ on longer ones."""
     teacher = Teacher(odd, "01")
     wrong = regular("([01]{0,9}|1*(01*01*)*)", "01").complement
@@ -175,7 +175,7 @@ def test_states_are_followed_to_where_no_short_word_leads(odd, monkeypatch):
     word, is_whole = cells.find_difference(wrong.minimal())
     assert is_whole and word is not None
     assert teacher.accepts_one(word) != (wrong.write(word) in wrong)
-    # Cells that are known stay.
+    # Known cells are kept.
     assert cells.find_difference(ODD) == (None, True) and len(cells) >= 2
     monkeypatch.setattr("myrnn.inspection.automata.states.MOST_CELLS", 1)
     assert Cells(teacher).find_difference(regular("[01]{3}").complement)[1] in (True, False)
@@ -215,7 +215,7 @@ def test_agreement_is_counted_by_length(odd):
         (ODD, {"samples": 0}, "samples must be at least 1, not 0"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(other, options, message):
+def test_incomparable_arguments_are_refused(other, options, message):
     with refused(message):
         extract_automaton(ODD, "01").agreement(other, **options)
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_compared_is_refused(other, options, message):
 # Words ----------------------------------------------------------------------------------------------------------------
 
 
-def test_trial_words_are_of_all_kinds():
+def test_all_kinds_of_words_are_tried():
     rng = np.random.default_rng(0)
     strings, offsets = trial_words((tomita(1), tomita(1).complement), np.full(2000, 12), rng)
     assert set(np.diff(offsets)) == {12}
@@ -234,24 +234,24 @@ def test_trial_words_are_of_all_kinds():
     )
 
 
-def test_all_words_of_a_length_are_tried_if_they_are_few():
+def test_all_words_of_a_length_are_tried_if_there_are_few():
     rng = np.random.default_rng(0)
     (strings, offsets), is_all = words_of_length((tomita(1),), 3, 8, rng)
     assert is_all and len(offsets) == 9 and len(set(map(bytes, strings.reshape(8, 3)))) == 8
     (strings, offsets), is_all = words_of_length((tomita(1),), 4, 8, rng)
     assert not is_all and len(strings) == 4 * (len(offsets) - 1) == 32
-    # Also where there are no members of a length.
+    # Also if there are no members of a length.
     (strings, offsets), _ = words_of_length((regular("ab"),), 9, 40, rng)
     assert len(offsets) == 41
 
 
-def test_words_of_the_w_method_have_every_middle():
+def test_words_of_the_w_method_contain_every_middle():
     strings, offsets = method_words(2, [(), (0,)], [(), (1,)])
     words = {tuple(strings[a:b].tolist()) for a, b in pairwise(offsets)}
     assert {(), (0,), (1,), (0, 0, 1, 0, 1), (0, 1, 1, 1, 1)} <= words
 
 
-def test_a_word_tells_two_states_apart():
+def test_a_word_distinguishes_two_states():
     dfa = tomita(4)
     assert telling_apart(dfa, 0, dfa, 2) == (0,) and telling_apart(dfa, 0, dfa, 3) == ()
     assert flat([(0, 1), ()])[1].tolist() == [0, 2, 2]
@@ -290,7 +290,7 @@ def test_a_wrong_argument_is_refused(options, message, odd):
         extract_automaton(odd, **{"alphabet": "01", **options})
 
 
-def test_a_language_of_other_symbols_is_refused():
+def test_a_language_with_other_symbols_is_refused():
     with refused("the alphabet must be that of the language, 0 1, not a b"):
         extract_automaton(ODD, "ab")
     with refused("accept is a class of a model, but a language was given"):
@@ -313,7 +313,7 @@ def test_logits_that_are_not_finite_are_an_error(in_python):
         extract_automaton(model, "01")
 
 
-def test_without_aalpy_clusters_remain(monkeypatch, odd):
+def test_clusters_work_without_aalpy(monkeypatch, odd):
     monkeypatch.setitem(sys.modules, "aalpy", None)
     with refused("method 'lstar' needs AALpy: pip install 'myrnn[automata]', or choose method='clusters'"):
         extract_automaton(odd, "01")
@@ -352,7 +352,7 @@ def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys,
 @pytest.mark.parametrize(
     ("kind", "number"), [*((GRU, n) for n in range(1, 8)), (LSTM, 3), (LSTM, 7), (RNN, 2), (RNN, 5)]
 )
-def test_tomita_languages_come_out_of_trained_networks(kind, number):
+def test_trained_networks_give_the_automata_of_the_tomita_languages(kind, number):
     task = Tomita(number, length_min=0, length_max=15, any_length=True)
     options = {"activation": "tanh"} if kind is RNN else {}
     model = kind(2, 16, 2, rng=0, **options)
@@ -362,7 +362,7 @@ def test_tomita_languages_come_out_of_trained_networks(kind, number):
     assert found.complete and found.dfa.difference(task.language) is None
 
 
-def test_sequences_are_what_the_network_reads(odd):
+def test_sequences_become_the_tokens_that_the_network_reads(odd):
     strings, offsets = flat([(0, 1, 1), (), (1,)])
     teacher = Teacher(odd, "01")
     expected = odd.predict(Sequences(strings, offsets, np.zeros(3, dtype=int), 2))

@@ -1,4 +1,4 @@
-"""The benchmark's own parts, without its large peers: turns, ratios, the table, the pipe and the program in C."""
+"""The parts of the benchmark without its large peers: turns, ratios, the table, the pipe and the C program."""
 
 import importlib
 import io
@@ -50,7 +50,7 @@ def unit(name, **kwargs):
 
 
 class FakeRunner:
-    """Takes the times it was given, one a repeat, and notes its turns."""
+    """Returns given times, one per repeat, and records its turns."""
 
     def __init__(self, name, times, turns, fails_at=None, losses=()):
         self.name, self.times, self.turns, self.fails_at = name, list(times), turns, fails_at
@@ -93,14 +93,14 @@ def test_units_take_turns_and_their_processes_end():
     assert all(runner.closed for runner in runners.values())
 
 
-def test_a_work_may_limit_its_repeats():
+def test_a_workload_can_limit_its_repeats():
     turns = []
     run_fakes({"A": FakeRunner("A", [1.0, 1.0], turns)}, repeats=7, limit=2)
     assert turns == ["A", "A"]
 
 
 @pytest.mark.parametrize("fails_at", ["prepare", 2])
-def test_a_unit_that_fails_is_left_out_and_the_others_go_on(fails_at):
+def test_a_unit_that_fails_is_left_out_and_the_others_continue(fails_at):
     turns = []
     runners = {"A": FakeRunner("A", [1.0] * 3, turns, fails_at), "B": FakeRunner("B", [1.0] * 3, turns)}
     work, results = run_fakes(runners, [Comparison("times", "B", "A", 2.0)])
@@ -116,7 +116,7 @@ def measured(times, iterations=1, flops=0.0):
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    # Turn by turn the second side takes 4, 3 and 100 times as long.
+    # In each turn the second unit takes 4, 3 and 100 times as long.
     [("times", 4.0), ("share", 0.25), ("rate", 2.0)],
 )
 def test_a_ratio_is_the_median_of_the_turns(kind, value):
@@ -124,7 +124,7 @@ def test_a_ratio_is_the_median_of_the_turns(kind, value):
     assert compare(Comparison(kind, "A", "B"), results) == pytest.approx(value)
 
 
-def test_seconds_need_no_other_side():
+def test_seconds_need_no_other_unit():
     assert compare(Comparison("seconds", "A"), {"A": measured([3.0, 1.0, 2.0])}) == 2.0
 
 
@@ -140,7 +140,7 @@ def test_seconds_need_no_other_side():
         ("times", None, 1, None),
     ],
 )
-def test_what_is_wanted(kind, wanted, value, holds):
+def test_expected_ratios(kind, wanted, value, holds):
     assert Comparison(kind, "A", "B", wanted).holds(value) is holds
 
 
@@ -222,7 +222,7 @@ def test_ticks_are_plain_numbers():
 # ---- works and jobs
 
 
-def test_the_works_compare_units_that_they_have():
+def test_workloads_only_compare_their_units():
     works = all_works()
     assert {work.group for work in works} == {
         "lesson",
@@ -243,7 +243,7 @@ def test_the_works_compare_units_that_they_have():
         assert all(u.flops for c in work.comparisons if c.kind == "rate" for u in work.units if u.name == c.unit)
 
 
-def test_a_unit_survives_the_pipe():
+def test_a_unit_is_the_same_after_the_pipe():
     for work in all_works():
         for each in work.units:
             assert Unit.from_dict(json.loads(json.dumps(each.to_dict()))) == each
@@ -302,7 +302,7 @@ def test_a_repeat_fills_its_time(per_iteration, kwargs, count):
     assert calibrate(lambda n: n * per_iteration, unit("x", **kwargs), 1.0) == pytest.approx(count, abs=1)
 
 
-def test_what_a_worker_says_of_errors():
+def test_messages_of_a_worker_about_errors():
     assert explain(ModuleNotFoundError("no", name="torch")) == "PyTorch is not installed"
     assert explain(ModuleNotFoundError("No module named 'x'", name="x")).startswith("fails: ModuleNotFoundError")
     assert explain(PeerMissing("there is no C compiler")) == "there is no C compiler"
@@ -365,7 +365,7 @@ def test_training_is_timed(drawn):
     assert 0 < run(3) < 60
 
 
-def test_a_set_is_the_same_each_time_and_has_all_lengths():
+def test_a_data_set_is_the_same_each_time_and_has_all_lengths():
     job = Job("rnn", batch_size=32, drawn=False, data=TOKENS)
     whole, first = data_set(TOKENS), job.sequences(2)
     assert len(whole) == 10_000 and (whole.lengths.min(), whole.lengths.max()) == (0, 500)
@@ -412,7 +412,7 @@ def test_peers_compute_what_mygrad_computes(library, peer, cell, size):
 
 
 @pytest.mark.parametrize(("library", "peer"), [("mygrad", "ours"), ("torch", "pytorch"), ("jax", "jax_scan")])
-def test_peers_go_on_with_the_same_states(library, peer):
+def test_peers_continue_from_the_same_states(library, peer):
     pytest.importorskip(library)
     from benchmarks.peers import ours
 
@@ -432,7 +432,7 @@ def test_both_loops_of_pytorch_write_the_same():
     assert written[0] == written[1] and len(set(written[0])) > 10
 
 
-def test_the_vowels_are_those_to_learn_from():
+def test_the_vowels_are_the_training_set():
     pytest.importorskip("sktime")
     job, whole = Job("rnn", data=VOWELS), data_set(VOWELS)
     assert len(whole) == 270 and (whole.lengths.min(), whole.lengths.max()) == (7, 26)
@@ -456,7 +456,7 @@ def test_without_a_compiler_the_table_says_so(monkeypatch, tmp_path):
         hand_written_c.build(tmp_path)
 
 
-def test_agreement_is_filled_in_for_those_that_must_agree(monkeypatch):
+def test_agreement_is_filled_in_for_units_that_must_agree(monkeypatch):
     monkeypatch.setattr(agreement, "reference_losses", lambda job, start: [1.0, 2.0])
     results = {
         "same": Measurement(unit("same")),

@@ -1,4 +1,4 @@
-"""A training that stops, by whatever, goes on as if it had not: weights, optimizer and history, byte for byte."""
+"""A stopped training resumes as if it had not stopped: weights, optimizer and history, byte for byte."""
 
 import errno
 import json
@@ -42,7 +42,7 @@ def refused(message, kind=InvalidArgument):
 
 
 class Job:
-    """A small training, made anew each time in the same way."""
+    """A small training, created in the same way each time."""
 
     def __init__(self, optimizer="adam", task=TASK, model=None, **options):
         self.model = RNN(10, 6, 2, rng=0) if model is None else model
@@ -56,7 +56,7 @@ class Job:
         return train(self.model, optimizer=self.optimizer, iterations=iterations, **{**self.options, **options})
 
     def content(self):
-        """All that the training has changed, as bytes."""
+        """Everything that the training has changed, as bytes."""
         memory = [a for name in ("m", "v", "param_moments") for a in getattr(self.optimizer, name, [])]
         arrays = [p.data for p in self.model.parameters] + memory
         return [array.tobytes() for array in arrays], getattr(self.optimizer, "t", 0), self.optimizer.learning_rate
@@ -72,7 +72,7 @@ def columns(history):
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_restored_training_becomes_what_the_other_became(optimizer, batch_size):
+def test_a_restored_training_gives_the_same_result(optimizer, batch_size):
     options = {"batch_size": batch_size, "gradient_clip": 0.5, "schedule": lambda iteration: 0.1 / (10 + iteration)}
     whole, first, second = (Job(optimizer, **options) for _ in range(3))
     history = whole.training().run(40)
@@ -87,7 +87,7 @@ def test_a_restored_training_becomes_what_the_other_became(optimizer, batch_size
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("optimizer", ["momentum", "rmsprop", "adam"])
-def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
+def test_native_training_resumes_bit_for_bit(optimizer, batch_size):
     def job():
         model = RNN(10, 12, 2, activation="tanh", rng=0)
         return Job(optimizer, TwinHalves(1, 4), model, batch_size=batch_size, engine="native", report_every=50)
@@ -108,7 +108,7 @@ def test_native_training_goes_on_bit_for_bit(optimizer, batch_size):
     [TASK, *(pytest.param(task, marks=pytest.mark.long) for task in (DATA, list(DATA)))],
     ids=["task", "sequences", "pairs"],
 )
-def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block):
+def test_the_iteration_of_the_stop_makes_no_difference(task, stop, batch_size, seed, block):
     with pytest.MonkeyPatch.context() as patch:
         # Blocks of drawn sequences end anywhere.
         patch.setattr(feed, "BLOCK", block)
@@ -123,7 +123,7 @@ def test_where_it_stops_makes_no_difference(task, stop, batch_size, seed, block)
         assert second.content() == whole.content()
 
 
-def test_a_state_is_plain_values_and_arrays():
+def test_a_state_contains_plain_values_and_arrays():
     job = Job()
     training = job.training()
     training.run(20)
@@ -145,7 +145,7 @@ def test_a_state_is_plain_values_and_arrays():
     }
     assert all(type(array) is np.ndarray for array in state.arrays.values())
     assert state.arrays["parameter.fc_x2h.weight"].tobytes() == job.model.fc_x2h.weight.data.tobytes()
-    # A copy: what the training does next is not seen in it.
+    # A copy, which further training does not change.
     before = {name: array.tobytes() for name, array in state.arrays.items()}
     training.run(10)
     assert {name: array.tobytes() for name, array in state.arrays.items()} == before
@@ -165,7 +165,7 @@ def test_a_training_that_has_not_begun_has_a_state():
     assert columns(training.run(20)) == columns(whole.training().run(20))
 
 
-def test_a_state_leaves_the_training_alone():
+def test_taking_a_state_does_not_change_the_training():
     asked, whole = Job(task=DATA), Job(task=DATA)
     training = asked.training()
     for _ in range(4):
@@ -175,7 +175,7 @@ def test_a_state_leaves_the_training_alone():
     assert asked.content() == whole.content()
 
 
-def test_what_cannot_go_on_says_so(tmp_path):
+def test_a_training_without_a_state_says_so(tmp_path):
     message = (
         "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
         "train on a task, a Sequences or a list of (x, y)"
@@ -188,7 +188,7 @@ def test_what_cannot_go_on_says_so(tmp_path):
 
 
 class Moves:
-    """An optimizer of a user's own; what it remembers, subclasses say."""
+    """A user-defined optimizer; subclasses define its state."""
 
     def __init__(self, params, learning_rate=0.05):
         self.params, self.learning_rate = list(params), learning_rate
@@ -199,7 +199,7 @@ class Moves:
 
 
 class Averages(Moves):
-    """Remembers in attributes: arrays by name and in a list, numbers of Python and of NumPy, and text."""
+    """Has a state in attributes: arrays by name and in a list, Python and NumPy numbers, and text."""
 
     def __init__(self, params, learning_rate=0.05, decay=0.9, kinds=("mean", 2)):
         super().__init__(params, learning_rate)
@@ -222,7 +222,7 @@ class Averages(Moves):
 
 
 class Late(Moves):
-    """Says itself what it remembers, which grows."""
+    """Defines its state itself; the state grows."""
 
     def __init__(self, params, learning_rate=0.05):
         super().__init__(params, learning_rate)
@@ -244,7 +244,7 @@ class Late(Moves):
 
 
 @pytest.mark.parametrize("kind", [Averages, Late, Moves])
-def test_an_optimizer_of_your_own_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
+def test_a_user_defined_optimizer_resumes_bit_for_bit(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(Moves, "direction", lambda self, index, gradient: gradient, raising=False)
     monkeypatch.setitem(OPTIMIZERS, "own", kind)
     whole, first, second = (Job("own") for _ in range(3))
@@ -258,7 +258,7 @@ def test_an_optimizer_of_your_own_goes_on_bit_for_bit(tmp_path, kind, monkeypatc
 
 
 @pytest.mark.filterwarnings("ignore:the loss is")
-def test_an_optimizer_of_your_own_goes_back_when_a_training_diverges(monkeypatch):
+def test_a_user_defined_optimizer_goes_back_when_a_training_diverges(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "own", Averages)
     job, seen = Job("own", schedule=Exploding(25, 1e38), on_divergence="restart"), []
 
@@ -271,7 +271,7 @@ def test_an_optimizer_of_your_own_goes_back_when_a_training_diverges(monkeypatch
 
     with pytest.raises(TrainingDiverged, match="also after 5 restarts"):
         job.train(hooks=[Watching()])
-    # Eight parameters a step; after every restart it had counted those of 20 iterations again.
+    # Eight parameters per step; after every restart it has counted those of 20 iterations again.
     assert seen[:2] == [(10, 10 * len(job.model.parameters)), (20, 20 * len(job.model.parameters))]
 
 
@@ -319,7 +319,7 @@ HOW = "give it the methods state_dict() and load_state_dict(state)"
         (Unbounded, "for its best is inf"),
     ],
 )
-def test_an_optimizer_whose_memory_cannot_be_kept_is_refused(tmp_path, monkeypatch, kind, message):
+def test_an_optimizer_whose_state_cannot_be_saved_is_refused(tmp_path, monkeypatch, kind, message):
     monkeypatch.setitem(OPTIMIZERS, "own", kind)
     with refused(f"a training with {kind.__name__} cannot be saved to go on later, {message}"):
         Job("own").train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
@@ -337,7 +337,7 @@ def test_an_optimizer_whose_memory_cannot_be_kept_is_refused(tmp_path, monkeypat
         ({"_calls": {"type": "int8", "value": 999}}, "_calls of the optimizer must be a number or text, not {'type': "),
     ],
 )
-def test_a_memory_that_no_optimizer_has(monkeypatch, change, message):
+def test_an_optimizer_state_that_is_invalid(monkeypatch, change, message):
     monkeypatch.setitem(OPTIMIZERS, "own", Averages)
     training = Job("own").training()
     state = training.state()
@@ -358,7 +358,7 @@ class Stopping:
             raise KeyboardInterrupt
 
 
-def test_what_was_cut_off_has_no_state():
+def test_an_interrupted_iteration_has_no_state():
     training = Job(report_every=100, hooks=[Stopping("on_progress", 60)]).training()
     with pytest.raises(KeyboardInterrupt):
         training.run(100)
@@ -379,9 +379,9 @@ def test_between_two_reports_there_is_a_state():
     assert second.content() == whole.content()
 
 
-def test_ctrl_c_keeps_all_that_was_done(tmp_path):
+def test_ctrl_c_keeps_all_completed_work(tmp_path):
     class Pressing:
-        """Presses Ctrl-C, which the training obeys when the iterations under way are done."""
+        """Presses Ctrl-C, which takes effect when the current iterations are done."""
 
         def on_progress(self, iteration):
             if iteration == 64:
@@ -429,7 +429,7 @@ def test_a_state_of_another_training_is_refused(options, message):
     training = job.training()
     with refused(message):
         training.restore(stopped.state())
-    # As it was: it trains like one that never tried.
+    # Unchanged: it trains as if nothing had been tried.
     training.run(20)
     same_model = {"model": RNN(10, 7, 2, rng=0)} if "model" in options else {}
     same = Job(**{**options, **same_model})
@@ -476,12 +476,12 @@ def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, eng
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert columns(second.train(60, checkpoint=tmp_path / "a", resume=True, hooks=[Falling(30)])) == columns(history)
     assert second.content() == whole.content()
-    # With the same objects, whose rate is the one that the hook left.
+    # With the same objects, which have the rate that the hook set.
     assert columns(first.train(60, resume=tmp_path / "b", hooks=[Falling(30)])) == columns(history)
     assert first.content() == whole.content()
 
 
-def test_the_rate_that_a_hook_sets_belongs_to_the_report_that_is_gone_back_to(tmp_path):
+def test_going_back_to_a_report_restores_the_rate_that_a_hook_set(tmp_path):
     job = Job()
     hooks = [Falling(60), Stopping("on_progress", 64)]
     with pytest.raises(KeyboardInterrupt):
@@ -499,7 +499,7 @@ def test_a_saved_learning_rate_is_checked():
 
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
-def test_under_a_schedule_hooks_find_the_optimizers_own_rate(engine):
+def test_under_a_schedule_hooks_see_the_rate_of_the_optimizer(engine):
     class Looking(Falling):
         def on_report(self, report):
             found.append(self.optimizer.learning_rate)
@@ -509,7 +509,7 @@ def test_under_a_schedule_hooks_find_the_optimizers_own_rate(engine):
     assert found == [0.05, 0.05]
 
 
-def test_a_state_goes_on_with_its_own_engine():
+def test_a_state_resumes_with_its_engine():
     def job(engine):
         return Job("adam", TwinHalves(1, 4), RNN(10, 12, 2, activation="tanh", rng=0), engine=engine)
 
@@ -518,7 +518,7 @@ def test_a_state_goes_on_with_its_own_engine():
         native.restore(reference.state())
     with refused("engine must be the one that the training was saved with, 'native'"):
         reference.restore(native.state())
-    # One that may be either goes on as the other did.
+    # With engine="auto" it resumes with the engine of the state.
     whole, either = job("mygrad"), job("auto")
     training = either.training()
     training.restore(reference.state())
@@ -551,7 +551,7 @@ def test_a_state_goes_on_with_its_own_engine():
         ({"sequences": None}, "the sequences must be those of the training that was saved, but the task draws others"),
     ],
 )
-def test_values_that_no_state_has(change, message):
+def test_invalid_values_in_a_state(change, message):
     training = Job().training()
     training.run(20)
     state = training.state()
@@ -586,7 +586,7 @@ def test_values_that_no_state_has(change, message):
         ),
     ],
 )
-def test_arrays_that_no_state_has(name, array, message):
+def test_invalid_arrays_in_a_state(name, array, message):
     training = Job().training()
     training.run(20)
     state = training.state()
@@ -599,7 +599,7 @@ def test_arrays_that_no_state_has(name, array, message):
     ("left", "message"),
     [([7], "left must be at most 6, but there is 7 at [0]"), ([1, 1], "left must name no sequence twice")],
 )
-def test_a_shuffle_that_is_none(left, message):
+def test_an_invalid_shuffle(left, message):
     state = Job(task=DATA).training().state()
     with refused(message):
         Job(task=DATA).training().restore(TrainingState(state.values, {**state.arrays, "left": np.array(left)}))
@@ -608,7 +608,7 @@ def test_a_shuffle_that_is_none(left, message):
 # --- train, stopped and resumed
 
 
-def test_train_goes_on_from_its_checkpoint(tmp_path):
+def test_train_resumes_from_its_checkpoint(tmp_path):
     whole, first, second = Job(), Job(), Job()
     history = whole.train()
     with pytest.raises(KeyboardInterrupt):
@@ -620,7 +620,7 @@ def test_train_goes_on_from_its_checkpoint(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000000020", "checkpoint-000000000040"]
 
 
-def test_a_training_that_came_to_its_end_is_there_again(tmp_path):
+def test_resuming_a_finished_training_returns_it(tmp_path):
     first, second = Job(), Job()
     history = first.train(checkpoint=tmp_path)
     assert columns(second.train(resume=tmp_path)) == columns(history)
@@ -629,7 +629,7 @@ def test_a_training_that_came_to_its_end_is_there_again(tmp_path):
         Job().train(30, resume=tmp_path)
 
 
-def test_where_there_is_nothing_yet_it_begins(tmp_path):
+def test_without_a_checkpoint_training_begins(tmp_path):
     first, whole = Job(), Job()
     first.train(checkpoint=tmp_path / "a" / "b", resume=True)
     whole.train()
@@ -641,20 +641,20 @@ def test_resume_needs_a_folder():
         Job().train(resume=True)
 
 
-def test_checkpoints_are_written_in_their_time(tmp_path, monkeypatch):
+def test_checkpoints_take_a_limited_share_of_the_time(tmp_path, monkeypatch):
     class Listing:
         def on_reported(self, report):
             seen.append(sorted(int(path.name[-12:]) for path in tmp_path.iterdir() if path.is_dir()))
 
     clock, seen = count(100), []
     monkeypatch.setattr("myrnn.training.checkpoint.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    # Every look at the clock is a second after the one before. So a checkpoint takes one, and may take a tenth of all.
+    # Every call of the clock adds a second. So a checkpoint takes one second, and may take a tenth of the time.
     Job().train(130, checkpoint=Checkpoint(tmp_path, every=2, share=0.1), hooks=[Listing()])
     assert seen == [[], *[[20]] * 10, [20, 120], [20, 120]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000000120", "checkpoint-000000000130"]
 
 
-def test_a_folder_of_another_training_is_left_alone(tmp_path):
+def test_a_folder_of_another_training_is_not_changed(tmp_path):
     Job().train(checkpoint=tmp_path)
     before = sorted(tmp_path.iterdir())
     with refused(
@@ -667,7 +667,7 @@ def test_a_folder_of_another_training_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("every", "message"), [(-1, "every must be at least 0, not -1.0"), ("x", None)])
-def test_a_time_that_is_none(tmp_path, every, message):
+def test_an_invalid_time(tmp_path, every, message):
     with refused(message or "every must be a number, not 'x'"):
         Checkpoint(tmp_path, every)
     with refused("share must be above 0, not 0.0"):
@@ -687,7 +687,7 @@ def two_checkpoints(folder):
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
-def test_a_damaged_checkpoint_costs_only_itself(tmp_path, name):
+def test_a_damaged_checkpoint_is_skipped(tmp_path, name):
     good, bad = two_checkpoints(tmp_path)
     content = bytearray((bad / name).read_bytes())
     content[len(content) // 2] ^= 4
@@ -703,7 +703,7 @@ def test_a_damaged_checkpoint_costs_only_itself(tmp_path, name):
     assert not bad.exists()
 
 
-def test_a_checkpoint_without_its_index_is_gone_back_from_with_a_warning(tmp_path):
+def test_a_checkpoint_without_its_index_is_skipped_with_a_warning(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Job().train(60, checkpoint=Checkpoint(tmp_path, every=0), hooks=[Stopping("on_report", 30)])
     earlier, last = sorted(path for path in tmp_path.iterdir() if path.is_dir())
@@ -722,7 +722,7 @@ def test_a_checkpoint_without_its_index_is_gone_back_from_with_a_warning(tmp_pat
     ]
 
 
-def test_without_any_good_checkpoint_it_does_not_begin_anew(tmp_path):
+def test_without_a_good_checkpoint_training_does_not_start_over(tmp_path):
     for path in two_checkpoints(tmp_path):
         (path / "state.safetensors").write_bytes(b"")
     with pytest.raises(
@@ -738,19 +738,19 @@ def test_a_checkpoint_under_another_name_is_refused(tmp_path):
         assert load_checkpoint(tmp_path).iteration == 20
 
 
-def test_a_link_is_no_checkpoint(tmp_path):
+def test_a_link_is_not_a_checkpoint(tmp_path):
     Job().train(20, checkpoint=tmp_path / "theirs")
     theirs = tmp_path / "theirs" / "checkpoint-000000000020"
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "checkpoint-000000000030").symlink_to(theirs)
     assert load_checkpoint(tmp_path / "ours") is None
     Job().train(40, checkpoint=tmp_path / "ours")
-    # Nothing is removed through it.
+    # Nothing is removed through the link.
     assert sorted(path.name for path in theirs.iterdir()) == ["state.json", "state.safetensors"]
 
 
 @given(data=st.data())
-def test_a_changed_checkpoint_is_never_taken_for_a_good_one(tmp_path_factory, data):
+def test_a_changed_checkpoint_is_never_accepted(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "changed"
     if not folder.exists():
         Job().train(20, checkpoint=folder)
@@ -774,7 +774,7 @@ def test_a_changed_checkpoint_is_never_taken_for_a_good_one(tmp_path_factory, da
         path.write_bytes(whole)
 
 
-def test_a_full_disk_costs_no_training_and_no_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_loses_neither_the_training_nor_checkpoints(tmp_path, monkeypatch):
     replace, full = os.replace, [False]
 
     def failing(source, target):
@@ -825,7 +825,7 @@ def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path).iteration == 20
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with refused(f"{path} is or lies below a file: checkpoints need a folder of their own", RunError):
@@ -846,7 +846,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
     ("kind", "kills"),
     [("writes", 10), *(pytest.param(kind, 25, marks=pytest.mark.long) for kind in ("writes", "moments"))],
 )
-def test_a_process_that_is_killed_again_and_again_comes_through(tmp_path, kind, kills):
+def test_a_process_that_is_killed_repeatedly_finishes(tmp_path, kind, kills):
     script = Path(__file__).with_name("killed.py")
     command = [sys.executable, script, kind, tmp_path, str(kills), "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -858,7 +858,7 @@ def test_a_process_that_is_killed_again_and_again_comes_through(tmp_path, kind, 
 
 
 class Exploding:
-    """A schedule whose rate is far too large at one iteration, and for as long as it is not halved often enough."""
+    """A schedule whose rate is far too large at one iteration, until it has been halved often enough."""
 
     def __init__(self, at, rate):
         self.at, self.rate = at, rate
@@ -875,7 +875,7 @@ def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path):
 
 
 def astray(iteration):
-    """A schedule: after iteration 24 the loss is finite, but out of hand, and after 42 it soon is NaN."""
+    """A schedule: after iteration 24 the loss explodes but is finite, and soon after 42 it is NaN."""
     return 30.0 if iteration == 24 else np.finfo(np.float64).max if iteration > 42 else 0.01
 
 
@@ -883,7 +883,7 @@ def astray_job(**options):
     return Job("sgd", schedule=astray, **options)
 
 
-def test_a_training_that_diverges_does_not_keep_a_checkpoint_whose_loss_was_out_of_hand(tmp_path):
+def test_a_training_that_diverges_does_not_keep_a_checkpoint_with_an_exploded_loss(tmp_path):
     job, told = astray_job(), Recorder()
     with pytest.raises(TrainingDiverged):
         job.train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9), hooks=[told])
@@ -898,21 +898,21 @@ def test_a_training_that_diverges_does_not_keep_a_checkpoint_whose_loss_was_out_
     assert "training resumes from iteration 20 with 0.5 times the learning rate" in str(caught[0].message)
 
 
-def test_where_nothing_was_in_hand_a_training_that_diverges_keeps_its_beginning(tmp_path):
+def test_without_a_good_report_a_training_that_diverges_keeps_its_beginning(tmp_path):
     job = wild_job(0.1)
     with pytest.raises(TrainingDiverged):
         job.train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["checkpoint-000000000000"]
 
 
-def test_a_training_that_is_cut_off_keeps_a_checkpoint_whose_loss_was_out_of_hand(tmp_path):
-    # Nothing says that it will not come back, and to do the iterations again may take hours.
+def test_an_interrupted_training_keeps_a_checkpoint_with_an_exploded_loss(tmp_path):
+    # The loss may recover, and repeating the iterations may take hours.
     with pytest.raises(KeyboardInterrupt):
         astray_job(hooks=[Stopping("on_progress", 31)]).train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
     assert load_checkpoint(tmp_path).iteration == 30
 
 
-def test_what_has_diverged_has_no_state_until_it_is_put_back():
+def test_a_diverged_training_has_no_state_until_it_is_restored():
     training = astray_job().training()
     good = training.keep_good()
     with pytest.raises(TrainingDiverged):
@@ -938,7 +938,7 @@ def test_a_training_that_diverges_before_its_first_checkpoint_keeps_the_report_b
     assert plain(load_checkpoint(tmp_path)) == plain(expected.state())
 
 
-def test_a_long_training_that_would_stop_keeps_reports_a_hundredth_of_it_apart():
+def test_a_long_training_keeps_a_report_every_hundredth_of_it():
     def kept(allowed):
         restarts, found = Restarts(gradient_clip=None, allowed=allowed), [50_000]
         restarts.last = SimpleNamespace(iteration=found[0])
@@ -949,11 +949,11 @@ def test_a_long_training_that_would_stop_keeps_reports_a_hundredth_of_it_apart()
         return found
 
     assert kept(allowed=False) == [50_000, 50_500, 51_100]
-    # Where a training goes back by itself, the same report every time, however often it was resumed.
+    # A training that goes back by itself always uses the same report, however often it was resumed.
     assert kept(allowed=True) == list(range(50_000, 51_200, 100))
 
 
-def test_a_training_that_is_cut_off_keeps_the_report_before(tmp_path):
+def test_an_interrupted_training_keeps_the_report_before(tmp_path):
     whole, stopped = Job(), Job()
     history = whole.train(200)
     with pytest.raises(KeyboardInterrupt):
@@ -964,7 +964,7 @@ def test_a_training_that_is_cut_off_keeps_the_report_before(tmp_path):
     assert stopped.content() == whole.content()
 
 
-def test_what_never_got_anywhere_stands_in_nobodys_way(tmp_path):
+def test_a_training_that_failed_at_once_does_not_block_its_folder(tmp_path):
     with pytest.raises(TrainingDiverged):
         Job("sgd", schedule=Exploding(5, np.finfo(np.float64).max)).train(checkpoint=tmp_path)
     whole, job = Job(), Job()
@@ -987,8 +987,8 @@ def test_a_full_disk_does_not_hide_that_a_training_diverged(tmp_path, monkeypatc
         Job("sgd", schedule=Exploding(25, 1e38)).train(checkpoint=tmp_path)
 
 
-def test_weights_that_are_not_finite_are_seen_at_the_report(tmp_path):
-    # The last iteration of a report: no loss comes after it.
+def test_nonfinite_weights_are_detected_at_the_report(tmp_path):
+    # The last iteration of a report: no loss is computed after it.
     job = Job("sgd", schedule=Exploding(19, np.finfo(np.float64).max))
     with refused(
         "the weights are no longer finite at iteration 20: try a smaller learning rate, or clip the gradients with "
@@ -998,11 +998,11 @@ def test_weights_that_are_not_finite_are_seen_at_the_report(tmp_path):
         job.train(checkpoint=tmp_path)
 
 
-def test_squares_of_gradients_that_overflow_are_seen_at_the_report(tmp_path):
+def test_overflowing_squares_of_gradients_are_detected_at_the_report(tmp_path):
     class Overflowing:
         def on_progress(self, iteration):
             if iteration > 10:
-                # No step moves this weight any more, and the loss is as it was.
+                # No step changes this weight any more, and the loss stays the same.
                 job.optimizer.v[0][0, 0] = np.inf
 
     job = Job()
@@ -1015,7 +1015,7 @@ def test_squares_of_gradients_that_overflow_are_seen_at_the_report(tmp_path):
     assert load_checkpoint(tmp_path).iteration == 10
 
 
-# Numbers so large that a step along the gradient throws the weights far off, unless it is clipped.
+# Numbers so large that a step moves the weights far away, unless the gradient is clipped.
 _rng = np.random.default_rng(0)
 WILD = [(1e5 * _rng.normal(size=(8, 3)), index % 2) for index in range(6)]
 
@@ -1045,7 +1045,7 @@ def test_a_restart_halves_the_rate_and_clips():
 
 
 @pytest.mark.filterwarnings("ignore:the loss is")
-def test_a_training_that_has_diverged_goes_on_if_it_may_restart(tmp_path):
+def test_a_diverged_training_continues_if_it_may_restart(tmp_path):
     whole, job = wild_job(on_divergence="restart"), wild_job()
     history = whole.train(40)
     with pytest.raises(TrainingDiverged):
@@ -1065,10 +1065,10 @@ class Recorder:
 
 
 @pytest.mark.filterwarnings("ignore:the loss is")
-def test_a_restart_goes_back_to_before_the_loss_got_out_of_hand():
+def test_a_restart_goes_back_to_before_the_loss_exploded():
     told = Recorder()
     history = wild_job(0.1, on_divergence="restart").train(40, hooks=[told])
-    # The loss of the first report was finite, but no place to go on from.
+    # The loss of the first report was finite, but too large to resume from.
     assert told.reports[0].loss > 1e20
     assert [report.iteration for report in told.reports[:2]] == [10, 10]
     assert history.iteration.tolist() == [10, 20, 30, 40]
@@ -1077,9 +1077,9 @@ def test_a_restart_goes_back_to_before_the_loss_got_out_of_hand():
 
 @pytest.mark.filterwarnings("ignore:the loss is")
 @pytest.mark.parametrize("stop", [10, 20, 30])
-def test_a_training_that_restarts_goes_on_as_well(tmp_path, stop):
+def test_a_training_that_restarts_can_be_resumed(tmp_path, stop):
     def job():
-        # It goes well for a while, so that there is something to go back to.
+        # It trains well for a while, so that there is a state to go back to.
         return wild_job(1.0, on_divergence="restart", schedule=lambda iteration: 1e-12 if iteration < 15 else 1.0)
 
     whole, first, second = job(), job(), job()
@@ -1091,18 +1091,18 @@ def test_a_training_that_restarts_goes_on_as_well(tmp_path, stop):
 
 
 @pytest.mark.filterwarnings("ignore:the (loss|weights)")
-def test_restarts_come_to_an_end():
+def test_the_number_of_restarts_is_limited():
     job = Job("sgd", schedule=Exploding(25, 1e38), on_divergence="restart")
     message = r" at iteration \d+, also after 5 restarts: try a smaller learning rate, or clip the gradients"
     with pytest.raises(TrainingDiverged, match=message):
         job.training().run(40)
 
 
-def test_what_to_do_is_one_of_two():
+def test_on_divergence_has_two_values():
     with refused("on_divergence must be one of 'stop', 'restart', not 'go on'"):
         Job(on_divergence="go on").training()
 
 
-def test_a_restart_needs_what_can_go_back():
+def test_a_restart_needs_a_training_that_can_go_back():
     with pytest.raises(InvalidArgument, match=r"^a training on an iterator cannot be saved to go on later"):
         Job(task=iter(DATA), on_divergence="restart").training()

@@ -18,7 +18,7 @@ def test_an_invalid_argument_is_a_value_error_and_an_error_of_the_library():
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3)])
-def test_an_integer_of_any_kind_comes_back_as_int(value):
+def test_integers_of_any_type_become_int(value):
     number = _checks.integer("n", value, minimum=3, maximum=3)
     assert number == 3
     assert type(number) is int
@@ -36,7 +36,7 @@ def test_an_integer_of_any_kind_comes_back_as_int(value):
         (np.zeros((2, 2)), "array([[0., 0.], [0., 0.]])"),
     ],
 )
-def test_what_is_no_integer_is_refused_in_one_line(value, text):
+def test_a_non_integer_is_refused_in_one_line(value, text):
     with refused(f"n must be an integer, not {text}"):
         _checks.integer("n", value)
 
@@ -49,14 +49,14 @@ def test_an_integer_out_of_bounds_is_refused():
 
 
 @pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), mg.tensor(0.5)])
-def test_a_number_of_any_kind_comes_back_as_float(value):
+def test_numbers_of_any_type_become_float(value):
     number = _checks.real("rate", value, minimum=0.5, below=0.6, above=0.4)
     assert number == 0.5
     assert type(number) is float
 
 
 @pytest.mark.parametrize("value", ["0.5", b"1", None, 1j, True, np.False_, [0.5], 10**400])
-def test_what_is_no_number_is_refused(value):
+def test_a_non_number_is_refused(value):
     with refused(f"rate must be a number, not {_checks.shown(value)}"):
         _checks.real("rate", value)
 
@@ -76,7 +76,7 @@ def test_a_number_out_of_bounds_is_refused(value, bounds, message):
         _checks.real("rate", value, **bounds)
 
 
-def test_an_unknown_name_is_refused_with_the_nearest_right_one():
+def test_an_unknown_name_is_refused_with_the_closest_known_name():
     assert _checks.one_of("kind", "tanh", ("relu", "tanh")) == "tanh"
     with refused("kind must be one of 'relu', 'tanh', not 'thanh'; did you mean 'tanh'?"):
         _checks.one_of("kind", "thanh", ("relu", "tanh"))
@@ -95,12 +95,12 @@ def test_a_generator_passes_and_a_seed_makes_one():
 
 
 @pytest.mark.parametrize("value", [-1, True, 0.5, "0", [1, 2]])
-def test_what_cannot_seed_a_generator_is_refused(value):
+def test_an_invalid_seed_is_refused(value):
     with refused(f"rng must be a numpy.random.Generator, a seed of 0 or more, or None, not {value!r}"):
         _checks.generator("rng", value)
 
 
-def test_what_is_shown_is_one_short_line():
+def test_a_value_is_shown_in_one_short_line():
     text = _checks.shown(np.arange(10_000).reshape(100, 100))
     assert "\n" not in text
     assert len(text) <= 80
@@ -113,7 +113,7 @@ def test_of_many_values_the_first_are_shown():
     assert _checks.first_of([]) == ""
 
 
-def test_arrays_come_from_lists_tensors_and_views():
+def test_lists_tensors_and_views_become_arrays():
     np.testing.assert_array_equal(_checks.array("x", [[1, 2], [3, 4]]), [[1, 2], [3, 4]])
     np.testing.assert_array_equal(_checks.array("x", mg.tensor([1.0, 2.0])), [1, 2])
     np.testing.assert_array_equal(_checks.array("x", memoryview(np.arange(6)[::2])), [0, 2, 4])
@@ -145,7 +145,7 @@ def test_an_empty_list_holds_integers():
         (np.zeros((1, 2), dtype=int).view(np.matrix), "int64 of shape (1, 2)"),
     ],
 )
-def test_what_are_no_integers_is_refused(given, kind):
+def test_arrays_of_non_integers_are_refused(given, kind):
     with refused(f"n must be integers of shape (N,), not {kind}"):
         _checks.integers("n", given, minimum=0, maximum=7)
 
@@ -164,7 +164,7 @@ def test_the_first_value_that_is_not_finite_is_named():
         _checks.finite("x", values)
 
 
-def test_tensors_come_back_as_a_tuple():
+def test_tensors_become_a_tuple():
     one, two = mg.tensor([1.0]), mg.tensor([2.0])
     assert _checks.tensors("params", iter([one, two])) == (one, two)
 
@@ -179,6 +179,6 @@ def test_tensors_come_back_as_a_tuple():
         ({"w": mg.zeros(2)}, "params[0] must be a mygrad.Tensor, not str"),
     ],
 )
-def test_what_are_no_tensors_is_refused(given, message):
+def test_non_tensors_are_refused(given, message):
     with refused(message):
         _checks.tensors("params", given)

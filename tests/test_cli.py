@@ -52,7 +52,7 @@ def here(here_with_figures, blank_figures):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run of the command line, for all that only look at one."""
+    """A run of the command for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved") / "run"
     with figures_left_blank():
         assert main(["train", *SMALL, "--out", str(folder), "--quiet"]) == 0
@@ -71,7 +71,7 @@ def table_rows(text):
     rule = next(index for index, line in enumerate(lines) if set(line.strip()) <= set("─-+ ") and line.strip())
     rows = []
     for line in lines[rule + 1 :]:
-        # The rows end at a blank line, in a terminal without box characters at another rule.
+        # The rows end at a blank line, or at another rule in a terminal without box characters.
         if set(line.strip()) <= set("-+ "):
             break
         rows.append(line.split())
@@ -149,7 +149,7 @@ def test_a_preset_says_what_it_is_and_is_kept_in_the_run(here, capsys):
         assert settings[part].items() >= best[part].items()
 
 
-def test_another_kind_takes_the_place_of_a_presets_own_with_all_its_settings(here):
+def test_another_kind_replaces_that_of_a_preset_with_all_its_settings(here):
     assert main(["train", *PRESET, "--model=gru", "--optimizer=sgd", "--quiet"]) == 0
     run = load_run("run")
     assert run.settings["model"]["name"] == "gru"
@@ -157,7 +157,7 @@ def test_another_kind_takes_the_place_of_a_presets_own_with_all_its_settings(her
     assert run.settings["training"]["schedule"] == PRESETS["best"].sections["training"]["schedule"]
 
 
-def test_the_lessons_preset_is_what_no_preset_is(here, saved):
+def test_the_lesson_preset_equals_no_preset(here, saved):
     assert main(["train", *SMALL, "--preset=lesson", "--out=run", "--quiet"]) == 0
     assert load_run("run").settings == load_run(saved).settings
     assert Path("run", "model.safetensors").read_bytes() == (saved / "model.safetensors").read_bytes()
@@ -170,12 +170,12 @@ def test_an_unknown_preset_and_one_for_data_are_refused(here, capsys):
     assert "--preset does not go with --data" in capsys.readouterr().err
 
 
-def test_clipping_is_told(here, capsys):
+def test_clipping_is_shown(here, capsys):
     main(["train", *SMALL, "--gradient-clip=0.5", "--out=run"])
     assert "learning rate 0.001, gradients clipped to 0.5\n" in capsys.readouterr().out
 
 
-def test_preparation_is_told_apart_from_training(here, capsys, monkeypatch):
+def test_preparation_is_shown_separately_from_training(here, capsys, monkeypatch):
     ticks = iter([100.0, 107.5, 109.5, 110.0])
     monkeypatch.setattr(work, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     main(["train", *SMALL, "--out=run"])
@@ -279,7 +279,7 @@ def test_other_models_train(here, model):
     assert type(load_run("run").model).__name__ == model.upper()
 
 
-def test_runs_go_into_folders_of_their_own(here, capsys):
+def test_each_run_has_a_separate_folder(here, capsys):
     for _ in range(2):
         assert main(["train", *SMALL, "--iterations=2", "--quiet"]) == 0
     folders = capsys.readouterr().out.split()
@@ -289,7 +289,7 @@ def test_runs_go_into_folders_of_their_own(here, capsys):
         assert load_run(folder).settings["training"]["iterations"] == 2
 
 
-def test_without_options_it_is_the_jobs_defaults(here, monkeypatch):
+def test_without_options_the_defaults_are_used(here, monkeypatch):
     asked = []
     monkeypatch.setattr(command_train, "train_and_save", asked.append)
     assert main(["train"]) == 0
@@ -359,7 +359,7 @@ def test_graph_draws_one_sequence(saved, here, capsys):
     assert "fc_h2h.weight" in picture
 
 
-def test_graph_goes_into_the_run(saved, capsys):
+def test_graph_is_written_to_the_run(saved, capsys):
     for sequence, name in (("20", "graph-20.svg"), ("1,2", "graph-1,2.svg"), ("12" * 30, "graph-60-steps.svg")):
         assert main(["graph", str(saved), f"--sequence={sequence}"]) == 0
         assert (saved / name).is_file()
@@ -392,7 +392,7 @@ def test_predict_shows_class_probability_and_truth(saved, here, capsys):
         assert 0.5 <= float(found["p"]) <= 1
 
 
-def test_predict_says_the_models_probability(saved, here, capsys):
+def test_predict_shows_the_probability_of_the_model(saved, here, capsys):
     main(["predict", str(saved), "1212"])
     logits = load_run(saved).model(np.eye(10, dtype=np.float32)[[1, 2, 1, 2]]).data[0].astype(float)
     shares = np.exp(logits) / np.exp(logits).sum()
@@ -560,7 +560,7 @@ def test_an_empty_sequence_is_refused(saved, capsys):
     assert capsys.readouterr().err == "myrnn: a sequence is empty: write digits, such as 2020\n"
 
 
-def test_a_model_that_fits_into_no_memory(here, capsys, monkeypatch):
+def test_a_model_that_is_too_large_for_memory(here, capsys, monkeypatch):
     def too_large(*_, **__):
         raise MemoryError("Unable to allocate 71.1 PiB")
 
@@ -622,7 +622,7 @@ def test_the_version(capsys):
     assert capsys.readouterr().out == f"myrnn {__version__}\n"
 
 
-def test_a_citation_is_of_this_version():
+def test_the_citation_file_has_this_version():
     assert f"\nversion: {__version__}\n" in (Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8")
 
 
@@ -665,7 +665,7 @@ def test_a_whole_run_through_a_pipe(tmp_path):
     assert load_run(folder).history.iteration.tolist() == [20, 40, 60]
 
 
-def test_a_reader_that_goes_away_is_no_fault(saved):
+def test_a_closed_pipe_is_not_an_error(saved):
     command = [sys.executable, "-m", "myrnn", "predict", str(saved), *["1212"] * 3]
     read, write = os.pipe()
     os.close(read)

@@ -55,7 +55,7 @@ def here(here_with_figures, blank_figures):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run on words, for all that only look at one."""
+    """A run on words for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "train.csv").write_text(TRAIN)
     with figures_left_blank():
@@ -65,7 +65,7 @@ def saved(tmp_path_factory):
 
 
 def left():
-    """Return the names of what is in the working folder beside the files of data."""
+    """Return the names of everything in the working folder except the data files."""
     return {path.name for path in Path().iterdir()} - {"train.csv", "test.csv"}
 
 
@@ -180,7 +180,7 @@ def test_a_compressed_file_is_one_without_its_compression(here, capsys):
     assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one per line, with labels\n"
 
 
-def test_quiet_only_says_where_the_run_is(here, capsys):
+def test_quiet_only_prints_the_run_folder(here, capsys):
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 0
     assert capsys.readouterr() == ("run\n", "")
 
@@ -227,7 +227,7 @@ def test_text_without_spaces_is_read_as_characters(here, capsys):
     assert (
         "text        read as characters (no text has a space between words; --tokenize words for whole words)\n" in out
     )
-    # It is read in the same way ever after, whatever is in a text.
+    # From then on it is read in the same way, whatever a text contains.
     with pytest.warns(UserWarning, match=re.escape("1 symbol was not in the training and counts as unknown: ' '")):
         loaded = SequenceClassifier.load("run")
         assert loaded.predict_proba(["a b"]).shape == (1, 2)
@@ -244,7 +244,7 @@ def test_columns_and_the_delimiter_are_chosen(here, capsys):
     options = ("--delimiter=;", "--text-column=text", "--label-column=class")
     assert main(["train", "--data=own.csv", "--test=own.csv", *options, *SMALL, "--out=run"]) == 0
     assert "data        own.csv: 12 sequences of length 1 to 2, 3 different words\n" in capsys.readouterr().out
-    # The column is that of the training, until another is named.
+    # The column is that of the training unless another is given.
     assert main(["predict", "run", "--data=own.csv", "--delimiter=;"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 13
     Path("other.csv").write_text("words\nbad\n")
@@ -288,7 +288,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     assert capsys.readouterr().err == (
         "myrnn: run reads features, which cannot be given as text: give a file with --data\n"
     )
-    # Whole numbers are features, where those of the training were; and symbols are refused.
+    # Whole numbers are features if those of the training were; symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
     assert "w.jsonl holds lists of symbols, but features (numbers or vectors) are expected" in capsys.readouterr().err
@@ -314,7 +314,7 @@ def test_numbers_as_text_are_symbols_and_warned_of(sequences, warned, here, caps
     assert capsys.readouterr().err == (expected if warned else "")
 
 
-def test_whole_numbers_are_what_they_were_in_training(here, capsys):
+def test_whole_numbers_are_read_as_in_training(here, capsys):
     Path("f.jsonl").write_text('{"sequence": [1, 0.5], "label": 1}\n{"sequence": [2], "label": 0}\n' * 6)
     Path("t.parquet").write_bytes(b"")
     pl.DataFrame({"sequence": [[1, 2], []], "label": [0, 1]}).write_parquet("t.parquet")
@@ -465,7 +465,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(saved, here, capsys, m
     assert (Path("found.csv").read_text(), left()) == ("old", {"found.csv"})
 
 
-# --- several tests, and what else can be done with a run
+# --- several tests, and other uses of a run
 
 
 PARITY = "sequence,label\n" + "".join(
@@ -524,7 +524,7 @@ def test_a_run_on_data_is_evaluated_by_length(parity, here, capsys):
     assert capsys.readouterr().err.endswith("myrnn: other.csv has no sequence of a class that the training knows\n")
 
 
-def test_a_run_on_data_is_looked_into(parity, here, capsys):
+def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert main(["inspect", str(parity), "abba", "--out=inside", "--samples=20"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^   2 +b +", out, re.MULTILINE)
@@ -537,7 +537,7 @@ def test_a_run_on_data_is_looked_into(parity, here, capsys):
     assert {"ab.svg", "step.svg", "curves.svg"} <= left()
 
 
-def test_a_class_of_your_own_learns_from_data(here, capsys):
+def test_a_user_defined_class_learns_from_data(here, capsys):
     Path("mine.py").write_text(
         "from myrnn import RNN\n\n\nclass Mine(RNN):\n    def __init__(self, dim_input, dim_recurrent, dim_output):\n"
         "        super().__init__(dim_input, dim_recurrent, dim_output)\n"
@@ -554,7 +554,7 @@ def test_a_class_of_your_own_learns_from_data(here, capsys):
     assert contents("run") == contents("whole")
 
 
-def test_what_is_in_memory_runs_into_a_folder(here):
+def test_sequences_in_memory_are_run_into_a_folder(here):
     X, y = ["aab", "abab", "ba", "bba"] * 6, [1, 0, 1, 1] * 6
     settings = {"model": {"dim_recurrent": 4}, "training": {"max_epochs": 3, "engine": "mygrad"}}
     run = myrnn.run(Experiment(data=(X, y), **settings), "run", progress=False)
@@ -567,11 +567,11 @@ def test_what_is_in_memory_runs_into_a_folder(here):
         myrnn.run(run.experiment, "again")
 
 
-# --- nothing half-written
+# --- no half-written files
 
 
 class Pressing:
-    """Sends a signal to this process when something is done for the n-th time."""
+    """Sends a signal to this process at the n-th call."""
 
     def __init__(self, count, number, real):
         self.left, self.number, self.real = count, number, real
@@ -587,7 +587,7 @@ class Pressing:
 @pytest.mark.parametrize(
     ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 )
-def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, number, word, code):
+def test_a_signal_ends_a_training_cleanly(here, capsys, monkeypatch, number, word, code):
     pressing = Pressing(3, number, Validation.on_report)
     monkeypatch.setattr(Validation, "on_report", lambda *given: pressing(*given))
     options = ("--data=train.csv", "--test=train.csv", *SMALL, "--max-epochs=9", "--out=run", "--quiet")
@@ -604,7 +604,7 @@ def test_a_signal_ends_a_training_in_good_order(here, capsys, monkeypatch, numbe
     assert SequenceClassifier.load("run").best_epoch_ in (1, 2, 3)
 
 
-def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
+def test_a_signal_during_the_test_only_loses_the_test(here, capsys, monkeypatch):
     pressing = Pressing(1, signal.SIGINT, Fitted.probabilities)
     monkeypatch.setattr(Fitted, "probabilities", lambda *given, **options: pressing(*given, **options))
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
@@ -620,7 +620,7 @@ def test_a_signal_during_the_test_costs_only_that(here, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 )
-def test_a_signal_while_pictures_are_drawn_costs_nothing(here, capsys, monkeypatch, number, word, code):
+def test_a_signal_while_pictures_are_drawn_loses_nothing(here, capsys, monkeypatch, number, word, code):
     pressing = Pressing(2, number, plots.save_figure)
     monkeypatch.setattr(save.plots, "save_figure", pressing)
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == code
@@ -631,7 +631,7 @@ def test_a_signal_while_pictures_are_drawn_costs_nothing(here, capsys, monkeypat
     load_run(here / "run")
 
 
-def test_a_second_signal_while_pictures_are_drawn_waits_for_nothing(here, capsys, monkeypatch):
+def test_a_second_signal_while_pictures_are_drawn_acts_at_once(here, capsys, monkeypatch):
     def twice(*_, **__):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -686,7 +686,7 @@ def out_of_memory(*_, **__):
         ("plots.save_figure", full, "cannot write the run folder run: No space left on device"),
     ],
 )
-def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys, monkeypatch, target, fault, message):
+def test_a_failure_after_the_training_does_not_lose_the_classifier(here, capsys, monkeypatch, target, fault, message):
     module = save if target.startswith("plots") else reports if target.startswith("class") else work
     monkeypatch.setattr(f"{module.__name__}.{target}", fault)
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
@@ -697,7 +697,7 @@ def test_what_fails_after_the_training_does_not_cost_the_classifier(here, capsys
     assert SequenceClassifier.load("run").predict(read_sequences("test.csv").sequences).shape == (5,)
 
 
-def test_a_run_on_data_is_whole(saved, capsys):
+def test_a_run_on_data_is_complete(saved, capsys):
     assert main(["train", "--resume", str(saved)]) == 0
     assert (
         capsys.readouterr().out
@@ -719,7 +719,7 @@ def test_a_damaged_run_is_refused(saved, here):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system that has pipes with names")
-def test_what_has_no_end_is_no_file(saved, here, capsys):
+def test_an_endless_file_is_refused(saved, here, capsys):
     os.mkfifo("pipe.csv")
     Path("zeros.csv").symlink_to("/dev/zero")
     for name in ("pipe.csv", "zeros.csv"):
@@ -735,7 +735,7 @@ def test_what_has_no_end_is_no_file(saved, here, capsys):
         ({"tokenize": "characters"}, "tokenize must fit encoding.json, which has words, not be 'characters'"),
     ],
 )
-def test_what_a_classifier_noted_is_checked(saved, here, capsys, changed, message):
+def test_the_records_of_a_classifier_are_checked(saved, here, capsys, changed, message):
     shutil.copytree(saved, "run")
     index = json.loads(Path("run/settings.json").read_text())
     Path("run/settings.json").write_text(json.dumps(seal({**index, "classifier": {**index["classifier"], **changed}})))
@@ -869,7 +869,7 @@ def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, e
         capsys.readouterr()
 
 
-# --- going on
+# --- resuming
 
 
 fit_module = sys.modules["myrnn.runs.fitting"]
@@ -882,7 +882,7 @@ def contents(folder):
 
 
 def stop_after(epochs, monkeypatch, error):
-    """Let a training fail within the epoch after so many."""
+    """Make a training fail within the epoch after the given number."""
     measured = Validation.on_report
 
     def on_report(validation, report):
@@ -894,7 +894,7 @@ def stop_after(epochs, monkeypatch, error):
 
 
 @pytest.mark.parametrize("more", [(), ("--validation-fraction=0",), ("--early-stopping-patience=2", "--model=gru")])
-def test_what_was_stopped_goes_on_to_the_same_bytes(here, monkeypatch, capsys, more):
+def test_a_stopped_run_resumes_to_the_same_bytes(here, monkeypatch, capsys, more):
     arguments = ("train", "--data=train.csv", "--test=test.csv", *LONGER, "--max-epochs=8", *more)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -910,7 +910,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(here, monkeypatch, capsys, m
     assert not Path("cut/unfinished.json").exists()
 
 
-def test_a_whole_run_can_be_given_more_epochs(here, capsys):
+def test_a_complete_run_can_be_given_more_epochs(here, capsys):
     arguments = ("train", "--data=train.csv", *LONGER)
     assert main([*arguments, "--max-epochs=6", "--out=whole"]) == 0
     assert main([*arguments, "--max-epochs=3", "--out=short"]) == 0
@@ -920,7 +920,7 @@ def test_a_whole_run_can_be_given_more_epochs(here, capsys):
     assert contents("short") == contents("whole")
 
 
-def test_a_whole_run_has_no_fewer_epochs_and_no_iterations(here, capsys):
+def test_a_complete_run_cannot_be_given_fewer_epochs_or_iterations(here, capsys):
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 0
     before = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")}
     capsys.readouterr()
@@ -937,7 +937,7 @@ def test_a_whole_run_has_no_fewer_epochs_and_no_iterations(here, capsys):
 
 @pytest.mark.filterwarnings("default::UserWarning")
 @pytest.mark.parametrize("command", [["evaluate", "run"], ["inspect", "run", "good"]])
-def test_a_test_that_is_gone_can_be_another_file(here, capsys, command):
+def test_a_missing_test_can_be_replaced_by_another_file(here, capsys, command):
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 0
     Path("test.csv").rename("moved.csv")
     capsys.readouterr()
@@ -947,7 +947,7 @@ def test_a_test_that_is_gone_can_be_another_file(here, capsys, command):
     assert main([*command, "--data=moved.csv"]) == 0
 
 
-def test_what_a_run_keeps_cannot_be_changed(here, capsys):
+def test_stored_settings_of_a_run_cannot_be_changed(here, capsys):
     assert main(["train", "--data=train.csv", *SMALL, "--schedule=cosine", "--out=run", "--quiet"]) == 0
     capsys.readouterr()
     for option, message in (
@@ -983,7 +983,7 @@ def test_other_data_are_refused(cut, capsys, name):
     assert (cut / "unfinished.json").read_bytes() == before
 
 
-def test_data_that_change_while_a_run_trains_are_other_data(here, monkeypatch, capsys):
+def test_data_that_change_during_a_training_are_detected(here, monkeypatch, capsys):
     measured = Validation.on_report
 
     def on_report(validation, report):
@@ -1028,7 +1028,7 @@ def test_a_link_to_the_folder_of_runs_does_no_harm(here, monkeypatch):
         (("data", "file", None), "the sequences were in memory: give them again, as Experiment(data=(X, y))"),
     ],
 )
-def test_what_a_run_keeps_is_checked(cut, capsys, changed, message):
+def test_stored_values_of_a_run_are_checked(cut, capsys, changed, message):
     index = UNFINISHED.read_index(cut)
     section, name, value = changed
     if value is None:
@@ -1061,7 +1061,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
 
 
 @pytest.mark.parametrize("fault", [MemoryError("full"), NotFinite("the logits of 1 of 5 sequences are not finite")])
-def test_a_validation_that_fails_is_done_again(here, monkeypatch, fault):
+def test_a_failed_validation_is_repeated(here, monkeypatch, fault):
     arguments = ("train", "--data=train.csv", *LONGER, "--max-epochs=6")
     assert main([*arguments, "--out=whole"]) == 0
     measured = fit_module.loss_and_score
@@ -1080,7 +1080,7 @@ def test_a_validation_that_fails_is_done_again(here, monkeypatch, fault):
     assert contents("cut") == contents("whole")
 
 
-def test_runs_are_listed_while_they_are_under_way(here, monkeypatch, capsys):
+def test_runs_are_listed_while_they_train(here, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         stop_after(1, patch, MemoryError("full"))
         main(["train", "--data=train.csv", *LONGER, "--layers=2", "--model=gru", "--max-epochs=8", "--out=runs/cut"])

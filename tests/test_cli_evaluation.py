@@ -62,7 +62,7 @@ def test_evaluate_shows_lengths_classes_and_groups(saved, here, capsys):
         assert [int(row["correct"]) for row in csv.DictReader(file)] == report.correct.tolist()
 
 
-def test_evaluate_shows_short_cuts_and_draws_them(saved, here, capsys):
+def test_evaluate_shows_shortcuts_and_draws_them(saved, here, capsys):
     line = ["evaluate", str(saved / "halves"), "--lengths=2,4", "--samples=400", "--shortcuts", "--figure=picture.svg"]
     assert main(line) == 0
     known = shortcuts(TwinHalves(1, 3), 400, 1, lengths=[2, 4])
@@ -96,7 +96,7 @@ def test_lengths_are_read(text, lengths):
 
 
 @pytest.mark.parametrize("text", ["", "1:2:3:4", "2:", "a", "2,,4", "-2", "2.5", "\u0662", "2:4,6"])
-def test_what_are_no_lengths_is_refused(text):
+def test_invalid_lengths_are_refused(text):
     wanted = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, such as 2:80:2, or numbers separated by commas"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(wanted)}, not {re.escape(repr(text))}$"):
         parse_lengths(text)
@@ -141,7 +141,7 @@ def test_transfer_takes_tasks_with_settings(saved, here, capsys):
     assert int(rows[0]["correct"]) == expected.correct[0, 0]
 
 
-def test_runs_of_one_name_go_by_the_folders_above_them(saved, here):
+def test_runs_of_the_same_name_are_shown_with_their_parent_folders(saved, here):
     shutil.copytree(saved / "halves", here / "halves")
     assert main(["transfer", "halves", str(saved / "halves"), "--task=halves", "--samples=9", "--out=t", "-q"]) == 0
     with open("t/transfer.csv", newline="", encoding="utf-8") as file:

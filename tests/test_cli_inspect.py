@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run of each kind of model, for all that only look at one."""
+    """A run of each kind of model for tests that only read it."""
     folder = tmp_path_factory.mktemp("runs")
     with figures_left_blank():
         for kind in ("rnn", "gru", "lstm"):
@@ -83,7 +83,7 @@ def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsy
     assert bytes_of(runs / kind) == before
 
 
-def test_figures_go_into_the_run_by_default(runs, here, capsys):
+def test_figures_are_written_to_the_run_by_default(runs, here, capsys):
     shutil.copytree(runs / "rnn", "run")
     assert main(["inspect", "run", "12", "--quiet", "--samples=9", "--format=png"]) == 0
     out = capsys.readouterr().out
@@ -93,7 +93,7 @@ def test_figures_go_into_the_run_by_default(runs, here, capsys):
     load_run("run")
 
 
-def test_the_class_may_be_chosen_and_a_long_sequence_is_not_the_name_of_a_file(runs, here, capsys):
+def test_the_class_can_be_chosen_and_a_long_sequence_is_not_a_file_name(runs, here, capsys):
     command = ["inspect", str(runs / "rnn"), "12" * 21, "--label=0", "--out", "new/folder", "--samples=9"]
     assert main(command) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -111,12 +111,12 @@ def test_the_class_may_be_chosen_and_a_long_sequence_is_not_the_name_of_a_file(r
         (["12", "--out", __file__], f"--out must be a folder, not a file: {__file__}"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_in_one_line(arguments, message, runs, here, capsys):
+def test_an_invalid_request_is_refused_in_one_line(arguments, message, runs, here, capsys):
     assert failure(capsys, str(runs / "rnn"), *arguments) == f"myrnn: {message}\n"
     assert not list(here.iterdir())
 
 
-def test_what_has_nothing_to_show_is_said_and_the_rest_is_drawn(here, capsys):
+def test_an_empty_figure_is_reported_and_the_others_are_drawn(here, capsys):
     model = RNN(10, 4, 2, rng=0)
     for parameter in model.parameters:
         parameter.data[...] = 0
@@ -130,7 +130,7 @@ def test_what_has_nothing_to_show_is_said_and_the_rest_is_drawn(here, capsys):
     assert {"gradient_flow.svg", "eigenvalues.svg", "weights.svg", "inspect-1212-state-h.svg"} <= names
 
 
-def test_a_run_that_is_not_there_is_refused(here, capsys):
+def test_a_missing_run_is_refused(here, capsys):
     assert failure(capsys, "nowhere", "12") == "myrnn: there is no run folder nowhere\n"
 
 

@@ -1,4 +1,4 @@
-"""The commands on tags, numbers, text and series: trained from files, tested, kept, and used."""
+"""The commands on tags, numbers, text and series: train from files, test, save and use."""
 
 import csv
 import io
@@ -78,7 +78,7 @@ def rows_of(text):
 # --- files
 
 
-def test_the_same_in_several_files(folder):
+def test_several_file_formats_give_the_same_sequences(folder):
     csv_, json_ = (read_examples(folder / f"tags.{ending}", "tags") for ending in ("csv", "jsonl"))
     assert csv_.targets == json_.targets == MARKS
     assert [list(one) for one in csv_.sequences] == [list(word) for word in WORDS]
@@ -120,7 +120,7 @@ def test_tags_of_characters_may_be_characters(tmp_path):
         ("a.txt", ["# nothing"], "series", "a.txt holds no number"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(tmp_path, name, lines, learn, message):
+def test_errors_in_a_file_are_named(tmp_path, name, lines, learn, message):
     with refused(message, DataError):
         read_examples(written(tmp_path / name, lines), learn)
 
@@ -131,7 +131,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, name, lines, learn, message)
 @pytest.mark.parametrize(
     ("name", "kind"), [("tags", "tags"), ("sums", "numbers"), ("text", "text"), ("wave", "series")]
 )
-def test_a_run_holds_what_it_learned(folder, name, kind):
+def test_a_run_contains_its_learned_model(folder, name, kind):
     found = load_run(folder / name)
     assert found.fitted.targets.learn == kind and found.experiment.data.learn == kind
     assert found.history.unit == "epoch" and len(found.history) == 3
@@ -191,7 +191,7 @@ def test_several_runs_forecast_together(folder, capsys):
     assert len(rows) == 4 and all(float(row["low"]) < float(row["high"]) for row in rows)
 
 
-def test_an_experiment_with_what_is_in_memory(tmp_path):
+def test_an_experiment_with_data_in_memory(tmp_path):
     experiment = Experiment(data=(WORDS, MARKS), model={"name": "gru", "dim_recurrent": 4}, training={"max_epochs": 1})
     tags = Experiment(**{**vars(experiment), "data": experiment.data.__class__(learn="tags")})
     assert tags.memory is not None
@@ -219,14 +219,14 @@ def test_an_experiment_with_what_is_in_memory(tmp_path):
         ),
     ],
 )
-def test_what_does_not_go_together(folder, monkeypatch, capsys, command, message):
+def test_options_that_conflict(folder, monkeypatch, capsys, command, message):
     monkeypatch.chdir(folder)
     assert main(command) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert message in error
 
 
-def test_labels_are_read_as_ever(folder):
+def test_labels_are_read_as_before(folder):
     file = written(folder / "labels.csv", ["sequence,label", "ab,x", "ba,y"])
     one, other = read_sequences(file), read_examples(file, "labels")
     assert one.labels.tolist() == other.labels.tolist() and other.targets is None
@@ -286,12 +286,12 @@ def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
         (["x", '"1,5"', '"2,5"', '"3,5"'], "'x' holds numbers with a decimal comma, such as 1,5: use decimal points"),
     ],
 )
-def test_a_table_that_would_be_read_wrongly_is_refused(tmp_path, lines, message):
+def test_an_ambiguous_table_is_refused(tmp_path, lines, message):
     with refused(message, DataError):
         read_examples(written(tmp_path / "wrong.csv", lines), "series")
 
 
-def test_bad_lines_may_be_skipped(tmp_path):
+def test_bad_lines_can_be_skipped(tmp_path):
     tags = written(tmp_path / "tags.csv", ["sequence,tags", "ab,x y", "ab,x", "a,x"])
     read = read_examples(tags, "tags", skip_bad_lines=True)
     assert read.targets == [["x", "y"], ["x"]] and read.skipped == 1 and read.lines.tolist() == [2, 4]
@@ -300,7 +300,7 @@ def test_bad_lines_may_be_skipped(tmp_path):
 
 
 @pytest.mark.long
-def test_numbers_may_be_said_to_be_those_of_steps_or_not(tmp_path):
+def test_numbers_can_be_declared_per_step_or_not(tmp_path):
     file = written(
         tmp_path / "two.csv", ["sequence,target", *(f"{w},{i} {2 * i}" for i, w in enumerate(["ab", "ba"] * 9))]
     )

@@ -21,7 +21,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs of the command line, that differ in their model."""
+    """Two runs of the command that differ in their model."""
     folder = tmp_path_factory.mktemp("runs")
     with figures_left_blank():
         for name in ("rnn", "gru"):
@@ -52,7 +52,7 @@ def test_runs_are_drawn_over_each_other(runs, here, capsys):
     assert lines[-1].split() == ["plot", "plot.svg"]
 
 
-def test_the_file_is_what_was_asked_for(runs, here):
+def test_the_file_is_written_as_requested(runs, here):
     assert main(["plot", str(runs / "rnn"), "--out", "picture.png"]) == 0
     with Image.open(here / "picture.png") as image:
         assert image.size == (1280, 920)
@@ -66,18 +66,18 @@ def test_the_file_is_what_was_asked_for(runs, here):
         ("nowhere/plot.svg", "--out must lie in a folder that exists, but nowhere does not"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_refused_first(here, capsys, out, message):
+def test_an_unwritable_place_is_refused_first(here, capsys, out, message):
     assert main(["plot", "no-run", "--out", out]) == 2
     assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
-def test_what_is_no_run_is_refused(runs, here, capsys):
+def test_a_folder_that_is_not_a_run_is_refused(runs, here, capsys):
     assert main(["plot", str(runs / "rnn"), "no-run"]) == 2
     assert capsys.readouterr().err == "myrnn: there is no run folder no-run\n"
     assert not (here / "plot.svg").exists()
 
 
-def test_names_are_as_short_as_tells_them_apart():
+def test_names_are_as_short_as_possible_but_distinct():
     assert run_names([Path("/a/b/one")]) == ["one"]
     assert run_names([Path("/a/b/one"), Path("/a/b/two")]) == ["one", "two"]
     assert run_names([Path("/a/b/run"), Path("/a/c/run"), Path("/d/c/last")]) == ["b/run", "c/run", "c/last"]

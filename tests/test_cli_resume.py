@@ -1,4 +1,4 @@
-"""A run that stops, by whatever, keeps what was done, says how to go on, and becomes what it would have become."""
+"""A stopped run keeps its work, says how to resume it, and gives the same result as one that was not stopped."""
 
 import json
 import os
@@ -26,10 +26,10 @@ SMALL = (
     *("--quiet", "--engine=mygrad", "--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
     "--report-every=5",
 )
-# What an interrupted run must have in common with one that was not, to the last byte.
+# Files that must be the same, byte for byte, in an interrupted run and one that was not interrupted.
 SAME = ("model.safetensors", "history.csv", "accuracy_by_length.csv")
 COMMAND = (sys.executable, "-m", "myrnn")
-# A class of your own.
+# A user-defined class.
 SOURCE = """from myrnn import RNN
 
 
@@ -58,7 +58,7 @@ def result(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of 60 iterations that nothing stopped. Nobody may change it."""
+    """A run of 60 iterations that was not stopped. Tests must not change it."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     with figures_left_blank():
         assert train("--iterations=60", f"--out={folder}") == 0
@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
 
 
 class Stop:
-    """Sends a signal to this process when a training has come to an iteration."""
+    """Sends a signal to this process when a training reaches an iteration."""
 
     def __init__(self, at, number=signal.SIGINT):
         self.at, self.number = at, number
@@ -97,7 +97,7 @@ def stopped(monkeypatch, folder, *options, at=20):
 @pytest.mark.parametrize(
     ("number", "word", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
 )
-def test_a_signal_saves_and_says_how_to_go_on(here, whole, monkeypatch, capsys, number, word, code):
+def test_a_signal_saves_and_says_how_to_resume(here, whole, monkeypatch, capsys, number, word, code):
     with monkeypatch.context() as patch:
         Stop(20, number)(patch)
         assert train("--iterations=60", "--out=a run") == code
@@ -111,7 +111,7 @@ def test_a_signal_saves_and_says_how_to_go_on(here, whole, monkeypatch, capsys, 
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_resumed_run_holds_what_the_other_holds(here, whole, monkeypatch):
+def test_a_resumed_run_has_the_same_files(here, whole, monkeypatch):
     stopped(monkeypatch, "run")
     assert resume("run") == 0
     assert sorted(path.name for path in Path("run").iterdir()) == sorted(path.name for path in whole.iterdir())
@@ -125,7 +125,7 @@ def test_a_resumed_run_holds_what_the_other_holds(here, whole, monkeypatch):
         assert (mine / name).read_bytes() == (other / name).read_bytes()
 
 
-def test_a_resumed_run_says_what_was_done_when(here, monkeypatch, capsys):
+def test_a_resumed_run_shows_its_phases(here, monkeypatch, capsys):
     stopped(monkeypatch, "run")
     assert main(["train", "--resume=run"]) == 0
     out = capsys.readouterr().out
@@ -136,7 +136,7 @@ def test_a_resumed_run_says_what_was_done_when(here, monkeypatch, capsys):
     assert training["iterations_per_second"] == 40 / training["seconds"]
 
 
-def test_an_interrupt_while_it_is_tested_costs_no_training(here, whole, monkeypatch, capsys):
+def test_an_interrupt_during_the_test_does_not_lose_the_training(here, whole, monkeypatch, capsys):
     from myrnn.evaluation import classify
 
     def interrupted(*_, **__):
@@ -167,7 +167,7 @@ def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatc
     assert list(here.iterdir()) == []
 
 
-def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
+def test_an_unfinished_run_is_not_a_run_yet(here, monkeypatch, capsys):
     stopped(monkeypatch, "run")
     (listed,) = list_runs(here).runs
     assert (listed.state, listed.task, listed.model, listed.iterations) == (
@@ -184,7 +184,7 @@ def test_an_unfinished_run_is_no_run_yet(here, monkeypatch, capsys):
     assert capsys.readouterr().err.endswith("myrnn: run is not empty: choose another folder, nothing is overwritten\n")
 
 
-def test_what_a_process_that_died_at_once_left_is_nothing(here, whole):
+def test_a_process_that_died_at_once_leaves_no_run(here, whole):
     Path("run/.unfinished-abc").mkdir(parents=True)
     Path("run/.unfinished-abc/unfinished.json").write_text("{")
     Path("run/.lock").write_text("1")
@@ -196,7 +196,7 @@ def test_what_a_process_that_died_at_once_left_is_nothing(here, whole):
 # --- further iterations
 
 
-def test_a_whole_run_can_go_on(here, whole, capsys):
+def test_a_complete_run_can_be_extended(here, whole, capsys):
     shutil.copytree(whole, "run")
     assert train("--iterations=90", "--out=longer") == 0
     assert resume("run", "--iterations=90") == 0
@@ -204,18 +204,18 @@ def test_a_whole_run_can_go_on(here, whole, capsys):
     assert load_run("run").settings == load_run("longer").settings
 
 
-def test_a_whole_run_stays_whole_until_it_has_gone_on(here, whole, monkeypatch, capsys):
+def test_a_complete_run_stays_complete_while_it_is_extended(here, whole, monkeypatch, capsys):
     shutil.copytree(whole, "run")
     with monkeypatch.context() as patch:
         Stop(75)(patch)
         assert resume("run", "--iterations=90") == 130
     assert load_run("run").settings["training"]["iterations"] == 60
-    # It knows what was asked.
+    # It has the requested number.
     assert resume("run") == 0
     assert load_run("run").settings["training"]["iterations"] == 90
 
 
-def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monkeypatch, capsys):
+def test_a_stopped_run_can_be_given_another_number_of_iterations(here, whole, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         Stop(20)(patch)
         assert train("--iterations=40", "--out=run") == 130
@@ -228,7 +228,7 @@ def test_a_run_that_was_stopped_can_be_given_other_iterations(here, whole, monke
 
 
 @pytest.mark.parametrize("options", [(), ("--iterations=60",)])
-def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
+def test_a_complete_run_has_nothing_left_to_do(whole, capsys, options):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
     assert main(["train", "--resume", str(whole), *options]) == 0
     assert capsys.readouterr() == (
@@ -240,21 +240,21 @@ def test_of_a_whole_run_nothing_is_left_to_do(whole, capsys, options):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_whole_run_does_not_do_fewer_iterations(whole, capsys):
+def test_a_complete_run_cannot_be_given_fewer_iterations(whole, capsys):
     assert resume(whole, "--iterations=30") == 2
     assert capsys.readouterr().err == (
         f"myrnn: {whole} is complete, with its 60 iterations: ask for more with --iterations\n"
     )
 
 
-def test_a_whole_run_that_is_damaged_is_not_called_whole(here, whole, capsys):
+def test_a_damaged_run_is_not_called_complete(here, whole, capsys):
     shutil.copytree(whole, "run")
     Path("run/history.csv").write_text("")
     assert resume("run") == 2
     assert capsys.readouterr().err.startswith("myrnn: run: history.csv is cut short")
 
 
-def test_a_rate_that_has_fallen_does_not_rise_again(here, capsys):
+def test_a_decayed_rate_does_not_rise_again(here, capsys):
     assert train("--iterations=60", "--out=run", "--schedule=cosine") == 0
     assert resume("run", "--iterations=90") == 2
     assert capsys.readouterr().err == (
@@ -264,14 +264,14 @@ def test_a_rate_that_has_fallen_does_not_rise_again(here, capsys):
     assert not Path("run/unfinished.json").exists()
 
 
-def test_a_falling_rate_goes_on_where_it_was(here, monkeypatch):
+def test_a_decaying_rate_continues_from_its_value(here, monkeypatch):
     assert train("--iterations=60", "--out=one", "--schedule=linear") == 0
     stopped(monkeypatch, "other", "--schedule=linear")
     assert resume("other") == 0
     assert result("other") == result("one")
 
 
-# --- what cannot be gone on with
+# --- runs that cannot be resumed
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_run_keeps_its_settings(whole, capsys, options, message):
     assert capsys.readouterr().err == f"myrnn: {message.replace('WHOLE', str(whole))}\n"
 
 
-def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
+def test_folders_without_a_run_to_resume(here, whole, capsys):
     Path("empty").mkdir()
     shutil.copytree(whole, "bare")
     shutil.rmtree("bare/checkpoints")
@@ -307,7 +307,7 @@ def test_folders_that_hold_no_run_to_go_on_with(here, whole, capsys):
     assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
-def test_a_run_in_use_is_left_alone(here, monkeypatch, capsys):
+def test_a_run_in_use_is_not_changed(here, monkeypatch, capsys):
     stopped(monkeypatch, "run")
     capsys.readouterr()
     with FolderLock("run"):
@@ -328,7 +328,7 @@ def two_checkpoints(monkeypatch, folder):
 @pytest.mark.filterwarnings("always")
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
 @pytest.mark.parametrize("how", ["flipped", "cut short"])
-def test_a_damaged_checkpoint_costs_only_itself(here, whole, monkeypatch, capsys, name, how):
+def test_a_damaged_checkpoint_is_skipped(here, whole, monkeypatch, capsys, name, how):
     _, last = two_checkpoints(monkeypatch, "run")
     capsys.readouterr()
     content = bytearray((last / name).read_bytes())
@@ -344,7 +344,7 @@ def test_a_damaged_checkpoint_costs_only_itself(here, whole, monkeypatch, capsys
     assert result("run") == result(whole)
 
 
-def test_without_a_good_checkpoint_it_says_so_and_nothing_else(here, monkeypatch, capsys):
+def test_without_a_good_checkpoint_the_only_output_is_an_error(here, monkeypatch, capsys):
     for path in two_checkpoints(monkeypatch, "run"):
         (path / "state.json").write_text("{}")
     capsys.readouterr()
@@ -361,7 +361,7 @@ def test_without_a_good_checkpoint_it_says_so_and_nothing_else(here, monkeypatch
         (None, "is damaged or was changed: its values do not match its hash"),
     ],
 )
-def test_settings_that_are_damaged_are_told(here, monkeypatch, capsys, content, message):
+def test_damaged_settings_are_reported(here, monkeypatch, capsys, content, message):
     stopped(monkeypatch, "run")
     path = Path("run/unfinished.json")
     path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1') if content is None else content)
@@ -380,7 +380,7 @@ def test_a_link_out_of_the_folder_is_refused(here, monkeypatch, capsys):
 
 
 @pytest.mark.filterwarnings("always")
-def test_other_versions_are_told(here, whole, monkeypatch, capsys):
+def test_other_versions_are_reported(here, whole, monkeypatch, capsys):
     from myrnn.runs import job
 
     stopped(monkeypatch, "run")
@@ -413,7 +413,7 @@ def can_mount():
 
 @pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
-def test_a_disk_that_is_really_full(here, whole):
+def test_a_full_disk(here, whole):
     options = " ".join((*SMALL, "--iterations=60", "--checkpoint-every=0"))
     script = FULL.format(size=120, python=sys.executable, options=options)
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300)
@@ -432,7 +432,7 @@ TOO_FULL = "mkdir disk && mount -t tmpfs -o size=4k none disk && {python} -m myr
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
-def test_a_disk_without_room_for_the_first_file_holds_no_run(here):
+def test_a_disk_without_space_for_the_first_file_has_no_run(here):
     script = TOO_FULL.format(python=sys.executable)
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300)
     message = "myrnn: cannot write the unfinished run folder disk/run: No space left on device\n"
@@ -447,7 +447,7 @@ READ_ONLY = (
 
 @pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
-def test_a_folder_that_really_cannot_be_written_to(here, monkeypatch):
+def test_a_read_only_folder(here, monkeypatch):
     stopped(monkeypatch, "run")
     script = READ_ONLY.format(python=sys.executable)
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=300)
@@ -479,7 +479,7 @@ def test_a_training_that_diverges_says_what_to_try(here, capsys):
 
 
 @pytest.mark.filterwarnings("always")
-def test_a_training_that_diverged_at_once_goes_on_from_its_beginning(here, capsys):
+def test_a_training_that_diverged_at_once_resumes_from_its_beginning(here, capsys):
     options = ("--optimizer=sgd", "--learning-rate=1e9", "--iterations=60")
     assert train(*options, "--out=whole", "--on-divergence=restart") == 0
     assert train(*options, "--out=run") == 2
@@ -521,13 +521,13 @@ def test_a_training_that_diverges_restarts_if_it_may(here, capsys):
 
 
 @pytest.mark.filterwarnings("always")
-def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
+def test_a_run_that_diverged_resumes_with_restarts(here, monkeypatch, capsys):
     from myrnn.training import loop
 
     real = loop.check_losses
 
     def check(losses, first):
-        # As long as the rate is the first one.
+        # While the rate is the first one.
         clipped = any("clipped" in str(line) for line in told)
         real(losses if clipped else np.where(np.arange(first, first + len(losses)) == 33, np.nan, losses), first)
 
@@ -540,7 +540,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
         "iteration 30, from before it, is saved, resume from there with half the rate: "
         "myrnn train --resume 'a run' --on-divergence restart\n"
     )
-    assert resume("a run") == 2  # it only comes there again
+    assert resume("a run") == 2  # it only reaches that iteration again
     assert resume("a run", "--on-divergence=restart") == 0
     assert told == [
         "the loss is nan at iteration 33: training resumes from iteration 30 with 0.5 times the learning rate and "
@@ -550,7 +550,7 @@ def test_a_run_that_diverged_goes_on_with_restarts(here, monkeypatch, capsys):
     assert (settings["on_divergence"], settings["iterations"]) == ("restart", 60)
 
 
-def test_what_happens_on_divergence_is_kept(here):
+def test_the_setting_for_divergence_is_saved(here):
     assert train("--iterations=10", "--out=run", "--on-divergence=restart") == 0
     assert load_run("run").settings["training"]["on_divergence"] == "restart"
 
@@ -559,7 +559,7 @@ def test_what_happens_on_divergence_is_kept(here):
 
 
 def begun(*options, **more):
-    """Start a training, and return its process when it has begun."""
+    """Start a training, and return its process when it is running."""
     running = processes.start([*COMMAND, "train", *options], **more)
     while "training" not in running.stdout.readline():
         assert running.poll() is None, running.stderr.read()
@@ -590,7 +590,7 @@ def test_a_signal_stops_a_real_training(here, number, code):
 @pytest.mark.parametrize(
     ("kind", "least"), [("run-writes", 25), ("run-moments", 25), ("run-native", 10), ("run-text", 10)]
 )
-def test_a_run_that_is_killed_again_and_again_comes_through(tmp_path, kind, least):
+def test_a_run_that_is_killed_repeatedly_finishes(tmp_path, kind, least):
     script = Path(__file__).with_name("killed.py")
     command = [sys.executable, script, kind, tmp_path, str(least), "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
@@ -606,11 +606,11 @@ def test_the_real_command_is_killed_and_resumed(here, own):
     options = (*SMALL[1:], *own, "--iterations=1000", "--checkpoint-every=0")
     assert main(["train", *options, "--quiet", "--out=whole"]) == 0
     draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
-    # At first so early that no machine has come through, then later and later, for it to come through on any machine.
+    # At first so early that no machine has finished, then later and later, until any machine finishes.
     while killed_after(running, draw.uniform(0, 0.05 * 1.5**kills)):
         kills += 1
         if not Path("run/unfinished.json").exists():
-            break  # it was whole already, and about to say so
+            break  # it was already complete, and about to say so
         running = begun("--resume=run", *own, "--checkpoint-every=0")
     assert kills >= 3
     assert result("run") == result("whole")

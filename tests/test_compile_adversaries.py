@@ -1,4 +1,4 @@
-"""Models that try to be silently wrong: by looking at numbers, by a habit of one length, by changing."""
+"""Models that try to be silently wrong: they branch on values, treat one length differently, or change."""
 
 import contextlib
 import contextvars
@@ -21,7 +21,7 @@ from myrnn.training.native import NativeEngine
 
 
 class Base:
-    """A simple RNN whose step can be tampered with."""
+    """A simple RNN whose step subclasses change."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ class Base:
 
 
 class LateHabit(Base):
-    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+    """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -51,7 +51,7 @@ class LateHabit(Base):
 
 
 class RareBranch(Base):
-    """Takes another branch where a feature is larger than any that was tried."""
+    """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -66,11 +66,11 @@ def data(largest):
     return pairs
 
 
-# Looking at numbers -------------------------------------------------------------------------------------------------
+# Branching on values ------------------------------------------------------------------------------------------------
 
 
 class LooksAtItsState(Base):
-    """Halves what grows too large: with the weights that it starts from nothing does."""
+    """Halves states that grow too large; with its first weights none does."""
 
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x + h @ self.h
@@ -99,7 +99,7 @@ LOOKING = [RareBranch, LooksAtItsState, Compares, LooksAtAWeight, ReadsValuesThr
 
 
 @pytest.mark.parametrize("model", LOOKING)
-def test_a_model_that_looks_at_numbers_is_not_trained_natively(model):
+def test_a_model_that_branches_on_values_is_not_trained_natively(model):
     model = model()
     with pytest.raises(
         NotARecurrence, match=r"(?s)inspects the numbers of its tensors.*test_compile_adversaries\.py:\d+ "
@@ -108,7 +108,7 @@ def test_a_model_that_looks_at_numbers_is_not_trained_natively(model):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_that_looks_at_numbers_is_checked_on_every_sequence():
+def test_a_model_that_branches_on_values_is_checked_on_every_sequence():
     compiled = myrnn.compile(RareBranch(), dim_input=10)
     small, large = (myrnn.Sequences.from_pairs(data(n)) for n in (1.0, 2e4))
     expected = np.concatenate([RareBranch()(x).data for x, _ in small])
@@ -122,7 +122,7 @@ def test_a_model_that_looks_at_numbers_is_checked_on_every_sequence():
 
 
 class AsksForShapes(Base):
-    """Looks at nothing but sizes, and keeps its states for somebody to see."""
+    """Only reads sizes, and stores its states for display."""
 
     def __call__(self, x):
         self.states, self.length = [], len(x)
@@ -135,7 +135,7 @@ class AsksForShapes(Base):
 
 
 @pytest.mark.parametrize("model", [Base, AsksForShapes])
-def test_nothing_is_said_where_nothing_is_wrong(model):
+def test_a_correct_model_gives_no_warning(model):
     model = model()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -163,7 +163,7 @@ def many_lengths():
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("model", [AtOneLength, ArraysAtOneLength])
-def test_a_habit_of_one_length_is_found_when_that_length_turns_up(model):
+def test_a_special_case_at_one_length_is_found_when_that_length_occurs(model):
     compiled = myrnn.compile(model(), dim_input=10)
     x = many_lengths().features(5)
     assert compiled(x[:19]).shape == (1, 2)
@@ -185,13 +185,13 @@ def of_lengths(lengths):
     return myrnn.Sequences.from_pairs([(rng.normal(size=(n, 10)).astype(np.float32), 0) for n in lengths])
 
 
-def test_a_habit_of_one_among_many_lengths_is_found():
+def test_a_special_case_at_one_of_many_lengths_is_found():
     compiled = myrnn.compile(AtLengthFifty(), dim_input=10, check=False)
     with pytest.raises(NotARecurrence, match="on a sequence of 50"):
         compiled.guard.check_use(of_lengths(range(2, 81, 2)))
 
 
-def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
+def test_very_long_sequences_are_checked_at_some_steps(monkeypatch):
     monkeypatch.setattr("myrnn.compiler.guard.STEPS_AT_ONCE", 100)
     guard = myrnn.compile(Base(), dim_input=10, check=False).guard
     sequences = of_lengths(range(15, 31))
@@ -209,7 +209,7 @@ def test_lengths_of_very_many_steps_are_checked_here_and_there(monkeypatch):
     assert left() == []
 
 
-def test_of_a_model_of_the_library_the_longest_sequence_is_enough():
+def test_checking_the_longest_sequence_is_enough_for_a_library_model():
     guard = myrnn.compile(myrnn.GRU(10, 4, 2, rng=0), check=False).guard
     sequences = of_lengths(range(15, 31))
     guard.check_use(sequences)
@@ -217,7 +217,7 @@ def test_of_a_model_of_the_library_the_longest_sequence_is_enough():
 
 
 class NotesTracedLengths(Base):
-    """Notes where nobody looks on how long a sequence it ran as a graph."""
+    """Records, where the check does not look, the lengths of the sequences that it was traced on."""
 
     def __init__(self):
         super().__init__()
@@ -229,14 +229,14 @@ class NotesTracedLengths(Base):
         return super().__call__(x)
 
 
-def test_of_a_very_long_sequence_few_steps_are_traced():
+def test_few_steps_of_a_very_long_sequence_are_traced():
     model = NotesTracedLengths()
     long = of_lengths([20_000, 30_000])
     history = myrnn.train(model, long, SGD(model.parameters), 2, engine="native", progress=False)
     assert (history.engine, max(model.note.__self__)) == ("native", 500)
 
 
-def test_of_wide_sequences_fewer_steps_are_traced():
+def test_fewer_steps_of_wide_sequences_are_traced():
     model, width = NotesTracedLengths(), 2**16
     model.x = mg.tensor(np.zeros((width, 6), dtype=np.float32))
     model.parameters = (model.x, model.h, model.y)
@@ -251,14 +251,14 @@ class LeavesStepsOut(Base):
 
 
 class Chaotic(Base):
-    """Grows the least difference to another sequence until nothing is left of the first."""
+    """Amplifies any small difference between two sequences until they are unrelated."""
 
     def step(self, h, x_t, t):
         return mg.tanh(x_t[None] @ self.x + h @ self.h * np.float32(20))
 
 
 @pytest.mark.parametrize(("model", "is_refused"), [(LeavesStepsOut, True), (Chaotic, False), (Base, False)])
-def test_what_a_model_does_beyond_the_traced_steps_is_compared_by_its_logits(model, is_refused, monkeypatch):
+def test_logits_are_compared_beyond_the_traced_steps(model, is_refused, monkeypatch):
     monkeypatch.setattr("myrnn.compiler.guard.TRACED", 20)
     guard = myrnn.compile(model(), 9, dim_input=10, check=False).guard
     with pytest.raises(NotARecurrence, match="gives other logits") if is_refused else contextlib.nullcontext():
@@ -269,17 +269,17 @@ def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
     monkeypatch.setattr("myrnn.training.native.CHECKED_SHARE", np.inf)
     model = AtOneLength()
     with pytest.raises(NotARecurrence, match="on a sequence of 20 steps"):
-        # One length of ten is 20, and there are but a few checks: chance alone would seldom come upon it.
+        # One length in ten is 20, and there are only a few checks: a random choice would seldom find it.
         myrnn.train(model, many_lengths(), SGD(model.parameters), 50_000, engine="native", progress=False)
 
 
-def test_what_is_found_while_training_is_taken_back():
+def test_iterations_are_undone_if_training_finds_a_difference():
     model, reference = LateHabit(), LateHabit()
     rng = np.random.default_rng(3)
     pairs = [(rng.normal(size=(n, 10)).astype(np.float32), 1) for n in (5, 8, 130)]
 
     def stream():
-        # The long one comes late.
+        # The long one is late.
         yield from (pairs[i % 2] for i in range(96))
         yield from (pairs[i % 3] for i in range(96))
 
@@ -369,7 +369,7 @@ def test_a_model_that_was_changed_after_it_was_compiled_is_refused(change):
             use(x)
 
 
-def test_a_model_that_is_changed_while_it_trains_is_found_out():
+def test_a_model_that_is_changed_while_it_trains_is_detected():
     model = Tunable()
 
     class Meddler:
@@ -383,7 +383,7 @@ def test_a_model_that_is_changed_while_it_trains_is_found_out():
 
 
 def changed_while_training(engine, changes):
-    """Train for 300 iterations; return the weights, and how many iterations each engine did after the other."""
+    """Train for 300 iterations; return the weights, and the number of iterations of each engine in turn."""
     model, done = Tunable(), []
 
     class Changing:
@@ -432,14 +432,14 @@ def test_a_model_that_is_changed_too_often_is_compiled_again_after_a_while(monke
     assert_trained_as_by_mygrad(parameters, changes)
 
 
-def test_a_model_that_is_changed_into_no_recurrence_goes_on_op_by_op():
+def test_a_model_that_is_no_longer_a_recurrence_continues_op_by_op():
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad, because") as caught:
         _, engines = changed_while_training("auto", {100: set_training})
     assert (len(caught), engines) == (1, [("native", 100), ("mygrad", 200)])
 
 
 @pytest.mark.long
-def test_a_model_that_is_changed_ever_again_takes_turns(monkeypatch):
+def test_a_model_that_is_changed_repeatedly_alternates_between_engines(monkeypatch):
     monkeypatch.setattr("myrnn.training.engine.WORTH_COMPILING", 400)
     changes = {50: set_scale, 100: set_mask, 200: set_secret}
     with pytest.warns(UserWarning, match="^training goes on op by op with MyGrad for a while, because") as caught:
@@ -461,7 +461,7 @@ HIDDEN = {"scale": 1.0}
 PROXY = types.MappingProxyType(HIDDEN)
 CONTEXT = contextvars.ContextVar("CONTEXT", default=1.0)
 
-# Ways to a number that nothing among a model's attributes and globals leads to, and how each is changed.
+# Values that a model's attributes and globals do not lead to, and how each is changed.
 WAYS = {
     "a mapping proxy": (lambda: PROXY["scale"], lambda number: HIDDEN.update(scale=number)),
     "a context variable": (CONTEXT.get, CONTEXT.set),
@@ -473,7 +473,7 @@ WAYS = {
 
 
 class ReadsFarAway(Base):
-    """Multiplies its states by what a function of somebody's returns."""
+    """Multiplies its states by the result of a given function."""
 
     def __init__(self, read):
         super().__init__()
@@ -523,7 +523,7 @@ def train_far_away(model, write, where, engine):
 @pytest.mark.parametrize(
     "where", most_are_long(["on_train_begin", "on_progress", "on_report", "on_reported", "task", "schedule"], 3)
 )
-def test_no_change_by_the_users_code_is_trained_past(far_away, where):
+def test_no_change_by_user_code_goes_unnoticed(far_away, where):
     model, write = far_away
     with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
         train_far_away(model, write, where, "native")
@@ -534,7 +534,7 @@ class ReadsFarAwayLater(ReadsFarAway):
         return Base.step(self, h, x_t, t) * np.float32(self.read() if t >= 3 else 1)
 
 
-def test_no_change_of_what_is_read_after_some_steps_is_trained_past():
+def test_no_change_of_a_value_read_after_some_steps_goes_unnoticed():
     read, write = WAYS["a mapping proxy"]
     try:
         with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
@@ -543,7 +543,7 @@ def test_no_change_of_what_is_read_after_some_steps_is_trained_past():
         write(1.0)
 
 
-def test_no_change_by_a_hook_that_fails_is_trained_past(far_away):
+def test_no_change_by_a_failing_hook_goes_unnoticed(far_away):
     model, write = far_away
 
     class ChangesAndFails:
@@ -571,7 +571,7 @@ def test_a_model_that_is_changed_far_away_is_compiled_again():
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
-def test_what_changes_nothing_may_be_changed():
+def test_changes_without_effect_are_allowed():
     model = Tunable()
     compiled = myrnn.compile(model, dim_input=10)
     model.comment = "trained on Tuesday"
@@ -579,7 +579,7 @@ def test_what_changes_nothing_may_be_changed():
     np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-6)
 
 
-def test_parameters_that_were_replaced_are_missed():
+def test_replaced_parameters_are_detected():
     model = Base()
     compiled = myrnn.compile(model, dim_input=10)
     model.y = mg.tensor(model.y.data * 2)
@@ -588,7 +588,7 @@ def test_parameters_that_were_replaced_are_missed():
         compiled(np.zeros((3, 10), dtype=np.float32))
 
 
-def test_the_array_of_a_parameter_may_be_replaced():
+def test_the_array_of_a_parameter_can_be_replaced():
     model = Base()
     compiled = myrnn.compile(model, dim_input=10)
     x = np.random.default_rng(4).normal(size=(5, 10)).astype(np.float32)
@@ -614,7 +614,7 @@ class HalvesInPlace(Base):
 
 
 class UsesWhatIsLeftOver(Base):
-    """Reads the loop's own variables after the loop."""
+    """Reads the variables of the loop after it."""
 
     def __call__(self, x):
         h = np.zeros((1, 6), dtype=np.float32)
@@ -625,7 +625,7 @@ class UsesWhatIsLeftOver(Base):
 
 
 class Unlisted(Base):
-    """Uses a weight that it does not list: it stays as it is."""
+    """Uses a weight that it does not list, which stays unchanged."""
 
     def __init__(self):
         super().__init__()
@@ -633,7 +633,7 @@ class Unlisted(Base):
 
 
 class AddsTheRows(Base):
-    """Sums the rows outside its loop: of an empty sequence there are none."""
+    """Sums the rows outside of its loop; an empty sequence has none."""
 
     def __call__(self, x):
         return super().__call__(x) + mg.sum(x, axis=0, keepdims=True) @ self.x @ self.y
@@ -648,7 +648,7 @@ def test_a_sum_over_no_rows_is_zero():
 
 
 class BeginsByComputing(Base):
-    """Computes its first states from parameters, in another way than its steps do."""
+    """Computes its first states from parameters, but not in the way of its steps."""
 
     def __init__(self):
         super().__init__()
@@ -665,7 +665,7 @@ class BeginsByComputing(Base):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_first_states_that_are_computed_are_those_of_an_empty_sequence():
+def test_computed_first_states_are_those_of_an_empty_sequence():
     model = BeginsByComputing()
     compiled = myrnn.compile(model, dim_input=10)
     for x in (np.zeros((0, 10), dtype=np.float32), np.ones((1, 10), dtype=np.float32)):
@@ -673,7 +673,7 @@ def test_first_states_that_are_computed_are_those_of_an_empty_sequence():
 
 
 class SmallLogarithms(Base):
-    """Goes through numbers so small that one more than them is one."""
+    """Computes with numbers so small that 1 plus them is 1."""
 
     def step(self, h, x_t, t):
         z = x_t[None] @ self.x * np.float32(1e-8)
@@ -693,7 +693,7 @@ def test_small_numbers_keep_their_digits():
         *(pytest.param(kind, marks=pytest.mark.long) for kind in (SetsAnItem, HalvesInPlace, Unlisted)),
     ],
 )
-def test_what_is_a_recurrence_all_the_same_trains_like_mygrad(model):
+def test_unusual_recurrences_train_like_mygrad(model):
     native, reference = model(), model()
     for trained, engine in ((native, "native"), (reference, "mygrad")):
         optimizer = SGD(trained.parameters, learning_rate=0.05)

@@ -1,4 +1,4 @@
-"""What compiling leaves alone, and when a model is compiled anew."""
+"""What compiling does not change, and when a model is compiled again."""
 
 import gc
 
@@ -21,7 +21,7 @@ class Scaled(RNN):
 
 
 class Swapping(RNN):
-    """Adds two biases to the logits, one of them twice; which, is in its attributes, not in its parameters."""
+    """Adds two biases to the logits, one of them twice; its attributes, not its parameters, say which."""
 
     def __init__(self, *sizes, rng):
         super().__init__(*sizes, rng=rng)
@@ -53,7 +53,7 @@ def test_a_model_that_is_the_same_is_compiled_once(model):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_whose_attribute_changed_is_compiled_anew(model):
+def test_a_model_whose_attribute_changed_is_compiled_again(model):
     first = myrnn.compile(model)
     before = first(X)
     model.scale = np.float32(2)
@@ -63,7 +63,7 @@ def test_a_model_whose_attribute_changed_is_compiled_anew(model):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_with_other_tensors_is_compiled_anew(model):
+def test_a_model_with_other_tensors_is_compiled_again(model):
     first = myrnn.compile(model)
     model.fc_h2y = RNN(10, 6, 2, rng=1).fc_h2y
     again = myrnn.compile(model)
@@ -72,9 +72,9 @@ def test_a_model_with_other_tensors_is_compiled_anew(model):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypatch):
+def test_another_model_of_the_class_reuses_the_compilation(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
-    # Where its loop is looked for anew, this fails.
+    # Searching for its loop again fails.
     monkeypatch.setattr(compiler_model, "trace", None)
     other = Scaled(10, 6, 2, rng=1)
     compiled = myrnn.compile(other)
@@ -89,7 +89,7 @@ def test_another_model_of_the_class_is_compiled_as_the_first_was(model, monkeypa
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("scale", [np.float32(2), np.array([1, 2], dtype=np.float32)])
-def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(model, scale):
+def test_another_model_of_the_class_that_reads_other_values_is_compiled_again(model, scale):
     first = myrnn.compile(model)
     other = Scaled(10, 6, 2, rng=1)
     other.scale = scale
@@ -99,7 +99,7 @@ def test_another_model_of_the_class_that_reads_something_else_is_compiled_anew(m
 
 
 @pytest.mark.usefixtures("in_python")
-def test_another_model_of_the_class_with_other_layers_in_its_places_is_compiled_anew():
+def test_another_model_of_the_class_with_other_layers_is_compiled_again():
     first = myrnn.compile(Swapping(10, 6, 2, rng=0))
     other = Swapping(10, 6, 2, rng=1)
     other.first, other.second = other.second, other.first
@@ -110,7 +110,7 @@ def test_another_model_of_the_class_with_other_layers_in_its_places_is_compiled_
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("sizes", [(10, 7, 2), (10, 6, 3), (9, 6, 2)])
-def test_a_model_of_the_class_with_other_sizes_is_compiled_anew(model, sizes):
+def test_a_model_of_the_class_with_other_sizes_is_compiled_again(model, sizes):
     first = myrnn.compile(model)
     other = Scaled(*sizes, rng=1)
     compiled = myrnn.compile(other)
@@ -118,12 +118,12 @@ def test_a_model_of_the_class_with_other_sizes_is_compiled_anew(model, sizes):
     np.testing.assert_allclose(compiled(X[:, : sizes[0]]), other(X[:, : sizes[0]]).data, rtol=1e-5)
 
 
-def test_a_longer_check_is_made_when_it_is_asked_for(model):
+def test_a_longer_check_is_made_on_request(model):
     myrnn.compile(model, max_length=20)
     assert myrnn.compile(model, max_length=90).max_length == 90
 
 
-def test_a_graph_of_the_users_can_still_go_back(model):
+def test_a_graph_of_the_user_can_still_run_backward(model):
     loss = softmax_crossentropy(model(X), np.array([1]))
     myrnn.evaluate(model, tasks.TwinHalves(), samples=50, progress=False)
     myrnn.compile(model, max_length=100)
@@ -147,14 +147,14 @@ def test_training_under_a_live_graph_is_refused(model, engine):
     myrnn.train(model, tasks.TwinHalves(), Adam(model.parameters), 5, engine=engine, progress=False)
 
 
-def test_what_was_compiled_last_for_a_model_is_what_is_known(model):
+def test_the_last_compilation_of_a_model_is_used(model):
     myrnn.compile(model)
     model.scale = np.float32(2)
     changed = myrnn.compile(model)
     assert myrnn.compile(model) is changed
 
 
-def test_a_model_that_was_spoiled_does_not_spoil_others_of_its_class():
+def test_a_damaged_model_does_not_affect_others_of_its_class():
     spoiled = RNN(4, 8, 3, rng=0)
     myrnn.compile(spoiled, check=False)
     spoiled.fc_h2h.weight = mygrad.tensor(spoiled.fc_h2h.weight.data, constant=True)
@@ -162,7 +162,7 @@ def test_a_model_that_was_spoiled_does_not_spoil_others_of_its_class():
 
 
 class DoublesAtOneLength(RNN):
-    """Does something else at one length, which instances name for themselves."""
+    """Behaves differently at one length, which each instance defines."""
 
     odd = None
 
@@ -184,7 +184,7 @@ def test_another_model_of_a_class_is_checked_at_all_lengths(odd):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_lengths_are_checked_anew_after_another_compilation():
+def test_lengths_are_checked_again_after_another_compilation():
     model = DoublesAtOneLength(4, 3, 2, rng=0)
     x = np.ones((17, 4), dtype=np.float32)
     compile(model)(x)
@@ -194,7 +194,7 @@ def test_lengths_are_checked_anew_after_another_compilation():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_gradient_that_a_users_graph_left_does_no_harm():
+def test_a_gradient_left_by_a_graph_of_the_user_does_no_harm():
     model = RNN(4, 3, 2, rng=0)
     model.unread = mygrad.tensor(np.ones((1, 2), dtype=np.float32))
     parameters = (*model.parameters, model.unread)

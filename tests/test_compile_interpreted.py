@@ -1,4 +1,4 @@
-"""Emitted programs, run in Python, against MyGrad: every model of the zoo, and every manner of computing weights."""
+"""Emitted programs run in Python agree with MyGrad: every model of the zoo, and every way of computing weights."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from myrnn.compiler import compile
 from myrnn.sequences import Sequences
 from zoo import ALL, made
 
-# How a weight (rows, columns) is made: the shapes of the parameters, and what is computed from them.
+# How a weight (rows, columns) is made: the shapes of the parameters, and the function that computes it.
 MANNERS = {
     "scaled": (lambda r, c: [(r, c)], lambda p: 0.8 * p),
     "masked": (lambda r, c: [(r, c)], lambda p: p * (np.arange(p.size) % 3 != 1).reshape(p.shape).astype(np.float32)),
@@ -31,7 +31,7 @@ MANNERS = {
     "a transposed sum": (lambda r, c: [(r, c), (c, r)], lambda p, q: p + q.T),
     "as it is": (lambda r, c: [(r, c)], lambda p: p),
 }
-# How a row (1, rows) is multiplied by a weight, and the shape in which that reads it.
+# How a row (1, rows) is multiplied by a weight, and the shape in which it is read.
 READINGS = {
     "straight": (lambda row, w: row @ w, lambda r, c: (r, c)),
     "transposed": (lambda row, w: row @ w.T, lambda r, c: (c, r)),
@@ -42,7 +42,7 @@ SIZES = ((3, 5, 18), (17, 16, 2), (2, 18, 3))
 
 
 class Computed:
-    """A simple recurrence all of whose weights, the first state too, are computed in one manner and read in one way."""
+    """A simple recurrence that computes all its weights and its first state in one way, and reads them in one way."""
 
     def __init__(self, manner, reading, sizes):
         rng = np.random.default_rng(0)
@@ -65,12 +65,12 @@ class Computed:
 
 
 def drawn(lengths, model, width, tokens, rng):
-    """Return random sequences of so many symbols or features, and their loss and gradients by MyGrad."""
+    """Return random sequences of the given number of symbols or features, and their loss and gradients by MyGrad."""
     offsets, total = np.concatenate(([0], np.cumsum(lengths))), sum(lengths)
     values = rng.integers(0, width, total) if tokens else rng.normal(size=(total, width)).astype(np.float32)
     rows = np.eye(width, dtype=np.float32)[values] if tokens else values
     logits = mg.concatenate([model(rows[begin:end]) for begin, end in itertools.pairwise(offsets)])
-    # The class that is held least likely: the gradients of a right answer are mostly rounding.
+    # The least likely class, because the gradients of a right answer are mostly rounding.
     labels = logits.data.argmin(axis=1)
     loss = softmax_crossentropy(logits, labels)
     loss.backward()
@@ -81,7 +81,7 @@ def drawn(lengths, model, width, tokens, rng):
 def assert_agrees(model, native, width, tokens):
     """Compare with MyGrad on longer and shorter sequences than before, with other parameters at every call.
 
-    Whatever is left in the program's memory of the call before is NaN.
+    Values that the previous call left in the memory of the program are set to NaN.
     """
     rng = np.random.default_rng(1)
     for lengths in ((5, 2), (9, 1, 7), (2, 3)):
@@ -127,7 +127,7 @@ def test_native_code_follows_them_too(batched):
 
 
 class Summed:
-    """A recurrence whose state's gradient is the gradient of two weights, from a learned start."""
+    """A recurrence in which the gradient of the state is that of two weights, with a learned start."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -154,7 +154,7 @@ def test_the_gradient_before_the_first_step_is_observed():
 
 
 class Halves:
-    """A state of two halves, made in one of three ways; the gradients of both are read where the state's stands."""
+    """A state of two halves, made in one of three ways; both gradients are read from the buffer of the state's."""
 
     def __init__(self, way):
         rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Whole models, as users write them: what is compiled agrees with MyGrad."""
+"""Whole models as users write them: compiled, they agree with MyGrad."""
 
 import mygrad as mg
 import numpy as np
@@ -14,14 +14,14 @@ from myrnn.training import train
 from zoo import ALL, LastRow, Lesson, made
 
 LENGTHS = (1, 2, 3, 8, 20, 50, 1, 31, 20)
-# Of these a batch of tokens is compiled as well; of the others the features of one and several sequences are enough.
+# For these, batches of tokens are also compiled; for the others, features of one and several sequences are enough.
 MANY_KINDS = {"Lesson", "GatesInOneMatrix", "PassAfterPass", "Backwards", "Embedding", "LastRow"}
 # Each kind takes seconds to compile; `test_compile_interpreted` runs the programs of all of them in Python.
 SHORT = {"Lesson"}
 
 
 def each(kinds):
-    """One case for each kind of model; most are long ones."""
+    """One case for each kind of model; most are long tests."""
     return [
         pytest.param(kind, id=kind.__name__, marks=() if kind.__name__ in SHORT else pytest.mark.long) for kind in kinds
     ]
@@ -33,7 +33,7 @@ _compiled = {}
 
 
 def compiled_model(kind):
-    """One compiled model for all tests of this file: its native code is the same for all."""
+    """One compiled model for all tests of this file, because its native code is the same."""
     if kind not in _compiled:
         _compiled[kind] = compile(made(kind), dim_input=kind.C)
     return _compiled[kind]
@@ -61,7 +61,7 @@ def by_mygrad(model, x, label):
 def assert_gradients(ours, theirs, what):
     scale = max(np.abs(g).max(initial=0) for g in theirs)
     for i, (gradient, true) in enumerate(zip(ours, theirs, strict=True)):
-        # Sums that cancel have rounding of the size of their terms, not of their own.
+        # A sum that cancels has a rounding error of the size of its terms, not of its result.
         atol = 1e-4 * max(np.abs(true).max(initial=0), 1e-2 * scale) + 1e-9
         np.testing.assert_allclose(gradient, true, rtol=0, atol=atol, err_msg=f"{what}: parameter {i}")
 
@@ -123,7 +123,7 @@ def assert_same_training(native, history, reference, expected):
     ("sizes", "kind"),
     the_rest_is_long([((1, 1, 2), GRU), ((3, 16, 2), LSTM), ((5, 17, 4), GRU), ((2, 50, 3), LSTM)], ((5, 17, 4), GRU)),
 )
-def test_models_that_ship_at_odd_sizes(sizes, kind):
+def test_library_models_at_odd_sizes(sizes, kind):
     model = kind(*sizes, rng=0)
     compiled = compile(model)
     rng = np.random.default_rng(4)
@@ -148,7 +148,7 @@ def test_the_gradient_of_every_row_can_be_observed(kind):
     np.testing.assert_allclose(seen.input_gradients, tensor.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_equations_are_the_lessons():
+def test_the_equations_are_those_of_the_lesson():
     assert str(compiled_model(Lesson)).splitlines()[1:4] == [
         "    h = 0",
         "for every x:",
@@ -156,7 +156,7 @@ def test_the_equations_are_the_lessons():
     ]
 
 
-def test_compiling_leaves_the_model_as_it_was():
+def test_compiling_does_not_change_the_model():
     model = made(Lesson)
     before = [p.data.tobytes() for p in model.parameters]
     softmax_crossentropy(model(np.zeros((2, 10), np.float32)), np.array([1])).backward()

@@ -1,4 +1,4 @@
-"""Every operation of MyGrad's that has a rule, in a step of a recurrence, by emitted programs that run in Python."""
+"""Every operation of MyGrad with a rule, in a step of a recurrence, in emitted programs that run in Python."""
 
 import mygrad as mg
 import numpy as np
@@ -16,7 +16,7 @@ NAMES = [*CASES, *(pytest.param(name, marks=pytest.mark.long) for name in MORE i
 
 
 class Stepped:
-    """Hands a function of numbers between 0.3 and 0.9 on from step to step."""
+    """Passes a function of numbers between 0.3 and 0.9 from step to step."""
 
     dim_input = 2
 
@@ -84,7 +84,7 @@ class Stacked(Pieces):
 
 
 class Heads(Pieces):
-    """Multiplies the pieces of its state by a matrix each."""
+    """Multiplies each piece of its state by a matrix."""
 
     def __call__(self, x):
         h = np.zeros((1, 6), dtype=np.float32)
@@ -95,7 +95,7 @@ class Heads(Pieces):
 
 
 class Running(Pieces):
-    """Reads running sums of what einsum projects, and normalises its last state."""
+    """Reads running sums of projections by einsum, and normalises its last state."""
 
     def __call__(self, x):
         projected = mg.cumsum(mg.einsum("tc,cd->td", x, self.W), axis=0)

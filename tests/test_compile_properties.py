@@ -1,4 +1,4 @@
-"""Random recurrent models, drawn from the supported operations: compiled against MyGrad."""
+"""Random recurrent models, drawn from the supported operations, agree with MyGrad when compiled."""
 
 from collections import deque
 from math import prod
@@ -25,7 +25,7 @@ NATIVE_EXAMPLES = EXAMPLES // 10
 CLASSES = 3
 SIZES = (1, 2, 3, 5, 16, 17)
 
-# What keeps numbers small, and what keeps them in the domain of an operation.
+# Functions that keep numbers small, and functions that keep them in the domain of an operation.
 UNARY = (
     "mg.tanh({0})",
     "sigmoid({0})",
@@ -132,7 +132,7 @@ class Drawn:
     def _body(self, start, row, count, targets):
         """Lines that compute `count` values, and expressions of the target shapes from all of them.
 
-        Every state reads the row, and the readout every state: a state of which the next logits know nothing is none.
+        Every state reads the row, and the readout reads every state, because an unread state would be dropped.
         """
         self._lines, pool = [], list(start)
         for _ in range(count):
@@ -140,7 +140,7 @@ class Drawn:
         results = []
         for shape in targets:
             if row and self._rng.random() < 0.15:
-                # A state that only moves on: a part of another one, or of the row.
+                # A state that is only shifted: a part of another one, or of the row.
                 name, given = self._pick([row, *start])
                 if prod(given) >= prod(shape):
                     results.append(f"({name} * 1.0).reshape(-1)[-{prod(shape)}:].reshape({shape})")
@@ -232,7 +232,7 @@ class Drawn:
             self._named(pool, expression, result)
 
     def _weigh(self, pool, name, shape):
-        """A product with a weight in another manner, or of two values of the step."""
+        """A product with a weight in another form, or of two values of the step."""
         size = prod(shape)
         kind = self._rng.integers(5)
         if kind == 0:
@@ -303,7 +303,7 @@ def by_mygrad(model, x, label):
 
 
 def by_graphs(compiled, x, label):
-    """The same by the compiler's own graphs, with NumPy in float64: what native code is written from."""
+    """The same by the graphs of the compiler, from which native code is written, with NumPy in float64."""
     return _Unrolled(compiled).run(x, label)
 
 
@@ -351,7 +351,7 @@ class _Unrolled:
         loss = -np.log(share[label])
         share[label] -= 1
         self.gradients = {}
-        # Of every state at the end of its loop and at its beginning, and of what is kept, by its row.
+        # Gradients of every state at the end and the beginning of its loop, and of stored values by row.
         back = dict.fromkeys(last, 0.0)
         begin, of_kept = {}, {id(row): {} for row in rows}
         self._add(back, self._back(self.derivative.readout, after | {("gradient", "logits"): share}))
@@ -386,7 +386,7 @@ class _Unrolled:
         return evaluate(list(targets), self.fixed | numbers, np.float64)
 
     def _back(self, part, known):
-        """Add to the gradients of weights; return those of states and of what is kept."""
+        """Add to the gradients of weights; return those of states and stored values."""
         terms = [(leaf, term) for leaf, several in part.weights.items() for term in several]
         read = {("state", i): node for i, node in part.states.items()} | {("kept", k): n for k, n in part.kept.items()}
         results = self._evaluated([*read.values(), *(term for _, term in terms)], known)
@@ -436,7 +436,7 @@ def drawn_and_compiled(seed):
     try:
         return model, compile(model, max_length=9, check=False)
     except NotARecurrence:
-        # How many are refused is another question, which a test of its own asks.
+        # Another test counts how many are refused.
         reject()
 
 
@@ -449,13 +449,13 @@ def drawn_sequences(lengths, dim_input, tokens, rng):
 
 
 @pytest.mark.long
-def test_hardly_any_random_model_is_refused():
+def test_few_random_models_are_refused():
     refused = []
     for seed in range(EXAMPLES):
         try:
             compile(Drawn(seed), max_length=9, check=False)
         except NotARecurrence as error:
-            # Drawn at random, a state may be nothing but itself.
+            # A random state may be just itself.
             if "do not depend on the sequence" not in str(error):
                 refused.append((seed, str(error)))
     assert len(refused) <= EXAMPLES // 50, refused
@@ -502,10 +502,10 @@ def test_native_code_of_a_random_model_agrees_with_its_graphs(seed, tokens, batc
 
 @pytest.mark.long
 @pytest.mark.parametrize("batched", [pytest.param(False, marks=pytest.mark.long), True])
-def test_what_is_emitted_is_the_same_in_every_process(batched, monkeypatch):
+def test_the_emitted_code_is_the_same_in_every_process(batched, monkeypatch):
     texts = set()
     for process in range(4):
-        # A node's hash is its place in memory: sets of nodes have another order in every process.
+        # The hash of a node is its address, so sets of nodes have another order in every process.
         monkeypatch.setattr(Node, "__hash__", lambda node, process=process: hash((id(node), process)))
         monkeypatch.setattr(compiler_model, "_recent", deque())
         _, compiled = drawn_and_compiled(28)

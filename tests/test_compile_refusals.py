@@ -1,4 +1,4 @@
-"""What is no recurrence is refused, or found out in use: nothing may be silently wrong."""
+"""Models that are not recurrences are refused, or detected in use: nothing may be silently wrong."""
 
 import re
 import warnings
@@ -21,7 +21,7 @@ from myrnn.compiler.probe import describe
 
 
 class Base:
-    """A simple RNN whose step can be tampered with."""
+    """A simple RNN whose step subclasses change."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ class Base:
 
 
 class Positional(Base):
-    """Computes with t / T, which is another number at every length."""
+    """Computes with t / T, which differs at every length."""
 
     def __call__(self, x):
         h = np.zeros((1, 6), dtype=np.float32)
@@ -122,7 +122,7 @@ class ArraysOnly(Base):
 
 
 class NormalisedBefore(Base):
-    """Computes what its steps read once, when it is made."""
+    """Computes a value that its steps read once, when it is created."""
 
     def __init__(self):
         super().__init__()
@@ -133,7 +133,7 @@ class NormalisedBefore(Base):
 
 
 class CutBefore(Base):
-    """Its parameters are parts of one tensor."""
+    """Its parameters are slices of one tensor."""
 
     def __init__(self):
         super().__init__()
@@ -180,7 +180,7 @@ class RoundsToHalves(Base):
 
 
 class CountsInBytes(Base):
-    """Counts its steps in a number that is -128 after 127."""
+    """Counts its steps in an int8, which overflows after 127."""
 
     def __call__(self, x):
         h, count = np.zeros((1, 6), dtype=np.float32), mg.tensor(np.int8(0))
@@ -195,7 +195,7 @@ class TensorsOnly(Base):
 
 
 class Tanh(Operation):
-    """An operation of the user's own, under the name of one of MyGrad's, with another derivative."""
+    """A user-defined operation with the name of one of MyGrad's and another derivative."""
 
     def __call__(self, a):
         self.variables = (a,)
@@ -206,7 +206,7 @@ class Tanh(Operation):
 
 
 class Divides(Base):
-    """Guards its division against zero with a number of its own."""
+    """Guards its division against zero with a given number."""
 
     def __init__(self, least):
         super().__init__()
@@ -227,14 +227,14 @@ class Divides(Base):
         (np.array([[1, 1, 1e-50, 1, 1, 1]]), "1e-50 is 0 in float32, in which compiled models work"),
     ],
 )
-def test_a_constant_that_float32_has_not_is_refused_with_its_line(least, told):
+def test_a_constant_that_float32_cannot_hold_is_refused_with_its_line(least, told):
     with pytest.raises(CompileError, match=re.escape(told)) as refusal:
         myrnn.compile(Divides(least), dim_input=10, check=False)
     assert "return a / (a.sum() + self.least)" in str(refusal.value)
 
 
 @pytest.mark.parametrize("least", [1e-30, np.float32(2e-38), 1e30, np.inf])
-def test_a_constant_that_float32_has_is_taken(least):
+def test_a_constant_that_float32_can_hold_is_accepted(least):
     myrnn.compile(Divides(least), dim_input=10, check=False)
 
 
@@ -305,7 +305,7 @@ class OwnOperation(Base):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_no_recurrence_is_refused(model, error, told):
+def test_a_model_that_is_not_a_recurrence_is_refused(model, error, told):
     with pytest.raises(error, match=told):
         myrnn.compile(model(), dim_input=10)
 
@@ -319,7 +319,7 @@ def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
         np.testing.assert_allclose(compiled(x[:length]), model(x[:length]).data, rtol=1e-4, atol=1e-5)
 
 
-def test_a_model_may_look_eleven_steps_back():
+def test_a_model_can_read_states_of_eleven_steps_ago():
     model = ManyStepsBack()
     model.steps = 11
     compiled = myrnn.compile(model, dim_input=10)
@@ -328,7 +328,7 @@ def test_a_model_may_look_eleven_steps_back():
     np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-5)
 
 
-def test_many_numbers_are_told_on_one_line():
+def test_many_numbers_are_shown_on_one_line():
     numbers = np.linspace(-1, 1, 9) / 3
     assert describe(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
 
@@ -343,7 +343,7 @@ def test_the_refusal_shows_the_line_and_the_numbers():
 
 
 class LateHabit(Base):
-    """Does something else from step 100 on: longer than what is checked when it is compiled."""
+    """Changes at step 100, beyond the length that is checked when it is compiled."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -351,7 +351,7 @@ class LateHabit(Base):
 
 
 class RareBranch(Base):
-    """Takes another branch where a feature is larger than any that was tried."""
+    """Takes another branch if a feature is larger than any that was tried."""
 
     def step(self, h, x_t, t):
         h = super().step(h, x_t, t)
@@ -359,7 +359,7 @@ class RareBranch(Base):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_longer_sequence_is_checked_when_it_turns_up():
+def test_a_longer_sequence_is_checked_when_it_occurs():
     compiled = myrnn.compile(LateHabit(), dim_input=10)
     assert compiled(np.zeros((60, 10), dtype=np.float32)).shape == (1, 2)
     with pytest.raises(NotARecurrence, match="on a sequence of 120 steps"):
@@ -383,7 +383,7 @@ def data(largest):
     return pairs
 
 
-def test_a_branch_that_only_the_data_takes_is_refused_before_anything_changes():
+def test_a_branch_that_only_the_data_take_is_refused_before_anything_changes():
     model = RareBranch()
     before = [parameter.data.copy() for parameter in model.parameters]
     with pytest.raises(CompileError, match="inspects the numbers of its tensors"):
@@ -391,7 +391,7 @@ def test_a_branch_that_only_the_data_takes_is_refused_before_anything_changes():
     assert all(np.array_equal(p.data, b) for p, b in zip(model.parameters, before, strict=True))
 
 
-def test_automatic_training_takes_mygrad_instead():
+def test_automatic_training_uses_mygrad_instead():
     model, reference = RareBranch(), RareBranch()
     with pytest.warns(UserWarning, match="op by op"):
         history = myrnn.train(model, data(2e4), SGD(model.parameters), 40, report_every=10, progress=False)
@@ -404,7 +404,7 @@ def test_automatic_training_takes_mygrad_instead():
         np.testing.assert_array_equal(ours.data, theirs.data)
 
 
-def test_nothing_is_said_where_nothing_is_wrong():
+def test_a_correct_model_gives_no_warning():
     model = Base()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -413,7 +413,7 @@ def test_nothing_is_said_where_nothing_is_wrong():
 
 
 class FilledStart:
-    """Starts with a constant state whose numbers differ, and reads it with a transposed weight."""
+    """Starts with a constant state of different numbers, and multiplies it by a transposed weight."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -430,14 +430,14 @@ class FilledStart:
 SOME = myrnn.Sequences.from_pairs([(np.full((4, 3), i, np.float32), i % 2) for i in range(5)])
 
 
-def test_a_constant_first_state_may_have_any_numbers():
+def test_a_constant_first_state_can_have_any_numbers():
     model = FilledStart()
     compiled = compile(model)
     np.testing.assert_allclose(compiled.logits(SOME), np.concatenate([model(x).data for x, _ in SOME]), rtol=1e-4)
 
 
 @pytest.mark.parametrize("fails", ["emit", "hoist", "Native", "roll"])
-def test_whatever_fails_while_compiling_is_a_compile_error_that_shows_the_model(fails, monkeypatch):
+def test_any_failure_while_compiling_is_a_compile_error_that_shows_the_model(fails, monkeypatch):
     def fail(*given, **named):
         raise TypeError("cannot type\nthis")
 
@@ -458,9 +458,9 @@ def test_whatever_fails_while_compiling_is_a_compile_error_that_shows_the_model(
     assert history.engine == "mygrad"
 
 
-# Something of the user's that is not a number, which no model reads.
+# A NaN of the user that no model reads.
 NOTHING = float("nan")
 
 
-def test_what_is_not_a_number_elsewhere_changes_nothing():
+def test_nan_outside_of_the_model_changes_nothing():
     assert myrnn.compile(LookingBack(), check=False).recurrence.loops

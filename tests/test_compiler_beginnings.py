@@ -1,4 +1,4 @@
-"""First steps that differ, loops that start late or end early, and states some steps apart: right at every length."""
+"""First steps that differ, loops that start late or end early, and states of several steps ago, at every length."""
 
 import mygrad as mg
 import numpy as np
@@ -12,12 +12,12 @@ from recurrences.oracle import disagreement
 from recurrences.registry import C, D, K, weight, zeros
 
 SHAPES = {"w": (C, D), "w2": (C, D), "w3": (3 * C, D), "u": (D, D), "u2": (D, D), "b": (D,), "h0": (D,), "v": (D, K)}
-# One sequence at a time, batches of equal ones, and of shorter and longer ones; most are longer than what was traced.
+# One sequence at a time, batches of equal lengths and of different ones; most are longer than the traces.
 GROUPS = ([1], [2], [3], [4], [6], [30], [3, 3], [5, 1, 3, 2], [40, 1, 2, 20, 4])
 
 
 def made(function):
-    """A model of a class of its own, with weights that the function names."""
+    """Return a model of a new class, with weights that the function names."""
 
     class Model:
         dim_input = C
@@ -201,7 +201,7 @@ COMPILED = (
     other_weights_at_one_step, other_weights_at_the_end, states_that_exist, every_third_state,
     every_fourth_state_from_a_learned_one, last_three, level_and_trend,
 )  # fmt: skip
-# Of an empty sequence these make nothing, or something else.
+# For an empty sequence these fail or differ.
 NOT_OF_NONE = {
     "a_sum_of_states_after_the_last_one",
     "centred_windows", "windows_ahead", "all_but_the_last", "states_that_exist", "last_three", "level_and_trend",
@@ -256,13 +256,13 @@ def the_first_row_again(x, w, w2, u, v):
 @pytest.mark.parametrize(
     "function", [only_at_even_lengths, a_readout_of_even_lengths, a_late_step, the_first_row_again], ids=named
 )
-def test_what_only_some_lengths_or_late_steps_do_is_refused(function):
+def test_special_cases_at_some_lengths_or_late_steps_are_refused(function):
     with pytest.raises(NotARecurrence):
         compile(made(function), max_length=20, check=False)
 
 
 @pytest.mark.usefixtures("in_python")
-def test_what_a_late_step_does_is_found_when_a_sequence_is_so_long():
+def test_a_special_late_step_is_found_when_a_sequence_is_long_enough():
     compiled = compile(made(a_late_step), max_length=13, check=False)
     assert compiled(zeros(13, C)).shape == (1, K)
     with pytest.raises(NotARecurrence, match=r"on a sequence of 15 steps .*at step 14 or the next,"):
@@ -270,6 +270,6 @@ def test_what_a_late_step_does_is_found_when_a_sequence_is_so_long():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_state_of_a_loop_that_starts_late_stays_as_it_is():
+def test_a_state_of_a_loop_that_starts_late_stays_unchanged():
     compiled = compile(made(windows), max_length=13, check=False)
     assert "h' = where(2 > t, h, " in compiled.stages["roll"]

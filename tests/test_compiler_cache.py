@@ -1,4 +1,4 @@
-"""The cache of machine code: found again, keyed by content, never fatal; and the notice while it is made."""
+"""The cache of machine code: found again, keyed by content, never fatal; and the notice while code is compiled."""
 
 import gc
 import os
@@ -76,7 +76,7 @@ def finish(process):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Load into a folder of this test's own, and count the programs that are compiled."""
+    """Load into a separate folder, and count the compiled programs."""
     cache.runtime()
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
     return tmp_path / "compiled"
@@ -105,7 +105,7 @@ def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
     folder = tmp_path / "compiled"
     files = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert finish(start(tmp_path)) == (True, 42, folder)
-    # That of the program, and that of what all programs call.
+    # One for the program, and one for the runtime that all programs call.
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
     assert len(files) == 2
 
@@ -122,7 +122,7 @@ def test_a_corrupt_entry_is_rebuilt(damage, here, again):
     assert again() == (42, False)
 
 
-def test_machine_code_that_is_gone_is_made_again(here, again):
+def test_missing_machine_code_is_compiled_again(here, again):
     again()
     (path,) = here.iterdir()
     path.unlink()
@@ -160,14 +160,14 @@ def test_other_users_may_read_what_was_compiled(here, again):
     assert [path.stat().st_mode & 0o777 for path in here.iterdir()] == [0o644]
 
 
-def test_what_is_known_is_what_was_compiled(here):
+def test_the_known_programs_are_the_compiled_ones(here):
     source = SOURCE + "# known"
     assert not cache.is_known(source)
     run(source)
     assert cache.is_known(source) and not cache.is_known(source + "#")
 
 
-def test_machine_code_stays_in_memory_as_long_as_somebody_uses_it(here):
+def test_machine_code_stays_in_memory_while_it_is_used(here):
     code = cache.load(SOURCE)
     assert cache.load(SOURCE).machine_code is code.machine_code
     assert cache.load(SOURCE + "#").machine_code is not code.machine_code
@@ -177,7 +177,7 @@ def test_machine_code_stays_in_memory_as_long_as_somebody_uses_it(here):
     assert memory() is None
 
 
-def test_threads_that_load_at_once_share_what_programs_call(monkeypatch):
+def test_threads_that_load_at_once_share_the_runtime(monkeypatch):
     monkeypatch.setattr(cache, "_runtime", [])
     monkeypatch.setattr(cache.llvmlite.binding, "add_symbol", lambda name, address: None)
     together = threading.Barrier(4, timeout=60)
@@ -205,7 +205,7 @@ def test_a_home_that_cannot_be_written_still_works(tmp_path):
         assert folder.name.startswith("myrnn-") and not folder.exists()
 
 
-def test_the_platforms_folder_serves_without_the_variable(monkeypatch, tmp_path):
+def test_the_platform_folder_is_used_without_the_variable(monkeypatch, tmp_path):
     monkeypatch.delenv("MYRNN_CACHE_DIR", raising=False)
     monkeypatch.setattr(cache, "user_cache_path", lambda name, appauthor: tmp_path / name)
     assert cache.cache_folder() == tmp_path / "myrnn" / "compiled"
@@ -227,7 +227,7 @@ def test_another_version_is_another_entry(what, monkeypatch):
 
 
 @pytest.mark.parametrize("setting", ["CPU_NAME", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE"])
-def test_machine_code_for_another_processor_or_of_other_settings_is_another_entry(setting, monkeypatch):
+def test_machine_code_for_another_processor_or_with_other_settings_is_another_entry(setting, monkeypatch):
     before = cache._name(SOURCE)
     monkeypatch.setattr(config, setting, "another")
     cache._surroundings.cache_clear()
@@ -241,13 +241,13 @@ def test_bounds_are_not_checked_whatever_numba_is_set_to(monkeypatch):
     made = []
     for checks in (None, 1):
         monkeypatch.setattr(config, "BOUNDSCHECK", checks)
-        # Numba counts what it compiles in the names.
+        # Numba counts compilations in the names.
         made.append(cache.machine_code([cache._function("checked", source)]).translate(None, b"0123456789"))
         assert config.BOUNDSCHECK is checks
     assert made[0] == made[1]
 
 
-def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypatch):
+def test_other_source_of_the_runtime_is_another_entry(monkeypatch):
     read = Path.read_text
     names = {}
     for changed in (Path("none"), *Path(cache.__file__).parent.rglob("*.py")):
@@ -261,7 +261,7 @@ def test_another_text_of_the_functions_that_are_called_is_another_entry(monkeypa
     assert {path for path, name in names.items() if name != names[Path("none")]} == set(RUNTIME.glob("*.py"))
 
 
-def test_functions_that_are_called_call_nothing_of_the_compiler_but_each_other():
+def test_runtime_functions_only_call_each_other():
     for path in RUNTIME.glob("*.py"):
         calls = set(re.findall(r"from (myrnn\.\S+) import", path.read_text()))
         assert all(name.startswith("myrnn.compiler.runtime") for name in calls)
@@ -275,7 +275,7 @@ def unsaid(monkeypatch):
 
 @pytest.fixture
 def outputs(monkeypatch):
-    """What the front end of a notebook would get."""
+    """The messages to the front end of a notebook."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
@@ -283,7 +283,7 @@ def outputs(monkeypatch):
     InteractiveShell.clear_instance()
 
 
-def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
+def test_a_terminal_shows_the_seconds_while_it_compiles(capsys, monkeypatch):
     now = iter(np.arange(0, 1000, 3.5).tolist())
     monkeypatch.setattr(cache.time, "perf_counter", lambda: next(now))
     monkeypatch.setattr(output, "on_terminal", lambda: True)
@@ -296,14 +296,14 @@ def test_a_terminal_counts_the_seconds_as_long_as_it_lasts(capsys, monkeypatch):
     assert compiling_seconds() >= 3.5
 
 
-def test_a_pipe_is_told_once(capsys):
+def test_a_pipe_gets_one_message(capsys):
     for _ in range(2):
         with notice():
             pass
     assert capsys.readouterr().err == f"myrnn: {NOTICE}\n"
 
 
-def test_a_notebook_is_told_as_long_as_it_lasts(outputs, capsys):
+def test_a_notebook_shows_a_message_while_it_compiles(outputs, capsys):
     with pytest.raises(ValueError, match="while compiling"), notice():
         assert NOTICE in outputs[-1]["data"]["text/html"]
         raise ValueError("while compiling")
@@ -317,7 +317,7 @@ def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
 
     @cache_results
     def load(source):
-        """Take eight seconds for every program."""
+        """Simulate eight seconds for every program."""
         with notice():
             now[0] += 8
         return interpreted(source)

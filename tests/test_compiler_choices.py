@@ -1,4 +1,4 @@
-"""Steps and short sequences that differ: what is not chosen is computed, too, and does no harm if it is not finite."""
+"""Steps and short sequences that differ: branches that are not chosen do no harm, even if they are not finite."""
 
 import mygrad as mg
 import numpy as np
@@ -24,7 +24,7 @@ class Network(RNN):
 
 
 class AttentionToLateStates(Network):
-    """Of one or two steps there are none."""
+    """Attends to the states from the third on; after one or two steps there are none."""
 
     def __call__(self, x):
         h, late = ZERO, []
@@ -77,7 +77,7 @@ class ByTheLastRowButOne(Network):
 
 
 class InTurnWithDropout(Network):
-    """Two kinds of steps, of which one has a mask in training."""
+    """Two kinds of steps; one has a mask in training."""
 
     def __call__(self, x):
         h = ZERO
@@ -94,7 +94,7 @@ class InTurnWithDropout(Network):
         [AttentionToLateStates, Normalized, Logarithm, MeanOfLateStates, ByTheLastRowButOne, InTurnWithDropout], 2
     ),
 )
-def test_its_gradients_are_those_of_mygrad(kind, batched):
+def test_gradients_are_those_of_mygrad(kind, batched):
     model, rng = kind(), np.random.default_rng(0)
     compiled = compile(model)
     native = compiled.native(batched=batched)

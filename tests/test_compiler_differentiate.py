@@ -1,4 +1,4 @@
-"""Backpropagation through time, as graphs, against MyGrad and against slopes."""
+"""Backpropagation through time as graphs agrees with MyGrad and with finite differences."""
 
 import mygrad as mg
 import numpy as np
@@ -22,7 +22,7 @@ def weight(rng, *shape):
 
 
 class Gated:
-    """Joined inputs, gates that are slices, learned initial states, a masked weight, a readout of two layers."""
+    """Joined inputs, gates as slices, learned initial states, a masked weight, a readout of two layers."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def parts():
 
 
 def known_weights(model, derivative):
-    """Return the numbers of all weights, float64: of parameters, rows of them and what is derived from them."""
+    """Return the numbers of all weights in float64: parameters, rows of them, and values derived from them."""
     arrays = [p.data.astype(np.float64) for p in model.parameters]
     r = derivative.recurrence
     known = {}
@@ -79,13 +79,13 @@ def targets_of(pullback):
 
 
 def of_states(pullback, recurrence):
-    """Return the gradient of each state; zero where nothing reads it."""
+    """Return the gradient of each state; zero if nothing reads it."""
     zeros = [recurrence.build.constant(np.zeros(size)) for size in recurrence.state_sizes]
     return [pullback.states.get(i, zero) for i, zero in enumerate(zeros)]
 
 
 def backpropagated(model, derivative, x, logit_gradient):
-    """Run the graphs over one sequence in float64, as the emitted code does; return the gradients of all parameters."""
+    """Run the graphs over one sequence in float64, like the emitted code; return the gradients of all parameters."""
     r, (step,) = derivative.recurrence, derivative.loops
     weights = known_weights(model, derivative)
     sums = {}
@@ -145,7 +145,7 @@ def test_the_graphs_give_mygrads_gradients(parts, length):
     np.testing.assert_allclose(of_rows, sequence.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_graphs_read_only_what_they_may(parts):
+def test_the_graphs_only_read_allowed_leaves(parts):
     _, _, hoisted, derivative = parts
     weights = ["parameter", "rows", "derived"]
     check(derivative.recurrence.step, ["state", "input", *weights])
@@ -156,7 +156,7 @@ def test_the_graphs_read_only_what_they_may(parts):
     assert hoisted.recurrence.step == derivative.recurrence.step
 
 
-def test_a_joined_product_is_taken_apart_and_fixed_weights_leave_the_loop(parts):
+def test_a_product_of_joined_vectors_is_split_and_fixed_weights_leave_the_loop(parts):
     _, recurrence, hoisted, _ = parts
     assert leaves(recurrence.step, "parameter") and any(n.operation == "join" for n in topological(recurrence.step))
     step = topological(hoisted.recurrence.step)
@@ -173,7 +173,7 @@ def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
             assert [term.operation for term in terms] == ["outer"] * len(terms)
 
 
-def test_gradients_are_named_after_what_they_belong_to(parts):
+def test_gradients_are_named_after_their_weights(parts):
     derivative = parts[3]
     called = printer_of(derivative).names
     names = {called.get(node) for node in topological(targets_of(derivative.loops[0]))}

@@ -1,4 +1,4 @@
-"""Emitted code: fit to read, without a name too many, and as it was reviewed."""
+"""Emitted code: readable, without unused names, and as reviewed."""
 
 import ast
 import itertools
@@ -28,7 +28,7 @@ def weight(rng, *shape):
 
 
 class Awkward:
-    """Variables and weights that are called what the emitted code calls its own things."""
+    """Variables and weights with names that the emitted code also uses."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -89,7 +89,7 @@ KINDS = [(name, tokens, batched) for name in MODELS for tokens in (True, False) 
 
 @pytest.fixture(scope="module")
 def sources():
-    # What is emitted is looked at here; that it computes the right numbers is tested elsewhere.
+    # These tests read the emitted code; other tests check its numbers.
     width = {"awkward": 5, "everything": 5}
     found = {name: compile(make(), 13, dim_input=width.get(name, 10), check=False) for name, make in MODELS.items()}
     return {(n, t, b): found[n].program(tokens=t, batched=b).source for n, t, b in KINDS}
@@ -99,7 +99,7 @@ def sources():
     ("file", "kind"),
     [("rnn_tokens_single.py", ("rnn", True, False)), ("lstm_features_batched.py", ("lstm", False, True))],
 )
-def test_the_emitted_code_is_what_was_reviewed(file, kind, sources):
+def test_the_emitted_code_is_the_reviewed_code(file, kind, sources):
     path = GOLDEN / file
     if os.environ.get(REWRITE):
         path.write_text(sources[kind], encoding="utf-8")
@@ -130,7 +130,7 @@ def test_every_name_that_is_assigned_is_read(kind, sources):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_what_is_imported_is_used_and_what_is_used_is_there(kind, sources):
+def test_imports_are_used_and_used_names_exist(kind, sources):
     tree = ast.parse(sources[kind])
     imported = {
         alias.asname or alias.name
@@ -159,7 +159,7 @@ def test_the_header_shows_the_recurrence(kind, sources):
     assert "compiled.\n\nbefore the first step:\n" in text and "\nfor every x:\n" in text
 
 
-def test_gradients_and_sums_carry_the_models_names(sources):
+def test_gradients_and_sums_are_named_after_the_model(sources):
     lstm = functions(sources["lstm", False, True])[0]
     found = names(lstm, ast.Store)
     assert {"f_sum", "i_sum", "o_sum", "d_f_sum", "d_c", "d_h", "d_o_j", "tanh_c", "d_logits"} <= found
@@ -174,7 +174,7 @@ def test_gradients_and_sums_carry_the_models_names(sources):
         assert f"{comment}\n" in text
 
 
-def test_every_function_that_may_be_called_exists():
+def test_every_function_that_can_be_called_exists():
     import importlib
 
     for module, functions_of in OF_PROGRAMS.items():
@@ -182,14 +182,14 @@ def test_every_function_that_may_be_called_exists():
         assert all(callable(getattr(runtime, name)) for name in functions_of)
 
 
-def test_no_emitted_name_hides_what_the_code_calls():
+def test_no_emitted_name_shadows_a_called_function():
     given = Names()
     own = ("p", "g", "w", "t", "j", "r", "x", "row", "steps", "range", "len", "int", "np")
     for name in (*own, *itertools.chain(*OF_PROGRAMS.values())):
         assert given.new(name) != name
 
 
-def test_names_are_identifiers_of_their_own():
+def test_names_are_distinct_identifiers():
     given = Names()
     assert given.new("fc.weight") == "fc_weight"
     assert given.new("fc.weight") == "fc_weight_2"
@@ -198,11 +198,11 @@ def test_names_are_identifiers_of_their_own():
     assert given.new("...") == "value"
 
 
-def test_names_are_found_outside_of_comments():
+def test_names_in_comments_are_ignored():
     assert names_in(["    a = b2 + 1.0e5", "    # c", "d(0x1)"]) == {"a", "b2", "d"}
 
 
-def test_long_lines_break_behind_commas_of_the_outermost_brackets():
+def test_long_lines_break_after_commas_of_the_outermost_brackets():
     arguments = ", ".join(f"load(w, argument_{i} + j)" for i in range(8))
     parts = wrapped(f"    store({arguments})")
     assert len(parts) > 1 and all(len(part) <= WIDTH for part in parts)
@@ -221,12 +221,12 @@ def test_every_model_can_be_observed(kind):
     assert [buffer.columns for buffer in program.state_gradients] == list(compiled.recurrence.state_sizes)
 
 
-# Tokens or not, batched or not, and the one that is observed.
+# Tokens or not, batched or not, and the observed program.
 PROGRAMS = [*itertools.product([False, True], [False, True], [False]), (False, False, True)]
 
 
 @pytest.mark.parametrize("kind", most_are_long(zoo.ALL, 5))
-def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
+def test_names_of_the_emitted_code_are_not_used_for_user_variables(kind):
     compiled = compile(zoo.made(kind), dim_input=kind.C, check=False)
     for tokens, batched, observed in PROGRAMS:
         program = compiled.program(tokens=tokens, batched=batched, observed=observed)
@@ -236,9 +236,9 @@ def test_no_name_of_the_emitted_code_is_left_for_a_users_variable(kind):
             assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names().new(name) != name, name
 
 
-def test_models_of_the_same_equations_share_their_program():
+def test_models_with_the_same_equations_share_their_program():
     class Mine(RNN):
-        """The same by another name."""
+        """The same under another name."""
 
     texts = {compile(kind(10, 6, 2, rng=0)).program(tokens=True, batched=True).source for kind in (RNN, Mine)}
     assert len(texts) == 1

@@ -1,4 +1,4 @@
-"""Equations are checked by computing them: what is printed must give the numbers of the recurrence."""
+"""Printed equations are evaluated: they must give the numbers of the recurrence."""
 
 import re
 
@@ -76,7 +76,7 @@ class MeanOverTime(Base):
 
 
 class Precedence(Base):
-    """Wherever Python reads an expression without parentheses in another way than the model means it."""
+    """Expressions that Python would read differently without parentheses."""
 
     def __call__(self, x):
         h = zeros() + 0.25
@@ -109,7 +109,7 @@ class Collisions(Base):
 
 
 class SameExpressionTwice(Base):
-    """The readout computes on the last state what the step computes on the one before."""
+    """The readout computes the same of the last state as the step of the one before."""
 
     def __call__(self, x):
         h = zeros()
@@ -176,7 +176,7 @@ class BothWaysTwice(BothWays):
         self.D, self.E = weight(7, 7), weight(7, 7)
 
     def ran(self, x):
-        """Return the states along the sequence and what the second layer reads of them, and the logits."""
+        """Return the states along the sequence, the values that the second layer reads, and the logits."""
         states, _ = super().ran(x)
         both = [f + b for f, b in zip(states["f"], states["b"], strict=True)]
         g = d = zeros()
@@ -191,7 +191,7 @@ class BothWaysTwice(BothWays):
 
 
 class SecondPass(Base):
-    """The second loop compares half of every state of the first one with the last of them."""
+    """The second loop compares half of every state of the first loop with its last state."""
 
     def __init__(self):
         super().__init__()
@@ -216,7 +216,7 @@ SEVERAL_LOOPS = (BothWays, BothWaysTwice, SecondPass)
 
 
 class Deep(Base):
-    """An expression without names that is much deeper than Python's own limit."""
+    """An expression without names that is much deeper than Python's limit."""
 
     def __call__(self, x):
         h = zeros()
@@ -287,7 +287,7 @@ FUNCTIONS = {
 
 
 def computed(text, names):
-    """Compute an equation as Python reads it; dotted names and dashes become plain ones."""
+    """Evaluate an equation with Python; dotted names and dashes become plain ones."""
     plain = {}
     for i, name in enumerate(sorted(names, key=len, reverse=True)):
         text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w'.])(?!\w*\()", f"n{i}_", text)
@@ -305,7 +305,7 @@ def computed(text, names):
         *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM)),
     ],
 )
-def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurrence(make):
+def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
     model = make()
     recurrence, equations = written(model)
     rng = np.random.default_rng(1)
@@ -337,13 +337,13 @@ def test_equations_computed_as_python_reads_them_give_the_numbers_of_the_recurre
 
 
 @pytest.mark.long
-def test_deep_expressions_are_parted():
+def test_deep_expressions_are_split():
     step = written(Deep())[1].loops[0].step
     assert max(len(equation.text) for equation in step) < 300
     assert [equation.name for equation in step[:2]] == ["a", "v_1"]
 
 
-def test_states_have_the_names_that_variables_had_before_they_got_their_next_values():
+def test_states_have_the_names_of_variables_before_their_update():
     assert written(FastWeights())[1].states == ("h", "F")
     assert written(Lag())[1].states == ("before", "h")
     assert written(MeanOverTime())[1].states == ("h", "total_h")
@@ -362,12 +362,12 @@ def test_new_values_of_several_states_have_dashes():
     ]
 
 
-def test_equations_stand_in_the_order_of_the_models_lines():
+def test_equations_are_in_the_order_of_the_lines_of_the_model():
     names = {kind: [e.name for e in written(kind(5, 7, 3, rng=0))[1].loops[0].step] for kind in (RNN, GRU, LSTM)}
     assert names == {RNN: ["h"], GRU: ["z", "r", "n", "h"], LSTM: ["i", "f", "o", "g", "c'", "h'"]}
 
 
-def test_no_two_things_have_one_name():
+def test_names_are_unique():
     equations = written(Collisions())[1]
     assert equations.sequence == "x_1"
     assert str(equations).splitlines()[2:] == [
@@ -390,7 +390,7 @@ def test_a_name_ends_with_the_step():
     assert [str(e) for e in equations.readout] == ["logits = (u ** 2) @ Wy"]
 
 
-def test_what_numpy_repeats_by_itself_has_no_index_and_sums_name_their_axis():
+def test_broadcast_values_have_no_index_and_sums_name_their_axis():
     step = written(Heads())[1].loops[0].step
     assert [str(e) for e in step] == [
         "z = x @ A",
@@ -398,7 +398,7 @@ def test_what_numpy_repeats_by_itself_has_no_index_and_sums_name_their_axis():
     ]
 
 
-def test_an_equation_tells_what_it_reads():
+def test_an_equation_lists_what_it_reads():
     step = written(TwoLayers())[1].loops[0].step
     told = [[n.operation for n in equation.reads] for equation in step]
     assert told[0] == ["input", "parameter", "state", "parameter"]
@@ -426,7 +426,7 @@ def test_loops_are_written_one_after_the_other():
     ]
 
 
-def test_what_later_loops_read_of_every_step_has_an_index():
+def test_values_of_every_step_that_later_loops_read_have_an_index():
     assert str(written(BothWaysTwice())[1]).splitlines() == [
         "before the first step:",
         "    f = 0",
@@ -448,7 +448,7 @@ def test_what_later_loops_read_of_every_step_has_an_index():
     ]
 
 
-def test_a_loop_reads_last_states_and_what_is_kept():
+def test_a_loop_reads_last_states_and_stored_values():
     assert str(written(SecondPass())[1]).splitlines() == [
         "before the first step:",
         "    h = 0",

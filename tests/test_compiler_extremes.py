@@ -1,4 +1,4 @@
-"""The largest and smallest along an axis and over time, on the way to native code."""
+"""The largest and smallest along an axis and over time, as they become native code."""
 
 import mygrad as mg
 import numpy as np
@@ -29,7 +29,7 @@ class Pooled:
 
 
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
-def test_a_model_of_them_trains_like_mygrad(batch_size):
+def test_a_model_with_both_trains_like_mygrad(batch_size):
     rng = np.random.default_rng(2)
     data = [(rng.normal(size=(n, 3)).astype(np.float32), n % 2) for n in (1, 2, 5, 8, 3, 9)]
     models = {"native": Pooled(), "mygrad": Pooled()}
@@ -39,7 +39,7 @@ def test_a_model_of_them_trains_like_mygrad(batch_size):
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
-def test_not_a_number_is_the_largest_of_all():
+def test_nan_counts_as_the_largest():
     model = Pooled()
     compiled = myrnn.compile(model)
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)

@@ -24,7 +24,7 @@ def test_equal_computations_are_the_same_node():
     assert leaf(build) is a and leaf(build, size=4) is not a
 
 
-def test_attributes_tell_nodes_apart():
+def test_nodes_with_different_attributes_are_different():
     build = Builder()
     a = leaf(build, size=6)
     assert ops.total(a, outer=2, n=3, inner=1) is not ops.total(a, outer=1, n=3, inner=2)
@@ -53,7 +53,7 @@ def test_a_constant_of_equal_numbers_is_narrowed_in_a_map():
     assert ops.add(a, build.constant([2, 2, 1])).inputs[1].size == 3
 
 
-def test_a_trace_is_kept_as_it_is():
+def test_a_trace_is_not_simplified():
     build = Builder()
     a = leaf(build)
     assert (a + 0.0) is not a and (a * 1.0) is not a
@@ -73,7 +73,7 @@ def test_a_trace_is_kept_as_it_is():
         (lambda a: a + np.array([0, 0, 1]), False),
     ],
 )
-def test_derivatives_leave_out_what_changes_nothing(make, same):
+def test_derivatives_are_simplified(make, same):
     build = Builder(simplify=True)
     a = leaf(build)
     assert (make(a) is a) is same
@@ -86,7 +86,7 @@ def test_a_product_with_zero_is_zeros_and_a_neutral_term_widens():
     assert wide.size == 3 and wide.operation == "expand"
 
 
-def test_what_is_computed_of_widened_numbers_is_widened():
+def test_a_function_of_repeated_numbers_is_widened_last():
     build = Builder()
     one, other = (ops.expand(leaf(build, i, size=1), size=3) for i in range(2))
     both = one + other
@@ -100,7 +100,7 @@ def test_sizes_that_do_not_fit_are_found():
         (leaf(build) + leaf(build, 1, size=4))
 
 
-def test_takes_are_joined_and_the_whole_is_itself():
+def test_nested_takes_are_merged_and_a_take_of_everything_is_dropped():
     build = Builder()
     a = leaf(build, size=6)
     assert ops.take(a, indices=np.arange(6)) is a
@@ -110,7 +110,7 @@ def test_takes_are_joined_and_the_whole_is_itself():
     assert part.inputs[0] is a and indices_of(part.attributes[0]).tolist() == [1, 5]
 
 
-def test_nodes_print_what_they_are():
+def test_nodes_have_readable_reprs():
     build = Builder()
     assert repr(leaf(build, 2)) == "<state[2] of 3>"
     assert repr(ops.tanh(leaf(build))) == "<tanh of 3>"
@@ -132,7 +132,7 @@ def test_a_graph_of_any_depth_needs_no_recursion():
     check([node], ["state"])
 
 
-def test_topological_order_stops_where_it_is_told():
+def test_topological_order_stops_at_given_nodes():
     build = Builder()
     a = leaf(build)
     middle = ops.tanh(ops.exp(a))
@@ -158,7 +158,7 @@ def test_rebuilding_moves_a_graph_to_another_table():
     assert moved is ops.total(ops.take(leaf(two, size=4), indices=np.array([1, 2])), outer=1, n=2, inner=1)
 
 
-def test_what_is_made_of_repeated_numbers_is_a_repeated_number():
+def test_a_function_of_repeated_numbers_is_a_repeated_number():
     build = Builder()
     one = leaf(build, size=1)
     node = ops.multiply(build.make("expand", one, size=3), np.full(3, 0.5))
@@ -166,14 +166,14 @@ def test_what_is_made_of_repeated_numbers_is_a_repeated_number():
     check([node], ["state"])
 
 
-def test_of_a_choice_that_is_known_the_rest_is_left_out():
+def test_a_choice_with_a_constant_condition_is_folded():
     build = Builder()
     one, zeros = leaf(build, size=1), build.constant([0.0, 0.0])
     assert ops.select(build.constant([1.0, 1.0]), zeros, one) is zeros
     assert ops.select(build.constant([0.0, 0.0]), zeros, one) is build.make("expand", one, size=2)
 
 
-def test_check_finds_strange_leaves_and_wrong_sizes():
+def test_check_finds_unknown_leaves_and_wrong_sizes():
     build = Builder()
     node = ops.add(leaf(build), build.leaf("gradient", 0, size=3))
     check([node], ["state", "gradient"])

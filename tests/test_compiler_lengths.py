@@ -1,4 +1,4 @@
-"""Numbers made of the length of a sequence: fractions such as ``t / len(x)`` are right at every length."""
+"""Numbers computed from the length of a sequence: fractions such as ``t / len(x)`` are right at every length."""
 
 import mygrad as mg
 import numpy as np
@@ -144,7 +144,7 @@ def test_a_long_sequence_is_right():
 
 
 class ByStep:
-    """An output for every step, which knows how far it is."""
+    """An output for every step, computed from its position."""
 
     dim_input = 3
 
@@ -161,7 +161,7 @@ class ByStep:
         return concatenate(rows)
 
 
-def test_outputs_of_every_step_may_read_it():
+def test_outputs_of_every_step_can_read_the_length():
     model, rng = ByStep(), np.random.default_rng(1)
     pairs = [(rng.normal(size=(n, 3)), rng.integers(0, 2, n)) for n in (4, 1, 9, 6)]
     sequences = Sequences.from_pairs(pairs, per_step=True)
@@ -197,12 +197,12 @@ def share_at_even_lengths(x, w, u, v):
 
 
 @pytest.mark.parametrize("function", [sine, root_of_the_length, share_at_even_lengths], ids=named)
-def test_other_numbers_that_go_by_the_length_are_refused(function):
+def test_other_functions_of_the_length_are_refused(function):
     with pytest.raises(NotARecurrence, match="differ from length to length, and are not a fraction of it"):
         compile(made(function), check=False)
 
 
-def test_what_is_a_fraction_at_some_lengths_only_is_found():
+def test_a_number_that_is_a_fraction_only_at_some_lengths_is_found():
     def changes(x, w, u, v):
         h = zeros(D)
         for t, row in enumerate(x):

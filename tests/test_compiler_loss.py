@@ -1,4 +1,4 @@
-"""Losses as graphs: they are MyGrad's to the number, by class and by target, and what is no such graph is refused."""
+"""Losses as graphs: they agree with MyGrad for classes and numbers, and other functions are refused."""
 
 import re
 
@@ -109,7 +109,7 @@ def test_loss_and_gradient_are_those_of_mygrad(loss, kind, outputs):
         np.testing.assert_allclose(found[1], given.grad[i], rtol=1e-5, atol=1e-7)
 
 
-def test_a_loss_that_does_not_count_has_no_gradient_even_where_it_is_not_finite():
+def test_a_loss_of_weight_0_has_no_gradient_even_if_it_is_not_finite():
     graph = trace_loss("mean-squared-error", TargetKind(NUMBERS, columns=2), 2, np.ones((3, 2)))
     build = Builder(simplify=True)
     _, gradient = differentiate_loss(graph, build)
@@ -128,16 +128,16 @@ def test_equal_losses_are_equal():
     assert tables[0] != tables[1]
 
 
-def test_what_differs_by_class_is_a_row_of_numbers():
+def test_numbers_that_differ_between_classes_become_a_row():
     graph = trace_loss(focal, CLASSES, 4, np.arange(4))
     np.testing.assert_array_equal(graph.table, np.column_stack([-WEIGHTS, np.eye(4)]))
     assert trace_loss(regardless, CLASSES, 4, np.arange(4)).table.shape == (4, 0)
-    # A row for both places where the class is asked for.
+    # A row for both places that use the class.
     twice = trace_loss(lambda o, t: o[own(t)] + mg.exp(o)[own(t)], CLASSES, 3, np.arange(3))
     np.testing.assert_array_equal(twice.table, np.eye(3))
 
 
-def test_a_loss_that_changes_shows():
+def test_a_loss_that_changes_is_detected():
     factor = [2.0]
     graphs = [
         trace_loss(lambda o, t: ((o - t) ** 2).mean(axis=1) * factor[0], NUMBER, 2, np.ones((3, 2))),
@@ -202,24 +202,24 @@ def failing(outputs, targets):
         (failing, NUMBER, "it fails: KeyError: 1, in "),
     ],
 )
-def test_what_is_no_graph_of_its_row_is_refused(loss, kind, message):
+def test_a_loss_that_is_not_a_function_of_its_row_is_refused(loss, kind, message):
     with pytest.raises(CompileError) as caught:
         trace_loss(loss, kind, 2, targets_for(kind, 2))
     assert str(caught.value).startswith(f"the loss {loss.__qualname__!r} has no native form: {message}")
 
 
-def test_it_is_traced_for_some_dozens_of_classes():
+def test_a_loss_is_traced_for_dozens_of_classes():
     message = f"the loss 'smoothed' has no native form: it is traced for every class, for {MOST_CLASSES} at most"
     with pytest.raises(CompileError, match=f"^{re.escape(message)}$"):
         trace_loss(smoothed, CLASSES, MOST_CLASSES + 1, np.arange(4))
 
 
-def test_it_must_not_read_the_models_parameters():
+def test_a_loss_must_not_read_the_parameters_of_the_model():
     parameter = mg.tensor(np.ones((1, 2), np.float32))
     with pytest.raises(CompileError, match=r"it reads a parameter of the model: only the model and a penalty may$"):
         trace_loss(lambda o, t: ((o - t) ** 2 * parameter).sum(axis=1), NUMBER, 2, np.ones((3, 2)), [parameter])
 
 
-def test_it_must_give_a_number_for_each_row():
+def test_a_loss_must_return_a_number_for_each_row():
     with pytest.raises(InvalidArgument, match=r"must return a tensor of shape \(N,\)"):
         trace_loss(lambda o, t: (o - t) ** 2, NUMBER, 2, np.ones((3, 2)))

@@ -19,7 +19,7 @@ from myrnn.compiler.runtime.lanes import load, spread, store
 
 @dataclass(frozen=True)
 class Case:
-    """One use of an operation: the same in MyGrad, the intervals that inputs are drawn from, sizes and attributes."""
+    """One use of an operation: its form in MyGrad, the intervals of its inputs, sizes and attributes."""
 
     function: Any
     ranges: tuple[tuple[float, float], ...]
@@ -44,7 +44,7 @@ def of_mygrad(row):
     return lambda *tensors: mg.Tensor._op(CLASSES[row.mygrad], *tensors)
 
 
-# What MyGrad has under another name, or not as an operation of its own.
+# Operations that MyGrad has under another name, or not as a separate operation.
 FUNCTIONS = {
     "abs": mg.abs,
     "abs_nan": lambda a: mg.abs(a, nan_to_num=False),
@@ -124,14 +124,14 @@ MORE = {
     ),
     "where not": ("select", Case(CASES["select"].function, ((0, 0), ANY, ANY))),
 }
-# A single number beside a vector serves for every element.
+# A single number is combined with every element of a vector.
 for _name, _case in CASES.items():
     if OPERATIONS[_name].domain and len(_case.ranges) == 2 and OPERATIONS[_name].derivative:
         MORE[f"{_name} of a single number"] = (_name, Case(_case.function, _case.ranges, (1, 6)))
         MORE[f"{_name} with a single number"] = (_name, Case(_case.function, _case.ranges, (6, 1)))
 ALL = {name: (name, case) for name, case in CASES.items()} | MORE
 FLAT = ("greater", "equal", "sign", "floor", "rint", "fixed")
-# They hold numbers that float32 rounds.
+# They contain numbers that float32 rounds.
 ROUNDED = ("exp2", "log2", "log10", "logaddexp2", "selu", "sinc")
 SMOOTH = [name for name, (operation, _) in ALL.items() if operation not in FLAT]
 NATIVE = [name for name, row in OPERATIONS.items() if row.kind in ("map", "formula")]
@@ -183,7 +183,7 @@ def test_every_row_of_the_table_is_complete(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_reference_is_mygrads(name):
+def test_the_reference_agrees_with_mygrad(name):
     values = drawn(ALL[name][1])
     _, node, leaves = built(name, values)
     (found,) = evaluate([node], dict(zip(leaves, values, strict=True)), np.float64)
@@ -196,7 +196,7 @@ def test_reference_is_mygrads(name):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_derivative_is_the_slope(name):
+def test_the_derivative_agrees_with_differences(name):
     values = drawn(ALL[name][1])
     build, out, leaves = built(name, values)
     gradient = np.random.default_rng(1).normal(size=out.size)
@@ -219,7 +219,7 @@ def test_derivative_is_the_slope(name):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_derivative_is_mygrads(name):
+def test_the_derivative_agrees_with_mygrad(name):
     values = drawn(ALL[name][1])
     build, out, leaves = built(name, values)
     gradient = np.random.default_rng(1).normal(size=out.size)
@@ -254,7 +254,7 @@ def test_derivative_is_mygrads(name):
         ("cbrt", ([0.0],), ([np.inf],)),
     ],
 )
-def test_kinks_and_ties_are_mygrads(name, points, gradients):
+def test_kinks_and_ties_agree_with_mygrad(name, points, gradients):
     values = [np.array(p, dtype=float) for p in points]
     build, out, leaves = built(name, values)
     tensors = [mg.tensor(v) for v in values]
@@ -266,7 +266,7 @@ def test_kinks_and_ties_are_mygrads(name, points, gradients):
         np.testing.assert_allclose(tensor.grad, pinned, rtol=1e-12)
 
 
-def test_nothing_passes_where_an_operation_is_constant():
+def test_no_gradient_passes_where_an_operation_is_constant():
     for name in ("greater", "equal", "sign", "floor", "rint"):
         values = drawn(CASES[name])
         build, out, leaves = built(name, values)
@@ -275,7 +275,7 @@ def test_nothing_passes_where_an_operation_is_constant():
 
 
 def expression(node, inputs):
-    """Return a node as emitted code computes it from the expressions of its leaves."""
+    """Return the expression that emitted code has for a node, from those of its leaves."""
     if node.operation == "state":
         return inputs[node.attributes[0]]
     if node.is_constant:
@@ -285,7 +285,7 @@ def expression(node, inputs):
 
 @pytest.fixture(scope="module")
 def natively():
-    """Compute every element-wise operation by its emitted expression, in one compiled function."""
+    """Evaluate the emitted expression of every element-wise operation in one compiled function."""
     lines = ["def run(w, out):"]
     for i, name in enumerate(NATIVE):
         case = CASES[name]
@@ -301,7 +301,7 @@ def natively():
     for i, name in enumerate(NATIVE):
         for j, limits in enumerate(CASES[name].ranges):
             numbers[16 * (3 * i + j) :][:16] = rng.uniform(*limits, 16)
-            # Two inputs that are equal, and two that are no numbers, where that matters.
+            # Two equal inputs, and two NaN, where that matters.
             if len(CASES[name].ranges) == 2:
                 numbers[16 * (3 * i + j) :][:3] = 0.5, np.nan, -np.inf
     out = np.empty(16 * len(NATIVE), dtype=np.float32)
@@ -310,7 +310,7 @@ def natively():
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_the_emitted_expression_is_the_reference(name, natively):
+def test_the_emitted_expression_agrees_with_the_reference(name, natively):
     numbers, out = (part[NATIVE.index(name)] for part in natively)
     inputs = [numbers[j].astype(float) for j in range(len(CASES[name].ranges))]
     with np.errstate(all="ignore"):

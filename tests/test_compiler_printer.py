@@ -1,4 +1,4 @@
-"""The printer: text that Python reads as the graph means it, with no more brackets than a reader needs."""
+"""The printer: text that evaluates to the graph, with no more brackets than a reader needs."""
 
 import ast
 
@@ -49,7 +49,7 @@ def printer(longest=10**6, names=None):
 
 
 def assert_same_numbers(text, made):
-    """Compute a text as Python reads it, and what it was made of with NumPy."""
+    """Evaluate a text with Python, and its graph with NumPy."""
     expected = evaluate([made], VALUES, np.float64)[0]
     with np.errstate(all="ignore"):
         found = np.broadcast_to(eval(text, {**NAMES, "__builtins__": {}}), expected.shape)
@@ -107,7 +107,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("made", "text"), TEXTS, ids=[text for _, text in TEXTS])
-def test_brackets_stand_where_they_are_needed_and_the_text_computes_the_node(made, text):
+def test_brackets_are_printed_only_if_needed_and_the_text_computes_the_node(made, text):
     assert printer().expression(made) == text
     assert_same_numbers(text, made)
 
@@ -141,24 +141,24 @@ def graphs(draw):
         elif kind == div:
             nodes.append(node(div, one, number))
         elif kind == "greater":
-            # In Python it is a truth value, which can be multiplied but not negated.
+            # In Python it is a bool, which can be multiplied but not negated.
             nodes.append(node(mul, node("greater", one, number), other))
         else:
             nodes.append(node(kind, one, draw(st.sampled_from([other, number]))))
         if draw(st.booleans()):
-            # It keeps the numbers small.
+            # This keeps the numbers small.
             nodes.append(node("tanh", nodes.pop()))
     return nodes[-1]
 
 
 @given(graphs())
-def test_what_is_printed_computes_what_the_graph_computes(made):
+def test_the_printed_text_computes_the_same_as_the_graph(made):
     text = printer(longest=2000).expression(made)
     if "..." not in text:
         assert_same_numbers(text, made)
 
 
-def test_neither_depth_nor_sharing_makes_a_text_long():
+def test_deep_or_shared_graphs_have_short_texts():
     deep = shared = squared = negated = H
     for _ in range(5000):
         deep = node(add, node("tanh", deep), X)
@@ -177,7 +177,7 @@ def test_neither_depth_nor_sharing_makes_a_text_long():
     assert printer(25).expression(shallow) == "(x + tanh(...)) * (h + b)"
 
 
-def test_a_name_stands_for_a_node_inside_of_others_only():
+def test_a_name_replaces_a_node_only_inside_of_others():
     total = node(add, H, X)
     write = printer(names={total: "total"})
     assert (write.expression(total), write.text("{0}", total)) == ("h + x", "total")
@@ -186,7 +186,7 @@ def test_a_name_stands_for_a_node_inside_of_others_only():
     assert write.text("{0}.T @ {1}", total, node("tanh", H)) == "total.T @ tanh(h)"
 
 
-def test_what_has_no_name_is_called_after_its_operation_and_what_it_reads():
+def test_a_node_without_a_name_is_named_after_its_operation_and_inputs():
     write = printer(names={(total := node(add, H, X)): "total"})
     made = (total, node("tanh", total), node(mul, node("tanh", H), X), node("tanh", node("exp", H)))
     assert [write.label(each) for each in made] == ["total", "tanh_total", "multiply_x", "tanh"]

@@ -1,4 +1,4 @@
-"""What a model reads out of tensors: traced where it is compared or computed with, else noted as a look or refused."""
+"""Arrays that a model extracts from tensors: traced if compared or computed with, otherwise recorded or refused."""
 
 import mygrad as mg
 import numpy as np
@@ -194,8 +194,8 @@ LOOKED_AT = {
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", most_are_long(LOOKED_AT, 3))
-def test_numbers_that_leave_the_graph_are_looks(name):
-    """What happens only with numbers that no trace has seen is not in the graph."""
+def test_numbers_that_leave_the_graph_are_recorded(name):
+    """A branch that no traced values take is not in the graph."""
     compiled = compile(Model(after=LOOKED_AT[name]), dim_input=C)
     assert [str(look).split("   ")[1].startswith(f'"{name}"') for look in compiled.guard.looks] == [True]
 
@@ -207,7 +207,7 @@ def test_numbers_that_leave_the_graph_are_looks(name):
         (lambda x: np.asarray(x) * (np.asarray(x) > np.array(0.1)), "this compares with numbers of float64 that"),
     ],
 )
-def test_what_float32_cannot_do_is_refused_with_the_line(rows, told):
+def test_computations_that_float32_cannot_do_are_refused_with_the_line(rows, told):
     with pytest.raises(UnsupportedOperation, match=rf"(?s)^{told}.*test_compiler_reads\.py:\d+   \(lambda"):
         compile(Model(rows=rows), dim_input=C)
 
@@ -238,7 +238,7 @@ def test_an_array_that_a_refused_model_keeps_keeps_no_graph():
     assert kept and not any(array.creator for array in kept)
 
 
-def test_numpy_is_as_before_after_a_model_that_fails():
+def test_numpy_is_restored_after_a_model_that_fails():
     def fails(x):
         raise ValueError("no such thing")
 
@@ -251,7 +251,7 @@ def test_numpy_is_as_before_after_a_model_that_fails():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_that_wants_a_real_array_gets_one():
+def test_a_model_that_needs_a_real_array_gets_one():
     def rows(x):
         numbers = x.data if isinstance(x, mg.Tensor) else x
         assert type(numbers) is np.ndarray

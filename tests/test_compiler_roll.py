@@ -1,4 +1,4 @@
-"""Rolling: the loop that was found, unrolled again, is the very graph that was traced."""
+"""Rolling: the loop that was found gives exactly the traced graph when it is unrolled."""
 
 import mygrad as mg
 import numpy as np
@@ -20,7 +20,7 @@ LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 
 
 class Model:
-    """A function of the weights and one sequence; its weights are those that it names."""
+    """A function of weights and one sequence; its argument names define the weights."""
 
     def __init__(self, run):
         rng = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def mean_over_time(m, x):
 
 
 def folded(m, x):
-    # NumPy does the arithmetic of the first step's constants itself.
+    # NumPy computes with the constants of the first step.
     h = zeros()
     for x_t in x:
         h = mg.tanh(x_t[np.newaxis] @ m.A + (h * 2 + 1) @ m.B)
@@ -195,7 +195,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("run", GOOD, ids=lambda run: run.__name__)
-def test_the_recurrence_unrolled_is_the_very_graph(run):
+def test_the_unrolled_recurrence_is_the_traced_graph(run):
     model, recurrence, build = rolled(run)
     states, reverse = GOOD[run]
     assert len(recurrence.step) == states and [loop.backward for loop in recurrence.loops] == [reverse]
@@ -211,7 +211,7 @@ def test_the_recurrence_unrolled_is_the_very_graph(run):
 
 
 @pytest.mark.parametrize("run", GOOD, ids=lambda run: run.__name__)
-def test_the_parts_read_only_what_they_may(run):
+def test_the_parts_only_read_allowed_leaves(run):
     _, recurrence, _ = rolled(run)
     check(recurrence.initial, ["parameter"])
     check(recurrence.step, ["parameter", "state", "input"])
@@ -243,7 +243,7 @@ def the_state_before(m, x):
 
 
 @pytest.mark.parametrize("run", [together, the_state_before], ids=lambda run: run.__name__)
-def test_states_that_the_last_step_does_not_compute_begin_as_those_of_an_empty_sequence(run):
+def test_states_that_the_last_step_does_not_compute_start_as_in_an_empty_sequence(run):
     model, recurrence, build = rolled(run)
     (empty,) = traces_of(model, build, (0,)).values()
     assert unroll(recurrence, 0, build) is empty.output
@@ -263,27 +263,27 @@ def begun_by_computing(m, x):
     [(begun_by_computing, (D, D)), (folded_half, (D, D)), (together, (D, D))],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_an_empty_sequence_shows_what_no_other_does(run, sizes):
+def test_special_cases_of_an_empty_sequence_are_compiled(run, sizes):
     model, recurrence, build = rolled(run, (0, *LENGTHS))
     assert recurrence.state_sizes == sizes
     (empty,) = traces_of(model, Builder(), (0,)).values()
     assert unroll(recurrence, 0, build) is substitute(build, [empty.output], {})[0]
 
 
-def test_a_model_may_do_something_else_with_an_empty_sequence():
+def test_a_model_can_treat_an_empty_sequence_differently():
     def run(m, x):
         return plain(m, x) if len(x) else m.h0[:, :2] * 2
 
     assert str(rolled(run, (0, *LENGTHS))[1].step) == str(rolled(plain)[1].step)
 
 
-def test_the_length_is_read_where_the_model_divides_by_it():
+def test_the_length_is_read_if_the_model_divides_by_it():
     readout = rolled(mean_over_time)[1].readout
     assert any(node.operation == "length" for node in topological([readout]))
     assert not any(node.operation == "length" for node in topological([rolled(running_sum)[1].readout]))
 
 
-def test_names_and_lines_are_carried_over():
+def test_names_and_lines_are_preserved():
     _, recurrence, _ = rolled(plain)
     origin = recurrence.origins[recurrence.step[0]]
     assert origin.name == "h" and origin.file.endswith("test_compiler_roll.py")
@@ -365,7 +365,7 @@ def squared_length(m, x):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_no_recurrence_is_refused(run, message):
+def test_a_model_that_is_not_a_recurrence_is_refused(run, message):
     with pytest.raises(NotARecurrence, match=message) as caught:
         rolled(run)
     assert 'train with engine="mygrad"' in str(caught.value)
@@ -381,14 +381,14 @@ def test_the_refusal_shows_both_constants_and_the_line():
     assert "      <- 25 here, 36 there\n" in text
 
 
-def test_what_is_made_of_the_last_row_alone_is_a_state():
+def test_a_function_of_the_last_row_alone_is_a_state():
     _, recurrence, _ = rolled(last_row_again)
     assert sorted(recurrence.state_sizes) == [D, D]
 
 
 @st.composite
 def recurrences(draw):
-    """Return a builder and a recurrence with a random step in which every state matters."""
+    """Return a builder and a recurrence with a random step that depends on every state."""
     build = Builder()
     count = draw(st.integers(1, 3))
     states = [build.leaf("state", i, size=D) for i in range(count)]

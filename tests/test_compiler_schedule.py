@@ -1,4 +1,4 @@
-"""Schedules: what shares a loop, and the instructions of programs, as they are printed."""
+"""Schedules: which operations share a loop, and the printed instructions of programs."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ from myrnn.compiler.schedule import schedule
 
 @st.composite
 def graphs(draw):
-    """Return leaves, some targets of a random graph with products, sums over features and single numbers, and keeps."""
+    """Return leaves, targets and stored nodes of a random graph with products, feature sums and single numbers."""
     build = Builder(simplify=draw(st.booleans()))
     leaves = [build.leaf("state", i, size=size) for i, size in enumerate((4, 4, 1, 3))]
     leaves += [build.leaf("parameter", i, size=size) for i, size in enumerate((16, 12, 12))]
@@ -51,7 +51,7 @@ def graphs(draw):
 
 
 def executed(fused, known):
-    """Do the groups in order with NumPy; everything read outside its own loop must be done, and in memory."""
+    """Run the groups in order with NumPy; values read outside of their loop must be computed and in memory."""
     memory = dict(known)
 
     def read(node):
@@ -108,11 +108,11 @@ def test_every_node_is_computed_once_and_nothing_is_forgotten(drawn):
     assert len(computed) == len(set(computed))
     needed = {n for n in topological(targets) if n.inputs}
     assert {t for t in targets if t.inputs} <= set(computed) <= needed
-    # What is not computed by itself is a product, or an inner sum, of a linear node.
+    # A node that is not computed by itself is a product, or an inner sum, of a linear node.
     assert all(n in absorbed or n.operation == "add" for n in needed - set(computed))
 
 
-def test_a_sum_of_products_is_one_linear_node():
+def test_a_sum_of_products_becomes_one_linear_node():
     build = Builder()
     h, x, bias = (build.leaf("state", i, size=4) for i in range(3))
     weight = build.leaf("parameter", 0, size=16)
@@ -124,7 +124,7 @@ def test_a_sum_of_products_is_one_linear_node():
     assert [is_loop for is_loop, _ in fused.groups] == [True, False, True]
 
 
-def test_a_product_that_is_read_twice_stands_alone():
+def test_a_product_that_is_read_twice_is_a_separate_node():
     build = Builder()
     h, weight = build.leaf("state", 0, size=4), build.leaf("parameter", 0, size=16)
     product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
@@ -133,7 +133,7 @@ def test_a_product_that_is_read_twice_stands_alone():
     assert product in fused.linear and total not in fused.linear
 
 
-def test_what_is_available_is_not_computed_again():
+def test_available_values_are_not_computed_again():
     build = Builder()
     h = build.leaf("state", 0, size=4)
     middle = ops.exp(h)
@@ -153,7 +153,7 @@ def instructions(body):
 
 
 @pytest.mark.parametrize("model", most_are_long(zoo.ALL, 4))
-def test_what_is_printed_is_what_is_emitted(model):
+def test_the_printed_schedule_is_the_emitted_one(model):
     compiled = compile(zoo.made(model), dim_input=model.C, check=False)
     for kind in KINDS:
         assert_printed_as_emitted(schedule(plan(dataclasses.replace(compiled.derivative, kind=kind))))
@@ -168,7 +168,7 @@ def assert_printed_as_emitted(found):
     assert emitted - headings == comments - {""}
     printed = str(found)
     assert all(comment in printed for comment in comments)
-    # All sizes and places are known; nothing else is left to decide.
+    # All sizes and offsets are known; nothing else has to be decided.
     assert all(buffer.name in {b.name for b in found.buffers} for i in every for buffer in buffers_of(i))
 
 

@@ -1,4 +1,4 @@
-"""Tracing: every operation of MyGrad that has a rule gives MyGrad's numbers, and every other one is refused."""
+"""Tracing: every MyGrad operation with a rule gives MyGrad's numbers, and every other one is refused."""
 
 import importlib
 import pkgutil
@@ -26,7 +26,7 @@ ROWS, COLUMNS = 4, 3
 
 @pytest.fixture(autouse=True)
 def gru_in_python(monkeypatch):
-    """MyGrad compiles its GRU at the first call, which takes long."""
+    """Do not compile MyGrad's GRU, which takes long at the first call."""
     module = sys.modules["mygrad.nnet.layers.gru"]
     for name in ("dot", "_gru_layer", "_gru_dLds", "_gru_bptt"):
         if hasattr(found := getattr(module, name), "py_func"):
@@ -53,7 +53,7 @@ def traced(model):
 
 
 def numbers(trace, model, x):
-    """Return what a trace gives by NumPy."""
+    """Return the numbers that a trace gives with NumPy."""
     order = topological([trace.output])
     check(order, ["row", "parameter"])
     known = {n: x[n.attributes[0]] for n in order if n.operation == "row"}
@@ -62,7 +62,7 @@ def numbers(trace, model, x):
 
 
 def of_row(row):
-    """Return a function of a tensor between 0 and 1, of its first row too where it takes two, that MyGrad has."""
+    """Return a MyGrad function of a tensor between 0 and 1, and of its first row if it takes two arguments."""
     kind = CLASSES[row.mygrad]
 
     def function(a):
@@ -397,7 +397,7 @@ def all_operations():
         waiting += kinds
         names |= {k.__name__ for k in kinds if k.__module__.startswith("mygrad.")}
     bases = {"Ufunc", "UnaryUfunc", "BinaryUfunc", "Sequential", "MaxMin", "_MaxMin", "_PreservesOrder", "_AtLeastKD"}
-    # MyGrad makes it beside an operation with a where= mask, which is refused.
+    # MyGrad adds it to an operation with a where= mask, which is refused.
     return names - bases - {"ApplyMask"}
 
 
@@ -441,7 +441,7 @@ def test_a_where_mask_is_refused():
         (lambda a: with_gru(a[:, np.newaxis], dropout=0.5), "a GRU with dropout, or with bp_lim,"),
     ],
 )
-def test_what_a_rule_cannot_do_is_refused_with_the_line(function, message):
+def test_a_case_that_a_rule_does_not_support_is_refused_with_the_line(function, message):
     with pytest.raises(UnsupportedOperation, match=rf"{message}.*has no rule\n  test_compiler_trace.py:\d+"):
         traced(Model(function, "parameter"))
 
@@ -489,7 +489,7 @@ def test_nodes_know_the_users_lines_and_names():
     assert str(Origin()) == "(a value of unknown origin)"
 
 
-def test_tracing_leaves_the_profiler_and_tensors_as_they_were():
+def test_tracing_does_not_change_the_profiler_or_tensors():
     def fails(x):
         raise ValueError(x + 1)
 
@@ -508,7 +508,7 @@ def test_tracing_leaves_the_profiler_and_tensors_as_they_were():
 def test_a_graph_that_is_still_alive_keeps_its_lock_on_the_parameters():
     model = RNN(10, 4, 2, rng=0)
     before = [parameter.data.tobytes() for parameter in model.parameters]
-    alive = model(np.eye(10, dtype=np.float32)[:3])  # MyGrad locks what a graph holds
+    alive = model(np.eye(10, dtype=np.float32)[:3])  # MyGrad locks the arrays in a graph
     locked = [parameter.data.flags.writeable for parameter in model.parameters]
     assert not any(locked)
     compile(model)

@@ -1,4 +1,4 @@
-"""Steps that differ in turn: a few kinds of them compile, and are right at every length."""
+"""Alternating steps: a few kinds of them compile, and are right at every length."""
 
 import mygrad as mg
 import pytest
@@ -117,7 +117,7 @@ def test_more_kinds_are_refused():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_turns_that_end_are_found_when_a_sequence_is_so_long():
+def test_alternation_that_ends_is_found_when_a_sequence_is_long_enough():
     compiled = compile(made(in_turn_up_to_a_step), max_length=30, check=False)
     compiled(zeros(35, C))
     with pytest.raises(NotARecurrence, match=r"at step 34 or the next,"):

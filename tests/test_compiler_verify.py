@@ -1,4 +1,4 @@
-"""Compiled functions are held against the model before they are used, whatever its weights are."""
+"""Compiled functions are compared with the model before they are used, for any weights."""
 
 import mygrad as mg
 import numpy as np
@@ -12,7 +12,7 @@ X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 
 
 class Offset(RNN):
-    """Adds the logarithm of what it learns, which has one for positive numbers only."""
+    """Adds the logarithm of a parameter, which is only defined for positive numbers."""
 
     def __init__(self):
         super().__init__(5, 8, 2, rng=0)
@@ -28,7 +28,7 @@ class Offset(RNN):
 
 @pytest.fixture
 def wrong(monkeypatch):
-    """All programs are wrong, as if the compiler had an error."""
+    """Make all programs wrong, as if the compiler had an error."""
     gradients = Native.gradients
 
     def tampered(native, *given):
@@ -53,7 +53,7 @@ def test_a_wrong_program_is_refused_with_any_weights(bias):
 
 
 class Faint(RNN):
-    """Adds a little of a weight, whose gradient is some thousandths of the others' or less."""
+    """Adds a small multiple of a weight, whose gradient is at most some thousandths of the others."""
 
     def __init__(self):
         super().__init__(5, 8, 2, rng=0)
@@ -68,7 +68,7 @@ class Faint(RNN):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_gradient_that_is_wrong_is_seen_beside_much_larger_ones(monkeypatch):
+def test_a_wrong_gradient_is_found_among_much_larger_ones(monkeypatch):
     gradients = Native.gradients
 
     def tampered(native, *given):
@@ -84,7 +84,7 @@ def test_a_gradient_that_is_wrong_is_seen_beside_much_larger_ones(monkeypatch):
 
 
 @pytest.mark.usefixtures("wrong")
-def test_a_program_that_could_not_be_compared_is_compared_when_it_can_be():
+def test_a_program_that_could_not_be_compared_is_compared_later():
     model = Offset()
     compiled = myrnn.compile(model)
     assert np.isnan(compiled(X)).all()
@@ -103,7 +103,7 @@ def test_a_right_program_is_compared_once(monkeypatch):
 
 
 class Chaotic:
-    """A step that pulls neighbouring states apart: the sine of several times the state."""
+    """A step that separates neighbouring states: the sine of a multiple of the state."""
 
     def __init__(self, moved=0.0):
         rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def trained(engine, lengths, moved=0.0):
 
 
 @pytest.mark.parametrize("lengths", [(3, 1, 2, 2, 3), (12, 9, 12, 11, 10)], ids=["short", "long"])
-def test_a_chaotic_model_leaves_mygrad_as_fast_as_mygrad_leaves_itself(lengths):
+def test_a_chaotic_model_diverges_from_mygrad_as_fast_as_mygrad_from_itself(lengths):
     (weights, loss), (expected, expected_loss) = (trained(engine, lengths) for engine in ("native", "mygrad"))
     near, near_loss = trained("mygrad", lengths, moved=1e-7)
     parted = np.abs(near - expected).max(), np.abs(near_loss - expected_loss).max()
@@ -146,13 +146,13 @@ def test_a_chaotic_model_leaves_mygrad_as_fast_as_mygrad_leaves_itself(lengths):
 
 
 class TimesZero(RNN):
-    """Adds nothing, but by MyGrad nothing times the logarithm of zero, which is NaN."""
+    """Adds zero times the logarithm of zero, which is NaN in MyGrad."""
 
     def __call__(self, x):
         logits = super().__call__(x)
         return logits + 0 * mg.log(mg.maximum(-mg.abs(logits), 0))
 
 
-def test_a_model_whose_loss_is_not_finite_is_not_one_whose_loss_is():
+def test_a_nonfinite_loss_does_not_agree_with_a_finite_one():
     with pytest.raises(NotARecurrence, match=r"the loss of a random sequence is .*, and by MyGrad nan"):
         myrnn.compile(TimesZero(5, 8, 2, rng=0))

@@ -17,7 +17,7 @@ from myrnn.errors import DataError, InvalidArgument, MyRNNError
 
 @pytest.fixture
 def put(tmp_path):
-    """Return what writes a file and gives its path."""
+    """Return a function that writes a file and returns its path."""
 
     def write(name, content):
         path = tmp_path / name
@@ -29,7 +29,7 @@ def put(tmp_path):
 
 @pytest.fixture
 def parquet(tmp_path):
-    """Return what writes columns as Parquet and gives the path."""
+    """Return a function that writes columns as Parquet and returns the path."""
 
     def write(**columns):
         path = tmp_path / "data.parquet"
@@ -87,12 +87,12 @@ def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, text
         (frame.write_ndjson if ending == "jsonl" else frame.write_parquet)(path)
     data = read_sequences(path, labelled=False, **options)
     assert (data.tokenize, data.sequences.tokenize, set(data.symbols)) == (how, how, symbols)
-    # In Python the same rule reads the same texts.
+    # In Python the same rule applies.
     raw = flat_sequences(texts, **options)
     assert (raw.kind, set(raw.symbols), raw.offsets.tolist()) == (how, symbols, data.sequences.offsets.tolist())
 
 
-def test_few_texts_with_spaces_are_warned_of(put):
+def test_a_few_texts_with_spaces_give_a_warning(put):
     path = put("a.csv", "sequence\n" + "word\n" * 30 + "New York\n")
     message = (
         "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
@@ -164,7 +164,7 @@ def test_wrong_columns_and_delimiters_are_refused(name, options, message):
         read_sequences(name, **options)
 
 
-def test_quotes_hold_commas_line_ends_and_quotes(put):
+def test_quoted_fields_can_contain_commas_line_ends_and_quotes(put):
     content = 'sequence,label\n"a, ""b""\nc",x\nd,"y"\n"",z\n"e\n\nf",x'
     data = read_sequences(put("a.csv", content))
     assert rows(data) == [(["a,", '"b"', "c"], "x"), (["d"], "y"), ([], "z"), (["e", "f"], "x")]
@@ -177,7 +177,7 @@ def test_a_long_field_in_quotes(put):
     assert (data.lengths.tolist(), csv.field_size_limit()) == ([limit + 1], limit)
 
 
-def test_text_that_is_no_unicode_has_characters_but_no_words():
+def test_text_that_is_not_valid_unicode_has_characters_but_no_words():
     message = "X holds half of a surrogate pair, '\\ud83d', which is not text: remove it, or read characters with"
     for tokenize in ("auto", "words"):
         with pytest.raises(InvalidArgument, match=f"^{re.escape(message)} tokenize='characters'$"):
@@ -232,13 +232,13 @@ def test_a_file_may_be_compressed(ending, put):
         ),
     ],
 )
-def test_what_cannot_be_decompressed(content, message, put):
+def test_files_that_cannot_be_decompressed(content, message, put):
     path = put("a.csv.gz", content)
     with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}[^\n]*$"):
         read_sequences(path)
 
 
-def test_any_white_space_parts_words(put):
+def test_any_white_space_separates_words(put):
     data = read_sequences(put("a.csv", 'sequence,label\n"\ta\u00a0b\t c \r\nd",x\n'))
     assert rows(data) == [(["a", "b", "c", "d"], "x")]
 
@@ -250,7 +250,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters=ODD), max_size=12
 
 
 @given(st.lists(st.tuples(TEXT, WORD)))
-def test_what_python_writes_as_csv_is_read(tmp_path_factory, pairs):
+def test_csv_written_by_python_is_read(tmp_path_factory, pairs):
     pairs = [(text, label) for text, label in pairs if label.strip()]
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows([("sequence", "label"), *pairs])
@@ -285,7 +285,7 @@ def test_a_malformed_line_of_csv_is_named(line, fault, put):
     assert (data.skipped, data.lines.tolist()) == (1, [2, 4])
 
 
-def test_malformed_lines_swallow_no_others(put):
+def test_malformed_lines_do_not_swallow_others(put):
     bad = "\n".join(line for line, _ in BAD_CSV)
     data = read_sequences(put("a.csv", f'sequence,label\n{bad}\n"c\nd",x\n{bad}\ne,y'), skip_bad_lines=True)
     assert rows(data) == [(["c", "d"], "x"), (["e"], "y")]
@@ -325,7 +325,7 @@ def test_a_file_of_malformed_lines_only(put):
         (b"sequence,label\na,x\n\0", "{}, line 3: a zero byte: this is not a file of UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(content, message, put):
+def test_a_file_that_is_not_a_table_is_refused(content, message, put):
     path = put("a.csv", content)
     with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path)
@@ -345,7 +345,7 @@ def test_many_columns_are_not_all_named(put):
         read_sequences(path)
 
 
-def test_labels_need_not_be_there(put):
+def test_labels_are_optional(put):
     data = read_sequences(put("a.csv", "sequence\na\n\nb\n"), labelled=False)
     assert (data.labels, data.classes, data.lengths.tolist()) == (None, {}, [1, 0, 1])
     assert repr(data) == "LabelledSequences(3 of 2 characters, lengths 0 to 1)"
@@ -407,7 +407,7 @@ def test_an_empty_label(put):
             '{"sequence": [[1, 2], [3, 4.5]], "label": "x"}\n{"sequence": [], "label": "y"}\n',
             [([[1.0, 2.0], [3.0, 4.5]], "x"), ([], "y")],
         ),
-        # Text that looks like something else.
+        # Text that looks like another type.
         (
             '{"sequence": "[1]", "label": "[1]"}\n{"sequence": "12", "label": "1"}\n{"sequence": "true", "label": "1"}',
             [(["[1]"], "[1]"), (["12"], "1"), (["true"], "1")],
@@ -665,7 +665,7 @@ def test_any_columns_of_parquet_are_read_or_refused(tmp_path_factory, sequences,
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1PAR1", b"sequence,label\na,b\n"])
-def test_what_is_no_parquet(content, put):
+def test_a_file_that_is_not_parquet(content, put):
     path = put("a.parquet", content)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))} is (not a|a damaged) Parquet file"):
         read_sequences(path)
@@ -694,7 +694,7 @@ def test_numbers_as_features_or_symbols(put):
         ('["a"]', "features", "{} holds lists of symbols, but features (numbers or vectors) are expected"),
     ],
 )
-def test_sequences_of_another_kind_than_wanted(value, kind, message, put):
+def test_sequences_of_another_kind_than_expected(value, kind, message, put):
     path = put("a.jsonl", f'{{"sequence": {value}, "label": "x"}}\n')
     with pytest.raises(DataError, match=f"^{re.escape(message.format(path))}$"):
         read_sequences(path, kind=kind)
@@ -720,12 +720,12 @@ ENDINGS = "path must end in .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq, .t
         (("a.txt", 5), "labels must be the name of a file, not 5"),
     ],
 )
-def test_arguments_that_do_not_go_together(arguments, message):
+def test_arguments_that_conflict(arguments, message):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         read_sequences(*arguments)
 
 
-def test_a_kind_that_is_none():
+def test_an_unknown_kind():
     with pytest.raises(InvalidArgument, match=r"^kind must be one of 'tokens', 'features', not 'token'; did you mean"):
         read_sequences("a.csv", kind="token")
 
@@ -737,7 +737,7 @@ def test_plain_text_without_labels(put):
         read_sequences(path)
 
 
-def test_what_is_no_file(tmp_path):
+def test_a_path_that_is_not_a_file(tmp_path):
     folder = tmp_path / "a.csv"
     folder.mkdir()
     messages = {
@@ -820,7 +820,7 @@ def test_token_sequences_are_a_list_of_lists(lists, data):
     assert list(found[np.flatnonzero(mask)]) == list(found[mask])
 
 
-def test_places_that_are_not_there():
+def test_positions_that_do_not_exist():
     found = TokenSequences(("a",), np.zeros(2, np.int32), np.array([0, 1, 2]))
     assert repr(found) == "TokenSequences(2 of 1 different symbols)"
     with pytest.raises(IndexError, match=r"^there is no sequence 2: there are 2$"):

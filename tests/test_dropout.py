@@ -1,4 +1,4 @@
-"""`dropout` and `noise`: drawn in training alone, the same in both engines, and after a stop as without it."""
+"""`dropout` and `noise`: drawn only in training, the same in both engines, and the same after a stop."""
 
 import copy
 import re
@@ -31,7 +31,7 @@ SHAPES = {
 
 
 class Model:
-    """A function of a sequence and of weights, whose names say their shapes."""
+    """A function of a sequence and of weights, whose names give their shapes."""
 
     def __init__(self, function, seed=0, dtype=np.float32):
         rng, self.function, self.dim_input, self.rate = np.random.default_rng(seed), function, C, 0.3
@@ -380,7 +380,7 @@ def test_gradients_are_those_of_the_drawn_numbers(function):
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
 @pytest.mark.parametrize("function", [of_state, noisy], ids=lambda function: function.__name__)
-def test_a_training_goes_on_byte_for_byte(function, engine, tmp_path, in_python):
+def test_a_training_resumes_byte_for_byte(function, engine, tmp_path, in_python):
     whole, first, second = (Model(function) for _ in range(3))
     sequences, folder = data(function), tmp_path / "checkpoints"
     history = training(whole, sequences, engine).run(24)
@@ -396,7 +396,7 @@ def test_a_training_goes_on_byte_for_byte(function, engine, tmp_path, in_python)
 
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
-def test_how_iterations_are_spread_over_calls_makes_no_difference(engine, in_python):
+def test_the_split_of_iterations_into_calls_makes_no_difference(engine, in_python):
     one, other = Model(of_state), Model(of_state)
     training(one, data(of_state), engine).run(12)
     turns = training(other, data(of_state), engine)
@@ -405,7 +405,7 @@ def test_how_iterations_are_spread_over_calls_makes_no_difference(engine, in_pyt
     assert all(a.data.tobytes() == b.data.tobytes() for a, b in zip(one.parameters, other.parameters, strict=True))
 
 
-def test_another_seed_or_iteration_or_place_draws_others():
+def test_another_seed_iteration_or_position_draws_other_numbers():
     keys = np.concatenate([keys_of(seed, 0, (50, 40)).ravel() for seed in (0, 1, 2**70)])
     assert len(set(keys.tolist())) == len(keys)
     assert (keys_of(1, 20, (5, 3)) == keys_of(1, 0, (25, 3))[20:]).all()
@@ -416,7 +416,7 @@ def test_another_seed_or_iteration_or_place_draws_others():
 
 
 class Spoiling:
-    """Spoils a weight once."""
+    """Damages a weight once."""
 
     def __init__(self, model):
         self.model, self.at = model, 15
@@ -428,7 +428,7 @@ class Spoiling:
 
 
 def test_a_restart_after_divergence_draws_the_same(in_python):
-    """It goes back to an iteration, and draws what that iteration drew."""
+    """A restart goes back to an iteration, and draws the numbers of that iteration again."""
     found = []
     for engine in ("mygrad", "native"):
         model = Model(of_readout)
@@ -448,7 +448,7 @@ SOME = [of_state, of_sequence, both_ways, every_step, layers_outside, one_mask, 
 
 
 @pytest.mark.parametrize("function", SOME, ids=lambda function: function.__name__)
-def test_nothing_is_drawn_where_nothing_trains(function, monkeypatch, in_python):
+def test_nothing_is_drawn_outside_of_training(function, monkeypatch, in_python):
     model, sequences = Model(function), data(function)
     with_draws = myrnn.compile(model, check=False).logits(sequences)
     own = [model(sequences.features(i)).data for i in range(len(sequences))]
@@ -459,7 +459,7 @@ def test_nothing_is_drawn_where_nothing_trains(function, monkeypatch, in_python)
     np.testing.assert_allclose(with_draws, np.concatenate(without), rtol=1e-4, atol=1e-6)
 
 
-def test_native_logits_are_the_bytes_of_a_model_without_it(monkeypatch):
+def test_native_logits_equal_those_of_a_model_without_dropout(monkeypatch):
     sequences = data(of_state)
     found = []
     for _ in range(2):
@@ -483,7 +483,7 @@ def test_evaluating_between_iterations_changes_nothing():
 
 
 @pytest.mark.parametrize("of", [lambda h: dropout(h, 0), lambda h: noise(h, 0.0)], ids=["dropout", "noise"])
-def test_nothing_to_draw_gives_the_argument_itself(of):
+def test_a_rate_of_zero_returns_the_argument_itself(of):
     h = mg.tensor([[1.0, 2.0]])
     assert of(h) is h
     assert run_with(Numbers(0), lambda x: of(x), h) is h
@@ -502,7 +502,7 @@ def test_the_share_of_zeros_is_the_rate(rate):
     zero = numbers == 0
     assert stats.binomtest(int(zero.sum()), len(zero), float(np.float32(rate))).pvalue > 1e-4
     assert (numbers[~zero] == np.float32(1) / (np.float32(1) - np.float32(rate))).all()
-    # Neighbours, and those of another line, know nothing of one another.
+    # Neighbours, and numbers of another line, are independent.
     other = stream(KEEP, rate, site=1) == 0
     for a, b in ((zero[1:], zero[:-1]), (zero[2:], zero[:-2]), (zero, other)):
         assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(len(zero))
@@ -533,7 +533,7 @@ def test_native_code_draws_the_same_numbers(key, site, row, count, rate, kind):
 
 
 @given(first=st.integers(0, 50), count=st.integers(0, 50))
-def test_a_stream_is_the_same_however_it_is_taken(first, count):
+def test_a_stream_is_the_same_in_any_portions(first, count):
     whole = stream(NORMAL, 1, 100)
     assert (Draw(NORMAL, 1.0).numbers(1, 0, first, count) == whole[first : first + count]).all()
 
@@ -554,7 +554,7 @@ def test_a_stream_is_the_same_however_it_is_taken(first, count):
         (lambda h: dropout(0.5, 0.5), "h must be a tensor or an array, not 0.5"),
     ],
 )
-def test_an_amount_that_cannot_be_is_refused(call, message):
+def test_an_invalid_amount_is_refused(call, message):
     with refused(message):
         call(np.ones(3, dtype=np.float32))
 
@@ -607,7 +607,7 @@ def any_shape(x, w, u, v):
         (any_shape, "a line draws with another shape from call to call: write a line for each."),
     ],
 )
-def test_what_is_drawn_in_no_order_is_refused_with_its_line(function, message):
+def test_draws_without_an_order_are_refused_with_their_line(function, message):
     with pytest.raises(CompileError, match=f"^{re.escape(message)}\n  test_dropout.py:\\d+   .*dropout"):
         myrnn.compile(Model(function), 13)
 
@@ -636,7 +636,7 @@ class Changing(Model):
 
 
 @pytest.mark.parametrize(("first", "then"), [(0.3, 0.6), (0.0, 0.5), (0.5, 0.0)])
-def test_a_rate_that_changes_is_heeded(first, then, in_python):
+def test_a_rate_that_changes_takes_effect(first, then, in_python):
     found = []
     for engine in ("mygrad", "auto"):
         model, sequences = Changing(of_state), data(of_state)
@@ -666,7 +666,7 @@ def test_a_hook_may_change_the_rate(then, in_python):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_that_are_as_many_as_steps_by_chance_are_no_rows_of_the_sequence(in_python):
+def test_rows_that_equal_the_steps_in_number_by_chance_are_not_rows_of_the_sequence(in_python):
     """A weight of 6 rows, and a sequence of 6 or 13 steps."""
     for steps in (D, 13):
         x = np.random.default_rng(0).normal(size=(steps * 4, C)).astype(np.float32)
@@ -675,7 +675,7 @@ def test_rows_that_are_as_many_as_steps_by_chance_are_no_rows_of_the_sequence(in
         np.testing.assert_allclose(one[0], other[0], rtol=1e-4)
 
 
-def test_equations_name_what_is_drawn():
+def test_equations_name_the_random_numbers():
     assert str(myrnn.compile(Model(from_three_lines), check=False)).splitlines() == [
         "before the first step:",
         "    h = 0",
@@ -688,10 +688,10 @@ def test_equations_name_what_is_drawn():
     ]
 
 
-# --- what else takes models
+# --- other uses of models
 
 
-def test_stages_and_drawings_show_what_is_drawn(in_python):
+def test_stages_and_graphs_show_the_random_numbers(in_python):
     compiled, sequences = myrnn.compile(Model(both_ways), check=False), data(both_ways)
     assert "dropout_0[0]" in compiled.stages["trace"]
     assert "draws" in compiled.stages["schedule"]
@@ -700,7 +700,7 @@ def test_stages_and_drawings_show_what_is_drawn(in_python):
     assert "dropout, drawn at random in training" in drawing.to_svg()
 
 
-def test_what_is_inside_is_that_of_the_model_without_it(in_python):
+def test_inspection_shows_the_model_without_dropout(in_python):
     model, sequences = Model(of_state), data(of_state)
     compiled, x = myrnn.compile(model, check=False), sequences.features(3)
     expected = mg.nnet.losses.softmax_crossentropy(model(x), np.array([1]))
@@ -759,8 +759,8 @@ def from_two_lines(x, w, u, v, h0):
     return dropped(h) @ v
 
 
-def test_an_empty_sequence_that_numbers_sites_in_another_way_is_refused(in_python):
-    """The line behind the loop is the second to draw, and where there is no step the first."""
+def test_an_empty_sequence_that_numbers_sites_differently_is_refused(in_python):
+    """The line after the loop draws second, but first if there is no step."""
     sequences = Sequences(np.ones((2, C), dtype=np.float32), np.array([0, 0, 2]), np.array([0, 1]))
     with pytest.raises(CompileError, match="on a sequence of 0 steps the model does not compute what was compiled"):
         trained(from_two_lines, "native", 6, sequences, batch_size=2)

@@ -77,7 +77,7 @@ def test_padding_cannot_leak(engine, settings, kind):
         assert np.array_equal(np.delete(together, at, axis=0), alone)
     for index in range(len(X)):
         assert np.array_equal(classifier.predict_proba(X[index : index + 1])[0], alone[index])
-    # The last state is each sequence's own: the model, op by op, on one sequence at a time.
+    # The last state of each sequence: the model, op by op, on one sequence at a time.
     given = classifier.encoder_.encode(flat_sequences(X, classifier.encoder_.kind))
     for index, row in enumerate(alone):
         logits = classifier.model_(given.features(index)).data.astype(np.float64)[0]
@@ -85,7 +85,7 @@ def test_padding_cannot_leak(engine, settings, kind):
 
 
 @pytest.mark.parametrize("settings", [{}, {"layers": 2}, {"cell": "gru"}, {"cell": "lstm", "layers": 2}], ids=str)
-def test_recurrent_weights_begin_orthogonal(settings):
+def test_recurrent_weights_start_as_orthogonal_matrices(settings):
     X, y = draw(20)
     classifier = SequenceClassifier(**{**SMALL, "learning_rate": 1e-9, **settings}).fit(X, y)
     layers = getattr(classifier.model_, "stack", (classifier.model_,))
@@ -131,7 +131,7 @@ def test_a_batch_of_lengths_1_and_1000_learns_as_its_sequences_do(engine):
         fit = SequenceClassifier(**{**SMALL, **fixed, "batch_size": len(X)}).fit(X, y)
         return [after - first for after, first in zip(weights(fit), before, strict=True)]
 
-    # A fit needs two classes: each sequence stands beside one that is taken off again.
+    # A fit needs two classes: each sequence is trained with another one, whose effect is subtracted.
     short = rng.normal(size=(2, 2))
     both, rest = moved(X, y), moved([short, short], y)
     each = [moved([X[0], short], y), moved([short, X[1]], y)]
@@ -158,7 +158,7 @@ def test_class_weights_are_those_of_scikit_learn(given, monkeypatch):
     assert classifier.history_["validation_loss"].min() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_weight_of_3_is_a_sequence_three_times():
+def test_a_class_weight_of_3_equals_three_copies_of_a_sequence():
     X = [np.array([[1.0, 2.0]]), np.array([[-1.0, 0.5], [0.0, 1.0]])]
     settings = {"optimizer": "sgd", "gradient_clip": None, "validation_fraction": 0, "standardize": False}
     settings |= {"cell": partial(RNN, rng=0), "max_epochs": 1, "engine": "native", "batch_size": 4}
@@ -169,7 +169,7 @@ def test_a_weight_of_3_is_a_sequence_three_times():
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_balanced_is_the_dict_of_its_numbers():
+def test_balanced_equals_a_dict_of_its_weights():
     X, y = draw(40)
     counts = {name: int(np.sum(y == name)) for name in ("up", "down")}
     numbers = {name: 40 / (2 * count) for name, count in counts.items()}
@@ -181,7 +181,7 @@ def test_balanced_is_the_dict_of_its_numbers():
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0, 0.99), st.integers(0, 1000))
-def test_validation_takes_of_every_class_alike(labels, fraction, seed):
+def test_validation_holds_out_the_same_share_of_every_class(labels, fraction, seed):
     labels = np.array(labels)
     mask = validation_mask(labels, fraction, np.random.default_rng(seed))
     classes = np.unique(labels)
@@ -190,11 +190,11 @@ def test_validation_takes_of_every_class_alike(labels, fraction, seed):
     for label in classes:
         kept = mask[labels == label].sum()
         assert kept <= spare[label]
-        # Its part of what all classes can spare, as near as whole numbers allow.
+        # Its share of the validation set, as close as whole numbers allow.
         assert abs(kept - mask.sum() * spare[label] / max(1, sum(spare.values()))) < 1
 
 
-def test_the_best_weights_come_back(monkeypatch):
+def test_the_best_weights_are_restored(monkeypatch):
     X, y = draw(60)
     mask = np.arange(60) % 2 == 0
     keep_for_validation(monkeypatch, mask)
@@ -209,7 +209,7 @@ def test_the_best_weights_come_back(monkeypatch):
     assert losses[best - 1] == pytest.approx(log_loss(y[mask], probabilities), rel=1e-5)
     accuracy = accuracy_score(y[mask], classifier.classes_[probabilities.argmax(axis=1)])
     assert classifier.history_["validation_accuracy"][best - 1] == accuracy
-    # The very weights of a training that ends there.
+    # Exactly the weights of a training that ends there.
     stopped = SequenceClassifier(**{**SMALL, **settings, "max_epochs": best}).fit(X, y)
     assert all(map(np.array_equal, weights(classifier), weights(stopped)))
 
@@ -225,7 +225,7 @@ def test_an_early_stop_is_explained(capsys):
     )
 
 
-def test_without_validation_the_last_weights_count():
+def test_without_validation_the_last_weights_are_kept():
     X, y = draw(30)
     classifier = SequenceClassifier(**SMALL, validation_fraction=0).fit(X, y)
     assert set(classifier.history_) == {"epoch", "loss", "accuracy"}
@@ -254,18 +254,18 @@ def test_the_same_seed_gives_the_same_bytes(engine, tmp_path):
     assert not np.array_equal(other.predict_proba(X), SequenceClassifier.load(tmp_path / "one").predict_proba(X))
 
 
-def test_a_generator_goes_on():
+def test_a_generator_continues_between_fits():
     X, y = draw(30)
     rng = np.random.RandomState(0)
     first, second = (SequenceClassifier(**{**SMALL, "random_state": rng}).fit(X, y) for _ in range(2))
     assert not np.array_equal(weights(first)[0], weights(second)[0])
 
 
-# --- a cell of your own
+# --- a user-defined cell
 
 
 class Sums:
-    """Adds up what the sequence holds."""
+    """Adds up the rows of the sequence."""
 
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.fc_x2h, self.fc_h2y = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_output)
@@ -289,7 +289,7 @@ class Sums:
     ],
 )
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
-def test_a_cell_of_ones_own(cell, engine):
+def test_a_user_defined_cell(cell, engine):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.01, "dim_recurrent": 8}
     classifier = SequenceClassifier(cell, **settings).fit(X, y)
@@ -298,7 +298,7 @@ def test_a_cell_of_ones_own(cell, engine):
     assert all(map(np.array_equal, weights(classifier), weights(again)))
 
 
-def test_layers_are_for_the_cells_by_name():
+def test_layers_are_only_for_named_cells():
     told = "^layers, dim_embedding and bidirectional are for the cells that have a name: leave them out$"
     with pytest.raises(InvalidArgument, match=told):
         SequenceClassifier(Sums, **SMALL, layers=2).fit(*draw(10))
@@ -308,7 +308,7 @@ def test_layers_are_for_the_cells_by_name():
 
 
 class Interrupt:
-    """Presses Ctrl-C after so many iterations, as a hook of the training."""
+    """A hook that presses Ctrl-C after a number of iterations."""
 
     def __init__(self, monkeypatch, iteration):
         shown = EpochProgress.on_progress
@@ -327,7 +327,7 @@ class Interrupt:
 def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 50, "batch_size": 8}
-    # Natively so few iterations are one call, and the third epoch is whole.
+    # These few iterations are one native call, so the third epoch is complete.
     done = 3 if engine == "native" else 2
     whole = SequenceClassifier(**{**settings, "max_epochs": done}).fit(X, y)
     Interrupt(monkeypatch, iteration=7 * 2 + 1)
@@ -339,7 +339,7 @@ def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
     assert np.array_equal(classifier.predict_proba(X), whole.predict_proba(X))
 
 
-def test_ctrl_c_in_the_first_epoch_leaves_what_was_fitted_before(monkeypatch):
+def test_ctrl_c_in_the_first_epoch_keeps_the_previous_fit(monkeypatch):
     X, y = draw(60)
     classifier = SequenceClassifier(**SMALL).fit(X, y)
     before = classifier.predict_proba(X)
@@ -376,7 +376,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
         (0.2, "after epoch 1 the logits of 2 of 2 sequences are not finite, "),
     ],
 )
-def test_a_training_that_diverges_says_what_helps(kept, where):
+def test_a_training_that_diverges_suggests_remedies(kept, where):
     X, y = [np.full((300, 2), 5.0), np.full((300, 2), -5.0)] * 4, ["a", "b"] * 4
     settings = {**SMALL, "standardize": False, "learning_rate": 10.0, "validation_fraction": kept}
     told = "an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not$"
@@ -394,7 +394,7 @@ def growing():
     return classifier
 
 
-def test_sequences_whose_logits_are_not_finite_have_a_class_on_request_only(growing):
+def test_sequences_with_nonfinite_logits_only_have_a_class_on_request(growing):
     X = ["ab", "a" * 321, "b"]
     message = "^the logits of 1 of 3 sequences are not finite, the shortest of length 321: "
     for method in (growing.predict, growing.predict_proba):
@@ -420,7 +420,7 @@ def test_sequences_whose_logits_are_not_finite_score_as_wrong(growing):
         assert growing.score(X[1:2], y[1:2]) == 0
 
 
-def test_only_scores_that_are_no_numbers_are_a_divergence(monkeypatch):
+def test_only_nonfinite_scores_are_a_divergence(monkeypatch):
     def refusing(*arguments):
         raise InvalidArgument("a label is 3, but the model has 2 classes, 0 .. 1")
 

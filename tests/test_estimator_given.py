@@ -1,4 +1,4 @@
-"""What a classifier takes as X and y, and how it refuses the rest."""
+"""What a classifier accepts as X and y, and how it refuses the rest."""
 
 import re
 import warnings
@@ -28,7 +28,7 @@ def fitted(X, y=LABELS, **settings):
     return SequenceClassifier(**{**SMALL, **settings}).fit(X, y)
 
 
-# --- X: the same sequences, written in another way, are the same to the classifier
+# --- X: the same sequences in other forms
 
 
 def as_sequences(parts):
@@ -91,28 +91,28 @@ def test_arrays(table, kind, dim_input):
 @pytest.mark.parametrize(
     "table", [pd.DataFrame({"text": WORDS}), pl.DataFrame({"text": WORDS}), STRINGS[:, np.newaxis]]
 )
-def test_a_table_of_one_column_of_text_is_warned_of(table):
+def test_a_table_with_one_column_of_text_gives_a_warning(table):
     with pytest.warns(UserWarning, match=r"^X is a table of one column of text, in which every text is one symbol: "):
         classifier = fitted(table)
     assert classifier.encoder_.kind == "words"
     classifier.predict(table)
 
 
-def test_whole_numbers_are_features_where_those_of_the_fit_were():
+def test_whole_numbers_are_features_if_they_were_in_the_fit():
     classifier = fitted([np.array([0.5, 2.0]), np.array([1.0])] * 6)
     assert np.array_equal(classifier.predict_proba([[1, 2]]), classifier.predict_proba([[1.0, 2.0]]))
 
 
 @pytest.mark.parametrize("embedding", [None, 2])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_unknown_symbols_share_a_place_of_their_own(cell, embedding):
+def test_unknown_symbols_share_one_index(cell, embedding):
     classifier = fitted(TOKENS, cell=cell, dim_embedding=embedding, max_epochs=3)
     strange = [["a", "Ω", "b"], ["a", "never seen", "b"], ["a", "", "b"]]
     with pytest.warns(UserWarning, match="^3 symbols were not in the training"):
         unknown = classifier.predict_proba(strange)
     assert np.array_equal(unknown[0], unknown[1])
     assert np.array_equal(unknown[0], unknown[2])
-    # A step without input: what the model makes of a row of zeros.
+    # A step without input: the model reads a row of zeros.
     if embedding is None:
         x = np.zeros((3, 4), dtype=np.float32)
         x[[0, 2], [1, 2]] = 1.0
@@ -126,7 +126,7 @@ def test_the_most_frequent_symbols_are_kept():
     assert np.array_equal(classifier.predict_proba(["ac"]), classifier.predict_proba(["az"]))
 
 
-def test_symbols_of_the_validation_alone_are_unknown(monkeypatch):
+def test_symbols_that_only_occur_in_the_validation_are_unknown(monkeypatch):
     mask = np.arange(12) >= 10
     monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
     X = [["a"]] * 5 + [["b"]] * 5 + [["only here"]] * 2
@@ -179,7 +179,7 @@ def test_empty_sequences():
         (pl.Series(["b", "a"]), ["a", "b"]),
     ],
 )
-def test_labels_of_any_kind_come_back_as_they_were(labels, classes, tmp_path):
+def test_labels_of_any_kind_are_returned_unchanged(labels, classes, tmp_path):
     y = [labels[index] for index in (0, 1)] * 6 if isinstance(labels, list) else None
     if y is None:
         y = pd.concat([labels] * 6) if isinstance(labels, pd.Series) else np.tile(np.asarray(labels), 6)
@@ -194,7 +194,7 @@ def test_labels_of_any_kind_come_back_as_they_were(labels, classes, tmp_path):
     assert loaded.classes_.dtype == classifier.classes_.dtype
 
 
-# --- what is refused
+# --- invalid arguments
 
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
@@ -238,7 +238,7 @@ PAIR = [np.zeros((2, 2)), np.ones((3, 2))]
         (np.zeros((12, 2, 2), dtype=complex), "Complex data not supported: X must be real numbers"),
     ],
 )
-def test_what_is_no_list_of_sequences_is_refused(X, told):
+def test_an_object_that_is_not_a_list_of_sequences_is_refused(X, told):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(X)
 
@@ -255,7 +255,7 @@ def test_what_is_no_list_of_sequences_is_refused(X, told):
         (np.array([np.zeros(2), np.zeros(1)], dtype=object), "must be an array, but its items differ in shape"),
     ],
 )
-def test_one_sequence_that_is_odd_is_named(item, told):
+def test_the_one_malformed_sequence_is_named(item, told):
     with pytest.raises(InvalidArgument, match=re.escape(told)):
         fitted([PAIR[0], item, *PAIR * 5])
 
@@ -285,7 +285,7 @@ def test_masked_values_are_refused(X, told):
         classifier.predict(X)
 
 
-def test_a_mask_that_hides_nothing_is_no_mask():
+def test_a_mask_that_hides_nothing_is_ignored():
     expected = fitted(NUMBERS).predict_proba(NUMBERS)
     bare = np.ma.array(NUMBERS, mask=np.zeros(NUMBERS.shape, dtype=bool))
     assert np.array_equal(fitted(bare, np.ma.array(LABELS)).predict_proba(bare), expected)
@@ -310,7 +310,7 @@ def test_masked_labels_are_refused():
         (None, "this classifier requires y to be passed, but the target y is None"),
     ],
 )
-def test_what_are_no_labels_is_refused(y, told):
+def test_invalid_labels_are_refused(y, told):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(WORDS, y)
 
@@ -348,12 +348,12 @@ def test_what_are_no_labels_is_refused(y, told):
         ),
     ],
 )
-def test_a_setting_that_is_none_is_refused(settings, told):
+def test_an_invalid_setting_is_refused(settings, told):
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(WORDS, **settings)
 
 
-def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
+def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
     monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**6)
     X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]
     y = [index % 2 for index in range(2000)]
@@ -367,7 +367,7 @@ def test_a_vocabulary_that_is_too_large_for_the_memory(monkeypatch):
     assert fitted(X, y, dim_recurrent=50, max_vocabulary=20, batch_size=2000).encoder_.dim_input == 21
 
 
-def test_units_that_are_too_many_for_the_memory(monkeypatch):
+def test_too_many_units_for_memory(monkeypatch):
     monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**9)
     told = "20,000 recurrent units take about 16.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
@@ -393,21 +393,21 @@ def test_sequences_of_another_kind_than_those_of_the_fit(X, told):
         fitted(WORDS).predict(X)
 
 
-def test_other_columns_than_those_of_the_fit():
+def test_columns_that_differ_from_those_of_the_fit():
     with pytest.raises(InvalidArgument, match=r"^the sequences have 2 columns, but those that were fitted have 3$"):
         fitted(RAGGED).predict([np.zeros((4, 2))])
 
 
 @pytest.mark.parametrize("entry", [NotImplemented, object, {"a": 1}])
-def test_a_table_of_what_is_no_number_is_refused(entry):
+def test_a_table_of_non_numbers_is_refused(entry):
     table = np.array([[1.0, entry], [2.0, 3.0]], dtype=object)
     with pytest.raises(InvalidArgument, match=r"^X must hold numbers or text: .*number") as refused:
         SequenceClassifier(**SMALL).fit(table, [0, 1])
-    # As scikit-learn would have it.
+    # As in scikit-learn.
     assert isinstance(refused.value, TypeError)
 
 
-# --- whatever is thrown at it
+# --- any arguments
 
 SCALARS = st.one_of(
     st.integers(-3, 3),
@@ -474,11 +474,11 @@ def test_any_sequences_are_classified_or_refused(of_every_kind, X, which):
         ([["good", "film"], ["bad"]] * 6, "words", None, {"good", "film", "bad"}),
     ],
 )
-def test_text_is_read_as_words_where_it_has_spaces(X, tokenize, how, symbols):
+def test_text_is_read_as_words_if_it_has_spaces(X, tokenize, how, symbols):
     classifier = fitted(X, tokenize=tokenize, validation_fraction=0)
     assert classifier.tokenize_ == how
     assert set(classifier.encoder_.inner.symbols) == symbols
-    # What is predicted is read in the same way, whatever it looks like.
+    # Text to predict is read in the same way, whatever it contains.
     if how is not None:
         units = ["good", "bad"] if how == "words" else ["good", "bad"[::-1]]
         lists = [[unit] if how == "words" else list(unit) for unit in units]
@@ -491,7 +491,7 @@ def halves(text):
     return [text[: len(text) // 2], text[len(text) // 2 :]]
 
 
-def test_a_function_of_ones_own_reads_text(tmp_path):
+def test_a_user_defined_function_reads_text(tmp_path):
     classifier = fitted(WORDS, tokenize=halves)
     assert classifier.tokenize_ is halves
     split = fitted([halves(word) for word in WORDS])
@@ -516,7 +516,7 @@ def test_a_function_of_ones_own_reads_text(tmp_path):
         (WORDS, str.encode, "tokenize must return a list of strings, but of "),
     ],
 )
-def test_a_way_to_read_text_that_is_none(X, tokenize, told):
+def test_an_unknown_way_to_read_text(X, tokenize, told):
     if told is None:
         assert fitted(X, tokenize=tokenize).tokenize_ is tokenize
         return
@@ -525,7 +525,7 @@ def test_a_way_to_read_text_that_is_none(X, tokenize, told):
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_how_text_was_read_is_said_where_one_wants_to_see_something(capsys):
+def test_verbose_says_how_text_was_read(capsys):
     fitted(["good film", "bad"] * 6, verbose=True)
     assert "X is read as words (3 different ones)\n" in capsys.readouterr().err
     fitted(["good film", "bad"] * 6)
@@ -542,5 +542,5 @@ def test_an_unknown_symbol_is_named_once():
     with pytest.warns(UserWarning, match=r"^1 symbol was not in the training and counts as unknown: 'new' ") as caught:
         classifier.score(["odd new", "bad"], LABELS[:2])
     assert caught[0].filename == __file__
-    # That rare symbols are unknown was asked for.
+    # Rare symbols are unknown because that was requested.
     fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])

@@ -1,4 +1,4 @@
-"""Classifiers in folders: what comes back, and what is refused."""
+"""Classifiers in folders: what is loaded, and what is refused."""
 
 import json
 import pickle
@@ -45,7 +45,7 @@ def copy(saved, tmp_path):
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_what_was_saved_comes_back(example, tmp_path):
+def test_a_saved_classifier_is_loaded_unchanged(example, tmp_path):
     X, settings = EXAMPLES[example]
     classifier = SequenceClassifier(**{**SMALL, **settings}).fit(X, LABELS)
     assert classifier.save(tmp_path / "saved") == tmp_path / "saved"
@@ -61,14 +61,14 @@ def test_what_was_saved_comes_back(example, tmp_path):
     assert getattr(loaded, "n_features_in_", None) == getattr(classifier, "n_features_in_", None)
     expected = classifier.get_params()
     if example == "table":
-        # The state of a generator is nothing to go on with.
+        # The state of a generator is not saved.
         expected["random_state"] = None
     assert loaded.get_params() == expected
     # It can be trained again, and saved again.
     assert loaded.fit(X, LABELS).save(tmp_path / "again")
 
 
-def test_an_embedding_keeps_the_size_that_it_was_made_with(tmp_path, monkeypatch):
+def test_an_embedding_keeps_its_size(tmp_path, monkeypatch):
     classifier = SequenceClassifier("gru", **SMALL).fit(WORDS, LABELS)
     classifier.save(tmp_path / "saved")
     monkeypatch.setattr("myrnn.models.network.DIM_EMBEDDING", 5)
@@ -78,16 +78,16 @@ def test_an_embedding_keeps_the_size_that_it_was_made_with(tmp_path, monkeypatch
 
 
 class Mine(RNN):
-    """A cell of a class of your own."""
+    """A user-defined cell."""
 
 
-def test_a_cell_made_by_a_function_is_what_it_makes(tmp_path):
+def test_a_cell_made_by_a_function_is_saved_as_its_result(tmp_path):
     classifier = SequenceClassifier(partial(RNN, activation="tanh"), **SMALL).fit(ROWS, LABELS)
     loaded = SequenceClassifier.load(classifier.save(tmp_path / "saved"))
     assert np.array_equal(loaded.predict_proba(ROWS), classifier.predict_proba(ROWS))
 
 
-def test_a_cell_of_ones_own_is_given_again(tmp_path):
+def test_a_user_defined_cell_must_be_passed_again(tmp_path):
     cell = partial(Mine, activation="tanh")
     classifier = SequenceClassifier(cell, **SMALL).fit(ROWS, LABELS)
     classifier.save(tmp_path / "saved")
@@ -100,7 +100,7 @@ def test_a_cell_of_ones_own_is_given_again(tmp_path):
         SequenceClassifier.load(tmp_path / "saved", cell=lambda *dims: Mine(dims[0], dims[1] + 1, dims[2]))
 
 
-def test_a_cell_by_name_is_not_given_again(saved):
+def test_a_named_cell_must_not_be_passed_again(saved):
     with pytest.raises(InvalidArgument, match=r"holds a built-in cell: leave out cell=$"):
         SequenceClassifier.load(saved, cell=RNN)
 
@@ -125,12 +125,12 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
 
 
 def index_with(folder, **changes):
-    """Change values of the index, as another program would that knows how it is sealed."""
+    """Change values of the index, with a valid hash."""
     path = next(folder / name for name in ("classifier.json", "settings.json") if (folder / name).exists())
     path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changes})))
 
 
-def test_a_classifier_of_the_first_version_is_what_it_was(tmp_path):
+def test_a_classifier_of_the_first_version_loads(tmp_path):
     folder = shutil.copytree(FORMER, tmp_path / "saved")
     classifier = SequenceClassifier.load(folder)
     index = json.loads((folder / "classifier.json").read_text())
@@ -151,14 +151,14 @@ def test_a_classifier_of_the_first_version_is_what_it_was(tmp_path):
         loaded.predict(["ab c"])
 
 
-def test_a_pickle_of_the_first_version_is_what_it_was():
+def test_a_pickle_of_the_first_version_loads():
     classifier = SequenceClassifier(**SMALL).fit(WORDS, LABELS)
     old = pickle.loads(pickle.dumps(classifier))
     state = {name: v for name, v in old.__getstate__().items() if name not in ("tokenize", "activation", "tokenize_")}
     again = SequenceClassifier.__new__(SequenceClassifier)
     again.__setstate__(state)
     assert np.array_equal(again.predict_proba(WORDS), classifier.predict_proba(WORDS))
-    # Text was characters, whatever was in it.
+    # Text was always read as characters.
     with pytest.warns(UserWarning, match=r"count as unknown: ' ', '\?'"):
         spaced, other = again.predict_proba(["ab c", "ab?c"])
     assert np.array_equal(spaced, other)
@@ -182,7 +182,7 @@ def test_a_pickle_of_the_first_version_is_what_it_was():
         ({"training": {"seed": -1}}, "FOLDER: settings.json cannot be used: seed must be at least 0, not -1"),
     ],
 )
-def test_an_index_that_is_none_is_refused(changes, told, copy):
+def test_an_invalid_index_is_refused(changes, told, copy):
     index_with(copy, **changes)
     with pytest.raises(RunError) as caught:
         SequenceClassifier.load(copy)
@@ -191,7 +191,7 @@ def test_an_index_that_is_none_is_refused(changes, told, copy):
         assert str(caught.value) == told.replace("FOLDER", str(copy))
 
 
-def test_a_setting_of_another_kind_is_refused(copy):
+def test_a_setting_of_another_type_is_refused(copy):
     model = json.loads((copy / "settings.json").read_text())["model"]
     for name, value in [
         ("dim_recurrent", "3"),
@@ -218,7 +218,7 @@ def test_a_file_that_is_missing_or_cut_short(name, copy):
         SequenceClassifier.load(copy)
 
 
-def test_what_is_no_folder_of_a_classifier(tmp_path):
+def test_a_folder_without_a_classifier(tmp_path):
     with pytest.raises(RunError, match=r"^there is no run folder .*nowhere$"):
         SequenceClassifier.load(tmp_path / "nowhere")
     with pytest.raises(RunError, match=r"is not a whole run: settings.json is missing, which is written last$"):
@@ -226,7 +226,7 @@ def test_what_is_no_folder_of_a_classifier(tmp_path):
 
 
 @given(st.sampled_from(FILES), st.data())
-def test_any_damage_is_noticed(saved, tmp_path_factory, name, data):
+def test_any_damage_is_detected(saved, tmp_path_factory, name, data):
     folder = shutil.copytree(saved, tmp_path_factory.mktemp("damaged") / "copy")
     content = bytearray((folder / name).read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
@@ -237,6 +237,6 @@ def test_any_damage_is_noticed(saved, tmp_path_factory, name, data):
     except RunError as error:
         assert "\n" not in str(error)
     else:
-        # White space between the values of the index is nobody's business.
+        # White space between the values of the index does not matter.
         assert name == "settings.json"
         assert json.loads(content) == json.loads((saved / name).read_bytes())

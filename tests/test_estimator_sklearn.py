@@ -1,4 +1,4 @@
-"""A classifier within scikit-learn: its own checks, and what it is combined with."""
+"""A classifier in scikit-learn: scikit-learn's checks, and combinations."""
 
 import pickle
 import warnings
@@ -27,7 +27,7 @@ ANY_WIDTH = (
     "from the number of features in fit."
 )
 EXCEPTIONS = {
-    # A list of lists is sequences of different lengths, so a list that has fewer steps than those of the fit is right.
+    # A list of lists contains sequences of different lengths, so fewer steps than in the fit are allowed.
     "check_classifiers_train": ANY_WIDTH,
 }
 
@@ -59,7 +59,7 @@ class Deep(SequenceClassifier):
 @pytest.mark.long
 def test_scikit_learns_own_checks(kind, exceptions):
     results = check_estimator(kind(**SMALL), on_fail=None, on_skip=None)
-    # Array API input is checked where the environment asks for it.
+    # Array API input is only checked if the environment requests it.
     assert {result["check_name"] for result in results if result["status"] == "skipped"} <= {"check_array_api_input"}
     failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}
     assert failed == exceptions
@@ -138,7 +138,7 @@ def test_probabilities_calibrated_by_scikit_learn(words, classifier):
     assert cross_val_predict(classifier, X, y, cv=2, method="predict_proba").shape == (60, 2)
 
 
-def test_a_clone_has_the_settings_alone(words, classifier):
+def test_a_clone_has_only_the_settings(words, classifier):
     fresh = clone(classifier.fit(*words))
     assert fresh.get_params() == classifier.get_params()
     assert not [name for name in vars(fresh) if name.endswith("_")]
@@ -151,7 +151,7 @@ def test_a_clone_has_the_settings_alone(words, classifier):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.long)])
-def test_pickled_it_says_the_same(cell, engine, words, classifier):
+def test_a_pickled_classifier_predicts_the_same(cell, engine, words, classifier):
     X, y = words
     classifier.set_params(cell=cell, engine=engine, max_epochs=2).fit(X, y)
     again = pickle.loads(pickle.dumps(classifier))
@@ -160,11 +160,11 @@ def test_pickled_it_says_the_same(cell, engine, words, classifier):
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_mapped_into_memory_it_says_the_same(mode, words, classifier, tmp_path):
+def test_a_memory_mapped_classifier_predicts_the_same(mode, words, classifier, tmp_path):
     X, y = words
     joblib.dump(classifier.set_params(max_epochs=2).fit(X, y), tmp_path / "saved")
     with warnings.catch_warnings():
-        # Those of a model that runs op by op, for one.
+        # For example those of a model that runs op by op.
         warnings.simplefilter("error")
         again = joblib.load(tmp_path / "saved", mmap_mode=mode)
         assert np.array_equal(again.predict_proba(X), classifier.predict_proba(X))

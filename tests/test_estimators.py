@@ -1,4 +1,4 @@
-"""Taggers, regressors, language models and forecasters: what they learn, how they are kept, and what they refuse."""
+"""Taggers, regressors, language models and forecasters: what they learn, how they are saved, and what they refuse."""
 
 import pickle
 import re
@@ -29,7 +29,7 @@ from myrnn.runs import known_of, load_run, run
 
 RNG = np.random.default_rng(0)
 WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(150)]
-# A letter is to be marked where the one before it is the same.
+# A letter is marked if it equals the one before it.
 MARKS = [["twice" if i and word[i] == word[i - 1] else "once" for i in range(len(word))] for word in WORDS]
 ROWS = [RNG.normal(size=(RNG.integers(1, 9), 2)) for _ in range(150)]
 SUMS = np.array([rows[:, 0].sum() for rows in ROWS])
@@ -67,7 +67,7 @@ def forecaster():
 
 
 class Running:
-    """A cell of the user's that says a row for each step."""
+    """A user-defined cell with a row of outputs for each step."""
 
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.inner = GRU(dim_input, dim_recurrent, dim_output, rng=0)
@@ -104,7 +104,7 @@ def test_a_tagger_learns_what_depends_on_the_step_before(tagger):
 
 
 @pytest.mark.long
-def test_only_a_bidirectional_tagger_sees_what_comes_later():
+def test_only_a_bidirectional_tagger_sees_later_steps():
     later = [["not"] * (len(word) - 1) + ["last"] for word in WORDS]
     scores = [
         SequenceTagger(**FEW, max_epochs=30, learning_rate=0.02, bidirectional=both)
@@ -125,12 +125,12 @@ def test_the_engines_learn_the_same():
         assert np.allclose(both[0].history_["validation_loss"], both[1].history_["validation_loss"], rtol=1e-4)
 
 
-def test_a_regressor_says_numbers_in_their_own_units(regressor):
+def test_a_regressor_predicts_numbers_in_their_original_units(regressor):
     said = regressor.predict(ROWS[100:])
     assert said.shape == (50,) and said.dtype == np.float64
     assert regressor.score(ROWS[100:], SUMS[100:]) == r2_score(SUMS[100:], said) > 0.9
     shifted = clone(REGRESSOR).fit(ROWS[:100], 1e6 + 1e3 * SUMS[:100])
-    # The same network of the same numbers but for their scale.
+    # The same network on the same numbers at another scale.
     assert np.allclose((shifted.predict(ROWS[100:]) - 1e6) / 1e3, said, atol=1e-2)
     assert set(regressor.history_) == {"epoch", "loss", "squared_error", "validation_loss", "validation_squared_error"}
 
@@ -150,7 +150,7 @@ def test_a_regressor_keeps_the_shape_of_its_numbers(columns):
 
 
 @pytest.mark.long
-def test_another_loss_is_another_network():
+def test_another_loss_gives_another_network():
     found = [clone(REGRESSOR).set_params(loss=loss, max_epochs=2).fit(ROWS, SUMS) for loss in (None, "huber")]
     assert found[0].history_["loss"][0] == pytest.approx(found[0].history_["squared_error"][0])
     assert found[1].history_["loss"][0] < found[1].history_["squared_error"][0]
@@ -158,11 +158,11 @@ def test_another_loss_is_another_network():
         clone(REGRESSOR).set_params(loss="cross-entropy").fit(ROWS, SUMS)
 
 
-def test_a_language_model_says_how_probable_a_text_is(model):
+def test_a_language_model_gives_the_probability_of_a_text(model):
     text = "the cat sat on the log."
     (found,) = model.log_probabilities(text)
     assert found.shape == (len(text) - 1,)
-    # From its beginning on, each symbol after those before it.
+    # From the start, each symbol given those before it.
     for place in (1, 5, len(text) - 1):
         said = model.next_symbols(text[:place])
         assert np.log(said[text[place]]) == pytest.approx(found[place - 1], abs=1e-4)
@@ -194,13 +194,13 @@ def test_a_language_model_of_words_or_numbers():
     assert numbers.fit([[3, 1, 4] * 40]).generate([3, 1, 4], 3, temperature=0) == [3, 1, 4]
 
 
-def test_a_forecaster_goes_on_with_a_wave(forecaster):
+def test_a_forecaster_continues_a_wave(forecaster):
     assert forecaster.score(WAVE[300:]) > 0.95
     said = forecaster.predict(WAVE[:310])
     assert said.shape == (310,)
     future = forecaster.forecast(WAVE[:300], 20)
     assert future[0] == pytest.approx(said[299], abs=1e-3)
-    # It reads what it said itself.
+    # It reads its own predictions.
     going = WAVE[:300]
     for row in future[:4]:
         assert forecaster.predict(going)[-1] == pytest.approx(row, abs=1e-2)
@@ -222,7 +222,7 @@ def test_networks_that_forecast_are_compiled_once(forecaster, monkeypatch):
 
 
 @pytest.mark.long
-def test_intervals_hold_as_much_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(1)
     noisy = [0.0]
     for _ in range(3000):
@@ -236,7 +236,7 @@ def test_intervals_hold_as_much_as_they_say():
     ]
     found = forecast(members, noisy[:2000], 5, level=0.8, paths=2000)
     assert found.mean.shape == found.low.shape == found.high.shape == (5,) and len(found) == 5
-    # Those of a process of this kind are known: the standard deviation k steps ahead is the root of sum of 0.64^i.
+    # For this process they are known: the standard deviation k steps ahead is the root of the sum of 0.64^i.
     deviations = np.sqrt(np.cumsum(0.64 ** np.arange(5)))
     assert np.allclose((found.high - found.low) / (2 * 1.2816 * deviations), 1, atol=0.15)
     assert forecast(members[0], noisy[:2000], 5, paths=0).low is None
@@ -256,7 +256,7 @@ def test_several_columns_and_several_series():
 
 
 @pytest.mark.long
-def test_a_cell_of_ones_own_learns_each_of_them():
+def test_a_user_defined_cell_learns_each_of_them():
     assert SequenceTagger(Running, **FEW, max_epochs=30, learning_rate=0.02).fit(WORDS, MARKS).score(WORDS, MARKS) > 0.9
     assert LanguageModel(Running, **FEW, max_epochs=5).fit(TEXT).perplexity(TEXT) < 15
     assert SequenceForecaster(Running, **FEW, max_epochs=5).fit(WAVE).predict(WAVE).shape == WAVE.shape
@@ -264,17 +264,17 @@ def test_a_cell_of_ones_own_learns_each_of_them():
         SequenceTagger(GRU, **FEW, engine="mygrad").fit(WORDS, MARKS)
 
 
-def test_who_says_what_comes_next_must_not_see_it():
+def test_a_model_that_predicts_the_next_symbol_must_not_read_ahead():
     for truncate in (None, 8):
         with refused("depends on later steps, which contain the targets"):
             LanguageModel(Backward, **FEW, truncate=truncate).fit(TEXT)
         with refused("depends on later steps, which contain the targets"):
             SequenceForecaster(Backward, **FEW, truncate=truncate).fit(WAVE)
-    # A tagger may.
+    # A tagger may read ahead.
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)
 
 
-def test_an_epoch_is_one_pass_whatever_is_read_at_a_time():
+def test_an_epoch_is_one_pass_at_any_window_size():
     texts = ["".join(RNG.choice(list("ab"), 5)) for _ in range(200)]
     found = [
         LanguageModel(**FEW, max_epochs=2, truncate=truncate).fit(texts).history_["loss"] for truncate in (64, 4, None)
@@ -341,11 +341,11 @@ def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, m
     assert all(len(test["baselines"]) == 4 for test in found.report["tests"].values())
 
 
-# --- how they are kept
+# --- how they are saved
 
 
 @pytest.mark.parametrize("name", ["tagger", "regressor", "model", "forecaster"])
-def test_what_is_saved_says_the_same(name, request, tmp_path):
+def test_saved_estimators_predict_the_same(name, request, tmp_path):
     found = request.getfixturevalue(name)
     X = {"tagger": WORDS, "regressor": ROWS, "model": [TEXT[:60]], "forecaster": [WAVE[:60]]}[name]
     say = found.log_probabilities if name == "model" else found.predict
@@ -364,7 +364,7 @@ def test_what_is_saved_says_the_same(name, request, tmp_path):
         SequenceClassifier.load(tmp_path / "kept")
 
 
-def test_a_cell_of_ones_own_is_kept_by_its_weights(tmp_path):
+def test_the_weights_of_a_user_defined_cell_are_saved(tmp_path):
     found = SequenceTagger(Running, **FEW, max_epochs=2).fit(WORDS, MARKS)
     found.save(tmp_path / "own")
     loaded = SequenceTagger.load(tmp_path / "own", cell=Running)
@@ -373,13 +373,13 @@ def test_a_cell_of_ones_own_is_kept_by_its_weights(tmp_path):
         SequenceTagger.load(tmp_path / "own", cell=Backward)
     one = SequenceRegressor(lambda c, d, k: GRU(c, d, k, rng=0), **FEW, max_epochs=2).fit(ROWS, SUMS)
     one.save(tmp_path / "one")
-    # A function that makes a network which ships needs not be given again.
+    # A function that returns a library network need not be passed again.
     loaded = SequenceRegressor.load(tmp_path / "one")
     assert np.array_equal(loaded.predict(ROWS), one.predict(ROWS))
 
 
 @pytest.mark.long
-def test_the_same_seed_is_the_same_network(model):
+def test_the_same_seed_gives_the_same_network(model):
     assert np.array_equal(clone(MODEL).fit(TEXT).history_["loss"], model.history_["loss"])
     assert not np.array_equal(
         clone(MODEL).set_params(random_state=1).fit(TEXT).history_["loss"], model.history_["loss"]
@@ -387,7 +387,7 @@ def test_the_same_seed_is_the_same_network(model):
 
 
 @pytest.mark.long
-def test_they_go_into_searches():
+def test_they_work_in_searches():
     search = GridSearchCV(clone(REGRESSOR).set_params(max_epochs=3), {"dim_recurrent": [2, 4]}, cv=2)
     assert search.fit(ROWS[:60], SUMS[:60]).best_params_["dim_recurrent"] in (2, 4)
     scores = cross_val_score(clone(TAGGER).set_params(max_epochs=3), np.array(WORDS[:60], object), MARKS[:60], cv=3)
@@ -410,7 +410,7 @@ def test_a_single_text_is_validated_on_its_end(model):
     assert len(model.history_["validation_loss"]) == len(model.history_["epoch"])
     only = LanguageModel(**FEW, max_epochs=2, validation_fraction=0.0).fit(TEXT)
     assert "validation_loss" not in only.history_
-    # The end holds what the beginning does not: it is not known.
+    # The end has symbols that the beginning lacks: they are unknown.
     odd = LanguageModel(**FEW, max_epochs=1, validation_fraction=0.25).fit("ab" * 60 + "xy" * 20)
     assert odd.encoder_.inner.symbols == ("a", "b")
 
@@ -457,7 +457,7 @@ def test_numbers_that_do_not_fit(per_step, y, message):
         SequenceRegressor(per_step=per_step).fit(ROWS, y)
 
 
-def test_what_is_no_text_and_no_series(model, forecaster):
+def test_invalid_texts_and_series(model, forecaster):
     with refused("X must be text or lists of symbols, not numbers: use a SequenceForecaster for numbers"):
         LanguageModel(tokenize="auto").fit([WAVE])
     for nothing in ("", "a", ["a", ""], []):
@@ -497,7 +497,7 @@ def test_scores_and_reports_agree_on_columns_that_do_not_vary():
         regressor.score(ROWS[:20], numbers[:, :1])
 
 
-def test_messages_name_what_is_wrong():
+def test_messages_name_the_problem():
     for kind, nothing in (
         (SequenceTagger, "X must be a list of strings"),
         (LanguageModel, "X must be a text or a list of texts, not None"),
@@ -518,7 +518,7 @@ def test_messages_name_what_is_wrong():
         found.predict([rows[:, :1] for rows in ROWS])
 
 
-def test_reports_refuse_what_they_have_no_use_for():
+def test_reports_refuse_unused_arguments():
     tagger = SequenceTagger(**OP_BY_OP).fit(WORDS[:9], MARKS[:9])
     regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])
     model = LanguageModel(**OP_BY_OP, truncate=None).fit(WORDS[:9])

@@ -66,7 +66,7 @@ def test_pairs_are_sequences_as_for_training(of):
     assert evaluate(model, of(tokens), engine="mygrad").correct.tolist() == whole.correct.tolist()
 
 
-def test_of_an_iterator_so_many_pairs_are_taken():
+def test_the_requested_number_of_pairs_is_read_from_an_iterator():
     report = evaluate(RNN(10, 8, 2, rng=0), (([1, 2], 0) for _ in count()), samples=7, engine="mygrad")
     assert report.total.tolist() == [7]
 
@@ -115,7 +115,7 @@ def test_chance_is_that_of_the_models_classes():
     assert evaluate(RNN(10, 8, 4, rng=0), data).chance == 0.25
 
 
-def test_a_trained_network_is_found_out():
+def test_a_trained_network_is_better_than_chance():
     model = RNN(3, 12, 2, rng=0)
     task = TwinHalves(1, 1, alphabet_size=3)
     history = train(model, task, Adam(model.parameters, learning_rate=0.01), iterations=400, batch_size=4)
@@ -128,7 +128,7 @@ def test_a_trained_network_is_found_out():
 # --- nothing is changed
 
 
-def test_the_model_and_its_gradients_stay_as_they_are():
+def test_the_model_and_its_gradients_do_not_change():
     model = RNN(10, 8, 2, rng=0)
     model(np.eye(10, dtype=np.float32)).sum().backward()
     before = [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters]
@@ -185,10 +185,10 @@ def test_the_trained_length_comes_from_the_history_or_a_number(trained):
     assert (report.trained_length, report.beyond.tolist()) == (4, [False, False, True])
 
 
-# --- what a report says
+# --- the content of a report
 
 
-def test_a_report_says_the_two_ends():
+def test_the_repr_of_a_report_has_both_ends():
     assert repr(a_report()) == "LengthReport(70 sequences, accuracy 65.71%: 90.0% at length 2, 55.0% at length 8)"
 
 
@@ -290,13 +290,13 @@ def test_a_model_may_return_an_array():
     assert evaluate(Constant(), data, engine="mygrad").mean_accuracy == 0.75
 
 
-def test_a_label_outside_the_classes_is_refused_op_by_op_too():
+def test_a_label_outside_the_classes_is_also_refused_op_by_op():
     with refused("a label is 2, but the model has 2 classes, 0 .. 1"):
         evaluate(RNN(10, 8, 2, rng=0), Sequences([1], [0, 1], [2], 10), engine="mygrad")
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-def test_a_model_that_says_no_class_is_refused(engine):
+def test_a_model_that_predicts_no_class_is_refused(engine):
     lost = RNN(10, 4, 2, rng=0)
     lost.fc_h2h.weight.data[0, 0] = np.nan
     with refused("the model cannot be evaluated: its fc_h2h.weight holds numbers that are not finite"):
@@ -315,7 +315,7 @@ NOT_FINITE = "the logits of 20 of 60 sequences are not finite, the shortest of l
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-def test_sequences_whose_logits_are_not_finite_count_as_wrong(engine):
+def test_sequences_with_nonfinite_logits_count_as_wrong(engine):
     with pytest.warns(UserWarning, match=f"^{NOT_FINITE}: they count as wrong$") as warned:
         report = evaluate(growing(), TwinHalves(1, 3), 60, engine=engine, lengths=[2, 4, 8])
     assert len(warned) == 1
@@ -328,7 +328,7 @@ def test_sequences_whose_logits_are_not_finite_count_as_wrong(engine):
     assert "not finite" not in shorter.table().to_text()
 
 
-def test_a_training_set_without_any_class_is_all_wrong():
+def test_a_training_set_without_a_predicted_class_is_all_wrong():
     with pytest.warns(UserWarning, match="^the logits of 9 of 9 sequences are not finite"):
         assert evaluate(growing(), TwinHalves(1, 3), 9, engine="mygrad", lengths=[8]).mean_accuracy == 0
 
@@ -352,7 +352,7 @@ def test_warnings_name_the_line_of_the_call(function):
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_transfer_warns_once_of_all_sequences_without_a_class():
+def test_transfer_warns_once_about_all_sequences_without_a_class():
     tasks = {"short": TwinHalves(1, 1), "long": TwinHalves(4, 4)}
     message = "^sequences whose logits are not finite count as wrong: 30 of a on long, 30 of b on long$"
     with pytest.warns(UserWarning, match=message) as warned:

@@ -53,7 +53,7 @@ def counted(pairs):
 
 
 def tags_by_hand(train, test, order):
-    """Return the tag of every step of the test by the last symbols, in plain Python."""
+    """Return the baseline's tag of every step of the test from the last symbols, in plain Python."""
     frequency = Counter(train.targets.tolist())
     said = [min(frequency, key=lambda tag: (-frequency[tag], tag))] * len(test.targets)
     for length in range(1, order + 1):
@@ -78,7 +78,7 @@ def test_tags_are_those_of_the_last_symbols(seed):
             assert score == pytest.approx(report.scores[measure], nan_ok=True), (name, measure)
 
 
-def test_sequences_of_features_have_the_most_frequent_tag_only():
+def test_the_baseline_of_feature_sequences_is_the_most_frequent_tag():
     data = Sequences([[0.5], [1.5], [0.1]], [0, 3], [1, 1, 0], per_step=True)
     found = tag_baselines(data, data)
     assert {name: scores["accuracy"].value for name, scores in found.scores.items()} == {"most frequent": 2 / 3}
@@ -88,7 +88,7 @@ def test_sequences_of_features_have_the_most_frequent_tag_only():
 
 
 def probability_by_hand(counts, context, symbol, symbols):
-    """Return the probability of a symbol by Witten and Bell's rule, of the contexts counted by their length."""
+    """Return the probability of a symbol by Witten and Bell's rule, from contexts counted by length."""
     lower = 1 / symbols if not context else None
     if context not in counts[len(context)]:
         return probability_by_hand(counts, context[1:], symbol, symbols) if context else lower
@@ -110,7 +110,7 @@ def test_text_has_the_probabilities_of_witten_and_bell(seed):
         report = text_report(test.targets, rows, test.offsets)
         for measure in ("bits_per_symbol", "perplexity", "cross_entropy"):
             assert found.scores[name][measure] == pytest.approx(report.scores[measure], nan_ok=True)
-        # Of symbols that are equally likely, any may be said.
+        # Any of several equally likely symbols may be predicted.
         best = rows.max(axis=1)
         chosen = rows[np.arange(len(rows)), test.targets]
         unique = (rows > best[:, np.newaxis] - 1e-12).sum(axis=1) == 1
@@ -118,7 +118,7 @@ def test_text_has_the_probabilities_of_witten_and_bell(seed):
         assert least - 1e-12 <= found.scores[name]["accuracy"].value <= most + 1e-12
 
 
-def test_the_right_order_finds_what_there_is_to_find():
+def test_the_right_order_reaches_the_optimum():
     rng = np.random.default_rng(0)
     steps = np.zeros(20_000, dtype=int)
     for place, noise in enumerate(rng.random(len(steps) - 2) < 0.1):
@@ -175,7 +175,7 @@ def test_numbers_of_sequences_have_the_mean():
     assert report.gains["the mean"].value == pytest.approx(0.5)
 
 
-# --- beside a model, and mistakes
+# --- next to a model, and mistakes
 
 
 def test_a_report_shows_its_baselines():
@@ -273,7 +273,7 @@ WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(call, message):
+def test_mistakes_give_a_one_line_error(call, message):
     with pytest.raises(InvalidArgument) as caught:
         call()
     assert str(caught.value) == message

@@ -24,7 +24,7 @@ def drawn(count, known, seed):
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 1000))
-def test_it_says_what_scikit_learn_says(count, known, seed):
+def test_numbers_agree_with_scikit_learn(count, known, seed):
     truth, probabilities, classes, lengths = drawn(count, known, seed)
     report = classification_report(truth, probabilities, classes, lengths)
     predicted = classes[probabilities.argmax(axis=1)]
@@ -43,7 +43,7 @@ def test_it_says_what_scikit_learn_says(count, known, seed):
         assert np.nan_to_num(found) == pytest.approx(expected)
 
 
-def test_balanced_accuracy_is_that_of_scikit_learn():
+def test_balanced_accuracy_agrees_with_scikit_learn():
     truth, probabilities, classes, lengths = drawn(200, 4, 0)
     report = classification_report(truth, probabilities, classes, lengths)
     predicted = classes[probabilities.argmax(axis=1)]
@@ -72,7 +72,7 @@ def test_rows_of_nan_are_sequences_without_a_class_and_count_as_wrong():
     assert (numbers["sequences"], numbers["not_finite"], numbers["shortest_not_finite"]) == (5, 2, 7)
 
 
-def test_a_classifier_that_never_says_a_class_has_a_report():
+def test_a_classifier_that_never_predicts_a_class_has_a_report():
     with pytest.warns(UserWarning, match="^the logits of 2 of 2 sequences are not finite"):
         report = classification_report(["a", "b"], np.full((2, 2), np.nan), ["a", "b"], [1, 2])
     assert report.accuracy == 0
@@ -85,7 +85,7 @@ def test_a_classifier_that_never_says_a_class_has_a_report():
 
 
 @given(st.lists(st.integers(0, 25), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 100))
-def test_buckets_hold_every_sequence_once(lengths, most, seed):
+def test_buckets_contain_every_sequence_once(lengths, most, seed):
     count = len(lengths)
     right = np.random.default_rng(seed).random(count) < 0.6
     probabilities = np.where(right[:, np.newaxis], [0.9, 0.1], [0.2, 0.8])
@@ -104,7 +104,7 @@ def test_buckets_hold_every_sequence_once(lengths, most, seed):
     assert buckets.total.sum() == count
 
 
-def test_buckets_are_about_as_full():
+def test_buckets_have_similar_sizes():
     lengths = np.arange(1000) % 97
     buckets = classification_report(["a"] * 1000, np.ones((1000, 1)), ["a"], lengths).lengths
     assert len(buckets.total) == 8
@@ -132,7 +132,7 @@ def test_calibration_follows_its_definition(count, seed, bins):
     assert found.excess == pytest.approx(highest.mean() - right.mean())
 
 
-def test_a_classifier_that_says_what_it_is():
+def test_a_well_calibrated_classifier():
     sure = [[0.75, 0.25]] * 4 + [[1.0, 0.0]]
     found = classification_report(["a", "a", "a", "b", "a"], sure, ["a", "b"], [1] * 5).calibration
     assert found.expected_error == pytest.approx(0)
@@ -141,7 +141,7 @@ def test_a_classifier_that_says_what_it_is():
     assert found.rows()[0]["mean_probability"] is None
 
 
-# --- what it is shown as
+# --- how it is shown
 
 
 def test_numbers_are_plain_values():
@@ -156,7 +156,7 @@ def test_numbers_are_plain_values():
     assert numbers["calibration"]["expected_error"] == report.calibration.expected_error
 
 
-def test_a_csv_has_a_row_a_class(tmp_path):
+def test_the_csv_has_one_row_per_class(tmp_path):
     report = classification_report(*drawn(30, 3, 1))
     report.to_csv(tmp_path / "classes.csv")
     with open(tmp_path / "classes.csv", newline="", encoding="utf-8") as file:

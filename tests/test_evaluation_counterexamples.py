@@ -20,7 +20,7 @@ def refused(message):
 
 
 class Constant:
-    """A model that says the same of every sequence."""
+    """A model with the same answer for every sequence."""
 
     parameters = (mg.tensor([0.0]),)
 
@@ -32,7 +32,7 @@ class Constant:
 
 
 def mistakes_by_hand(model, sequences):
-    """Return every different sequence that the model gets wrong, with its class and the probability that it says."""
+    """Return every distinct sequence that the model gets wrong, with its class and probability."""
     found = {}
     for index, (x, y) in enumerate(sequences):
         logits = model(x).data[0].astype(float)
@@ -67,7 +67,7 @@ def test_the_shortest_come_first_and_the_most_confident_first():
     assert shares == sorted(shares, reverse=True)
 
 
-def test_the_lists_are_no_longer_than_asked():
+def test_the_lists_are_no_longer_than_requested():
     everything = counterexamples(MODEL, TASK, samples=400, most=1000)
     found = counterexamples(MODEL, TASK, samples=400, most=3)
     for few, all_of_them in (
@@ -77,7 +77,7 @@ def test_the_lists_are_no_longer_than_asked():
         assert [one.sequence.tolist() for one in few] == [one.sequence.tolist() for one in all_of_them[:3]]
 
 
-def test_what_rounds_to_certainty_is_still_told_apart():
+def test_probabilities_that_round_to_one_are_still_ordered():
     class Sure(Constant):
         def __call__(self, x):
             return np.array([[0.0, 100.0 + x.shape[0]]])
@@ -88,12 +88,12 @@ def test_what_rounds_to_certainty_is_still_told_apart():
     assert found.most_confident[0].probability == 1.0
 
 
-def test_classes_have_the_tasks_names():
+def test_classes_have_the_names_of_the_task():
     assert counterexamples(MODEL, TASK, samples=50).class_names == ("no match", "match")
     assert counterexamples(Constant(0, 1, 2), TASK, samples=50, engine="mygrad").class_names[2] == "class 2"
 
 
-def test_lengths_can_be_asked_for():
+def test_lengths_can_be_requested():
     found = counterexamples(MODEL, TASK, samples=60, lengths=[10, 12])
     assert {len(one.sequence) for one in found.shortest} <= {10, 12}
     assert found.samples == 60
@@ -125,7 +125,7 @@ def test_numbers_of_several_digits_stay_in_their_columns():
     assert str(aligned(halves_of(TwinHalves(), np.array([1, 12, 3, 1, 2, 3])))) == "  1 12  3\n  1  2  3\n     ^"
 
 
-def test_a_long_half_goes_on_further_down():
+def test_a_long_half_continues_further_down():
     tokens = np.array([1] * 40 + [1] * 35 + [2] * 5)
     lines = str(aligned(halves_of(TwinHalves(), tokens))).splitlines()
     assert lines == ["1" * 30, "1" * 30, "1" * 10, "1" * 5 + "2" * 5, " " * 5 + "^" * 5]
@@ -166,7 +166,7 @@ def test_the_table_fits_into_80_columns_however_long_the_sequences(alphabet):
     assert lines[-1].startswith("first half above the second, written backwards;")
 
 
-def test_the_middle_symbol_is_spoken_of():
+def test_the_middle_symbol_is_mentioned():
     found = counterexamples(Constant(1.0, 0.0), Palindromes(parity="odd"), samples=50, engine="mygrad")
     assert "the middle symbol of an odd length is left out" in " ".join(found.table().to_text().split())
 
@@ -193,7 +193,7 @@ def test_no_mistake_is_an_empty_table():
     assert found.table().to_text().startswith("0 mistakes in 2 sequences")
 
 
-def test_what_a_notebook_and_a_prompt_show():
+def test_the_output_in_a_notebook_and_at_a_prompt():
     found = counterexamples(Constant(0.0, 1.0), TASK, samples=40, engine="mygrad")
     assert "^" in found._repr_mimebundle_()["text/html"]
     assert re.fullmatch(r"Counterexamples\(\d+ mistakes in 40 sequences, the shortest of length 2\)", repr(found))
@@ -204,7 +204,7 @@ def test_what_a_notebook_and_a_prompt_show():
 
 
 @pytest.mark.parametrize("engine", ["auto", "mygrad"])
-def test_the_model_and_its_gradients_stay_as_they_are(engine):
+def test_the_model_and_its_gradients_do_not_change(engine):
     model = RNN(4, 6, 2, rng=3)
     model(np.eye(4, dtype=np.float32)).sum().backward()
     before = [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters]

@@ -23,7 +23,7 @@ def test_wilsons_interval_takes_any_shape():
     assert found[1, 0].tolist() == wilson_interval(3, 9).tolist()
 
 
-def test_where_nothing_was_tried_everything_is_possible():
+def test_without_trials_the_interval_is_0_to_1():
     assert wilson_interval(0, 0).tolist() == [0.0, 1.0]
     assert wilson_interval([0, 5], [0, 5]).tolist()[0] == [0.0, 1.0]
 
@@ -47,13 +47,13 @@ def test_newcombes_interval_is_that_of_the_paper(counts, low, high):
 
 
 @given(counts, counts, levels)
-def test_the_other_way_round_it_is_the_mirror_image(one, other, confidence):
+def test_the_reversed_difference_has_the_mirrored_interval(one, other, confidence):
     there, back = newcombe_interval(*one, *other, confidence), newcombe_interval(*other, *one, confidence)
     np.testing.assert_allclose(there, -back[::-1], atol=1e-12)
     assert -1 - 1e-12 <= there[0] <= one[0] / one[1] - other[0] / other[1] + 1e-12 <= there[1] + 2e-12 <= 1 + 3e-12
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says():
+def test_the_interval_has_its_nominal_coverage():
     share, other_share, size = 0.85, 0.7, 60
     x = np.arange(size + 1)
     low, high = np.moveaxis(newcombe_interval(x[:, None], size, x[None, :], size), -1, 0)
@@ -69,7 +69,7 @@ def test_the_mean_of_one_difference_is_that_difference(one, other, confidence):
     np.testing.assert_allclose(interval, newcombe_interval(*one, *other, confidence), atol=1e-12)
 
 
-def test_the_mean_of_many_differences_is_known_better():
+def test_the_interval_of_the_mean_of_many_differences_is_narrower():
     counts = np.tile([[80], [100], [70], [100]], 25)
     mean, (low, high) = mean_difference_interval(*counts)
     one_low, one_high = newcombe_interval(80, 100, 70, 100)
@@ -78,7 +78,7 @@ def test_the_mean_of_many_differences_is_known_better():
     assert high == pytest.approx(0.1 + (one_high - 0.1) / 5)
 
 
-def test_the_interval_of_the_mean_holds_the_truth_as_often_as_it_says():
+def test_the_interval_of_the_mean_has_its_nominal_coverage():
     rng = np.random.default_rng(0)
     shares, others, size = np.array([0.95, 0.8, 0.6]), np.array([0.9, 0.8, 0.7]), 80
     truth, held = (shares - others).mean(), 0

@@ -52,7 +52,7 @@ def test_every_class_is_counted_as_by_hand(engine):
     np.testing.assert_array_equal(report.class_interval, wilson_interval(correct, total))
 
 
-def test_classes_of_given_sequences_go_by_their_numbers():
+def test_classes_of_given_sequences_are_named_by_number():
     data = Sequences(np.arange(6), np.arange(7), np.arange(6) % 3, 10)
     report = evaluate(RNN(10, 8, 4, rng=0), data)
     assert report.class_names == ("class 0", "class 1", "class 2", "class 3")
@@ -61,7 +61,7 @@ def test_classes_of_given_sequences_go_by_their_numbers():
     assert report.class_interval[0, 3].tolist() == [0.0, 1.0]
 
 
-def test_eighty_lengths_have_as_many_sequences_each():
+def test_eighty_lengths_have_equally_many_sequences():
     report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=800, lengths=range(2, 81, 2), trained=20)
     assert report.lengths.tolist() == list(range(2, 81, 2))
     assert report.total.tolist() == [20] * 40
@@ -93,7 +93,7 @@ def test_features_must_be_as_many_as_the_inputs(columns):
 
 
 class Unsized:
-    """A model that does not say how many inputs it takes."""
+    """A model without an attribute for the number of inputs."""
 
     def __init__(self):
         self._inner = RNN(6, 5, 2, rng=0)
@@ -115,7 +115,7 @@ def test_the_inputs_of_a_model_that_does_not_say_are_found(engine, alphabet):
 # --- groups and rows
 
 
-def test_trained_lengths_and_those_beyond_are_told_apart():
+def test_trained_lengths_and_those_beyond_are_separate_groups():
     totals = a_report().totals()
     assert list(totals) == ["trained", "beyond", "all"]
     assert (totals["trained"]["correct"], totals["trained"]["total"]) == (24, 30)
@@ -129,7 +129,7 @@ def test_groups_without_lengths_are_left_out(trained, groups):
     assert list(a_report(trained).totals()) == groups
 
 
-def test_rows_hold_every_class():
+def test_rows_contain_every_class():
     row = a_report().rows()[0]
     assert row["no_match_accuracy"] == 0.9
     assert row["match_accuracy"] is None
@@ -138,7 +138,7 @@ def test_rows_hold_every_class():
 
 
 @pytest.mark.parametrize("names", [("A b", "a-B"), ("?", "x")])
-def test_classes_whose_names_make_no_column_go_by_their_numbers(names):
+def test_classes_whose_names_cannot_be_columns_are_numbered(names):
     row = a_report(class_names=names).rows()[1]
     assert (row["class_0_total"], row["class_1_total"]) == (8, 12)
 
@@ -150,7 +150,7 @@ def test_a_report_without_classes_has_none():
     assert "90.0" in report.table().to_text()
 
 
-def test_the_csv_file_holds_the_classes(tmp_path):
+def test_the_csv_file_contains_the_classes(tmp_path):
     a_report().to_csv(tmp_path / "table.csv")
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -176,7 +176,7 @@ def test_the_widest_table_fits_into_80_columns():
     known = shortcuts(TASK, samples=60, lengths=[2, 4, 8])
     lines = report.table(known).to_text().splitlines()
     assert max(map(len, lines)) <= 80
-    # One line for each of the lengths, groups and shortcuts, and what stands around them.
+    # One line for each length, group and shortcut, and the lines around them.
     assert len(lines) == 3 + 3 + 1 + 3 + 1 + len(known.names) + 1
 
 
@@ -188,7 +188,7 @@ def test_many_classes_are_rows_of_the_table():
     assert lines[-1] == ["of", "class", "3", "-", "0"]
 
 
-def test_short_cuts_are_rows_of_the_table():
+def test_shortcuts_are_rows_of_the_table():
     known = shortcuts(TASK, samples=4000, lengths=[2, 4, 6, 8])
     text = a_report().table(known).to_text()
     row = known.only(np.array([2, 4, 8])).totals()["counts"]
@@ -206,7 +206,7 @@ def test_a_notebook_shows_the_table():
 # --- the plot
 
 
-def test_short_cuts_are_lines_in_the_place_of_chance():
+def test_shortcuts_are_drawn_instead_of_chance():
     known = shortcuts(TASK, samples=4000, lengths=[2, 4, 8])
     ax = a_report().plot(shortcuts=known)
     names = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -215,7 +215,7 @@ def test_short_cuts_are_lines_in_the_place_of_chance():
     assert {part for name in names for part in name.split(" / ")} >= set(known.names)
 
 
-def test_classes_are_curves_of_their_own():
+def test_classes_are_separate_curves():
     ax = a_report().plot(by_class=True, label="RNN")
     curves = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()}
     assert curves["no match only"] == [0.9, 5 / 8, 0.2]
@@ -224,7 +224,7 @@ def test_classes_are_curves_of_their_own():
 
 
 @pytest.mark.parametrize("method", ["plot", "table"])
-def test_short_cuts_must_know_the_lengths(method):
+def test_shortcuts_must_have_the_lengths(method):
     known = shortcuts(TASK, samples=20, lengths=[2, 4])
     with refused(
         "the shortcuts lack length 8, which the report has: estimate them with shortcuts(task, lengths=report.lengths)"
@@ -243,7 +243,7 @@ def other_report(**changes):
     return a_report(**{**counts, **classes, **changes})
 
 
-def test_a_comparison_is_of_the_common_lengths():
+def test_a_comparison_covers_the_common_lengths():
     found = a_report().compare(other_report(), names=("RNN", "GRU"))
     assert found.lengths.tolist() == [4, 8]
     np.testing.assert_allclose(found.difference, [0.0, 0.55 - 0.2])
@@ -253,11 +253,11 @@ def test_a_comparison_is_of_the_common_lengths():
     assert repr(found).startswith("Comparison(RNN less GRU: +17.50 points (")
 
 
-def test_a_difference_is_told_apart_either_way():
+def test_a_difference_is_detected_in_both_directions():
     assert other_report().compare(a_report()).told_apart.tolist() == [False, True]
 
 
-def test_lengths_count_alike_in_a_comparison():
+def test_lengths_have_equal_weight_in_a_comparison():
     groups = a_report().compare(other_report()).groups()
     assert list(groups) == ["trained", "beyond", "all"]
     assert [groups[name][0] for name in groups] == pytest.approx([0.0, 0.35, 0.175])
@@ -265,8 +265,8 @@ def test_lengths_count_alike_in_a_comparison():
     assert [low, high] == pytest.approx(newcombe_interval(15, 20, 15, 20).tolist())
 
 
-def test_groups_of_different_trainings_are_those_that_both_share():
-    # Lengths up to 4 are trained on by both, 8 by one of them alone.
+def test_groups_of_different_trainings_contain_shared_lengths():
+    # Both were trained on lengths up to 4, one of them also on 8.
     found = a_report(4).compare(other_report(trained_length=8)).groups()
     assert list(found) == ["trained", "all"]
     assert list(a_report(4).compare(other_report(trained_length=None)).groups()) == ["all"]
@@ -309,15 +309,15 @@ def test_models_are_compared():
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused(other, names, message):
+def test_incomparable_arguments_are_refused(other, names, message):
     with refused(message):
         a_report().compare(other, names)
 
 
-# --- two as one
+# --- two reports as one
 
 
-def test_two_reports_are_joined_to_what_one_would_have_counted():
+def test_two_joined_reports_equal_one_report_of_all():
     model, rng = RNN(10, 8, 2, rng=0), np.random.default_rng(4)
     one, other = TASK.sample(200, rng), TASK.sample(100, rng)
     # Neither has all lengths.

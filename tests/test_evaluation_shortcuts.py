@@ -24,7 +24,7 @@ def of(lists, labels=None, alphabet=None):
     return Sequences.from_pairs([(np.array(one, dtype=int), y) for one, y in zip(lists, labels, strict=True)], alphabet)
 
 
-# --- what each sees, in plain words
+# --- what each sees, in plain Python
 
 
 def all_even(tokens):
@@ -48,13 +48,13 @@ lists = st.lists(st.lists(st.integers(0, 3), max_size=7), min_size=1, max_size=3
 
 
 def same_groups(codes, keys):
-    """Tell whether two sequences have the same code exactly when they have the same key."""
+    """Return whether two sequences have the same code exactly when they have the same key."""
     pairs = set(zip(codes.tolist(), keys, strict=True))
     return len(pairs) == len(set(codes.tolist())) == len(set(keys))
 
 
 @given(lists)
-def test_codes_tell_apart_what_each_short_cut_sees(drawn):
+def test_codes_distinguish_what_each_shortcut_sees(drawn):
     sequences = of(drawn, alphabet=4)
     marks = marks_of(4)
     for name, chain in (
@@ -74,7 +74,7 @@ def test_one_place_sees_the_length_and_one_symbol(drawn, place):
 
 
 @given(lists)
-def test_every_code_of_a_chain_is_finer_than_the_one_before(drawn):
+def test_every_code_of_a_chain_is_finer_than_the_previous_one(drawn):
     sequences = of(drawn, alphabet=4)
     marks = marks_of(4)
     for chain in (ends(sequences), counts(sequences, marks), one_place(sequences, 1), pairs(sequences)):
@@ -82,7 +82,7 @@ def test_every_code_of_a_chain_is_finer_than_the_one_before(drawn):
             assert len(set(zip(coarse.tolist(), fine.tolist(), strict=True))) == len(set(fine.tolist()))
 
 
-# --- against the best that can be, by going through all sequences
+# --- compared with the optimum over all sequences
 
 
 def matches(task, tokens):
@@ -112,21 +112,21 @@ def best_accuracy(weighed, sees):
 
 
 @pytest.mark.parametrize("task", [TwinHalves(1, 3, 3), Palindromes(1, 3, 3), Palindromes(1, 3, 2, parity="both")])
-def test_estimates_are_the_best_that_can_be(task):
+def test_estimates_reach_the_optimum(task):
     report, weighed = shortcuts(task, samples=60_000, seed=2), chances(task)
     best = {name: best_accuracy(weighed, sees) for name, sees in SEES.items()}
     best["one place"] = max(
         best_accuracy(weighed, lambda tokens, place=place: (len(tokens), symbol(tokens, place)))
         for place in range(-7, 7)
     )
-    # Four standard deviations of the trial; what the tables lose is less than one.
+    # Four standard deviations of the estimate; the tables lose less than one.
     for name, share in report.overall.items():
         spread = np.sqrt(best[name] * (1 - best[name]) / report.total.sum())
         assert abs(share - best[name]) < 5 * spread + 1e-12
 
 
 @pytest.mark.parametrize("task", [TwinHalves(1, 3, 3), Palindromes(1, 3, 3)])
-def test_estimates_by_length_are_the_best_that_can_be(task):
+def test_estimates_by_length_reach_the_optimum(task):
     report, weighed = shortcuts(task, samples=60_000, seed=3), chances(task)
     for column, length in enumerate(report.lengths):
         part = [(tokens, label, 3 * chance) for tokens, label, chance in weighed if len(tokens) == length]
@@ -136,7 +136,7 @@ def test_estimates_by_length_are_the_best_that_can_be(task):
             assert abs(report.accuracy[row, column] - best) < 5 * spread + 1e-12
 
 
-def test_ends_of_palindromes_give_away_all_but_what_agrees_by_chance():
+def test_ends_of_palindromes_give_away_all_but_chance_agreements():
     report = shortcuts(Palindromes(5, 5, alphabet_size=10), samples=40_000)
     agree = (10**4 - 1) / (10**5 - 1)
     assert report.overall["first, last"] == pytest.approx(1 - agree / 2, abs=0.01)
@@ -155,7 +155,7 @@ def test_even_counts_give_near_misses_away():
     assert report.overall["length alone"] < 0.53
 
 
-# --- nothing is learned by heart
+# --- nothing is memorised
 
 
 @pytest.mark.parametrize("alphabet", [2, 50])
@@ -169,7 +169,7 @@ def test_labels_without_a_reason_are_guessed(alphabet):
         assert abs(share - 0.5) < 4 * np.sqrt(0.25 / (n // 2))
 
 
-def test_a_rarer_class_is_the_best_guess_nowhere():
+def test_a_rarer_class_is_never_the_best_guess():
     rng = np.random.default_rng(1)
     n = 4000
     labels = (rng.random(n) < 0.2).astype(int)
@@ -178,16 +178,16 @@ def test_a_rarer_class_is_the_best_guess_nowhere():
     assert report.overall["counts"] == pytest.approx(0.8, abs=0.03)
 
 
-def test_many_classes_are_told_apart_by_length():
+def test_many_classes_are_distinguished_by_length():
     lists = [[0] * (1 + i % 3) for i in range(300)]
     assert shortcuts(of(lists, [len(one) - 1 for one in lists])).overall == dict.fromkeys(NAMES, 1.0)
 
 
-# --- the best place
+# --- the best position
 
 
 @pytest.mark.parametrize("place", [0, 3, -2, -1])
-def test_the_place_that_tells_is_found(place):
+def test_the_informative_position_is_found(place):
     rng = np.random.default_rng(0)
     lists = [rng.integers(0, 2, rng.integers(5, 9)).tolist() for _ in range(2000)]
     report = shortcuts(of(lists, [one[place] for one in lists]))
@@ -199,14 +199,14 @@ def test_the_place_that_tells_is_found(place):
     ("place", "name"),
     [(0, "the first symbol"), (-1, "the last symbol"), (3, "symbol 4"), (-3, "symbol 3 from the end")],
 )
-def test_places_have_names(place, name):
+def test_positions_have_names(place, name):
     assert place_name(place) == name
 
 
 # --- the report
 
 
-def test_the_bayes_rate_is_1_where_the_task_tells_the_truth():
+def test_the_bayes_rate_is_1_if_labels_are_true():
     assert shortcuts(TwinHalves(1, 2), samples=50).bayes == 1.0
     assert shortcuts(TwinHalves(1, 2).sample(50, np.random.default_rng(0))).bayes is None
 
@@ -302,7 +302,7 @@ def test_wrong_arguments_are_refused(task, arguments, message):
         shortcuts(task, **arguments)
 
 
-def test_empty_sequences_are_no_trouble():
+def test_empty_sequences_are_accepted():
     report = shortcuts(of([[], [], [1], [0]], [0, 0, 1, 1], 2))
     assert report.lengths.tolist() == [0, 1]
     assert report.overall["length alone"] == 1.0

@@ -41,7 +41,7 @@ def drawn(sequences, classes, seed, longest=30):
 
 
 def parts(offsets, *arrays):
-    """Return what each sequence has of the arrays; empty ones are left out."""
+    """Return the part of the arrays that belongs to each sequence, without empty ones."""
     pairs = itertools.pairwise(offsets)
     return [tuple(array[a:b] for array in arrays) for a, b in pairs if b > a]
 
@@ -56,7 +56,7 @@ def test_the_interval_of_a_ratio_follows_cochran():
     variance = 12 / 11 * sum((y - ratio * m) ** 2 for y, m in zip(sums, sizes, strict=True)) / sizes.sum() ** 2
     ends = stats.t.interval(0.9, 11, ratio, math.sqrt(variance))
     assert ratio_interval(sums, sizes, 0.9) == pytest.approx(ends)
-    # With one step in each it is Student's interval of a mean.
+    # With one step per sequence it is Student's interval of a mean.
     expected = stats.t.interval(0.95, 11, sums.mean(), stats.sem(sums))
     assert ratio_interval(sums, np.ones(12)) == pytest.approx(expected)
     assert np.isnan(ratio_interval([1.0], [2])).all()
@@ -72,7 +72,7 @@ def test_the_interval_of_a_share_counts_steps_that_agree_once():
     assert cluster_interval([3], [4])[0] < 0.5 < cluster_interval([3], [4])[1]
 
 
-def test_it_holds_what_it_promises():
+def test_the_interval_of_a_ratio_has_its_nominal_coverage():
     rng = np.random.default_rng(2)
     held = {"clusters": 0, "steps": 0}
     for _ in range(300):
@@ -197,7 +197,7 @@ def test_the_interval_of_the_bits_goes_by_sequences_or_blocks():
     assert (report.clusters, whole.clusters) == (f"{len(sums)} sequences", "30 blocks")
 
 
-def test_symbols_without_a_probability_cost_as_much_as_can_be():
+def test_symbols_of_probability_0_have_the_maximal_loss():
     probabilities = np.array([[1, 0], [0.5, 0.5], [np.nan, np.nan]], dtype=np.float32)
     with pytest.warns(UserWarning, match="they count as wrong, with probability 0 for the symbol that came$"):
         report = text_report([1, 0, 0], probabilities)
@@ -243,7 +243,7 @@ def test_the_intervals_of_numbers_go_by_sequences():
     assert report.scores["rmse"][1:] == pytest.approx(np.sqrt(ratio_interval(squared, size)))
     assert report.scores["r2"][1:] == pytest.approx(1 - ratio_interval(squared, base)[::-1])
     assert report.scores["skill"][1:] == pytest.approx(1 - ratio_interval(squared, naive)[::-1])
-    # Rows without offsets stand for themselves.
+    # Without offsets each row is a sequence.
     alone = number_report(targets, targets + errors)
     assert alone.scores["mae"][1:] == pytest.approx(ratio_interval(np.abs(errors), np.ones(len(errors))))
     assert (alone.positions, alone.clusters) == (None, f"{len(errors)} rows")
@@ -298,7 +298,7 @@ def test_numbers_that_are_not_finite_leave_no_error():
     assert "predictions of 2 rows are not finite" in report.table().to_text(120)
 
 
-# --- what it is shown as
+# --- how it is shown
 
 
 def reports():
@@ -427,7 +427,7 @@ SHAPE = "probabilities must be numbers of shape {}, a row per step and a column 
         (number_report, {"names": ["a", "b"]}, "names must be one for each column, 1 in all, not 2"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(function, change, message):
+def test_mistakes_give_a_one_line_error(function, change, message):
     arguments = {**(NUMBER if function is number_report else TAG), **change}
     with pytest.raises(InvalidArgument) as caught:
         function(**arguments)

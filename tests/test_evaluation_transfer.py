@@ -29,7 +29,7 @@ def found():
     return transfer(MODELS, TASKS, samples=300, seed=5)
 
 
-def test_every_pair_is_as_evaluated_alone(found):
+def test_every_pair_equals_a_single_evaluation(found):
     assert (found.models, found.tasks) == (tuple(MODELS), tuple(TASKS))
     for i, j in [(0, 0), (0, 1), (0, 2), (1, 2)]:
         alone = evaluate(MODELS[found.models[i]], TASKS[found.tasks[j]], samples=300, seed=5)
@@ -62,7 +62,7 @@ def test_other_classes_and_features_are_not_applicable():
     }
 
 
-def test_lengths_can_be_asked_for():
+def test_lengths_can_be_requested():
     found = transfer(MODELS, {"halves": TASKS["fewer symbols"]}, samples=100, lengths=[2, 8, 20])
     assert found.total.tolist() == [[99], [99]]
 
@@ -106,7 +106,7 @@ def test_models_stay_as_they_are(engine):
     assert [(p.data.tobytes(), p.grad.tobytes()) for p in tensors] == before
 
 
-def test_a_model_that_cannot_be_compiled_is_told_of_once():
+def test_a_model_that_cannot_be_compiled_gives_one_warning():
     class Positional(RNN):
         def __call__(self, x):
             return super().__call__(x) * (1 + len(x) % 2)
@@ -117,7 +117,7 @@ def test_a_model_that_cannot_be_compiled_is_told_of_once():
     assert not np.isnan(found.accuracy).any()
 
 
-def test_a_wrong_model_is_no_empty_cell():
+def test_a_failing_model_raises_instead_of_leaving_an_empty_cell():
     class Failing:
         dim_input = 6
         parameters = (mg.tensor([0.0]),)

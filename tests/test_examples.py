@@ -1,4 +1,4 @@
-"""The examples on real data run, reach what the documentation says of them, and draw their figures."""
+"""The examples on real data run, reach the documented results, and draw their figures."""
 
 import importlib
 import re
@@ -58,7 +58,7 @@ def test_languages(run, capsys):
 
 
 @pytest.mark.usefixtures("run")
-def test_messages_lose_what_all_languages_have_in_common():
+def test_messages_lose_their_placeholders():
     languages = importlib.import_module("languages")
     message = "Vælg %(name)s,\n <b class='x'>%d%%</b> {field}&nbsp;eller https://example.org/a"
     assert languages.tidy(message) == "Vælg , eller"
@@ -78,7 +78,7 @@ def test_sunspots(run, capsys):
     assert f"{naive['last value'][24]:.1f}" in printed and f"{report[24]:.1f}" in printed
     held = float(re.search(r"hold ([\d.]+)% of the months", printed)[1])
     assert held > 75
-    # Of a straight line the last value is h behind after h months.
+    # On a straight line, the last value is h too low after h months.
     of_line = sunspots.baselines(np.arange(600.0))
     assert of_line["last value"][6] == pytest.approx(np.sqrt((np.arange(1, 7) ** 2).mean()))
     assert of_line["132 months before"] == dict.fromkeys(sunspots.HORIZONS, 132.0)

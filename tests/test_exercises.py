@@ -1,4 +1,4 @@
-# ruff: noqa: NPY002 - what students write draws from this generator
+# ruff: noqa: NPY002 - students' code draws from this generator
 import re
 import signal
 import sys
@@ -27,7 +27,7 @@ def packed(first, second, match):
 
 
 def halves(low, high, palindrome):
-    """Return a pattern, what matches it, and whether this sequence is to match."""
+    """Return a pattern, the half that matches it, and whether this sequence should match."""
     pattern = np.random.randint(0, 10, np.random.randint(low, high + 1))
     return pattern, pattern[::-1] if palindrome else pattern, np.random.rand() < 0.5
 
@@ -56,7 +56,7 @@ RNG = np.random.default_rng()
 
 
 def plain_python(pattern_length_min=1, pattern_length_max=10, palindrome=False):
-    """Build it digit by digit, with a generator of its own and another integer type for the digits."""
+    """Build it digit by digit, with a separate generator and another integer type for the digits."""
     size = int(RNG.integers(pattern_length_min, pattern_length_max, endpoint=True))
     first = [int(RNG.integers(10)) for _ in range(size)]
     wanted = first[::-1] if palindrome else first
@@ -88,7 +88,7 @@ WRONG_GENERATORS = {}
 
 
 def wrong(says, detail):
-    """Keep a wrong answer with the property that it breaks and what is to be said about it (a pattern)."""
+    """Register a wrong answer with the property that it breaks and a pattern of the message about it."""
 
     def keep(fn):
         WRONG_GENERATORS[fn.__name__] = (fn, says, detail)
@@ -146,7 +146,7 @@ def label_of_the_first_digits_alone(pattern_length_min=1, pattern_length_max=10,
 @wrong("With palindrome=True, y is 1 exactly", r"(\d)( \d)+ \1 is labelled 0, but it reads the same backwards")
 def palindromes_among_the_negatives(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     pattern, partner, match = halves(pattern_length_min, pattern_length_max, palindrome)
-    # The non-match is told apart from the pattern, not from the pattern backwards.
+    # The non-match is compared with the pattern, not with the pattern backwards.
     return packed(pattern, partner if match else other_than(pattern), match)
 
 
@@ -221,7 +221,7 @@ def negatives_one_higher(pattern_length_min=1, pattern_length_max=10, palindrome
     return packed(pattern, partner if match else (partner + 1) % 10, match)
 
 
-@wrong("Every call draws anew", r"20 calls gave the same sequence \[.*\]: is a seed set inside\?")
+@wrong("Every call draws a new sequence", r"20 calls gave the same sequence \[.*\]: is a seed set inside\?")
 def seeded_inside(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     first = np.random.default_rng(7).integers(0, 10, pattern_length_min)
     return packed(first, first, True)
@@ -230,7 +230,9 @@ def seeded_inside(pattern_length_min=1, pattern_length_max=10, palindrome=False)
 BUFFER = np.zeros((24, 10), dtype=np.float32)
 
 
-@wrong("Every call draws anew", "A later call changed the x of an earlier one: make a new array in every call")
+@wrong(
+    "Every call draws a new sequence", "A later call changed the x of an earlier one: make a new array in every call"
+)
 def one_array_for_all(pattern_length_min=1, pattern_length_max=10, palindrome=False):
     x, y, sequence = right(pattern_length_min, pattern_length_max, palindrome)
     BUFFER[: len(x)] = x
@@ -360,11 +362,11 @@ def raises_at_equal_bounds(pattern_length_min=1, pattern_length_max=11, palindro
     return right(size, size, palindrome)
 
 
-# What does not depend on these slips is found to be right.
+# Properties that do not depend on these mistakes hold.
 ALONE = ("x_of_double_precision", "palindromes_among_the_negatives", "chance_matches_relabelled")
 
 
-# What is rare needs all the calls that a check makes; for the rest a tenth will do.
+# Rare mistakes need all calls of a check; a tenth is enough for the others.
 RARE = (
     "longest_pattern_never_drawn",
     "labels_now_and_then_untrue",
@@ -375,7 +377,7 @@ RARE = (
 
 
 @pytest.mark.parametrize("name", most_are_long(WRONG_GENERATORS, 2))
-def test_a_wrong_generator_is_told_what_is_wrong(name, monkeypatch):
+def test_a_wrong_generator_gets_a_helpful_message(name, monkeypatch):
     if name not in RARE:
         few = {which: replace(setting, calls=setting.calls // 10) for which, setting in SETTINGS.items()}
         monkeypatch.setattr("myrnn.exercises.generator.SETTINGS", few)
@@ -388,7 +390,7 @@ def test_a_wrong_generator_is_told_what_is_wrong(name, monkeypatch):
     assert name not in ALONE or len(report.failed) == 1, str(report)
 
 
-def test_what_rests_on_a_broken_property_is_not_checked():
+def test_properties_that_depend_on_a_failed_one_are_not_checked():
     report = check_generate_sequence(nothing_returned)
     assert [finding.outcome for finding in report.findings] == ["passed"] * 3 + ["failed"] + ["not checked"] * 14
     assert "1 of 18 properties do not hold, 14 could not be checked yet" in str(report)
@@ -400,8 +402,8 @@ def test_only_a_function_can_be_checked(given):
         check_generate_sequence(given)
 
 
-def test_a_count_is_judged_by_its_exact_law():
-    # With 40 coins, two sided: 2 * (1 + 40) / 2**40 lies below the level, 2 * (1 + 40 + 780 + 9880) / 2**40 above.
+def test_a_count_is_judged_by_its_exact_distribution():
+    # With 40 coins, two-sided: 2 * (1 + 40) / 2**40 is below the level, 2 * (1 + 40 + 780 + 9880) / 2**40 above.
     assert is_unlikely(1, 40, 0.5)
     assert is_unlikely(39, 40, 0.5)
     assert not is_unlikely(3, 40, 0.5)
@@ -435,7 +437,7 @@ MORE = "# more layers"
 
 
 def student(*changes):
-    """Return the class with some of its text changed."""
+    """Return the class with some of its source changed."""
     source = MODEL
     for old, new in changes:
         assert source.count(old) == 1, old
@@ -459,7 +461,7 @@ RIGHT_MODELS = {
         (STEP, "+ relu(self.fc_g2h(self.fc_h2h(h))))"),
         (f"return {ALL}", f"return {ALL} + self.fc_g2h.parameters"),
     ],
-    # MyGrad computes 1 - z in float64, and a vector beside the bias is no second bias.
+    # MyGrad computes 1 - z in float64, and a vector next to the bias is not a second bias.
     "a learned leak": [
         (MORE, "self.leak = mg.tensor(np.zeros(dim_recurrent, dtype=np.float32))"),
         ("h = relu(", "h = self.leak * h + (1 - self.leak) * relu("),
@@ -476,7 +478,7 @@ def test_a_right_model_passes(name):
 
 
 @pytest.mark.parametrize("cls", [RNN, GRU, LSTM])
-def test_the_models_that_ship_pass(cls):
+def test_library_models_pass(cls):
     report = check_model(cls)
     assert report.ok, str(report)
 
@@ -505,7 +507,7 @@ WRONG_MODELS = {
     "state detached from the graph": (
         [(STEP, "+ self.fc_h2h(h if isinstance(h, np.ndarray) else h.data))")],
         "The gradient goes back through time",
-        "It ends on the way, although the scores depend on the first element",
+        "It stops on the way, although the scores depend on the first element",
     ),
     "state detached half way": (
         [(LOOP, "for t, x_t in enumerate(x):\n            h = h.data if t == 3 else h")],
@@ -564,7 +566,7 @@ WRONG_MODELS = {
             )
         ],
         "The scores depend on the order",
-        "Elements that change places change nothing",
+        "Swapping elements changes nothing",
     ),
     "W_hh made and not used": (
         [(STEP, "+ h)")],
@@ -579,12 +581,12 @@ WRONG_MODELS = {
     "a layer missing from parameters": (
         [(ALL, "self.fc_x2h.parameters + self.fc_h2y.parameters")],
         "Every tensor that the scores are computed from",
-        r"fc_h2h\.weight takes part, but is not in parameters",
+        r"fc_h2h\.weight is used, but is not in parameters",
     ),
     "a bias missing from parameters": (
         [("return self.fc_x2h.parameters", "return (self.fc_x2h.weight,)")],
         "Every tensor that the scores are computed from",
-        r"fc_x2h\.bias takes part, but is not in parameters",
+        r"fc_x2h\.bias is used, but is not in parameters",
     ),
     "a layer twice in parameters": (
         [(ALL, ALL + " + self.fc_h2y.parameters")],
@@ -671,7 +673,7 @@ WRONG_MODELS = {
     "sequence changed": (
         [(LOOP, "x *= 2\n        " + LOOP)],
         "The same sequence gives the same scores",
-        "The model changes the sequence that it is given",
+        "The model changes its input sequence",
     ),
     "sizes written in": (
         [("dense(dim_recurrent, dim_output,", "dense(dim_recurrent, 2,")],
@@ -732,7 +734,7 @@ SUBTLE = (
 
 
 @pytest.mark.parametrize("name", WRONG_MODELS)
-def test_a_wrong_model_is_told_what_is_wrong(name):
+def test_a_wrong_model_gets_a_helpful_message(name):
     changes, says, detail = WRONG_MODELS[name]
     report = check_model(student(*changes))
     found = [finding for finding in report.failed if finding.says.startswith(says)]
@@ -741,15 +743,13 @@ def test_a_wrong_model_is_told_what_is_wrong(name):
     assert name not in SUBTLE or len(report.failed) <= 2, str(report)
 
 
-def test_weights_of_the_class_are_told_from_weights_of_the_model():
+def test_weights_shared_by_the_class_are_detected():
     shared = RNN(10, 50, 2)
     cls = student((MORE, "self.fc_h2h = LAYER"))
     cls.__init__.__globals__["LAYER"] = shared.fc_h2h
-    assert [
-        finding.detail
-        for finding in check_model(cls).failed
-        if "its own" in finding.says or "of its own" in finding.says
-    ] == ["Two models share fc_h2h.weight: make the layers in __init__, as attributes of self."]
+    assert [finding.detail for finding in check_model(cls).failed if "separate parameters" in finding.says] == [
+        "Two models share fc_h2h.weight: make the layers in __init__, as attributes of self."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -778,7 +778,7 @@ def test_a_report_shows_itself_in_a_notebook():
     assert not report.ok
 
 
-# The first signal may come within a finalizer, which swallows what it raises; another one follows.
+# The first signal may arrive in a finalizer, which swallows exceptions; another one follows.
 SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -846,11 +846,11 @@ def test_sleep_is_ended():
         within(0.05, threading.Event().wait)
 
 
-def test_what_ends_in_time_is_returned():
+def test_a_result_in_time_is_returned():
     assert within(60.0, lambda: "done") == "done"
 
 
-def test_another_thread_is_left_alone():
+def test_another_thread_is_not_interrupted():
     found = []
     thread = threading.Thread(target=lambda: found.append(within(60.0, lambda: "done")))
     thread.start()
@@ -874,7 +874,7 @@ def test_an_answer_that_exits_is_a_failed_line():
     assert "it raised SystemExit: enough, in leaves" in check_generate_sequence(leaves).findings[0].detail
 
 
-def test_whoever_waits_may_still_interrupt():
+def test_the_user_can_still_interrupt():
     def interrupted(pattern_length_min=1, pattern_length_max=10, palindrome=False):
         raise KeyboardInterrupt
 
@@ -882,19 +882,19 @@ def test_whoever_waits_may_still_interrupt():
         check_generate_sequence(interrupted)
 
 
-def test_of_many_lines_the_first_are_shown(capsys):
+def test_the_first_of_many_lines_are_shown(capsys):
     def talks(pattern_length_min=1, pattern_length_max=10, palindrome=False):
         print("drawing")
 
     assert len(check_generate_sequence(talks).failed) == 1
-    assert capsys.readouterr().out == "drawing\n" * 20 + "... (what else it prints is left out)\n"
+    assert capsys.readouterr().out == "drawing\n" * 20 + "... (the rest of the output is left out)\n"
 
 
-def test_of_a_long_line_the_beginning_is_shown(capsys):
+def test_the_beginning_of_a_long_line_is_shown(capsys):
     with few_lines(3, 5):
         for _ in range(9):
             print(".", end="", flush=True)
-    assert capsys.readouterr().out == "........ (what else it prints is left out)\n"
+    assert capsys.readouterr().out == "........ (the rest of the output is left out)\n"
     with few_lines(3, 5):
         print("1\n2", end="\n")
     assert capsys.readouterr().out == "1\n2\n"

@@ -1,5 +1,5 @@
-# ruff: noqa: NPY002 - what students write draws from this generator
-"""The exercises of the lesson's second part: right answers pass, and wrong ones are told what is wrong."""
+# ruff: noqa: NPY002 - students' code draws from this generator
+"""The exercises of the lesson's second part: right answers pass, and wrong ones get a helpful message."""
 
 import re
 
@@ -21,8 +21,8 @@ from myrnn.exercises import (
 from myrnn.exercises.report import Checklist
 
 
-def assert_told(report, says, detail):
-    """Check that a property which begins so does not hold, and what is said about it."""
+def assert_message(report, says, detail):
+    """Check that the property that begins with `says` does not hold, and its message."""
     found = [finding for finding in report.failed if finding.says.startswith(says)]
     assert found, str(report)
     assert re.search(detail, found[0].detail), found[0].detail
@@ -77,7 +77,7 @@ WRONG_SYMBOLS = {
         r"For \[3, 1, .* x is \[1, 4",
     ),
     "reversed": (lambda tokens: (tokens[:-1], tokens[:0:-1]), AFTER, r"y is \[6, 2, .*\], not \[1, 4, "),
-    "written to": (in_place, "The text stays as it is", r"\[3, 1, .* became \[0, 0, 0"),
+    "written to": (in_place, "The text stays unchanged", r"\[3, 1, .* became \[0, 0, 0"),
     "an error": (lambda tokens: tokens[0, 1], NO_ARRAYS, "it raised IndexError: too many indices"),
 }
 
@@ -89,12 +89,12 @@ def test_right_targets_pass(name):
 
 
 @pytest.mark.parametrize("name", WRONG_SYMBOLS)
-def test_wrong_targets_are_told_what_is_wrong(name):
+def test_wrong_targets_get_a_helpful_message(name):
     fn, says, detail = WRONG_SYMBOLS[name]
-    assert_told(check_next_symbols(fn), says, detail)
+    assert_message(check_next_symbols(fn), says, detail)
 
 
-# A symbol that is drawn ----------------------------------------------------------------------------------------------
+# Drawing a symbol ----------------------------------------------------------------------------------------------------
 
 
 def shares_of(scores):
@@ -179,10 +179,10 @@ WRONG_DRAWS = {
     "cold divided": (overflowing, COLD, "it raised ValueError|it raised ZeroDivisionError"),
     "overflow": (
         unless_cold(overflowing),
-        "Scores may be of any size",
+        "Scores may have any size",
         r"it raised an error\. np\.exp overflows there",
     ),
-    "written to": (drawn_in_place, "The scores stay as they are", "became"),
+    "written to": (drawn_in_place, "The scores stay unchanged", "became"),
 }
 
 
@@ -194,10 +194,10 @@ def test_right_draws_pass(fn):
 
 
 @pytest.mark.parametrize("name", WRONG_DRAWS)
-def test_wrong_draws_are_told_what_is_wrong(name):
+def test_wrong_draws_get_a_helpful_message(name):
     np.random.seed(5)
     fn, says, detail = WRONG_DRAWS[name]
-    assert_told(check_draw_symbol(fn), says, detail)
+    assert_message(check_draw_symbol(fn), says, detail)
 
 
 # The naive forecast --------------------------------------------------------------------------------------------------
@@ -226,17 +226,17 @@ WRONG_FORECASTS = {
     "the season alone": (lambda s, horizon, period=1: s[-period:], SHAPE, r"horizon=4, period=1 it returned .* \(1,\)"),
     "no period taken": (lambda series, horizon: in_loop(series, horizon), "It takes series and horizon", "TypeError"),
     "no default": (lambda series, horizon, period: in_loop(series, horizon, period), "It takes series", "TypeError"),
-    "period unused": (lambda s, horizon, period=1: in_loop(s, horizon), BEGINS, r"period=3 it says 5, not 3\."),
+    "period unused": (lambda s, horizon, period=1: in_loop(s, horizon), BEGINS, r"period=3 it returns 5, not 3\."),
     "from the beginning": (
         lambda s, horizon, period=1: np.resize(s[:period], horizon),
         LAST,
-        "it says 9, 9, 9, 9, not 5, 5, 5, 5",
+        "it returns 9, 9, 9, 9, not 5, 5, 5, 5",
     ),
-    "last values": (shifted_by_horizon, LAST, "it says 2, 3, 6, 5, not 5, 5, 5, 5"),
+    "last values": (shifted_by_horizon, LAST, "it returns 2, 3, 6, 5, not 5, 5, 5, 5"),
     "one too early": (
         lambda s, horizon, period=1: np.resize(np.roll(s, 1)[-period:], horizon) if period > 1 else in_loop(s, horizon),
         BEGINS,
-        r"After \.\.\. 3, 6, 5 with period=3 it says 2, not 3",
+        r"After \.\.\. 3, 6, 5 with period=3 it returns 2, not 3",
     ),
     "season backwards": (
         lambda s, horizon, period=1: np.resize(s[-period:][::-1], horizon),
@@ -248,11 +248,11 @@ WRONG_FORECASTS = {
             [s[len(s) - period :][:horizon], np.repeat(s[-1], max(0, horizon - period))]
         ),
         REPEATS,
-        r"After \.\.\. 6, 5 with period=2 it says 6, 5, 5, 5, 5, 5, not 6, 5, 6, 5, 6, 5",
+        r"After \.\.\. 6, 5 with period=2 it returns 6, 5, 5, 5, 5, 5, not 6, 5, 6, 5, 6, 5",
     ),
     "written to": (
         lambda s, horizon, period=1: [in_loop(s, horizon, period), s.sort()][0],
-        "The series stays as it is",
+        "The series stays unchanged",
         "became 1, 2",
     ),
 }
@@ -265,9 +265,9 @@ def test_right_forecasts_pass(fn):
 
 
 @pytest.mark.parametrize("name", WRONG_FORECASTS)
-def test_wrong_forecasts_are_told_what_is_wrong(name):
+def test_wrong_forecasts_get_a_helpful_message(name):
     fn, says, detail = WRONG_FORECASTS[name]
-    assert_told(check_naive_forecast(fn), says, detail)
+    assert_message(check_naive_forecast(fn), says, detail)
 
 
 @pytest.mark.parametrize("check", [check_next_symbols, check_draw_symbol, check_naive_forecast])
@@ -303,7 +303,7 @@ UPDATE = "h = mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h))"
 
 
 def student(*changes):
-    """Return the class with some of its text changed."""
+    """Return the class with some of its source changed."""
     source = MODEL
     for old, new in changes:
         assert source.count(old) == 1, old
@@ -318,7 +318,7 @@ RIGHT_MODELS = {
     "relu": [("mg.tanh", "mg.nnet.activations.relu")],
     "states first": [(APPEND, "scores.append(h)"), (RETURN, "return self.fc_h2y(mg.concatenate(scores))")],
 }
-ROWS, ALONE = "A sequence gives a row of scores for every step", "Row t of the scores is what the model says after"
+ROWS, ALONE = "A sequence gives a row of scores for every step", "Row t of the scores equals the scores after"
 WRONG_MODELS = {
     "the last step alone": (
         [(RETURN, "return scores[-1]")],
@@ -331,7 +331,7 @@ WRONG_MODELS = {
     "side by side": (
         [(RETURN, "return mg.concatenate(scores, axis=1)")],
         ROWS,
-        r"\(1, 40\)\. The rows stand side by side",
+        r"\(1, 40\)\. The rows are side by side",
     ),
     "hidden states": ([(APPEND, "scores.append(h)")], ROWS, r"\(20, 50\)\. These are hidden states"),
     "the empty state, too": (
@@ -368,7 +368,7 @@ WRONG_MODELS = {
     "state detached": (
         [(UPDATE, UPDATE.replace("fc_h2h(h)", "fc_h2h(np.asarray(h))"))],
         "The gradient goes back",
-        "ends on",
+        "stops on",
     ),
     "no call": ([("def __call__", "def scored")], ROWS, "'Student' object is not callable"),
 }
@@ -382,19 +382,19 @@ def test_a_right_model_passes(name):
 
 
 @pytest.mark.parametrize("name", WRONG_MODELS)
-def test_a_wrong_model_is_told_what_is_wrong(name):
+def test_a_wrong_model_gets_a_helpful_message(name):
     changes, says, detail = WRONG_MODELS[name]
-    assert_told(check_step_model(student(*changes)), says, detail)
+    assert_message(check_step_model(student(*changes)), says, detail)
 
 
-def test_a_model_for_sequences_is_none_for_steps_and_the_other_way_round():
+def test_a_model_for_sequences_fails_the_check_for_steps_and_vice_versa():
     assert check_step_model(student((RETURN, "return scores[-1]"))).failed
     assert check_model(student()).failed[0].says.startswith("A sequence gives one row of scores")
     with pytest.raises(InvalidArgument, match="cls must be a model class"):
         check_step_model(Stacked(10, 5, 2, per_step=True))
 
 
-def test_what_rested_on_a_property_rests_on_the_one_in_its_place():
+def test_dependencies_on_a_replaced_property_move_to_the_new_one():
     first = Checklist()
     one = first("One.")(lambda answer: "")
     first("Two.", one)(lambda answer: "")

@@ -1,4 +1,4 @@
-"""Experiments as values: read from mappings, TOML and JSON, checked, and made into a task, a model and an optimizer."""
+"""Experiments: read from mappings, TOML and JSON, checked, and turned into a task, a model and an optimizer."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ def test_the_seed_draws_the_weights():
         ({"evaluation": {"lengths": "9:1"}}, "lengths must go up, as in '0:9' or '2:40:2', not '9:1'"),
     ],
 )
-def test_what_is_wrong_is_said(given, message):
+def test_wrong_settings_give_a_helpful_message(given, message):
     with refused(message):
         Experiment.read(given)
 
@@ -128,11 +128,11 @@ def test_files_hold_experiments(tmp_path):
         ({}, {"model": {"name": "gru"}}, {"name": "gru"}),
     ],
 )
-def test_another_kind_begins_at_its_own_defaults(begin, changed, found):
+def test_another_kind_starts_from_its_defaults(begin, changed, found):
     assert merged(begin, changed)["model"] == found
 
 
-def test_a_command_begins_with_a_file(tmp_path, monkeypatch, capsys):
+def test_options_override_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         '[task]\npattern_length_max = 2\n[model]\nname = "gru"\ndim_recurrent = 4\n[training]\niterations = 30\n'
@@ -169,7 +169,7 @@ def test_an_experiment_runs_into_a_folder(tmp_path, monkeypatch):
         myrnn.run(Experiment.read(SMALL), "runs/mine")
 
 
-def test_a_file_need_not_name_kinds(tmp_path, monkeypatch):
+def test_a_file_can_omit_the_kinds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text("\ufeff[task]\npattern_length_max=3\n[model]\ndim_recurrent=7\n")
     assert main(["train", "--config=mine.toml", "--iterations=20", "--engine=mygrad", "--samples=20", "--out=run"]) == 0
@@ -191,7 +191,7 @@ def test_a_file_need_not_name_kinds(tmp_path, monkeypatch):
         ("[evaluation]\nlengths=[3]\n", "mine.toml: TwinHalves has no sequence of length 3"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_of_the_file(tmp_path, monkeypatch, capsys, text, message):
+def test_errors_in_a_file_name_the_file(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(text)
     assert main(["train", "--config=mine.toml", "--dim-recurrent=3"]) == 2
@@ -204,7 +204,7 @@ def test_experiments_are_pickled_and_copied():
     assert hash(experiment) == hash(copy.copy(experiment))
 
 
-def test_what_cannot_be_written_or_read_is_said(tmp_path):
+def test_unwritable_and_unreadable_files_give_an_error(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         Experiment().to_json(tmp_path / "missing" / "experiment.json")
     with pytest.raises(InvalidArgument, match="is not UTF-8"):
@@ -221,7 +221,7 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
         (lambda params, *sizes: None, "odd takes any arguments, \\*sizes"),
     ],
 )
-def test_what_cannot_be_a_setting_is_refused(make, message):
+def test_a_value_that_cannot_be_a_setting_is_refused(make, message):
     if message.startswith("odd has"):
         make.__annotations__["size"] = int | float
     with pytest.raises(InvalidArgument, match=message):
@@ -238,12 +238,12 @@ def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
 
 
 def keep_kinds(monkeypatch):
-    """Forget at the end of a test what it registers."""
+    """Undo the registrations of a test at its end."""
     parts = ("task", "model", "optimizer", "schedule", "loss")
     monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
 
 
-def test_what_is_registered_can_be_named(monkeypatch):
+def test_registered_parts_can_be_named(monkeypatch):
     keep_kinds(monkeypatch)
 
     @register("model", "wide", dim_recurrent=5)
@@ -289,7 +289,7 @@ def test_a_registered_schedule_is_known_to_experiments_folders_and_the_command_l
     weights = [[p.data.tobytes() for p in load_run(folder).model.parameters] for folder in ("run", "other")]
     assert weights[0] != weights[1]
     assert json.loads(Path("run", "settings.json").read_text())["training"]["schedule"] == "steps"
-    # The same rates as a function gives; a checkpoint knows it by name.
+    # The same rates as from a function; a checkpoint stores the name.
     model = RNN(10, 4, 2, rng=0)
     schedule = named_schedule("steps", 0.1, 20)
     assert [schedule(9), schedule(10)] == [0.1, 0.05]
@@ -299,7 +299,7 @@ def test_a_registered_schedule_is_known_to_experiments_folders_and_the_command_l
     )
 
 
-def test_a_run_with_a_registered_optimizer_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+def test_a_run_with_a_registered_optimizer_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     keep_kinds(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
@@ -344,7 +344,7 @@ def test_another_package_adds_by_an_entry_point(tmp_path):
     (tmp_path / "others-1.0.dist-info").mkdir()
     (tmp_path / "others-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
     (tmp_path / "others-1.0.dist-info" / "entry_points.txt").write_text("[myrnn]\nothers = others\n")
-    # It is loaded when all of MyRNN is there, not while that is imported.
+    # It is loaded after the import of MyRNN, not during it.
     code = (
         "import myrnn, sys; assert 'others' not in sys.modules; from myrnn.cli import main; main(['train', '--help'])"
     )
@@ -355,7 +355,7 @@ def test_another_package_adds_by_an_entry_point(tmp_path):
     assert "How the learning rate changes: constant, cosine, linear, flat." in " ".join(done.stdout.split())
 
 
-def test_a_schedule_that_is_none_is_refused(monkeypatch):
+def test_an_invalid_schedule_is_refused(monkeypatch):
     keep_kinds(monkeypatch)
     with refused("rising is chosen by its name alone: its setting 'factor' needs a default"):
         register("schedule", "rising")(lambda rate, iterations, factor: None)
@@ -413,12 +413,12 @@ def test_an_experiment_has_a_task_or_data():
         ({"evaluation": {"test": {"x" * 101: "a.csv"}}}, "test has a name of 101 characters, at most 100 are possible"),
     ],
 )
-def test_what_is_wrong_with_data_is_said(given, message):
+def test_errors_in_data_are_reported(given, message):
     with refused(message):
         Experiment.read({"data": "train.csv", **given})
 
 
-def test_data_in_memory_are_what_they_are():
+def test_data_in_memory_are_used_unchanged():
     X, y = ["a", "b"], [0, 1]
     experiment = Experiment(data=(X, y))
     assert experiment == copy.copy(experiment)
@@ -463,14 +463,14 @@ def test_a_file_must_say_where_its_data_are(tmp_path):
     assert Experiment.from_file(tmp_path / "mine.json").training.iterations == 7
 
 
-def test_files_of_a_file_are_looked_for_from_its_folder_on(tmp_path):
+def test_paths_in_a_file_are_relative_to_its_folder(tmp_path):
     (tmp_path / "mine.toml").write_text('data = "train.csv"\n[evaluation.test]\nlong = "/tests/long.csv"\n')
     files = Experiment.from_file(tmp_path / "mine.toml").files
     assert files == {"data": str(tmp_path / "train.csv"), "test long": "/tests/long.csv"}
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
-def test_every_network_may_be_deep_and_begin_as_asked(name):
+def test_every_network_can_have_layers_and_a_chosen_initialization(name):
     settings = {"name": name, "dim_recurrent": 4, "layers": 2, "dim_embedding": 3, "recurrent_init": "orthogonal"}
     experiment = Experiment(model=settings)
     model = experiment.make()[1]
@@ -483,7 +483,7 @@ def test_every_network_may_be_deep_and_begin_as_asked(name):
 
 
 @pytest.mark.parametrize("write", ["to_json", "to_toml"])
-def test_what_is_written_is_read_from_any_folder(tmp_path, monkeypatch, write):
+def test_a_written_experiment_can_be_read_from_any_folder(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deep").mkdir()
     experiments = [
@@ -515,7 +515,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 @given(column=TEXT, label=TEXT)
 @example(column='"\\\x7f\x00\n', label="\u2028\U0001f600")
-def test_any_text_is_written_as_toml_has_it(tmp_path_factory, column, label):
+def test_any_text_is_written_as_valid_toml(tmp_path_factory, column, label):
     path = tmp_path_factory.mktemp("toml") / "it.toml"
     experiment = Experiment(
         data={"file": "a.csv", "text_column": column, "label_column": f"{column}2"},
@@ -526,7 +526,7 @@ def test_any_text_is_written_as_toml_has_it(tmp_path_factory, column, label):
     assert Experiment.from_toml(path).training == experiment.training
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_repeated_key_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("it.json").write_text('{"task": {"name": "palindromes"}, "training": {"seed": 1, "iterations": 5, "seed": 2}}')
     with refused("it.json: the key 'seed' is repeated in one object"):
@@ -535,7 +535,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' is repeated in one object\n"
 
 
-def test_what_is_in_memory_is_not_kept_beside_a_file_or_a_task():
+def test_data_in_memory_cannot_be_combined_with_a_file_or_a_task():
     experiment = Experiment(data=(["a", "b"], ["x", "y"]))
     assert replace(experiment, data="a.csv").memory is None
     assert replace(experiment, data=None, training=None, evaluation=None).memory is None
@@ -543,11 +543,11 @@ def test_what_is_in_memory_is_not_kept_beside_a_file_or_a_task():
 
 
 class Stop(Exception):
-    """What stops a training in the middle."""
+    """Raised to stop a training in the middle."""
 
 
 @pytest.mark.parametrize("source", ["task", "memory", "file"])
-def test_a_run_that_was_stopped_goes_on_by_the_same_call(tmp_path, monkeypatch, source):
+def test_a_stopped_run_is_resumed_by_the_same_call(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
     X, y = ["ab", "ba", "b"] * 8, ["x", "y", "y"] * 8

@@ -1,4 +1,4 @@
-"""The page about experiments shows the settings that there are, its examples run, and the names of all pages exist."""
+"""The page about experiments shows all settings, its examples run, and the names on all pages exist."""
 
 import csv
 import re
@@ -71,7 +71,7 @@ def test_the_parts_of_the_page_are_registered(monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_names_of_the_package_and_links_lead_somewhere(page):
+def test_names_of_the_package_and_links_exist(page):
     text = page.read_text(encoding="utf-8")
     for name in {*re.findall(r"\bmyrnn(?:\.[A-Za-z_]\w*)+", text)}:
         if name not in ("myrnn.py", "myrnn.errors"):
@@ -86,7 +86,7 @@ def test_names_of_the_package_and_links_lead_somewhere(page):
 
 
 def resolved(name):
-    """Return whether a dotted name is a module, or leads from one to an object."""
+    """Return whether a dotted name is a module or an object in one."""
     from importlib import import_module
 
     first, *rest = name.split(".")

@@ -1,4 +1,4 @@
-"""The page on formal languages: its code runs as it stands, in order, and its messages are what is said."""
+"""The page on formal languages: its code runs unchanged, in order, and the error messages are those of the page."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_the_code_of_the_page_runs(capsys):
 
 
 @pytest.mark.parametrize(("command", "message"), re.findall(r"^\$ myrnn (train .*)\n(myrnn: .*)$", PAGE, re.M))
-def test_what_is_refused_is_what_the_page_says(command, message, capsys):
+def test_error_messages_are_those_of_the_page(command, message, capsys):
     name, option, task, *rest = re.findall(r'"[^"]*"|\S+', command)
     assert main([name, option, task.strip('"'), *rest]) == 2
     assert capsys.readouterr().err.strip() == message

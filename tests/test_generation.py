@@ -1,4 +1,4 @@
-"""Sequences that a model writes: both engines draw the same tokens, which are those of its probabilities."""
+"""Generated sequences: both engines draw the same tokens, by the probabilities of the model."""
 
 import contextlib
 import io
@@ -58,7 +58,7 @@ def test_both_engines_draw_the_same(model, options):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_number_says_which_one():
+def test_the_number_determines_the_drawn_token():
     logits = np.log([0.1, 0.2, 0.3, 0.4])
     found = [_drawn(logits, u, 1.0, 4) for u in (0, 0.09, 0.11, 0.29, 0.31, 0.59, 0.61, 0.999999)]
     assert found == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -66,10 +66,10 @@ def test_the_number_says_which_one():
 
 
 @pytest.mark.parametrize("count", [1, 5, 16, 100])
-def test_the_native_draw_is_that_in_numpy(count):
+def test_the_native_draw_agrees_with_numpy(count):
     rng, shares = np.random.default_rng(count), np.zeros(112, np.float32)
     for temperature, top in itertools.product([1e-45, 0.5, 1, 30, 1e30], [1, 2, 7, 40, 100]):
-        # With equals among them, zeros of both signs, and behind them what is not to be read.
+        # With equal numbers, zeros of both signs, and numbers after the end that must not be read.
         outputs = np.r_[rng.normal(0, 3, count).round(1), np.full(112 - count, np.nan)].astype(np.float32)
         outputs[: count // 3] *= np.float32(-0.0)
         for uniform in [0, *rng.random(20)]:
@@ -77,7 +77,7 @@ def test_the_native_draw_is_that_in_numpy(count):
             assert found == _drawn(outputs[:count].astype(float), uniform, temperature, top)
 
 
-def test_it_is_what_steps_by_hand_come_to():
+def test_it_agrees_with_steps_by_hand():
     compiled, rng = compile(NextToken()), np.random.default_rng(3)
     state, token, found = compiled.start(), 2, []
     for uniform in rng.random(30):
@@ -87,21 +87,21 @@ def test_it_is_what_steps_by_hand_come_to():
     np.testing.assert_array_equal(generate(compiled, [2], 30, temperature=0.8, seed=3), found)
 
 
-def test_it_goes_on_from_call_to_call(monkeypatch):
+def test_it_continues_from_call_to_call(monkeypatch):
     whole = generate(NextToken(), [0], 100, seed=0)
     monkeypatch.setattr("myrnn.generation.CALL", 7)
     np.testing.assert_array_equal(generate(NextToken(), [0], 100, seed=0), whole)
     np.testing.assert_array_equal(generate(NextToken(), [0], 9, seed=0), whole[:9])
 
 
-def test_only_a_seed_makes_it_the_same():
+def test_only_a_seed_makes_it_reproducible():
     model = NextToken()
     assert (generate(model, [0], 50, seed=0) != generate(model, [0], 50, seed=1)).any()
     assert (generate(model, [0], 50) != generate(model, [0], 50)).any()
     assert len(generate(model, [0], 0)) == 0
 
 
-def test_what_was_learned_is_written():
+def test_generated_text_is_the_learned_one():
     tokens = np.tile([0, 1, 2, 3, 4, 3, 2], 60)
     sequences = Sequences(tokens[:-1], [0, len(tokens) - 1], tokens[1:], TOKENS, per_step=True)
     model = NextToken(rate=0.0)
@@ -120,7 +120,7 @@ def test_the_page_of_text_is_right():
     assert len(words) > 9 and set(words) <= set(re.findall(r"[a-z]+", known["text"]))
 
 
-def test_a_model_that_reads_backward_is_asked_again_for_every_token():
+def test_a_backward_model_is_run_again_for_every_token():
     model = NextToken(backward=True)
     with pytest.warns(UserWarning, match="the whole sequence is read again for every token, with MyGrad, because"):
         found = generate(model, [1, 2], 5, seed=0)
@@ -149,14 +149,14 @@ def test_a_model_that_reads_backward_is_asked_again_for_every_token():
         ({"length": 10**15}, "length must be"),
     ],
 )
-def test_what_is_wrong_is_told(changes, told, engine):
+def test_wrong_arguments_give_a_helpful_message(changes, told, engine):
     given = {"model": NextToken(), "prime": [0], "length": 3, **changes}
     with pytest.raises(InvalidArgument, match=re.escape(told)):
         generate(**given, engine=engine)
 
 
 class Added(RNN):
-    """A network with something added to its outputs."""
+    """A network with numbers added to its outputs."""
 
     def __init__(self, added):
         super().__init__(TOKENS, 4, TOKENS, rng=0)
@@ -168,7 +168,7 @@ class Added(RNN):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("temperature", [0, 1])
-def test_outputs_that_are_not_finite_are_no_probabilities(engine, temperature):
+def test_nonfinite_outputs_are_not_probabilities(engine, temperature):
     for added in ([0, np.inf, 0, 0, 0], [np.inf] * TOKENS, [-np.inf] * TOKENS):
         with pytest.raises(NotFinite, match="after 2 tokens the outputs of the model are not finite"):
             generate(Added(added), [0, 1], 8, temperature=temperature, engine=engine)

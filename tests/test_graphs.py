@@ -44,7 +44,7 @@ def overlap(a, b):
 
 
 def assert_well_placed(drawing):
-    """Every operation has one card, every leaf a chip where it is read, nothing overlaps, all lines go forward."""
+    """Check that operations have one card, leaves a chip where they are read, and nothing overlaps or goes back."""
     drawing.check()
     layout = lay_out(drawing)
     operations = [node for node in drawing.nodes if not node.leaf]
@@ -94,7 +94,7 @@ OPERATIONS = {
 
 @st.composite
 def tensors(draw):
-    """The result of a random graph of operations on shared leaves; few leaves, so that the same thing comes often."""
+    """The result of a random graph of operations on a few shared leaves, so that equal operations are frequent."""
     pool = [mg.tensor(np.eye(2)), mg.tensor(np.ones((2, 2))), np.full((2, 2), 0.5), 2.0]
     for name in draw(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=1, max_size=25)):
         a, b = (draw(st.integers(0, len(pool) - 1)) for _ in range(2))
@@ -157,7 +157,7 @@ def test_columns_of_two_layers_a_learned_start_a_running_sum_and_inputs_multipli
     assert_well_placed(drawing)
 
 
-def test_computed_start_is_told_from_later_states():
+def test_a_computed_start_is_distinguished_from_later_states():
     u, p = mg.tensor(np.eye(3)), mg.tensor(np.ones((1, 3)))
     h = mg.tanh(p)
     for _ in range(4):
@@ -176,7 +176,7 @@ def test_a_step_that_reads_its_state_through_several_weights_is_one_column():
     assert [n.label for n in drawing.nodes if n.emphasis == "state"] == ["tanh"] * 3
 
 
-def test_a_state_that_is_read_beside_what_is_made_of_weights_is_found():
+def test_a_state_that_is_read_next_to_a_function_of_weights_is_found():
     u, w = mg.tensor(np.ones((1, 3))), mg.tensor(np.eye(3))
     h = np.zeros((1, 3))
     for t in range(3):
@@ -194,7 +194,7 @@ def test_a_graph_without_a_recurrence_is_one_column_without_a_heading():
     assert_well_placed(drawing)
 
 
-def test_a_weight_used_side_by_side_is_no_recurrence():
+def test_a_weight_used_in_parallel_is_not_a_recurrence():
     u, w, h = mg.tensor(np.eye(3)), mg.tensor(np.eye(3)), np.ones((1, 3))
     for _ in range(3):
         h = mg.tanh(mg.matmul(h, u))
@@ -253,7 +253,7 @@ def test_the_shortest_name_wins_then_attributes_before_indices():
     assert name({"layers": SimpleNamespace(layers=[SimpleNamespace(w=w)])}) == "layers.layers[0].w"
 
 
-def test_slots_are_looked_into_and_properties_are_not_run():
+def test_slots_are_searched_and_properties_are_not_run():
     class Slotted:
         __slots__ = ("unset", "weight")
 
@@ -284,7 +284,7 @@ def test_slots_are_looked_into_and_properties_are_not_run():
         (lambda x: np.array(1.5), "1.5"),
     ],
 )
-def test_constants_say_what_they_are(part, label):
+def test_constants_are_labelled(part, label):
     x = np.arange(20.0).reshape(5, 4)
     w = mg.tensor(np.ones((5, 1) if part(x).shape == (5, 4) else 1))
     drawing = build_graph(w * part(x), names={"x": x}).drawing
@@ -325,7 +325,7 @@ def test_gradients_show_when_a_later_tensor_runs_the_backward_pass():
     assert sorted(graph.gradients.values()) == pytest.approx([2.0, 2 * np.sqrt(2), 20.0])
 
 
-def test_gradients_stay_those_of_the_graph_that_was_drawn():
+def test_gradients_are_those_of_the_drawn_graph():
     w = mg.tensor([3.0, 4.0])
     loss = (w * w).sum()
     graph = build_graph(loss)
@@ -349,7 +349,7 @@ def test_a_graph_without_a_backward_pass_shows_no_gradients_of_another(end):
 
 
 @pytest.mark.parametrize("end", ["backward", "drop"])
-def test_a_graph_in_hand_keeps_no_parameter_read_only(end):
+def test_a_graph_does_not_keep_parameters_read_only(end):
     model = RNN(10, 4, 2)
     loss, _ = loss_of(model, 3)
     graph = build_graph(loss, names={"model": model})
@@ -400,14 +400,14 @@ def test_a_notebook_gets_html_that_scrolls_and_svg():
     graph = build_graph(mg.tensor(1.0) * 2.0)
     bundle = graph._repr_mimebundle_()
     assert bundle["image/svg+xml"] == graph._repr_svg_() == graph.to_svg()
-    # At its full size, whatever a notebook's page does with pictures: it scrolls.
+    # At its full size, with a scroll bar, whatever style the notebook has for pictures.
     assert '<div style="overflow-x: auto; max-width: 100%"><svg style="max-width: none" ' in bundle["text/html"]
     assert graph.to_svg() in bundle["text/html"].replace(' style="max-width: none"', "")
     assert graph._repr_html_() == bundle["text/html"]
     assert bundle["text/plain"] == repr(graph) == "<ComputationalGraph result: 1 operation, 1 parameter (1 number)>"
 
 
-def test_save_writes_what_the_suffix_says(tmp_path):
+def test_save_writes_the_format_of_the_suffix(tmp_path):
     graph = build_graph(mg.tensor(1.0) * 2.0)
     for name, text in [("g.svg", graph.to_svg()), ("g.dot", graph.to_dot()), ("g.GV", graph.to_dot())]:
         assert graph.save(tmp_path / name) == tmp_path / name
@@ -442,7 +442,7 @@ def test_dot_is_valid_with_every_node_and_every_operand(tmp_path):
         subprocess.run(["dot", "-Tplain"], input=text, text=True, check=True, capture_output=True)
 
 
-def test_mygrads_own_keywords(tmp_path, monkeypatch):
+def test_keywords_of_mygrad(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = mg.tensor([1.0, 2.0, 6.0]) * 2.0
 
@@ -459,7 +459,7 @@ def test_mygrads_own_keywords(tmp_path, monkeypatch):
     assert details(sum_stats=True) == ("(3,)", "1 … 6", "median 2", "mean 3")
 
 
-def test_values_that_are_no_ordinary_numbers_are_shown():
+def test_nonfinite_values_are_shown():
     x = mg.tensor(np.array([np.inf, -np.inf, 1.0]))
     mask = np.array([True, False, True])
     graph = build_graph(mg.where(mask, x, np.zeros((3, 0)).sum()) * np.zeros((0, 1)), sum_stats=True)
@@ -474,7 +474,7 @@ def test_operands_whose_order_matters_are_shown_in_order():
     assert {"1 − •", "• − 1", "• ÷ 4"} <= {chip.text for card in layout.cards for chip in card.chips}  # noqa: RUF001
 
 
-def test_errors_say_what_is_wrong():
+def test_errors_name_the_problem():
     with pytest.raises(InvalidArgument, match=r"must be a mygrad\.Tensor, or a model with `parameters`, not ndarray"):
         build_graph(np.zeros(3))
     w = mg.tensor([1.0])
@@ -492,7 +492,7 @@ def test_errors_say_what_is_wrong():
         build_graph(loss)
 
 
-def test_a_drawing_from_elsewhere_is_drawn_with_its_state_going_round():
+def test_a_description_from_elsewhere_is_drawn_with_its_loop():
     nodes = (
         GraphNode(0, "input", "x_t"),
         GraphNode(1, "parameter", "W", ("10×50",)),  # noqa: RUF001
@@ -511,7 +511,7 @@ def test_a_drawing_from_elsewhere_is_drawn_with_its_state_going_round():
     assert "n4 -> n3 [constraint=false];" in graph.to_dot()
 
 
-def test_a_drawing_that_is_out_of_order_is_refused():
+def test_a_description_in_the_wrong_order_is_refused():
     out_of_order = (GraphNode(0, "operation", "add", inputs=(1,)), GraphNode(1, "parameter", "w"))
     with pytest.raises(AssertionError, match="node 0 reads node 1, which comes after it"):
         Drawing("", "", out_of_order).check()

@@ -31,7 +31,7 @@ from myrnn.graphs.read import Shown
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
 
-# What a network computes is what is drawn, not how fast.
+# Drawings do not need machine code.
 pytestmark = pytest.mark.usefixtures("in_python")
 
 
@@ -42,7 +42,7 @@ def test_a_network_with_an_output_for_each_step_ends_in_its_last_loop():
 
 
 class Rolled:
-    """A recurrence without native functions: all that a drawing without numbers needs."""
+    """A recurrence without native functions, which is enough for a drawing without numbers."""
 
     def __init__(self, model):
         self.model = model
@@ -75,7 +75,7 @@ def compiled(model):
     return myrnn.compile(model)
 
 
-def test_a_model_is_one_step_with_its_state_going_round(model):
+def test_a_model_is_drawn_as_one_step_with_its_loop(model):
     graph = build_graph(model)
     assert repr(graph) == "<ComputationalGraph RNN: state h (8), 170 parameters>"
     drawing = graph.drawing
@@ -94,7 +94,7 @@ def test_a_model_is_one_step_with_its_state_going_round(model):
     assert "∇" not in graph.to_svg() and "over" not in " ".join(drawing.nodes[step].tooltip)
 
 
-def test_the_description_says_the_equations(compiled):
+def test_the_description_has_the_equations(compiled):
     assert build_graph(compiled).drawing.description == f"RNN: state h (8), 170 parameters. {compiled}"
 
 
@@ -171,7 +171,7 @@ def test_a_state_that_is_a_matrix_is_shown_as_one():
     assert drawing.title == "FastWeights: states h (7), F (49), 105 parameters"
 
 
-def test_a_held_state_and_a_learned_start_have_cards_of_their_own():
+def test_a_held_state_and_a_learned_start_have_separate_cards():
     drawing = drawn(Lag())
     held = next(n for n in drawing.nodes if n.label == "before' = h")
     assert [drawing.nodes[i].label for i in held.inputs] == ["h"]
@@ -181,7 +181,7 @@ def test_a_held_state_and_a_learned_start_have_cards_of_their_own():
     assert "self.h" in [node.label for node in drawn(Collisions()).nodes if node.kind == "parameter"]
 
 
-def test_the_length_and_the_direction_are_told():
+def test_the_length_and_the_direction_are_shown():
     labels = [node.label for node in drawn(MeanOverTime()).nodes if node.kind == "input"]
     assert labels == ["x", "T"]
     assert drawn(Backwards()).columns[1] == "every step, the last row first"
@@ -207,7 +207,7 @@ def test_every_loop_has_two_columns():
         assert readers(drawing, label) == ["logits = (f + b) @ Wy"]
 
 
-def test_what_is_kept_of_every_step_and_last_states_lead_on_to_later_loops():
+def test_stored_values_and_last_states_lead_to_later_loops():
     drawing = drawn(BothWaysTwice())
     assert readers(drawing, "f = tanh(x @ A + f @ B)") == ["s[t] = f[t] + b'"]
     assert readers(drawing, "s[t] = f[t] + b'") == ["d' = tanh(s[t] @ E + d @ C)", "g = tanh(s[t] @ D + g @ B)"]
@@ -240,7 +240,7 @@ def test_numbers_of_several_loops_are_those_of_the_model():
     assert gradients == {name: pytest.approx(np.linalg.norm(p.grad), rel=1e-4) for name, p in expected.items()}
 
 
-def test_what_the_small_lines_say():
+def test_the_text_of_small_lines():
     def last(**shown):
         return next(n for n in drawn(RNN(10, 8, 2, rng=0), **shown).nodes if n.emphasis == "result").details[2:]
 
@@ -250,7 +250,7 @@ def test_what_the_small_lines_say():
     assert last(dims=True, dtypes=True) == ("(2,) float32 · 18 parameters",)
 
 
-def test_chips_say_how_large_parameters_are():
+def test_chips_show_the_sizes_of_parameters():
     root = ElementTree.fromstring(ComputationalGraph(drawn(RNN(10, 8, 2, rng=0))).to_svg())
     texts = [(element.text, element.get("text-anchor")) for element in root.iter(f"{SVG}text")]
     assert ("10×8 = 80", "end") in texts and ("fc_x2h.weight", None) in texts  # noqa: RUF001
@@ -330,7 +330,7 @@ def test_unrolled_a_model_is_all_steps_of_one_sequence(given, model, compiled):
     assert named.drawing.nodes[-1].emphasis == "result"
 
 
-def test_a_loss_is_drawn_unrolled_as_ever(model):
+def test_a_loss_is_still_drawn_unrolled(model):
     x = sequence(3)
     loss = softmax_crossentropy(model(x), np.array([1]))
     first = build_graph(loss, names={"model": model, "x": x}).to_svg()
@@ -344,7 +344,7 @@ def test_saving_and_not_rendering(model, tmp_path, monkeypatch):
     assert os.listdir() == ["computational_graph.svg"]
 
 
-def test_errors_say_what_to_pass(model, compiled):
+def test_errors_show_valid_arguments(model, compiled):
     loss = model(sequence(2)).sum()
     with pytest.raises(InvalidArgument, match=r"rolled=True draws the step.*pass the model, build_graph\(model\)"):
         build_graph(loss, rolled=True)
@@ -364,7 +364,7 @@ def test_errors_say_what_to_pass(model, compiled):
         build_graph(compiled, x=sequence(2), y=5)
 
 
-def test_a_model_that_is_no_recurrence_is_refused():
+def test_a_graph_of_a_model_that_is_not_a_recurrence_is_refused():
     class Positional(Base):
         def __call__(self, x):
             h = np.zeros((1, 7), dtype=np.float32)
@@ -386,7 +386,7 @@ def test_a_model_that_is_no_recurrence_is_refused():
         ("maximum(one.weight, another.weight)", "h =", ("maximum(one.weight,", "another.weight)")),
     ],
 )
-def test_equations_are_broken_at_their_weakest_joints(text, label, lines):
+def test_equations_are_broken_at_their_weakest_operators(text, label, lines):
     assert equation_lines("h", text) == (label, lines)
 
 

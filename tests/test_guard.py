@@ -25,7 +25,7 @@ CALLS = 0
 
 
 class Base:
-    """A simple RNN that multiplies its states by what it reads somewhere."""
+    """A simple RNN that multiplies its states by a value that it reads somewhere."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ class ReadsItsClass(Base):
 
 
 class ReadsADefault(Base):
-    def scale(self, options={"scale": 1.0}):  # noqa: B006 - what a careless user writes
+    def scale(self, options={"scale": 1.0}):  # noqa: B006 - as a careless user writes
         return options["scale"]
 
 
@@ -186,7 +186,7 @@ def two_in_a_file():
 
 
 def changes():
-    """Kinds of models, and what changes what they compute: given the model and pytest's monkeypatch."""
+    """Kinds of models, and functions that change what they compute, called with the model and pytest's monkeypatch."""
     return {
         ReadsAGlobal: lambda model, patch: patch.setitem(globals(), "SCALE", 2.0),
         ReadsItsClass: lambda model, patch: patch.setattr(ReadsItsClass, "factor", 2.0),
@@ -209,7 +209,7 @@ def changes():
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(("kind", "change"), changes().items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_a_change_of_what_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
+def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, change, monkeypatch):
     model = kind()
     compiled = myrnn.compile(model, dim_input=4, check=False)
     compiled(X)
@@ -226,7 +226,7 @@ def test_a_change_of_what_a_model_reads_is_found_at_the_next_use(kind, change, m
 
 @pytest.mark.usefixtures("in_python")
 def test_a_change_is_found_whatever_the_logits_show(monkeypatch):
-    """Logits that are zero, or not finite, are what they were whatever the model does."""
+    """Zero or nonfinite logits stay the same whatever the model does."""
     for number in (0, np.nan):
         model = Base()
         model.y.data[...] = number
@@ -258,7 +258,7 @@ class HalvesAtLength(Base):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_change_that_shows_at_a_length_that_was_checked_is_found_where_many_sequences_are_used():
+def test_a_change_at_a_checked_length_is_found_among_many_sequences():
     model = HalvesAtLength()
     compiled = myrnn.compile(model, dim_input=4)
     sequences = myrnn.Sequences.from_pairs([(np.concatenate([X, X]), 0)] * 3)
@@ -268,7 +268,7 @@ def test_a_change_that_shows_at_a_length_that_was_checked_is_found_where_many_se
         compiled.logits(sequences)
 
 
-# What takes numbers out of a tensor, and what does not.
+# Which operations extract values from a tensor, and which do not.
 LOOKS = {
     "data": lambda h: h.data,
     "float": lambda h: float(h[0, 0]),
@@ -299,7 +299,7 @@ NO_LOOKS = {
 
 
 @pytest.mark.parametrize("way", [*LOOKS, *NO_LOOKS])
-def test_looks_at_numbers_are_noted_and_nothing_else(way):
+def test_only_reads_of_values_are_recorded(way):
     look = {**LOOKS, **NO_LOOKS}[way]
 
     def model(x):
@@ -335,7 +335,7 @@ class KeepsAList(Base):
 
 
 class CountsDeepInside(Base):
-    """Counts so deep inside that the search comes last to it: it must not lose itself in what imported this module."""
+    """Counts so deep inside that the search reaches it last; it must not search the importers of this module."""
 
     def __init__(self):
         super().__init__()
@@ -352,7 +352,7 @@ class CountsDeepInside(Base):
 
 
 class KeepsItsStates(Base):
-    """Keeps the states of all calls for somebody to see."""
+    """Stores the states of all calls for display."""
 
     def __init__(self):
         super().__init__()
@@ -363,7 +363,7 @@ class KeepsItsStates(Base):
         return self.states[-1]
 
 
-def test_states_that_are_kept_for_somebody_to_see_are_no_reason_to_refuse_a_model():
+def test_a_model_that_stores_its_states_for_display_is_accepted():
     assert myrnn.compile(KeepsItsStates(), 9, dim_input=4, check=False).recurrence.state_sizes == (5,)
 
 
@@ -409,7 +409,7 @@ class Numbers(Base):
         (lambda: Draws(random.random), "draws random numbers while it runs"),
     ],
 )
-def test_what_changes_by_itself_at_every_call_is_refused(model, told):
+def test_a_model_that_changes_at_every_call_is_refused(model, told):
     with pytest.raises(NotDeterministic, match=told):
         myrnn.compile(model(), dim_input=4)
 
@@ -418,7 +418,7 @@ SHARED = np.random.default_rng(0)
 
 
 class MadeFromAShared(Base):
-    """Draws its first weights, and nothing later, from a generator of the module."""
+    """Draws only its first weights from a generator of the module."""
 
     def __init__(self):
         super().__init__()
@@ -426,7 +426,7 @@ class MadeFromAShared(Base):
 
 
 def compiled_beside(work, model):
-    """Compile a model while another thread does some work again and again."""
+    """Compile a model while another thread repeats some work."""
     done = threading.Event()
 
     def beside():
@@ -443,12 +443,12 @@ def compiled_beside(work, model):
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.random, SHARED.random], ids=range(3))
-def test_what_another_thread_draws_is_not_the_models_doing(draw):
+def test_random_numbers_of_another_thread_do_not_count(draw):
     assert compiled_beside(draw, MadeFromAShared()).recurrence.state_sizes == (5,)
 
 
 class WaitsForAnother(Base):
-    """Waits in its call for a thread that draws random numbers."""
+    """Waits, when called, for a thread that draws random numbers."""
 
     def __call__(self, x):
         thread = threading.Thread(target=np.random.random)
@@ -462,7 +462,7 @@ def test_a_model_that_waits_for_a_thread_that_draws_does_not_wait_for_ever():
         myrnn.compile(WaitsForAnother(), 9, dim_input=4, check=False)
 
 
-def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
+def test_a_model_that_starts_to_branch_on_values_is_no_longer_trained_natively():
     class Clips(Base):
         clips = False
 
@@ -478,7 +478,7 @@ def test_a_model_that_begins_to_look_at_numbers_is_no_longer_trained_natively():
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_once():
+def test_a_model_that_starts_to_branch_on_values_is_checked_on_all_sequences_at_once():
     class Halves(Base):
         halves = False
 
@@ -495,14 +495,14 @@ def test_a_model_that_begins_to_look_at_numbers_is_checked_on_all_sequences_at_o
         compiled.logits(sequences)
 
 
-def test_a_model_that_leads_to_very_much_compiles():
+def test_a_model_that_references_many_objects_compiles():
     model = Base()
     model.log, model.parts = [object() for _ in range(20_000)], [model, {"self": model}]
     assert myrnn.compile(model, dim_input=4, check=False).dim_output == 2
 
 
 class Answers:
-    """Has whatever attribute is asked for, as wrappers of C libraries do."""
+    """Has every attribute, like wrappers of C libraries."""
 
     __slots__ = ()
 
@@ -514,13 +514,13 @@ LIBRARY = Answers()
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_model_may_lead_to_objects_that_have_every_attribute():
+def test_a_model_can_reference_objects_that_have_every_attribute():
     model = Base()
     np.testing.assert_allclose(myrnn.compile(model, dim_input=4)(X), model(X).data, rtol=1e-4)
 
 
 class SkipsNothing(RNN):
-    """Adds to the logits what a weight of zeros makes of the last row, or does not."""
+    """Adds the product of the last row with a weight of zeros to the logits, or does not."""
 
     skips = False
 

@@ -1,4 +1,4 @@
-"""Hostile folders can do nothing but get a RunError. `make fuzz` goes on with the same for as long as one likes."""
+"""Hostile folders can only cause a RunError. `make fuzz` runs the same search for as long as you like."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def put(files, target):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_sound_folder_is_read_whole(sound, kind, tmp_path):
+def test_an_intact_folder_is_read(sound, kind, tmp_path):
     put(sound[kind].files, tmp_path / "runs" / "it")
     put(sound[kind].files, tmp_path / "good")
     for reader in READERS[kind]:
@@ -65,11 +65,11 @@ def test_a_hostile_folder_gets_an_error_and_nothing_else(sound, kind, data):
         read(kind, base / "runs" / "it", base / "good")
 
 
-# --- what the fuzzing found, so that it stays mended
+# --- regressions found by fuzzing
 
 
 def changed(folder, name, change):
-    """Return the files of a folder with a value of one of them changed, and the checksums right."""
+    """Return the files of a folder with one value changed and valid checksums."""
     files = dict(folder.files)
     content = json.loads(files[name])
     change(content)
@@ -167,7 +167,7 @@ LONG = 10**4000
         ),
     ],
 )
-def test_what_was_found_is_refused(sound, tmp_path, kind, name, change, message):
+def test_folders_found_by_fuzzing_are_refused(sound, tmp_path, kind, name, change, message):
     readers = {
         **dict.fromkeys(("classifier", "former-classifier"), SequenceClassifier.load),
         "run": load_run,

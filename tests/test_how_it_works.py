@@ -1,4 +1,4 @@
-"""The page about the compiler shows what its stages really say."""
+"""The page about the compiler shows the real output of its stages."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_the_page_shows_the_stages_as_they_are(maker, document):
     assert maker.filled(document) == document, "run python docs/make_how_it_works.py"
 
 
-def test_every_stage_has_a_place(maker, document):
+def test_every_stage_is_on_the_page(maker, document):
     assert set(re.findall(r"<!-- ([\w ]+) -->", document)) - {"end"} == set(maker.texts())
 
 

@@ -1,4 +1,4 @@
-"""The short pages: their code runs as it stands, in order, and the commands of the first page give what it shows."""
+"""The short pages: their code runs unchanged, in order, and the commands of the first page give its output."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from pages import DOCS
 
 
 def run_page(page, names=None, few=()):
-    """Run the Python of a page, some numbers made smaller, and return the names that it leaves behind."""
+    """Run the Python of a page with some smaller numbers, and return the names that it defines."""
     names = {} if names is None else names
     text = (DOCS / page).read_text(encoding="utf-8")
     for block in re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M):
@@ -98,7 +98,7 @@ def test_shortcuts_of_the_page(capsys):
 
 
 def test_the_interval_of_the_page():
-    """The formula as the page has it, and its example."""
+    """The formula of the page, and its example."""
     p, n, z = 0.9, 50, 1.959964
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert_allclose(wilson_interval(45, 50), np.array([centre - half, centre + half]) / (1 + z**2 / n), rtol=1e-6)

@@ -66,7 +66,7 @@ def compiled(models):
 
 
 class OwnLoop:
-    """A base for models of a test's own: `step(h, x_t)` and the matrix `out`."""
+    """A base for models of the tests, which define `step(h, x_t)` and the matrix `out`."""
 
     def __init__(self, **shapes):
         rng = np.random.default_rng(3)
@@ -101,7 +101,7 @@ class Backwards(Plain):
 
 
 class Summing(OwnLoop):
-    """Has a state, but no matrix that it is multiplied by."""
+    """Has a state that no matrix multiplies."""
 
     def __init__(self):
         super().__init__(out=(3, 2))
@@ -142,7 +142,7 @@ class FromTheLeft(OwnLoop):
 
 
 class Stacked(OwnLoop):
-    """Two layers; what leads from one to the other is not recurrent, though it is square."""
+    """Two layers; the matrix between them is not recurrent, although it is square."""
 
     def __init__(self):
         super().__init__(into=(3, 5), low=(5, 5), up=(5, 5), high=(5, 5), out=(5, 2))
@@ -169,7 +169,7 @@ class Stateless(OwnLoop):
 
 
 def seen_by_the_readout(model, x):
-    """Return what the model itself hands to its last layer after each step, op by op."""
+    """Return the input of the model's last layer after each step, op by op."""
     layer, seen = model.fc_h2y, []
 
     class Recorder:
@@ -195,7 +195,7 @@ def test_states_are_those_of_the_models_own_run(kind, models, compiled):
     assert_allclose(found.initial_states["h"], 0)
 
 
-def test_all_states_of_an_lstm_are_there(models, compiled):
+def test_all_states_of_an_lstm_are_recorded(models, compiled):
     found = inspect(compiled[LSTM], DIGITS)
     assert sorted(found.states) == ["c", "h"]
     states = lstm_states(models[LSTM], one_hot(DIGITS))
@@ -229,7 +229,7 @@ def loss_of(logits, label):
 
 
 def step_of(kind):
-    """Return the step of a model that ships, written once more: (model, h, x_t) -> h."""
+    """Return the step of a library model, written independently: (model, h, x_t) -> h."""
 
     def rnn(m, h, x):
         return mg.nnet.relu(m.fc_x2h(x) + m.fc_h2h(h))
@@ -245,7 +245,7 @@ def step_of(kind):
 
 @pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("kind", [RNN, GRU])
-def test_gradients_are_mygrads(kind, label, models, compiled):
+def test_gradients_agree_with_mygrad(kind, label, models, compiled):
     found = inspect(compiled[kind], DIGITS, label)
     x, h, states = mg.tensor(one_hot(DIGITS)), np.zeros((1, 7), dtype=np.float32), []
     for x_t in x:
@@ -310,7 +310,7 @@ def test_the_class_is_the_predicted_one_unless_given(compiled):
     assert "the given class" in repr(other)
 
 
-def test_a_loop_that_goes_backwards_is_shown_along_the_sequence():
+def test_a_backward_loop_is_shown_in_the_order_of_the_sequence():
     x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     ahead, back = inspect(Plain(), x[::-1], 2), inspect(Backwards(), x, 2)
     assert_allclose(back.states["h"], ahead.states["h"][::-1], rtol=1e-5, atol=1e-6)
@@ -320,7 +320,7 @@ def test_a_loop_that_goes_backwards_is_shown_along_the_sequence():
 
 
 def ran(kind, seed=0):
-    """Return a model, a sequence, what is found on it, and the model's own states; its loss has gone back."""
+    """Return a model, a sequence, its inspection, and the states of the model itself after a backward pass."""
     model, x = kind(), mg.tensor(np.random.default_rng(seed).normal(size=(6, 5)).astype(np.float32))
     found = inspect(model, x, 1)
     states, logits = model.ran(x)
@@ -340,36 +340,36 @@ def test_states_of_several_loops_are_those_of_the_models_own_run(kind):
     assert_allclose(found.input_gradients, x.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_of_both_directions_are_mygrads():
+def test_gradients_of_both_directions_agree_with_mygrad():
     _, _, found, states = ran(BothWays)
     for name in ("f", "b"):
         expected = np.concatenate([state.grad for state in states[name]])
         assert_allclose(found.state_gradients[name], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_of_a_second_layer_are_mygrads():
+def test_gradients_of_a_second_layer_agree_with_mygrad():
     _, _, found, states = ran(BothWaysTwice)
     gradients = {name: np.concatenate([state.grad for state in several]) for name, several in states.items()}
     for name in ("f", "g", "d"):
         assert_allclose(found.state_gradients[name], gradients[name], rtol=1e-4, atol=1e-6)
-    # What a step itself computes of a state counts as held: later steps of b, which goes with d, do not read s.
+    # Values that a step computes from its state are constants here: later steps of b do not read s.
     assert_allclose(found.state_gradients["b"], gradients["b"] - gradients["s"], rtol=1e-4, atol=1e-6)
 
 
-# --- one sequence: what may be given
+# --- one sequence: arguments
 
 
 @pytest.mark.parametrize(
     "x", [DIGITS, [int(d) for d in DIGITS], np.array(list(DIGITS), dtype=np.uint8), one_hot(DIGITS), "1,2,3,1,2,3,9"]
 )
-def test_a_sequence_may_come_in_every_form(x, compiled):
+def test_a_sequence_can_have_any_form(x, compiled):
     found = inspect(compiled[RNN], x)
     assert found.tokens.tolist() == [1, 2, 3, 1, 2, 3, 9]
     assert found.x.tolist() == one_hot(DIGITS).tolist()
     assert (len(found), found.predicted) == (7, inspect(compiled[RNN], DIGITS).predicted)
 
 
-def test_tensors_and_features_are_taken():
+def test_tensors_and_features_are_accepted():
     x = np.random.default_rng(0).normal(size=(4, 3))
     found = inspect(Plain(), mg.tensor(x))
     assert found.tokens is None
@@ -407,12 +407,12 @@ def test_one_step_is_enough(compiled):
         (np.full((1, 10), np.nan), "x must be finite float32, but there is nan at [0, 0]"),
     ],
 )
-def test_what_is_no_sequence_is_refused(x, message, compiled):
+def test_an_invalid_sequence_is_refused(x, message, compiled):
     with refused(message):
         inspect(compiled[RNN], x)
 
 
-def test_a_model_whose_numbers_are_lost_predicts_no_class():
+def test_a_model_with_nonfinite_outputs_predicts_no_class():
     model = RNN(10, 8, 2, rng=0)
     model.fc_h2y.bias.data[...] = np.nan
     with refused(
@@ -431,7 +431,7 @@ def test_a_model_whose_numbers_are_lost_predicts_no_class():
         ([0, 1], "y must be an integer, not [0, 1]"),
     ],
 )
-def test_what_is_no_class_is_refused(y, message, compiled):
+def test_an_invalid_class_is_refused(y, message, compiled):
     with refused(message):
         inspect(compiled[RNN], DIGITS, y)
 
@@ -442,7 +442,7 @@ def test_names_must_be_one_for_each_class(compiled):
 
 
 @pytest.mark.parametrize("look", [lambda m: inspect(m, "12"), lambda m: gradient_flow(m, TASK), recurrent_eigenvalues])
-def test_what_is_no_model_is_refused(look):
+def test_an_invalid_model_is_refused(look):
     with refused("model must have `parameters` and be callable on one sequence, which int is not"):
         look(3)
 
@@ -494,7 +494,7 @@ def test_the_table_fits_a_terminal(kind, compiled):
 
     rows = [line.split() for line in body(80).splitlines() if line.strip()]
     assert [row[:2] for row in rows] == [[str(i), digit] for i, digit in enumerate(DIGITS, 1)]
-    # A row goes on below where the terminal is narrow.
+    # In a narrow terminal a row continues below.
     assert body(60).split() == body(80).split()
 
 
@@ -549,7 +549,7 @@ def test_the_flow_of_a_loop_begins_at_its_own_last_step():
 
 
 def test_norms_of_zero_are_counted_apart(compiled, sequences):
-    # The readout of an LSTM reads h alone, so nothing comes to c after the last step.
+    # The readout of an LSTM reads only h, so c has no gradient after the last step.
     found = gradient_flow(compiled[LSTM], sequences)
     assert (found.zeros["c"][0], found.zeros["h"][0]) == (1.0, 0.0)
     assert np.isnan(found.mean["c"][0])
@@ -563,7 +563,7 @@ def test_a_flow_starts_at_one_when_it_is_relative(compiled, sequences):
 
 
 def test_a_vanishing_gradient_is_seen():
-    """With a state that is halved at every step the gradient is, too."""
+    """If the state is halved at every step, so is the gradient."""
     model = RNN(10, 4, 2, activation="tanh", rng=0)
     model.fc_h2h.weight.data[...] = np.eye(4) / 2
     model.fc_x2h.weight.data[...] = 0
@@ -579,7 +579,7 @@ def test_the_same_seed_draws_the_same(compiled):
     assert one != other
 
 
-def test_a_flow_tells_its_ends_and_its_rows(compiled, sequences):
+def test_a_flow_has_a_repr_and_rows(compiled, sequences):
     found = gradient_flow(compiled[GRU], sequences)
     assert repr(found).startswith("GradientFlow(GRU, 25 sequences, up to 7 steps back: h ")
     assert found.rows()[0] == {
@@ -602,7 +602,7 @@ def test_nothing_can_be_relative_to_zero():
 
 
 @pytest.mark.parametrize("relative", [False, True])
-def test_a_gradient_that_is_not_finite_is_not_called_zero(relative):
+def test_a_nonfinite_gradient_does_not_count_as_zero(relative):
     model = RNN(10, 4, 2, rng=0)
     model.fc_h2y.weight.data[...] = np.nan
     message = "the loss's gradient is not finite on any sequence: the network's numbers overflow"
@@ -629,13 +629,13 @@ MANY = [gradient_flow, state_space]
         ),
     ],
 )
-def test_what_are_no_sequences_is_refused(look, given, options, message, compiled):
+def test_invalid_sequences_are_refused(look, given, options, message, compiled):
     with refused(message):
         look(compiled[RNN], given, **options)
 
 
 @pytest.mark.parametrize("look", MANY)
-def test_empty_sequences_are_passed_over(look, compiled):
+def test_empty_sequences_are_skipped(look, compiled):
     data = Sequences([1, 2, 3], [0, 0, 2, 3], [0, 1, 1], 10)
     found = look(compiled[GRU], data)
     assert (found.count.tolist() if look is gradient_flow else found.step.tolist()) in ([2, 1], [1, 2, 1])
@@ -676,7 +676,7 @@ def test_the_last_states_alone(compiled, sequences):
     assert found.symbol.tolist() == [sequences.tokens(i)[-1] for i in range(25)]
 
 
-def test_a_backwards_model_read_the_first_symbol_last():
+def test_a_backward_model_reads_the_first_symbol_last():
     data = Sequences([0, 1, 2, 2, 1], [0, 3, 5], [0, 1], 3)
     found = state_space(Backwards(), data)
     assert found.symbol.tolist() == [2, 1, 0, 1, 2]
@@ -707,7 +707,7 @@ def test_features_have_no_symbols():
         found.plot(color="symbol")
 
 
-def test_a_space_tells_its_variance(compiled):
+def test_a_space_shows_its_variance(compiled):
     found = state_space(compiled[GRU], TASK, samples=5)
     assert repr(found) == (
         f"StateSpace(GRU, state h, {len(found)} points, "
@@ -725,7 +725,7 @@ def test_a_space_has_a_table_of_its_components_and_a_row_for_each_point(compiled
     assert [[row["component 1"], row["component 2"]] for row in rows] == found.coordinates.tolist()
 
 
-def test_what_cannot_be_a_space_is_refused(compiled):
+def test_invalid_arguments_of_a_space_are_refused(compiled):
     with refused("state must be one of 'c', 'h', not 'hidden'"):
         state_space(compiled[LSTM], TASK, state="hidden")
     with refused("state h has one unit, but two principal components need at least two"):
@@ -795,11 +795,11 @@ def test_a_square_matrix_between_layers_is_not_recurrent():
 
 def test_every_loop_has_its_recurrent_matrices():
     assert list(recurrent_eigenvalues(BothWays()).matrices) == ["B", "C"]
-    # Both layers use the same ones; what leads from one to the other is not recurrent.
+    # Both layers share them; the matrix between the layers is not recurrent.
     assert list(recurrent_eigenvalues(BothWaysTwice()).matrices) == ["B", "C"]
 
 
-def test_gates_in_one_matrix_are_taken_apart():
+def test_gates_in_one_matrix_are_separated():
     model = GatesTogether()
     found = recurrent_eigenvalues(compile(model, dim_input=3))
     assert list(found.matrices) == ["both[3:8, 0:5]", "both[3:8, 5:10]"]
@@ -813,13 +813,13 @@ def test_a_matrix_on_the_left_of_the_state_is_found():
     assert_same_numbers(found.values["back"], np.linalg.eigvals(model.back.data.astype(np.float64)))
 
 
-def test_the_matrix_of_a_state_that_is_moved_before_is_found():
+def test_the_matrix_of_a_state_that_is_shifted_before_is_found():
     model = made(ShiftedState)
     found = recurrent_eigenvalues(model)
     assert_allclose(found.matrices["h"], model.h.data)
 
 
-def test_what_is_found_is_kept_when_the_model_learns_on():
+def test_results_do_not_change_when_the_model_is_trained_further():
     model = RNN(10, 5, 2, rng=0)
     before = recurrent_eigenvalues(model)
     kept = before.matrices["fc_h2h.weight"].tolist()
@@ -848,7 +848,7 @@ def test_a_matrix_that_is_not_finite_is_refused(compiled):
         recurrent_eigenvalues(ready)
 
 
-def test_before_must_be_eigenvalues(compiled):
+def test_the_argument_before_must_be_eigenvalues(compiled):
     found = recurrent_eigenvalues(compiled[GRU])
     with refused("before must be the result of recurrent_eigenvalues before training, not dict"):
         found.plot(before=found.values)
@@ -862,7 +862,7 @@ def test_before_must_be_eigenvalues(compiled):
 def test_columns_of_all_gates_lead_into_a_unit(models, compiled):
     for kind in KINDS:
         model = models[kind]
-        # The reset gates of a GRU weigh the state before it is multiplied: they lead into all units.
+        # The reset gates of a GRU multiply the state before the product, so they lead into all units.
         apart = ("fc_h2y", "fc_x2r", "fc_h2r")
         layers = [name for name in vars(model) if name.startswith("fc_") and name not in apart]
         found = incoming_weights(compiled[kind], 4)
@@ -896,27 +896,27 @@ def test_a_matrix_on_the_left_has_rows_for_columns():
     assert found["back"].tolist() == model.back.data[3].tolist()
 
 
-def test_only_the_layer_of_a_unit_leads_straight_into_it():
+def test_only_the_layer_of_a_unit_leads_directly_into_it():
     compiled = compile(Stacked())
     found = [sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names]
     assert sorted(found) == [["high", "up"], ["into", "low"]]
 
 
-def test_weights_lead_into_a_unit_from_the_loop_before():
+def test_weights_lead_into_a_unit_from_the_previous_loop():
     compiled = compile(BothWaysTwice())
     found = {name: sorted(incoming_weights(compiled, 0, name)) for name in compiled.state_names}
     assert found == {"f": ["A", "B"], "b": ["A", "C"], "g": ["B", "D"], "d": ["C", "E"]}
     assert sorted(incoming_weights(SecondPass(), 0, "g")) == ["A", "B", "C"]
 
 
-def test_a_single_unit_has_weights_too():
+def test_a_single_unit_also_has_weights():
     model = RNN(10, 1, 2, rng=0)
     found = incoming_weights(model, 0)
     assert found["fc_x2h.weight"].tolist() == model.fc_x2h.weight.data[:, 0].tolist()
     assert found["fc_h2h.weight"].tolist() == model.fc_h2h.weight.data[:, 0].tolist()
 
 
-def test_units_and_states_that_are_not_there_are_refused(compiled):
+def test_units_and_states_that_do_not_exist_are_refused(compiled):
     with refused("unit must be at most 6, not 7"):
         incoming_weights(compiled[RNN], 7)
     with refused("state must be one of 'h', not 'c'"):
@@ -935,7 +935,7 @@ def test_parameters_and_gradients_stay_the_same_bytes(kind):
     gradient_flow(model, TASK, samples=5)
     state_space(model, TASK, samples=5)
     eigenvalues = recurrent_eigenvalues(model)
-    # What was handed out is a copy, too.
+    # The returned arrays are copies, too.
     for array in (
         *found.states.values(),
         *found.state_gradients.values(),
@@ -947,7 +947,7 @@ def test_parameters_and_gradients_stay_the_same_bytes(kind):
     assert [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters] == before
 
 
-def test_a_compiled_model_sees_what_was_learned_since():
+def test_a_compiled_model_uses_the_current_weights():
     model = RNN(10, 7, 2, rng=1)
     ready = compile(model)
     first = inspect(ready, DIGITS)
@@ -960,7 +960,7 @@ def test_a_compiled_model_sees_what_was_learned_since():
 @pytest.mark.parametrize(
     "look", [lambda m: gradient_flow(m, TASK, samples=5), lambda m: state_space(m, TASK, samples=5)]
 )
-def test_a_model_that_does_something_else_by_now_is_refused(look):
+def test_a_model_that_has_changed_is_refused(look):
     model = RNN(10, 7, 2, rng=1)
     ready = compile(model)
     look(ready)
@@ -996,7 +996,7 @@ def test_figures_are_drawn_on_given_axes(compiled):
     assert len(found.plot_weights()) == 9
 
 
-def test_an_inspection_draws_what_it_holds(compiled):
+def test_an_inspection_draws_its_values(compiled):
     found = inspect(compiled[RNN], DIGITS, class_names=TASK.class_names)
     ax = found.plot_states()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == list(DIGITS)
@@ -1009,7 +1009,7 @@ def test_an_inspection_draws_what_it_holds(compiled):
         found.plot_states(state="c")
 
 
-def test_the_public_names_are_there():
+def test_the_public_names_exist():
     assert (myrnn.inspect, myrnn.gradient_flow) == (inspect, gradient_flow)
     assert (myrnn.state_space, myrnn.recurrent_eigenvalues) == (state_space, recurrent_eigenvalues)
     assert isinstance(myrnn.inspect(RNN(10, 5, 2, rng=0), "12"), Inspection)

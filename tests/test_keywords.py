@@ -1,4 +1,4 @@
-"""An argument that other libraries call otherwise: the error names our word for it."""
+"""If an argument has another name in other libraries, the error names ours."""
 
 import re
 
@@ -58,7 +58,7 @@ SIZES = {"dim_input": 3, "dim_recurrent": 4, "dim_output": 2}
         (SequenceClassifier, {"seed": 0}, "random_state"),
     ],
 )
-def test_an_unknown_keyword_names_the_right_word(function, given, word):
+def test_an_unknown_keyword_suggests_the_right_one(function, given, word):
     unknown = list(given)[-1]
     message = f"{function.__name__} takes no argument {unknown!r}; did you mean {word!r}?"
     for kind in (TypeError, InvalidArgument):
@@ -75,7 +75,7 @@ def test_an_unknown_keyword_names_the_right_word(function, given, word):
         (SGD, "amsgrad", "; its arguments are params, learning_rate, momentum, weight_decay"),
     ],
 )
-def test_what_is_nothing_here_is_told_where_it_belongs(function, unknown, told):
+def test_an_option_of_another_function_names_that_function(function, unknown, told):
     message = f"{function.__name__} takes no argument {unknown!r}{told}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         function(**{unknown: 1})
@@ -91,7 +91,7 @@ def test_what_is_nothing_here_is_told_where_it_belongs(function, unknown, told):
         ("evaluate RUN --n-samples 9", "--samples"),
     ],
 )
-def test_so_do_the_options_of_the_command(line, option, capsys):
+def test_the_options_of_the_command_also_suggest_the_right_one(line, option, capsys):
     assert main(line.split()) == 2
     unknown = next(word for word in line.split() if word.startswith("--"))
     assert capsys.readouterr().err == f"myrnn: No such option: {unknown}; did you mean {option}?\n"

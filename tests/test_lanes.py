@@ -1,4 +1,4 @@
-"""Lanes and the elementary functions over them, held against NumPy over everything that float32 can hold."""
+"""Lanes and the elementary functions over them agree with NumPy on everything that float32 can hold."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def arithmetic(a, b, out):
     store(out, 0, (x + y) * (x - y) / (2 + y * y) - 0.5 * x + (-y) / 3)
 
 
-def test_operators_are_numpys():
+def test_operators_agree_with_numpy():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 16)).astype(np.float32)
     expected = (a + b) * (a - b) / (2 + b * b) - np.float32(0.5) * a + (-b) / 3
@@ -55,7 +55,7 @@ def second_half(a, out):
     store(out, 0, spread(a, 3))
 
 
-def test_load_spread_and_store_take_any_offset():
+def test_load_spread_and_store_accept_any_offset():
     a = np.arange(32, dtype=np.float32)
     np.testing.assert_array_equal(run(second_half, a), np.r_[np.full(16, 3), np.arange(8, 24)])
 
@@ -66,7 +66,7 @@ def scalar(out):
     store(out, 16, full(0.5) * 3)
 
 
-def test_a_number_becomes_sixteen():
+def test_a_number_is_spread_over_sixteen_lanes():
     out = np.zeros(33, dtype=np.float32)
     scalar(out)
     np.testing.assert_array_equal(out, [7] * 16 + [1.5] * 16 + [0])
@@ -89,7 +89,7 @@ def total_of(a):
     return total(load(a, 0))
 
 
-def test_total_is_the_sum_and_float32():
+def test_total_is_the_sum_in_float32():
     a = np.arange(16, dtype=np.float32) ** 2
     assert total_of(a) == a.sum()
     a[5] = np.nan
@@ -160,13 +160,13 @@ def test_relative_error_is_below_1e_6(name):
     normal = np.isfinite(single) & (np.abs(expected) > TINY)
     np.testing.assert_allclose(out[normal], expected[normal], rtol=1e-6)
     np.testing.assert_array_equal(out[~np.isfinite(single)], single[~np.isfinite(single)])
-    # Where float32 loses digits of its own accord, what counts is that nothing but a tiny number comes out.
+    # For subnormal numbers, which lose digits, the result must only be tiny.
     small = np.abs(expected) <= TINY
     np.testing.assert_allclose(out[small], expected[small], atol=2 * TINY)
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_limits_and_nan_are_numpys(name):
+def test_limits_and_nan_agree_with_numpy(name):
     x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38, 1, -1, 89, -105, 20, -20, 0.5], "f4")
     with np.errstate(all="ignore"):
         expected = REFERENCES[name](x.astype(np.float64)).astype(np.float32)
@@ -191,7 +191,7 @@ def test_relu_roots_and_rounding_agree_on_every_odd_number():
     np.testing.assert_array_equal(out, np.concatenate(expected))
 
 
-def test_the_nearest_whole_number_is_the_even_one_of_two():
+def test_ties_round_to_the_even_number():
     halves, out = np.arange(16, dtype=np.float32) - np.float32(7.5), np.empty(80, dtype=np.float32)
     one_argument(halves, out)
     np.testing.assert_array_equal(out[48:], np.r_[np.floor(halves), np.rint(halves)])

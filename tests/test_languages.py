@@ -1,4 +1,4 @@
-"""Formal languages: labels against slow definitions, evenness of what is drawn, automata, expressions, grammars."""
+"""Formal languages: labels and slow definitions agree, draws are uniform; automata, expressions, grammars."""
 
 import itertools
 import re
@@ -38,7 +38,7 @@ def test_labels_are_those_of_a_slow_definition(name):
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_short_strings_are_told_all_of_them(name):
+def test_all_short_strings_have_the_right_label(name):
     task, tell = LANGUAGES[name]
     language = task.language
     for length in itertools.count():
@@ -52,7 +52,7 @@ def test_short_strings_are_told_all_of_them(name):
         assert language.has_others(np.array([length])).tolist() == [not all(slow)]
 
 
-# Of these, a length has one member at most, or members are not drawn equally often.
+# These have at most one member per length, or do not draw members equally often.
 APART = ("flare repeat-01", "flare binary-multiplication", "tomita 1", "tomita 2", "equal abc")
 
 
@@ -76,7 +76,7 @@ def test_every_member_of_a_product_can_be_drawn():
     assert set(map(tuple, drawn.tolist())) == set(map(tuple, members(language, 7).tolist()))
 
 
-def test_strings_that_are_no_members_are_drawn_equally_often():
+def test_non_members_are_drawn_equally_often():
     language = tomita(4)
     others = language.draw_others(np.full(8_000, 5), np.random.default_rng(0)).reshape(-1, 5)
     counts = Counter(map(tuple, others.tolist()))
@@ -94,7 +94,7 @@ def test_half_of_all_strings_are_members_at_the_same_lengths():
     assert not any_length.labels[any_length.lengths % 2 == 1].any()
 
 
-def test_length_says_nothing_of_a_string_but_where_any_length_is_drawn():
+def test_length_gives_nothing_away_unless_any_length_is_drawn():
     assert shortcuts(Flare("marked-copy", length_max=20), 4_000).overall["length alone"] < 0.55
     assert shortcuts(Flare("marked-copy", length_max=20, any_length=True), 4_000).overall["length alone"] > 0.65
 
@@ -104,12 +104,12 @@ def test_near_misses_are_a_few_edits_from_a_member():
         Regular("a*", "ab", length_min=20, length_max=20, negatives=kind).sample(400, np.random.default_rng(0))
         for kind in ("near_miss", "uniform")
     )
-    # Of one edit or more two in three put a b in, and a coin says whether there is another.
+    # Two of three edits insert a b, and a coin decides whether another edit follows.
     assert 1 <= near.values[np.repeat(near.labels == 0, 20)].mean() * 20 < 2
     assert uniform.values[np.repeat(uniform.labels == 0, 20)].mean() * 20 == pytest.approx(10, abs=0.5)
 
 
-def test_what_is_drawn_depends_on_the_generator_alone():
+def test_draws_only_depend_on_the_generator():
     for task in (Regular("(a|b)*abb"), ContextFree("S -> a S a | b"), Flare("binary-addition")):
         one, other = (task.sample(50, np.random.default_rng(3)) for _ in range(2))
         assert np.array_equal(one.values, other.values)
@@ -149,7 +149,7 @@ def test_truth_is_that_of_the_language():
         (lambda: Dyck(30, 9), "30 kinds of brackets, 9 deep, take too many states: leave the depth out"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_in_a_line(make, message):
+def test_invalid_languages_give_a_one_line_error(make, message):
     with pytest.raises(InvalidArgument, match=message) as raised:
         make()
     assert "\n" not in str(raised.value)
@@ -169,7 +169,7 @@ def random_expression(rng, depth):
     return f"({random_expression(rng, depth - 1)})" + str(rng.choice(["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0}"]))
 
 
-def test_expressions_match_what_pythons_own_match():
+def test_expressions_match_the_same_strings_as_in_python():
     rng = np.random.default_rng(0)
     strings = [string for n in range(6) for string in itertools.product("abc", repeat=n)]
     offsets = offsets_of([len(string) for string in strings])
@@ -205,7 +205,7 @@ def test_expressions_match_what_pythons_own_match():
         ("(" * 101 + "a" + ")" * 101, "has brackets within brackets, more than 100 deep"),
     ],
 )
-def test_what_is_no_expression_is_refused(pattern, message):
+def test_an_invalid_expression_is_refused(pattern, message):
     with pytest.raises(InvalidArgument, match=re.escape(message)):
         regular(pattern)
 
@@ -223,16 +223,16 @@ def test_tomitas_automata_are_minimal(number):
     assert automaton.difference(automaton.complement) == ""
 
 
-def test_the_shortest_string_that_tells_two_automata_apart():
+def test_the_shortest_string_that_distinguishes_two_automata():
     assert regular("a*b?", "ab").difference(regular("a*", "ab")) == "b"
     assert regular("(ab)*").difference(regular("(ab)*(abab)?")) is None
     with pytest.raises(InvalidArgument, match="must have the same symbols, but these are a b and 0 1"):
         regular("(ab)*").difference(tomita(1))
 
 
-def test_what_may_follow_a_prefix():
+def test_symbols_that_may_follow_a_prefix():
     automaton = regular("ab|b")
-    # After nothing a or b, after a only b, after ab nothing more but it is a member.
+    # After nothing: a or b; after a: only b; after ab: nothing, but it is a member.
     assert automaton.followers(np.array([0, 1], dtype=np.int32), np.array([0, 2])).tolist() == [
         [True, True, False],
         [False, True, False],
@@ -241,7 +241,7 @@ def test_what_may_follow_a_prefix():
 
 
 def test_long_strings_are_counted_and_drawn():
-    # One member of an even length and a huge number of an odd one: logarithms keep them apart.
+    # One member of an even length and a huge number of odd ones: logarithms avoid overflow.
     language = regular("(aa)*|[a-i]([a-i][a-i])*", "abcdefghi")
     assert language.count(600) == 1
     assert language.has_members(np.array([600, 601])).all()
@@ -262,7 +262,7 @@ def test_automata_check_their_tables(moves, accepting, message):
         Dfa("ab", moves, accepting)
 
 
-def test_tokens_that_an_automaton_has_not_are_refused():
+def test_tokens_that_are_not_in_the_automaton_are_refused():
     with pytest.raises(InvalidArgument, match="tokens from 0 to 1, the symbols of the automaton"):
         tomita(4).contains(np.array([10**8], dtype=np.int32), np.array([0, 1]))
 
@@ -275,20 +275,20 @@ def test_white_space_may_be_a_symbol():
 
 
 @pytest.mark.parametrize("pattern", ["(){1000}a", "a()" + "{2}" * 40, "(((){900}){900})*a"])
-def test_what_is_empty_may_be_repeated_however_often(pattern):
+def test_the_empty_string_can_be_repeated_any_number_of_times(pattern):
     assert "a" in regular(pattern)
 
 
 # --- grammars
 
 
-def test_an_ambiguous_grammar_of_many_symbols_is_known_as_such():
+def test_an_ambiguous_grammar_of_many_symbols_is_recognised():
     assert Grammar("E -> E + E | E - E | E * E | ( E ) | " + " | ".join("0123456789")).is_ambiguous
     assert not Grammar("E -> E + T | T; T -> ( E ) | " + " | ".join("0123456789")).is_ambiguous
 
 
-def test_a_grammar_knows_whether_it_gives_all_strings_of_a_length():
-    # All strings but a^n, of which there is one in 2^n.
+def test_a_grammar_knows_whether_it_generates_all_strings_of_a_length():
+    # All strings except a^n, which is one of 2^n.
     task = ContextFree("S -> a S | b T | b; T -> a T | b T | a | b", length_min=40)
     assert task.language.has_others(np.array([40])).all()
     assert not Grammar("S -> a S | b S | ''").has_others(np.arange(50)).any()
@@ -304,7 +304,7 @@ def test_a_grammar_draws_each_member_of_a_length_equally_often_though_it_has_sev
     assert sum((n - 100) ** 2 / 100 for n in counts.values()) < len(known) + 5 * np.sqrt(2 * len(known))
 
 
-def test_a_grammar_may_have_chains_and_empty_and_useless_rules():
+def test_a_grammar_can_have_chains_and_empty_and_useless_rules():
     language = Grammar("S -> A B; A -> C | a A | ''; C -> c; B -> ε | b | D; D -> D d; X -> S")
     slow = re.compile("a*(c|)b?")
     for length in range(6):
@@ -313,7 +313,7 @@ def test_a_grammar_may_have_chains_and_empty_and_useless_rules():
             assert (text in language) == (slow.fullmatch(text) is not None), text
 
 
-def test_quotes_make_a_symbol_of_what_means_something():
+def test_quotes_turn_special_characters_into_symbols():
     language = Grammar("S -> '|' S \"->\" | ''")
     assert language.symbols == ("->", "|")
     assert "| | -> ->" in language
@@ -334,7 +334,7 @@ def test_quotes_make_a_symbol_of_what_means_something():
         (7, "a grammar must be a text, not int"),
     ],
 )
-def test_what_is_no_grammar_is_refused(text, message):
+def test_an_invalid_grammar_is_refused(text, message):
     with pytest.raises(InvalidArgument, match=re.escape(message)):
         Grammar(text)
 
@@ -399,7 +399,7 @@ def test_labels_that_cannot_be_compared_are_refused(strings, labels, given, mess
         check_labels(strings, labels, flare("parity"), **given)
 
 
-def test_files_of_flare_and_of_mlregtest_are_read_as_they_are(tmp_path):
+def test_files_of_flare_and_of_mlregtest_are_read_directly(tmp_path):
     folder = tmp_path / "parity"
     folder.mkdir()
     (folder / "main.tok").write_text("1 0 1\n\n1\n")
@@ -445,7 +445,7 @@ def test_the_command_lists_wrong_labels(tmp_path, capsys):
         ("deepmind:bucket-sort", DeepMind("bucket-sort")),
     ],
 )
-def test_a_task_is_named_with_its_first_setting(name, task):
+def test_a_task_name_can_contain_its_first_setting(name, task):
     experiment = Experiment(task=name)
     assert experiment.task.make() == task
     assert Experiment.read(experiment.to_dict()) == experiment
@@ -510,14 +510,14 @@ def test_answers_to_strings(name):
 @pytest.mark.parametrize(
     ("name", "string"), [("missing-duplicate", "0000"), ("solve-equation", "x+1"), ("modular-arithmetic", "1++")]
 )
-def test_strings_that_no_task_has_are_refused(name, string):
+def test_invalid_strings_are_refused(name, string):
     task = DeepMind(name)
     tokens = [task.symbol_names.index(symbol) for symbol in string]
     with pytest.raises(InvalidArgument, match=r"are not a string of this task|is not an expression"):
         task.truth(Sequences(tokens, [0, len(tokens)], [0], task.dim_input))
 
 
-def test_expressions_are_worked_out_as_python_does():
+def test_expressions_evaluate_as_in_python():
     rng = np.random.default_rng(0)
     for length in [*range(1, 40)] * 5:
         text = draw_expression(length, "+-*", rng)
@@ -539,10 +539,10 @@ def test_a_network_learns_a_language_and_a_transduction():
         assert evaluate(model, task, 500, progress=False).mean_accuracy > 0.95
 
 
-# --- what follows
+# --- predicting what follows
 
 
-def test_what_follows_each_step():
+def test_targets_of_each_step():
     task = Regular("ab|b", objective="next_symbol", length_max=3)
     assert (task.symbol_names, task.class_names) == (("a", "b", "^"), ("a", "b", "$"))
     assert task.lengths.tolist() == [2, 3]
@@ -578,7 +578,7 @@ GRAMMARS = {
 
 
 @pytest.mark.parametrize("name", [*LANGUAGES, *GRAMMARS])
-def test_what_may_follow_is_what_follows_in_some_member(name):
+def test_symbols_that_may_follow_are_those_that_follow_in_some_member(name):
     language = Grammar(GRAMMARS[name]) if name in GRAMMARS else LANGUAGES[name][0].language
     longest = max(n for n in range(13) if len(language.symbols) ** n <= 70_000)
     known = [row for n in range(longest + 1) for row in members(language, n).tolist()]
@@ -602,7 +602,7 @@ def test_several_classes_at_once_are_right_if_all_are():
     task = Regular("ab|b", objective="next_symbols", length_max=3)
 
     class Knows:
-        """Says what may follow, but forgets at the start that a may."""
+        """Predicts what may follow, but not that an a may come first."""
 
         def __init__(self):
             self.after = mg.tensor(np.array([[-9, 9, -9], [-9, -9, 9], [-9, 9, -9]], dtype=np.float32))

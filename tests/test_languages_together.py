@@ -1,4 +1,4 @@
-"""Recognition and what follows, learned together: numbers against formulas written out, and what a run is used for."""
+"""Recognition and next symbols, learned together: numbers agree with explicit formulas, and runs can be used."""
 
 import json
 import re
@@ -56,19 +56,19 @@ def trained(task, engine="auto", iterations=20, batch_size=4, data=None, **optio
 
 
 def string_of(drawn, index):
-    """Return a drawn string without its start, and whether it is a member of the language above."""
+    """Return a drawn string without its start symbol, and whether it is a member of the language above."""
     tokens = drawn.tokens(index).tolist()
     string = "".join("ab"[token] for token in tokens[1:])
     return string, re.fullmatch("(ab|ba)*", string) is not None
 
 
 def may_follow(string):
-    """Return which of a, b and the end may follow a beginning of a member."""
+    """Return which of a, b and the end may follow a prefix of a member."""
     return np.array([True, True, True]) if len(string) % 2 == 0 else np.array([string[-1] == "b", string[-1] == "a", 0])
 
 
 def expected(drawn, outputs):
-    """Return the loss of strings as the page on formal languages has it, and its gradient, string by string."""
+    """Return the loss of strings by the formula on the page about formal languages, and its gradient."""
     total, gradient, right = 0.0, np.zeros(outputs.shape), 0
     for index in range(len(drawn)):
         begin, end = drawn.offsets[index : index + 2]
@@ -131,7 +131,7 @@ def test_both_engines_train_alike(batch_size):
     assert (history.longest, history.chance) == (6, 0.5)
 
 
-def test_what_is_measured_is_the_accuracy_of_recognition(in_python):
+def test_the_accuracy_is_that_of_recognition(in_python):
     model, _ = trained(TASK, "mygrad")
     drawn = TASK.sample(300, 3)
     loss, accuracy = measure(model, drawn, engine="mygrad")
@@ -144,7 +144,7 @@ def answers(model, drawn):
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
-def test_strings_that_are_no_members_teach_recognition_alone(engine, in_python):
+def test_non_members_only_train_recognition(engine, in_python):
     drawn = TASK.sample(200, 0)
     others = drawn.select(np.flatnonzero(TASK.truth(drawn) == 0))
     before = network(TASK)
@@ -157,7 +157,7 @@ def test_strings_that_are_no_members_teach_recognition_alone(engine, in_python):
 def test_windows_count_the_classes_that_end_in_them(in_python):
     data = TASK.sample(60, 0)
     _, history = trained(TASK, "auto", 60, data=data, truncate=2)
-    # An iteration reads two steps of four strings, of which not all end: the share is of those that do.
+    # An iteration reads two steps of four strings, of which not all end there. The accuracy is that of those that do.
     assert ((history.accuracy >= 0) & (history.accuracy <= 1)).all()
     assert history.accuracy[-4:].mean() > 0.6
 
@@ -166,7 +166,7 @@ def test_windows_count_the_classes_that_end_in_them(in_python):
 
 
 @pytest.mark.parametrize("task", [TASK, Tomita(4, length_max=9, **WEIGHTS), Dyck(1, length_max=8, also_next_symbol=1)])
-def test_the_strings_are_those_of_recognition_behind_a_start(task):
+def test_the_strings_are_those_of_recognition_after_a_start_symbol(task):
     alone = task.recognition
     assert recognition_of(task) == alone
     assert recognition_of(alone) is alone
@@ -236,9 +236,9 @@ def test_a_model_is_tested_as_a_recognizer_of_strings(in_python):
     assert flows[0].table().rows() == flows[1].table().rows()
 
 
-def test_a_model_of_yours_is_checked_at_every_length_through_a_recognizer(in_python):
+def test_a_user_defined_model_is_checked_at_every_length_through_a_recognizer(in_python):
     class Odd(Stacked):
-        """Does something else with strings of 17 symbols."""
+        """Treats strings of 17 symbols differently."""
 
         def __call__(self, x):
             return super().__call__(x) * (2 if len(x) == 18 else 1)
@@ -250,7 +250,7 @@ def test_a_model_of_yours_is_checked_at_every_length_through_a_recognizer(in_pyt
 
 
 class WithoutWidth:
-    """A network of the user's that does not say how many inputs it has."""
+    """A user-defined network without an attribute for its number of inputs."""
 
     def __init__(self, task, units=3):
         rng = np.random.default_rng(0)
@@ -265,7 +265,7 @@ class WithoutWidth:
         return mg.concatenate(outputs)
 
 
-def test_a_recognizer_is_known_by_the_names_and_the_inputs_of_its_network(in_python):
+def test_a_recognizer_has_the_names_and_inputs_of_its_network(in_python):
     model = network(TASK)
     assert parameter_names(Recognizer(model)) == parameter_names(model)
     assert "stack[0].fc_h2n.weight" in recurrent_eigenvalues(Recognizer(model)).matrices
@@ -282,7 +282,7 @@ def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):
     pytest.importorskip("aalpy")
 
     class Counts:
-        """Says at every step whether it has read an even number of ones, and zeros for all else."""
+        """Says at every step whether it has read an even number of ones; all other outputs are zero."""
 
         dim_input = 3
 
@@ -337,14 +337,14 @@ def test_a_run_folder_has_the_accuracy_of_recognition(saved):
     assert numbers["evaluation"]["chance"] == 0.5
 
 
-def test_a_stopped_run_becomes_what_it_would_have_become(saved, tmp_path, capsys):
+def test_a_stopped_run_gives_the_same_result(saved, tmp_path, capsys):
     folder = tmp_path / "extended"
     assert main([*OPTIONS, "--iterations=15", "--out", str(folder)]) == 0
     assert main(["train", "--resume", str(folder), "--iterations=40", "--quiet"]) == 0
     assert [(folder / name).read_bytes() for name in SAME] == [(saved / name).read_bytes() for name in SAME]
 
 
-def test_a_run_is_evaluated_predicts_and_is_looked_into(saved, tmp_path, capsys, in_python, blank_figures):
+def test_a_run_is_evaluated_predicts_and_is_inspected(saved, tmp_path, capsys, in_python, blank_figures):
     copy = tmp_path / "run"
     copy.mkdir()
     for file in saved.iterdir():
@@ -358,7 +358,7 @@ def test_a_run_is_evaluated_predicts_and_is_looked_into(saved, tmp_path, capsys,
     assert main(["predict", str(copy), "0110", "01", ""]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[-1] for row in rows if row and row[0] in ("0110", "01")] == ["member", "member"]
-    # Of the empty string: its name is empty.
+    # The empty string has an empty name.
     assert rows[-1][-2:] == ["no", "member"]
     assert main(["inspect", str(copy), "011", "--samples=10"]) == 0
     assert "gradient" in capsys.readouterr().out
@@ -367,7 +367,7 @@ def test_a_run_is_evaluated_predicts_and_is_looked_into(saved, tmp_path, capsys,
     assert re.search(r"flare parity 1-6", capsys.readouterr().out)
 
 
-def test_a_study_varies_what_is_learned_beside_recognition(tmp_path):
+def test_a_study_varies_the_additional_objectives(tmp_path):
     study = {
         "task": {"name": "flare:parity", "length_max": 4, "also_next_symbol": [0, 0.1], "also_next_symbols": [0, 0.3]},
         "model": {"name": "gru", "dim_recurrent": 3},
@@ -386,7 +386,7 @@ def test_a_study_varies_what_is_learned_beside_recognition(tmp_path):
     assert all(value is not None for value in load_sweep(tmp_path / "sweep").summary().columns["shortcut_accuracy"])
 
 
-def test_a_model_of_your_own_class_learns_both(tmp_path, monkeypatch, blank_figures):
+def test_a_user_defined_class_learns_both(tmp_path, monkeypatch, blank_figures):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
         "from myrnn import Stacked\n\n\nclass Mine(Stacked):\n"
@@ -426,7 +426,7 @@ def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{re.escape(message)}")
 
 
-def test_what_cannot_be_learned_together_is_refused():
+def test_objectives_that_conflict_are_refused():
     with refused("it is not known which symbols may follow in this language"):
         Membership("ab", lambda text: text[:1] == "a", also_next_symbols=0.3)
     with refused("to learn what follows, ^ stands before strings and $ behind them: the alphabet must not have ^"):
@@ -459,7 +459,7 @@ def test_a_model_that_reads_backward_would_see_what_follows(task):
         train(model, task, Adam(model.parameters), 1)
 
 
-def test_targets_in_parts_are_checked_and_kept():
+def test_targets_in_parts_are_checked_and_stored():
     parts = Part(CLASS, 2), Part(SEVERAL, 1)
     rows = [[0.0, 0.0, 1.0], [0.0, 2.0, -1.0]]
     both = Sequences([0, 1], [0, 2], rows, per_step=True, parts=parts)

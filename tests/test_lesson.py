@@ -1,4 +1,4 @@
-"""A notebook written for MyNN, noggin and MyGrad runs as it stands when only those imports name MyRNN."""
+"""A notebook written for MyNN, noggin and MyGrad runs if only its imports are changed to MyRNN."""
 
 import ast
 import os
@@ -60,7 +60,7 @@ class RNN:
 ```
 
 <!-- #region -->
-A sequence may look like this; what stands here is text and no cell.
+A sequence may look like this. This block is text, not a cell.
 
 ```python
 array([2, 0, 2, 0])
@@ -121,12 +121,12 @@ build_graph(loss, names=locals(), render=True)
 
 
 def cells(notebook):
-    """Return the code cells of a jupytext Markdown notebook, with MyRNN's imports and in a short version."""
+    """Return the code cells of a jupytext Markdown notebook, with MyRNN's imports and shorter loops."""
     text = re.sub(r"<!-- #region.*?<!-- #endregion -->", "", notebook, flags=re.DOTALL)
     for theirs, ours in IMPORTS.items():
         assert theirs in text
         text = text.replace(theirs, ours)
-    # The lesson's loops run for minutes; a magic is no Python.
+    # The lesson's loops run for minutes; magics are not Python.
     text = text.replace("100000", "600")
     text = re.sub(r"^%matplotlib.*$", "", text, flags=re.MULTILINE)
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The notebook of the lesson's second part runs, and what it says is so."""
+"""The notebook of the lesson's second part runs, and its claims hold."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def code_cells(version):
 
 
 def run_all(cells):
-    """Run cells; return the names that they leave behind, and what they show."""
+    """Run cells; return the names that they define, and their output."""
     names = {"__name__": "lesson"}
     state = np.random.get_state()  # noqa: NPY002 - the lesson seeds this generator
     shown = [run(cell, names) for cell in cells]
@@ -40,7 +40,7 @@ def lesson():
 
 
 @pytest.mark.long
-def test_the_lessons_own_answers_are_right(lesson):
+def test_the_answers_of_the_lesson_are_right(lesson):
     reports = [value for value in lesson[1] if isinstance(value, ExerciseReport)]
     assert [(report.name, report.ok) for report in reports] == [
         ("next_symbols", True),
@@ -63,12 +63,12 @@ def test_no_paragraph_is_in_the_training_and_in_the_test(lesson):
 
 
 @pytest.mark.long
-def test_what_the_lesson_says_of_the_text_is_so(lesson):
+def test_claims_of_the_lesson_about_the_text_hold(lesson):
     names, _ = lesson
     report, counts = names["report"], names["baselines"].scores
     assert names["history"].engine == "native"
     assert names["bits"] == pytest.approx(report.bits_per_symbol, rel=1e-4)
-    # A network that has learned nothing is as good as chance.
+    # An untrained network is as good as chance.
     assert abs(names["loss"].item() - np.log(names["K"])) < 0.3
     bits = {name: scores["bits_per_symbol"].value for name, scores in counts.items()}
     best = names["baselines"].best
@@ -76,13 +76,13 @@ def test_what_the_lesson_says_of_the_text_is_so(lesson):
     assert bits["6-gram"] > bits["5-gram"]
     assert bits[best] + 0.05 < report.bits_per_symbol < bits["3-gram"] - 0.3
     assert names["gated"].bits(names["test_text"]) < bits[best] - 0.03
-    # Some units go along with what a reader would name.
+    # Some units correlate with features that a reader would name.
     for feature in names["features"].values():
         assert abs(names["most_alike"](feature)[1]) > 0.25
 
 
 @pytest.mark.long
-def test_what_the_lesson_says_of_the_series_is_so(lesson):
+def test_claims_of_the_lesson_about_the_series_hold(lesson):
     names, _ = lesson
     assert names["one_step"].skill > 0.9
     offsets, truth = names["offsets"], names["truth"]
@@ -115,7 +115,7 @@ def test_the_students_version_is_valid_python_without_solutions():
     assert len(cells) == len(code_cells("instructor"))
 
 
-def test_the_students_version_begins_where_nothing_is_solved(capsys):
+def test_the_students_version_starts_without_solutions(capsys):
     begin = make_version(lesson_source(2), "student").split("## 5. Training")[0].count("\n")
     names, shown = run_all(cell for cell in code_cells("student") if cell.line < begin)
     assert "continue with the StepRNN of the lesson" in capsys.readouterr().out
@@ -126,9 +126,9 @@ def test_the_students_version_begins_where_nothing_is_solved(capsys):
 
 
 @pytest.mark.long
-# In so short a text some characters come in the test alone.
+# In such a short text, some characters only occur in the test.
 @pytest.mark.filterwarnings("ignore:.*not in the training:UserWarning")
-def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
+def test_the_students_version_runs_without_solutions(capsys):
     short = {
         "kept)": "kept)[:30_000]",
         "dim_recurrent=128": "dim_recurrent=16",
@@ -156,7 +156,7 @@ def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
     assert names["within"].shape == (3, 50)
 
 
-def test_an_unanswered_exercise_is_told_so():
+def test_an_unanswered_exercise_gets_a_message():
     names = {"np": np}
     for cell in code_cells("student"):
         if re.match("class StepRNN|def (next_symbols|draw_symbol|naive_forecast)", cell.source):

@@ -91,7 +91,7 @@ def test_a_region_is_one_cell_with_its_fenced_blocks():
         ),
     ],
 )
-def test_what_is_never_closed_is_named(text, message):
+def test_an_unclosed_tag_is_named(text, message):
     with pytest.raises(InvalidArgument) as caught:
         read_cells(text)
     assert str(caught.value) == message
@@ -107,7 +107,7 @@ def test_the_instructors_version_has_solutions_and_notes():
     )
 
 
-def test_the_students_version_has_stubs_in_their_place():
+def test_the_students_version_has_stubs_instead():
     assert make_version(SMALL, "student") == (
         "---\njupyter: {}\n---\n\n# Title\n\nText.\n\n\n"
         "```python\ndef f(x):\n    # Your code.\n    return ...\n\n```\n\nWrite it.\n\n"
@@ -163,7 +163,7 @@ def test_a_wrong_tag_is_named_with_its_line(text, message, version):
         make_version(text, version)
 
 
-def test_a_block_in_the_text_may_hold_whole_cells():
+def test_a_block_in_the_text_can_contain_whole_cells():
     text = "<!-- <COGINST> -->\nHow:\n\n" + code("a = 1") + "\n<!-- </COGINST> -->\nend"
     assert [cell.kind for cell in read_cells(make_version(text))] == ["markdown", "code", "markdown"]
     assert read_cells(make_version(text, "student")) == (Cell("markdown", "end", 1),)
@@ -198,12 +198,12 @@ def test_a_notebook_is_written_in_jupyters_format(tmp_path):
     assert len({cell["id"] for cell in notebook["cells"]}) == 3
 
 
-def test_markdown_is_written_as_it_is(tmp_path):
+def test_markdown_is_written_unchanged(tmp_path):
     write_lesson(tmp_path / "small.md", "student", SMALL)
     assert (tmp_path / "small.md").read_text(encoding="utf-8") == make_version(SMALL, "student")
 
 
-def test_work_is_not_replaced_unless_asked_for(tmp_path):
+def test_files_are_only_replaced_on_request(tmp_path):
     path = tmp_path / "mine.md"
     path.write_text("work")
     with pytest.raises(InvalidArgument, match=r"mine\.md exists already, and is only replaced with overwrite=True"):
@@ -235,7 +235,7 @@ def test_the_command_writes_the_second_part(tmp_path, monkeypatch, capsys):
         0
     ] * 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lesson-2.ipynb", "lesson.ipynb", "mine.md"]
-    assert "Is the second half the first half again?" in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
+    assert "Does the second half repeat the first?" in (tmp_path / "lesson.ipynb").read_text(encoding="utf-8")
     assert (tmp_path / "mine.md").read_text(encoding="utf-8") == make_version(lesson_source(2), "student")
     assert "lesson      lesson-2.ipynb\n            instructor version, " in capsys.readouterr().out
 
@@ -246,7 +246,7 @@ def test_there_are_two_parts(part, bound, capsys):
     assert capsys.readouterr().err == f"myrnn: part must be {bound}, not {part}\n"
 
 
-def test_the_command_takes_another_source(tmp_path, capsys):
+def test_the_command_accepts_another_source(tmp_path, capsys):
     source, out = tmp_path / "my.md", tmp_path / "out.md"
     source.write_text(SMALL)
     assert main(["lesson", "--student", "--from", str(source), "--out", str(out)]) == 0
@@ -257,7 +257,7 @@ def test_the_command_takes_another_source(tmp_path, capsys):
     assert out.read_text() == make_version(SMALL, "student")
 
 
-def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
+def test_mistakes_in_the_command_give_a_one_line_error(tmp_path, capsys):
     taken, latin = tmp_path / "taken.md", tmp_path / "latin.md"
     taken.write_text("work")
     latin.write_bytes("caf\xe9".encode("latin-1"))
@@ -280,7 +280,7 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("part", "name"), PARTS.items())
-def test_the_document_and_the_copy_that_ships_are_the_same(part, name):
+def test_the_document_and_the_packaged_copy_are_the_same(part, name):
     document = (ROOT / "docs" / "lessons" / name).read_text(encoding="utf-8")
     assert document == lesson_source(part), f"cp docs/lessons/{name} src/myrnn/lesson/{name}"
 
@@ -303,7 +303,7 @@ def test_the_lesson_is_in_the_wheel(tmp_path):
 
 @pytest.fixture(scope="module")
 def lesson():
-    """The names that the lesson leaves behind, and what its cells show."""
+    """The names that the lesson defines, and the output of its cells."""
     names = {"__name__": "lesson"}
     state = np.random.get_state()  # noqa: NPY002 - the lesson seeds this generator
     shown = [run(cell, names) for cell in read_cells(make_version(lesson_source())) if cell.kind == "code"]
@@ -313,13 +313,13 @@ def lesson():
 
 
 @pytest.mark.long
-def test_the_lessons_own_answers_are_right(lesson):
+def test_the_answers_of_the_lesson_are_right(lesson):
     reports = [value for value in lesson[1] if isinstance(value, ExerciseReport)]
     assert [(report.name, report.ok) for report in reports] == [("RNN", True), ("generate_sequence", True)]
 
 
 @pytest.mark.long
-def test_the_lesson_trains_and_watches(lesson):
+def test_the_lesson_trains_and_plots(lesson):
     names, _ = lesson
     assert isinstance(names["plotter"], LivePlot)
     assert names["history"].iteration[-1] == 100_000
@@ -329,27 +329,27 @@ def test_the_lesson_trains_and_watches(lesson):
 
 
 @pytest.mark.long
-def test_what_the_lesson_says_is_so(lesson):
+def test_claims_of_the_lesson_hold(lesson):
     names, _ = lesson
     report, clues, outcome = names["report"], names["clues"], names["outcome"]
-    # Longer is harder, and beyond the training lengths harder still.
+    # Longer sequences are harder, and those beyond the training lengths even harder.
     known, beyond = report.accuracy[~report.beyond], report.accuracy[report.beyond]
     assert known[0] > 0.95
     assert known[-1] < known[0]
     assert beyond[-1] < beyond[0] < known[0]
-    # Whoever keeps a tally of even and odd counts is right almost always.
+    # A classifier that tracks even and odd counts is right almost always.
     assert max(clues.overall.values()) > 0.99
     assert sorted(clues.overall.values())[2] < 0.55
-    # The first losses of the loop by hand and its last ones are both near those of a coin.
+    # The first and the last losses of the manual loop are both near that of a coin toss.
     for part in (names["losses"][:50], names["losses"][-50:]):
         assert abs(np.mean(part) - np.log(2)) < 0.15
-    # On shuffled halves the first network is no better than a coin, that of near misses about as bad, and that of
-    # palindromes less so.
+    # On shuffled halves the first network is no better than a coin, that of near misses is about as bad, and that of
+    # palindromes is better.
     fooled = dict(zip(names["exams"].models, names["exams"].accuracy[:, 3], strict=True))
     assert fooled["halves"] < 0.6
     assert abs(fooled["near misses"] - fooled["halves"]) < 0.15
     assert fooled["palindromes"] > fooled["halves"] + 0.15
-    # The gated networks are nearly perfect, and do better on near misses, but far from well on shuffled halves.
+    # The gated networks are nearly perfect, and better on near misses, but far from good on shuffled halves.
     rows = dict(zip(outcome.models, outcome.accuracy, strict=True))
     for gated in ("GRU", "LSTM"):
         halves, near_misses, palindromes, shuffled = rows[gated]
@@ -372,7 +372,7 @@ def test_the_shuffled_halves_have_the_same_digits_in_another_order(lesson):
 
 
 @pytest.mark.long
-def test_every_figure_and_graph_of_the_lesson_shows_itself(lesson):
+def test_every_figure_and_graph_of_the_lesson_is_displayed(lesson):
     graphs = [value for value in lesson[1] if hasattr(value, "to_svg")]
     assert ["<svg" in graph.to_svg() for graph in graphs] == [True, True]
     tables = [value for value in lesson[1] if hasattr(value, "rows") or hasattr(value, "_repr_mimebundle_")]
@@ -404,7 +404,7 @@ def test_the_students_version_is_valid_python_without_solutions():
     assert len(cells) == len(everything)
 
 
-def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
+def test_the_students_version_runs_without_solutions(capsys):
     begins = make_version(lesson_source(), "student")[: make_version(lesson_source(), "student").index("## 8. Inside")]
     names = {"__name__": "lesson"}
     for cell in student_cells():
@@ -419,7 +419,7 @@ def test_the_students_version_goes_on_where_nothing_is_solved(capsys):
     assert len(names["shuffled"]) > 1000
 
 
-def test_an_unanswered_exercise_is_told_so():
+def test_an_unanswered_exercise_gets_a_message():
     names = {}
     for cell in student_cells():
         if cell.source.startswith(("from collections", "class RNN", "def generate_sequence")):

@@ -1,4 +1,4 @@
-"""Training with large vocabularies: only rows of the batch's tokens are touched, with the numbers of touching all."""
+"""Training with large vocabularies: only rows of the batch's tokens are updated, with the same numbers."""
 
 import mygrad as mg
 import numpy as np
@@ -13,14 +13,14 @@ SYMBOLS = 300
 
 
 class TwoTables:
-    """A cell that looks each symbol up in two tables, one of them so wide that it takes two lanes."""
+    """A cell that looks each symbol up in two tables, one of them two lanes wide."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
         shapes = {"one": (SYMBOLS, 5), "two": (SYMBOLS, 18), "mix": (18, 5), "back": (5, 5), "out": (5, 3)}
         for name, shape in shapes.items():
             setattr(self, name, mg.tensor(rng.normal(size=shape).astype(np.float32) / 2))
-        # One without numbers begins in memory where the next one does.
+        # An empty one begins at the same place in memory as the next one.
         self.parameters = [*(getattr(self, name) for name in shapes), mg.tensor(np.zeros((2, 0), np.float32))]
 
     def __call__(self, x):
@@ -51,7 +51,7 @@ OPTIMIZERS = {
 
 
 def trained(optimizer, **options):
-    """Return all weights and what the optimizer holds after 40 iterations."""
+    """Return all weights and the state of the optimizer after 40 iterations."""
     _recent.clear()
     model = TwoTables()
     optimizer = OPTIMIZERS[optimizer](model.parameters)
@@ -63,7 +63,7 @@ def trained(optimizer, **options):
 
 @pytest.fixture
 def with_lookups(monkeypatch):
-    """Return what lets weights of many rows be lookups."""
+    """Return a function that lowers the number of rows from which a weight is a lookup."""
     return lambda: monkeypatch.setattr(planning, "LOOKUP_ROWS", SYMBOLS)
 
 
@@ -95,7 +95,7 @@ def test_the_numbers_are_those_of_an_update_of_all_rows(monkeypatch, with_lookup
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.usefixtures("in_python")
-def test_the_numbers_do_not_depend_on_where_a_call_ends(with_lookups, optimizer):
+def test_the_numbers_do_not_depend_on_the_split_into_calls(with_lookups, optimizer):
     with_lookups()
     for a, b in zip(trained(optimizer), trained(optimizer, report_every=7), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -121,7 +121,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_lookups_are_what_steps_read_by_tokens_alone(step):
+def test_only_weights_read_by_tokens_alone_are_lookups(step):
     equation, expected = STEPS[step]
     rng = np.random.default_rng(0)
     one, two = (mg.tensor(rng.normal(size=(5000, 4)).astype(np.float32)) for _ in range(2))

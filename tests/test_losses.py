@@ -1,4 +1,4 @@
-"""Losses by name: their numbers, and that a registered one is known everywhere at once."""
+"""Losses by name: their numbers, and that a registered loss is available everywhere at once."""
 
 import json
 import pickle
@@ -31,7 +31,7 @@ def smoothed(logits, labels, share: float = 0.2):
 
 
 def brier(logits, labels):
-    """The squared distance of the probabilities from the truth."""
+    """The squared distance between the probabilities and the truth."""
     return ((softmax(logits) - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1)
 
 
@@ -43,7 +43,7 @@ def registered(monkeypatch):
     register("loss", "brier")(brier)
 
 
-def test_cross_entropy_is_mygrads():
+def test_cross_entropy_agrees_with_mygrad():
     logits = mg.tensor(LOGITS)
     found = mean_loss("cross-entropy", logits, LABELS)
     assert found.item() == softmax_crossentropy(LOGITS, LABELS).item()
@@ -60,7 +60,7 @@ ROWS = np.array([0.0, 1, 2, 0.5, 0, 3])
 
 
 def by_formula(name, outputs):
-    """Return the losses of the rows as papers have them."""
+    """Return the losses of the rows by the formulas in papers."""
     if name == "sigmoid-cross-entropy":
         shares = 1 / (1 + np.exp(-outputs))
         return -np.mean(np.where(TRUTHS, np.log(shares), np.log(1 - shares)), axis=1)
@@ -100,7 +100,7 @@ def test_huber_bends_where_the_difference_is_one():
     np.testing.assert_allclose(outputs.grad.ravel(), [0, 0.5, 1, -1, 1, -1])
 
 
-def test_rows_that_all_weigh_nothing_have_no_loss():
+def test_rows_of_weight_0_have_no_loss():
     outputs = mg.tensor(LOGITS)
     found = mean_loss("cross-entropy", outputs, LABELS, WEIGHTS, np.zeros(6))
     found.backward()
@@ -110,7 +110,7 @@ def test_rows_that_all_weigh_nothing_have_no_loss():
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("name", ["smoothed", "brier"])
-def test_gradients_are_differences(registered, name, weights):
+def test_gradients_agree_with_differences(registered, name, weights):
     logits = mg.tensor(LOGITS)
     mean_loss(name, logits, LABELS, weights).backward()
     step = 1e-6
@@ -158,7 +158,7 @@ def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch
     ]
 
 
-def test_the_usual_loss_is_not_named_in_files():
+def test_the_default_loss_is_not_named_in_files():
     experiment = Experiment(training={"loss": "cross-entropy"})
     assert "loss" not in experiment.to_dict()["training"]
     assert pickle.loads(pickle.dumps(experiment)) == experiment == Experiment()
@@ -175,7 +175,7 @@ def trained(loss, engine="mygrad", task=TASK, **options):
     return model, history
 
 
-def test_a_loss_is_what_is_made_smaller(registered):
+def test_training_minimises_the_loss(registered):
     pairs = list(TASK.sample(30, np.random.default_rng(0)))
     model, history = trained("smoothed", task=iter(pairs))
     same = RNN(3, 4, 2, rng=0)
@@ -205,7 +205,7 @@ def test_a_loss_without_a_native_form_says_so(registered, tmp_path):
         trained("smoothed", checkpoint=tmp_path, resume=True)
 
 
-def test_what_is_no_loss_is_refused(registered):
+def test_an_invalid_loss_is_refused(registered):
     register("loss", "mean")(lambda logits, labels: softmax_crossentropy(logits, labels))
     register("loss", "array")(lambda logits, labels: np.zeros(len(labels)))
     for name, what in (("mean", "shape \\(\\)"), ("array", "shape \\(1,\\)")):

@@ -70,7 +70,7 @@ def features(steps, columns, seed=0, dtype=np.float32):
 
 
 def in_float64(model):
-    """Double every parameter's precision, with biases that are not all alike."""
+    """Convert every parameter to float64, with biases that differ."""
     rng = np.random.default_rng(9)
     for parameter in model.parameters:
         parameter.data = parameter.data.astype(np.float64) + rng.normal(0, 0.1, parameter.shape)
@@ -82,7 +82,7 @@ def sigmoid(a):
 
 
 def logits_in_numpy(model, x):
-    """The equations of the docstrings, once more in plain NumPy."""
+    """The equations of the docstrings in plain NumPy."""
     arrays = [parameter.data for parameter in model.parameters]
     h = c = np.zeros(model.dim_recurrent)
     values = []  # on the stack, the topmost first
@@ -182,7 +182,7 @@ def test_everything_is_float32_and_every_parameter_learns(make):
         (StackRNN, "x2h+ h2h s2h h2a+ h2v+ h2y+"),
     ],
 )
-def test_parameters_come_layer_by_layer_with_their_names_and_shapes(make, names):
+def test_parameters_are_ordered_by_layer_with_names_and_shapes(make, names):
     model = make(3, 5, 2)
     sizes = {"x": 3, "h": 5, "y": 2, "s": 8, "v": 8, "a": 3}
     expected = []
@@ -199,7 +199,7 @@ def test_parameters_come_layer_by_layer_with_their_names_and_shapes(make, names)
     assert (model.dim_input, model.dim_recurrent, model.dim_output) == (3, 5, 2)
 
 
-def test_biases_begin_at_zero_and_the_forget_gates_at_one():
+def test_biases_start_at_zero_and_those_of_forget_gates_at_one():
     for make in MODELS.values():
         model = make(3, 5, 2)
         for name, parameter in zip(parameter_names(model), model.parameters, strict=True):
@@ -219,7 +219,7 @@ def test_the_same_seed_makes_the_same_weights(make):
     assert weights(rng) != weights(rng)
 
 
-def test_without_a_generator_weights_come_from_numpys_global_one_as_mynns_do():
+def test_without_a_generator_weights_are_drawn_from_numpys_global_one_as_in_mynn():
     np.random.seed(11)  # noqa: NPY002
     ours = RNN(4, 6, 2)
     np.random.seed(11)  # noqa: NPY002
@@ -238,7 +238,7 @@ def test_weights_are_glorot_normal(seed):
 
 
 @pytest.mark.parametrize("steps", [1, 6, 20])
-def test_the_lessons_own_class_gives_the_same_logits_and_gradients(steps):
+def test_the_class_of_the_lesson_gives_the_same_logits_and_gradients(steps):
     ours, lessons = RNN(10, 50, 2, rng=13), LessonRNN(10, 50, 2)
     for one, other in zip(ours.parameters, lessons.parameters, strict=True):
         other.data[...] = one.data
@@ -250,7 +250,7 @@ def test_the_lessons_own_class_gives_the_same_logits_and_gradients(steps):
         assert one.grad.tobytes() == other.grad.tobytes()
 
 
-def test_a_layer_is_called_as_mynns():
+def test_a_layer_has_the_signature_of_mynn():
     def signature(kind):
         return [(p.name, p.kind, p.default) for p in inspect.signature(kind).parameters.values()]
 
@@ -267,7 +267,7 @@ def test_a_layer_is_called_as_mynns():
         {"bias_initializer": glorot_normal},
     ],
 )
-def test_a_layer_does_as_mynns(settings):
+def test_a_layer_computes_the_same_as_in_mynn(settings):
     layers = []
     for kind in (dense, mynn_dense):
         np.random.seed(15)  # noqa: NPY002
@@ -334,7 +334,7 @@ def test_other_settings_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize(("init", "sign"), [("identity", 1), ("minus_identity", -1)])
-def test_the_identity_hands_the_state_on_and_minus_the_identity_takes_it_away(init, sign):
+def test_the_identity_keeps_the_state_and_minus_the_identity_subtracts_it(init, sign):
     model = RNN(3, 5, 2, recurrent_init=init, rng=0)
     assert np.array_equal(model.fc_h2h.weight.data, sign * np.eye(5)) and model.fc_h2h.weight.dtype == np.float32
     x = features(4, 3)
@@ -372,14 +372,14 @@ def nan_at(place):
         (mg.tensor(nan_at((0, 0))), "x must be finite float32, but there is nan at [0, 0]"),
     ],
 )
-def test_what_is_not_one_sequence_is_refused(make, x, message):
+def test_an_input_that_is_not_one_sequence_is_refused(make, x, message):
     model = make(3, 5, 2)
     with refused(message):
         model(x)
 
 
 @every_model
-def test_a_sequence_may_be_read_only_not_contiguous_or_whole_numbers(make):
+def test_a_sequence_can_be_read_only_noncontiguous_or_integer(make):
     model = make(3, 5, 2, rng=16)
     x = np.eye(3, dtype=np.float32)[[0, 2, 1, 1]]
     expected = model(x).data
@@ -392,7 +392,7 @@ def test_a_sequence_may_be_read_only_not_contiguous_or_whole_numbers(make):
 
 
 class UserModel:
-    """Tensors in lists, dictionaries and layers, one of them used twice, and one that no attribute leads to."""
+    """Tensors in lists, dictionaries and layers, one of them used twice, and one that no attribute refers to."""
 
     def __init__(self, *hidden):
         self.layers = [dense(3, 4), dense(4, 2, bias=False)]
@@ -449,13 +449,13 @@ def test_any_callable_with_parameters_is_a_model():
         ),
     ],
 )
-def test_what_is_no_model_is_refused(model, message):
+def test_an_invalid_model_is_refused(model, message):
     for ask in (parameters_of, parameter_names, num_parameters):
         with refused(message):
             ask(model)
 
 
-def test_a_model_shows_the_call_that_makes_it():
+def test_the_repr_of_a_model_is_its_call():
     assert repr(RNN(5, 4, 2, activation="tanh")) == (
         "RNN(dim_input=5, dim_recurrent=4, dim_output=2, activation='tanh', recurrent_init='glorot')"
     )

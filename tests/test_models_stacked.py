@@ -40,7 +40,7 @@ def test_one_layer_has_the_equations_of_the_model_of_that_name(cell):
 
 
 @every_cell
-def test_one_layer_begins_as_the_model_of_that_name(cell):
+def test_one_layer_starts_as_the_model_of_that_name(cell):
     one, stacked = ONE_LAYER[cell](4, 5, 3, rng=3), Stacked(4, 5, 3, cell=cell, layers=1, rng=3)
     assert all(np.array_equal(p.data, q.data) for p, q in zip(stacked.parameters, one.parameters, strict=True))
 
@@ -100,7 +100,7 @@ def test_it_compiles_with_the_same_numbers(settings):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("model", [MGU(4, 5, 3, rng=0), StackRNN(4, 5, 3, **STACK, rng=0)], ids=["mgu", "stack-rnn"])
-def test_what_is_emitted_for_a_cell_has_the_same_numbers(model):
+def test_emitted_code_of_a_cell_gives_the_same_numbers(model):
     compiled, x = compile(model, check=False), features(6, 4)
     assert np.allclose(compiled(x), model(x).data, atol=1e-6)
     loss, gradients = compiled.loss_and_gradients(x, 1)
@@ -119,7 +119,7 @@ def test_a_stack_may_be_deepened_later():
     assert np.array_equal(deep(x).data, shallow(x).data)
 
 
-def test_only_what_leads_from_state_to_state_begins_as_an_orthogonal_matrix():
+def test_only_recurrent_weights_start_as_orthogonal_matrices():
     glorot, orthogonal = (StackRNN(4, 5, 3, recurrent_init=init, rng=0) for init in ("glorot", "orthogonal"))
     names = parameter_names(glorot)
     pairs = zip(names, glorot.parameters, orthogonal.parameters, strict=True)
@@ -137,7 +137,7 @@ def test_the_size_of_the_stack_is_a_setting():
     assert kind_of("model", stacked).settings_of(stacked).stack_depth == 4
 
 
-def test_names_of_parameters_tell_the_layer():
+def test_names_of_parameters_contain_the_layer():
     names = parameter_names(Stacked(4, 5, 3, cell="rnn", layers=2, dim_embedding=2, rng=0))
     assert names == (
         "embedding.weight",
@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_weights_and_layers_differ():
     assert not np.array_equal(one.stack[0].fc_x2h.weight.data, one.stack[1].fc_x2h.weight.data)
 
 
-def test_it_takes_tensors():
+def test_it_accepts_tensors():
     model = Stacked(4, 5, 3, rng=0)
     x = features(3, 4)
     assert np.array_equal(model(mg.tensor(x)).data, model(x).data)

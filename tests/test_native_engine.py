@@ -1,4 +1,4 @@
-"""The native engine does what MyGrad does, op by op, and repeats itself to the bit."""
+"""The native engine agrees with MyGrad, op by op, and is reproducible bit for bit."""
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +51,7 @@ def memory(optimizer):
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 @pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 2))
-def test_weights_memory_and_history_are_those_of_mygrad(name, batch_size):
+def test_weights_optimizer_state_and_history_agree_with_mygrad(name, batch_size):
     # MyGrad takes a second for a hundred batches.
     iterations = 200 if batch_size == 1 else 100
     ours, optimizer, history = trained(OPTIMIZERS[name], "native", batch_size, iterations)
@@ -67,7 +67,7 @@ def test_weights_memory_and_history_are_those_of_mygrad(name, batch_size):
 
 
 class Started(RNN):
-    """Learns where it begins, which an empty sequence has a gradient for, too."""
+    """Learns its first state, which also has a gradient from an empty sequence."""
 
     def __init__(self):
         super().__init__(10, 12, 2, activation="tanh", rng=0)
@@ -86,7 +86,7 @@ class Started(RNN):
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_empty_sequence_leaves_alone_what_only_steps_use(name, batch_size):
+def test_an_empty_sequence_does_not_change_weights_that_only_steps_use(name, batch_size):
     rng = np.random.default_rng(0)
     data = [(rng.normal(size=(n, 10)).astype(np.float32), n % 2) for n in (3, 0, 0, 0, 2, 0, 0, 1)]
     models = {"native": Started(), "mygrad": Started()}
@@ -97,7 +97,7 @@ def test_an_empty_sequence_leaves_alone_what_only_steps_use(name, batch_size):
 
 
 class Weights:
-    """Weights of the sizes that are asked for, under the names that they are given."""
+    """Weights of given names and sizes."""
 
     def __init__(self, **shapes):
         rng = np.random.default_rng(0)
@@ -107,7 +107,7 @@ class Weights:
 
 
 class Feedback(Weights):
-    """Computes at the end of a step what it feeds back, which the last step leaves unused."""
+    """Computes its feedback at the end of a step; that of the last step is unused."""
 
     def __init__(self):
         super().__init__(W=(10, 6), f=(1, 6), V=(6, 2))
@@ -121,7 +121,7 @@ class Feedback(Weights):
 
 
 class Delays(Weights):
-    """Hands on for two steps, and begins with states that it learns, each of which few lengths use."""
+    """Delays by two steps, and starts with learned states, each used at few lengths."""
 
     def __init__(self):
         super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), a=(1, 6), b=(1, 6), c=(1, 6), V=(6, 2))
@@ -136,7 +136,7 @@ class Delays(Weights):
 
 
 class Together(Weights):
-    """Updates two states at once, the second from the first as it was, and reads out the second alone."""
+    """Updates two states at once, the second from the old value of the first, and only reads out the second."""
 
     def __init__(self):
         super().__init__(W=(10, 6), F=(6, 6), G=(6, 6), H=(6, 6), V=(6, 2))
@@ -158,7 +158,7 @@ class Together(Weights):
         (Together, (3, 1, 0, 1, 2, 0, 6)),
     ],
 )
-def test_a_short_sequence_leaves_alone_what_it_does_not_use(model_class, lengths, name, batch_size):
+def test_a_short_sequence_does_not_change_weights_that_it_does_not_use(model_class, lengths, name, batch_size):
     rng = np.random.default_rng(0)
     data = [(rng.normal(size=(n, 10)).astype(np.float32), k % 2) for k, n in enumerate(lengths)]
     models = {"native": model_class(), "mygrad": model_class()}
@@ -196,7 +196,7 @@ def test_the_same_seed_gives_the_same_bytes(batch_size):
         assert one.data.tobytes() == other.data.tobytes()
 
 
-def test_a_training_may_run_in_parts():
+def test_a_training_can_run_in_parts():
     whole, _, history = trained(OPTIMIZERS["adam"], "native")
     model = RNN(10, 12, 2, activation="tanh", rng=0)
     training = Training(model, TASK, Adam(model.parameters, weight_decay=0.1), seed=3, engine="native", report_every=50)
@@ -222,7 +222,7 @@ def test_a_model_can_change_engine_at_any_time():
         np.testing.assert_allclose(one.data, two.data, atol=2e-5)
 
 
-def test_what_the_optimizer_does_not_hold_stays():
+def test_parameters_that_the_optimizer_does_not_hold_stay():
     model, _, _ = trained(lambda p: Adam(p[:2]), "native", iterations=50)
     fresh = RNN(10, 12, 2, activation="tanh", rng=0)
     moved = [not np.array_equal(a.data, b.data) for a, b in zip(model.parameters, fresh.parameters, strict=True)]
@@ -230,7 +230,7 @@ def test_what_the_optimizer_does_not_hold_stays():
 
 
 class Halving(SGD):
-    """An optimizer that native code cannot know."""
+    """An optimizer without a native form."""
 
     def step(self):
         for parameter in self.params:
@@ -261,7 +261,7 @@ def test_a_tensor_that_the_model_does_not_list_is_not_left_untrained():
 
 
 class Changing:
-    """A task whose second block is of another kind than its first."""
+    """A task whose second block has another kind than its first."""
 
     def __init__(self, dim_input, tokens):
         self.dim_input, self.tokens, self.blocks = dim_input, tokens, 0
@@ -283,7 +283,7 @@ def test_sequences_that_grow_wider_are_refused(engine, monkeypatch):
         myrnn.train(model, Changing(5000, True), SGD(model.parameters), 80, engine=engine, progress=False)
 
 
-def test_sequences_that_turn_into_features_go_on_op_by_op(monkeypatch):
+def test_sequences_that_turn_into_features_continue_op_by_op(monkeypatch):
     monkeypatch.setattr("myrnn.training.feed.BLOCK", 64)
     models = [RNN(10, 12, 2, activation="tanh", rng=0) for _ in range(2)]
     with pytest.raises(CompileError, match=r"^the sequences are features now and were tokens at first"):
@@ -297,9 +297,9 @@ def test_sequences_that_turn_into_features_go_on_op_by_op(monkeypatch):
 
 
 @pytest.mark.long
-def test_weights_may_lie_in_memory_in_any_order():
+def test_weights_can_have_any_memory_order():
     class Cube:
-        """Keeps its recurrent weights as three axes."""
+        """Has recurrent weights with three axes."""
 
         def __init__(self):
             rng = np.random.default_rng(0)
@@ -327,7 +327,7 @@ def test_weights_may_lie_in_memory_in_any_order():
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
-def test_several_threads_may_use_one_compiled_model():
+def test_several_threads_can_use_one_compiled_model():
     rng = np.random.default_rng(0)
     compiled = myrnn.compile(GRU(3, 9, 4, rng=0))
     given = [rng.normal(size=(n, 3)).astype(np.float32) for n in (300, 200, 100)]
@@ -363,7 +363,7 @@ def test_a_batch_of_very_different_lengths_is_the_mean_of_its_sequences():
         np.testing.assert_allclose(before[i] - parameter.data, mean, atol=1e-5)
 
 
-def test_other_sequences_of_a_batch_change_no_logits():
+def test_other_sequences_of_a_batch_do_not_change_logits():
     rng = np.random.default_rng(0)
     compiled = myrnn.compile(GRU(3, 9, 4, rng=0))
     pairs = [(rng.normal(size=(n, 3)).astype(np.float32), 0) for n in (5, 2, 9)]
@@ -373,7 +373,7 @@ def test_other_sequences_of_a_batch_change_no_logits():
 
 
 @pytest.mark.long
-def test_a_large_vocabulary_takes_the_memory_of_a_few_weights():
+def test_a_large_vocabulary_needs_little_memory():
     def train_on_words(words):
         sequences = myrnn.Sequences(np.arange(40) * (words // 40), np.arange(5) * 10, [0, 1, 0, 1], words)
         model = RNN(words, 12, 2, activation="tanh", rng=0)

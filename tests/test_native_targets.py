@@ -1,4 +1,4 @@
-"""Natively, targets of every kind, of sequences and of steps, train as they do with MyGrad, op by op."""
+"""Targets of every kind, of sequences and of steps, train natively as with MyGrad op by op."""
 
 import re
 from dataclasses import replace
@@ -31,7 +31,7 @@ def trained(engine, sequences, batch_size=1, iterations=12, outputs=2, model=Non
 
 
 def agree(sequences, batch_size=1, **options):
-    """Assert that both engines train to the same numbers."""
+    """Check that both engines train to the same numbers."""
     (ours, history), (theirs, expected) = (
         trained(engine, sequences, batch_size, **options) for engine in ("native", "mygrad")
     )
@@ -45,7 +45,7 @@ def agree(sequences, batch_size=1, **options):
 
 @pytest.fixture
 def two_threads(monkeypatch):
-    """Share every batch between two threads, and return how many there were at each call."""
+    """Share every batch between two threads, and return the number of threads at each call."""
     seen, train_natively = [], Native.train
     monkeypatch.setattr("myrnn.training.native.shards_for", lambda *_: 2)
     monkeypatch.setattr(Native, "train", lambda *given: (seen.append(given[4]), train_natively(*given))[1])
@@ -97,15 +97,15 @@ def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_thread
 
 @pytest.mark.parametrize("what", most_are_long(["class", "several", "numbers"], 3))
 def test_many_outputs_train_as_with_mygrad(what):
-    """More than the sixteen that are computed side by side."""
+    """More than the sixteen that are computed at once."""
     loss = smoothed if what == "class" else None
     agree(data(what, True, True, columns=19), 4, outputs=19, loss=loss)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
-def test_what_has_no_steps_has_no_loss(targets, weighted):
-    """Alone or in a batch, an empty sequence has no targets of steps, and its iteration no loss."""
+def test_a_sequence_without_steps_has_no_loss(targets, weighted):
+    """Alone or in a batch, an empty sequence has no step targets, and its iteration has no loss."""
     offsets = [0, 0, 2, 2]
     weights = [0.5, 2] if weighted else None
     sequences = Sequences(np.ones((2, 3)), offsets, targets, per_step=True, weights=weights)
@@ -115,14 +115,14 @@ def test_what_has_no_steps_has_no_loss(targets, weighted):
 
 
 class Growing(Model):
-    """Outputs that are not finite where the sequence has large numbers."""
+    """Has nonfinite outputs where the sequence has large numbers."""
 
     def __call__(self, x):
         return super().__call__(x) + x[:, :1] ** 2
 
 
 def with_lost_steps(what):
-    """Two sequences whose last steps, of weight 0, have outputs that are not finite."""
+    """Return two sequences whose last steps, of weight 0, have nonfinite outputs."""
     values = np.zeros((6, 3))
     values[[2, 5], 0] = 1e30
     targets = [0, 1, 0, 1, 1, 1] if what == "class" else np.ones((6, 2))
@@ -132,8 +132,8 @@ def with_lost_steps(what):
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 2])
-def test_what_weighs_nothing_does_no_harm(engine, loss, batch_size):
-    """Steps of weight 0 whose outputs are not finite leave loss, score and weights finite."""
+def test_steps_of_weight_0_do_no_harm(engine, loss, batch_size):
+    """Steps of weight 0 with nonfinite outputs leave loss, score and weights finite."""
     sequences = with_lost_steps(LOSSES[loss])
     model, history = trained(engine, sequences, batch_size, 3, model=Growing(True), loss=loss)
     assert np.isfinite(history.loss).all() and np.isfinite(history.score).all()
@@ -144,7 +144,7 @@ def test_what_weighs_nothing_does_no_harm(engine, loss, batch_size):
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
 @pytest.mark.parametrize("per_step", [False, True])
-def test_a_batch_in_which_nothing_counts_changes_nothing(engine, what, per_step):
+def test_a_batch_of_weight_0_changes_nothing(engine, what, per_step):
     rows = STEPS if per_step else len(LENGTHS)
     given = data(what, per_step)
     sequences = Sequences(given.values, given.offsets, given.targets, per_step=per_step, weights=np.zeros(rows))
@@ -156,7 +156,7 @@ def test_a_batch_in_which_nothing_counts_changes_nothing(engine, what, per_step)
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
-def test_a_training_goes_on_bit_for_bit(loss, tmp_path):
+def test_a_training_resumes_bit_for_bit(loss, tmp_path):
     def job(iterations, **options):
         sequences = data(LOSSES[loss], True, True)
         model, history = trained("native", sequences, 2, iterations, loss=loss, **options)
@@ -169,7 +169,7 @@ def test_a_training_goes_on_bit_for_bit(loss, tmp_path):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("what", "per_step"), list(product(("class", "several", "numbers"), (False, True))))
-def test_measuring_natively_gives_the_same(what, per_step, weighted):
+def test_native_evaluation_gives_the_same(what, per_step, weighted):
     model, sequences = Model(per_step), data(what, per_step, weighted)
     assert measure(model, sequences, engine="native") == pytest.approx(
         measure(model, sequences, engine="mygrad"), rel=1e-5
@@ -178,7 +178,7 @@ def test_measuring_natively_gives_the_same(what, per_step, weighted):
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
-def test_measuring_leaves_out_what_weighs_nothing(what, engine):
+def test_evaluation_ignores_steps_of_weight_0(what, engine):
     model, sequences = Growing(True), with_lost_steps(what)
     kept = [0, 1, 3, 4]
     short = Sequences(sequences.values[kept], [0, 2, 4], sequences.targets[kept], per_step=True)
@@ -186,7 +186,7 @@ def test_measuring_leaves_out_what_weighs_nothing(what, engine):
         assert measure(model, sequences, engine=engine) == pytest.approx(measure(model, short, engine=engine))
 
 
-def test_measuring_compiles_what_is_worth_it(monkeypatch):
+def test_evaluation_compiles_if_it_pays_off(monkeypatch):
     model, sequences, seen = Model(True), data("numbers", True), []
     module = import_module("myrnn.training.measure")
     with monkeypatch.context() as patched:
@@ -199,7 +199,7 @@ def test_measuring_compiles_what_is_worth_it(monkeypatch):
     assert not seen
 
 
-def test_measuring_what_does_not_compile():
+def test_evaluation_of_a_model_that_does_not_compile():
     class Changing(Model):
         def __call__(self, x):
             return super().__call__(x) * (2.0 if len(x) % 2 else 1.0)
@@ -221,7 +221,7 @@ def test_validation_keeps_the_best_weights():
 
 
 def test_outputs_after_the_last_step_are_not_those_of_every_step():
-    """A sequence of a single step does not tell which of both a model gives."""
+    """A sequence of a single step does not show which of the two a model returns."""
     sequences = Sequences(np.ones((2, 3)), [0, 1, 2], [0, 1])
     model = Model(True)
     wanted = "the model gives outputs for every step, but the targets are a class for each sequence"
@@ -245,7 +245,7 @@ def test_a_label_must_be_a_class_of_the_model(loss):
 
 
 class Annealed:
-    """A loss with a number that a hook may change."""
+    """A loss with a number that a hook can change."""
 
     def __init__(self):
         self.power = 2.0
@@ -272,7 +272,7 @@ def test_a_loss_that_a_hook_changes_is_compiled_again(monkeypatch):
         train(model, sequences, SGD(model.parameters), 30, engine="native", loss=loss, report_every=10, hooks=[loss])
 
 
-def test_what_cannot_be_compiled_trains_with_mygrad():
+def test_losses_that_cannot_be_compiled_train_with_mygrad():
     def looking(outputs, targets):
         return ((outputs - targets) ** 2).mean(axis=1) * (2.0 if targets.sum() > 1000 else 1.0)
 
@@ -319,7 +319,7 @@ def test_losses_of_models_of_every_shape_are_those_of_mygrad(entry, batched):
     numbers, classes = rng.normal(size=(8, compiled.dim_output)), np.arange(8) % compiled.dim_output
     for loss, targets in (("huber", numbers), (smoothed, classes)):
         kind = TargetKind("numbers" if loss == "huber" else "a class", compiled.per_step)
-        # A program is compared with MyGrad before it is handed out.
+        # A program is compared with MyGrad before it is returned.
         graph = trace_loss(loss, kind, compiled.dim_output, targets, model.parameters)
         native = compiled.native(batched=batched, loss=graph)
         assert native.loss == graph and compiled.native(batched=batched, loss=graph) is native
@@ -335,7 +335,7 @@ def test_a_wrong_loss_is_found_before_it_is_used(per_step, batched, in_python):
 
 
 class WithLastState(Model):
-    """Its outputs of every step read the last state."""
+    """Has outputs for every step that read the last state."""
 
     def __call__(self, x):
         h = np.zeros((1, 4), dtype=np.float32)
@@ -345,7 +345,7 @@ class WithLastState(Model):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_outputs_of_every_step_may_read_the_last_state(batch_size):
+def test_outputs_of_every_step_can_read_the_last_state(batch_size):
     sequences = Sequences(np.random.default_rng(0).normal(size=(10, 3)), [0, 3, 4, 6, 10], [0, 1] * 5, per_step=True)
     history, expected = (
         trained(engine, sequences, batch_size, model=WithLastState(True))[1] for engine in ("native", "mygrad")

@@ -76,20 +76,20 @@ def test_threads_can_be_limited_for_the_calling_thread_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["two", "0", "-1", "1.5"])
-def test_a_number_of_threads_that_is_none_is_refused(given, monkeypatch):
+def test_an_invalid_number_of_threads_is_refused(given, monkeypatch):
     monkeypatch.setenv("MYRNN_NUM_THREADS", given)
     message = f"MYRNN_NUM_THREADS must be an integer of 1 or more, not '{given}'"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         shards_for(1000, 10**9, 10**6)
 
 
-def test_no_number_of_threads_limits_nothing(monkeypatch):
+def test_none_does_not_limit_threads(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setenv("MYRNN_NUM_THREADS", "")
     assert shards_for(1000, 10**9, 10**6) == 8
 
 
-def test_long_sequences_are_spread_over_threads_where_short_ones_are_not(monkeypatch):
+def test_long_sequences_are_spread_over_threads_but_short_ones_are_not(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(2)), raising=False)
     monkeypatch.delenv("MYRNN_NUM_THREADS", raising=False)
     seen, train_natively = [], Native.train
@@ -122,7 +122,7 @@ def test_other_threads_run_while_it_trains():
     thread.start()
     try:
         before = counted[0]
-        # One call of machine code: were the interpreter held, nobody else could count until it returns.
+        # One call of machine code: if it held the interpreter lock, the other thread could not count until it returns.
         native.train(drawn, order, descent)
         assert counted[0] - before > 10_000
     finally:
@@ -131,7 +131,7 @@ def test_other_threads_run_while_it_trains():
 
 
 class Interrupting:
-    """A hook that does what Ctrl-C does, after so many iterations."""
+    """A hook that raises an interrupt like Ctrl-C after a number of iterations."""
 
     def __init__(self, iteration):
         self.iteration, self.history = iteration, None
@@ -197,7 +197,7 @@ def test_a_very_long_sequence_trains_like_the_others():
     assert_same_parameters(one, other, atol=1e-4)
 
 
-def test_empty_sequences_train_the_readout_alone():
+def test_empty_sequences_only_train_the_readout():
     one, other = small(), small()
     data = Sequences(np.zeros(0, dtype=np.int64), [0, 0, 0], [1, 1], dim_input=10)
     train(one, data, 5, batch_size=2)
@@ -207,7 +207,7 @@ def test_empty_sequences_train_the_readout_alone():
 
 
 class Frozen:
-    """Lists a weight that is never trained, because the optimizer does not hold it, and uses a constant one."""
+    """Lists a weight that is never trained, because the optimizer does not have it, and uses a constant one."""
 
     def __init__(self):
         rng = np.random.default_rng(0)
@@ -224,7 +224,7 @@ class Frozen:
         return h @ self.y
 
 
-def test_what_is_frozen_stays_and_the_rest_trains_like_mygrad():
+def test_frozen_weights_stay_and_the_others_train_like_mygrad():
     one, other = Frozen(), Frozen()
     for model, engine in ((one, "native"), (other, "mygrad")):
         optimizer = Adam([model.x, model.y], learning_rate=0.01)
@@ -267,7 +267,7 @@ def test_a_tensor_that_is_listed_twice_is_refused():
         myrnn.train(model, TASK, optimizer, 5, engine="native", progress=False)
 
 
-def test_many_long_sequences_take_bounded_memory(monkeypatch):
+def test_many_long_sequences_need_bounded_memory(monkeypatch):
     portion = 2**20
     monkeypatch.setattr("myrnn.compiler.model.PORTION_BYTES", portion)
     compiled = compile(RNN(10, 16, 2, rng=0), check=False)
@@ -280,7 +280,7 @@ def test_many_long_sequences_take_bounded_memory(monkeypatch):
     assert logits[299] == pytest.approx(compiled(sequences.features(299))[0], rel=1e-4, abs=1e-5)
 
 
-def test_logits_that_are_not_finite_predict_no_class():
+def test_nonfinite_logits_predict_no_class():
     model = RNN(10, 4, 2, rng=0)
     compiled = myrnn.compile(model)
     sequences = TASK.sample(3, np.random.default_rng(0))
@@ -294,7 +294,7 @@ def test_logits_that_are_not_finite_predict_no_class():
 
 @pytest.mark.long
 def test_memory_grows_with_the_batch_and_not_with_the_data():
-    """What a training takes beside its data: as much for sixteen times as many sequences, more for larger batches."""
+    """The memory besides the data: the same for sixteen times as many sequences, more for larger batches."""
 
     def taken(count, batch_size):
         sequences = features(np.full(count, 40), 12, 2)
@@ -308,16 +308,16 @@ def test_memory_grows_with_the_batch_and_not_with_the_data():
         finally:
             tracemalloc.stop()
 
-    taken(64, 32)  # Compiled: that takes memory of its own.
+    taken(64, 32)  # Compile first, which needs memory, too.
     few, many, wide = taken(500, 32), taken(8000, 32), taken(500, 256)
-    # So much that the order of the sequences, and a check of the model, which time decides on, make no difference.
+    # The margins allow for the order of the sequences, and for checks of the model, which depend on time.
     data = 8000 * 40 * 12 * 4
     assert many - few < data / 10
     assert wide > 2 * few
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
-def test_what_is_compiled_ahead_is_what_is_used(batch_size, monkeypatch):
+def test_programs_compiled_ahead_are_used(batch_size, monkeypatch):
     model, drawn = RNN(10, 8, 2, rng=0), TASK.sample(20, np.random.default_rng(0))
     compiled = compile(model)
     programs, used = compiled.programs_for_tokens(batch_size), []
@@ -331,7 +331,7 @@ def test_what_is_compiled_ahead_is_what_is_used(batch_size, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_a_training_that_diverges_goes_on_from_where_it_was_good(batch_size):
+def test_a_training_that_diverges_continues_from_a_good_state(batch_size):
     losses = {}
     for engine in ("native", "mygrad"):
         model = RNN(10, 20, 2, rng=0)

@@ -1,4 +1,4 @@
-"""The page about operations shows what the compiler really does with each of MyGrad's functions."""
+"""The page about operations shows how the compiler really treats each of MyGrad's functions."""
 
 import inspect
 import sys
@@ -18,7 +18,7 @@ def maker():
 
 
 def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
-    # MyGrad compiles this one at its first call, which takes long.
+    # MyGrad compiles its GRU at the first call, which takes long.
     module = sys.modules["mygrad.nnet.layers.gru"]
     for compiled in ("dot", "_gru_layer"):
         monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)
@@ -26,13 +26,13 @@ def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
     assert maker.filled(document) == document, "run python docs/make_operations.py"
 
 
-def test_every_function_of_a_list_is_mygrads(maker):
+def test_every_function_of_a_list_belongs_to_mygrad(maker):
     assert {*maker.NUMBERS, *maker.CONSTANTS, *maker.AROUND} <= set(maker.functions(mg))
     every = maker.functions(*(module for modules in maker.MODULES.values() for module in modules))
     assert set(maker.EXAMPLES) <= set(every)
 
 
-def test_what_gives_numbers_gives_no_tensor_with_a_gradient(maker):
+def test_functions_that_return_arrays_return_no_gradient(maker):
     a, called = mg.tensor(np.full((4, 3), 0.5)), 0
     for name in maker.NUMBERS:
         for tensors in ((a,), (a, a)):
@@ -54,5 +54,5 @@ def test_what_gives_numbers_gives_no_tensor_with_a_gradient(maker):
     ],
     ids=lambda function: inspect.getsource(function).strip(" \n,"),
 )
-def test_what_the_page_says_beside_the_tables_compiles(maker, function):
+def test_claims_of_the_page_outside_of_the_tables_hold(maker, function):
     assert maker.outcome(function)[0] == "yes"

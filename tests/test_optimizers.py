@@ -108,7 +108,7 @@ every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIM
 
 
 @every_optimizer
-def test_a_parameter_without_a_gradient_is_left_alone(make):
+def test_a_parameter_without_a_gradient_is_not_changed(make):
     used, unused = mg.tensor([[1.0, 2.0]]), mg.tensor([[3.0, 4.0]])
     optimizer = make([used, unused], weight_decay=0.1)
     optimizer.step()
@@ -117,7 +117,7 @@ def test_a_parameter_without_a_gradient_is_left_alone(make):
     optimizer.step()
     assert unused.data.tolist() == [[3, 4]]
     assert used.data[0, 0] < 1
-    # The late comer takes the step that it would have taken beside another.
+    # The late parameter takes the step that it would have taken with another one.
     push(unused, [[1.0, -1.0]])
     before = used.data.copy()
     used.null_grad()
@@ -128,7 +128,7 @@ def test_a_parameter_without_a_gradient_is_left_alone(make):
 
 @every_optimizer
 @pytest.mark.parametrize("shape", [(), (2,), (1, 2), (2, 1, 2)])
-def test_only_weights_of_two_dimensions_or_more_decay(make, shape):
+def test_only_weights_with_two_or_more_dimensions_decay(make, shape):
     plain, decayed = mg.ones(shape), mg.ones(shape)
     for parameter, optimizer in ((plain, make([plain])), (decayed, make([decayed], weight_decay=0.25))):
         push(parameter, np.full(shape, 2.0))
@@ -137,7 +137,7 @@ def test_only_weights_of_two_dimensions_or_more_decay(make, shape):
     np.testing.assert_allclose(decayed.data, plain.data - lost, rtol=1e-6)
 
 
-def test_weight_decay_is_that_of_adamw():
+def test_weight_decay_agrees_with_adamw():
     """The numbers are those of torch.optim.AdamW (2.13) with lr 0.1, betas (0.9, 0.99), eps 1e-8, weight_decay 0.5."""
     parameter = mg.tensor([[1.0, -2.0, 0.5]], dtype=np.float32)
     optimizer = Adam([parameter], learning_rate=0.1, beta2=0.99, weight_decay=0.5)
@@ -166,7 +166,7 @@ def test_parameters_are_updated_in_place_and_keep_their_type(make, dtype, shape)
 
 
 @every_optimizer
-def test_a_gradient_of_zero_moves_nothing_and_gradients_are_not_touched(make):
+def test_a_gradient_of_zero_changes_nothing_and_gradients_are_not_modified(make):
     parameter = mg.tensor([1.0, -0.0], dtype=np.float32)
     optimizer = make([parameter])
     push(parameter, [0.0, 0.0])
@@ -177,7 +177,7 @@ def test_a_gradient_of_zero_moves_nothing_and_gradients_are_not_touched(make):
 
 
 @every_optimizer
-def test_the_rate_may_be_changed_between_steps(make):
+def test_the_rate_can_be_changed_between_steps(make):
     parameter = mg.tensor([1.0])
     optimizer = make([parameter], learning_rate=0.5)
     optimizer.learning_rate = 0
@@ -187,7 +187,7 @@ def test_the_rate_may_be_changed_between_steps(make):
 
 
 @every_optimizer
-def test_a_copy_goes_on_as_the_optimizer_would(make):
+def test_a_copy_continues_like_the_optimizer(make):
     one = mg.tensor([[1.0, 2.0]])
     optimizer = make([one])
     push(one, [[1.0, -2.0]])
@@ -218,7 +218,7 @@ def test_rates_that_do_not_fit_are_refused(kind, settings, message):
 
 
 @pytest.mark.parametrize(("kind", "name"), [(SGD, "momentum"), (RMSprop, "alpha"), (Adam, "beta1"), (Adam, "beta2")])
-def test_shares_lie_from_zero_to_below_one(kind, name):
+def test_shares_are_between_zero_and_below_one(kind, name):
     assert getattr(kind([mg.zeros(2)], **{name: 0}), name) == 0
     with refused(f"{name} must be below 1, not 1.0"):
         kind([mg.zeros(2)], **{name: 1})
@@ -243,7 +243,7 @@ def test_eps_is_above_zero(kind):
         ([mg.zeros(2), np.zeros(2)], "params[1] must be a mygrad.Tensor, not ndarray"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(make, params, message):
+def test_untrainable_parameters_are_refused(make, params, message):
     with refused(message):
         make(params)
 

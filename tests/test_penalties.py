@@ -75,7 +75,7 @@ def test_threads_add_it_once(monkeypatch):
     assert_alike(two, trained(squares, "native", batch_size=8))
 
 
-def test_a_table_of_many_symbols_is_penalized_where_no_symbol_of_it_turns_up():
+def test_rows_of_an_embedding_without_symbols_in_the_batch_are_penalized():
     symbols = 5000
     data = Sequences([1, 2, 3, 2], [0, 2, 4], [0, 1], symbols)
     make = lambda: RNN(symbols, 4, 2, rng=0, activation="tanh")  # noqa: E731
@@ -86,7 +86,7 @@ def test_a_table_of_many_symbols_is_penalized_where_no_symbol_of_it_turns_up():
 
 
 class Unused(RNN):
-    """Has a parameter that only a penalty reads."""
+    """Has a parameter that only the penalty reads."""
 
     def __init__(self):
         super().__init__(10, 4, 2, rng=0)
@@ -134,7 +134,7 @@ def counting(model):
         (lambda model: mg.tensor((model.fc_h2h.weight.data**2).sum()), "it inspects numbers of the parameters"),
     ],
 )
-def test_what_has_no_native_form_is_told(penalty, why):
+def test_a_penalty_without_a_native_form_gives_a_warning(penalty, why):
     model = RNN(10, 6, 2, rng=0)
     with pytest.raises(CompileError, match=f"^the penalty '.*' has no native form: {re.escape(why)}"):
         trace_penalty(penalty, model, model.parameters)
@@ -168,7 +168,7 @@ def test_a_penalty_that_a_hook_changes_is_compiled_again():
     assert_alike(*found)
 
 
-def test_those_that_compute_the_same_are_equal():
+def test_penalties_that_compute_the_same_are_equal():
     model = RNN(10, 6, 2, rng=0)
     one, other = (trace_penalty(squares, model, model.parameters) for _ in range(2))
     assert one == other and hash(one) == hash(other) and one is not other

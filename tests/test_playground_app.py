@@ -39,7 +39,7 @@ def connect(client, origin=BASE, **headers):
 
 @contextlib.contextmanager
 def greeted(client, hello=HELLO):
-    """A connection that has said hello, and what it was answered."""
+    """A connection after its hello, and the answer to that."""
     with connect(client) as page:
         page.send_text(json.dumps(hello))
         yield page, page.receive_json()
@@ -68,7 +68,7 @@ def test_the_page_needs_nothing_from_elsewhere():
         assert "http://" not in text and "https://" not in text.replace('"https:"', ""), path
 
 
-def test_the_page_knows_the_defaults_and_the_longest_sequence_of_the_server(client):
+def test_the_page_has_the_defaults_and_the_longest_sequence_of_the_server(client):
     answer = client.get("/static/known.js")
     assert answer.headers["content-type"].startswith("text/javascript")
     names, values = zip(*(line.removesuffix(";").split(" = ") for line in answer.text.splitlines()), strict=True)
@@ -92,7 +92,7 @@ def test_nothing_else_is_served(client, path):
     assert client.get(path).status_code == 404
 
 
-# --- who may ask
+# --- access
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_another_host_is_refused(client, host):
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8400", "127.0.0.1", "127.0.0.1:9000", "[::1]:8400"])
-def test_this_machine_is_known_by_each_of_its_names_at_any_end_of_a_tunnel(client, host):
+def test_this_machine_is_accepted_under_each_of_its_names_through_a_tunnel(client, host):
     assert client.get("/", headers={"host": host}).status_code == 200
     with connect(client, f"http://{host}", host=host):
         pass
@@ -147,7 +147,7 @@ def test_the_page_is_only_read(client, method):
 
 @pytest.fixture
 def elsewhere():
-    """Somebody on another machine."""
+    """A client on another machine."""
     with TestClient(
         make_app(Sessions(), "secret", local=False), base_url="http://teacher.local:8400", follow_redirects=False
     ) as somebody:
@@ -203,20 +203,20 @@ def test_the_token_goes_from_the_address_into_a_cookie(elsewhere):
         ("teacher.local", "myrnn-playground"),
     ],
 )
-def test_every_port_has_a_cookie_of_its_own(host, name):
+def test_every_port_has_a_separate_cookie(host, name):
     assert cookie_name(host) == name
 
 
-# --- talking
+# --- messages
 
 
-def test_hello_is_answered_with_what_can_be_chosen(client):
+def test_hello_is_answered_with_the_choices(client):
     with greeted(client) as (_, welcome):
         assert welcome["type"] == "welcome"
         assert [one["name"] for one in welcome["settings"]] == list(SMALL)
 
 
-def test_a_page_that_comes_back_goes_on(client):
+def test_a_page_that_reconnects_continues(client):
     with greeted(client) as (page, welcome):
         page.send_text(json.dumps({"type": "step"}))
         while next_of(page, "status").get("iteration") != 1:
@@ -228,7 +228,7 @@ def test_a_page_that_comes_back_goes_on(client):
             pass
 
 
-def test_a_page_that_comes_back_over_a_lost_connection_takes_the_place_of_that(client):
+def test_a_page_that_reconnects_replaces_its_lost_connection(client):
     # The server has not noticed yet that the first connection is lost.
     with greeted(client) as (lost, welcome):
         next_of(lost, "network")
@@ -242,7 +242,7 @@ def test_a_page_that_comes_back_over_a_lost_connection_takes_the_place_of_that(c
                 pass
 
 
-def test_a_connection_over_which_nothing_can_be_sent_ends_and_the_page_goes_on_over_another(monkeypatch):
+def test_a_broken_connection_ends_and_the_page_continues_over_another(monkeypatch):
     answers = Session._answer
     with opened(Sessions()) as client:
         with monkeypatch.context() as patch, pytest.RaisesGroup(TypeError), greeted(client) as (page, welcome):
@@ -268,7 +268,7 @@ def test_a_connection_over_which_nothing_can_be_sent_ends_and_the_page_goes_on_o
         (json.dumps({**HELLO, "settings": {**SMALL, "dim_recurrent": 10**9}}), "dim_recurrent must be at most 256"),
     ],
 )
-def test_who_does_not_say_hello_is_told(client, text, message):
+def test_a_client_that_does_not_say_hello_gets_an_error(client, text, message):
     with connect(client) as page:
         page.send_text(text)
         told = page.receive_json()
@@ -277,7 +277,7 @@ def test_who_does_not_say_hello_is_told(client, text, message):
         assert page.receive_json()["type"] == "welcome"
 
 
-def test_there_are_only_so_many_pages():
+def test_the_number_of_pages_is_limited():
     with opened(Sessions(most=1)) as client, greeted(client):
         with greeted(client) as (_, told):
             assert told["type"] == "full"
@@ -287,7 +287,7 @@ def test_there_are_only_so_many_pages():
 # --- starting it
 
 
-def test_a_port_in_use_is_told_and_a_free_one_is_offered(capsys):
+def test_a_port_in_use_is_reported_and_a_free_one_is_offered(capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -307,7 +307,7 @@ def test_an_address_of_another_machine_is_refused():
         serve_playground(port=65_536, browser=False)
 
 
-def test_a_missing_package_is_told(monkeypatch, capsys):
+def test_a_missing_package_is_reported(monkeypatch, capsys):
     for name in [name for name in sys.modules if name.startswith("myrnn.playground")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)

@@ -21,14 +21,14 @@ def refused(message):
 
 
 def table(count, longest, seed):
-    """Words of a and b by whether the number of a is even, as CSV."""
+    """Return words of a and b, labelled by whether the number of a is even, as CSV."""
     rng = random.Random(seed)
     words = ["".join(rng.choices(LETTERS, k=rng.randint(1, longest))) for _ in range(count)]
     return "sequence,label\n" + "".join(f"{word},{'odd' if word.count('a') % 2 else 'even'}\n" for word in words)
 
 
 def train_on(name, *options, **files):
-    """Train a little on files of the given content, and write a run folder."""
+    """Train briefly on files of the given content, and write a run folder."""
     for file, content in files.items():
         Path(f"{file}.csv").write_text(content)
     given = ["--data=train.csv", *(["--test=test.csv"] if "test" in files else [])]
@@ -54,7 +54,7 @@ def here(folder, monkeypatch):
 
 @pytest.fixture
 def gone(here):
-    """The run `parity`, whose files are elsewhere meanwhile."""
+    """The run `parity`, whose files have been moved away."""
     files = [Path("train.csv"), Path("test.csv")]
     for file in files:
         file.rename(f"{file}.away")
@@ -71,7 +71,7 @@ def opened(name="parity"):
 # --- the data as a task
 
 
-def test_the_data_of_a_run_are_a_task(here):
+def test_the_data_of_a_run_become_a_task(here):
     data = opened().data
     assert (data.name, data.symbol_names, data.class_names) == ("train.csv", ("?", "a", "b"), ("even", "odd"))
     assert (data.dim_input, data.dim_output, len(data.sequences), len(data.test.sequences)) == (3, 2, 60, 130)
@@ -84,7 +84,7 @@ def test_the_data_of_a_run_are_a_task(here):
     assert len(data.some(1000, rng)) == 60
 
 
-def test_parts_of_data_hold_every_sequence_once(here):
+def test_parts_of_data_contain_every_sequence_once(here):
     test = opened().data.test
     parts = [test.part(7, part) for part in range(30)]
     assert max(np.bincount(parts[0].lengths)) == 7
@@ -93,7 +93,7 @@ def test_parts_of_data_hold_every_sequence_once(here):
     assert read == sorted(tuple(test.sequences.tokens(i)) for i in range(130))
 
 
-def test_the_class_is_known_of_sequences_of_the_data_alone(here):
+def test_the_class_is_only_known_for_sequences_in_the_data(here):
     data = opened().data
     for sequences in (data.sequences, data.test.sequences):
         for i in range(20):
@@ -104,7 +104,7 @@ def test_the_class_is_known_of_sequences_of_the_data_alone(here):
 
 
 @pytest.mark.parametrize(("label", "length", "found"), [(0, 3, 3), (1, 5, 5), (1, 70, 5)])
-def test_a_sequence_of_a_class_is_as_long_as_asked_for_or_nearly(here, label, length, found):
+def test_a_sequence_of_a_class_has_about_the_requested_length(here, label, length, found):
     one = opened().data.like(label, length, np.random.default_rng(0))
     assert (one.labels.tolist(), one.lengths.tolist()) == ([label], [found])
 
@@ -112,7 +112,7 @@ def test_a_sequence_of_a_class_is_as_long_as_asked_for_or_nearly(here, label, le
 # --- a network on data
 
 
-def test_a_network_on_data_goes_on_over_its_sequences(here):
+def test_a_network_on_data_continues_through_its_sequences(here):
     network = opened()
     before = [parameter.data.copy() for parameter in network.model.parameters]
     assert network.advance(0.0, 1) == 1
@@ -133,7 +133,7 @@ def test_a_network_on_data_is_tested_on_all_its_test_by_length(here, monkeypatch
     assert (shown["lengths"], shown["trained"]) == (list(range(1, 9)), 5)
 
 
-def test_a_row_of_data_says_the_loss_where_the_class_is_known(here):
+def test_a_row_of_data_shows_the_loss_if_the_class_is_known(here):
     network = opened()
     known = network.data.sequences.tokens(0).tolist()
     assert views.row(network, known)["answers"][-1] == known.count(1) % 2
@@ -167,7 +167,7 @@ def test_data_that_the_page_cannot_show_are_refused(tmp_path, monkeypatch, optio
         opened("other")
 
 
-def test_a_training_that_the_page_cannot_repeat_is_begun_within_its_bounds(tmp_path, monkeypatch):
+def test_settings_that_the_page_does_not_have_are_moved_into_its_bounds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train_on("large", "--batch-size=500", "--seed=4000000000", train=table(20, 3, 0))
     settings = opened("large").settings
@@ -185,7 +185,7 @@ def test_numbers_are_refused(tmp_path, monkeypatch):
         opened("numbers")
 
 
-def test_ten_symbols_are_as_many_as_there_may_be(tmp_path, monkeypatch):
+def test_at_most_ten_symbols_are_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train_on("digits", train="sequence,label\n" + "0123456789,x\n98765,y\n" * 5)
     network = opened("digits")
@@ -194,7 +194,7 @@ def test_ten_symbols_are_as_many_as_there_may_be(tmp_path, monkeypatch):
         views.tried_further(network, None, 1)
 
 
-def test_a_network_whose_files_are_gone_is_looked_at_alone(gone):
+def test_a_network_whose_files_are_missing_is_shown_without_data(gone):
     network = opened()
     for prepare in network.preparations():
         prepare()
@@ -221,7 +221,7 @@ def sessions_run():
         yield
 
 
-def test_a_run_on_data_is_played_with(here):
+def test_a_run_on_data_is_used_in_the_playground(here):
     with open_session() as page:
         assert page.ask("runs", "runs")["runs"] == ["parity"]
         told = page.ask("load", "network", run="parity")
@@ -274,7 +274,7 @@ def test_without_a_run_on_data_there_are_no_data(here):
         )
 
 
-def test_a_run_whose_files_are_gone_says_so(gone):
+def test_a_run_whose_files_are_missing_says_so(gone):
     with open_session() as page:
         told = page.ask("load", "network", run="parity")
         assert "not trained" in told["task"]["told"]

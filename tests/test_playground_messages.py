@@ -1,4 +1,4 @@
-"""Whatever a page sends, in whatever order: it is answered, and the session goes on."""
+"""Whatever a page sends, in any order, is answered, and the session continues."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ BASE = "http://127.0.0.1:8400"
 HEADERS = {"origin": BASE, "host": "127.0.0.1:8400"}
 HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "tokens": [1, 2, 1, 2]}
 
-# Most of these are wrong, each in a way of its own.
+# Most of these are wrong, each in a different way.
 numbers = st.integers() | st.floats() | st.integers(-1, 100) | st.just(10**400) | st.just(-0.0)
 words = st.text(max_size=30) | st.sampled_from(["__class__", "../../etc/passwd", "a" * 300, "\ud800", "match", "svg"])
 values = st.recursive(
@@ -34,11 +34,11 @@ values = st.recursive(
 
 @st.composite
 def wrong_messages(draw):
-    """A message of a kind that there is, with any fields; cut off, doubled, or wrapped now and then."""
+    """A message of a known kind with any fields, sometimes truncated, doubled or wrapped."""
     kind = draw(st.sampled_from(list(MESSAGES)) | words | values)
     known = MESSAGES[kind].__struct_fields__ if isinstance(kind, str) and kind in MESSAGES else ()
     fields = {name: draw(values) for name in known}
-    # Nothing that takes long when by chance it is right, nor what `quiet` asks for.
+    # Nothing that takes long if it is valid by chance, and not the request that `quiet` sends.
     if kind in ("configure", "figure", "save", "load", "pin", "reset", "shortcuts", "unit"):
         fields["more"] = draw(values)
     text = json.dumps({**fields, "type": kind})
@@ -66,7 +66,7 @@ garbage = st.text(max_size=60) | st.sampled_from(
 
 
 class Page:
-    """A connection, and what came over it."""
+    """A connection, and the messages received over it."""
 
     def __init__(self, socket):
         self.socket, self.last, self.asked = socket, {}, 0
@@ -87,7 +87,7 @@ class Page:
                 return told
 
     def quiet(self):
-        """Wait until all that was sent has been dealt with, and return the status."""
+        """Wait until all sent messages have been handled, and return the status."""
         self.asked = (self.asked + 1) % 256
         self.send("unit", unit=self.asked)
         self.next("unit", lambda told: told["unit"] == self.asked)
@@ -98,16 +98,16 @@ class Page:
 def server(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(app, "PACKET", 0.0)
-    # A session waits for its page to come back: there are as many as examples.
+    # A session waits for its page to reconnect, so there are as many sessions as examples.
     sessions = Sessions(most=10_000)
     cookies = {"myrnn-playground-8400": "secret"}
     with TestClient(make_app(sessions, "secret"), base_url=BASE, cookies=cookies) as client:
         yield client
 
 
-def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
+def test_the_server_still_answers_after_any_actions_and_garbage(server):
     class Visit(RuleBasedStateMachine):
-        """One tab: what it does, and how far its network is."""
+        """One tab: its actions, and the iteration of its network."""
 
         @initialize()
         def come(self):
@@ -131,7 +131,7 @@ def test_any_sequence_of_acts_and_garbage_leaves_a_server_that_answers(server):
             self.after_garbage()
 
         def after_garbage(self):
-            # Some of it may have been an act after all.
+            # Some of it may have been a valid action by chance.
             self.page.send("pause")
             self.iteration = self.page.quiet()["iteration"]
 
@@ -215,9 +215,9 @@ def test_before_hello_everything_else_is_an_error(server, text):
         page.hello()
 
 
-def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monkeypatch):
+def test_some_of_too_many_messages_are_refused_and_the_page_continues(server, monkeypatch):
     begin, refused = Bench.begin, threading.Event()
-    # As long as it compiles, and here it does until a message was refused, it deals with none.
+    # While it compiles, it handles no messages; here it compiles until a message was refused.
     monkeypatch.setattr(Bench, "begin", lambda *given: (refused.wait(WAIT), begin(*given)))
     with server.websocket_connect("/session", headers=HEADERS) as socket:
         page = Page(socket)
@@ -230,7 +230,7 @@ def test_of_too_many_messages_some_are_refused_and_the_page_goes_on(server, monk
         page.quiet()
 
 
-def test_a_network_whose_numbers_overflow_is_told_in_json(server, monkeypatch):
+def test_a_network_whose_numbers_overflow_is_valid_json(server, monkeypatch):
     monkeypatch.setattr(views, "gradient", lambda network: {"mean": [1.0, math.nan], "low": [-math.inf], "of": "h"})
     with server.websocket_connect("/session", headers=HEADERS) as socket:
         page = Page(socket)

@@ -70,7 +70,7 @@ def trained_on(network, iterations):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_short_turns_train_what_one_call_trains(batch_size):
+def test_short_turns_train_the_same_as_one_call(batch_size):
     settings = {**SMALL, "batch_size": batch_size}
     network = trained(settings)
     task = TwinHalves(1, 3)
@@ -85,7 +85,7 @@ def test_short_turns_train_what_one_call_trains(batch_size):
 
 
 def adjusted_on_the_way(own=None, **settings):
-    """A network that was adjusted three times, once before it went on, and its settings at each training."""
+    """A network that was adjusted three times, once before it continued, and its settings at each training."""
     first = {**SMALL, **settings}
     changes = [{}, {"learning_rate": 0.02}, {"batch_size": 4, "learning_rate": 0.03}, {"gradient_clip": 0.5}]
     phases, network = [], Network(first, own)
@@ -97,7 +97,7 @@ def adjusted_on_the_way(own=None, **settings):
     return network, [phases[0], *phases[2:]]
 
 
-def test_a_network_goes_on_with_other_settings_and_the_weights_and_the_optimizer_it_has():
+def test_a_network_continues_with_other_settings_and_its_weights_and_optimizer():
     network, phases = adjusted_on_the_way()
     assert network.iteration == 720
     assert network.settings == {**SMALL, "learning_rate": 0.03, "batch_size": 4, "gradient_clip": 0.5}
@@ -117,7 +117,7 @@ def test_a_network_goes_on_with_other_settings_and_the_weights_and_the_optimizer
 
 
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"cell": "gru"}, {"optimizer": "sgd"}, {"pattern_length_max": 4}])
-def test_what_makes_another_network_is_no_adjustment(changed):
+def test_settings_that_need_another_network_are_not_adjustments(changed):
     network = trained(iterations=1)
     assert not network.adjust({**SMALL, "learning_rate": 0.1, **changed})
     assert network.settings == SMALL
@@ -139,7 +139,7 @@ def test_a_network_whose_training_failed_is_not_adjusted():
     assert not network.adjust({**SMALL, "learning_rate": 0.001})
 
 
-def test_the_loss_of_an_iteration_is_that_of_the_sequence_that_is_told():
+def test_the_loss_of_an_iteration_is_that_of_the_reported_sequence():
     network = trained(iterations=40)
     twin = new_model(SMALL, network.task)
     for parameter, trained_one in zip(twin.parameters, network.model.parameters, strict=True):
@@ -190,10 +190,10 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
             refusing()
 
 
-# --- a class of your own
+# --- a user-defined class
 
 
-def test_a_class_of_ones_own_is_trained_op_by_op_where_it_cannot_be_compiled(own):
+def test_a_user_defined_class_that_does_not_compile_is_trained_op_by_op(own):
     network = Network({**SMALL, "cell": "own"}, own.make)
     assert network.compiled is None
     assert "The steps of a compiled model are the same equations" in network.note
@@ -205,7 +205,7 @@ def test_a_class_of_ones_own_is_trained_op_by_op_where_it_cannot_be_compiled(own
     assert contents(network.model) == contents(again.model)
 
 
-def test_the_seed_draws_the_weights_of_a_class_of_ones_own_and_leaves_numpys_generator_alone(own):
+def test_the_seed_draws_the_weights_of_a_user_defined_class_without_numpys_global_generator(own):
     np.random.seed(5)  # noqa: NPY002
     expected = np.random.rand()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
@@ -216,7 +216,7 @@ def test_the_seed_draws_the_weights_of_a_class_of_ones_own_and_leaves_numpys_gen
     assert np.random.rand() == expected  # noqa: NPY002
 
 
-def test_without_a_class_of_ones_own_there_is_none():
+def test_without_a_user_defined_class_none_is_offered():
     with refused("there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"):
         new_model({**SMALL, "cell": "own"}, TwinHalves())
 
@@ -242,21 +242,21 @@ def test_a_class_that_fails_is_named():
         ("broken.py:My", "--model: broken.py fails: ZeroDivisionError: division by zero, in broken.py:1: 1 / 0"),
     ],
 )
-def test_a_class_that_is_not_there_is_told(here, place, message):
+def test_a_missing_class_is_reported(here, place, message):
     (here / "mine.py").write_text("class My:\n    pass\n")
     (here / "broken.py").write_text("1 / 0\n")
     with refused(message):
         load_own(place)
 
 
-# --- looking
+# --- views
 
 
-def test_a_network_of_one_unit_is_tried_like_any_other():
+def test_a_network_of_one_unit_is_evaluated_like_any_other():
     assert views.portion(Network({**SMALL, "dim_recurrent": 1})) == views.MOST
 
 
-def test_a_row_is_what_inspect_says():
+def test_a_row_agrees_with_inspect():
     network = trained()
     told = views.row(network, [1, 2, 3, 1, 2, 3])
     seen = inspect(network.model, "123123", 1)
@@ -267,7 +267,7 @@ def test_a_row_is_what_inspect_says():
     assert told["loss"] == seen.loss
 
 
-def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
+def test_a_network_with_nonfinite_numbers_has_no_row():
     network = Network(SMALL)
     assert views.row(network, [2, 1, 2, 1])["units"] == 8
     network.model.fc_x2h.weight.data[1] = np.nan
@@ -275,7 +275,7 @@ def test_of_a_network_whose_numbers_are_not_finite_there_is_no_row():
         views.row(network, [2, 1, 2, 1])
 
 
-def test_accuracy_is_what_evaluate_counts():
+def test_accuracy_agrees_with_evaluate():
     network = trained()
     sequences = views.test_sequences(network.tested, 30)
     told = views.accuracy_shown(views.accuracy(network, sequences))
@@ -287,14 +287,14 @@ def test_accuracy_is_what_evaluate_counts():
 
 
 @pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])
-def test_a_look_takes_a_bounded_amount_of_work(settings):
+def test_each_evaluation_does_a_bounded_amount_of_work(settings):
     network = Network(settings)
     sequences = views.test_sequences(network.tested, views.portion(network))
     assert len(sequences.values) * network.compiled.work_per_row <= views.WORK or views.portion(network) == 1
     assert 1 <= views.portion(network) <= views.MOST
 
 
-def test_a_network_that_rests_is_tried_on_more_and_more():
+def test_an_idle_network_is_evaluated_on_more_and_more_sequences():
     network = trained()
     trial = views.Trial(network, 100)
     reports = [trial.report() for _ in range(5)]
@@ -320,7 +320,7 @@ def test_a_run_is_tested_in_several_portions():
     assert report.correct.tolist() == expected.correct.tolist()
 
 
-def test_eigenvalues_and_gradient_are_the_librarys():
+def test_eigenvalues_and_gradient_agree_with_the_library():
     network = trained()
     (matrix,) = views.eigenvalues(network)
     values = recurrent_eigenvalues(network.model).values["fc_h2h.weight"]
@@ -352,7 +352,7 @@ def test_mistakes_are_mistakes(family):
             assert sum(a != b for a, b in zip(tokens[:half], tokens[half:], strict=True)) <= 1
 
 
-def test_a_unit_tells_the_weights_that_lead_into_it():
+def test_a_unit_shows_the_weights_that_lead_into_it():
     network = trained(iterations=1)
     told = {one["name"]: one["weights"] for one in views.unit(network, 3)["incoming"]}
     assert list(told) == ["fc_x2h.weight", "fc_h2h.weight"]
@@ -362,7 +362,7 @@ def test_a_unit_tells_the_weights_that_lead_into_it():
 
 
 @pytest.mark.parametrize("units", [4, 16])
-def test_the_units_are_those_of_the_state_whatever_size_a_class_of_ones_own_gives_it(units):
+def test_the_units_are_those_of_the_state_of_a_user_defined_class(units):
     network = Network({**SMALL, "cell": "own"}, lambda inputs, _, outputs: RNN(inputs, units, outputs))
     for unit in range(units):
         *_, (name, weights) = [(one["name"], one["weights"]) for one in views.unit(network, unit)["incoming"]]
@@ -372,7 +372,7 @@ def test_the_units_are_those_of_the_state_whatever_size_a_class_of_ones_own_give
         assert views.unit(network, beyond) == {"unit": beyond, "incoming": []}
 
 
-def test_short_cuts_and_the_recurrence_are_told():
+def test_shortcuts_and_the_recurrence_are_shown():
     levels = views.shortcut_levels(TwinHalves(1, 3))
     assert levels["lengths"] == [2, 4, 6]
     assert np.shape(levels["accuracy"]) == (len(levels["names"]), 3)
@@ -381,10 +381,10 @@ def test_short_cuts_and_the_recurrence_are_told():
     assert told["svg"].startswith("<svg")
 
 
-# --- keeping
+# --- saving
 
 
-def test_a_saved_run_is_loaded_again(here):
+def test_a_saved_run_can_be_loaded(here):
     settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
     network = trained(settings, 120)
     folder = saved(network)
@@ -402,7 +402,7 @@ def test_a_saved_run_is_loaded_again(here):
     assert "continued_from" not in run.settings
 
 
-def test_a_run_that_went_on_from_another_says_from_which(here):
+def test_a_run_that_continues_another_names_it(here):
     first = saved(trained(iterations=20))
     run, settings = keep.load(first.name)
     network = Network(settings, run=run)
@@ -412,7 +412,7 @@ def test_a_run_that_went_on_from_another_says_from_which(here):
     assert continued.settings["continued_from"] == {"name": first.name, "weights": weights, "iterations": 20}
     assert continued.settings["training"]["iterations"] == 16
     assert continued.history.iteration.tolist() == [20, 36]
-    # What it takes to repeat the run.
+    # The settings needed to repeat the run.
     again = load_run(first)
     training = {name: continued.settings["training"][name] for name in ("iterations", "batch_size", "seed")}
     train(
@@ -424,7 +424,7 @@ def test_a_run_that_went_on_from_another_says_from_which(here):
     assert contents(again.model) == contents(continued.model)
 
 
-def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
+def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     model = RNN(10, 8, 2, recurrent_init="identity", rng=0)
     task = TwinHalves(1, 3)
     optimizer = make("optimizer", "adam", params=model.parameters, learning_rate=0.002)
@@ -443,7 +443,7 @@ def test_a_run_that_no_settings_make_again_is_shown_and_says_so(here):
 
 
 @pytest.mark.parametrize(("text", "name"), [(JUMPING, "Jumping"), (RECURRENT, "Recurrent")])
-def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name):
+def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name):
     (here / "own.py").write_text(text)
     own = load_own(f"own.py:{name}")
     network = Network({**SMALL, "cell": "own"}, own.make)
@@ -455,7 +455,7 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
     assert contents(again.model) == contents(network.model)
     again.advance(0.0, 2)
     texts = [script(one, own) for one in (network, again)]
-    # Where the class lies on the server is nobody's business.
+    # The path of the class on the server is not revealed.
     assert all("'own.py:" in text and str(here) not in text for text in texts)
     with pytest.warns(UserWarning, match="op by op") if again.compiled is None else nullcontext():
         found = run_script(texts[1].replace("samples=20_000", "samples=60"))
@@ -464,7 +464,7 @@ def test_a_run_of_a_class_of_ones_own_is_loaded_with_the_class(here, text, name)
         keep.load(folder.name)
 
 
-def test_the_command_that_tests_a_saved_run_is_told(here):
+def test_the_command_that_tests_a_saved_run_is_shown(here):
     folder = saved(trained(iterations=1))
     assert keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"
     (here / "my own.py").write_text(RECURRENT)
@@ -479,7 +479,7 @@ def test_the_command_that_tests_a_saved_run_is_told(here):
         assert str(here) not in keep.opening_command(folder, network, own)
 
 
-def test_there_is_an_end_to_the_runs_that_are_saved(here, monkeypatch):
+def test_the_number_of_saved_runs_is_limited(here, monkeypatch):
     monkeypatch.setattr(keep, "MOST_RUNS", 2)
     network = trained(iterations=1)
     saved(network)
@@ -499,7 +499,7 @@ def test_runs_that_the_playground_cannot_show_are_refused(here):
         keep.load(folder.name)
 
 
-def test_only_whole_runs_are_listed(here):
+def test_only_complete_runs_are_listed(here):
     first = saved(trained(iterations=1))
     second = saved(trained(iterations=1))
     for name, content in (("other", "{}"), ("unreadable", "[")):
@@ -509,12 +509,12 @@ def test_only_whole_runs_are_listed(here):
 
 
 @pytest.mark.parametrize("name", ["none", "../runs", "/etc", ""])
-def test_a_run_that_is_not_listed_is_not_looked_for(here, name):
+def test_a_run_that_is_not_listed_cannot_be_loaded(here, name):
     with refused("there is no such run any more: look at the list again", RunError):
         keep.load(name)
 
 
-def test_what_cannot_be_saved_or_drawn_is_refused(here, own):
+def test_invalid_names_and_pictures_are_refused(here, own):
     network = Network(SMALL)
     with refused("there is nothing to save yet: press play first"):
         saved(network)
@@ -561,7 +561,7 @@ def test_the_script_of_a_network_that_was_adjusted_gives_the_same_numbers(here):
     assert found["history"].loss.tolist() == network.history.loss.tolist()
 
 
-def test_a_run_that_was_adjusted_says_how(here):
+def test_an_adjusted_run_lists_its_adjustments(here):
     network, _ = adjusted_on_the_way()
     folder = saved(network)
     run, settings = keep.load(folder.name)
@@ -580,7 +580,7 @@ def test_a_run_that_was_adjusted_says_how(here):
     assert again.history.iteration.tolist() == [500, 620, 690, 720, 721]
 
 
-def test_a_run_that_was_adjusted_after_its_last_iteration_says_what_it_was_trained_with(here):
+def test_a_run_adjusted_after_its_last_iteration_has_the_settings_of_its_training(here):
     network = trained(iterations=20)
     network.adjust({**SMALL, "learning_rate": 0.5})
     run = load_run(saved(network))
@@ -588,7 +588,7 @@ def test_a_run_that_was_adjusted_after_its_last_iteration_says_what_it_was_train
     assert "learning_rate=0.01)" in script(network)
 
 
-def test_the_script_of_a_loaded_run_goes_on_from_it(here):
+def test_the_script_of_a_loaded_run_continues_it(here):
     network = trained(iterations=60)
     folder = saved(network)
     run, settings = keep.load(folder.name)
@@ -597,7 +597,7 @@ def test_the_script_of_a_loaded_run_goes_on_from_it(here):
     assert contents(run_script(script(again))["model"]) == contents(again.model)
 
 
-def test_the_script_of_a_class_of_ones_own_runs_its_file(own):
+def test_the_script_of_a_user_defined_class_runs_its_file(own):
     network = Network({**SMALL, "cell": "own", "seed": 2}, own.make)
     network.advance(0.0, 5)
     with pytest.warns(UserWarning, match="op by op"):
@@ -605,7 +605,7 @@ def test_the_script_of_a_class_of_ones_own_runs_its_file(own):
     assert contents(found["model"]) == contents(network.model)
 
 
-def test_the_script_of_an_untrained_network_makes_it():
+def test_the_script_of_an_untrained_network_creates_it():
     network = Network(SMALL)
     assert contents(run_script(script(network))["model"]) == contents(network.model)
 

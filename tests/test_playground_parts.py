@@ -39,7 +39,7 @@ def test_classes_without_names_are_numbered():
     st.lists(st.tuples(st.floats(0, 10), st.integers(0, 3)), max_size=200),
     st.lists(st.integers(1, 40), min_size=1, max_size=30),
 )
-def test_a_curve_holds_the_means_however_it_is_filled(iterations, portions):
+def test_a_curve_contains_the_same_means_in_any_portions(iterations, portions):
     losses, right = np.array([loss for loss, _ in iterations]), np.array([hits / 3 for _, hits in iterations])
     curve, begin = Curve(most=8), 0
     while begin < len(losses):
@@ -84,7 +84,7 @@ def test_a_curve_is_as_fine_as_its_points_allow():
         (" " * 16_385, f"a message must have at most {LONGEST_MESSAGE:,} characters, not 16,385"),
     ],
 )
-def test_what_is_no_message_is_refused(text, message):
+def test_an_invalid_message_is_refused(text, message):
     with pytest.raises(InvalidArgument) as caught:
         parse(text)
     assert str(caught.value).startswith(message)
@@ -98,13 +98,13 @@ def test_a_message_of_any_depth_is_refused(before):
             parse(before + "[" * depth + "]" * depth + after)
 
 
-def test_a_message_comes_back_as_its_kind():
+def test_a_message_is_decoded_as_its_kind():
     message = parse('{"type": "tokens", "tokens": [1, 2]}')
     assert (type(message), message.tokens) == (MESSAGES["tokens"], [1, 2])
     assert parse('{"type": "play"}') == MESSAGES["play"]()
 
 
-def test_what_is_not_finite_is_null():
+def test_nonfinite_numbers_are_null():
     assert json.loads(as_json({"loss": [1.5, float("nan"), -float("inf")]})) == {"loss": [1.5, None, None]}
 
 
@@ -129,14 +129,14 @@ def test_any_object_is_a_message_or_is_refused(kind, fields):
 # --- settings
 
 
-def test_all_that_is_offered_is_within_bounds():
+def test_all_offered_values_are_within_bounds():
     for name, control in controls().items():
         assert control.offered and control.setting.label and control.setting.help
         for value in (control.setting.default, *(value for value, _ in control.offered)):
             assert checked_settings({"pattern_length_max": 20, name: value})[name] == value
 
 
-def test_the_page_begins_with_the_defaults_of_the_library():
+def test_the_page_starts_with_the_defaults_of_the_library():
     model = {"name": "rnn", "activation": "relu", "dim_recurrent": 50}
     task = {"name": "twin-halves", "pattern_length_min": 1, "pattern_length_max": 10, "alphabet_size": 10}
     assert sections_of(defaults()) == {
@@ -147,7 +147,7 @@ def test_the_page_begins_with_the_defaults_of_the_library():
     }
 
 
-def test_the_offers_name_a_class_of_ones_own():
+def test_the_choices_include_a_user_defined_class():
     def cells(own):
         (offered,) = (s["offered"] for s in offered_settings(own) if s["name"] == "cell")
         return offered
@@ -182,7 +182,7 @@ def test_settings_out_of_bounds_are_refused(given, message):
 
 
 class Ends:
-    """A task of somebody's package."""
+    """A task of another package."""
 
     dim_input, dim_output, class_names = 10, 2, ("no match", "match")
 
@@ -197,7 +197,7 @@ class Ends:
 
 
 class Kind(SGD):
-    """An optimizer of somebody's package, which calls a setting of its own as the task calls one."""
+    """An optimizer of another package with a setting that has the same name as one of the task."""
 
     def __init__(
         self,
@@ -210,14 +210,14 @@ class Kind(SGD):
 
 @pytest.fixture
 def registered(monkeypatch):
-    """What a package of somebody else registers."""
+    """Register the parts of another package."""
     monkeypatch.setattr(registry, "_KINDS", {part: dict(registry.kinds(part)) for part in registry._KINDS})
     register("task", "ends")(Ends)
     register("optimizer", "kind")(Kind)
     register("model", "wide-gru", dim_recurrent=9)(registry.find("model", "gru").make)
 
 
-def test_whatever_is_registered_is_on_the_page_with_the_settings_that_have_a_label(registered):
+def test_registered_parts_are_on_the_page_with_their_labelled_settings(registered):
     offered = {one["name"]: one for one in offered_settings(None)}
     assert ["ends", "ends"] in offered["task"]["offered"]
     assert ["wide-gru", "wide-gru"] in offered["cell"]["offered"]
@@ -230,7 +230,7 @@ def test_whatever_is_registered_is_on_the_page_with_the_settings_that_have_a_lab
         "offered": [[2, "2"], [4, "4"], [8, "8"]],
         "of": ["task", ("ends",)],
     }
-    # A name that a setting of another part has already.
+    # A name that a setting of another part already has.
     assert offered["optimizer_half"]["offered"] == [[False, "no"], [True, "yes"]]
     assert offered["pattern_length_max"]["of"] == ["task", ("twin-halves", "palindromes")]
     assert "parity" not in offered
@@ -238,7 +238,7 @@ def test_whatever_is_registered_is_on_the_page_with_the_settings_that_have_a_lab
         checked_settings({"half": 10})
 
 
-def test_a_network_of_what_is_registered_is_trained(registered):
+def test_a_network_of_registered_parts_is_trained(registered):
     chosen = {"task": "ends", "half": 2, "cell": "wide-gru", "optimizer": "kind", "optimizer_half": True}
     settings = checked_settings({**SMALL, **chosen, "learning_rate": 0.5})
     network = Network(settings)
@@ -252,7 +252,7 @@ def test_a_network_of_what_is_registered_is_trained(registered):
 # --- the outbox
 
 
-def test_the_latest_counts_and_every_answer_does():
+def test_only_the_latest_status_but_every_answer_is_sent():
     outbox = Outbox()
     outbox.show("row", loss=1)
     outbox.answer("error", message="a")
@@ -268,7 +268,7 @@ def test_the_latest_counts_and_every_answer_does():
     assert outbox.pending("row") is None
 
 
-def test_with_a_new_network_nothing_counts_that_was_shown_of_the_old_one():
+def test_a_new_network_discards_messages_about_the_old_one():
     outbox = Outbox()
     outbox.show("curve", of="old")
     outbox.answer("saved")
@@ -281,7 +281,7 @@ def test_with_a_new_network_nothing_counts_that_was_shown_of_the_old_one():
     ]
 
 
-def test_answers_that_nobody_takes_are_bounded():
+def test_answers_that_nobody_reads_are_bounded():
     outbox = Outbox()
     for number in range(MOST_ANSWERS + 5):
         outbox.answer("error", message=number)
@@ -289,7 +289,7 @@ def test_answers_that_nobody_takes_are_bounded():
     assert [len(taken), taken[0]["message"]] == [MOST_ANSWERS, 5]
 
 
-def test_whoever_listens_is_woken():
+def test_a_waiting_listener_is_woken():
     outbox, woken = Outbox(), []
     outbox.show("row")
     outbox.wake = lambda: woken.append(1)
@@ -301,7 +301,7 @@ def test_whoever_listens_is_woken():
 # --- views
 
 
-def test_a_view_is_looked_at_when_it_has_changed_and_time_allows():
+def test_a_view_is_updated_when_it_has_changed_and_time_allows():
     now = [0.0]
     views = Views(lambda: now[0])
     views.watched = frozenset({"row", "accuracy"})
@@ -321,16 +321,16 @@ def test_a_view_is_looked_at_when_it_has_changed_and_time_allows():
     assert views.next(shown.get, at_rest=False) == "accuracy"
 
 
-def test_what_is_not_watched_is_not_looked_at():
+def test_views_that_are_not_watched_are_not_updated():
     assert Views().next(lambda name: 1, at_rest=True) is None
 
 
 @pytest.mark.parametrize(
     ("cost", "again", "due"),
-    # The first look also loads what is looked with; whatever the others cost, what is shown is never long past.
+    # The first update also loads code; however long the others take, the view is never much out of date.
     [(5.0, False, 0.05), (0.0, True, 0.05), (0.004, True, 0.5), (5.0, True, 1.0)],
 )
-def test_a_view_is_looked_at_again_within_a_second(cost, again, due):
+def test_a_view_is_updated_within_a_second(cost, again, due):
     now = [0.0]
     views = Views(lambda: now[0])
     views.watched = frozenset({"row"})

@@ -1,4 +1,4 @@
-"""The server in a process of its own, over real sockets: how it ends, and what it bears."""
+"""The server in a separate process, over real sockets: how it ends, and what it withstands."""
 
 import contextlib
 import json
@@ -25,14 +25,14 @@ HELLO = {"type": "hello", "session": None, "page": "page", "settings": SMALL, "t
 
 @pytest.fixture(scope="module", autouse=True)
 def state(tmp_path_factory):
-    """Where a server keeps its token."""
+    """The folder where a server stores its token."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 
 class Server:
-    """``myrnn playground`` as a person starts it."""
+    """``myrnn playground`` as a user starts it."""
 
     def __init__(self, *options):
         self.process = processes.start(
@@ -43,19 +43,19 @@ class Server:
         self.place, self.token = urlsplit(self.address).netloc, urlsplit(self.address).query
 
     def page(self, **options):
-        """A page that has said nothing yet."""
+        """A page that has sent nothing yet."""
         return connect(
             f"ws://{self.place}/session?{self.token}", origin=f"http://{self.place}", open_timeout=WAIT, **options
         )
 
     def answers(self, address=None):
-        """Whether the page is there, for a browser that begins with an address, by default the one that was told."""
+        """Whether a browser gets the page from an address, by default the printed one."""
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with opener.open(address or self.address, timeout=WAIT) as answer:
             return (answer.status, answer.url) == (200, f"http://{self.place}/")
 
     def end(self, number):
-        """End it by a signal; return its code and what it said since it began."""
+        """End it by a signal; return its exit code and its output."""
         self.process.send_signal(number)
         said, errors = self.process.communicate(timeout=WAIT)
         return self.process.returncode, said.split("\n"), errors
@@ -90,7 +90,7 @@ def play(page):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
-def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number):
+def test_it_ends_cleanly_in_the_middle_of_a_training_and_notifies_its_pages(number):
     with serving() as server, server.page() as page:
         greet(page)
         play(page)
@@ -99,11 +99,11 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_tells_its_pages(number)
             next_of(page, "nothing")
     assert (code, errors.replace("myrnn: compiling this model; it takes a few seconds, once\n", "")) == (0, "")
     assert said[-2:] == ["ended", ""]
-    # By this code the page knows why.
+    # This code tells the page why.
     assert closed.value.rcvd.code == 1012
 
 
-def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
+def test_a_message_that_is_too_large_ends_the_connection_but_not_the_session():
     with serving() as server:
         with server.page() as page:
             session = greet(page)
@@ -119,13 +119,13 @@ def test_what_is_too_large_ends_the_connection_and_the_session_goes_on():
 
 
 @pytest.mark.long
-def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
+def test_a_page_that_disconnects_or_never_reads_does_no_harm():
     with serving() as server:
         with server.page(max_queue=1) as page:
             greet(page)
             page.send(json.dumps({"type": "watch", "views": ["row", "accuracy", "mistakes"]}))
             play(page)
-            # From here on nobody listens.
+            # From here on nobody reads.
             for garbage in (b"\xff" * 100, b"GET / HTTP/9.9\r\n\r\n", b"\x00", b""):
                 with socket.create_connection(urlsplit(server.address).netloc.split(":"), timeout=WAIT) as raw:
                     raw.sendall(garbage)
@@ -144,7 +144,7 @@ def test_a_page_that_breaks_off_or_never_listens_harms_nobody():
     [(), pytest.param(("--host", "0.0.0.0"), marks=pytest.mark.long)],
     ids=["this machine", "others"],
 )
-def test_whoever_comes_is_let_in_with_the_token_alone(options):
+def test_access_requires_the_token(options):
     with serving(*options) as server:
         assert server.token.startswith("token=") and len(server.token) > 20
         assert urlsplit(server.address).hostname != "0.0.0.0"
@@ -156,7 +156,7 @@ def test_whoever_comes_is_let_in_with_the_token_alone(options):
     assert server.token not in "\n".join(said) + errors
 
 
-def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, monkeypatch):
+def test_the_token_of_an_account_is_stored_where_others_cannot_read_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     token = kept_token()
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -170,17 +170,17 @@ def test_the_token_of_an_account_is_kept_where_no_other_can_read_it(tmp_path, mo
     assert kept_token() != kept_token()
 
 
-# --- where it listens, and who opens it
+# --- where it listens, and what opens it
 
 
-def test_every_address_is_shown_as_one_that_a_browser_takes():
+def test_every_address_is_shown_as_one_that_a_browser_accepts():
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
         assert address_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}/"
     with contextlib.closing(listen("0.0.0.0", 0)) as listening:
         assert urlsplit(address_of(listening)).hostname not in ("0.0.0.0", None)
 
 
-def test_the_page_is_opened_only_where_there_is_a_screen_and_its_token_is_no_argument(tmp_path, monkeypatch):
+def test_the_page_is_only_opened_with_a_screen_and_its_token_is_not_an_argument(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     for platform, screen in (("linux", ""), ("linux", "wayland-0"), ("darwin", "")):

@@ -38,7 +38,7 @@ VIEWS = ["row", "accuracy", "gradient", "eigenvalues", "mistakes"]
 
 
 def advanced(iterations):
-    """The network that a session has after so many iterations."""
+    """The network of a session after a number of iterations."""
     with turn():
         network = Network(SMALL)
         if iterations:
@@ -72,7 +72,7 @@ def refused(message):
         ("h / 2 / k, runs/one/model, a/b/c and http://127.0.0.1:8400/x/y stay",) * 2,
     ],
 )
-def test_where_files_lie_on_the_server_is_not_told(said, told):
+def test_paths_on_the_server_are_not_revealed(said, told):
     assert bench_module.reason(InvalidArgument(said)) == told
 
 
@@ -84,7 +84,7 @@ def sessions_run():
 
 @pytest.fixture(scope="module")
 def page(sessions_run):
-    """A session for all tests that leave the settings as they are."""
+    """A session for all tests that do not change the settings."""
     with open_session() as listener:
         yield listener
 
@@ -97,14 +97,14 @@ def fresh(page):
 
 
 def rests_untrained(told):
-    """Whether a status is the last that is told of a new network before it is asked for anything."""
+    """Whether a status is the last one about a new network before any request."""
     return told.get("iteration") == 0 and "busy" not in told
 
 
 # --- training
 
 
-def test_one_iteration_is_told_with_the_sequence_it_learned_from(fresh):
+def test_one_iteration_is_reported_with_its_sequence(fresh):
     told = fresh.step(0)
     network = advanced(1)
     tokens = network.recorded.last_of(0).tolist()
@@ -125,19 +125,19 @@ def test_a_training_plays_until_it_is_paused(fresh):
     assert fresh.step(done)
 
 
-def test_a_slow_training_tells_every_sequence(fresh):
+def test_a_slow_training_reports_every_sequence(fresh):
     fresh.send("speed", speed=20.0)
     fresh.send("play")
     network = advanced(40)
     for _ in range(3):
         told = fresh.status(lambda told: told.get("iteration", 0) > 0)
-        # A page that is slower than the training sees every few.
+        # A page that is slower than the training sees only some of them.
         tokens = network.recorded.last_of(told["iteration"] - 1).tolist()
         assert told["last"]["tokens"] == tokens
     fresh.send("pause")
 
 
-def test_the_curve_comes_in_pieces_that_fit_together(fresh):
+def test_the_curve_is_sent_in_consecutive_pieces(fresh):
     pieces = []
     for _ in range(5):
         fresh.send("step")
@@ -158,7 +158,7 @@ CONFIGURE = ("configure", {"settings": SMALL, "anew": False})
 
 
 @pytest.mark.parametrize("first", [("pause", {}), CONFIGURE], ids=["pause", "configure"])
-def test_of_settings_that_wait_only_the_last_are_made_a_network(first):
+def test_only_the_last_of_waiting_settings_become_a_network(first):
     with open_session() as page:
         with turn():
             page.send(first[0], **first[1])
@@ -167,7 +167,7 @@ def test_of_settings_that_wait_only_the_last_are_made_a_network(first):
         assert page.next("network")["settings"]["seed"] == 5
 
 
-def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last_are_made_a_network():
+def test_only_the_last_settings_become_a_network_while_a_training_waits_for_its_turn():
     with open_session() as page:
         page.send("play")
         page.status(lambda told: told["playing"])
@@ -177,7 +177,7 @@ def test_of_settings_that_come_while_a_training_waits_for_its_turn_only_the_last
         assert page.next("network")["settings"]["seed"] == 5
 
 
-def test_of_sequences_that_wait_only_the_last_is_looked_at(monkeypatch):
+def test_only_the_last_of_waiting_sequences_is_shown(monkeypatch):
     row, looked = views.row, []
     with open_session() as page:
         page.send("watch", views=["row"])
@@ -203,7 +203,7 @@ def choose_five(page):
 ADJUSTED = {"learning_rate": 0.003, "gradient_clip": 1.0, "batch_size": 4}
 
 
-def test_another_rate_clipping_or_batch_keeps_the_weights_and_goes_on_playing(fresh):
+def test_another_rate_clipping_or_batch_keeps_the_weights_and_continues_playing(fresh):
     fresh.send("speed", speed=0.0)
     fresh.send("play")
     for name, value in ADJUSTED.items():
@@ -217,7 +217,7 @@ def test_another_rate_clipping_or_batch_keeps_the_weights_and_goes_on_playing(fr
     fresh.send("pause")
 
 
-def test_the_same_settings_leave_the_network_unless_another_is_wanted(fresh):
+def test_the_same_settings_keep_the_network_unless_a_new_one_is_requested(fresh):
     fresh.step(0)
     fresh.ask("configure", "adjusted", settings=SMALL, anew=False)
     assert fresh.step(1)
@@ -226,7 +226,7 @@ def test_the_same_settings_leave_the_network_unless_another_is_wanted(fresh):
     fresh.ask("configure", "network", settings=SMALL, anew=True)
 
 
-def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once(fresh):
+def test_a_requested_new_network_is_created_even_if_settings_follow_at_once(fresh):
     fresh.step(0)
     with turn():
         fresh.send("pause")
@@ -238,7 +238,7 @@ def test_a_network_that_is_wanted_anew_is_not_kept_by_settings_that_come_at_once
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 10), (3.0, 10), (10.0, 5), (30.0, 3), (100.0, 2), (1000.0, 1)])
-def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, seconds, monkeypatch):
+def test_training_runs_at_the_requested_speed(speed, seconds, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(bench_module.time, "monotonic", lambda: now[0])
     bench = bench_module.Bench([1, 2], Outbox())
@@ -251,7 +251,7 @@ def test_so_many_iterations_a_second_are_done_as_are_asked_for(speed, seconds, m
     assert bench.now.iteration == pytest.approx(seconds * speed, rel=0.02, abs=1)
 
 
-def test_settings_that_do_not_go_together_leave_the_network(page):
+def test_settings_that_conflict_keep_the_network(page):
     page.ask("reset", "network")
     page.step(0)
     wrong = {**SMALL, "pattern_length_min": 5}
@@ -260,7 +260,7 @@ def test_settings_that_do_not_go_together_leave_the_network(page):
     assert page.step(1)
 
 
-def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
+def test_a_training_ends_at_the_iteration_limit(fresh, monkeypatch):
     monkeypatch.setattr("myrnn.playground.network.MOST_ITERATIONS", 300)
     fresh.send("speed", speed=0.0)
     for act in ("play", "play", "step"):
@@ -269,7 +269,7 @@ def test_a_training_ends_where_playing_ends(fresh, monkeypatch):
     assert "iterations=300" in fresh.ask("script", "script")["text"]
 
 
-def test_after_a_divergence_only_another_network_is_trained():
+def test_after_a_divergence_only_a_new_network_is_trained():
     diverging = {**SMALL, "dim_recurrent": 50, "optimizer": "sgd", "learning_rate": 10.0}
     with open_session(diverging) as page:
         page.send("watch", views=["accuracy"])
@@ -278,7 +278,7 @@ def test_after_a_divergence_only_another_network_is_trained():
             r"the loss is nan at iteration \d+: choose a smaller learning rate, or clipping, and train again",
             page.ask("play", "error")["message"],
         )
-        # What is shown is of the weights as they are, however many iterations were counted.
+        # Views show the current weights, however many iterations were counted.
         page.until(lambda told: told["type"] == "accuracy" and "not finite" in told.get("problem", ""))
         for act in ("play", "step", "script", "save"):
             assert page.ask(act, "error")["message"] == "this network has diverged: reset it, or load a run"
@@ -286,10 +286,10 @@ def test_after_a_divergence_only_another_network_is_trained():
         assert "accuracy" in page.next("accuracy")
 
 
-# --- looking
+# --- views
 
 
-def test_what_is_watched_is_told_once_at_rest(fresh):
+def test_watched_views_are_sent_once_at_rest(fresh):
     fresh.send("watch", views=VIEWS)
     seen = []
     enough = [400] * 6
@@ -302,13 +302,13 @@ def test_what_is_watched_is_told_once_at_rest(fresh):
     fresh.ask("runs", "runs")
     assert fresh.session.outbox.take() == []
     assert [seen.count(view) for view in VIEWS if view != "accuracy"] == [1] * 4
-    # Of ten portions each, and the look that finds that these are enough.
+    # Ten portions each, and the update that finds that these are enough.
     assert seen.count("accuracy") <= 11
     fresh.send("watch", views=[])
 
 
 @pytest.mark.long
-def test_what_a_page_uses_is_compiled_in_another_process_before_it_plays(tmp_path, monkeypatch):
+def test_programs_of_a_page_are_compiled_in_another_process_before_it_plays(tmp_path, monkeypatch):
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
     (tmp_path / "recurrent.py").write_text(RECURRENT.replace("tanh(", "0.5 + 0.3125 * tanh("))
     own = load_own(str(tmp_path / "recurrent.py:Recurrent"))
@@ -330,7 +330,7 @@ def test_what_a_page_uses_is_compiled_in_another_process_before_it_plays(tmp_pat
 
 
 class Held:
-    """A process that compiles for as long as it is let."""
+    """A process that compiles until the test ends it."""
 
     def __init__(self):
         self.begun, self.ended, self.returncode, self.times = threading.Event(), threading.Event(), 0, 0
@@ -357,7 +357,7 @@ def held(monkeypatch):
     return process
 
 
-def test_while_one_network_is_compiled_the_others_go_on(page, held):
+def test_other_networks_continue_while_one_is_compiled(page, held):
     page.send("speed", speed=0.0)
     page.ask("play", "status")
     waiting = Listener()
@@ -365,7 +365,7 @@ def test_while_one_network_is_compiled_the_others_go_on(page, held):
         assert held.begun.wait(WAIT)
         done = page.last["status"]["iteration"]
         page.status(lambda told: told["iteration"] > done + 2000)
-        # The page of the other is answered; what runs its network waits.
+        # The other page gets answers; only requests that run its network wait.
         waiting.send("step")
         waiting.send("tokens", tokens=[3, 4])
         assert waiting.ask("runs", "runs")
@@ -413,7 +413,7 @@ def test_more_messages_than_can_wait_for_a_network_are_refused(held, monkeypatch
         page.close()
 
 
-def test_what_a_page_that_is_closed_was_waiting_for_is_not_compiled(held, monkeypatch):
+def test_programs_of_a_closed_page_are_not_compiled(held, monkeypatch):
     monkeypatch.setattr(session_module, "is_known", lambda program: False)
     pages = [Listener() for _ in range(3)]
     try:
@@ -430,7 +430,7 @@ def test_what_a_page_that_is_closed_was_waiting_for_is_not_compiled(held, monkey
             page.close()
 
 
-def test_a_session_that_ends_breaks_off_what_is_compiled_for_it(held):
+def test_a_session_that_ends_cancels_its_compilation(held):
     page = Listener()
     assert held.begun.wait(WAIT)
     page.close()
@@ -438,7 +438,7 @@ def test_a_session_that_ends_breaks_off_what_is_compiled_for_it(held):
 
 
 @pytest.mark.parametrize("fault", ["begin_to_compile", "programs"])
-def test_a_network_is_trained_where_another_process_cannot_compile_it(monkeypatch, fault):
+def test_a_network_is_trained_even_if_another_process_cannot_compile_it(monkeypatch, fault):
     def fails(*_):
         raise OSError("no processes left")
 
@@ -452,10 +452,10 @@ def test_a_network_is_trained_where_another_process_cannot_compile_it(monkeypatc
 
 
 class Ends(BaseException):
-    """What ends a program."""
+    """An exception that ends a program."""
 
 
-def test_a_class_that_ends_the_program_ends_what_it_was_made_for_alone(page, monkeypatch):
+def test_a_class_that_exits_only_ends_its_request(page, monkeypatch):
     def ends(*_):
         raise Ends("of the program")
 
@@ -467,7 +467,7 @@ def test_a_class_that_ends_the_program_ends_what_it_was_made_for_alone(page, mon
     assert page.ask("recurrence", "recurrence")
 
 
-def test_another_sequence_is_looked_at_at_once(fresh):
+def test_another_sequence_is_shown_at_once(fresh):
     fresh.send("watch", views=["row"])
     fresh.send("tokens", tokens=[7, 8, 7, 8])
     told = fresh.until(lambda told: told["type"] == "row" and told["tokens"] == [7, 8, 7, 8])
@@ -477,7 +477,7 @@ def test_another_sequence_is_looked_at_at_once(fresh):
 
 
 @pytest.mark.parametrize("truth", [0, 1])
-def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, truth):
+def test_a_sequence_of_the_requested_class_is_drawn(page, truth):
     page.send("watch", views=["row"])
     page.send("draw", label=truth, length=9)
     told = page.until(lambda told: told["type"] == "row" and len(told["tokens"]) == 8)
@@ -486,7 +486,7 @@ def test_a_sequence_is_drawn_of_the_class_that_is_asked_for(page, truth):
     page.until(lambda told: told["type"] == "row" and told["tokens"] == [1, 2])
 
 
-def test_mistakes_of_another_family_are_looked_for(page):
+def test_mistakes_of_another_family_are_searched(page):
     page.send("watch", views=["mistakes"])
     page.send("family", family="longer")
     told = page.until(lambda told: told["type"] == "mistakes" and told["family"] == "longer")
@@ -514,7 +514,7 @@ def test_a_picture_is_drawn_on_request(page):
     assert page.ask("figure", "error", figure="graph", format="png")["message"] == "the graph is an SVG: choose SVG"
 
 
-# --- comparing and keeping
+# --- comparing and saving
 
 
 def test_a_pinned_network_stays_while_another_is_trained(fresh):
@@ -522,7 +522,7 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     told = fresh.ask("pin", "pinned")
     assert (told["iteration"], told["network"]["settings"]) == (1, SMALL)
     assert told["accuracy"]["lengths"] == [2, 4, 6, 8, 10, 12]
-    # The status that is known already is that of the pinned one.
+    # The known status is that of the pinned network.
     fresh.status(rests_untrained)
     fresh.send("watch", views=["row"])
     fresh.send("tokens", tokens=[5, 6, 5, 6])
@@ -532,7 +532,7 @@ def test_a_pinned_network_stays_while_another_is_trained(fresh):
     assert fresh.ask("unpin", "pinned")["network"] is None
 
 
-def test_a_network_waits_while_others_take_its_place(fresh):
+def test_a_network_is_kept_while_others_replace_it(fresh):
     fresh.step(0)
     fresh.ask("pin", "pinned")
     fresh.status(rests_untrained)
@@ -542,7 +542,7 @@ def test_a_network_waits_while_others_take_its_place(fresh):
     fresh.send("set_aside")
     assert fresh.ask("configure", "network", settings={**SMALL, "seed": 5}, anew=True)["aside"]
     assert fresh.ask("unpin", "pinned")["network"] is None
-    # What waits already is not replaced.
+    # A waiting network is not replaced.
     fresh.send("set_aside")
     back = fresh.ask("take_back", "network")
     assert (back["settings"], back["aside"], back["eigenvalues"]) == (SMALL, False, first)
@@ -568,7 +568,7 @@ def test_a_run_is_saved_and_loaded(fresh, tmp_path, monkeypatch):
     assert message == "there is no such run any more: look at the list again"
 
 
-def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
+def test_a_run_that_settings_cannot_reproduce_is_not_reset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = advanced(1)
     network.optimizer = RMSprop(network.model.parameters, learning_rate=0.01, alpha=0.5)
@@ -583,7 +583,7 @@ def test_a_run_that_no_settings_make_again_is_not_reset(tmp_path, monkeypatch):
         assert page.step(0)["before"] == 1
 
 
-def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_compiled_is_trained_and_evaluated(tmp_path, monkeypatch):
     (tmp_path / "jumping.py").write_text(JUMPING)
     own = load_own(str(tmp_path / "jumping.py:Jumping"))
     monkeypatch.setattr(bench_module, "ENOUGH", 40)
@@ -599,7 +599,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_tried(tmp_path, monkeypa
 # --- when things go wrong
 
 
-def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path):
+def test_a_class_that_fails_in_a_view_is_reported_and_the_training_continues(tmp_path):
     failing = JUMPING.replace(
         "        h = np.z", "        if len(x) > 6:\n            raise IndexError('7 steps')\n        h = np.z"
     )
@@ -614,7 +614,7 @@ def test_a_view_that_a_class_fails_in_says_so_and_the_training_goes_on(tmp_path)
         assert not any(told["type"] == "pinned" for told in page.all)
 
 
-def test_why_a_model_is_not_compiled_is_told_without_the_folders_of_its_file(tmp_path):
+def test_the_reason_why_a_model_does_not_compile_has_no_folders(tmp_path):
     failing = JUMPING.replace(
         "        h = np.z", "        if len(x) > 2:\n            raise IndexError('3')\n        h = np.z"
     )
@@ -626,7 +626,7 @@ def test_why_a_model_is_not_compiled_is_told_without_the_folders_of_its_file(tmp
 
 @pytest.fixture
 def without_network(tmp_path):
-    """A session whose settings make no network, since the class fails, and why."""
+    """A session without a network because the class fails, and the error."""
     (tmp_path / "failing.py").write_text(
         "class Failing:\n    def __init__(self, *sizes):\n        raise ValueError(f'no luck with {sizes[1]}')\n"
     )
@@ -642,9 +642,9 @@ def says_why(told):
     return told.get("busy", "").startswith("There is no network")
 
 
-def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
+def test_a_missing_network_has_a_reason(without_network):
     page, why = without_network
-    # Where the file lies on the server is nobody's business.
+    # The path of the file on the server is not revealed.
     assert why == f"There is no network with these settings: {FAILS.format(8)}"
     reason = why.removeprefix("There is no network with these settings: ")
     for act in ("step", "save", "script"):
@@ -654,7 +654,7 @@ def test_as_long_as_there_is_no_network_it_is_said_why(without_network):
     assert "busy" not in page.status(lambda told: "iteration" in told and "busy" not in told)
 
 
-def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_network, tmp_path, monkeypatch):
+def test_other_errors_are_not_the_reason_for_a_missing_network(without_network, tmp_path, monkeypatch):
     page, why = without_network
     monkeypatch.chdir(tmp_path)
     assert page.ask("load", "error", run="gone")["message"] == "there is no such run any more: look at the list again"
@@ -668,7 +668,7 @@ def test_what_else_fails_meanwhile_is_not_why_there_is_no_network(without_networ
         ({"pattern_length_min": 5}, "pattern_length_min must not exceed pattern_length_max, but they are 5 and 3"),
     ],
 )
-def test_other_settings_without_a_network_have_a_reason_of_their_own(without_network, changed, reason):
+def test_other_settings_without_a_network_have_a_separate_reason(without_network, changed, reason):
     page, why = without_network
     page.send("configure", settings={**SMALL, **changed}, anew=False)
     told = page.status(lambda told: says_why(told) and told["busy"] != why)
@@ -676,7 +676,7 @@ def test_other_settings_without_a_network_have_a_reason_of_their_own(without_net
     assert not any(told["type"] == "error" for told in page.all)
 
 
-def test_a_fault_ends_in_a_message_and_the_session_goes_on(page, monkeypatch, caplog):
+def test_an_error_gives_a_message_and_the_session_continues(page, monkeypatch, caplog):
     monkeypatch.setattr("myrnn.playground.keep.listed_runs", lambda: 1 / 0)
     assert page.ask("runs", "error")["message"] == "ZeroDivisionError: division by zero"
     assert "the playground failed" in caplog.text
@@ -697,12 +697,12 @@ def test_too_many_messages_are_refused():
         assert page.ask("runs", "runs")
 
 
-# --- all of them
+# --- all sessions
 
 
 @pytest.fixture
 def sessions(monkeypatch):
-    """Two sessions at most, each freed as soon as its page has gone."""
+    """At most two sessions, each freed as soon as its page is closed."""
     monkeypatch.setattr(session_module, "PATIENCE", 0.0)
     sessions = Sessions(most=2)
     with LOOP.portal.wrap_async_context_manager(sessions.open()):
@@ -732,7 +732,7 @@ def test_a_session_waits_for_its_page_and_is_freed_after_a_while(sessions, monke
     assert attached(sessions, name, "reloaded")[:2] == (name, session)
 
 
-def test_a_page_that_comes_back_takes_its_session_over(sessions):
+def test_a_page_that_reconnects_takes_over_its_session(sessions):
     name, session, lost = attached(sessions, None, "page")
     # The server has not noticed yet that the first connection is lost.
     again, same, connection = attached(sessions, name, "page")
@@ -743,7 +743,7 @@ def test_a_page_that_comes_back_takes_its_session_over(sessions):
     assert len(sessions) == 1
 
 
-def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch):
+def test_closed_sessions_free_their_memory_and_share_programs(monkeypatch):
     networks, put = [], bench_module.Bench._put
 
     def noted(bench, network, began):
@@ -768,5 +768,5 @@ def test_what_closed_sessions_held_is_let_go_and_programs_are_shared(monkeypatch
     gc.collect()
     assert [network() for network in networks] == [None] * 6
     assert [session() for session in sessions] == [None] * 3
-    # Nothing is compiled for a session alone.
+    # Later sessions share the programs of earlier ones.
     assert programs[0] == programs[1]

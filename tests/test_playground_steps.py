@@ -39,7 +39,7 @@ def sessions():
 
 
 @pytest.mark.parametrize("settings", EACH)
-def test_a_row_has_what_the_network_says_at_each_step_and_what_is_right(settings):
+def test_a_row_has_the_answer_and_the_truth_at_each_step(settings):
     network = trained(settings)
     tokens = told_tokens(network)
     told = views.row(network, tokens)
@@ -56,7 +56,7 @@ def test_a_row_has_what_the_network_says_at_each_step_and_what_is_right(settings
     assert len(base64.b64decode(told["states"])) == 4 * len(tokens) * 8
 
 
-def test_a_sequence_in_which_nothing_is_asked_has_no_loss():
+def test_a_sequence_without_answers_has_no_loss():
     told = views.row(trained(COPY), [1, 2, 3])
     assert (told["answers"], told["loss"]) == ([None, None, None], None)
 
@@ -68,7 +68,7 @@ def test_accuracy_counts_steps(settings):
     drawn = views.test_sequences(network.tested, views.portion(network))
     assert views.accuracy_shown(report)["whole"] == evaluate(network.model, drawn).whole_accuracy
     assert report.total.tolist() == evaluate(network.model, drawn).total.tolist()
-    # A network that rests is tried further, up to so many sequences of each length.
+    # An idle network is evaluated further, up to this many sequences of each length.
     assert views.tried_further(network, report, int(report.sequences.max())) is report
 
 
@@ -88,19 +88,19 @@ def test_the_curve_is_over_the_answers_of_each_iteration(settings):
 
 
 @pytest.mark.parametrize("settings", EACH)
-def test_the_curve_is_what_the_history_has(settings):
+def test_the_curve_agrees_with_the_history(settings):
     network = trained({**settings, "batch_size": 4}, 500)
     _, accuracy = network.curve.since(0)
     assert np.mean(accuracy) == pytest.approx(network.history.accuracy[-1], abs=0.03)
 
 
-def test_views_are_those_that_apply():
+def test_only_applicable_views_are_offered():
     assert views.views_of(Network(PARITY)) == ("row", "accuracy", "eigenvalues")
     assert views.views_of(Network(TEXT)) == ("row", "accuracy", "eigenvalues", "text")
     assert "mistakes" in views.views_of(Network(SMALL))
 
 
-def test_a_network_writes_what_generate_writes():
+def test_a_network_writes_the_same_as_generate():
     network = trained(TEXT)
     told = views.text(network, [3, 1], 5)
     for name, temperature in (("likeliest", 0.0), ("drawn", 1.0)):
@@ -108,7 +108,7 @@ def test_a_network_writes_what_generate_writes():
         assert told[name] == written.tolist()
 
 
-def test_the_script_of_a_network_makes_outputs_for_each_step():
+def test_the_script_of_a_network_has_outputs_for_each_step():
     network = trained(PARITY, 20)
     script = keep.script(network)
     assert "task = myrnn.tasks.RunningParity(length_min=1, length_max=6)" in script
@@ -136,7 +136,7 @@ def test_pictures_are_drawn(name):
     assert keep.figure(name, "svg", trained(PARITY, 600), [1, 0, 1])().lstrip().startswith("<")
 
 
-def test_what_does_not_apply_is_refused():
+def test_inapplicable_requests_are_refused():
     kind = "a class for each sequence is needed here, without weights, but these sequences have a class for each step"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(kind)}$"):
         keep.figure("gradient", "svg", trained(PARITY, 20), [1, 0, 1])
@@ -145,7 +145,7 @@ def test_what_does_not_apply_is_refused():
 # --- a page
 
 
-def test_a_page_trains_such_a_network():
+def test_a_page_trains_a_network_with_outputs_for_each_step():
     with open_session(PARITY, [1, 0, 1]) as page:
         task = page.last["network"]["task"]
         assert task["each"] == "step"
@@ -176,7 +176,7 @@ def test_a_page_shows_what_a_network_writes():
         assert page.next("text")["iteration"] == 1
 
 
-def test_of_a_task_with_one_answer_the_class_must_be_said():
+def test_a_task_with_one_answer_needs_the_class():
     with open_session({**SMALL, "pattern_length_max": 3}) as page:
         assert page.ask("draw", "error", label=None, length=4)["message"] == "name the class of the sequence"
 

@@ -32,7 +32,7 @@ def test_states_are_circles_apart_and_accepting_ones_double(dfa):
     assert len(places) == drawn
     distance = np.hypot(*np.moveaxis(places[:, np.newaxis] - places, 2, 0)) + 9 * np.eye(drawn)
     assert distance.min() > 3 * max(circle.radius for circle in circles(ax))
-    # An arrow into the start, and one for all symbols between two states.
+    # An arrow into the start, and one arrow for all symbols between two states.
     live = [edge for edge in edge_labels(dfa) if dfa.is_live[list(edge)].all()]
     assert len(ax.patches) - len(circles(ax)) == 1 + len(live)
     assert (ax.get_title(loc="left") == DEAD_NOTE) == (not dfa.is_live.all())
@@ -45,7 +45,7 @@ def test_the_dead_state_is_drawn_if_asked_for(tmp_path):
     ax = plots.plot_automaton(tomita(2), dead=True, ax=Figure().subplots())
     assert len(circles(ax)) == 4 and not ax.get_title(loc="left")
     assert plots.save_figure(ax, tmp_path / "a.svg").read_text().startswith("<?xml")
-    # The start is drawn also where nothing is accepted at all.
+    # The start is also drawn if nothing is accepted.
     assert len(circles(plots.plot_automaton(regular("a|b").complement.with_symbols(("a", "b"))))) > 1
 
 
@@ -56,7 +56,7 @@ def test_parallel_arrows_share_a_label():
     assert edge_labels(tomita(4))[3, 3] == "0, 1"
 
 
-def test_a_chain_stands_without_crossings():
+def test_a_chain_is_drawn_without_crossings():
     places = lay_out(4, [(0, 1), (1, 2), (2, 3)])
     assert np.hypot(*np.diff(places, axis=0).T).max() < 1.3
 

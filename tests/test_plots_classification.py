@@ -15,7 +15,7 @@ def confusion(classes, counts):
     return ClassificationReport(tuple(classes), (), counts, nothing, None, BUCKETS, CALIBRATION)
 
 
-def test_figures_are_drawn_where_they_are_wanted():
+def test_figures_are_drawn_on_given_axes_or_new_ones():
     axes = Figure().subplots(3)
     assert plot_confusion(confusion("a", [[3]]), ax=axes[0]) is axes[0]
     assert plot_accuracy_by_bucket(BUCKETS, chance=0.5, ax=axes[1]) is axes[1]
@@ -23,12 +23,12 @@ def test_figures_are_drawn_where_they_are_wanted():
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["the most frequent class"]
 
 
-def test_names_are_shortened_and_are_no_formulas():
+def test_names_are_shortened_and_not_read_as_formulas():
     ax = plot_confusion(confusion(["$a_b$", "b" * 40], np.eye(2, dtype=int)))
     assert [label.get_text() for label in ax.get_yticklabels()] == [r"\$a_b\$", "b" * 17 + "…"]
 
 
-def test_a_class_that_was_not_there_has_an_empty_row():
+def test_a_class_without_sequences_has_an_empty_row():
     ax = plot_confusion(confusion("ab", [[2, 0], [0, 0]]))
     assert ax.images[0].get_array().tolist() == [[1, 0], [0, 0]]
     assert [text.get_text() for text in ax.texts] == ["2"]
@@ -48,7 +48,7 @@ CORRECT = np.array([[95, 60, 70], [50, 0, 100]])
 TABLE = TransferTable(("first", "second"), TASKS, TOTAL, CORRECT, np.array([0.5, 0.5]))
 
 
-def test_every_cell_says_its_share_and_interval():
+def test_every_cell_shows_its_share_and_interval():
     ax = plot_transfer(TABLE)
     low, high = 100 * TABLE.interval[0, 0]
     texts = {text.get_text() for text in ax.texts}
@@ -72,7 +72,7 @@ def test_text_is_light_on_dark_cells_and_dark_on_light_ones():
 
 
 @pytest.mark.parametrize(("count", "turned"), [(5, False), (6, True)])
-def test_the_names_of_many_tasks_are_turned(count, turned):
+def test_the_names_of_many_tasks_are_rotated(count, turned):
     names = tuple(f"task number {i}" for i in range(count))
     half = np.full((1, count), 50)
     ax = plot_transfer(TransferTable(("model",), names, 2 * half, half, np.array([0.5])))

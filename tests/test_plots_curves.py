@@ -74,7 +74,7 @@ def test_history_needs_two_axes():
         history(axes=Figure().subplots())
 
 
-def test_every_training_has_its_own_look():
+def test_every_training_has_a_distinct_style():
     axes, x = None, np.arange(3.0)
     for k in range(9):
         axes = plot_history(x, x + k, x / 3, axes=axes, label=f"run {k}", chance=0.5)
@@ -85,7 +85,7 @@ def test_every_training_has_its_own_look():
     assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["chance"]
 
 
-def test_epochs_are_drawn_beside_those_of_the_validation():
+def test_epochs_are_drawn_with_those_of_the_validation():
     columns = {"epoch": [1, 2], "loss": [0.7, 0.5], "accuracy": [0.5, 0.6]}
     kept = {"validation_loss": [0.8, 0.4], "validation_accuracy": [0.4, 0.7]}
     assert [len(panel.get_lines()) for panel in plot_learning_curve(LearningCurve.from_columns(columns))] == [1, 1]
@@ -95,7 +95,7 @@ def test_epochs_are_drawn_beside_those_of_the_validation():
     assert accuracy.get_xlabel() == "epochs"
 
 
-def test_the_epoch_whose_weights_are_kept_is_marked():
+def test_the_epoch_of_the_kept_weights_is_marked():
     columns = {"epoch": [1, 2, 3], "loss": [0.9, 0.5, 0.4], "accuracy": [0.5, 0.7, 0.8]}
     for panel in plot_learning_curve(LearningCurve.from_columns(columns), best_epoch=2):
         line = panel.get_lines()[-1]

@@ -19,7 +19,7 @@ STATES = RNG.normal(size=(6, 9))
 
 
 def inspection(states=STATES, tokens=None, name="h", probabilities=None, gradients=None, inputs=None, classes=None):
-    """What went on inside a model, as far as a figure shows it."""
+    """Return an inspection with everything that a figure shows."""
     steps = len(states)
     shares = np.full((steps, 2), 0.5) if probabilities is None else np.array(probabilities)
     norms = {name: np.ones(steps)} if gradients is None else gradients
@@ -48,7 +48,7 @@ def flow(curves, relative=False):
 
 
 def space(points, groups, color="step", names=None, explained=(0.5, 0.25)):
-    """A space of states whose points are all of these groups."""
+    """Return a space of states with points of all these groups."""
     kinds = np.array(groups)
     return StateSpace(
         state="h",
@@ -108,7 +108,7 @@ def test_a_figure_takes_axes_and_returns_them(draw, tmp_path):
 # --- states
 
 
-def test_states_stand_under_their_symbols():
+def test_states_are_below_their_symbols():
     ax = plots.plot_states(inspection(tokens=[3, 1, 4, 1, 5, 9], name="c"), order="none")
     assert tick_texts(ax) == list("314159")
     assert ax.xaxis.get_ticks_position() == "top"
@@ -129,7 +129,7 @@ def test_states_of_two_signs_are_white_at_zero():
     assert plots.plot_states(inspection(np.zeros((2, 3)))).images[0].get_clim() == (0, 1)
 
 
-def test_units_that_behave_alike_stand_side_by_side():
+def test_units_that_behave_alike_are_next_to_each_other():
     waves = np.array([np.sin(np.arange(20) / 3), np.cos(np.arange(20) / 2), np.linspace(-2, 2, 20)])
     kinds = np.array([0, 1, 2, 1, 0, 2, 2, 0, 1])
     states = (waves[kinds] + 0.01 * RNG.normal(size=(9, 20))).T
@@ -137,7 +137,7 @@ def test_units_that_behave_alike_stand_side_by_side():
     assert (np.diff(ordered) != 0).sum() == 2
 
 
-def test_units_may_stand_in_the_order_of_their_peaks():
+def test_units_can_be_ordered_by_their_peaks():
     states = np.zeros((4, 4))
     states[[2, 0, 3, 1], [0, 1, 2, 3]] = [1, -2, 1, 1]
     assert unit_order(states, "peak").tolist() == [1, 3, 0, 2]
@@ -148,11 +148,11 @@ def test_units_may_stand_in_the_order_of_their_peaks():
     arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 7)), elements=st.floats(-9, 9)),
     st.sampled_from(["similarity", "peak", "none"]),
 )
-def test_every_unit_has_one_place(states, order):
+def test_every_unit_occurs_once(states, order):
     assert sorted(unit_order(states, order).tolist()) == list(range(states.shape[1]))
 
 
-def test_a_very_wide_state_is_ordered_too():
+def test_a_very_wide_state_is_also_ordered():
     assert sorted(unit_order(RNG.normal(size=(3, 500))).tolist()) == list(range(500))
 
 
@@ -181,7 +181,7 @@ def test_wrong_options_for_states_are_refused(options, message):
 # --- probabilities
 
 
-def test_of_two_classes_the_second_is_drawn():
+def test_the_second_of_two_classes_is_drawn():
     ax = plots.plot_probabilities(
         inspection(np.eye(2), [1, 2], probabilities=[[0.2, 0.8], [0.6, 0.4]], classes=["no match", "match"])
     )
@@ -192,7 +192,7 @@ def test_of_two_classes_the_second_is_drawn():
     assert ax.get_ylabel() == "probability of match\nif it ended here"
 
 
-def test_of_many_classes_the_likeliest_are_drawn():
+def test_the_likeliest_of_many_classes_are_drawn():
     last = np.array([0.02, 0.3, 0.1, 0.05, 0.2, 0.15, 0.01, 0.17])
     ax = plots.plot_probabilities(inspection(np.eye(2), probabilities=[np.full(8, 0.125), last]))
     assert legend_texts(ax) == [*(f"class {i}" for i in (1, 2, 3, 4, 5, 7)), "chance"]
@@ -203,7 +203,7 @@ def test_of_many_classes_the_likeliest_are_drawn():
 # --- gradients
 
 
-def test_gradients_stand_on_a_log_axis_and_zero_is_a_gap():
+def test_gradients_are_on_a_log_axis_and_zero_is_a_gap():
     ax = plots.plot_gradients(inspection(np.eye(3), gradients={"h": [1e-4, 0.0, 10.0]}, inputs=[1.0, 2.0, 3.0]))
     assert ax.get_yscale() == "log"
     first, second = (line.get_ydata() for line in ax.get_lines())
@@ -229,7 +229,7 @@ def test_gradients_that_are_all_zero_can_be_drawn():
 # --- the flow of gradients
 
 
-def test_models_can_be_laid_over_each_other():
+def test_models_can_be_drawn_on_the_same_axes():
     curve = ([1.0, 0.5, np.nan], [0.5, 0.2, np.nan], [2.0, 1.0, np.nan])
     ax = plots.plot_gradient_flow(flow({"h": curve}), label="RNN")
     plots.plot_gradient_flow(flow({"c": curve, "h": curve}), label="LSTM", ax=ax)
@@ -239,7 +239,7 @@ def test_models_can_be_laid_over_each_other():
     assert ax.get_yscale() == "log"
 
 
-def test_a_flow_draws_the_mean_and_says_what_it_is_relative_to():
+def test_a_flow_draws_the_mean_and_names_its_reference():
     ax = plots.plot_gradient_flow(flow({"h": ([1.0, 0.0], [1.0, 0.0], [1.0, 0.0])}, relative=True))
     assert ax.get_lines()[0].get_ydata()[0] == 1
     assert np.isnan(ax.get_lines()[0].get_ydata()[1])
@@ -267,7 +267,7 @@ def test_steps_have_a_scale():
     assert ax.get_ylabel() == "principal component 2 (25% of the variance)"
 
 
-def test_one_step_alone_has_a_scale_too():
+def test_a_single_step_also_has_a_scale():
     assert space_plot(STATES[:, :2], [3] * 6).collections[0].get_array().tolist() == [3] * 6
 
 
@@ -278,7 +278,7 @@ def test_symbols_are_drawn_as_themselves():
     assert ax.get_title() == "the last symbol read; a dot where there is no space for it"
 
 
-def test_symbols_do_not_pile_up():
+def test_symbols_do_not_overlap():
     points = np.concatenate([RNG.normal(size=(200, 2)), np.zeros((200, 2))])
     ax = space_plot(points, np.arange(400) % 3, color="symbol")
     signs = [marks for marks in ax.collections if marks.get_sizes()[0] > 30 and len(marks.get_offsets())]
@@ -290,7 +290,7 @@ def test_symbols_do_not_pile_up():
     assert sum(len(marks.get_offsets()) for marks in ax.collections) == 400
 
 
-def test_the_legend_of_the_gradient_flow_lies_above_all_curves():
+def test_the_legend_of_the_gradient_flow_is_above_all_curves():
     ax = plots.plot_gradient_flow(flow({"h": ([1, 0.5], [0.5, 0.2], [2, 1])}))
     ax.figure.draw_without_rendering()
     assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1

@@ -129,14 +129,14 @@ def test_shortcuts_that_differ_have_a_line_each():
     assert ax.get_ylim() == pytest.approx((0.45, 1.03))
 
 
-def test_shortcuts_are_one_where_all_their_intervals_overlap():
-    # The third overlaps the second, but not the first, which is in the group already.
+def test_shortcuts_are_merged_if_all_their_intervals_overlap():
+    # The third overlaps the second, but not the first, which is already in the group.
     ax = plot_shortcuts(shortcuts({"a": [0.5, 0.5, 0.5], "b": [0.53, 0.5, 0.5], "c": [0.57, 0.5, 0.5]}, total=3000))
     assert legend(ax) == ["a / b", "c"]
     np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), [0.515, 0.5, 0.5])
 
 
-def test_a_length_without_sequences_tells_nothing_apart():
+def test_a_length_without_sequences_does_not_separate_shortcuts():
     known = shortcuts({"one": [0.5, 0.5, 0.5], "two": [0.9, 0.5, 0.5], "three": [0.5, 0.9, 0.5]})
     total = np.array([0, 100, 100])
     report = ShortcutReport(known.names, known.lengths, total, known.correct * (total > 0), 0)
@@ -196,7 +196,7 @@ def test_more_than_three_groups_have_bars_side_by_side_instead_of_bands():
     ax = plot_length_bands(LENGTHS, curves, trained_up_to=4)
     assert len(ax.collections) == 6
     places = np.array([[segment[0, 0] for segment in bars.get_segments()] for bars in ax.collections])
-    # No bar stands on another one, nor nearer to another length than to its own.
+    # No bar overlaps another one or is closer to another length than to its own.
     assert len(np.unique(places.round(6))) == places.size
     assert np.abs(places - LENGTHS).max() < 1
     assert ax.get_xlim()[0] < places.min() and places.max() < ax.get_xlim()[1]
@@ -220,6 +220,6 @@ def test_one_run_alone_has_no_band():
         ({"a": [0.5] * 4}, "the curves of a must be of shape (R, 4), not (4,)"),
     ],
 )
-def test_what_are_no_groups_is_refused(curves, message):
+def test_invalid_groups_are_refused(curves, message):
     with refused(message):
         plot_length_bands(LENGTHS, curves)

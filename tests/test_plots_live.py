@@ -23,7 +23,7 @@ from myrnn.plots.live import MOST_POINTS, NoScreen, NotebookScreen, WindowScreen
 
 
 class Screen(NoScreen):
-    """Counts what it shows; each drawing takes `cost` seconds of a clock that stands still otherwise."""
+    """Counts its pictures; each drawing takes `cost` seconds of a clock that otherwise stands still."""
 
     live = True
 
@@ -41,7 +41,7 @@ class Screen(NoScreen):
 
 @pytest.fixture
 def live_plot(monkeypatch):
-    """Makes a plot with such a screen and its clock."""
+    """Return a function that creates a plot with such a screen and its clock."""
 
     def make(metrics=("loss", "accuracy"), fraction=0.05, cost=0.1, **settings):
         screen = Screen(cost)
@@ -65,14 +65,14 @@ def legend(ax):
 # How often it draws
 
 
-def test_drawing_keeps_to_the_asked_fraction_of_the_time(live_plot):
+def test_drawing_keeps_to_the_requested_fraction_of_the_time(live_plot):
     plotter, screen = live_plot("loss", fraction=0.05, cost=0.1)
     for _ in range(2_000):
         screen.now += 0.05
         plotter.set_train_batch({"loss": 1.0}, batch_size=1)
     elapsed = screen.now - 100.0
-    assert screen.spent - screen.cost <= 0.05 * elapsed  # the last one is not paid for yet
-    assert screen.spent >= 0.045 * elapsed  # and it uses what it may
+    assert screen.spent - screen.cost <= 0.05 * elapsed  # the last drawing is not paid for yet
+    assert screen.spent >= 0.045 * elapsed  # and it uses its share
 
 
 @given(
@@ -108,7 +108,7 @@ def test_the_first_record_and_an_explicit_plot_always_draw(live_plot):
     assert screen.drawn == 2
 
 
-def test_a_pause_is_not_saved_up(live_plot):
+def test_a_pause_does_not_allow_more_drawing_later(live_plot):
     plotter, screen = live_plot("loss", fraction=0.05, cost=0.1)
     plotter.set_train_epoch()
     screen.now += 3600.0
@@ -118,7 +118,7 @@ def test_a_pause_is_not_saved_up(live_plot):
     assert screen.drawn == 2
 
 
-def test_fraction_0_draws_only_when_asked_and_1_always(live_plot):
+def test_fraction_0_draws_only_on_request_and_1_always(live_plot):
     plotter, screen = live_plot("loss", fraction=0.0)
     plotter.set_train_epoch()
     plotter.on_train_begin(SimpleNamespace(iterations=1000))
@@ -149,7 +149,7 @@ def test_the_lesson_draws_epoch_means_and_no_batches(live_plot):
     assert (loss.get_xlabel(), accuracy.get_xlabel()) == ("", "iterations")
 
 
-def test_batches_training_epochs_and_test_epochs_are_told_apart(live_plot):
+def test_batches_training_epochs_and_test_epochs_are_distinguished(live_plot):
     plotter, _ = live_plot("loss", fraction=1.0)
     _, ax = plotter.plot_objects
     plotter.set_train_batch({"loss": 2.0}, batch_size=1)
@@ -166,7 +166,7 @@ def test_batches_training_epochs_and_test_epochs_are_told_apart(live_plot):
     assert to_hex(training.get_color()) != to_hex(test.get_color())
 
 
-def test_plot_draws_batches_as_the_last_record_said_or_as_asked(live_plot):
+def test_plot_draws_batches_like_the_last_record_or_as_requested(live_plot):
     plotter, _ = live_plot("loss")
     _, ax = plotter.plot_objects
     plotter.set_train_batch({"loss": 2.0}, batch_size=1, plot=False)
@@ -202,7 +202,7 @@ def test_values_that_are_not_finite_leave_gaps(live_plot):
     assert 2.0 < high < 2.5
 
 
-def test_a_plot_that_was_empty_takes_the_limits_of_what_comes(live_plot):
+def test_an_empty_plot_takes_the_limits_of_later_values(live_plot):
     plotter, _ = live_plot("loss")
     _, ax = plotter.plot_objects
     assert ax.get_ylim() == (0.0, 1.0)
@@ -237,7 +237,7 @@ def test_thinning_keeps_order_and_extremes(y):
 # Arguments
 
 
-def test_the_grid_is_that_of_subplots():
+def test_the_grid_agrees_with_subplots():
     assert isinstance(LivePlot("loss").plot_objects[1], Axes)
     assert LivePlot(["a", "b"]).plot_objects[1].shape == (2,)
     fig, axes = LivePlot(["a", "b", "c"], ncols=2, figsize=(8, 6)).plot_objects
@@ -247,7 +247,7 @@ def test_the_grid_is_that_of_subplots():
     assert LivePlot(["a"], nrows=2).plot_objects[1].shape == (2,)
 
 
-def test_colours_may_be_given():
+def test_colours_can_be_given():
     plotter = LivePlot({"loss": "red", "accuracy": {"test": "#00ff00"}, "f1": None})
     colors = [[to_hex(line.get_color()) for line in ax.get_lines()] for ax in plotter.plot_objects[1]]
     blue, vermillion = "#0072b2", "#d55e00"
@@ -337,7 +337,7 @@ def test_a_metric_that_training_does_not_report_is_refused(live_plot):
         plotter.on_report(report(500))
 
 
-def test_training_fills_the_plot():
+def test_training_updates_the_plot():
     plotter, _, axes = create_plot(["loss", "accuracy"])
     model = RNN(10, 4, 2)
     history = train(model, tasks.TwinHalves(1, 2), Adam(model.parameters), 60, report_every=20, hooks=[plotter])
@@ -345,7 +345,7 @@ def test_training_fills_the_plot():
     np.testing.assert_allclose(plotter.train_metrics["accuracy"]["epoch_domain"], history.iteration)
 
 
-def test_the_axes_reach_to_the_last_iteration_from_the_beginning(live_plot):
+def test_the_axes_extend_to_the_last_iteration_from_the_start(live_plot):
     plotter, screen = live_plot()
     for _ in range(2):
         plotter.on_train_begin(SimpleNamespace(iterations=10_000))
@@ -357,7 +357,7 @@ def test_the_axes_reach_to_the_last_iteration_from_the_beginning(live_plot):
     assert plotter.plot_objects[1][0].get_xlim() == pytest.approx((-10, 510))
 
 
-def test_a_training_that_takes_a_second_is_seen_before_it_ends(live_plot):
+def test_a_training_of_a_second_is_drawn_before_it_ends(live_plot):
     plotter, screen = live_plot(fraction=0.05, cost=0.04)
     plotter.on_train_begin(SimpleNamespace(iterations=100_000))
     for k in range(200):
@@ -368,7 +368,7 @@ def test_a_training_that_takes_a_second_is_seen_before_it_ends(live_plot):
     assert screen.drawn == 4
 
 
-def test_limits_and_legends_of_the_user_stay(live_plot):
+def test_limits_and_legends_of_the_user_are_kept(live_plot):
     plotter, _ = live_plot("loss", fraction=1.0)
     _, ax = plotter.plot_objects
     ax.set_ylim(0.1, 10)
@@ -386,7 +386,7 @@ def test_limits_and_legends_of_the_user_stay(live_plot):
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython shell that believes it is a notebook's kernel; its ``outputs`` are what a front end would get."""
+    """An IPython shell that acts as the kernel of a notebook; its ``outputs`` are the messages to a front end."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
@@ -410,7 +410,7 @@ def test_a_notebook_gets_one_output_that_is_updated(shell):
     assert fig not in open_figures()
 
 
-def test_show_moves_the_picture_to_the_cell_that_asks(shell):
+def test_show_moves_the_picture_to_the_calling_cell(shell):
     plotter, *_ = create_plot("loss")
     plotter.show()
     plotter.plot()
@@ -437,11 +437,11 @@ def test_without_a_screen_it_only_records(monkeypatch):
 
 
 class WindowFigure(Figure):
-    number = 1  # as pyplot gives it
+    number = 1  # as returned by pyplot
 
 
 class Window:
-    """Stands for a window of matplotlib's: logs what is asked of it."""
+    """Replaces a window of matplotlib, and logs its calls."""
 
     def __init__(self, monkeypatch):
         from matplotlib import pyplot
@@ -490,7 +490,7 @@ def test_threads_get_no_window(monkeypatch):
     assert [type(screen) for screen in found] == [NoScreen]
 
 
-def test_global_settings_are_left_alone(tmp_path):
+def test_global_settings_are_not_changed(tmp_path):
     before = dict(matplotlib.rcParams)
     plotter, *_ = create_plot("loss")
     plotter.plot()

@@ -24,7 +24,7 @@ def same(ours, theirs):
 
 
 class SameAsNoggin(RuleBasedStateMachine):
-    """Drive both loggers with the same calls; after each, every number is the same."""
+    """Make the same calls to both loggers; after each, all numbers must be the same."""
 
     @initialize(train=st.sets(st.sampled_from(NAMES), min_size=1), test=st.sets(st.sampled_from(NAMES), min_size=1))
     def create(self, train, test):
@@ -33,7 +33,7 @@ class SameAsNoggin(RuleBasedStateMachine):
         self.begun = set()
 
     def batch(self, split, data, size):
-        # The first batch of a split names its metrics; later ones may leave some out.
+        # The first batch of a split names its metrics; later ones may omit some.
         chosen = self.names[split]
         if split in self.begun:
             chosen = data.draw(st.lists(st.sampled_from(chosen), min_size=1, unique=True))
@@ -84,7 +84,7 @@ def test_the_epoch_mean_is_weighted_by_batch_size():
     assert repr(logger).startswith("LiveLogger(loss: 2 training batches, 2 training epochs")
 
 
-def test_positions_count_the_iterations_that_values_stand_for():
+def test_positions_count_the_iterations_that_values_average():
     logger = LiveLogger()
     for _ in range(2):
         logger.set_train_batch({"loss": 1.0}, batch_size=500, iterations=500)
@@ -115,7 +115,7 @@ def test_nan_is_recorded():
 
 
 @given(st.lists(numbers, min_size=1, max_size=20))
-def test_a_name_list_admits_names_at_any_time(values):
+def test_a_name_list_accepts_names_at_any_time(values):
     logger = LiveLogger(["loss", "accuracy"])
     for value in values:
         logger.set_train_batch({"loss": value}, batch_size=1)
@@ -140,7 +140,7 @@ def test_a_name_list_admits_names_at_any_time(values):
         ({"loss": 1.0}, 1, 0, "iterations must be at least 1, not 0"),
     ],
 )
-def test_a_wrong_batch_is_refused_and_leaves_nothing(metrics, size, iterations, message):
+def test_a_wrong_batch_is_refused_and_records_nothing(metrics, size, iterations, message):
     logger = LiveLogger()
     logger.set_train_batch({"loss": 1.0}, batch_size=1)
     with pytest.raises(InvalidArgument, match=f"^{message}$"):
@@ -164,7 +164,7 @@ def test_wrong_names_are_refused(metrics, message):
         LiveLogger(metrics)
 
 
-def test_the_first_batch_must_have_names_of_text():
+def test_the_names_of_the_first_batch_must_be_text():
     with pytest.raises(InvalidArgument, match=r"^the name of a metric must be a string, not 3$"):
         LiveLogger().set_test_batch({3: 1.0}, 1)
 

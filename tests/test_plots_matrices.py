@@ -46,7 +46,7 @@ def test_a_figure_takes_axes_and_returns_them(draw, tmp_path):
     assert one == two
 
 
-def test_the_unit_circle_and_all_eigenvalues_are_in_sight():
+def test_the_unit_circle_and_all_eigenvalues_are_visible():
     ax = plots.plot_eigenvalues(of({"W": 3 * CIRCLE}))
     assert (ax.patches[0].get_radius(), ax.patches[0].center) == (1, (0, 0))
     assert ax.get_xlim() == ax.get_ylim() == pytest.approx((-3.3, 3.3))
@@ -66,7 +66,7 @@ def test_before_is_hollow():
     assert one.get_legend().get_title().get_text() == "W"
 
 
-def test_every_matrix_may_have_axes_of_its_own():
+def test_every_matrix_can_have_separate_axes():
     values = of({name: CIRCLE for name in "abcde"})
     grid = plots.plot_eigenvalues_each(values, before=values)
     assert [ax.get_title() for ax in grid] == list("abcde")
@@ -113,6 +113,6 @@ def test_matrices_are_white_at_zero_and_named():
         (lambda: plots.plot_matrix([[np.nan]]), "values must be finite float64, but there is nan at [0, 0]"),
     ],
 )
-def test_what_is_no_matrix_is_refused(draw, message):
+def test_an_invalid_matrix_is_refused(draw, message):
     with refused(message):
         draw()

@@ -48,7 +48,7 @@ def test_models_are_compared_in_the_same_axes():
     assert (ax.get_ylabel(), ax.get_ylim()[0]) == ("bits per symbol", 0)
 
 
-def test_a_worse_model_that_is_drawn_later_is_seen():
+def test_a_worse_model_that_is_drawn_later_is_visible():
     better, worse = (
         StepBuckets("position", *[np.ones(1, int)] * 3, {"rmse": np.full((1, 3), value)}) for value in (0.1, 2)
     )
@@ -58,7 +58,7 @@ def test_a_worse_model_that_is_drawn_later_is_seen():
     assert high > 2
 
 
-def test_the_names_of_many_buckets_are_turned():
+def test_the_names_of_many_buckets_are_rotated():
     ends = 2 ** np.arange(14)
     many = StepBuckets("length", ends, 2 * ends - 1, ends, {"rmse": np.ones((14, 3))})
     ax = plot_by_position(many)
@@ -69,7 +69,7 @@ def test_the_names_of_many_buckets_are_turned():
 # --- forecasts
 
 
-def test_a_forecast_stands_beside_the_truth():
+def test_a_forecast_is_drawn_with_the_truth():
     ax = plot_forecast(np.arange(10.0), [7.5, 8.5], low=[7, 8], high=[8, 9], label="GRU")
     truth, said = ax.get_lines()
     assert (truth.get_xdata().tolist(), said.get_xdata().tolist()) == (list(range(1, 11)), [9, 10])
@@ -91,7 +91,7 @@ def cells(ax):
     return [(round(float(x)), int(y)) for x, y in corners], grounds.get_facecolor()[:, :3]
 
 
-def test_each_character_stands_on_its_probability(tmp_path):
+def test_each_character_has_the_colour_of_its_probability(tmp_path):
     ax = plot_text_probabilities("ab\nc $", [np.nan, 1.0, 0.5, 2.0**-8, 0.0, 0.1])
     places, colors = cells(ax)
     assert places == [(1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
@@ -104,7 +104,7 @@ def test_each_character_stands_on_its_probability(tmp_path):
     assert save_figure(ax, tmp_path / "text.png").stat().st_size > 1000
 
 
-def test_lines_are_broken_and_words_kept_whole():
+def test_lines_are_broken_between_words():
     places, _ = cells(plot_text_probabilities("abcdefg", np.ones(7), width=3))
     assert places == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]
     places, _ = cells(plot_text_probabilities(["the", "cats", "sat", "on"], np.ones(4), width=8))
@@ -117,7 +117,7 @@ def test_a_unit_colours_the_text_by_its_sign():
     assert colors[0, 2] > colors[0, 0]
     assert colors[3, 0] > colors[3, 2]
     assert np.ptp(colors[1]) < 0.01
-    # What the font lacks is a box. Text on dark ground is white: so one sees the sign on grey paper.
+    # A character that the font lacks is a box. Text on dark ground is white, so the box is visible.
     assert [text.get_text() for text in ax.texts] == ["a", "□", "c", "→"]
     assert [to_rgb(text.get_color()) for text in ax.texts] == [(1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0)]
     assert ax.figure.axes[1].get_xlabel() == "activation of unit 3 of h"
@@ -159,7 +159,7 @@ def test_texts_are_drawn_on_given_axes():
         (lambda: plot_forecast([1], [1], begin=-1), "begin must be at least 0, not -1"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(call, message):
+def test_mistakes_give_a_one_line_error(call, message):
     with pytest.raises(InvalidArgument) as caught:
         call()
     assert str(caught.value) == message

@@ -34,12 +34,12 @@ def test_the_first_curves_all_look_different():
 
 
 @pytest.mark.parametrize("given", ["ax", 3, [None]])
-def test_what_are_no_axes_is_refused(given):
+def test_invalid_axes_are_refused(given):
     with pytest.raises(InvalidArgument, match=f"^ax must be a matplotlib Axes, not {type(given).__name__}$"):
         runs(ax=given)
 
 
-def test_empty_axes_take_on_the_style_and_used_ones_keep_theirs():
+def test_empty_axes_get_the_style_and_used_ones_keep_theirs():
     empty, used = Figure().subplots(1, 2)
     used.plot([0, 1])
     for ax in (empty, used):
@@ -54,7 +54,7 @@ def test_empty_axes_take_on_the_style_and_used_ones_keep_theirs():
 def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
     first = save_figure(by_length(), tmp_path / f"a{suffix}").read_bytes()
     ax = by_length()
-    # Nor does it matter what was written before.
+    # Earlier files make no difference, either.
     save_figure(ax, tmp_path / "b.png")
     assert save_figure(ax, str(tmp_path / f"b{suffix}")).read_bytes() == first
     assert save_figure(by_length(50), tmp_path / f"c{suffix}").read_bytes() != first
@@ -97,10 +97,10 @@ def test_wrong_files_are_refused(what, path, message):
     assert str(error.value) == message
 
 
-# Where figures live
+# Where figures are shown
 
 
-def test_pyplot_keeps_no_figure_where_nobody_looks():
+def test_pyplot_keeps_no_figure_without_a_screen():
     before = pyplot.get_fignums()
     history()
     by_length()
@@ -143,7 +143,7 @@ def test_threads_never_touch_pyplot(kernel):
     assert pyplot.get_fignums() == []
 
 
-def test_global_settings_are_left_alone(tmp_path):
+def test_global_settings_are_not_changed(tmp_path):
     before = dict(matplotlib.rcParams)
     save_figure(history(chance=0.5), tmp_path / "a.svg")
     save_figure(by_length(), tmp_path / "a.png")

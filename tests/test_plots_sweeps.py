@@ -1,4 +1,4 @@
-"""The figures of many runs show the numbers that they are given."""
+"""The figures of many runs show the given numbers."""
 
 import re
 
@@ -23,7 +23,7 @@ def legend_of(ax):
 ODD = {"costs $5 \\frac{ and $": "costs \\$5 \\frac{ and \\$", "_b": "\u200b_b", "n" * 99: f"{'n' * 59}…"}
 
 
-def test_names_stand_as_they_are_written(tmp_path):
+def test_names_are_shown_unchanged(tmp_path):
     ax = plot_length_bands(LENGTHS, dict.fromkeys(ODD, RUNS["GRU"]))
     assert legend_of(ax) == list(ODD.values())
     other = plot_setting([1, 2, 1], [0.1, 0.2, 0.3], list(ODD))
@@ -31,12 +31,12 @@ def test_names_stand_as_they_are_written(tmp_path):
     words = plot_setting(list(ODD), [0.1, 0.2, 0.3])
     assert [label.get_text() for label in words.get_xticklabels()] == [*list(ODD.values())[:2], f"{'n' * 23}…"]
     settings = plot_parallel({"variant": list(ODD)}, [0.1, 0.2, 0.3])
-    # None of them is taken for a formula, which these are not.
+    # None of them is read as a formula.
     for drawn in (ax, other, words, settings):
         assert save_figure(drawn, tmp_path / "names.png").stat().st_size > 1000
 
 
-def test_a_legend_of_many_groups_makes_the_figure_higher():
+def test_a_legend_of_many_groups_makes_the_figure_taller():
     names = [f"a network with a name of many words, number {number}" for number in range(12)]
     bands = plot_length_bands(LENGTHS, dict.fromkeys(names, RUNS["RNN"]))
     settings = plot_setting([1, 2] * 12, np.linspace(0.1, 0.9, 24), [name for name in names for _ in range(2)])
@@ -50,7 +50,7 @@ def test_a_setting_shows_every_run_and_the_means_of_groups():
     values, outcome = [0.001, 0.001, 0.01, 0.01, 0.1], [0.5, 0.7, 0.9, np.nan, 0.4]
     ax = plot_setting(values, outcome, ["a"] * 5, name="rate")
     (dots,) = ax.collections
-    # Over two powers of ten, by the logarithm; the run without an outcome is left out.
+    # Over two powers of ten the axis is logarithmic; the run without an outcome is left out.
     np.testing.assert_allclose(dots.get_offsets(), [(-3, 0.5), (-3, 0.7), (-2, 0.9), (-1, 0.4)])
     (line,) = ax.get_lines()
     np.testing.assert_allclose(line.get_xydata(), [(-3, 0.6), (-2, 0.9), (-1, 0.4)])
@@ -58,7 +58,7 @@ def test_a_setting_shows_every_run_and_the_means_of_groups():
     assert ax.get_xlabel() == "rate"
 
 
-def test_words_stand_beside_each_other_with_their_groups():
+def test_words_are_side_by_side_with_their_groups():
     ax = plot_setting(["gru", None, "gru", None], [0.1, 0.2, 0.3, 0.4], ["a", "a", "b", "b"])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["gru", "none"]
     places = np.concatenate([dots.get_offsets()[:, 0] for dots in ax.collections])
@@ -78,7 +78,7 @@ def test_many_numbers_have_round_ticks_and_no_line():
     assert len(labels) <= 8 and all(float(label) % 5 == 0 for label in labels)
 
 
-def test_parallel_lines_end_at_the_outcome_and_the_best_lies_on_top():
+def test_parallel_lines_end_at_the_outcome_and_the_best_is_on_top():
     settings = {"model": ["rnn", "gru", "rnn"], "rate": [0.1, 0.3, 0.2]}
     ax = plot_parallel(settings, [0.5, 0.9, np.nan])
     (lines,) = ax.collections
@@ -88,10 +88,10 @@ def test_parallel_lines_end_at_the_outcome_and_the_best_lies_on_top():
     np.testing.assert_allclose([first[0], last[0]], [(0, 0), (0, 1)])
     np.testing.assert_allclose([first[1], last[1]], [(1, 0), (1, 1)])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["model", "rate", "accuracy"]
-    # All of it is in the picture.
+    # Everything is inside the picture.
     low, high = ax.get_ylim()
     assert low < 0 and high > 1
-    # Values stand on their axes, the outcome's beside its, in round numbers.
+    # Ticks of settings are on their axes, those of the outcome next to its axis, in round numbers.
     texts = {text.get_text(): text.get_position() for text in ax.texts}
     assert texts == {
         **{"rnn": (0, 0), "gru": (0, 1), "0.1": (1, 0), "0.2": (1, pytest.approx(0.5)), "0.3": (1, pytest.approx(1))},
@@ -99,7 +99,7 @@ def test_parallel_lines_end_at_the_outcome_and_the_best_lies_on_top():
     }
 
 
-def test_runs_at_the_same_place_are_drawn_apart_the_better_above():
+def test_runs_with_equal_settings_are_drawn_apart_with_the_better_one_above():
     ax = plot_parallel({"model": ["rnn"] * 4 + ["gru"] * 4}, np.arange(8) / 10)
     heights = np.array([segment[0, 1] for segment in ax.collections[0].get_segments()])
     low, high = ax.get_ylim()
@@ -117,6 +117,6 @@ def test_runs_at_the_same_place_are_drawn_apart_the_better_above():
         (lambda: plot_parallel({"a": [1, 2], "b": [1]}, [0, 1]), "the settings must be equally long"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(draw, message):
+def test_invalid_figures_are_refused(draw, message):
     with refused(message):
         draw()

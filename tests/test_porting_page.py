@@ -1,4 +1,4 @@
-"""The page for those who come from Keras or PyTorch: it shows the code that its script runs."""
+"""The page for users of Keras or PyTorch shows the code that its script runs."""
 
 import numpy as np
 import pytest
@@ -12,15 +12,15 @@ def made():
         yield module
 
 
-def test_the_page_shows_the_code_as_it_is(made):
+def test_the_page_shows_the_code_of_the_script(made):
     page = (DOCS / "how-to" / "porting.md").read_text(encoding="utf-8")
     assert made.with_code(page) == page
     shown = [name for name, source in made.shown() if f"```python\n{source}\n```" in page]
     assert {f"{job.name}_{library}" for job in made.jobs(None).values() for library in made.LIBRARIES} <= {*shown}
 
 
-def test_the_code_of_our_own_runs(made):
-    # Op by op: nothing is compiled. What reads piece by piece has to be.
+def test_the_code_for_myrnn_runs(made):
+    # Op by op, without compiling; only code that reads in windows has to be compiled.
     made.AS_THE_OTHERS["engine"] = "mygrad"
     rows, tags = [[1, 2, 3], [2, 1], [3], [1, 1]], [[0, 1, 1], [1, 0], [1], [0, 0]]
     labels = np.array([0, 1, 1, 0])

@@ -5,15 +5,15 @@ from myrnn.experiment import PRESETS, Experiment, find_preset
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_presets_hold_settings_that_there_are(preset):
+def test_presets_only_contain_known_settings(preset):
     made = Experiment.read(preset.sections).to_dict()
     assert all(made[name].items() >= settings.items() for name, settings in preset.sections.items())
 
 
-def test_the_lessons_preset_changes_nothing():
+def test_the_lesson_preset_changes_nothing():
     assert Experiment.read(find_preset("lesson").sections) == Experiment()
 
 
-def test_a_preset_that_there_is_not_is_refused():
+def test_an_unknown_preset_is_refused():
     with pytest.raises(InvalidArgument, match="--preset must be one of 'lesson', 'best', not 'good'"):
         find_preset("good")

@@ -30,7 +30,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time that the displays see."""
+    """The clock of the displays."""
     clock = Clock()
     monkeypatch.setattr(progress.Display.__init__, "__defaults__", (0, clock))
     return clock
@@ -38,7 +38,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Make the error output a terminal; return what a display's console writes, of the asked width and encoding."""
+    """Make stderr a terminal of the given width and encoding, and return the output of a display's console."""
 
     def make(width=80, encoding="utf-8"):
         file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -63,12 +63,12 @@ def test_a_curve_runs_from_the_lowest_to_the_highest_character():
     assert sparkline(range(8), 8, levels=ASCII) == ASCII
 
 
-def test_a_long_curve_is_the_means_of_its_parts():
+def test_a_long_curve_shows_the_means_of_its_parts():
     assert sparkline([0, 0, 7, 7, 3, 4], 3, levels="01234567") == "074"
     assert len(sparkline(np.random.default_rng(0).random(1001), 24)) == 24
 
 
-def test_what_is_level_or_missing_is_shown_as_such():
+def test_constant_and_missing_values_are_shown():
     assert sparkline([0.5] * 4, 8) == BLOCKS[0] * 4
     assert sparkline([], 8) == ""
     assert sparkline([1.0], 0) == ""
@@ -77,7 +77,7 @@ def test_what_is_level_or_missing_is_shown_as_such():
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=200), st.integers(1, 40))
-def test_a_curve_is_no_wider_than_asked(values, width):
+def test_a_curve_is_no_wider_than_requested(values, width):
     line = sparkline(values, width)
     assert len(line) == min(width, len(values))
     assert set(line) <= set(BLOCKS)
@@ -89,7 +89,7 @@ def test_ascii_is_ascii():
 
 
 @given(st.integers(1, 200), st.integers(1, 300))
-def test_curves_fit_the_width_where_their_texts_do(width, reports):
+def test_curves_fit_the_width_if_their_texts_do(width, reports):
     curves = [Curve(curve.text, list(range(reports))) for curve in CURVES]
     line = curves_line(curves, width)
     assert len(line) <= max(width, len("loss 0.1000   accuracy 90.0%"))
@@ -97,14 +97,14 @@ def test_curves_fit_the_width_where_their_texts_do(width, reports):
     assert "accuracy 90.0%" in line
 
 
-def test_no_curve_is_no_line():
+def test_without_a_curve_there_is_no_line():
     assert curves_line([], 80) == ""
 
 
 # --- where it is shown
 
 
-def test_a_pipe_gets_nothing_unless_asked(capsys):
+def test_a_pipe_gets_nothing_by_default(capsys):
     assert progress_display(None, "training", 10, "iterations") is None
     assert progress_display(False, "training", 10, "iterations") is None
 
@@ -124,7 +124,7 @@ def test_a_pipe_gets_plain_lines_with_the_last_values(capsys, clock):
     assert lines[-1] == "training 100/100 (100%)  50 iterations/s  2.0 s  loss 0.1000  accuracy 90.0%"
 
 
-def test_slow_work_is_heard_of_now_and_then(capsys, clock):
+def test_slow_work_is_reported_regularly(capsys, clock):
     display = progress_display(True, "evaluating", 1000, "sequences")
     for clock.now in range(60):
         display.update(1)
@@ -132,7 +132,7 @@ def test_slow_work_is_heard_of_now_and_then(capsys, clock):
 
 
 @pytest.mark.parametrize(("term", "kind"), [("xterm-256color", "_TerminalDisplay"), ("dumb", "_PlainDisplay")])
-def test_a_terminal_that_cannot_go_back_gets_plain_lines(monkeypatch, term, kind):
+def test_a_terminal_that_cannot_overwrite_gets_plain_lines(monkeypatch, term, kind):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", term)
     shown = []
@@ -155,7 +155,7 @@ def test_a_terminal_gets_a_bar_and_the_curves_below_it(terminal, clock):
 
 
 def last_lines(text):
-    """The last picture of a live display, its lines without the codes that place them."""
+    """The lines of the last picture of a live display, without control codes."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n")
     return [line.rstrip() for line in plain.splitlines() if line.strip()][-2:]
 
@@ -184,7 +184,7 @@ def test_no_line_is_wider_than_the_terminal(terminal, clock, width):
     assert "loss 0.1000" in lines[1]
 
 
-def test_work_without_curves_gets_the_bar_alone(terminal, clock):
+def test_work_without_curves_gets_only_the_bar(terminal, clock):
     console, written = terminal()
     display = progress._TerminalDisplay("evaluating", 100, "sequences", console=console)
     clock.now = 1.0
@@ -196,7 +196,7 @@ def test_work_without_curves_gets_the_bar_alone(terminal, clock):
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython shell that believes it is a notebook's kernel; its ``outputs`` are what a front end would get."""
+    """An IPython shell that acts as the kernel of a notebook; its ``outputs`` are the messages to a front end."""
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "display_pub", CapturingDisplayPublisher())
     monkeypatch.setattr(shell, "kernel", object(), raising=False)
@@ -237,5 +237,5 @@ def test_training_shows_its_own_curves(monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.04, "0.0 s"), (4.24, "4.2 s"), (59.94, "59.9 s"), (185, "3 min 5 s"), (3723, "1 h 2 min")]
 )
-def test_times_are_said_as_people_say_them(seconds, text):
+def test_times_are_readable(seconds, text):
     assert duration(seconds) == text

@@ -1,4 +1,4 @@
-"""The snippets of the README, the front page and the tours: they run as they stand, on fewer sequences."""
+"""The snippets of the README, the front page and the tours run unchanged, but on fewer sequences."""
 
 import re
 from functools import partial
@@ -29,34 +29,34 @@ SNIPPETS = {
 QUESTIONS = [
     call for cell in re.findall(r"^\| [^|]+\? \| ([^|]+) \|", TOUR, re.M) for call in re.findall(r"`([^`]+)`", cell)
 ]
-# The answers are as well tried on few sequences.
+# A few sequences are enough for the answers.
 FEW = {name: partial(getattr(myrnn, name), samples=50) for name in ("state_space", "gradient_flow")}
 FEW["evaluate"] = partial(myrnn.evaluate, samples=2000)
 
 
 @pytest.fixture(params=SNIPPETS)
 def ran(request, tmp_path, monkeypatch, capsys):
-    """The name of a snippet, the names that it leaves behind, and what it printed."""
+    """The name of a snippet, the names that it defines, and its output."""
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "snippet"}
-    # As it stands but for the number of iterations and of sequences.
+    # Unchanged except the number of iterations and sequences.
     exec(compile(SNIPPETS[request.param].replace("100_000", "10_000"), "python.md", "exec"), names)
     return request.param, names, capsys.readouterr().out
 
 
-def test_a_snippet_runs_as_it_stands(ran):
+def test_a_snippet_runs_unchanged(ran):
     name, names, printed = ran
     if name == "lesson":
         assert names["report"].lengths.tolist() == list(range(2, 41, 2))
         assert "<svg" in Path("graph.svg").read_text(encoding="utf-8")
         assert Path("training.png").is_file() and Path("accuracy_by_length.png").is_file()
-        # What the table of questions asks goes on from here.
+        # The code in the table of questions uses these names.
         made = {"models": {"RNN": names["model"]}, "tasks": {"halves": names["task"]}}
         assert len(QUESTIONS) == 10
         for call in QUESTIONS:
             assert eval(call, vars(myrnn) | names | made | FEW) is not None, call
     elif name == "own class":
-        # The equations that it prints stand in the page as they are.
+        # The page shows the printed equations.
         assert f"```\n{printed}```" in TOUR
         own, ours = names["MyRNN"](10, 50, 2), RNN(10, 50, 2, rng=0)
         for parameter, other in zip(own.parameters, ours.parameters, strict=True):
@@ -70,7 +70,7 @@ def test_a_snippet_runs_as_it_stands(ran):
         assert Path("languages").is_dir()
 
 
-def test_the_cell_of_the_readme_runs_as_it_stands_and_learns(tmp_path, monkeypatch, capsys):
+def test_the_cell_of_the_readme_runs_unchanged_and_learns(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (snippet,) = blocks(README)
     assert blocks(FRONT) == [snippet]

@@ -1,4 +1,4 @@
-"""The corpus of recurrent models: each runs in MyGrad, and compiles or is refused as it says; compiled, it is right."""
+"""The corpus of recurrent models: each runs in MyGrad, compiles or is refused as expected, and is right if compiled."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ from recurrences.oracle import by_differences, difference, disagreement
 from recurrences.randomly import examined
 
 LENGTHS = (1, 2, 5, 9, 17)
-# One sequence at a time, and batches: equal lengths, and longer and shorter ones.
+# One sequence at a time, and batches with equal and with different lengths.
 GROUPS = ([1], [2], [40], [4, 4, 4], [5, 20, 1, 11, 2])
-# In how many a gradient that is not zero is wanted of every parameter.
+# The number of sequences that must give every parameter a nonzero gradient.
 LONG = (5, 9, 17)
-# Compiling takes up to some seconds: all but some of each group are long tests.
+# Compiling takes up to a few seconds, so most models of each group are long tests.
 SHORT = {
     "Elman", "ForgetLSTM", "NeuralQueue", "Bidirectional", "Clockwork", "DelayLine", "Windows", "ViewOfTheState",
     "CharacterModel",
@@ -25,7 +25,7 @@ NATIVE_SHORT = {"CTRNN"}
 DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "StackRNN", "MeanPooling", "TimeAwareLSTM")
 
 by_name = {entry.name: entry for entry in ALL}
-# Machine code takes seconds: of the others, the programs run in Python.
+# Machine code takes seconds; the programs of the others run in Python.
 NATIVE = [entry for i, entry in enumerate(e for e in ALL if e.compiles) if i % 8 == 0 or entry.name in NATIVE_SHORT]
 
 
@@ -41,7 +41,7 @@ def drawn(entry, length):
     return rng.normal(size=(length, C)).astype(np.float32), labels
 
 
-def test_there_are_many_and_each_names_its_source():
+def test_there_are_many_models_and_each_names_its_source():
     assert len(ALL) >= 250
     assert all(entry.source and entry.make.__doc__ for entry in ALL)
     assert {entry.outputs for entry in ALL} == {"last", "steps"}
@@ -92,7 +92,7 @@ def test_machine_code_is_right(entry):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", most_are_long(DIFFERENCES, 2))
-def test_gradients_are_those_of_central_differences(name):
+def test_gradients_agree_with_central_differences(name):
     entry = by_name[name]
     x, label = drawn(entry, 6)
     loss, gradients = compiled_or_refused(entry).loss_and_gradients(x, label)

@@ -38,7 +38,7 @@ def listed(page):
     return found
 
 
-def test_every_public_name_stands_in_one_place():
+def test_every_public_name_is_in_one_place():
     names = [name for page in TOPICS for name in listed(page)]
     assert len(names) == len(set(names))
     # A name that two modules export has a page in one of them.
@@ -93,7 +93,7 @@ def types_named_in(text):
 
 
 @pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
-def test_every_name_of_a_page_exists_and_says_what_it_is(page):
+def test_every_name_of_a_page_exists_and_has_a_docstring(page):
     assert listed(page)
     assert [name for name, value in callables_of(page).items() if not value.__doc__] == []
 

@@ -40,7 +40,7 @@ def test_counts_give_accuracy_and_interval():
     assert nothing == {"length": 4, "total": 0, "correct": 0, "accuracy": None, "low": 0.0, "high": 1.0}
 
 
-def test_a_terminal_shows_what_is_to_be_shown():
+def test_a_terminal_shows_the_chosen_columns():
     lines = [line.split() for line in a_table().to_text().splitlines()]
     assert lines[0] == ["Accuracy,", "%"]
     assert lines[1] == ["length", "accuracy", "of"]
@@ -86,12 +86,12 @@ def test_files_and_frames_have_every_digit(tmp_path):
     assert pandas.isna(frame["accuracy"][1])
 
 
-def test_values_are_pythons_own():
+def test_values_are_plain_python():
     table = Table("", {"a": [np.int64(3), 4], "b": (np.float32(0.5), np.nan), "c": np.array([True, False])})
     assert table.to_json() == '[{"a": 3, "b": 0.5, "c": true}, {"a": 4, "b": null, "c": false}]'
 
 
-def test_an_empty_table_is_one(tmp_path):
+def test_an_empty_table_is_valid(tmp_path):
     table = Table("", {"run": [], "loss": []}, [text("run")])
     table.to_csv(tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text(encoding="utf-8") == "run,loss\n"
@@ -112,7 +112,7 @@ def test_a_curve_is_the_same_after_a_file(curve, tmp_path):
     assert tuple(curve.columns) in CURVE_HEADERS
 
 
-def test_lines_may_end_in_any_way():
+def test_lines_can_have_any_line_ending():
     content = b"epoch,loss,accuracy\n1,0.5,1\n2,0.25,1.0\n"
     for one in (content, content.replace(b"\n", b"\r\n")):
         curve = LearningCurve.from_csv(one)
@@ -130,12 +130,12 @@ def test_lines_may_end_in_any_way():
         (b"iteration,loss,accuracy\n1,\xff,1\n", "invalid start byte"),
     ],
 )
-def test_what_is_no_curve_is_refused(content, message):
+def test_an_invalid_curve_is_refused(content, message):
     with pytest.raises(ValueError, match=message):
         LearningCurve.from_csv(content)
 
 
-def test_steps_are_called_what_they_count():
+def test_steps_are_named_after_what_they_count():
     assert ITERATION.iteration.tolist() == [500, 1000]
     assert EPOCH.epoch.tolist() == [1, 2]
     with pytest.raises(AttributeError, match="by iteration has no attribute 'epoch'"):
@@ -143,7 +143,7 @@ def test_steps_are_called_what_they_count():
     assert not hasattr(EPOCH, "iteration")
 
 
-def test_a_curve_says_how_far_it_went():
+def test_a_curve_shows_its_length():
     curve = LearningCurve(np.array([500, 1000]), np.array([0.7, 0.25]), np.array([0.5, 0.875]), 20)
     assert repr(curve) == "LearningCurve(1,000 iterations, 2 reports, loss 0.7000 to 0.2500, accuracy 50.0% to 87.5%)"
     assert repr(LearningCurve(*np.empty((3, 0)))) == "LearningCurve(no report yet)"
@@ -161,7 +161,7 @@ def test_a_notebook_shows_at_most_20_reports_of_a_curve():
     assert len(LearningCurve(*np.empty((3, 0))).table()) == 0
 
 
-def test_curves_that_go_on_from_each_other_are_joined():
+def test_consecutive_curves_are_joined():
     first = LearningCurve(np.array([5, 8]), np.array([0.7, 0.6]), np.array([0.5, 0.6]), 20, "mygrad", 0.5)
     later = LearningCurve(np.array([5, 7]), np.array([0.4, 0.3]), np.array([0.7, 0.8]), 6, "native", 0.5)
     joined = first.joined(later)
@@ -174,7 +174,7 @@ def test_curves_that_go_on_from_each_other_are_joined():
     assert first.joined(none).iteration.tolist() == [5, 8]
 
 
-def test_validation_is_joined_too():
+def test_validation_is_also_joined():
     joined = EPOCH.joined(EPOCH)
     assert joined.epoch.tolist() == [1, 2, 3, 4]
     assert joined.validation_accuracy.tolist() == [0.25, 0.5, 0.25, 0.5]
@@ -182,7 +182,7 @@ def test_validation_is_joined_too():
         ITERATION.joined(EPOCH)
 
 
-def test_curves_are_drawn_by_what_they_count():
+def test_curves_are_drawn_against_what_they_count():
     assert [len(ax.get_lines()) for ax in ITERATION.plot()] == [1, 1]
     loss, accuracy = EPOCH.plot()
     assert [line.get_label() for line in loss.get_lines()] == ["training", "validation"]

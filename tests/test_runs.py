@@ -34,7 +34,7 @@ def contents(model):
 
 @pytest.fixture(scope="module")
 def parts():
-    """What a small run is made of."""
+    """The parts of a small run."""
     model = RNN(5, 6, 2, rng=0)
     optimizer = Adam(model.parameters)
     history = train(model, TASK, optimizer, iterations=30, report_every=10, engine="mygrad")
@@ -54,12 +54,12 @@ def saved(tmp_path_factory, parts):
 
 @pytest.fixture
 def folder(tmp_path, saved):
-    """A copy of the small run, which may be changed."""
+    """A copy of the small run that tests can change."""
     return shutil.copytree(saved, tmp_path / "run")
 
 
 def edit(folder, name, change):
-    """Change the content of one file, and what the index says of it, so that only the content is wrong."""
+    """Change the content of one file and its entry in the index, so that only the content is wrong."""
     path = folder / name
     content = change(path.read_bytes())
     path.write_bytes(sealed(content) if name == "settings.json" else content)
@@ -69,7 +69,7 @@ def edit(folder, name, change):
 
 
 def sealed(content):
-    """Give an index the hash that goes with its values, if it is an index at all."""
+    """Give an index a valid hash, if it is an index at all."""
     try:
         return json.dumps(seal(json.loads(content))).encode()
     except (ValueError, AttributeError):
@@ -94,7 +94,7 @@ def edit_weights(folder, change):
     edit(folder, "model.safetensors", changed)
 
 
-# --- there and back
+# --- saving and loading
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def edit_weights(folder, change):
         (TwinHalves(alphabet_size=12), LSTM(12, 6, 2, rng=2), lambda p: Adam(p, weight_decay=1e-4)),
     ],
 )
-def test_a_run_comes_back_as_it_was(tmp_path, task, model, optimizer):
+def test_a_saved_run_is_loaded_unchanged(tmp_path, task, model, optimizer):
     made = optimizer(model.parameters)
     history = train(model, task, made, iterations=12, report_every=5, engine="mygrad")
     run = load_run(save_run(tmp_path / "run", task=task, model=model, optimizer=made, history=history))
@@ -129,7 +129,7 @@ def test_the_settings_repeat_the_run(tmp_path, folder, parts):
     assert contents(model) == contents(parts["model"])
 
 
-def test_settings_are_all_there(folder):
+def test_all_settings_are_saved(folder):
     index = json.loads((folder / "settings.json").read_text())
     assert (index["format"], index["format_version"]) == ("myrnn run", 2)
     assert set(index["versions"]) == {"myrnn", "python", "numpy", "mygrad", "numba", "llvmlite"}
@@ -161,7 +161,7 @@ def test_settings_are_all_there(folder):
     }
 
 
-def test_a_run_holds_every_file(tmp_path, parts, report):
+def test_a_run_has_every_file(tmp_path, parts, report):
     folder = save_run(
         tmp_path / "run", **parts, report=report, pictures={"graph.svg": lambda path: path.write_text("<svg/>")}
     )
@@ -180,7 +180,7 @@ def test_the_same_run_gives_the_same_files(tmp_path, parts, report):
             assert path.read_bytes() == (two / path.name).read_bytes(), path.name
 
 
-def test_the_report_holds_the_numbers(tmp_path, parts, report):
+def test_the_report_has_the_numbers(tmp_path, parts, report):
     run = load_run(save_run(tmp_path / "run", **parts, report=report))
     assert run.report == summarize(parts["model"], parts["history"], report)
     training, evaluation = run.report["training"], run.report["evaluation"]
@@ -200,7 +200,7 @@ def test_a_run_shows_its_results(tmp_path, parts, report):
     assert "training.iterations" in run._repr_html_()
 
 
-def test_a_summary_adds_what_is_given():
+def test_a_summary_adds_given_values():
     model = RNN(5, 6, 2, rng=0)
     empty = History(np.empty(0, int), np.empty(0), np.empty(0))
     assert summarize(model, empty, training={"seconds": 2.5}) == {
@@ -216,7 +216,7 @@ def test_a_summary_adds_what_is_given():
     }
 
 
-def test_lengths_that_were_not_tried_have_no_accuracy(parts, report):
+def test_untested_lengths_have_no_accuracy(parts, report):
     within = replace(report, trained_length=100)
     assert summarize(parts["model"], parts["history"], within)["evaluation"]["accuracy_beyond"] is None
 
@@ -250,7 +250,7 @@ def test_a_run_without_a_report_loads(tmp_path, parts):
         ({"training": {"iterations": 0}}, "iterations must be at least 1, not 0"),
     ],
 )
-def test_what_cannot_be_made_again_is_refused(tmp_path, parts, change, message):
+def test_a_run_that_cannot_be_reproduced_is_refused(tmp_path, parts, change, message):
     with refused(message, InvalidArgument):
         save_run(tmp_path / "run", **{**parts, **change})
     assert not (tmp_path / "run").exists()
@@ -263,7 +263,7 @@ def test_nothing_is_overwritten(folder, parts):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_file_is_no_folder(tmp_path, parts):
+def test_a_file_is_not_a_folder(tmp_path, parts):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with refused(f"{path} is or lies below a file: a run needs a separate folder"):
@@ -303,7 +303,7 @@ def test_a_new_folder_has_the_name_and_the_time(tmp_path, monkeypatch):
         assert two.is_dir()
 
 
-def test_a_claimed_folder_goes_when_the_work_fails(tmp_path):
+def test_a_claimed_folder_is_removed_when_the_work_fails(tmp_path):
     with pytest.raises(KeyboardInterrupt), claim_folder(tmp_path / "a" / "b", "x") as folder:
         assert folder.is_dir()
         raise KeyboardInterrupt
@@ -317,7 +317,7 @@ def test_a_claimed_folder_with_something_in_it_stays(tmp_path):
     assert (tmp_path / "a" / "note").exists()
 
 
-def test_an_empty_folder_may_be_claimed(tmp_path, parts):
+def test_an_empty_folder_can_be_claimed(tmp_path, parts):
     (tmp_path / "run").mkdir()
     with claim_folder(tmp_path / "run", "x") as folder:
         save_run(folder, **parts)
@@ -373,7 +373,7 @@ def test_an_index_that_is_cut_short(folder):
         (b" " * 1_000_001, "settings.json is too large: 1,000,001 bytes, at most 1,000,000 are read"),
     ],
 )
-def test_an_index_that_is_none(folder, content, message):
+def test_an_invalid_index(folder, content, message):
     (folder / "settings.json").write_bytes(content)
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: {message}")) as caught:
         load_run(folder)
@@ -397,13 +397,13 @@ def test_an_index_that_is_none(folder, content, message):
         ),
     ],
 )
-def test_an_index_of_another_form(folder, change, message):
+def test_an_index_of_another_format(folder, change, message):
     edit_json(folder, "settings.json", lambda index: index.update(change))
     with refused(f"{folder}{message}"):
         load_run(folder)
 
 
-def test_a_run_of_before_the_recurrent_weights_could_be_chosen(folder):
+def test_a_run_without_the_setting_for_recurrent_weights(folder):
     edit_json(folder, "settings.json", lambda index: index["model"].pop("recurrent_init"))
     assert load_run(folder).model.recurrent_init == "glorot"
 
@@ -411,7 +411,7 @@ def test_a_run_of_before_the_recurrent_weights_could_be_chosen(folder):
 ORIGIN = {"name": "before", "weights": 64 * "a", "iterations": 20}
 
 
-def test_a_run_says_what_it_went_on_from(folder):
+def test_a_run_names_the_run_that_it_continues(folder):
     assert "continued_from" not in load_run(folder).settings
     edit_json(folder, "settings.json", lambda index: index.update(continued_from=ORIGIN))
     assert load_run(folder).settings["continued_from"] == ORIGIN
@@ -428,7 +428,7 @@ def test_a_run_says_what_it_went_on_from(folder):
         ({**ORIGIN, "iterations": -1}, "iterations must be at least 0, not -1"),
     ],
 )
-def test_what_no_run_went_on_from(folder, origin, message):
+def test_invalid_origins_of_a_run(folder, origin, message):
     edit_json(folder, "settings.json", lambda index: index.update(continued_from=origin))
     with refused(f"{folder}: settings.json cannot be used: {message}"):
         load_run(folder)
@@ -453,7 +453,7 @@ def test_a_run_keeps_the_phases_of_its_training(folder):
         ([{**PHASE, "learning_rate": -1}], "learning_rate must be at least 0, not -1.0"),
     ],
 )
-def test_what_are_no_phases_of_a_training(folder, phases, message):
+def test_invalid_phases_of_a_training(folder, phases, message):
     edit_json(folder, "settings.json", lambda index: index.update(phases=phases))
     with refused(f"{folder}: settings.json cannot be used: {message}"):
         load_run(folder)
@@ -494,7 +494,7 @@ HUGE = 10**12
         ("training", {"steps": 4}, "training has no setting 'steps', only "),
     ],
 )
-def test_settings_that_no_run_has(folder, part, change, message):
+def test_invalid_settings_of_a_run(folder, part, change, message):
     edit_json(folder, "settings.json", lambda index: index[part].update(change))
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: settings.json cannot be used: {message}")):
         load_run(folder)
@@ -526,7 +526,7 @@ def test_weights_that_do_not_fit(folder, change, message):
 
 
 @pytest.mark.parametrize("content", [b"x" * 400, (10**15).to_bytes(8, "little") + b"{}" * 200])
-def test_weights_that_are_none(folder, content):
+def test_invalid_weights(folder, content):
     edit(folder, "model.safetensors", lambda _: content)
     with pytest.raises(RunError, match=re.escape(f"{folder}: model.safetensors is not valid: ")):
         load_run(folder)
@@ -551,7 +551,7 @@ def test_weights_that_are_none(folder, content):
         ("iteration,loss,accuracy\n1,1,1.5\n", "must have finite losses of 0 or more and accuracies between 0 and 1"),
     ],
 )
-def test_a_history_that_is_none(folder, content, message):
+def test_an_invalid_history(folder, content, message):
     edit(folder, "history.csv", lambda _: content.encode())
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: history.csv {message}")):
         load_run(folder)
@@ -565,7 +565,7 @@ def test_a_history_that_is_none(folder, content, message):
         (lambda report: report["training"].update(engine="x"), "engine must be one of 'native', 'mygrad', not 'x'"),
     ],
 )
-def test_a_report_that_is_none(folder, change, message):
+def test_an_invalid_report(folder, change, message):
     edit_json(folder, "report.json", change)
     with refused(f"{folder}: report.json cannot be used: {message}"):
         load_run(folder)
@@ -573,7 +573,7 @@ def test_a_report_that_is_none(folder, change, message):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_stands_in_a_folder_is_loaded_or_refused(folder, data):
+def test_any_folder_is_loaded_or_refused(folder, data):
     name = data.draw(st.sampled_from(["settings.json", "model.safetensors", "history.csv", "report.json"]))
     whole = (folder / name).read_bytes()
     index = (folder / "settings.json").read_bytes()
@@ -594,7 +594,7 @@ def test_whatever_stands_in_a_folder_is_loaded_or_refused(folder, data):
 # --- models and optimizers by name
 
 
-def test_names_make_models_and_optimizers():
+def test_names_create_models_and_optimizers():
     model = make("model", "lstm", rng=3, dim_input=5, dim_recurrent=4, dim_output=2)
     assert contents(model) == contents(LSTM(5, 4, 2, rng=3))
     optimizer = make("optimizer", "sgd", params=model.parameters, momentum=0.5)

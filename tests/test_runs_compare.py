@@ -30,14 +30,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copied(tmp_path, made, monkeypatch):
-    """Return a function that copies one of the runs to where it may be changed."""
+    """Return a function that copies one of the runs, so that tests can change it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return lambda name, to=None: without_pictures(made / name, tmp_path / (to or name))
 
 
 def edit_json(folder, name, change):
-    """Change a JSON file of a run, and what its index says of it."""
+    """Change a JSON file of a run, and its entry in the index."""
     path = next(folder / index for index in ("settings.json", "data.json") if (folder / index).exists())
     content = json.loads((folder / name).read_text())
     change(content)
@@ -92,12 +92,12 @@ def test_the_distance_of_weights(made):
     assert compare_runs(made / "rnn", made / "other").weight_distance == largest > 0
 
 
-def test_how_far_two_trainings_went_the_same_way(made):
+def test_the_number_of_common_reports(made):
     assert compare_runs(made / "rnn", made / "longer").common_reports == 3
     assert compare_runs(made / "rnn", made / "other").common_reports == 0
 
 
-def test_accuracy_by_length_is_that_of_the_reports(made):
+def test_accuracy_by_length_agrees_with_the_reports(made):
     found = compare_runs(made / "rnn", made / "gru").accuracy
     one, other = (load_run(made / name).report["evaluation"]["lengths"] for name in ("rnn", "gru"))
     assert found.lengths.tolist() == [2, 4, 6, 8]
@@ -136,7 +136,7 @@ def test_runs_on_data_compare_in_the_same_way(made):
     assert found.table().columns["length"] == ["1", "2", "3", "all"]
 
 
-def test_data_runs_that_were_counted_apart_compare_as_a_whole(made, copied):
+def test_data_runs_with_different_tests_are_compared_as_a_whole(made, copied):
     folder = copied("words", "other")
 
     def change(report):
@@ -161,7 +161,7 @@ def test_data_runs_with_several_tests_compare_test_by_test(made, tmp_path):
     assert compare_runs(tmp_path / "one", made / "words").table().columns["test"] == []
 
 
-def test_what_cannot_be_compared_is_refused(made, tmp_path):
+def test_incomparable_arguments_are_refused(made, tmp_path):
     for first, second, kind, message in (
         (made / "rnn", made / "rnn", InvalidArgument, f"{made / 'rnn'} is given twice"),
         (made / "rnn", tmp_path / "gone", RunError, f"there is no run folder {tmp_path / 'gone'}"),
@@ -190,14 +190,14 @@ def test_what_cannot_be_compared_is_refused(made, tmp_path):
         (lambda e: e.update(confidence=1), "confidence must be below 1, not 1.0"),
     ],
 )
-def test_a_test_that_is_none_is_refused(made, copied, change, message):
+def test_an_invalid_test_is_refused(made, copied, change, message):
     folder = copied("rnn", "changed")
     edit_json(folder, "report.json", lambda report: change(report["evaluation"]))
     with pytest.raises(RunError, match=f"^{re.escape(f'{folder}: report.json cannot be used: {message}')}$"):
         compare_runs(made / "rnn", folder)
 
 
-def test_a_test_that_is_no_object_is_refused(made, copied):
+def test_a_test_that_is_not_an_object_is_refused(made, copied):
     folder = copied("rnn", "changed")
     edit_json(folder, "report.json", lambda report: report.update(evaluation=[1]))
     with pytest.raises(RunError, match=r"report\.json has no valid 'evaluation': \[1\]$"):
@@ -208,7 +208,7 @@ def test_a_test_that_is_no_object_is_refused(made, copied):
         compare_runs(made / "words", folder)
 
 
-def test_weights_of_other_kinds_are_apart(made, copied):
+def test_weights_of_other_dtypes_are_different(made, copied):
     folder = copied("rnn", "changed")
     weights = safetensors.numpy.load_file(folder / "model.safetensors")
     weights["fc_h2y.bias"] = weights["fc_h2y.bias"].astype(np.float64)
@@ -238,7 +238,7 @@ def test_the_command_shows_what_differs(made, copied, capsys):
         assert image.size[0] == 1280
 
 
-def test_the_command_says_what_is_the_same(made, copied, capsys):
+def test_the_command_shows_what_is_equal(made, copied, capsys):
     assert main(["runs", "compare", str(made / "rnn"), str(copied("rnn", "again"))]) == 0
     out = capsys.readouterr().out
     assert out.startswith("the same settings\n\nweights     the same\nhistory     the same\n")

@@ -1,4 +1,4 @@
-"""Folders that earlier versions wrote: classifiers, and runs on data with a classifier in a folder of its own."""
+"""Folders that earlier versions wrote: classifiers, and runs on data with a classifier in a separate folder."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ EXPECTED = json.loads((FORMER / "expected.json").read_text())
 X = [["to", "be"], ["or"], ["not", "to", "be"], ["be", "be"]] * 3
 
 
-def test_a_classifier_is_what_it_was():
+def test_an_old_classifier_loads_unchanged():
     classifier = SequenceClassifier.load(FORMER / "classifier")
     assert (classifier.activation, classifier.class_weight) == ("tanh", {1: 2.0, 2: 1.0})
     assert classifier.classes_.tolist() == [1, 2]
@@ -25,7 +25,7 @@ def test_a_classifier_is_what_it_was():
     assert classifier.history_["epoch"].tolist() == [1, 2]
 
 
-def test_a_run_on_data_is_what_it_was(tmp_path, capsys):
+def test_an_old_run_on_data_loads_unchanged(tmp_path, capsys):
     run = load_run(FORMER / "data-run")
     assert (run.settings["model"]["layers"], run.experiment.model.name) == (2, "gru")
     found = run.fitted.probabilities([["good", "film"], ["bad"], []])
@@ -62,7 +62,7 @@ def test_a_classifier_may_be_in_a_run_that_is_given():
         ("encoding.json", lambda text: text.replace("to", "tö"), "encoding.json is too long"),
     ],
 )
-def test_what_is_damaged_is_refused(tmp_path, file, change, message):
+def test_a_damaged_old_folder_is_refused(tmp_path, file, change, message):
     folder = tmp_path / "classifier"
     shutil.copytree(FORMER / "classifier", folder)
     (folder / file).write_text(change((folder / file).read_text()), encoding="utf-8")
@@ -70,7 +70,7 @@ def test_what_is_damaged_is_refused(tmp_path, file, change, message):
         SequenceClassifier.load(folder)
 
 
-def test_a_run_on_a_task_is_no_classifier(tmp_path):
+def test_a_run_on_a_task_is_not_a_classifier(tmp_path):
     small = ("--dim-recurrent=3", "--iterations=20", "--engine=mygrad", "--samples=20", "--quiet")
     assert main(["train", *small, "--out", str(tmp_path / "run")]) == 0
     with pytest.raises(InvalidArgument, match="was trained on a task"):

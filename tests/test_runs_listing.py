@@ -37,10 +37,10 @@ def names(runs):
     return sorted(run.name for run in list_runs(runs))
 
 
-# --- what it says
+# --- its content
 
 
-def test_a_list_says_what_the_runs_say(runs):
+def test_a_listing_agrees_with_the_runs(runs):
     found = {run.name: run for run in list_runs(runs)}
     report = json.loads((runs / "rnn" / "report.json").read_text())
     created = json.loads((runs / "rnn" / "settings.json").read_text())["created"]
@@ -63,7 +63,7 @@ def test_a_list_says_what_the_runs_say(runs):
 
 
 @pytest.mark.usefixtures("blank_figures")
-def test_of_runs_on_numbers_the_error_is_listed(tmp_path):
+def test_runs_on_numbers_are_listed_with_their_error(tmp_path):
     for name, words in (("near.csv", ["a", "abba", "ab"]), ("far.csv", ["abbaabbaabba"])):
         lines = ["sequence,target", *(f"{word},{len(word)}" for word in words)]
         (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
@@ -76,21 +76,21 @@ def test_of_runs_on_numbers_the_error_is_listed(tmp_path):
     one, two = (json.loads((tmp_path / "runs" / name / "report.json").read_text()) for name in ("one", "two"))
     assert {run.name: (run.tested, run.rmse) for run in found} == {
         "one": (None, one["evaluation"]["rmse"]),
-        # That of the longer words, which are further from the mean.
+        # The error on the longer words, which are further from the mean.
         "two": (None, two["tests"]["far"]["rmse"]),
     }
     assert f"RMSE {one['evaluation']['rmse']:.4g}" in found.table().cells("tested")
     assert [run.name for run in found.sorted("rmse")] == ["one", "two"]
 
 
-def test_other_folders_and_files_are_passed_over(runs):
+def test_other_folders_and_files_are_ignored(runs):
     (runs / "transfer").mkdir()
     (runs / "transfer" / "transfer.csv").write_text("")
     (runs / "note.txt").write_text("")
     assert names(runs) == ["gru", "rnn", "words"]
 
 
-def test_a_run_at_work_is_in_progress_and_one_that_was_killed_interrupted(runs):
+def test_a_running_training_is_in_progress_and_a_killed_one_is_interrupted(runs):
     for name in ("now", "killed"):
         checkpoint = runs / name / f"checkpoint-{30:012d}"
         checkpoint.mkdir(parents=True)
@@ -123,7 +123,7 @@ def begun(runs):
     return runs / "begun"
 
 
-def test_a_run_that_is_not_whole_says_what_it_is_to_be(runs, begun):
+def test_an_incomplete_run_shows_its_settings(runs, begun):
     (found,) = [run for run in list_runs(runs) if run.name == "begun"]
     (whole,) = [run for run in list_runs(runs) if run.name == "rnn"]
     assert found == replace(
@@ -133,7 +133,7 @@ def test_a_run_that_is_not_whole_says_what_it_is_to_be(runs, begun):
         assert {run.name: run.state for run in list_runs(runs)}["begun"] == "in progress"
 
 
-def test_a_whole_run_that_is_given_more_iterations_is_not_whole(runs, begun):
+def test_a_complete_run_with_more_iterations_is_incomplete(runs, begun):
     list_runs(runs)
     shutil.move(begun / "unfinished.json", runs / "rnn")
     assert {run.name: (run.state, run.iterations) for run in list_runs(runs)}["rnn"] == ("interrupted", 30)
@@ -141,7 +141,7 @@ def test_a_whole_run_that_is_given_more_iterations_is_not_whole(runs, begun):
     assert {run.name: run.state for run in list_runs(runs)}["rnn"] == "whole"
 
 
-def test_a_run_that_is_not_whole_can_be_damaged(runs, begun):
+def test_an_incomplete_run_can_be_damaged(runs, begun):
     index = {name: value for name, value in UNFINISHED.read_index(begun).items() if name != "sha256"}
     UNFINISHED.write(begun, {**index, "task": {"name": "twins"}}, {})
     (found,) = [run for run in list_runs(runs) if run.name == "begun"]
@@ -158,7 +158,7 @@ def test_a_run_that_is_not_whole_can_be_damaged(runs, begun):
         ("history.csv", "history.csv is too long: "),
     ],
 )
-def test_what_is_damaged_is_said_to_be(runs, name, fault):
+def test_damaged_runs_are_listed_as_damaged(runs, name, fault):
     list_runs(runs)
     (runs / "rnn" / name).write_bytes((runs / "rnn" / name).read_bytes() + b"}")
     (rnn,) = [run for run in list_runs(runs) if run.name == "rnn"]
@@ -175,7 +175,7 @@ def test_a_run_on_data_without_its_encoding_is_damaged(runs):
     )
 
 
-def test_what_is_no_folder_of_runs_is_refused(runs, tmp_path):
+def test_a_path_that_is_not_a_folder_of_runs_is_refused(runs, tmp_path):
     for path, message in (
         (tmp_path / "gone", f"there is no folder {tmp_path / 'gone'} with runs in it"),
         (runs / "rnn", f"{runs / 'rnn'} is a run itself: give the folder above it"),
@@ -190,7 +190,7 @@ def test_what_is_no_folder_of_runs_is_refused(runs, tmp_path):
 # --- what changes
 
 
-def test_changed_new_moved_and_removed_runs_are_noticed(runs, made):
+def test_changed_new_moved_and_removed_runs_are_detected(runs, made):
     list_runs(runs)
     without_pictures(made / "rnn", runs / "new")
     (runs / "gru").rename(runs / "moved")
@@ -200,7 +200,7 @@ def test_changed_new_moved_and_removed_runs_are_noticed(runs, made):
     assert found == {"rnn": (None, "unreadable"), "new": ("rnn 6", "whole"), "moved": ("gru 6", "whole")}
 
 
-def test_a_change_that_leaves_time_and_size_is_noticed(runs):
+def test_a_change_that_keeps_time_and_size_is_detected(runs):
     path = runs / "rnn" / "report.json"
     before, content = path.stat(), path.read_bytes()
     path.write_bytes(content.replace(b'"loss"', b'"lost"'))
@@ -208,7 +208,7 @@ def test_a_change_that_leaves_time_and_size_is_noticed(runs):
     assert {run.name: run.state for run in list_runs(runs)}["rnn"] == "unreadable"
 
 
-def test_a_list_leaves_nothing_behind_and_passes_an_index_of_an_older_version_over(runs):
+def test_a_listing_writes_nothing_and_ignores_an_index_of_an_older_version(runs):
     (runs / ".runs.sqlite").write_bytes(b"damage" * 1000)
     before = sorted(runs.iterdir())
     assert names(runs) == ["gru", "rnn", "words"]
@@ -228,7 +228,7 @@ def test_a_listing_is_a_sequence(runs):
     assert repr(list_runs(runs)) == f"RunListing(3 runs in {runs}, 1 not whole)"
 
 
-def test_a_listing_is_sorted_with_what_is_not_known_as_the_worst(runs):
+def test_unknown_values_are_sorted_last(runs):
     (runs / "gru" / "report.json").unlink()
     found = list_runs(runs)
 
@@ -270,7 +270,7 @@ def terminal(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_command_lists_the_runs_of_here(runs, terminal, capsys):
+def test_the_command_lists_the_runs_of_the_current_folder(runs, terminal, capsys):
     assert main(["runs"]) == 0
     header, _, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
@@ -280,7 +280,7 @@ def test_the_command_lists_the_runs_of_here(runs, terminal, capsys):
     assert "2 ep." in next(line for line in lines if line.startswith("words"))
 
 
-def test_the_command_sorts_cuts_and_writes(runs, terminal, capsys):
+def test_the_command_sorts_limits_and_writes(runs, terminal, capsys):
     assert main(["runs", "runs", "--sort=iterations", "--reverse", "--last=2", "--out=list.csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["gru", "words"]
@@ -288,7 +288,7 @@ def test_the_command_sorts_cuts_and_writes(runs, terminal, capsys):
     assert len(Path("list.csv").read_text().splitlines()) == 4
 
 
-def test_the_command_says_what_is_damaged(runs, terminal, capsys):
+def test_the_command_reports_damaged_runs(runs, terminal, capsys):
     (runs / "rnn" / "history.csv").unlink()
     assert main(["runs", "--last=0"]) == 0
     out, err = capsys.readouterr()
@@ -296,7 +296,7 @@ def test_the_command_says_what_is_damaged(runs, terminal, capsys):
     assert err == "unreadable: runs/rnn: history.csv is missing\n"
 
 
-def test_names_do_no_harm_to_a_terminal(runs, terminal, capsys):
+def test_names_cannot_control_a_terminal(runs, terminal, capsys):
     (runs / "rnn").rename(runs / "\x1b[2J[red]\nrnn")
     (runs / "gru").rename(os.fsdecode(os.fsencode(runs) + b"/gru\xff"))
     assert main(["runs"]) == 0
@@ -320,7 +320,7 @@ def test_the_command_refuses(terminal, capsys, arguments, message):
     assert capsys.readouterr().err.startswith(f"myrnn: {message}")
 
 
-def test_no_runs_are_said_to_be_none(terminal, tmp_path, capsys):
+def test_a_folder_without_runs_says_so(terminal, tmp_path, capsys):
     (tmp_path / "runs").mkdir()
     assert main(["runs"]) == 0
     assert capsys.readouterr().out == "no runs in runs\n"

@@ -1,4 +1,4 @@
-"""A run of a model of your own class: the weights are kept, the class is given again, and another one is refused."""
+"""A run of a user-defined class: weights are stored, the class must be passed again, another class is refused."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class Mine:
 
 
 def class_with(function):
-    """Return the class of the source with an activation."""
+    """Return the class of the source with this activation."""
     space = {}
     exec(SOURCE.replace("FUNCTION", function), space)
     return space["Mine"]
@@ -82,7 +82,7 @@ def sized(model, dim_recurrent=4):
 # --- the library
 
 
-def test_the_class_is_named_and_nothing_of_it_is_kept(run):
+def test_only_the_name_of_the_class_is_stored(run):
     folder, _ = run
     described = json.loads((folder / "settings.json").read_text())["model"]
     logits = described.pop("logits")
@@ -102,7 +102,7 @@ def test_a_model_gets_its_weights_back(run):
 
 
 @pytest.mark.parametrize("make", [Mine, lambda *sizes: Mine(*sizes)], ids=["class", "function"])
-def test_a_class_makes_the_model_where_its_size_is_known(tmp_path, make):
+def test_a_class_creates_the_model_if_its_size_is_known(tmp_path, make):
     model = sized(Mine(5, 4, 2))
     folder = saved(tmp_path / "run", model)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -121,7 +121,7 @@ def test_without_the_class_there_is_no_model(run):
         load_run(folder, model=Mine)
 
 
-def test_a_class_that_computes_something_else_is_refused(run):
+def test_a_class_with_other_outputs_is_refused(run):
     folder, _ = run
     with refused(f"{folder}: the model is not the Mine that was saved: with the same weights it gives other logits"):
         load_run(folder, model=Other(5, 4, 2))
@@ -136,7 +136,7 @@ def test_a_model_of_another_size_is_refused(run):
         load_run(folder, model=Mine(5, 6, 2))
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_an_invalid_model_is_refused(tmp_path):
     folder = saved(tmp_path / "run", sized(Mine(5, 4, 2)))
     with pytest.raises(InvalidArgument, match=re.escape(f"{folder}: <lambda>(5, 4, 2) fails: TypeError: no, in ")):
 
@@ -149,20 +149,20 @@ def test_what_is_no_model_is_refused(tmp_path):
         load_run(folder, model=lambda *sizes: 3)
 
 
-def test_a_model_that_ships_needs_no_class(tmp_path):
+def test_a_library_model_needs_no_class(tmp_path):
     folder = saved(tmp_path / "run", RNN(5, 4, 2, rng=0))
     with refused(f"{folder}: its model is the built-in rnn: leave out the model class"):
         load_run(folder, model=Mine)
 
 
 class Random(Mine):
-    """Says something else every time."""
+    """Gives another answer at every call."""
 
     def __call__(self, x):
         return super().__call__(x) + np.random.default_rng().normal()
 
 
-def test_what_is_not_the_same_twice_is_not_compared(tmp_path):
+def test_a_random_model_is_not_compared(tmp_path):
     folder = saved(tmp_path / "run", Random(5, 4, 2))
     assert json.loads((folder / "settings.json").read_text())["model"]["logits"] is None
     load_run(folder, model=Random(5, 4, 2))
@@ -183,7 +183,7 @@ def test_what_is_not_the_same_twice_is_not_compared(tmp_path):
         ({"logits": ...}, "model own needs 'logits'"),
     ],
 )
-def test_settings_that_no_model_has(run, change, message):
+def test_invalid_settings_of_a_model(run, change, message):
     folder, model = run
     index = json.loads((folder / "settings.json").read_text())
     changed = {**index["model"], **change}
@@ -237,7 +237,7 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
 
 
-def test_every_command_takes_the_class(here, capsys):
+def test_every_command_accepts_the_class(here, capsys):
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
     assert main(["train", *SMALL, "--out=rnn"]) == 0
     own = "--model=mine.py:Mine"
@@ -297,7 +297,7 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
         (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'mine'"),
     ],
 )
-def test_a_class_that_cannot_be_used_is_told(here, capsys, options, message):
+def test_an_unusable_class_is_reported(here, capsys, options, message):
     assert main(["train", *SMALL, *options, "--out=run"]) == 2
     assert capsys.readouterr().err == f"myrnn: {message}\n"
     assert not Path("run").exists()
@@ -355,7 +355,7 @@ def test_an_error_in_the_class_shows_its_line(here, capsys, right, wrong, messag
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_numbers_taken_out_of_the_graph_are_told_in_one_line(here, capsys):
+def test_numbers_taken_out_of_the_graph_are_reported_in_one_line(here, capsys):
     source = SOURCE.replace("FUNCTION", "tanh").replace("self.fc_h2h(h))", "self.fc_h2h(h).data)")
     Path("looks.py").write_text(source)
     assert main(["train", *SMALL, "--engine=auto", "--model=looks.py:Mine", "--out=run"]) == 0
@@ -368,17 +368,17 @@ def test_numbers_taken_out_of_the_graph_are_told_in_one_line(here, capsys):
     )
 
 
-def test_an_error_on_a_later_sequence_shows_its_line_too(here, capsys):
+def test_an_error_on_a_later_sequence_also_shows_its_line(here, capsys):
     failing = "        if len(x) == 4:\n            self.nothing\n        return self.fc_h2y(h)"
     Path("later.py").write_text(SOURCE.replace("FUNCTION", "tanh").replace("        return self.fc_h2y(h)", failing))
-    # The first sequence is of another length.
+    # The first sequence has another length.
     assert main(["train", *SMALL, "--seed=1", "--model=later.py:Mine", "--out=run"]) == 2
     told = (
         "myrnn: the model fails: AttributeError: 'Mine' object has no attribute 'nothing', in later.py:18: self.nothing"
     )
     err = capsys.readouterr().err
     assert err.startswith(told) and err.count("\n") == 1
-    # What is saved of it goes on when the class is mended.
+    # The saved run can be resumed when the class is fixed.
     assert re.search(
         r"; iteration \d+ is saved, resume with: myrnn train --resume run --model later\.py:Mine$", err.strip()
     )

@@ -1,4 +1,4 @@
-"""What emitted code calls, held against NumPy and myrnn.optimizers: products, sums, the loss, steps, threads."""
+"""Runtime functions agree with NumPy and myrnn.optimizers: products, sums, the loss, steps, threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,7 +32,7 @@ def padded(size):
 
 
 def flat(matrix, row, before=0):
-    """Lay a matrix out with `row` numbers between rows, behind `before` other numbers; the rest holds MARK."""
+    """Lay a matrix out with rows of `row` numbers, after `before` other numbers; the rest is MARK."""
     out = np.full(before + len(matrix) * row + 16, MARK)
     view(out, before, row, matrix.shape)[:] = matrix
     return out
@@ -71,7 +71,7 @@ def test_a_long_product_is_that_of_its_parts(steps, add):
     left, right = np.r_[a.ravel(), MARK], np.r_[b.ravel(), MARK]
     native(products.multiply)(out, 0, 80, left, 0, steps, 1, right, 0, 80, 7, steps, 80, add)
     np.testing.assert_allclose(out.reshape(7, 80), parts + a @ b, rtol=1e-4, atol=1e-4)
-    # In whatever parts it is done, a sum adds the same numbers in the same order.
+    # A sum adds the same numbers in the same order, in any portions.
     flat_parts = parts.ravel()
     for step in range(steps):
         native(products.multiply)(flat_parts, 0, 80, left, step, steps, 1, right, step * 80, 80, 7, 1, 80, True)
@@ -146,7 +146,7 @@ def test_scores_are_those_of_rows(count):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_diverged_logit_shows_in_the_loss(bad):
+def test_a_nonfinite_logit_makes_the_loss_nonfinite(bad):
     logits = np.zeros(16, dtype=np.float32)
     logits[1] = bad
     loss, _ = native(products.cross_entropy)(logits, 0, 3, 0, np.zeros(16, dtype=np.float32), 0, 1.0)
@@ -166,13 +166,13 @@ SIZE = 160
         (optimizers.SGD, updates.SGD, {"momentum": 0.9}),
     ],
 )
-def test_steps_are_those_of_the_optimizers(optimizer, kind, settings, decay):
+def test_steps_agree_with_the_optimizers(optimizer, kind, settings, decay):
     rng = np.random.default_rng(0)
     start, rate, steps = rng.normal(size=(10, 16)).astype(np.float32), 0.002, 50
     parameter = mg.tensor(start.copy())
     reference = optimizer([parameter], learning_rate=rate, weight_decay=decay, **settings)
     numbers = np.r_[start.ravel(), np.float32(5)]
-    # What a kind does not remember may be empty.
+    # State that a kind does not have may be empty.
     means = np.zeros(SIZE if kind == updates.ADAM or settings.get("momentum") else 0, dtype=np.float32)
     squares = np.zeros(SIZE if kind != updates.SGD else 0, dtype=np.float32)
     own = np.zeros(6)
@@ -218,7 +218,7 @@ def test_sum_shards():
 
 
 def pass_on(barrier: Integers, parties: int, me: int, cells: Integers, rounds: int) -> None:
-    """Every round, take what the next thread wrote the round before; without meeting, rounds would mix."""
+    """In every round, read what the next thread wrote in the last one; without the barrier, rounds would mix."""
     for _ in range(rounds):
         seen = cells[(me + 1) % parties]
         meet(barrier, parties)
@@ -246,7 +246,7 @@ def test_no_thread_runs_ahead(parties, run):
     np.testing.assert_array_equal(cells, rounds)
 
 
-def test_a_barrier_serves_again(run):
+def test_a_barrier_can_be_used_again(run):
     barrier, cells = np.zeros(BARRIER_SIZE, dtype=np.int64), np.zeros(2, dtype=np.int64)
     for _ in range(3):
         with ThreadPoolExecutor(2) as pool:
@@ -272,7 +272,7 @@ def subnormal(array):
 
 
 @known
-def test_products_are_flushed_and_the_mode_is_put_back():
+def test_products_are_flushed_and_the_mode_is_restored():
     x = np.array([SMALL, -SMALL, 2.0], dtype=np.float32)
     out = np.ones_like(x)
     squared(x, out)
@@ -282,12 +282,12 @@ def test_products_are_flushed_and_the_mode_is_put_back():
 
 @known
 @pytest.mark.parametrize("batch_size", [1, pytest.param(64, marks=pytest.mark.long)])
-def test_what_an_optimizer_remembers_does_not_stay_subnormal(batch_size):
+def test_optimizer_states_do_not_stay_subnormal(batch_size):
     task = TwinHalves(pattern_length_min=2, pattern_length_max=2)
 
     def remembered(engine):
         model = RNN(dim_input=10, dim_recurrent=64, dim_output=2, rng=0)
-        # A unit that is never on: none of its weights has a gradient, but Adam's mean of them is not zero.
+        # A unit that is never active: its weights have no gradient, but Adam's mean of it is not zero.
         model.fc_x2h.bias.data[0] = -100
         optimizer = Adam(model.parameters)
         optimizer.m[1][...] = SMALL * SMALL * np.float32(2)

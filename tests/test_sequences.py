@@ -33,7 +33,7 @@ def same(one, other):
 
 
 @given(token_lists)
-def test_tokens_come_back_as_they_went_in(lists):
+def test_tokens_are_returned_unchanged(lists):
     sequences = of_tokens(lists)
     assert len(sequences) == len(lists)
     assert sequences.is_tokens
@@ -78,7 +78,7 @@ def test_selecting_agrees_with_plain_lists(lists, data):
 
 
 @given(token_lists)
-def test_pairs_of_tokens_or_features_gather_to_the_same(lists):
+def test_pairs_of_tokens_or_features_give_the_same_sequences(lists):
     sequences = of_tokens(lists)
     pairs = [(np.array(tokens, dtype=np.uint8), i % 3) for i, tokens in enumerate(lists)]
     assert same(Sequences.from_pairs(pairs, dim_input=7), sequences)
@@ -90,7 +90,7 @@ def test_pairs_of_tokens_or_features_gather_to_the_same(lists):
     assert all(a.tobytes() == b.tobytes() for (a, _), (b, _) in zip(features, sequences, strict=True))
 
 
-def test_pairs_may_be_tensors_lists_and_labels_of_any_integer_kind():
+def test_pairs_can_be_tensors_or_lists_with_labels_of_any_integer_type():
     pairs = [
         (mg.tensor([[1.0, 2.0]]), np.array([1], dtype=np.int16)),
         ([[3, 4], [5, 6]], mg.tensor([0])),
@@ -104,13 +104,13 @@ def test_pairs_may_be_tensors_lists_and_labels_of_any_integer_kind():
     assert sequences.labels.tolist() == [1, 0, 2, 3, 4]
 
 
-def test_tokens_of_different_integer_kinds_gather():
+def test_tokens_of_different_integer_types_are_combined():
     pairs = [(np.array([1], dtype=np.uint64), 0), (np.array([2], dtype=np.int8), 1), ([], 0)]
     assert Sequences.from_pairs(pairs).values.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64, ">i2"])
-def test_values_may_be_read_only_not_contiguous_and_of_any_integer_kind(dtype):
+def test_values_can_be_read_only_noncontiguous_and_of_any_integer_type(dtype):
     values = np.array([1, 9, 0, 9, 2, 9], dtype=dtype)[::2]
     values.flags.writeable = False
     sequences = Sequences(values, np.array([0, 3], dtype=np.uint8), np.array([1], dtype=np.uint64))
@@ -128,7 +128,7 @@ def test_integer_features_and_negative_zero_are_features():
 @pytest.mark.parametrize(
     "values", [np.asfortranarray(np.arange(6.0).reshape(3, 2)), np.arange(12.0).reshape(3, 4)[:, ::2]]
 )
-def test_features_lie_flat_however_they_came(values):
+def test_features_are_flat_in_any_form(values):
     sequences = Sequences(values, [0, 3], [0])
     assert sequences.values.tolist() == values.tolist()
     assert sequences.values.flags.c_contiguous
@@ -150,14 +150,14 @@ def test_nothing_from_outside_changes_the_sequences():
     [lambda s: s, lambda s: s[:2], copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))],
     ids=["made", "selected", "copied", "deeply copied", "unpickled"],
 )
-def test_what_has_been_checked_cannot_be_written_to(values, copied):
+def test_checked_arrays_are_read_only(values, copied):
     values, offsets, labels = values.copy(), np.array([0, 1, 3]), np.array([1, 0])
     sequences = copied(Sequences(values, offsets, labels))
     for array in (sequences.values, sequences.offsets, sequences.labels, sequences.lengths):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 9
     assert sequences.dim_input == (3 if values.ndim == 1 else 2)
-    # The arrays that were given are their owner's still.
+    # The given arrays still belong to the caller.
     values[...], offsets[...], labels[...] = 5, 5, 5
     assert (sequences.offsets.tolist(), sequences.labels.tolist()) == ([0, 1, 3], [1, 0])
 
@@ -176,7 +176,7 @@ def test_no_sequences_and_empty_ones():
     assert len(features[1:]) == 0
 
 
-def test_what_it_says_of_itself():
+def test_the_repr_of_sequences():
     assert repr(of_tokens([[1, 2], [3]])) == "Sequences(2 of tokens below 7, lengths 1 to 2)"
     assert repr(Sequences(np.zeros((4, 3)), [0, 4], [0])) == "Sequences(1 of 3 features, lengths 4 to 4)"
 
@@ -309,12 +309,12 @@ def test_labels_that_do_not_fit_are_refused(labels, message):
         ([([1], 40_000)], "the label of sequence 0 must be at most 32767, not 40000"),
     ],
 )
-def test_pairs_that_do_not_fit_are_refused_by_their_place(pairs, message):
+def test_pairs_that_do_not_fit_are_refused_with_their_index(pairs, message):
     with refused(message):
         Sequences.from_pairs(pairs, dim_input=10 if "dim_input is 10" in message else None)
 
 
-def test_tokens_are_not_to_be_had_from_features():
+def test_features_have_no_tokens():
     with refused("these sequences hold features, not tokens"):
         Sequences(np.zeros((1, 2)), [0, 1], [0]).tokens(0)
 

@@ -26,19 +26,19 @@ def told(first, **environment):
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout
 
 
-def test_numba_is_left_as_it_was():
+def test_settings_of_numba_are_not_changed():
     assert numba.vectorize is myrnn._start._vectorize is not myrnn._start._kept
 
 
 @pytest.mark.long
-def test_mygrads_own_gru_is_the_same_with_myrnn(tmp_path):
+def test_the_gru_of_mygrad_is_the_same_with_myrnn(tmp_path):
     with_myrnn = told("import myrnn", NUMBA_CACHE_DIR=str(tmp_path))
     assert with_myrnn == told("pass")
     assert list(tmp_path.rglob("*gru*"))
 
 
 @pytest.mark.parametrize("error", [RuntimeError, PermissionError])
-def test_where_nothing_can_be_kept_all_is_compiled(monkeypatch, error):
+def test_without_a_cache_everything_is_compiled(monkeypatch, error):
     def vectorize(*arguments, cache=False, **options):
         if cache:
             raise error("no place")
@@ -52,7 +52,7 @@ def test_where_nothing_can_be_kept_all_is_compiled(monkeypatch, error):
     )
 
 
-# Sends SIGINT to the process when it comes to import a module.
+# Sends SIGINT to the process when it imports a module.
 INTERRUPTING = """
 import signal, sys
 class Finder:
@@ -77,7 +77,7 @@ def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path, way, module):
     assert ended.stderr == "myrnn: interrupted: nothing was saved\n"
 
 
-def test_ctrl_c_while_a_program_imports_the_library_is_the_programs(tmp_path):
+def test_ctrl_c_while_a_program_imports_the_library_is_left_to_the_program(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module="numba"))
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     code = "try:\n    import myrnn\nexcept KeyboardInterrupt:\n    print('mine')"

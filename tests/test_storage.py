@@ -1,4 +1,4 @@
-"""What a folder holds is there whole or not at all, and nothing that is read is trusted."""
+"""Folders are written completely or not at all, and everything that is read is checked."""
 
 import errno
 import json
@@ -32,10 +32,10 @@ def everything(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-# --- there and back
+# --- writing and reading
 
 
-def test_what_was_written_comes_back(folder):
+def test_written_values_are_read_unchanged(folder):
     stored = NOTES.read(folder)
     assert (stored.folder, stored.index["author"], stored.content) == (folder, "Ada", FILES)
     assert stored.json("text.json") == {"first": "line"}
@@ -47,29 +47,29 @@ def test_what_was_written_comes_back(folder):
     assert NOTES.read_index(str(folder)) == stored.index
 
 
-def test_arrays_are_kept_as_they_read_whatever_their_memory():
+def test_arrays_are_stored_by_value_in_any_memory_order():
     odd = np.arange(24.0).reshape(4, 6)[::-2, 1::2].T
     content = arrays_to_bytes({"odd": odd})
     assert np.array_equal(np.frombuffer(content[-odd.nbytes :]).reshape(odd.shape), odd)
 
 
-def test_further_files_may_be_written_by_functions(folder):
+def test_functions_can_write_more_files(folder):
     NOTES.write(folder, {}, {**FILES, "cover.txt": lambda path: path.write_text("a cover")})
     assert (folder / "cover.txt").read_text() == "a cover"
     assert set(NOTES.read(folder).content) == set(FILES)
 
 
-def test_what_stood_there_is_replaced(folder):
+def test_existing_files_are_replaced(folder):
     NOTES.write(folder, {"author": "Bob"}, {**FILES, "text.json": b"{}"})
     stored = NOTES.read(folder)
     assert (stored.index["author"], stored.json("text.json")) == ("Bob", {})
     assert set(everything(folder)) == {"index.json", *FILES}
 
 
-# --- written whole or not at all
+# --- written completely or not at all
 
 
-def test_the_index_comes_last_and_all_is_on_the_disk_before(tmp_path, monkeypatch):
+def test_the_index_is_written_after_all_files_are_on_the_disk(tmp_path, monkeypatch):
     calls = []
     replace, fsync = os.replace, os.fsync
     monkeypatch.setattr(os, "replace", lambda one, other: (calls.append(f"name {other.name}"), replace(one, other)))
@@ -79,7 +79,7 @@ def test_the_index_comes_last_and_all_is_on_the_disk_before(tmp_path, monkeypatc
     assert calls == ["disk"] * 3 + names + ["disk", "name index.json", "disk", "disk"]
 
 
-def test_an_old_index_goes_before_the_files_that_it_lists(folder, monkeypatch):
+def test_an_old_index_is_removed_before_its_files(folder, monkeypatch):
     calls = []
     replace, unlink, fsync = os.replace, os.unlink, os.fsync
     monkeypatch.setattr(os, "replace", lambda one, other: (calls.append(f"name {other.name}"), replace(one, other)))
@@ -90,8 +90,8 @@ def test_an_old_index_goes_before_the_files_that_it_lists(folder, monkeypatch):
     assert calls[: len(begin)] == begin
 
 
-# Three files and three times the folder reach the disk; after the first time the old index is gone, and only after the
-# last time is the new one there.
+# Three files and, three times, the folder are synced to the disk; the old index is gone after the first time, and the
+# new one exists only after the last time.
 @pytest.mark.parametrize(
     ("call", "fails_at", "expected"),
     [
@@ -101,7 +101,7 @@ def test_an_old_index_goes_before_the_files_that_it_lists(folder, monkeypatch):
         *(("replace", place, None) for place in range(3)),
     ],
 )
-def test_a_disk_that_fails_at_any_moment_leaves_no_mixture(folder, monkeypatch, call, fails_at, expected):
+def test_a_disk_that_fails_at_any_moment_leaves_no_mix_of_old_and_new(folder, monkeypatch, call, fails_at, expected):
     real, count = getattr(os, call), iter(range(100))
 
     def failing(*arguments):
@@ -124,7 +124,7 @@ def test_a_disk_that_fails_at_any_moment_leaves_no_mixture(folder, monkeypatch, 
     assert stored.index["author"] == (expected or "Bob")
 
 
-def test_a_function_that_fails_leaves_what_was_there(folder):
+def test_a_function_that_fails_keeps_the_old_files(folder):
     def fail(path):
         path.write_text("half")
         raise OSError(errno.EIO, "Input/output error")
@@ -135,7 +135,7 @@ def test_a_function_that_fails_leaves_what_was_there(folder):
     assert everything(folder) == before
 
 
-def test_what_no_json_holds_is_not_written(folder):
+def test_values_that_json_cannot_hold_are_not_written(folder):
     before = everything(folder)
     with pytest.raises(ValueError, match="not JSON compliant"):
         NOTES.write(folder, {"author": float("nan")}, FILES)
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_used_is_refused(folder):
 # --- nothing is trusted
 
 
-def test_a_folder_that_is_none(folder):
+def test_a_path_that_is_not_a_folder(folder):
     with refused(f"there is no notebook folder {folder / 'gone'}"):
         NOTES.read(folder / "gone")
     with refused(f"there is no notebook folder {folder / 'index.json'}: it is a file"):
@@ -194,23 +194,23 @@ def rewrite(folder, **changes):
         ({"files": {"text.json": 5}}, ": index.json has no size and hash for text.json"),
     ],
 )
-def test_an_index_of_another_kind(folder, changes, message):
+def test_an_index_of_another_type(folder, changes, message):
     rewrite(folder, **changes)
     with refused(f"{folder}{message}"):
         NOTES.read(folder)
 
 
-def test_a_value_that_changed_in_the_index_is_seen(folder):
+def test_a_changed_value_in_the_index_is_detected(folder):
     text = (folder / "index.json").read_text()
     (folder / "index.json").write_text(text.replace("Ada", "Adb"))
     with refused(f"{folder}: index.json is damaged or was changed: its values do not match its hash"):
         NOTES.read(folder)
-    # Spaces and the order of names say nothing.
+    # Spaces and the order of names do not matter.
     (folder / "index.json").write_text(json.dumps(dict(reversed(json.loads(text).items()))))
     assert NOTES.read(folder).index["author"] == "Ada"
 
 
-def test_a_file_that_grew_past_all_sense_is_not_read(folder):
+def test_a_file_that_is_far_too_large_is_not_read(folder):
     os.truncate(folder / "text.json", 10**12)
     with refused(f"{folder}: text.json is too large: 1,000,000,000,000 bytes, at most 1,000 are read"):
         NOTES.read(folder)
@@ -232,7 +232,7 @@ def test_a_folder_that_is_a_link_is_read(folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_opened(folder, make):
+def test_a_path_that_is_not_a_regular_file_is_not_opened(folder, make):
     (folder / "text.json").unlink()
     make(folder / "text.json")
     with refused(f"{folder}: text.json is missing"):
@@ -249,7 +249,7 @@ def test_what_is_no_file_is_not_opened(folder, make):
         (b"\xff", "is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
     ],
 )
-def test_what_is_no_json_is_refused(folder, content, message):
+def test_invalid_json_is_refused(folder, content, message):
     NOTES.write(folder, {}, {**FILES, "text.json": content})
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: text.json {message}")):
         NOTES.read(folder).json("text.json")
@@ -262,7 +262,7 @@ def test_json_that_is_too_deep_is_refused(folder):
         deep.read(folder).json("text.json")
 
 
-def test_what_are_no_arrays_is_refused(folder):
+def test_invalid_arrays_are_refused(folder):
     NOTES.write(folder, {}, {**FILES, "drawings.safetensors": b"x" * 50})
     with pytest.raises(RunError, match="^" + re.escape(f"{folder}: drawings.safetensors is not valid: ")):
         NOTES.read(folder).arrays("drawings.safetensors")
@@ -270,7 +270,7 @@ def test_what_are_no_arrays_is_refused(folder):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_flipped_bit_or_a_cut_is_seen_in_every_file(folder, data):
+def test_a_flipped_bit_or_a_truncation_is_detected_in_every_file(folder, data):
     name = data.draw(st.sampled_from(["index.json", *FILES]))
     path = folder / name
     whole = path.read_bytes()
@@ -286,7 +286,7 @@ def test_a_flipped_bit_or_a_cut_is_seen_in_every_file(folder, data):
     except RunError as error:
         assert "\n" not in str(error)
     else:
-        # Only a space of the index may turn into another one: its values are the same.
+        # Only a space of the index may become another white space: the values are the same.
         assert (name, again.index, again.content) == ("index.json", stored.index, stored.content)
     finally:
         path.write_bytes(whole)

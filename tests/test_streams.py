@@ -1,4 +1,4 @@
-"""States that go on: a sequence read piece by piece is the sequence, in compiled models and in their training."""
+"""States that continue: a sequence read in pieces gives the same as the whole, in compiled models and in training."""
 
 import pickle
 import re
@@ -23,7 +23,7 @@ from recurrences import ALL, C
 
 D, K, SYMBOLS = 6, 3, 5
 
-# Whose states cannot go on, by why.
+# Models whose states cannot be continued, by the reason.
 REFUSED = "the states of the model cannot be carried from one piece of a sequence to the next: "
 
 
@@ -32,7 +32,7 @@ def refused(message, kind=InvalidArgument):
 
 
 class Tagger:
-    """Returns logits of every step, and begins with a state that is learned; the other state may be given."""
+    """Returns logits of every step, and starts with a learned state; the other state can be given."""
 
     def __init__(self, seed=3):
         rng = np.random.default_rng(seed)
@@ -93,14 +93,14 @@ def test_steps_of_several_sequences_and_several_steps_at_once():
     assert repr(alone) == "State(h (6), after 7 steps)"
 
 
-def test_no_step_leaves_a_state_as_it_is():
+def test_zero_steps_keep_the_state():
     compiled = compile(Tagger())
     state, _ = compiled.step(compiled.start(), [1, 2])
     after, logits = compiled.step(state, np.zeros((0, SYMBOLS)))
     assert logits.shape == (0, K) and (after["h"] == state["h"]).all() and after.steps == 2
 
 
-def test_steps_read_the_weights_as_they_are():
+def test_steps_use_the_current_weights():
     model = Tagger()
     compiled = compile(model)
     state = compiled.start()
@@ -109,7 +109,7 @@ def test_steps_read_the_weights_as_they_are():
     np.testing.assert_allclose(compiled.step(state, 2)[1], 2 * before, rtol=1e-5)
 
 
-def test_what_is_no_step_is_refused():
+def test_an_invalid_step_is_refused():
     compiled = compile(Tagger())
     told = "x must be one step, floats (5,), or several, (T, 5), or integers without the last axis, not an array of "
     for x, what in [
@@ -136,7 +136,7 @@ class Backward(RNN):
 
 
 class Alternating(RNN):
-    """Its steps read numbers of their own."""
+    """Each step reads other numbers."""
 
     def __call__(self, x):
         h = np.zeros((1, self.dim_recurrent), dtype=np.float32)
@@ -148,13 +148,13 @@ class Alternating(RNN):
 @pytest.mark.parametrize(
     ("kind", "why"), [(Backward, "it goes over the sequence backward"), (Alternating, "its steps read numbers")]
 )
-def test_a_model_whose_states_cannot_go_on_is_refused(kind, why):
+def test_a_model_whose_states_cannot_be_continued_is_refused(kind, why):
     with refused(REFUSED + why, CompileError):
         compile(kind(10, 4, 2, rng=0)).start()
 
 
 class Late(Tagger):
-    """Does something else from a step on."""
+    """Behaves differently from a step on."""
 
     def __init__(self, step):
         super().__init__()
@@ -168,7 +168,7 @@ class Late(Tagger):
         return mg.concatenate(logits), h
 
 
-def test_a_model_that_does_something_else_later_on_is_found():
+def test_a_model_that_changes_at_a_late_step_is_detected():
     model = Late(300)
     compiled = compile(model)
     state = compiled.start()
@@ -181,19 +181,19 @@ def test_a_model_that_does_something_else_later_on_is_found():
     assert compiled.max_length < 700
     with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
         train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
-    # Of a long stream the first thousand steps are checked, few of them by a trace.
+    # The first thousand steps of a long stream are checked, few of them by a trace.
     with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 128"):
         train(model := Late(700), data([5000]), SGD(model.parameters), 5, truncate=5, progress=False)
-    # Where the same model then reads them whole, further ones are, too.
+    # If the same model then reads whole sequences, further steps are checked, too.
     model, whole = Late(1100), data([1200])
     train(model, whole, SGD(model.parameters), 2, truncate=5, progress=False)
     with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 500"):
         train(model, whole, SGD(model.parameters), 2, engine="native", progress=False)
-    # What one model was checked on says nothing about another one of its class.
+    # The check of one model does not count for another one of its class.
     assert compile(Late(700)).max_length < 700
 
 
-def test_a_model_that_looks_at_numbers_is_refused():
+def test_a_model_that_branches_on_values_is_refused():
     class Looking(Tagger):
         def __call__(self, x):
             return (2 if float(np.sum(x)) > 1e6 else 1) * super().__call__(x)
@@ -210,7 +210,7 @@ def test_a_state_of_another_model_is_refused():
         state.numbers[0, 0] = 1
 
 
-def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
+def test_one_hot_rows_of_integers_are_not_read_as_tokens():
     compiled = compile(Tagger())
     with refused("x may be one-hot rows or tokens, an array of int64 of shape (5,): give floats for rows"):
         compiled.step(compiled.start(), [0, 1, 0, 0, 0])
@@ -220,7 +220,7 @@ def test_one_hot_rows_of_integers_are_not_taken_for_tokens():
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("entry", most_are_long([entry for entry in ALL if entry.compiles], 40))
-def test_models_of_every_kind_go_on_or_are_refused(entry):
+def test_models_of_every_kind_continue_or_are_refused(entry):
     compiled = compile(entry.made(), max_length=12, dim_input=C, check=False)
     x = np.random.default_rng(0).normal(size=(12, C)).astype(np.float32)
     try:
@@ -240,8 +240,8 @@ def test_models_of_every_kind_go_on_or_are_refused(entry):
 
 
 @pytest.mark.usefixtures("in_python")
-def test_a_program_that_learns_numbers_goes_on_without_targets():
-    # Native code would read on behind the targets, and say nothing.
+def test_a_program_that_learns_numbers_can_run_without_targets():
+    # Native code would silently read after the end of the targets.
     rng = np.random.default_rng(0)
     data = Sequences(
         rng.integers(0, SYMBOLS, 40), np.arange(0, 41, 5), rng.normal(size=(40, K)), SYMBOLS, per_step=True
@@ -252,7 +252,7 @@ def test_a_program_that_learns_numbers_goes_on_without_targets():
 
 
 def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
-    """Return the losses and the model of the same training, op by op and with states that are handed on by hand."""
+    """Return the losses and the model of the same training, op by op, with states passed on by hand."""
     model, rng, losses = Tagger(), np.random.default_rng(seed), []
     optimizer = optimizer_of(model.parameters)
     left, places = [], [(model.h0, 0, 0)] * streams
@@ -290,7 +290,7 @@ def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
     ],
     ids=["sgd", "adam", "momentum"],
 )
-def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
+def test_it_is_trained_as_with_mygrad(lengths, streams, steps, optimizer_of):
     sequences, model = data(lengths), Tagger()
     optimizer = optimizer_of(model.parameters)
     options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
@@ -301,7 +301,7 @@ def test_it_is_trained_as_by_mygrad(lengths, streams, steps, optimizer_of):
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
 
 
-def test_streams_that_are_dealt_to_threads_are_the_same_streams():
+def test_streams_distributed_over_threads_are_the_same_streams():
     sequences, model = data([40, 31, 52, 47]), Tagger()
     native = compile(model).native(tokens=True, batched=True, carried=True)
     parameters = native.block_of([p.data for p in model.parameters]).numbers
@@ -319,7 +319,7 @@ def test_streams_that_are_dealt_to_threads_are_the_same_streams():
 
 
 @pytest.mark.parametrize("streams", [1, 4])
-def test_it_goes_on_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
+def test_it_resumes_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
     sequences = data([30, 17, 40, 1, 25])
 
     def trained(iterations, **options):
@@ -335,7 +335,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
         assert trained(40, resume=tmp_path / str(stop))[:-1] == whole[:-1]
 
 
-def test_it_does_not_matter_how_iterations_are_spread_over_calls():
+def test_the_split_of_iterations_into_calls_does_not_matter():
     sequences, found = data([30, 17, 40, 1, 25]), []
     for turns in ([20], [1] * 20, [7, 13]):
         model = Tagger()
@@ -346,7 +346,7 @@ def test_it_does_not_matter_how_iterations_are_spread_over_calls():
     assert found[0] == found[1] == found[2]
 
 
-def test_a_million_steps_take_little_memory():
+def test_a_million_steps_need_little_memory():
     model = Tagger()
     training = Training(model, data([1_000_000]).cut(8), Adam(model.parameters), 8, truncate=50)
     training.advance(20)
@@ -355,8 +355,8 @@ def test_a_million_steps_take_little_memory():
 
 
 @pytest.mark.long
-def test_a_series_is_learned_that_needs_what_is_further_back_than_a_window():
-    # The class is the symbol that stood before the last marker, however long ago that was.
+def test_a_dependency_longer_than_a_window_is_learned():
+    # The class is the symbol before the last marker, however long ago that was.
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, 40_000)
     tokens[rng.random(len(tokens)) < 0.2] = 4
@@ -377,7 +377,7 @@ def test_a_series_is_learned_that_needs_what_is_further_back_than_a_window():
 
 
 class Marker:
-    """A GRU in equations, whose state says the class at every step."""
+    """A GRU in equations that predicts the class at every step."""
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
@@ -395,7 +395,7 @@ class Marker:
         return mg.concatenate(logits)
 
 
-def test_what_cannot_be_read_window_by_window_is_refused():
+def test_data_that_cannot_be_read_in_windows_are_refused():
     model, sequences = Tagger(), data([30, 17])
     optimizer = SGD(model.parameters)
     one = "truncate reads batch_size=3 sequences side by side, but there are 2 sequences: cut a long one in pieces"
@@ -416,7 +416,7 @@ def test_windows_can_be_copied():
     assert (again.values == windows.values).all() and (again.targets == windows.targets).all() and again.per_step
 
 
-def test_a_series_is_cut_in_pieces():
+def test_a_series_is_cut_into_pieces():
     pieces = data([10]).cut(3)
     assert pieces.lengths.tolist() == [3, 3, 4]
     assert (pieces.values == data([10]).values).all() and (pieces.targets == data([10]).targets).all()

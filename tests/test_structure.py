@@ -1,4 +1,4 @@
-"""The way of the data: a module imports only from modules above it, and never what another package keeps to itself."""
+"""Data flow one way: a module imports only from modules above it, and never private names of another package."""
 
 import ast
 import re
@@ -65,7 +65,7 @@ def imported(tree, package):
 
 
 def lines_that_draw(tree):
-    """Return the lines of the functions called plot...: results draw themselves by importing the figures late."""
+    """Return the lines of functions named plot...: the plot methods of results import the figures late."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     drawing = (node for node in ast.walk(tree) if isinstance(node, kinds) and node.name.startswith("plot"))
     return {line for node in drawing for line in range(node.lineno, node.end_lineno + 1)}
@@ -85,7 +85,7 @@ def wrong_imports(path, source):
         top, *rest = name.split(".")
         if top != "myrnn" or (rest == ["plots"] and line in may_draw):
             continue
-        # The version stands in the package itself, before anything of it is imported.
+        # The version is defined in the package itself, before its imports.
         if rest == ["__version__"]:
             continue
         if not rest or rest[0] not in ORDER:
@@ -130,7 +130,7 @@ def test_a_wrong_import_is_found(path, source, problem):
     assert wrong_imports(Path(path), source) == [f"{Path(path)}:{line}: {problem}"]
 
 
-# What is imported only where somebody asked for it: a data frame, a cluster, the playground, a notebook.
+# Packages that are only imported on request: for data frames, clusters, the playground, notebooks.
 OPTIONAL = {"aalpy", "pandas", "distributed", "ray", "anyio", "starlette", "uvicorn", "websockets", "IPython"}
 PACKAGES = {"sklearn": "scikit-learn", "llvmlite": "numba"}
 
@@ -143,11 +143,11 @@ def test_what_is_imported_is_installed_with_the_library():
     assert needed <= {re.match(r"[\w-]+", line).group() for line in project["dependencies"]}
 
 
-def test_the_package_is_read():
+def test_the_order_contains_the_package():
     assert {Path("errors.py"), Path("tasks/halves.py")} <= set(MODULES)
 
 
-def test_a_module_without_a_place_is_found():
+def test_a_module_that_is_not_in_the_order_is_found():
     assert wrong_imports(Path("utils.py"), "") == ["utils.py: utils has no place in the order"]
 
 

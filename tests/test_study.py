@@ -21,7 +21,7 @@ def make_study():
 
 @pytest.fixture
 def results():
-    """What three runs of two networks came to, one of which failed."""
+    """The results of three runs of two networks, one of which failed."""
     return SimpleNamespace(
         runs={
             "run": ["a", "b", "c", "d"],
@@ -40,7 +40,7 @@ def results():
     )
 
 
-def test_the_study_covers_what_it_says():
+def test_the_study_covers_the_documented_settings():
     study = read_study(ROOT / "studies" / "halves.toml")
     runs = [point.experiment.to_dict() for point in study.points]
     assert len(runs) == 90

@@ -1,4 +1,4 @@
-"""The studies of formal languages can be read, and say what their comments say."""
+"""The studies of formal languages can be read, and agree with their comments."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ STUDIES = Path(__file__).resolve().parent.parent / "studies"
 
 
 @pytest.mark.parametrize(("name", "runs", "networks"), [("flare", 324, 6), ("flare-quick", 36, 2)])
-def test_every_network_is_tried_on_every_language(name, runs, networks):
+def test_every_network_is_trained_on_every_language(name, runs, networks):
     points = read_study(STUDIES / f"{name}.toml").points
     assert len(points) == runs
     tried = {(point.settings["task.language_name"], point.variant) for point in points}
@@ -34,6 +34,6 @@ def test_every_task_is_tested_at_lengths_that_it_has():
         task = settings.make()
         drawn = task.sample_lengths(np.array(lengths), np.random.default_rng(0))
         assert drawn.lengths.tolist() == list(lengths)
-        # Short ones are those of strings of 40 symbols, and some are as long as those of 500.
+        # The short lengths are those of strings of up to 40 symbols, and some are as long as those of 500.
         assert sum(length <= task.lengths[-1] for length in lengths) >= 20
         assert lengths[-1] >= 12 * task.lengths[-1]

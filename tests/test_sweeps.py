@@ -1,4 +1,4 @@
-"""Sweeps that are stopped, killed, and lose their workers: the tables are those of one core, byte for byte."""
+"""Sweeps that are stopped, killed, or lose their workers give the tables of one core, byte for byte."""
 
 import csv
 import errno
@@ -41,20 +41,20 @@ def refused(message, kind=InvalidArgument):
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
-    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    """Skip the figures, which take most of the time of a small sweep, except in `one_core`."""
     monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
 
 
 @pytest.fixture
 def done(one_core, tmp_path):
-    """A copy of the sweep on one core, its figures left out."""
+    """A copy of the sweep on one core without its figures."""
     return shutil.copytree(one_core, tmp_path / "done", ignore=shutil.ignore_patterns("*.svg", "*.png"))
 
 
-# --- what a run is
+# --- single runs
 
 
-def test_a_run_is_what_train_and_evaluate_give(one_core):
+def test_a_run_agrees_with_train_and_evaluate(one_core):
     results = load_sweep(one_core)
     row = results.runs["training.seed"].index(3)
     task = TwinHalves(1, 2, 3)
@@ -72,7 +72,7 @@ def test_a_run_is_what_train_and_evaluate_give(one_core):
     assert [results.lengths["length"][i] for i in mine] == [2, 4, 6, 8]
 
 
-def test_the_table_holds_all_runs_in_the_order_of_the_study(study, one_core):
+def test_the_table_has_all_runs_in_the_order_of_the_study(study, one_core):
     with open(one_core / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == [point.run for point in read_study(study).points]
@@ -83,13 +83,13 @@ def test_the_table_holds_all_runs_in_the_order_of_the_study(study, one_core):
     assert frame["training.gradient_clip"].is_null().all()
 
 
-def test_runs_without_native_code_are_told(tmp_path, monkeypatch, capsys):
+def test_runs_without_native_code_are_reported(tmp_path, monkeypatch, capsys):
     def refused(*_):
         raise CompileError("there is no native code here")
 
     path = tmp_path / "auto.toml"
     two = STUDY[: STUDY.index('\n[[variants]]\nname = "wild"')].replace("0:7", "0:1")
-    # One variant takes native code where there is any, the other asks for none.
+    # One variant uses native code if possible, the other does not.
     both = two.replace('engine = "mygrad"', 'engine = "auto"') + 'training = { engine = "mygrad" }\n'
     path.write_text(both)
     monkeypatch.setattr(engine, "compile_for", refused)
@@ -125,7 +125,7 @@ def test_two_cores_give_the_same_bytes(native_study, native_one_core, tmp_path):
 
 
 @pytest.mark.long
-def test_native_runs_that_are_killed_go_on_and_give_the_same_bytes(native_study, native_one_core, tmp_path):
+def test_native_runs_that_are_killed_resume_and_give_the_same_bytes(native_study, native_one_core, tmp_path):
     process = SweepProcess(native_study, tmp_path / "out", "--jobs", "1")
     process.wait_for(2)
     process.kill()
@@ -133,7 +133,7 @@ def test_native_runs_that_are_killed_go_on_and_give_the_same_bytes(native_study,
     assert tables(tmp_path / "out") == tables(native_one_core)
 
 
-def test_finished_runs_are_not_done_again(study, one_core, done):
+def test_finished_runs_are_not_repeated(study, one_core, done):
     before = (done / "results.jsonl").read_bytes()
     sweep(study, done, jobs=1)
     assert (done / "results.jsonl").read_bytes() == before
@@ -147,12 +147,12 @@ def test_the_figures_show_every_setting_that_varies(one_core):
     }
 
 
-def test_the_progress_of_a_sweep_that_goes_on_counts_what_was_done_before(study, one_core, tmp_path, capsys):
+def test_the_progress_of_a_resumed_sweep_counts_earlier_runs(study, one_core, tmp_path, capsys):
     results = load_sweep(one_core)
     lines = (one_core / "results.jsonl").read_bytes().splitlines(keepends=True)
     runs = [json.loads(line)["run"] for line in lines]
     best = results.best()["run"]
-    # One that is not the best, and did not fail, is left to be done.
+    # Leave one run to do, which is not the best and did not fail.
     left = next(n for n, line in enumerate(lines) if json.loads(line)["status"] == "done" and runs[n] != best)
     (tmp_path / "results.jsonl").write_bytes(b"".join(lines[:left] + lines[left + 1 :]))
     sweep(study, tmp_path, jobs=1, progress=True)
@@ -161,7 +161,7 @@ def test_the_progress_of_a_sweep_that_goes_on_counts_what_was_done_before(study,
     assert f"best {results.best()['accuracy']:.1%}: {results.point(best).label}" in last
 
 
-def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
+def test_a_larger_study_continues_a_smaller_one(study, one_core, tmp_path):
     smaller = {**read_study(study).given, "training": {"iterations": 12, "engine": "mygrad", "seed": [5, 2]}}
     assert len(sweep(smaller, tmp_path, jobs=1)) == 6
     records = (tmp_path / "results.jsonl").read_bytes()
@@ -169,11 +169,11 @@ def test_a_larger_study_goes_on_from_a_smaller_one(study, one_core, tmp_path):
     assert (tmp_path / "results.jsonl").read_bytes().startswith(records)
     assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS
     assert tables(tmp_path) == tables(one_core)
-    # And the smaller one's table has its own runs alone.
+    # The table of the smaller study has only its runs.
     assert len(results) == RUNS and len(sweep(smaller, tmp_path, jobs=1)) == 6
 
 
-def test_failed_runs_are_done_again_on_request_alone(study, one_core, done):
+def test_failed_runs_are_only_repeated_on_request(study, one_core, done):
     failed = load_sweep(done).failed
     sweep(study, done, jobs=1, retry_failed=True)
     assert (done / "results.jsonl").read_bytes().count(b"\n") == RUNS + failed
@@ -185,7 +185,7 @@ def test_failed_runs_are_done_again_on_request_alone(study, one_core, done):
 
 @pytest.mark.long
 @pytest.mark.parametrize("moments", [[3, 5, 8], [14]])
-def test_a_sweep_that_is_killed_goes_on(study, endless_study, one_core, tmp_path, moments):
+def test_a_killed_sweep_resumes(study, endless_study, one_core, tmp_path, moments):
     for moment in moments:
         process = SweepProcess(endless_study, tmp_path / "out", "--jobs", "2")
         process.wait_for(moment)
@@ -197,11 +197,11 @@ def test_a_sweep_that_is_killed_goes_on(study, endless_study, one_core, tmp_path
 
 
 @pytest.mark.long
-def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_path):
+def test_runs_of_a_killed_worker_are_repeated(study, one_core, tmp_path):
     process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
     for moment in (3, 8):
         process.wait_for(moment)
-        # The last lines name processes that are at work.
+        # The last lines name working processes.
         last = (tmp_path / "out" / "results.jsonl").read_bytes().splitlines()[-1]
         worker = int(json.loads(last)["worker"].rpartition(":")[2])
         assert worker != process.pid
@@ -216,7 +216,7 @@ def test_runs_of_a_worker_that_is_killed_are_done_again(study, one_core, tmp_pat
     ("number", "exit_code", "word"),
     [("SIGINT", 130, "interrupted"), pytest.param("SIGTERM", 143, "terminated", marks=pytest.mark.long)],
 )
-def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(
+def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_resume(
     study, endless_study, one_core, tmp_path, number, exit_code, word
 ):
     process = SweepProcess(endless_study, tmp_path / "out", "--jobs", "2")
@@ -234,7 +234,7 @@ def test_ctrl_c_and_sigterm_stop_all_processes_and_say_how_to_go_on(
     assert tables(tmp_path / "out") == tables(one_core)
 
 
-def test_a_stop_right_after_a_record_is_written_counts_it(study, tmp_path, monkeypatch):
+def test_a_record_written_right_before_a_stop_counts(study, tmp_path, monkeypatch):
     write, written = Log.add, []
 
     def add(log, record):
@@ -255,7 +255,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
     chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[2].run
 
-    def do(point):  # a nested function goes to the workers as it is
+    def do(point):  # a nested function is sent to the workers by value
         import os
         import signal
 
@@ -274,7 +274,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])
-def test_a_torn_last_line_is_done_again(study, one_core, done, cut):
+def test_the_run_of_a_truncated_last_line_is_repeated(study, one_core, done, cut):
     path = done / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     sweep(study, done, jobs=1)
@@ -282,7 +282,7 @@ def test_a_torn_last_line_is_done_again(study, one_core, done, cut):
     assert read_log(done)[1] == 0
 
 
-def test_damaged_lines_are_done_again_with_a_warning(study, one_core, done):
+def test_runs_of_damaged_lines_are_repeated_with_a_warning(study, one_core, done):
     path = done / "results.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     rng = np.random.default_rng(0)
@@ -309,7 +309,7 @@ def test_damaged_lines_are_done_again_with_a_warning(study, one_core, done):
         b"",
     ],
 )
-def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
+def test_a_line_that_is_not_a_record_is_ignored(tmp_path, line):
     (tmp_path / "results.jsonl").write_bytes(line + b"\n")
     assert read_log(tmp_path) == ({}, 1)
 
@@ -331,7 +331,7 @@ def test_a_line_that_is_no_record_counts_for_nothing(tmp_path, line):
         {"status": "half"},
     ],
 )
-def test_a_sealed_line_of_the_wrong_kinds_counts_for_nothing(tmp_path, wrong):
+def test_a_line_with_a_valid_hash_but_wrong_types_is_ignored(tmp_path, wrong):
     record = {"run": "a", "status": "done", "engine": "native", "parameters": 3, "loss": 0.5, "longest": 4}
     record |= {"lengths": [2, 4], "total": [5, 5], "correct": [1, 2]}
     lines = [json.dumps(seal(values)) + "\n" for values in (record, {**record, "run": "b", **wrong})]
@@ -355,7 +355,7 @@ def link_of_a_text(path):
         (os.mkdir, "is not a file"),
     ],
 )
-def test_results_that_are_no_file_of_the_folder_are_left_alone(study, one_core, tmp_path, put, message):
+def test_results_outside_of_the_folder_are_not_changed(study, one_core, tmp_path, put, message):
     (tmp_path / "sweep.json").write_bytes((one_core / "sweep.json").read_bytes())
     put(tmp_path / "results.jsonl")
     for act in (load_sweep, lambda folder: sweep(study, folder, jobs=1), Log):
@@ -390,7 +390,7 @@ def test_a_study_that_could_not_be_read_back_is_refused():
         read_study({"evaluation": {"lengths": range(10**9, 10**9 + 600_000)}})
 
 
-def test_a_study_of_a_folder_that_is_wrong_is_told(tmp_path):
+def test_an_invalid_study_in_a_folder_is_reported(tmp_path):
     SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
     place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
     with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
@@ -404,11 +404,11 @@ def test_a_record_is_on_the_disk_when_it_is_added(tmp_path, monkeypatch):
         records.add(Failed(run="a", error="none"))
         assert sizes == [(tmp_path / "results.jsonl").stat().st_size]
         records.add(Failed(run="b", error="none"))
-    # At the end all are, however short the time between them was.
+    # At the end all records are on the disk, however quickly they followed each other.
     assert sizes[-1] == (tmp_path / "results.jsonl").stat().st_size
 
 
-def test_what_never_came_to_the_disk_is_told(tmp_path, monkeypatch):
+def test_records_that_did_not_reach_the_disk_are_reported(tmp_path, monkeypatch):
     def failing(file):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -461,7 +461,7 @@ def test_a_folder_that_is_removed_ends_the_sweep_at_once(study, one_core, tmp_pa
 # --- folders and arguments
 
 
-def test_a_folder_of_something_else_is_refused(study, tmp_path):
+def test_a_folder_with_other_content_is_refused(study, tmp_path):
     (tmp_path / "letter.txt").write_text("Dear Ada")
     with refused(f"{tmp_path} is not the folder of a sweep: choose another folder", RunError):
         sweep(study, tmp_path)
@@ -475,14 +475,14 @@ def test_a_folder_in_use_is_refused(study, tmp_path):
         sweep(study, tmp_path, jobs=1)
 
 
-def test_runs_of_other_versions_are_told(study, tmp_path, monkeypatch):
+def test_runs_of_other_versions_are_reported(study, tmp_path, monkeypatch):
     sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
     monkeypatch.setattr("myrnn.runs.folder.metadata.version", lambda name: "0.0")
     with pytest.warns(UserWarning, match="mygrad 0.0.*: for consistent tables begin in a new folder"):
         sweep({"training": {"iterations": 1, "engine": "mygrad"}, "evaluation": {"samples": 4}}, tmp_path, jobs=1)
 
 
-def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path, monkeypatch):
+def test_a_worker_with_other_versions_is_reported_and_recorded(study, one_core, tmp_path, monkeypatch):
     honest = pool.do
     there = {**made_with()["versions"], "llvmlite": "0.0"}
 
@@ -518,13 +518,13 @@ def test_a_worker_of_other_versions_is_told_and_noted(study, one_core, tmp_path,
         ),
     ],
 )
-def test_arguments_that_are_wrong_are_refused(study, tmp_path, options, message):
+def test_invalid_arguments_are_refused(study, tmp_path, options, message):
     with refused(message):
         sweep(study, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_group_by_a_setting_that_is_none_is_refused_before_anything_runs(study, tmp_path, capsys):
+def test_an_unknown_setting_to_group_by_is_refused_before_anything_runs(study, tmp_path, capsys):
     assert main(["sweep", str(study), "--out", str(tmp_path / "out"), "--by", "model.width"]) == 2
     assert re.match(r"myrnn: a setting of the sweep must be one of 'variant', 'task\.name', ", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
@@ -567,7 +567,7 @@ def test_groups_by_a_setting_and_by_another_metric(one_core):
         results.groups("width")
 
 
-def test_what_follows_from_other_settings_makes_no_group(tmp_path):
+def test_settings_that_depend_on_others_make_no_group(tmp_path):
     study = {
         "model": {"name": ["rnn", "gru"], "dim_recurrent": [2, 3]},
         "optimizer": {"learning_rate": {"low": 0.001, "high": 0.01}},
@@ -576,14 +576,14 @@ def test_what_follows_from_other_settings_makes_no_group(tmp_path):
         "search": {"draws": 2},
     }
     results = sweep(study, tmp_path, jobs=1)
-    # The activation follows from the name, and the rates are drawn.
+    # The activation depends on the name, and the rates are drawn.
     assert [(g["model.name"], g["model.dim_recurrent"], g["runs"]) for g in results.groups()] == [
         ("rnn", 2, 4), ("rnn", 3, 4), ("gru", 2, 4), ("gru", 3, 4),
     ]  # fmt: skip
     assert set(results.runs["beyond"]) == {None}
 
 
-def test_a_summary_has_trained_lengths_and_longer_ones_beside_the_best_shortcut(one_core):
+def test_a_summary_has_trained_lengths_longer_ones_and_the_best_shortcut(one_core):
     results = load_sweep(one_core)
     table = results.summary()
     assert [row["variant"] for row in table.rows()] == ["RNN", "GRU", "wild"]
@@ -596,10 +596,10 @@ def test_a_summary_has_trained_lengths_and_longer_ones_beside_the_best_shortcut(
             reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
             assert row[f"{name}_low"] == pytest.approx(max(0, row[name] - reach))
             assert row[f"{name}_high"] == pytest.approx(min(1, row[name] + reach))
-        # Of two halves of one digit the ends tell all; of four digits each, little.
+        # With halves of one digit the ends give the answer; with four digits each, they say little.
         assert 0.6 < row["shortcut_beyond"] < row["shortcut_accuracy"] <= 1
         assert row["shortcut_accuracy_name"] in ("counts", "even counts", "pairs")
-    # Of a single run there is no interval.
+    # A single run has no interval.
     alone = results.summary("training.seed").rows()[0]
     assert alone["accuracy_low"] is not None and alone["shortcut_accuracy"] is not None
     text = table.to_text(120)
@@ -663,8 +663,8 @@ def test_the_command_writes_the_summary_and_the_grid(study, done, capsys):
     assert {"grid.svg", "grid.png"} <= {path.name for path in done.iterdir()}
 
 
-def test_scores_that_are_not_finite_count_as_wrong_and_are_told(tmp_path, monkeypatch):
-    """A network that doubles its state at every step leaves float32 after 128 of them."""
+def test_nonfinite_scores_count_as_wrong_and_are_reported(tmp_path, monkeypatch):
+    """A network that doubles its state at every step overflows float32 after 128 steps."""
 
     def doubled(layers, how, rng):
         for layer in layers:
@@ -687,7 +687,7 @@ def test_scores_that_are_not_finite_count_as_wrong_and_are_told(tmp_path, monkey
     assert results.lengths["correct"][1] == 0
 
 
-def test_results_of_a_sweep_under_way_can_be_loaded(done):
+def test_results_of_a_running_sweep_can_be_loaded(done):
     path = done / "results.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:5]))
     results = load_sweep(done)

@@ -1,4 +1,4 @@
-"""Sweeps on real clusters on the loopback, with workers killed in the middle: the bytes are those of one core."""
+"""Sweeps on real clusters on the loopback, with workers killed in the middle, give the bytes of one core."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytest.importorskip("distributed", reason="Dask is not installed")
 
 
 def workers_of(folder):
-    """Return the processes that have done runs, the last one first."""
+    """Return the processes that did runs, the last one first."""
     lines = (folder / "results.jsonl").read_bytes().splitlines()
     return [int(json.loads(line)["worker"].rpartition(":")[2]) for line in reversed(lines)]
 
@@ -34,13 +34,15 @@ def test_dask_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(native_
         code, _, _ = process.end()
     assert code == 0
     assert tables(tmp_path / "out") == tables(native_one_core)
-    # Both had a part in it, and neither of them is the process that was asked.
+    # Both did runs, and neither is the parent process.
     assert set(workers_of(tmp_path / "out")) <= {worker.pid for worker in workers}
     assert any(worker.pid in workers_of(tmp_path / "out") for worker in workers if worker is not victim)
 
 
 @pytest.mark.long
-def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(study, endless_study, one_core, tmp_path):
+def test_a_lost_scheduler_ends_the_sweep_with_one_line_and_another_backend_resumes_it(
+    study, endless_study, one_core, tmp_path
+):
     with dask_cluster() as (address, _):
         process = SweepProcess(endless_study, tmp_path / "out", "--backend", "dask", "--address", address)
         process.wait_for(6)
@@ -55,12 +57,12 @@ def test_a_lost_scheduler_ends_the_sweep_in_a_line_and_another_place_goes_on(stu
 
 
 @pytest.mark.long
-def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeypatch):
+def test_a_run_that_kills_all_workers_of_dask_is_recorded(study, monkeypatch):
     honest = pool.do
     chosen = [point for point in read_study(study).points if point.variant == "RNN"]
     deadly = chosen[3].run
 
-    def do(point):  # a nested function goes to the workers as it is
+    def do(point):  # a nested function is sent to the workers by value
         import os
         import signal
 
@@ -69,7 +71,7 @@ def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeyp
         return honest(point)
 
     monkeypatch.setattr(pool, "do", do)
-    # Dask gives a task up when four workers have died of it: one is left for the others.
+    # Dask gives up a task after it killed four workers: one is left for the others.
     with dask_cluster(workers=5) as (address, _), open_backend("dask", address, None) as backend:
         records = {point.run: record for point, record in Pool(backend).records(iter(chosen))}
     assert {run for run, record in records.items() if isinstance(record, Done)} == {
@@ -78,7 +80,7 @@ def test_a_run_that_takes_all_workers_of_dask_with_it_is_recorded(study, monkeyp
     assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")
 
 
-def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
+def test_an_address_without_a_scheduler_is_reported(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "CONNECT", 0.5)
     with pytest.raises(RunError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9: "):
         sweep(study, tmp_path / "out", backend="dask", address="tcp://127.0.0.1:9")
@@ -88,7 +90,7 @@ def test_an_address_where_nobody_is_is_told(study, tmp_path, monkeypatch):
 @pytest.mark.long
 def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, one_core, tmp_path):
     pytest.importorskip("ray", reason="Ray is not made for this Python")
-    # A busy machine takes longer to start it than Ray likes to wait.
+    # On a busy machine, starting Ray takes longer than its timeout.
     patient = {"RAY_raylet_start_wait_time_s": "300"}
     process = SweepProcess(study, tmp_path / "out", "--backend", "ray", "--jobs", "2", env=patient)
     process.wait_for(6)

@@ -1,4 +1,4 @@
-"""Studies on files: files x networks x tests in one table, wherever the runs are done and whatever stops them."""
+"""Studies on files: files x networks x tests in one table, wherever the runs are done and however they stop."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def refused(message):
 
 
 def words(longest, count):
-    """Return words of two letters, always the same ones."""
+    """Return words of two letters, always the same."""
     draw = random.Random(longest)
     return ["".join(draw.choices("ab", k=draw.randint(1, longest))) for _ in range(count)]
 
@@ -85,14 +85,14 @@ def one_core(study, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
-    """Leave the figures out: they take most of the time of a small sweep. Those of `one_core` are there."""
+    """Skip the figures, which take most of the time of a small sweep, except in `one_core`."""
     monkeypatch.setattr(sweep_folder, "_write_figures", lambda results: None)
 
 
-# --- what a study says
+# --- the content of a study
 
 
-def test_files_are_crossed_with_everything_else(study):
+def test_files_are_combined_with_all_other_settings(study):
     runs = [
         (p.experiment.data.file, dict(p.experiment.evaluation.test)["long"], p.settings["model.name"])
         for p in read_study(study).points
@@ -112,12 +112,12 @@ def test_defaults_are_those_of_training_on_data(study):
     assert point.settings["training.early_stopping_patience"] == 20
 
 
-def test_an_identity_does_not_depend_on_where_the_files_lie(study, tmp_path):
+def test_an_identity_does_not_depend_on_the_paths_of_files(study, tmp_path):
     elsewhere = write_languages(tmp_path / "elsewhere")
     assert [p.run for p in read_study(elsewhere).points] == [p.run for p in read_study(study).points]
 
 
-def test_variants_name_data_and_tests():
+def test_variants_can_contain_data_and_tests():
     given = {
         "variants": [
             {"name": "one", "data": {"file": "a.csv"}, "evaluation": {"test": "b.csv"}},
@@ -155,15 +155,15 @@ def test_variants_name_data_and_tests():
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(given, message):
+def test_mistakes_are_reported_with_their_place(given, message):
     with refused(f"study: {message}"):
         read_study(given)
 
 
-# --- what comes out
+# --- results
 
 
-def test_a_run_is_what_training_on_files_gives(study, one_core, tmp_path):
+def test_a_run_agrees_with_training_on_files(study, one_core, tmp_path):
     results = load_sweep(one_core)
     row = results.runs["training.seed"].index(1)
     point = read_study(study).points[row]
@@ -176,7 +176,7 @@ def test_a_run_is_what_training_on_files_gives(study, one_core, tmp_path):
         assert results.runs[f"test.{name}"][row] == report["tests"][name]["accuracy"]
 
 
-def test_the_table_of_tests_has_a_row_a_run_and_test(one_core):
+def test_the_table_of_tests_has_one_row_per_run_and_test(one_core):
     with open(one_core / "tests.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * RUNS
@@ -213,7 +213,7 @@ def test_the_groups_have_a_column_for_each_test(one_core):
         results.groups(metric="test.lang")
 
 
-def test_the_figures_are_there(one_core):
+def test_the_figures_exist(one_core):
     names = {path.stem for path in one_core.glob("*.svg")}
     assert names == {"accuracy_by_length", "accuracy_by_data_file", "accuracy_by_model_name", "parallel"}
 
@@ -250,7 +250,7 @@ def test_two_cores_and_another_folder_give_the_same_bytes(study, one_core, tmp_p
     assert tables(tmp_path / "out") == tables(one_core)
 
 
-def test_runs_on_a_file_that_has_changed_are_done_again(one_core, tmp_path):
+def test_runs_on_a_changed_file_are_repeated(one_core, tmp_path):
     study = write_languages(tmp_path / "languages")
     shutil.copytree(one_core, tmp_path / "out", ignore=shutil.ignore_patterns("*.svg", "*.png"))
     log = tmp_path / "out" / "results.jsonl"
@@ -262,7 +262,7 @@ def test_runs_on_a_file_that_has_changed_are_done_again(one_core, tmp_path):
     assert sorted(set(results.tests["total"])) == [10, 12]
 
 
-def test_a_missing_file_is_told_before_anything_runs(tmp_path):
+def test_a_missing_file_is_reported_before_anything_runs(tmp_path):
     study = write_languages(tmp_path / "languages")
     missing = study.parent / "first" / "short.csv"
     missing.unlink()
@@ -271,7 +271,7 @@ def test_a_missing_file_is_told_before_anything_runs(tmp_path):
     assert not (tmp_path / "out" / "results.jsonl").exists()
 
 
-def test_a_file_that_cannot_be_learned_from_fails_its_own_runs_alone(tmp_path):
+def test_an_unusable_file_only_fails_its_runs(tmp_path):
     study = write_languages(tmp_path / "languages")
     write_table(study.parent / "even" / "train.csv", lambda word: True, words(4, 10))
     results = sweep(study, tmp_path / "out", jobs=1)
@@ -284,7 +284,7 @@ def test_a_file_that_cannot_be_learned_from_fails_its_own_runs_alone(tmp_path):
 
 
 @pytest.mark.long
-def test_a_run_that_is_interrupted_counts_for_nothing(study, one_core, tmp_path):
+def test_an_interrupted_run_does_not_count(study, one_core, tmp_path):
     endless = study.with_name("endless.toml")
     variant = "training = { max_epochs = 100_000_000, early_stopping_patience = 100_000_000, seed = 0 }"
     endless.write_text(f'{STUDY}\n[[variants]]\nname = "short"\n\n[[variants]]\nname = "endless"\n{variant}\n')
@@ -300,7 +300,7 @@ def test_a_run_that_is_interrupted_counts_for_nothing(study, one_core, tmp_path)
 
 
 @pytest.mark.long
-def test_a_sweep_that_is_killed_goes_on(study, one_core, tmp_path):
+def test_a_killed_sweep_resumes(study, one_core, tmp_path):
     for moment in (2, 5):
         process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
         process.wait_for(moment)

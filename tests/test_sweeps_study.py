@@ -1,4 +1,4 @@
-"""What a study may say, what is refused, and which runs it is."""
+"""What a study can contain, what is refused, and which runs it has."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def values(given, section, name):
     return [settings(point)[section][name] for point in all_points(given)]
 
 
-# --- what it says
+# --- its content
 
 
 def test_an_empty_study_is_the_run_of_the_lesson():
@@ -60,7 +60,7 @@ def test_an_empty_study_is_the_run_of_the_lesson():
     assert settings(point)["evaluation"] == {"samples": 10_000, "seed": None, "lengths": None}
 
 
-def test_lists_are_crossed_with_each_other():
+def test_all_combinations_of_lists_are_run():
     study = {"model": {"name": ["rnn", "gru"], "dim_recurrent": [4, 8]}, "training": {"seed": "0:2"}}
     found = [(settings(p)["model"]["name"], settings(p)["model"]["dim_recurrent"]) for p in all_points(study)]
     assert found == [pair for pair in [("rnn", 4), ("rnn", 8), ("gru", 4), ("gru", 8)] for _ in range(3)]
@@ -68,7 +68,7 @@ def test_lists_are_crossed_with_each_other():
     assert len(all_points(study)) == 12
 
 
-def test_a_span_holds_its_last_number():
+def test_a_span_includes_its_last_number():
     assert values({"training": {"seed": "2:8:3"}}, "training", "seed") == [2, 5, 8]
     (point,) = all_points({"evaluation": {"lengths": "2:6:2"}})
     assert settings(point)["evaluation"]["lengths"] == [2, 4, 6]
@@ -105,7 +105,7 @@ def test_variants_can_be_tested_in_other_ways():
     }
 
 
-def test_a_file_says_the_same_as_a_mapping(tmp_path):
+def test_a_file_is_equivalent_to_a_mapping(tmp_path):
     path = tmp_path / "halves.toml"
     path.write_text("[model]\nname = ['rnn', 'gru']\n[training]\nseed = [3, 4]\n")
     study = read_study(path)
@@ -113,28 +113,28 @@ def test_a_file_says_the_same_as_a_mapping(tmp_path):
     assert list(study.points) == all_points({"model": {"name": ["rnn", "gru"]}, "training": {"seed": [3, 4]}})
 
 
-def test_numbers_of_numpy_and_tuples_will_do():
+def test_numpy_numbers_and_tuples_are_accepted():
     given = {"model": {"dim_recurrent": np.array([3, 4])}, "training": {"seed": range(2), "iterations": np.int64(7)}}
     assert json.dumps(read_study(given).given)
     assert values(given, "model", "dim_recurrent") == [3, 3, 4, 4]
 
 
-# --- what is drawn
+# --- drawn settings
 
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
 
-def test_ranges_are_drawn_and_lists_are_crossed_with_every_draw():
+def test_ranges_are_drawn_and_lists_are_combined_with_every_draw():
     study = {"optimizer": {"learning_rate": RATE}, "training": {"seed": [0, 1]}, "search": {"draws": 30}}
     rates = values(study, "optimizer", "learning_rate")
     assert len(rates) == 60 and len(set(rates)) == 30
     assert rates[::2] == rates[1::2]
     assert all(1e-4 <= rate <= 1e-1 for rate in rates)
-    # Half of them below the middle of the exponents, give or take.
+    # About half of them are below the middle of the exponents.
     assert 8 <= sum(rate < 10**-2.5 for rate in rates[::2]) <= 22
 
 
-def test_a_draw_depends_on_nothing_but_the_seed_its_number_and_its_setting():
+def test_a_draw_only_depends_on_the_seed_its_number_and_its_setting():
     few = {"optimizer": {"learning_rate": RATE}, "search": {"draws": 5}}
     more = {**few, "model": {"dim_recurrent": {"low": 2, "high": 50}}, "search": {"draws": 9}}
     assert values(more, "optimizer", "learning_rate")[:5] == values(few, "optimizer", "learning_rate")
@@ -150,15 +150,15 @@ def test_whole_numbers_reach_both_ends_and_the_same_draw_is_one_run():
     assert min(drawn) == 1 and max(drawn) == 64
 
 
-def test_choices_are_drawn_too():
+def test_choices_are_also_drawn():
     study = {"optimizer": {"name": {"choices": ["sgd", "adam"]}}, "search": {"draws": 50}}
     assert sorted(values(study, "optimizer", "name")) == ["adam", "sgd"]
 
 
-# --- which run it is
+# --- identities of runs
 
 
-def test_identities_stay_so_that_older_folders_go_on():
+def test_identities_are_stable_so_that_older_folders_resume():
     assert [point.run for point in all_points({})] == ["2a6e7af9bf8fe06d"]
     study = {
         "task": {"name": ["palindromes", "twin-halves"], "pattern_length_max": 4},
@@ -176,19 +176,19 @@ def test_identities_stay_so_that_older_folders_go_on():
         read_study({"evaluate": tested, "evaluation": tested})
 
 
-def test_an_identity_is_that_of_the_settings_alone():
+def test_an_identity_only_depends_on_the_settings():
     alone = {p.run for p in all_points({"training": {"seed": 3}})}
     among_others = {settings(p)["training"]["seed"]: p.run for p in all_points({"training": {"seed": "0:5"}})}
     assert alone == {among_others[3]}
     named = all_points({"variants": [{"name": "some name"}], "training": {"seed": 3}})
     assert {p.run for p in named} == alone
-    # What is given and what is left at its default is the same setting.
+    # A given value and an equal default are the same setting.
     given = all_points({"training": {"seed": 3, "iterations": 100_000}, "optimizer": {"learning_rate": 1e-3}})
     assert {p.run for p in given} == alone
 
 
 @given(st.permutations(range(5)), st.permutations(["rnn", "gru", "lstm"]))
-def test_the_order_of_lists_changes_no_identity(seeds, names):
+def test_the_order_of_lists_does_not_change_identities(seeds, names):
     study = {"training": {"seed": seeds}, "model": {"name": names}}
     assert {p.run for p in all_points(study)} == ALL
 
@@ -196,12 +196,12 @@ def test_the_order_of_lists_changes_no_identity(seeds, names):
 ALL = {p.run for p in all_points({"training": {"seed": "0:4"}, "model": {"name": ["rnn", "gru", "lstm"]}})}
 
 
-def test_a_run_is_told_in_a_line():
+def test_a_run_is_described_in_one_line():
     (point,) = all_points({"variants": [{"name": "IRNN", "model": {"recurrent_init": "identity"}}]})
     assert point.label == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
 
 
-# --- what is refused
+# --- invalid studies
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_run_is_told_in_a_line():
         ({"model": {"name": {1}}}, "a value must have a type of TOML, not {1}"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(given, message):
+def test_mistakes_are_reported_with_their_place(given, message):
     with refused(f"study: {message}"):
         read_study(given)
 
@@ -333,14 +333,14 @@ def test_what_is_wrong_is_told_with_its_place(given, message):
         ("#" * 1_000_001, " is too large for a study: at most 1,000,000 bytes are read"),
     ],
 )
-def test_a_file_that_is_no_study_is_named(tmp_path, text, message):
+def test_a_file_that_is_not_a_study_is_named(tmp_path, text, message):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with refused(f"{path}{message}"):
         read_study(path)
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_unreadable_files_are_named(tmp_path):
     with refused(f"{tmp_path / 'none.toml'} cannot be read: No such file or directory"):
         read_study(tmp_path / "none.toml")
     with refused(f"{tmp_path} cannot be read: Is a directory"):
@@ -372,7 +372,7 @@ SETTING = st.sampled_from(["name", "dim_recurrent", "learning_rate", "seed", "dr
 
 
 @given(st.dictionaries(SECTION, JSON | st.dictionaries(SETTING, JSON, max_size=3), max_size=3))
-def test_whatever_it_says_is_read_or_refused_in_a_line(given):
+def test_any_study_is_read_or_refused_in_one_line(given):
     try:
         study = read_study(given)
     except InvalidArgument as error:

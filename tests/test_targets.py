@@ -1,4 +1,4 @@
-"""Targets of every kind, flat: what goes in comes out, and what does not fit is refused in one line."""
+"""Targets of every kind, stored flat: they are returned unchanged, and invalid ones give a one-line error."""
 
 import copy
 import itertools
@@ -104,7 +104,7 @@ def test_each_sequence_has_its_own_targets(kind, weighted, lengths, seed, data):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @given(lengths=lengths_of_some)
-def test_pairs_gather_to_the_same(kind, lengths):
+def test_pairs_give_the_same_targets(kind, lengths):
     made, parts, _ = some(kind, lengths, weighted=True)
     xs = [made.tokens(i) for i in range(len(made))]
     pairs = list(zip(xs, parts, strict=True))
@@ -120,7 +120,7 @@ def test_pairs_gather_to_the_same(kind, lengths):
         )
 
 
-def test_one_number_for_each_is_one_column():
+def test_one_number_per_sequence_is_one_column():
     for y in ([0.5, 2.0], [[0.5], [2.0]]):
         made = Sequences([1, 0, 1], [0, 1, 3], y)
         assert made.targets.tolist() == [[0.5], [2.0]]
@@ -129,7 +129,7 @@ def test_one_number_for_each_is_one_column():
     assert Sequences.from_pairs([([1], [3.0]), ([0, 1], [1, 2.0])], per_step=True).targets.tolist() == [[3], [1], [2]]
 
 
-def test_what_they_say_of_themselves():
+def test_the_repr_of_targets():
     kinds = {
         "a class for each step": Sequences([1, 0], [0, 2], [1, 0], per_step=True),
         "several classes at once (3) for each sequence": Sequences([1, 0], [0, 2], [[True, False, True]]),
@@ -219,11 +219,11 @@ class Drawing:
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=str)
-def test_what_is_for_labels_says_so(kind):
+def test_functions_for_labels_refuse_other_targets(kind):
     made = some(kind, [2, 3, 1])[0]
     message = f"a class for each sequence is needed here, without weights, but these sequences have {kind}"
     model = RNN(3, 2, 2, rng=0)
-    # It counts classes, one or several at once, also of models that answer at each step.
+    # It counts classes, one or several at once, also for models with outputs at each step.
     shape = "(T, 2)" if kind.what == SEVERAL else "(T, K) for K = 2 classes or more"
     returned = "but it returned shape (1, 2) for 2 steps"
     of_evaluate = f"the targets are {kind}, so the model must return outputs of shape {shape}, {returned}"
@@ -258,14 +258,14 @@ def test_a_run_learns_labels_and_says_so_before_it_trains(monkeypatch, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_are_for_training_alone():
+def test_weights_are_only_for_training():
     made = Sequences([1, 0], [0, 1, 2], [1, 0], weights=[0, 1])
     assert made.labels.tolist() == [1, 0]
     with pytest.raises(InvalidArgument, match=r"^a class for each sequence is needed here, without weights, but these"):
         evaluate(RNN(2, 2, 2, rng=0), made, engine="mygrad")
 
 
-def test_looking_inside_takes_labels(in_python):
+def test_inspection_needs_labels(in_python):
     model = RNN(3, 2, 2, rng=0)
     with pytest.raises(InvalidArgument, match=r"^a class for each sequence is needed here"):
         gradient_flow(model, some(KINDS[1], [2, 3])[0])

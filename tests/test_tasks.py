@@ -60,7 +60,7 @@ def right_answer(task, tokens):
 
 
 def halves(task, tokens):
-    """The first half, and the second half put so that the two are equal in a match."""
+    """Return the first half, and the second half in the order in which the two are equal in a match."""
     half = len(tokens) // 2
     second = tokens[len(tokens) - half :]
     return tokens[:half], second[::-1] if isinstance(task, Palindromes) else second
@@ -100,7 +100,7 @@ def test_the_same_seed_draws_the_same_bytes(task, seed):
 
 
 @given(tasks(), st.lists(st.integers(1, 60), max_size=40), seeds)
-def test_lengths_on_request_come_in_their_order_and_may_lie_beyond_the_task(task, halves_wanted, seed):
+def test_requested_lengths_keep_their_order_and_can_exceed_the_task(task, halves_wanted, seed):
     odd = 1 if getattr(task, "parity", "even") == "odd" else 0
     wanted = [2 * half + odd for half in halves_wanted]
     drawn = task.sample_lengths(wanted, np.random.default_rng(seed))
@@ -110,7 +110,7 @@ def test_lengths_on_request_come_in_their_order_and_may_lie_beyond_the_task(task
 
 
 @given(st.lists(st.lists(st.integers(0, 2), max_size=7), min_size=1, max_size=30))
-def test_truth_of_sequences_that_no_task_drew(lists):
+def test_truth_of_given_sequences(lists):
     offsets = np.cumsum([0] + [len(tokens) for tokens in lists])
     sequences = Sequences(np.array(list(itertools.chain(*lists)), dtype=int), offsets, [0] * len(lists), dim_input=3)
     even = [int(len(tokens) > 1 and len(tokens) % 2 == 0) for tokens in lists]
@@ -185,7 +185,7 @@ def test_uniform_negatives_stay_uniform_beside_other_lengths(kind):
         (TwinHalves(6, 6, negatives="near_miss", max_changes=1), 1),
     ],
 )
-def test_near_misses_change_any_number_of_places_up_to_the_most(task, most):
+def test_near_misses_change_any_number_of_symbols_up_to_the_maximum(task, most):
     drawn = task.sample(20_000, np.random.default_rng(4))
     places, steps = Counter(), Counter()
     for tokens, label in zip(plain(drawn), drawn.labels, strict=True):
@@ -205,7 +205,7 @@ def test_near_misses_change_any_number_of_places_up_to_the_most(task, most):
     assert task.alphabet_size == 2 or looks_even(list(steps.values()))
 
 
-def test_near_misses_of_many_lengths_change_no_more_than_they_have():
+def test_near_misses_of_many_lengths_change_at_most_all_their_symbols():
     task = TwinHalves(1, 6, negatives="near_miss", max_changes=4)
     drawn = task.sample(30_000, np.random.default_rng(5))
     numbers = {length: Counter() for length in task.lengths.tolist()}
@@ -244,7 +244,7 @@ def test_a_family_has_the_truth_of_the_task(family, task, seed):
             assert sum(a != b for a, b in zip(first, second, strict=True)) == 1 - label
 
 
-def test_of_the_other_task_half_are_matches_there():
+def test_half_of_the_sequences_of_another_family_match():
     drawn = sample_family(TwinHalves(2, 4), "other", 2000, np.random.default_rng(0))
     mirrored = [tokens == tokens[::-1] for tokens in plain(drawn)]
     assert looks_even([sum(mirrored), len(mirrored) - sum(mirrored)])
@@ -263,14 +263,14 @@ def test_no_sequences():
             assert task.truth(none).tolist() == []
 
 
-def test_settings_of_any_integer_kind_become_plain_and_tasks_compare_by_them():
+def test_settings_of_any_integer_type_become_int_and_tasks_compare_by_them():
     task = TwinHalves(np.int64(2), np.uint8(3), np.array(4), max_changes=np.int16(2))
     assert task == TwinHalves(2, 3, 4, max_changes=2)
     assert json.loads(json.dumps(dataclasses.asdict(task)))["alphabet_size"] == 4
     assert TwinHalves() != Palindromes()
 
 
-def test_tasks_go_by_their_names():
+def test_tasks_can_be_named():
     assert make("task", "twin-halves", pattern_length_max=4) == TwinHalves(pattern_length_max=4)
     assert make("task", "palindromes", parity="odd") == Palindromes(parity="odd")
     assert list(kinds("task")) == [
@@ -377,7 +377,7 @@ def test_lengths_that_the_task_cannot_have_are_refused(task, lengths, message):
         task.sample_lengths(lengths, np.random.default_rng(0))
 
 
-def test_what_cannot_be_sampled_is_refused():
+def test_invalid_sample_arguments_are_refused():
     with refused("n must be at least 0, not -1"):
         TwinHalves().sample(-1, np.random.default_rng(0))
     with refused("n must be an integer, not 10.0"):
@@ -406,7 +406,7 @@ def test_the_lessons_generator_draws_every_length_in_both_classes(palindrome):
     counts = Counter((len(sequence), y.item()) for _, y, sequence in drawn)
     assert sorted(counts) == [(length, label) for length in (2, 4, 6, 8) for label in (0, 1)]
     assert looks_even(list(counts.values()))
-    # With one symbol a half, the digits of a non-match are any two that differ.
+    # With halves of one symbol, the digits of a non-match are any two that differ.
     pairs = Counter(tuple(sequence.tolist()) for _, y, sequence in drawn if len(sequence) == 2 and not y.item())
     assert all(a != b for a, b in pairs)
     assert len(pairs) > 80

@@ -36,7 +36,7 @@ def refused(message):
 
 
 def right_answers(task, tokens):
-    """The answers in plain Python; None where there is none."""
+    """The answers in plain Python, or None at steps without one."""
     if isinstance(task, RunningParity):
         return [sum(tokens[: step + 1]) % 2 for step in range(len(tokens))]
     if isinstance(task, NextCharacter):
@@ -62,7 +62,7 @@ def answers_of(sequences):
     return [flat[begin:end] for begin, end in itertools.pairwise(sequences.offsets)]
 
 
-# --- what is drawn
+# --- drawing
 
 
 @given(st.sampled_from(TASKS), st.integers(0, 80), st.integers(0, 2**32 - 1))
@@ -83,7 +83,7 @@ def test_answers_are_the_truth_and_shapes_are_as_promised(task, n, seed):
 
 
 @given(st.sampled_from(TASKS), st.lists(st.lists(st.integers(0, 5), max_size=9), min_size=1, max_size=12))
-def test_truth_of_sequences_that_no_task_drew(task, lists):
+def test_truth_of_given_sequences(task, lists):
     lists = [[token % task.dim_input for token in tokens] for tokens in lists]
     offsets = np.cumsum([0, *map(len, lists)])
     values = np.array(list(itertools.chain(*lists)), dtype=np.int64)
@@ -119,7 +119,7 @@ def test_the_text_is_the_zen_that_python_prints():
     assert NextCharacter().text == " ".join(ZEN.lower().split())
 
 
-def test_pieces_begin_anywhere_in_the_text():
+def test_pieces_start_anywhere_in_the_text():
     task = NextCharacter(3, 3)
     pieces = {task.text_of(tokens) for tokens in plain(task.sample(20_000, np.random.default_rng(0)))}
     assert pieces == {task.text[i : i + 3] for i in range(len(task.text) - 3)}
@@ -149,7 +149,7 @@ def test_pieces_begin_anywhere_in_the_text():
         ),
     ],
 )
-def test_what_there_is_not_is_refused(draw, message):
+def test_invalid_requests_are_refused(draw, message):
     with refused(message):
         draw()
 
@@ -189,7 +189,7 @@ def test_a_model_that_has_one_output_is_refused(in_python):
         train(model, RunningParity(2, 3), Adam(model.parameters), 5)
 
 
-def test_a_class_of_your_own_must_have_an_output_for_each_step(tmp_path, capsys):
+def test_a_user_defined_class_must_have_an_output_for_each_step(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(RECURRENT)
     model = f"{tmp_path / 'mine.py'}:Recurrent"
     assert (
@@ -228,7 +228,7 @@ def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
     assert np.array_equal(np.stack(found, axis=1), expected)
     assert report.class_total.sum() == report.total.sum()
     assert np.diagonal(report.class_correct).sum() <= report.correct.sum()
-    # All steps of a sequence as one.
+    # All steps of a sequence together.
     np.testing.assert_allclose(
         report.interval, wilson_interval(report.accuracy * report.sequences, report.sequences), atol=1e-12
     )
@@ -263,7 +263,7 @@ def test_the_report_of_tags_counts_the_same(parity):
     assert tags.sequence_accuracy == pytest.approx(report.whole_accuracy)
 
 
-def test_a_look_inside_is_of_the_steps_that_have_answers(parity):
+def test_inspection_covers_the_steps_with_answers(parity):
     task, model = parity
     tokens = np.array([1, 0, 1, 1])
     found = inspect(model, tokens, task.truth(Sequences(tokens, [0, 4], [0])), class_names=task.class_names)
@@ -274,7 +274,7 @@ def test_a_look_inside_is_of_the_steps_that_have_answers(parity):
     assert "of 4 answers right; loss" in found.summary()
     last = inspect(model, tokens, [-1, -1, -1, 1])
     assert last.loss == pytest.approx(-np.log(shares[3, 1]), rel=1e-4)
-    # A step before all that count has the gradient that comes back from them alone.
+    # A step before all steps that count has only their gradient.
     assert last.state_gradients["h"][0].any()
     first = inspect(model, tokens, [1, -1, -1, -1])
     assert not first.state_gradients["h"][1:].any()
@@ -282,7 +282,7 @@ def test_a_look_inside_is_of_the_steps_that_have_answers(parity):
         inspect(model, tokens, [1, 0, 1])
 
 
-def test_a_network_goes_on_with_a_text():
+def test_a_network_continues_a_text():
     task = NextCharacter(1, 10)
     model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=8, rng=0)
     written = generate(model, task.sample(1, np.random.default_rng(0)).tokens(0), 12, seed=0)
@@ -312,14 +312,14 @@ def test_a_run_is_trained_and_tested_over_steps(run, capsys):
     assert "of the sequences are right at every step" in out
 
 
-def test_longer_sequences_can_be_asked_for(run, tmp_path):
+def test_longer_sequences_can_be_requested(run, tmp_path):
     file = tmp_path / "found.csv"
     assert main(["evaluate", str(run), "--samples=500", "--length-max=90", f"--out={file}", "--quiet"]) == 0
     lengths = [int(line.split(",")[0]) for line in file.read_text().splitlines()[1:]]
     assert lengths == list(range(1, 91))
 
 
-def test_a_run_is_looked_into(run, tmp_path, capsys):
+def test_a_run_is_inspected(run, tmp_path, capsys):
     assert main(["inspect", str(run), "1011", f"--out={tmp_path}"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "of 4 answers right" in out
@@ -347,6 +347,6 @@ def test_a_run_is_looked_into(run, tmp_path, capsys):
         ),
     ],
 )
-def test_what_is_for_one_class_a_sequence_says_so(run, capsys, command, message):
+def test_functions_for_one_class_per_sequence_refuse_other_runs(run, capsys, command, message):
     assert main(command.format(run=run).split()) == 2
     assert capsys.readouterr().err.strip().endswith(message.format(run=run))

@@ -1,4 +1,4 @@
-"""Tables in narrow terminals: nothing of them is lost, and no number and no word is split."""
+"""Tables in narrow terminals lose nothing, and split neither numbers nor words."""
 
 import re
 
@@ -47,21 +47,21 @@ def many_columns():
     return table
 
 
-def test_what_fits_is_in_one_line_a_row():
+def test_rows_that_fit_have_one_line():
     title, names, _, row = printed(many_columns(), 120)
     assert title == "Runs, all of them"
     assert re.split("  +", names) == ["run", "task", "iterations", "loss", "accuracy", "last tested"]
     assert re.split("  +", row) == [LONG, "twin-halves 2-20", "100,000", "0.3261", "86.2%", "84.7%"]
 
 
-def test_names_wrap_at_their_signs_before_columns_move():
+def test_names_wrap_at_punctuation_before_columns_move():
     lines = printed(many_columns(), 80)
     assert max(map(len, lines)) <= 80
     assert [line[:24].strip() for line in lines[-2:]] == ["a-run-with-a-long-name_", "20261126-155308"]
     assert lines[-2].split()[-4:] == ["100,000", "0.3261", "86.2%", "84.7%"]
 
 
-def test_columns_without_room_stand_in_further_lines():
+def test_columns_that_do_not_fit_move_to_further_lines():
     lines = printed(many_columns(), 42)
     assert max(map(len, lines)) <= 42
     rule = next(place for place, line in enumerate(lines) if line.startswith("─"))
@@ -78,7 +78,7 @@ def test_columns_without_room_stand_in_further_lines():
     ]
 
 
-def test_intervals_stay_whole_and_stand_below_their_numbers_together():
+def test_intervals_are_not_split_and_move_below_their_numbers_together():
     table = new_table("Accuracy", "length", "accuracy", "difference")
     table.add_row("2", "100 (99.9-100)", "-12.0 (-29.7 to +9.7)")
     table.add_row("beyond", "5.0 (4.0-6.0)", "+0.1 (-0.1 to +0.3)")
@@ -106,7 +106,7 @@ def test_where_a_name_wraps(name, parts):
     assert [line.removesuffix("1").strip() for line in printed(table, 20)[2:]] == parts
 
 
-def test_a_name_without_a_sign_is_wrapped_where_it_must_be():
+def test_a_name_without_punctuation_is_wrapped_at_the_limit():
     table = new_table("", "name", "number", "another number")
     table.add_row("x" * 50, "1,234", "5,678")
     lines = printed(table, 30)
@@ -114,7 +114,7 @@ def test_a_name_without_a_sign_is_wrapped_where_it_must_be():
     assert "1,234" in " ".join(lines)
 
 
-def test_lines_that_belong_under_each_other_stay_there():
+def test_aligned_lines_stay_aligned():
     table = bare_table("")
     table.add_column("of", no_wrap=True)
     table.add_row(Text("12345678\n12355678\n   ^"))
@@ -163,7 +163,7 @@ COMMANDS = {
 
 
 def check_whole(wide, narrow, columns):
-    """Hold a narrow print to a wide one: all words and numbers are there as often, names perhaps in parts."""
+    """Check that a narrow table has the words and numbers of a wide one; names may be split."""
     assert max(len(line.rstrip()) for line in narrow.splitlines()) <= columns
     words = [word for word in wide.split() if "─" not in word]
     for word in set(words):
@@ -173,7 +173,7 @@ def check_whole(wide, narrow, columns):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_table_of_every_command_is_whole(name, made, tmp_path, monkeypatch, capsys):
+def test_no_table_of_a_command_loses_content(name, made, tmp_path, monkeypatch, capsys):
     tables, show = [], Console.print
 
     def recorded(console, *objects, **settings):

@@ -1,4 +1,4 @@
-"""The page on tags, numbers, text and series: its code runs as it stands, in order."""
+"""The page on tags, numbers, text and series: its code runs unchanged, in order."""
 
 import re
 
@@ -12,7 +12,7 @@ PAGE = (DOCS / "how-to" / "text-and-series.md").read_text(encoding="utf-8")
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*in the training and count:UserWarning")
-def test_the_code_of_the_page_runs_and_holds_what_it_says(capsys):
+def test_the_code_of_the_page_runs_and_its_claims_hold(capsys):
     names = {}
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.S | re.M):
         exec(compile(block, "text-and-series.md", "exec"), names)

@@ -22,7 +22,7 @@ TASK = tasks.TwinHalves(1, 3)
 
 
 def is_ours():
-    """Whether this thread is the one that may run models in MyGrad: no other gets the lock."""
+    """Whether this thread holds the lock for running models in MyGrad: no other thread gets it."""
 
     def try_it():
         if got := MYGRAD.acquire(blocking=False):
@@ -34,7 +34,7 @@ def is_ours():
 
 
 class Watched(RNN):
-    """Notes at every call whether its thread has MyGrad for itself."""
+    """Records at every call whether its thread holds the lock of MyGrad."""
 
     def __init__(self, dim_input=10, dim_recurrent=8, dim_output=2):
         super().__init__(dim_input, dim_recurrent, dim_output, rng=0)
@@ -53,13 +53,13 @@ def train_watched(engine):
 
 
 def compile_watched():
-    # What every call notes makes another model of it.
+    # The record of each call changes the model.
     with pytest.raises(CompileError, match="calls"):
         myrnn.compile(Widthless(), 3)
 
 
 class Widthless:
-    """A model that does not say how many inputs it takes."""
+    """A model without an attribute for the number of inputs."""
 
     def __init__(self):
         self.inner = Watched()
@@ -83,7 +83,7 @@ class Widthless:
     ],
     ids=["train", "train natively", "evaluate", "evaluate any width", "compile", "build_graph", "check_model"],
 )
-def test_a_model_runs_in_mygrad_while_no_other_does(use):
+def test_only_one_model_runs_in_mygrad_at_a_time(use):
     calls.clear()
     use()
     assert calls and all(calls)
@@ -129,7 +129,7 @@ def test_a_training_is_the_same_while_another_thread(other):
 
 @pytest.fixture
 def touched(monkeypatch):
-    """Notes whether whoever reads or writes parameters for native code has MyGrad for itself."""
+    """Record whether native code holds the lock of MyGrad when it reads or writes parameters."""
     noted = []
 
     def watch(name):
@@ -146,13 +146,13 @@ def touched(monkeypatch):
     return noted
 
 
-def test_native_training_touches_parameters_only_while_no_other_thread_traces(touched):
+def test_native_training_only_accesses_parameters_while_no_other_thread_traces(touched):
     model = RNN(10, 8, 2, rng=0)
     Training(model, TASK, SGD(model.parameters), engine="native", on_divergence="restart").run(3)
     assert set(touched) == {("read", True), ("write", True)}
 
 
-def test_a_compiled_model_reads_parameters_only_while_no_other_thread_traces(touched):
+def test_a_compiled_model_only_reads_parameters_while_no_other_thread_traces(touched):
     compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
     touched.clear()
     compiled(np.eye(10, dtype=np.float32)[:3])
@@ -187,7 +187,7 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
         for what in ("native", "mygrad", "use"):
             child = os.fork()
             if not child:
-                # Whatever happens, this copy of the tests ends here.
+                # Whatever happens, this forked copy of the tests ends here.
                 try:
                     signal.alarm(600)
                     _ = (
@@ -204,7 +204,7 @@ def test_a_process_that_is_forked_while_it_trains_can_compile_and_train(engine):
         thread.join()
 
 
-def test_what_is_loaded_runs_without_llvm_whose_lock_a_fork_may_find_taken(monkeypatch):
+def test_loaded_programs_run_without_llvm_and_its_lock(monkeypatch):
     compiled = myrnn.compile(RNN(10, 8, 2, rng=0))
     engine = "llvmlite.binding.executionengine.ExecutionEngine.get_function_address"
     monkeypatch.setattr(engine, lambda *given: pytest.fail("LLVM is asked again"))
@@ -212,7 +212,7 @@ def test_what_is_loaded_runs_without_llvm_whose_lock_a_fork_may_find_taken(monke
     assert compiled.loss_and_gradients(np.eye(10, dtype=np.float32), 1)[0] > 0
 
 
-def test_no_thread_runs_where_another_cannot_start(monkeypatch):
+def test_no_thread_runs_if_another_cannot_start(monkeypatch):
     ran, started = [], []
 
     class Scarce(threading.Thread):
@@ -231,7 +231,7 @@ def test_no_thread_runs_where_another_cannot_start(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only some systems fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_thread_may_fork_while_it_loads_a_program():
+def test_a_thread_can_fork_while_it_loads_a_program():
     with cache.LOADING:
         child = os.fork()
         if not child:
@@ -241,16 +241,16 @@ def test_a_thread_may_fork_while_it_loads_a_program():
 
 
 def sent(compiled):
-    """Return what another process would get."""
+    """Return the object as another process would receive it."""
     return pickle.loads(memoryview(pickle.dumps(compiled, 5)))
 
 
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda compiled: pickle.loads(pickle.dumps(compiled)), sent], ids=range(4)
 )
-def test_a_compiled_model_is_copied_and_pickled_by_making_it_again(again):
+def test_a_compiled_model_is_copied_and_pickled_by_compiling_again(again):
     x = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
-    # NumPy pickles arrays of more than a thousand bytes in another way.
+    # NumPy pickles arrays of more than a thousand bytes differently.
     compiled = myrnn.compile(RNN(10, 24, 2, rng=0))
     other = again(compiled)
     assert (other.model is compiled.model) == (again is copy.copy)

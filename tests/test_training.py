@@ -54,7 +54,7 @@ def trained(task=TASK, model=None, optimizer=Adam, **arguments):
 
 
 class Recorder:
-    """A hook that keeps all it is told."""
+    """A hook that records all its calls."""
 
     def __init__(self):
         self.events = []
@@ -97,7 +97,7 @@ def test_reports_are_the_means_of_single_iterations():
     np.testing.assert_allclose(history.accuracy, single.accuracy.reshape(4, 10).mean(axis=1), rtol=1e-12)
 
 
-def test_the_longest_is_that_of_the_sequences_used():
+def test_the_longest_length_is_that_of_the_used_sequences():
     pairs = [(np.array([1, 2]), 0), (np.array([3, 3, 3, 3, 3]), 1)]
     assert trained([(np.eye(10, dtype=np.float32)[x], y) for x, y in pairs], iterations=2)[1].longest == 5
     assert trained([(np.eye(10, dtype=np.float32)[x], y) for x, y in pairs[:1]], iterations=2)[1].longest == 2
@@ -135,7 +135,7 @@ def test_another_seed_gives_another_training():
     assert contents(trained(seed=1)[0]) != contents(trained(seed=2)[0])
 
 
-def test_training_leaves_numpys_own_generator_alone():
+def test_training_does_not_use_numpys_global_generator():
     before = np.random.get_state()[1].tobytes()  # noqa: NPY002 - this very generator is meant
     trained()
     assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
@@ -265,24 +265,24 @@ def test_a_schedule_by_name_starts_from_the_optimizers_rate(name, schedule):
 
 
 @given(name=st.sampled_from(["cosine", "linear"]), iterations=st.integers(1, 1000), rate=st.floats(0, 10))
-def test_a_falling_rate_begins_with_the_whole_and_never_rises(name, iterations, rate):
+def test_a_decaying_rate_starts_at_the_full_rate_and_never_rises(name, iterations, rate):
     schedule = named_schedule(name, rate, iterations)
     rates = schedule.between(0, iterations + 3)
     assert rates[0] == rate
     assert np.all(np.diff(rates) <= 0) and rates.min() >= 0
-    # After the end it stays, and one at a time is the same as many.
+    # After the end the rate stays; single iterations and many at once give the same.
     assert rates[-1] == rates[iterations - 1]
     assert [schedule(iteration) for iteration in range(iterations + 3)] == rates.tolist()
 
 
-def test_a_schedule_leaves_the_optimizers_own_rate():
+def test_a_schedule_does_not_change_the_rate_of_the_optimizer():
     model = small_model()
     optimizer = Adam(model.parameters, learning_rate=0.25)
     train(model, TASK, optimizer, iterations=3, schedule=lambda iteration: 0.001)
     assert optimizer.learning_rate == 0.25
 
 
-def test_mynns_optimizer_does_as_well():
+def test_an_optimizer_of_mynn_also_works():
     assert contents(trained(optimizer=MyNNAdam)[0]) == contents(trained()[0])
 
 
@@ -296,7 +296,7 @@ def test_a_task_gives_what_it_draws_from_the_seed():
     assert contents(ours) == contents(theirs)
 
 
-def test_given_sequences_are_gone_through_in_turn_and_shuffled():
+def test_given_sequences_are_used_in_epochs_and_shuffled():
     class Watching(RNN):
         def __call__(self, x):
             self.seen.append(int(x[0].argmax()))
@@ -332,11 +332,11 @@ def test_a_generator_is_read_only_as_far_as_needed():
 def test_training_ends_with_the_generator():
     data = TASK.sample(25, np.random.default_rng(0))
     _, history = trained(iter(data), iterations=1000, batch_size=2, report_every=5)
-    # The 25th sequence makes no whole batch.
+    # The 25th sequence does not fill a batch.
     assert history.iteration.tolist() == [5, 10, 12]
 
 
-def test_features_train_as_well_as_tokens():
+def test_features_train_like_tokens():
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=(length, 3)), length % 2) for length in (1, 2, 3, 4)]
     _, history = trained(pairs, model=RNN(3, 4, 2, rng=0))
@@ -364,7 +364,7 @@ def test_a_task_that_cannot_be_trained_on_is_refused(task, message):
         trained(task)
 
 
-def test_a_label_outside_the_classes_is_found_in_a_stream_too():
+def test_a_label_outside_the_classes_is_also_found_in_a_stream():
     good = list(TASK.sample(70, np.random.default_rng(0)))
     with refused("a label is 7, but the model has 2 classes, 0 .. 1"):
         trained(iter([*good, (np.zeros((2, 10)), 7)]), iterations=100)
@@ -375,7 +375,7 @@ def test_sequences_of_another_width_are_refused():
         trained([(np.zeros((6, 4), dtype=np.float32), 1)])
 
 
-def test_a_task_that_draws_something_else_is_refused():
+def test_a_task_that_draws_other_objects_is_refused():
     class Odd:
         def sample(self, n, rng):
             return [1] * n
@@ -394,7 +394,7 @@ def test_a_task_that_draws_something_else_is_refused():
 
 
 class Returning:
-    """A model that returns what it is told to."""
+    """A model that returns a given value."""
 
     def __init__(self, logits):
         self.weight = mg.tensor(np.ones((1, 2), dtype=np.float32))
@@ -471,7 +471,7 @@ def test_a_loss_that_is_not_finite_stops_the_training():
 # --- hooks
 
 
-def test_hooks_are_told_in_order():
+def test_hooks_are_called_in_order():
     recorder = Recorder()
     model, history = trained(hooks=[recorder], iterations=25, report_every=10)
     (start,) = recorder.told("begin")
@@ -486,7 +486,7 @@ def test_hooks_are_told_in_order():
     assert end.iteration.tolist() == [10, 20, 25]
 
 
-def test_progress_is_told_between_reports():
+def test_progress_is_reported_between_reports():
     recorder = Recorder()
     trained(hooks=[recorder], iterations=500, report_every=500)
     progress = recorder.told("progress")
@@ -494,7 +494,7 @@ def test_progress_is_told_between_reports():
     assert all(later - earlier <= 100 for earlier, later in pairwise([0, *progress]))
 
 
-def test_several_hooks_are_told_one_after_the_other():
+def test_several_hooks_are_called_one_after_the_other():
     told = []
 
     class Named:
@@ -508,7 +508,7 @@ def test_several_hooks_are_told_one_after_the_other():
     assert told == ["a", "b", "a", "b"]
 
 
-def test_an_error_in_a_hook_stops_training_and_the_end_is_told():
+def test_an_error_in_a_hook_stops_training_and_still_calls_on_train_end():
     class Failing:
         def on_report(self, report):
             raise RuntimeError(f"stop at {report.iteration}")
@@ -527,7 +527,7 @@ ALIVE = (
 
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
-def test_a_hook_that_keeps_what_the_model_computed_is_told_so(engine):
+def test_a_hook_that_keeps_a_graph_gets_an_error(engine):
     class Keeping:
         def __init__(self):
             self.kept = []
@@ -544,7 +544,7 @@ def test_a_hook_that_keeps_what_the_model_computed_is_told_so(engine):
     state = training.state()
     with refused(ALIVE):
         training.restore(state)
-    # Once the graph is gone it goes on, as if there had been none.
+    # Once the graph is deleted, training continues as if there had been none.
     keeping.kept.clear()
     training.restore(state)
     history = training.run(20)
@@ -552,7 +552,7 @@ def test_a_hook_that_keeps_what_the_model_computed_is_told_so(engine):
     assert (history.iteration.tolist(), contents(model)) == (expected.iteration.tolist(), contents(same))
 
 
-def test_an_interrupt_keeps_what_was_reported():
+def test_an_interrupt_keeps_earlier_reports():
     class Interrupting:
         def on_report(self, report):
             if report.iteration == 20:
@@ -575,7 +575,7 @@ EVENTS = "on_train_begin, on_progress, on_report, on_reported, on_train_end"
         ([Recorder], f"a hook must be an object with one of the methods {EVENTS}, not {Recorder!r}"),
     ],
 )
-def test_what_no_event_reaches_is_no_hook(hooks, message):
+def test_an_object_without_events_is_not_a_hook(hooks, message):
     with refused(message):
         trained(hooks=hooks)
 
@@ -647,7 +647,7 @@ def test_a_network_learns_to_compare_short_halves():
     assert np.mean(np.argmax(reference_logits(model, fresh), axis=1) == fresh.labels) > 0.8
 
 
-def test_short_turns_come_to_what_one_run_comes_to():
+def test_short_turns_give_the_same_as_one_run():
     whole, history = trained(iterations=37, batch_size=2)
     model = small_model()
     training = Training(model, TASK, Adam(model.parameters), 2, report_every=10, engine="mygrad")
@@ -662,7 +662,7 @@ def test_short_turns_come_to_what_one_run_comes_to():
     assert correct[10:20].sum() / 20 == history.accuracy[1]
 
 
-def test_turns_tell_hooks_of_progress_and_of_whole_reports_alone():
+def test_turns_only_call_hooks_for_progress_and_complete_reports():
     recorder, model = Recorder(), small_model()
     training = Training(model, TASK, Adam(model.parameters), report_every=10, engine="mygrad", hooks=[recorder])
     training.advance(4)
@@ -689,7 +689,7 @@ def test_a_turn_of_no_iteration_is_refused():
 
 
 class TakesNumbersOut(RNN):
-    """Computes with numbers that know nothing of the parameters which they come from."""
+    """Computes with the values of parameters, outside of the graph."""
 
     def __init__(self, how):
         super().__init__(10, 4, 2, rng=0)

@@ -13,7 +13,7 @@ def press():
 
 
 class Finalized:
-    """Ctrl-C comes while this is cleared away: an exception that is raised there is lost."""
+    """Presses Ctrl-C in a finalizer, where a raised exception is lost."""
 
     def __del__(self):
         press()
@@ -28,7 +28,7 @@ def handler():
 
 
 class Pressed(RNN):
-    """Ctrl-C comes in a finalizer while the sequence of this number is read."""
+    """Presses Ctrl-C in a finalizer while it reads the sequence of this number."""
 
     def __init__(self, number):
         super().__init__(10, 4, 2, rng=0)
@@ -42,7 +42,7 @@ class Pressed(RNN):
 
 
 @pytest.mark.parametrize("turn", ["run", "advance"])
-def test_an_interrupt_in_a_finalizer_is_obeyed_where_all_is_counted(turn):
+def test_an_interrupt_in_a_finalizer_takes_effect_at_a_consistent_point(turn):
     model = Pressed(40)
     optimizer = Adam(model.parameters)
     training = Training(model, tasks.TwinHalves(1, 3), optimizer, engine="mygrad")
@@ -59,7 +59,7 @@ class Told(Exception):
 
 @pytest.fixture
 def told():
-    """SIGTERM raises `Told`, in a handler that does nothing else."""
+    """Make SIGTERM raise `Told`, in a handler that does nothing else."""
 
     def tell(number, frame):
         raise Told
@@ -70,7 +70,7 @@ def told():
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_handler_that_only_raises_is_held_back_too(told):
+def test_a_handler_that_only_raises_is_also_deferred(told):
     reached = []
     with pytest.raises(Told), held_interrupts(), held_interrupts() as obey:
         signal.raise_signal(signal.SIGTERM)
@@ -79,7 +79,7 @@ def test_a_handler_that_only_raises_is_held_back_too(told):
     assert reached == ["held"]
 
 
-def test_whichever_signal_comes_second_waits_for_nothing(told):
+def test_a_second_signal_of_any_kind_acts_at_once(told):
     reached = []
     with pytest.raises(Told), held_interrupts():
         press()
@@ -88,7 +88,7 @@ def test_whichever_signal_comes_second_waits_for_nothing(told):
     assert reached == ["held"]
 
 
-def test_a_second_one_waits_for_nothing():
+def test_a_second_signal_acts_at_once():
     reached = []
     with pytest.raises(KeyboardInterrupt), held_interrupts():
         press()
@@ -98,13 +98,13 @@ def test_a_second_one_waits_for_nothing():
     assert reached == ["held"]
 
 
-def test_one_that_came_after_the_last_call_ends_the_block():
+def test_a_signal_after_the_last_call_ends_the_block():
     with pytest.raises(KeyboardInterrupt), held_interrupts() as obey:
         obey()
         press()
 
 
-def test_the_inner_of_two_trainings_ends_first():
+def test_the_inner_of_two_nested_trainings_ends_first():
     ended = []
     with held_interrupts():
         with pytest.raises(KeyboardInterrupt), held_interrupts() as obey:
@@ -114,7 +114,7 @@ def test_the_inner_of_two_trainings_ends_first():
     assert ended == ["inner"]
 
 
-def test_somebody_elses_handler_stays():
+def test_other_handlers_are_kept():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("pressed"))
     with held_interrupts():

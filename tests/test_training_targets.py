@@ -1,4 +1,4 @@
-"""Training on targets of every kind: losses, gradients and scores against NumPy, and what does not fit together."""
+"""Training on targets of every kind: losses, gradients and scores agree with NumPy; invalid combinations."""
 
 import re
 from functools import partial
@@ -23,7 +23,7 @@ def refused(message):
 
 
 def outputs_by_numpy(model, sequences, order):
-    """Return the outputs of all rows in this order, and the rows' places, in float64."""
+    """Return the outputs of all rows in this order in float64, and the positions of the rows."""
     wx, wh, wy, by = (p.data.astype(np.float64) for p in model.parameters)
     outputs, places = [], []
     for index in order:
@@ -70,7 +70,7 @@ def test_loss_score_and_gradient_are_those_of_the_formulas(what, per_step, weigh
     assert history.loss[0] == pytest.approx(loss, rel=1e-5)
     assert history.score[0] == pytest.approx(score, rel=1e-5)
     assert history.metric == ("squared_error" if what == "numbers" else "accuracy")
-    # A step of SGD at a rate of 1 is the gradient.
+    # A step of SGD with rate 1 is the gradient.
     moved = [old - p.data for old, p in zip(before, model.parameters, strict=True)]
     for p, old in zip(model.parameters, before, strict=True):
         p.data[...] = old
@@ -85,7 +85,7 @@ def test_loss_score_and_gradient_are_those_of_the_formulas(what, per_step, weigh
             assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=2e-5)
 
 
-def test_a_mean_is_over_all_steps_of_a_batch_and_not_over_sequences():
+def test_the_mean_is_over_all_steps_of_a_batch_not_over_sequences():
     """By hand: one sequence of 1 step with loss a, one of 3 steps with loss b each, is (a + 3 b) / 4."""
     sequences = Sequences(np.zeros((4, 3)), [0, 1, 4], [3.0, 1, 1, 1], per_step=True)
     model = Model(True, outputs=1)
@@ -94,7 +94,7 @@ def test_a_mean_is_over_all_steps_of_a_batch_and_not_over_sequences():
     assert history.loss[0] == history.squared_error[0] == pytest.approx((9 + 3 * 1) / 4)
 
 
-def test_classes_of_steps_weigh_as_they_do_in_sequences():
+def test_class_weights_of_steps_work_as_for_sequences():
     sequences, model = data("class", True, weighted=True), Model(True)
     outputs, places = outputs_by_numpy(model, sequences, range(len(LENGTHS)))
     classes, weights = sequences.targets[places], sequences.weights[places].astype(np.float64)
@@ -105,8 +105,8 @@ def test_classes_of_steps_weigh_as_they_do_in_sequences():
     assert history.loss[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_weighs_nothing_is_not_there():
-    """Steps of weight 0 at the end change nothing, whatever their targets are."""
+def test_steps_of_weight_0_change_nothing():
+    """Steps of weight 0 at the end change nothing, whatever their targets."""
     values = np.random.default_rng(3).normal(size=(5, 3))
     short = Sequences(values[:3], [0, 3], [[1.0], [2], [3]], per_step=True)
     long = Sequences(values, [0, 5], [[1.0], [2], [3], [700], [-5]], per_step=True, weights=[1, 1, 1, 0, 0])
@@ -118,7 +118,7 @@ def test_what_weighs_nothing_is_not_there():
 
 
 @pytest.mark.parametrize("per_step", [False, True])
-def test_a_batch_in_which_nothing_counts_has_no_loss_and_changes_nothing(per_step):
+def test_a_batch_of_weight_0_has_no_loss_and_changes_nothing(per_step):
     sequences = Sequences(
         np.ones((2, 3)),
         [0, 2],
@@ -133,7 +133,7 @@ def test_a_batch_in_which_nothing_counts_has_no_loss_and_changes_nothing(per_ste
     assert all(np.array_equal(p.data, old) for p, old in zip(model.parameters, before, strict=True))
 
 
-def test_sequences_without_a_step_have_no_targets_of_steps():
+def test_empty_sequences_have_no_step_targets():
     sequences = Sequences(np.ones((2, 3)), [0, 0, 2], [1.0, 1.0], per_step=True)
     assert reference_logits(Model(True, 1), sequences).shape == (2, 1)
     model = Model(True, outputs=1)
@@ -147,7 +147,7 @@ def test_sequences_without_a_step_have_no_targets_of_steps():
         train(model, none, SGD(model.parameters), 1, engine="mygrad")
 
 
-# --- losses of the user's
+# --- user-defined losses
 
 
 def test_a_function_is_a_loss(tmp_path):
@@ -159,7 +159,7 @@ def test_a_function_is_a_loss(tmp_path):
     assert history.loss[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_loss_may_be_below_zero_and_its_training_goes_on(tmp_path):
+def test_a_negative_loss_can_be_trained_and_resumed(tmp_path):
     def job(**options):
         model = Model(True)
         train(
@@ -244,7 +244,7 @@ def test_a_penalty_does_not_hide_that_the_model_is_not_trained():
         train(model, data(), SGD(model.parameters), 1, engine="mygrad", penalty=lambda model: (model.wx**2).sum())
 
 
-# --- what does not fit together
+# --- invalid combinations
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ class Changing:
         return next(self.drawn)[np.arange(n) % len(LENGTHS)]
 
 
-def test_all_targets_of_a_training_are_of_one_kind(monkeypatch):
+def test_all_targets_of_a_training_have_one_kind(monkeypatch):
     monkeypatch.setattr("myrnn.training.feed.BLOCK", 6)
     model, task = Model(False), Changing(data("numbers"), data("numbers", weighted=True))
     with refused(
@@ -316,12 +316,12 @@ def test_all_targets_of_a_training_are_of_one_kind(monkeypatch):
         train(model, task, SGD(model.parameters), 10, engine="mygrad")
 
 
-# --- going on, and watching
+# --- resuming, and validation
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("what", "per_step"), KINDS)
-def test_a_training_goes_on_bit_for_bit(what, per_step, weighted, tmp_path):
+def test_a_training_resumes_bit_for_bit(what, per_step, weighted, tmp_path):
     sequences = data(what, per_step, weighted)
 
     def job(iterations, **options):
@@ -337,7 +337,7 @@ def test_a_training_goes_on_bit_for_bit(what, per_step, weighted, tmp_path):
 
 
 @pytest.mark.parametrize(("what", "per_step"), KINDS)
-def test_a_training_goes_on_from_between_two_reports(what, per_step):
+def test_a_training_resumes_between_two_reports(what, per_step):
     def job():
         model = Model(per_step)
         optimizer = Adam(model.parameters)
@@ -443,7 +443,7 @@ def test_a_history_of_numbers_has_squared_errors(tmp_path, capsys):
         save_run(tmp_path / "run", task=TwinHalves(1, 2), model=rnn, optimizer=SGD(rnn.parameters), history=history)
 
 
-def test_of_several_classes_guessing_is_half_right():
+def test_guessing_several_classes_is_half_right():
     model = Model(True)
     history = train(model, data("several", True), SGD(model.parameters), 1, engine="mygrad")
     assert history.chance == 0.5

@@ -1,4 +1,4 @@
-"""Watching a training on other sequences: the best weights, patience, and the state in checkpoints."""
+"""Validation during training: the best weights, patience, and the state in checkpoints."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TASK = tasks.TwinHalves(1, 2)
 
 
 class Counter:
-    """A hook of a user's own with a state."""
+    """A user-defined hook with a state."""
 
     def __init__(self, name="counter"):
         self.state_name, self.seen = name, 0
@@ -58,7 +58,7 @@ def test_the_best_weights_are_kept_and_patience_ends():
     assert contents(model) == best
 
 
-def test_short_turns_are_watched_too():
+def test_short_turns_are_also_validated():
     _, training, validation = new(losses=[1, 2], patience=1)
     training.advance(5)
     training.advance(5)
@@ -99,7 +99,7 @@ def test_a_state_that_does_not_fit_is_refused(change):
         fresh.restore(change(arrays))
 
 
-def test_what_hooks_remember_is_in_checkpoints(tmp_path):
+def test_checkpoints_contain_the_states_of_hooks(tmp_path):
     model, whole = RNN(10, 3, 2, rng=0), Counter()
     options = {"engine": "mygrad", "report_every": 5, "progress": False}
     train(model, TASK, Adam(model.parameters), 20, hooks=[whole], checkpoint=Checkpoint(tmp_path, every=0), **options)
@@ -119,7 +119,7 @@ def test_what_hooks_remember_is_in_checkpoints(tmp_path):
         ([type("Odd", (), {"state_name": "odd", "on_report": print})()], "the hook 'odd' has a state_name, and needs"),
     ],
 )
-def test_hooks_whose_states_cannot_be_kept_are_refused(hooks, message):
+def test_hooks_whose_states_cannot_be_saved_are_refused(hooks, message):
     with pytest.raises(InvalidArgument, match=message):
         new(*hooks)
 

@@ -1,4 +1,4 @@
-"""The page about ways to write a model shows what the compiler really makes of them."""
+"""The page about ways to write a model shows the real results of the compiler."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from pages import DOCS, script
 @pytest.fixture(scope="module")
 def maker():
     with script("make_what_compiles") as module, pytest.MonkeyPatch.context() as patch:
-        # MyGrad compiles this one at its first call, which takes long.
+        # MyGrad compiles its GRU at the first call, which takes long.
         layer = sys.modules["mygrad.nnet.layers.gru"]
         for compiled in ("dot", "_gru_layer"):
             patch.setattr(layer, compiled, getattr(layer, compiled).py_func)
@@ -29,11 +29,11 @@ def document():
 
 
 @pytest.mark.long
-def test_the_page_shows_what_the_compiler_makes_of_every_model(maker, document):
+def test_the_page_shows_the_result_for_every_model(maker, document):
     assert maker.filled(document) == document, "run python docs/make_what_compiles.py"
 
 
-def test_the_page_shows_what_the_compiler_makes_of_some_models(maker, rows, document):
+def test_the_page_shows_the_result_for_some_models(maker, rows, document):
     lines = document.splitlines()
     for row in rows[::30]:
         assert maker.line(row) in lines, "run python docs/make_what_compiles.py"

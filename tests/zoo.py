@@ -1,6 +1,6 @@
-"""Models as their users would have written them: no base class, each in a manner of its own.
+"""Models as users would write them: no base class, each in a different style.
 
-Every class takes a seeded generator and tells the number of inputs, `C`, and of classes, `K`, of its sequences.
+Every class takes a seeded generator and has the numbers of inputs, `C`, and of classes, `K`, of its sequences.
 """
 
 import mygrad as mg
@@ -50,7 +50,7 @@ class Lesson:
 
 
 class ByIndex:
-    """Goes by number, takes rows as slices, and makes its state with MyGrad."""
+    """Loops over indices, takes rows as slices, and creates its state with MyGrad."""
 
     C, K = 6, 3
 
@@ -66,7 +66,7 @@ class ByIndex:
 
 
 class GatesInOneMatrix:
-    """An LSTM: input and state joined, four gates cut out of one product."""
+    """An LSTM: input and state joined, four gates sliced from one product."""
 
     C, K = 5, 3
 
@@ -92,7 +92,7 @@ class GatesInOneMatrix:
 
 
 class LearnedStart:
-    """Learns its first state; its vectors are flat."""
+    """Has a learned first state and flat vectors."""
 
     C, K = 4, 2
 
@@ -109,7 +109,7 @@ class LearnedStart:
 
 
 class StackedInTheLoop:
-    """Two layers, both stepped for each row, with a product of their own before the loop."""
+    """Two layers in one loop, with a separate product before it."""
 
     C, K = 5, 4
 
@@ -132,7 +132,7 @@ class StackedInTheLoop:
 
 
 class PassAfterPass:
-    """Two layers, each of which goes over the whole sequence, and a readout of two layers."""
+    """Two layers, each over the whole sequence, and a readout of two layers."""
 
     C, K = 3, 3
 
@@ -156,7 +156,7 @@ class PassAfterPass:
 
 
 class TiedWeights:
-    """The weights of the input serve again, transposed, to predict the next input; the loop is a method."""
+    """Uses the transposed input weights to predict the next input; the step is a method."""
 
     C, K = 7, 7
 
@@ -197,7 +197,7 @@ class Multiplicative:
 
 
 class LayerNorm:
-    """Normalises what it adds up over the units; learns gain and offset."""
+    """Normalises its sums over the units, with a learned gain and offset."""
 
     C, K = 5, 3
 
@@ -221,7 +221,7 @@ class LayerNorm:
 
 
 class RunningSum:
-    """Adds its states up, and forgets slowly."""
+    """Adds up its states, and forgets slowly."""
 
     C, K = 3, 2
 
@@ -306,7 +306,7 @@ class Embedding:
 
 
 class FastWeights:
-    """A second, fast matrix of weights that the states write."""
+    """Has a second, fast matrix of weights, which the states write."""
 
     C, K = 4, 3
 
@@ -327,7 +327,7 @@ class FastWeights:
 
 
 class TwoStepsBack:
-    """Remembers the state before the last one, too."""
+    """Also reads the state before the last one."""
 
     C, K = 3, 2
 
@@ -360,7 +360,7 @@ class SevenStepsBack:
 
 
 class AttendingToFive:
-    """Reads a mean of its last five states, weighted by what the present input asks for."""
+    """Reads a mean of its last five states, weighted by a query from the current input."""
 
     C, K = 4, 2
 
@@ -380,7 +380,7 @@ class AttendingToFive:
 
 
 class Columns:
-    """Vectors are columns, and weights stand on the left, as in textbooks."""
+    """Vectors are columns, and weights are on the left, as in textbooks."""
 
     C, K = 4, 3
 
@@ -397,7 +397,7 @@ class Columns:
 
 
 class UnitNormWeights:
-    """Divides its weights by their norms: what the steps read is derived from the parameters."""
+    """Divides its weights by their norms, so the steps read values derived from the parameters."""
 
     C, K = 4, 2
 
@@ -451,7 +451,7 @@ class Narrow:
 
 
 class SoftStack:
-    """Pushes on, pops from or keeps a stack of vectors (Joulin and Mikolov, 2015), softly, by slices and joins."""
+    """Pushes to, pops from or keeps a stack of vectors, softly, by slices and joins (Joulin and Mikolov, 2015)."""
 
     C, K = 3, 3
 
@@ -502,7 +502,7 @@ class LastRow:
 
 
 class BagOfRows:
-    """Adds the rows up, whatever their order."""
+    """Adds up the rows, whatever their order."""
 
     C, K = 6, 2
 
@@ -540,7 +540,7 @@ class Grid:
 
 
 class OddUnits:
-    """Every kind of squashing, side by side; a mask that is fixed."""
+    """Units with different activations, and a fixed mask."""
 
     C, K = 3, 4
 
@@ -581,7 +581,7 @@ class ThreeStates:
 
 
 class ShiftedState:
-    """Takes a learned vector off its state before the product, and reads the state only there."""
+    """Subtracts a learned vector from its state before the product, and reads the state only there."""
 
     C, K = 4, 2
 
@@ -598,7 +598,7 @@ class ShiftedState:
 
 
 class PartOfAState:
-    """Keeps a part of the last state as a state of its own; starts at a half."""
+    """Keeps a part of the last state as a separate state; starts at a half."""
 
     C, K = 3, 2
 
@@ -614,7 +614,7 @@ class PartOfAState:
 
 
 class SinesAndCosines:
-    """Reads out the cosine of the state, of whose sine the step makes use: one is the other's derivative."""
+    """Reads out the cosine of the state; the step uses its sine, which is the derivative."""
 
     C, K = 3, 3
 
@@ -630,7 +630,7 @@ class SinesAndCosines:
 
 
 class JoinedProducts:
-    """Flat vectors: products with weights on the left, joined with a vector of ones, and the whole of it normalised."""
+    """Flat vectors: products with weights on the left, joined with a vector of ones and normalised."""
 
     C, K = 3, 2
 
@@ -648,7 +648,7 @@ class JoinedProducts:
 
 
 class FadingMemory:
-    """Attention without queries over time: sums that fade, of which the last step computes only what it shows."""
+    """Attention over time without queries, as fading sums; the last step only computes its output."""
 
     C, K = 4, 3
 
@@ -669,7 +669,7 @@ class FadingMemory:
 
 
 class ResidualDepth:
-    """A step of three layers with a way around each, by a loop inside the loop."""
+    """A step of three residual layers, by a loop inside the loop."""
 
     C, K = 4, 2
 
@@ -692,7 +692,7 @@ class ResidualDepth:
 
 
 class OwnDense:
-    """Written with this library's dense layers, with a state that the sequence is not multiplied into."""
+    """Uses this library's dense layers, and a state that does not read the sequence."""
 
     C, K = 8, 2
 
@@ -722,6 +722,6 @@ ALL = [
 
 
 def made(kind, seed=0):
-    """A model of this kind with weights of its own."""
+    """Return a model of this kind with new weights."""
     np.random.seed(seed)  # noqa: NPY002 - dense layers draw from it
     return kind(np.random.default_rng(seed))

@@ -18,12 +18,12 @@ from myrnn.sequences import Sequences
 SOURCE = Path(__file__).resolve().parent.parent / "lesson.c"
 LONGEST = 20
 
-# The second is for compilers that know the machine's processor by another name.
+# The second is for compilers with another option for the machine's processor.
 FLAGS = (("-O3", "-march=native", "-ffast-math"), ("-O3", "-mcpu=native", "-ffast-math"))
 
 
 def compiler() -> str:
-    """Return the path of the C compiler, or say that there is none."""
+    """Return the path of the C compiler, or raise PeerMissing."""
     for name in filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")):
         if path := shutil.which(name):
             return path
@@ -45,12 +45,12 @@ def build(folder: Path, unroll: bool = False) -> Path:
 
 
 def training(job: Job, unroll: bool = False) -> Callable[[int], float]:
-    """Time the program's own loop, with its draws and without its start."""
+    """Time the loop of the program, with its draws and without its start."""
     folder = tempfile.TemporaryDirectory(prefix="myrnn-bench-")
     program = build(Path(folder.name), unroll)
 
     def run(iterations: int) -> float:
-        # The folder lives as long as this function does.
+        # The folder exists as long as this function.
         assert folder
         output = subprocess.run([str(program), str(iterations)], capture_output=True, text=True, check=True).stdout
         return float(output.split()[0])

@@ -59,9 +59,9 @@ CELLS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "mgu": _mgu, "mgu-tagger": _mg
 def sequence_loss(
     cell: str, steps: int, masked: bool, p: Parameters, tokens: Array, length: Array, label: Array
 ) -> Array:
-    """Return the loss of one sequence; `steps` is its length, or with a mask that of the longest one.
+    """Return the loss of one sequence; `steps` is its length, or that of the longest one if there is a mask.
 
-    Where each step has a label, it is the mean over the steps.
+    If each step has a label, it is the mean over the steps.
     """
     gates = {gate: p["x2h"][gate][tokens[:steps]] + p["bias"][gate] for gate in p["x2h"]}
     zero = jnp.zeros(p["h2y"].shape[0])
@@ -122,7 +122,7 @@ def descended(state: Any, gradients: Parameters) -> Any:
 
 
 def window_loss(p: Parameters, h: Array, tokens: Array, labels: Array) -> tuple[Array, Array]:
-    """Return the loss of the windows of all streams, (T, B), and the states to go on from, (B, D)."""
+    """Return the loss of the windows of all streams, (T, B), and the final states, (B, D)."""
     gates = {gate: p["x2h"][gate][tokens] + p["bias"][gate] for gate in p["x2h"]}
     # All gates in one product.
     names, joined = list(p["h2h"]), jnp.concatenate(list(p["h2h"].values()), axis=1)
@@ -161,7 +161,7 @@ def windows_of(job: Job) -> tuple[Array, Array]:
 
 
 def truncated(job: Job, chunk: int = 20) -> Callable[[int], float]:
-    """Time iterations over the windows of a text, whose states go on, `chunk` windows a call."""
+    """Time iterations over the windows of a text with states that carry over, `chunk` windows per call."""
     loop, windows, zeros = window_loop(), windows_of(job), jnp.zeros((STREAMS, job.dim_recurrent))
     parts = [jax.tree.map(lambda a, at=at: a[at : at + chunk], windows) for at in range(0, WINDOWS, chunk)]
     state = (first_state(job), zeros)
@@ -206,7 +206,7 @@ def padded(job: Job, sequences: Sequences) -> Data:
 
 
 def training(job: Job, masked: bool = False, chunk: int = 1000) -> Callable[[int], float]:
-    """Time the compiled loop, `chunk` iterations a call, with its draws where the job draws."""
+    """Time the compiled loop, `chunk` iterations per call, including draws if the job draws."""
     loop = train_loop(job, masked)
     fixed = None if job.drawn else padded(job, job.sequences(chunk))
     rng = np.random.default_rng(1)

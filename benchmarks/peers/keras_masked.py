@@ -1,4 +1,4 @@
-"""Keras: sequences padded to one length, with a mask that tells where each ends."""
+"""Keras: sequences padded to one length, with a mask that marks their ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Before Keras is loaded: the loop over the steps is compiled with JAX, and runs step by step with the others.
+# Set before Keras is loaded: JAX compiles the loop over the steps, the other backends run it step by step.
 os.environ["KERAS_BACKEND"] = "jax"
 
-import jax  # noqa: F401 - so that the line in the table says what is missing
+import jax  # noqa: F401 - so that the table names it if it is missing
 import keras
 
 from benchmarks.jobs import LEARNING_RATE, Job, Weights, data_set, first_weights
@@ -26,7 +26,7 @@ GATE_ORDER = {"rnn": "h", "gru": "zrn", "lstm": "ifgo"}
 
 
 def model_of(job: Job) -> Any:
-    """Return Keras's own layer behind a mask, with a readout of the last hidden state, from the job's first weights."""
+    """Return Keras's layer after a mask, with a readout of the last hidden state, from the job's first weights."""
     weights = first_weights(job)
     kwargs = {"rnn": {"activation": "relu"}, "gru": {"reset_after": False}, "lstm": {}}[job.cell]
     layer, readout = LAYERS[job.cell](job.dim_recurrent, **kwargs), keras.layers.Dense(job.dim_output)
@@ -50,7 +50,7 @@ def epochs(job: Job) -> Callable[[int], float]:
         model.fit(x, labels, batch_size=job.batch_size, epochs=count, shuffle=True, verbose=0)
         return time.perf_counter() - begin
 
-    # Both sizes of batches are compiled: the whole one, and what is left at the end.
+    # Compile for both sizes of batches: the full one, and the rest at the end.
     run_on = job.batch_size + len(x) % job.batch_size
     model.fit(x[:run_on], labels[:run_on], batch_size=job.batch_size, verbose=0)
     return run
@@ -64,7 +64,7 @@ def losses(job: Job, iterations: int) -> list[float]:
 
 
 def padded(sequences: Sequences) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the sequences, tokens one-hot, with rows of zeros behind their ends, (N, T, C), and the labels, (N,)."""
+    """Return the sequences, tokens one-hot, with rows of zeros after their ends, (N, T, C), and the labels, (N,)."""
     longest = int(sequences.lengths.max())
     x = np.zeros((len(sequences), longest, sequences.dim_input), dtype=np.float32)
     one_hot = np.eye(sequences.dim_input, dtype=np.float32)

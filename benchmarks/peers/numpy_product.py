@@ -1,4 +1,4 @@
-"""What the machine can do: NumPy's own float32 matrix product, 1024 x 1024."""
+"""The speed of the machine: NumPy's float32 matrix product, 1024 x 1024."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MyRNN itself, and MyGrad op by op through the same function."""
+"""MyRNN, and MyGrad op by op through the same function."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FIXED_BATCHES = 64
 
 
 def training(job: Job, engine: str = "native") -> Callable[[int], float]:
-    """Time `myrnn.train`: the whole call where the job draws, else iterations alone.
+    """Time `myrnn.train`: the whole call if the job draws, otherwise only iterations.
 
-    A step of a batch is compared with a peer's step, so the time to get ready does not count there, as it does not for
-    the peer. That is why one iteration comes before the clock starts: sequences longer than any before are checked.
+    A step of a batch is compared with a peer's step, so preparation does not count, as for the peer. For the same
+    reason, one iteration runs before the clock starts, because sequences longer than all before are checked.
     """
     task = job.task if job.drawn else job.sequences(FIXED_BATCHES)
 
@@ -46,7 +46,7 @@ def epochs(job: Job) -> Callable[[int], float]:
 
 
 def _steps(job: Job, task: Any, iterations: int, engine: str) -> float:
-    """Return how long iterations of a new training take, but for the first."""
+    """Return how long the iterations of a new training take, except the first."""
     model = job.model()
     optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
     under_way = Training(model, task, optimizer, job.batch_size, engine=engine)
@@ -57,7 +57,7 @@ def _steps(job: Job, task: Any, iterations: int, engine: str) -> float:
 
 
 def _check_engine(job: Job, engine: str) -> None:
-    """Compile, and make sure that what is timed is what the table says."""
+    """Compile, and check that the timed engine is that of the table."""
     model = job.model()
     optimizer = myrnn.Adam(model.parameters, learning_rate=LEARNING_RATE)
     history = myrnn.train(model, job.sequences(2), optimizer, 2, job.batch_size, engine=engine, progress=False)
@@ -101,12 +101,12 @@ def _losses_of_text(job: Job, iterations: int, engine: str) -> list[float]:
             model, data, optimizer, iterations, STREAMS, truncate=WINDOW, report_every=1, progress=False
         )
         return [float(loss) for loss in history.loss]
-    # MyGrad alone knows no streams: the windows of all of them, (T, B, C), and their states are handed on by hand.
+    # MyGrad has no streams: the windows of all streams, (T, B, C), and their states are passed on by hand.
     one_hot = np.eye(job.dim_input, dtype=np.float32)
     tokens, targets = (part.reshape(STREAMS, -1, WINDOW).transpose(1, 2, 0) for part in (data.values, data.targets))
     h, found = np.zeros((STREAMS, job.dim_recurrent), dtype=np.float32), []
     for i in range(iterations):
-        assert i < WINDOWS, "the streams begin anew at their end"
+        assert i < WINDOWS, "the streams start over at their end"
         rows = []
         for x_t in one_hot[tokens[i]]:
             h = model.layer.step(x_t, h)

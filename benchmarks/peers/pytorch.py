@@ -1,4 +1,4 @@
-"""PyTorch: its own recurrent layers, and a cell of your own as a loop over the steps."""
+"""PyTorch: its recurrent layers, and a user-defined cell as a loop over the steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from myrnn.sequences import Sequences
 GATE_ORDER = {"rnn": "h", "lstm": "ifgo", **dict.fromkeys(("gru", "bidirectional", "attention", "tagger"), "rzn")}
 GATE_ORDER["characters"] = "rzn"
 
-# The layer of each cell; it is a GRU where there is no other.
+# The layer of each cell, by default a GRU.
 LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM}
 
 # Sequences drawn at once, and batches of a fixed set.
@@ -42,7 +42,7 @@ BLOCK, FIXED_BATCHES = 1000, 64
 
 
 class LayerModel(nn.Module):
-    """PyTorch's own layer with a linear readout of the last hidden state."""
+    """PyTorch's layer with a linear readout of the last hidden state."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class LayerModel(nn.Module):
 
 
 class PackedModel(LayerModel):
-    """The same for sequences of different lengths, packed: nothing is computed beyond their ends."""
+    """The same for packed sequences of different lengths: nothing is computed after their ends."""
 
     def forward(self, x: list[Tensor]) -> Tensor:
         # An empty sequence cannot be packed; its state is the first one.
@@ -107,7 +107,7 @@ class AttentionModel(LayerModel):
 
 
 class TaggerModel(LayerModel):
-    """Learned vectors looked up, the layer over sentences that are packed, and a readout of all their steps at once."""
+    """An embedding, the layer over packed sentences, and a readout of all their steps at once."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -121,9 +121,9 @@ class TaggerModel(LayerModel):
 
 
 class CharacterModel(LayerModel):
-    """The layer goes on from the states that it is given, and all steps are read out; it returns its last states, too.
+    """The layer continues from given states, with a readout of all steps; it also returns its last states.
 
-    Characters are one-hot rows, as the layer takes them.
+    Characters are one-hot rows, as the layer requires.
     """
 
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -180,7 +180,7 @@ class Trainer:
         return self._descend(nn.functional.cross_entropy(self._model(x), labels))
 
     def go_on(self, x: Tensor, labels: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the loss, and the states to go on from."""
+        """Return the loss, and the final states."""
         outputs, h = self._model(x, h)
         return self._descend(nn.functional.cross_entropy(outputs, labels)), h.detach()
 
@@ -192,7 +192,7 @@ class Trainer:
 
 
 def training(job: Job, compiled: bool = False) -> Callable[[int], float]:
-    """Time the loop, with its draws where the job draws."""
+    """Time the loop, including draws if the job draws."""
     _set_up(compiled)
     trainer = Trainer(job, compiled)
     fixed = None if job.drawn else list(batches(job, job.sequences(FIXED_BATCHES)))
@@ -208,7 +208,7 @@ def training(job: Job, compiled: bool = False) -> Callable[[int], float]:
                 trainer.iterate(x, labels)
         return time.perf_counter() - begin
 
-    # Every length comes up, so that what is compiled by length is compiled here.
+    # Every length occurs, so that programs that are compiled per length are compiled here.
     run(100 if job.drawn else 3)
     return run
 
@@ -232,7 +232,7 @@ def epochs(job: Job) -> Callable[[int], float]:
 
 
 def truncated(job: Job) -> Callable[[int], float]:
-    """Time iterations over the windows of a text, whose states go on."""
+    """Time iterations over the windows of a text with states that carry over."""
     _set_up(False)
     following = _losses_of_text(job)
     next(following)
@@ -247,7 +247,7 @@ def truncated(job: Job) -> Callable[[int], float]:
 
 
 def _losses_of_text(job: Job) -> Iterator[Tensor]:
-    """Train window by window for ever; yield the loss of each."""
+    """Train window by window without end; yield the loss of each."""
     trainer, one_hot = Trainer(job, False), torch.eye(job.dim_input)
     data = data_set(job.data)
     tokens, targets = (
@@ -262,7 +262,7 @@ def _losses_of_text(job: Job) -> Iterator[Tensor]:
 
 
 def generation(job: Job, by_cell: bool = False) -> Callable[[int], float]:
-    """Time the loop that draws character after character, by the layer or by PyTorch's cell."""
+    """Time the loop that draws one character after the other, with the layer or with PyTorch's cell."""
     _set_up(False)
     write = writer(job, by_cell)
 
@@ -276,7 +276,7 @@ def generation(job: Job, by_cell: bool = False) -> Callable[[int], float]:
 
 
 def writer(job: Job, by_cell: bool) -> Callable[[int], list[int]]:
-    """Return what draws so many characters behind the first symbol."""
+    """Return a function that draws this many characters after the first symbol."""
     model, one_hot = CharacterModel(job), torch.eye(job.dim_input)
     cell = nn.GRUCell(job.dim_input, job.dim_recurrent)
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -328,7 +328,7 @@ def batches(job: Job, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def batches_of_lists(sequences: Sequences) -> Callable[[Tensor], tuple[list[Tensor], Tensor]]:
-    """Return what takes places of sequences and returns these, each (T, C), tokens one-hot, and their labels."""
+    """Return a function from indices to sequences, each (T, C), tokens one-hot, and their labels."""
     one_hot = np.eye(sequences.dim_input, dtype=np.float32)
     values = one_hot[sequences.values] if sequences.is_tokens else sequences.values
     x = torch.from_numpy(values).split(sequences.lengths.tolist())
@@ -337,8 +337,8 @@ def batches_of_lists(sequences: Sequences) -> Callable[[Tensor], tuple[list[Tens
 
 
 def packed_batches(sequences: Sequences) -> Callable[[Tensor], tuple[PackedSequence, Tensor]]:
-    """Return what takes places of sequences and returns their tokens, packed, and the targets of their steps."""
-    # Packed together, which is one packing less.
+    """Return a function from indices of sequences to their packed tokens and the targets of their steps."""
+    # Packed together, which saves one packing.
     pairs = torch.from_numpy(np.stack([sequences.values, sequences.targets], axis=1).astype(np.int64))
     parts = pairs.split(sequences.lengths.tolist())
 

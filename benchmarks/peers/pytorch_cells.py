@@ -1,7 +1,7 @@
 """The cells of the gallery in PyTorch: loops over the steps, as a user of PyTorch writes them.
 
-Each is a function of the weights `p`, by the names that they have in MyRNN, and of the sequences `x`, (T, B, C). The
-product of the inputs of all steps is taken out of the loop where a cell allows it.
+Each is a function of the weights `p`, by their names in MyRNN, and of the sequences `x`, (T, B, C). If a cell allows
+it, the product of the inputs of all steps is computed before the loop.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ LOOPS: dict[str, Callable[[Weights, Tensor], Tensor]] = {
 
 
 class Loop(nn.Module):
-    """One of these with the first weights of a job."""
+    """One of these cells with the first weights of a job."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From nothing to the first iteration: processes that are started anew each time."""
+"""From the start of a new process to the first iteration."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def start_process(program: str, cache: Path) -> float:
 
 
 def train_command(job: Job) -> Callable[[int], float]:
-    """Time ``myrnn train`` with its defaults, from shell to shell, with a warm compile cache."""
+    """Time the whole command ``myrnn train`` with its defaults and a warm compile cache."""
     command = shutil.which("myrnn", path=str(Path(sys.executable).parent)) or shutil.which("myrnn")
     if command is None:
         raise PeerMissing("the command myrnn is not installed")
@@ -90,5 +90,5 @@ def train_command(job: Job) -> Callable[[int], float]:
 
 
 def _environment(cache: Path) -> dict[str, str]:
-    # Numba's variable too, so that nothing compiled before helps a first-ever start.
+    # Numba's variable, too, so that no earlier compilation helps the very first start.
     return {**os.environ, "MYRNN_CACHE_DIR": str(cache), "NUMBA_CACHE_DIR": str(cache / "numba")}

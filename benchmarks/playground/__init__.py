@@ -1,1 +1,1 @@
-"""Measures the playground with many pages at once, and beside a training without a page."""
+"""Measure the playground with many pages at once, and next to a training without a page."""

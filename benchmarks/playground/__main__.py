@@ -1,4 +1,4 @@
-"""``python -m benchmarks.playground``: many pages at once, then one beside ``train``."""
+"""``python -m benchmarks.playground``: many pages at once, then one page next to ``train``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def many(
     alike: Annotated[bool, typer.Option(help="The same cell for all, or four kinds.")] = True,
     units: Annotated[int, typer.Option(help="D.")] = 50,
 ) -> None:
-    """Many pages at once: how long each waits, and what memory stays behind."""
+    """Many pages at once: how long each waits, and how much memory is not freed."""
     typer.echo(_machine())
     with server() as started:
         typer.echo(f"before anybody came  {started.memory:.0f} MB, {started.threads} threads")
@@ -39,7 +39,7 @@ def alone(
     turns: Annotated[int, typer.Option(min=1, help="How often both are measured.")] = 5,
     iterations: Annotated[int, typer.Option(min=1000, help="How many iterations each.")] = 300_000,
 ) -> None:
-    """One page at full speed, beside `train` without a page; the two take turns."""
+    """One page at full speed and `train` without a page, in turns."""
     typer.echo(_machine())
     train_alone(defaults(), 1000)
     measured = []

@@ -1,4 +1,4 @@
-"""One page that trains at full speed, beside ``myrnn.train`` without a page."""
+"""One page that trains at full speed, compared with ``myrnn.train`` without a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from myrnn.tasks import TwinHalves
 
 @dataclass(frozen=True)
 class Turn:
-    """Iterations a second of ``train`` and of the page, the page's bytes and messages a second."""
+    """Iterations per second of ``train`` and of the page, bytes and messages per second of the page."""
 
     alone: float
     page: float
@@ -23,7 +23,7 @@ class Turn:
     messages: float
 
     def __str__(self) -> str:
-        """Return it in a line."""
+        """Return it in one line."""
         return (
             f"alone {self.alone:,.0f}/s, with the page {self.page:,.0f}/s ({self.page / self.alone - 1:+.1%}); "
             f"{self.bytes / 1000:.1f} kB and {self.messages:.0f} messages a second"
@@ -31,7 +31,7 @@ class Turn:
 
 
 def train_alone(settings: dict[str, Any], iterations: int) -> float:
-    """Return the iterations a second of one call of ``train``, as a script has it."""
+    """Return the iterations per second of one call of ``train``, as in a script."""
     task = TwinHalves(settings["pattern_length_min"], settings["pattern_length_max"], settings["alphabet_size"])
     model = new_model(settings, task)
     optimizer = make(

@@ -1,4 +1,4 @@
-"""Many pages that train at full speed at once: how long each waits, and what memory stays behind."""
+"""Many pages that train at full speed at once: how long each waits, and how much memory is not freed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 from benchmarks.playground.pages import Page, Server, fetch
 from myrnn.playground.session import PATIENCE
 
-# The cells that the pages take in turn, when they are not all alike.
+# The cells of the pages in turn, if they differ.
 CELLS = ("rnn-relu", "rnn-tanh", "gru", "lstm")
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one crowd saw.
+    """The measurements of one crowd.
 
     Attributes
     ----------
     edits, fetches : list of float
         Seconds from an edit of the sequence until the page shows it, and until the page itself is loaded.
     rate : float
-        Iterations a second of all pages together.
+        Iterations per second of all pages together.
     bytes : float
-        Bytes a second to each page.
+        Bytes per second to each page.
     open, closed : float
         The server's memory in MB while all are open, and after all are closed and freed.
     threads : int
@@ -43,7 +43,7 @@ class Round:
     threads: int
 
     def __str__(self) -> str:
-        """Return it in a line."""
+        """Return it in one line."""
 
         def told(seconds: list[float]) -> str:
             return f"{1000 * median(seconds):.0f} ms, worst {1000 * max(seconds):.0f} ms ({len(seconds)} times)"
@@ -56,7 +56,7 @@ class Round:
 
 
 async def crowd(server: Server, settings: dict[str, Any], pages: int, seconds: float, alike: bool) -> Round:
-    """Let so many pages train for so many seconds, close them, and wait until they are freed."""
+    """Let the given number of pages train for some seconds, close them, and wait until they are freed."""
     opened = await asyncio.gather(
         *(
             Page.open(server.address, settings | ({} if alike else {"cell": CELLS[i % len(CELLS)]}))

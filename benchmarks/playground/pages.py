@@ -1,4 +1,4 @@
-"""A server of the playground, and pages of it without a browser."""
+"""A server of the playground, and its pages without a browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VIEWS = ("row", "accuracy", "gradient", "eigenvalues", "mistakes")
 
 
 class Server:
-    """``myrnn playground`` in a process of its own."""
+    """``myrnn playground`` in a separate process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -42,18 +42,18 @@ class Server:
 
     @property
     def threads(self) -> int:
-        """How many threads it has."""
+        """The number of its threads."""
         return len(os.listdir(f"/proc/{self._process.pid}/task"))
 
     def close(self) -> None:
-        """End it as a person does, by Ctrl-C."""
+        """End it like a user, by Ctrl-C."""
         self._process.send_signal(2)
         self._process.wait(timeout=30)
 
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
-    """A server that ends with the block."""
+    """Run a server inside the block."""
     started = Server()
     try:
         yield started
@@ -62,14 +62,14 @@ def server() -> Iterator[Server]:
 
 
 class Page:
-    """What a page does, without a browser.
+    """A page without a browser.
 
     Attributes
     ----------
     last : dict
         The latest message of every kind.
     bytes, messages : int, Counter
-        What has come so far: all bytes, and how many messages of every kind.
+        Everything received so far: all bytes, and the number of messages of every kind.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -81,7 +81,7 @@ class Page:
 
     @classmethod
     async def open(cls, address: str, settings: dict[str, Any], session: str | None = None) -> Page:
-        """Open a page with such settings, or go on with a session."""
+        """Open a page with these settings, or resume a session."""
         place = urlsplit(address)
         where = f"ws://{place.netloc}/session?{place.query}"
         socket = await connect(where, origin=f"http://{place.netloc}", open_timeout=60)  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ class Page:
 
     @property
     def iteration(self) -> int:
-        """How far the training is, as far as the page knows."""
+        """The last iteration that the page knows."""
         return int(self.last["status"]["iteration"])
 
     async def close(self) -> None:

@@ -1,11 +1,11 @@
-"""What all pages in a browser have in common: they are waited for."""
+"""Shared by all pages in a browser: waiting."""
 
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.support.ui import WebDriverWait
 
 
 class BrowserPage:
-    """A page in a browser. Each kind has its `timeout` in seconds, and says by `seen` what it shows.
+    """A page in a browser. Each kind has a `timeout` in seconds, and `seen` describes what it shows.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ class BrowserPage:
         self.driver = driver
 
     def wait(self, condition, message):
-        """Wait until the condition holds; say what is missing, and what is seen, when it never does."""
+        """Wait until the condition holds; after the timeout, raise an error with the message and what is seen."""
 
         def holds(_):
             try:

@@ -1,4 +1,4 @@
-"""A headless Chromium, and in it a real JupyterLab whose pages run a notebook, or the playground."""
+"""A headless Chromium with a real JupyterLab that runs a notebook, or with the playground."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ def server(tmp_path_factory):
 
 
 def wait_for_server(process, folder, log):
-    """Wait until it answers, and return its address, on the port that it has found: it notes it in its folder."""
+    """Wait until it answers, and return its address with the port, which it writes to its folder."""
 
     def answers(_):
         if process.poll() is not None:
@@ -102,7 +102,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def open_lab(server, browser, request):
-    """Open a notebook of the given cells in JupyterLab, under a name of the test's own."""
+    """Open a notebook with the given cells in JupyterLab, under a unique name."""
     address, folder, token = server
     pages = []
 
@@ -126,7 +126,7 @@ def playground_server(tmp_path_factory):
 
 @pytest.fixture
 def tab(browser):
-    """The browser, in a tab of the test's own: a tab knows which network it showed last."""
+    """The browser with a new tab, because a tab remembers which network it showed last."""
     before = browser.current_window_handle
     browser.switch_to.new_window("tab")
     yield browser
@@ -142,7 +142,7 @@ def page(tab, playground_server, tmp_path):
 
 @pytest.fixture
 def serve_playground(tab, tmp_path):
-    """Serve a playground of the test's own, with options, and return its page."""
+    """Serve a separate playground with options, and return its page."""
     servers = []
 
     def serve(*options):

@@ -1,4 +1,4 @@
-"""One notebook, open in JupyterLab: run its cells, and see what their outputs show, as somebody who looks would."""
+"""One notebook, open in JupyterLab: run its cells, and see their outputs like a user."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from browser_page import BrowserPage
 
-# Everything that is asked of the page goes through this: the notebook's cells, in order, those not in view too.
+# All scripts start with this: the cells of the notebook, in order, including those out of view.
 CELLS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]"
 # The notebook that is open, whether or not the page has the focus.
 NOTEBOOK = "[...window.jupyterapp.shell.widgets('main')][0]"
@@ -41,7 +41,7 @@ class LabPage(BrowserPage):
         Of the notebook.
     """
 
-    timeout = 90  # for whatever is waited for
+    timeout = 90  # timeout in seconds
 
     def __init__(self, driver, address, token, folder, name):
         super().__init__(driver)
@@ -67,7 +67,7 @@ class LabPage(BrowserPage):
         self.set("notification", fetchNews="false", checkForUpdates=False)
         self.driver.get(f"{self.address}/doc/tree/{quote(self.name)}?token={self.token}&reset")
         self.wait(lambda: self.script("return NOTEBOOK.context.isReady"), "nothing opened")
-        # A page that no window shows has no focus, and JupyterLab then no current notebook.
+        # Without a visible window the page has no focus, and JupyterLab has no current notebook.
         self.script("window.jupyterapp.shell.activateById(NOTEBOOK.id)")
         self.wait(lambda: self.count_cells() == len(cells), "the notebook did not open")
         self.wait(self.kernel_is_ready, "the kernel did not start")
@@ -78,7 +78,7 @@ class LabPage(BrowserPage):
         self.call("PUT", path, {"raw": json.dumps(settings)})
 
     def call(self, method, path, body=None):
-        """Call the server's own interface and return what it answers."""
+        """Call the server's API and return its answer."""
         request = urllib.request.Request(
             f"{self.address}/{path}",
             method=method,
@@ -89,7 +89,7 @@ class LabPage(BrowserPage):
             return json.loads(answer.read() or "null")
 
     def close(self):
-        """End the kernel, so that the next test has the machine for itself."""
+        """End the kernel, so that the next test does not share the machine with it."""
         for session in self.call("GET", "api/sessions"):
             self.call("DELETE", f"api/sessions/{session['id']}")
 
@@ -115,11 +115,11 @@ class LabPage(BrowserPage):
         )
 
     def watch(self, number, while_runs):
-        """Keep every picture that a cell shows from now on, and whether another cell runs meanwhile."""
+        """Record every picture that a cell shows from now on, and whether another cell is running."""
         self.script(WATCH, number, while_runs)
 
     def start(self, number):
-        """Run a cell, and do not wait for its end."""
+        """Run a cell without waiting for its end."""
         before = self.prompt(number)
         self.script(
             """
@@ -155,11 +155,11 @@ class LabPage(BrowserPage):
         )
 
     def pictures_seen(self, while_running=False):
-        """Return every picture that the watched cell has shown, in order; those alone that it showed in a run."""
+        """Return every picture that the watched cell has shown, in order, or only those during a run."""
         return [source for source, runs in self.script("return window.seenPictures") if runs or not while_running]
 
     def count_in(self, number, selector):
-        """Count what a cell's outputs have of a kind."""
+        """Count the elements of a kind in a cell's outputs."""
         return self.script("return CELLS[arguments[0]].querySelectorAll(arguments[1]).length", number, selector)
 
     def colors(self, number):
@@ -175,7 +175,7 @@ class LabPage(BrowserPage):
         return [[int(part) for part in re.findall(r"\d+", color)[:3]] for color in colors]
 
     def saved_outputs(self, number):
-        """Save the notebook and return the outputs of a cell as they stand in the file."""
+        """Save the notebook and return the outputs of a cell in the file."""
         self.driver.execute_async_script(f"{NOTEBOOK}.context.save().finally(arguments[arguments.length - 1])")
         return json.loads(self.path.read_text())["cells"][number]["outputs"]
 

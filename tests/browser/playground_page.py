@@ -1,4 +1,4 @@
-"""The playground, open in a browser: its server, and what somebody does and sees on its page."""
+"""The playground, open in a browser: its server, and the actions and views of a user."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import Select
 
 
 class PlaygroundServer:
-    """``myrnn playground`` in a folder of its own.
+    """``myrnn playground`` in a separate folder.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class PlaygroundServer:
         self._process = subprocess.Popen(
             [*command, *self._options],
             cwd=self.folder,
-            # Where it keeps its token.
+            # The folder for its token.
             env={**os.environ, "XDG_STATE_HOME": str(self.folder)},
             stdout=subprocess.PIPE,
             text=True,
@@ -63,20 +63,20 @@ class PlaygroundPage(BrowserPage):
         Where the browser puts what is downloaded.
     """
 
-    timeout = 240  # for whatever is waited for: compiling takes its time on a busy machine
+    timeout = 240  # timeout in seconds: compiling is slow on a busy machine
 
     def __init__(self, driver, server, downloads):
         super().__init__(driver)
         self.server, self.downloads = server, downloads
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
-        # As if it were the one tab that keys go to, whichever the browser has in front.
+        # Act as the tab with the keyboard focus, whichever tab is in front.
         driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
         self.resize(1280, 900)
 
     def open(self, settings="", width=1280):
-        """Open the page with settings in the address, and wait until all that looks at the network is compiled."""
+        """Open the page with settings in the address, and wait until all views of the network are compiled."""
         self.resize(width, 900)
-        # Only another part of the address would not load the page again.
+        # A change of only the fragment of the address would not load the page again.
         self.driver.get("about:blank")
         self.driver.get(f"{self.server.address}#{settings}")
         self.wait_until_ready()
@@ -88,7 +88,7 @@ class PlaygroundPage(BrowserPage):
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def hide(self, hidden):
-        """Let the page be told that its tab is behind another, or in front again."""
+        """Tell the page that its tab is hidden, or visible again."""
         self.script(
             """
             Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});
@@ -114,26 +114,26 @@ class PlaygroundPage(BrowserPage):
         self.click_on(self.find(name))
 
     def click_on(self, element):
-        """Click with the browser's own click, wherever the page has scrolled to: a smooth scroll would be too late."""
+        """Scroll instantly, then click with the browser: a smooth scroll would be too late."""
         self.script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
     def scroll_to(self, name):
-        """Bring a part of the page to its top: what is not in view is not drawn anew."""
+        """Scroll to a part of the page, because parts out of view are not redrawn."""
         self.script("document.getElementById(arguments[0]).scrollIntoView({block: 'start', behavior: 'instant'})", name)
 
     def box(self, name):
-        """Return where an element stands in the window: left, right, top and bottom in pixels."""
+        """Return the box of an element in the window: left, right, top and bottom in pixels."""
         return self.script("return document.getElementById(arguments[0]).getBoundingClientRect().toJSON()", name)
 
     def in_view(self, name, height=None):
-        """Return whether an element, or so much of its top, is in the window and below the header."""
+        """Return whether an element, or the given height of its top, is in the window and below the header."""
         box, header = self.box(name), self.script("return document.querySelector('.top').offsetHeight")
         bottom = box["bottom"] if height is None else box["top"] + height
         return box["top"] >= header - 1 and bottom <= self.script("return innerHeight") + 1
 
     def frames(self):
-        """Wait until charts are drawn anew, with the next frame and again when their size has changed."""
+        """Wait until charts are redrawn, with the next frame and again when their size has changed."""
         self.driver.execute_async_script(
             "const next = requestAnimationFrame, [done] = arguments; next(() => next(() => next(() => next(done))));"
         )
@@ -152,11 +152,11 @@ class PlaygroundPage(BrowserPage):
         return Select(self.find(f"set-{name}")).first_selected_option.text
 
     def network(self):
-        """Return the settings of the network that the page shows; without one there are none."""
+        """Return the settings of the network that the page shows; empty without a network."""
         return json.loads(self.driver.find_element(By.TAG_NAME, "body").get_attribute("data-network") or "{}")
 
     def wait_for_network(self, **settings):
-        """Wait until there is a network of these settings, not trained yet, and all that looks at it is compiled."""
+        """Wait until there is an untrained network with these settings, and all its views are compiled."""
 
         def made():
             has = self.network()
@@ -165,12 +165,12 @@ class PlaygroundPage(BrowserPage):
         self.wait(lambda: made() and not self.shown("banner"), f"there is no network of {settings}")
 
     def press(self, *keys):
-        """Press keys where the focus is."""
+        """Press keys in the focused element."""
         for key in keys:
             self.driver.switch_to.active_element.send_keys(key)
 
     def set_speed(self, told):
-        """Move the slider until it tells this speed."""
+        """Move the slider until it shows this speed."""
         slider = self.find("speed")
         slider.send_keys(Keys.HOME)
         while self.text("speed-told") != told:
@@ -182,11 +182,11 @@ class PlaygroundPage(BrowserPage):
 
     @property
     def accuracy(self):
-        """The mean accuracy on the trained lengths that is told; NaN before."""
+        """The displayed mean accuracy on the trained lengths; NaN before the first."""
         return float(self.find("accuracy-told").get_attribute("data-trained") or "nan")
 
     def tried(self):
-        """Return on how many sequences of each length the network was tried, as the bars tell."""
+        """Return on how many sequences of each length the network was tested, from the labels of the bars."""
         told = self.script("return [...document.querySelectorAll('#accuracy .bar')].map(bar => bar.textContent)")
         return min(int(text.split()[-2].replace(",", "")) for text in told) if told else 0
 
@@ -195,7 +195,7 @@ class PlaygroundPage(BrowserPage):
         return self.find("play").get_attribute("aria-label") == "Pause"
 
     def pause(self):
-        """Pause, and wait until all that is shown is of the iteration where it stopped."""
+        """Pause, and wait until all views show the iteration where it stopped."""
         self.click("play")
         self.wait(lambda: not self.playing, "it did not pause")
         self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not drawn at rest")
@@ -208,18 +208,18 @@ class PlaygroundPage(BrowserPage):
         before = self.iteration
         self.click("step")
         self.wait(lambda: self.iteration == before + 1, "no iteration was done")
-        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not drawn anew")
+        self.wait(lambda: self.row()["iteration"] == self.new_iterations(), "the row was not redrawn")
 
     def row(self):
-        """Return the numbers that the row is drawn from."""
+        """Return the numbers behind the row."""
         return self.script("const seen = window.playground.row.seen; return {...seen, values: [...seen.values]};")
 
     def digits(self):
-        """Return the sequence as its symbols stand there."""
+        """Return the sequence as displayed symbols."""
         return "".join(self.script("return [...document.querySelectorAll('.digit')].map(digit => digit.textContent)"))
 
     def type(self, digits, start=0):
-        """Type digits, or other symbols, over those that are there, and wait until the network has read them."""
+        """Type digits, or other symbols, over the present ones, and wait until the network has read them."""
         self.script("document.querySelectorAll('.digit')[arguments[0]].focus()", start)
         self.press(*digits)
         read = "return window.playground.row.seen.tokens.map(token => window.playground.task.symbols[token]).join('')"

@@ -1,4 +1,4 @@
-"""What somebody sees who works in JupyterLab."""
+"""The output that a user of JupyterLab sees."""
 
 SETUP = """
 import mygrad, myrnn
@@ -7,7 +7,7 @@ task = tasks.TwinHalves(1, 10)
 model = RNN(10, 50, 2, rng=0)
 optimizer = Adam(model.parameters)
 """
-# Compiled code is kept for the next time; the first time, a line says that it takes a while.
+# Compiled code is cached; the first time, a line says that it takes a while.
 WARM = (
     SETUP
     + """
@@ -19,7 +19,7 @@ PLOT = 'plotter, fig, ax = create_plot(["loss", "accuracy"])'
 
 
 def kinds(outputs):
-    """The kinds of outputs; of those that are text, such as an error, the text itself."""
+    """The kinds of outputs; for text, such as an error, the text itself."""
     return [kind if kind in ("picture", "svg") else text for kind, text in outputs]
 
 
@@ -63,7 +63,7 @@ def test_a_slow_training_is_drawn_until_it_is_stopped(open_lab):
     assert error.startswith("----") and "KeyboardInterrupt" in error
 
 
-def test_two_trainings_go_on_in_one_picture(open_lab):
+def test_two_trainings_share_one_picture(open_lab):
     train = "history = myrnn.train(model, task, optimizer, 2_000, hooks=[plotter])"
     page = open_lab([WARM, PLOT, train, "plotter.train_metrics['loss']['epoch_domain'][-1]"])
     for number in (0, 1, 2, 2, 3):

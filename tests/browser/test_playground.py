@@ -1,4 +1,4 @@
-"""What somebody sees and does on the page of the playground, in a real browser."""
+"""The page of the playground as a user sees and uses it, in a real browser."""
 
 import itertools
 import json
@@ -43,7 +43,7 @@ class Mine:
 
 
 def network_of(page, iterations, cell=myrnn.RNN):
-    """The network that the page should have after so many iterations, made and trained in Python."""
+    """The network that the page should have after a number of iterations, created and trained in Python."""
     task = myrnn.tasks.TwinHalves(1, 3)
     model = cell(10, 50, 2, rng=np.random.default_rng((0, 1)))
     if iterations:
@@ -80,7 +80,7 @@ def test_a_network_is_trained_until_accuracy_by_length_has_risen(page):
     assert page.driver.find_elements(By.CSS_SELECTOR, "#curve-loss .line.loss")
 
 
-def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page):
+def test_every_view_shows_its_iteration_and_is_dimmed_when_outdated(page):
     page.open(SHORT)
     page.set_speed("full")
     page.click("play")
@@ -100,19 +100,19 @@ def test_every_view_says_its_iteration_and_is_dimmed_when_it_is_left_behind(page
     page.wait(lambda: (False, f"at iteration {page.text('iteration')}") in ages(), "no view was of now again")
 
 
-def test_a_network_that_has_diverged_has_no_bars_until_there_is_another(page):
+def test_a_diverged_network_has_no_bars_until_there_is_another(page):
     page.open(f"{SHORT}&optimizer=sgd&learning_rate=10")
     bars = lambda: page.driver.find_elements(By.CSS_SELECTOR, "#accuracy .bar")  # noqa: E731
     page.wait(bars, "there are no bars of an untrained network")
     page.set_speed("full")
     page.click("play")
-    page.wait(lambda: "finite" in page.text("accuracy-told"), "it is not said what is wrong with the network")
-    page.wait(lambda: not bars(), "bars of before are left")
+    page.wait(lambda: "finite" in page.text("accuracy-told"), "the page does not say what is wrong with the network")
+    page.wait(lambda: not bars(), "old bars are still there")
     assert np.isnan(page.accuracy)
     page.scroll_to("card-row")
-    page.wait(lambda: "overflow" in page.text("verdict"), "the row shows what is no more")
+    page.wait(lambda: "overflow" in page.text("verdict"), "the row shows old values")
     page.resize(900, 900)
-    page.wait(lambda: not page.shown("heat"), "the states of before are left")
+    page.wait(lambda: not page.shown("heat"), "old states are still there")
     assert "overflow" in page.text("verdict")
     page.click("reset")
     page.wait(lambda: "The network says" in page.text("verdict"), "the row did not come back")
@@ -130,7 +130,7 @@ def test_learning_rate_clipping_and_batch_change_while_it_plays(page):
         done = page.iteration
         page.choose(f"set-{name}", label)
         page.wait(lambda name=name, value=value: page.network()[name] == value, f"{name} was not taken")
-        page.wait(lambda done=done: page.iteration > done + 500, "it did not go on")
+        page.wait(lambda done=done: page.iteration > done + 500, "it did not continue")
         assert page.playing
     assert "batch_size=4" in page.driver.current_url
     page.choose("set-seed", "1")
@@ -138,7 +138,7 @@ def test_learning_rate_clipping_and_batch_change_while_it_plays(page):
     assert not page.playing
 
 
-def test_an_edited_sequence_shows_what_inspect_says(page):
+def test_an_edited_sequence_agrees_with_inspect(page):
     page.open(f"{SHORT}&sequence=121212")
     for _ in range(3):
         page.step()
@@ -189,7 +189,7 @@ def test_a_state_has_the_colour_of_its_value(page):
     assert np.abs(drawn - expected).max() < 3
 
 
-def test_one_iteration_has_the_loss_of_loss_and_gradients(page):
+def test_the_loss_of_one_iteration_agrees_with_loss_and_gradients(page):
     page.open(SHORT)
     compiled = myrnn.compile(network_of(page, 0))
     page.step()
@@ -218,7 +218,7 @@ def test_a_run_is_saved_and_loaded(page):
     assert run.history.iteration[-1] == done
     assert_row_is(row, run.model, 1)
     page.click("reset")
-    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
+    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not start over")
     page.choose("runs", name)
     page.click("load")
     page.scroll_to("card-row")
@@ -228,7 +228,7 @@ def test_a_run_is_saved_and_loaded(page):
     assert page.iteration == done + 1
 
 
-def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page):
+def test_a_run_that_settings_cannot_reproduce_has_no_reset_and_no_link(page):
     task, model = myrnn.tasks.TwinHalves(1, 3), myrnn.RNN(10, 8, 2, recurrent_init="identity", rng=0)
     optimizer = myrnn.Adam(model.parameters)
     history = myrnn.train(model, task, optimizer, iterations=20, progress=False)
@@ -236,14 +236,14 @@ def test_of_a_run_that_no_settings_make_again_there_is_no_reset_and_no_link(page
     page.open(SHORT)
     page.choose("runs", "odd")
     page.click("load")
-    page.wait(lambda: "recurrent_init identity" in page.text("kept"), "it is not said what the run has")
+    page.wait(lambda: "recurrent_init identity" in page.text("kept"), "the page does not say what the run has")
     assert [page.find(name).is_enabled() for name in ("reset", "copy-link", "play")] == [False, False, True]
     page.choose("set-seed", "1")
     page.wait_for_network(seed=1)
     assert page.find("reset").is_enabled() and page.find("copy-link").is_enabled()
 
 
-def test_a_run_on_data_is_looked_at_edited_and_trained(page):
+def test_a_run_on_data_is_shown_edited_and_trained(page):
     words = ["".join(word) for length in range(1, 6) for word in itertools.product("ab", repeat=length)]
     files = [page.server.folder / name for name in ("train.csv", "test.csv")]
     for file, longest in zip(files, (4, 5), strict=True):
@@ -285,13 +285,13 @@ def test_a_run_on_data_is_looked_at_edited_and_trained(page):
     page.click("play")
     page.wait(lambda: page.accuracy > 0.95, "accuracy on the test did not rise")
     page.pause()
-    page.wait(lambda: page.tried() == 2, "it was not tried on the whole test")
+    page.wait(lambda: page.tried() == 2, "it was not tested on the whole test set")
     bars = page.script("return [...document.querySelectorAll('#accuracy .bar')].map(bar => bar.textContent)")
     assert [int(bar.split()[-2]) for bar in bars] == [2, 4, 8, 16, 32]
     for file in files:
         file.unlink()
     page.click("load")
-    page.wait(lambda: "not trained" in page.text("task-told"), "it is not said that the data are gone")
+    page.wait(lambda: "not trained" in page.text("task-told"), "the page does not say that the data are missing")
     assert not page.find("play").is_enabled() and not page.find("step").is_enabled()
     page.choose("set-task", "twin halves (123 123)")
     page.wait_for_network(task="twin-halves")
@@ -322,14 +322,14 @@ def test_a_shared_link_shows_the_same(page):
         page.driver.switch_to.window(tab)
 
 
-def test_a_link_is_followed_in_a_tab_whose_earlier_network_still_waits(page):
+def test_a_link_is_followed_in_a_tab_with_an_earlier_network(page):
     page.open(f"{SHORT}&dim_recurrent=8")
     page.step()
     page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
     page.wait_for_network(cell="gru", dim_recurrent=8)
     assert (page.setting("cell"), page.digits()) == ("GRU", "4242")
     page.step()
-    # A page that is loaded again goes on with its network.
+    # A page that is reloaded keeps its network.
     page.driver.refresh()
     page.wait_until_ready()
     assert (page.network()["cell"], page.iteration, page.digits()) == ("gru", 1, "4242")
@@ -338,7 +338,7 @@ def test_a_link_is_followed_in_a_tab_whose_earlier_network_still_waits(page):
 @pytest.mark.parametrize(
     "wrong", ["cell=transformer", "learning_rate=fast", "pattern_length_min=9&pattern_length_max=2"]
 )
-def test_a_link_that_cannot_be_followed_is_told(page, wrong):
+def test_an_invalid_link_is_reported(page, wrong):
     page.open(f"{wrong}&sequence=4242")
     assert page.text("toast")
     assert (page.setting("cell"), page.digits()) == ("RNN, ReLU", "4242")
@@ -346,7 +346,7 @@ def test_a_link_that_cannot_be_followed_is_told(page, wrong):
     page.step()
 
 
-def test_a_lost_connection_comes_back_to_the_same_network(page):
+def test_a_lost_connection_is_restored_to_the_same_network(page):
     page.open(SHORT)
     page.set_speed("full")
     page.click("play")
@@ -362,7 +362,7 @@ def test_a_lost_connection_comes_back_to_the_same_network(page):
     assert page.iteration == done + 1
 
 
-def test_a_server_that_comes_back_is_played_with_again(serve_playground):
+def test_a_restarted_server_can_be_used_again(serve_playground):
     page = serve_playground()
     page.open(f"{SHORT}&dim_recurrent=8&sequence=4242")
     page.server.stop()
@@ -370,7 +370,7 @@ def test_a_server_that_comes_back_is_played_with_again(serve_playground):
     lost = "window.lost = 0; window.playground.connection.on('lost', () => { window.lost += 1; })"
     page.script(lost)
     page.wait(lambda: page.script("return window.lost") > 1, "it did not try again")
-    # It is told in one place, and stays there.
+    # It is shown in one place, and stays there.
     assert "server was stopped" in page.text("banner") and not page.shown("toast")
     page.server.start()
     page.wait_until_ready()
@@ -415,7 +415,7 @@ def test_a_pinned_network_is_compared_with_another(page):
     values = page.row()["values"]
     page.click("pin")
     page.wait(lambda: page.shown("pinned-label"), "it was not pinned")
-    # At once: a network of the first choice must not take back the second.
+    # Immediately: a network of the first choice must not replace that of the second.
     page.choose("set-cell", "GRU")
     page.choose("set-dim_recurrent", "16")
     page.wait_for_network(cell="gru", dim_recurrent=16)
@@ -426,22 +426,22 @@ def test_a_pinned_network_is_compared_with_another(page):
     assert page.row()["values"] != values
     assert "RNN (ReLU), 50 units" in page.text("pinned-label")
     page.click("pin")
-    page.wait(lambda: not page.shown("pinned-label"), "it was not let go")
+    page.wait(lambda: not page.shown("pinned-label"), "it was not unpinned")
 
 
-def test_a_mistake_comes_into_the_row_with_a_click(page):
+def test_a_click_shows_a_mistake_in_the_row(page):
     page.open(SHORT)
     page.click("card-mistakes")
     page.wait(lambda: page.driver.find_elements(By.CLASS_NAME, "mistake"), "no mistakes were found")
     mistake = page.driver.find_element(By.CLASS_NAME, "mistake")
     digits = "".join(mistake.find_element(By.CLASS_NAME, "sequence").text.split())
     page.click_on(mistake)
-    page.wait(lambda: "".join(map(str, page.row()["tokens"])) == digits, "it did not come into the row")
+    page.wait(lambda: "".join(map(str, page.row()["tokens"])) == digits, "the row does not show it")
     assert "wrong" in page.text("verdict")
 
 
 @pytest.mark.parametrize("question", range(4))
-def test_every_question_of_the_tour_ends_in_something_seen(page, question):
+def test_every_question_of_the_tour_has_a_visible_answer(page, question):
     page.open()
     page.click("tour-open")
     page.driver.find_elements(By.CSS_SELECTOR, "#tour .stops button")[question].click()
@@ -449,7 +449,7 @@ def test_every_question_of_the_tour_ends_in_something_seen(page, question):
     labels = ["Play"] if question < 3 else ["Play", "Pin it, train an LSTM"]
     for label in labels:
         if question == 1:
-            page.click("play")  # the button in the header does as well
+            page.click("play")  # the button in the header works, too
         else:
             page.driver.find_element(By.XPATH, f"//div[@class='acts']/button[text()='{label}']").click()
         page.wait(lambda: "seen" in page.find("tour-end").get_attribute("class"), "nothing was seen")
@@ -467,7 +467,7 @@ def test_a_notice_covers_no_button(page):
         assert page.box("banner")["top"] >= page.script("return document.querySelector('.top').offsetHeight")
 
 
-def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
+def test_the_tour_is_on_the_screen_next_to_its_subject(page):
     def both_in_view(card):
         tour, shown = page.box("tour"), page.box(card)
         beside = tour["bottom"] <= shown["top"] or tour["right"] <= shown["left"]
@@ -483,7 +483,7 @@ def test_the_tour_is_on_the_screen_beside_what_it_speaks_of(page):
     page.press(Keys.ESCAPE)
 
 
-def test_after_the_tour_ones_own_network_is_back(page):
+def test_the_users_network_returns_after_the_tour(page):
     page.open(f"{SHORT}&cell=gru&dim_recurrent=8&sequence=4242")
     page.step()
     page.click("pin")
@@ -501,7 +501,7 @@ def test_after_the_tour_ones_own_network_is_back(page):
     page.wait(lambda: page.row()["values"] == values, "it is another network")
     assert (page.digits(), page.text("speed-told"), page.setting("dim_recurrent")) == ("4242", speed, "8")
     assert page.shown("pinned-label")
-    # Also when the page is loaded again in the middle of it.
+    # Also if the page is reloaded in the middle of it.
     page.click("tour-open")
     page.wait_for_network(cell="rnn-relu", dim_recurrent=50)
     page.driver.refresh()
@@ -532,7 +532,7 @@ def test_the_state_that_is_shown_is_named(page):
         assert page.find("heat").get_attribute("aria-label").startswith(name)
 
 
-def test_the_graph_is_offered_as_svg_alone(page):
+def test_the_graph_is_only_offered_as_svg(page):
     page.open(SHORT)
     page.choose("format", "png")
     page.choose("figure", "graph")
@@ -542,7 +542,7 @@ def test_the_graph_is_offered_as_svg_alone(page):
     page.choose("format", "png")
 
 
-def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
+def test_a_link_pasted_into_an_open_page_is_followed(page):
     page.open(SHORT)
     page.step()
     page.script("location.hash = 'pattern_length_max=3&sequence=4242'")
@@ -565,7 +565,7 @@ def test_a_link_that_is_pasted_into_an_open_page_is_followed(page):
         ("abc", "", "27182718", "Only these symbols are read: 0 1 2 3 4 5 6 7 8 9. Type at least one symbol."),
     ],
 )
-def test_a_sequence_is_typed_or_pasted_as_a_text(page, typed, settings, read, told):
+def test_a_sequence_can_be_typed_or_pasted_as_text(page, typed, settings, read, told):
     page.open(f"{SHORT}{settings}" + ("&sequence=0101" if settings else ""))
     field = page.find("sequence")
     assert field.get_attribute("inputmode") == "numeric"
@@ -596,10 +596,10 @@ def test_task_and_colours_are_explained(page):
     page.wait(lambda: "backwards" in page.text("task-told"), "the task is not told")
 
 
-def test_no_label_covers_another_or_what_is_drawn(page):
+def test_no_label_covers_another_or_the_drawing(page):
     page.open(f"{SHORT}&dim_recurrent=16")
     page.wait(lambda: page.accuracy > 0, "there are no bars")
-    # Everything right, and eigenvalues of size 1 in every direction that a label could stand in but one.
+    # All answers right, and eigenvalues of size 1 in all but one of the directions where a label could be.
     page.script(
         """
         const {connection} = playground, angles = Array.from({length: 32}, (_, i) => 2 * Math.PI * i / 32).slice(2);
@@ -638,13 +638,13 @@ def test_text_and_parts_of_graphics_stand_out(page, theme):
         assert page.script((HERE / "contrast.js").read_text()) == []
 
 
-def test_the_keyboard_reaches_what_there_is_to_play_with(page):
+def test_all_controls_can_be_reached_by_keyboard(page):
     page.open(f"{SHORT}&sequence=123123")
     page.press(" ")
     page.wait(lambda: page.playing, "the space bar did not start it")
     page.press(" ")
     page.wait(lambda: not page.playing, "the space bar did not pause it")
-    # Where it would scroll the page or type a digit, too.
+    # Also where it would scroll the page or type a digit.
     page.script("window.addEventListener('keydown', event => { window.scrolls = !event.defaultPrevented; })")
     for name in (".digit", "#heat"):
         page.script(f"document.querySelector('{name}').focus()")
@@ -662,7 +662,7 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     assert not page.playing
     page.resize(1280, 900)
     page.script("document.getElementById('follow').focus()")
-    # All digits are one stop; the colours are the next.
+    # All digits are one tab stop; the colours are the next.
     page.press(Keys.TAB)
     assert page.driver.switch_to.active_element.get_attribute("aria-label") == "symbol 1"
     page.press(Keys.TAB)
@@ -671,11 +671,11 @@ def test_the_keyboard_reaches_what_there_is_to_play_with(page):
     value = np.reshape(page.row()["values"], (6, 50))[1, 2]
     page.wait(lambda: "fc_h2h" in page.text("unit"), "the weights did not come")
     told = re.match(r"Unit 2 of h is (\S+) after step 2, symbol 2", page.text("unit"))
-    # The page writes three digits, and two of what is below a thousandth.
+    # The page shows three digits, and two for numbers below a thousandth.
     assert told and float(told[1]) == float(f"{value:.3g}" if value >= 1e-3 else f"{value:.2g}")
 
 
-def test_every_control_says_what_it_does(page):
+def test_every_control_has_a_description(page):
     page.open()
     page.click("tour-open")
     nameless = page.script(
@@ -701,7 +701,7 @@ def test_nothing_is_wider_than_the_page(page, width, theme):
     page.open("sequence=31415926535897932384626433832795")
     page.resize(width, 900, theme)
     page.wait(lambda: page.script("return window.innerWidth") == width, "it has another width")
-    # Without the scroll bar, which is as wide as the browser makes it.
+    # Without the scroll bar, whose width depends on the browser.
     room = page.script("return document.documentElement.clientWidth")
     edges = "[...document.querySelectorAll('.card, .top, .side')].map(part => part.getBoundingClientRect().right)"
     page.wait(lambda: page.script(f"return Math.max(...{edges})") <= room, "something reaches beyond the page")
@@ -710,7 +710,7 @@ def test_nothing_is_wider_than_the_page(page, width, theme):
     assert background == {"light": "rgb(243, 245, 248)", "dark": "rgb(14, 19, 25)"}[theme]
 
 
-def test_a_class_of_ones_own_is_played_with(serve_playground, tmp_path):
+def test_a_user_defined_class_is_used_in_the_playground(serve_playground, tmp_path):
     (tmp_path / "mine.py").write_text(OWN)
     page = serve_playground("--model", "mine.py:Mine")
     page.open(f"{SHORT}&cell=own&dim_recurrent=8")
@@ -722,7 +722,7 @@ def test_a_class_of_ones_own_is_played_with(serve_playground, tmp_path):
     page.wait(lambda: page.text("kept").startswith("Saved in runs/"), "it was not saved")
     assert page.text("kept").endswith(" --model mine.py:Mine")
     page.click("reset")
-    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not begin again")
+    page.wait(lambda: page.iteration == 0 and not page.shown("banner"), "it did not start over")
     page.click("load")
     page.scroll_to("card-row")
     page.wait(lambda: page.iteration == 1 and not page.shown("banner"), "the run was not loaded")
@@ -741,7 +741,7 @@ def test_at_low_speed_the_row_follows_the_training(page):
     page.wait(lambda: page.digits() == learned, "the row shows another sequence")
 
 
-def test_answers_at_every_step_stand_under_the_symbols(page):
+def test_answers_at_every_step_are_below_the_symbols(page):
     page.open(SHORT)
     page.choose("set-task", "running parity (1011)")
     page.wait_for_network(task="running-parity")

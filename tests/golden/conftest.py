@@ -1,2 +1,2 @@
-# What stands here is compared as text, not run.
+# The files in this folder are compared as text, not run.
 collect_ignore_glob = ["*.py"]

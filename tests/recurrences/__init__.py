@@ -1,9 +1,9 @@
-"""Recurrent models as experienced people write them, each from a source that it names.
+"""Recurrent models as experienced people write them, each with its source.
 
 `ALL` has every model, as a `Recurrence`: simple and gated cells, dynamical systems, linear recurrences, memories, deep
-cells, several passes over the sequence, all states read out, time, first steps that differ, manners of writing, and
+cells, several passes over the sequence, readouts of all states, time, first steps that differ, styles of writing, and
 logits for every step. `randomly` draws more of them.
-`python -m recurrences` says how many compile, and what the others are refused for.
+`python -m recurrences` prints how many compile, and why the others are refused.
 """
 
 from . import (  # noqa: F401

@@ -1,4 +1,4 @@
-"""Say how many models of the corpus compile, and what the others are refused for.
+"""Print how many models of the corpus compile, and why the others are refused.
 
 Usage: ``PYTHONPATH=src:tests python -m recurrences [part of a name or group]``.
 """
@@ -13,7 +13,7 @@ from . import ALL, C
 
 
 def refusal(entry):
-    """Return why a model is refused, in one line, or None where it compiles."""
+    """Return in one line why a model is refused, or None if it compiles."""
     try:
         compile(entry.made(), max_length=min(20, entry.largest), dim_input=C, check=False)
     except MyRNNError as error:
@@ -22,7 +22,7 @@ def refusal(entry):
 
 
 def main(wanted=""):
-    """Compile all models whose name or group has the text in it."""
+    """Compile all models whose name or group contains the text."""
     chosen = [entry for entry in ALL if wanted.lower() in f"{entry.group}.{entry.name}".lower()]
     told = {entry: refusal(entry) for entry in chosen}
     for entry, why in told.items():

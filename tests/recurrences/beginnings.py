@@ -37,7 +37,7 @@ class NoneAtFirst:
     complete=2,
 )
 class FirstRowMakesTheState:
-    """A layer of its own turns the first row into the state."""
+    """A separate layer turns the first row into the state."""
 
     def __init__(self, rng):
         self.start, self.w, self.u, self.v = weights(rng, (C, D), (C, D), (D, D), (D, K))
@@ -54,7 +54,7 @@ class FirstRowMakesTheState:
     source="Brown, Statistical forecasting for inventory control, 1959 (exponential smoothing from the first value)",
 )
 class SmoothedFromTheFirst:
-    """The level is at first the first row."""
+    """The level starts as the first row."""
 
     def __init__(self, rng):
         self.alpha, self.v = weights(rng, C, (C, K))
@@ -72,7 +72,7 @@ class SmoothedFromTheFirst:
     complete=3,
 )
 class HoltTrend:
-    """Level and trend; the first difference is the first trend."""
+    """Level and trend; the trend starts as the first difference."""
 
     def __init__(self, rng):
         self.a, self.b, self.v = weights(rng, C, C, (2 * C, K))
@@ -91,7 +91,7 @@ class HoltTrend:
 
 @recurrence(source="Young et al., The HTK book, 2006 (delta features)", complete=2)
 class Differences:
-    """Sees only the differences of neighbours; a single row leaves the first state."""
+    """Reads only the differences of neighbours; a single row keeps the first state."""
 
     def __init__(self, rng):
         self.w, self.u, self.v = weights(rng, (C, D), (D, D), (D, K))
@@ -100,7 +100,7 @@ class Differences:
 
     def __call__(self, x):
         h = self.h0
-        for before, after in zip(x, x[1:]):  # noqa: B905, RUF007 - as most people write it
+        for before, after in zip(x, x[1:]):  # noqa: B905, RUF007 - as most users write it
             h = mg.tanh((after - before)[None] @ self.w + h @ self.u)
         return h @ self.v
 
@@ -129,7 +129,7 @@ class RowsAndDifferences:
     complete=2,
 )
 class Pairs:
-    """Goes over pairs of rows with pairwise."""
+    """Loops over pairs of rows with pairwise."""
 
     def __init__(self, rng):
         self.start, self.w, self.u, self.v = weights(rng, D, (2 * C, D), (D, D), (D, K))
@@ -147,7 +147,7 @@ class Pairs:
     complete=3,
 )
 class Windows:
-    """Windows of three rows without padding: two steps fewer than rows."""
+    """Windows of three rows without padding: two fewer steps than rows."""
 
     def __init__(self, rng):
         self.w, self.u, self.v, self.b = weights(rng, (3 * C, D), (D, D), (D, K), K)
@@ -164,7 +164,7 @@ class Windows:
     source="Mesnil et al., Using recurrent neural networks for slot filling, 2015 (context windows with padding)",
 )
 class PaddedWindows:
-    """Every row between its neighbours, with zeros before the first and after the last."""
+    """Every row with its neighbours, and zeros before the first and after the last."""
 
     def __init__(self, rng):
         self.w, self.u, self.v = weights(rng, (3 * C, D), (D, D), (D, K))
@@ -197,7 +197,7 @@ class PaddedByNumPy:
 
 @recurrence(source="Chang et al., Dilated recurrent neural networks, 2017", complete=5)
 class Dilated:
-    """Three layers that read their states of one, two and four steps ago, kept in lists."""
+    """Three layers that read their states of one, two and four steps ago from lists."""
 
     dilations = 1, 2, 4
 

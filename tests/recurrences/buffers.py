@@ -1,4 +1,4 @@
-"""Where states and rows lie: buffers, in-place operations, views, masks by columns, conversions, constants."""
+"""Where states and rows are stored: buffers, in-place operations, views, masks by columns, conversions, constants."""
 
 import mygrad as mg
 import numpy as np
@@ -37,7 +37,7 @@ class NegativeIndex(Simple):
 
 @recurrence(source="Karpathy, min-char-rnn, 2015 (states in a dictionary, by time)")
 class StatesInADictionary(Simple):
-    """A dictionary from the time to the state, which begins at -1; vectors are columns."""
+    """A dictionary from the step to the state, starting at -1; vectors are columns."""
 
     def __init__(self, rng):
         self.Wxh, self.Whh, self.Why, self.bh, self.by = weights(rng, (D, C), (D, D), (K, D), (D, 1), (K, 1))
@@ -57,7 +57,7 @@ class StatesInADictionary(Simple):
 
 @recurrence(source="Goodfellow, Bengio and Courville, Deep learning, 2016, section 10.2 (pooled from a buffer)")
 class BufferPooled(Simple):
-    """Fills a buffer of T rows and takes its mean."""
+    """Fills a buffer of T rows and reads its mean."""
 
     def __call__(self, x):
         H = mg.zeros((len(x), D), dtype=np.float32)
@@ -132,7 +132,7 @@ class PartInPlace(Simple):
 
 @recurrence(source="NumPy, Guide: copies and views (a view of a state is written to)")
 class ThroughAView(Simple):
-    """Views of one state are two halves that are updated through their names."""
+    """Views of one state are two halves, which are updated separately."""
 
     def __call__(self, x):
         h = mg.zeros((2, D), dtype=np.float32)
@@ -246,7 +246,7 @@ class BranchOnAColumn(Simple):
     source="Hochreiter and Schmidhuber, Long short-term memory, 1997 (the adding problem's mask column, as a gate)"
 )
 class GatedByColumn(Simple):
-    """The last column, through a sigmoid, says how much of the row is taken."""
+    """The last column, through a sigmoid, determines how much of the row is read."""
 
     def __init__(self, rng):
         super().__init__(rng)
@@ -262,7 +262,7 @@ class GatedByColumn(Simple):
 
 @recurrence(source="Lipton, Kale and Wetzel, Modeling missing data in clinical time series with RNNs, 2016")
 class MissingIndicator(Simple):
-    """A second copy of the row says what is there: rectified and not."""
+    """A second copy of the row marks missing values: rectified and not."""
 
     def __init__(self, rng):
         super().__init__(rng)
@@ -334,7 +334,7 @@ class ConstantsInTheCall(Simple):
         return (h @ self.v)[None]
 
 
-@recurrence(source="Page, Continuous inspection schemes, 1954 (cumulative sums beside the rows)")
+@recurrence(source="Page, Continuous inspection schemes, 1954 (cumulative sums next to the rows)")
 class CumulativeSum(Simple):
     """mg.cumsum over time, before the loop."""
 

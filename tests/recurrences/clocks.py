@@ -1,4 +1,4 @@
-"""Time in the step: positions, decays, clocks, counters, and times that the input tells."""
+"""Time in the step: positions, decays, clocks, counters, and times in the input."""
 
 import mygrad as mg
 import numpy as np
@@ -24,7 +24,7 @@ class Positioned(Simple):
     source="Gehring et al., Convolutional sequence to sequence learning, 2017 (the position as a feature)",
 )
 class RelativePosition(Simple):
-    """The share of the sequence that was seen, t / T, is a fifth feature."""
+    """The share of the sequence so far, t / T, is a fifth feature."""
 
     def __init__(self, rng):
         super().__init__(rng, C + 1)
@@ -117,7 +117,7 @@ class Time2Vec(Simple):
     source="Mozer, A focused backpropagation algorithm for temporal pattern recognition, 1989 (exponential traces)",
 )
 class PowersOfADecay:
-    """Weighs what comes at step t by a**t, with a learned."""
+    """Weighs step t by a**t, with a learned."""
 
     def __init__(self, rng):
         self.parameters = self.a, self.w, self.v = weights(rng, D, (C, D), (D, K))
@@ -212,9 +212,9 @@ class PhasedLSTM:
         return (h @ self.v)[None]
 
 
-@recurrence(source="Gers and Schmidhuber, Recurrent nets that time and count, 2000 (a counter beside the state)")
+@recurrence(source="Gers and Schmidhuber, Recurrent nets that time and count, 2000 (a counter next to the state)")
 class Counter(Simple):
-    """A number that grows by one a step, as a tensor of its own."""
+    """A number that grows by one per step, as a separate tensor."""
 
     def __call__(self, x):
         h, count = zeros(1, D), mg.zeros((1, 1), dtype=np.float32)
@@ -273,7 +273,7 @@ class CorrectedTraces:
 
 @recurrence(source="Press, Smith and Lewis, Train short, test long: attention with linear biases (ALiBi), 2022")
 class FadingBias:
-    """Softmax over time of scores less the distance to the end."""
+    """Softmax over time of scores minus the distance to the end."""
 
     def __init__(self, rng):
         self.key, self.value, self.v = weights(rng, (C, 1), (C, D), (D, K))
@@ -287,7 +287,7 @@ class FadingBias:
 
 @recurrence(source="Baytas et al., Patient subtyping via time-aware LSTM networks (T-LSTM), 2017")
 class TimeAwareLSTM:
-    """The last column tells the time since the row before; the short-term memory fades with it."""
+    """The last column is the time since the previous row; the short-term memory fades with it."""
 
     def __init__(self, rng):
         self.w, self.d, self.b, self.v = weights(rng, (C - 1 + D, 4 * D), (D, D), D, (D, K))
@@ -309,7 +309,7 @@ class TimeAwareLSTM:
     source="Che et al., Recurrent neural networks for multivariate time series with missing values (GRU-D), 2018"
 )
 class DecayingGRU:
-    """Decays by the time that the last column tells."""
+    """Decays by the time in the last column."""
 
     def __init__(self, rng):
         self.gamma, self.zr, self.h, self.v = weights(rng, D, (C + D, 2 * D), (C + D, D), (D, K))

@@ -63,7 +63,7 @@ class StackableRecurrent:
 
 @recurrence(source="Kim, El-Khamy and Lee, Residual LSTM: design of a deep recurrent architecture, 2017")
 class ResidualStack:
-    """Two layers of GRUs with a way around each, in one loop."""
+    """Two residual layers of GRUs in one loop."""
 
     def __init__(self, rng):
         self.embed = weight(rng, C, D)

@@ -24,7 +24,7 @@ class Bidirectional:
 
 @recurrence(source="Chollet, Deep learning with Python, 2017 (Bidirectional, merge_mode='sum')")
 class BidirectionalSum:
-    """One loop over two indices; the states are added."""
+    """One loop with two indices; the states are added."""
 
     def __init__(self, rng):
         self.w, self.u, self.w2, self.u2, self.v = weights(rng, (C, D), (D, D), (C, D), (D, D), (D, K))

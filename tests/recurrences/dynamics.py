@@ -1,4 +1,4 @@
-"""Recurrences as dynamical systems, and with matrices of a special kind."""
+"""Recurrences as dynamical systems, and with special matrices."""
 
 import mygrad as mg
 import numpy as np
@@ -73,7 +73,7 @@ class Householder:
 
 @recurrence(source="Helfrich, Willmott and Ye, Orthogonal RNNs with scaled Cayley transform, 2018")
 class NearlyCayley:
-    """An orthogonal matrix by a truncated series of the skew-symmetric part, computed once a call."""
+    """An orthogonal matrix by a truncated series of the skew-symmetric part, computed once per call."""
 
     def __init__(self, rng):
         self.parameters = self.a, self.w, self.v = weights(rng, (D, D), (C, D), (D, K), scale=0.2)
@@ -93,7 +93,7 @@ class NearlyCayley:
 
 @recurrence(source="Chang et al., AntisymmetricRNN: a dynamical system view, 2019")
 class AntisymmetricRNN:
-    """The recurrent matrix is a matrix less its transpose, and a little damping."""
+    """The recurrent matrix is a matrix minus its transpose, with a little damping."""
 
     def __init__(self, rng, step=0.3, damping=0.1):
         self.step, self.damping = step, damping
@@ -110,7 +110,7 @@ class AntisymmetricRNN:
 
 @recurrence(source="Chang et al., AntisymmetricRNN: a dynamical system view, 2019 (the gated cell)")
 class GatedAntisymmetric:
-    """The same matrix for the gate and the candidate; what is built once is kept in a local."""
+    """The same matrix for the gate and the candidate, computed once and kept in a local variable."""
 
     def __init__(self, rng):
         self.W, self.V_h, self.V_z, self.out = weights(rng, (D, D), (C, D), (C, D), (D, K))
@@ -208,7 +208,7 @@ class LowRank:
 
 @recurrence(source="Song, Yang and Wang, Training excitatory-inhibitory recurrent neural networks, 2016")
 class DalesLaw:
-    """Units excite or inhibit: the signs of the recurrent weights are fixed, no unit drives itself."""
+    """Units excite or inhibit: the signs of the recurrent weights are fixed, and no unit excites itself."""
 
     def __init__(self, rng):
         self.signs = np.diag([1, 1, 1, 1, -1, -1]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Gated cells that are no LSTMs: the GRU and what came of it."""
+"""Gated cells other than the LSTM: the GRU and its successors."""
 
 import mygrad as mg
 import numpy as np
@@ -75,7 +75,7 @@ class MGU:
 
 @recurrence(source="Lei et al., Simple recurrent units for highly parallelizable recurrence (SRU), 2018")
 class SRU:
-    """All products are of the input, before the loop; the loop is elementwise, in place."""
+    """All products read only the input, before the loop; the loop is elementwise and in place."""
 
     def __init__(self, rng):
         self.w, self.wf, self.wr, self.vf, self.vr, self.bf, self.br, self.y = weights(
@@ -244,7 +244,7 @@ def mut1(rng):
 
 @recurrence(source="Jozefowicz, Zaremba and Sutskever, 2015 (MUT2)")
 def mut2(rng):
-    """The second: the reset gate sees the input as it is."""
+    """The second: the reset gate sees the input without a product."""
     p = _mutants(rng)
     del p["xr"]
 

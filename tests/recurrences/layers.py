@@ -1,4 +1,4 @@
-"""Layers that several models are made of."""
+"""Layers that several models share."""
 
 import mygrad as mg
 from mygrad.nnet.activations import sigmoid
@@ -7,7 +7,7 @@ from .registry import C, D, K, weight, weights, zeros
 
 
 class Linear:
-    """A layer, as people write it for themselves."""
+    """A layer as users write it."""
 
     def __init__(self, rng, n_in, n_out, bias=True):
         self.weight = weight(rng, n_in, n_out)

@@ -27,7 +27,7 @@ def legendre(order, theta):
 
 @recurrence(source="Voelker, Kajic and Eliasmith, Legendre memory units, 2019")
 class LMU:
-    """A fixed linear memory of one number, beside a nonlinear state."""
+    """A fixed linear memory of one number, and a nonlinear state."""
 
     def __init__(self, rng, order=5):
         self.A, self.B = legendre(order, theta=8.0)
@@ -68,7 +68,7 @@ class HiPPO:
 
 @recurrence(source="Gu et al., HiPPO, 2020 (LegS, whose step is divided by the time)")
 class HiPPOScaled:
-    """Coefficients over all that was seen: the matrix of a step depends on its number."""
+    """Coefficients of the whole history: the matrix of a step depends on its number."""
 
     def __init__(self, rng, order=4):
         n = np.arange(order)
@@ -113,7 +113,7 @@ class S4DReal:
 
 @recurrence(source="Smith, Warrington and Linderman, Simplified state space layers for sequence modeling (S5), 2023")
 class S5Stack:
-    """Two layers of real diagonal state spaces with a gate after each."""
+    """Two layers of real diagonal state spaces, each followed by a gate."""
 
     def __init__(self, rng):
         self.encode = weight(rng, C, D)
@@ -213,7 +213,7 @@ class Mamba2:
 
 @recurrence(source="Peng et al., RWKV: reinventing RNNs for the transformer era, 2023 (time mixing)", complete=2)
 class TimeMixing:
-    """Rows are mixed with the row before; numerator and denominator, kept below overflow by their largest exponent."""
+    """Rows are mixed with the row before; the largest exponent keeps numerator and denominator from overflow."""
 
     def __init__(self, rng):
         self.mix_k, self.mix_v, self.mix_r = weights(rng, C, C, C)
@@ -325,7 +325,7 @@ class GatedLinearAttention:
     source="Schlag, Irie and Schmidhuber, Linear transformers are secretly fast weight programmers (DeltaNet), 2021"
 )
 class DeltaNet:
-    """Replaces what a key has, by the difference to its new value."""
+    """Replaces the value of a key, by adding the difference to its new value."""
 
     def __init__(self, rng):
         self.wk, self.wv, self.wq, self.wb, self.wo = weights(rng, (C, D), (C, D), (C, D), (C, 1), (D, K))
@@ -439,7 +439,7 @@ class MLSTM:
 
 @recurrence(source="De et al., Griffin: mixing gated linear recurrences with local attention, 2024 (RG-LRU)")
 class RealGatedLRU:
-    """The decay is a power of a learned number; a short convolution comes first, with fixed padding."""
+    """The decay is a power of a learned number; a short convolution with fixed padding comes first."""
 
     def __init__(self, rng):
         self.lam, self.wa, self.wx, self.embed, self.out = weights(rng, D, (D, D), (D, D), (C, D), (D, K))

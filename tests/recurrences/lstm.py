@@ -1,4 +1,4 @@
-"""The LSTM, and the many that keep, add or share its gates."""
+"""The LSTM and its variants, which drop, add or share gates."""
 
 from collections import namedtuple
 
@@ -18,7 +18,7 @@ def normalised(z, gain, shift, eps=1e-5):
 
 @recurrence(source="Hochreiter and Schmidhuber, Long short-term memory, 1997")
 class OriginalLSTM:
-    """No forget gate: the cell adds up."""
+    """No forget gate: the cell only adds."""
 
     def __init__(self, rng):
         self.wi, self.wo, self.wg = (Linear(rng, C + D, D) for _ in range(3))
@@ -39,7 +39,7 @@ class OriginalLSTM:
 
 @recurrence(source="Gers, Schmidhuber and Cummins, Learning to forget: continual prediction with LSTM, 2000")
 class ForgetLSTM:
-    """Four gates out of one product, by slices."""
+    """Four gates sliced from one product."""
 
     def __init__(self, rng):
         self.w, self.b, self.v = weights(rng, (C + D, 4 * D), 4 * D, (D, K))
@@ -58,7 +58,7 @@ class ForgetLSTM:
 
 @recurrence(source="Gers and Schmidhuber, Recurrent nets that time and count, 2000")
 class PeepholeLSTM:
-    """Gates look at the cell, the output gate at the new one."""
+    """Gates read the cell; the output gate reads the new one."""
 
     def __init__(self, rng):
         self.w = {gate: weight(rng, C, D) for gate in "ifog"}
@@ -111,7 +111,7 @@ class CoupledLSTM:
 
 @recurrence(source="Greff et al., LSTM: a search space odyssey, 2017 (no output gate, no output activation)")
 def lstm_without_output(rng):
-    """Two gates, and the cell is what is seen."""
+    """Two gates; the cell is the output."""
     gates = weight(rng, C + D, 3 * D)
     out = weight(rng, D, K)
 
@@ -302,7 +302,7 @@ class Mogrifier:
 
 @recurrence(source="Balduzzi and Ghifary, Strongly-typed recurrent neural networks (T-LSTM), 2016")
 class StronglyTyped:
-    """Products of inputs only, of this row and of the one before."""
+    """Products of inputs only: this row and the one before."""
 
     def __init__(self, rng):
         self.v, self.w, self.u, self.b, self.y = weights(rng, (2, C, D), (2, C, D), (2, C, D), D, (D, K))

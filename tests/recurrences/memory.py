@@ -1,4 +1,4 @@
-"""Cells with a memory of slots, stacks and queues, and machines of probability."""
+"""Cells with a memory of slots, stacks and queues, and probabilistic models."""
 
 import mygrad as mg
 import numpy as np
@@ -11,7 +11,7 @@ SLOTS = 4
 
 @recurrence(source="Graves, Wayne and Danihelka, Neural Turing machines, 2014 (content and shift addressing)")
 class NeuralTuringMachine:
-    """A controller, one head that reads and writes, addressed by content and shifted by a convolution of the circle."""
+    """A controller and one head that reads and writes, with addresses by content, shifted by a circular convolution."""
 
     def __init__(self, rng, width=3):
         self.width = width
@@ -91,7 +91,7 @@ class StackOfCells:
 
 @recurrence(source="Grefenstette et al., Learning to transduce with unbounded memory, 2015 (a queue of fixed length)")
 class NeuralQueue:
-    """Strengths are taken from the front and added at the back of a buffer that moves on."""
+    """Strengths are taken from the front and added at the back of a shifting buffer."""
 
     def __init__(self, rng, slots=SLOTS):
         self.slots = slots
@@ -99,7 +99,7 @@ class NeuralQueue:
         self.parameters = self.w, self.d, self.u, self.val, self.v
 
     def take(self, strengths, amount):
-        """Take an amount from the front; return what is left and what was taken."""
+        """Take an amount from the front; return the rest and the taken values."""
         before = mg.concatenate([np.zeros(1, np.float32), mg.cumsum(strengths)[:-1]])
         taken = mg.minimum(strengths, mg.maximum(0, amount - before))
         return strengths - taken, taken
@@ -119,7 +119,7 @@ class NeuralQueue:
 
 @recurrence(source="Sukhbaatar et al., End-to-end memory networks, 2015 (a learned memory, read twice a step)")
 class MemoryReader:
-    """Hops over learned slots inside of a step."""
+    """Several reads of learned slots inside of a step."""
 
     def __init__(self, rng):
         self.keys, self.values, self.w, self.u, self.v = weights(rng, (SLOTS, D), (SLOTS, D), (C, D), (D, D), (D, K))
@@ -137,7 +137,7 @@ class MemoryReader:
 
 @recurrence(source="Henaff et al., Tracking the world state with recurrent entity networks, 2017")
 class EntityNetwork:
-    """A gated state for every key, all in one matrix; of length one after each step."""
+    """A gated state for every key, all in one matrix, normalised after each step."""
 
     def __init__(self, rng):
         self.keys, self.e, self.u, self.w, self.z = weights(rng, (SLOTS, D), (C, D), (D, D), (D, D), (D, D))
@@ -182,7 +182,7 @@ class RelationalMemory:
 
 @recurrence(source="Goyal et al., Recurrent independent mechanisms, 2021 (soft competition)")
 class IndependentMechanisms:
-    """Three mechanisms with weights of their own compete for the input, then talk."""
+    """Three mechanisms with separate weights compete for the input, then exchange information."""
 
     def __init__(self, rng, count=3, units=4):
         self.count, self.units = count, units
@@ -241,7 +241,7 @@ class ForwardAlgorithm:
 
 @recurrence(source="Lafferty, McCallum and Pereira, Conditional random fields, 2001 (the forward algorithm in logs)")
 class LogForward:
-    """Adds in logarithms, by a matrix of scores and a stable sum of exponentials."""
+    """Adds in log space, with a matrix of scores and a stable logsumexp."""
 
     def __init__(self, rng):
         self.scores, self.emit = weights(rng, (K, K), (C, K))
@@ -263,7 +263,7 @@ class LogForward:
     source="Viterbi, Error bounds for convolutional codes and an asymptotically optimum decoding algorithm, 1967"
 )
 class MaxPlus:
-    """The best path's score, by maxima in place of sums."""
+    """The score of the best path, with maxima instead of sums."""
 
     def __init__(self, rng):
         self.scores, self.emit, self.v = weights(rng, (D, D), (C, D), (D, K))
@@ -313,7 +313,7 @@ class KalmanFilter:
 
 @recurrence(source="Widrow and Hoff, Adaptive switching circuits, 1960 (a filter that learns as it goes)", complete=2)
 class LeastMeanSquares:
-    """Predicts each row from the one before with weights that a rule changes; sees its squared error."""
+    """Predicts each row from the one before with weights that a rule updates; reads its squared error."""
 
     def __init__(self, rng):
         self.w, self.log_rate, self.v = weights(rng, (C, C), (), (C + 1, K))
@@ -385,7 +385,7 @@ class MixtureOfCells:
     source="Lang, Waibel and Hinton, A time-delay neural network architecture for isolated word recognition, 1990"
 )
 class RingBuffer:
-    """The last four rows lie in a matrix that is rolled."""
+    """The last four rows are in a matrix that is rolled."""
 
     def __init__(self, rng):
         self.w, self.u, self.v = weights(rng, (C, D), (D, D), (D, K))

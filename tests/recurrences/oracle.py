@@ -1,4 +1,4 @@
-"""Loss and gradients by MyGrad in float64 and by central differences, and what compiled models are held against."""
+"""Loss and gradients by MyGrad in float64 and by central differences, to compare compiled models with."""
 
 import mygrad as mg
 import numpy as np
@@ -6,12 +6,12 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn.sequences import Sequences
 
-# How far compiled numbers may be from MyGrad's, as a share of the largest number of their kind.
+# The tolerance of compiled numbers, relative to the largest number of their kind.
 TOLERANCE = 2e-4
 
 
 class in_double:
-    """Turns the parameters into float64, and back."""
+    """Convert the parameters to float64, and back."""
 
     def __init__(self, model):
         self.parameters = tuple(model.parameters)
@@ -60,7 +60,7 @@ def by_differences(model, x, labels, step=1e-5):
 
 
 def drawn(model, lengths, dim_input, seed=0, per_step=False):
-    """Return sequences of normal numbers, each or each of their steps labelled with what a model holds least likely.
+    """Return sequences of normal numbers; the label, of each sequence or step, is the model's least likely class.
 
     The gradients of a right answer are mostly rounding.
     """
@@ -82,7 +82,7 @@ def compiled_mean(compiled, sequences, batched):
     native = compiled.native(batched=batched)
     compiled.guard.check_lengths(sequences)
     numbers = native.block_of([p.data for p in compiled.model.parameters]).numbers
-    # What the calls before left in its memory is NaN.
+    # Values that earlier calls left in its memory are set to NaN.
     native.forget()
     loss, block = native.gradients(sequences, np.arange(len(sequences)), numbers)
     found = [np.empty(p.shape, dtype=np.float32) for p in compiled.model.parameters]
@@ -98,7 +98,7 @@ def difference(ours, theirs, tolerance=TOLERANCE):
         return f"the loss is {loss}, not {true_loss}"
     scale = max(np.abs(gradient).max(initial=0) for gradient in true_gradients)
     for i, (gradient, true) in enumerate(zip(gradients, true_gradients, strict=True)):
-        # Sums that cancel have rounding of the size of their terms, not of their own.
+        # A sum that cancels has a rounding error of the size of its terms, not of its result.
         allowed = tolerance * (2 * np.abs(true).max(initial=0) + 0.1 * scale) + 1e-7
         off = np.abs(gradient - true).max(initial=0)
         if not off <= allowed:

@@ -10,7 +10,7 @@ from .registry import C, D, K, recurrence, weight, weights, zeros
 
 @recurrence(source="Xia et al., Deliberation networks: sequence generation beyond one-pass decoding, 2017")
 class SecondPass:
-    """A second pass over the sequence begins with what the first found, and sees it at every step."""
+    """A second pass over the sequence starts with the result of the first, and reads it at every step."""
 
     def __init__(self, rng):
         self.first, self.second, self.v = Layer(rng), GatedLayer(rng, C + D), weight(rng, D, K)
@@ -42,7 +42,7 @@ class TwiceThrough:
 
 @recurrence(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014")
 class TeacherForcing:
-    """An encoder, then a decoder over the same length that is given the row before; its last state is read out."""
+    """An encoder, then a decoder of the same length that reads the previous row; its last state is read out."""
 
     def __init__(self, rng):
         self.encoder, self.decoder = GatedLayer(rng), GatedLayer(rng)
@@ -61,7 +61,7 @@ class TeacherForcing:
     source="Srivastava, Mansimov and Salakhutdinov, Unsupervised learning of video representations, 2015",
 )
 class AutoEncoder:
-    """Decodes backwards what it encoded; how wrong it is goes into the logits."""
+    """Decodes its encoding backwards; the error is part of the logits."""
 
     def __init__(self, rng):
         self.encoder, self.w, self.u, self.back, self.v = (
@@ -85,7 +85,7 @@ class AutoEncoder:
     compiles=False,
 )
 class Pyramid:
-    """The second layer goes over pairs; an odd last one stands alone with zeros."""
+    """The second layer reads pairs; an odd last state is padded with zeros."""
 
     def __init__(self, rng):
         self.low, self.high, self.v = Layer(rng), Layer(rng, 2 * D), weight(rng, D, K)
@@ -103,7 +103,7 @@ class Pyramid:
     source="El Hihi and Bengio, Hierarchical recurrent neural networks for long-term dependencies, 1995", compiles=False
 )
 class Hierarchical:
-    """A slow layer goes over the last state of every window of four rows."""
+    """A slow layer reads the last state of every window of four rows."""
 
     def __init__(self, rng):
         self.words, self.sentences, self.v = Layer(rng), GatedLayer(rng, D), weight(rng, D, K)
@@ -164,7 +164,7 @@ class TiedLayers:
 
 
 @recurrence(
-    source="Iyyer et al., Deep unordered composition rivals syntactic methods, 2015 (the mean beside every row)",
+    source="Iyyer et al., Deep unordered composition rivals syntactic methods, 2015 (the mean next to every row)",
     compiles=False,
 )
 class GlobalContext:
@@ -184,7 +184,7 @@ class GlobalContext:
     compiles=False,
 )
 class CentredInputs:
-    """Takes the mean over time off the rows and divides by their spread, before the loop."""
+    """Subtracts the mean over time from the rows and divides by their deviation, before the loop."""
 
     def __init__(self, rng):
         self.layer, self.v = Layer(rng), weight(rng, D, K)

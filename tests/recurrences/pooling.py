@@ -1,4 +1,4 @@
-"""All states are read out: pooled, or by attention."""
+"""Readouts of all states: pooling and attention."""
 
 import mygrad as mg
 import numpy as np
@@ -48,7 +48,7 @@ class ConcatPooling:
 
 @recurrence(source="Zaheer et al., Deep sets, 2017 (a sum over what a recurrent layer saw)")
 def sum_pooling(rng):
-    """Adds up as it goes, in place."""
+    """Adds up the states in the loop, in place."""
     w, u, v = weights(rng, (C, D), (D, D), (D, K))
 
     def model(x):
@@ -67,7 +67,7 @@ def sum_pooling(rng):
     complete=2,
 )
 class LastK:
-    """The mean of the last three states, or of all where there are fewer."""
+    """The mean of the last three states, or of all if there are fewer."""
 
     def __init__(self, rng):
         self.layer, self.v = Layer(rng), weight(rng, D, K)
@@ -97,7 +97,7 @@ class LastThreeJoined:
 
 @recurrence(source="Ng et al., Beyond short snippets, 2015 (weights that grow linearly with time)")
 class LinearlyWeighted:
-    """Later states count more: weights (t + 1) / T."""
+    """Later states have larger weights, (t + 1) / T."""
 
     def __init__(self, rng):
         self.layer, self.v = Layer(rng), weight(rng, D, K)
@@ -163,7 +163,7 @@ class LearnedQuery:
     source="Bahdanau, Cho and Bengio, Neural machine translation by jointly learning to align and translate, 2015",
 )
 class AdditiveAttention:
-    """The last state asks all states, by a layer of tanh."""
+    """The last state is the query for all states, with a tanh layer."""
 
     def __init__(self, rng):
         self.layer = GatedLayer(rng)

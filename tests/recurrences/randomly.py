@@ -1,4 +1,4 @@
-"""Random models in many manners of writing, held against MyGrad: refused by an error of MyRNN, or right.
+"""Random models in many styles of writing: refused with an error of MyRNN, or the same numbers as MyGrad.
 
 Usage: ``PYTHONPATH=src:tests python -m recurrences.randomly [how many] [first seed]``.
 """
@@ -34,7 +34,7 @@ BINARY = (
     "{0} / (1.25 + mg.square({1}))", "mg.where(np.arange({n}) % 2 == 0, {0}, {1})", "mg.add_sequence({0}, {1}, {0})",
     "sigmoid({0}) * {1} + (1 - sigmoid({0})) * {0}", "mg.einsum('...i,...i->...i', {0}, {1})",
 )  # fmt: skip
-# What a step may do with its number.
+# Uses of the step number.
 TIMES = (
     "np.float32(0.1 * t)", "1 / (t + 1)", "np.sin(0.5 * t)", "0.9**t", "(t % 2)", "t / len(x)", "float(t < 3)",
     "(0.5 if t == 0 else 1.0)",
@@ -59,7 +59,7 @@ SECONDS = ("none", "none", "none", "none", "above", "above", "with input", "agai
 
 
 class Drawn:
-    """A model drawn at random; `source` is its Python, `manners` how it is written."""
+    """A random model; `source` is its Python, `manners` its style."""
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -111,7 +111,7 @@ class Drawn:
         )
 
     def unpacked(self, name):
-        """A row that a loop over x gives."""
+        """A row from a loop over x."""
         return name if self.flat else self.pick([f"{name}[None]", f"{name}[np.newaxis, :]", f"{name}.reshape(1, -1)"])
 
     def put(self, depth, text):
@@ -155,7 +155,7 @@ class Drawn:
             self.named(depth, pool, f"{name} * {self.parameter(size)} + {self.parameter(size)}", size)
 
     def whole(self, name):
-        """What a part is cut out of: a copy where states change in place, as MyGrad then replays all views."""
+        """The value to slice: a copy if states change in place, because MyGrad then replays all views."""
         return f"({name} * 1.0)" if self.in_place else name
 
     def projected(self, value, size):
@@ -198,7 +198,7 @@ class Drawn:
     # A loop
 
     def head(self, kind, depth, over, size):
-        """Write the head of a loop, and return its row; sets `has_t` where the number of the step is `t`."""
+        """Write the head of a loop, and return its row; set `has_t` if `t` is the step number."""
         self.has_t = True
         rows = {"x": "x", "out": "out"}[over]
         unpack = self.unpacked if over == "x" else (lambda name: name)
@@ -243,7 +243,7 @@ class Drawn:
         return "r", size
 
     def loop(self, over, size, *, kind=None, first=None, collect=True):
-        """Write a loop with states of its own; return the last states, and the size of what is in `out`."""
+        """Write a loop with new states; return the last states, and the size of the values in `out`."""
         kind = kind or self.pick(LOOPS)
         holder = self.pick(HOLDERS)
         if holder == "buffer" and (
@@ -289,7 +289,7 @@ class Drawn:
             )
             if holder == "closure":
                 self.put(2, f"nonlocal {', '.join(names)}")
-            # What loops give the step its number is known only later.
+            # Whether the loop has a step number is only known later.
             self.has_t = False
             news = self.news(2, ("r", size), states)
             if holder == "closure":
@@ -304,7 +304,7 @@ class Drawn:
         else:
             row = self.head(kind, 1, over, size)
             if holder == "buffer" and not self.has_t:
-                # It has to know where to write.
+                # Writing needs the step number.
                 self.lines[-2] = f"    for t, r in enumerate({over}):"
             if holder == "history" and self.rng.random() < 0.5:
                 states.append((f"{names[0]}[-2]", sizes[0]))
@@ -320,7 +320,7 @@ class Drawn:
         return list(zip(last, sizes, strict=True)), f"collected{mark}", sizes[0]
 
     def assign(self, holder, names, reads, news):
-        """Write what a step does with its new states."""
+        """Write the assignments of a step to its states."""
         if holder == "history":
             together = self.rng.random() < 0.5
             for i, new in enumerate(news if together else []):
@@ -380,7 +380,7 @@ class Drawn:
         self.put(1, f"return ({logits}){'[None]' if self.flat else ''}")
 
     def _pooled(self, readout, size):
-        """Write a readout of all states; return it, or None where the last states are read out."""
+        """Write a readout of all states; return it, or None if the last states are read out."""
         if readout in ("mean", "max", "sum"):
             self.put(1, f"pooled = mg.{readout}(mg.stack(out), axis=0)")
         elif readout == "stacked":
@@ -419,7 +419,7 @@ def in_single(model, sequences):
 def examined(seed):
     """Draw a model and compare it with MyGrad.
 
-    Return the model and "right", "refused: ..." or "WRONG: ...". An error that is none of MyRNN's is raised.
+    Return the model and "right", "refused: ..." or "WRONG: ...". Other errors than MyRNN's are raised.
     """
     model = Drawn(seed)
     for length in (4, 3, 2):
@@ -437,7 +437,7 @@ def examined(seed):
                 continue
             ours = compiled_mean(compiled, sequences, batched=len(lengths) > 1)
             told = difference(ours, true, 1e-3)
-            # Where rounding decides a maximum, float32 is as right as float64.
+            # If rounding decides a maximum, float32 is as right as float64.
             if told and difference(ours, in_single(model, sequences), 1e-3):
                 return model, f"WRONG: on sequences of {lengths} steps {told}"
     except MyRNNError as error:

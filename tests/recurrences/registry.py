@@ -1,4 +1,4 @@
-"""The registry of recurrences: every model with its source, and what is expected of it."""
+"""The registry of recurrences: every model with its source and the expected result."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class Recurrence:
     """One model of the corpus.
 
     `make` takes a seeded generator and returns the model. Every parameter has a gradient from sequences of `complete`
-    steps on. `outputs` is "last" where the model returns logits (1, K), and "steps" where it returns (T, K).
+    steps on. `outputs` is "last" if the model returns logits (1, K), and "steps" if it returns (T, K).
     `compiles` says whether it is expected to compile, and `largest` for how long sequences it is made.
     """
 
@@ -30,7 +30,7 @@ class Recurrence:
     largest: int = 1000
 
     def made(self, seed=0):
-        """A model with weights of its own."""
+        """Return a model with new weights."""
         return self.make(np.random.default_rng(seed))
 
     def __str__(self):
@@ -43,7 +43,7 @@ def recurrence(source, **expected):
     def register(make):
         group = make.__module__.rsplit(".", 1)[-1]
         entry = Recurrence(make.__name__, group, source, make, **expected)
-        # A module that is loaded a second time, under another name, has the same models.
+        # A module that is imported again under another name has the same models.
         ALL[:] = [other for other in ALL if other.name != entry.name or other.group != group]
         assert all(other.name != entry.name for other in ALL), f"there are two recurrences called {entry.name}"
         ALL.append(entry)
@@ -63,5 +63,5 @@ def weights(rng, *shapes, scale=0.5):
 
 
 def zeros(*shape):
-    """A state to begin with."""
+    """An initial state of zeros."""
     return np.zeros(shape, dtype=np.float32)

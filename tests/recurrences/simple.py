@@ -1,4 +1,4 @@
-"""Simple recurrences: one state, one nonlinearity, and what people changed about them."""
+"""Simple recurrences with one state and one nonlinearity, and their variants."""
 
 import mygrad as mg
 import numpy as np
@@ -29,7 +29,7 @@ class Elman:
 
 @recurrence(source="Jordan, Serial order: a parallel distributed processing approach, 1986")
 class Jordan:
-    """The output, not the hidden layer, comes back; state units decay."""
+    """The output, not the hidden layer, is fed back; state units decay."""
 
     def __init__(self, rng):
         self.w_plan, self.w_state, self.w_out = weights(rng, (C, D), (K, D), (D, K))
@@ -86,7 +86,7 @@ class FullyRecurrent:
 
 @recurrence(source="Jaeger et al., Optimization of echo state networks with leaky-integrator neurons, 2007")
 class LeakyIntegrator:
-    """A state that keeps a learned share of itself."""
+    """The state keeps a learned share of itself."""
 
     def __init__(self, rng):
         self.parameters = self.w, self.u, self.leak, self.v = weights(rng, (C, D), (D, D), (), (D, K))
@@ -121,7 +121,7 @@ class EchoState:
 
 @recurrence(source="Maass, Natschlaeger and Markram, Real-time computing without stable states, 2002")
 class LiquidState:
-    """A fixed reservoir, of whose states the mean and the last are read out by a layer with a hidden one."""
+    """A fixed reservoir; a network with a hidden layer reads the mean of its states and the last one."""
 
     def __init__(self, rng):
         self.inside = (rng.normal(size=(D, D)) * 0.3).astype(np.float32)
@@ -139,7 +139,7 @@ class LiquidState:
 
 @recurrence(source="Li et al., Independently recurrent neural network (IndRNN), 2018")
 class IndRNN:
-    """Units that see no state but their own; two layers, each with a while loop's step."""
+    """Units that only read their own state; two layers, stepped in while loops."""
 
     def __init__(self, rng):
         self.w1, self.u1, self.b1 = weights(rng, (C, D), D, D)
@@ -195,7 +195,7 @@ class SecondOrder:
 
 @recurrence(source="Wu et al., On multiplicative integration with recurrent neural networks, 2016")
 def multiplicative_integration(rng):
-    """Input and state are multiplied where they are usually added."""
+    """Input and state are multiplied instead of added."""
     w, u, v = weights(rng, (C, D), (D, D), (D, K))
     alpha, beta, gamma, b = weights(rng, D, D, D, D)
 
@@ -230,7 +230,7 @@ class FastRNN:
 
 @recurrence(source="Pascanu et al., How to construct deep recurrent neural networks, 2014")
 class DeepTransition:
-    """Two layers from one state to the next, a way around them, and a deep output."""
+    """Two layers from one state to the next, a skip connection, and a deep output."""
 
     def __init__(self, rng):
         self.w, self.u1, self.u2, self.u3, self.o1, self.o2 = weights(
@@ -271,7 +271,7 @@ class StructurallyConstrained:
 
 @recurrence(source="Lin et al., Learning long-term dependencies in NARX recurrent neural networks, 1996")
 class NARX:
-    """Sees its last three outputs, in a list that moves on."""
+    """Reads its last three outputs, from a shifting list."""
 
     def __init__(self, rng, order=3):
         self.order = order
@@ -288,7 +288,7 @@ class NARX:
 
 @recurrence(source="Soltani and Jiang, Higher order recurrent neural networks, 2016")
 class HigherOrder:
-    """Feeds back the last three states, each by weights of its own; they are kept by name."""
+    """Feeds back the last three states, each by separate weights and from a separate variable."""
 
     def __init__(self, rng):
         self.w, self.u1, self.u2, self.u3, self.v = weights(rng, (C, D), (D, D), (D, D), (D, D), (D, K))
@@ -304,7 +304,7 @@ class HigherOrder:
 
 @recurrence(source="Zhang et al., Architectural complexity measures of recurrent neural networks, 2016")
 class SkipsInTime:
-    """A list of all states, of which a step reads the last and the third last."""
+    """A list of all states; a step reads the last and the third last."""
 
     def __init__(self, rng):
         self.parameters = self.w, self.u, self.skip, self.v = weights(rng, (C, D), (D, D), (D, D), (D, K))

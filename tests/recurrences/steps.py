@@ -68,7 +68,7 @@ class OneReadout:
 
 @tagger(source="Graves, Sequence transduction with recurrent neural networks, 2012 (its own output comes back)")
 class Transducer:
-    """The probabilities of the step before enter the next; logits go into a buffer."""
+    """Each step reads the probabilities of the one before; logits are written to a buffer."""
 
     def __init__(self, rng):
         self.w, self.u, self.f, self.v = weights(rng, (C, D), (D, D), (K, D), (D, K))
@@ -100,7 +100,7 @@ class TiedLanguageModel:
 
 @tagger(source="Sutskever, Vinyals and Le, Sequence to sequence learning with neural networks, 2014")
 class Translator:
-    """An encoder, and a decoder with teacher forcing that is as long."""
+    """An encoder, and a decoder of the same length with teacher forcing."""
 
     def __init__(self, rng):
         self.encoder, self.decoder, self.v = GatedLayer(rng), GatedLayer(rng), weight(rng, D, K)

@@ -1,4 +1,4 @@
-"""Loops in other words: scans, recursion, generators, helper objects, layers of others, einsum, readouts."""
+"""Loops in other forms: scans, recursion, generators, helper objects, other layers, einsum, readouts."""
 
 from collections import namedtuple
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Scan(Simple):
 
 @recurrence(source="Abelson and Sussman, Structure and interpretation of computer programs, 1985 (recursion)")
 class Recursive(Simple):
-    """Calls itself with what comes before the last row."""
+    """Calls itself on all rows before the last one."""
 
     def state(self, x):
         return self.step(x[-1], self.state(x[:-1])) if len(x) else zeros(D)
@@ -40,7 +40,7 @@ class Recursive(Simple):
 
 @recurrence(source="Beazley, Generator tricks for systems programmers, 2008")
 class Generator(Simple):
-    """States come out of a generator; the loop throws all but the last away."""
+    """A generator yields the states; the loop drops all but the last one."""
 
     def states(self, x):
         h = zeros(1, D)
@@ -49,7 +49,7 @@ class Generator(Simple):
             yield h
 
     def __call__(self, x):
-        for h in self.states(x):  # noqa: B007 - the last is wanted
+        for h in self.states(x):  # noqa: B007 - only the last one is needed
             pass
         return h @ self.v
 
@@ -111,7 +111,7 @@ class StateAsANamedTuple(Simple):
 
 @recurrence(source="Gamma et al., Design patterns, 1994 (the cell is an object that keeps its state during a call)")
 class StatefulCell(Simple):
-    """A helper object holds the state, and is made anew for every sequence."""
+    """A helper object has the state, and is created for every sequence."""
 
     class Cell:
         def __init__(self, step):
@@ -220,7 +220,7 @@ class SlidingWindows(Simple):
 
 @recurrence(source="MyRNN: dense and its GRU's equations")
 class WithOwnDense:
-    """Layers of this library, the gates in one of them."""
+    """Layers of this library, one of them for all gates."""
 
     def __init__(self, rng):
         np.random.seed(int(rng.integers(1000)))  # noqa: NPY002 - dense layers draw from it
@@ -243,7 +243,7 @@ class WithOwnDense:
 
 @recurrence(source="Rogozhnikov, Einops: clear and reliable tensor manipulations with Einstein-like notation, 2022")
 class EinsumEverywhere(Simple):
-    """All products are einsums with letters, the input's for all steps at once."""
+    """All products are einsums, that of the input for all steps at once."""
 
     def __call__(self, x):
         drive = mg.einsum("tc,cd->td", x, self.w)

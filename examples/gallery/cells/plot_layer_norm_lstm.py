@@ -2,8 +2,8 @@
 Layer-normalized LSTM: sums at a constant scale
 ===============================================
 
-Ba, Kiros and Hinton (`Layer normalization <https://arxiv.org/abs/1607.06450>`_, 2016) bring the sums inside a cell to
-mean 0 and standard deviation 1, over its units, before they reach the gates. A learned gain then scales each sum. The
+Ba, Kiros and Hinton (`Layer normalization <https://arxiv.org/abs/1607.06450>`_, 2016) normalize the sums inside a cell
+to mean 0 and standard deviation 1 over its units, before they reach the gates. A learned gain then scales each sum. The
 size of the input no longer matters, and the gates do not saturate.
 """
 

@@ -45,8 +45,8 @@ class MultiplicativeRNN:
 print(myrnn.compile(MultiplicativeRNN(6, 48, 6), dim_input=6))
 
 # %%
-# Three cups stand in a row. Each symbol is one of the six ways to rearrange them. After the last symbol, the network
-# says in which order they stand. There is no shortcut: the answer depends on all moves.
+# Three cups are in a row. Each symbol is one of the six ways to rearrange them. After the last symbol, the network says
+# in which order they are. There is no shortcut: the answer depends on all moves.
 
 ORDERS = list(permutations(range(3)))
 

@@ -2,9 +2,9 @@
 What the compiler found
 =======================
 
-A model is a plain Python class. MyRNN calls it on a few sequences, watches what MyGrad computes, and finds the loop in
-it. The class needs no base class and no decorator. The cell below is in no textbook: it has a fast and a slow state,
-and its answer averages over all steps.
+A model is a plain Python class. MyRNN calls it on a few sequences, records what MyGrad computes, and finds the loop in
+it. The class needs no base class and no decorator. You will not find the cell below in a textbook: it has a fast and a
+slow state, and its answer averages over all steps.
 """
 
 import mygrad as mg

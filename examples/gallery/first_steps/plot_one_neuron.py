@@ -2,8 +2,9 @@
 One neuron that remembers
 =========================
 
-The smallest recurrent network has one unit, one input weight and one recurrent weight. The recurrent weight alone says
-how long the unit remembers: with 0.9 it forgets slowly, with 0.5 quickly. Training finds the weight from examples.
+The smallest recurrent network has one unit, one input weight and one recurrent weight. The recurrent weight alone
+determines how long the unit remembers: with 0.9 it forgets slowly, with 0.5 quickly. Training learns the weight from
+examples.
 """
 
 import matplotlib.pyplot as plt
@@ -43,8 +44,8 @@ ax.legend()
 plt.show()
 
 # %%
-# Now the other way round: one neuron, the teacher, makes series, and a neuron with wrong weights learns to make the
-# same ones. The dashed lines are the weights of the teacher.
+# Now the other way round: one neuron, the teacher, generates series, and a neuron with wrong weights learns to generate
+# the same ones. The dashed lines are the weights of the teacher.
 
 rng, teacher = np.random.default_rng(0), Neuron(0.5, 0.9)
 inputs = rng.normal(size=(50, 30, 1)).astype(np.float32)

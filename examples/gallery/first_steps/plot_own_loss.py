@@ -18,7 +18,7 @@ QUANTILES = np.array([0.1, 0.5, 0.9], dtype=np.float32)
 
 
 def pinball(outputs, targets):
-    """Charge more for a value below a low quantile than for one above it, and the other way round for a high one."""
+    """Return the pinball loss, which is smallest if the outputs are the quantiles of the target."""
     above = targets - outputs
     return mg.mean(mg.maximum(QUANTILES * above, (QUANTILES - 1) * above), axis=1)
 

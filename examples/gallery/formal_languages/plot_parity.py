@@ -1,6 +1,6 @@
 """
-Reading the automaton out of a network
-======================================
+Extracting the automaton from a network
+=======================================
 
 A network that accepts and rejects strings may behave like a finite automaton. ``extract_automaton`` finds out: it asks
 the network about strings, and builds the smallest automaton that gives the same answers.

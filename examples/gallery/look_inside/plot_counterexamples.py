@@ -1,6 +1,6 @@
 """
-Reading its mistakes
-====================
+Reading the mistakes of a network
+=================================
 
 An accuracy says how often a network is wrong, but not on which sequences. ``counterexamples`` looks for the shortest
 sequences that it gets wrong, and for those on which it is most certain of the wrong answer.

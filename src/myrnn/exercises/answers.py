@@ -37,7 +37,7 @@ def next_symbols(tokens: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def draw_symbol(scores: ArrayLike, temperature: float = 1.0) -> int:
-    """Draw the next symbol by the scores of all K, from NumPy's global generator.
+    """Draw the next symbol from the scores of all K symbols, with NumPy's global generator.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def check_naive_forecast(fn: Callable[..., Any]) -> ExerciseReport:
     --------
     >>> import numpy as np
     >>> check_naive_forecast(lambda series, horizon, period=1: 0 * np.arange(horizon)).failed[0].detail
-    'After ... 6, 5 with period=1 it says 0, 0, 0, 0, not 5, 5, 5, 5.'
+    'After ... 6, 5 with period=1 it returns 0, 0, 0, 0, not 5, 5, 5, 5.'
     """
     return checks.run(name_of(fn), fn)
 
@@ -89,7 +89,7 @@ def _repeats(fn: Callable[..., Any]) -> str:
     return ""
 
 
-@checks("The series stays as it is.", _called)
+@checks("The series stays unchanged.", _called)
 def _unchanged(fn: Callable[..., Any]) -> str:
     series = SERIES.copy()
     fn(series, 7, 3)
@@ -102,7 +102,7 @@ def _wrong(said: NDArray[Any], period: int) -> str:
     if np.array_equal(said, right):
         return ""
     known = _listed(SERIES[-max(period, 2) :])
-    return f"After ... {known} with period={period} it says {_listed(said)}, not {_listed(right)}."
+    return f"After ... {known} with period={period} it returns {_listed(said)}, not {_listed(right)}."
 
 
 def _listed(values: NDArray[Any]) -> str:

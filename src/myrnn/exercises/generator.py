@@ -114,7 +114,7 @@ class _Numbers:
 
 
 def _label(y: Any) -> int:
-    """Return the label, or -1 where `y` is none, which the check of its shape finds."""
+    """Return the label, or -1 if `y` is not a label, which the check of its shape finds."""
     return int(y[0]) if y.shape == (1,) and y.dtype.kind in "biuf" and np.isfinite(y[0]) else -1
 
 
@@ -154,11 +154,11 @@ class _Draws:
         return ((SETTINGS[name], result) for name, results in self._results.items() for result in results)
 
     def parts(self) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """Iterate over x, y and sequence of every call, once they are known to be three arrays."""
+        """Iterate over x, y and sequence of every call; only use it after the check that they are three arrays."""
         return (result for _, result in self.results())
 
     def numbers(self, *, palindrome: bool | None = None) -> list[_Numbers]:
-        """Return the numbers of every setting, or only of those with or without palindromes, once they are digits."""
+        """Return the digits of all settings, or only with or without palindromes; only use it after their check."""
         chosen = [name for name in self._results if palindrome in (None, SETTINGS[name].palindrome)]
         for name in chosen:
             if name not in self._numbers:
@@ -255,7 +255,7 @@ def _y_dtype(draws: _Draws) -> str:
 # Chance ---------------------------------------------------------------------------------------------------------------
 
 
-@checks("Every call draws anew and returns arrays of its own.", _three_arrays)
+@checks("Every call draws a new sequence and returns new arrays.", _three_arrays)
 def _anew(draws: _Draws) -> str:
     kept = [result[2] for _, result in draws.early]
     if all(np.array_equal(kept[0], other) for other in kept[1:]):

@@ -18,7 +18,7 @@ SECONDS = 20.0
 # How often a loop that catches all exceptions is stopped again.
 AGAIN = 0.05
 LINES, CHARACTERS = 20, 2000
-MORE = "... (what else it prints is left out)\n"
+MORE = "... (the rest of the output is left out)\n"
 
 # Windows has no alarm: SIGTERM is used there, and a real one takes effect only after the check.
 SIGNAL = getattr(signal, "SIGALRM", signal.SIGTERM)

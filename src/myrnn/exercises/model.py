@@ -138,7 +138,7 @@ def are_parameters(subject: Subject) -> str:
     given = model.parameters
     if callable(given) and not isinstance(given, Tensor):
         return "parameters is a method: put @property above it, so that model.parameters is the tuple."
-    # A list is not what was asked for, but every optimizer accepts it.
+    # The exercise asks for a tuple, but every optimizer accepts a list.
     if not isinstance(given, tuple | list):
         return f"parameters is of type {type(given).__name__}" + (
             ", not yet joined into a tuple." if isinstance(given, Iterable) else "."
@@ -188,7 +188,7 @@ def _maps(shape: tuple[int, ...], rows: set[int], columns: int) -> bool:
     return len(shape) == 2 and shape[0] in rows and shape[1] % columns == 0 and (columns > 2 or shape[1] == columns)
 
 
-@checks("Every model has parameters of its own.", are_parameters)
+@checks("Every model has separate parameters.", are_parameters)
 def _own_parameters(subject: Subject) -> str:
     one, other = subject.make(), subject.make()
     for parameter in one.parameters:
@@ -249,7 +249,7 @@ def repeatable(subject: Subject) -> str:
     with mg.no_autodiff:
         first = np.array(model(x))
         if not np.array_equal(x, encoded(*SEQUENCES[0])):
-            return "The model changes the sequence that it is given."
+            return "The model changes its input sequence."
         model(encoded(*SEQUENCES[1]))
         again = np.array(model(x))
     if np.array_equal(first, again):
@@ -283,7 +283,7 @@ def _listed(subject: Subject) -> str:
     missing = [leaf for key, leaf in first.items() if key in second and key not in known]
     if not missing:
         return ""
-    return f"{_path_to(missing[0], model)} takes part, but is not in parameters: the optimizer would leave it as it is."
+    return f"{_path_to(missing[0], model)} is used, but is not in parameters: the optimizer would never change it."
 
 
 def _leaves(model: Any) -> dict[int, Tensor]:
@@ -363,7 +363,7 @@ def _order(subject: Subject) -> str:
         exchanged = (digits[2], digits[1], digits[0], digits[4], digits[3], *digits[5:])
         if differ(scores_of(model, encoded(*digits)), scores_of(model, encoded(*exchanged))):
             return ""
-    return "Elements that change places change nothing: the hidden state has to go through W_hh at every step."
+    return "Swapping elements changes nothing: the hidden state has to go through W_hh at every step."
 
 
 @checks("The gradient goes back through time to the first element.", _reaches_parameters, _every_element)
@@ -385,7 +385,7 @@ def _reaches_first_step(subject: Subject) -> str:
             if any(gradient.take(place, axis=axis).any() for place in places):
                 return ""
     return (
-        "It ends on the way, although the scores depend on the first element: is the state taken out of the graph, by "
+        "It stops on the way, although the scores depend on the first element: is the state taken out of the graph, by "
         ".data, by an array made of it, or by no_autodiff?"
     )
 

@@ -95,7 +95,7 @@ def _every_row(subject: _StepSubject) -> str:
             hints = {
                 (1, classes): " These are the scores of one step: keep those of every step.",
                 (steps, 1, classes): " mg.stack adds an axis; mg.concatenate joins rows of shape (1, K).",
-                (1, steps * classes): " The rows stand side by side: concatenate joins them along axis 0.",
+                (1, steps * classes): " The rows are side by side: concatenate joins them along axis 0.",
                 (steps, hidden): " These are hidden states: the readout W_hy is still to come, at every step.",
                 (steps + 1, classes): " Are the scores of the empty state among them?",
             }
@@ -108,7 +108,7 @@ step_checks = checks.replacing(
 )
 
 
-@step_checks("Row t of the scores is what the model says after elements 0 to t alone.", repeatable, are_parameters)
+@step_checks("Row t of the scores equals the scores after elements 0 to t alone.", repeatable, are_parameters)
 def _prefixes(subject: _StepSubject) -> str:
     model = subject.whole.filled()
     for digits in SEQUENCES:
@@ -135,4 +135,4 @@ def _reads_its_own(subject: _StepSubject) -> str:
         rows = [scores_of(model, encoded(*before, digit))[-1] for digit in (last, (last + 1) % SIZES[0])]
         if differ(*rows):
             return ""
-    return "It is what the model says before it reads element t: append the scores after the new state."
+    return "These are the scores before element t is read: append the scores after the new state."

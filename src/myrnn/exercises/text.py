@@ -99,7 +99,7 @@ def _targets(fn: Callable[..., Any]) -> str:
     return ""
 
 
-@target_checks("The text stays as it is.", _two_arrays)
+@target_checks("The text stays unchanged.", _two_arrays)
 def _unchanged(fn: Callable[..., Any]) -> str:
     tokens = np.array(TEXTS[0])
     fn(tokens)
@@ -110,7 +110,7 @@ def _unchanged(fn: Callable[..., Any]) -> str:
 
 
 def check_draw_symbol(fn: Callable[..., Any]) -> ExerciseReport:
-    """Check a student's drawing of symbols with a temperature, ``draw_symbol`` of the lesson.
+    """Check a student's function that draws a symbol with a temperature, ``draw_symbol`` of the lesson.
 
     It is called some thousand times for each temperature. A right answer fails less than once in a million checks.
 
@@ -189,7 +189,7 @@ def _coldest(fn: Callable[..., Any]) -> str:
     return f"For {SCORES.tolist()} it drew number {int(np.flatnonzero(counts)[0])}, not always {SCORES.argmax()}."
 
 
-@draw_checks("Scores may be of any size.", _as_softmax)
+@draw_checks("Scores may have any size.", _as_softmax)
 def _large(fn: Callable[..., Any]) -> str:
     hint = "np.exp overflows there: subtract the largest score first, which changes no probability."
     for scores, temperature in (
@@ -208,7 +208,7 @@ def _large(fn: Callable[..., Any]) -> str:
     return ""
 
 
-@draw_checks("The scores stay as they are.", _one_integer)
+@draw_checks("The scores stay unchanged.", _one_integer)
 def _scores_unchanged(fn: Callable[..., Any]) -> str:
     scores = SCORES.copy()
     fn(scores, 0.5)

@@ -1,12 +1,12 @@
 """Notebooks for instructors and students from one source in jupytext Markdown, with tags.
 
 ========== =============================== ===============================================================
-tag        stands                          means
+tag        place                           means
 ========== =============================== ===============================================================
-COGINST    around lines                    a solution: taken out of the student's version
+COGINST    around lines                    a solution: removed from the student's version
 COGLINE    at the end of a line            the same for this line alone
 COGSTUB    around lines of comment         what the student's version has instead of a solution
-COGNOTE    around lines                    a note for instructors: taken out of the student's version
+COGNOTE    around lines                    a note for instructors: removed from the student's version
 ========== =============================== ===============================================================
 
 In code a tag is a comment, ``# <COGINST>`` to ``# </COGINST>``, so the source runs as it is; in text it is ``<!--
@@ -171,7 +171,7 @@ def make_version(source: str, version: str = INSTRUCTOR) -> str:
     source : str
         A notebook in jupytext Markdown, with tags.
     version : {"instructor", "student", "tagged"}
-        ``"instructor"`` has solutions and notes; ``"student"`` has neither, but the stubs; ``"tagged"`` is the source
+        ``"instructor"`` has solutions and notes; ``"student"`` has stubs instead of both; ``"tagged"`` is the source
         itself, checked.
 
     Raises
@@ -262,7 +262,7 @@ def _after_tag(name: str, closes: bool, opened: _Opened | None, line: Line) -> _
 
 
 def _kept(opened: _Opened | None, line: Line, version: str) -> list[str]:
-    """Return what the version keeps of a line without a tag."""
+    """Return the part of a line without a tag that the version keeps."""
     if opened is None:
         return [line.text]
     if opened.name != "COGSTUB":
