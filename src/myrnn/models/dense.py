@@ -26,8 +26,8 @@ class dense:
         The number of features of each input, and of each output.
     weight_initializer, bias_initializer : callable
         Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor. The
-        defaults are those of MyNN: weights uniform between 0 and 1, and a bias of 0. Such weights are all positive and too
-        large for a recurrent network, so pass ``weight_initializer=glorot_normal``.
+        defaults are those of MyNN: weights uniform between 0 and 1, and a bias of 0. Such weights are too large for a
+        recurrent network: pass ``weight_initializer=glorot_normal``.
     weight_kwargs, bias_kwargs : mapping, optional
         Keyword arguments of the two initializers.
     bias : bool
