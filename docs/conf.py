@@ -1,5 +1,6 @@
 """Configuration of Sphinx for ``make docs``; with ``OPTIONS='-t quick'`` examples and lessons do not run."""
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -158,7 +159,7 @@ html_theme_options = {
 
 
 def setup(app):
-    """Show types without links to other documentation, settings with their help, some classes without arguments."""
+    """Show types without links to other documentation, settings with their help, and signatures that can be read."""
 
     def only_ours(app, config):
         config.numpydoc_xref_aliases_complete = config.numpydoc_xref_aliases
@@ -166,7 +167,10 @@ def setup(app):
     app.connect("config-inited", only_ours, priority=900)
 
     def signature_of(app, what, name, obj, options, signature, annotation):
-        return ("", None) if name in MADE else None
+        if name in MADE:
+            return "", None
+        # A function by its name; a default that is made anew for each object has none.
+        return signature and (re.sub(r"<function (\w+)>", r"\1", signature).replace("<factory>", "..."), annotation)
 
     app.connect("autodoc-process-signature", signature_of)
 

@@ -4,6 +4,7 @@ import pickle
 import re
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,6 +322,15 @@ def test_clusters_work_without_aalpy(monkeypatch, odd):
 
 
 # The command ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_asks_which_of_several_classes_is_accepted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("three.csv").write_text("sequence,label\n" + "ab,x\nba,y\naa,z\n" * 10)
+    assert main(["train", "--data=three.csv", "--dim-recurrent=2", "--max-epochs=1", "--quiet", "--out=run"]) == 0
+    capsys.readouterr()
+    assert main(["extract", "run"]) == 2
+    assert capsys.readouterr().err == "myrnn: the network has 3 classes: --accept chooses one of x, y, z\n"
 
 
 def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys, blank_figures):

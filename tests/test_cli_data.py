@@ -969,6 +969,22 @@ def cut(here, monkeypatch, capsys):
     return Path("run")
 
 
+def test_a_stopped_run_is_not_resumed_with_another_class(here, monkeypatch, capsys):
+    """Both classes have the same parameters, but not the same equations."""
+    Path("mine.py").write_text(
+        "from myrnn import RNN\n\n\nclass Mine(RNN):\n    def __init__(self, dim_input, dim_recurrent, dim_output):\n"
+        "        super().__init__(dim_input, dim_recurrent, dim_output)\n\n\nclass Other(Mine):\n"
+        "    def __call__(self, x):\n        return -super().__call__(x)\n"
+    )
+    with monkeypatch.context() as patch:
+        stop_after(1, patch, MemoryError("full"))
+        assert main(["train", "--data=train.csv", "--model=mine.py:Mine", *LONGER, "--max-epochs=2", "--out=run"]) == 2
+    capsys.readouterr()
+    assert main(["train", "--resume=run", "--model=mine.py:Other", "--quiet"]) == 2
+    assert capsys.readouterr().err == "myrnn: run: it was begun with the class Mine, not Other\n"
+    assert main(["train", "--resume=run", "--model=mine.py:Mine", "--quiet"]) == 0
+
+
 @pytest.mark.parametrize("name", ["train.csv", "test.csv"])
 def test_other_data_are_refused(cut, capsys, name):
     before = (cut / "unfinished.json").read_bytes()

@@ -241,9 +241,13 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "Scores, with their intervals" in out and "accuracy" in out
     assert main(["plot", "wave", "sums", "--out=both.svg"]) == 0
-    assert "squared error" in capsys.readouterr().out
+    assert {"epochs", "squared error"} <= set(re.split(r" {2,}|\n", capsys.readouterr().out))
     assert main(["plot", "wave", "tags", "--out=other.svg"]) == 2
     told = "only trainings with the same score can be drawn in one figure: wave has squared error and tags has accur"
+    assert told in capsys.readouterr().err
+    assert main(["train", "--dim-recurrent=2", "--iterations=2", "--samples=100", "--quiet", "--out=halves"]) == 0
+    assert main(["plot", "tags", "halves", "--out=other.svg"]) == 2
+    told = "only trainings with the same unit can be drawn in one figure: tags has epochs and halves has iterations"
     assert told in capsys.readouterr().err
 
 

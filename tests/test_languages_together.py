@@ -459,6 +459,23 @@ def test_a_model_that_reads_backward_would_see_what_follows(task):
         train(model, task, Adam(model.parameters), 1)
 
 
+def test_large_weights_do_not_hide_that_a_model_reads_backward():
+    class Backward(Stacked):
+        """Its units are saturated: their states are 1, whatever they read."""
+
+        def __init__(self, *sizes):
+            super().__init__(*sizes, cell="rnn", activation="tanh", layers=1, per_step=True, bidirectional=True, rng=0)
+            rng = np.random.default_rng(0)
+            for parameter in self.parameters:
+                parameter.data[...] = rng.uniform(5, 9, parameter.shape)
+
+    model = Backward(TASK.dim_input, 20, TASK.dim_output)
+    before = [parameter.data for parameter in model.parameters]
+    with refused("the model's output after a step depends on later steps"):
+        train(model, TASK, Adam(model.parameters), 1)
+    assert all(parameter.data is data for parameter, data in zip(model.parameters, before, strict=True))
+
+
 def test_targets_in_parts_are_checked_and_stored():
     parts = Part(CLASS, 2), Part(SEVERAL, 1)
     rows = [[0.0, 0.0, 1.0], [0.0, 2.0, -1.0]]

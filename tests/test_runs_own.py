@@ -121,6 +121,20 @@ def test_without_the_class_there_is_no_model(run):
         load_run(folder, model=Mine)
 
 
+def test_a_class_with_other_parameters_is_refused(run):
+    class Wider:
+        def __init__(self):
+            self.wide = RNN(5, 9, 2)
+            self.parameters = self.wide.parameters
+
+        def __call__(self, x):
+            return self.wide(x)
+
+    folder, _ = run
+    with pytest.raises(InvalidArgument, match=r": the run was trained with the class Mine, not Wider$"):
+        load_run(folder, model=Wider())
+
+
 def test_a_class_with_other_outputs_is_refused(run):
     folder, _ = run
     with refused(f"{folder}: the model is not the Mine that was saved: with the same weights it gives other logits"):

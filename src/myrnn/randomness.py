@@ -31,7 +31,7 @@ KEEP, NORMAL = "dropout", "noise"
 
 
 def dropout(h: Values, rate: float) -> Values:
-    """Set random elements to zero in `myrnn.train` and `Training`; everywhere else return `h` itself.
+    """Set random elements to zero while a model trains; everywhere else return `h` itself.
 
     Each element is zero with probability `rate`; the others are divided by ``1 - rate``, which keeps the mean. The
     masks follow from the seed of the training. They differ for every iteration, every sequence of a batch, every step
@@ -72,7 +72,7 @@ def dropout(h: Values, rate: float) -> Values:
 
 
 def noise(h: Values, std: float) -> Values:
-    """Add normal noise of mean zero in `myrnn.train` and `Training`; everywhere else return `h` itself.
+    """Add normal noise of mean zero while a model trains; everywhere else return `h` itself.
 
     The noise follows from the seed of the training, as the masks of `dropout` do.
 

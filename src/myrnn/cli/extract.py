@@ -32,7 +32,7 @@ def extract(
     ] = "both",
     accept: Annotated[
         str | None,
-        typer.Option(metavar="CLASS", help="The class of accepted strings.  [default: the second of two]"),
+        typer.Option(metavar="CLASS", help="The class of accepted strings.  [default: the second, if there are two]"),
     ] = None,
     max_length: Annotated[
         int | None,
@@ -58,6 +58,8 @@ def extract(
             f"{folder} is not a classifier of symbols: automata are extracted only from such networks"
         )
     names = run.class_names
+    if accept is None and len(names) > 2:
+        raise InvalidArgument(f"the network has {len(names)} classes: --accept chooses one of {', '.join(names)}")
     label = None if accept is None else names.index(_checks.one_of("--accept", accept, names))
     longest = max(run.history.longest, 1)
     compiled = _compiled(run.recognizer)

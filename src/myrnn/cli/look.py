@@ -208,7 +208,7 @@ def plot(
 
 
 def _curves(names: list[str], histories: list[History], levels: str) -> Table:
-    metric = histories[0].metric
+    metric, steps = histories[0].metric, f"{histories[0].unit}s"
 
     def curves(name: str) -> list[str]:
         return [sparkline(getattr(history, name), CURVE, levels) for history in histories]
@@ -217,7 +217,7 @@ def _curves(names: list[str], histories: list[History], levels: str) -> Table:
         "",
         {
             "run": names,
-            "iterations": [history.step[-1] for history in histories],
+            steps: [history.step[-1] for history in histories],
             "loss_curve": curves("loss"),
             "loss": [history.loss[-1] for history in histories],
             f"{metric}_curve": curves(metric),
@@ -225,7 +225,7 @@ def _curves(names: list[str], histories: list[History], levels: str) -> Table:
         },
         (
             text("run"),
-            integer("iterations"),
+            integer(steps),
             text("loss_curve", ""),
             number("loss", ".4f"),
             text(f"{metric}_curve", ""),

@@ -25,7 +25,9 @@ class dense:
     input_size, output_size : int
         The number of features of each input, and of each output.
     weight_initializer, bias_initializer : callable
-        Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor.
+        Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor. The
+        defaults are those of MyNN: weights uniform between 0 and 1, and a bias of 0. Such weights are too large for a
+        recurrent network: pass ``weight_initializer=glorot_normal``.
     weight_kwargs, bias_kwargs : mapping, optional
         Keyword arguments of the two initializers.
     bias : bool
@@ -39,7 +41,8 @@ class dense:
     Examples
     --------
     >>> import numpy as np
-    >>> layer = dense(3, 4)
+    >>> from mygrad.nnet.initializers import glorot_normal
+    >>> layer = dense(3, 4, weight_initializer=glorot_normal)
     >>> layer(np.ones((2, 3), dtype=np.float32)).shape
     (2, 4)
     """

@@ -147,7 +147,8 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     filled = total > 0
     accuracy = calibration.accuracy[filled]
     bars = style.interval_bars(accuracy, calibration.interval[filled])
-    look: dict[str, Any] = {**style.POINTS, "zorder": 3}
+    # A probability of 1 is at the edge, where its point would be cut in half.
+    look: dict[str, Any] = {**style.POINTS, "zorder": 3, "clip_on": False}
     probability = calibration.mean_probability[filled]
     ax.errorbar(probability, accuracy, bars, label="the classifier", **style.series(0), **look)
     ax.set_xlim(0, 1)

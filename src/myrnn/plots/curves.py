@@ -85,7 +85,7 @@ def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
     Raises
     ------
     InvalidArgument
-        When some have accuracies and others errors.
+        When some have accuracies and others errors, or some count iterations and others epochs.
 
     Examples
     --------
@@ -97,10 +97,13 @@ def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
     >>> [text.get_text() for text in axes[0].get_legend().get_texts()]
     ['GRU', 'LSTM']
     """
-    metrics = {curve.metric: name for name, curve in curves.items()}
-    if len(metrics) > 1:
-        told = " and ".join(f"{name} has {word_for(metric)}" for metric, name in metrics.items())
-        raise InvalidArgument(f"only trainings with the same score can be drawn in one figure: {told}")
+    for what, found in (
+        ("score", {word_for(curve.metric): name for name, curve in curves.items()}),
+        ("unit", {f"{curve.unit}s": name for name, curve in curves.items()}),
+    ):
+        if len(found) > 1:
+            each = " and ".join(f"{name} has {value}" for value, name in found.items())
+            raise InvalidArgument(f"only trainings with the same {what} can be drawn in one figure: {each}")
     axes = None
     for name, curve in curves.items():
         axes = plot_learning_curve(curve, axes=axes, label=name)

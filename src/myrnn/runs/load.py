@@ -220,6 +220,18 @@ class Run(HasTable):
         return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
 
 
+def _load_weights(stored: Stored, job: Job, model: Any) -> None:
+    """Load the weights; if they do not fit a user-defined model, say which class was saved."""
+    try:
+        load_weights(stored, WEIGHTS, model)
+    except RunError as error:
+        given, saved = type(model).__name__, job.model.get("class")
+        if saved in (None, given):
+            raise
+        what = error.args[0].removeprefix(f"{stored.folder}: ")
+        raise InvalidArgument(f"{what}: the run was trained with the class {saved}, not {given}") from None
+
+
 def _numbers_of(report: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted names and the values of a report, without its lists."""
     for name, value in report.items():
@@ -304,7 +316,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     try:
         if made is None or model is not None:
             made = remake(job.model, model, np.random.default_rng(0))
-        load_weights(stored, WEIGHTS, made)
+        _load_weights(stored, job, made)
         check_same(job.model, made)
     except InvalidArgument as error:
         raise InvalidArgument(f"{folder}: {error}") from None

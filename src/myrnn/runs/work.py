@@ -170,11 +170,16 @@ def go_on(
         if job.hashes.get(name) != found:
             file = Path(job.experiment.files.get(name, name)).name
             raise RunError(f"{file} has changed since {folder} was begun: it cannot resume with other data")
-    if job.model["name"] == OWN and make is None:
-        raise InvalidArgument(
-            f"its model is of the class {job.model['class']}, and it holds only the weights: give the class, "
-            f"with --model FILE.py:{job.model['class']}"
-        )
+    if job.model["name"] == OWN:
+        saved = job.model["class"]
+        if make is None:
+            raise InvalidArgument(
+                f"its model is of the class {saved}, and it holds only the weights: give the class, "
+                f"with --model FILE.py:{saved}"
+            )
+        # A run that was stopped has no outputs to compare: its class must at least have the same name.
+        if job.model["logits"] is None and isinstance(make, type) and make.__name__ != saved.rpartition(".")[2]:
+            raise InvalidArgument(f"it was begun with the class {saved}, not {make.__name__}")
     return DataWork(job, data, make, every, progress)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import mygrad
@@ -331,23 +333,38 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
 def check_sees_no_future(model: Any, sequences: Sequences) -> None:
     """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it.
 
-    The test continues the beginning of the longest sequence in two ways. A model that fails on so short a sequence is
-    not tested.
+    The test continues the beginning of the longest sequence in two ways, with the weights of the model and with small
+    ones: with large weights, units are saturated and hide what they depend on. A model that fails on so short a
+    sequence is not tested.
     """
     first = sequences.features(int(sequences.lengths.argmax()), TRIED)
     changed = np.roll(first, 1, axis=1) if sequences.is_tokens else -1 - first
     continued = [first, *(np.concatenate([first[:begin], changed[begin:]]) for begin in range(1, len(first)))]
-    with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
-        try:
-            outputs, *others = [np.asarray(model(x)) for x in continued]
-        except Exception:
-            return
-    for begin, other in enumerate(others, 1):
-        if not np.allclose(outputs[:begin], other[:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
-            raise InvalidArgument(
-                "the model's output after a step depends on later steps, which contain the targets: it must not read "
-                "backward (bidirectional=False)"
-            )
+    for weights in (nullcontext(), _small_weights(model)):
+        with weights, np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+            try:
+                outputs, *others = [np.asarray(model(x)) for x in continued]
+            except Exception:
+                return
+        for begin, other in enumerate(others, 1):
+            if not np.allclose(outputs[:begin], other[:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
+                raise InvalidArgument(
+                    "the model's output after a step depends on later steps, which contain the targets: it must not "
+                    "read backward (bidirectional=False)"
+                )
+
+
+@contextmanager
+def _small_weights(model: Any) -> Iterator[None]:
+    """Scale each parameter to a norm of at most 1 for the block."""
+    before = {id(parameter): (parameter, parameter.data) for parameter in parameters_of(model)}
+    try:
+        for parameter, data in before.values():
+            parameter.data = (data / max(1.0, float(np.linalg.norm(data)))).astype(data.dtype)
+        yield
+    finally:
+        for parameter, data in before.values():
+            parameter.data = data
 
 
 def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, bool]:
