@@ -177,7 +177,7 @@ def test_taking_a_state_does_not_change_the_training():
 
 def test_a_training_without_a_state_says_so(tmp_path):
     message = (
-        "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
+        "a training on an iterator cannot be resumed, because its sequences are gone: "
         "train on a task, a Sequences or a list of (x, y)"
     )
     with refused(message):
@@ -303,25 +303,28 @@ class Nesting(Late):
         return {"groups": [super().state_dict()]}
 
 
-MADE = "let its constructor make them as they stay"
+MADE = "make them in its constructor"
 HOW = "give it the methods state_dict() and load_state_dict(state)"
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Inside, f"for its inner is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name"),
-        (Nesting, f"for its groups is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name"),
+        (Inside, f"because its inner is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name"),
+        (
+            Nesting,
+            f"because its groups is neither arrays nor numbers: {HOW}, whose state has arrays and numbers by name",
+        ),
         (
             Making,
-            f"for it made or changed arrays while it trained: {MADE}, or {HOW}",
+            f"because it made or changed arrays while it trained: {MADE}, or {HOW}",
         ),
-        (Unbounded, "for its best is inf"),
+        (Unbounded, "because its best is inf"),
     ],
 )
 def test_an_optimizer_whose_state_cannot_be_saved_is_refused(tmp_path, monkeypatch, kind, message):
     monkeypatch.setitem(OPTIMIZERS, "own", kind)
-    with refused(f"a training with {kind.__name__} cannot be saved to go on later, {message}"):
+    with refused(f"a training with {kind.__name__} cannot be saved and resumed, {message}"):
         Job("own").train(checkpoint=Checkpoint(tmp_path, every=0, share=1e9))
     # Without a checkpoint it trains.
     Job("own").train()
@@ -330,7 +333,7 @@ def test_an_optimizer_whose_state_cannot_be_saved_is_refused(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"step": 5}, "the state has 'step' of the optimizer, which this training has not"),
+        ({"step": 5}, "the state has 'step' of the optimizer, which this training does not have"),
         ({"decay": "fast"}, "decay of the optimizer must be a number, not 'fast'"),
         ({"_calls": [1]}, "_calls of the optimizer must be a number or text, not [1]"),
         ({"_calls": {"type": "object", "value": 1}}, "_calls of the optimizer must be a number or text, not {'type': "),
@@ -362,7 +365,7 @@ def test_an_interrupted_iteration_has_no_state():
     training = Job(report_every=100, hooks=[Stopping("on_progress", 60)]).training()
     with pytest.raises(KeyboardInterrupt):
         training.run(100)
-    with refused("the training was cut off within an iteration, after iteration 64"):
+    with refused("the training was interrupted within an iteration, after iteration 64"):
         training.state()
 
 
@@ -562,8 +565,8 @@ def test_invalid_values_in_a_state(change, message):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("parameter.fc_h2y.bias", None, "this training has 'parameter.fc_h2y.bias', which the state has not"),
-        ("optimizer.w.0", np.zeros(1), "the state has 'optimizer.w.0', which this training has not"),
+        ("parameter.fc_h2y.bias", None, "this training has 'parameter.fc_h2y.bias', which the state does not have"),
+        ("optimizer.w.0", np.zeros(1), "the state has 'optimizer.w.0', which this training does not have"),
         (
             "optimizer.m.0",
             np.zeros((10, 6)),
@@ -1104,5 +1107,5 @@ def test_on_divergence_has_two_values():
 
 
 def test_a_restart_needs_a_training_that_can_go_back():
-    with pytest.raises(InvalidArgument, match=r"^a training on an iterator cannot be saved to go on later"):
+    with pytest.raises(InvalidArgument, match=r"^a training on an iterator cannot be resumed"):
         Job(task=iter(DATA), on_divergence="restart").training()

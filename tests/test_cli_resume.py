@@ -394,7 +394,7 @@ def test_other_versions_are_reported(here, whole, monkeypatch, capsys):
     assert resume("run") == 0
     assert capsys.readouterr().err == (
         f"myrnn: warning: run was begun with numpy '{np.__version__}', this is 99.0: "
-        "it goes on, but maybe not bit for bit\n"
+        "it continues, but perhaps not bit for bit\n"
     )
 
 

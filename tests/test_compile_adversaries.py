@@ -115,9 +115,9 @@ def test_a_model_that_branches_on_values_is_checked_on_every_sequence():
     np.testing.assert_allclose(compiled.logits(small), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(compiled(small.features(0)), expected[:1], rtol=1e-4, atol=1e-5)
     for use in (compiled.logits, compiled.predict, lambda s: compiled(s.features(0))):
-        with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+        with pytest.raises(NotARecurrence, match="with some values, it computes something else than when"):
             use(large)
-    with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+    with pytest.raises(NotARecurrence, match="with some values, it computes something else than when"):
         compiled.loss_and_gradients(large.features(2), 0)
 
 

@@ -278,7 +278,7 @@ class OwnOperation(Base):
         (MasksItsWeights, CompileError, r"^parameters\[1\] of the model is computed .*, or changed in place"),
         (MasksItsNumbers, NotDeterministic, "^a call of the model changes the numbers of its parameters"),
         (ScalesItsInput, CompileError, "^the sequence is computed from other tensors, or changed in place"),
-        (StopsTheGradient, UnsupportedOperation, r"(?s)^constant=True keeps the gradient.*np\.float32\(1\)"),
+        (StopsTheGradient, UnsupportedOperation, r"(?s)^constant=True stops the gradient.*np\.float32\(1\)"),
         (RoundsToHalves, UnsupportedOperation, r"(?s)^this rounds to float16.*dtype=np\.float16"),
         (CountsInBytes, UnsupportedOperation, r"(?s)^this computes in int8.*a float, such as 0\.0.*count \+ np"),
         (TensorsOnly, CompileError, "^the model fails on an array of shape"),
@@ -299,7 +299,7 @@ class OwnOperation(Base):
         (Detached, NotARecurrence, "test_compile_refusals.py"),
         (Scaled, NotARecurrence, r"(?s)^the model takes numbers out of its tensors.*self\.h\.data"),
         (Counting, NotDeterministic, "every call of the model changes its calls"),
-        (ManyStepsBack, NotARecurrence, "does what it did not do|it looks back at more than its last states"),
+        (ManyStepsBack, NotARecurrence, "computes something else than when|it looks back at more than its last states"),
         (Normalised, UnsupportedOperation, "no rule for MyGrad's BatchNorm"),
         (ArraysOnly, NotARecurrence, "other logits for an array than for a tensor"),
     ],
@@ -451,7 +451,7 @@ def test_any_failure_while_compiling_is_a_compile_error_that_shows_the_model(fai
     assert str(caught.value) == (
         "FilledStart cannot be compiled (TypeError: cannot type).\n"
         f"  test_compile_refusals.py:{line}   def __call__(self, x):\n"
-        '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
+        '  If the model runs in MyGrad, this is a bug in the compiler. Train the model with engine="mygrad".'
     )
     with pytest.warns(UserWarning, match=r"FilledStart cannot be compiled \(TypeError: cannot type\)"):
         history = myrnn.train(model, SOME, myrnn.SGD(model.parameters, learning_rate=0.1), 3, progress=False)

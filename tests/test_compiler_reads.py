@@ -204,7 +204,7 @@ def test_numbers_that_leave_the_graph_are_recorded(name):
     ("rows", "told"),
     [
         (lambda x: np.asarray(x).astype(int).astype(np.float32), "this rounds to int64, but"),
-        (lambda x: np.asarray(x) * (np.asarray(x) > np.array(0.1)), "this compares with numbers of float64 that"),
+        (lambda x: np.asarray(x) * (np.asarray(x) > np.array(0.1)), "this compares with float64 numbers that"),
     ],
 )
 def test_computations_that_float32_cannot_do_are_refused_with_the_line(rows, told):

@@ -340,7 +340,7 @@ def test_invalid_labels_are_refused(y, told):
         ({"standardize": "no"}, "standardize must be true or false, not 'no'"),
         ({"class_weight": "balance"}, "class_weight must be None, 'balanced' or a dict, not 'balance'"),
         ({"class_weight": np.ones(2)}, "class_weight must be None, 'balanced' or a dict, not array([1., 1.])"),
-        ({"class_weight": {"third": 1}}, "class_weight names 'third', which is none of the classes of y"),
+        ({"class_weight": {"third": 1}}, "class_weight names 'third', which is not one of the classes of y"),
         ({"class_weight": {"odd": -1}}, "class_weight must be at least 0, but there is -1.0 at [1]"),
         (
             {"class_weight": {"odd": "much"}},
@@ -384,8 +384,8 @@ def test_before_a_fit(settings):
     ("X", "told"),
     [
         ([], "X holds no sequence: found array with 0 sample(s), at least one is needed"),
-        (CODES, "X must be strings, read as characters, as what was fitted, not lists of integers"),
-        (RAGGED, "X must be strings, read as characters, as what was fitted, not sequences of numbers"),
+        (CODES, "X must be strings, read as characters, as in fit, not lists of integers"),
+        (RAGGED, "X must be strings, read as characters, as in fit, not sequences of numbers"),
     ],
 )
 def test_sequences_of_another_kind_than_those_of_the_fit(X, told):
@@ -394,7 +394,7 @@ def test_sequences_of_another_kind_than_those_of_the_fit(X, told):
 
 
 def test_columns_that_differ_from_those_of_the_fit():
-    with pytest.raises(InvalidArgument, match=r"^the sequences have 2 columns, but those that were fitted have 3$"):
+    with pytest.raises(InvalidArgument, match=r"^the sequences have 2 columns, but those in fit had 3$"):
         fitted(RAGGED).predict([np.zeros((4, 2))])
 
 

@@ -509,12 +509,12 @@ def test_messages_name_the_problem():
         SequenceTagger().fit(["", ""], [[], []])
     found = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])
     assert found.report(ROWS, SUMS * 1e60).rmse > 1e59
-    with refused("y has 2 columns, but what was fitted has 1"):
+    with refused("y has 2 columns, but in fit it had 1"):
         found.report(ROWS, np.stack([SUMS, SUMS], axis=1))
     huge = np.append(SUMS[:19], 1e60)
     with refused("y holds a number that is too large: there is 1e+60 in row 19, column 0"):
         SequenceRegressor(**OP_BY_OP, validation_fraction=0.5, random_state=1).fit(ROWS[:20], huge)
-    with refused("the sequences have 1 column, but those that were fitted have 2"):
+    with refused("the sequences have 1 column, but those in fit had 2"):
         found.predict([rows[:, :1] for rows in ROWS])
 
 

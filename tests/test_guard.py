@@ -491,7 +491,7 @@ def test_a_model_that_starts_to_branch_on_values_is_checked_on_all_sequences_at_
     sequences = myrnn.Sequences.from_pairs([(0 * X, 0), (100 * X[1:], 0)])
     compiled.logits(sequences)
     model.halves = True
-    with pytest.raises(NotARecurrence, match="with some values, it does what it did not do"):
+    with pytest.raises(NotARecurrence, match="with some values, it computes something else than when it was traced"):
         compiled.logits(sequences)
 
 

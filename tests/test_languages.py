@@ -390,7 +390,7 @@ def test_wrong_labels_are_found():
     [
         (["1"], ["1", "0"], {}, "a label for each of 1 strings, but there are 2"),
         (["1", "2"], ["1", "0"], {}, "string 2: '2' is not a symbol of the language: these are 0 1"),
-        (["1", "0"], ["odd", "even"], {}, "say which label members have: 'even' could be theirs or not"),
+        (["1", "0"], ["odd", "even"], {}, "say which label members have: 'even' may or may not be theirs"),
         (["1", "0"], ["odd", "even"], {"member": "Odd"}, "no string has the label 'Odd': labels are even, odd"),
     ],
 )
@@ -558,7 +558,7 @@ def test_targets_of_each_step():
         assert each.sample_lengths([3, 2], 0).lengths.tolist() == [3, 2]
         with pytest.raises(InvalidArgument, match="has no sequence of length 5: lengths are one more than those of"):
             each.sample_lengths([5], 0)
-        with pytest.raises(InvalidArgument, match=r"must begin with the start \^, which stands nowhere else"):
+        with pytest.raises(InvalidArgument, match=r"must begin with the start \^, and have it nowhere else"):
             each.truth(Sequences([0, 1], [0, 2], np.zeros(2, dtype=int), 3, per_step=True))
     no_member = Sequences([2, 0], [0, 2], np.zeros(2, dtype=int), 3, per_step=True)
     assert task.truth(no_member).tolist() == [0, -1]

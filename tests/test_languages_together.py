@@ -429,7 +429,7 @@ def refused(message):
 def test_objectives_that_conflict_are_refused():
     with refused("it is not known which symbols may follow in this language"):
         Membership("ab", lambda text: text[:1] == "a", also_next_symbols=0.3)
-    with refused("to learn what follows, ^ stands before strings and $ behind them: the alphabet must not have ^"):
+    with refused("to learn what follows, strings get a start ^ and an end $: the alphabet must not have ^"):
         Regular(r"[\^a]*", any_length=True, also_next_symbol=0.3)
     drawn = TASK.sample(20, 0)
     assert name_of(loss_for(None, drawn.kind)) == "cross-entropy"

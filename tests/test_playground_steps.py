@@ -184,8 +184,8 @@ def test_a_task_with_one_answer_needs_the_class():
 def test_a_task_with_too_many_symbols_is_refused(monkeypatch):
     monkeypatch.setattr("myrnn.playground.network.MOST_OF_TASK", 20)
     message = (
-        "the page shows tasks of two classes, or with a class for each step, of at most 20 tokens, that have a method "
-        "'truth', and NextCharacter is none"
+        "the page shows only tasks of two classes, or with a class for each step, with at most 20 tokens and a method "
+        "'truth': NextCharacter is not one"
     )
     with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
         Network(TEXT)

@@ -403,7 +403,7 @@ def test_data_that_cannot_be_read_in_windows_are_refused():
         (sequences, 3, {}, one),
         (sequences, 1, {"truncate": 0}, "truncate must be at least 1, not 0"),
         (sequences, 1, {"engine": "mygrad"}, "truncate needs a compiled model"),
-        (TwinHalves(1, 2), 1, {}, "truncate reads sequences that stay: task must be a Sequences, not TwinHalves"),
+        (TwinHalves(1, 2), 1, {}, "truncate reads fixed sequences: task must be a Sequences, not TwinHalves"),
         (TwinHalves(1, 2).sample(5, 0), 1, {}, "truncate needs a target for every step, but the targets are"),
     ]:
         with refused(message):

@@ -81,7 +81,7 @@ def train(
             min=0,
             metavar="SECONDS",
             help="How often to save the state of the training; 0: at every report.  [default: every 10 seconds, "
-            "less often where it would take more than a hundredth of the time]",
+            "less often if that would take more than 1% of the time]",
             show_default=False,
         ),
     ] = None,

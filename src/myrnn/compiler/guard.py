@@ -291,7 +291,7 @@ class Guard:
         if self._recurrence.tables and length > LONGEST_TABLE:
             raise CompileError(
                 f"the model computes with numbers that differ from step to step, and a sequence has {length:,} steps: "
-                f"a compiled model takes {LONGEST_TABLE:,} of such steps at most"
+                f"a compiled model supports at most {LONGEST_TABLE:,} such steps"
             )
         with MYGRAD:
             self._check(sequences.features(index, traced))
@@ -432,8 +432,8 @@ def _agrees(
     if is_finite and not all(np.isfinite(gradient).all() for gradient in found.gradients):
         raise NotARecurrence(
             f"the compiled functions do not agree with the model: {difference}.\n"
-            "  Where steps, or short sequences, differ, all that may be chosen is computed, and what is not chosen is\n"
-            '  not finite here, such as a division by zero. Let it be finite, or train with engine="mygrad".'
+            "  If steps or short sequences differ, all alternatives are computed, and one that is not used is not\n"
+            '  finite here, for example after a division by zero. Keep it finite, or train with engine="mygrad".'
         )
     raise NotARecurrence(
         f"the compiled functions do not agree with the model: {difference}.\n"
@@ -463,7 +463,7 @@ def _check_going_on(native: Native, weights: list[NDArray[np.float32]], sequence
     first, second = (logits(parts, Streams(r, numbers)) for parts, r in zip(halves, (~rows, rows), strict=True))
     found = [np.concatenate(pair) if per_step else pair[1] for pair in zip(first, second, strict=True)]
     if not _alike(np.concatenate(found), np.concatenate(expected)):
-        raise NotARecurrence("in two pieces a sequence does not come to the same as in one: train without truncate")
+        raise NotARecurrence("a sequence in two pieces gives other results than in one: train without truncate")
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,8 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
         del table.rows[step]
     raise NotARecurrence(
         f"on a sequence of {trace.length} steps the model does not compute what was compiled: at "
-        f"{_differing_step(traced.output, unrolled)}, or with some values, it does what it did not do when it "
-        "was traced.\n"
+        f"{_differing_step(traced.output, unrolled)}, or with some values, it computes something else than when it was "
+        "traced.\n"
         f"{difference_message(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
 

@@ -139,7 +139,7 @@ FLAT: dict[Any, Callable[..., Node]] = {
 def _comparison(creator: Any, operands: list[Value], shape: Shape) -> Value:
     if creator.needs_float64:
         raise UnsupportedOperation(
-            "this compares with numbers of float64 that float32, in which compiled models work, does not have"
+            "this compares with float64 numbers that float32 cannot represent: compiled models work in float32"
         )
     return _element_wise(FLAT[creator.function], creator, operands, shape)
 

@@ -656,5 +656,5 @@ def failures_named(model: Any) -> Iterator[None]:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
         raise CompileError(
             f"{type(model).__name__} cannot be compiled ({reason}).{line}\n"
-            '  If the model runs in MyGrad, this is a fault of the compiler. Train the model with engine="mygrad".'
+            '  If the model runs in MyGrad, this is a bug in the compiler. Train the model with engine="mygrad".'
         ) from error

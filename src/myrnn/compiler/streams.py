@@ -104,7 +104,7 @@ def check_steps(recurrence: Recurrence, steps: int) -> None:
     """Refuse this many steps of a model that computes with their number; raises CompileError."""
     if steps > MOST_STEPS and any(n.operation in ("time", "length") for n in topological(recurrence.nodes)):
         raise CompileError(
-            f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, and here are {steps:,}"
+            f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, but there are {steps:,}"
         )
 
 

@@ -413,8 +413,8 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
             what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
             line = f"\n  {recorder.origin(tensor)}" if id(tensor.creator) in recorder.operations else ""
             raise CompileError(
-                f"{what} is computed from other tensors, or changed in place. Parameters must be tensors of their own, "
-                f"and stay as they are during a call.{line}"
+                f"{what} is computed from other tensors, or changed in place. Parameters must be separate tensors "
+                f"that a call does not change.{line}"
             )
 
 
@@ -526,7 +526,7 @@ def _lowered(
         if not stops or not any(map(is_learned, value.nodes)):
             return value
         if not is_reading:
-            raise UnsupportedOperation("constant=True keeps the gradient from going on, which a compiled model cannot.")
+            raise UnsupportedOperation("constant=True stops the gradient, which a compiled model cannot do.")
         return replace(value, nodes=tuple(map(ops.fixed, value.nodes)))
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")

@@ -75,7 +75,7 @@ class Vocabulary:
             if type(symbol) is not wanted or (self.kind == CHARACTERS and len(str(symbol)) != 1):
                 raise InvalidArgument(f"a vocabulary of {self.kind} cannot hold {_checks.shown(symbol)}")
         if len(self._tokens) != len(self.symbols):
-            raise InvalidArgument("every symbol of a vocabulary must be there once")
+            raise InvalidArgument("each symbol of a vocabulary must occur once")
 
     def __repr__(self) -> str:
         """Return the first symbols."""
@@ -279,13 +279,13 @@ class SequenceEncoder:
         if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
             return Sequences(self.inner.encode(raw), raw.offsets, rows, len(self.inner), per_step=per_step)
         if not isinstance(raw, Numbers) or not isinstance(self.inner, Standardizer):
-            raise InvalidArgument(f"the sequences must be {self.kind}, as those that were fitted")
+            raise InvalidArgument(f"the sequences must be {self.kind}, as in fit")
         columns = len(self.inner.mean)
         if not len(raw.rows):
             raw = Numbers(np.zeros((0, columns)), raw.offsets)
         if raw.rows.shape[1] != columns:
             have = _checks.count_of(raw.rows.shape[1], "column")
-            raise InvalidArgument(f"the sequences have {have}, but those that were fitted have {columns}")
+            raise InvalidArgument(f"the sequences have {have}, but those in fit had {columns}")
         return Sequences(self.inner.encode(raw), raw.offsets, rows, per_step=per_step)
 
     def to_settings(self) -> dict[str, Any]:
@@ -345,15 +345,11 @@ class ClassLabels:
         """Return the class number of every label, int64 (N,); raises InvalidArgument for an unknown one."""
         labels = _checked_labels("y", y)
         if _label_kind(labels) != _label_kind(self.classes) and len(labels):
-            raise InvalidArgument(
-                f"y must be {_label_kind(self.classes)}, as what was fitted, not {_label_kind(labels)}"
-            )
+            raise InvalidArgument(f"y must be {_label_kind(self.classes)}, as in fit, not {_label_kind(labels)}")
         places = np.minimum(np.searchsorted(self.classes, labels), len(self.classes) - 1)
         unknown = self.classes[places] != labels
         if unknown.any():
-            raise InvalidArgument(
-                f"y holds {labels[unknown.argmax()]!r}, which is none of the classes that were fitted"
-            )
+            raise InvalidArgument(f"y holds {labels[unknown.argmax()]!r}, which is not one of the fitted classes")
         return places.astype(np.int64)
 
     def to_settings(self) -> dict[str, Any]:
@@ -372,7 +368,7 @@ class ClassLabels:
                 raise InvalidArgument(f"a class must be {settings['kind']}, not {_checks.shown(name)}")
         array = _as_dtype(classes, settings["dtype"], kinds)
         if array.tolist() != classes or (np.unique(array).tolist() != classes):
-            raise InvalidArgument("classes must rise, each there once, and fit their dtype")
+            raise InvalidArgument("classes must be in ascending order, without repetition, and fit their dtype")
         return cls(array)
 
 

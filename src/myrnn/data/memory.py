@@ -75,7 +75,7 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     if like is None or found == like:
         return raw
     if raw.offsets[-1]:
-        raise InvalidArgument(f"X must be {KINDS[like]}, as what was fitted, not {KINDS[found]}")
+        raise InvalidArgument(f"X must be {KINDS[like]}, as in fit, not {KINDS[found]}")
     # Empty sequences are of any kind.
     if like == NUMBERS:
         return Numbers(np.zeros((0, 1)), raw.offsets)

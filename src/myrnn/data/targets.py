@@ -207,7 +207,7 @@ class TargetEncoder:
         assert given.rows is not None
         if given.rows.shape[1] != len(self):
             have, wanted = _checks.count_of(given.rows.shape[1], "column"), len(self)
-            raise InvalidArgument(f"y has {have}, but what was fitted has {wanted}")
+            raise InvalidArgument(f"y has {have}, but in fit it had {wanted}")
         # The name of a single column does not matter.
         if self.columns and given.columns and self.columns != given.columns and len(self) > 1:
             have, fitted = ", ".join(given.columns), ", ".join(self.columns)

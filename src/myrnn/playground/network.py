@@ -418,8 +418,8 @@ def _drawing(section: dict[str, Any]) -> PageTask:
     fits = (task.dim_output == 2 or is_per_step(task)) and task.dim_input <= MOST_OF_TASK
     if not (fits and hasattr(task, "truth")):
         raise InvalidArgument(
-            f"the page shows tasks of two classes, or with a class for each step, of at most {MOST_OF_TASK} tokens, "
-            f"that have a method 'truth', and {type(task).__name__} is none"
+            f"the page shows only tasks of two classes, or with a class for each step, with at most {MOST_OF_TASK} "
+            f"tokens and a method 'truth': {type(task).__name__} is not one"
         )
     shown: PageTask = task
     return shown

@@ -339,7 +339,7 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
     if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
         raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {_checks.shown(given)}")
     if isinstance(given, dict) and (unknown := set(given) - set(labels.classes.tolist())):
-        raise InvalidArgument(f"class_weight names {next(iter(unknown))!r}, which is none of the classes of y")
+        raise InvalidArgument(f"class_weight names {next(iter(unknown))!r}, which is not one of the classes of y")
     from sklearn.utils.class_weight import compute_class_weight
 
     try:

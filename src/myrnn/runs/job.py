@@ -221,5 +221,5 @@ def _warn_of_versions(stored: Stored) -> None:
         if changed is not None:
             warn(
                 f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
-                "it goes on, but maybe not bit for bit"
+                "it continues, but perhaps not bit for bit"
             )

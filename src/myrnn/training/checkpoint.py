@@ -408,7 +408,7 @@ def _remembered(values: Mapping[str, Any], memory: OptimizerMemory) -> dict[str,
     if memory.has_state_dict:
         return remembered
     if unknown := sorted(set(given) - set(memory.values())):
-        raise InvalidArgument(f"the state has {unknown[0]!r} of the optimizer, which this training has not")
+        raise InvalidArgument(f"the state has {unknown[0]!r} of the optimizer, which this training does not have")
     for name in set(remembered) & set(memory.settings):
         if _is_number(memory.settings[name]) and not _is_number(remembered[name]):
             raise InvalidArgument(f"{name} of the optimizer must be a number, not {_checks.shown(remembered[name])}")
@@ -459,7 +459,7 @@ def check_settings(state: TrainingState, settings: Mapping[str, Any]) -> None:
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]], wanted: set[str]) -> None:
     if odd := sorted(wanted ^ set(arrays)):
         here, there = ("the state", "this training") if odd[0] in arrays else ("this training", "the state")
-        raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} has not")
+        raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} does not have")
     for name, array in expected.items():
         given = arrays[name]
         if given.dtype != array.dtype or given.shape != array.shape:

@@ -178,7 +178,7 @@ class _StreamFeed:
 
     def position(self) -> Position:
         raise InvalidArgument(
-            "a training on an iterator cannot be saved to go on later, for what it has given is gone: "
+            "a training on an iterator cannot be resumed, because its sequences are gone: "
             "train on a task, a Sequences or a list of (x, y)"
         )
 

@@ -357,7 +357,7 @@ class Training:
         Raises
         ------
         InvalidArgument
-            When the optimizer or the task cannot be resumed later, or the training was cut off within an iteration.
+            When the optimizer or the task cannot be resumed later, or the training was interrupted within an iteration.
         TrainingDiverged
             When the training has diverged, or is about to: the state from `keep_good` can still be resumed.
         """
@@ -366,7 +366,7 @@ class Training:
         if self._has_diverged:
             raise TrainingDiverged(f"the training has diverged, after iteration {self.iteration}")
         if not self._is_whole:
-            raise CutOff(f"the training was cut off within an iteration, after iteration {self.iteration}")
+            raise CutOff(f"the training was interrupted within an iteration, after iteration {self.iteration}")
         return self._state_at(self._snapshot())
 
     def keep_good(self) -> Callable[[], TrainingState]:
@@ -577,9 +577,7 @@ class Training:
 
 def _windows(task: Any, batch_size: int, rng: np.random.Generator, truncate: int) -> WindowFeed:
     if not isinstance(task, Sequences):
-        raise InvalidArgument(
-            f"truncate reads sequences that stay: task must be a Sequences, not {type(task).__name__}"
-        )
+        raise InvalidArgument(f"truncate reads fixed sequences: task must be a Sequences, not {type(task).__name__}")
     return WindowFeed(task, batch_size, rng, truncate)
 
 

@@ -74,8 +74,8 @@ class _OptimizerState:
         trained = [(k, p, places[id(p)]) for k, p in enumerate(optimizer.params) if id(p) in places]
         if len(trained) < len(optimizer.params):
             raise CompileError(
-                "the optimizer holds a tensor that is not among the model's parameters: a compiled model takes what is "
-                "not listed there for fixed"
+                "the optimizer holds a tensor that is not among the model's parameters: a compiled model treats all "
+                "others as constants"
             )
         if len({place for _, _, place in trained}) < len(trained):
             raise CompileError("a tensor occurs twice among the optimizer's parameters: list it once")

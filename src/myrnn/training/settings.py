@@ -21,7 +21,7 @@ BatchSize = Annotated[
         ge=1,
         le=1_000_000,
         title="Batch size",
-        description="How many sequences each step is the mean of.",
+        description="How many sequences each step averages over.",
         examples=[1, 4, 16, 64],
     ),
 ]

@@ -122,24 +122,24 @@ class OptimizerMemory:
         A new training has a new optimizer, whose arrays receive the saved ones.
         """
         kind = type(self._optimizer).__name__
-        cannot = f"a training with {kind} cannot be saved to go on later"
+        cannot = f"a training with {kind} cannot be saved and resumed"
         for name, value in self._found().items():
             if not _is_plain(value) and not all(is_numbers(part) for _, part in _parts(name, value)):
                 raise InvalidArgument(
-                    f"{cannot}, for its {name} is neither arrays nor numbers: give it the methods state_dict() and "
-                    "load_state_dict(state), whose state has arrays and numbers by name"
+                    f"{cannot}, because its {name} is neither arrays nor numbers: give it the methods state_dict() "
+                    "and load_state_dict(state), whose state has arrays and numbers by name"
                 )
             numbers = value if isinstance(value, list | tuple) else [value]
             if _is_plain(value) and not all(np.isfinite(v) for v in numbers if isinstance(v, float | np.floating)):
-                raise InvalidArgument(f"{cannot}, for its {name} is {_checks.shown(value)}")
+                raise InvalidArgument(f"{cannot}, because its {name} is {_checks.shown(value)}")
         if self.has_state_dict:
             return
         arrays = self.arrays()
         form = {name: (array.dtype, array.shape) for name, array in arrays.items()}, set(self.values())
         if self._form is not None and form != self._form:
             raise InvalidArgument(
-                f"{cannot}, for it made or changed arrays while it trained: let its constructor make them as they "
-                "stay, or give it the methods state_dict() and load_state_dict(state)"
+                f"{cannot}, because it made or changed arrays while it trained: make them in its constructor, or give "
+                "it the methods state_dict() and load_state_dict(state)"
             )
         self._form = form
 

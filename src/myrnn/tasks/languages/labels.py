@@ -154,5 +154,5 @@ def _says_member(labels: Sequence[Any], member: Any) -> NDArray[np.bool_]:
             raise InvalidArgument(f"no string has the label {_checks.shown(member)}: labels are {', '.join(known)}")
         return np.array([name == str(member) for name in names], dtype=np.bool_)
     if strange := [name for name in known if name.lower() not in (*YES, *NO)]:
-        raise InvalidArgument(f"say which label members have: {strange[0]!r} could be theirs or not")
+        raise InvalidArgument(f"say which label members have: {strange[0]!r} may or may not be theirs")
     return np.array([name.lower() in YES for name in names], dtype=np.bool_)

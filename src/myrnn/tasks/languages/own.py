@@ -65,7 +65,7 @@ class Regular(Recognition):
     (True, Dfa(4 states over a b))
     """
 
-    pattern: Annotated[str, Meta(description="The regular expression that strings are to match.")]
+    pattern: Annotated[str, Meta(description="The regular expression that strings must match.")]
     alphabet: Alphabet | None = None
 
     @property

@@ -47,14 +47,18 @@ class Recognition(Drawn):
         ),
     ] = "mixed"
     any_length: Annotated[
-        bool, Meta(description="Whether non-members may have lengths that no member has: these tell them by length.")
+        bool,
+        Meta(
+            description="Whether non-members may have lengths that no member has. Then the length alone gives them "
+            "away.",
+        ),
     ] = False
 
     objective: Annotated[
         Literal["recognition", "next_symbols", "next_symbol"],
         Meta(
-            description="What is learned: recognition, whether a string is a member; of members at each step, "
-            "next_symbols, all symbols that may follow, or next_symbol, the one that does (a language model)."
+            description="What is learned: recognition (is a string a member?), or at each step of a member "
+            "next_symbols (all symbols that may follow) or next_symbol (the one that follows, as in a language model)."
         ),
     ] = "recognition"
     also_next_symbol: Annotated[
@@ -62,8 +66,8 @@ class Recognition(Drawn):
         Meta(
             ge=0,
             le=MOST_WEIGHT,
-            description="Beside recognition, how much the symbol that follows in a member counts; 0: it is not "
-            "learned.",
+            description="The weight of predicting the next symbol of members, in addition to recognition; 0 leaves it "
+            "out.",
             extra={"later": True},
         ),
     ] = 0.0
@@ -72,8 +76,8 @@ class Recognition(Drawn):
         Meta(
             ge=0,
             le=MOST_WEIGHT,
-            description="Beside recognition, how much all symbols that may follow in a member count; 0: they are not "
-            "learned.",
+            description="The weight of predicting all symbols that may follow in members, in addition to recognition; "
+            "0 leaves it out.",
             extra={"later": True},
         ),
     ] = 0.0
@@ -91,8 +95,8 @@ class Recognition(Drawn):
             raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
         if taken := {START, END}.intersection(self.language.symbols) if self.per_step else ():
             raise InvalidArgument(
-                f"to learn what follows, {START} stands before strings and {END} behind them: the alphabet must not "
-                f"have {min(taken)}"
+                f"to learn what follows, strings get a start {START} and an end {END}: the alphabet must not have "
+                f"{min(taken)}"
             )
         if self.objective == "next_symbols" or self.also_next_symbols:
             # It is not known of all languages.
@@ -184,7 +188,7 @@ class Recognition(Drawn):
         first = np.zeros(len(sequences.values), dtype=np.bool_)
         first[sequences.offsets[:-1][sequences.lengths > 0]] = True
         if not np.array_equal(sequences.values == start, first) or not sequences.lengths.all():
-            raise InvalidArgument(f"sequences must begin with the start {START}, which stands nowhere else")
+            raise InvalidArgument(f"sequences must begin with the start {START}, and have it nowhere else")
         strings, offsets = sequences.values[~first], offsets_of(sequences.lengths - 1)
         is_member = self.language.contains(strings, offsets)
         if self.parts:
