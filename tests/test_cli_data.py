@@ -25,11 +25,13 @@ from myrnn.cli import main
 from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, RunError
 from myrnn.evaluation import classification_report
-from myrnn.runs import UNFINISHED, Fitted, load_run, reports, save, work
+from myrnn.runs import UNFINISHED, Fitted, load_run, read_data, reports, save, work
 from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
 
+# Many tests take the training file as a test, too.
+pytestmark = pytest.mark.filterwarnings("ignore:.*the same as the training file:UserWarning")
 AGAIN = r"; resume with: myrnn train --resume run"
 SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
@@ -581,6 +583,12 @@ class Pressing:
         if self.left == 0:
             signal.raise_signal(self.number)
         return self.real(*arguments, **options)
+
+
+def test_a_test_on_the_training_file_is_warned_about(here):
+    Path("copy.csv").write_text(TRAIN)
+    with pytest.warns(UserWarning, match=r"^copy\.csv is the same as the training file: a test on it says nothing"):
+        read_data(Experiment(data={"file": "train.csv"}, evaluation={"test": "copy.csv"}))
 
 
 @pytest.mark.filterwarnings("always")

@@ -677,7 +677,7 @@ WRONG_MODELS = {
     ),
     "sizes written in": (
         [("dense(dim_recurrent, dim_output,", "dense(dim_recurrent, 2,")],
-        "Other sizes than 10, 50 and 2",
+        "Sizes other than 10, 50 and 2",
         r"With dim_input, dim_recurrent, dim_output = \(6, 17, 4\) the scores have shape \(1, 2\)",
     ),
     "weights between 0 and 1": (

@@ -230,7 +230,7 @@ def _score_dtype(subject: Subject) -> str:
     return f"They are {dtype}.{hint}"
 
 
-@checks("Other sizes than 10, 50 and 2 do as well.", one_row)
+@checks("Sizes other than 10, 50 and 2 work, too.", one_row)
 def _other_sizes(subject: Subject) -> str:
     inputs, _, classes = OTHER_SIZES
     shape = subject.make(OTHER_SIZES)(np.eye(inputs, dtype=np.float32)[[0, 1, 5]]).shape

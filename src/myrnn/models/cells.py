@@ -67,7 +67,7 @@ class Layer:
         self.dim_recurrent = dim_recurrent
 
     def start(self) -> State:
-        """Return the state before the first step."""
+        """Return the state before the first step: h, zeros (1, D)."""
         return (self._zeros(),)
 
     def step(self, x_t: Any, state: State) -> State:
@@ -101,7 +101,7 @@ class RNNLayer(Layer):
         self.fc_h2h = (recurrent or layer)(dim_recurrent, dim_recurrent, bias=False)
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state."""
+        """Return the next state, h (1, D); `x_t` is (1, C)."""
         (h,) = state
         h = ACTIVATIONS[self.activation](self.fc_x2h(x_t) + self.fc_h2h(h))
         return (h,)
@@ -120,7 +120,7 @@ class GRULayer(Layer):
         self.fc_h2n = layer(dim_recurrent, dim_recurrent, bias=False)
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state."""
+        """Return the next state, h (1, D); `x_t` is (1, C)."""
         (h,) = state
         z = sigmoid(self.fc_x2z(x_t) + self.fc_h2z(h))
         r = sigmoid(self.fc_x2r(x_t) + self.fc_h2r(h))
@@ -140,7 +140,7 @@ class MGULayer(Layer):
         self.fc_h2n = layer(dim_recurrent, dim_recurrent, bias=False)
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state."""
+        """Return the next state, h (1, D); `x_t` is (1, C)."""
         (h,) = state
         f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
         n = tanh(self.fc_x2n(x_t) + self.fc_h2n(f * h))
@@ -163,11 +163,11 @@ class LSTMLayer(Layer):
         self.fc_h2g = layer(dim_recurrent, dim_recurrent, bias=False)
 
     def start(self) -> State:
-        """Return zeros for the hidden state and the memory cell."""
+        """Return the state before the first step: h and c, zeros (1, D)."""
         return self._zeros(), self._zeros()
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state and memory cell."""
+        """Return the next state, h and c, (1, D); `x_t` is (1, C)."""
         h, c = state
         i = sigmoid(self.fc_x2i(x_t) + self.fc_h2i(h))
         f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))
@@ -193,11 +193,11 @@ class StackRNNLayer(Layer):
         self.fc_h2v = layer(dim_recurrent, stack_width)
 
     def start(self) -> State:
-        """Return zeros for the hidden state and the stack, (1, D) and (S, W)."""
+        """Return the state before the first step: h, zeros (1, D), and the stack, zeros (S, W)."""
         return self._zeros(), np.zeros((self.stack_depth, self.stack_width), dtype=np.float32)
 
     def step(self, x_t: Any, state: State) -> State:
-        """Return the next hidden state and stack."""
+        """Return the next state, h (1, D) and the stack (S, W); `x_t` is (1, C)."""
         h, stack = state
         h = tanh(self.fc_x2h(x_t) + self.fc_h2h(h) + self.fc_s2h(stack[:1]))
         a = softmax(self.fc_h2a(h))

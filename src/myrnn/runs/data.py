@@ -210,6 +210,9 @@ def read_data(experiment: Experiment) -> GivenData:
         raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
     # Hash first, so that a file that changes while it is read does not match later.
     hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
+    for role, file in experiment.files.items():
+        if role.startswith("test ") and hashes[role] == hashes.get("data"):
+            warn(f"{file} is the same as the training file: a test on it says nothing about new sequences")
     files = _tests_of(experiment)
     if experiment.memory is not None:
         X, y = experiment.memory.X, experiment.memory.y
