@@ -21,7 +21,7 @@ _take: ContextVar[Callable[[Tensor], None] | None] = ContextVar("take", default=
 
 
 def add_loss(value: Tensor) -> None:
-    """Add a number to the loss of the sequence while a model trains; everywhere else do nothing.
+    """Add a number to the loss of the sequence during training; otherwise do nothing.
 
     A model calls it with a quantity that should stay small, such as the size of its states. The terms of all calls for
     one sequence are summed. The sum is added to the loss of each target of the sequence before the mean over the

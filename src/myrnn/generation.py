@@ -46,15 +46,15 @@ def generate(
     length : int
         How many tokens to draw.
     temperature : float
-        Outputs are divided by it before their softmax: below 1 likely tokens become likelier, above 1 all become more
-        alike. 0 takes the most likely token.
+        Outputs are divided by it before their softmax: values below 1 make likely tokens more likely, values above 1
+        make all tokens more equally likely. 0 takes the most likely token.
     top_k : int, optional
         Draw only from this many of the most likely tokens.
     seed : int, optional
         Seeds the random numbers; without it they differ at every call.
     engine : {"auto", "native", "mygrad"}
         The native engine computes one step per token from the states before it. MyGrad reads the whole sequence again
-        for every token; ``"auto"`` falls back to it, with a warning, for a model whose states cannot be carried on.
+        for every token; ``"auto"`` falls back to it, with a warning, for a model whose states cannot be carried over.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def generate(
     NotFinite
         When outputs are not finite, so that there are no probabilities.
     CompileError
-        With ``"native"``, when the model cannot be compiled or its states cannot be carried on.
+        With ``"native"``, when the model cannot be compiled or its states cannot be carried over.
 
     References
     ----------

@@ -82,7 +82,7 @@ class SGD(_Optimizer):
     Parameters
     ----------
     params : iterable of mygrad.Tensor
-        What to update.
+        The parameters to update.
     learning_rate : float
         The size of a step.
     momentum : float in [0, 1)
@@ -129,7 +129,7 @@ class RMSprop(_Optimizer):
     Parameters
     ----------
     params : iterable of mygrad.Tensor
-        What to update.
+        The parameters to update.
     learning_rate : float
         The size of a step.
     alpha : float in [0, 1)
@@ -181,7 +181,7 @@ class Adam(_Optimizer):
     Parameters
     ----------
     params : iterable of mygrad.Tensor
-        What to update.
+        The parameters to update.
     learning_rate : float
         The size of a step.
     beta1, beta2 : float in [0, 1)

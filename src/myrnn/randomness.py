@@ -31,11 +31,11 @@ KEEP, NORMAL = "dropout", "noise"
 
 
 def dropout(h: Values, rate: float) -> Values:
-    """Set random elements to zero while a model trains; everywhere else return `h` itself.
+    """Set random elements to zero during training; otherwise return `h` itself.
 
-    Each element is zero with probability `rate`; the others are divided by ``1 - rate``, which keeps the mean. The
-    masks follow from the seed of the training. They differ for every iteration, every sequence of a batch, every step
-    and every line that calls this. Both engines draw the same masks.
+    Each element is zero with probability `rate`; the others are divided by ``1 - rate``, which keeps the mean. The seed
+    of the training determines the masks. They differ for every iteration, every sequence of a batch, every step and
+    every line that calls this. Both engines draw the same masks.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def dropout(h: Values, rate: float) -> Values:
 
 
 def noise(h: Values, std: float) -> Values:
-    """Add normal noise of mean zero while a model trains; everywhere else return `h` itself.
+    """Add normal noise of mean zero during training; otherwise return `h` itself.
 
-    The noise follows from the seed of the training, as the masks of `dropout` do.
+    The seed of the training determines the noise, as it does the masks of `dropout`.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Sequences:
         The start of each sequence, and the end of the last one. A sequence may be empty.
     targets : array_like
         One row for each sequence, or for each step with `per_step`. Integers, shape (rows,), are classes, 0 .. 32767.
-        Truth values, shape (rows, K), say which of K classes hold, any number of them at once. Floats, shape (rows,) or
+        Truth values, shape (rows, K), say which of K classes apply; any number of them may. Floats, shape (rows,) or
         (rows, K), are numbers.
     dim_input : int, optional
         C: the size of the alphabet for tokens (default: the largest token + 1), the number of columns for features.

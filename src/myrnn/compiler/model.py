@@ -80,7 +80,7 @@ class Stages:
 
 
 class CompiledModel:
-    """The native functions of a model, over the model's own parameters; `compile` makes them.
+    """The compiled form of a model, which uses the model's own parameters; `compile` returns it.
 
     Call it like the model: for one sequence (T, C) it returns the logits, float32 (1, K), or (T, K) for every step.
     ``print`` shows its recurrence as equations.
@@ -227,7 +227,7 @@ class CompiledModel:
         carried: bool = False,
         penalty: PenaltyGraph | None = None,
     ) -> Native:
-        """Return the compiled program of a kind, checked against the model; it may take some seconds.
+        """Return the compiled program of a kind, checked against the model; this may take a few seconds.
 
         Without `loss` it uses softmax cross-entropy. With `carried`, sequences continue from streams. A `penalty` is
         added to the mean loss.
@@ -316,8 +316,8 @@ class CompiledModel:
         Raises
         ------
         CompileError
-            When the model also reads sequences backward, needs the whole of one before its first output, or computes
-            with numbers made of the time, such as ``np.sin(t)``.
+            When the model also reads sequences backward, needs a whole sequence before its first output, or computes
+            with numbers that depend on the step number, such as ``np.sin(t)``.
         NotARecurrence
             When the model now differs from what was compiled, or inspects the numbers of its tensors.
         """
@@ -529,16 +529,16 @@ def compile(
     ----------
     model : callable
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
-        over the rows of `x` that do the same at every step, except for the first ones and up to four kinds of steps in
-        turn; ``model.parameters`` is a tuple of float32 MyGrad tensors.
+        over the rows of `x` that compute the same at every step, except for the first steps and up to four kinds of
+        steps that alternate; ``model.parameters`` is a tuple of float32 MyGrad tensors.
     max_length : int
         The length up to which the model is checked to be the recurrence that was found. Longer sequences are checked
         when they occur.
     dim_input : int, optional
         C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
     check : bool
-        Whether to test the functions for features against the model at once. Those for each kind of data are in any
-        case tested before they are first used.
+        Whether to test the functions for features against the model at once. The functions for each kind of data are
+        always tested before they are first used.
 
     Returns
     -------
@@ -547,7 +547,7 @@ def compile(
     Raises
     ------
     NotARecurrence
-        When the model does not do the same at every step; the message shows the line and what differs.
+        When the model does not compute the same at every step; the message shows the line and what differs.
     UnsupportedOperation
         When it uses an operation that the compiler has no rule for.
     NotDeterministic

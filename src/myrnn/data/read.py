@@ -178,7 +178,7 @@ def read_sequences(
     labelled : bool
         Whether labels are required; otherwise a column of labels is ignored, and plain text needs no file of labels.
     skip_bad_lines : bool
-        Whether malformed lines are counted and skipped instead of refused.
+        Whether to count and skip malformed lines instead of raising an error.
     characters : bool, optional
         The former name of `tokenize`: True for ``"characters"``, False for ``"words"``.
 

@@ -23,8 +23,8 @@ from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lo
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     """A recurrent network that classifies sequences of different lengths, with scikit-learn's conventions.
 
-    It minimises the cross-entropy, weighted by `class_weight`, and takes no other loss. For your own loss, register it
-    (`myrnn.registry.register`), train with `myrnn.run`, and load the run folder with `SequenceClassifier.load`.
+    It minimises the cross-entropy, weighted by `class_weight`, and takes no other loss. To use your own loss, register
+    it (`myrnn.registry.register`), train with `myrnn.run`, and load the run folder with `SequenceClassifier.load`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         Whether to scale numbers to mean 0 and standard deviation 1, column by column, as measured on the training
         sequences. It has no effect on symbols.
     max_vocabulary : int, optional
-        The most symbols in the vocabulary, by frequency; the others become unknown.
+        The maximum size of the vocabulary: the most frequent symbols are kept, the others become unknown.
     engine : {"auto", "native", "mygrad"}
         As for `myrnn.train`: compiled to native code, or op by op. ``"auto"`` is native if the model compiles.
     random_state : int, RandomState or None
@@ -110,8 +110,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     - a `Sequences`.
 
     Sequences may differ in length and may be empty. Nothing is padded, so no sequence affects the result of another.
-    The vocabulary is learned; all symbols that are new since the training share one token, which for built-in cells is
-    a step without input. A warning names such symbols in a prediction, each once.
+    The vocabulary is learned; all symbols that did not occur in training share one token, which for built-in cells is a
+    step without input. A warning names such symbols in a prediction, each once.
 
     Ctrl-C ends a fit with a warning, and the classifier is usable in its present state. In the first epoch it raises
     KeyboardInterrupt; pressed twice quickly, it also ends a search.

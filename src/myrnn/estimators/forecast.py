@@ -35,7 +35,7 @@ class Forecast(HasTable):
     Attributes
     ----------
     mean : ndarray, float64 (horizon,) or (horizon, C)
-        The mean of the networks' forecasts without errors.
+        The mean of the networks' forecasts, without added errors.
     low, high : ndarray, float64 (horizon,) or (horizon, C), or None
         The share `level` of all paths lies between them.
     level : float
@@ -98,7 +98,7 @@ def forecast(
     Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
     paths, and adds to each step of a path a one-step error that it made on the series. So the intervals include the
     uncertainty of the networks (their spread) and the noise that none of them can predict (the errors); but they assume
-    that errors stay as large as they were.
+    that future errors are as large as past ones.
 
     Parameters
     ----------

@@ -29,8 +29,8 @@ class SequenceForecaster(SequenceEstimator):
         As for `SequenceClassifier`; a user-defined model returns the next row after every step, (T, C), and must not
         read backward.
     truncate : int, optional
-        The number of steps that are read at a time. States are carried on from window to window, gradients are not, so
-        a series may have any length. With None each series is learned as a whole.
+        The number of steps that are read at a time. States are carried over from window to window, gradients are not,
+        so a series may have any length. With None each series is learned as a whole.
     batch_size : int
         The number of series that are read in parallel. A single long one is cut into this many parts.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
@@ -50,7 +50,7 @@ class SequenceForecaster(SequenceEstimator):
     Notes
     -----
     X is one series, an array (T,) or (T, C), or a list of such series. The network only learns behaviour that is
-    present in the past: it does not learn a trend; take differences first.
+    present in the past: it does not learn a trend, so remove one first by taking differences.
 
     References
     ----------

@@ -27,8 +27,8 @@ class LanguageModel(SequenceEstimator):
         As for `SequenceClassifier`; a user-defined model returns logits for every step, (T, K), and must not read
         backward.
     truncate : int, optional
-        The number of steps that are read at a time. States are carried on from window to window, gradients are not, so
-        a text may have any length. With None each text is learned as a whole.
+        The number of steps that are read at a time. States are carried over from window to window, gradients are not,
+        so a text may have any length. With None each text is learned as a whole.
     batch_size : int
         The number of texts that are read in parallel. A single long one is cut into this many parts.
     tokenize : {"auto", "words", "characters"} or callable
@@ -146,7 +146,7 @@ class LanguageModel(SequenceEstimator):
         return float(found.mean())
 
     def perplexity(self, X: Any) -> float:
-        """Return the perplexity: a guess among this many equally probable symbols is as hard."""
+        """Return the perplexity: predicting is as hard as guessing among this many equally probable symbols."""
         return float(np.exp(-self.score(X)))
 
     def bits(self, X: Any) -> float:
@@ -180,7 +180,7 @@ class LanguageModel(SequenceEstimator):
         length : int
             The number of symbols to draw.
         temperature : float
-            Below 1 likely symbols become likelier; 0 takes the most likely one.
+            Values below 1 make likely symbols more likely; 0 always takes the most likely one.
         top_k : int, optional
             Draw only from this many of the most likely symbols.
         seed : int, optional
@@ -188,8 +188,8 @@ class LanguageModel(SequenceEstimator):
         Returns
         -------
         str or list
-            Text if the model reads text, with words separated by spaces; otherwise a list of symbols. A symbol that was
-            not in the training is ``?``, or None among integers.
+            Text if the model reads text, with words separated by spaces; otherwise a list of symbols. A symbol that did
+            not occur in training is ``?``, or None among integers.
         """
         if not isinstance(prime, str) and self._vocabulary.kind == "characters":
             prime = "".join(prime)

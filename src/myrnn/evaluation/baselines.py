@@ -146,10 +146,10 @@ def tag_baselines(
 ) -> Baselines:
     """Fit rules that predict a tag at every step, and test them on other sequences.
 
-    ``most frequent``: always the most frequent tag of the training. ``last n symbols``: the tag that was most frequent
-    in the training after these n symbols, including the step's own. If they never occurred together, the last n - 1
-    symbols are used, and so on. The beginning of a sequence counts as a special symbol. For sequences of features only
-    the first rule is used.
+    ``most frequent``: always the most frequent tag in the training sequences. ``last n symbols``: the tag that was most
+    frequent in the training after these n symbols, including the step's own. If they never occurred together, the last
+    n - 1 symbols are used, and so on. The beginning of a sequence counts as a special symbol. For sequences of features
+    only the first rule is used.
 
     Parameters
     ----------

@@ -285,7 +285,7 @@ def classification_report(
     bins : int
         The number of bins of equal width for the probabilities.
     buckets : int
-        The most buckets for the lengths.
+        The maximum number of buckets for the lengths.
     confidence : float
         The level of the intervals.
 

@@ -57,7 +57,7 @@ class LengthReport(Counted, HasTable):
 
     It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
     independent: a model that loses track is wrong many times in a row. So the intervals for steps count sequences, as
-    if all steps of one were right or wrong together. This is the most cautious choice.
+    if all steps of a sequence were right or wrong together. This is the most cautious choice.
 
     Attributes
     ----------
@@ -277,7 +277,7 @@ class LengthReport(Counted, HasTable):
         shortcuts : ShortcutReport, optional
             The accuracy of classifiers with less information, drawn as dashed lines instead of the chance level.
         by_class : bool
-            Whether to draw also the accuracy for each true class.
+            Whether to also draw the accuracy for each true class.
         """
         from myrnn import plots
 
@@ -385,8 +385,8 @@ class Comparison(HasTable):
     """The accuracies of two models at the lengths that both were tested on.
 
     Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
-    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, one of
-    twenty differences excludes zero by chance, so look at the groups first.
+    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, about
+    one in twenty differences excludes zero by chance, so look at the groups first.
 
     Attributes
     ----------
@@ -536,8 +536,8 @@ def evaluate(
     Parameters
     ----------
     model : callable or CompiledModel
-        As for `myrnn.train`. It is not changed, and no graph is built. One that learned more beside recognition is
-        tested as a `Recognizer`, on strings as they are drawn for recognition alone.
+        As for `myrnn.train`. It is not changed, and no graph is built. A model that learned more than recognition is
+        tested as a `Recognizer`, on strings drawn as for recognition alone.
     task : Task, Sequences or iterable of (x, y)
         Draws the sequences, or holds them. Its alphabet may be smaller than the model's: its tokens are then the first
         tokens of the model's alphabet.

@@ -129,7 +129,7 @@ class Counterexamples(HasTable):
     most_confident : list of Mistake
         Different sequences with a prediction, the most confident first.
     mistakes, samples : int
-        The number of wrong sequences, and of all; a sequence that was drawn twice counts twice.
+        The number of wrong sequences, and of all sequences; a sequence that was drawn twice counts twice.
     class_names : tuple of str
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
@@ -231,7 +231,7 @@ def counterexamples(
     seed : int
         Seed of the drawn sequences.
     most : int
-        The most mistakes in each of the two lists.
+        The maximum number of mistakes in each of the two lists.
     lengths : array_like of int, optional
         Draw these lengths instead of the task's, the same number of each.
     engine : {"auto", "native", "mygrad"}

@@ -31,7 +31,7 @@ class TextReport(HasTable):
     ----------
     scores : dict of str to Estimate
         ``bits_per_symbol`` (for characters: bits per character), ``perplexity``, ``cross_entropy`` in nats, and
-        ``accuracy``, the share of steps whose symbol was the likeliest; with their intervals.
+        ``accuracy``, the share of steps whose symbol was the most likely one; with their intervals.
     steps, symbols, sequences : int
         The number of steps, of different symbols, and of sequences with at least one step.
     not_finite : int
@@ -83,12 +83,12 @@ class TextReport(HasTable):
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the cross-entropy: a guess among this many equally likely symbols is as hard."""
+        """The exponential of the cross-entropy: predicting is as hard as guessing among this many symbols."""
         return self.scores["perplexity"].value
 
     @property
     def accuracy(self) -> float:
-        """The share of steps whose symbol was the likeliest."""
+        """The share of steps whose symbol was the most likely one."""
         return self.scores["accuracy"].value
 
     def __repr__(self) -> str:

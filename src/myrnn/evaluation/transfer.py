@@ -129,15 +129,15 @@ def transfer(
 
     A sequence whose logits are not finite counts as wrong; a warning says how many there are.
 
-    All models are tested on the same sequences of a task. A model with C inputs reads any task of at most C symbols,
-    whose tokens are then the first tokens of the model's alphabet; unless it was trained that way, it has never seen
-    sequences without the others. It cannot read a larger alphabet, a different number of features, or classes that it
-    lacks: the cell stays empty and `reasons` says why.
+    All models are tested on the same sequences of a task. A model with C inputs reads any task of at most C symbols;
+    the task's tokens are then the first tokens of the model's alphabet. Unless the model was trained that way, it has
+    never seen sequences without its other tokens. It cannot read a larger alphabet, a different number of features, or
+    classes that it lacks: the cell stays empty and `reasons` says why.
 
     Parameters
     ----------
     models : mapping of str to models
-        As for `myrnn.train`. They are not changed, and no graph is built. Of a model that learned more than
+        As for `myrnn.train`. They are not changed, and no graph is built. For a model that learned more than
         recognition, pass ``Recognizer(model)``.
     tasks : mapping of str to Task or Sequences
     samples : int

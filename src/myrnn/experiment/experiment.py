@@ -178,8 +178,8 @@ class Memory:
 class Experiment:
     """Everything needed to train and test a model.
 
-    Each section may be a mapping, and a task, model or optimizer also just a name. An experiment has either a task or
-    data.
+    Each section may be a mapping, and a task, model or optimizer may also be just a name. An experiment has either a
+    task or data.
 
     Attributes
     ----------
@@ -324,7 +324,7 @@ class Experiment:
         Raises
         ------
         InvalidArgument
-            When a setting is None but its default is not: TOML has no null, JSON has.
+            When a setting is None but its default is not: TOML has no null, but JSON does.
         """
         for section in filter(None, (getattr(self, name) for name in SECTIONS)):
             settings = section.settings if isinstance(section, Part) else section

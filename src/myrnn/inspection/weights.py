@@ -273,7 +273,7 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
     Raises
     ------
     InvalidArgument
-        When the model has no such state, or the state no such unit.
+        When the model has no such state, or the state has no such unit.
     CompileError
         When the model cannot be compiled.
 

@@ -265,9 +265,9 @@ class RNN(_OneLayer, RNNLayer):
     activation : {"relu", "tanh"}
         The nonlinearity of the hidden state.
     recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
-        The initialization of W_hh: Glorot normal like the other weights; a random orthogonal matrix, which keeps the
-        length of a state; the identity, with which an untrained network passes its state on unchanged; or minus the
-        identity, with which a unit with constant input switches on and off from step to step.
+        The initialization of W_hh: Glorot normal like the other weights; a random orthogonal matrix, which does not
+        change the norm of a state; the identity, with which an untrained network passes its state on unchanged; or
+        minus the identity, with which a unit with constant input switches on and off from step to step.
     rng : numpy.random.Generator, int or None
         Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
 
@@ -381,7 +381,7 @@ class MGU(_Gated, MGULayer):
 
 
 class LSTM(_Gated, LSTMLayer):
-    """A long short-term memory that scores a sequence by its last hidden state.
+    """A long short-term memory network that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
 

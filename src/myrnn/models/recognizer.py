@@ -15,11 +15,11 @@ from myrnn.models.model import Wrapper, parameters_of
 
 
 class Recognizer(Wrapper):
-    """A model that learned recognition and what follows, as a model of recognition alone.
+    """A wrapper that turns a model of recognition and of what follows into a model of recognition alone.
 
-    It puts the start before a string, lets the model read it, and returns the first scores after the last symbol. So
-    it is asked about strings as any other classifier is, such as by `extract_automaton` and `inspect`. `evaluate` and
-    others that are given the task, too, make one by themselves.
+    It puts the start symbol before a string, lets the model read it, and returns the first scores after the last
+    symbol. So functions such as `extract_automaton` and `inspect` can use it like any other classifier of strings.
+    Functions that also receive the task, such as `evaluate`, create one themselves.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Recognizer(Wrapper):
 
     @property
     def dim_input(self) -> int:
-        """C: the number of symbols without the start, of a model that says it."""
+        """C: the number of symbols without the start symbol, if the model has a `dim_input`."""
         # An AttributeError says that it does not.
         width: int = self.model.dim_input
         return width - 1

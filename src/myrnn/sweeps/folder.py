@@ -44,11 +44,11 @@ def sweep(
     metric: str = "accuracy",
     progress: bool | None = None,
 ) -> SweepResults:
-    """Do all runs of a study that are not done yet, and return all results.
+    """Execute all runs of a study that are not finished yet, and return all results.
 
     Every run is what ``myrnn train`` does with the same settings, on one thread. The tables are the same, byte for
-    byte, wherever and in whatever order the runs are done, and however often the sweep is interrupted: the same call
-    resumes it.
+    byte, wherever and in whatever order the runs are executed, and however often the sweep is interrupted: the same
+    call resumes it.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def sweep(
         The folder of the results, by default ``sweeps/<name of the study>``. Runs in it are not repeated, including
         those of another study.
     jobs : int, optional
-        How many runs to do at a time, by default one per core of this machine or of the Ray cluster. With 1 they are
-        done in this process.
+        How many runs to execute in parallel, by default one per core of this machine or of the Ray cluster. With 1 they
+        are executed in this process.
     backend : {"loky", "dask", "ray"}
         Processes of this machine, or a cluster: ``pip install 'myrnn[dask]'`` or ``'myrnn[ray]'``.
     address : str, optional

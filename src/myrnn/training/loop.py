@@ -132,8 +132,8 @@ def train(
     report_every : int
         The number of iterations that each entry of the history averages. It does not affect the training.
     schedule : {"constant", "cosine", "linear"}, the name of a registered schedule, or callable
-        The learning rate: constant, or falling from the optimizer's own to zero over the iterations, as a cosine or a
-        straight line; or a function that maps the iteration (0, 1, ...) to its rate.
+        The learning rate: constant, or falling from the optimizer's own rate to zero over the iterations, as a cosine
+        or a straight line; or a function that maps the iteration (0, 1, ...) to its rate.
     gradient_clip : float, optional
         The largest joint norm of all gradients; larger ones are scaled down to it.
     class_weight : array_like of float, shape (K,), optional
@@ -142,8 +142,8 @@ def train(
     on_divergence : {"stop", "restart"}
         The reaction to a loss, a weight, or a gradient in the optimizer's state that is no longer finite. ``"restart"``
         goes back to the last report whose loss was at most twice that of guessing, halves the learning rate from there
-        on and clips gradients to a norm of 1 if `gradient_clip` is not given. After five restarts, and with ``"stop"``
-        at once, it is an error.
+        on and clips gradients to a norm of 1 if `gradient_clip` is not given. After five restarts, or with ``"stop"``
+        at once, it raises an error.
     loss : callable, {"cross-entropy", "sigmoid-cross-entropy", "mean-squared-error", "huber"} or a registered name
         The loss to minimise: ``loss(outputs, targets)`` returns the loss of each row, see `myrnn.losses`. By default it
         is softmax cross-entropy for a class, sigmoid cross-entropy for several classes at once, and the mean squared
@@ -157,16 +157,18 @@ def train(
         Truncated backpropagation through time, for sequences of any length in little memory: each iteration takes the
         next `truncate` steps of `batch_size` sequences of a `Sequences`, and continues from the final states of the
         steps before. Gradients only go back to the beginning of these steps. When a sequence ends, another one takes
-        its place; ``sequences.cut(B)`` makes B of a long one. It requires a target for every step and a model that can
-        be compiled. Random numbers that a model draws once per sequence (`dropout`) are drawn once per iteration.
+        its place; ``sequences.cut(B)`` cuts a long sequence into B. It requires a target for every step and a model
+        that can be compiled. Random numbers that a model draws once per sequence (`dropout`) are drawn once per
+        iteration.
     checkpoint : path or Checkpoint, optional
         A folder for the state of the training, saved every ten seconds (`Checkpoint` takes another interval), and at
-        the end; for a training that diverges, the state of the last good report, or up to a hundredth of its iterations
-        before.
+        the end; for a training that diverges, the state at the last good report, or up to a hundredth of its iterations
+        earlier.
     resume : bool or path
-        Resumes from the last checkpoint in that folder, True in the folder of `checkpoint`; without a checkpoint, it
-        begins. The model, the task and all other arguments must be those of the interrupted training; on the same
-        machine the weights, the optimizer and the history are then the same as without the interruption, bit for bit.
+        Resumes from the last checkpoint in that folder; True means the folder of `checkpoint`. Without a checkpoint,
+        the training starts from the beginning. The model, the task and all other arguments must be those of the
+        interrupted training; on the same machine the weights, the optimizer and the history are then the same as
+        without the interruption, bit for bit.
     hooks : iterable of hooks
         Objects that watch the training, such as a `LivePlot`, or set the optimizer's learning rate. The state of a hook
         is in checkpoints if it has a ``state_name``. See `myrnn.training.hooks`.

@@ -94,7 +94,7 @@ class ExtractedAutomaton(results.HasTable):
     dfa : Dfa
         The smallest one that accepts the same language as the last hypothesis or, for clusters, the best one.
     hypotheses : list of Hypothesis
-        All automata in the order in which they arose. For a language that is not regular they keep growing.
+        All automata in the order in which they were built. For a language that is not regular they keep growing.
     queries : int
         The number of strings that the network was queried about.
     seconds : float
