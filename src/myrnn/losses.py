@@ -79,7 +79,7 @@ def sigmoid_cross_entropy(outputs: Tensor, targets: NDArray[np.float32]) -> Tens
     ----------
     outputs : Tensor, float (N, K)
     targets : ndarray, float32 (N, K)
-        1 for each class that holds, and 0 for the others.
+        1 for each class that applies, and 0 for the others.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def mean_squared_error(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
 
 @register("loss", HUBER)
 def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
-    """Return the mean over K numbers of half the squared difference, or of its size less 1/2 where that is above 1.
+    """Return the mean over K numbers of half the squared difference, or of its size minus 1/2 if that is above 1.
 
     Parameters
     ----------

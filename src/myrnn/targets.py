@@ -26,9 +26,9 @@ CLASS, SEVERAL, NUMBERS, TOGETHER = "a class", "several classes at once", "numbe
 class Part:
     """One of several targets that are learned together. All of them are stored as columns of one array of numbers.
 
-    The columns of a class are 0, except that of the class that holds: it has the weight of the target, above 0. The
-    columns of several classes at once have the weight where the class holds, and minus the weight where it does not.
-    If all columns of a part are 0, the row has no such target, and the loss leaves it out.
+    The columns of a class are 0, except that of the class that applies: it has the weight of the target, above 0. The
+    columns of several classes at once have the weight if the class applies, and minus the weight if it does not. If all
+    columns of a part are 0, the row has no such target, and the loss leaves it out.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class TargetKind:
-    """What is learned of sequences; `str` says it in words.
+    """What is learned from sequences; `str` describes it in words.
 
     Attributes
     ----------

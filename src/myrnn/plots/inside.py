@@ -113,8 +113,8 @@ def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
 def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the probability of the classes at each step, or if the sequence ended there.
 
-    With two classes only the second is drawn, since the other mirrors it; with many, the six that are likeliest at the
-    end.
+    With two classes only the second is drawn, since the other mirrors it; with many, the six that are most likely at
+    the end.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def plot_accuracy_by_length(
         The accuracy of classifiers with less information, at the same lengths: dashed lines instead of the level of
         guessing.
     by_class : bool
-        Whether to draw also the accuracy for each true class.
+        Whether to also draw the accuracy for each true class.
     ax : matplotlib Axes, optional
         By default those of a new figure.
 

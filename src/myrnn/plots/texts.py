@@ -41,7 +41,7 @@ _LIGHT = 0.179
 def plot_text_probabilities(
     symbols: str | Sequence[str], probabilities: ArrayLike, *, width: int = 64, ax: Axes | None = None
 ) -> Axes:
-    """Draw a text in which the background of a symbol is darker the less probable the model found it.
+    """Draw a text: the less probable the model found a symbol, the darker its background.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class Fitted:
         How text is split into symbols; None if the sequences are not text.
     engine : str
     names_unknown : bool
-        Whether a warning names symbols that are new since the training, each once.
+        Whether a warning names symbols that did not occur in training, each once.
     columns : tuple of str or None
         The column names of a series that was read from a table or came as a data frame.
     is_cut : bool

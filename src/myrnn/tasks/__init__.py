@@ -48,7 +48,7 @@ class Task(Protocol):
 
     A task whose sequences have a target for each step also has ``per_step = True``. Networks are then made with an
     output for each step. With ``predicts_next = True`` these targets are what follows in the sequence, and a model that
-    reads backward is refused. A task that trains more than a class for each sequence, and is tested on that class
+    reads backward is rejected. A task that trains more than a class for each sequence, and is tested on that class
     alone, has the task for the test as `recognition`.
 
     Examples
@@ -87,7 +87,7 @@ class Task(Protocol):
 
 
 def recognition_of(task: Any) -> Any:
-    """Return the task to test a model on that was trained on `task`: the same, unless it has several objectives.
+    """Return the task for testing a model that was trained on `task`: the same, unless it has several objectives.
 
     Parameters
     ----------
