@@ -30,8 +30,6 @@ from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
 
-# Many tests take the training file as a test, too.
-pytestmark = pytest.mark.filterwarnings("ignore:.*the same as the training file:UserWarning")
 AGAIN = r"; resume with: myrnn train --resume run"
 SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
 SMALL = ("--dim-recurrent=4", "--max-epochs=2", "--engine=mygrad")
@@ -603,6 +601,7 @@ def test_a_signal_ends_a_training_cleanly(here, capsys, monkeypatch, number, wor
     out, err = capsys.readouterr()
     assert out == "run\n"
     assert re.fullmatch(
+        r"myrnn: warning: train\.csv is the same as the training file: a test on it says nothing about new sequences\n"
         r"myrnn: warning: fit was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
         rf"myrnn: {word}: run holds the network of epoch [123]{AGAIN}\n",
         err,
