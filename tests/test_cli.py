@@ -643,6 +643,7 @@ def test_every_option_has_a_help(command, capsys):
         assert re.search(rf"^  {option}[^\n]*\n {{10,}}\S", out, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_the_module_runs():
     done = process("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"myrnn {__version__}\n", "")
@@ -656,6 +657,7 @@ def test_the_installed_command_runs():
     assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train', 'transfer'?\n"
 
 
+@pytest.mark.long
 def test_a_whole_run_through_a_pipe(tmp_path):
     done = process("train", *SMALL, cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0

@@ -158,6 +158,7 @@ def test_the_command_does_what_the_library_does(folder, capsys):
     assert np.allclose(said, SequenceForecaster.load(folder / "wave").forecast(WAVE, 4), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
     report = SequenceTagger.load(folder / "tags").report(WORDS, MARKS)
     numbers = json.loads((folder / "tags" / "report.json").read_text())["evaluation"]
@@ -260,6 +261,7 @@ def test_the_step_of_every_kind_of_network_is_drawn(folder, name, tmp_path):
         assert main(["inspect", str(folder / name), letters]) == 0
 
 
+@pytest.mark.long
 def test_the_columns_of_a_series_are_known_by_their_names(tmp_path, capsys):
     both = np.stack([WAVE, 1000 - WAVE], axis=1)
     one = written(tmp_path / "ab.csv", ["a,b", *(f"{a},{b}" for a, b in both)])

@@ -431,6 +431,7 @@ def test_a_full_disk(here, whole):
 TOO_FULL = "mkdir disk && mount -t tmpfs -o size=4k none disk && {python} -m myrnn train --out disk/run; ls disk"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="needs a system that lets a process mount a file system of its own")
 def test_a_disk_without_space_for_the_first_file_has_no_run(here):
     script = TOO_FULL.format(python=sys.executable)

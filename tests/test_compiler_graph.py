@@ -117,6 +117,7 @@ def test_nodes_have_readable_reprs():
     assert repr(build.constant(1.0)) == "<constant of 1>"
 
 
+@pytest.mark.long
 def test_a_graph_of_any_depth_needs_no_recursion():
     build = Builder()
     node = a = leaf(build)

@@ -194,6 +194,7 @@ def test_a_language_model_of_words_or_numbers():
     assert numbers.fit([[3, 1, 4] * 40]).generate([3, 1, 4], 3, temperature=0) == [3, 1, 4]
 
 
+@pytest.mark.long
 def test_a_forecaster_continues_a_wave(forecaster):
     assert forecaster.score(WAVE[300:]) > 0.95
     said = forecaster.predict(WAVE[:310])

@@ -335,6 +335,7 @@ def test_a_run_with_a_registered_optimizer_resumes_to_the_same_bytes(tmp_path, m
     assert json.loads(Path("run", "settings.json").read_text())["optimizer"]["memory"] == 0.25
 
 
+@pytest.mark.long
 def test_another_package_adds_by_an_entry_point(tmp_path):
     (tmp_path / "others.py").write_text(
         "from myrnn import RNN\n"

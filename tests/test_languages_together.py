@@ -278,6 +278,7 @@ def test_a_recognizer_has_the_names_and_inputs_of_its_network(in_python):
         own([[0, 1]])
 
 
+@pytest.mark.long
 def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):
     pytest.importorskip("aalpy")
 
@@ -337,6 +338,7 @@ def test_a_run_folder_has_the_accuracy_of_recognition(saved):
     assert numbers["evaluation"]["chance"] == 0.5
 
 
+@pytest.mark.long
 def test_a_stopped_run_gives_the_same_result(saved, tmp_path, capsys):
     folder = tmp_path / "extended"
     assert main([*OPTIONS, "--iterations=15", "--out", str(folder)]) == 0

@@ -327,6 +327,7 @@ def test_weights_can_have_any_memory_order():
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
+@pytest.mark.long
 def test_several_threads_can_use_one_compiled_model():
     rng = np.random.default_rng(0)
     compiled = myrnn.compile(GRU(3, 9, 4, rng=0))

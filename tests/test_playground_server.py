@@ -103,6 +103,7 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_notifies_its_pages(numb
     assert closed.value.rcvd.code == 1012
 
 
+@pytest.mark.long
 def test_a_message_that_is_too_large_ends_the_connection_but_not_the_session():
     with serving() as server:
         with server.page() as page:

@@ -60,6 +60,7 @@ def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
     assert save_figure(by_length(50), tmp_path / f"c{suffix}").read_bytes() != first
 
 
+@pytest.mark.long
 def test_another_process_loads_matplotlib_when_it_draws_and_writes_the_same_bytes(tmp_path):
     script = (
         "import sys; from myrnn.plots import plot_history, save_figure\n"

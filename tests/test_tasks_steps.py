@@ -319,6 +319,7 @@ def test_longer_sequences_can_be_requested(run, tmp_path):
     assert lengths == list(range(1, 91))
 
 
+@pytest.mark.long
 def test_a_run_is_inspected(run, tmp_path, capsys):
     assert main(["inspect", str(run), "1011", f"--out={tmp_path}"]) == 0
     out = " ".join(capsys.readouterr().out.split())
