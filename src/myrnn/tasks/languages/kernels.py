@@ -219,9 +219,9 @@ def parse(
     ``leaves[token]`` the set of a token. Cocke, Younger and Kasami's algorithm, over sets.
 
     If `follows`, bool (sum of T + N, V + 1), has rows, also write into them which symbols may follow each prefix, and
-    in the last column whether the prefix has a tree; empty strings are left out. As in Earley's algorithm, a
-    nonterminal may begin at a place if a rule that began earlier has it next, and then its first symbol may follow.
-    ``corners[a]`` has a bit for each nonterminal that can stand first in what a derives, a itself among them.
+    in the last column whether the prefix has a tree; the rows of empty prefixes are left unchanged. As in Earley's
+    algorithm, a nonterminal may begin at a place if a rule that began earlier has it next, and then its first symbol
+    may follow. ``corners[a]`` has a bit for each nonterminal that can be first in what a derives, a itself among them.
     """
     for index in range(len(offsets) - 1):
         begin, length = offsets[index], offsets[index + 1] - offsets[index]
@@ -272,8 +272,8 @@ def parse(
         if len(follows) == 0:
             continue
         possible = np.zeros(length + 1, dtype=np.uint64)
-        for end in range(length + 1):
-            possible[end] = corners[0] if end == 0 else masks[0]
+        possible[0] = corners[0]
+        for end in range(1, length + 1):
             for place in range(end):
                 done = masks[chart[end - place, place]]
                 if done == 0:
@@ -285,8 +285,7 @@ def parse(
             for row in range(len(terminal)):
                 if (possible[end] >> np.uint64(terminal[row, 0])) & np.uint64(1):
                     follows[begin + index + end, terminal[row, 1]] = True
-            if end:
-                follows[begin + index + end, -1] = masks[chart[end, 0]] & np.uint64(1) != 0
+            follows[begin + index + end, -1] = masks[chart[end, 0]] & np.uint64(1) != 0
     return known
 
 
