@@ -330,7 +330,7 @@ def test_a_model_can_read_states_of_eleven_steps_ago():
 
 def test_many_numbers_are_shown_on_one_line():
     numbers = np.linspace(-1, 1, 9) / 3
-    assert describe(Builder().constant(numbers)) == "a constant [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
+    assert describe(Builder().constant(numbers)) == "9 constants [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"
 
 
 def test_the_refusal_shows_the_line_and_the_numbers():

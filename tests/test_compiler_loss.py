@@ -140,17 +140,19 @@ def test_numbers_that_differ_between_classes_become_a_row():
 def test_a_loss_that_changes_is_detected():
     factor = [2.0]
     graphs = [
+        # The bound is larger than any of these losses.
+        trace_loss(lambda o, t: mg.minimum((o - t) ** 2, 1e6 * factor[0]).mean(axis=1), NUMBER, 2, np.ones((3, 2))),
         trace_loss(lambda o, t: ((o - t) ** 2).mean(axis=1) * factor[0], NUMBER, 2, np.ones((3, 2))),
         trace_loss(lambda o, t: (o * WEIGHTS[t].reshape(-1, 1)).sum(axis=1) * factor[0], CLASSES, 4, np.zeros(3, int)),
         trace_loss(
             lambda o, t: (o + (factor[0] - 2) * (t == 3).reshape(-1, 1)).sum(axis=1), CLASSES, 4, np.zeros(3, int)
         ),
     ]
-    assert [graph.has_changed() for graph in graphs] == [False] * 3
+    assert [graph.has_changed() for graph in graphs] == [False] * 4
     factor[0] = 3.0
-    assert [graph.has_changed() for graph in graphs] == [True] * 3
+    assert [graph.has_changed() for graph in graphs] == [True] * 4
     factor.clear()
-    assert [graph.has_changed() for graph in graphs] == [True] * 3
+    assert [graph.has_changed() for graph in graphs] == [True] * 4
 
 
 counted = [0]

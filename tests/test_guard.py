@@ -224,6 +224,50 @@ def test_a_change_of_a_value_that_a_model_reads_is_found_at_the_next_use(kind, c
     assert compiled.guard.has_changed()
 
 
+class HasABound(Base):
+    bound = 1e6
+
+    def activation(self, z):
+        return mg.minimum(mg.tanh(z), np.float32(self.bound))
+
+
+class HasAThreshold(Base):
+    threshold = 1e6
+
+    def activation(self, z):
+        return mg.where(z > self.threshold, np.float32(0), mg.tanh(z))
+
+
+class HasAStack(Base):
+    size = 50
+
+    def __call__(self, x):
+        h, stack = np.zeros((1, 5), dtype=np.float32), np.zeros((self.size, 5), dtype=np.float32)
+        for x_t in x:
+            h = mg.tanh(x_t[None] @ self.x + h @ self.h + stack[1:2])
+            stack = mg.concatenate([h, stack[:-1]])
+        return h @ self.y
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(HasABound, "bound", 1e5), (HasAThreshold, "threshold", 1e5), (HasAStack, "size", 40)],
+    ids=["bound", "threshold", "stack"],
+)
+def test_a_change_without_effect_on_a_few_steps_is_found(kind, name, value):
+    model = kind()
+    compiled, before = myrnn.compile(model, dim_input=4, check=False), model(X).data
+    compiled(X)
+    setattr(model, name, value)
+    np.testing.assert_array_equal(model(X).data, before)
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        compiled(X)
+    again = myrnn.compile(model, dim_input=4, check=False)
+    assert again is not compiled
+    np.testing.assert_allclose(again(X), before, rtol=1e-5)
+
+
 @pytest.mark.usefixtures("in_python")
 def test_a_change_is_found_whatever_the_logits_show(monkeypatch):
     """Zero or nonfinite logits stay the same whatever the model does."""

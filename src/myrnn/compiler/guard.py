@@ -4,7 +4,7 @@ What can go wrong, and the guard that finds it (`tests/test_guard.py` has a mode
 
 =====================================================  =================================================================
 a model changes: an attribute, a global, a layer,      before every use five steps are run, and traced unless the
-a context variable, by whatever code                   result is bit for bit what it was (`Guard.check_unchanged`);
+a context variable, by whatever code                   computation is the same (`Guard.check_unchanged`, `work_of`);
                                                        for gradients they are always traced
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
                                                        the logits are compared (`Guard.check`)
@@ -50,6 +50,7 @@ from myrnn.compiler.recording import Recording
 from myrnn.compiler.streams import Streams
 from myrnn.compiler.tables import LONGEST_TABLE
 from myrnn.compiler.trace import MYGRAD, Recorder
+from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import network_of, parameter_names, parameters_of
@@ -106,44 +107,44 @@ class Guard:
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
-        # The bytes of the logits of the probe when it was last traced.
-        self._answer: bytes | None = None
+        # What the model computed for the probe when it was last traced.
+        self._work: Work | None = None
         # The same for sequences of the lengths that a compilation traces.
-        self._answers: dict[int, bytes] = {}
+        self._works: dict[int, Work] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
         """Return the guard of another model of the class, without any checked lengths."""
         guard = copy(self)
-        guard._model, guard._parameters, guard._lengths, guard._answer = model, parameters, set(), None
-        guard._answers, guard.is_stream, guard.max_length = {}, False, 0
+        guard._model, guard._parameters, guard._lengths, guard._work = model, parameters, set(), None
+        guard._works, guard.is_stream, guard.max_length = {}, False, 0
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
-        """Check the model at the lengths that a compilation traces, unless its logits are bit for bit as before.
+        """Check the model at the lengths that a compilation traces, unless it computes the same as before there.
 
         Raises
         ------
         NotARecurrence
             When it is not this recurrence at one of them.
         """
-        rng, anew = np.random.default_rng(0), not self._answers
+        rng, anew = np.random.default_rng(0), not self._works
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             # Logits do not show random draws of the training.
             recording = Recording()
             with MYGRAD:
-                found = _bits(answer(partial(run_with, recording, self._model), x))
-            if found is None or recording.calls or self._answers.get(length) != found:
+                found = work_of(partial(run_with, recording, self._model), x)
+            if found is None or recording.calls or self._works.get(length) != found:
                 if not anew:
                     # Earlier checks were for the earlier model.
-                    anew, self._lengths, self._answers = True, set(), {}
+                    anew, self._lengths, self._works = True, set(), {}
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
-                    self._answers[length] = found
+                    self._works[length] = found
 
     def forget(self) -> None:
         """Check lengths other than those of a compilation again: the model may have changed there."""
-        self._lengths &= {*self._answers, *PROBES}
+        self._lengths &= {*self._works, *PROBES}
 
     @property
     def traced(self) -> int:
@@ -206,9 +207,9 @@ class Guard:
             )
 
     def check_unchanged(self) -> None:
-        """Run a few steps of the model, and check it again unless its logits are unchanged, bit for bit.
+        """Run a few steps of the model, and check it again unless it computes what it did, bit for bit.
 
-        If they are, neither its weights nor anything else that they depend on has changed.
+        If it does, neither its weights nor anything else that they depend on has changed.
 
         Raises
         ------
@@ -220,10 +221,11 @@ class Guard:
         recorder = Recorder()
         with MYGRAD:
             try:
-                found = _bits(answer(lambda x: recorder.run(self._model, x, names=False), self._probe))
+                found = work_of(self._model, self._probe)
+                answer(lambda x: recorder.run(self._model, x, names=False), self._probe)
             except CompileError:
                 found = None
-            if found is None or found != self._answer or recorder.looks or not self._is_over_its_own():
+            if found is None or found != self._work or recorder.looks or not self._is_over_its_own():
                 self.check_again()
 
     def check_parameters(self) -> None:
@@ -234,10 +236,10 @@ class Guard:
     def check_again(self) -> None:
         """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
         self.check_parameters()
-        self._answer = None
+        self._work = None
         with MYGRAD:
             self._check(self._probe)
-            self._answer = _bits(answer(self._model, self._probe))
+            self._work = work_of(self._model, self._probe)
 
     def _is_over_its_own(self) -> bool:
         return self.is_over(parameters_of(self._model))
@@ -343,11 +345,6 @@ class Guard:
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
         return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
-
-
-def _bits(logits: NDArray[Any]) -> bytes | None:
-    """Return logits as bytes to compare; None if they prove nothing, like those of a readout of zeros."""
-    return logits.tobytes() if np.isfinite(logits).all() and logits.all() else None
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:

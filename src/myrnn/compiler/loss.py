@@ -22,6 +22,7 @@ from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
+from myrnn.compiler.work import Work, operations_noted
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.losses import Loss, losses_of, name_of
 from myrnn.targets import CLASS, TargetKind
@@ -69,8 +70,8 @@ class LossGraph:
     value: Node = field(compare=False)
     function: Loss | str = field(compare=False)
     examples: NDArray[Any] = field(compare=False, repr=False)
-    # Its result when it was traced; see `has_changed`.
-    answer: bytes = field(compare=False, repr=False)
+    # What it computed when it was traced; see `has_changed`.
+    work: Work = field(compare=False, repr=False)
 
     @property
     def is_of_classes(self) -> bool:
@@ -78,9 +79,9 @@ class LossGraph:
         return self.what == CLASS
 
     def has_changed(self) -> bool:
-        """Whether the function now gives other numbers on some rows than when it was traced."""
+        """Whether the function now computes something else on some rows than when it was traced."""
         try:
-            return _answer(self.function, self.outputs, self.scored, self.examples) != self.answer
+            return _work_of(self.function, self.outputs, self.scored, self.examples) != self.work
         except CompileError:
             return True
 
@@ -145,18 +146,18 @@ def trace_loss(
         raise CompileError(f"the loss {name_of(loss)!r} has no native form: {error}") from None
     width = examples.shape[1] if table is None else table.shape[1]
     text = *text_of(value), b"" if table is None else table.tobytes()
-    answer = _answer(loss, outputs, scored, examples)
-    return LossGraph(kind.what, outputs, scored, width, kind.scored, text, table, value, loss, examples, answer)
+    work = _work_of(loss, outputs, scored, examples)
+    return LossGraph(kind.what, outputs, scored, width, kind.scored, text, table, value, loss, examples, work)
 
 
-def _answer(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) -> bytes:
-    """Return the bytes of a loss and its gradients on rows of these targets, and of all classes."""
+def _work_of(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) -> Work:
+    """Return a loss and its gradients on rows of these targets, and of all classes, and the operations behind them."""
     rows = np.concatenate([targets, np.arange(scored)]) if targets.ndim == 1 else targets
-    with MYGRAD, np.errstate(all="ignore"):
+    with MYGRAD, np.errstate(all="ignore"), operations_noted() as operations:
         given = mygrad.tensor(np.random.default_rng(1).normal(size=(len(rows), outputs)), constant=False)
         losses = tried(lambda: losses_of(loss, given, rows))
         losses.sum().backward()
-        return b"".join(np.asarray(numbers).tobytes() for numbers in (losses.data, given.grad))
+        return (*(np.asarray(numbers).tobytes() for numbers in (losses.data, given.grad)), *operations)
 
 
 def text_of(value: Node) -> tuple[Any, ...]:

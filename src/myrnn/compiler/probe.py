@@ -445,7 +445,7 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
 
 
 def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Return the lowest pair of nodes that differ, walking the two graphs in parallel."""
+    """Return the lowest pair of nodes that differ in more than their inputs, walking the two graphs in parallel."""
     seen: set[tuple[Node, Node]] = set()
     stack = [(a, b)]
     found = None
@@ -454,9 +454,12 @@ def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
         if x is y or (x, y) in seen:
             continue
         seen.add((x, y))
-        found = (x, y)
+        below = []
         if x.operation == y.operation and len(x.inputs) == len(y.inputs):
-            stack.extend(zip(x.inputs, y.inputs, strict=True))
+            below = [(p, q) for p, q in zip(x.inputs, y.inputs, strict=True) if p is not q]
+        stack.extend(below)
+        if not below:
+            found = (x, y)
     return found
 
 
@@ -466,7 +469,8 @@ def describe(node: Node) -> str:
         numbers = node.numbers
         if numbers.size == 1:
             return f"{numbers[0]:g}"
-        return f"a constant {np.array2string(numbers, precision=4, threshold=6, max_line_width=120)}"
+        shown = np.array2string(numbers, precision=4, threshold=6, max_line_width=120)
+        return f"{numbers.size} constants {shown}"
     return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
 
 

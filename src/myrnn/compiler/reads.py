@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import is_users_file
 
-_COMPARED = {
+COMPARED = {
     "__gt__": np.greater,
     "__ge__": np.greater_equal,
     "__lt__": np.less,
@@ -287,7 +287,7 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
         for owner, name in _CONVERSIONS:
             stack.enter_context(_replaced(owner, name, _converting(getattr(owner, name), is_here)))
         stack.enter_context(_replaced(mygrad, "sliding_window_view", _windows(mygrad.sliding_window_view)))
-        for name, function in _COMPARED.items():
+        for name, function in COMPARED.items():
             stack.enter_context(_replaced(Tensor, name, _comparing(getattr(Tensor, name), function, is_here)))
         stack.enter_context(_replaced(Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)))
         stack.enter_context(_replaced(Tensor, "__init__", _made(Tensor.__init__, remember)))
@@ -362,7 +362,7 @@ def _computing(compute: Any, is_here: Callable[[], bool]) -> Any:
     def computed(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
         plain = method == "__call__" and not named and all(map(_is_number, inputs))
         if plain and graph_tracking.TRACK_GRAPH and is_here():
-            if ufunc in _COMPARED.values() or ufunc is np.isnan or (ufunc in _ROUNDED and type(tensor) is Array):
+            if ufunc in COMPARED.values() or ufunc is np.isnan or (ufunc in _ROUNDED and type(tensor) is Array):
                 return _compared(ufunc, *inputs)
             if ufunc in _LOGICAL and np.result_type(*map(_numbers_of, inputs)).kind == "b":
                 return _compared(_LOGICAL[ufunc], *inputs)
