@@ -16,6 +16,7 @@ DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
 # Defaults that depend on other settings.
 DEPENDS = {
     ("evaluation", "seed"): "that of the training + 1",
+    ("evaluation", "stack_depth"): "as in the training",
     ("evaluation", "lengths"): "up to twice the longest trained one",
     ("model", "dim_embedding"): "0; with data 32 for `gru` and `lstm` that read symbols",
 }

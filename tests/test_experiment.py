@@ -20,6 +20,7 @@ from msgspec import Meta
 import myrnn
 from myrnn.cli import main
 from myrnn.errors import DataError, InvalidArgument, RunError
+from myrnn.evaluation import evaluate
 from myrnn.experiment import Experiment, Part, Training, merged
 from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
@@ -154,6 +155,41 @@ SMALL = {
     "training": {"iterations": 30, "engine": "mygrad"},
     "evaluation": {"samples": 40, "lengths": [2, 6], "seed": 9},
 }
+
+
+STACKS = {
+    "task": {"name": "deepmind", "language_name": "reverse-string", "string_max": 3},
+    "model": {"name": "stack-rnn", "dim_recurrent": 3, "stack_depth": 3},
+    "training": {"iterations": 5, "engine": "mygrad"},
+}
+
+
+def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    deep = {"samples": 200, "lengths": [20], "stack_depth": 15}
+    run = myrnn.run(Experiment.read({**STACKS, "evaluation": deep}), "run", progress=False)
+    assert run.model.stack_depth == 3
+    settings = {"lengths": [20], "seed": 1, "trained": 6, "engine": "mygrad", "progress": False}
+    shallow = evaluate(run.model, run.task, 200, **settings)
+    run.model.stack_depth = 15
+    deep = evaluate(run.model, run.task, 200, **settings)
+    assert run.report["evaluation"]["lengths"][0]["correct"] == deep.correct[0] != shallow.correct[0]
+    for options, report in (([], shallow), (["--stack-depth=15"], deep)):
+        capsys.readouterr()
+        assert main(["evaluate", "run", "--lengths=20", "--samples=200", "--out=table.csv", "--quiet", *options]) == 0
+        assert Path("table.csv").read_text().splitlines()[1].startswith(f"20,2000,{report.correct[0]},")
+
+
+def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = {"evaluation": {"samples": 40, "stack_depth": 15}}
+    with_stack, without = (Experiment.read({**given, "model": {"name": name}}) for name in ("stack-rnn", "gru"))
+    assert with_stack.to_dict()["evaluation"]["stack_depth"] == 15
+    assert "stack_depth" not in without.to_dict()["evaluation"]
+    assert "stack_depth" not in Experiment(model="stack-rnn").to_dict()["evaluation"]
+    myrnn.run(Experiment.read(SMALL), "run", progress=False)
+    assert main(["evaluate", "run", "--stack-depth=9"]) == 2
+    assert capsys.readouterr().err == "myrnn: --stack-depth is for a stack-rnn, and the run has the model 'rnn'\n"
 
 
 def test_an_experiment_runs_into_a_folder(tmp_path, monkeypatch):

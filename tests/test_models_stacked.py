@@ -6,6 +6,7 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
+from myrnn.compiler import compile_for
 from myrnn.errors import InvalidArgument
 from myrnn.models import parameter_names
 from myrnn.registry import kind_of, make
@@ -119,6 +120,28 @@ def test_a_stack_may_be_deepened_later():
     assert np.array_equal(deep(x).data, shallow(x).data)
 
 
+@pytest.mark.parametrize("per_step", [False, True])
+def test_the_stacks_of_all_layers_may_be_deepened_later(per_step):
+    deep, shallow = (
+        Stacked(4, 5, 3, cell="stack-rnn", per_step=per_step, stack_depth=depth, stack_width=2, rng=0)
+        for depth in (70, 2)
+    )
+    sequences = Sequences.from_pairs([(features(70, 4), np.zeros(70, int) if per_step else 0)] * 3, per_step=per_step)
+    shallow_logits = compile_for(shallow, sequences).logits(sequences)
+    shallow.stack_depth = 70
+    assert repr(shallow) == repr(deep)
+    found = compile_for(shallow, sequences).logits(sequences)
+    assert np.allclose(found, compile_for(deep, sequences).logits(sequences), rtol=1e-4, atol=1e-6)
+    assert not np.allclose(found, shallow_logits, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_without_stacks_has_no_depth():
+    model = Stacked(4, 5, 3)
+    assert model.stack_depth is None
+    with pytest.raises(AttributeError, match="layers of the cell 'gru' have no stack"):
+        model.stack_depth = 5
+
+
 def test_only_recurrent_weights_start_as_orthogonal_matrices():
     glorot, orthogonal = (StackRNN(4, 5, 3, recurrent_init=init, rng=0) for init in ("glorot", "orthogonal"))
     names = parameter_names(glorot)
@@ -133,7 +156,7 @@ def test_the_size_of_the_stack_is_a_setting():
     assert stacked(features(6, 4)).shape == (6, 3)
     assert (stacked.stack_depth, stacked.stack_width) == (4, 3)
     assert "stack_depth=4, stack_width=3" in repr(stacked)
-    assert Stacked(4, 5, 3, cell="stack-rnn").stack_depth == 32
+    assert Stacked(4, 5, 3, cell="stack-rnn").stack_depth == 48
     assert kind_of("model", stacked).settings_of(stacked).stack_depth == 4
 
 

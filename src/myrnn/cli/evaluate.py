@@ -33,6 +33,7 @@ from myrnn.cli.options import (
 )
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.models import network_of
 from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
@@ -63,6 +64,15 @@ def evaluate(
             metavar="FIRST:LAST:STEP",
             help="The lengths to test, such as 2:80:2 (80 included), or numbers separated by commas.",
             show_default=False,
+            rich_help_panel=ON_TASK,
+        ),
+    ] = None,
+    stack_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=10_000,
+            help="The depth of the stack of a stack-rnn.  [default: as in the training]",
             rich_help_panel=ON_TASK,
         ),
     ] = None,
@@ -120,7 +130,8 @@ def evaluate(
     check_picture("--figure", figure)
     loaded = load(run, model)
     options = given(context)
-    refuse_of_others(options, loaded, ("samples", "seed", "length_max", "lengths"), ("data", "labels", "period"))
+    of_task = ("samples", "seed", "length_max", "lengths", "stack_depth")
+    refuse_of_others(options, loaded, of_task, ("data", "labels", "period"))
     if loaded.fitted is not None and loaded.fitted.targets.learn != LABELS:
         refuse(options, ("shortcuts", "counterexamples", "labels", "engine"), "labels of sequences")
         return _report(loaded, data, period, out, figure, quiet)
@@ -129,6 +140,8 @@ def evaluate(
     asked: Any = None
     if loaded.fitted is None:
         asked, tests = _lengths(loaded.task, lengths, length_max), {"": loaded.task}
+        if stack_depth is not None:
+            _set_stack_depth(loaded, stack_depth)
     else:
         if data is None:
             refuse(options, ("labels",), "--data, which is missing")
@@ -162,6 +175,15 @@ def evaluate(
                 loaded.model, source, count, seed, most=counterexamples, lengths=asked, engine=engine
             )
             show.table(found)
+
+
+def _set_stack_depth(run: Run, depth: int) -> None:
+    network = network_of(run.model)
+    if getattr(network, "stack_depth", None) is None:
+        raise InvalidArgument(
+            f"--stack-depth is for a stack-rnn, and the run has the model {run.experiment.model.name!r}"
+        )
+    network.stack_depth = depth
 
 
 def _report(

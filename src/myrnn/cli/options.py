@@ -182,6 +182,7 @@ def load_all(folders: Sequence[Path], own: Sequence[str] | None) -> list[Run]:
 
 # Settings without an option: they are seldom changed, and a study or a file can set them.
 _NO_OPTIONS = ("beta1", "beta2", "alpha", "eps", "standardize", "lengths")
+_OF_FILES = (("evaluation", "seed"), ("evaluation", "stack_depth"))
 # Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
 # Options that may be repeated.
@@ -306,7 +307,7 @@ def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setti
         _RENAMED.get((section, setting.name), setting.name): (section, setting)
         for section, kind in sections.items()
         for setting in settings_of(kind)
-        if setting.name not in _NO_OPTIONS and (section, setting.name) != ("evaluation", "seed")
+        if setting.name not in _NO_OPTIONS and (section, setting.name) not in _OF_FILES
     }
 
 

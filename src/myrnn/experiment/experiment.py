@@ -312,7 +312,11 @@ class Experiment:
         """Return all settings as plain values, by section; of a task `whole` as `Section.to_dict` takes it."""
         whole = whole or self.data is not None
         sections = {name: getattr(self, name) for name in SECTIONS}
-        return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
+        found = {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
+        if not (whole or is_own(self.model.name) or hasattr(self.model.settings, "stack_depth")):
+            # Without effect on a model without stacks: runs with and without it are the same.
+            found["evaluation"].pop("stack_depth", None)
+        return found
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write all settings as JSON; paths become relative to its folder."""

@@ -210,6 +210,8 @@ class Evaluation(Section, frozen=True, kw_only=True):
         By default the training seed plus one, so that the sequences are new.
     lengths : tuple of int or None
         By default up to twice the longest trained length. ``"2:40:2"`` means every second length from 2 to 40.
+    stack_depth : int or None
+        The depth of the stacks of the model, by default as in the training. Models without stacks ignore it.
 
     Examples
     --------
@@ -226,6 +228,19 @@ class Evaluation(Section, frozen=True, kw_only=True):
             'commas, as "1:40,50:500:10".'
         ),
     ] = None
+    stack_depth: (
+        Annotated[
+            int,
+            Meta(
+                ge=2,
+                le=10_000,
+                description="The depth of the stack of a stack-rnn in tests: sequences longer than the trained ones "
+                "may need a deeper one.",
+                extra={"later": True},
+            ),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Check all values; lengths are listed once each, ascending."""

@@ -20,7 +20,7 @@ from myrnn.models.model import (
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
 from myrnn.models.recognizer import Recognizer
-from myrnn.models.stacked import Stacked
+from myrnn.models.stacked import Stacked, stack_depth_set
 
 __all__ = [
     "ACTIVATIONS",
@@ -46,4 +46,5 @@ __all__ = [
     "parameter_names",
     "parameters_of",
     "sizes_for",
+    "stack_depth_set",
 ]

@@ -182,7 +182,7 @@ class StackRNNLayer(Layer):
     """A layer with the equations of `StackRNN`."""
 
     def __init__(
-        self, dim_input: int, dim_recurrent: int, layer: Maker, stack_depth: int = 32, stack_width: int = 8
+        self, dim_input: int, dim_recurrent: int, layer: Maker, stack_depth: int = 48, stack_width: int = 8
     ) -> None:
         super().__init__(dim_recurrent)
         self.stack_depth, self.stack_width = stack_depth, stack_width
@@ -464,7 +464,7 @@ class StackRNN(_OneLayer, StackRNNLayer):
         dim_recurrent: Units,
         dim_output: Size,
         *,
-        stack_depth: StackDepth = 32,
+        stack_depth: StackDepth = 48,
         stack_width: StackWidth = 8,
         recurrent_init: GatedInit = "glorot",
         rng: np.random.Generator | int | None = None,

@@ -109,7 +109,7 @@ def stack_rnn(
     dim_recurrent: Units,
     dim_output: Size,
     *,
-    stack_depth: StackDepth = 32,
+    stack_depth: StackDepth = 48,
     stack_width: StackWidth = 8,
     recurrent_init: GatedInit = "glorot",
     layers: Layers = 1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from myrnn.models.cells import (
     check_sequence,
 )
 from myrnn.models.dense import layer_maker
+from myrnn.models.model import network_of
 
 LAYERS: dict[str, Callable[..., Layer]] = {
     "rnn": RNNLayer,
@@ -130,9 +132,6 @@ class Stacked:
         inputs = [dim_embedding or dim_input, *[width] * (layers - 1)]
         # In both directions, forward and backward layers alternate.
         self.stack = tuple(make(dim, dim_recurrent, layer) for dim in inputs for _ in range(directions))
-        self.stack_depth, self.stack_width = (
-            getattr(self.stack[0], name, None) for name in ("stack_depth", "stack_width")
-        )
         self.fc_h2y = layer(width, dim_output)
         begin_recurrent(self.stack, recurrent_init, rng)
 
@@ -140,6 +139,23 @@ class Stacked:
     def layers(self) -> int:
         """The number of recurrent layers."""
         return len(self.stack) // (2 if self.bidirectional else 1)
+
+    @property
+    def stack_depth(self) -> int | None:
+        """The depth of the stack of every layer, which can be changed, also after training; None without stacks."""
+        return getattr(self.stack[0], "stack_depth", None)
+
+    @stack_depth.setter
+    def stack_depth(self, depth: int) -> None:
+        if self.stack_depth is None:
+            raise AttributeError(f"layers of the cell {self.cell!r} have no stack")
+        for layer in self.stack:
+            layer.stack_depth = depth  # type: ignore[attr-defined]  # they are layers of a Stack-RNN
+
+    @property
+    def stack_width(self) -> int | None:
+        """The number of numbers in a value on a stack; None without stacks."""
+        return getattr(self.stack[0], "stack_width", None)
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
@@ -186,6 +202,20 @@ class Stacked:
         lowest = () if self.embedding is None else self.embedding.parameters
         recurrent = tuple(parameter for layer in self.stack for parameter in layer.parameters)
         return lowest + recurrent + self.fc_h2y.parameters
+
+
+@contextmanager
+def stack_depth_set(model: Any, depth: int | None) -> Iterator[None]:
+    """Give the stacks of a model another depth for a while; None, and a model without stacks, change nothing."""
+    network = network_of(model)
+    before = None if depth is None else getattr(network, "stack_depth", None)
+    if before is not None:
+        network.stack_depth = depth
+    try:
+        yield
+    finally:
+        if before is not None:
+            network.stack_depth = before
 
 
 def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:
