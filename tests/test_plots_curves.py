@@ -3,8 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
+from myrnn.learning_curve import LearningCurve
 from myrnn.plots import plot_history, plot_learning_curve
-from myrnn.results import LearningCurve
 
 ITERATION = [500, 1000, 1500]
 

@@ -8,7 +8,15 @@ import polars
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.results import CURVE_HEADERS, History, LearningCurve, Table, counted, integer, number, share, text
+from myrnn.learning_curve import CURVE_HEADERS, History, LearningCurve
+from myrnn.results import (
+    Table,
+    counted,
+    integer,
+    number,
+    share,
+    text,
+)
 
 ITERATION = LearningCurve(np.array([500, 1000]), np.array([0.7, 0.25]), np.array([0.5, 0.875]), 20)
 EPOCH = LearningCurve.from_columns(

@@ -21,6 +21,7 @@ ORDER = (
     "output",
     "terminal",
     "results",
+    "learning_curve",
     "storage",
     "targets",
     "sequences",

@@ -11,7 +11,7 @@ from scipy.special import expit, log_softmax, logsumexp
 
 from myrnn import RNN, SGD, Adam, LivePlot, Sequences, plots, train
 from myrnn.errors import CompileError, InvalidArgument
-from myrnn.results import LearningCurve
+from myrnn.learning_curve import LearningCurve
 from myrnn.runs import save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, Validation, load_checkpoint, measure, reference_logits

@@ -83,11 +83,12 @@ from myrnn.inspection import (
     recurrent_eigenvalues,
     state_space,
 )
+from myrnn.learning_curve import History, LearningCurve
 from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN, dense
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.plots import LivePlot, create_plot
 from myrnn.randomness import dropout, noise
-from myrnn.results import History, LearningCurve, Table
+from myrnn.results import Table
 from myrnn.runs import run
 from myrnn.sequences import Sequences
 from myrnn.sweeps import SweepResults, load_sweep, sweep

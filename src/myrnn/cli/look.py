@@ -27,8 +27,9 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
+from myrnn.learning_curve import ACCURACY, History, word_for
 from myrnn.plots import plot_learning_curves, save_figure
-from myrnn.results import ACCURACY, History, Table, integer, number, text, word_for
+from myrnn.results import Table, integer, number, text
 from myrnn.runs import Run, load_history, run_names
 from myrnn.training import curve_levels, sparkline
 

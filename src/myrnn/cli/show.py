@@ -17,8 +17,9 @@ from myrnn._checks import count_of
 from myrnn.data import TEXT, LabelledSequences
 from myrnn.evaluation import ClassificationReport, LengthReport, NumberReport, ShortcutReport, TagReport
 from myrnn.experiment import is_own
+from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
 from myrnn.models import embedding_of, num_parameters
-from myrnn.results import ACCURACY, SQUARED_ERROR, Table, word_for
+from myrnn.results import Table
 from myrnn.runs import DataWork, Report, TaskWork, tests_table
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration

@@ -28,9 +28,9 @@ from myrnn.data import (
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
 from myrnn.experiment import Experiment
+from myrnn.learning_curve import LearningCurve
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.registry import kinds
-from myrnn.results import LearningCurve
 from myrnn.runs import (
     INDEX,
     Fitted,

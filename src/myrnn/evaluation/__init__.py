@@ -12,7 +12,8 @@ naive           naive forecasts of numbers
 ngrams          counts of the symbols that follow each context
 baselines       scores of frequent tags, n-grams and naive forecasts
 shortcuts       accuracy of classifiers that see only part of each sequence
-evaluate        accuracy by length and class, and the comparison of two reports
+lengths         reports of accuracy by length and class, and their comparison
+evaluate        the test of a model that gives such a report
 transfer        tests of models on tasks that they were not trained on
 mistakes        the shortest and the most confident mistakes
 classification  test of a classifier: classes, mistakes, lengths, probabilities
@@ -25,8 +26,9 @@ from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baseline
 from myrnn.evaluation.buckets import LengthBuckets, StepBuckets
 from myrnn.evaluation.classification import Calibration, ClassificationReport, classification_report
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes
-from myrnn.evaluation.evaluate import Comparison, LengthReport, difference_columns, difference_table, evaluate
+from myrnn.evaluation.evaluate import evaluate
 from myrnn.evaluation.intervals import cluster_interval, mean_difference_interval, newcombe_interval, ratio_interval
+from myrnn.evaluation.lengths import Comparison, LengthReport, difference_columns, difference_table
 from myrnn.evaluation.mistakes import Counterexamples, Halves, Mistake, counterexamples
 from myrnn.evaluation.naive import naive_forecast
 from myrnn.evaluation.numbers import NumberReport, number_report

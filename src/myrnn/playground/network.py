@@ -17,12 +17,12 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.experiment import weight_generator
 from myrnn.generation import generate
+from myrnn.learning_curve import LearningCurve
 from myrnn.models import make_own, sizes_for
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.playground.data import MOST_OF_TASK, DataTask
 from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
 from myrnn.registry import make
-from myrnn.results import LearningCurve
 from myrnn.runs import Run, classes_of, weight_bytes
 from myrnn.sequences import Sequences
 from myrnn.tasks import Task, twice_as_long

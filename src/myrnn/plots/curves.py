@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument
+from myrnn.learning_curve import ACCURACY, LearningCurve, word_for
 from myrnn.plots import style
-from myrnn.results import ACCURACY, LearningCurve, word_for
 
 _TRAINING = "training"
 

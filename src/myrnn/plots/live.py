@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.learning_curve import ACCURACY
 from myrnn.output import in_kernel
 from myrnn.plots import style
 from myrnn.plots.logger import LiveLogger, Series, metric_names
-from myrnn.results import ACCURACY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,9 +28,10 @@ from myrnn.data import (
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
+from myrnn.learning_curve import shown_score, word_for
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for, mean_of_logits
 from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own, no_input
-from myrnn.results import check_lost, shown_score, word_for
+from myrnn.results import check_lost
 from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
 from myrnn.sequences import Sequences
 from myrnn.training import (

@@ -7,7 +7,7 @@ sequences. `hooks` watch, `progress` shows the progress, and `interrupts` delays
 `loop` has `train`, and `settings` its settings.
 """
 
-from myrnn.results import History
+from myrnn.learning_curve import History
 from myrnn.schedules import named_schedule
 from myrnn.training.checkpoint import Checkpoint, TrainingState, keep_last_checkpoint, load_checkpoint, saved_iteration
 from myrnn.training.engine import check_sees_no_future, reference_logits

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
-from myrnn.results import History
+from myrnn.learning_curve import History
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training.feed import Position
 from myrnn.training.hooks import OF_HOOKS, Report, TrainingStart

@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
+from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, Scored
 from myrnn.models import parameters_of
-from myrnn.results import ACCURACY, SQUARED_ERROR, Scored
 
 if TYPE_CHECKING:
     from myrnn.training.checkpoint import TrainingState

@@ -18,9 +18,9 @@ from myrnn._user_code import warn
 from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.learning_curve import History
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
 from myrnn.models import Recognizer, parameters_of
-from myrnn.results import History
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.targets import LABELS

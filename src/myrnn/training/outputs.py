@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.compiler import MYGRAD
 from myrnn.errors import InvalidArgument
+from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Objective, mean_of_logits
 from myrnn.models import num_classes
-from myrnn.results import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.learning_curve import History, shown_score, word_for
 from myrnn.output import Output, in_kernel, on_terminal
-from myrnn.results import History, shown_score, word_for
 from myrnn.training.hooks import Report, TrainingStart
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import ACCURACY
+from myrnn.learning_curve import ACCURACY
 from myrnn.targets import LABELS, TargetKind
 from myrnn.training.hooks import Report
 from myrnn.training.outputs import metric_of, scores_dtype

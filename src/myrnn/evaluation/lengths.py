@@ -1,0 +1,505 @@
+"""Accuracy by length and class, and comparison of two such reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
+from myrnn.evaluation.shortcuts import ShortcutReport
+from myrnn.results import (
+    ENDS,
+    Counted,
+    HasTable,
+    Row,
+    Shown,
+    Table,
+    column_name,
+    counted,
+    integer,
+    lost_message,
+    points,
+    share,
+    shares,
+    text,
+    wilson_interval,
+)
+
+# The most classes with separate columns in a table 80 columns wide.
+FEW_CLASSES = 2
+
+
+def _no_classes() -> NDArray[np.int64]:
+    return np.zeros((0, 0), dtype=np.int64)
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LengthReport(Counted, HasTable):
+    """Accuracy for every length.
+
+    It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
+    independent: a model that loses track is wrong many times in a row. So the intervals for steps count sequences, as
+    if all steps of a sequence were right or wrong together. This is the most cautious choice.
+
+    Attributes
+    ----------
+    lengths : ndarray, int64 (L,)
+        The tested lengths T, ascending.
+    total, correct : ndarray, int64 (L,)
+        The number of sequences (or their steps) of each length, and of those classified correctly.
+    chance : float
+        The accuracy of guessing, 1 / K.
+    trained_length : int or None
+        The longest length in the training; longer ones are marked as beyond.
+    confidence : float
+        The level of the intervals.
+    class_total, class_correct : ndarray, int64 (L, K)
+        The same counts for each true class: the sequences of the class, and those of them that were predicted as this
+        class. Shape (L, 0) in a report without counts by class.
+    class_names : tuple of str
+        The names of the K classes.
+    not_finite : ndarray, int64 (L,)
+        The number of sequences or steps of each length with logits that are not finite. They count in `total` and never
+        in `correct`.
+    each : {"sequence", "step"}
+        The unit that is counted.
+    sequences, whole : ndarray, int64 (L,)
+        The number of sequences of each length, and of those that are right as a whole: at every step that has a class.
+        If sequences are counted, these are `total` and `correct`.
+
+    Examples
+    --------
+    >>> from myrnn import RNN, evaluate, tasks
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> report = evaluate(model, task, 300, lengths=[2, 4, 6], trained=4, engine="mygrad", progress=False)
+    >>> report.total, report.beyond, report.interval.shape
+    (array([100, 100, 100]), array([False, False,  True]), (3, 2))
+    >>> list(report.groups()), report.rows()[0]["length"], report.chance
+    (['trained', 'beyond', 'all'], 2, 0.5)
+    >>> ax = report.plot(label="untrained")
+    """
+
+    lengths: NDArray[np.int64]
+    total: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    chance: float
+    trained_length: int | None = None
+    confidence: float = 0.95
+    class_total: NDArray[np.int64] = field(default_factory=_no_classes)
+    class_correct: NDArray[np.int64] = field(default_factory=_no_classes)
+    class_names: tuple[str, ...] = ()
+    not_finite: NDArray[np.int64] = field(default_factory=_none)
+    each: str = "sequence"
+    sequences: NDArray[np.int64] = field(default_factory=_none)
+    whole: NDArray[np.int64] = field(default_factory=_none)
+
+    def __post_init__(self) -> None:
+        """Give absent counts by class the shape (L, 0)."""
+        for name, default in (("sequences", self.total), ("whole", self.correct)):
+            if self.each == "sequence":
+                object.__setattr__(self, name, default)
+        shape = (len(self.lengths), len(self.class_names))
+        for name in ("class_total", "class_correct"):
+            object.__setattr__(self, name, np.reshape(getattr(self, name), shape))
+        if not len(self.not_finite):
+            object.__setattr__(self, "not_finite", np.zeros(len(self.lengths), dtype=np.int64))
+
+    @property
+    def class_accuracy(self) -> NDArray[np.float64]:
+        """The accuracy for each true class, float64 (L, K); NaN for an absent class."""
+        return shares(self.class_correct, self.class_total)
+
+    @property
+    def class_interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each class accuracy, float64 (L, K, 2)."""
+        share = self._independent()[:, np.newaxis]
+        return wilson_interval(self.class_correct * share, self.class_total * share, self.confidence)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """The Wilson interval of each accuracy, float64 (L, 2), based on the number of sequences."""
+        share = self._independent()
+        return wilson_interval(self.correct * share, self.total * share, self.confidence)
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Which lengths exceed those of the training, bool (L,)."""
+        return self.lengths > (np.inf if self.trained_length is None else self.trained_length)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The overall share classified correctly."""
+        return float(self.correct.sum() / self.total.sum())
+
+    @property
+    def whole_accuracy(self) -> float:
+        """The share of sequences that are right as a whole."""
+        return float(self.whole.sum() / self.sequences.sum())
+
+    @property
+    def tried(self) -> str:
+        """The counts in words, such as ``"200 sequences"`` or ``"2,100 steps of 200 sequences"``."""
+        sequences = _checks.count_of(self.sequences.sum(), "sequence")
+        return sequences if self.each == "sequence" else f"{_checks.count_of(self.total.sum(), 'step')} of {sequences}"
+
+    def _independent(self, groups: Sequence[NDArray[np.bool_]] | None = None) -> NDArray[np.float64]:
+        """Return the effective share of the counts in intervals, for each length or for groups of lengths.
+
+        It is based on Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, for clusters of n steps.
+        """
+        steps = self.total.astype(np.float64)
+        squares = steps**2 / np.maximum(self.sequences, 1)
+        if groups is not None:
+            steps, squares = (np.array([each[chosen].sum() for chosen in groups]) for each in (steps, squares))
+        return np.divide(steps, squares, out=np.ones_like(steps), where=squares > 0)
+
+    def __repr__(self) -> str:
+        """Show the accuracy over all lengths, and for the shortest and the longest."""
+        return (
+            f"LengthReport({self.tried}, accuracy {self.mean_accuracy:.2%}: "
+            f"{self.accuracy[0]:.1%} at length {self.lengths[0]}, {self.accuracy[-1]:.1%} at length {self.lengths[-1]})"
+        )
+
+    def joined(self, other: LengthReport) -> LengthReport:
+        """Return one report for the sequences of this and another evaluation of the same model.
+
+        Raises
+        ------
+        InvalidArgument
+            When the other has different classes, or counts another unit.
+        """
+        if (self.class_names, self.each) != (other.class_names, other.each):
+            raise InvalidArgument("reports with different classes cannot be joined")
+        lengths = np.union1d(self.lengths, other.lengths)
+
+        def summed(name: str) -> NDArray[np.int64]:
+            sums = np.zeros((len(lengths), *getattr(self, name).shape[1:]), dtype=np.int64)
+            for report in (self, other):
+                sums[np.searchsorted(lengths, report.lengths)] += getattr(report, name)
+            return sums
+
+        names = ("total", "correct", "class_total", "class_correct", "not_finite", "sequences", "whole")
+        counts: dict[str, Any] = {name: summed(name) for name in names}
+        return replace(self, lengths=lengths, **counts)
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """Return groups of lengths by name, each bool (L,).
+
+        They are ``"trained"`` (lengths up to the longest trained one) and ``"beyond"``, if both are known and not
+        empty, and ``"all"``.
+        """
+        named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
+        return _some(named, len(self.lengths))
+
+    def totals(self) -> dict[str, dict[str, Any]]:
+        """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together."""
+        groups = self.groups()
+        columns = self._columns([name == "beyond" for name in groups], list(groups.values()))
+        return dict(zip(groups, Table("", columns).rows(), strict=True))
+
+    def table(self, shortcuts: ShortcutReport | None = None) -> Table:
+        """Return the accuracy, in all and for each true class; terminals show per cent.
+
+        Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``, ``not_finite``,
+        and for each class name ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low`` and ``..._high``; an
+        undefined share is None. If steps are counted, there are also ``sequences``, ``whole`` and ``whole_accuracy``.
+
+        Parameters
+        ----------
+        shortcuts : ShortcutReport, optional
+            The accuracy of classifiers with less information, shown as rows below. They must have all lengths of the
+            report.
+        """
+        keys = dict(zip(self._class_keys, self.class_names, strict=True))
+        shown_keys = keys if len(keys) <= FEW_CLASSES else {}
+        totals = self.totals()
+        # Rows of totals have the columns of a length, and a name instead of the length.
+        below: list[list[tuple[Row, str | None]]] = [
+            [({**row, "length": name}, "yellow" if row["beyond"] else "bold") for name, row in totals.items()]
+        ]
+        if not shown_keys and keys:
+            below.append([(_class_row(totals["all"], key, name), None) for key, name in keys.items()])
+        if shortcuts is not None:
+            below.append([(row, "dim") for row in _shortcut_rows(self._matching(shortcuts))])
+        of_steps = (share("whole_accuracy", "whole"), integer("total", "steps"))
+        return Table(
+            f"Accuracy {'' if self.each == 'sequence' else 'of steps '}by length, % ({self.confidence:.0%} interval)",
+            {"length": self.lengths, **self._columns(self.beyond)},
+            (
+                Shown("length", self._length_cell, is_number=False),
+                share("accuracy", interval=ENDS),
+                *(share(f"{key}_accuracy", name, (f"{key}_low", f"{key}_high")) for key, name in shown_keys.items()),
+                *((integer("total", "of"),) if self.each == "sequence" else of_steps),
+            ),
+            caption=self._lost_caption(),
+            styles=["yellow" if beyond else None for beyond in self.beyond],
+            below=below,
+        )
+
+    def plot(
+        self,
+        ax: Any = None,
+        label: str | None = None,
+        *,
+        shortcuts: ShortcutReport | None = None,
+        by_class: bool = False,
+    ) -> Any:
+        """Draw accuracy against length, with intervals and the chance level, and return the Matplotlib axes.
+
+        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
+        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            By default a new figure.
+        label : str, optional
+            The name of the curve in the legend.
+        shortcuts : ShortcutReport, optional
+            The accuracy of classifiers with less information, drawn as dashed lines instead of the chance level.
+        by_class : bool
+            Whether to also draw the accuracy for each true class.
+        """
+        from myrnn import plots
+
+        known = None if shortcuts is None else self._matching(shortcuts)
+        return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
+
+    def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
+        """Compare with the report of another model, or of the same model at another time.
+
+        Parameters
+        ----------
+        other : LengthReport
+            It must share some lengths with this one; all others are ignored.
+        names : two strings
+            The names of the two, this one first.
+
+        Returns
+        -------
+        Comparison
+            The differences, this one minus the other, and whether their intervals exclude zero.
+        """
+        if not isinstance(other, LengthReport):
+            raise InvalidArgument(f"other must be a LengthReport, not {type(other).__name__}")
+        if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+            raise InvalidArgument(f"names must be two strings, not {names!r}")
+        if names[0] == names[1]:
+            raise InvalidArgument(f"names must differ, but both are {names[0]!r}")
+        lengths = np.intersect1d(self.lengths, other.lengths)
+        if not len(lengths):
+            raise InvalidArgument("the two reports have no length in common: evaluate both on the same lengths")
+        if self.each != other.each:
+            raise InvalidArgument(f"one of the reports counts {self.each}s, the other {other.each}s")
+        return Comparison(self, other, (names[0], names[1]), lengths)
+
+    @property
+    def _class_keys(self) -> tuple[str, ...]:
+        """The names of the classes as used in column names."""
+        keys = tuple(column_name(name) for name in self.class_names)
+        distinct = len(set(keys)) == len(keys) and all(keys)
+        return keys if distinct else tuple(f"class_{label}" for label in range(len(keys)))
+
+    def _columns(self, beyond: Any, groups: Sequence[NDArray[np.bool_]] | None = None) -> dict[str, Any]:
+        """Return the counts of every length, or of groups of lengths, and the columns derived from them."""
+
+        def gathered(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+            found = counts if groups is None else np.array([counts[chosen].sum(axis=0) for chosen in groups])
+            return found.astype(np.int64)
+
+        independent = self._independent(groups)
+        columns = counted(gathered(self.correct), gathered(self.total), self.confidence, independent=independent)
+        columns |= {"beyond": beyond, "not_finite": gathered(self.not_finite)}
+        if self.each == "step":
+            whole, sequences = gathered(self.whole), gathered(self.sequences)
+            columns |= {"sequences": sequences, "whole": whole, "whole_accuracy": shares(whole, sequences)}
+        by_class = zip(self._class_keys, gathered(self.class_correct).T, gathered(self.class_total).T, strict=True)
+        for key, correct, total in by_class:
+            columns |= counted(correct, total, self.confidence, f"{key}_", independent)
+        return columns
+
+    def _length_cell(self, row: Row) -> str:
+        length = row["length"]
+        if isinstance(length, str):
+            return length
+        return f"{length:>{len(str(self.lengths[-1]))}}" + (" beyond" if row["beyond"] else "")
+
+    def _lost_caption(self) -> str | None:
+        if not self.not_finite.any():
+            return None
+        shortest = int(self.lengths[self.not_finite > 0].min())
+        lost, total = int(self.not_finite.sum()), int(self.total.sum())
+        return f"counted as wrong: {lost_message(lost, total, shortest, self.each)}"
+
+    def _matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+        if not isinstance(shortcuts, ShortcutReport):
+            raise InvalidArgument(f"shortcuts must be a ShortcutReport, not {type(shortcuts).__name__}")
+        missing = np.setdiff1d(self.lengths, shortcuts.lengths)
+        if len(missing):
+            raise InvalidArgument(
+                f"the shortcuts lack length {missing[0]}, which the report has: "
+                "estimate them with shortcuts(task, lengths=report.lengths)"
+            )
+        return shortcuts.only(self.lengths)
+
+
+def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
+    """Return the groups that are not empty, and the group of all."""
+    return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
+
+
+def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:
+    return {"length": f"of {name}", **{column: total[f"{key}_{column}"] for column in ("accuracy", *ENDS, "total")}}
+
+
+def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
+    rows = [{"length": name, **row} for name, row in shortcuts.totals().items()]
+    return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
+
+
+# Correct and total of the first, correct and total of the second; for steps, effective numbers.
+Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison(HasTable):
+    """The accuracies of two models at the lengths that both were tested on.
+
+    Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
+    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, about
+    one in twenty differences excludes zero by chance, so look at the groups first.
+
+    Attributes
+    ----------
+    first, second : LengthReport
+    names : two strings
+    lengths : ndarray, int64 (N,)
+        The lengths that both reports have.
+
+    Examples
+    --------
+    >>> from myrnn import LengthReport
+    >>> import numpy as np
+    >>> lengths, total = np.array([4, 8]), np.array([1000, 1000])
+    >>> trained, guess = (LengthReport(lengths, total, np.array(right), 0.5) for right in ([990, 730], [500, 510]))
+    >>> comparison = trained.compare(guess, ("trained", "guess"))
+    >>> comparison
+    Comparison(trained less guess: +35.50 points (+32.86 to +38.07) over 2 lengths)
+    >>> comparison.difference.round(2), comparison.told_apart
+    (array([0.49, 0.22]), array([ True,  True]))
+    """
+
+    first: LengthReport
+    second: LengthReport
+    names: tuple[str, str]
+    lengths: NDArray[np.int64]
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """The first accuracy minus the second at each length, float64 (N,)."""
+        correct, total, other_correct, other_total = self._counts
+        return shares(correct, total) - shares(other_correct, other_total)
+
+    @property
+    def interval(self) -> NDArray[np.float64]:
+        """Newcombe's interval of each difference, float64 (N, 2), at the level of the first report."""
+        return newcombe_interval(*self._counts, confidence=self.first.confidence)
+
+    @property
+    def told_apart(self) -> NDArray[np.bool_]:
+        """At which lengths the interval excludes zero, bool (N,)."""
+        low, high = self.interval.T
+        return np.logical_or(low > 0, high < 0)
+
+    def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
+        """Return the mean difference and its interval over the groups of lengths, all lengths weighted equally.
+
+        They are ``"trained"`` (lengths that both were trained on), ``"beyond"`` (that neither was) and ``"all"``.
+        """
+        found = {}
+        for name, chosen in self._groups().items():
+            right, tried, other_right, other_tried = (counts[chosen] for counts in self._counts)
+            found[name] = mean_difference_interval(right, tried, other_right, other_tried, self.first.confidence)
+        return found
+
+    def __repr__(self) -> str:
+        """Show the mean difference over all common lengths."""
+        mean, (low, high) = self.groups()["all"]
+        return (
+            f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
+            f"({100 * low:+.2f} to {100 * high:+.2f}) over {_checks.count_of(len(self.lengths), 'length')})"
+        )
+
+    def table(self) -> Table:
+        """Return both accuracies and their differences; terminals show per cent and percentage points.
+
+        Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
+        """
+        columns = difference_columns({"length": self.lengths}, self._counts, self.first.confidence)
+        below: list[tuple[Row, str | None]] = []
+        for name, (mean, (low, high)) in self.groups().items():
+            chosen = self._groups()[name]
+            pair = {key: float(columns[key][chosen].mean()) for key in ("first", "second")}
+            ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
+            below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
+        return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw both curves, each at all its lengths, and return the Matplotlib axes."""
+        ax = self.first.plot(ax, label=self.names[0])
+        return self.second.plot(ax, label=self.names[1])
+
+    @property
+    def _counts(self) -> Counts:
+        """Correct and total of the first, correct and total of the second, at the common lengths."""
+        places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
+        one, other = (
+            (report.correct[place] * share[place], report.total[place] * share[place])
+            for report, place in zip((self.first, self.second), places, strict=True)
+            for share in [report._independent()]
+        )
+        return *one, *other
+
+    def _groups(self) -> dict[str, NDArray[np.bool_]]:
+        beyond = [np.isin(self.lengths, report.lengths[report.beyond]) for report in (self.first, self.second)]
+        both_known = None not in (self.first.trained_length, self.second.trained_length)
+        named = {"trained": ~(beyond[0] | beyond[1]), "beyond": beyond[0] & beyond[1]} if both_known else {}
+        return _some(named, len(self.lengths))
+
+
+def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
+    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
+
+    `of` is the column of lengths or kinds, by its name.
+    """
+    correct, total, other_correct, other_total = counts
+    first, second = shares(correct, total), shares(other_correct, other_total)
+    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
+    columns = {**of, "first": first, "second": second, "difference": first - second}
+    return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
+
+
+def difference_table(
+    title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
+) -> Table:
+    """Return such columns as a table: terminals show per cent and percentage points."""
+    level = "" if confidence is None else f" ({confidence:.0%})"
+    shown = (
+        text(next(iter(columns))),
+        share("first", names[0]),
+        share("second", names[1]),
+        Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),
+        Shown("told apart", lambda row: "yes" if row["told_apart"] else "no"),
+    )
+    return Table(title, columns, shown, **others)
