@@ -174,7 +174,7 @@ def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys):
     run.model.stack_depth = 15
     deep = evaluate(run.model, run.task, 200, **settings)
     assert run.report["evaluation"]["lengths"][0]["correct"] == deep.correct[0] != shallow.correct[0]
-    for options, report in (([], shallow), (["--stack-depth=15"], deep)):
+    for options, report in (([], deep), (["--stack-depth=3"], shallow)):
         capsys.readouterr()
         assert main(["evaluate", "run", "--lengths=20", "--samples=200", "--out=table.csv", "--quiet", *options]) == 0
         assert Path("table.csv").read_text().splitlines()[1].startswith(f"20,2000,{report.correct[0]},")
@@ -185,6 +185,9 @@ def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_pat
     given = {"evaluation": {"samples": 40, "stack_depth": 15}}
     with_stack, without = (Experiment.read({**given, "model": {"name": name}}) for name in ("stack-rnn", "gru"))
     assert with_stack.to_dict()["evaluation"]["stack_depth"] == 15
+    assert without == Experiment.read({"evaluation": {"samples": 40}, "model": "gru"})
+    for experiment in (with_stack, without):
+        assert Experiment.read(experiment.to_dict()) == experiment
     assert "stack_depth" not in without.to_dict()["evaluation"]
     assert "stack_depth" not in Experiment(model="stack-rnn").to_dict()["evaluation"]
     myrnn.run(Experiment.read(SMALL), "run", progress=False)

@@ -238,6 +238,28 @@ class HasAThreshold(Base):
         return mg.where(z > self.threshold, np.float32(0), mg.tanh(z))
 
 
+class HasABoundTensor(Base):
+    bound = mg.tensor(np.float32(1e6))
+
+    def activation(self, z):
+        return mg.minimum(mg.tanh(z), self.bound)
+
+
+class ClipsItsInputs(Base):
+    bound = 1e6
+
+    def __call__(self, x):
+        return super().__call__(np.clip(np.asarray(x), -self.bound, self.bound))
+
+
+class ChoosesOneOfTwo(Base):
+    first = True
+
+    def activation(self, z):
+        one, other = mg.tanh(z), mg.sin(z)
+        return mg.where(z > 1e6, one if self.first else other, one) + np.float32(0) * other
+
+
 class HasAStack(Base):
     size = 50
 
@@ -252,12 +274,22 @@ class HasAStack(Base):
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
-    [(HasABound, "bound", 1e5), (HasAThreshold, "threshold", 1e5), (HasAStack, "size", 40)],
-    ids=["bound", "threshold", "stack"],
+    [
+        (HasABound, "bound", 1e5),
+        (HasABoundTensor, "bound", mg.tensor(np.float32(1e5))),
+        (HasAThreshold, "threshold", 1e5),
+        (ClipsItsInputs, "bound", 1e5),
+        (ChoosesOneOfTwo, "first", False),
+        (HasAStack, "size", 40),
+    ],
+    ids=["bound", "tensor", "threshold", "input", "choice", "stack"],
 )
 def test_a_change_without_effect_on_a_few_steps_is_found(kind, name, value):
     model = kind()
-    compiled, before = myrnn.compile(model, dim_input=4, check=False), model(X).data
+    for _ in range(2):
+        # A second compilation keeps what it compares later ones with.
+        compiled = myrnn.compile(model, dim_input=4, check=False)
+    before = model(X).data
     compiled(X)
     setattr(model, name, value)
     np.testing.assert_array_equal(model(X).data, before)
@@ -266,6 +298,39 @@ def test_a_change_without_effect_on_a_few_steps_is_found(kind, name, value):
     again = myrnn.compile(model, dim_input=4, check=False)
     assert again is not compiled
     np.testing.assert_allclose(again(X), before, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_model_may_use_a_compiled_one():
+    inner = myrnn.compile(Base(), dim_input=4, check=False)
+
+    class UsesACompiledOne(Base):
+        def __call__(self, x):
+            data = x.data if isinstance(x, mg.Tensor) else x
+            return super().__call__(x) + np.float32(0) * np.float32(inner(data).shape[0])
+
+    model = UsesACompiledOne()
+    for _ in range(2):
+        np.testing.assert_allclose(myrnn.compile(model, dim_input=4, check=False)(X), model(X).data, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_what_watches_a_model_is_gone_after_an_error():
+    class Fails(Base):
+        fails = False
+
+        def __call__(self, x):
+            y = super().__call__(x)
+            if self.fails:
+                raise KeyboardInterrupt
+            return y
+
+    before, model = dict(vars(mg.Tensor)), Fails()
+    compiled = myrnn.compile(model, dim_input=4, check=False)
+    model.fails = True
+    with pytest.raises(KeyboardInterrupt):
+        compiled(X)
+    assert dict(vars(mg.Tensor)) == before
 
 
 @pytest.mark.usefixtures("in_python")

@@ -8,7 +8,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.compiler import compile_for
 from myrnn.errors import InvalidArgument
-from myrnn.models import parameter_names
+from myrnn.models import parameter_names, with_stack_depth
 from myrnn.registry import kind_of, make
 
 ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}
@@ -140,6 +140,22 @@ def test_a_model_without_stacks_has_no_depth():
     assert model.stack_depth is None
     with pytest.raises(AttributeError, match="layers of the cell 'gru' have no stack"):
         model.stack_depth = 5
+
+
+@pytest.mark.parametrize("model", [StackRNN(4, 5, 3), Stacked(4, 5, 3, cell="stack-rnn")], ids=["one", "stacked"])
+@pytest.mark.parametrize(("depth", "message"), [(0, "at least 2, not 0"), (None, "an integer, not None")])
+def test_a_stack_has_at_least_two_values(model, depth, message):
+    with pytest.raises(InvalidArgument, match=f"stack_depth must be {message}"):
+        model.stack_depth = depth
+    assert model.stack_depth == 48
+
+
+def test_another_depth_for_a_while_is_taken_back_layer_by_layer():
+    model = Stacked(4, 5, 3, cell="stack-rnn")
+    model.stack[1].stack_depth = 3
+    with with_stack_depth(model, 7):
+        assert [layer.stack_depth for layer in model.stack] == [7, 7]
+    assert [layer.stack_depth for layer in model.stack] == [48, 3]
 
 
 def test_only_recurrent_weights_start_as_orthogonal_matrices():

@@ -25,11 +25,15 @@ def test_the_quick_study_is_a_part_of_the_whole_one():
     assert {point.run for point in part.points} < {point.run for point in whole.points}
 
 
-def test_every_task_is_tested_at_lengths_that_it_has():
-    points = read_study(STUDIES / "deepmind.toml").points
-    assert len(points) == 270
+@pytest.mark.parametrize(
+    ("name", "runs", "tasks"),
+    [("deepmind", 270, set(DEEPMIND)), ("deepmind-stack", 12, {"reverse-string", "stack-manipulation"})],
+)
+def test_every_task_is_tested_at_lengths_that_it_has(name, runs, tasks):
+    points = read_study(STUDIES / f"{name}.toml").points
+    assert len(points) == runs
     tests = {point.experiment.task: point.experiment.evaluation.lengths for point in points}
-    assert {settings.make().language_name for settings in tests} == set(DEEPMIND)
+    assert {settings.make().language_name for settings in tests} == tasks
     for settings, lengths in tests.items():
         task = settings.make()
         drawn = task.sample_lengths(np.array(lengths), np.random.default_rng(0))
@@ -37,3 +41,7 @@ def test_every_task_is_tested_at_lengths_that_it_has():
         # The short lengths are those of strings of up to 40 symbols, and some are as long as those of 500.
         assert sum(length <= task.lengths[-1] for length in lengths) >= 20
         assert lengths[-1] >= 12 * task.lengths[-1]
+    # The stack holds every string that is learned, and every one of a test.
+    for experiment in (point.experiment for point in points if point.experiment.model.name == "stack-rnn"):
+        assert experiment.model.settings.stack_depth > experiment.task.settings.string_max
+        assert experiment.evaluation.stack_depth > 500

@@ -33,7 +33,7 @@ from myrnn.cli.options import (
 )
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.models import network_of
+from myrnn.models import stacks_of
 from myrnn.plots import save_figure
 from myrnn.runs import Run, claim_folder, run_names, tested_lengths
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
@@ -72,7 +72,7 @@ def evaluate(
         typer.Option(
             min=2,
             max=10_000,
-            help="The depth of the stack of a stack-rnn.  [default: as in the training]",
+            help="The depth of the stack of a stack-rnn.  [default: as in the run's own test]",
             rich_help_panel=ON_TASK,
         ),
     ] = None,
@@ -140,8 +140,7 @@ def evaluate(
     asked: Any = None
     if loaded.fitted is None:
         asked, tests = _lengths(loaded.task, lengths, length_max), {"": loaded.task}
-        if stack_depth is not None:
-            _set_stack_depth(loaded, stack_depth)
+        _set_stack_depth(loaded, stack_depth)
     else:
         if data is None:
             refuse(options, ("labels",), "--data, which is missing")
@@ -177,13 +176,16 @@ def evaluate(
             show.table(found)
 
 
-def _set_stack_depth(run: Run, depth: int) -> None:
-    network = network_of(run.model)
-    if getattr(network, "stack_depth", None) is None:
+def _set_stack_depth(run: Run, depth: int | None) -> None:
+    """Give the stacks of the network the depth that is asked for, or that of the run's own test."""
+    stacks = stacks_of(run.model)
+    if depth is not None and not stacks:
         raise InvalidArgument(
             f"--stack-depth is for a stack-rnn, and the run has the model {run.experiment.model.name!r}"
         )
-    network.stack_depth = depth
+    depth = depth or run.experiment.evaluation.stack_depth
+    for layer in stacks if depth is not None else ():
+        layer.stack_depth = depth
 
 
 def _report(

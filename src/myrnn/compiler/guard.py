@@ -8,8 +8,9 @@ a context variable, by whatever code                   computation is the same (
                                                        for gradients they are always traced
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
                                                        the logits are compared (`Guard.check`)
-it is changed so that this shows at one length only    of many sequences one's logits are compared with the model's own
-                                                       at every use (`Guard.check_result`); training traces some
+it is changed so that this shows after five steps, or  of many sequences one's logits are compared with the model's own
+at one length only                                     at every use (`Guard.check_result`), not of a single sequence;
+                                                       training traces some
 it looks at numbers, on which it may then depend       looks are noted while tracing; it is not trained natively, and
                                                        traced on every sequence that it is used on
 it draws random numbers, but with `dropout` and        what a call changes is looked for when it is compiled
@@ -127,13 +128,15 @@ class Guard:
         NotARecurrence
             When it is not this recurrence at one of them.
         """
+        # A few steps show what is computed out of MyGrad's sight, too: they are traced.
+        self.check_unchanged()
         rng, anew = np.random.default_rng(0), not self._works
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             # Logits do not show random draws of the training.
             recording = Recording()
             with MYGRAD:
-                found = work_of(partial(run_with, recording, self._model), x)
+                found = work_of(partial(run_with, recording, self._model), x, self._parameters)
             if found is None or recording.calls or self._works.get(length) != found:
                 if not anew:
                     # Earlier checks were for the earlier model.
@@ -209,7 +212,7 @@ class Guard:
     def check_unchanged(self) -> None:
         """Run a few steps of the model, and check it again unless it computes what it did, bit for bit.
 
-        If it does, neither its weights nor anything else that they depend on has changed.
+        If it does, neither its weights nor anything else that these steps depend on has changed.
 
         Raises
         ------
@@ -221,8 +224,8 @@ class Guard:
         recorder = Recorder()
         with MYGRAD:
             try:
-                found = work_of(self._model, self._probe)
-                answer(lambda x: recorder.run(self._model, x, names=False), self._probe)
+                watched = partial(recorder.run, self._model, names=False)
+                found = work_of(watched, self._probe, self._parameters)
             except CompileError:
                 found = None
             if found is None or found != self._work or recorder.looks or not self._is_over_its_own():
@@ -239,7 +242,7 @@ class Guard:
         self._work = None
         with MYGRAD:
             self._check(self._probe)
-            self._work = work_of(self._model, self._probe)
+            self._work = work_of(self._model, self._probe, self._parameters)
 
     def _is_over_its_own(self) -> bool:
         return self.is_over(parameters_of(self._model))

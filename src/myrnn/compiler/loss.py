@@ -82,7 +82,7 @@ class LossGraph:
         """Whether the function now computes something else on some rows than when it was traced."""
         try:
             return _work_of(self.function, self.outputs, self.scored, self.examples) != self.work
-        except CompileError:
+        except MyRNNError:
             return True
 
     def names(self, build: Builder) -> dict[Node, str]:

@@ -25,7 +25,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import failure
-from myrnn.compiler import ops, reads
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.lower import READS, SHAPES, Rule, lost
 from myrnn.compiler.ops import OPERATIONS, join
@@ -56,6 +56,8 @@ _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
 _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
 _LIKE_LAYERS = os.path.join("myrnn", "models", "dense.py"), os.path.join("myrnn", "randomness.py")
+# The files with functions that stand between the model and MyGrad while it is watched.
+_WRAPPERS = frozenset(os.path.join(os.path.dirname(__file__), f"{name}.py") for name in ("trace", "reads", "work"))
 # The built-in models only inspect their argument to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
@@ -264,7 +266,7 @@ def _asks_for_size(code: CodeType, at: int) -> bool:
 @cache
 def _kind_of(file: str) -> int:
     """Return the owner of the code in a file."""
-    if file.startswith(_MYGRAD) or file in (__file__, reads.__file__):
+    if file.startswith(_MYGRAD) or file in _WRAPPERS:
         return _OF_MYGRAD
     if file.startswith((_NUMPY, "<frozen ")):
         return _OF_NUMPY

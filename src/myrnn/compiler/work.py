@@ -1,13 +1,15 @@
-"""What a model or a loss computes, as a value to compare: as long as it stays equal, the function has not changed.
+"""What a model or a loss computes, as a value to compare: if it has changed, the function has changed.
 
 Results alone do not show this: a bound, a threshold or the size of a stack may have changed without an effect on the
-few steps of a test. So the operations count, too.
+few steps of a test. So the operations count, too, with all that they take. What Python and NumPy compute from the
+numbers of tensors is not seen; there the function looks at numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from types import EllipsisType, NoneType
@@ -23,44 +25,60 @@ from myrnn.compiler.reads import COMPARED, raw
 
 Work = tuple[Any, ...]
 
-# What all computations with tensors go through: MyGrad's operations, comparisons and NumPy's functions.
+# What computations with tensors go through: MyGrad's operations, NumPy's functions and comparisons.
 _WAYS = ("_op", "__array_ufunc__", *COMPARED)
-_PLAIN = (bool, int, float, complex, str, slice, type, np.ufunc, NoneType, EllipsisType)
+_PLAIN = (bool, str, slice, type, np.ufunc, NoneType, EllipsisType)
+# Arrays with more bytes than this are replaced by a hash.
+_FEW_BYTES = 64
 
 
-def work_of(model: Callable[[Any], Any], x: NDArray[np.float32]) -> Work | None:
-    """Return the logits of a sequence and the operations behind them; None if the logits prove nothing.
+def work_of(model: Callable[[Any], Any], x: NDArray[np.float32], parameters: Sequence[Tensor]) -> Work | None:
+    """Return the logits of a sequence with the operations behind them.
 
-    Logits prove nothing if one of them is not finite, or 0 like those of a readout of zeros. The operations are given
-    by name, with the shapes of their tensors and the numbers of all else that they take. The caller holds the lock of
-    MyGrad.
+    None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros. The
+    caller holds the lock of MyGrad.
     """
     # A tensor shows what is computed from the sequence; an array does not.
-    with operations_noted() as operations:
+    with operations_noted(parameters) as operations:
         logits = answer(lambda array: model(mygrad.tensor(array)), x)
     return (logits.tobytes(), *operations) if np.isfinite(logits).all() and logits.all() else None
 
 
 @contextmanager
-def operations_noted() -> Iterator[list[Any]]:
-    """Give a list of the operations on tensors that this thread does, with their operands, as `work_of` describes."""
-    here, found = threading.get_ident(), list[Any]()
+def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
+    """Give a list of the operations on tensors that this thread does.
 
-    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+    Each is a class or function, and its operands: a parameter and the result of another operation as their numbers in
+    the order, other tensors and arrays as their bytes.
+    """
+    here, found = threading.get_ident(), list[Any]()
+    # Tensors by id; they are kept, so that no other one has the id.
+    known: dict[int, tuple[Tensor, Any]] = {id(p): (p, ("parameter", i)) for i, p in enumerate(parameters)}
+
+    def of_tensor(tensor: Tensor) -> Any:
+        if id(tensor) not in known:
+            known[id(tensor)] = tensor, _of_array(raw(tensor))
+        return known[id(tensor)][1]
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def noted(*given: Any, **named: Any) -> Any:
-            if threading.get_ident() == here:
-                found.append((function, *map(_value, given)))
-                # The target of a result is not an operand.
-                found.extend((name, _value(value)) for name, value in named.items() if name != "out")
-            return function(*given, **named)
+            if threading.get_ident() != here:
+                return function(*given, **named)
+            # The target of a result is not an operand.
+            options = ((key, _value(value, of_tensor)) for key, value in named.items() if key != "out")
+            found.append((name, *(_value(value, of_tensor) for value in given), *options))
+            place, result = len(found), function(*given, **named)
+            if isinstance(result, Tensor):
+                known[id(result)] = result, ("result", place)
+            return result
 
         return noted
 
     before = {name: vars(Tensor)[name] for name in _WAYS}
     for name, way in before.items():
         is_of_class = isinstance(way, classmethod)
-        setattr(Tensor, name, classmethod(noting(way.__func__)) if is_of_class else noting(way))
+        setattr(Tensor, name, classmethod(noting(name, way.__func__)) if is_of_class else noting(name, way))
     try:
         yield found
     finally:
@@ -68,16 +86,25 @@ def operations_noted() -> Iterator[list[Any]]:
             setattr(Tensor, name, way)
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, of_tensor: Callable[[Tensor], Any]) -> Any:
     """Return what can be compared of an operand."""
     if isinstance(value, Tensor):
-        data = raw(value)
-        return data.dtype, data.shape
-    if isinstance(value, np.ndarray | np.generic):
-        return value.dtype, value.shape, value.tobytes()
+        return of_tensor(value)
     if isinstance(value, tuple | list):
-        return tuple(map(_value, value))
+        return tuple(_value(each, of_tensor) for each in value)
     if isinstance(value, dict):
-        return tuple((name, _value(each)) for name, each in value.items())
-    # As operands, 1 and 1.0 are not the same.
-    return (type(value), value) if isinstance(value, _PLAIN) else repr(value)
+        return tuple((name, _value(each, of_tensor)) for name, each in value.items())
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if isinstance(value, int | float | complex):
+        # Other than the number itself, its text is equal if it is not a number (NaN).
+        return type(value), repr(value)
+    return _of_array(np.asarray(value))
+
+
+def _of_array(array: NDArray[Any]) -> Any:
+    if array.dtype == object:
+        # Equal to nothing: what it holds cannot be compared.
+        return object()
+    data = array.tobytes()
+    return array.dtype, array.shape, data if len(data) <= _FEW_BYTES else hashlib.blake2b(data).digest()

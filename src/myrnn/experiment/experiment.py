@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from myrnn import _checks
@@ -248,6 +249,9 @@ class Experiment:
                 self.data.check_has_labels(file, labels.get(name), "test_labels")
         else:
             _check_task(self.task, self.evaluation.lengths)
+            if not hasattr(self.model.settings, "stack_depth"):
+                # It has no effect on this model, so experiments with and without it are the same.
+                self._keep("evaluation", msgspec.structs.replace(self.evaluation, stack_depth=None))
 
     def __repr__(self) -> str:
         """Name the source of the sequences, the model and the optimizer, and return the length of the training."""
@@ -312,11 +316,7 @@ class Experiment:
         """Return all settings as plain values, by section; of a task `whole` as `Section.to_dict` takes it."""
         whole = whole or self.data is not None
         sections = {name: getattr(self, name) for name in SECTIONS}
-        found = {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
-        if not (whole or is_own(self.model.name) or hasattr(self.model.settings, "stack_depth")):
-            # Without effect on a model without stacks: runs with and without it are the same.
-            found["evaluation"].pop("stack_depth", None)
-        return found
+        return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write all settings as JSON; paths become relative to its folder."""

@@ -211,7 +211,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
     lengths : tuple of int or None
         By default up to twice the longest trained length. ``"2:40:2"`` means every second length from 2 to 40.
     stack_depth : int or None
-        The depth of the stacks of the model, by default as in the training. Models without stacks ignore it.
+        The depth of the stacks of a built-in model, by default as in the training. Other models ignore it.
 
     Examples
     --------

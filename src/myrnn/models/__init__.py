@@ -20,7 +20,7 @@ from myrnn.models.model import (
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
 from myrnn.models.recognizer import Recognizer
-from myrnn.models.stacked import Stacked, stack_depth_set
+from myrnn.models.stacked import Stacked, stacks_of, with_stack_depth
 
 __all__ = [
     "ACTIVATIONS",
@@ -46,5 +46,6 @@ __all__ = [
     "parameter_names",
     "parameters_of",
     "sizes_for",
-    "stack_depth_set",
+    "stacks_of",
+    "with_stack_depth",
 ]

@@ -192,6 +192,16 @@ class StackRNNLayer(Layer):
         self.fc_h2a = layer(dim_recurrent, 3)
         self.fc_h2v = layer(dim_recurrent, stack_width)
 
+    @property
+    def stack_depth(self) -> int:
+        """S; it can be changed, also after training: no weight depends on it."""
+        depth: int = vars(self)["stack_depth"]
+        return depth
+
+    @stack_depth.setter
+    def stack_depth(self, depth: int) -> None:
+        vars(self)["stack_depth"] = _checks.integer("stack_depth", depth, minimum=2)
+
     def start(self) -> State:
         """Return the state before the first step: h, zeros (1, D), and the stack, zeros (S, W)."""
         return self._zeros(), np.zeros((self.stack_depth, self.stack_width), dtype=np.float32)

@@ -147,10 +147,11 @@ class Stacked:
 
     @stack_depth.setter
     def stack_depth(self, depth: int) -> None:
-        if self.stack_depth is None:
+        layers = stacks_of(self)
+        if not layers:
             raise AttributeError(f"layers of the cell {self.cell!r} have no stack")
-        for layer in self.stack:
-            layer.stack_depth = depth  # type: ignore[attr-defined]  # they are layers of a Stack-RNN
+        for layer in layers:
+            layer.stack_depth = depth
 
     @property
     def stack_width(self) -> int | None:
@@ -204,18 +205,24 @@ class Stacked:
         return lowest + recurrent + self.fc_h2y.parameters
 
 
-@contextmanager
-def stack_depth_set(model: Any, depth: int | None) -> Iterator[None]:
-    """Give the stacks of a model another depth for a while; None, and a model without stacks, change nothing."""
+def stacks_of(model: Any) -> list[StackRNNLayer]:
+    """Return the layers with a stack of a built-in model; none for another one."""
     network = network_of(model)
-    before = None if depth is None else getattr(network, "stack_depth", None)
-    if before is not None:
-        network.stack_depth = depth
+    layers = network.stack if isinstance(network, Stacked) else (network,)
+    return [layer for layer in layers if isinstance(layer, StackRNNLayer)]
+
+
+@contextmanager
+def with_stack_depth(model: Any, depth: int | None) -> Iterator[None]:
+    """Give the stacks of a model another depth for a while; None, and a model without stacks, change nothing."""
+    before = [(layer, layer.stack_depth) for layer in stacks_of(model)]
     try:
+        for layer, usual in before:
+            layer.stack_depth = usual if depth is None else depth
         yield
     finally:
-        if before is not None:
-            network.stack_depth = before
+        for layer, usual in before:
+            layer.stack_depth = usual
 
 
 def _read(layer: Layer, rows: list[Any]) -> tuple[list[Any], Any]:

@@ -17,13 +17,7 @@ from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import (
-    HasTable,
-    Row,
-    Shown,
-    Table,
-    text,
-)
+from myrnn.results import HasTable, Row, Shown, Table, text
 from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored

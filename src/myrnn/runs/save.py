@@ -16,13 +16,7 @@ from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
 from myrnn.learning_curve import ACCURACY
 from myrnn.models import num_parameters
-from myrnn.results import (
-    Table,
-    counted,
-    integer,
-    share,
-    text,
-)
+from myrnn.results import Table, counted, integer, share, text
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
 from myrnn.runs.model import describe_model

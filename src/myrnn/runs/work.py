@@ -18,7 +18,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport, as_tested, check_classes, evaluate
 from myrnn.experiment import Experiment, is_own
 from myrnn.graphs import write_graph
-from myrnn.models import load_own, num_parameters, stack_depth_set
+from myrnn.models import load_own, num_parameters, with_stack_depth
 from myrnn.runs.data import GivenData, data_name, read_data
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
@@ -388,7 +388,7 @@ def evaluated(
     """Evaluate a trained model as its experiment says, by default up to twice the trained lengths."""
     asked = experiment.evaluation.lengths
     lengths = tested_lengths(task) if asked is None else asked
-    with stack_depth_set(model, experiment.evaluation.stack_depth):
+    with with_stack_depth(model, experiment.evaluation.stack_depth):
         return evaluate(
             model,
             task,

@@ -355,7 +355,8 @@ def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experimen
             else:
                 yield experiment
 
-    return nested(tuple(sections), {})
+    # The tests come last: their settings depend on the model.
+    return nested(sorted(sections, key=lambda name: name == FIXED), {})
 
 
 def _check_ends(sections: Sections) -> None:
