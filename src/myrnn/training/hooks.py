@@ -20,9 +20,9 @@ report.
 The state of a hook is in checkpoints if it has an attribute ``state_name`` and two methods: ``hook.state()`` returns
 arrays by name, and ``hook.restore(arrays)`` restores them; they may have any shape, so it must check them.
 
-A hook may also change the model: after every call of one that is not MyRNN's own, two steps of a compiled model are
-traced again and 13 are run, which takes two to ten milliseconds. If that is much compared to `report_every` iterations,
-report less often.
+A hook may also change the model: after every call of one that is not MyRNN's own, five steps of a compiled model are
+traced again, which takes 5 to 20 milliseconds. If that is much compared to `report_every` iterations, report less
+often.
 """
 
 from __future__ import annotations
