@@ -2,7 +2,7 @@
 
 ``python docs/make_ports.py --reviews vaderSentiment-0.5.zip`` measures all jobs, one after the other, in about ten
 minutes; ``--only sine`` measures some of them, and ``--code`` only updates the code in the page. It needs
-``pip install 'myrnn[ports]'`` and the film reviews, which are not installed but read from the source package:
+``pip install -e '.[ports]'`` and the film reviews, which are not installed but read from the source package:
 ``pip download --no-deps --no-build-isolation vaderSentiment==0.5``.
 
 Each library runs in its own process, on the same core, with one thread. They take turns, seed by seed. Times are

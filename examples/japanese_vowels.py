@@ -1,7 +1,7 @@
 """Tell nine speakers apart by how they say two vowels: ``python examples/japanese_vowels.py``.
 
 The sequences are 7 to 29 steps of 12 cepstral coefficients: 270 utterances for training and 370 for the test, split as
-published. They come with sktime (``pip install 'myrnn[examples]'``).
+published. They come with sktime (``pip install '.[examples]'``).
 
 The settings were chosen by the mean log loss of a cross-validation on the 270 utterances, because the accuracies differ
 by only an utterance or two. ``--choose`` repeats this. A fold is a run of consecutive utterances in the file, because

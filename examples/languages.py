@@ -1,7 +1,7 @@
 """Tell ten languages apart, letter by letter: ``python examples/languages.py``.
 
 The sequences are the translated messages of Django's web pages and forms, and come with Django (``pip install
-'myrnn[examples]'``): 1 to 80 characters each, more than a third of them without a space. A fifth of the messages is
+'.[examples]'``): 1 to 80 characters each, more than a third of them without a space. A fifth of the messages is
 held out for the test, each with all its translations: if the Danish message is in the training data, the Norwegian one
 is not in the test.
 

@@ -1,6 +1,6 @@
 """Forecast the number of sunspots month by month: ``python examples/sunspots.py``.
 
-The series has 2,820 monthly means, from 1749 to 1983, and comes with pmdarima (``pip install 'myrnn[examples]'``). The
+The series has 2,820 monthly means, from 1749 to 1983, and comes with pmdarima (``pip install '.[examples]'``). The
 Sun is active about every 11 years, but no two cycles are alike. The last 22 years are held out for the test.
 
 The network is compared with two forecasts that learn nothing: the last value, and the value 132 months before. Each of

@@ -1,6 +1,7 @@
 """The snippets of the README, the front page and the tours run unchanged, but on fewer sequences."""
 
 import re
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import myrnn
 from myrnn import RNN, Experiment
 from pages import DOCS
 
-README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+ROOT = DOCS.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT = (DOCS / "index.md").read_text(encoding="utf-8")
 TOUR = (DOCS / "start" / "python.md").read_text(encoding="utf-8")
 COMMANDS = (DOCS / "start" / "commands.md").read_text(encoding="utf-8")
@@ -96,3 +98,13 @@ def test_the_experiment_in_a_file_can_be_read(tmp_path):
     experiment = Experiment.from_file(path)
     assert dict(experiment.evaluation.test) == {name: str(tmp_path / f"{name}.csv") for name in ("near", "far")}
     assert (experiment.data.file, experiment.training.max_epochs) == (str(tmp_path / "train.csv"), 30)
+
+
+def test_pages_and_examples_only_install_what_is_there():
+    # There is no release, so the name alone installs nothing.
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    files = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *DOCS.glob("*.py"), *ROOT.glob("examples/*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.name != "CHANGELOG.md"]
+    assert not [text for text in texts if re.search(r"pip install\s+(-\S+\s+)*'?myrnn", text)]
+    named = {name for text in texts for group in re.findall(r"'\.\[([a-z,]+)\]'", text) for name in group.split(",")}
+    assert {"automata", "playground", "dask", "ray", "examples", "bench"} <= named <= set(extras)

@@ -61,7 +61,7 @@ def sweep(
         How many runs to execute in parallel, by default one per core of this machine or of the Ray cluster. With 1 they
         are executed in this process.
     backend : {"loky", "dask", "ray"}
-        Processes of this machine, or a cluster: ``pip install 'myrnn[dask]'`` or ``'myrnn[ray]'``.
+        Processes of this machine, or a cluster, which needs the extra ``dask`` or ``ray`` of MyRNN.
     address : str, optional
         The address of the cluster: ``"tcp://10.0.0.1:8786"`` for a Dask scheduler. Without it, Ray starts a local
         cluster.

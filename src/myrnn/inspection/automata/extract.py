@@ -57,7 +57,7 @@ def extract_automaton(
     alphabet : iterable of str, or mapping of str to int
         The names of the model's symbols 0, 1 and so on; or some of its symbols by name.
     method : {"lstar", "clusters"}
-        ``"lstar"`` needs AALpy, ``pip install 'myrnn[automata]'``.
+        ``"lstar"`` needs AALpy, which the extra ``automata`` of MyRNN installs.
     equivalence : {"both", "states", "words"}
         How ``"lstar"`` searches for differences. A model that cannot be run step by step has no states to follow: then
         ``"both"`` means ``"words"``.
