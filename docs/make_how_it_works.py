@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from mygrad.nnet.activations import logsoftmax, relu
-from mygrad.nnet.initializers import glorot_normal
 
 from myrnn import compile, dense, dropout
 from myrnn.compiler import trace_loss
@@ -25,9 +24,9 @@ class RNN:
     """A simple recurrent network that classifies sequences."""
 
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        self.fc_x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
-        self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
-        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         """Return the logits (1, K) of one sequence (T, C)."""

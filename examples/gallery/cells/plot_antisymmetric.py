@@ -8,13 +8,10 @@ the recurrent matrix is a matrix minus its transpose, its eigenvalues are imagin
 grows nor fades. A little damping keeps the steps stable.
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad import Tensor
-from mygrad.nnet.initializers import glorot_normal
 from sklearn.datasets import load_digits
 
 import myrnn
@@ -25,8 +22,7 @@ np.random.seed(0)
 
 class AntisymmetricRNN:
     def __init__(self, dim_input, dim_recurrent, dim_output, step=0.1, damping=0.01):
-        layer = partial(dense, weight_initializer=glorot_normal)
-        self.fc_x2h, self.fc_h2y = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_output)
+        self.fc_x2h, self.fc_h2y = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_output)
         self.W = Tensor(np.random.normal(0, dim_recurrent**-0.5, (dim_recurrent, dim_recurrent)).astype(np.float32))
         self.step, self.damp = step, damping * np.eye(dim_recurrent, dtype=np.float32)
 

@@ -7,13 +7,10 @@ In most cells one step is one layer. Zilly, Srivastava, Koutník and Schmidhuber
 is read. A gate in each layer decides how much of the state is replaced and how much is carried on.
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad.nnet.activations import sigmoid
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import Adam, Sequences, dense
@@ -23,12 +20,11 @@ np.random.seed(0)
 
 class RecurrentHighway:
     def __init__(self, dim_input, dim_recurrent, dim_output, depth=3):
-        layer = partial(dense, weight_initializer=glorot_normal)
         closed = {"bias_kwargs": {"value": -1.0}}  # at first most of the state is carried on
-        self.fc_x2h, self.fc_x2t = layer(dim_input, dim_recurrent), layer(dim_input, dim_recurrent, bias=False)
-        self.fc_h2h = [layer(dim_recurrent, dim_recurrent, bias=False) for _ in range(depth)]
-        self.fc_h2t = [layer(dim_recurrent, dim_recurrent, **closed) for _ in range(depth)]
-        self.fc_s2y = layer(dim_recurrent, dim_output)
+        self.fc_x2h, self.fc_x2t = dense(dim_input, dim_recurrent), dense(dim_input, dim_recurrent, bias=False)
+        self.fc_h2h = [dense(dim_recurrent, dim_recurrent, bias=False) for _ in range(depth)]
+        self.fc_h2t = [dense(dim_recurrent, dim_recurrent, **closed) for _ in range(depth)]
+        self.fc_s2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         s = np.zeros((1, self.fc_s2y.weight.shape[0]), dtype=np.float32)

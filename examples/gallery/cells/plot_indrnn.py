@@ -9,14 +9,11 @@ a long time. Weights above 1 would let a state grow without bounds, so they are 
 layers, so there are two layers.
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad import Tensor
 from mygrad.nnet.activations import relu
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import RNN, Adam, Sequences, dense
@@ -26,9 +23,8 @@ np.random.seed(0)
 
 class IndRNN:
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        layer = partial(dense, weight_initializer=glorot_normal)
-        self.fc_x2g, self.fc_g2h = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent)
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        self.fc_x2g, self.fc_g2h = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_recurrent)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
         self.u, self.v = (Tensor(np.random.uniform(0, 1, dim_recurrent).astype(np.float32)) for _ in range(2))
 
     def __call__(self, x):

@@ -7,14 +7,11 @@ to mean 0 and standard deviation 1 over its units, before they reach the gates. 
 size of the input no longer matters, and the gates do not saturate.
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad import Tensor
 from mygrad.nnet.activations import sigmoid
-from mygrad.nnet.initializers import glorot_normal
 from sklearn.datasets import load_digits
 
 import myrnn
@@ -29,12 +26,11 @@ def normalized(z, gain):
 
 class LayerNormLSTM:
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        layer = partial(dense, weight_initializer=glorot_normal)
         wide = 4 * dim_recurrent
-        self.fc_x2z, self.fc_h2z = layer(dim_input, wide), layer(dim_recurrent, wide, bias=False)
+        self.fc_x2z, self.fc_h2z = dense(dim_input, wide), dense(dim_recurrent, wide, bias=False)
         self.gain_x, self.gain_h = (Tensor(np.ones(wide, dtype=np.float32)) for _ in range(2))
         self.gain_c = Tensor(np.ones(dim_recurrent, dtype=np.float32))
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         D = len(self.gain_c)

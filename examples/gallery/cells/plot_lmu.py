@@ -13,7 +13,6 @@ from functools import partial
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
-from mygrad.nnet.initializers import glorot_normal
 from scipy.linalg import expm
 from scipy.special import eval_legendre
 
@@ -34,7 +33,7 @@ def legendre_memory(order, window):
 
 class LMU:
     def __init__(self, dim_input, dim_recurrent, dim_output, order=8, window=24):
-        layer = partial(dense, weight_initializer=glorot_normal, bias=False)
+        layer = partial(dense, bias=False)
         self.A, self.B = legendre_memory(order, window)
         self.fc_x2u, self.fc_h2u, self.fc_m2u = layer(dim_input, 1), layer(dim_recurrent, 1), layer(order, 1)
         self.fc_x2h, self.fc_h2h = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent)

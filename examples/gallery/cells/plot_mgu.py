@@ -7,13 +7,10 @@ let one gate do the work of the two gates of a GRU: it decides how much of the s
 MyRNN has this network as ``myrnn.MGU``. Here it is written out.
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad.nnet.activations import sigmoid
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import GRU, Adam, dense, tasks
@@ -23,10 +20,9 @@ np.random.seed(0)
 
 class MGU:
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        layer = partial(dense, weight_initializer=glorot_normal)
-        self.fc_x2f, self.fc_h2f = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2n, self.fc_h2n = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        self.fc_x2f, self.fc_h2f = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2n, self.fc_h2n = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def step(self, x_t, h):
         f = sigmoid(self.fc_x2f(x_t) + self.fc_h2f(h))

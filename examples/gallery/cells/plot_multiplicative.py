@@ -8,13 +8,11 @@ recurrent matrix is the product of two matrices, with a diagonal matrix between 
 network can follow operations that are carried out one after another.
 """
 
-from functools import partial
 from itertools import permutations
 
 import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import RNN, Adam, Sequences, dense
@@ -24,10 +22,9 @@ np.random.seed(0)
 
 class MultiplicativeRNN:
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        layer = partial(dense, weight_initializer=glorot_normal)
-        self.fc_x2f, self.fc_h2f = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_x2h, self.fc_f2h = layer(dim_input, dim_recurrent), layer(dim_recurrent, dim_recurrent, bias=False)
-        self.fc_h2y = layer(dim_recurrent, dim_output)
+        self.fc_x2f, self.fc_h2f = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_x2h, self.fc_f2h = dense(dim_input, dim_recurrent), dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         h = np.ones((1, self.fc_h2y.weight.shape[0]), dtype=np.float32)

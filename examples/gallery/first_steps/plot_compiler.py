@@ -9,7 +9,6 @@ slow state, and its answer averages over all steps.
 
 import mygrad as mg
 import numpy as np
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import Adam, dense, tasks
@@ -20,9 +19,9 @@ np.random.seed(0)
 class TwoSpeeds:
     def __init__(self, dim_input, dim_recurrent, dim_output):
         self.dim_input = dim_input
-        self.fc_x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
-        self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
-        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def __call__(self, x):
         fast = slow = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32)

@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import mygrad as mg
 import numpy as np
 from mygrad.nnet.activations import softmax
-from mygrad.nnet.initializers import glorot_normal
 
 import myrnn
 from myrnn import Adam, Sequences, dense
@@ -21,10 +20,10 @@ np.random.seed(0)
 
 class Attention:
     def __init__(self, dim_input, dim_recurrent, dim_output):
-        self.fc_x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
-        self.fc_h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
-        self.query = dense(dim_recurrent, 1, weight_initializer=glorot_normal, bias=False)
-        self.fc_h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+        self.fc_x2h = dense(dim_input, dim_recurrent)
+        self.fc_h2h = dense(dim_recurrent, dim_recurrent, bias=False)
+        self.query = dense(dim_recurrent, 1, bias=False)
+        self.fc_h2y = dense(dim_recurrent, dim_output)
 
     def states(self, x):
         h, states = np.zeros((1, self.fc_h2h.weight.shape[0]), dtype=np.float32), []

@@ -265,7 +265,10 @@ def _moderate(subject: Subject) -> str:
     largest = max(_largest(subject.make()) for _ in range(3))
     if largest < MODERATE:
         return ""
-    return f"There is a score of size {largest:.0e}. Is weight_initializer=glorot_normal given to every layer?"
+    return (
+        f"There is a score of size {largest:.0e}. The first weights should be small, and some of them negative, like "
+        "those that dense draws without weight_initializer."
+    )
 
 
 def _largest(model: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mygrad import Tensor, matmul
-from mygrad.nnet.initializers import constant, glorot_normal, uniform
+from mygrad.nnet.initializers import constant, glorot_normal
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -25,9 +25,9 @@ class dense:
     input_size, output_size : int
         The number of features of each input, and of each output.
     weight_initializer, bias_initializer : callable
-        Called with the shape ``(input_size, output_size)`` and ``(1, output_size)``; each returns a MyGrad tensor. The
-        defaults are those of MyNN: weights uniform between 0 and 1, and a bias of 0. Such weights are too large for a
-        recurrent network: pass ``weight_initializer=glorot_normal``.
+        Called with the two numbers of the shapes ``(input_size, output_size)`` and ``(1, output_size)``; each returns
+        a MyGrad tensor. By default weights are Glorot normal and the bias is 0. This is the only difference from MyNN's
+        layer, which draws its weights between 0 and 1: too large for a recurrent network.
     weight_kwargs, bias_kwargs : mapping, optional
         Keyword arguments of the two initializers.
     bias : bool
@@ -41,8 +41,7 @@ class dense:
     Examples
     --------
     >>> import numpy as np
-    >>> from mygrad.nnet.initializers import glorot_normal
-    >>> layer = dense(3, 4, weight_initializer=glorot_normal)
+    >>> layer = dense(3, 4)
     >>> layer(np.ones((2, 3), dtype=np.float32)).shape
     (2, 4)
     """
@@ -56,7 +55,7 @@ class dense:
         input_size: int,
         output_size: int,
         *,
-        weight_initializer: Initializer = uniform,
+        weight_initializer: Initializer = glorot_normal,
         bias_initializer: Initializer = constant,
         weight_kwargs: Mapping[str, Any] | None = None,
         bias_kwargs: Mapping[str, Any] | None = None,
@@ -87,12 +86,8 @@ class dense:
 
 
 def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
-    """Return a function that makes dense layers with Glorot-normal weights.
-
-    Without `rng` the weights come from NumPy's global generator, like those of MyGrad's initializers.
-    """
-    initializer = glorot_normal if rng is None else seeded_glorot_normal(rng)
-    return partial(dense, weight_initializer=initializer)
+    """Return `dense`, whose weights come from NumPy's global generator; with `rng`, they come from that."""
+    return dense if rng is None else partial(dense, weight_initializer=seeded_glorot_normal(rng))
 
 
 def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:
