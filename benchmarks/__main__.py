@@ -36,7 +36,7 @@ def main(
         )
     outcomes = []
     facts = machine.describe()
-    if note := machine.busy(facts):
+    for note in machine.notes(facts):
         console.print(f"[yellow]{note}[/yellow]", highlight=False)
     for work in [work for work in all_works() if work.group in wanted]:
         console.print(f"[dim]{work.title}[/dim]", highlight=False)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 
 import myrnn
-from myrnn.compiler import limit_threads
+from benchmarks.environment import Meter, enter, refusal
 from myrnn.evaluation.intervals import t_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import Flare
@@ -162,24 +162,25 @@ def main(
     minutes: Annotated[float, typer.Option(help="Begin no further language after so long.")] = 15.0,
 ) -> None:
     """Train networks with both libraries and show their accuracy on short and on long strings."""
-    torch.set_num_threads(1)
-    begin, differences = time.perf_counter(), []
+    enter(1)
+    begin, differences, meter = time.perf_counter(), [], Meter()
     print("| language | short: MyRNN | PyTorch | difference | long: MyRNN | PyTorch | difference | seconds | PyTorch |")
     print("|---|---|---|---|---|---|---|---|---|")
-    with limit_threads(1):
-        for language in FLARE if languages == "all" else languages.split(","):
-            if time.perf_counter() - begin > 60 * minutes:
-                break
-            pairs = [compare(cell, language, seed, iterations, samples) for seed in range(seeds)]
-            cells = [language]
-            for name in ("short", "long"):
-                ours, theirs = ([getattr(pair[i], name) for pair in pairs] for i in range(2))
-                each = [one - other for one, other in zip(ours, theirs, strict=True)]
-                cells += [f"{100 * np.mean(ours):.1f}", f"{100 * np.mean(theirs):.1f}", interval(each)]
-                if name == "short":
-                    differences.append(float(np.mean(each)))
-            cells += [f"{np.mean([pair[i].seconds for pair in pairs]):.1f}" for i in range(2)]
-            print(f"| {' | '.join(cells)} |", flush=True)
+    for language in FLARE if languages == "all" else languages.split(","):
+        if time.perf_counter() - begin > 60 * minutes:
+            break
+        pairs = [compare(cell, language, seed, iterations, samples) for seed in range(seeds)]
+        cells = [language]
+        for name in ("short", "long"):
+            ours, theirs = ([getattr(pair[i], name) for pair in pairs] for i in range(2))
+            each = [one - other for one, other in zip(ours, theirs, strict=True)]
+            cells += [f"{100 * np.mean(ours):.1f}", f"{100 * np.mean(theirs):.1f}", interval(each)]
+            if name == "short":
+                differences.append(float(np.mean(each)))
+        cells += [f"{np.mean([pair[i].seconds for pair in pairs]):.1f}" for i in range(2)]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    if invalid := refusal(meter.cores(), 1):
+        raise SystemExit(f"The seconds are {invalid}")
     print(f"\nMean difference on short strings over {len(differences)} languages: {interval(differences)} points")
 
 

@@ -8,20 +8,29 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
+# They make OpenBLAS multiply as on another processor, which can take twice as long. Measured processes lack them.
+CLEARED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PACKAGES = ("myrnn", "mygrad", "numpy", "scipy", "numba", "torch", "jax", "keras")
 
 
 def describe() -> dict[str, str]:
-    """Return the machine's name, cores, load, system, date and versions."""
+    """Return the machine's name, cores, load, system, date, versions, and variables that measured processes lack."""
     facts = {
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
         "processor": processor(),
-        "cores": str(_cores()),
+        "cores": str(cores()),
         "load": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "system": f"{platform.system()} {platform.machine()}",
+        "cleared": ", ".join(name for name in CLEARED if name in os.environ),
         "python": platform.python_version(),
     }
     return {**facts, **{package: _version(package) for package in PACKAGES}}
+
+
+def notes(facts: dict[str, str]) -> list[str]:
+    """Return what a reader of the measurements should know about the machine."""
+    cleared = f"Set here, but not in the measured processes: {facts['cleared']}." if facts["cleared"] else ""
+    return [note for note in (busy(facts), cleared) if note]
 
 
 def busy(facts: dict[str, str]) -> str:
@@ -45,7 +54,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Protocol
 
+from benchmarks.environment import refusal
 from benchmarks.units import Comparison, Unit, Work
 
 
@@ -25,8 +26,8 @@ class Runner(Protocol):
         """Return the loss of each of the first iterations, from the first weights, on the sequences of the job."""
         ...
 
-    def run(self, iterations: int) -> float:
-        """Run and return the seconds."""
+    def run(self, iterations: int) -> tuple[float, float]:
+        """Run, and return the seconds and how many cores were busy on average."""
         ...
 
     def close(self) -> None:
@@ -46,6 +47,8 @@ class Measurement:
         Those of one repeat.
     seconds : list of float
         The time of every repeat.
+    cores : list of float
+        How many cores were busy on average, in every repeat.
     difference : float or None
         The largest relative difference of its losses from MyGrad's; None if they were not compared.
     problem : str
@@ -56,6 +59,7 @@ class Measurement:
     setup: float = 0.0
     iterations: int = 0
     seconds: list[float] = field(default_factory=list)
+    cores: list[float] = field(default_factory=list)
     difference: float | None = None
     problem: str = ""
 
@@ -70,7 +74,8 @@ class Measurement:
         return max(self.seconds) / min(self.seconds) - 1
 
     def to_dict(self) -> dict[str, Any]:
-        record = {name: getattr(self, name) for name in ("setup", "iterations", "seconds", "difference", "problem")}
+        names = ("setup", "iterations", "seconds", "cores", "difference", "problem")
+        record = {name: getattr(self, name) for name in names}
         timed = not self.problem and bool(self.seconds)
         return {"unit": self.unit.to_dict(), **record, "seconds_per_iteration": self.per_iteration if timed else None}
 
@@ -80,7 +85,7 @@ def measure(
 ) -> dict[str, Measurement]:
     """Run the units of a workload in turns (A B C A B C ...) and return their measurements, by name.
 
-    A unit that fails is not run again; its measurement says why.
+    A unit that fails, or that uses more threads than it says, is not run again; its measurement says why.
     """
     results = {unit.name: Measurement(unit) for unit in work.units}
     runners: dict[str, Runner] = {}
@@ -120,7 +125,11 @@ def _prepare(
 
 
 def _repeat(result: Measurement, runner: Runner) -> None:
-    result.seconds.append(runner.run(result.iterations))
+    seconds, cores = runner.run(result.iterations)
+    if invalid := refusal(cores, result.unit.threads):
+        raise UnitFailed(invalid)
+    result.seconds.append(seconds)
+    result.cores.append(cores)
 
 
 def largest_difference(losses: list[float], reference: list[float]) -> float:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import environment
 from benchmarks.measure import UnitFailed
 from benchmarks.units import Unit
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Libraries read them when they are loaded, so they are set before the process starts.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 class WorkerProcess:
@@ -47,8 +38,9 @@ class WorkerProcess:
         losses: list[float] = self._call("losses", iterations)["losses"]
         return losses
 
-    def run(self, iterations: int) -> float:
-        return float(self._call("run", iterations)["seconds"])
+    def run(self, iterations: int) -> tuple[float, float]:
+        answer = self._call("run", iterations)
+        return answer["seconds"], answer["cores"]
 
     def close(self) -> None:
         """Let the process end by itself, and kill it if it does not."""
@@ -81,17 +73,3 @@ class WorkerProcess:
         if "problem" in answer:
             raise UnitFailed(answer["problem"])
         return answer
-
-
-def environment(threads: int | None) -> dict[str, str]:
-    """Return the environment of a worker whose libraries use this many threads."""
-    # Waiting threads yield soon. On an idle machine this makes no difference (measured with PyTorch); on a
-    # busy one the default makes a step of PyTorch on two threads take up to a hundred times as long.
-    variables = {"GOMP_SPINCOUNT": "10000", **os.environ}
-    if threads is not None:
-        variables.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-        # JAX supports only one thread or all of them.
-        if threads == 1:
-            flags = [variables.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
-            variables["XLA_FLAGS"] = " ".join(filter(None, flags))
-    return variables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.table import Table
@@ -13,10 +14,10 @@ from benchmarks import machine, scaling
 from benchmarks.measure import Measurement, compare
 from benchmarks.units import OURS, Comparison, Work
 
-COLUMNS = ("what", "time", "spread", "MyRNN compared with it", "expected", "holds", "losses agree")
+COLUMNS = ("what", "time", "spread", "cores", "MyRNN compared with it", "expected", "holds", "losses agree")
 
 # Facts of the machine that are not a name and its version.
-NOT_VERSIONS = ("date", "processor", "cores", "load")
+NOT_VERSIONS = ("date", "processor", "cores", "load", "cleared")
 
 # The largest relative difference of a loss from MyGrad's in its first iterations.
 TOLERANCE = 1e-3
@@ -46,12 +47,13 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
     lines = []
     for name, result in outcome.results.items():
         if result.problem:
-            lines.append((name, result.problem, "", "", "", "", ""))
+            lines.append((name, result.problem, *("",) * (len(COLUMNS) - 2)))
             continue
         shown = [_comparison_cells(c, outcome.results) for c in outcome.work.comparisons if _row_of(c) == name]
         first, *more = shown or [("", "", "")]
-        lines.append((name, duration(result.per_iteration), f"{result.spread:.0%}", *first, _agreement(result)))
-        lines += [("", "", "", *cells, "") for cells in more]
+        cores = f"{median(result.cores):.2f}"
+        lines.append((name, duration(result.per_iteration), f"{result.spread:.0%}", cores, *first, _agreement(result)))
+        lines += [("", "", "", "", *cells, "") for cells in more]
     if outcome.work.group == "scaling":
         lines += _slope_rows(outcome.results)
     return lines
@@ -78,7 +80,7 @@ def markdown(outcomes: list[Outcome], facts: dict[str, str]) -> str:
     """Return the whole report."""
     versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in NOT_VERSIONS)
     parts = [f"Measured on {facts['processor']}, {facts['cores']} cores, {facts['date']} ({versions}).", ""]
-    if note := machine.busy(facts):
+    for note in machine.notes(facts):
         parts += [note, ""]
     for outcome in outcomes:
         parts += [f"**{outcome.work.title}**", "", f"| {' | '.join(COLUMNS)} |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
@@ -140,7 +142,7 @@ def _agreement(result: Measurement) -> str:
 
 def _slope_rows(results: dict[str, Measurement]) -> list[tuple[str, ...]]:
     return [
-        ("", "", "", f"slope {scaling.slope(sizes, times):.2f}", f"about {scaling.AXES[letter][1]}", "", "")
+        ("", "", "", "", f"slope {scaling.slope(sizes, times):.2f}", f"about {scaling.AXES[letter][1]}", "", "")
         for letter, (sizes, times) in scaling.series_of(results).items()
         if len(sizes) >= 3
     ]

@@ -26,7 +26,7 @@ class Unit:
     options : dict
         Further keyword arguments of that function.
     threads : int or None
-        The number of threads of the numerical libraries; None is their default.
+        The number of threads of the numerical libraries, and of the cores that they may use; None is their default.
     iterations : int
         The maximum number of iterations of one repeat.
     chunk : int

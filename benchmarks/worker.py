@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from benchmarks.environment import Meter, bind
 from benchmarks.units import Unit
 
 Run = Callable[[int], float]
@@ -28,6 +29,8 @@ class Bench:
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
+        if unit.threads is not None:
+            bind(unit.threads)
         self._peer = importlib.import_module(f"benchmarks.peers.{unit.peer}")
         self._run: Run | None = None
 
@@ -42,7 +45,8 @@ class Bench:
 
     def run(self, iterations: int) -> dict[str, Any]:
         assert self._run is not None
-        return {"seconds": self._run(iterations)}
+        meter = Meter()
+        return {"seconds": self._run(iterations), "cores": meter.cores()}
 
 
 def calibrate(run: Run, unit: Unit, budget: float) -> int:

@@ -6,7 +6,7 @@ minutes; ``--only sine`` measures some of them, and ``--code`` only updates the 
 ``pip download --no-deps --no-build-isolation vaderSentiment==0.5``.
 
 Each library runs in its own process, on the same core, with one thread. They take turns, seed by seed. Times are
-processor times, so other work on the machine does not count.
+processor times, so other work on the machine does not count. `benchmarks/environment.py` sets all this.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import importlib.util
 import io
 import os
 import re
+import sys
 import tarfile
 import tempfile
 import tokenize
@@ -36,12 +37,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.environment import Meter, enter, refusal
+
 DOCUMENT = Path(__file__).parent / "how-to" / "porting.md"
 LIBRARIES = {"keras": "Keras", "torch": "PyTorch", "myrnn": "MyRNN"}
 SEEDS = (0, 1, 2)
-# Each process has one core, and each library one thread.
-CORE = 1
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 # The code that the page shows ----------------------------------------------------------------------------------------
 
@@ -561,20 +562,18 @@ class Times(NamedTuple):
 
 
 def begin(library: str) -> None:
-    """Prepare a process: one core, and the library imported, so that importing is not measured."""
-    os.sched_setaffinity(0, {CORE})
+    """Import a library, so that importing is not measured."""
     os.environ["KERAS_BACKEND"] = "jax"
     importlib.import_module(library)
-    if library == "torch":
-        importlib.import_module("torch").set_num_threads(1)
 
 
 def timed(name: str, settings: dict[str, Any]) -> tuple[float, float]:
     """Return the score of a function and its processor time in seconds, including child processes."""
-    before = os.times()
+    meter = Meter()
     score = globals()[name](**settings)
-    after = os.times()
-    return float(score), sum(after[:4]) - sum(before[:4])
+    if invalid := refusal(meter.cores(), 1):
+        raise RuntimeError(f"the time of {name} is {invalid}")
+    return float(score), meter.processor_seconds()
 
 
 def measured(job: Job) -> dict[str, Times]:
@@ -710,10 +709,11 @@ def main() -> None:
     DOCUMENT.write_text(document, encoding="utf-8")
     if given.code:
         return
+    enter(1)
     known = jobs(given.reviews)
     with tempfile.TemporaryDirectory() as cache:
         # Nothing is compiled beforehand.
-        os.environ.update(ONE_THREAD, MYRNN_CACHE_DIR=cache)
+        os.environ["MYRNN_CACHE_DIR"] = cache
         for name in given.only or [*known, "carried"]:
             print(name, flush=True)
             text = carried() if name == "carried" else table(known[name], measured(known[name]))

@@ -4,7 +4,9 @@ import importlib
 import io
 import json
 import math
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import agreement, machine, report, scaling, sweeps  # noqa: E402
+from benchmarks.environment import environment  # noqa: E402
 from benchmarks.jobs import (  # noqa: E402
     CHARACTERS,
     GATES,
@@ -33,7 +36,7 @@ from benchmarks.jobs import (  # noqa: E402
 )
 from benchmarks.measure import Measurement, UnitFailed, compare, largest_difference, measure  # noqa: E402
 from benchmarks.peers import PeerMissing, hand_written_c  # noqa: E402
-from benchmarks.processes import WorkerProcess, environment  # noqa: E402
+from benchmarks.processes import WorkerProcess  # noqa: E402
 from benchmarks.units import Comparison, Unit, Work  # noqa: E402
 from benchmarks.worker import calibrate, explain, serve  # noqa: E402
 from benchmarks.works import all_works  # noqa: E402
@@ -52,9 +55,9 @@ def unit(name, **kwargs):
 class FakeRunner:
     """Returns given times, one per repeat, and records its turns."""
 
-    def __init__(self, name, times, turns, fails_at=None, losses=()):
+    def __init__(self, name, times, turns, fails_at=None, losses=(), cores=1.0):
         self.name, self.times, self.turns, self.fails_at = name, list(times), turns, fails_at
-        self.closed, self._losses = False, list(losses)
+        self.closed, self._losses, self._cores = False, list(losses), cores
 
     def prepare(self, budget):
         if self.fails_at == "prepare":
@@ -68,14 +71,15 @@ class FakeRunner:
         self.turns.append(self.name)
         if self.fails_at == len(self.times):
             raise UnitFailed("fails: ValueError: no")
-        return self.times.pop(0)
+        return self.times.pop(0), self._cores
 
     def close(self):
         self.closed = True
 
 
-def run_fakes(runners, comparisons=(), repeats=3, limit=None, names=None):
-    work = Work("lesson", "A work", tuple(unit(name) for name in names or runners), tuple(comparisons), limit)
+def run_fakes(runners, comparisons=(), repeats=3, limit=None, threads=None):
+    units = tuple(unit(name, threads=threads) for name in runners)
+    work = Work("lesson", "A work", units, tuple(comparisons), limit)
     return work, measure(work, lambda u: runners[u.name], repeats, 1.0, lambda line: None)
 
 
@@ -108,6 +112,24 @@ def test_a_unit_that_fails_is_left_out_and_the_others_continue(fails_at):
     assert len(results["B"].seconds) == 3 and turns.count("A") <= 2
     assert compare(work.comparisons[0], results) is None
     assert all(runner.closed for runner in runners.values())
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "problem"),
+    [
+        (1, 1.09, ""),
+        (1, 1.11, "invalid: it kept 1.11 cores busy with 1 thread"),
+        (2, 2.0, ""),
+        (2, 2.3, "invalid: it kept 2.30 cores busy with 2 threads"),
+        (None, 8.0, ""),
+    ],
+)
+def test_a_time_with_more_threads_than_its_row_says_is_invalid(threads, cores, problem):
+    runners = {name: FakeRunner(name, [1.0] * 3, [], cores=c) for name, c in (("A", cores), ("B", 1.0))}
+    work, results = run_fakes(runners, [Comparison("times", "B", "A")], threads=threads)
+    assert results["A"].problem == problem and results["A"].cores == ([] if problem else [cores] * 3)
+    assert (compare(work.comparisons[0], results) is None) == bool(problem)
+    assert results["B"].seconds == [1.0] * 3
 
 
 def measured(times, iterations=1, flops=0.0):
@@ -159,8 +181,8 @@ def outcome(results, comparisons=(), group="lesson"):
 @pytest.fixture
 def compared():
     results = {
-        "MyRNN": Measurement(unit("MyRNN"), 1.0, 100, [6e-4, 6e-4], 2e-7),
-        "slow": Measurement(unit("slow"), 1.0, 100, [6e-2, 12e-2], 0.5),
+        "MyRNN": Measurement(unit("MyRNN"), 1.0, 100, [6e-4, 6e-4], [0.9, 1.0], 2e-7),
+        "slow": Measurement(unit("slow"), 1.0, 100, [6e-2, 12e-2], [1.8, 2.0], 0.5),
         "absent": Measurement(unit("absent"), problem="JAX is not installed"),
     }
     comparisons = [Comparison("times", "MyRNN", "slow", 200), Comparison("share", "MyRNN", "slow", 0.85)]
@@ -169,23 +191,24 @@ def compared():
 
 def test_rows_say_time_ratio_target_and_agreement(compared):
     assert report.rows(compared) == [
-        ("MyRNN", "6 µs", "0%", "", "", "", "within 2e-07"),
-        ("slow", "900 µs", "100%", "150 times as fast", "at least 200", "no", "NO: off by 5e-01"),
-        ("", "", "", "0.01 of its time", "at most 0.85", "yes", ""),
-        ("absent", "JAX is not installed", "", "", "", "", ""),
+        ("MyRNN", "6 µs", "0%", "0.95", "", "", "", "within 2e-07"),
+        ("slow", "900 µs", "100%", "1.90", "150 times as fast", "at least 200", "no", "NO: off by 5e-01"),
+        ("", "", "", "", "0.01 of its time", "at most 0.85", "yes", ""),
+        ("absent", "JAX is not installed", "", "", "", "", "", ""),
     ]
 
 
 def test_written_report(compared, tmp_path):
-    facts = machine.describe() | {"processor": "A fine processor", "cores": "2", "load": "0.01"}
+    facts = machine.describe() | {"processor": "A fine processor", "cores": "2", "load": "0.01", "cleared": "A, B"}
     report.write([compared], facts, tmp_path / "new")
     table = (tmp_path / "new" / "table.md").read_text(encoding="utf-8")
     assert "Measured on A fine processor, 2 cores" in table and f"numpy {np.__version__}" in table
-    assert "busy" not in table
-    assert "| slow | 900 µs | 100% | 150 times as fast | at least 200 | no | NO: off by 5e-01 |" in table
+    assert "busy" not in table and "Set here, but not in the measured processes: A, B." in table
+    assert "| slow | 900 µs | 100% | 1.90 | 150 times as fast | at least 200 | no | NO: off by 5e-01 |" in table
     record = json.loads((tmp_path / "new" / "results.json").read_text(encoding="utf-8"))
     (work,) = record["works"]
-    assert work["units"][1]["seconds"] == [6e-2, 12e-2] and work["units"][2]["seconds_per_iteration"] is None
+    assert (work["units"][1]["seconds"], work["units"][1]["cores"]) == ([6e-2, 12e-2], [1.8, 2.0])
+    assert work["units"][2]["seconds_per_iteration"] is None
     assert [c["holds"] for c in work["comparisons"]] == [False, True, None]
     assert not (tmp_path / "new" / "scaling.png").exists()
 
@@ -205,11 +228,11 @@ def test_duration(seconds, text):
 
 
 def test_scaling_finds_the_power_and_draws_it(tmp_path):
-    results = {f"D {n}": Measurement(unit(f"D {n}"), 0, 1, [1e-6 * n**2]) for n in (64, 128, 256)}
+    results = {f"D {n}": Measurement(unit(f"D {n}"), 0, 1, [1e-6 * n**2], [1.0]) for n in (64, 128, 256)}
     series = scaling.series_of(results | {"T 9": Measurement(unit("T 9"), problem="fails")})
     assert set(series) == {"D"} and scaling.slope(*series["D"]) == pytest.approx(2.0)
     made = outcome(results, group="scaling")
-    assert report.rows(made)[-1] == ("", "", "", "slope 2.00", "about 2", "", "")
+    assert report.rows(made)[-1] == ("", "", "", "", "slope 2.00", "about 2", "", "")
     report.write([made], machine.describe(), tmp_path)
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
     assert "scaling.png" in (tmp_path / "table.md").read_text(encoding="utf-8")
@@ -319,13 +342,41 @@ def test_a_worker_answers_line_by_line():
     assert prepared["iterations"] == 1 and prepared["setup"] > 0
 
 
-def test_threads_are_set_before_a_process_begins(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_a")
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert environment(1)["OPENBLAS_NUM_THREADS"] == "1"
-    assert environment(1)["XLA_FLAGS"] == "--xla_a --xla_cpu_multi_thread_eigen=false"
-    assert environment(2)["XLA_FLAGS"] == "--xla_a"
-    assert "OMP_NUM_THREADS" not in environment(None)
+def test_threads_of_all_libraries_are_set_before_a_process_begins(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "1")
+    for threads in (1, 2):
+        found = environment(threads)
+        assert {found[f"{name}_NUM_THREADS"] for name in ("MYRNN", "OMP", "OPENBLAS", "MKL", "NUMBA")} == {str(threads)}
+        assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & found.keys()
+    # Without a number, all libraries have their defaults.
+    assert not {"OMP_NUM_THREADS", "MYRNN_NUM_THREADS", "OPENBLAS_CORETYPE"} & environment(None).keys()
+    assert machine.describe()["cleared"] == "OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE"
+
+
+def test_a_program_enters_the_environment_once(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\nprint(os.getpid(), sys.argv[1:], flush=True)\n"
+        "from benchmarks import machine\nfrom benchmarks.environment import enter\n"
+        "enter(1)\nprint(os.environ['MYRNN_NUM_THREADS'], 'OPENBLAS_CORETYPE' in os.environ, machine.cores())\n"
+    )
+    given = {**os.environ, "OPENBLAS_CORETYPE": "Prescott", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, program, "--seed", "1"], env=given, capture_output=True, text=True, check=True
+    )
+    first, again, inside = ran.stdout.splitlines()
+    assert first == again and first.endswith("['--seed', '1']")
+    assert inside == f"1 False {1 if hasattr(os, 'sched_setaffinity') else machine.cores()}"
+
+
+def test_more_threads_than_cores_are_not_measured():
+    asked = {"unit": replace(unit("NumPy"), threads=machine.cores() + 1).to_dict()}
+    answers = io.StringIO()
+    serve(io.StringIO(json.dumps(asked) + "\n"), answers)
+    count = machine.cores()
+    assert json.loads(answers.getvalue()) == {"problem": f"needs {count + 1} cores, but may only use {count}"}
 
 
 @needs_c
@@ -334,7 +385,8 @@ def test_a_process_trains_in_c_and_ends():
     try:
         setup, iterations = runner.prepare(1.0)
         assert iterations == 2000 and setup > 0
-        assert 0 < runner.run(iterations) < 60
+        seconds, cores = runner.run(iterations)
+        assert 0 < seconds < 60 and 0 < cores < 1.1
         with pytest.raises(UnitFailed, match="fails: InvalidArgument: n must be an integer"):
             runner.losses("many")
         runner._process.kill()
