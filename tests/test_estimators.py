@@ -540,7 +540,7 @@ def test_reports_refuse_unused_arguments():
 
 
 def test_settings_that_do_not_fit():
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^SequenceRegressor takes no argument 'class_weight'"):
         SequenceRegressor(class_weight="balanced")
     with refused("truncate must be at least 1"):
         LanguageModel(truncate=0).fit(TEXT)

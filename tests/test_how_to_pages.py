@@ -96,6 +96,10 @@ def test_in_scikit_learn(monkeypatch, capsys):
 
 def test_shortcuts_of_the_page(capsys):
     run_page("explanation/shortcuts.md", few=[("10_000", "1_000")])
+    (overall,) = re.findall(r"^all +(.*) \d+$", capsys.readouterr().out, re.M)
+    names = re.findall(r"^\| `(.*)` \|", (DOCS / "explanation" / "shortcuts.md").read_text(encoding="utf-8"), re.M)
+    shown = dict(zip(names, map(float, overall.split()), strict=True))
+    assert shown["even counts"] > 99 and shown["length alone"] < 60
 
 
 def test_the_interval_of_the_page():

@@ -76,7 +76,9 @@ def test_lengths_beyond_training_are_hollow_on_shaded_ground():
 
 
 def test_a_perfect_score_can_be_drawn():
-    by_length((2,), (1.0,)).figure.draw_without_rendering()
+    ax = by_length((2,), (1.0,))
+    ax.figure.draw_without_rendering()
+    assert [[2, 1]] in [line.get_xydata().tolist() for line in ax.get_lines()]
 
 
 def test_nothing_is_marked_where_no_length_is_beyond():

@@ -76,26 +76,36 @@ def test_without_a_report_there_is_no_best():
         new()[2].use_best()
 
 
+NO_COUNTS = "the state does not say how many reports were validated, and which was the best"
+NO_WEIGHTS = "the state has no best weights of this model's shapes"
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        lambda arrays: {},
-        lambda arrays: {**arrays, "reports": np.array([2, 3])},
-        lambda arrays: {**arrays, "reports": np.array([2.0, 1.0])},
-        lambda arrays: {**arrays, "best.0": np.zeros(3, dtype=np.float32)},
-        lambda arrays: {**arrays, "best.0": np.full_like(arrays["best.0"], np.nan)},
-        lambda arrays: {**arrays, "validation_loss": np.zeros(1)},
-        lambda arrays: {name: array for name, array in arrays.items() if name != "best.1"},
+        (lambda arrays: {}, NO_COUNTS),
+        (lambda arrays: {**arrays, "reports": np.array([2, 3])}, NO_COUNTS),
+        (lambda arrays: {**arrays, "reports": np.array([2.0, 1.0])}, NO_COUNTS),
+        (lambda arrays: {**arrays, "best.0": np.zeros(3, dtype=np.float32)}, NO_WEIGHTS),
+        (
+            lambda arrays: {**arrays, "best.0": np.full_like(arrays["best.0"], np.nan)},
+            "what was validated must be finite float32, but there is nan",
+        ),
+        (
+            lambda arrays: {**arrays, "validation_loss": np.zeros(1)},
+            "the state has not been validated at each of 2 reports",
+        ),
+        (lambda arrays: {name: array for name, array in arrays.items() if name != "best.1"}, NO_WEIGHTS),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(change):
+def test_a_state_that_does_not_fit_is_refused(change, message):
     _, training, validation = new(losses=[3, 2])
     training.run(10)
     arrays = validation.state()
     _, _, fresh = new()
     fresh.restore(arrays)
     assert (fresh.reports, fresh.best, fresh.columns) == (2, 2, validation.columns)
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match=f"^{message}"):
         fresh.restore(change(arrays))
 
 
