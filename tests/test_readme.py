@@ -76,14 +76,20 @@ def test_the_cell_of_the_readme_runs_unchanged_and_learns(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     (snippet,) = blocks(README)
     assert blocks(FRONT) == [snippet]
-    names = {"__name__": "snippet"}
-    few = "lengths=range(2, 41, 2), samples=4_000"
-    np.random.seed(0)  # noqa: NPY002 (MyGrad's initializers draw from it)
-    exec(compile(snippet.replace("lengths=range(2, 41, 2)", few), "README.md", "exec"), names)
-    assert f"```\n{capsys.readouterr().out}```" in README
+    names, state = {"__name__": "snippet"}, np.random.get_state()  # noqa: NPY002 - the snippet seeds this generator
+    exec(compile(snippet.replace("lengths=(", "samples=4_000, lengths=("), "README.md", "exec"), names)
+    np.random.set_state(state)  # noqa: NPY002
+    (shown,) = re.findall(r"^```\n(before .*?)^```$", README, re.S | re.M)
+    # Another machine, and fewer sequences, give other digits.
+    printed, expected = (
+        [re.sub(r"[\d.,()-]+|─+", "#", line).split() for line in text.splitlines()]
+        for text in (capsys.readouterr().out, shown)
+    )
+    assert printed == expected
+    assert f"```\n{shown}```" in FRONT and str(myrnn.compile(names["model"])) in shown
     assert names["history"].engine == "native"
-    trained = names["report"].lengths <= 20
-    assert names["report"].accuracy[trained].mean() > 0.9
+    accuracy = dict(zip(names["report"].lengths.tolist(), names["report"].accuracy, strict=True))
+    assert min(accuracy[length] for length in (2, 10, 20)) > 0.85 and accuracy[40] < 0.6
     assert Path("accuracy_by_length.png").is_file()
 
 
