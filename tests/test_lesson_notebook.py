@@ -227,6 +227,11 @@ def test_the_command_writes_each_version(tmp_path, monkeypatch, capsys):
     assert "instructors" not in (tmp_path / "lesson-student.ipynb").read_text(encoding="utf-8")
     out = capsys.readouterr().out
     assert "lesson      lesson-student.ipynb\n            student version, " in out
+    # JupyterLab opens notebooks, but not the tagged source.
+    opened = [line for line in out.splitlines() if line.startswith("open it")]
+    assert opened == [
+        f"open it     pip install jupyterlab && jupyter lab {name}.ipynb" for name in ("lesson", "lesson-student")
+    ]
 
 
 def test_the_command_writes_the_second_part(tmp_path, monkeypatch, capsys):

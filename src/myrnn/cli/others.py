@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -54,6 +55,8 @@ def lesson(
     code = sum(cell.kind == "code" for cell in cells)
     show.path("lesson", path)
     typer.echo(f"            {version} version, {len(cells)} cells, {code} of them code")
+    if path.suffix == ".ipynb":
+        typer.echo(f"open it     pip install jupyterlab && jupyter lab {quote(str(path))}")
 
 
 def _read(source: Path) -> str:
