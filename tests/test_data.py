@@ -7,7 +7,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from myrnn.data import TokenSequences, flat_sequences, read_sequences
@@ -535,6 +535,10 @@ VALUES = st.one_of(
 )
 
 
+# Random objects are rarely sequences: one example of each kind.
+@example([{"sequence": "a b", "label": "x"}, {"sequence": "b", "label": "y"}])
+@example([{"sequence": ["a", "b"], "label": "x"}, {"sequence": ["b"], "label": "y"}])
+@example([{"sequence": [[1.5, 2], [0, 3]], "label": "x"}, {"sequence": [[1, 2]], "label": "y"}])
 @given(st.lists(st.dictionaries(st.sampled_from(["sequence", "label", "x"]), VALUES), min_size=1, max_size=4))
 def test_any_objects_are_read_or_refused(tmp_path_factory, objects):
     path = tmp_path_factory.mktemp("json") / "a.jsonl"
@@ -652,6 +656,7 @@ COLUMNS = st.sampled_from(
 )
 
 
+@example(pl.Series([["a"], ["b"]]), pl.Series(["x", "y"]), False, None)
 @given(COLUMNS, COLUMNS, st.booleans(), st.sampled_from([None, "tokens", "features"]))
 def test_any_columns_of_parquet_are_read_or_refused(tmp_path_factory, sequences, labels, skip, kind):
     path = tmp_path_factory.mktemp("parquet") / "a.parquet"
