@@ -304,6 +304,35 @@ def test_a_grammar_draws_each_member_of_a_length_equally_often_though_it_has_sev
     assert sum((n - 100) ** 2 / 100 for n in counts.values()) < len(known) + 5 * np.sqrt(2 * len(known))
 
 
+@pytest.mark.parametrize(
+    ("grammar", "length", "message"),
+    [
+        ("E -> E + E | E * E | ( E ) | x | - E", 60, "some strings of length 60 in very many more ways than others"),
+        (
+            "E -> E + E | E * E | ( E ) | x | - E",
+            500,
+            "some strings in several ways, and counting these takes too long for length 500: write it so that each "
+            "string has one way, or draw strings of up to 204 symbols",
+        ),
+    ],
+)
+def test_an_ambiguous_grammar_that_takes_too_long_is_refused_early(grammar, length, message):
+    """The strings are so many that drawing them once would take minutes."""
+    language = Grammar(grammar)
+    with pytest.raises(InvalidArgument, match=re.escape(message)):
+        language.draw_members(np.full(1_000_000, length), np.random.default_rng(0))
+
+
+def test_an_ambiguous_grammar_of_short_strings_may_be_very_uneven():
+    """Strings of length 16 have 1 to 1,287 trees."""
+    language = Grammar("S -> a S b | a S | c")
+    drawn = language.draw_members(np.full(500, 16), np.random.default_rng(0))
+    assert language.contains(drawn, np.arange(501) * 16).all()
+    # a^n c b^m: all of the eight numbers of bs are equally likely.
+    counts = np.bincount((drawn.reshape(-1, 16) == language.symbols.index("b")).sum(axis=1))
+    assert len(counts) == 8 and ((counts - 62.5) ** 2 / 62.5).sum() < 25
+
+
 def test_a_grammar_can_have_chains_and_empty_and_useless_rules():
     language = Grammar("S -> A B; A -> C | a A | ''; C -> c; B -> ε | b | D; D -> D d; X -> S")
     slow = re.compile("a*(c|)b?")
