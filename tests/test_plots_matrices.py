@@ -61,6 +61,10 @@ def test_before_is_hollow():
     assert legend_texts(ax) == ["before training", "W", "V"]
     assert len(ax.collections[0].get_facecolors()) == 0
     assert ax.get_xlim()[1] == pytest.approx(2.2)
+    first, last = np.array([0.9 + 0.1j, -0.3 - 0.2j]), np.array([0.2 + 0.7j, 0.4 - 0.6j])
+    both = plots.plot_eigenvalues(of({"W": last}), before=of({"W": first}))
+    for drawn, values in zip(offsets(both), (first, last), strict=True):
+        np.testing.assert_allclose(drawn, np.column_stack((values.real, values.imag)))
     one = plots.plot_eigenvalues(of({"W": CIRCLE}), before=of({"W": CIRCLE}), labels=("young", "old"))
     assert legend_texts(one) == ["young", "old"]
     assert one.get_legend().get_title().get_text() == "W"

@@ -72,6 +72,25 @@ def test_a_run_agrees_with_train_and_evaluate(one_core):
     assert [results.lengths["length"][i] for i in mine] == [2, 4, 6, 8]
 
 
+def test_lengths_beyond_are_those_above_the_longest_trained_one(one_core):
+    """For a single run the same number may come out if the longest trained length is counted, too."""
+    results = load_sweep(one_core)
+    counts = list(zip(*(results.lengths[name] for name in ("run", "length", "total", "correct")), strict=True))
+    otherwise = 0
+    for run, longest, beyond in zip(*(results.runs[name] for name in ("run", "longest", "beyond")), strict=True):
+        if longest is None:
+            continue
+        assert longest == 4
+        above, at = (
+            [(right, total) for name, length, total, right in counts if name == run and length >= least]
+            for least in (longest + 1, longest)
+        )
+        share, wrong = (sum(right for right, _ in rows) / sum(total for _, total in rows) for rows in (above, at))
+        assert beyond == share
+        otherwise += wrong != share
+    assert otherwise
+
+
 def test_the_table_has_all_runs_in_the_order_of_the_study(study, one_core):
     with open(one_core / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

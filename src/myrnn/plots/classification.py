@@ -26,7 +26,6 @@ _CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
 # Characters that fit below all cells together, below one cell at least, and beside the cells.
 _ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24
 _MOST_UPRIGHT = 5  # up to this many tasks, names are upright
-_TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 
 
 def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
@@ -72,7 +71,7 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     names = [style.word_of(classes[place], _LONGEST_NAME) for place in places]
     fits = max(map(len, names)) * len(names) <= 60
     size = 9 if len(names) <= 20 else 6
-    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else _TURNED))
+    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else style.TURNED))
     ax.set_yticks(places, labels=names, fontsize=size)
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
@@ -214,7 +213,7 @@ def _hatch_cell(ax: Axes, column: int, row: int) -> None:
 def _name_sides(ax: Axes, models: Sequence[str], tasks: Sequence[str]) -> None:
     models, tasks = ([style.word_of(name) for name in names] for names in (models, tasks))
     if len(tasks) > _MOST_UPRIGHT:
-        ax.set_xticks(range(len(tasks)), labels=tasks, **_TURNED)
+        ax.set_xticks(range(len(tasks)), labels=tasks, **style.TURNED)
     else:
         width = max(_ROW // len(tasks), _SHORTEST_LINE)
         ax.set_xticks(range(len(tasks)), labels=[fill(name, width, break_long_words=False) for name in tasks])
