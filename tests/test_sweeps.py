@@ -618,6 +618,8 @@ def test_a_summary_has_trained_lengths_longer_ones_and_the_best_shortcut(one_cor
         # With halves of one digit the ends give the answer; with four digits each, they say little.
         assert 0.6 < row["shortcut_beyond"] < row["shortcut_accuracy"] <= 1
         assert row["shortcut_accuracy_name"] in ("counts", "even counts", "pairs")
+        # Half of the sequences match.
+        assert 0.5 <= row["base_rate_accuracy"] < 0.52 and 0.5 <= row["base_rate_beyond"] < 0.52
     # A single run has no interval.
     alone = results.summary("training.seed").rows()[0]
     assert alone["accuracy_low"] is not None and alone["shortcut_accuracy"] is not None
@@ -636,9 +638,10 @@ def test_a_task_with_an_answer_at_each_step_and_groups_of_several_tasks_have_no_
     results = sweep(study, tmp_path / "out", jobs=1, progress=False)
     steps, halves = results.summary("task.name").rows()
     assert steps["shortcut_accuracy"] is None and halves["shortcut_accuracy"] > 0.9
+    assert 0.5 <= steps["base_rate_accuracy"] < 0.52
     assert (steps["accuracy_low"], steps["beyond"]) == (None, None)
     (both,) = results.summary(()).rows()
-    assert both["shortcut_accuracy"] is None and both["runs"] == 2
+    assert both["shortcut_accuracy"] is None and both["base_rate_accuracy"] is None and both["runs"] == 2
 
 
 def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
@@ -650,7 +653,7 @@ def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
     }
     axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
     assert [ax.get_title() for ax in axes] == ["running-parity", "twin-halves"]
-    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "chance"]
+    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "base rate"]
     assert all(ax.get_legend() is None and len(ax.get_lines()) >= 3 for ax in axes)
     colors = [[line.get_color() for line in ax.get_lines()] for ax in axes]
     assert colors[0] == colors[1]
