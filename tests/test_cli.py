@@ -126,7 +126,9 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
         [
             str(row["length"]),
             *(["beyond"] if row["beyond"] else []),
-            *(part for name in ("", "no_match_", "match_") for part in cell(row, name)),
+            *cell(row, ""),
+            f"{100 * row['base_rate']:.1f}",
+            *(part for name in ("no_match_", "match_") for part in cell(row, name)),
             str(row["total"]),
         ]
         for row in evaluation["lengths"]

@@ -83,6 +83,18 @@ def test_every_matrix_can_have_separate_axes():
     assert given[1].get_legend() is None
 
 
+def test_titles_side_by_side_are_not_wider_than_their_panels():
+    names = [f"a matrix with a long name, of which this is number {i}" for i in range(6)]
+    for grid in (
+        plots.plot_matrices(dict.fromkeys(names, STATES)),
+        plots.plot_eigenvalues_each(of(dict.fromkeys(names, CIRCLE))),
+    ):
+        grid[0].figure.draw_without_rendering()
+        boxes = [ax.title.get_window_extent() for ax in grid[:3]]
+        assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 < boxes[2].x0
+        assert len({ax.get_title() for ax in grid}) == 6
+
+
 def test_matrices_are_white_at_zero_and_named():
     grid = plots.plot_matrices({"W": STATES, "long": np.zeros((50, 2))})
     assert [ax.get_title() for ax in grid] == ["W", "long"]

@@ -159,7 +159,7 @@ class Shown:
 
 
 def text(name: str, heading: str | None = None, *, is_number: bool = False) -> Shown:
-    """Show a column as it is; None is empty."""
+    """Show a column as it is, floats with up to 12 digits; None is empty."""
     return Shown(name if heading is None else heading, lambda row: _text(row.get(name)), is_number)
 
 
@@ -190,7 +190,8 @@ def share(name: str, heading: str | None = None, interval: tuple[str, str] | Non
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    # Digits that come from rounding, as in 0.30000000000000004, are not shown.
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------
