@@ -36,14 +36,16 @@ LEARNED = 0.99
 def table(rows, languages, span):
     """Return the Markdown table of a span of lengths: a row for each language, a column for each network."""
     with_shortcuts = any(row[f"shortcut_{span}"] is not None for row in rows.values())
-    head = ["language", *ORDER, *(["best shortcut"] if with_shortcuts else [])]
+    head = ["language", *ORDER, *(["best shortcut"] if with_shortcuts else []), "base rate"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for language in languages:
         cells = [cell(rows.get((language, network)), span) for network in ORDER]
+        row = next(row for (name, _), row in rows.items() if name == language)
         if with_shortcuts:
-            row = next(row for (name, _), row in rows.items() if name == language)
             best = row[f"shortcut_{span}"]
             cells.append("-" if best is None else f"{percent(best)} ({row[f'shortcut_{span}_name']})")
+        rate = row[f"base_rate_{span}"]
+        cells.append("-" if rate is None else percent(rate))
         lines.append(f"| {language} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -17,7 +17,8 @@ from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.inspection.automata.states import Cells
 from myrnn.inspection.automata.teacher import Teacher, flat
-from myrnn.inspection.automata.words import method_words, trial_words, words_of_length
+from myrnn.inspection.automata.words import method_words, table_lengths, trial_words, words_of_length
+from myrnn.runs import save_run
 from myrnn.sequences import Sequences
 from myrnn.tasks.languages import Dfa, EqualCounts, Regular, Tomita, regular, tomita
 from myrnn.tasks.languages.automata import telling_apart
@@ -182,6 +183,44 @@ def test_states_that_no_short_word_reaches_are_followed(odd, monkeypatch):
     assert Cells(teacher).find_difference(regular("[01]{3}").complement)[1] in (True, False)
 
 
+@pytest.fixture(scope="module")
+def long():
+    """A network of one unit that counts symbols and accepts strings of at least 15."""
+    model = RNN(2, 1, 2, rng=0)
+    for parameter, given in zip(model.parameters, ([[0], [0]], [1], [[1]], [[0, 1]], [0, -14.5]), strict=True):
+        parameter.data[...] = given
+    return myrnn.compile(model)
+
+
+@pytest.mark.parametrize("equivalence", ["both", "states", "words"])
+def test_an_automaton_is_complete_only_if_its_table_of_agreement_does_not_refute_it(equivalence, long):
+    """Neither cells of states nor short words show that long strings are accepted."""
+    found = extract_automaton(long, "01", samples=1, equivalence=equivalence)
+    assert found.complete and (found.max_length, found.tested) == (20, 12_023)
+    assert f"{len(found)} states, complete up to length 20 (12,023 strings tested), " in repr(found)
+    assert "0" * 14 not in found and "01" * 8 in found
+    agreement = found.agreement(long)
+    assert (agreement.share, agreement.total.sum()) == (1.0, found.tested)
+
+
+@pytest.mark.parametrize("method", ["lstar", "clusters"])
+def test_an_automaton_that_its_table_of_agreement_refutes_is_not_complete(method, long):
+    found = extract_automaton(long, "01", method=method, samples=1, max_states=3)
+    assert (found.complete, found.tested) == (False, 0)
+    assert found.stopped == {"lstar": "3 states", "clusters": "3 clusters"}[method]
+    assert "complete" not in repr(found)
+
+
+def test_tables_of_agreement_test_the_same_strings_of_a_length(odd):
+    found, other = extract_automaton(odd, "01"), regular("(01|10)*")
+    alone, among = (found.agreement(other, lengths=lengths, samples=50) for lengths in ([12], [3, 8, 12]))
+    assert alone.differences == [text for text in among.differences if len(text) == 12]
+
+
+def test_a_table_of_agreement_ends_with_the_longest_length():
+    assert table_lengths(3) == [0, 1, 2, 3] and table_lengths(45) == [*range(0, 45, 2), 45]
+
+
 # Agreement ------------------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +370,23 @@ def test_the_command_asks_which_of_several_classes_is_accepted(tmp_path, monkeyp
     capsys.readouterr()
     assert main(["extract", "run"]) == 2
     assert capsys.readouterr().err == "myrnn: the network has 3 classes: --accept chooses one of x, y, z\n"
+
+
+def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, capsys, blank_figures):
+    """The network is right on every string: so is the automaton of either class, and both columns show it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    task, network = Regular("0*(10*10*)*10*", length_max=4), counter()
+    optimizer = Adam(network.parameters, learning_rate=1e-9)
+    training = {"iterations": 1, "report_every": 1, "engine": "mygrad"}
+    history = myrnn.train(network, task, optimizer, **training, progress=False)
+    run = save_run(tmp_path / "run", task=task, model=network, optimizer=optimizer, history=history, training=training)
+    for accept in ("member", "no member"):
+        assert main(["extract", str(run), f"--accept={accept}"]) == 0
+        shown = capsys.readouterr().out
+        rows = re.findall(r"^ +(\d+) +(\S+) +(\S+) +all +\d+ *$", shown, re.MULTILINE)
+        assert [int(row[0]) for row in rows] == list(range(9))
+        assert {row[1:] for row in rows} == {("100.0", "100.0")} and "differs" not in shown
+        assert f"accepted    {accept}\n" in shown
 
 
 def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys, blank_figures):

@@ -114,7 +114,8 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
     training, evaluation = report["training"], report["evaluation"]
     assert f"loss {training['loss']:.4f}, accuracy {training['accuracy']:.2%}" in out
     assert f"{training['iterations_per_second']:,.0f} iterations/s, {training['engine']}" in out
-    assert f"guessing    {evaluation['chance']:.2%}\n" in out
+    assert f"base rate   {evaluation['base_rate']:.2%}, by always giving the most frequent class of a length\n" in out
+    assert f"balanced    {evaluation['balanced_accuracy']:.2%}, the mean accuracy for the classes\n" in out
     assert f"on {evaluation['sequences']} new sequences (seed {evaluation['seed']})" in out
 
     def cell(row, name):
@@ -125,7 +126,9 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
         [
             str(row["length"]),
             *(["beyond"] if row["beyond"] else []),
-            *(part for name in ("", "no_match_", "match_") for part in cell(row, name)),
+            *cell(row, ""),
+            f"{100 * row['base_rate']:.1f}",
+            *(part for name in ("no_match_", "match_") for part in cell(row, name)),
             str(row["total"]),
         ]
         for row in evaluation["lengths"]

@@ -10,7 +10,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, evaluate, newcombe_interval, shortcuts, wilson_interval
 from myrnn.models import GRU, RNN
 from myrnn.sequences import Sequences
-from myrnn.tasks import TwinHalves
+from myrnn.tasks import Flare, TwinHalves
 
 TASK = TwinHalves(pattern_length_max=3)
 
@@ -117,7 +117,7 @@ def test_the_inputs_of_a_model_that_does_not_say_are_found(engine, alphabet):
 
 def test_trained_lengths_and_those_beyond_are_separate_groups():
     totals = a_report().totals()
-    assert list(totals) == ["trained", "beyond", "all"]
+    assert list(totals) == ["trained", "beyond", "several classes", "one class", "all"]
     assert (totals["trained"]["correct"], totals["trained"]["total"]) == (24, 30)
     assert (totals["beyond"]["correct"], totals["beyond"]["total"]) == (22, 40)
     assert totals["all"]["match_accuracy"] == 28 / 32
@@ -126,7 +126,50 @@ def test_trained_lengths_and_those_beyond_are_separate_groups():
 
 @pytest.mark.parametrize(("trained", "groups"), [(None, ["all"]), (8, ["trained", "all"]), (0, ["beyond", "all"])])
 def test_groups_without_lengths_are_left_out(trained, groups):
-    assert list(a_report(trained).totals()) == groups
+    one, other = np.array([[10, 0], [20, 0], [40, 0]]), np.array([[5, 5], [1, 19], [39, 1]])
+    for counts in (one, other):
+        assert list(a_report(trained, class_total=counts, class_correct=counts).totals()) == groups
+
+
+def test_lengths_at_which_all_sequences_have_one_class_are_counted_apart():
+    totals = a_report().totals()
+    assert (totals["one class"]["correct"], totals["one class"]["total"]) == (9, 10)
+    assert (totals["several classes"]["correct"], totals["several classes"]["total"]) == (37, 60)
+    assert (totals["one class"]["base_rate"], totals["one class"]["balanced_accuracy"]) == (1, None)
+    assert (totals["several classes"]["base_rate"], totals["all"]["base_rate"]) == (32 / 60, 42 / 70)
+    assert totals["all"]["balanced_accuracy"] == pytest.approx((18 / 38 + 28 / 32) / 2)
+
+
+def test_the_base_rate_is_the_share_of_the_most_frequent_class():
+    report = a_report()
+    assert report.base_rate.tolist() == [1, 12 / 20, 1 / 2] and report.one_class.tolist() == [True, False, False]
+    assert np.isnan(report.balanced_accuracy[0])
+    assert report.balanced_accuracy[1:] == pytest.approx([(5 / 8 + 10 / 12) / 2, (4 / 20 + 18 / 20) / 2])
+    assert [row["base_rate"] for row in report.rows()] == report.base_rate.tolist()
+    assert report.rows()[0]["balanced_accuracy"] is None
+    unknown = LengthReport(np.array([2]), np.array([10]), np.array([9]), 0.5)
+    assert np.isnan([unknown.base_rate, unknown.balanced_accuracy]).all() and not unknown.one_class.any()
+
+
+def test_always_no_is_the_base_rate_of_a_language():
+    """Of bucket sort, strings of odd length have members: one number of symbols, a mark, and as many sorted."""
+    task = Flare("bucket-sort", length_min=1, length_max=20, any_length=True)
+
+    model = RNN(task.dim_input, 2, 2, rng=0)
+    for parameter in model.parameters:
+        parameter.data[...] = 0
+    model.parameters[-1].data[...] = [1, 0]
+    report = evaluate(model, task, samples=800, lengths=range(1, 21), engine="mygrad")
+    even = report.lengths % 2 == 0
+    assert (report.accuracy[even] == 1).all() and report.one_class.tolist() == even.tolist()
+    all_, several = (report.totals()[name] for name in ("all", "several classes"))
+    assert 0.7 < all_["accuracy"] <= all_["base_rate"] < 0.8 and all_["balanced_accuracy"] == 0.5
+    assert 0.4 < several["accuracy"] < 0.6
+
+
+def test_an_interval_of_a_perfect_score_ends_at_1_exactly():
+    counts = np.arange(1, 2_000)
+    assert (wilson_interval(counts, counts)[:, 1] == 1).all() and (wilson_interval(0 * counts, counts)[:, 0] == 0).all()
 
 
 def test_rows_contain_every_class():
@@ -163,10 +206,10 @@ def test_the_csv_file_contains_the_classes(tmp_path):
 def test_the_table_shows_accuracy_and_classes():
     lines = [line.split() for line in a_report().table().to_text().splitlines()]
     assert lines[0] == ["Accuracy", "by", "length,", "%", "(95%", "interval)"]
-    assert lines[1] == ["length", "accuracy", "no", "match", "match", "of"]
-    assert lines[3] == ["2", "90.0", "(59.6-98.2)", "90.0", "(59.6-98.2)", "-", "10"]
+    assert lines[1] == ["length", "accuracy", "base", "rate", "no", "match", "match", "of"]
+    assert lines[3] == ["2", "90.0", "(59.6-98.2)", "100.0", "90.0", "(59.6-98.2)", "-", "10"]
     assert lines[5][:3] == ["8", "beyond", "55.0"]
-    assert [line[0] for line in lines[7:10]] == ["trained", "beyond", "all"]
+    assert [line[0] for line in lines[7:12]] == ["trained", "beyond", "several", "one", "all"]
 
 
 def test_the_widest_table_fits_into_80_columns():
@@ -183,7 +226,7 @@ def test_the_widest_table_fits_into_80_columns():
 def test_many_classes_are_rows_of_the_table():
     report = evaluate(RNN(10, 8, 4, rng=0), Sequences(np.arange(6), np.arange(7), np.arange(6) % 3, 10))
     lines = [line.split() for line in report.table().to_text().splitlines()]
-    assert lines[1] == ["length", "accuracy", "of"]
+    assert lines[1] == ["length", "accuracy", "base", "rate", "balanced", "of"]
     assert [line[:3] for line in lines[-4:]] == [["of", "class", str(label)] for label in range(4)]
     assert lines[-1] == ["of", "class", "3", "-", "0"]
 

@@ -195,6 +195,20 @@ def test_the_informative_position_is_found(place):
     assert report.overall["one place"] == 1.0
 
 
+def test_the_best_position_is_not_chosen_on_the_half_on_which_it_is_scored():
+    """Of 300 positions some fit random labels by chance: the score of one that was chosen for this varies far more."""
+    rng = np.random.default_rng(0)
+    n, length = 200, 150
+    shares = []
+    for seed in range(30):
+        values, labels = rng.integers(0, 2, n * length), rng.integers(0, 2, n)
+        data = Sequences(values, length * np.arange(n + 1), labels, 2)
+        shares.append(shortcuts(data, seed=seed).overall["one place"])
+    off = np.array(shares) - 0.5
+    # Each is a share of n / 2 guesses, of variance 1 / (2 n).
+    assert np.mean(off**2) < 2 / (2 * n) and abs(off.mean()) < 4 * np.sqrt(1 / (2 * n * len(off)))
+
+
 @pytest.mark.parametrize(
     ("place", "name"),
     [(0, "the first symbol"), (-1, "the last symbol"), (3, "symbol 4"), (-3, "symbol 3 from the end")],

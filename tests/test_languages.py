@@ -14,7 +14,7 @@ from myrnn import Adam, DataError, Experiment, InvalidArgument, Stacked, evaluat
 from myrnn.cli import main
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
-from myrnn.tasks.languages import DEEPMIND, Dfa, Grammar, check_labels, flare, regular, tomita
+from myrnn.tasks.languages import DEEPMIND, Dfa, Grammar, Predicate, check_labels, flare, regular, tomita
 from myrnn.tasks.languages.expressions import draw_expression, value_of
 
 LANGUAGES = slow_languages.tasks(500)
@@ -304,6 +304,35 @@ def test_a_grammar_draws_each_member_of_a_length_equally_often_though_it_has_sev
     assert sum((n - 100) ** 2 / 100 for n in counts.values()) < len(known) + 5 * np.sqrt(2 * len(known))
 
 
+@pytest.mark.parametrize(
+    ("grammar", "length", "message"),
+    [
+        ("E -> E + E | E * E | ( E ) | x | - E", 60, "some strings of length 60 in very many more ways than others"),
+        (
+            "E -> E + E | E * E | ( E ) | x | - E",
+            500,
+            "some strings in several ways, and counting these takes too long for length 500: write it so that each "
+            "string has one way, or draw strings of up to 204 symbols",
+        ),
+    ],
+)
+def test_an_ambiguous_grammar_that_takes_too_long_is_refused_early(grammar, length, message):
+    """The strings are so many that drawing them once would take minutes."""
+    language = Grammar(grammar)
+    with pytest.raises(InvalidArgument, match=re.escape(message)):
+        language.draw_members(np.full(1_000_000, length), np.random.default_rng(0))
+
+
+def test_an_ambiguous_grammar_of_short_strings_may_be_very_uneven():
+    """Strings of length 16 have 1 to 1,287 trees."""
+    language = Grammar("S -> a S b | a S | c")
+    drawn = language.draw_members(np.full(500, 16), np.random.default_rng(0))
+    assert language.contains(drawn, np.arange(501) * 16).all()
+    # a^n c b^m: all of the eight numbers of bs are equally likely.
+    counts = np.bincount((drawn.reshape(-1, 16) == language.symbols.index("b")).sum(axis=1))
+    assert len(counts) == 8 and ((counts - 62.5) ** 2 / 62.5).sum() < 25
+
+
 def test_a_grammar_can_have_chains_and_empty_and_useless_rules():
     language = Grammar("S -> A B; A -> C | a A | ''; C -> c; B -> ε | b | D; D -> D d; X -> S")
     slow = re.compile("a*(c|)b?")
@@ -356,10 +385,72 @@ def test_a_function_gets_text_or_symbols():
     assert (drawn.labels == (drawn.values[drawn.offsets[:-1]] == 0)).all()
 
 
+def is_palindrome(text):
+    return text == text[::-1]
+
+
+def is_abc(text):
+    third = len(text) // 3
+    return text == "a" * third + "b" * third + "c" * third
+
+
+FEW = "(fewer than 20 of 2,000 random strings of a length are members; a function `draw` can draw them)"
+ALL = "(all of 2,000 random strings of a length are members)"
+
+
+@pytest.mark.parametrize(
+    ("options", "ending", "lengths"),
+    [
+        ({}, "they are left out", [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+        ({"any_length": True}, "their strings are all of the other class", [*range(1, 31)]),
+        ({"objective": "next_symbol"}, "they are left out", [*range(2, 16)]),
+        ({"also_next_symbol": 1}, "they are left out", [*range(3, 16)]),
+    ],
+)
+def test_lengths_at_which_members_are_rare_are_named_in_a_warning(options, ending, lengths):
+    message = f"members of lengths 15 to 30 are too rare to be drawn {FEW}: {ending}"
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as caught:
+        task = Membership("ab", is_palindrome, length_max=30, **options)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert task.lengths.tolist() == lengths
+    if options == {"any_length": True}:
+        # Lengths of which the user was warned are drawn.
+        assert not task.sample_lengths([20] * 30, np.random.default_rng(0)).labels.any()
+        with pytest.raises(InvalidArgument, match=r"^Membership has no sequence of length 35: .* are too rare to be"):
+            task.sample_lengths([20, 35], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("options", [{}, {"any_length": True}, {"objective": "next_symbol"}, {"also_next_symbol": 1}])
+def test_a_task_of_which_nearly_all_lengths_are_too_rare_is_refused(options):
+    left = "lengths 3, 6, 9"
+    message = f"members of lengths 10 to 40 are too rare to be drawn {FEW}: without these, only {left} would be left"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
+        Membership("abc", is_abc, length_max=40, **options)
+
+
+def test_it_is_not_said_that_there_are_no_members_where_none_was_found():
+    with pytest.warns(UserWarning, match=r"^members of lengths 10 to 18 are too rare to be drawn"):
+        task = Membership("abc", is_abc, length_max=18)
+    assert task.lengths.tolist() == [3, 6, 9]
+    beginning = "Membership has no sequence of length {}: lengths are those with members and others: "
+    for length, ending in (
+        (12, f"members of length 12 are too rare to be drawn {FEW}"),
+        (8, "the language has no member of length 8"),
+    ):
+        with pytest.raises(InvalidArgument, match=f"^{re.escape(beginning.format(length) + ending)}$"):
+            task.sample_lengths([length], np.random.default_rng(0))
+    for function, message in (
+        (is_abc, f"members of lengths 20 to 22 are too rare to be drawn {FEW}"),
+        (lambda text: not is_abc(text), f"non-members of lengths 20 to 22 are too rare to be drawn {ALL}"),
+    ):
+        with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}$"):
+            Membership("abc", function, length_min=20, length_max=22)
+
+
 def test_rare_members_need_a_function_that_draws_them():
-    squares = Membership("ab", lambda s: s == s[::-1], length_min=40, length_max=40, any_length=True)
+    squares = Predicate("ab", is_palindrome)
     with pytest.raises(InvalidArgument, match="a function `draw` can draw them"):
-        squares.language.draw_members(np.array([40]), np.random.default_rng(0))
+        squares.draw_members(np.array([40]), np.random.default_rng(0))
 
     def draw(length, rng):
         if length % 2:

@@ -284,6 +284,7 @@ def test_accuracy_agrees_with_evaluate():
     assert told["accuracy"] == report.accuracy.tolist()
     assert told["low"] == report.interval[:, 0].tolist()
     assert (told["trained"], told["chance"], told["total"]) == (6, 0.5, [30] * 6)
+    assert told["base_rate"] == report.base_rate.tolist()
 
 
 @pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])

@@ -8,7 +8,7 @@ from matplotlib.patches import Circle
 from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.plots.automata import DEAD_NOTE, edge_labels, lay_out
-from myrnn.tasks.languages import Dyck, Tomita, regular, tomita
+from myrnn.tasks.languages import Dfa, Dyck, Tomita, regular, tomita
 from myrnn.tasks.languages.finite import cycle_navigation
 
 AUTOMATA = {
@@ -68,3 +68,10 @@ def test_too_many_states_are_refused():
     ):
         plots.plot_automaton(regular("a{101}"), dead=True)
     assert len(circles(plots.plot_automaton(Tomita(3).language))) == 7
+
+
+def test_arrows_with_many_long_symbols_have_short_labels():
+    symbols = [f"a symbol with the number {i}" for i in range(12)]
+    dfa = Dfa(symbols, [[(state + i) % 5 for i in range(12)] for state in range(5)], [True] + [False] * 4)
+    labels = edge_labels(dfa)
+    assert max(map(len, labels.values())) <= 16 and all(text.endswith("…") for text in labels.values())

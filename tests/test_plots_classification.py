@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -25,7 +27,7 @@ def test_figures_are_drawn_on_given_axes_or_new_ones():
 
 def test_names_are_shortened_and_not_read_as_formulas():
     ax = plot_confusion(confusion(["$a_b$", "b" * 40], np.eye(2, dtype=int)))
-    assert [label.get_text() for label in ax.get_yticklabels()] == [r"\$a_b\$", "b" * 17 + "…"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [r"\$a_b\$", f"{'b' * 11}…{'b' * 6}"]
 
 
 def test_a_class_without_sequences_has_an_empty_row():
@@ -83,3 +85,11 @@ def test_a_transfer_is_drawn_on_given_axes_and_saved(tmp_path):
     ax = Figure().subplots()
     assert plot_transfer(TABLE, ax=ax) is ax
     assert save_figure(ax, tmp_path / "map.svg").stat().st_size > 1000
+
+
+def test_numbers_of_many_tasks_fit_into_their_cells():
+    names, total = tuple(f"task {i}" for i in range(18)), np.full((2, 18), 1000)
+    ax = plot_transfer(TransferTable(("GRU", "RNN"), names, total, total - 5, np.full(2, 0.5)))
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts[:18]]
+    assert len(ax.texts) == 36 and all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, ShortcutReport
-from myrnn.plots import plot_accuracy_by_length, plot_length_bands, plot_shortcuts
+from myrnn.plots import Panel, plot_accuracy_by_length, plot_length_bands, plot_length_grid, plot_shortcuts
 
 LENGTHS = [2, 4, 6, 8]
 RUNS = {"RNN": [[0.9, 0.8, 0.7, 0.5], [1.0, 0.9, 0.6, 0.5]], "GRU": [[1.0, 1.0, 0.9, 0.8]]}
@@ -225,3 +227,88 @@ def test_one_run_alone_has_no_band():
 def test_invalid_groups_are_refused(curves, message):
     with refused(message):
         plot_length_bands(LENGTHS, curves)
+
+
+# --- Base rates, and axes that are readable for any lengths, names and numbers of groups
+
+
+def overlapping(ax):
+    """Return the pairs of neighbouring tick labels of the horizontal axis that overlap, if they are upright."""
+    ax.figure.draw_without_rendering()
+    labels = [label for label in ax.get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent() for label in labels if not label.get_rotation()]
+    return [(left.x1, right.x0) for left, right in pairwise(boxes) if left.x1 > right.x0]
+
+
+def of_classes(lengths, class_total):
+    class_total = np.array(class_total)
+    total = class_total.sum(axis=1)
+    names = tuple(f"class {i}" for i in range(class_total.shape[1]))
+    return LengthReport(
+        np.array(lengths), total, total, 0.5, class_total=class_total, class_correct=class_total, class_names=names
+    )
+
+
+def test_the_base_rate_is_drawn_instead_of_chance():
+    ax = of_classes([1, 2, 3], [[50, 50], [100, 0], [30, 70]]).plot(label="GRU")
+    (line,) = (line for line in ax.get_lines() if line.get_gid() == "base rate")
+    assert line.get_xydata().tolist() == [[1, 0.5], [2, 1.0], [3, 0.7]]
+    assert legend(ax) == ["GRU", "base rate"]
+    of_classes([1, 2, 3], [[50, 50], [99, 1], [30, 70]]).plot(ax, label="LSTM")
+    assert legend(ax) == ["GRU", "LSTM", "base rate"]
+    assert ax.get_ylim()[0] <= 0.45
+
+
+def test_bands_and_grids_have_the_base_rate_of_each_length():
+    rates = [0.5, 1.0, 0.5, 1.0]
+    bands = plot_length_bands(LENGTHS, RUNS, base_rate=rates, chance=0.5)
+    (panel,) = plot_length_grid({"a language": Panel(LENGTHS, RUNS, None, rates)})
+    for ax in (bands, panel):
+        (line,) = (line for line in ax.get_lines() if line.get_gid() == "base rate")
+        assert line.get_ydata().tolist() == rates
+    assert "chance" not in legend(bands) and "base rate" in legend(bands)
+    with pytest.raises(InvalidArgument, match=r"^base_rate must be one number for each of the 4 lengths, not 2$"):
+        plot_length_bands(LENGTHS, RUNS, base_rate=[0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[5], range(1, 41), range(1, 501), [*range(1, 41), 400], [*range(1, 41), *range(50, 501, 25)], range(9000, 9100)],
+    ids=["one", "40", "500", "one far away", "two steps", "long"],
+)
+def test_ticks_do_not_overlap_and_no_accuracy_is_above_1(lengths):
+    lengths = np.array(lengths)
+    classes = np.tile([60, 40], (len(lengths), 1))
+    curves = {"GRU": np.linspace(0.4, 1, len(lengths))[np.newaxis]}
+    drawn = [of_classes(lengths, classes).plot(), plot_length_bands(lengths, curves)]
+    drawn.extend(plot_length_grid({"a language": Panel(lengths, curves)}))
+    for ax in drawn:
+        assert overlapping(ax) == []
+        assert max(ax.get_yticks()) <= 1
+        assert not len(ax.get_xticks(minor=True)) or len(lengths) <= 50
+
+
+def test_a_perfect_score_has_no_tick_above_1():
+    for total in ([[50, 50]], [[50, 50]] * 3):
+        ax = of_classes(range(1, len(total) + 1), total).plot()
+        assert max(ax.get_yticks()) == pytest.approx(1)
+
+
+def test_many_long_names_stay_apart():
+    names = [f"a language with a rather long name, of which this is number {number}" for number in range(18)]
+    grid = plot_length_grid({name: Panel(LENGTHS, {name: RUNS["GRU"] for name in names}) for name in names})
+    grid[0].figure.draw_without_rendering()
+    boxes = [ax.title.get_window_extent() for ax in grid]
+    assert all(left.x1 < right.x0 for left, right in zip(boxes[::3], boxes[1::3], strict=True))
+    # The ends of the names, in which they differ, are shown.
+    assert len({ax.get_title() for ax in grid}) == len({*legend_of_figure(grid[0])}) == 18
+    assert grid[0].get_window_extent().height > 30
+    words = plots.plot_setting(names, np.linspace(0.5, 1, 18))
+    assert overlapping(words) == [] and len(words.get_xticks()) == 18
+    numbers = plots.plot_setting([0.001, 0.0011, 0.0012, 0.1, 1.0], np.linspace(0.5, 1, 5))
+    assert overlapping(numbers) == [] and numbers.get_xticks()[-1] == 0
+    assert overlapping(plots.plot_parallel(dict.fromkeys(names, names), np.linspace(0.5, 1, 18))) == []
+
+
+def legend_of_figure(ax):
+    return [text.get_text() for text in ax.figure.legends[0].get_texts()]

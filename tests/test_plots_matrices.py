@@ -61,6 +61,10 @@ def test_before_is_hollow():
     assert legend_texts(ax) == ["before training", "W", "V"]
     assert len(ax.collections[0].get_facecolors()) == 0
     assert ax.get_xlim()[1] == pytest.approx(2.2)
+    first, last = np.array([0.9 + 0.1j, -0.3 - 0.2j]), np.array([0.2 + 0.7j, 0.4 - 0.6j])
+    both = plots.plot_eigenvalues(of({"W": last}), before=of({"W": first}))
+    for drawn, values in zip(offsets(both), (first, last), strict=True):
+        np.testing.assert_allclose(drawn, np.column_stack((values.real, values.imag)))
     one = plots.plot_eigenvalues(of({"W": CIRCLE}), before=of({"W": CIRCLE}), labels=("young", "old"))
     assert legend_texts(one) == ["young", "old"]
     assert one.get_legend().get_title().get_text() == "W"
@@ -77,6 +81,18 @@ def test_every_matrix_can_have_separate_axes():
     assert plots.plot_eigenvalues_each(two, before=values, axes=given).tolist() == given.tolist()
     assert legend_texts(given[0]) == ["before training", "after training"]
     assert given[1].get_legend() is None
+
+
+def test_titles_side_by_side_are_not_wider_than_their_panels():
+    names = [f"a matrix with a long name, of which this is number {i}" for i in range(6)]
+    for grid in (
+        plots.plot_matrices(dict.fromkeys(names, STATES)),
+        plots.plot_eigenvalues_each(of(dict.fromkeys(names, CIRCLE))),
+    ):
+        grid[0].figure.draw_without_rendering()
+        boxes = [ax.title.get_window_extent() for ax in grid[:3]]
+        assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 < boxes[2].x0
+        assert len({ax.get_title() for ax in grid}) == 6
 
 
 def test_matrices_are_white_at_zero_and_named():

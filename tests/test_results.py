@@ -202,3 +202,9 @@ def test_the_history_of_a_training_is_a_learning_curve():
     from myrnn import training
 
     assert History is LearningCurve is myrnn.History is training.History
+
+
+def test_digits_that_come_from_rounding_are_not_shown():
+    table = Table("", {"share": [0.1 + 0.2, 1 - 1e-16, 0.1234567, 2e-20]})
+    assert table.cells("share") == ["0.3", "1", "0.1234567", "2e-20"]
+    assert table.columns["share"][0] == 0.1 + 0.2

@@ -72,6 +72,25 @@ def test_a_run_agrees_with_train_and_evaluate(one_core):
     assert [results.lengths["length"][i] for i in mine] == [2, 4, 6, 8]
 
 
+def test_lengths_beyond_are_those_above_the_longest_trained_one(one_core):
+    """For a single run the same number may come out if the longest trained length is counted, too."""
+    results = load_sweep(one_core)
+    counts = list(zip(*(results.lengths[name] for name in ("run", "length", "total", "correct")), strict=True))
+    otherwise = 0
+    for run, longest, beyond in zip(*(results.runs[name] for name in ("run", "longest", "beyond")), strict=True):
+        if longest is None:
+            continue
+        assert longest == 4
+        above, at = (
+            [(right, total) for name, length, total, right in counts if name == run and length >= least]
+            for least in (longest + 1, longest)
+        )
+        share, wrong = (sum(right for right, _ in rows) / sum(total for _, total in rows) for rows in (above, at))
+        assert beyond == share
+        otherwise += wrong != share
+    assert otherwise
+
+
 def test_the_table_has_all_runs_in_the_order_of_the_study(study, one_core):
     with open(one_core / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -599,6 +618,8 @@ def test_a_summary_has_trained_lengths_longer_ones_and_the_best_shortcut(one_cor
         # With halves of one digit the ends give the answer; with four digits each, they say little.
         assert 0.6 < row["shortcut_beyond"] < row["shortcut_accuracy"] <= 1
         assert row["shortcut_accuracy_name"] in ("counts", "even counts", "pairs")
+        # Half of the sequences match.
+        assert 0.5 <= row["base_rate_accuracy"] < 0.52 and 0.5 <= row["base_rate_beyond"] < 0.52
     # A single run has no interval.
     alone = results.summary(["variant", "training.seed"]).rows()[0]
     assert (alone["runs"], alone["accuracy_low"], alone["accuracy_high"]) == (1, None, None)
@@ -618,9 +639,10 @@ def test_a_task_with_an_answer_at_each_step_and_groups_of_several_tasks_have_no_
     results = sweep(study, tmp_path / "out", jobs=1, progress=False)
     steps, halves = results.summary("task.name").rows()
     assert steps["shortcut_accuracy"] is None and halves["shortcut_accuracy"] > 0.9
+    assert 0.5 <= steps["base_rate_accuracy"] < 0.52
     assert (steps["accuracy_low"], steps["beyond"]) == (None, None)
     (both,) = results.summary(()).rows()
-    assert both["shortcut_accuracy"] is None and both["runs"] == 2
+    assert both["shortcut_accuracy"] is None and both["base_rate_accuracy"] is None and both["runs"] == 2
 
 
 def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
@@ -632,7 +654,7 @@ def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
     }
     axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
     assert [ax.get_title() for ax in axes] == ["running-parity", "twin-halves"]
-    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "chance"]
+    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "base rate"]
     assert all(ax.get_legend() is None and len(ax.get_lines()) >= 3 for ax in axes)
     colors = [[line.get_color() for line in ax.get_lines()] for ax in axes]
     assert colors[0] == colors[1]

@@ -191,12 +191,18 @@ def test_the_table_of_tests_has_one_row_per_run_and_test(one_core):
 
 
 def test_accuracies_are_those_of_all_tests_of_the_worst_and_beyond(one_core):
-    runs = load_sweep(one_core).runs
+    results = load_sweep(one_core)
+    runs, lengths = results.runs, results.lengths
+    counts = list(zip(*(lengths[name] for name in ("run", "length", "total", "correct")), strict=True))
     for row in range(RUNS):
         tests = runs["test.short"][row], runs["test.long"][row]
         assert runs["accuracy"][row] == pytest.approx(sum(tests) / 2)
         assert runs["worst"][row] == min(tests)
-        assert 0 <= runs["beyond"][row] <= 1 and 0 <= runs["validation"][row] <= 1
+        mine = [counted for counted in counts if counted[0] == runs["run"][row]]
+        above = [counted for counted in mine if counted[1] > runs["longest"][row]]
+        assert 0 < len(above) < len(mine)
+        assert runs["beyond"][row] == sum(right for *_, right in above) / sum(total for _, _, total, _ in above)
+        assert runs["validation"][row] is not None
 
 
 def test_the_groups_have_a_column_for_each_test(one_core):

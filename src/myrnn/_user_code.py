@@ -10,6 +10,7 @@ import traceback
 import warnings
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import mygrad
 
@@ -36,8 +37,14 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line of the user's code, however many library calls lie between."""
     frames = (frame for frame, _ in traceback.walk_stack(sys._getframe(1)))
     # 1 is this function, 2 its caller. The warning names the caller if no frame belongs to the user.
-    level = next((level for level, frame in enumerate(frames, 2) if is_users_file(frame.f_code.co_filename)), 2)
+    level = next((level for level, frame in enumerate(frames, 2) if _is_users(frame)), 2)
     warnings.warn(message, category, stacklevel=level)
+
+
+def _is_users(frame: FrameType) -> bool:
+    # Methods that `dataclass` writes have no file, but the names of their module.
+    is_ours = str(frame.f_globals.get("__name__")).partition(".")[0] == "myrnn"
+    return is_users_file(frame.f_code.co_filename) and not is_ours
 
 
 def line_of(frame: traceback.FrameSummary) -> str:

@@ -65,7 +65,10 @@ def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.
     spread = z**2 / np.maximum(np.asarray(total, dtype=np.float64), 1)
     centre = (share + spread / 2) / (1 + spread)
     half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    ends = np.stack((np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)), axis=-1)
+    # Rounding must not move the ends that are 0 and 1 exactly.
+    low = np.where(share == 0, 0.0, np.maximum(centre - half, 0.0))
+    high = np.where(share == 1, 1.0, np.minimum(centre + half, 1.0))
+    ends = np.stack((low, high), axis=-1)
     return np.where(np.isnan(ends), np.array([0.0, 1.0]), ends)
 
 
@@ -156,7 +159,7 @@ class Shown:
 
 
 def text(name: str, heading: str | None = None, *, is_number: bool = False) -> Shown:
-    """Show a column as it is; None is empty."""
+    """Show a column as it is, floats with up to 12 digits; None is empty."""
     return Shown(name if heading is None else heading, lambda row: _text(row.get(name)), is_number)
 
 
@@ -187,7 +190,8 @@ def share(name: str, heading: str | None = None, interval: tuple[str, str] | Non
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    # Digits that come from rounding, as in 0.30000000000000004, are not shown.
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------

@@ -14,11 +14,9 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LABELS
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.inspection import extract_automaton
+from myrnn.inspection.automata.words import LONGEST, table_lengths
 from myrnn.plots import save_figure
 from myrnn.runs import Run
-
-# The approximate number of lengths in a table.
-ROWS = 20
 
 
 def extract(
@@ -36,7 +34,7 @@ def extract(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=1, help="The maximum length of the random strings.  [default: the longest trained]"),
+        typer.Option(min=1, help="The maximum length of random strings.  [default: the longest trained]"),
     ] = None,
     seconds: Annotated[float, typer.Option(help="The time limit.")] = 60.0,
     max_states: Annotated[int, typer.Option(min=1, help="Stop when the automaton has more states.")] = 200,
@@ -60,8 +58,8 @@ def extract(
     names = run.class_names
     if accept is None and len(names) > 2:
         raise InvalidArgument(f"the network has {len(names)} classes: --accept chooses one of {', '.join(names)}")
+    longest = min(max(run.history.longest, 1), LONGEST) if max_length is None else max_length
     label = None if accept is None else names.index(_checks.one_of("--accept", accept, names))
-    longest = max(run.history.longest, 1)
     compiled = _compiled(run.recognizer)
     found = extract_automaton(
         compiled,
@@ -70,13 +68,14 @@ def extract(
         equivalence=equivalence,
         accept=label,
         examples=() if run.task is None else run.recognition,
-        max_length=longest if max_length is None else max_length,
+        max_length=longest,
         seconds=seconds,
         max_states=max_states,
         seed=seed,
     )
     show.table(found)
-    lengths = range(0, 2 * longest + 1, max(1, 2 * longest // ROWS))
+    tested = table_lengths(longest)
+    lengths = [*tested, *(longest + length for length in tested[1:] if longest + length <= LONGEST)]
     network = found.agreement(compiled, lengths=lengths, accept=label, seed=seed)
     truth = None
     if callable(getattr(run.recognition, "truth", None)):

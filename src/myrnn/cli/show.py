@@ -152,7 +152,13 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     if report.each == "step":
         drawn = f"{count_of(report.total.sum(), 'step')} of {drawn}"
         whole = [("whole", f"{report.whole_accuracy:.2%} of the sequences are right at every step")]
-    named_rows(("guessing", f"{report.chance:.2%}"), *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
+    level = [("guessing", f"{report.chance:.2%}")]
+    if report.class_names:
+        all_ = report.totals()["all"]
+        balanced = all_["balanced_accuracy"]
+        level = [("base rate", f"{all_['base_rate']:.2%}, by always giving the most frequent class of a length")]
+        level += [] if balanced is None else [("balanced", f"{balanced:.2%}, the mean accuracy for the classes")]
+    named_rows(*level, *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
 
 
 def epochs(numbers: Mapping[str, Any], why: str | None = None) -> None:

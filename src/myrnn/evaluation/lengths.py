@@ -30,6 +30,8 @@ from myrnn.results import (
     text,
     wilson_interval,
 )
+from myrnn.sequences import Sequences
+from myrnn.targets import CLASS
 
 # The most classes with separate columns in a table 80 columns wide.
 FEW_CLASSES = 2
@@ -133,6 +135,24 @@ class LengthReport(Counted, HasTable):
         return wilson_interval(self.correct * share, self.total * share, self.confidence)
 
     @property
+    def base_rate(self) -> NDArray[np.float64]:
+        """The share of the most frequent class at each length, float64 (L,), NaN in a report without counts by class.
+
+        This is the accuracy of always giving that class.
+        """
+        return _base_rate(self.class_total, self.total)
+
+    @property
+    def balanced_accuracy(self) -> NDArray[np.float64]:
+        """The mean of the accuracies for each true class, float64 (L,); NaN where there are not two classes."""
+        return _balanced(self.class_correct, self.class_total)
+
+    @property
+    def one_class(self) -> NDArray[np.bool_]:
+        """At which lengths all sequences have the same class, bool (L,): there the length alone gives the answer."""
+        return self.base_rate == 1
+
+    @property
     def beyond(self) -> NDArray[np.bool_]:
         """Which lengths exceed those of the training, bool (L,)."""
         return self.lengths > (np.inf if self.trained_length is None else self.trained_length)
@@ -197,13 +217,19 @@ class LengthReport(Counted, HasTable):
         """Return groups of lengths by name, each bool (L,).
 
         They are ``"trained"`` (lengths up to the longest trained one) and ``"beyond"``, if both are known and not
-        empty, and ``"all"``.
+        empty; ``"several classes"`` and ``"one class"`` (lengths at which all sequences have the same class), if there
+        are lengths of both kinds; and ``"all"``.
         """
         named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
+        if self.one_class.any() and not self.one_class.all():
+            named |= {"several classes": ~self.one_class, "one class": self.one_class}
         return _some(named, len(self.lengths))
 
     def totals(self) -> dict[str, dict[str, Any]]:
-        """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together."""
+        """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together.
+
+        The base rate of a group is the accuracy of always giving the most frequent class of the length.
+        """
         groups = self.groups()
         columns = self._columns([name == "beyond" for name in groups], list(groups.values()))
         return dict(zip(groups, Table("", columns).rows(), strict=True))
@@ -212,8 +238,9 @@ class LengthReport(Counted, HasTable):
         """Return the accuracy, in all and for each true class; terminals show per cent.
 
         Its columns are ``length``, ``total``, ``correct``, ``accuracy``, ``low``, ``high``, ``beyond``, ``not_finite``,
-        and for each class name ``..._total``, ``..._correct``, ``..._accuracy``, ``..._low`` and ``..._high``; an
-        undefined share is None. If steps are counted, there are also ``sequences``, ``whole`` and ``whole_accuracy``.
+        ``base_rate`` and ``balanced_accuracy`` (if classes are counted), and for each class name ``..._total``,
+        ``..._correct``, ``..._accuracy``, ``..._low`` and ``..._high``; an undefined share is None. If steps are
+        counted, there are also ``sequences``, ``whole`` and ``whole_accuracy``.
 
         Parameters
         ----------
@@ -239,6 +266,8 @@ class LengthReport(Counted, HasTable):
             (
                 Shown("length", self._length_cell, is_number=False),
                 share("accuracy", interval=ENDS),
+                *((share("base_rate", "base rate"),) if keys else ()),
+                *((share("balanced_accuracy", "balanced"),) if keys and not shown_keys else ()),
                 *(share(f"{key}_accuracy", name, (f"{key}_low", f"{key}_high")) for key, name in shown_keys.items()),
                 *((integer("total", "of"),) if self.each == "sequence" else of_steps),
             ),
@@ -255,7 +284,7 @@ class LengthReport(Counted, HasTable):
         shortcuts: ShortcutReport | None = None,
         by_class: bool = False,
     ) -> Any:
-        """Draw accuracy against length, with intervals and the chance level, and return the Matplotlib axes.
+        """Draw accuracy against length, with intervals and the base rate, and return the Matplotlib axes.
 
         A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
         ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
@@ -267,7 +296,7 @@ class LengthReport(Counted, HasTable):
         label : str, optional
             The name of the curve in the legend.
         shortcuts : ShortcutReport, optional
-            The accuracy of classifiers with less information, drawn as dashed lines instead of the chance level.
+            The accuracy of classifiers with less information, drawn as dashed lines instead of the base rate.
         by_class : bool
             Whether to also draw the accuracy for each true class.
         """
@@ -321,6 +350,10 @@ class LengthReport(Counted, HasTable):
         independent = self._independent(groups)
         columns = counted(gathered(self.correct), gathered(self.total), self.confidence, independent=independent)
         columns |= {"beyond": beyond, "not_finite": gathered(self.not_finite)}
+        if self.class_names:
+            most = gathered(self.class_total.max(axis=1))
+            balanced = _balanced(gathered(self.class_correct), gathered(self.class_total))
+            columns |= {"base_rate": shares(most, columns["total"]), "balanced_accuracy": balanced}
         if self.each == "step":
             whole, sequences = gathered(self.whole), gathered(self.sequences)
             columns |= {"sequences": sequences, "whole": whole, "whole_accuracy": shares(whole, sequences)}
@@ -357,6 +390,37 @@ class LengthReport(Counted, HasTable):
 def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
     """Return the groups that are not empty, and the group of all."""
     return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
+
+
+def _base_rate(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the shares of the most frequent of K classes, for counts (L, K) of totals (L,); NaN if K is 0."""
+    return shares(class_total.max(axis=1, initial=0), total) if class_total.shape[1] else np.full(len(total), np.nan)
+
+
+def _balanced(correct: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of the shares of K classes that occur, for counts (L, K); NaN if there are not two."""
+    occur = total > 0
+    sums = np.where(occur, shares(correct, total), 0.0).sum(axis=1)
+    return np.where(occur.sum(axis=1) > 1, shares(sums, occur.sum(axis=1)), np.nan)
+
+
+def base_rates(sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the lengths of sequences with classes, or classes at their steps, and the base rate of each.
+
+    Raises
+    ------
+    InvalidArgument
+        When the targets are not classes.
+    """
+    if sequences.kind.what != CLASS:
+        raise InvalidArgument("a base rate is that of classes")
+    counts = slice(None) if sequences.weights is None else sequences.weights > 0
+    lengths = np.repeat(sequences.lengths, sequences.lengths) if sequences.per_step else sequences.lengths
+    distinct, place = np.unique(lengths[counts], return_inverse=True)
+    targets = sequences.targets[counts]
+    classes = int(targets.max(initial=0)) + 1
+    total = np.bincount(place * classes + targets, minlength=len(distinct) * classes).reshape(-1, classes)
+    return distinct, _base_rate(total, total.sum(axis=1))
 
 
 def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:

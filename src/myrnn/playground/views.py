@@ -157,6 +157,7 @@ def accuracy_shown(report: LengthReport) -> dict[str, Any]:
         "whole": None if report.each == "sequence" else report.whole_accuracy,
         "trained": report.lengths[-1].item() if report.trained_length is None else report.trained_length,
         "chance": report.chance,
+        "base_rate": report.base_rate.tolist() if report.class_names else None,
     }
 
 

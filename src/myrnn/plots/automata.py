@@ -26,6 +26,8 @@ INK, FILL = "#1a1a1a", "#DCECF5"
 RADIUS, LABEL_ROOM, ROOM, LETTER = 0.165, 0.1, 0.05, 0.03
 # The most inches per unit: small automata are not drawn larger.
 UNIT = 1.45
+# The most characters of a symbol's name, and of all symbols at an arrow.
+LONGEST_SYMBOL, LONGEST_LABEL = 12, 16
 # The bend of two arrows between the same states, and of one that would cross another state.
 BEND, AROUND = 0.17, (0.3, -0.3, 0.45, -0.45)
 # The penalties of a layout: crossing lines, lines over a circle, a start state that is not at the left, and height.
@@ -126,9 +128,16 @@ def _label(names: Sequence[str], symbols: Sequence[str]) -> str:
     if not others and len(names) > 2:
         return "any"
     if len(others) < len(names) and len(names) > 4:
-        return f"not {', '.join(map(style.word_of, others))}"
-    shown = list(names) if len(names) <= 6 else [*names[:5], "…"]
-    return ", ".join(map(style.word_of, shown))
+        return f"not {_short_list(others)}"
+    return _short_list(names)
+
+
+def _short_list(names: Sequence[str]) -> str:
+    """Return the names of symbols side by side, as many as an arrow has room for."""
+    words = [style.word_of(name, LONGEST_SYMBOL) for name in names]
+    ends = np.cumsum([len(word) + 2 for word in words]) - 2
+    fit = max(1, int(np.count_nonzero(ends <= LONGEST_LABEL)))
+    return ", ".join(words if fit == len(words) else [*words[: max(1, fit - 1)], "…"])
 
 
 # Places ---------------------------------------------------------------------------------------------------------------

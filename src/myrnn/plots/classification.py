@@ -26,7 +26,8 @@ _CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
 # Characters that fit below all cells together, below one cell at least, and beside the cells.
 _ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24
 _MOST_UPRIGHT = 5  # up to this many tasks, names are upright
-_TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+_LONGEST_TURNED = 30
+_MOST_WITH_INTERVAL = 8
 
 
 def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
@@ -72,7 +73,7 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     names = [style.word_of(classes[place], _LONGEST_NAME) for place in places]
     fits = max(map(len, names)) * len(names) <= 60
     size = 9 if len(names) <= 20 else 6
-    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else _TURNED))
+    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else style.TURNED))
     ax.set_yticks(places, labels=names, fontsize=size)
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
@@ -194,6 +195,10 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
             continue
         low, high = 100 * interval[row, column]
         color = "white" if share > lowest + _DARK_TRANSFER * (1 - lowest) else "black"
+        if len(table.tasks) > _MOST_WITH_INTERVAL:
+            # Only a short number fits into a narrow cell.
+            ax.text(column, row, f"{100 * share:.0f}", va="center", ha="center", fontsize=7, color=color)
+            continue
         ax.text(column, row, f"{100 * share:.1f}", va="bottom", ha="center", fontsize=11, color=color)
         ax.text(column, row + 0.08, f"{low:.1f}-{high:.1f}", va="top", ha="center", fontsize=7.5, color=color)
     style.add_percent_scale(ax, image, "accuracy, %")
@@ -212,9 +217,10 @@ def _hatch_cell(ax: Axes, column: int, row: int) -> None:
 
 
 def _name_sides(ax: Axes, models: Sequence[str], tasks: Sequence[str]) -> None:
-    models, tasks = ([style.word_of(name) for name in names] for names in (models, tasks))
+    longest = 60 if len(tasks) <= _MOST_UPRIGHT else _LONGEST_TURNED
+    models, tasks = ([style.word_of(name, longest) for name in names] for names in (models, tasks))
     if len(tasks) > _MOST_UPRIGHT:
-        ax.set_xticks(range(len(tasks)), labels=tasks, **_TURNED)
+        ax.set_xticks(range(len(tasks)), labels=tasks, **style.TURNED)
     else:
         width = max(_ROW // len(tasks), _SHORTEST_LINE)
         ax.set_xticks(range(len(tasks)), labels=[fill(name, width, break_long_words=False) for name in tasks])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ _SHORTCUT_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1), (8, 2), (3, 3))
 _MOST_BANDS = 3
 # Panels side by side in a grid, the height of each in inches, and that of the legend.
 _GRID_COLUMNS, _PANEL_HEIGHT, _LEGEND_HEIGHT = 3, 1.6, 0.7
+# The height of a line of the legend of a grid in inches, the characters that fit into one, and into a title's line.
+_LEGEND_LINE, _LEGEND_ROOM, _TITLE_WIDTH = 0.17, 100, 27
 _BESIDE = 0.6  # the share of the distance to the next length that the bars of all groups occupy
 
 
@@ -41,6 +44,8 @@ def plot_accuracy_by_length(
 ) -> Axes:
     """Draw accuracy against the length of the sequence, with an interval at every length.
 
+    A dashed line shows the base rate, the share of the most frequent class at each length, or guessing if the report
+    does not count classes.
     Lengths beyond the training get hollow markers on a shaded background. Call it again with the same `ax` and another
     `label` to compare models.
 
@@ -50,8 +55,7 @@ def plot_accuracy_by_length(
     label : str, optional
         The name of the model in the legend.
     shortcuts : ShortcutReport, optional
-        The accuracy of classifiers with less information, at the same lengths: dashed lines instead of the level of
-        guessing.
+        The accuracy of classifiers with less information, at the same lengths: dashed lines instead of the base rate.
     by_class : bool
         Whether to also draw the accuracy for each true class.
     ax : matplotlib Axes, optional
@@ -71,16 +75,16 @@ def plot_accuracy_by_length(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['GRU', 'longer than trained on', 'chance']
     """
+    is_new = ax is None
     ax = style.axes_for(ax, height=3.6)
     if label is None and (shortcuts is not None or by_class):
         label = "the model"
     _draw_model(ax, report, None if label is None else style.word_of(label))
     shade_beyond(ax, report.lengths, report.trained_length)
-    chance = report.chance if shortcuts is None else None
-    if chance is not None:
-        style.draw_chance(ax, chance)
+    level = None if shortcuts is not None else report.base_rate if report.class_names else report.chance
+    _draw_level(ax, report.lengths, level)
     _fit_lengths(ax)
-    style.fit_accuracy(ax, report.interval[:, 0], chance)
+    style.fit_accuracy(ax, report.interval[:, 0], level)
     _name_axes(ax)
     if by_class:
         _draw_classes(ax, report)
@@ -89,6 +93,8 @@ def plot_accuracy_by_length(
     entries = legend_entries(ax)
     if by_class or shortcuts is not None:
         style.put_legend_above(ax, entries)
+        if is_new:
+            style.fit_height(ax)
     elif entries:
         style.add_legend(ax, entries)
     return ax
@@ -130,6 +136,7 @@ def plot_length_bands(
     curves: Mapping[str, ArrayLike],
     *,
     trained_up_to: int | None = None,
+    base_rate: ArrayLike | None = None,
     chance: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -145,8 +152,10 @@ def plot_length_bands(
         The accuracies of the R runs of each group, by name.
     trained_up_to : int, optional
         The longest length in the training; longer ones have a shaded background.
+    base_rate : array_like of float (N,), optional
+        The share of the most frequent class at each length, drawn as a line.
     chance : float, optional
-        The accuracy of guessing, drawn as a line.
+        The accuracy of guessing, drawn as a line if the base rate is not known.
     ax : matplotlib Axes, optional
         By default those of a new figure.
 
@@ -184,9 +193,9 @@ def plot_length_bands(
     tick_lengths(ax, x)
     shade_beyond(ax, x, trained_up_to)
     _stretch_shades(ax, x[-1] + margin)
-    if chance is not None:
-        style.draw_chance(ax, chance)
-    style.fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), chance)
+    level = _level(x, base_rate, chance)
+    _draw_level(ax, x, level)
+    style.fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), level)
     _name_axes(ax)
     sample = [_band_sample(with_bands)] if any(len(accuracy) > 1 for accuracy in runs.values()) else []
     style.put_legend_above(ax, [*legend_entries(ax), *sample])
@@ -200,7 +209,7 @@ class Panel(NamedTuple):
 
     Attributes
     ----------
-    lengths, curves, trained_up_to, chance
+    lengths, curves, trained_up_to, base_rate, chance
         The arguments of `plot_length_bands`.
 
     Examples
@@ -213,6 +222,7 @@ class Panel(NamedTuple):
     lengths: ArrayLike
     curves: Mapping[str, ArrayLike]
     trained_up_to: int | None = None
+    base_rate: ArrayLike | None = None
     chance: float | None = None
 
 
@@ -250,14 +260,17 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
     if not panels:
         raise InvalidArgument("there is nothing to draw: panels is empty")
     rows = -(-len(panels) // _GRID_COLUMNS)
-    height = _PANEL_HEIGHT * rows + _LEGEND_HEIGHT
-    axes = style.new_grid(len(panels), min(_GRID_COLUMNS, len(panels)), height)
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel.curves))
+    # Besides the curves the legend may have a line for the base rate.
+    legend_columns = max(1, min(4, _LEGEND_ROOM // (max(len(style.word_of(name)) for name in names) + 8)))
+    legend_rows = -(-(len(names) + 1) // legend_columns)
+    height = _PANEL_HEIGHT * rows + max(_LEGEND_HEIGHT, _LEGEND_LINE * legend_rows)
+    axes = style.new_grid(len(panels), min(_GRID_COLUMNS, len(panels)), height)
     looks = {name: {**style.series(place), "marker": ""} for place, name in enumerate(names)}
     entries: dict[str, Any] = {}
     for place, (ax, (title, panel)) in enumerate(zip(axes, panels.items(), strict=True)):
         entries |= _draw_panel(ax, panel, looks)
-        ax.set_title(style.word_of(title), fontsize=9)
+        ax.set_title(fill(style.word_of(title, 2 * _TITLE_WIDTH - 6), _TITLE_WIDTH), fontsize=9)
         ax.tick_params(labelsize=8)
         if place % _GRID_COLUMNS:
             ax.tick_params(labelleft=False)
@@ -265,7 +278,12 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
     figure.supxlabel("length of the sequence", fontsize=10)
     figure.supylabel("accuracy", fontsize=10)
     figure.legend(
-        entries.values(), entries, loc="outside upper center", ncols=min(len(entries), 4), frameon=False, fontsize=8
+        entries.values(),
+        entries,
+        loc="outside upper center",
+        ncols=min(len(entries), legend_columns),
+        frameon=False,
+        fontsize=8,
     )
     return axes
 
@@ -276,6 +294,13 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
 def _draw_model(ax: Axes, report: LengthReport, label: str | None) -> None:
     look = style.series(len(ax.containers))
     bars = style.interval_bars(report.accuracy, report.interval)
+    if len(report.lengths) > style.MANY_POINTS:
+        # Bars and markers would merge into one area.
+        low, high = report.interval.T
+        ax.fill_between(report.lengths, low, high, color=look["color"], alpha=0.16, linewidth=0)
+        thin = {**look, "marker": "", "linewidth": 1.0, "elinewidth": 0, "label": label}
+        ax.errorbar(report.lengths, report.accuracy, bars, **thin)
+        return
     settings: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, "label": label}
     ax.errorbar(report.lengths, report.accuracy, bars, **look, **settings)
     hollow = {**look, "markersize": 5, "markerfacecolor": "white", "linestyle": ""}
@@ -327,15 +352,20 @@ def _draw_panel(ax: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]]) -> 
     if not runs:
         raise InvalidArgument("there is no curve to draw: curves is empty")
     for name, accuracy in runs.items():
-        _draw_runs(ax, x, accuracy, np.zeros(len(x), dtype=np.bool_), looks[name], True, style.word_of(name))
+        # A line of one point is invisible.
+        look = looks[name] if len(x) > 1 else {**looks[name], "marker": "o"}
+        _draw_runs(ax, x, accuracy, np.zeros(len(x), dtype=np.bool_), look, True, style.word_of(name))
     margin = max(0.02 * (x[-1] - x[0]), 0.5)
     ax.set_xlim(x[0] - margin, x[-1] + margin)
     shade_beyond(ax, x, panel.trained_up_to)
     _stretch_shades(ax, x[-1] + margin)
-    if panel.chance is not None:
-        style.draw_chance(ax, panel.chance)
+    _draw_level(ax, x, _level(x, panel.base_rate, panel.chance))
     ax.set_ylim(0.0, 1.03)
-    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    style.share_ticks(ax)
+    if len(x) > 1:
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    else:
+        tick_lengths(ax, x)
     handles, names = ax.get_legend_handles_labels()
     return dict(zip(names, handles, strict=True))
 
@@ -357,6 +387,24 @@ def _runs(name: str, values: ArrayLike, x: Floats) -> Floats:
     if runs.ndim != 2 or runs.shape[1] != len(x) or not len(runs):
         raise InvalidArgument(f"the curves of {name} must be of shape (R, {len(x)}), not {runs.shape}")
     return runs.astype(np.float64)
+
+
+def _level(x: Floats, base_rate: ArrayLike | None, chance: float | None) -> Floats | float | None:
+    """Return the base rate at each length, or the accuracy of guessing, or None."""
+    if base_rate is None:
+        return chance
+    (rates,) = style.columns(base_rate=base_rate)
+    if len(rates) != len(x):
+        raise InvalidArgument(f"base_rate must be one number for each of the {len(x)} lengths, not {len(rates)}")
+    return rates
+
+
+def _draw_level(ax: Axes, lengths: NDArray[Any], level: Floats | float | None) -> None:
+    """Draw the base rate at each length, or the accuracy of guessing."""
+    if isinstance(level, np.ndarray):
+        style.draw_base_rate(ax, lengths, level)
+    elif level is not None:
+        style.draw_chance(ax, level)
 
 
 def _aside(place: int, groups: int, x: Floats) -> float:
@@ -402,14 +450,15 @@ def _fit_lengths(ax: Axes) -> None:
     margin = max(0.03 * (lengths[-1] - lengths[0]), 0.5)
     ax.set_xlim(lengths[0] - margin, lengths[-1] + margin)
     tick_lengths(ax, lengths)
-    ax.set_xticks(lengths, minor=True)
+    ax.set_xticks(lengths if len(lengths) <= style.FEW_POINTS else [], minor=True)
     _stretch_shades(ax, lengths[-1] + margin)
 
 
 def tick_lengths(ax: Axes, lengths: NDArray[Any]) -> None:
-    """Put a tick at each length, or at every k-th."""
-    shown = lengths[:: -(-len(lengths) // _MOST_TICKS)]
-    ax.set_xticks(shown, labels=[f"{length:.0f}" for length in shown])
+    """Put a tick at each length, or at as many as have room."""
+    names = [f"{length:.0f}" for length in lengths]
+    shown = style.apart(np.asarray(lengths), names, _MOST_TICKS)
+    ax.set_xticks(lengths[shown], labels=[names[place] for place in shown])
 
 
 def _name_axes(ax: Axes) -> None:
@@ -418,17 +467,18 @@ def _name_axes(ax: Axes) -> None:
 
 
 def legend_entries(ax: Axes) -> list[tuple[Any, str]]:
-    """Return the legend entries: models first, then the other curves, the hollow markers, chance."""
+    """Return the legend entries: models first, then the other curves, the hollow markers, base rate and chance."""
     from matplotlib.container import ErrorbarContainer
     from matplotlib.lines import Line2D
 
     named = list(zip(*ax.get_legend_handles_labels(), strict=True))
-    curves = [(handle, text) for handle, text in named if text != style.CHANCE]
+    levels = {text: (handle, text) for handle, text in reversed(named) if text in (style.BASE_RATE, style.CHANCE)}
+    curves = [(handle, text) for handle, text in named if text not in levels]
     curves.sort(key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
     if _shades(ax):
         sample = Line2D([], [], marker="o", color=style.GREY, markerfacecolor="white", linestyle="none")
         curves.append((sample, _BEYOND))
-    return curves + [entry for entry in named if entry[1] == style.CHANCE][:1]
+    return [*curves, *levels.values()]
 
 
 def _band_sample(band: bool) -> tuple[Any, str]:

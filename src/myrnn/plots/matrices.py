@@ -21,6 +21,8 @@ TRAINED = ("before training", "after training")
 
 # A matrix longer than this times its width is stretched, or its cells would be slivers.
 _MOST_ELONGATED = 4
+# The most characters of a title of one of three panels side by side.
+_LONGEST_TITLE = 24
 
 
 def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -> Axes:
@@ -104,7 +106,7 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
         raise InvalidArgument("matrices must hold at least one matrix")
     grid = _panels(len(checked), axes, row_height=2.2)
     for ax, (title, values) in zip(grid, checked.items(), strict=True):
-        plot_matrix(values, title=title, ax=ax)
+        plot_matrix(values, title=style.word_of(title, _LONGEST_TITLE), ax=ax)
     return grid
 
 
@@ -224,7 +226,7 @@ def plot_eigenvalues_each(
     grid = _panels(len(names), axes, row_height=2.6)
     for number, (ax, name) in enumerate(zip(grid, names, strict=True)):
         plot_eigenvalues(eigenvalues, matrix=name, before=before, labels=labels, ax=ax)
-        ax.set_title(name, fontsize=10)
+        ax.set_title(style.word_of(name, _LONGEST_TITLE), fontsize=10)
         legend = ax.get_legend()
         if legend is not None:
             legend.remove()

@@ -36,8 +36,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5}
 LINES = ("-", "--", ":", "-.")
 GREY, LIGHT_GREY = "#666666", "#D9D9D9"
-# The level of guessing.
-CHANCE = "chance"
+# The levels of guessing, and of always giving the most frequent class.
+CHANCE, BASE_RATE = "chance", "base rate"
 LEVEL: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
 VIRIDIS_END = 0.88  # beyond it, viridis is a yellow that vanishes on white paper
 
@@ -47,6 +47,7 @@ GROUPS_HEIGHT, _AXES_HEIGHT = 3.8, 2.8
 DPI = 100  # for the screen
 PRINT_DPI = 200  # for files
 FEW_POINTS = 50  # markers on more points would merge into one thick line
+MANY_POINTS = 100  # so would the bars of more points
 
 # Matplotlib back ends that open windows.
 _TOOLKITS = ("gtk3", "gtk4", "qt", "qt5", "tk", "wx")
@@ -65,6 +66,8 @@ _FILE_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fon
 _ONE_AT_A_TIME = threading.Lock()
 
 _LEGEND_COLUMNS = 3
+# The look of names that do not fit side by side.
+TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 # The number of characters that fit side by side below the axes.
 _ROOM_FOR_NAMES = 84
 # The share of a figure's width for the axes and the legend above them, without the labels at the side.
@@ -181,7 +184,9 @@ def series(place: int) -> dict[str, Any]:
 
 def word_of(name: str, longest: int = 60) -> str:
     """Return a user's name for a thing, escaped for Matplotlib and not too long."""
-    short = name if len(name) <= longest else f"{name[: longest - 1]}…"
+    # Names of a kind often differ in their ends.
+    end = longest // 3
+    short = name if len(name) <= longest else f"{name[: longest - 1 - end]}…{name[-end:]}"
     # A dollar sign would begin a formula, and a label that begins with an underscore is left out of a legend.
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
 
@@ -217,15 +222,37 @@ def log_axis(ax: Axes) -> None:
 def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
     """Write the name of each bucket at its position, and its size if there is space; return whether there is."""
     short = [name.replace(" to ", "-") for name in names]
-    places, width = range(len(short)), max(map(len, short))
-    has_room = width * len(short) <= _ROOM_FOR_NAMES
+    has_room = fit_beside(short)
     if has_room:
         counts = map(short_count, total.tolist())
-        ax.set_xticks(places, labels=[f"{name}\n({count})" for name, count in zip(short, counts, strict=True)])
-    else:
-        ax.set_xticks(places, labels=short, rotation=40, ha="right", rotation_mode="anchor")
+        short = [f"{name}\n({count})" for name, count in zip(short, counts, strict=True)]
+    name_places(ax, range(len(short)), short, turned=not has_room)
     ax.set_xlim(-0.5, len(short) - 0.5)
     return has_room
+
+
+def fit_beside(names: Sequence[str]) -> bool:
+    """Return whether names fit side by side below the axes."""
+    return max(map(len, names)) * len(names) <= _ROOM_FOR_NAMES
+
+
+def name_places(ax: Axes, places: Iterable[float], names: Sequence[str], *, turned: bool | None = None) -> None:
+    """Write names below places of the horizontal axis, turned if they would overlap."""
+    is_turned = not fit_beside(names) if turned is None else turned
+    ax.set_xticks(list(places), labels=names, **(TURNED if is_turned else {}))
+
+
+def apart(places: NDArray[Any], words: Sequence[str], most: int) -> NDArray[np.int64]:
+    """Return which of N ascending places have room for their words, at most about `most`, int64 (M,)."""
+    room = _ROOM_FOR_NAMES / (max(map(len, words)) + 1.5)
+    span = float(places[-1] - places[0])
+    gap = span / max(min(most, room), 1.0)
+    kept = [0]
+    for index in range(1, len(places)):
+        # Equal distances may differ by rounding.
+        if places[index] - places[kept[-1]] >= gap * (1 - 1e-9):
+            kept.append(index)
+    return np.array(kept)
 
 
 def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:
@@ -262,13 +289,34 @@ def draw_chance(ax: Axes, chance: float) -> Any:
     return same if same is not None else ax.axhline(level, label=CHANCE, gid=CHANCE, **LEVEL)
 
 
-def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: float | None) -> None:
-    """Fit the axis from a little below the lowest value ever drawn here to 1."""
-    known = [*values[np.isfinite(values)], 1.0 if chance is None else chance]
+def draw_base_rate(ax: Axes, lengths: NDArray[Any], rates: NDArray[np.float64]) -> None:
+    """Draw the share of the most frequent class at each length, once for tests of the same kind."""
+    for line in ax.get_lines():
+        if line.get_gid() == BASE_RATE and np.array_equal(line.get_xdata(), lengths):
+            return
+    # It may jump from length to length: a connecting line would hide the curves.
+    look = {**LEVEL, "linestyle": "", "marker": "_", "markersize": 5, "markeredgewidth": 1.2}
+    ax.plot(lengths, rates, label=BASE_RATE, gid=BASE_RATE, **look)
+
+
+def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: ArrayLike | None) -> None:
+    """Fit the axis from a little below the lowest value ever drawn here to 1; there are no ticks above 1."""
+    levels = np.ravel(np.asarray(1.0 if chance is None else chance, dtype=np.float64))
+    known = [*values[np.isfinite(values)], *levels[np.isfinite(levels)], 1.0]
     bottom = max(0.0, min(known) - 0.05)
     # The limits of untouched axes start at 0 and mean nothing.
     before = ax.get_ylim()[0] if not ax.get_autoscaley_on() else bottom
     ax.set_ylim(min(bottom, before), 1.03)
+    share_ticks(ax)
+
+
+def share_ticks(ax: Axes) -> None:
+    """Put no tick above 1 on a vertical axis of shares."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    low, high = ax.get_ylim()
+    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    ax.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= 1 + 1e-9]))
 
 
 # Legends and scales ---------------------------------------------------------------------------------------------------

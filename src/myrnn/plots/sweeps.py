@@ -25,6 +25,8 @@ _FEW_VALUES = 12
 _APART, _WIDEST = 0.5, 0.24
 # Longer words than this would overlap.
 _LONGEST_WORD = 24
+# The most words of an axis of settings, the characters of all axes side by side, and of one at least.
+_MOST_WORDS, _ROW_OF_WORDS, _SHORTEST_WORD = 20, 84, 5
 # Numbers with a larger ratio of largest to smallest have a log axis.
 _WIDE = 9
 
@@ -84,7 +86,11 @@ def plot_setting(
         aside = 0.0 if scale.is_number else _BESIDE * ((place + 0.5) / len(names) - 0.5)
         _draw_group(ax, x[mine] + aside, y[mine], scale, place, style.word_of(group))
     ticks = scale.ticks(8)
-    ax.set_xticks(scale.places(ticks), labels=[word(value) for value in ticks])
+    places, words = scale.places(ticks), [word(value) for value in ticks]
+    if scale.is_number:
+        kept = style.apart(places, words, len(words) + 1)
+        places, words = places[kept], [words[place] for place in kept]
+    style.name_places(ax, places, words, turned=False if scale.is_number else None)
     if not scale.is_number:
         ax.set_xlim(scale.low - 0.5, scale.high + 0.5)
     ax.set_xlabel(name)
@@ -195,13 +201,18 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
     for place, scale in enumerate(scales.values()):
         ax.axvline(place, **line)
         ticks = scale.ticks(6)
+        # So many words fit above each other, and of each so much beside the next axis.
+        ticks = ticks[:: -(-len(ticks) // _MOST_WORDS)]
+        longest = max(_ROW_OF_WORDS // (len(scales) + 1), _SHORTEST_WORD)
         for value, height in zip(ticks, scale.shares(ticks), strict=True):
-            ax.text(place, height, word(value), ha="center", **text)
+            ax.text(place, height, word(value, longest), ha="center", **text)
     ax.axvline(len(scales), **line)
     for value, share in _round_values(*ends):
         ax.plot([len(scales), len(scales) + 0.03], [share, share], **line)
         ax.text(len(scales) + 0.05, share, f"{value:g}", ha="left", **text)
-    ax.set_xticks(range(len(scales) + 1), labels=[*scales, outcome_name])
+    style.name_places(
+        ax, range(len(scales) + 1), [style.word_of(name, _LONGEST_WORD) for name in (*scales, outcome_name)]
+    )
     ax.tick_params(axis="x", length=0)
 
 
@@ -282,10 +293,10 @@ class Scale:
         return [value for value in round_ones if self.values[0] <= value <= self.values[-1]]
 
 
-def word(value: Any) -> str:
+def word(value: Any, longest: int = _LONGEST_WORD) -> str:
     """Return a value as written on an axis."""
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) else style.word_of(str(value), _LONGEST_WORD)
+    return f"{value:,}" if isinstance(value, int) else style.word_of(str(value), min(longest, _LONGEST_WORD))

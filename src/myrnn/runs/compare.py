@@ -378,6 +378,14 @@ def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
     lengths, total, correct = _counts(given, ("length", "total", "correct"))
     chance = _checks.real("chance", given.get("chance"), minimum=0, below=1)
     report = LengthReport(lengths, total, correct, chance, longest, _confidence(given))
+    names = tuple(key.removesuffix("_total") for key in given["lengths"][0] if key.endswith("_total"))
+    if names:
+        columns = [
+            _counts(given, ("length", "total", f"{name}_{what}")) for what in ("total", "correct") for name in names
+        ]
+        by_class = np.stack([column for *_, column in columns], axis=1)
+        class_total, class_correct = np.split(by_class, 2, axis=1)
+        report = replace(report, class_total=class_total, class_correct=class_correct, class_names=names)
     if "whole" not in given["lengths"][0]:
         return report
     _, sequences, whole = _counts(given, ("length", "sequences", "whole"))

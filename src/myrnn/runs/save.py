@@ -27,6 +27,9 @@ from myrnn.training import History
 
 Files = dict[str, bytes | Callable[[Path], Any]]
 
+# Numbers of a report that counts classes, over all lengths.
+BALANCE = ("base_rate", "balanced_accuracy")
+
 
 def save_run(
     folder: str | os.PathLike[str],
@@ -138,6 +141,7 @@ def summarize(
     if report is not None:
         numbers["evaluation"] = {
             "chance": report.chance,
+            **({name: report.totals()["all"][name] for name in BALANCE} if report.class_names else {}),
             "confidence": report.confidence,
             "accuracy_trained_lengths": _share(report, ~report.beyond),
             "accuracy_beyond": _share(report, report.beyond),

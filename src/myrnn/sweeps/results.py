@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts
 from myrnn.sweeps.study import Point, Study
-from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
+from myrnn.sweeps.summary import SPANS, base_rates_of, best_shortcuts, columns_of, table_of
 from myrnn.tasks import recognition_of
 
 if TYPE_CHECKING:
@@ -250,8 +250,10 @@ class SweepResults(HasTable):
             The settings, ``runs`` and ``failed``. For ``accuracy`` and ``beyond`` the mean over the runs, its interval
             (``_low``, ``_high``; Student's t, for at least two runs), the lowest and the highest run (``_lowest``,
             ``_highest``), and the accuracy of the best of `myrnn.shortcuts` on the same task and lengths
-            (``shortcut_accuracy``), with its name (``shortcut_accuracy_name``). Shortcuts are None for tasks with an
-            answer at each step, for files, and for groups of several tasks.
+            (``shortcut_accuracy``), with its name (``shortcut_accuracy_name``), and the base rate
+            (``base_rate_accuracy``): the accuracy of always giving the most frequent class of the length. Shortcuts are
+            None for tasks with an answer at each step. They and base rates are None for files and for groups of several
+            tasks.
         """
         names = self._groups_by(by)
         if not len(self):
@@ -299,8 +301,8 @@ class SweepResults(HasTable):
             trained = longest.pop() if len(longest) == 1 else None
             if len(lengths) and any(len(runs) for runs in known.values()):
                 curves = {name: runs for name, runs in known.items() if len(runs)}
-                chance = self._chance_of(self.point(self.runs["run"][row]) for row in rows)
-                panels[titles[key]] = plots.Panel(lengths, curves, trained, chance)
+                levels = self._levels([self.point(self.runs["run"][row]) for row in rows], lengths)
+                panels[titles[key]] = plots.Panel(lengths, curves, trained, *levels)
         if not panels:
             raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
         return plots.plot_length_grid(panels)
@@ -337,7 +339,8 @@ class SweepResults(HasTable):
                 curves[_label(lines, key)] = known
         longest = {value for value in self.runs["longest"] if value is not None}
         trained = longest.pop() if len(longest) == 1 else None
-        return plots.plot_length_bands(lengths, curves, trained_up_to=trained, chance=self._chance, ax=ax)
+        rates, chance = self._levels(self.study.points, lengths)
+        return plots.plot_length_bands(lengths, curves, trained_up_to=trained, base_rate=rates, chance=chance, ax=ax)
 
     def plot_setting(
         self, name: str, metric: str = "accuracy", by: str | Iterable[str] | None = None, ax: Any = None
@@ -377,18 +380,16 @@ class SweepResults(HasTable):
         drawn = (name for name in self.study.settings if name in self.study.drawn)
         return (*self._groups_by(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
 
-    @property
-    def _chance(self) -> float | None:
-        """The accuracy of guessing, if it is the same for all runs."""
-        return self._chance_of(self.study.points)
-
-    def _chance_of(self, points: Iterable[Point]) -> float | None:
-        """Return the accuracy of guessing, if it is the same for all of these runs."""
+    def _levels(
+        self, points: Iterable[Point], lengths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64] | None, float | None]:
+        """Return the base rate at each length, and the accuracy of guessing, if they are the same for these runs."""
         if self.study.is_on_data:
-            return None
+            return None, None
         tasks = {point.experiment.task for point in points}
         classes = {recognition_of(task.make()).dim_output for task in tasks}
-        return 1 / classes.pop() if len(classes) == 1 else None
+        rates = base_rates_of(tasks.pop(), tuple(lengths.tolist())) if len(tasks) == 1 else None
+        return rates, 1 / classes.pop() if len(classes) == 1 else None
 
     def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:
         """Return the given names of settings, checked, or those that distinguish the groups."""

@@ -11,6 +11,7 @@ import numpy as np
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import shortcuts as shortcuts_of
 from myrnn.evaluation.intervals import t_of
+from myrnn.evaluation.lengths import base_rates
 from myrnn.experiment import Experiment
 from myrnn.results import Shown, Table, integer, share
 from myrnn.runs import tested_lengths
@@ -43,8 +44,9 @@ def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
 
 
 def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | None]) -> dict[str, Any]:
-    """Return the best shortcut on trained lengths and beyond, with its name; None if the runs differ in their task."""
-    empty = {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
+    """Return base rate and best shortcut on trained lengths and beyond; None if the runs differ in their task."""
+    empty: dict[str, Any] = {f"base_rate_{name}": None for name in SPANS}
+    empty |= {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
     asked = {(experiment.task, experiment.evaluation.lengths) for experiment in experiments}
     trained = {length for length in longest if length is not None}
     if len(asked) != 1 or len(trained) != 1:
@@ -56,20 +58,42 @@ def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | No
 @cache
 def _best(settings: Any, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
     task = None if settings is None else recognition_of(settings.make())
-    if task is None or getattr(task, "per_step", False):
+    if task is None:
         return {}
+    asked = np.asarray(tested_lengths(task) if lengths is None else lengths)
+    found: dict[str, Any] = {}
+    rates = base_rates_of(settings, tuple(asked.tolist()))
+    for name, chosen in (("accuracy", asked <= trained), ("beyond", asked > trained)):
+        if rates is not None and chosen.any():
+            found[f"base_rate_{name}"] = float(rates[chosen].mean())
+    if getattr(task, "per_step", False):
+        return found
     try:
-        report = shortcuts_of(task, SHORTCUT_SAMPLES, lengths=tested_lengths(task) if lengths is None else lengths)
+        # The best one is chosen on other strings than those on which it is scored.
+        choice = shortcuts_of(task, SHORTCUT_SAMPLES // 4, seed=2, lengths=asked)
+        report = shortcuts_of(task, SHORTCUT_SAMPLES, lengths=asked)
     except InvalidArgument:
         # Its sequences are features.
-        return {}
-    found: dict[str, Any] = {}
+        return found
     for name, chosen in (("accuracy", report.lengths <= trained), ("beyond", report.lengths > trained)):
         if chosen.any():
+            chosen_by = choice.only(report.lengths[chosen]).overall
+            best = max(chosen_by, key=lambda shortcut: chosen_by[shortcut])
             overall = report.only(report.lengths[chosen]).overall
-            best = max(overall, key=lambda shortcut: overall[shortcut])
             found |= {f"shortcut_{name}": overall[best], f"shortcut_{name}_name": best}
     return found
+
+
+@cache
+def base_rates_of(settings: Any, lengths: tuple[int, ...]) -> Any:
+    """Return the base rate of a task at each of some lengths, float64 (L,), or None if its targets are not classes."""
+    task = recognition_of(settings.make())
+    asked = np.repeat(lengths, max(SHORTCUT_SAMPLES // len(lengths), 1))
+    try:
+        drawn, rates = base_rates(task.sample_lengths(asked, np.random.default_rng(1)))
+    except InvalidArgument:
+        return None
+    return rates[np.searchsorted(drawn, lengths)]
 
 
 def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any]]) -> Table:
@@ -79,6 +103,8 @@ def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any
         shown.append(integer("failed"))
     for name, heading in SPANS.items():
         shown += [_mean(name, heading), share(f"{name}_lowest", "lowest"), share(f"{name}_highest", "highest")]
+        if any(row[f"base_rate_{name}"] is not None for row in rows):
+            shown.append(share(f"base_rate_{name}", "base rate"))
         if any(row[f"shortcut_{name}"] is not None for row in rows):
             shown.append(share(f"shortcut_{name}", "shortcut"))
     columns = {name: [row[name] for row in rows] for name in rows[0]}

@@ -13,10 +13,11 @@ from itertools import accumulate, takewhile
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn._checks import count_of
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
 from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher, Words, joined
-from myrnn.inspection.automata.words import differing, trial_words
+from myrnn.inspection.automata.words import TableTest, differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools
 
@@ -78,7 +79,14 @@ def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observe
 
 
 def cluster(
-    teacher: Teacher, log: Log, most: int, samples: int, longest: int, rng: np.random.Generator, examples: Words
+    teacher: Teacher,
+    log: Log,
+    most: int,
+    samples: int,
+    longest: int,
+    rng: np.random.Generator,
+    examples: Words,
+    table: TableTest,
 ) -> tuple[Dfa | None, str | None]:
     """Log automata with more and more clusters, until one is right on all tested words.
 
@@ -93,10 +101,10 @@ def cluster(
     seed = int(rng.integers(2**31))
     try:
         observed = observe(teacher, longest, rng)
-        distinct = len(np.unique(observed.states, axis=0))
+        most = min(most, len(np.unique(observed.states, axis=0)))
         # 1, 2, 3, 4, 6, 8, 11 and so on.
         numbers = accumulate(range(most), lambda number, _: number + max(1, number // 3), initial=1)
-        for number in takewhile(lambda number: number <= min(most, distinct), numbers):
+        for number in takewhile(lambda number: number <= most, numbers):
             teacher.check_time()
             dfa = observed.automaton(teacher.symbols, number, seed)
             log.add(dfa)
@@ -105,6 +113,7 @@ def cluster(
             answers = teacher.accepts(words)
             found = differing(teacher, dfa, *teacher.short)
             found = differing(teacher, dfa, words, answers) if found is None else found
+            found = table.find(dfa) if found is None else found
             log.refute(found)
             share = float((answers == dfa.contains(*words)).mean())
             if found is None:
@@ -113,4 +122,4 @@ def cluster(
                 best = share, dfa
     except Stopped as limit:
         return best[1], str(limit)
-    return best[1], f"{most:,} clusters"
+    return best[1], count_of(most, "cluster")

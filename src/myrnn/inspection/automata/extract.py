@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from myrnn import _checks
 from myrnn.evaluation import as_tested
 from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
 from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
 from myrnn.inspection.automata.teacher import Teacher
+from myrnn.inspection.automata.words import LONGEST, TableTest
 from myrnn.tasks.languages.automata import Dfa
 
 LSTAR, CLUSTERS = "lstar", "clusters"
@@ -46,6 +49,10 @@ def extract_automaton(
     With ``"clusters"`` the states of the network are grouped by k-means, and each group becomes a state of the
     automaton. The number of groups grows until no short or random string shows a difference (Omlin and Giles, 1996).
 
+    With both methods, the last test is that of `ExtractedAutomaton.agreement`: up to 1,000 strings of each of about 20
+    lengths up to `max_length`. If it finds a difference, the search continues. So an automaton is called complete only
+    if that table shows no difference, and the result says up to which length and on how many strings.
+
     The model is not changed. If a network has learned a language that is not regular, or has not learned one exactly,
     there is no small automaton: the automata then grow until a limit is reached, and the result has all of them.
 
@@ -67,9 +74,9 @@ def extract_automaton(
         Strings that are tested first, such as the training data. Accepted strings may be so rare that none is found
         without examples.
     max_length : int
-        The maximum length of the random strings.
+        The maximum length of random strings, at most 10,000.
     samples : int
-        The number of random strings that are tested for each automaton.
+        The number of random strings, of random lengths, that are tested for each automaton.
     seconds : float
         The time limit; compiling the model does not count.
     max_states : int
@@ -109,22 +116,25 @@ def extract_automaton(
     _checks.one_of("equivalence", equivalence, EQUIVALENCES)
     if method == LSTAR:
         needed()
-    longest = _checks.integer("max_length", max_length, minimum=1)
+    longest = _checks.integer("max_length", max_length, minimum=1, maximum=LONGEST)
     count = _checks.integer("samples", samples, minimum=1)
     limit = _checks.real("seconds", seconds, above=0.0)
     most = _checks.integer("max_states", max_states, minimum=1)
-    rng = _checks.generator("seed", _checks.integer("seed", seed, minimum=0))
+    source = _checks.integer("seed", seed, minimum=0)
+    rng = np.random.default_rng(source)
     model, examples = as_tested(model, examples)
     teacher = Teacher(model, alphabet, accept)
     tried = teacher.read(examples, count, rng)
-    prepared = Equivalence(teacher, equivalence, count, longest, rng, tried) if method == LSTAR else None
+    table, prepared = TableTest(teacher, longest, source), None
+    if method == LSTAR:
+        prepared = Equivalence(teacher, equivalence, count, longest, rng, tried, table)
     teacher.warm_up(follow_states=method == CLUSTERS or equivalence != WORDS)
     log = Log(teacher)
     teacher.stop_after(limit)
     if prepared is not None:
         dfa, stopped = learn(teacher, prepared, log, most)
     else:
-        dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried)
+        dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried, table)
     if dfa is None:
         # There was not enough time for a single hypothesis.
         teacher.stop_after(float("inf"))
@@ -136,6 +146,8 @@ def extract_automaton(
         queries=teacher.queries,
         seconds=log.seconds,
         complete=stopped is None,
+        max_length=longest,
+        tested=table.tested if stopped is None else 0,
         stopped=stopped,
         method=method,
         name=teacher.name,

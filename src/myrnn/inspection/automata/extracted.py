@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.teacher import Teacher, Word, word_at
-from myrnn.inspection.automata.words import words_of_length
+from myrnn.inspection.automata.words import LONGEST, TABLE_SAMPLES, table_lengths, table_words
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
@@ -100,7 +100,12 @@ class ExtractedAutomaton(results.HasTable):
     seconds : float
         The duration, without compiling the network.
     complete : bool
-        Whether the last search for a difference from the network found none.
+        Whether no test of the last automaton found a difference from the network.
+    max_length : int
+        The maximum length of random strings in the tests.
+    tested : int
+        The number of strings in the last of these tests, up to `max_length`: those of `agreement` with the network. It
+        is 0 if the automaton is not complete.
     stopped : str or None
         The limit that was reached, if it is not complete.
     method : {"lstar", "clusters"}
@@ -123,6 +128,8 @@ class ExtractedAutomaton(results.HasTable):
     queries: int
     seconds: float
     complete: bool
+    max_length: int
+    tested: int
     stopped: str | None
     method: str
     name: str
@@ -142,7 +149,8 @@ class ExtractedAutomaton(results.HasTable):
 
     def summary(self) -> str:
         """Return one line: the network, the states, and whether it is complete."""
-        end = "complete" if self.complete else f"stopped at {self.stopped}"
+        tests = f"complete up to length {self.max_length} ({self.tested:,} strings tested)"
+        end = tests if self.complete else f"stopped at {self.stopped}"
         asked = _checks.count_of(self.queries, "string")
         return f"{self.name}, {_checks.count_of(len(self), 'state')}, {end}, {self.seconds:.2g} s, {asked} asked"
 
@@ -190,8 +198,8 @@ class ExtractedAutomaton(results.HasTable):
         self,
         other: Any,
         *,
-        lengths: ArrayLike = range(21),
-        samples: int = 1_000,
+        lengths: ArrayLike | None = None,
+        samples: int = TABLE_SAMPLES,
         seed: int = 0,
         accept: int | None = None,
     ) -> Agreement:
@@ -205,22 +213,21 @@ class ExtractedAutomaton(results.HasTable):
         ----------
         other : model, Language, or task with ``language`` or ``truth``
             The reference: the network that the automaton was extracted from, another network, or the truth.
-        lengths : array_like of int
+        lengths : array_like of int, optional
+            By default those of the tests in the extraction.
         samples, seed : int
             The number of strings per length, and the seed of the draws.
         accept : int, optional
             The class of members in a model or task with more than two classes.
         """
-        tried = _checks.integers(
-            "lengths", list(np.ravel(_checks.array("lengths", lengths))), minimum=0, maximum=10_000
-        )
+        asked = table_lengths(self.max_length) if lengths is None else lengths
+        tried = _checks.integers("lengths", list(np.ravel(_checks.array("lengths", asked))), minimum=0, maximum=LONGEST)
         count = _checks.integer("samples", samples, minimum=1)
-        rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+        source = _checks.integer("seed", seed, minimum=0)
         what, truth, language = self._other(recognition_of(other), accept)
         languages: list[Language] = [self.dfa, self.dfa.complement, *([] if language is None else [language])]
         rows, differ = [], []
-        for length in np.unique(tried).tolist():
-            words, is_all = words_of_length(languages, length, count, rng)
+        for length, words, is_all in table_words(languages, np.unique(tried).tolist(), count, source):
             ours, theirs = self.dfa.contains(*words), truth.contains(*words)
             rows.append((length, len(ours), int((ours == theirs).sum()), is_all))
             for text in dict.fromkeys(self.dfa.write(word_at(words, int(i))) for i in np.flatnonzero(ours != theirs)):

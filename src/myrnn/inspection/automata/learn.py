@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import Log
 from myrnn.inspection.automata.states import MOST_CELLS, Cells
 from myrnn.inspection.automata.teacher import Stopped, Teacher, Word, Words
-from myrnn.inspection.automata.words import differing, method_words, trial_words
+from myrnn.inspection.automata.words import TableTest, differing, method_words, trial_words
 from myrnn.tasks.languages.automata import Dfa
 
 STATES, WORDS, BOTH = "states", "words", "both"
@@ -44,17 +44,26 @@ class Equivalence:
     rng : numpy.random.Generator
     examples : (strings, offsets)
         Words that are tested first.
+    table : TableTest
+        The last test.
     """
 
     def __init__(
-        self, teacher: Teacher, how: str, samples: int, longest: int, rng: np.random.Generator, examples: Words
+        self,
+        teacher: Teacher,
+        how: str,
+        samples: int,
+        longest: int,
+        rng: np.random.Generator,
+        examples: Words,
+        table: TableTest,
     ) -> None:
         if how == STATES and teacher.no_states is not None:
             raise InvalidArgument(f"equivalence 'states' follows the states of a network: {teacher.no_states}")
         self._teacher, self._samples, self._longest, self._rng = teacher, samples, longest, rng
         self._cells = Cells(teacher) if how != WORDS and teacher.no_states is None else None
         self._tries_words = how != STATES
-        self._examples, self._answers = examples, teacher.accepts(examples)
+        self._examples, self._answers, self._table = examples, teacher.accepts(examples), table
         # The part that the last search left out, or None.
         self.left_out: str | None = None
 
@@ -76,7 +85,7 @@ class Equivalence:
         if found is None and self._tries_words:
             lengths = self._rng.integers(0, self._longest + 1, self._samples)
             found = differing(teacher, dfa, trial_words((dfa, dfa.complement), lengths, self._rng))
-        return found
+        return self._table.find(dfa) if found is None else found
 
 
 def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:

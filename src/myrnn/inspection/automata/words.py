@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from myrnn.tasks.languages.language import Bools, Language
 
 # The most strings of the W-method, and the most symbols in their middle part.
 MOST_OF_METHOD, MOST_BETWEEN = 5_000, 20
+# The approximate number of lengths in a table of agreement, and the most strings of each.
+TABLE_LENGTHS, TABLE_SAMPLES = 20, 1_000
+# The longest strings that are tested.
+LONGEST = 10_000
 
 
 def differing(teacher: Teacher, dfa: Dfa, words: Words, answers: Bools | None = None) -> Word | None:
@@ -92,3 +96,47 @@ def words_of_length(
     if length * np.log(max(symbols, 2)) <= np.log(samples) or symbols == 1:
         return (all_words(symbols, length).reshape(-1), offsets_of(np.full(symbols**length, length))), True
     return trial_words(languages, np.full(samples, length, dtype=np.int64), rng), False
+
+
+def table_lengths(longest: int) -> list[int]:
+    """Return the lengths of a table of agreement: every k-th up to the longest, and the longest itself."""
+    every = range(0, longest + 1, max(1, longest // TABLE_LENGTHS))
+    return [*every, *({longest}.difference(every))]
+
+
+def table_words(
+    languages: Sequence[Language], lengths: Iterable[int], samples: int, seed: int
+) -> Iterator[tuple[int, Words, bool]]:
+    """Yield the strings of a table of agreement by length, and whether these are all.
+
+    They depend only on the languages, the length, `samples` and `seed`, so two tables agree where their lengths do.
+    """
+    for length in lengths:
+        yield length, *words_of_length(languages, length, samples, np.random.default_rng((seed, length)))
+
+
+class TableTest:
+    """Compares a network with an automaton on the strings of their table of agreement.
+
+    An extraction that passes it is not refuted by `ExtractedAutomaton.agreement`.
+
+    Attributes
+    ----------
+    tested : int
+        The number of strings in the last search that found no difference.
+    """
+
+    def __init__(self, teacher: Teacher, longest: int, seed: int) -> None:
+        self._teacher, self._lengths, self._seed = teacher, table_lengths(longest), seed
+        self.tested = 0
+
+    def find(self, dfa: Dfa) -> Word | None:
+        """Return a word on which the two differ, the shortest of them, or None."""
+        tested = 0
+        for _, words, _ in table_words((dfa, dfa.complement), self._lengths, TABLE_SAMPLES, self._seed):
+            found = differing(self._teacher, dfa, words)
+            if found is not None:
+                return found
+            tested += len(words[1]) - 1
+        self.tested = tested
+        return None

@@ -74,7 +74,10 @@ export class Accuracy {
       chart.rect(middle - half, chart.y(accuracy[i]), 2 * half, chart.y(0) - chart.y(accuracy[i]), `bar ${kind}`, told);
       chart.path(`M${middle.toFixed(1)} ${chart.y(low[i]).toFixed(1)}V${chart.y(high[i]).toFixed(1)}`, "interval");
     });
-    chart.level(report.chance, "guessing");
+    if (report.base_rate) {
+      chart.line(lengths, report.base_rate, "level");
+      chart.text(chart.box.right + 0.3 * chart.em, chart.y(report.base_rate[lengths.length - 1]) + 0.25 * chart.em, "base rate", "label");
+    } else chart.level(report.chance, "guessing");
     if (byId("shortcuts").checked && this.levels) {
       this.levels.accuracy.forEach((values, i) => chart.line(this.levels.lengths, values, LINES[i]));
     }

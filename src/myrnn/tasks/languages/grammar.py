@@ -23,7 +23,15 @@ MOST_SETS = 500
 # This many strings of each length up to this one are checked for two parse trees.
 TRIED, LONGEST_TRIED = 40, 24
 # How often an ambiguous grammar is drawn from again, and from how many trees the fewest of a string are known.
-MOST_TRIES, EXAMPLES = 200, 256
+MOST_TRIES, EXAMPLES = 20_000, 256
+# Counting the trees of a string takes about a nanosecond for each pair of neighbouring parts and rule. The most such
+# operations for a string that is kept, and those after which this is checked: 10 ms and a second.
+MOST_OPERATIONS, CHECKED_AFTER = 1e7, 1e9
+ONE_WAY = "write it so that each string has one way"
+UNEVEN = (
+    "the grammar has some strings of length {length} in very many more ways than others, so members cannot be drawn "
+    f"evenly: {ONE_WAY}"
+)
 _ARROWS = ("->", "→", "::=")
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|->|→|::=|\||;|[^\s|;'"]+?(?=->|→|::=|[\s|;'"]|$)""")
 
@@ -51,8 +59,9 @@ class Grammar(Language):
     -----
     All members of a length are equally likely. The grammar is assumed to be unambiguous if none of some hundred
     strings, up to length 24, has two parse trees. From an ambiguous grammar trees are drawn, and a string with n trees
-    is kept with probability m / n, where m is the fewest trees seen for a string of its length. If long strings have
-    very many trees, this takes too long and is refused: write the grammar so that each string has one tree.
+    is kept with probability m / n, where m is the fewest trees seen for a string of its length. If that takes more than
+    some 10 ms for a string, since it is long or few are kept, it is refused: write the grammar so that each string has
+    one tree.
 
     Examples
     --------
@@ -169,26 +178,49 @@ class Grammar(Language):
     def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
         if not self.is_ambiguous:
             return self._draw_trees(lengths, rng)
-        for length in np.unique(lengths).tolist():
+        # Long strings are more often uneven: then the task is refused after these.
+        for length in np.unique(lengths)[::-1].tolist():
             if length not in self._fewest:
-                several = np.full(EXAMPLES, length)
-                self._fewest[length] = self._trees(self._draw_trees(several, rng), offsets_of(several)).min()
+                self._fewest[length] = self._fewest_trees(length, rng)
+        spent = kept = 0.0
 
         def is_kept(strings: Strings, offsets: Offsets) -> Bools:
+            nonlocal spent, kept
             counts, trees = np.diff(offsets).tolist(), self._trees(strings, offsets)
             fewest = np.array([self._fewest[length] for length in counts])
             for place in np.flatnonzero(trees < fewest).tolist():
                 self._fewest[counts[place]] = min(self._fewest[counts[place]], trees[place])
-            return np.asarray(rng.random(len(trees)) * trees < fewest)
+            found = np.asarray(rng.random(len(trees)) * trees < fewest)
+            spent, kept = spent + float(self._operations(np.diff(offsets)).sum()), kept + found.sum()
+            # The fewest trees may turn out to be fewer than those of the examples.
+            if spent > max(CHECKED_AFTER, MOST_OPERATIONS * kept):
+                raise InvalidArgument(UNEVEN.format(length=counts[0]))
+            return found
 
-        return redrawn(
-            lengths,
-            lambda counts: self._draw_trees(counts, rng),
-            is_kept,
-            "the grammar has some strings of length {length} in very many more ways than others, so members cannot be "
-            "drawn evenly: write it so that each string has one way",
-            MOST_TRIES,
-        )
+        # Some at a time, so that it is noticed early if it takes too long.
+        ends = np.cumsum(self._operations(lengths)) // CHECKED_AFTER
+        parts = np.split(lengths, np.flatnonzero(np.diff(ends)) + 1)
+        drawn = [redrawn(part, lambda n: self._draw_trees(n, rng), is_kept, UNEVEN, MOST_TRIES) for part in parts]
+        return np.concatenate(drawn)
+
+    def _fewest_trees(self, length: int, rng: np.random.Generator) -> float:
+        """Return the fewest trees of some drawn members of a length; raise InvalidArgument if that takes too long."""
+        counting = float(self._operations(np.array(length)))
+        if counting > MOST_OPERATIONS:
+            longest = int((6 * MOST_OPERATIONS / len(self._binary)) ** (1 / 3))
+            raise InvalidArgument(
+                f"the grammar has some strings in several ways, and counting these takes too long for length {length}: "
+                f"{ONE_WAY}, or draw strings of up to {longest} symbols"
+            )
+        several = np.full(int(min(EXAMPLES, CHECKED_AFTER // max(counting, 1.0))), length)
+        trees = self._trees(self._draw_trees(several, rng), offsets_of(several))
+        if counting > MOST_OPERATIONS * (trees.min() / trees).mean():
+            raise InvalidArgument(UNEVEN.format(length=length))
+        return float(trees.min())
+
+    def _operations(self, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how many operations it takes to count the trees of strings."""
+        return lengths.astype(np.float64) ** 3 / 6 * len(self._binary)
 
     def _draw_trees(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
         offsets = offsets_of(lengths)

@@ -88,6 +88,13 @@ class Language(ABC):
         """
         return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
 
+    def too_rare(self, lengths: NDArray[np.int64]) -> Bools:
+        """Return of which lengths members, and non-members, may exist but cannot be found by drawing, bool (N, 2).
+
+        `has_members` and `has_others` are False for these lengths.
+        """
+        return np.zeros((len(lengths), 2), dtype=np.bool_)
+
     def followers(self, strings: Strings, offsets: Offsets) -> Bools:
         """Return the possible continuations of each prefix of N members, bool (sum of T + N, V + 1).
 

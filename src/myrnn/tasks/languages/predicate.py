@@ -32,7 +32,8 @@ class Predicate(Language):
         a tuple of symbols.
     draw : callable, optional
         ``draw(length, rng)`` returns a member of a length, or None where there is none. Without it, members of short
-        lengths are found by trying all strings, and longer ones by drawing strings until one is a member.
+        lengths are found by trying all strings, and longer ones by drawing strings until one is a member. If fewer than
+        20 of 2,000 random strings of a length are members, members of this length are not drawn.
 
     Examples
     --------
@@ -67,6 +68,14 @@ class Predicate(Language):
 
     def has_others(self, lengths: NDArray[np.int64]) -> Bools:
         return np.array([self._kinds(length)[1] for length in lengths.tolist()], dtype=np.bool_)
+
+    def too_rare(self, lengths: NDArray[np.int64]) -> Bools:
+        found = np.zeros((len(lengths), 2), dtype=np.bool_)
+        for row, length in enumerate(lengths.tolist()):
+            if not self._is_listed(length):
+                has_members, has_others = self._kinds(length)
+                found[row] = self.draw is None and not has_members, not has_others
+        return found
 
     def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
         if self.draw is not None:

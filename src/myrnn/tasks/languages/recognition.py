@@ -13,6 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.settings import check_fields
@@ -20,12 +21,17 @@ from myrnn.targets import CLASS, SEVERAL, Part
 from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
+from myrnn.tasks.languages.predicate import FEWEST, TRIED
 
 LONGEST = 20_000
 # The symbols before and after a string if continuations are learned.
 START, END = "^", "$"
 # The most redraws of a near miss that happens to be a member.
 MOST_TRIES = 10
+# A task is refused if at most this share of its lengths is left without those that are too rare to be drawn.
+FEWEST_LEFT = 0.1
+# The most runs of lengths in a message.
+MOST_RUNS = 5
 # What is learned beside recognition may count so much at most.
 MOST_WEIGHT = 1000
 
@@ -91,8 +97,12 @@ class Recognition(Drawn):
                 raise InvalidArgument(
                     f"{name} is for what is learned beside objective recognition, not {self.objective}: leave it out"
                 )
+        every = np.arange(self.length_min, self.length_max + 1)
         if not len(self.lengths):
-            raise InvalidArgument(self._missing(np.arange(self.length_min, self.length_max + 1)))
+            raise InvalidArgument(self._missing(every))
+        if not self.parts:
+            # With further targets, `recognition` is made in the same way and checks it.
+            self._check_rare(every)
         if taken := {START, END}.intersection(self.language.symbols) if self.per_step else ():
             raise InvalidArgument(
                 f"to learn what follows, strings get a start {START} and an end {END}: the alphabet must not have "
@@ -227,7 +237,10 @@ class Recognition(Drawn):
             possible[possible] = self._kinds(lengths[possible] - 1)[:, 0]
             return possible, "one more than those of members"
         if self.any_length:
-            return np.ones(len(lengths), dtype=np.bool_), ""
+            # Of lengths of its own the task has warned.
+            is_own = (lengths >= self.length_min) & (lengths <= self.length_max)
+            possible = is_own | ~self._rare(lengths)[0]
+            return possible, "" if possible.all() else f"all but some: {self._missing(lengths[~possible][:1])}"
         possible = self._kinds(lengths).all(axis=1)
         missing = "" if possible.all() else f": {self._missing(lengths[~possible][:1])}"
         return possible, f"those with members and others{missing}"
@@ -346,13 +359,49 @@ class Recognition(Drawn):
         return kinds[where]
 
     def _missing(self, lengths: NDArray[np.int64]) -> str:
-        """Say what there is not of some lengths."""
+        """Return the error message for lengths without members or non-members."""
+        if message := self._rare(lengths)[1]:
+            return message
         kinds = self._kinds(lengths)
         what = "member" if not kinds[:, 0].any() else "non-member" if not kinds[:, 1].any() else ""
-        span = f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
         if not what:
             return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"
-        return f"the language has no {what} of {span}"
+        return f"the language has no {what} of {_span(lengths)}"
+
+    def _rare(self, lengths: NDArray[np.int64]) -> tuple[Bools, str]:
+        """Return which lengths have members, or non-members, that cannot be found, and a message about them."""
+        rare = self.language.too_rare(lengths)
+        if self.per_step:
+            rare[:, 1] = False
+        if rare[:, 0].any():
+            few = f"fewer than {FEWEST} of {TRIED:,} random strings of a length are members"
+            return rare.any(axis=1), (
+                f"members of {_span(lengths[rare[:, 0]])} are too rare to be drawn ({few}; a function `draw` can draw "
+                "them)"
+            )
+        if rare[:, 1].any():
+            all_ = f"all of {TRIED:,} random strings of a length are members"
+            return rare[:, 1], f"non-members of {_span(lengths[rare[:, 1]])} are too rare to be drawn ({all_})"
+        return rare[:, 1], ""
+
+    def _check_rare(self, lengths: NDArray[np.int64]) -> None:
+        """Warn of lengths that are too rare to be drawn, or raise InvalidArgument if these are nearly all."""
+        rare, message = self._rare(lengths)
+        if not message:
+            return
+        kinds = self._kinds(lengths)
+        left = kinds[:, 0] if self.per_step else kinds.all(axis=1)
+        if left.sum() <= FEWEST_LEFT * (left | rare).sum():
+            raise InvalidArgument(f"{message}: without these, only {_span(lengths[left])} would be left")
+        warn(f"{message}: " + ("their strings are all of the other class" if self.any_length else "they are left out"))
+
+
+def _span(lengths: NDArray[np.int64]) -> str:
+    """Return ascending lengths in words, such as "lengths 3, 6, 10 to 40"."""
+    runs = np.split(lengths, np.flatnonzero(np.diff(lengths) > 1) + 1)
+    names = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs if len(run)]
+    more = [f"... {names[-1]}"] if len(names) > MOST_RUNS else []
+    return f"length{'s' if len(lengths) > 1 else ''} {', '.join([*names[: MOST_RUNS - len(more)], *more]) or 'none'}"
 
 
 def symbols_of(text: str | None) -> tuple[str, ...] | None:
