@@ -270,7 +270,7 @@ def test_runtime_functions_only_call_each_other():
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
     monkeypatch.setattr(cache, "_thread", type("Unsaid", (), {})())
-    output.print_once.cache_clear()
+    output.shown_lines.clear()
 
 
 @pytest.fixture
