@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
     (tmp_path / "file").write_text("")
     known, result, folder = finish(start(tmp_path / "file" / "cache"))
     assert (known, result) == (False, 42)
-    assert folder.name.startswith("myrnn-") and not folder.exists()
+    assert folder.parent.name.startswith("myrnn-") and not folder.parent.exists()
 
 
 @pytest.mark.long
@@ -221,7 +221,7 @@ def test_a_home_that_cannot_be_written_still_works(tmp_path):
     _, result, folder = finish(start("", HOME=home, XDG_CACHE_HOME=home, LOCALAPPDATA=home, USERPROFILE=home))
     assert result == 42
     if sys.platform.startswith("linux"):
-        assert folder.name.startswith("myrnn-") and not folder.exists()
+        assert folder.parent.name.startswith("myrnn-") and not folder.parent.exists()
 
 
 def opened(folder, monkeypatch):

@@ -79,6 +79,13 @@ def test_names_that_mygrad_does_not_have_are_missing(module):
         sys.modules[module].lstm  # noqa: B018
 
 
+def test_modules_are_attributes_without_an_import_of_their_own():
+    assert (
+        output_of("import myrnn; print(myrnn.models.RNN is myrnn.RNN, myrnn.sequences.Sequences is myrnn.Sequences)")
+        == "True True\n"
+    )
+
+
 def test_public_names_are_found_listed_and_no_others():
     everything = {}
     exec("from myrnn import *", everything)

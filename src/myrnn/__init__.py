@@ -26,6 +26,7 @@ figures and lessons    `plots`, `create_plot`, `exercises`
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from myrnn import _start as _start  # isort: split
@@ -33,6 +34,7 @@ from myrnn import _start as _start  # isort: split
 from myrnn._version import __version__
 
 if TYPE_CHECKING:
+    # A function with the name of its module is imported from there: mypy takes the package's for the module.
     from myrnn import exercises, plots, tasks
     from myrnn.added_loss import add_loss
     from myrnn.compiler import CompiledModel, compile
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
         SequenceForecaster,
         SequenceRegressor,
         SequenceTagger,
-        forecast,
     )
+    from myrnn.estimators.forecast import forecast
     from myrnn.evaluation import (
         Baselines,
         ClassificationReport,
@@ -72,17 +74,17 @@ if TYPE_CHECKING:
         TransferTable,
         classification_report,
         counterexamples,
-        evaluate,
         naive_forecast,
         number_baselines,
         number_report,
-        shortcuts,
         tag_baselines,
         tag_report,
         text_baselines,
         text_report,
-        transfer,
     )
+    from myrnn.evaluation.evaluate import evaluate
+    from myrnn.evaluation.shortcuts import shortcuts
+    from myrnn.evaluation.transfer import transfer
     from myrnn.experiment import Experiment
     from myrnn.generation import generate
     from myrnn.graphs import ComputationalGraph, build_graph
@@ -96,7 +98,8 @@ if TYPE_CHECKING:
         state_space,
     )
     from myrnn.learning_curve import History, LearningCurve
-    from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN, dense
+    from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN
+    from myrnn.models.dense import dense
     from myrnn.optimizers import SGD, Adam, RMSprop
     from myrnn.plots import LivePlot, create_plot
     from myrnn.randomness import dropout, noise
@@ -309,8 +312,8 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         found = getattr(import_module(_MODULES[name]), name)
-    elif name in __all__:
-        found = import_module(f"myrnn.{name}")
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        found = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

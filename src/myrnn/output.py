@@ -80,7 +80,8 @@ class Output:
     def __init__(self, html: str) -> None:
         from IPython.display import HTML, display
 
-        self._html, self._handle = HTML, None
+        self._html = HTML
+        self._handle: Any = None
         with suppress(Exception):
             self._handle = display(HTML(html), display_id=True)
 

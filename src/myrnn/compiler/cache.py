@@ -183,7 +183,7 @@ def _refuse(folder: Path) -> None:
 def _temporary_folder() -> Path:
     parent = tempfile.mkdtemp(prefix="myrnn-")
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    # In the place where another process looks if it is told the parent, as by `begin_to_compile`.
+    # Where another process looks if its variable is the parent, as in `begin_to_compile`.
     folder = Path(parent) / "compiled"
     folder.mkdir()
     return folder

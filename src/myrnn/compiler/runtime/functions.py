@@ -203,7 +203,7 @@ class _Library(CPUCodeLibrary):
         pass
 
 
-class _Compiler(CompilerBase):  # type: ignore[misc]
+class _Compiler(CompilerBase):
     """Numba without its passes for closures, exceptions, lists and array expressions, which our functions do not have.
 
     Those take a fifth of the time, and change nothing.
