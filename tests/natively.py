@@ -11,7 +11,6 @@ def native(function):
 
     @wraps(function)
     def run(*arguments):
-        address = cache.runtime().address(functions.symbol(function))
-        return functions.caller(function)(address, arguments)
+        return functions.caller(function)(cache.address(function), arguments)
 
     return run

@@ -22,7 +22,9 @@ from interpreter import interpreted
 from myrnn import SequenceClassifier, output
 from myrnn.compiler import cache
 from myrnn.compiler.cache import NOTICE, compiling_seconds, notice
-from myrnn.compiler.runtime import training
+from myrnn.compiler.runtime import training, updates
+from myrnn.compiler.runtime.functions import FUNCTIONS, MachineCode
+from myrnn.compiler.runtime.products import fill
 from myrnn.runs.fitting import EpochProgress
 
 RUNTIME = Path(cache.__file__).parent / "runtime"
@@ -77,7 +79,9 @@ def finish(process):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """Load into a separate folder, and count the compiled programs."""
-    cache.runtime()
+    # With all functions of the runtime that the program calls.
+    cache.load(SOURCE)
+    cache._programs.clear()
     monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
     return tmp_path / "compiled"
 
@@ -87,11 +91,11 @@ def again(here, monkeypatch):
     """Load the program as a new process would; return its result and whether it was compiled."""
     made = []
     monkeypatch.setattr(
-        cache, "machine_code", lambda functions, make=cache.machine_code: made.append(1) or make(functions)
+        cache, "machine_code", lambda function, make=cache.machine_code: made.append(1) or make(function)
     )
 
     def run_again():
-        cache._loaded.clear()
+        cache._programs.clear()
         made.clear()
         return run(), bool(made)
 
@@ -105,9 +109,7 @@ def test_two_processes_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
     folder = tmp_path / "compiled"
     files = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert finish(start(tmp_path)) == (True, 42, folder)
-    # One for the program, and one for the runtime that all programs call.
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
-    assert len(files) == 2
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "changed"])
@@ -169,21 +171,38 @@ def test_the_known_programs_are_the_compiled_ones(here):
 
 def test_machine_code_stays_in_memory_while_it_is_used(here):
     code = cache.load(SOURCE)
-    assert cache.load(SOURCE).machine_code is code.machine_code
-    assert cache.load(SOURCE + "#").machine_code is not code.machine_code
-    memory = weakref.ref(code.machine_code)
+    assert cache.load(SOURCE) is code is not cache.load(SOURCE + "#")
+    memory = weakref.ref(code)
     del code
     gc.collect()
     assert memory() is None
 
 
 def test_threads_that_load_at_once_share_the_runtime(monkeypatch):
-    monkeypatch.setattr(cache, "_runtime", [])
+    cache.address(fill)
+    monkeypatch.setattr(cache, "_addresses", {})
+    shared = MachineCode()
+    monkeypatch.setattr(cache, "_runtime", lambda: shared)
     monkeypatch.setattr(cache.llvmlite.binding, "add_symbol", lambda name, address: None)
     together = threading.Barrier(4, timeout=60)
     with ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(lambda: together.wait() * 0 or cache.runtime()) for _ in range(4)]
-    assert len({id(future.result()) for future in found}) == 1
+        found = [pool.submit(lambda: together.wait() * 0 or cache.address(fill)) for _ in range(4)]
+    assert len({future.result() for future in found}) == 1
+
+
+def test_only_what_a_program_calls_is_compiled(here, monkeypatch):
+    made = []
+    monkeypatch.setattr(cache, "_addresses", {})
+    monkeypatch.setattr(cache, "machine_code", lambda function: made.append(function) or b"")
+    monkeypatch.setattr(cache, "_share", lambda contents: None)
+    monkeypatch.setattr(cache, "Code", type("Loaded", (), {"__init__": lambda self, name, content: None}))
+    cache.load(SOURCE)
+    assert {fill, training.train, training.run, training.logits, updates.scale} < set(made) < {*FUNCTIONS, made[-1]}
+    files = {function.__module__.split(".")[-1] for function in made[:-1]}
+    assert files == {"training", "lookups", "updates", "threads", "products"}
+    # Callees first.
+    assert made.index(updates.scale) < made.index(training.train) < len(made) - 1 == made.index(made[-1])
+    assert len(list(here.iterdir())) == len(made)
 
 
 @pytest.mark.long
@@ -192,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_for_this_process(tmp_path):
     (tmp_path / "file").write_text("")
     known, result, folder = finish(start(tmp_path / "file" / "cache"))
     assert (known, result) == (False, 42)
-    assert folder.name.startswith("myrnn-") and not folder.exists()
+    assert folder.parent.name.startswith("myrnn-") and not folder.parent.exists()
 
 
 @pytest.mark.long
@@ -202,7 +221,59 @@ def test_a_home_that_cannot_be_written_still_works(tmp_path):
     _, result, folder = finish(start("", HOME=home, XDG_CACHE_HOME=home, LOCALAPPDATA=home, USERPROFILE=home))
     assert result == 42
     if sys.platform.startswith("linux"):
-        assert folder.name.startswith("myrnn-") and not folder.exists()
+        assert folder.parent.name.startswith("myrnn-") and not folder.parent.exists()
+
+
+def opened(folder, monkeypatch):
+    folder.chmod(0o777)
+
+
+def of_a_group(folder, monkeypatch):
+    folder.chmod(0o775)
+
+
+def of_another(folder, monkeypatch):
+    stat = Path.stat
+    as_if = lambda path, **how: SimpleNamespace(st_uid=os.getuid() + 1, st_mode=stat(path, **how).st_mode)  # noqa: E731
+    monkeypatch.setattr(Path, "stat", as_if)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("make", [opened, of_a_group, of_another])
+def test_a_folder_that_others_may_write_is_not_used(make, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path))
+    folder = cache.cache_folder()
+    assert folder == tmp_path / "compiled"
+    with monkeypatch.context() as patch:
+        make(folder, patch)
+        ours = [cache.cache_folder() for _ in range(2)]
+    assert ours[0] == ours[1] != folder
+    assert ours[0].parent.stat().st_mode & 0o077 == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"myrnn: machine code is not kept in {folder}, because other users may write there")
+    folder.chmod(0o755)
+    assert cache.cache_folder() == folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_new_folder_is_for_this_user_whatever_the_umask_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path / "new"))
+    before = os.umask(0o002)
+    try:
+        assert cache.cache_folder() == tmp_path / "new" / "compiled"
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("place", ["there", "file/not there"])
+def test_another_process_compiles_into_the_same_folder(place, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MYRNN_CACHE_DIR", str(tmp_path / place))
+    folder, told = cache.cache_folder(), []
+    monkeypatch.setattr(cache.subprocess, "Popen", lambda *_, env, **__: told.append(env["MYRNN_CACHE_DIR"]))
+    cache.begin_to_compile([])
+    monkeypatch.setenv("MYRNN_CACHE_DIR", told[0])
+    assert cache.cache_folder() == folder
 
 
 def test_the_platform_folder_is_used_without_the_variable(monkeypatch, tmp_path):
@@ -237,12 +308,14 @@ def test_machine_code_for_another_processor_or_with_other_settings_is_another_en
 
 
 def test_bounds_are_not_checked_whatever_numba_is_set_to(monkeypatch):
-    source = SOURCE.replace("fill(w, 0, 16, weight)", "w[steps] = weight")
+    source = SOURCE.replace("fill(w, 0, 16, share)", "w[steps] = share")
+    assert source != SOURCE
+    exec(source, scope := {"__name__": "checked"})
     made = []
     for checks in (None, 1):
         monkeypatch.setattr(config, "BOUNDSCHECK", checks)
         # Numba counts compilations in the names.
-        made.append(cache.machine_code([cache._function("checked", source)]).translate(None, b"0123456789"))
+        made.append(cache.machine_code(scope["run"]).translate(None, b"0123456789"))
         assert config.BOUNDSCHECK is checks
     assert made[0] == made[1]
 
@@ -270,7 +343,7 @@ def test_runtime_functions_only_call_each_other():
 @pytest.fixture(autouse=True)
 def unsaid(monkeypatch):
     monkeypatch.setattr(cache, "_thread", type("Unsaid", (), {})())
-    output.print_once.cache_clear()
+    output.shown_lines.clear()
 
 
 @pytest.fixture
@@ -301,6 +374,19 @@ def test_a_pipe_gets_one_message(capsys):
         with notice():
             pass
     assert capsys.readouterr().err == f"myrnn: {NOTICE}\n"
+
+
+@pytest.mark.parametrize("where", ["on_terminal", "in_kernel"])
+def test_a_terminal_and_a_notebook_show_it_once_too(where, outputs, capsys, monkeypatch):
+    monkeypatch.setattr(output, "in_kernel", lambda: where == "in_kernel")
+    monkeypatch.setattr(output, "on_terminal", lambda: where == "on_terminal")
+    with notice():
+        pass
+    before = len(outputs), capsys.readouterr().err
+    assert any(before)
+    with notice():
+        pass
+    assert (len(outputs), capsys.readouterr().err) == (before[0], "")
 
 
 def test_a_notebook_shows_a_message_while_it_compiles(outputs, capsys):

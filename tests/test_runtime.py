@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import njit
 
 from myrnn import optimizers
-from myrnn.compiler.cache import runtime
+from myrnn.compiler.cache import address
 from myrnn.compiler.runtime import products, scores, updates
 from myrnn.compiler.runtime.functions import Caller, Integers, MachineCode, machine_code, signature_of, symbol
 from myrnn.compiler.runtime.threads import BARRIER_SIZE, MODES, flush_subnormals, meet, restore_mode
@@ -228,11 +228,11 @@ def pass_on(barrier: Integers, parties: int, me: int, cells: Integers, rounds: i
 
 @pytest.fixture(scope="module")
 def run():
-    """Run the function above as machine code."""
-    runtime()
-    code = MachineCode(machine_code([pass_on]))
-    call = Caller(signature_of(pass_on))
-    return lambda *arguments: call(code.address(symbol(pass_on)), arguments)
+    """Run the function above as machine code, which `code` keeps in memory."""
+    address(meet)
+    code, call = MachineCode(), Caller(signature_of(pass_on))
+    at = code.add(symbol(pass_on), machine_code(pass_on))
+    yield lambda *arguments: call(at, arguments)
 
 
 @pytest.mark.parametrize("parties", [1, 2, pytest.param(3, marks=pytest.mark.long)])

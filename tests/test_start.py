@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 
-import numba
 import pytest
 
 import myrnn
@@ -26,30 +25,74 @@ def told(first, **environment):
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout
 
 
-def test_settings_of_numba_are_not_changed():
-    assert numba.vectorize is myrnn._start._vectorize is not myrnn._start._kept
-
-
 @pytest.mark.long
-def test_the_gru_of_mygrad_is_the_same_with_myrnn(tmp_path):
-    with_myrnn = told("import myrnn", NUMBA_CACHE_DIR=str(tmp_path))
-    assert with_myrnn == told("pass")
-    assert list(tmp_path.rglob("*gru*"))
+def test_the_gru_of_mygrad_is_the_same_with_myrnn():
+    assert told("import myrnn") == told("pass")
 
 
-@pytest.mark.parametrize("error", [RuntimeError, PermissionError])
-def test_without_a_cache_everything_is_compiled(monkeypatch, error):
-    def vectorize(*arguments, cache=False, **options):
-        if cache:
-            raise error("no place")
-        return lambda function: (function, arguments, options)
+def output_of(code):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
-    monkeypatch.setattr(myrnn._start, "_vectorize", vectorize)
-    assert myrnn._start._kept(["float32(float32)"], nopython=True)(abs) == (
-        abs,
-        (["float32(float32)"],),
-        {"nopython": True},
+
+SLOW = ("matplotlib", "mygrad.nnet.layers.gru", "numba", "pandas", "polars", "rich", "scipy.special", "sklearn")
+
+
+@pytest.mark.parametrize(
+    ("first", "unneeded"),
+    [
+        ("import myrnn", SLOW),
+        ("from myrnn import RNN, Adam", SLOW),
+        ("import myrnn.cli", ("matplotlib", "mygrad.nnet.layers.gru", "pandas", "polars", "scipy.special", "sklearn")),
+    ],
+)
+def test_what_takes_long_is_imported_when_it_is_used(first, unneeded):
+    code = f"""
+import sys, types
+{first}
+print([name for name in {unneeded} if type(sys.modules.get(name)) is types.ModuleType])
+"""
+    assert output_of(code) == "[]\n"
+
+
+WAYS_TO_THE_GRU = (
+    "from mygrad.nnet.layers.gru import GRUnit, gru",
+    "from mygrad.nnet.layers import gru",
+    "from mygrad.nnet import gru",
+    "from mygrad.nnet.layers import *",
+    "from mygrad.nnet import *",
+    "import mygrad.nnet.layers.gru as gru",
+    "import mygrad.nnet.layers.gru; gru = mygrad.nnet.layers.gru",
+    "import mygrad.nnet; gru = mygrad.nnet.gru",
+)
+
+
+def test_all_ways_lead_to_the_gru_of_mygrad():
+    lines = "\n".join(f"{way}; print(gru.__module__, gru.__qualname__)" for way in WAYS_TO_THE_GRU)
+    assert output_of(f"import myrnn\n{lines}") == "mygrad.nnet.layers.gru gru\n" * len(WAYS_TO_THE_GRU)
+
+
+@pytest.mark.parametrize("module", ["mygrad.nnet", "mygrad.nnet.layers"])
+def test_names_that_mygrad_does_not_have_are_missing(module):
+    with pytest.raises(AttributeError, match="no attribute 'lstm'"):
+        sys.modules[module].lstm  # noqa: B018
+
+
+def test_modules_are_attributes_without_an_import_of_their_own():
+    assert (
+        output_of("import myrnn; print(myrnn.models.RNN is myrnn.RNN, myrnn.sequences.Sequences is myrnn.Sequences)")
+        == "True True\n"
     )
+
+
+def test_public_names_are_found_listed_and_no_others():
+    everything = {}
+    exec("from myrnn import *", everything)
+    assert set(myrnn.__all__) == everything.keys() - {"__builtins__"} <= set(dir(myrnn))
+    assert [name for name in myrnn.__all__ if everything[name] is not getattr(myrnn, name)] == []
+    with pytest.raises(AttributeError, match="module 'myrnn' has no attribute 'Tensor'"):
+        myrnn.Tensor  # noqa: B018
 
 
 # Sends SIGINT to the process when it imports a module.
@@ -78,7 +121,7 @@ def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path, way, module):
 
 
 def test_ctrl_c_while_a_program_imports_the_library_is_left_to_the_program(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module="numba"))
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING.format(module="mygrad.nnet"))
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     code = "try:\n    import myrnn\nexcept KeyboardInterrupt:\n    print('mine')"
     command = [sys.executable, "-c", code]

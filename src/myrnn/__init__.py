@@ -25,76 +25,32 @@ figures and lessons    `plots`, `create_plot`, `exercises`
 =====================  ============================================================================================
 """
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from myrnn import _start as _start  # isort: split
 
-from myrnn import exercises, plots, tasks
 from myrnn._version import __version__
-from myrnn.added_loss import add_loss
-from myrnn.compiler import CompiledModel, compile
-from myrnn.data import LabelledSequences, read_sequences
-from myrnn.errors import (
-    CompileError,
-    DataError,
-    InvalidArgument,
-    MyRNNError,
-    NotARecurrence,
-    NotDeterministic,
-    NotFinite,
-    RunError,
-    TrainingDiverged,
-    UnsupportedOperation,
-)
-from myrnn.evaluation import (
-    Baselines,
-    ClassificationReport,
-    Comparison,
-    Counterexamples,
-    LengthReport,
-    Mistake,
-    NumberReport,
-    ShortcutReport,
-    TagReport,
-    TextReport,
-    TransferTable,
-    classification_report,
-    counterexamples,
-    evaluate,
-    naive_forecast,
-    number_baselines,
-    number_report,
-    shortcuts,
-    tag_baselines,
-    tag_report,
-    text_baselines,
-    text_report,
-    transfer,
-)
-from myrnn.experiment import Experiment
-from myrnn.generation import generate
-from myrnn.graphs import ComputationalGraph, build_graph
-from myrnn.inspection import (
-    ExtractedAutomaton,
-    extract_automaton,
-    gradient_flow,
-    incoming_weights,
-    inspect,
-    recurrent_eigenvalues,
-    state_space,
-)
-from myrnn.learning_curve import History, LearningCurve
-from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN, dense
-from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.plots import LivePlot, create_plot
-from myrnn.randomness import dropout, noise
-from myrnn.results import Table
-from myrnn.runs import run
-from myrnn.sequences import Sequences
-from myrnn.sweeps import SweepResults, load_sweep, sweep
-from myrnn.training import train
 
 if TYPE_CHECKING:
+    # A function with the name of its module is imported from there: mypy takes the package's for the module.
+    from myrnn import exercises, plots, tasks
+    from myrnn.added_loss import add_loss
+    from myrnn.compiler import CompiledModel, compile
+    from myrnn.data import LabelledSequences, read_sequences
+    from myrnn.errors import (
+        CompileError,
+        DataError,
+        InvalidArgument,
+        MyRNNError,
+        NotARecurrence,
+        NotDeterministic,
+        NotFinite,
+        RunError,
+        TrainingDiverged,
+        UnsupportedOperation,
+    )
     from myrnn.estimators import (
         Forecast,
         LanguageModel,
@@ -102,8 +58,56 @@ if TYPE_CHECKING:
         SequenceForecaster,
         SequenceRegressor,
         SequenceTagger,
-        forecast,
     )
+    from myrnn.estimators.forecast import forecast
+    from myrnn.evaluation import (
+        Baselines,
+        ClassificationReport,
+        Comparison,
+        Counterexamples,
+        LengthReport,
+        Mistake,
+        NumberReport,
+        ShortcutReport,
+        TagReport,
+        TextReport,
+        TransferTable,
+        classification_report,
+        counterexamples,
+        naive_forecast,
+        number_baselines,
+        number_report,
+        tag_baselines,
+        tag_report,
+        text_baselines,
+        text_report,
+    )
+    from myrnn.evaluation.evaluate import evaluate
+    from myrnn.evaluation.shortcuts import shortcuts
+    from myrnn.evaluation.transfer import transfer
+    from myrnn.experiment import Experiment
+    from myrnn.generation import generate
+    from myrnn.graphs import ComputationalGraph, build_graph
+    from myrnn.inspection import (
+        ExtractedAutomaton,
+        extract_automaton,
+        gradient_flow,
+        incoming_weights,
+        inspect,
+        recurrent_eigenvalues,
+        state_space,
+    )
+    from myrnn.learning_curve import History, LearningCurve
+    from myrnn.models import GRU, LSTM, MGU, RNN, Recognizer, Stacked, StackRNN
+    from myrnn.models.dense import dense
+    from myrnn.optimizers import SGD, Adam, RMSprop
+    from myrnn.plots import LivePlot, create_plot
+    from myrnn.randomness import dropout, noise
+    from myrnn.results import Table
+    from myrnn.runs import run
+    from myrnn.sequences import Sequences
+    from myrnn.sweeps import SweepResults, load_sweep, sweep
+    from myrnn.training import train
 
 __all__ = [
     "GRU",
@@ -193,21 +197,128 @@ __all__ = [
 ]
 
 
-_ESTIMATORS = (
-    "Forecast",
-    "LanguageModel",
-    "SequenceClassifier",
-    "SequenceForecaster",
-    "SequenceRegressor",
-    "SequenceTagger",
-    "forecast",
-)
+# The names of each module. It is imported when one of them is first used, because all together take seconds.
+_NAMES = {
+    "myrnn.added_loss": ("add_loss",),
+    "myrnn.compiler": (
+        "CompiledModel",
+        "compile",
+    ),
+    "myrnn.data": (
+        "LabelledSequences",
+        "read_sequences",
+    ),
+    "myrnn.errors": (
+        "CompileError",
+        "DataError",
+        "InvalidArgument",
+        "MyRNNError",
+        "NotARecurrence",
+        "NotDeterministic",
+        "NotFinite",
+        "RunError",
+        "TrainingDiverged",
+        "UnsupportedOperation",
+    ),
+    "myrnn.estimators": (
+        "Forecast",
+        "LanguageModel",
+        "SequenceClassifier",
+        "SequenceForecaster",
+        "SequenceRegressor",
+        "SequenceTagger",
+        "forecast",
+    ),
+    "myrnn.evaluation": (
+        "Baselines",
+        "ClassificationReport",
+        "Comparison",
+        "Counterexamples",
+        "LengthReport",
+        "Mistake",
+        "NumberReport",
+        "ShortcutReport",
+        "TagReport",
+        "TextReport",
+        "TransferTable",
+        "classification_report",
+        "counterexamples",
+        "evaluate",
+        "naive_forecast",
+        "number_baselines",
+        "number_report",
+        "shortcuts",
+        "tag_baselines",
+        "tag_report",
+        "text_baselines",
+        "text_report",
+        "transfer",
+    ),
+    "myrnn.experiment": ("Experiment",),
+    "myrnn.generation": ("generate",),
+    "myrnn.graphs": (
+        "ComputationalGraph",
+        "build_graph",
+    ),
+    "myrnn.inspection": (
+        "ExtractedAutomaton",
+        "extract_automaton",
+        "gradient_flow",
+        "incoming_weights",
+        "inspect",
+        "recurrent_eigenvalues",
+        "state_space",
+    ),
+    "myrnn.learning_curve": (
+        "History",
+        "LearningCurve",
+    ),
+    "myrnn.models": (
+        "GRU",
+        "LSTM",
+        "MGU",
+        "RNN",
+        "Recognizer",
+        "Stacked",
+        "StackRNN",
+        "dense",
+    ),
+    "myrnn.optimizers": (
+        "SGD",
+        "Adam",
+        "RMSprop",
+    ),
+    "myrnn.plots": (
+        "LivePlot",
+        "create_plot",
+    ),
+    "myrnn.randomness": (
+        "dropout",
+        "noise",
+    ),
+    "myrnn.results": ("Table",),
+    "myrnn.runs": ("run",),
+    "myrnn.sequences": ("Sequences",),
+    "myrnn.sweeps": (
+        "SweepResults",
+        "load_sweep",
+        "sweep",
+    ),
+    "myrnn.training": ("train",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    # scikit-learn takes longer to import than everything else, so estimators are imported on first use.
-    if name in _ESTIMATORS:
-        from myrnn import estimators
+    if name in _MODULES:
+        found = getattr(import_module(_MODULES[name]), name)
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        found = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
-        return getattr(estimators, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,17 +1,21 @@
 """Lets Ctrl-C stop the command while it is still importing, and imports MyGrad a second faster.
 
-MyGrad's GRU layer makes Numba compile three small functions in every process that imports MyGrad. Here Numba caches
-them on disk.
+MyGrad's GRU layer makes Numba compile three small functions when it is imported. Here it is imported when it is first
+used.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -25,7 +29,8 @@ def _is_command() -> bool:
 
 def _stop_importing(*_: Any) -> None:
     """End the process on Ctrl-C. An import could turn an exception into an ImportError or a traceback."""
-    os.write(2, b"myrnn: interrupted: nothing was saved\n")
+    with suppress(OSError):
+        os.write(2, b"myrnn: interrupted: nothing was saved\n")
     os._exit(130)
 
 
@@ -42,26 +47,55 @@ if (
 ):
     signal.signal(signal.SIGINT, _stop_importing)
 
-import numba  # noqa: E402 - importing it takes long enough for a Ctrl-C
+GRU = "mygrad.nnet.layers.gru"
+# What waits for the import of that module.
+_waiting: list[Callable[[ModuleType], None]] = []
 
 
-def _kept(*arguments: Any, **options: Any) -> Callable[..., Any]:
-    """Replace `numba.vectorize` by a version that caches the machine code on disk where that is possible."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return _vectorize(*arguments, **{**options, "cache": True})(function)
-        except (RuntimeError, OSError):
-            # Numba finds no folder that it can write to.
-            return _vectorize(*arguments, **options)(function)
-
-    return decorate
-
-
-_vectorize = numba.vectorize
-if "mygrad" not in sys.modules:
-    numba.vectorize = _kept
+@contextmanager
+def when_gru_is_imported(do: Callable[[ModuleType], None]) -> Iterator[None]:
+    """Call `do` with MyGrad's module of the GRU layer: at once if it is imported already, or when the block does it."""
+    module = sys.modules.get(GRU)
+    if type(module) is ModuleType:
+        do(module)
+        yield
+        return
+    _waiting.append(do)
     try:
-        import mygrad  # noqa: F401
+        yield
     finally:
-        numba.vectorize = _vectorize
+        _waiting.remove(do)
+
+
+class _Loader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        for do in _waiting:
+            do(module)
+
+
+def _import_mygrad() -> None:
+    """Import MyGrad without its GRU layer, and put a module in its place that is executed when it is first used."""
+    sys.modules[GRU] = None  # type: ignore[assignment] # makes an import fail, which MyGrad expects without Numba
+    try:
+        from mygrad import nnet
+    finally:
+        del sys.modules[GRU]
+    spec = importlib.util.find_spec(GRU)
+    assert spec is not None and spec.origin is not None
+    loader = spec.loader = importlib.util.LazyLoader(_Loader(GRU, spec.origin))
+    late = sys.modules[GRU] = importlib.util.module_from_spec(spec)
+    loader.exec_module(late)
+
+    def layer(name: str) -> Any:
+        if name == "gru":
+            return late.gru
+        raise AttributeError(f"module 'mygrad.nnet' has no attribute {name!r}")
+
+    nnet.__all__ = [*(name for name in vars(nnet) if not name.startswith("_")), "gru"]
+    nnet.layers.__all__.append("gru")
+    nnet.__getattr__ = nnet.layers.__getattr__ = layer
+
+
+if "mygrad" not in sys.modules:
+    _import_mygrad()

@@ -7,8 +7,8 @@ from typing import Any
 
 import mygrad
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
@@ -149,7 +149,7 @@ def _drawn(outputs: NDArray[np.float64], uniform: float, temperature: float, top
         return int(outputs.argmax())
     kept = np.argsort(-outputs, kind="stable")[:top]
     shares = np.zeros(len(outputs))
-    shares[kept] = softmax((outputs[kept] - outputs.max()) / temperature)
+    shares[kept] = scipy.special.softmax((outputs[kept] - outputs.max()) / temperature)
     found = int(np.searchsorted(shares.cumsum(), uniform * shares.sum(), side="right"))
     # Because of rounding there may be none.
     return found if found < len(outputs) else int(outputs.argmax())

@@ -1,12 +1,18 @@
-"""Whether output goes to a notebook or a terminal, and messages that are shown only for a while."""
+"""Whether output goes to a notebook or a terminal; and notices, which never fail, whatever their reader does.
+
+A full disk, a closed terminal or a missing error stream (as in a daemon) stops no work: what cannot be shown is lost.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def in_kernel() -> bool:
@@ -21,7 +27,46 @@ def in_kernel() -> bool:
 
 def on_terminal() -> bool:
     """Return whether the error output is a terminal that can overwrite its last line."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    # There may be no error stream, or a closed one.
+    with suppress(AttributeError, ValueError):
+        return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return False
+
+
+def notify(line: str) -> None:
+    """Print a line to the error stream."""
+    print(line, file=_error_stream(), flush=True)
+
+
+def notice_console() -> Console:
+    """Return a Rich console on the error stream."""
+    # Rich is imported here because it takes longer to import than the rest of this package.
+    from rich.console import Console
+
+    return Console(file=_error_stream())
+
+
+def _error_stream() -> Any:
+    return _Notices(sys.stderr)
+
+
+class _Notices:
+    """A text stream that drops what its own stream cannot take. That stream may be None."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(Exception):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Output:
@@ -36,16 +81,27 @@ class Output:
         from IPython.display import HTML, display
 
         self._html = HTML
-        self._handle = display(HTML(html), display_id=True)
+        self._handle: Any = None
+        with suppress(Exception):
+            self._handle = display(HTML(html), display_id=True)
 
     def replace(self, html: str) -> None:
         """Replace the output."""
-        self._handle.update(self._html(html))
+        with suppress(Exception):
+            self._handle.update(self._html(html))
+
+
+shown_lines: set[str] = set()
+"""The texts that `passing_line` has shown."""
 
 
 @contextmanager
 def passing_line(text: str) -> Iterator[None]:
-    """Show a line while the block runs: in a terminal with the seconds, elsewhere printed once."""
+    """Show a line while the block runs, once in a process: in a terminal with the seconds, elsewhere printed."""
+    if text in shown_lines:
+        yield
+        return
+    shown_lines.add(text)
     if in_kernel():
         output = Output(f"<i>{text} …</i>")
         try:
@@ -53,20 +109,12 @@ def passing_line(text: str) -> Iterator[None]:
         finally:
             output.replace("")
     elif on_terminal():
-        # Rich is imported here because it takes longer to import than the rest of this package.
-        from rich.console import Console
         from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
         columns = TextColumn("{task.description}"), TimeElapsedColumn()
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        with Progress(*columns, console=notice_console(), transient=True) as progress:
             progress.add_task(text, total=None)
             yield
     else:
-        print_once(text)
+        notify(f"myrnn: {text}")
         yield
-
-
-@cache
-def print_once(text: str) -> None:
-    """Print a line to the error stream, but only the first time."""
-    print(f"myrnn: {text}", file=sys.stderr, flush=True)

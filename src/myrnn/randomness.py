@@ -17,9 +17,9 @@ from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import scipy
 from mygrad import Tensor
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
@@ -157,7 +157,7 @@ def kept(halves: NDArray[np.uint64], rate: np.float32) -> NDArray[np.float32]:
 
 def normal(halves: NDArray[np.uint64], std: np.float32) -> NDArray[np.float32]:
     """Return a normal number for each of these 32-bit integers."""
-    numbers: NDArray[np.float32] = (std * ndtri((halves + 0.5) * 2.0**-32)).astype(np.float32)
+    numbers: NDArray[np.float32] = (std * scipy.special.ndtri((halves + 0.5) * 2.0**-32)).astype(np.float32)
     return numbers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import numpy as np
 import typer
@@ -16,11 +16,13 @@ from myrnn.cli import show
 from myrnn.cli.options import Delimiter, OwnClass, OwnClasses, Quiet, check_file, check_picture, load, load_all
 from myrnn.data import SERIES, TEXT, read_examples
 from myrnn.errors import InvalidArgument
-from myrnn.estimators import Forecast, LanguageModel, SequenceForecaster
-from myrnn.estimators import forecast as forecast_of
 from myrnn.plots import plot_forecast, save_figure
 from myrnn.runs import Run, run_names
 from myrnn.storage import place_file
+
+if TYPE_CHECKING:
+    # scikit-learn takes longer to import than everything else, so commands import it when they need it.
+    from myrnn.estimators import Forecast, LanguageModel
 
 # Rows drawn before a forecast, for each row of the forecast.
 BEFORE = 3
@@ -47,6 +49,8 @@ def generate(
     model: OwnClass = None,
 ) -> None:
     """Write text with a network: each symbol is drawn from the network's prediction after those before it."""
+    from myrnn.estimators import LanguageModel
+
     found = load(run, model)
     _check_learned(found, TEXT, "writes")
     writer = LanguageModel.of_run(found)
@@ -99,14 +103,16 @@ def forecast(
 
     For several networks it shows their mean, and the intervals include the variation between them.
     """
+    from myrnn import estimators
+
     check_file("--out", out)
     check_picture("--figure", figure)
     loaded = load_all(runs, model)
     for run in loaded:
         _check_learned(run, SERIES, "forecasts")
     series = _series(loaded[0], data, text_column, delimiter)
-    members = [SequenceForecaster.of_run(run) for run in loaded]
-    found = forecast_of(members, series, horizon, level=level, paths=paths, seed=seed)
+    members = [estimators.SequenceForecaster.of_run(run) for run in loaded]
+    found = estimators.forecast(members, series, horizon, level=level, paths=paths, seed=seed)
     if out is not None:
         place_file(out, found.to_csv)
     if figure is not None:

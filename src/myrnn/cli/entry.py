@@ -27,6 +27,7 @@ from myrnn.cli.runs import runs
 from myrnn.cli.stop import Terminated
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
+from myrnn.output import notify
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 # In the order in which they are used, which is also the order of the help.
@@ -135,7 +136,7 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _fail(message: str, code: int = FAILED) -> int:
-    print(f"myrnn: {_one_line(message)}", file=sys.stderr)
+    notify(f"myrnn: {_one_line(message)}")
     return code
 
 
@@ -147,7 +148,7 @@ def _shown_once() -> Callable[..., None]:
         line = _one_line(str(message))
         if line not in shown:
             shown.add(line)
-            print(f"myrnn: warning: {line}", file=sys.stderr)
+            notify(f"myrnn: warning: {line}")
 
     return show
 

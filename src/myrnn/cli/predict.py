@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import numpy as np
+import scipy
 import typer
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
@@ -133,7 +133,7 @@ def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = 
     if fitted.per_step:
         columns = {"line": np.repeat(lines, lengths), "step": ramp(lengths)}
     if fitted.targets.learn == TAGS:
-        shares = softmax(outputs.astype(np.float64), axis=1)
+        shares = scipy.special.softmax(outputs.astype(np.float64), axis=1)
         best = shares.argmax(axis=1)
         columns["tag"] = np.array(fitted.class_names)[best]
         columns["probability"] = shares[np.arange(len(best)), best]

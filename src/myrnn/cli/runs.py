@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from myrnn import _checks
 from myrnn.cli import show
 from myrnn.cli.options import check_file, check_picture
+from myrnn.output import notify
 from myrnn.plots import save_figure
 from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs
 
@@ -70,9 +71,9 @@ def _show_rest(found: RunListing, shown: int) -> None:
         typer.echo(f"\nthe last {shown:,} of {_checks.count_of(len(found), 'run')}; --last 0 shows all")
     faults = [run for run in found if run.fault is not None]
     for run in faults[:MOST_FAULTS]:
-        typer.echo(f"unreadable: {_checks.printable(str(run.fault))}", err=True)
+        notify(f"unreadable: {_checks.printable(str(run.fault))}")
     if len(faults) > MOST_FAULTS:
-        typer.echo(f"and {len(faults) - MOST_FAULTS:,} more that are unreadable", err=True)
+        notify(f"and {len(faults) - MOST_FAULTS:,} more that are unreadable")
 
 
 @runs.command()

@@ -1,4 +1,4 @@
-"""Machine code on disk: that of the runtime, and one file for each emitted program.
+"""Machine code on disk: one file for each function of the runtime that was needed, and for each emitted program.
 
 A file's name contains the hash of the program's text and of everything else that its machine code depends on, so a file
 never changes.
@@ -18,11 +18,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -32,87 +31,92 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from myrnn._version import __version__
-from myrnn.compiler.runtime import (  # noqa: F401 - the runtime
-    draws,
-    generation,
-    moves,
-    products,
-    runtime_texts,
-    scores,
-    training,
-)
-from myrnn.compiler.runtime.functions import (
-    FUNCTIONS,
-    MachineCode,
-    caller,
-    code_generation,
-    machine_code,
-    symbol,
-)
-from myrnn.output import passing_line
+from myrnn.compiler.runtime import runtime_texts, training
+from myrnn.compiler.runtime.functions import MachineCode, called_by, caller, code_generation, machine_code, symbol
+from myrnn.output import notify, passing_line
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
+# Loaded with every program, so that no training stops to compile them.
+_CALLERS = (training.train, training.logits)
+
 # Held while machine code is made and loaded. A fork also takes it, maybe in the thread that holds it.
 LOADING = threading.RLock()
-_loaded: WeakValueDictionary[str, MachineCode] = WeakValueDictionary()
-# Empty until the first program is loaded.
-_runtime: list[MachineCode] = []
+_programs: WeakValueDictionary[str, Code] = WeakValueDictionary()
+# Those of the functions of the runtime, which stay in memory, because programs hold their addresses.
+_addresses: dict[str, int] = {}
 
 
-@dataclass(frozen=True)
 class Code:
-    """The machine code of an emitted program, and that of the shared runtime."""
+    """The machine code of an emitted program."""
 
-    machine_code: MachineCode
-    address: int
-    runtime: MachineCode
+    def __init__(self, name: str, content: bytes) -> None:
+        self._memory = MachineCode()
+        self._address = self._memory.add(name, content)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function of `runtime.training`, whose first argument is the program."""
-        return caller(function)(self.runtime.address(symbol(function)), (self.address, *arguments))
+        """Call a function of the runtime whose first argument is the program."""
+        return caller(function)(address(function), (self._address, *arguments))
 
 
 def load(source: str) -> Code:
     """Return the program with this text; it is compiled if the cache folder does not have it."""
-    name = _name(source)
+    name = _program(source)
     with LOADING:
-        called = runtime()
-        code = _loaded.get(name)
+        code = _programs.get(name)
         if code is None:
-            code = _loaded[name] = _kept(name, lambda: [_function(name, source)])
-    return Code(code, code.address(f"{name}.run"), called)
+            module = ModuleType(name.removesuffix(".run"))
+            exec(compile(source, name, "exec"), module.__dict__)
+            *called, (_, content) = _contents([*_CALLERS, module.run])
+            _share(called)
+            code = _programs[name] = Code(name, content)
+    return code
 
 
-def _function(name: str, source: str) -> FunctionType:
-    module = ModuleType(name)
-    exec(compile(source, name, "exec"), module.__dict__)
-    run: FunctionType = module.run
-    return run
+def address(function: Callable[..., Any]) -> int:
+    """Return the address of a function of the runtime; it is compiled if the cache folder does not have it."""
+    name = symbol(function)
+    if name not in _addresses:
+        with LOADING:
+            _share(_contents([function]))
+    return _addresses[name]
 
 
-def runtime() -> MachineCode:
-    """Return the functions that all programs call. They stay in memory because programs hold their addresses."""
-    with LOADING:
-        if not _runtime:
-            code = _kept(_name(""), FUNCTIONS.values)
-            for name in FUNCTIONS:
-                llvmlite.binding.add_symbol(name, code.address(name))
-            _runtime.append(code)
-    return _runtime[0]
+@cache
+def _runtime() -> MachineCode:
+    return MachineCode()
 
 
-def _kept(name: str, functions: Callable[[], Any]) -> MachineCode:
-    """Return the machine code of this name, from the cache folder or by compiling these functions."""
-    path = cache_folder() / name
-    content = _read(path)
-    if content is None:
-        with notice():
-            content = machine_code(functions())
-        # On a full disk, only the next start has to compile again.
-        with contextlib.suppress(OSError):
-            _write(path, content)
-    return MachineCode(content)
+def _share(contents: Iterable[tuple[str, bytes]]) -> None:
+    """Load functions of the runtime, callees first, and let all other machine code call them by name."""
+    for name, content in contents:
+        _addresses[name] = _runtime().add(name, content)
+        llvmlite.binding.add_symbol(name, _addresses[name])
+
+
+def _contents(functions: Iterable[Callable[..., Any]]) -> list[tuple[str, bytes]]:
+    """Return the machine code of functions and of all that they call, unless it is loaded; callees come first."""
+    needed: dict[str, Callable[..., Any]] = {}
+    for function in functions:
+        _need(function, needed)
+    folder = cache_folder()
+    found = {name: _read(folder / _name(name)) for name in needed}
+    missing = [name for name, content in found.items() if content is None]
+    with notice() if missing else contextlib.nullcontext():
+        for name in missing:
+            content = found[name] = machine_code(needed[name])
+            # On a full disk, only the next start has to compile again.
+            with contextlib.suppress(OSError):
+                _write(folder / _name(name), content)
+    return [(name, content) for name, content in found.items() if content is not None]
+
+
+def _need(function: Callable[..., Any], needed: dict[str, Callable[..., Any]]) -> None:
+    name = symbol(function)
+    if name not in _addresses and name not in needed:
+        for other in called_by(function):
+            _need(other, needed)
+        needed[name] = function
 
 
 def _read(path: Path) -> bytes | None:
@@ -137,34 +141,61 @@ def _write(path: Path, content: bytes) -> None:
 
 def is_known(source: str) -> bool:
     """Whether the program with this text has been compiled before."""
-    return _name(source) in _loaded or (cache_folder() / _name(source)).exists()
+    name = _program(source)
+    return name in _programs or (cache_folder() / _name(name)).exists()
 
 
 def cache_folder() -> Path:
     """Return the folder of machine code: ``$MYRNN_CACHE_DIR``, or the platform's cache folder for MyRNN.
 
-    If neither is writable, this process uses a temporary folder.
+    If this user may not write into it, or others may, this process uses a private temporary folder.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)
-    folder = folder / "compiled"
+    folder = (Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)) / "compiled"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not _others_may_write(folder):
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        _refuse(folder)
     except OSError:
-        return _temporary_folder()
+        pass
+    return _temporary_folder()
+
+
+def _others_may_write(folder: Path) -> bool:
+    """Whether users other than this one and the superuser may write into a folder: what is in there is executed."""
+    if not hasattr(os, "getuid"):
+        return False
+    status = folder.stat()
+    return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
+
+
+@cache
+def _refuse(folder: Path) -> None:
+    notify(
+        f"myrnn: machine code is not kept in {folder}, because other users may write there: make it writable only "
+        f"for you (chmod go-w), or set {CACHE_VARIABLE} to another folder"
+    )
 
 
 @cache
 def _temporary_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="myrnn-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    parent = tempfile.mkdtemp(prefix="myrnn-")
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    # Where another process looks if its variable is the parent, as in `begin_to_compile`.
+    folder = Path(parent) / "compiled"
+    folder.mkdir()
+    return folder
 
 
-def _name(source: str) -> str:
-    return "myrnn_" + hashlib.sha256((_surroundings() + source).encode()).hexdigest()[:32]
+def _program(source: str) -> str:
+    """Return the `symbol` of the program with this text."""
+    return f"{_name(source)}.run"
+
+
+def _name(text: str) -> str:
+    return "myrnn_" + hashlib.sha256((_surroundings() + text).encode()).hexdigest()[:32]
 
 
 @cache

@@ -19,10 +19,10 @@ import numpy as np
 from mygrad import Tensor
 from mygrad._utils import graph_tracking
 from mygrad.indexing_routines.ops import Where
-from mygrad.nnet.layers.gru import GRUnit
 from mygrad.operation_base import Operation
 from numpy.typing import NDArray
 
+from myrnn._start import when_gru_is_imported
 from myrnn._user_code import is_users_file
 
 COMPARED = {
@@ -283,6 +283,10 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
             vars(tensor)["_creator"] = array_of(source, raw(tensor).dtype).creator
             note(tensor)
 
+    def replace_gru(module: Any) -> None:
+        unit = module.GRUnit
+        stack.enter_context(_replaced(unit, "__call__", _beginning(unit.__call__, is_here)))
+
     with ExitStack() as stack:
         for owner, name in _CONVERSIONS:
             stack.enter_context(_replaced(owner, name, _converting(getattr(owner, name), is_here)))
@@ -294,7 +298,7 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
         for name in ("astype", "copy"):
             stack.enter_context(_replaced(Tensor, name, _copied(getattr(Tensor, name), remember)))
         stack.enter_context(_replaced(Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)))
-        stack.enter_context(_replaced(GRUnit, "__call__", _beginning(GRUnit.__call__, is_here)))
+        stack.enter_context(when_gru_is_imported(replace_gru))
         stack.enter_context(_replaced(Where, "__call__", _choosing(Where.__call__, is_here)))
         yield
 

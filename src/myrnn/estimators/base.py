@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sized
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +29,7 @@ from myrnn.estimators.tables import check_names, checked_table, is_table, names_
 from myrnn.experiment import Experiment
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import ACTIVATIONS, parameters_of
+from myrnn.output import notify
 from myrnn.registry import kinds
 from myrnn.runs import (
     INDEX,
@@ -125,7 +125,7 @@ class SequenceEstimator(BaseEstimator):
             fitted.columns = tuple(names)
         training = experiment.training
         if self.verbose and (why := stopped_early(fitted, training.max_epochs)) is not None:
-            print(f"stopped {why} (early_stopping_patience={training.early_stopping_patience})", file=sys.stderr)
+            notify(f"stopped {why} (early_stopping_patience={training.early_stopping_patience})")
         self._take(fitted)
         note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
         if names is not None and not table:
@@ -349,7 +349,7 @@ class SequenceEstimator(BaseEstimator):
             read = "but X holds none" if how is None else f"but X was read as {how}"
             raise InvalidArgument(f"tokenize={_checks.shown(self.tokenize)} says how to read text, {read}")
         if self.verbose and self.tokenize == "auto" and isinstance(raw, TokenSequences) and how is not None:
-            print(f"X is read as {how} ({len(raw.symbols):,} different ones)", file=sys.stderr)
+            notify(f"X is read as {how} ({len(raw.symbols):,} different ones)")
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

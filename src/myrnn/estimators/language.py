@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Self, cast
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from myrnn import _checks
 from myrnn._keywords import keywords
@@ -158,7 +158,7 @@ class LanguageModel(SequenceEstimator):
         logits, lengths = self._fitted.finite_scores(_listed(X))
         if len(lengths) != 1 or not lengths[0]:
             raise InvalidArgument("X must be one text with at least one symbol")
-        shares = np.exp(log_softmax(logits[-1].astype(np.float64)))
+        shares = np.exp(scipy.special.log_softmax(logits[-1].astype(np.float64)))
         names = ("?", *self._vocabulary.symbols)
         return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
 
@@ -222,7 +222,7 @@ class LanguageModel(SequenceEstimator):
         fitted = self._fitted
         sequences = fitted.targets.sequences(fitted.encoder, fitted.raw(_listed(X)))
         logits = fitted.outputs(sequences).astype(np.float64)
-        return log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.targets], sequences
+        return scipy.special.log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.targets], sequences
 
 
 def _listed(X: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._keywords import keywords
@@ -134,7 +134,7 @@ class SequenceTagger(SequenceEstimator):
             When logits are not finite.
         """
         logits, lengths = self._fitted.finite_scores(self._table(X))
-        return self._by_sequence(softmax(logits.astype(np.float64), axis=1), lengths)
+        return self._by_sequence(scipy.special.softmax(logits.astype(np.float64), axis=1), lengths)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the share of all steps whose tag is correct; y is as in `fit`."""

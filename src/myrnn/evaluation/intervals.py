@@ -6,8 +6,8 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
@@ -209,7 +209,7 @@ def share_ends(found: Ratios, confidence: float) -> Floats:
 def t_of(clusters: NDArray[np.int64] | int, confidence: float) -> Floats:
     """Return the half-width of an interval in standard errors, float64; NaN for fewer than two clusters."""
     freedom = np.asarray(clusters, dtype=np.float64) - 1
-    return stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
+    return scipy.special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
 
 
 def _one_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 from myrnn.models import Stacked
 
@@ -53,7 +53,7 @@ def draw_symbol(scores: ArrayLike, temperature: float = 1.0) -> int:
     values = np.asarray(scores, dtype=np.float64)
     if temperature == 0:
         return int(np.argmax(values))
-    return int(np.random.choice(len(values), p=softmax(values / temperature)))  # noqa: NPY002 - the lesson seeds it
+    return int(np.random.choice(len(values), p=scipy.special.softmax(values / temperature)))  # noqa: NPY002 - the lesson seeds it
 
 
 def naive_forecast(series: ArrayLike, horizon: int, period: int = 1) -> NDArray[np.float64]:

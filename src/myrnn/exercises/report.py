@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.special import bdtr, bdtrc
+import scipy
 
 from myrnn._checks import shown
 from myrnn._user_code import line_of, user_frame
@@ -184,7 +184,10 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 def is_unlikely(count: int, total: int, chance: float) -> bool:
     """Return whether a binomial count is too extreme to be due to chance."""
-    below, above = bdtr(count, total, chance), bdtrc(count - 1, total, chance) if count else 1.0
+    below, above = (
+        scipy.special.bdtr(count, total, chance),
+        scipy.special.bdtrc(count - 1, total, chance) if count else 1.0,
+    )
     return bool(2 * min(below, above) < FALSE_ALARM)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from myrnn._checks import count_of, shown
 from myrnn.exercises.report import Checklist, ExerciseReport, is_unlikely, name_of
@@ -225,7 +225,7 @@ def _counts(
 
 def _wrong_share(counts: NDArray[np.int64], temperature: float) -> str:
     """Say which symbol is drawn too often or too rarely, or return an empty string."""
-    shares = softmax(SCORES.astype(np.float64) / temperature)
+    shares = scipy.special.softmax(SCORES.astype(np.float64) / temperature)
     total = int(counts.sum())
     for symbol, (count, share) in enumerate(zip(counts.tolist(), shares.tolist(), strict=True)):
         if is_unlikely(count, total, share):

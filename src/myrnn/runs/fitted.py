@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
@@ -218,7 +218,7 @@ def probabilities_of(
         check_finite(logits, lengths)
     lost = is_lost(logits)
     found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
-    found[~lost] = softmax(logits[~lost].astype(np.float64), axis=1)
+    found[~lost] = scipy.special.softmax(logits[~lost].astype(np.float64), axis=1)
     return found
 
 

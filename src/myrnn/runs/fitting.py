@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
@@ -367,7 +367,7 @@ def loss_and_score(
     score = float(total_score(outputs, targets, None)) / len(targets)
     if loss != CROSS_ENTROPY:
         return mean_of_logits(loss, outputs, targets, weights), score
-    losses = -log_softmax(outputs, axis=1)[np.arange(len(outputs)), targets]
+    losses = -scipy.special.log_softmax(outputs, axis=1)[np.arange(len(outputs)), targets]
     if weights is not None:
         losses *= weights[targets]
     return float(losses.mean()), score

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
@@ -128,7 +128,7 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return class probabilities, float32 (S, K); NaN if logits are not finite."""
     lost = is_lost(logits)
-    shares: NDArray[np.float32] = softmax(np.where(lost[:, np.newaxis], 0, logits), axis=1)
+    shares: NDArray[np.float32] = scipy.special.softmax(np.where(lost[:, np.newaxis], 0, logits), axis=1)
     shares[lost] = np.nan
     return shares
 

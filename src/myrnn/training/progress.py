@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.learning_curve import History, shown_score, word_for
-from myrnn.output import Output, in_kernel, on_terminal
+from myrnn.output import Output, in_kernel, notice_console, notify, on_terminal
 from myrnn.training.hooks import Report, TrainingStart
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class _PlainDisplay(Display):
     def close(self) -> None:
         share = self.done / self.total
         line = f"{self.what} {self.done:,}/{self.total:,} ({share:.0%})  {self.speed}"
-        print("  ".join([line, *(curve.text for curve in self.curves)]), file=sys.stderr, flush=True)
+        notify("  ".join([line, *(curve.text for curve in self.curves)]))
         self._next_share = share + 0.1
         self._next_time = self.elapsed * 1.25 + 10.0
 
@@ -140,11 +139,10 @@ class _TerminalDisplay(Display):
 
     def __init__(self, what: str, total: int, unit: str, begun: int = 0, console: Console | None = None) -> None:
         # Rich is imported here because it takes longer to import than the rest of this package.
-        from rich.console import Console
         from rich.live import Live
 
         super().__init__(what, total, unit, begun)
-        self._console = Console(stderr=True) if console is None else console
+        self._console = notice_console() if console is None else console
         self._bar = _bar(self._console)
         self._task = self._bar.add_task(what, total=total, speed="")
         # It is rendered when it is shown, eight times a second, whatever the number of updates.

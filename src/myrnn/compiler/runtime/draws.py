@@ -12,23 +12,24 @@ import numpy as np
 from numba.extending import register_jitable
 
 from myrnn.compiler.runtime.functions import Floats, Integers, compiled
+from myrnn.compiler.runtime.lanes import Index, Value, instruction
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_LOW = np.uint64(0xFFFFFFFF)
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_LOW = 0xFFFFFFFF
 
 
-# A call would take longer than the computation.
-@register_jitable(inline="always")  # type: ignore[untyped-decorator]
-def _word(begin: np.uint64, number: int) -> np.uint64:
+@instruction
+def _word(begin: Index, number: Index) -> Index:
     """Return a word of the sequence with this beginning."""
-    word = begin + np.uint64(number + 1) * _GOLDEN
-    word = (word ^ (word >> np.uint64(30))) * _FIRST
-    word = (word ^ (word >> np.uint64(27))) * _SECOND
-    return word ^ (word >> np.uint64(31))
+
+    def mixed(word: Value, shift: int) -> Value:
+        return word.join("xor", word.join("lshr", shift))
+
+    word = begin + (number + 1) * _GOLDEN
+    return mixed(mixed(mixed(word, 30) * _FIRST, 27) * _SECOND, 31)
 
 
-@register_jitable(inline="always")  # type: ignore[untyped-decorator]
+@compiled
 def _fill(out: Floats, at: int, count: int, number: float) -> None:
     # In a separate array no index can be negative, so that LLVM vectorizes the loop.
     target = out[at : at + count]
@@ -36,27 +37,28 @@ def _fill(out: Floats, at: int, count: int, number: float) -> None:
         target[i] = np.float32(number)
 
 
-@register_jitable(inline="always")  # type: ignore[untyped-decorator]
+@compiled
 def _dropout(out: Floats, at: int, count: int, rate: np.float32, key: int, site: int, row: int) -> None:
-    kept, least = np.float32(1) / (np.float32(1) - rate), np.uint64(math.ceil(np.float64(rate) * 2.0**32))
-    stream, first = _word(np.uint64(key), site), row * count
+    kept, least = np.float32(1) / (np.float32(1) - rate), math.ceil(np.float64(rate) * 2.0**32)
+    stream, first = _word(key, site), row * count
     target = out[at : at + count]
     for i in range(count):
         # Each word gives two numbers.
-        word = _word(stream, (first + i) >> 1) >> np.uint64(32 * ((first + i) & 1))
+        word = _word(stream, (first + i) >> 1) >> (32 * ((first + i) & 1))
         target[i] = kept if (word & _LOW) >= least else np.float32(0)
 
 
-@register_jitable(inline="always")  # type: ignore[untyped-decorator]
+@compiled
 def _noise(out: Floats, at: int, count: int, std: np.float32, key: int, site: int, row: int) -> None:
-    stream, first = _word(np.uint64(key), site), row * count
+    stream, first = _word(key, site), row * count
     target = out[at : at + count]
     for i in range(count):
-        word = _word(stream, (first + i) >> 1) >> np.uint64(32 * ((first + i) & 1))
+        word = _word(stream, (first + i) >> 1) >> (32 * ((first + i) & 1))
         target[i] = np.float32(np.float64(std) * _quantile((np.float64(word & _LOW) + 0.5) * 2.0**-32))
 
 
-@register_jitable(inline="always")  # type: ignore[untyped-decorator]
+# LLVM computes it in the loop: a call would take longer than the computation.
+@register_jitable  # type: ignore[untyped-decorator]
 def _quantile(p: float) -> float:
     """Return the quantile of the normal distribution for a probability from 2**-33 to ``1 - 2**-33``.
 
