@@ -187,7 +187,7 @@ def predictions(train: Sequences, test: Sequences, count: int, alphabet: int) ->
 
 
 def best_order(train: Sequences, most: int, alphabet: int) -> int:
-    """Return the order, at most `most`, with the fewest bits on the last tenth of the steps, learned from the others."""
+    """Return the order up to `most` with the fewest bits on the last tenth of the steps, learned from the others."""
     steps = len(train.targets)
     end = steps - max(1, steps // 10)
     if not end:
