@@ -162,11 +162,18 @@ def _one_line(message: str) -> str:
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
-    """Replace arguments' names by the options that were given: ``learning_rate must`` by ``--learning-rate must``."""
-    for option in {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}:
-        name = option.removeprefix("--").replace("-", "_")
-        # A name of one word may be an ordinary word of the message.
-        pattern = rf"(?<![\w-]){re.escape(name)}(?!\w)" if "_" in name else rf"^{re.escape(name)}(?= must )"
+    """Replace arguments' names by the options of the command: ``learning_rate must`` by ``--learning-rate must``."""
+    command = typer.main.get_command(make_app())
+    chosen = getattr(command, "commands", {}).get(arguments[0]) if arguments else None
+    options = [option for parameter in getattr(chosen, "params", ()) for option in parameter.opts]
+    names = {option.removeprefix("--").replace("-", "_"): option for option in options if option.startswith("--")}
+    if "data" in names:
+        names |= dict.fromkeys(("path", "file"), "--data")
+    for name, option in names.items():
+        # Neither a part of a path nor a quoted name; and a name of one word may be an ordinary word of the message.
+        pattern = rf"(?<![\w./\\'-]){name}(?![\w./\\'-])"
+        if "_" not in name:
+            pattern = rf"(?:^|(?<=: )){name}(?= (?:must|is for|needs) )|(?<= with ){name}$"
         message = re.sub(pattern, option, message)
     return message
 
