@@ -100,7 +100,7 @@ def test_a_data_frame_with_one_column_of_text_is_like_its_column(frame, tmp_path
     assert np.array_equal(loaded.predict(table), classifier.predict(table))
     texts = frame({"text": ["to be or", "not to be"] * 6})
     assert fitted(texts).encoder_.inner.symbols == ("be", "not", "or", "to")
-    with pytest.raises(InvalidArgument, match="^X is a column of text, but row 11 holds (None|nan)$"):
+    with pytest.raises(InvalidArgument, match=r"^X is a column of text, but row 11 holds (None|nan)$"):
         fitted(frame({"text": [*WORDS[:-1], None]}))
 
 
