@@ -17,6 +17,9 @@ from myrnn.training import reference_logits
 
 Floats = NDArray[np.float64]
 
+# A block of errors is at most this part of all errors.
+FEWEST_BLOCKS = 4
+
 
 class Ahead:
     """A network that has read a series and continues it."""
@@ -53,7 +56,12 @@ class Ahead:
         check_lost(lost_sequences(self._said, self._known), self._known.lengths)
         # The same error at every step would move all paths away from the forecast without errors.
         made -= made.mean(axis=0)
-        found: Floats = made[rng.integers(len(made), size=(horizon, paths))]
+        # Errors of consecutive steps stay together, because they may depend on each other: those of the changes of a
+        # noisy line cancel, and drawn one by one they would add up to intervals that are far too wide.
+        length = max(1, min(horizon, len(made) // FEWEST_BLOCKS))
+        begins = rng.integers(len(made), size=(-(-horizon // length), 1, paths))
+        steps = (begins + np.arange(length)[:, np.newaxis]) % len(made)
+        found: Floats = made[steps.reshape(-1, paths)[:horizon]]
         return found
 
     def mean(self, horizon: int) -> Floats:

@@ -3,8 +3,9 @@
 References
 ----------
 Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.5: prediction intervals
-from bootstrapped residuals. Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
-estimation using deep ensembles", 2017.
+from bootstrapped residuals. Politis and Romano, "A circular block-resampling procedure for stationary data", 1992:
+errors of consecutive steps together. Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive
+uncertainty estimation using deep ensembles", 2017.
 """
 
 from __future__ import annotations
@@ -99,10 +100,10 @@ def forecast(
     """Forecast a series.
 
     Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
-    paths, and adds to each step of a path a one-step error that it made on the series, less the mean error. So the
-    intervals include the uncertainty of the networks (their spread) and the noise that none of them can predict (the
-    errors); but they assume that future errors are as large as past ones. Networks of differences add these up along
-    every path, so the intervals are those of the series itself.
+    paths, and adds to the steps of a path one-step errors that it made at consecutive steps of the series, less the
+    mean error. So the intervals include the uncertainty of the networks (their spread) and the noise that none of them
+    can predict (the errors); but they assume that future errors are as large as past ones. Networks of differences add
+    these up along every path, so the intervals are those of the series itself.
 
     A warning says how much of the series, or of the forecast, is outside of the numbers that were learned: a network
     knows nothing about them.
