@@ -27,6 +27,7 @@ from myrnn.cli.runs import runs
 from myrnn.cli.stop import Terminated
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
+from myrnn.experiment import Data, FileEvaluation
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 # In the order in which they are used, which is also the order of the help.
@@ -162,12 +163,15 @@ def _one_line(message: str) -> str:
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
-    """Replace arguments' names by the options of the command: ``learning_rate must`` by ``--learning-rate must``."""
+    """Replace arguments' names by options that were given or are about data: ``label_column`` by ``--label-column``."""
     command = typer.main.get_command(make_app())
     chosen = getattr(command, "commands", {}).get(arguments[0]) if arguments else None
     options = [option for parameter in getattr(chosen, "params", ()) for option in parameter.opts]
     names = {option.removeprefix("--").replace("-", "_"): option for option in options if option.startswith("--")}
-    if "data" in names:
+    given = {argument.partition("=")[0] for argument in arguments}
+    about_data = {*Data.__struct_fields__, *FileEvaluation.__struct_fields__}
+    names = {name: option for name, option in names.items() if option in given or name in about_data}
+    if "--data" in options:
         names |= dict.fromkeys(("path", "file"), "--data")
     for name, option in names.items():
         # Neither a part of a path nor a quoted name; and a name of one word may be an ordinary word of the message.
