@@ -113,8 +113,9 @@ autosummary_context = {
             "myrnn.compiler.State": "places pieces",
             "myrnn.experiment.Data": "check_has_labels",
             "myrnn.experiment.Part": "kind",
-            "myrnn.data.TargetEncoder": "fit sequences inputs check_columns",
-            "myrnn.runs.Fitted": "predictor raw finite_scores text_as",
+            "myrnn.data.TargetEncoder": "fit sequences inputs read next_rows check_columns",
+            "myrnn.data.Differences": "of next_without continued",
+            "myrnn.runs.Fitted": "predictor raw finite_scores text_as warn_of_range",
             "myrnn.tasks.DeepMind": "mapping",
         }.items()
     }

@@ -177,7 +177,7 @@ def test_a_compressed_file_is_one_without_its_compression(here, capsys):
     assert main(["train", "--data=train.csv.gz", *SMALL, "--quiet"]) == 0
     assert re.fullmatch(r"runs/train-\d{8}-\d{6}\n", capsys.readouterr().out)
     assert main(["train", "--data=s.txt.gz", "--quiet"]) == 2
-    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one per line, with labels\n"
+    assert capsys.readouterr().err == "myrnn: s.txt.gz is plain text: give its labels, one per line, with --labels\n"
 
 
 def test_quiet_only_prints_the_run_folder(here, capsys):
@@ -779,14 +779,14 @@ TRAINED_ON_DATA = (
         ("train --max-epochs 3", "--max-epochs goes with --data, which is missing"),
         ("train --tokenize words --task palindromes", "--tokenize goes with --data, which is missing"),
         ("train --data train.csv --test-labels l.txt", "--test-labels goes with test, which is missing"),
-        ("train --data s.txt", "s.txt is plain text: give its labels, one per line, with labels"),
+        ("train --data s.txt", "s.txt is plain text: give its labels, one per line, with --labels"),
         (
             "train --data train.csv --test t.txt",
-            "t.txt is plain text: give its labels, one per line, with test_labels",
+            "t.txt is plain text: give its labels, one per line, with --test-labels",
         ),
         (
             "train --data train.csv --labels l.txt",
-            "a .csv file has a column of labels: labels is for plain text, not for train.csv",
+            "a .csv file has a column of labels: --labels is for plain text, not for train.csv",
         ),
         ("train --data none.csv", "there is no file none.csv"),
         ("train --data train.csv --test none.csv", "there is no file none.csv"),

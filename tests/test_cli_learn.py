@@ -115,6 +115,10 @@ def test_tags_of_characters_may_be_characters(tmp_path):
         ("a.jsonl", ['{"sequence": "abc", "tags": 3}'], "tags", "a.jsonl, line 1: 3 steps, but 3"),
         ("a.csv", ["day,name", "1x,b"], "series", "has no column of numbers; its columns are 'day', 'name'"),
         ("a.csv", ["value", "1", "", "3"], "series", "a.csv, line 3: a number is missing or not finite"),
+        ("a.csv", ["value", "1", "nan", "3"], "series", "a.csv, line 3: 'nan' in 'value' is not a number"),
+        ("a.csv", ["value", "1.5", "nan", "3"], "series", "a.csv, line 3: 'nan' in 'value' is not a number"),
+        ("a.csv", ["value", "1", "nan"], "series", "a.csv has no column of numbers; its columns are 'value'"),
+        ("a.csv", ["value", "1", "-inf", "3"], "series", "a.csv, line 3: a number is missing or not finite"),
         ("a.txt", ["1 2", "3"], "series", "a.txt, line 2: 1 number, but the first line has 2 numbers"),
         ("a.txt", ["1", "two"], "series", "a.txt, line 2: 'two' is not numbers"),
         ("a.txt", ["# nothing"], "series", "a.txt holds no number"),
@@ -172,8 +176,8 @@ def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
     seasonal = wave.report(WAVE[200:], period=25)
     assert main(["evaluate", str(folder / "wave"), "--period=25", f"--out={folder / 'w.csv'}"]) == 0
     assert "25 steps before" in capsys.readouterr().out and (folder / "w.csv").is_file()
-    truth, said = WAVE[226:], wave.predict(WAVE[200:])[25:-1]
-    naive = WAVE[201:-25]
+    truth, said = WAVE[225:], wave.predict(WAVE[200:])[24:-1]
+    naive = WAVE[200:-25]
     assert seasonal.skill == pytest.approx(1 - np.mean((truth - said) ** 2) / np.mean((truth - naive) ** 2), rel=1e-4)
     sums = SequenceRegressor.load(folder / "sums")
     assert sums.report(ROWS, SUMS).r2 == pytest.approx(sums.score(ROWS, SUMS))
@@ -211,7 +215,16 @@ def test_an_experiment_with_data_in_memory(tmp_path):
         (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),
         (["evaluate", "tags", "--shortcuts"], "--shortcuts goes with labels of sequences"),
         (["train", "--data=text.txt", "--learn=tags"], "text.txt is plain text, which holds no tags"),
-        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one per line, with labels"),
+        (["train", "--data=text.txt"], "text.txt is plain text: give its labels, one per line, with --labels"),
+        (["train", "--data="], "--data must be the name of a file, not ''"),
+        (["train", "--data=tags.csv", "--test=text.txt"], "one per line, with --test-labels"),
+        (["train", "--data=tags.csv", "--text-column=label"], "--text-column and --label-column must differ, but both"),
+        (["train", "--data=tags.jsonl", "--delimiter=;"], "--delimiter is for .csv and .tsv and .tab files, not for"),
+        (["train", "--data=text_column.csv", "--text-column=a"], "there is no file text_column.csv"),
+        (
+            ["train", "--data=text.txt", "--learn=text", "--labels=text.txt"],
+            "--labels needs learn='labels', not 'text'",
+        ),
         (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
         (

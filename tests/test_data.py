@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import re
+import warnings
 
 import numpy as np
 import polars as pl
@@ -92,16 +93,28 @@ def test_text_with_spaces_is_words_and_other_text_characters(put, tmp_path, text
     assert (raw.kind, set(raw.symbols), raw.offsets.tolist()) == (how, symbols, data.sequences.offsets.tolist())
 
 
-def test_a_few_texts_with_spaces_give_a_warning(put):
-    path = put("a.csv", "sequence\n" + "word\n" * 30 + "New York\n")
-    message = (
-        "is read as words, because 1 of 31 texts have spaces: tokenize='characters' makes every character a symbol"
-    )
-    with pytest.warns(UserWarning, match=f"^{re.escape(f'{path} {message}')}$") as of_file:
-        assert read_sequences(path, labelled=False).tokenize == "words"
-    with pytest.warns(UserWarning, match=f"^X {re.escape(message)}$") as of_list:
-        assert flat_sequences(["word"] * 30 + ["New York"]).kind == "words"
-    assert {warning.filename for warning in (*of_file, *of_list)} == {__file__}
+@pytest.mark.parametrize(
+    ("spaced", "others", "how"),
+    [
+        (["New York"], ["word"] * 30, "characters"),
+        (["a b"] * 2, ["word"] * 3, "characters"),
+        (["a b"] * 3, ["word"] * 3, "words"),
+        (["a b"], ["", "c", " d "] * 9, "words"),
+        (["a b"] * 30, ["word"], "words"),
+    ],
+)
+def test_most_texts_decide_how_they_are_split(put, spaced, others, how):
+    texts = [*others, *spaced]
+    path = put("a.csv", "sequence\n" + "".join(f'"{text}"\n' for text in texts))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read_sequences(path, labelled=False).tokenize == flat_sequences(texts).tokenize == how
+    longer = len(spaced) + sum(len(text.strip()) > 1 for text in others)
+    message = f"is read as characters, because only {len(spaced)} of {longer} texts have spaces: "
+    message += "tokenize='words' makes every word a symbol"
+    expected = [f"{path} {message}", f"X {message}"] if how == "characters" else []
+    assert [str(warning.message) for warning in caught] == expected
+    assert {warning.filename for warning in caught} <= {__file__}
     assert read_sequences(path, labelled=False, tokenize="characters").tokenize == "characters"
 
 

@@ -88,14 +88,38 @@ def test_arrays(table, kind, dim_input):
     assert classifier.predict_proba(rows) == pytest.approx(classifier.predict_proba(table), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "table", [pd.DataFrame({"text": WORDS}), pl.DataFrame({"text": WORDS}), STRINGS[:, np.newaxis]]
-)
-def test_a_table_with_one_column_of_text_gives_a_warning(table):
-    with pytest.warns(UserWarning, match=r"^X is a table of one column of text, in which every text is one symbol: "):
-        classifier = fitted(table)
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_a_data_frame_with_one_column_of_text_is_like_its_column(frame, tmp_path):
+    table = frame({"text": WORDS})
+    classifier = fitted(table)
+    assert classifier.encoder_.kind == "characters"
+    other = fitted(list(WORDS))
+    for X in (table, table["text"], frame({"other": WORDS}), list(WORDS)):
+        assert np.array_equal(classifier.predict_proba(X), other.predict_proba(list(WORDS)))
+    loaded = SequenceClassifier.load(classifier.save(tmp_path / "run"))
+    assert np.array_equal(loaded.predict(table), classifier.predict(table))
+    texts = frame({"text": ["to be or", "not to be"] * 6})
+    assert fitted(texts).encoder_.inner.symbols == ("be", "not", "or", "to")
+    with pytest.raises(InvalidArgument, match=r"^X is a column of text, but row 11 holds (None|nan)$"):
+        fitted(frame({"text": [*WORDS[:-1], None]}))
+
+
+def test_an_array_of_one_column_of_text_gives_a_warning():
+    with pytest.warns(UserWarning, match=r"^X is an array of one column of text, in which every text is one symbol: "):
+        classifier = fitted(STRINGS[:, np.newaxis])
     assert classifier.encoder_.kind == "words"
-    classifier.predict(table)
+    classifier.predict(STRINGS[:, np.newaxis])
+
+
+def test_an_estimator_of_word_lists_reads_text_with_spaces():
+    lists = [["to", "be"], ["or", "not", "to", "be"]] * 6
+    classifier = fitted(lists)
+    texts = [" ".join(words) for words in lists]
+    assert classifier.tokenize_ is None
+    assert np.array_equal(classifier.predict_proba(texts), classifier.predict_proba(lists))
+    assert np.array_equal(classifier.predict_proba(["to\tbe \n"]), classifier.predict_proba([["to", "be"]]))
+    with pytest.warns(UserWarning, match="^1 symbol was not in the training and counts as unknown: 'tobe'"):
+        classifier.predict(["tobe"])
 
 
 def test_whole_numbers_are_features_if_they_were_in_the_fit():

@@ -300,6 +300,8 @@ def test_the_columns_of_data_frames_must_be_those_of_the_training(forecaster):
 OP_BY_OP = {"max_epochs": 1, "engine": "mygrad", "dim_recurrent": 2}
 
 
+# A network of one epoch forecasts anything.
+@pytest.mark.filterwarnings("ignore:.*outside of the numbers that were learned")
 @pytest.mark.usefixtures("blank_figures")
 def test_tables_name_columns_as_the_data_do(tmp_path):
     frame = pd.DataFrame({"height": WAVE, "width": WAVE[::-1]})[:30]
@@ -464,7 +466,7 @@ def test_invalid_texts_and_series(model, forecaster):
     for nothing in ("", "a", ["a", ""], []):
         with refused("X holds no"):
             LanguageModel().fit(nothing)
-    with refused("X holds no series of two steps or more: there is nothing to predict"):
+    with refused("X holds no series of 2 steps or more: there is nothing to predict"):
         SequenceForecaster().fit([1.0])
     with refused("X must be a series of numbers (T,) or (T, C), not <U1 of shape (3,)"):
         SequenceForecaster().fit(np.array(["a", "b", "c"]))
@@ -474,7 +476,7 @@ def test_invalid_texts_and_series(model, forecaster):
         forecaster.forecast(WAVE, 0)
     with refused("level must be below 1, not 1"):
         forecast(forecaster, WAVE, 3, level=1)
-    with refused("series has 2 rows, but intervals need three: with paths=0 there are none"):
+    with refused("series has 2 rows, but intervals need 3: with paths=0 there are none"):
         forecast(forecaster, WAVE[:2], 3)
     with refused("model must be a SequenceForecaster, or several"):
         forecast([], WAVE, 3)
@@ -484,18 +486,43 @@ def test_invalid_texts_and_series(model, forecaster):
         model.score("a")
 
 
-def test_scores_and_reports_agree_on_columns_that_do_not_vary():
+def test_a_column_that_does_not_vary_is_scored_as_scikit_learn_does():
+    seven = np.full(20, 7.0)
+    # Only the mean is right for a constant: the first column is predicted exactly, the others are not.
+    regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:20], np.stack([seven, SUMS[:20]], axis=1))
+    for truth in (np.stack([seven, SUMS[:20]], axis=1), np.stack([seven, seven], axis=1)):
+        said = regressor.predict(ROWS[:20])
+        assert regressor.score(ROWS[:20], truth) == pytest.approx(r2_score(truth, said))
+        weights = np.repeat([1.0, 0.0], 10)
+        assert regressor.score(ROWS[:20], truth, weights) == pytest.approx(r2_score(truth[:10], said[:10]))
+    assert regressor.score(ROWS[:20], regressor.predict(ROWS[:20])) == 1
+    # A report has no R² for a constant column.
+    assert np.isnan(regressor.report(ROWS[:20], np.stack([seven, seven], axis=1)).r2)
+    with refused("y must be of the shape of what is predicted, (20, 2), not (20, 1)"):
+        regressor.score(ROWS[:20], SUMS[:20, np.newaxis])
+    one = SequenceRegressor(**OP_BY_OP).fit(ROWS[:20], SUMS[:20])
+    assert one.score(ROWS[:20], seven) == 0
     series = np.stack([WAVE, np.full(len(WAVE), 7.0)], axis=1)[:40]
     forecaster = SequenceForecaster(**OP_BY_OP, truncate=None).fit(series)
-    assert forecaster.score(series) == pytest.approx(forecaster.report(series).r2)
-    assert np.isnan(forecaster.score(series[[0, 0, 0]])) and np.isnan(forecaster.report(series[[0, 0, 0]]).r2)
-    numbers = np.stack([SUMS, np.full(len(SUMS), 7.0)], axis=1)[:20]
-    regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:20], numbers)
-    assert regressor.score(ROWS[:20], numbers) == pytest.approx(regressor.report(ROWS[:20], numbers).r2)
-    weights = np.repeat([1.0, 0.0], 10)
-    assert regressor.score(ROWS[:20], numbers, weights) == pytest.approx(regressor.score(ROWS[:10], numbers[:10]))
-    with refused("y must be of the shape of what is predicted, (20, 2), not (20, 1)"):
-        regressor.score(ROWS[:20], numbers[:, :1])
+    assert forecaster.score(series) == pytest.approx(r2_score(series[1:], forecaster.predict(series)[:-1]))
+
+
+def test_print_shows_the_table_of_every_report():
+    tagger = SequenceTagger(**OP_BY_OP).fit(WORDS[:9], MARKS[:9])
+    forecaster = SequenceForecaster(**OP_BY_OP, truncate=None).fit(WAVE[:30])
+    model = LanguageModel(**OP_BY_OP, truncate=None).fit(WORDS[:9])
+    regressor = SequenceRegressor(**OP_BY_OP).fit(ROWS[:9], SUMS[:9])
+    classifier = SequenceClassifier(**OP_BY_OP).fit(WORDS[:9], [0, 1, 0] * 3)
+    for report, first in (
+        (tagger.report(WORDS, MARKS, train=(WORDS[:9], MARKS[:9])), "A class at every step"),
+        (model.report(WORDS, train=(WORDS[:9], None)), "The next symbol"),
+        (forecaster.report(WAVE[:30]), "Numbers"),
+        (regressor.report(ROWS, SUMS), "Numbers"),
+        (classifier.report(WORDS[:9], [0, 1, 0] * 3), "Classes"),
+        (forecast(forecaster, WAVE[:30], 2, paths=0), "Forecast (1 network)"),
+    ):
+        assert str(report) == str(report.table()) and str(report).startswith(first)
+        assert "\n" not in repr(report)
 
 
 def test_messages_name_the_problem():

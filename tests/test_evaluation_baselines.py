@@ -100,9 +100,10 @@ def probability_by_hand(counts, context, symbol, symbols):
 @given(st.integers(0, 1000))
 def test_text_has_the_probabilities_of_witten_and_bell(seed):
     train, test = drawn(seed, classes=4), drawn(seed + 5000, symbols=5, classes=5)
-    found = text_baselines(train, test, orders=[1, 2, 3])
-    counts = [counted(pairs_of(train, order)) for order in range(3)]
-    for order, name in enumerate(["1-gram (frequency)", "2-gram", "3-gram"]):
+    names = ["1-gram (frequency)", *(f"{order}-gram" for order in range(2, 7))]
+    found = text_baselines(train, test, orders=range(1, 7))
+    counts = [counted(pairs_of(train, order)) for order in range(6)]
+    for order, name in enumerate(names):
         rows = np.array(
             [[probability_by_hand(counts, context, k, 5) for k in range(5)] for context, _ in pairs_of(test, order)]
         )
@@ -131,6 +132,40 @@ def test_the_right_order_reaches_the_optimum():
     assert (found.best, np.argmin(bits)) == ("3-gram", 2)
     assert found.scores["3-gram"]["accuracy"].value == pytest.approx(0.9 + 0.1 / 8, abs=0.01)
     assert repr(found) == f"Baselines(9,999 steps, the best: 3-gram, {bits[2]:.3f} bits per symbol)"
+
+
+def text_of_order(order, steps, seed=0):
+    """Return a text in which each symbol follows from the last `order - 1`, save one in ten."""
+    rng = np.random.default_rng(seed)
+    found = rng.integers(0, 3, size=steps)
+    for place in range(order - 1, steps):
+        if rng.random() > 0.1:
+            found[place] = (found[place - order + 1 : place].sum() + 1) % 3
+    return Sequences(found[:-1], [0, steps - 1], found[1:], per_step=True)
+
+
+@pytest.mark.parametrize("order", [1, 3, 5, 6])
+def test_the_order_is_chosen_on_the_end_of_the_training(order):
+    train = text_of_order(order, 8000)
+    # The test, which would choose another order, has no say.
+    for test in (text_of_order(order, 900, seed=1), text_of_order(4, 900)):
+        found = list(text_baselines(train, test).scores)
+        assert len(found) == order and found[-1].startswith(f"{order}-gram")
+    # In plain Python: each order learns the first nine tenths, and is tried on the last.
+    cut = len(train.targets) - len(train.targets) // 10
+    learned, held_out = (pairs_of(train, 6)[part] for part in (slice(cut), slice(cut, None)))
+    counts = [counted((context[6 - back :], target) for context, target in learned) for back in range(6)]
+    bits = [
+        -sum(math.log2(probability_by_hand(counts, context[6 - back :], target, 3)) for context, target in held_out)
+        for back in range(6)
+    ]
+    assert int(np.argmin(bits)) + 1 == order
+
+
+def test_the_order_of_a_text_of_a_step_or_two():
+    for steps in (1, 2, 9):
+        train = Sequences(np.arange(steps) % 2, [0, 0, steps], np.arange(steps) % 2, per_step=True)
+        assert "1-gram (frequency)" in text_baselines(train, train).scores
 
 
 def test_large_alphabets_are_counted_alike():

@@ -3,6 +3,7 @@
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from pages import DOCS
@@ -26,4 +27,7 @@ def test_the_code_of_the_page_runs_and_its_claims_hold(capsys):
     assert names["model"].bits(names["held_out"]) < 3.2
     future, truth = names["future"], names["wave"][1000:1040]
     assert ((future.low <= truth) & (truth <= future.high)).mean() > 0.6
+    months, sales = names["months"], names["sales"][500:]
+    assert ((months.low <= sales) & (sales <= months.high)).mean() > 0.7
+    assert np.sqrt(np.mean((months.mean - sales) ** 2)) < 3 and months.mean.max() > names["sales"][:450].max()
     assert names["members"][0].report(names["wave"][1000:], period=44).skill > 0.5

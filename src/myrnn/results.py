@@ -326,7 +326,7 @@ class Table:
 
 
 class HasTable(ABC):
-    """A result with a table: a notebook displays the table, a prompt one line."""
+    """A result with a table: a notebook displays and `print` shows the table, a prompt one line."""
 
     @abstractmethod
     def table(self) -> Table:
@@ -343,6 +343,10 @@ class HasTable(ABC):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the columns of `data` as CSV."""
         self.data().to_csv(path)
+
+    def __str__(self) -> str:
+        """Return the table as `print` shows it."""
+        return str(self.table())
 
     def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
         return self.table()._repr_mimebundle_(include, exclude)

@@ -27,6 +27,7 @@ from myrnn.cli.runs import runs
 from myrnn.cli.stop import Terminated
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
+from myrnn.experiment import Data, FileEvaluation
 from myrnn.output import notify
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -163,11 +164,21 @@ def _one_line(message: str) -> str:
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
-    """Replace arguments' names by the options that were given: ``learning_rate must`` by ``--learning-rate must``."""
-    for option in {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}:
-        name = option.removeprefix("--").replace("-", "_")
-        # A name of one word may be an ordinary word of the message.
-        pattern = rf"(?<![\w-]){re.escape(name)}(?!\w)" if "_" in name else rf"^{re.escape(name)}(?= must )"
+    """Replace arguments' names by options that were given or are about data: ``label_column`` by ``--label-column``."""
+    command = typer.main.get_command(make_app())
+    chosen = getattr(command, "commands", {}).get(arguments[0]) if arguments else None
+    options = [option for parameter in getattr(chosen, "params", ()) for option in parameter.opts]
+    names = {option.removeprefix("--").replace("-", "_"): option for option in options if option.startswith("--")}
+    given = {argument.partition("=")[0] for argument in arguments}
+    about_data = {*Data.__struct_fields__, *FileEvaluation.__struct_fields__}
+    names = {name: option for name, option in names.items() if option in given or name in about_data}
+    if "--data" in options:
+        names |= dict.fromkeys(("path", "file"), "--data")
+    for name, option in names.items():
+        # Neither a part of a path nor a quoted name; and a name of one word may be an ordinary word of the message.
+        pattern = rf"(?<![\w./\\'-]){name}(?![\w./\\'-])"
+        if "_" not in name:
+            pattern = rf"(?:^|(?<=: )){name}(?= (?:must|is for|needs) )|(?<= with ){name}$"
         message = re.sub(pattern, option, message)
     return message
 

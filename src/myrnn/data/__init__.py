@@ -3,11 +3,13 @@
 The files in the order in which data pass through them: `files` reads one file and `series` a table of numbers,
 `symbols` splits text and stores sequences flat, `read` turns a file into sequences and targets, `memory` makes flat
 sequences from Python objects, `encode` is fitted on the training sequences and turns others into tokens, numbers and
-classes, and `targets` does the same for their targets.
+classes, `differences` takes those of a series and adds them up again, and `targets` turns targets into what a model
+learns.
 
 Polars is imported on first use.
 """
 
+from myrnn.data.differences import Differences, trend_of
 from myrnn.data.encode import UNKNOWN, ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.files import is_tabbed, without_gz
 from myrnn.data.memory import flat_sequences
@@ -28,6 +30,7 @@ __all__ = [
     "UNKNOWN",
     "VALUES",
     "ClassLabels",
+    "Differences",
     "LabelledSequences",
     "Numbers",
     "RawSequences",
@@ -45,5 +48,6 @@ __all__ = [
     "labels_beside",
     "read_examples",
     "read_sequences",
+    "trend_of",
     "without_gz",
 ]

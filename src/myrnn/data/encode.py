@@ -7,7 +7,7 @@ are plain data: ``to_settings()`` returns values for JSON, and ``from_settings()
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,8 @@ UNKNOWN = 0
 BLOCK = 2**16
 # A column whose deviation is below this share of its largest number is constant up to rounding.
 ROUNDING = 1e-12
+# What a standardizer knows of every column.
+_MEASURES = ("mean", "scale", "low", "high")
 # The types of labels, and the kinds of NumPy dtypes that hold them.
 LABEL_KINDS: dict[str, tuple[type, str]] = {
     "str": (str, "U"),
@@ -130,12 +132,14 @@ class Vocabulary:
 
 @dataclass(frozen=True, repr=False)
 class Standardizer:
-    """The offset and the scale of every column of numbers.
+    """The offset and the scale of every column of numbers, and its range in the training.
 
     Attributes
     ----------
     mean, scale : tuple of float, C each
         A constant column has the scale 1.
+    low, high : tuple of float, C each
+        The least and the largest number of the training.
 
     Examples
     --------
@@ -151,30 +155,29 @@ class Standardizer:
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Check that both are finite numbers, equally many, and the scales above 0."""
-        if len(self.mean) != len(self.scale) or not self.mean:
-            raise InvalidArgument("mean and scale must be a number for each column, of which there is at least one")
-        for mean, scale in zip(self.mean, self.scale, strict=True):
+        """Check that all are finite numbers, equally many, the scales above 0, and the ranges in order."""
+        if len({len(getattr(self, name)) for name in _MEASURES}) > 1 or not self.mean:
+            raise InvalidArgument(f"{', '.join(_MEASURES)} must be a number for each column, of which there is one")
+        for mean, scale, low, high in zip(self.mean, self.scale, self.low, self.high, strict=True):
             _checks.real("mean", mean)
             _checks.real("scale", scale, above=0)
+            _checks.real("high", high, minimum=_checks.real("low", low))
 
     def __repr__(self) -> str:
         """Return the number of columns."""
         return f"Standardizer({_checks.count_of(len(self.mean), 'column')})"
 
     @classmethod
-    def identity(cls, columns: int) -> Standardizer:
-        """Return the standardizer that leaves numbers unchanged."""
-        return cls((0.0,) * columns, (1.0,) * columns)
-
-    @classmethod
     def fit(cls, raw: Numbers, training: NDArray[np.bool_] | None = None) -> Standardizer:
         """Measure every column over all steps of the sequences that `training` marks, by default of all."""
         rows = raw.rows if training is None else raw.rows[np.repeat(training, np.diff(raw.offsets))]
         if not len(rows):
-            return cls.identity(raw.rows.shape[1])
+            zeros = (0.0,) * raw.rows.shape[1]
+            return cls(zeros, (1.0,) * len(zeros), zeros, zeros)
         # Relative to the largest number, so that neither sums nor squares overflow.
         largest = np.max([np.abs(part).max(axis=0) for part in _blocks(rows)], axis=0)
         unit = np.where(largest > 0, largest, 1.0)
@@ -183,7 +186,12 @@ class Standardizer:
         deviation = np.sqrt(variance)
         # The deviation of numbers close to the smallest float is zero, and cannot be divided by.
         scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
-        return cls(tuple((mean * unit).tolist()), tuple(scale.tolist()))
+        ends = (rows.min(axis=0), rows.max(axis=0))
+        return cls(*(tuple(map(float, values)) for values in (mean * unit, scale, *ends)))
+
+    def without_scale(self) -> Standardizer:
+        """Return one with the same ranges that leaves numbers unchanged."""
+        return replace(self, mean=(0.0,) * len(self.mean), scale=(1.0,) * len(self.mean))
 
     def encode(self, raw: Numbers, name: str = "X") -> NDArray[np.float32]:
         """Return the standardized rows, float32 (sum of T, C); a number that overflows float32 is an error."""
@@ -210,15 +218,14 @@ class Standardizer:
 
     def to_settings(self) -> dict[str, Any]:
         """Return values for JSON."""
-        return {"mean": list(self.mean), "scale": list(self.scale)}
+        return {name: list(getattr(self, name)) for name in _MEASURES}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Standardizer:
         """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        lists = [settings.get("mean"), settings.get("scale")]
-        if set(settings) != {"mean", "scale"} or not all(isinstance(values, list) for values in lists):
-            raise InvalidArgument("a standardizer must have the lists 'mean' and 'scale', and nothing else")
-        return cls(tuple(settings["mean"]), tuple(settings["scale"]))
+        if set(settings) != set(_MEASURES) or not all(isinstance(values, list) for values in settings.values()):
+            raise InvalidArgument(f"a standardizer must have the lists {', '.join(_MEASURES)}, and nothing else")
+        return cls(**{name: tuple(values) for name, values in settings.items()})
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
@@ -259,9 +266,8 @@ class SequenceEncoder:
         """
         if isinstance(raw, TokenSequences):
             return cls(Vocabulary.fit(raw, training, max_vocabulary))
-        if standardize:
-            return cls(Standardizer.fit(raw, training))
-        return cls(Standardizer.identity(raw.rows.shape[1]))
+        measured = Standardizer.fit(raw, training)
+        return cls(measured if standardize else measured.without_scale())
 
     @property
     def kind(self) -> str:

@@ -46,8 +46,8 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     ----------
     X : list, array or Sequences
         A list of strings (their words or characters), of lists of strings or integers (symbols), of (T, C) arrays, or
-        of (T,) arrays of floats (one number per step); an array (N, T, C), or (N, T) of integers, strings or floats; a
-        `Sequences`; or a result of this function. A sequence may be empty.
+        of (T,) arrays of floats (one number per step); a data frame with one column of strings; an array (N, T, C), or
+        (N, T) of integers, strings or floats; a `Sequences`; or a result of this function. A sequence may be empty.
     like : {"characters", "words", "integers", "numbers"}, optional
         The required kind. For ``"numbers"``, integers are numbers too.
     tokenize : {"auto", "words", "characters"} or callable
@@ -82,6 +82,18 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     return TokenSequences((), np.zeros(0, dtype=np.int32), raw.offsets, like)
 
 
+def is_text_column(X: Any) -> bool:
+    """Return whether `X` is a data frame with a single column, of text: its rows are texts, not symbols."""
+    if not hasattr(X, "columns") or getattr(X, "shape", ())[1:] != (1,):
+        return False
+    cells = np.asarray(X)[:, 0].tolist()
+    is_text = [isinstance(cell, str) for cell in cells]
+    if any(is_text) and not all(is_text):
+        row = is_text.index(False)
+        raise InvalidArgument(f"X is a column of text, but row {row} holds {_checks.shown(cells[row])}")
+    return any(is_text)
+
+
 def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
     if isinstance(X, TokenSequences | Numbers):
         return X
@@ -91,6 +103,8 @@ def _read(X: Any, like: str | None, tokenize: Tokenize) -> RawSequences:
         raise InvalidArgument("X is a sparse matrix, but dense data is required: use X.toarray()")
     if isinstance(X, str | bytes | dict | set) or not hasattr(X, "__len__"):
         raise InvalidArgument(f"X must be {WANTED}, not {'None' if X is None else type(X).__name__}")
+    if is_text_column(X):
+        return _read_list(np.asarray(X)[:, 0].tolist(), like, tokenize)
     if hasattr(X, "__array__"):
         return _read_array(_checks.array("X", X), like, tokenize)
     return _read_list(list(X), like, tokenize)

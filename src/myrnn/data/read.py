@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -166,8 +167,9 @@ def read_sequences(
     labels : path, optional
         A file of plain text with a label per line.
     tokenize : {"auto", "words", "characters"}
-        What the symbols of text are: words separated by white space, or characters. ``"auto"`` takes words if some text
-        has white space between two of them, otherwise characters; the `tokenize` of the result says which.
+        What the symbols of text are: words separated by white space, or characters. ``"auto"`` takes words if at
+        least half of the texts have white space between two of them, otherwise characters; the `tokenize` of the result
+        says which.
     text_column, label_column : str
         The names of the columns, or of the keys in JSON Lines.
     delimiter : str, optional
@@ -249,7 +251,8 @@ def read_examples(
         lists as for `read_sequences`.
     text_column, label_column : str, optional
         The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. For a table of
-        numbers, `text_column` names the columns of the series, separated by commas; by default all columns of numbers.
+        numbers, `text_column` names the columns of the series, separated by commas (in quotes, a name may have one); by
+        default all columns of numbers.
     columns : sequence of str, optional
         The same as a list: the columns of a series in the order of the training.
 
@@ -278,7 +281,8 @@ def read_examples(
     if learn == SERIES:
         names = None if columns is None else list(columns)
         if text_column is not None and names is None:
-            names = [name.strip() for name in text_column.split(",")]
+            # In quotes, a name may have a comma.
+            names = [name.strip() for name in next(csv.reader([text_column], skipinitialspace=True))]
         if (series := read_table(source, names, _delimiter(source, delimiter))) is not None:
             return LabelledSequences([series[0]], None, np.array([1]), 0, source, columns=series[1])
         return read_sequences(source, text_column=text, labelled=False, kind="features", **usual)

@@ -84,8 +84,8 @@ def _check_column(path: Path, column: Any, first: int) -> None:
     if column.dtype.is_numeric() or not len(column):
         return
     cells = column.cast(str).to_list()
-    numbers = [cell is None or is_number(cell) for cell in cells]
-    if 2 * sum(numbers) > len(cells):
+    numbers = [cell is None or (is_number(cell) and np.isfinite(float(cell))) for cell in cells]
+    if not all(numbers) and 2 * sum(numbers) > len(cells):
         place = numbers.index(False)
         raise DataError(
             f"{path}, line {place + first}: {_checks.shown(cells[place])} in {column.name!r} is not a number"

@@ -27,8 +27,6 @@ TOKENIZE = (AUTO, WORDS, CHARACTERS)
 Tokenize = str | Callable[[str], Sequence[str]]
 # White space as `str.split` defines it. Polars ignores the last four.
 WHITE, BLACK = r"[\s\x1c-\x1f]", r"[^\s\x1c-\x1f]"
-# If fewer texts than this share have spaces, reading words may be a mistake.
-FEW = 0.1
 # Texts that are split into words at once: words as text take much memory.
 PORTION = 100_000
 
@@ -158,7 +156,8 @@ def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> Toke
     ----------
     texts : list of str, or polars Series of str (N,)
     tokenize : {"auto", "words", "characters"}
-        ``"auto"`` takes words if a text has white space between two of them, otherwise characters.
+        ``"auto"`` takes words if at least half of the texts have white space between two of them, otherwise
+        characters. Texts of one character do not count.
     source : str
         The name of the texts in messages.
     """
@@ -167,13 +166,14 @@ def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> Toke
     column = _column(texts, source)
     if tokenize == AUTO:
         spaced = int(column.str.contains(f"{BLACK}{WHITE}+{BLACK}").sum())
-        if not spaced:
+        longer = int(column.str.contains(f"{BLACK}{WHITE}*{BLACK}").sum())
+        if 2 * spaced < max(1, longer):
+            if spaced:
+                warn(
+                    f"{source} is read as characters, because only {spaced:,} of {longer:,} texts have spaces: "
+                    "tokenize='words' makes every word a symbol"
+                )
             return _characters(texts)
-        if spaced < FEW * len(column):
-            warn(
-                f"{source} is read as words, because {spaced:,} of {len(column):,} texts have spaces: "
-                "tokenize='characters' makes every character a symbol"
-            )
     return _words(column)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn.data.differences import Differences
 from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.symbols import Numbers, RawSequences, TokenSequences
 from myrnn.errors import InvalidArgument
@@ -123,6 +124,8 @@ class TargetEncoder:
         Whether numbers have no columns.
     columns : tuple of str or None
         The column names of the numbers.
+    differences : Differences
+        Those of a series that are learned instead of its rows.
 
     Examples
     --------
@@ -138,6 +141,7 @@ class TargetEncoder:
     per_step: bool = False
     is_column: bool = field(default=False, kw_only=True)
     columns: tuple[str, ...] | None = field(default=None, kw_only=True)
+    differences: Differences = field(default=Differences(), kw_only=True)
 
     @classmethod
     def fit(
@@ -188,13 +192,23 @@ class TargetEncoder:
         the targets are 0.
         """
         if self.learn in NEXT:
-            return _shifted(encoder.encode(raw))
+            return _shifted(encoder.encode(self.read(raw)))
         rows = self._zeros(raw) if given is None else self._encoded(given)
         return encoder.encode(raw, rows, per_step=self.per_step)
 
     def inputs(self, encoder: SequenceEncoder, raw: RawSequences) -> Sequences:
         """Return sequences as model input, with all steps of each and placeholder targets."""
+        raw = self.read(raw)
         return encoder.encode(raw, self._zeros(raw), per_step=self.per_step)
+
+    def read(self, raw: RawSequences) -> RawSequences:
+        """Return what the model reads of sequences: of a series maybe its differences."""
+        return self.differences.of(raw) if isinstance(raw, Numbers) else raw
+
+    def next_rows(self, raw: Numbers, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the next rows of series in their original units, float64 (S, C), from the outputs at all S steps."""
+        assert isinstance(self.inner, Standardizer)
+        return self.inner.decode(outputs) + self.differences.next_without(raw)
 
     def decode(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return numeric outputs in their original units, float64 (rows, K) or (rows,)."""
@@ -230,12 +244,14 @@ class TargetEncoder:
         found = {"learn": self.learn, "per_step": self.per_step, "inner": inner}
         if self.is_column:
             found["is_column"] = True
+        if self.differences.lost:
+            found["differences"] = self.differences.to_settings()
         return found if self.columns is None else {**found, "columns": list(self.columns)}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: SequenceEncoder) -> TargetEncoder:
         """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        if set(settings) - {"is_column", "columns"} != {"learn", "per_step", "inner"}:
+        if set(settings) - {"is_column", "columns", "differences"} != {"learn", "per_step", "inner"}:
             raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
         learn, inner = _checks.one_of("learn", settings["learn"], LEARN), settings["inner"]
         for name in ("per_step", "is_column"):
@@ -247,7 +263,9 @@ class TargetEncoder:
         if learn in NEXT:
             if inner is not None or isinstance(encoder.inner, Vocabulary) != (learn == TEXT):
                 raise InvalidArgument(f"the sequences do not fit {learn}")
-            return cls(learn, encoder.inner, per_step=True)
+            given = settings.get("differences")
+            differences = Differences() if given is None else Differences.from_settings(given)
+            return cls(learn, encoder.inner, per_step=True, differences=differences)
         if not isinstance(inner, dict):
             raise InvalidArgument("'inner' of targets is missing")
         kind = Standardizer if learn == VALUES else ClassLabels

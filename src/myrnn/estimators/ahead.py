@@ -17,13 +17,21 @@ from myrnn.training import reference_logits
 
 Floats = NDArray[np.float64]
 
+# A block of errors is at most this part of all errors.
+FEWEST_BLOCKS = 4
+
 
 class Ahead:
     """A network that has read a series and continues it."""
 
     def __init__(self, fitted: Fitted, engine: str, series: Floats) -> None:
         self._fitted = fitted
-        self._known = fitted.read([series.reshape(len(series), -1)])
+        # The rows of the series (T, C), and what the network reads: these, or their differences.
+        self._rows = series.reshape(len(series), -1)
+        if len(series) <= (lost := fitted.targets.differences.lost):
+            have = _checks.count_of(len(series), "row")
+            raise InvalidArgument(f"series has {have}, but with the differences of the network at least {lost + 1}")
+        self._known = fitted.read([self._rows])
         self.width = self._known.dim_input
         self._compiled: CompiledModel | None = None
         if engine != "mygrad":
@@ -43,18 +51,34 @@ class Ahead:
         """Draw one-step errors made on the series, in standard deviations (horizon, paths, C)."""
         made = self._known.values[1:] - self._said[:-1].astype(np.float64)
         if len(made) < 2:
-            have = _checks.count_of(len(made) + 1, "row")
-            raise InvalidArgument(f"series has {have}, but intervals need three: with paths=0 there are none")
+            have, least = _checks.count_of(len(self._rows), "row"), self._fitted.targets.differences.lost + 3
+            raise InvalidArgument(f"series has {have}, but intervals need {least}: with paths=0 there are none")
         check_lost(lost_sequences(self._said, self._known), self._known.lengths)
-        found: Floats = made[rng.integers(len(made), size=(horizon, paths))]
+        # The same error at every step would move all paths away from the forecast without errors.
+        made -= made.mean(axis=0)
+        # Errors of consecutive steps stay together, because they may depend on each other: those of the changes of a
+        # noisy line cancel, and drawn one by one they would add up to intervals that are far too wide.
+        length = max(1, min(horizon, len(made) // FEWEST_BLOCKS))
+        begins = rng.integers(len(made), size=(-(-horizon // length), 1, paths))
+        steps = (begins + np.arange(length)[:, np.newaxis]) % len(made)
+        found: Floats = made[steps.reshape(-1, paths)[:horizon]]
         return found
 
-    def without_errors(self, horizon: int) -> Floats:
-        """Return zero errors for a single path."""
-        return np.zeros((horizon, 1, self.width))
+    def mean(self, horizon: int) -> Floats:
+        """Return the continuation without errors, float64 (horizon, C); warn if it leaves the trained range."""
+        learned = self._decoded(np.zeros((horizon, 1, self.width)))
+        self._fitted.warn_of_range(learned[:, 0], "steps of the forecast")
+        return self._continued(learned)[:, 0]
 
-    def paths(self, horizon: int, errors: Floats) -> Floats:
+    def paths(self, errors: Floats) -> Floats:
         """Return continuations of the series with these errors, in its units, float64 (horizon, paths, C)."""
+        return self._continued(self._decoded(errors))
+
+    def _continued(self, learned: Floats) -> Floats:
+        return self._fitted.targets.differences.continued(self._rows, learned)
+
+    def _decoded(self, errors: Floats) -> Floats:
+        """Return what the network continues, the series or its differences, in its units."""
         found = self._natively(errors) if self._compiled is not None else self._op_by_op(errors)
         if not np.isfinite(found).all():
             step = int((~np.isfinite(found)).any(axis=(1, 2)).argmax())

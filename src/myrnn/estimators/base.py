@@ -64,6 +64,8 @@ TRAINING = (
     "gradient_clip",
     "loss",
 )
+# Settings of the data that only some estimators have.
+DATA = ("per_step", "difference", "period")
 # Settings that early saved classifiers lack, with their values.
 LATER = {"bidirectional": False}
 
@@ -128,7 +130,7 @@ class SequenceEstimator(BaseEstimator):
             notify(f"stopped {why} (early_stopping_patience={training.early_stopping_patience})")
         self._take(fitted)
         note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
-        if names is not None and not table:
+        if names is not None and not table and not fitted.is_symbols:
             self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
@@ -161,7 +163,7 @@ class SequenceEstimator(BaseEstimator):
         return Experiment(
             data={
                 "learn": self.learn,
-                **({"per_step": self.per_step} if hasattr(self, "per_step") else {}),
+                **{name: getattr(self, name) for name in DATA if hasattr(self, name)},
                 "tokenize": AUTO if callable(self.tokenize) else self.tokenize,
                 "standardize": self.standardize,
                 "max_vocabulary": self.max_vocabulary,
@@ -454,6 +456,8 @@ def _parameters(cls: type[SequenceEstimator], run: Run, noted: Any) -> dict[str,
             "tokenize": data.tokenize,
             "standardize": data.standardize,
             "max_vocabulary": data.max_vocabulary,
+            "difference": data.difference,
+            "period": data.period,
             "random_state": training.seed,
             "per_step": run.fitted.targets.per_step,  # type: ignore[union-attr]  # there is one
         }

@@ -66,8 +66,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         The weight of each class in the loss. ``"balanced"`` weights classes inversely to their frequency.
     tokenize : {"auto", "words", "characters"} or callable
         The symbols of strings: words separated by white space, characters, or the strings that a function returns for
-        each. ``"auto"`` takes words if a string has white space between two words, otherwise characters; `tokenize_`
-        says which, and with `verbose` a printed line. Sequences to predict are split in the same way.
+        each. ``"auto"`` takes words if at least half of the strings have white space between two words, otherwise
+        characters; `tokenize_` says which, and with `verbose` a printed line. Sequences to predict are split in the
+        same way.
     standardize : bool
         Whether to scale numbers to mean 0 and standard deviation 1, column by column, as measured on the training
         sequences. It has no effect on symbols.

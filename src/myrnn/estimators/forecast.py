@@ -3,8 +3,9 @@
 References
 ----------
 Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.5: prediction intervals
-from bootstrapped residuals. Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
-estimation using deep ensembles", 2017.
+from bootstrapped residuals. Politis and Romano, "A circular block-resampling procedure for stationary data", 1992:
+errors of consecutive steps together. Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive
+uncertainty estimation using deep ensembles", 2017.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Forecast(HasTable):
         The number of networks.
     columns : tuple of str or None
         The column names of the series, if the first network knows them.
+    paths : ndarray, float64 (paths, horizon) or (paths, horizon, C), or None
+        All paths. Use them for what the intervals do not say, such as the distribution of a sum over several steps.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class Forecast(HasTable):
     level: float
     members: int
     columns: tuple[str, ...] | None = None
+    paths: Floats | None = None
 
     def __len__(self) -> int:
         """Return the horizon, the number of steps."""
@@ -96,9 +100,13 @@ def forecast(
     """Forecast a series.
 
     Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
-    paths, and adds to each step of a path a one-step error that it made on the series. So the intervals include the
-    uncertainty of the networks (their spread) and the noise that none of them can predict (the errors); but they assume
-    that future errors are as large as past ones.
+    paths, and adds to the steps of a path one-step errors that it made at consecutive steps of the series, less the
+    mean error. So the intervals include the uncertainty of the networks (their spread) and the noise that none of them
+    can predict (the errors); but they assume that future errors are as large as past ones. Networks of differences add
+    these up along every path, so the intervals are those of the series itself.
+
+    A warning says how much of the series, or of the forecast, is outside of the numbers that were learned: a network
+    knows nothing about them.
 
     Parameters
     ----------
@@ -150,13 +158,14 @@ def forecast(
     for member in members:
         check_names(member, series)
         ahead = Ahead(member._fitted, member.engine, known)
-        means.append(ahead.paths(horizon, ahead.without_errors(horizon))[:, 0])
+        means.append(ahead.mean(horizon))
         if each:
-            drawn.append(ahead.paths(horizon, ahead.errors(horizon, each, rng)))
+            drawn.append(ahead.paths(ahead.errors(horizon, each, rng)))
     shape = (horizon,) if known.ndim == 1 else (horizon, known.shape[1])
     mean, columns = np.mean(means, axis=0).reshape(shape), members[0]._fitted.columns
     if not paths:
         return Forecast(mean, None, None, level, len(members), columns)
     outside = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(drawn, axis=1), [outside, 1 - outside], axis=1)
-    return Forecast(mean, low.reshape(shape), high.reshape(shape), level, len(members), columns)
+    every = np.moveaxis(np.concatenate(drawn, axis=1), 1, 0).reshape(-1, *shape)
+    low, high = np.quantile(every, [outside, 1 - outside], axis=0)
+    return Forecast(mean, low, high, level, len(members), columns, every)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.data import SERIES, Numbers, RawSequences, RawTargets
+from myrnn.data import SERIES, Differences, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.base import SequenceEstimator
@@ -37,6 +37,11 @@ class SequenceForecaster(SequenceEstimator):
         The loss to minimise, in standard deviations of each column; by default the mean squared error.
     validation_fraction : float in [0, 1)
         The held-out share of the series, or of the end of a single one.
+    difference : int
+        With 1 the network learns the changes from row to row, with 2 the changes of these: for series with a trend.
+        Predictions, scores and forecasts are those of the series itself.
+    period : int, optional
+        The length of a season: the network learns the changes from this many rows before.
     others
         As for `SequenceClassifier`.
 
@@ -50,7 +55,8 @@ class SequenceForecaster(SequenceEstimator):
     Notes
     -----
     X is one series, an array (T,) or (T, C), or a list of such series. The network only learns behaviour that is
-    present in the past: it does not learn a trend, so remove one first by taking differences.
+    present in the past. It does not follow a trend beyond the numbers that it learned: use `difference`, or, if there
+    is a season, `period`. A warning names a trend, and numbers outside of those that were learned.
 
     References
     ----------
@@ -90,6 +96,8 @@ class SequenceForecaster(SequenceEstimator):
         gradient_clip: float | None = 1.0,
         loss: str | None = None,
         standardize: bool = True,
+        difference: int = 0,
+        period: int | None = None,
         engine: str = "auto",
         random_state: Any = None,
         verbose: bool = False,
@@ -120,14 +128,18 @@ class SequenceForecaster(SequenceEstimator):
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, Numbers):
             raise InvalidArgument("X must hold numbers, not symbols: use a LanguageModel for symbols")
-        if not (np.diff(raw.offsets) > 1).any():
-            raise InvalidArgument("X holds no series of two steps or more: there is nothing to predict")
+        self._check_length(np.diff(raw.offsets), Differences(self.difference, self.period))
         return super()._targets(raw, None)
+
+    def _check_length(self, lengths: NDArray[np.int64], differences: Differences) -> None:
+        if not (lengths > 1 + differences.lost).any():
+            least = differences.lost + 2
+            raise InvalidArgument(f"X holds no series of {least:,} steps or more: there is nothing to predict")
 
     def predict(self, X: Any) -> Any:
         """Return one-step predictions: float64 (T,) or (T, C) like the series; a list for several.
 
-        Row t predicts step t + 1 from the rows 0 to t.
+        Row t predicts step t + 1 from the rows 0 to t. It is NaN for the first rows, which have no difference.
 
         Raises
         ------
@@ -136,21 +148,27 @@ class SequenceForecaster(SequenceEstimator):
         """
         check_names(self, X)
         listed, is_one = series_of(X)
-        outputs, lengths = self._fitted.finite_scores(listed)
-        rows = self._fitted.targets.decode(outputs)
-        parts = [part.reshape(one.shape) for part, one in zip(self._by_sequence(rows, lengths), listed, strict=True)]
+        rows, targets = self._fitted.raw(listed), self._fitted.targets
+        assert isinstance(rows, Numbers)
+        sequences = targets.inputs(self._fitted.encoder, rows)
+        said = self._by_sequence(targets.next_rows(rows, self._fitted.outputs(sequences)), sequences.lengths)
+        parts = [np.full(one.shape, np.nan) for one in listed]
+        for part, found in zip(parts, said, strict=True):
+            part[len(part) - len(found) :] = found.reshape(len(found), *part.shape[1:])
         return parts[0] if is_one else parts
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the coefficient of determination R² of the one-step predictions: 1 is perfect.
 
-        For several columns it is the mean of those that vary, NaN if none does.
+        For several columns it is their mean. As in scikit-learn, a constant column counts 1 if it is predicted exactly,
+        and 0 otherwise.
         """
         listed = self._table(X)
         said = self.predict(listed)
-        pairs = [(one[1:], part[:-1]) for one, part in zip(listed, said, strict=True) if len(one) > 1]
-        if not pairs:
-            raise InvalidArgument("X holds no series of two steps or more: there is nothing to predict")
+        differences = self._fitted.targets.differences
+        self._check_length(np.array(list(map(len, listed))), differences)
+        first = differences.lost
+        pairs = [(one[first + 1 :], part[first:-1]) for one, part in zip(listed, said, strict=True)]
         truth, found = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         return mean_r2(truth, found)
 
@@ -162,8 +180,7 @@ class SequenceForecaster(SequenceEstimator):
         check_names(self, series)
         known = one_series(series)
         horizon = _checks.integer("horizon", horizon, minimum=1, maximum=MOST_STEPS)
-        ahead = Ahead(self._fitted, self.engine, known)
-        return ahead.paths(horizon, ahead.without_errors(horizon)).reshape(horizon, *known.shape[1:])
+        return Ahead(self._fitted, self.engine, known).mean(horizon).reshape(horizon, *known.shape[1:])
 
 
 def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:

@@ -125,7 +125,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.
 
-        For several columns it is the mean of those that vary, NaN if none does.
+        For several columns it is their mean. As in scikit-learn, a constant column counts 1 if it is predicted exactly,
+        and 0 otherwise.
 
         Parameters
         ----------

@@ -9,12 +9,13 @@ from sklearn.utils.validation import validate_data
 
 from myrnn import _checks
 from myrnn._user_code import warn
+from myrnn.data.memory import is_text_column
 from myrnn.errors import InvalidArgument
 
 
 def is_table(X: Any) -> bool:
-    """Whether `X` is a table for scikit-learn: a two-dimensional array, data frame or matrix."""
-    if isinstance(X, list | tuple | str):
+    """Whether `X` is a table for scikit-learn: a two-dimensional array, data frame or matrix, but no column of text."""
+    if isinstance(X, list | tuple | str) or is_text_column(X):
         return False
     shaped = X if hasattr(X, "ndim") or not hasattr(X, "__array__") else np.asarray(X)
     return getattr(shaped, "ndim", None) == 2
@@ -37,8 +38,8 @@ def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         raise NotNumbers(f"X must hold numbers or text: {error}") from error
     if reset and dtype is None and table.shape[1] == 1:
         warn(
-            "X is a table of one column of text, in which every text is one symbol: for its characters give the column "
-            "itself, of shape (N,), such as X['text']"
+            "X is an array of one column of text, in which every text is one symbol: for its words or characters give "
+            "the column itself, of shape (N,), such as X[:, 0]"
         )
     return table
 

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.intervals import mean_ends, ratios
 from myrnn.evaluation.naive import naive_name, shifted
-from myrnn.evaluation.ngrams import Counts, Interpolated, contexts, contexts_with_none, largest
+from myrnn.evaluation.ngrams import Counts, best_order, contexts, largest, predictions
 from myrnn.evaluation.scores import (
     GAIN,
     HEADINGS,
@@ -40,6 +40,8 @@ from myrnn.targets import NUMBERS as NUMBER_TARGETS
 _RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
 _MAKER = {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}
 LARGEST_ORDER = 8
+# The highest order that is chosen without being asked for.
+MOST_CHOSEN = 6
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -213,7 +215,7 @@ def text_baselines(
     train: Sequences,
     test: Sequences,
     *,
-    orders: Sequence[int] = (1, 2, 3),
+    orders: Sequence[int] | None = None,
     symbols: int | None = None,
     confidence: float = 0.95,
 ) -> Baselines:
@@ -224,12 +226,15 @@ def text_baselines(
     no parameters: the weight of the lower order grows with the number of different symbols that followed the same n - 1
     symbols. Below the unigram is the uniform distribution. The beginning of a sequence counts as a special symbol.
 
+    The best order depends on the text and on its length. By default it is chosen without the test: the last tenth of
+    the steps of the training is held out, and orders up to 6 are tried on it.
+
     Parameters
     ----------
     train, test : Sequences
         Of tokens, with a class for each step: the next symbol.
-    orders : sequence of int
-        Each n, 1 to 8.
+    orders : sequence of int, optional
+        Each n, 1 to 8; by default all up to the one that is best on the held-out part of the training.
     symbols : int, optional
         K, the number of symbols; by default that of the larger alphabet of the two.
     confidence : float
@@ -260,7 +265,7 @@ def text_baselines(
     {'1-gram (frequency)': 0.6, '2-gram': 1.0}
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    wanted, steps = _orders(orders), _checked(train, test, CLASS)
+    steps = _checked(train, test, CLASS)
     _check_same_kind(train, test)
     if not train.is_tokens:
         raise InvalidArgument("text_baselines takes sequences of tokens, not of features")
@@ -268,20 +273,13 @@ def text_baselines(
     alphabet = max(least, train.dim_input, test.dim_input)
     if symbols is not None:
         alphabet = _checks.integer("symbols", symbols, minimum=least)
+    if orders is None:
+        wanted = list(range(1, best_order(train, MOST_CHOSEN, alphabet) + 1))
+    else:
+        wanted = _orders(orders)
     scores: dict[str, Scores] = {}
     losses: dict[str, Floats] = {}
-    # The prediction of each order for the steps of the training, by context, and for those of the test.
-    probability, likeliest = np.full(len(test.targets), 1 / alphabet), np.zeros(len(test.targets), dtype=np.int64)
-    lower = Interpolated.uniform(len(train.targets), alphabet)
-    for order, context in enumerate(contexts_with_none(train, test, max(wanted)), 1):
-        tables = Counts.of(context, train.targets, alphabet)
-        lower = lower.refined(context, tables)
-        seen = context.test >= 0
-        there, total, distinct = context.test[seen], tables.total, tables.distinct
-        count = tables.counts_of(there * alphabet + test.targets[seen])
-        weight = distinct[there] / (total[there] + distinct[there])
-        probability[seen] = (1 - weight) * count / total[there] + weight * probability[seen]
-        likeliest[seen] = lower.best[there]
+    for order, (probability, likeliest) in enumerate(predictions(train, test, max(wanted), alphabet), 1):
         if order in wanted:
             name = "1-gram (frequency)" if order == 1 else f"{order}-gram"
             scores[name] = text_scores(-np.log(probability), likeliest == test.targets, steps, level)

@@ -218,19 +218,16 @@ def varying(targets: Floats) -> NDArray[np.bool_]:
 
 
 def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> float:
-    """Return the mean R² of the columns as in a report, for arrays (S,) or (S, C); NaN if none varies.
+    """Return scikit-learn's R² for arrays (S,) or (S, C), the mean over columns; rows are weighted by weights (S,).
 
-    With weights (S,) rows are weighted.
+    A constant column, which has no R² in a report, counts 1 if it is predicted exactly, and 0 otherwise.
     """
     from sklearn.metrics import r2_score  # imported late because it takes long
 
     truth, rows = (np.asarray(given, np.float64).reshape(len(given), -1) for given in (y, said))  # type: ignore[arg-type]
     if truth.shape != rows.shape:
         raise InvalidArgument(f"y must be of the shape of what is predicted, {rows.shape}, not {truth.shape}")
-    columns = varying(truth)
-    if not columns.any():
-        return float("nan")
-    return float(r2_score(truth[:, columns], rows[:, columns], sample_weight=weights))
+    return float(r2_score(truth, rows, sample_weight=weights))
 
 
 def _ratios_of_columns(above: Floats, below: Floats) -> tuple[Floats, Floats]:

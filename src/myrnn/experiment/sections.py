@@ -14,7 +14,8 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
-from myrnn.data import LABELS, NEXT, is_tabbed, labels_beside, without_gz
+from myrnn.data import LABELS, NEXT, SERIES, is_tabbed, labels_beside, without_gz
+from myrnn.data.differences import LONGEST_PERIOD, MOST_DIFFERENCES
 from myrnn.errors import InvalidArgument
 from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
@@ -29,7 +30,7 @@ LONGEST_NAME = 100
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
 Tokenize = Annotated[
     Literal["auto", "words", "characters"],
-    Meta(description="What the symbols of text are: words, characters, or auto (words where there are spaces)."),
+    Meta(description="What the symbols of text are: words, characters, or auto (words if most texts have spaces)."),
 ]
 
 
@@ -102,6 +103,27 @@ class Data(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    difference: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MOST_DIFFERENCES,
+            description="Learn the changes of a series from row to row (1), or those of the changes (2).",
+            extra={"later": True},
+        ),
+    ] = 0
+    period: (
+        Annotated[
+            int,
+            Meta(
+                ge=2,
+                le=LONGEST_PERIOD,
+                description="Learn the changes of a series from this many rows before, its season.",
+                extra={"later": True},
+            ),
+        ]
+        | None
+    ) = None
 
     def __post_init__(self) -> None:
         """Check all values, and that plain text comes with a file of labels."""
@@ -109,6 +131,9 @@ class Data(Section, frozen=True, kw_only=True):
             if isinstance(given := getattr(self, name), os.PathLike):
                 self._keep(name, os.fspath(given))
         super().__post_init__()
+        for name in ("difference", "period"):
+            if getattr(self, name) and self.learn != SERIES:
+                raise InvalidArgument(f"{name} is for series, not for {self.learn}: leave it out")
         for name in ("file", "labels"):
             if (given := getattr(self, name)) is not None:
                 _check_file(name, given)

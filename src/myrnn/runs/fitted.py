@@ -15,9 +15,12 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import (
+    SERIES,
     ClassLabels,
+    Numbers,
     RawSequences,
     SequenceEncoder,
+    Standardizer,
     TargetEncoder,
     TokenSequences,
     Vocabulary,
@@ -29,6 +32,9 @@ from myrnn.models import network_of
 from myrnn.results import check_finite, check_lost, is_lost
 from myrnn.sequences import Sequences
 from myrnn.training import History
+
+# A series leaves the trained range if it exceeds it by this share of its width.
+BEYOND = 0.1
 
 
 @dataclass(eq=False, repr=False)
@@ -149,10 +155,15 @@ class Fitted:
 
     def raw(self, X: Any) -> RawSequences:
         """Return sequences of the kind that the model reads; a warning names unknown symbols."""
-        raw = flat_sequences(X, self.encoder.kind, self.tokenize or "characters")
+        # Who learned lists of words also reads text: its words.
+        how = self.tokenize or (self.text_as if self.is_symbols else "characters")
+        raw = flat_sequences(X, self.encoder.kind, how)
         if not len(raw):
             raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
         self._name_unknown(raw)
+        if self.targets.learn == SERIES and isinstance(raw, Numbers):
+            read = self.targets.differences.of(raw)
+            self.warn_of_range(read.rows, "steps of the series")
         return raw
 
     def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
@@ -188,6 +199,27 @@ class Fitted:
             When logits are not finite and `not_finite` is None.
         """
         return probabilities_of(*self.scores(X), not_finite)
+
+    def warn_of_range(self, rows: NDArray[np.float64], what: str) -> None:
+        """Warn if rows of a series, or its differences, are clearly outside of the range of the training."""
+        inner = self.encoder.inner
+        assert isinstance(inner, Standardizer)
+        low, high = np.array(inner.low), np.array(inner.high)
+        beyond = np.maximum(low - rows, rows - high) - BEYOND * (high - low)
+        outside = (beyond > 0).any(axis=1)
+        if not outside.any():
+            return
+        row, column = np.unravel_index(np.argmax(beyond), beyond.shape)
+        name = f"column {column}" if self.columns is None else repr(self.columns[column])
+        where = f" in {name}" if len(low) > 1 else ""
+        verb = "is" if outside.sum() == 1 else "are"
+        learned = "differences" if self.targets.differences.lost else "numbers"
+        instead = "" if self.targets.differences.lost else "; difference=1 (--difference 1) learns changes instead"
+        warn(
+            f"{int(outside.sum()):,} of {len(rows):,} {what} {verb} outside of the {learned} that were learned "
+            f"({low[column]:.4g} to {high[column]:.4g}{where}), the farthest {rows[row, column]:.4g}: "
+            f"predictions mean little there{instead}"
+        )
 
     def _name_unknown(self, raw: RawSequences) -> None:
         """Warn once about each symbol that was not in the training."""

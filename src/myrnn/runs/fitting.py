@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,10 @@ from myrnn._user_code import warn
 from myrnn.data import (
     LABELS,
     NEXT,
+    SERIES,
     UNKNOWN,
+    Differences,
+    Numbers,
     RawSequences,
     RawTargets,
     SequenceEncoder,
@@ -24,7 +28,9 @@ from myrnn.data import (
     TokenSequences,
     Vocabulary,
     cut_in_two,
+    trend_of,
 )
+from myrnn.data.differences import MOST_DIFFERENCES
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
@@ -106,8 +112,13 @@ def fit(
     training = experiment.training
     seed = training.seed if random_state is None else random_state
     rng = np.random.default_rng(check_random_state(seed).randint(2**31 - 1))
-    raw, validation = _validated(raw, given, training.validation_fraction, rng)
     data = experiment.data
+    differences = Differences(data.difference, data.period)
+    if given.learn == SERIES and isinstance(raw, Numbers):
+        # Before a single series is cut in two, so that no difference is lost in between.
+        raw = differences.of(raw)
+        _warn_of_trend(raw, differences)
+    raw, validation = _validated(raw, given, training.validation_fraction, rng)
     encoder = SequenceEncoder.fit(raw, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
     if not np.repeat(~validation, np.diff(raw.offsets)).any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
@@ -120,7 +131,7 @@ def fit(
     fitted = Fitted(
         model,
         encoder,
-        targets,
+        replace(targets, differences=differences),
         History.from_columns({"epoch": [], "loss": [], "accuracy": []}),
         best_epoch=0,
         tokenize=raw.tokenize if isinstance(raw, TokenSequences) else None,
@@ -130,6 +141,21 @@ def fit(
     )
     _train(experiment, fitted, sequences, validation, weights, rng, checkpoint, progress)
     return fitted
+
+
+def _warn_of_trend(raw: Numbers, differences: Differences) -> None:
+    """Warn if what is learned of a series has a trend, which a network cannot follow beyond the training."""
+    if (trend := trend_of(raw)) is None:
+        return
+    column, rise, deviation = trend
+    what = f"column {column} of the series" if raw.rows.shape[1] > 1 else "the series"
+    changes = f"the differences of {what} have" if differences.lost else f"{what} has"
+    order = differences.order + 1
+    instead = "" if order > MOST_DIFFERENCES else f": difference={order} (--difference {order}) learns changes instead"
+    warn(
+        f"{changes} a trend ({rise:+.4g} in all, along a line with deviations of {deviation:.4g}), and a network does "
+        f"not follow one beyond what it learned{instead}"
+    )
 
 
 def _train(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, RawSequences, RawTargets
+from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
     ClassificationReport,
@@ -17,15 +18,17 @@ from myrnn.evaluation import (
     TagReport,
     TextReport,
     classification_report,
+    naive_forecast,
     number_report,
     tag_baselines,
     tag_report,
     text_baselines,
     text_report,
 )
+from myrnn.evaluation.naive import naive_name
 from myrnn.results import Table, is_lost, number, text
 from myrnn.runs.fitted import Fitted, scores_of
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, offsets_of, places_from
 
 # The kinds of targets with simple baseline models.
 WITH_BASELINES = (TAGS, TEXT)
@@ -109,20 +112,35 @@ def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
 
 def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -> NumberReport:
     targets = fitted.targets
-    naive: str | int | None = None
+    sequences = targets.inputs(fitted.encoder, raw)
+    outputs = scores_of(fitted.predictor, sequences)
     if targets.learn == SERIES:
-        sequences = targets.sequences(fitted.encoder, raw)
-        truth, names = targets.decode(sequences.targets), fitted.columns
-        naive = "last" if period is None else period
-    else:
-        given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
-        assert given.rows is not None
-        targets.check_columns(given)
-        sequences = targets.inputs(fitted.encoder, raw)
-        truth, names = given.rows, targets.columns
-    said = targets.decode(scores_of(fitted.predictor, sequences)).reshape(len(truth), -1)
+        assert isinstance(raw, Numbers)
+        return _of_series(fitted, raw, sequences, targets.next_rows(raw, outputs), period or 1)
+    given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
+    assert given.rows is not None
+    targets.check_columns(given)
+    said = targets.decode(outputs).reshape(len(outputs), -1)
     offsets = sequences.offsets if targets.per_step else None
-    return number_report(truth.reshape(len(truth), -1), said, offsets, naive=naive, names=names)
+    return number_report(given.rows.reshape(len(said), -1), said, offsets, names=targets.columns)
+
+
+def _of_series(
+    fitted: Fitted, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int
+) -> NumberReport:
+    """Return the report on the next rows that were predicted at every step that the model read."""
+    # The last prediction of each series is of an unknown row.
+    lengths = np.maximum(sequences.lengths - 1, 0)
+    steps = places_from(sequences.offsets[:-1], lengths)
+    later = places_from(raw.offsets[1:] - lengths, lengths)
+    if not len(later):
+        least = fitted.targets.differences.lost + 2
+        raise InvalidArgument(f"X holds no series of {least:,} steps or more: there is nothing to predict")
+    truth, naive = raw.rows.astype(np.float64), naive_forecast(raw.rows, raw.offsets, period)[later]
+    if np.isnan(naive).all():
+        raise InvalidArgument(f"period={period} has no forecast to compare with: no series is long enough")
+    report = number_report(truth[later], said[steps], offsets_of(lengths), naive=naive, names=fitted.columns)
+    return replace(report, naive=naive_name(period))
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
