@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from myrnn import _checks
 from myrnn._user_code import warn
+from myrnn.compiler import memory
 from myrnn.data import (
     LABELS,
     NEXT,
@@ -29,10 +28,10 @@ from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
 from myrnn.learning_curve import shown_score, word_for
-from myrnn.losses import CROSS_ENTROPY, Loss, loss_for, mean_of_logits
+from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
 from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own, no_input
 from myrnn.results import check_lost
-from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
+from myrnn.runs.fitted import Fitted, sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training import (
     Checkpoint,
@@ -46,10 +45,10 @@ from myrnn.training import (
     check_sees_no_future,
     held_interrupts,
     load_checkpoint,
+    mean_over,
     metric_of,
     named_schedule,
     progress_display,
-    total_score,
 )
 
 # Further advice when a training diverges.
@@ -109,7 +108,7 @@ def fit(
     raw, validation = _validated(raw, given, training.validation_fraction, rng)
     data = experiment.data
     encoder = SequenceEncoder.fit(raw, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
-    if not np.repeat(~validation, np.diff(raw.offsets)).any():
+    if not np.diff(raw.offsets)[~validation].any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
     targets = TargetEncoder.fit(given, raw, encoder, ~validation)
     model = new_model(experiment, encoder, targets, rng, make)
@@ -179,7 +178,7 @@ def _train(
                 _check_epochs(training, watched, settings, per_epoch)
             if measure is not None:
                 # Compile before there is a progress bar, because the compilation shows its own line.
-                scores_of(fitted.predictor, kept[:2])
+                fitted.predictor.prepare(kept)
         if training.iteration < iterations:
             training.run(iterations - training.iteration)
     except KeyboardInterrupt:
@@ -362,15 +361,9 @@ def loss_and_score(
     NotFinite
         When outputs are not finite.
     """
-    outputs, targets = scores_of(classifier, sequences).astype(np.float64), sequences.targets
-    check_lost(lost_sequences(outputs, sequences), sequences.lengths)
-    score = float(total_score(outputs, targets, None)) / len(targets)
-    if loss != CROSS_ENTROPY:
-        return mean_of_logits(loss, outputs, targets, weights), score
-    losses = -log_softmax(outputs, axis=1)[np.arange(len(outputs)), targets]
-    if weights is not None:
-        losses *= weights[targets]
-    return float(losses.mean()), score
+    found, score, lost = mean_over(partial(classifier.in_parts, sequences), sequences, loss, weights)
+    check_lost(sequences_of(lost, sequences), sequences.lengths)
+    return found, score
 
 
 def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
@@ -392,14 +385,6 @@ def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
             raise InvalidArgument(
                 f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
             )
-
-
-def memory() -> int:
-    """Return the machine's memory in bytes; a very large number if it is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 class EpochProgress:

@@ -350,7 +350,7 @@ class DataWork:
 
     def _trained(self, fitted: Fitted, compiled: float, seconds: float) -> dict[str, Any]:
         history, best, train = fitted.history, fitted.best_epoch - 1, self.data.train
-        lengths = fitted.read(self.data.X).lengths if train is None else train.lengths
+        lengths = np.diff(fitted.raw(self.data.X).offsets) if train is None else train.lengths
         return {
             "engine": history.engine,
             "sequences": len(lengths),
