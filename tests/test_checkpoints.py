@@ -382,6 +382,21 @@ def test_between_two_reports_there_is_a_state():
     assert second.content() == whole.content()
 
 
+@pytest.mark.parametrize("on_divergence", ["stop", "restart"])
+@pytest.mark.parametrize("task", [TASK, DATA], ids=["task", "sequences"])
+def test_a_checkpoint_between_two_reports_is_resumed_from(tmp_path, task, on_divergence):
+    options = {"task": task, "batch_size": 2, "report_every": 100, "on_divergence": on_divergence}
+    whole, first, second = (Job(**options) for _ in range(3))
+    history = whole.train(200)
+    # Cut off within an iteration, as by a power cut: what was written before counts.
+    with pytest.raises(KeyboardInterrupt):
+        saving = Checkpoint(tmp_path, every=0, share=1e9)
+        first.train(200, checkpoint=saving, hooks=[Stopping("on_progress", 164)])
+    assert 100 < load_checkpoint(tmp_path).iteration < 164
+    assert columns(second.train(200, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+
+
 def test_ctrl_c_keeps_all_completed_work(tmp_path):
     class Pressing:
         """Presses Ctrl-C, which takes effect when the current iterations are done."""
@@ -1094,6 +1109,22 @@ def test_a_training_that_restarts_can_be_resumed(tmp_path, stop):
 
 
 @pytest.mark.filterwarnings("ignore:the (loss|weights)")
+def test_a_training_that_is_resumed_between_two_reports_restarts_from_the_same_report(tmp_path):
+    def job():
+        options = {"on_divergence": "restart", "report_every": 20, "batch_size": 2}
+        return wild_job(1.0, schedule=lambda iteration: 1e-12 if iteration < 35 else 1.0, **options)
+
+    whole, first, second = job(), job(), job()
+    with pytest.warns(UserWarning, match="training resumes from iteration 0 "):
+        history = whole.train(80)
+    with pytest.raises(KeyboardInterrupt):
+        first.train(80, checkpoint=Checkpoint(tmp_path, every=0, share=1e9), hooks=[Stopping("on_progressed", 22)])
+    assert 20 < load_checkpoint(tmp_path).iteration < 35
+    with pytest.warns(UserWarning, match="training resumes from iteration 0 "):
+        assert columns(second.train(80, checkpoint=tmp_path, resume=True)) == columns(history)
+    assert second.content() == whole.content()
+
+
 def test_the_number_of_restarts_is_limited():
     job = Job("sgd", schedule=Exploding(25, 1e38), on_divergence="restart")
     message = r" at iteration \d+, also after 5 restarts: try a smaller learning rate, or clip the gradients"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from myrnn.data import TokenSequences, flat_sequences, read_sequences
+from myrnn.data import TokenSequences, flat_sequences, read_examples, read_sequences
 from myrnn.data import symbols as symbols_module
 from myrnn.errors import DataError, InvalidArgument, MyRNNError
 
@@ -452,7 +452,7 @@ def test_empty_lists_of_vectors_have_the_files_width(put):
 
 BAD_JSON = [
     ("oops", "JSON is malformed: invalid character (byte 0)"),
-    ('{"sequence": [[1, 2]], "label"', "Input data was truncated"),
+    ('{"sequence": [[1, 2]], "label"', "JSON that is cut off: its end is missing"),
     ("[1, 2]", "Expected `object`, got `array`"),
     ('{"label": "x"}', "Object missing required field `sequence`"),
     ('{"sequence": null, "label": "x"}', "Expected `str | array`, got `null` - at `$.sequence`"),
@@ -860,3 +860,24 @@ def test_a_file_is_encoded_in_portions(characters, put, monkeypatch):
     data = read_sequences(path, tokenize="characters" if characters else "words", labelled=False)
     assert list(data.sequences) == whole == [list(text) if characters else text.split() for text in texts]
     assert len(set(data.symbols)) == len(data.symbols)
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+@pytest.mark.parametrize(
+    ("name", "learn", "lines"),
+    [
+        ("a.csv", "labels", ["sequence,label", "ab,x", "b a,y", '"b,c",y']),
+        ("a.tsv", "labels", ["sequence\tlabel", "ab\tx", "b a\ty"]),
+        ("a.jsonl", "labels", ['{"sequence": "ab", "label": 1}', '{"sequence": "b a", "label": 2}']),
+        ("a.txt", "labels", ["ab\tx", "b a\ty"]),
+        ("b.txt", "text", ["the cat", "", "sat"]),
+        ("c.txt", "series", ["1 2", "3 4", "5 6"]),
+        ("c.csv", "series", ["a,b", "1,2", "3,4", "5,6"]),
+    ],
+)
+def test_line_ends_of_other_systems(put, name, learn, lines, end):
+    expected, found = (read_examples(put(name, (e.join(lines) + e).encode()), learn) for e in ("\n", end))
+    assert len(found) == len(expected)
+    assert list(map(str, found.sequences)) == list(map(str, expected.sequences))
+    assert (found.labels is None) == (expected.labels is None)
+    assert found.labels is None or found.labels.tolist() == expected.labels.tolist()

@@ -275,6 +275,25 @@ def test_a_model_that_predicts_the_next_symbol_must_not_read_ahead():
     SequenceTagger(Backward, **FEW, max_epochs=1).fit(WORDS, MARKS)
 
 
+def test_encoders_do_not_see_the_validation_part():
+    # The sums of powers of two tell which sequence is missing.
+    powers, few = 2.0 ** np.arange(10), {"dim_recurrent": 2, "max_epochs": 1, "engine": "mygrad", "random_state": 0}
+    left_out = set()
+    for per_step in (False, True):
+        y = [np.full(3, power) for power in powers] if per_step else powers
+        regressor = SequenceRegressor(validation_fraction=0.1, **few).fit([np.full((3, 1), p) for p in powers], y)
+        scales = regressor.encoder_.inner, regressor.targets_.inner
+        left_out |= {round(powers.sum() - 9 * scale.mean[0], 6) for scale in scales}
+        assert all(scale.scale[0] == pytest.approx(np.std(sorted({*powers} - left_out))) for scale in scales)
+    assert len(left_out) == 1 and left_out < {*powers}
+    tagger = SequenceTagger(validation_fraction=0.1, **few).fit([[i] * 2 for i in range(10)], ["xy"] * 10)
+    assert len(tagger.encoder_.inner.symbols) == 9
+    model = LanguageModel(validation_fraction=0.1, truncate=None, **few).fit("ab" * 45 + "z" * 10)
+    assert model.encoder_.inner.symbols == ("a", "b")
+    forecaster = SequenceForecaster(validation_fraction=0.1, truncate=None, **few).fit(np.arange(100.0))
+    assert forecaster.encoder_.inner.mean == (np.arange(90.0).mean(),)
+
+
 def test_an_epoch_is_one_pass_at_any_window_size():
     texts = ["".join(RNG.choice(list("ab"), 5)) for _ in range(200)]
     found = [

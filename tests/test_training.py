@@ -564,7 +564,7 @@ def test_an_interrupt_keeps_earlier_reports():
     assert recorder.told("end")[0].iteration.tolist() == [10, 20]
 
 
-EVENTS = "on_train_begin, on_progress, on_report, on_reported, on_train_end"
+EVENTS = "on_train_begin, on_progress, on_progressed, on_report, on_reported, on_train_end"
 
 
 @pytest.mark.parametrize(

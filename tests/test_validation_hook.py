@@ -47,6 +47,12 @@ def contents(model):
     return [parameter.data.tobytes() for parameter in model.parameters]
 
 
+def test_a_plateau_is_no_improvement():
+    _, training, validation = new(losses=[3, 1, 1, 1, 1], patience=2)
+    training.run(100)
+    assert (training.iteration, validation.reports, validation.best) == (20, 4, 2)
+
+
 def test_the_best_weights_are_kept_and_patience_ends():
     model, training, validation = new(losses=[3, 1, 2, 2, 2], patience=2)
     training.run(10)

@@ -22,6 +22,7 @@ from typing import Any
 
 import mygrad
 import numpy as np
+import scipy
 from mygrad import Tensor
 from mygrad.nnet.activations import logsoftmax
 from mygrad.nnet.losses import softmax_crossentropy
@@ -324,6 +325,15 @@ def checked_penalty(penalty: Penalty, model: Any) -> Tensor:
         what = f"one of shape {found.shape}" if isinstance(found, Tensor) else _checks.shown(found)
         raise InvalidArgument(f"penalty must return a tensor of shape (), such as a sum, not {what}")
     return found
+
+
+def losses_of_logits(loss: Loss | str, logits: NDArray[np.floating], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the loss of each row of logits that are plain arrays, without a graph."""
+    if loss == CROSS_ENTROPY:
+        found: NDArray[np.float64] = -scipy.special.log_softmax(logits, axis=1)[np.arange(len(logits)), targets]
+        return found
+    with mygrad.no_autodiff:
+        return np.asarray(losses_of(loss, mygrad.tensor(logits, constant=True), targets))
 
 
 def mean_of_logits(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -113,19 +113,21 @@ class Sequences:
         starts = checked_offsets(offsets, len(checked_values))
         counts = {"sequence": len(starts) - 1, "step": len(checked_values)}
         each = "step" if per_step else "sequence"
-        arrays = {
-            "values": checked_values,
-            "offsets": starts,
-            "targets": checked_targets(targets, counts, each),
-            "weights": None if weights is None else checked_weights(weights, counts, each),
-        }
+        rows = checked_targets(targets, counts, each)
+        given = None if weights is None else checked_weights(weights, counts, each)
+        arrays = {"values": checked_values, "offsets": starts, "targets": rows, "weights": given}
+        self._take(arrays, dim, bool(per_step), checked_parts(parts, rows))
+
+    def _take(
+        self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[Part, ...]
+    ) -> None:
         for name, array in arrays.items():
             if array is not None:
                 array.flags.writeable = False
             object.__setattr__(self, name, array)
-        object.__setattr__(self, "dim_input", dim)
-        object.__setattr__(self, "per_step", bool(per_step))
-        object.__setattr__(self, "parts", checked_parts(parts, self.targets))
+        object.__setattr__(self, "dim_input", dim_input)
+        object.__setattr__(self, "per_step", per_step)
+        object.__setattr__(self, "parts", parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild copies and unpickled objects by the constructor, so that they are checked and read-only, too."""
@@ -264,7 +266,7 @@ class Sequences:
         chosen, offsets, places = selected(indices, self.offsets)
         rows = places if self.per_step else chosen
         weights = None if self.weights is None else self.weights[rows]
-        return self._made(self.values[places], offsets, self.targets[rows], weights)
+        return self._of_these(self.values[places], offsets, self.targets[rows], weights)
 
     def cut(self, pieces: int) -> Sequences:
         """Cut a single long sequence into `pieces` consecutive sequences of about equal length.
@@ -281,23 +283,28 @@ class Sequences:
         total = len(self.values)
         count = _checks.integer("pieces", pieces, minimum=1, maximum=max(1, total))
         offsets = np.arange(count + 1) * total // count
-        return self._made(self.values, offsets, self.targets, self.weights)
+        return self._of_these(self.values, offsets, self.targets, self.weights)
 
     def over(self, dim_input: int) -> Sequences:
         """Return the same tokens over an alphabet of another size."""
-        return self._made(self.values, self.offsets, self.targets, self.weights, dim_input)
+        known: dict[str, Any] = {"per_step": self.per_step, "weights": self.weights, "parts": self.parts}
+        return Sequences(self.values, self.offsets, self.targets, dim_input, **known)
 
-    def _made(
+    def _of_these(
         self,
         values: NDArray[Any],
         offsets: NDArray[np.int64],
         targets: NDArray[Any],
         weights: NDArray[np.float32] | None,
-        dim_input: int | None = None,
     ) -> Sequences:
-        """Return other sequences of this kind."""
-        dim, per_step, parts = dim_input or self.dim_input, self.per_step, self.parts
-        return Sequences(values, offsets, targets, dim, per_step=per_step, weights=weights, parts=parts)
+        """Return other sequences of this kind, over parts of these arrays."""
+        known: dict[str, Any] = {"per_step": self.per_step, "weights": weights, "parts": self.parts}
+        return of_checked(values, offsets, targets, self.dim_input, **known)
+
+    @cached_property
+    def classes(self) -> NDArray[np.int64]:
+        """The targets if they are classes, int64 (rows,)."""
+        return self.targets.astype(np.int64, copy=False)
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the target rows of the sequences at `indices`, in order, int64."""
@@ -350,6 +357,26 @@ class Sequences:
         return np.array(target, dtype=np.int16, ndmin=1) if self.kind.what == CLASS else target.copy()
 
 
+def of_checked(
+    values: NDArray[Any],
+    offsets: NDArray[np.int64],
+    targets: NDArray[Any],
+    dim_input: int,
+    *,
+    per_step: bool = False,
+    weights: NDArray[np.float32] | None = None,
+    parts: tuple[Part, ...] = (),
+) -> Sequences:
+    """Return sequences over these arrays themselves, which are valid and are not changed any more.
+
+    The constructor copies and checks them, which for a long text takes several times its memory. Classes may be int32.
+    """
+    arrays = {"values": values, "offsets": offsets, "targets": targets, "weights": weights}
+    made = object.__new__(Sequences)
+    made._take(arrays, dim_input, per_step, parts)
+    return made
+
+
 def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
     """Return the start of each sequence in a flat array, and the end of the last one, int64 (N + 1,)."""
     return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
@@ -375,10 +402,33 @@ def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
     return slice(offsets[place % count], offsets[place % count + 1])
 
 
-def selected(
-    indices: Any, offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def steps_at(sequences: Sequences, place: slice) -> Sequences:
+    """Return consecutive steps, which have a target each, as one sequence."""
+    weights = None if sequences.weights is None else sequences.weights[place]
+    offsets = np.array([0, place.stop - place.start])
+    known: dict[str, Any] = {"per_step": True, "weights": weights, "parts": sequences.parts}
+    return of_checked(sequences.values[place], offsets, sequences.targets[place], sequences.dim_input, **known)
+
+
+def groups(lengths: NDArray[np.int64], steps: int, left_out: Iterable[int] = ()) -> Iterator[slice]:
+    """Yield groups of consecutive sequences of at most this many steps, or of one; some sequences are left out."""
+    ends = np.cumsum(lengths)
+    for before, end in pairwise([-1, *left_out, len(lengths)]):
+        begin = before + 1
+        while begin < end:
+            most = steps + (ends[begin - 1] if begin else 0)
+            after = min(end, max(begin + 1, int(np.searchsorted(ends, most, side="right"))))
+            yield slice(begin, after)
+            begin = after
+
+
+Selection = slice | NDArray[np.int64]
+
+
+def selected(indices: Any, offsets: NDArray[np.int64]) -> tuple[Selection, NDArray[np.int64], Selection]:
     """Return the selected sequences, their new offsets, and the indices of their steps in the flat array.
+
+    For consecutive sequences these are slices, which select without a copy.
 
     Raises
     ------
@@ -395,7 +445,11 @@ def selected(
             f"indices must be integers, a mask or a slice that fits {_checks.count_of(count, 'sequence')}, "
             f"not {_checks.shown(indices)}"
         )
-    return chosen, offsets_of(np.diff(offsets)[chosen]), _places(offsets, chosen)
+    lengths = offsets_of(np.diff(offsets)[chosen])
+    if len(chosen) and np.all(np.diff(chosen) == 1):
+        first, end = int(chosen[0]), int(chosen[-1]) + 1
+        return slice(first, end), lengths, slice(int(offsets[first]), int(offsets[end]))
+    return chosen, lengths, _places(offsets, chosen)
 
 
 def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ def train(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="How often to save the state of the training; 0: at every report.  [default: every 10 seconds, "
+            help="How often to save the state of the training; 0: as often as possible.  [default: every 10 seconds, "
             "less often if that would take more than 1% of the time]",
             show_default=False,
         ),

@@ -15,7 +15,7 @@ from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, trace_loss
 from myrnn.compiler.model import CompiledModel, compile, compile_for
-from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
+from myrnn.compiler.native import Block, Native, Observation, limit_threads, memory, shards_for
 from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
 from myrnn.compiler.probe import ADVICE, unreached
 from myrnn.compiler.runtime.updates import Descent
@@ -47,6 +47,7 @@ __all__ = [
     "is_known",
     "limit_threads",
     "lines_that_look",
+    "memory",
     "shards_for",
     "tensors_below",
     "topological",

@@ -319,7 +319,7 @@ class Guard:
         """
         index = int(self._rng.integers(max(1, len(sequences))))
         is_empty = self._recurrence.per_step and not sequences.lengths[index]
-        if len(sequences) > 1 and sequences.lengths[index] <= self.traced and not is_empty:
+        if sequences.lengths[index] <= self.traced and not is_empty:
             with MYGRAD:
                 self._compare(
                     sequences.features(index),

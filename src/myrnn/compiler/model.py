@@ -35,7 +35,7 @@ from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, groups, steps_at
 from myrnn.targets import CLASS, TargetKind
 
 # The default length up to which a model is checked to be a recurrence.
@@ -44,6 +44,11 @@ MAX_LENGTH = 64
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences use smaller portions.
 PORTION_BYTES = 2**24
+# The memory of a part of the logits of all steps, and the memory of the states and logits of a sequence that is read
+# whole: programs need some ten times as much for it.
+PART_BYTES, SHORT_BYTES = 2**24, 2**22
+# The result of one sequence in so many is checked.
+UNCHECKED = 20_000
 # The number of multiplications that are worth a thread.
 LEAST_WORK = 200_000
 
@@ -267,8 +272,99 @@ class CompiledModel:
         """Return the logits of every sequence, float32 (N, K), or of all their steps, (sum of T, K)."""
         return self._logits(sequences, batched=len(sequences) > 1 and self._pays_to_batch())
 
+    def logits_in_parts(self, sequences: Sequences) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield the logits of all sequences or steps, some rows at a time, each part with its place among all rows.
+
+        The memory for logits of all steps does not grow with the sequences. Long ones are read piece by piece, if the
+        model can be continued from its states; otherwise each is read whole. The logits of a sequence do not depend on
+        the others, bit for bit.
+        """
+        if not self.per_step:
+            # A single sequence would run through a different program, which sums in another order.
+            both = sequences if len(sequences) != 1 else sequences.select([0, 0])
+            yield slice(0, len(sequences)), self.logits(both)[: len(sequences)]
+            return
+        self._check_use(sequences)
+        native = self._continued(sequences)
+        long = np.flatnonzero(sequences.lengths > self._short) if native is not None else np.empty(0, np.int64)
+        due, batched = 0, self._pays_to_batch()
+        for part in groups(sequences.lengths, PART_BYTES // (4 * self.dim_output), long):
+            place = slice(*sequences.offsets[[part.start, part.stop]].tolist())
+            if place.start == place.stop:
+                continue
+            some = sequences[part]
+            found = self._computed(some, batched=batched)
+            if part.start >= due:
+                due = part.stop + UNCHECKED
+                self.guard.check_result(some, found)
+            yield place, found
+        if native is not None:
+            yield from self._read_on(native, sequences, long)
+
+    def prepare(self, sequences: Sequences) -> None:
+        """Compile the programs that compute the logits of such sequences."""
+        is_short = sequences.lengths <= self._short
+        if self._continued(sequences) is None or is_short.any():
+            self.native(tokens=sequences.is_tokens, batched=self._pays_to_batch())
+
+    @property
+    def _short(self) -> int:
+        """The most steps of a sequence that is read whole."""
+        return SHORT_BYTES // (4 * (self.dim_output + sum(self.recurrence.state_sizes)))
+
+    def _continued(self, sequences: Sequences) -> Native | None:
+        """Return the program that reads long sequences piece by piece; None if none is long, or there is none."""
+        if sequences.lengths.max(initial=0) <= self._short:
+            return None
+        try:
+            return self.native(tokens=sequences.is_tokens, batched=self._pays_to_batch(), carried=True)
+        except CompileError:
+            return None
+
+    def _read_on(
+        self, native: Native, sequences: Sequences, long: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield the logits of sequences piece by piece, as many sequences at once as there are threads."""
+        parameters, width = self._numbers(native), self._row_of_a_stream[1].width
+        steps = max(1, PORTION_BYTES // native.bytes_per_step)
+        total = int(sequences.lengths[long].sum())
+        together = min(len(long), shards_for(total, total * self.work_per_row, LEAST_WORK))
+        for first in range(0, len(long), together):
+            some = long[first : first + together]
+            some = some[longest_first(sequences.lengths[some])]
+            begins, ends = sequences.offsets[some], sequences.offsets[some + 1]
+            carried = np.zeros((len(some), 1, width), dtype=np.float32)
+            for done in range(0, int((ends - begins).max()), steps):
+                pairs = zip((begins + done).tolist(), np.minimum(begins + done + steps, ends).tolist(), strict=True)
+                pieces = [slice(begin, end) for begin, end in pairs if begin < end]
+                streams = [Streams(np.array([0 if done else ~0]), numbers) for numbers in carried]
+                yield from zip(pieces, self._of_pieces(native, parameters, sequences, pieces, streams), strict=True)
+
+    def _of_pieces(
+        self, native: Native, parameters: Floats, sequences: Sequences, pieces: list[slice], streams: list[Streams]
+    ) -> list[NDArray[np.float32]]:
+        """Return the logits of pieces of sequences, each of which continues its stream."""
+        out = [np.empty((piece.stop - piece.start, self.dim_output), dtype=np.float32) for piece in pieces]
+        only = np.zeros(1, dtype=np.int64)
+
+        def run(shard: int) -> None:
+            piece = steps_at(sequences, pieces[shard])
+            native.logits(piece, only, parameters, out[shard], shard, streams[shard])
+
+        with native.lock:
+            in_threads(run, len(pieces))
+        return out
+
     def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
-        native, parameters = self._ready(sequences, batched=batched)
+        self._check_use(sequences)
+        out = self._computed(sequences, batched=batched)
+        if len(sequences) > 1:
+            self.guard.check_result(sequences, out)
+        return out
+
+    def _computed(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
+        native = self.native(tokens=sequences.is_tokens, batched=batched)
+        parameters = self._numbers(native)
         rows = len(sequences.values) if self.per_step else len(sequences)
         out = np.zeros((rows, self.dim_output), dtype=np.float32)
         portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
@@ -281,7 +377,6 @@ class CompiledModel:
 
         with native.lock:
             in_threads(run, shards)
-        self.guard.check_result(sequences, out)
         return out
 
     def predict(self, sequences: Sequences, *, not_finite: int | None = None) -> NDArray[np.int64]:
@@ -390,8 +485,7 @@ class CompiledModel:
         """Return the program that reads `steps` more steps from a state of this model, and the current weights."""
         self._check_going_on(state.steps + steps)
         native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
-        with MYGRAD:
-            return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
+        return native, self._numbers(native)
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:
@@ -465,16 +559,21 @@ class CompiledModel:
         width = sequences.dim_input if sequences.is_tokens else None
         return self._logits(Sequences(prefixes, ends, labels, width), batched=self._pays_to_batch())
 
-    def _ready(
-        self, sequences: Sequences, *, batched: bool = False, observed: bool = False, gradients: bool = False
-    ) -> tuple[Native, Floats]:
+    def _ready(self, sequences: Sequences, *, observed: bool = False, gradients: bool = False) -> tuple[Native, Floats]:
         """Check sequences, and the model on them; return the program for them, and its parameters."""
-        self._check_input(sequences, gradients=gradients)
-        self.guard.check_use(sequences, gradients=gradients)
-        native = self.native(tokens=sequences.is_tokens, batched=batched, observed=observed)
+        self._check_use(sequences, gradients=gradients)
+        native = self.native(tokens=sequences.is_tokens, observed=observed)
+        return native, self._numbers(native)
+
+    def _numbers(self, native: Native) -> Floats:
+        """Return the current weights in the layout of a program."""
         # A thread that compiles this model may write other numbers into its parameters meanwhile.
         with MYGRAD:
-            return native, native.block_of([parameter.data for parameter in self._parameters]).numbers
+            return native.block_of([parameter.data for parameter in self._parameters]).numbers
+
+    def _check_use(self, sequences: Sequences, *, gradients: bool = False) -> None:
+        self._check_input(sequences, gradients=gradients)
+        self.guard.check_use(sequences, gradients=gradients)
 
     def _one(self, x: Any, y: Any, weights: Any = None) -> Sequences:
         array = np.asarray(x.data if isinstance(x, Tensor) else x)

@@ -95,6 +95,14 @@ class Workspace:
         return self.numbers[at : at + count * width].reshape(count, width)[:, : buffer.columns].copy()
 
 
+def memory() -> int:
+    """Return the machine's memory in bytes; a very large number if it is unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
 def aligned(size: int) -> Floats:
     """Return `size` float32 zeros, aligned to 64 bytes."""
     numbers = np.zeros(size + 16, dtype=np.float32)
@@ -164,6 +172,12 @@ class Native:
         if known is None or known.steps < steps or known.sequences < sequences or grown:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
+            needed = steps * self.bytes_per_step
+            if needed > (there := memory()):
+                raise InvalidArgument(
+                    f"{steps:,} steps that are computed at once take about {needed / 1e9:.1f} GB, but there are "
+                    f"{there / 1e9:.1f} GB: cut long sequences into shorter ones, or make batches smaller"
+                )
             known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
         return known
 
@@ -198,7 +212,7 @@ class Native:
 
     def _labels_of(self, sequences: Sequences) -> NDArray[np.int64]:
         if self.loss is None or self.loss.is_of_classes:
-            return sequences.targets
+            return sequences.classes
         return self._any_labels(len(sequences.targets))
 
     def _targets_of(self, sequences: Sequences, any_rows: int | None = None) -> Floats:

@@ -22,11 +22,12 @@ from myrnn.data.symbols import (
     Numbers,
     RawSequences,
     TokenSequences,
+    blocks,
     first_not_finite,
     place_of,
 )
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, of_checked
 from myrnn.targets import LARGEST_LABEL
 
 # The token of every symbol that is not in the vocabulary.
@@ -88,8 +89,7 @@ class Vocabulary:
         cls, raw: TokenSequences, training: NDArray[np.bool_] | None = None, max_size: int | None = None
     ) -> Vocabulary:
         """Return the `max_size` (by default all) most frequent symbols of the sequences that `training` marks."""
-        codes = raw.codes if training is None else raw.codes[np.repeat(training, np.diff(raw.offsets))]
-        counts = np.bincount(codes, minlength=len(raw.symbols))
+        counts = _counts(raw, training)
         kept = np.flatnonzero(counts)
         if max_size is not None and len(kept) > _checks.integer("max_size", max_size, minimum=1):
             kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:max_size]])
@@ -106,11 +106,14 @@ class Vocabulary:
     def encode(self, raw: TokenSequences) -> NDArray[np.int32]:
         """Return the token of every step, int32 (sum of T,)."""
         tokens = np.array([self._tokens.get(symbol, UNKNOWN) for symbol in raw.symbols], dtype=np.int32)
-        return tokens[raw.codes] if len(raw.codes) else np.zeros(0, dtype=np.int32)
+        encoded = np.empty(len(raw.codes), dtype=np.int32)
+        for part in blocks(len(encoded)):
+            encoded[part] = tokens[raw.codes[part]]
+        return encoded
 
     def unknown(self, raw: TokenSequences) -> dict[Any, int]:
         """Return the symbols that are not in the vocabulary, with the number of steps for each."""
-        counts = np.bincount(raw.codes, minlength=len(raw.symbols)).tolist()
+        counts = _counts(raw).tolist()
         return {
             symbol: count
             for symbol, count in zip(raw.symbols, counts, strict=True)
@@ -128,6 +131,16 @@ class Vocabulary:
         if set(settings) != {"kind", "symbols"} or not isinstance(symbols, list):
             raise InvalidArgument("a vocabulary must have 'kind' and a list 'symbols', and nothing else")
         return cls(settings["kind"], tuple(symbols))
+
+
+def _counts(raw: TokenSequences, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Return how often each symbol occurs, in all sequences or in the chosen ones."""
+    counts = np.zeros(len(raw.symbols), dtype=np.int64)
+    steps = None if chosen is None else np.repeat(chosen, np.diff(raw.offsets))
+    for part in blocks(len(raw.codes)):
+        codes = raw.codes[part] if steps is None else raw.codes[part][steps[part]]
+        counts += np.bincount(codes, minlength=len(counts))
+    return counts
 
 
 @dataclass(frozen=True, repr=False)
@@ -283,7 +296,10 @@ class SequenceEncoder:
         """Return sequences of the fitted kind as model input, with `targets`, or class 0 for each."""
         rows = np.zeros(len(raw), dtype=np.int64) if targets is None else targets
         if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
-            return Sequences(self.inner.encode(raw), raw.offsets, rows, len(self.inner), per_step=per_step)
+            tokens = self.inner.encode(raw)
+            if targets is None:
+                return of_checked(tokens, raw.offsets, rows, len(self.inner))
+            return Sequences(tokens, raw.offsets, rows, len(self.inner), per_step=per_step)
         if not isinstance(raw, Numbers) or not isinstance(self.inner, Standardizer):
             raise InvalidArgument(f"the sequences must be {self.kind}, as in fit")
         columns = len(self.inner.mean)

@@ -206,14 +206,14 @@ def is_tabbed(path: Path) -> bool:
     opened = gzip.open if path.suffix.lower() == COMPRESSED else open
     try:
         with opened(path, "rb") as file:
-            return b"\t" in file.readline(LONGEST_FIRST_LINE)
+            return b"\t" in file.readline(LONGEST_FIRST_LINE).partition(b"\r")[0]
     except (OSError, EOFError, ValueError, zlib.error):
         return False
 
 
 def read_text(path: Path) -> str:
     """Return a whole UTF-8 file as text; line ends become those of Unix."""
-    return _text(path).decode().replace("\r\n", "\n")
+    return _text(path).decode()
 
 
 def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
@@ -223,7 +223,12 @@ def read_json_lines(path: Path, columns: Columns, skip: bool) -> Table:
     keys_read = [json.dumps(name).encode() for name in columns.names]
 
     def read(line: bytes) -> Any:
-        record = decode(line)
+        try:
+            record = decode(line)
+        except msgspec.DecodeError as error:
+            if str(error) == "Input data was truncated":
+                raise DataError("JSON that is cut off: its end is missing") from None
+            raise
         if any(line.count(key) > 1 for key in keys_read):
             # Parse no numbers: one may have more digits than Python converts.
             json.loads(line, object_pairs_hook=unrepeated, parse_int=str, parse_float=str)
@@ -431,9 +436,14 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def unix_lines(content: bytes) -> bytes:
+    """Return text with the line ends of Unix, instead of those of Windows or old Macs."""
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
 def _text(path: Path) -> bytes:
-    """Return the content of a file of UTF-8 text, as bytes without byte order marks."""
-    content = read_bytes(path)
+    """Return the content of a file of UTF-8 text, as bytes with the line ends of Unix, without byte order marks."""
+    content = unix_lines(read_bytes(path))
     # Two files that were joined may begin with two marks, of which Polars would remove the second.
     while content.startswith(BYTE_ORDER_MARK):
         content = content.removeprefix(BYTE_ORDER_MARK)

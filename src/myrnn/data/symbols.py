@@ -5,6 +5,7 @@ Text from files and from memory is handled alike: `split_text` for text, `listed
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,8 @@ Tokenize = str | Callable[[str], Sequence[str]]
 WHITE, BLACK = r"[\s\x1c-\x1f]", r"[^\s\x1c-\x1f]"
 # Texts that are split into words at once: words as text take much memory.
 PORTION = 100_000
+# Steps of flat arrays that are computed with at once.
+BLOCK = 2**18
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -134,6 +137,11 @@ class Numbers:
 RawSequences = TokenSequences | Numbers
 
 
+def blocks(count: int) -> Iterator[slice]:
+    """Yield slices of so many steps, a block at a time: NumPy's temporary arrays are several times as large."""
+    return (slice(begin, min(begin + BLOCK, count)) for begin in range(0, count, BLOCK))
+
+
 def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:
     """Return the sequence that a row of the flat array belongs to, and the index of the row in it."""
     sequence = int(np.searchsorted(offsets, row, side="right")) - 1
@@ -220,9 +228,19 @@ def _characters(texts: list[str] | pl.Series) -> TokenSequences:
         joined, lengths = "".join(texts), list(map(len, texts))
     else:
         joined, lengths = texts.str.join("").item(), texts.str.len_chars().to_numpy()
-    # Four bytes per character, halves of surrogate pairs included.
-    codes, found = factorised(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
-    return TokenSequences(tuple(map(chr, found)), codes, offsets_of(lengths), CHARACTERS, tokenize=CHARACTERS)
+    occurs = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
+    for part in blocks(len(joined)):
+        occurs[_code_points(joined[part])] = True
+    codes, ranks = np.empty(len(joined), dtype=np.int32), np.cumsum(occurs, dtype=np.int32) - np.int32(1)
+    for part in blocks(len(joined)):
+        codes[part] = ranks[_code_points(joined[part])]
+    symbols = tuple(map(chr, np.flatnonzero(occurs).tolist()))
+    return TokenSequences(symbols, codes, offsets_of(lengths), CHARACTERS, tokenize=CHARACTERS)
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, halves of surrogate pairs included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
 def _words(texts: pl.Series) -> TokenSequences:

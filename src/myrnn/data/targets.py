@@ -14,7 +14,7 @@ from myrnn.data.differences import Differences
 from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.symbols import Numbers, RawSequences, TokenSequences
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of, places_from
+from myrnn.sequences import Sequences, of_checked, offsets_of
 from myrnn.targets import CLASS, NUMBERS, TargetKind
 
 LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
@@ -296,11 +296,19 @@ def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
 
 def _shifted(sequences: Sequences) -> Sequences:
     """Return the sequences without the last step of each; the target of each step is the next one."""
-    lengths = np.maximum(sequences.lengths - 1, 0)
-    steps = places_from(sequences.offsets[:-1], lengths)
-    values = sequences.values
-    targets = values[steps + 1].astype(np.int64) if sequences.is_tokens else values[steps + 1]
-    return Sequences(values[steps], offsets_of(lengths), targets, sequences.dim_input, per_step=True)
+    filled = sequences.lengths > 0
+    values = _without(sequences.values, sequences.offsets[1:][filled] - 1)
+    targets = _without(sequences.values, sequences.offsets[:-1][filled])
+    return of_checked(values, offsets_of(sequences.lengths - filled), targets, sequences.dim_input, per_step=True)
+
+
+def _without(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the rows of an array except some, without a copy if these are the first or the last one."""
+    if places.tolist() in ([0], [len(values) - 1]):
+        return values[1:] if places[0] == 0 else values[:-1]
+    kept = np.ones(len(values), dtype=np.bool_)
+    kept[places] = False
+    return values[kept]
 
 
 def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:

@@ -14,6 +14,9 @@ from myrnn.data import TEXT, UNKNOWN, RawSequences, RawTargets, TokenSequences, 
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.generation import generate
+from myrnn.losses import CROSS_ENTROPY, losses_of_logits
+from myrnn.results import check_lost, is_lost
+from myrnn.runs import sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import EngineName
 
@@ -30,7 +33,8 @@ class LanguageModel(SequenceEstimator):
         The number of steps that are read at a time. States are carried over from window to window, gradients are not,
         so a text may have any length. With None each text is learned as a whole.
     batch_size : int
-        The number of texts that are read in parallel. A single long one is cut into this many parts.
+        The number of texts that are read in parallel. A single long one is cut into this many parts. It is smaller if
+        an epoch would have fewer than five iterations.
     tokenize : {"auto", "words", "characters"} or callable
         How to split text into symbols, as for `SequenceClassifier`; characters by default.
     validation_fraction : float in [0, 1)
@@ -155,10 +159,17 @@ class LanguageModel(SequenceEstimator):
 
     def next_symbols(self, X: Any) -> dict[Any, float]:
         """Return the probability of each symbol after a text, the most probable first."""
-        logits, lengths = self._fitted.finite_scores(_listed(X))
-        if len(lengths) != 1 or not lengths[0]:
+        sequences = self._fitted.read(_listed(X))
+        if len(sequences) != 1 or not len(sequences.values):
             raise InvalidArgument("X must be one text with at least one symbol")
-        shares = np.exp(scipy.special.log_softmax(logits[-1].astype(np.float64)))
+        last, lost = np.empty(len(self._fitted.targets)), np.zeros(len(sequences.values), dtype=np.bool_)
+
+        def use(place: slice, logits: NDArray[np.float32]) -> None:
+            last[:], lost[place] = logits[-1], is_lost(logits)
+
+        self._fitted.predictor.in_parts(sequences, use)
+        check_lost(sequences_of(lost, sequences), sequences.lengths)
+        shares = np.exp(scipy.special.log_softmax(last))
         names = ("?", *self._vocabulary.symbols)
         return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
 
@@ -221,8 +232,15 @@ class LanguageModel(SequenceEstimator):
     def _log_probabilities(self, X: Any) -> tuple[NDArray[np.float64], Sequences]:
         fitted = self._fitted
         sequences = fitted.targets.sequences(fitted.encoder, fitted.raw(_listed(X)))
-        logits = fitted.outputs(sequences).astype(np.float64)
-        return scipy.special.log_softmax(logits, axis=1)[np.arange(len(logits)), sequences.targets], sequences
+        found, lost = np.empty(len(sequences.targets)), np.zeros(len(sequences.targets), dtype=np.bool_)
+
+        def use(place: slice, logits: NDArray[np.float32]) -> None:
+            lost[place] = is_lost(logits)
+            found[place] = -losses_of_logits(CROSS_ENTROPY, logits.astype(np.float64), sequences.targets[place])
+
+        fitted.predictor.in_parts(sequences, use)
+        check_lost(sequences_of(lost, sequences), sequences.lengths)
+        return found, sequences
 
 
 def _listed(X: Any) -> Any:

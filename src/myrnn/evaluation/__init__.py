@@ -3,8 +3,8 @@
 The modules, each after those that it imports:
 
 classify        sequences to test a model on, and the model's outputs for them
-intervals       confidence intervals of differences, and of rates over dependent steps
 steps           the layout of steps in flat arrays, and the clusters of intervals
+intervals       confidence intervals of differences, and of rates over dependent steps
 classes         precision, recall and F1 of classes, and their confusion
 scores          scores of models and baselines side by side
 buckets         accuracy and other measures by length and by position
@@ -35,7 +35,7 @@ from myrnn.evaluation.numbers import NumberReport, number_report
 from myrnn.evaluation.scores import Estimate, mean_r2
 from myrnn.evaluation.shortcuts import ShortcutReport, shortcuts
 from myrnn.evaluation.tags import TagReport, tag_report
-from myrnn.evaluation.text import TextReport, text_report
+from myrnn.evaluation.text import TextReport, report_of_chosen, text_report
 from myrnn.evaluation.transfer import TransferTable, transfer
 from myrnn.results import wilson_interval
 
@@ -72,6 +72,7 @@ __all__ = [
     "number_baselines",
     "number_report",
     "ratio_interval",
+    "report_of_chosen",
     "shortcuts",
     "tag_baselines",
     "tag_report",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.evaluation.intervals import mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure
-from myrnn.evaluation.steps import Steps
+from myrnn.evaluation.steps import Steps, Values
 from myrnn.results import ENDS, Counted, Floats, HasTable, Shown, Table, counted, integer, share
 
 # Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
@@ -206,20 +206,30 @@ def _heading(measure: str) -> str:
     return measure.replace("_", " ") + (", %" if measure in SHARES else "")
 
 
-def by_position(steps: Steps, values: Mapping[str, NDArray[Any]], confidence: float) -> StepBuckets:
+@dataclass(frozen=True)
+class _BucketOfPosition:
+    """The bucket of the position of every step; `last` has the last position of each bucket."""
+
+    steps: Steps
+    last: NDArray[np.int64]
+
+    def __getitem__(self, steps: slice) -> NDArray[np.int64]:
+        return np.searchsorted(self.last, self.steps.position_of(steps))
+
+
+def by_position(steps: Steps, values: Mapping[str, Values], confidence: float) -> StepBuckets:
     """Return the means of `values` (S,) by the position of the step; those of ``"rmse"`` are squares."""
-    position = steps.position
-    longest = int(position.max())
+    longest = int(steps.lengths.max())
     if longest <= _MOST_POSITIONS:
         last = np.arange(1, longest + 1)
     else:
         # 1, 2, 3 to 4, 5 to 8, 9 to 16 and so on.
         last = np.minimum(2 ** np.arange((longest - 1).bit_length() + 1), longest)
     first = np.concatenate(([1], last[:-1] + 1))
-    return _bucketed("position", first, last, np.searchsorted(last, position), steps, values, confidence)
+    return _bucketed("position", first, last, _BucketOfPosition(steps, last), steps, values, confidence)
 
 
-def by_length(steps: Steps, values: Mapping[str, NDArray[Any]], confidence: float) -> StepBuckets:
+def by_length(steps: Steps, values: Mapping[str, Values], confidence: float) -> StepBuckets:
     """Return the means of `values` (S,) by the length of the sequence that the step is in."""
     first, last, place = _by_quantiles(steps.lengths[steps.lengths > 0], _MOST_LENGTHS)
     each = np.repeat(place, steps.lengths[steps.lengths > 0])
@@ -230,22 +240,23 @@ def _bucketed(
     by: str,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
-    place: NDArray[np.int64],
+    place: Values,
     steps: Steps,
-    values: Mapping[str, NDArray[Any]],
+    values: Mapping[str, Values],
     confidence: float,
 ) -> StepBuckets:
     measures = {}
     for name, each in values.items():
         # A root mean square is computed from the squares.
         squared = name == "rmse"
-        found = ratios_of_steps(each.astype(np.float64), steps.cluster, place, len(last))
+        found = ratios_of_steps(each, steps, place, len(last))
         ends = share_ends(found, confidence) if name in SHARES else mean_ends(found, confidence)
         if squared or name == "mae":
             ends = np.maximum(ends, 0.0)
         both = np.column_stack((found.value, ends))
         measures[name] = np.sqrt(both) if squared else both
-    return StepBuckets(by, first, last, np.bincount(place, minlength=len(last)), measures, confidence)
+    total = sum(np.bincount(place[block], minlength=len(last)) for _, block in steps.blocks())
+    return StepBuckets(by, first, last, np.asarray(total), measures, confidence)
 
 
 def _by_quantiles(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import mygrad
 import numpy as np
@@ -18,10 +18,14 @@ from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of
-from myrnn.training import ENGINES, held_interrupts, progress_display, reference_logits
+from myrnn.training import ENGINES, held_interrupts, progress_display, reference_in_parts, reference_logits
 
 # The approximate number of sequences between two updates of the progress display: op by op, and natively.
 PORTION, NATIVE_PORTION = 1000, 20_000
+
+Result = TypeVar("Result")
+# Takes the place of some rows among all, and their logits.
+Use = Callable[[slice, NDArray[np.float32]], Result]
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
@@ -128,13 +132,45 @@ class Classifier:
             logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
             if logits is None:
                 logits = _reference_logits(self.model, readable, progress)
-        if readable.kind.what == CLASS:
-            classes, largest = num_classes((1, *logits.shape[1:])), readable.targets.max(initial=0)
+        self._check_scores(readable, logits)
+        return logits
+
+    def prepare(self, sequences: Sequences) -> None:
+        """Compile what computes the logits of such sequences."""
+        if self._engine != "mygrad":
+            try:
+                self._compiled_for(sequences).prepare(sequences)
+            except CompileError as error:
+                self._leave_native(error)
+
+    def in_parts(self, sequences: Sequences, use: Use[Result]) -> list[Result]:
+        """Call `use` with the logits of some steps at a time, and return all that it returned.
+
+        The logits are those of `scores`, for every step. They take little memory, however many steps there are. The
+        other argument of `use` is their place among all rows. If the compiled model fails on the way, all parts come
+        again, from MyGrad.
+        """
+        readable = self._readable(sequences)
+
+        def checked(place: slice, logits: NDArray[np.float32]) -> Result:
+            self._check_scores(readable, logits)
+            return use(place, logits)
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._engine != "mygrad":
+                try:
+                    return _used(self._compiled_for(readable).logits_in_parts(readable), checked)
+                except CompileError as error:
+                    self._leave_native(error)
+            return _used(reference_in_parts(self.model, readable), checked)
+
+    def _check_scores(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
+        if sequences.kind.what == CLASS:
+            classes, largest = num_classes((1, *logits.shape[1:])), sequences.targets.max(initial=0)
             if classes <= largest:
                 raise InvalidArgument(f"a label is {largest}, but the model has {classes} classes, 0 .. {classes - 1}")
         if is_lost(logits).any():
             self._check_parameters()
-        return logits
 
     def _check_parameters(self) -> None:
         """Refuse a model with parameters that are not finite: it fails on every sequence."""
@@ -146,19 +182,25 @@ class Classifier:
     def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
         """Return the logits of the compiled model; if it does not compile, switch to MyGrad and return None."""
         try:
-            if self._compiled is None:
-                self._compiled = compile_for(self.model, sequences)
-            compiled = self._compiled
+            compiled = self._compiled_for(sequences)
             if progress is not False:
                 # Compile before there is a progress bar, because the compilation shows its own line.
                 compiled.logits(sequences[:2])
             return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
         except CompileError as error:
-            if self._engine == "native":
-                raise
-            warn(f"the model is evaluated op by op with MyGrad, because {error}")
-            self._engine = "mygrad"
+            self._leave_native(error)
             return None
+
+    def _compiled_for(self, sequences: Sequences) -> CompiledModel:
+        if self._compiled is None:
+            self._compiled = compile_for(self.model, sequences)
+        return self._compiled
+
+    def _leave_native(self, error: CompileError) -> None:
+        if self._engine == "native":
+            raise error
+        warn(f"the model is evaluated op by op with MyGrad, because {error}")
+        self._engine = "mygrad"
 
     def _readable(self, sequences: Sequences) -> Sequences:
         width = self._width(sequences.dim_input)
@@ -198,6 +240,15 @@ def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.G
         raise InvalidArgument("lengths is empty: name at least one length")
     distinct = np.unique(wanted)
     return task.sample_lengths(np.repeat(distinct, max(1, samples // distinct.size)), rng)
+
+
+def _used(parts: Iterable[tuple[slice, NDArray[np.float32]]], use: Use[Result]) -> list[Result]:
+    found = []
+    with held_interrupts() as obey:
+        for place, logits in parts:
+            found.append(use(place, logits))
+            obey()
+    return found
 
 
 def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.steps import Steps, Values
 from myrnn.results import Floats, shares, wilson_interval
 
 
@@ -182,12 +183,15 @@ def ratios(numerator: Floats, denominator: Floats, group: NDArray[np.int64], gro
     return Ratios(value, spread * clusters * shares(1.0, clusters - 1), total, clusters)
 
 
-def ratios_of_steps(values: Floats, cluster: NDArray[np.int64], group: NDArray[np.int64], groups: int) -> Ratios:
-    """Return the means of `values` (S,) in every group, from the cluster and the group of every step."""
-    cells = cluster * groups + group
-    there, place = np.unique(cells, return_inverse=True)
-    count = np.bincount(place, minlength=len(there)).astype(np.float64)
-    return ratios(np.bincount(place, values, len(there)), count, there % groups, groups)
+def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) -> Ratios:
+    """Return the means of `values` (S,) in every group, from the group of every step."""
+    above, below, which = [], [], []
+    for clusters, block in steps.blocks():
+        there, place = np.unique(steps.cluster_of(clusters) * groups + group[block], return_inverse=True)
+        above.append(np.bincount(place, values[block], len(there)))
+        below.append(np.bincount(place, minlength=len(there)).astype(np.float64))
+        which.append(there % groups)
+    return ratios(np.concatenate(above), np.concatenate(below), np.concatenate(which), groups)
 
 
 def mean_ends(found: Ratios, confidence: float) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import confusion_of, f1_of
 from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
-from myrnn.evaluation.steps import Steps
+from myrnn.evaluation.steps import Steps, Values
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
 # The kinds of targets at every step.
@@ -162,7 +162,7 @@ def tag_scores(
     }
 
 
-def text_scores(nats: Floats, right: NDArray[np.bool_], steps: Steps, confidence: float) -> dict[str, Estimate]:
+def text_scores(nats: Values, right: Values, steps: Steps, confidence: float) -> dict[str, Estimate]:
     """Return the scores of symbol predictions, from the cross-entropy of each and whether the likeliest was right."""
     mean = over_clusters(nats, steps)
     loss = Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
@@ -251,13 +251,13 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
     return Estimate(float(ratio), low, high) if measure == "mae" else Estimate(float(1 - ratio), 1 - high, 1 - low)
 
 
-def over_clusters(values: NDArray[Any], steps: Steps) -> Ratios:
+def over_clusters(values: Values, steps: Steps) -> Ratios:
     """Return the mean of `values` (S,), as the ratio of sums over clusters."""
     sizes = np.diff(steps.clusters).astype(np.float64)
     return ratios(steps.sums(values), sizes, np.zeros(len(sizes), dtype=np.int64), 1)
 
 
-def share_estimate(right: NDArray[np.bool_], steps: Steps, confidence: float) -> Estimate:
+def share_estimate(right: Values, steps: Steps, confidence: float) -> Estimate:
     """Return the share of steps that are right, with its interval."""
     share = over_clusters(right, steps)
     return Estimate(float(share.value[0]), *share_ends(share, confidence)[0].tolist())

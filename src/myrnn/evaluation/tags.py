@@ -218,7 +218,7 @@ def tag_report(
     predicted = np.where(lost, NO_CLASS, labels.columns[np.argmax(values, axis=1)])
     right, size = predicted == labels.truth, len(labels.names)
     confusion, not_finite = confusion_of(labels.truth, predicted, size)
-    by_class = ratios_of_steps(right.astype(np.float64), steps.cluster, labels.truth, size)
+    by_class = ratios_of_steps(right, steps, labels.truth, size)
     there = steps.lengths > 0
     return TagReport(
         labels.names,

@@ -191,30 +191,55 @@ def text_report(
         raise InvalidArgument("targets must be the symbols of at least one step, not an empty list")
     values = checked_probabilities(probabilities, len(truth), None, each="step")
     _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
-    steps = Steps.given([0, len(truth)] if offsets is None else offsets, len(truth))
-    check_baselines(baselines, TEXT, steps)
     lost = is_lost(values)
     check_sums(values, lost)
-    warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
+    chosen = values[np.arange(len(truth)), truth]
     right = np.where(lost, NO_CLASS, np.argmax(values, axis=1)) == truth
-    nats, impossible = _nats(values[np.arange(len(truth)), truth], lost)
+    layout = [0, len(truth)] if offsets is None else offsets
+    return report_of_chosen(chosen, right, lost, values.shape[1], layout, level, baselines)
+
+
+def report_of_chosen(
+    chosen: NDArray[Any],
+    right: NDArray[np.bool_],
+    lost: NDArray[np.bool_],
+    symbols: int,
+    offsets: ArrayLike,
+    confidence: float = 0.95,
+    baselines: Baselines | None = None,
+) -> TextReport:
+    """Return the report on the probabilities of the observed symbols (S,), and whether each was the likeliest.
+
+    `lost` marks steps with outputs that are not finite; `symbols` is the number of different symbols.
+    """
+    steps = Steps.given(offsets, len(chosen))
+    check_baselines(baselines, TEXT, steps)
+    warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
+    nats, bits = _Surprise(chosen, lost, 1.0), _Surprise(chosen, lost, float(np.log(2)))
     return TextReport(
-        text_scores(nats, right, steps, level),
-        len(truth),
-        values.shape[1],
+        text_scores(nats, right, steps, confidence),
+        len(chosen),
+        symbols,
         int(np.count_nonzero(steps.lengths)),
         int(lost.sum()),
-        impossible,
-        by_position(steps, {"bits_per_symbol": nats / np.log(2), "accuracy": right}, level),
+        int(np.count_nonzero(lost | ~(chosen > 0))),
+        by_position(steps, {"bits_per_symbol": bits, "accuracy": right}, confidence),
         steps.cluster_count,
         baselines,
-        gains_of(baselines, steps.sums(nats / np.log(2)), level),
-        level,
+        gains_of(baselines, steps.sums(bits), confidence),
+        confidence,
     )
 
 
-def _nats(chosen: NDArray[Any], lost: NDArray[np.bool_]) -> tuple[Floats, int]:
-    """Return -ln of the probabilities (S,), made finite for 0, and the number of zeros."""
-    given = np.where(lost, 0, chosen).astype(np.float64)
-    smallest = np.finfo(chosen.dtype if chosen.dtype.kind == "f" else np.float64).tiny
-    return -np.log(np.clip(given, smallest, 1.0)), int(np.count_nonzero(given <= 0))
+@dataclass(frozen=True)
+class _Surprise:
+    """The negative logarithms of probabilities (S,), made finite for 0, in a unit of so many nats."""
+
+    chosen: NDArray[Any]
+    lost: NDArray[np.bool_]
+    unit: float
+
+    def __getitem__(self, steps: slice) -> Floats:
+        given = np.where(self.lost[steps], 0, self.chosen[steps]).astype(np.float64)
+        smallest = np.finfo(self.chosen.dtype if self.chosen.dtype.kind == "f" else np.float64).tiny
+        return -np.log(np.clip(given, smallest, 1.0)) / self.unit

@@ -12,7 +12,7 @@ sequences from files. `former`, `folder`, `model` and `origin` know the content 
 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs, run_names
 from myrnn.runs.data import GivenData, read_data
-from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
+from myrnn.runs.fitted import Fitted, lost_sequences, scores_of, sequences_of
 from myrnn.runs.fitting import fit, stopped_early, truncated_at
 from myrnn.runs.folder import (
     CHECKPOINTS,
@@ -91,6 +91,7 @@ __all__ = [
     "run_names",
     "save_run",
     "scores_of",
+    "sequences_of",
     "stopped_early",
     "summarize",
     "tested_lengths",

@@ -256,14 +256,18 @@ def _read(
 
 
 def _hash_of_memory(raw: RawSequences, y: Any) -> str:
-    parts = (raw.kind, raw.codes, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers", raw.rows)
-    content = repr([part.tolist() if isinstance(part, np.ndarray) else part for part in (*parts, raw.offsets)])
+    arrays = (raw.codes if isinstance(raw, TokenSequences) else raw.rows, raw.offsets)
     try:
         targets = np.asarray(y).tolist()
     except ValueError:
         # Lists of different lengths.
         targets = [np.asarray(one).tolist() for one in y]
-    return hashlib.sha256(f"{content} {targets}".encode("utf-8", "surrogatepass")).hexdigest()
+    named = (raw.kind, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers",)
+    kinds = [(array.dtype.str, array.shape) for array in arrays]
+    digest = hashlib.sha256(repr((named, kinds, targets)).encode("utf-8", "surrogatepass"))
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _hash_of(path: str | os.PathLike[str]) -> str:

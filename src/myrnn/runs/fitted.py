@@ -259,16 +259,24 @@ def scores_of(classifier: Classifier, sequences: Sequences) -> NDArray[np.float3
 
     They are float32, K each. Some may not be finite.
     """
-    # A single sequence would run through a different program, which sums in another order.
-    if len(sequences) == 1:
-        return classifier.scores(sequences.select([0, 0]))[: len(sequences.targets)]
-    return classifier.scores(sequences)
+    found = classifier.in_parts(sequences, lambda place, outputs: (place, outputs))
+    if len(found) < 2:
+        return found[0][1] if found else classifier.scores(sequences)
+    whole = np.empty((len(sequences.targets), found[0][1].shape[1]), dtype=np.float32)
+    for place, outputs in found:
+        whole[place] = outputs
+    return whole
 
 
 def lost_sequences(outputs: NDArray[np.floating[Any]], sequences: Sequences) -> NDArray[np.bool_]:
     """Return which sequences have outputs that are not finite, bool (N,)."""
-    lost = is_lost(outputs)
+    return sequences_of(is_lost(outputs), sequences)
+
+
+def sequences_of(lost: NDArray[np.bool_], sequences: Sequences) -> NDArray[np.bool_]:
+    """Return which sequences have a row of targets that is marked, bool (N,)."""
     if not sequences.per_step:
         return lost
-    owners = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    return np.bincount(owners, lost, minlength=len(sequences)) > 0
+    marked = np.zeros(len(sequences), dtype=np.bool_)
+    marked[np.searchsorted(sequences.offsets, np.flatnonzero(lost), side="right") - 1] = True
+    return marked

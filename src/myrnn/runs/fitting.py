@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
+from myrnn.compiler import memory
 from myrnn.data import (
     LABELS,
     NEXT,
@@ -35,10 +34,10 @@ from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
 from myrnn.learning_curve import shown_score, word_for
-from myrnn.losses import CROSS_ENTROPY, Loss, loss_for, mean_of_logits
+from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
 from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own, no_input
 from myrnn.results import check_lost
-from myrnn.runs.fitted import Fitted, lost_sequences, scores_of
+from myrnn.runs.fitted import Fitted, sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training import (
     Checkpoint,
@@ -52,16 +51,18 @@ from myrnn.training import (
     check_sees_no_future,
     held_interrupts,
     load_checkpoint,
+    mean_over,
     metric_of,
     named_schedule,
     progress_display,
-    total_score,
 )
 
 # Further advice when a training diverges.
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
 # The default window, in steps, for text and series.
 WINDOW = 64
+# The fewest iterations of an epoch in windows, if the sequences are long enough.
+FEWEST_ITERATIONS = 5
 # Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
 # threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
 COPIES = 10
@@ -120,7 +121,7 @@ def fit(
         _warn_of_trend(raw, differences)
     raw, validation = _validated(raw, given, training.validation_fraction, rng)
     encoder = SequenceEncoder.fit(raw, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
-    if not np.repeat(~validation, np.diff(raw.offsets)).any():
+    if not np.diff(raw.offsets)[~validation].any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
     targets = TargetEncoder.fit(given, raw, encoder, ~validation)
     model = new_model(experiment, encoder, targets, rng, make)
@@ -205,7 +206,7 @@ def _train(
                 _check_epochs(training, watched, settings, per_epoch)
             if measure is not None:
                 # Compile before there is a progress bar, because the compilation shows its own line.
-                scores_of(fitted.predictor, kept[:2])
+                fitted.predictor.prepare(kept)
         if training.iteration < iterations:
             training.run(iterations - training.iteration)
     except KeyboardInterrupt:
@@ -251,17 +252,18 @@ def truncated_at(given: int | None, learn: str) -> int | None:
 def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
     """Return the training sequences, the batch size, the iterations per epoch, and the window.
 
-    With windows, several streams are read at once; a single sequence is cut into streams. If no sequence is longer than
-    a window, all are read whole.
+    With windows, several streams are read at once; a single sequence is cut into streams. There are fewer streams if an
+    epoch would have less than `FEWEST_ITERATIONS`, from which little is learned. If no sequence is longer than a
+    window, all are read whole.
     """
     if truncate is None or learned.lengths.max() <= truncate:
         batch = min(batch_size, len(learned))
         return learned, batch, -(-len(learned) // batch), None
     if len(learned) == 1:
-        learned = learned.cut(min(batch_size, len(learned.values) // truncate))
-    batch = min(batch_size, int((learned.lengths > 0).sum()))
+        learned = learned.cut(min(batch_size, max(1, len(learned.values) // (FEWEST_ITERATIONS * truncate))))
     # A window never contains steps of two sequences.
     windows = int((-(-learned.lengths // truncate)).sum())
+    batch = min(batch_size, int((learned.lengths > 0).sum()), max(1, windows // FEWEST_ITERATIONS))
     return learned, batch, -(-windows // batch), truncate
 
 
@@ -388,15 +390,9 @@ def loss_and_score(
     NotFinite
         When outputs are not finite.
     """
-    outputs, targets = scores_of(classifier, sequences).astype(np.float64), sequences.targets
-    check_lost(lost_sequences(outputs, sequences), sequences.lengths)
-    score = float(total_score(outputs, targets, None)) / len(targets)
-    if loss != CROSS_ENTROPY:
-        return mean_of_logits(loss, outputs, targets, weights), score
-    losses = -scipy.special.log_softmax(outputs, axis=1)[np.arange(len(outputs)), targets]
-    if weights is not None:
-        losses *= weights[targets]
-    return float(losses.mean()), score
+    found, score, lost = mean_over(partial(classifier.in_parts, sequences), sequences, loss, weights)
+    check_lost(sequences_of(lost, sequences), sequences.lengths)
+    return found, score
 
 
 def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
@@ -418,14 +414,6 @@ def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
             raise InvalidArgument(
                 f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
             )
-
-
-def memory() -> int:
-    """Return the machine's memory in bytes; a very large number if it is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 class EpochProgress:

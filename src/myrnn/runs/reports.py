@@ -20,10 +20,10 @@ from myrnn.evaluation import (
     classification_report,
     naive_forecast,
     number_report,
+    report_of_chosen,
     tag_baselines,
     tag_report,
     text_baselines,
-    text_report,
 )
 from myrnn.evaluation.naive import naive_name
 from myrnn.results import Table, is_lost, number, text
@@ -80,16 +80,31 @@ def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, pe
     if targets.learn == TAGS:
         return _of_tags(fitted, raw, y, known)
     if targets.learn == TEXT:
-        sequences = targets.sequences(fitted.encoder, raw)
-        shares = _shares(scores_of(fitted.predictor, sequences))
-        baselines = None if known is None else text_baselines(known, sequences, symbols=len(targets))
-        return text_report(sequences.targets, shares, sequences.offsets, baselines=baselines)
+        return _of_text(fitted, raw, known)
     return _of_numbers(fitted, raw, y, period)
 
 
 def _check_none(name: str, given: Any, learn: str) -> None:
     if given is not None:
         raise InvalidArgument(f"{name} must be None where {learn} is learned: the sequences tell what comes next")
+
+
+def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> TextReport:
+    sequences = fitted.targets.sequences(fitted.encoder, raw)
+    if not len(sequences.targets):
+        raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
+    truth, symbols = sequences.targets, len(fitted.targets)
+    baselines = None if known is None else text_baselines(known, sequences, symbols=symbols)
+    chosen = np.empty(len(truth), dtype=np.float32)
+    right, lost = (np.zeros(len(truth), dtype=np.bool_) for _ in range(2))
+
+    def use(place: slice, logits: NDArray[np.float32]) -> None:
+        shares, wanted = _shares(logits), truth[place]
+        chosen[place], lost[place] = shares[np.arange(len(wanted)), wanted], is_lost(shares)
+        right[place] = ~lost[place] & (np.argmax(shares, axis=1) == wanted)
+
+    fitted.predictor.in_parts(sequences, use)
+    return report_of_chosen(chosen, right, lost, symbols, sequences.offsets, baselines=baselines)
 
 
 def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None) -> TagReport:

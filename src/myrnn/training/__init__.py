@@ -10,11 +10,11 @@ sequences. `hooks` watch, `progress` shows the progress, and `interrupts` delays
 from myrnn.learning_curve import History
 from myrnn.schedules import named_schedule
 from myrnn.training.checkpoint import Checkpoint, TrainingState, keep_last_checkpoint, load_checkpoint, saved_iteration
-from myrnn.training.engine import check_sees_no_future, reference_logits
+from myrnn.training.engine import check_sees_no_future, reference_in_parts, reference_logits
 from myrnn.training.hooks import Report, TrainingStart, Validation
 from myrnn.training.interrupts import held_interrupts, raising
 from myrnn.training.loop import Training, train
-from myrnn.training.measure import measure
+from myrnn.training.measure import mean_over, measure
 from myrnn.training.outputs import metric_of, total_score
 from myrnn.training.progress import Curve, Display, curve_levels, duration, progress_display, sparkline
 from myrnn.training.settings import ENGINES, TrainingSettings
@@ -37,11 +37,13 @@ __all__ = [
     "held_interrupts",
     "keep_last_checkpoint",
     "load_checkpoint",
+    "mean_over",
     "measure",
     "metric_of",
     "named_schedule",
     "progress_display",
     "raising",
+    "reference_in_parts",
     "reference_logits",
     "saved_iteration",
     "sparkline",

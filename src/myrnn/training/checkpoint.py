@@ -31,6 +31,8 @@ FORMAT = FolderFormat("myrnn checkpoint", 1, "checkpoint", INDEX, {ARRAYS: 8_000
 _NAME = re.compile(r"checkpoint-(\d{12})")
 
 OF_OPTIMIZER = "optimizer."
+# The state to which a restart would go back, within another one.
+GOOD, OF_GOOD = "good", "good."
 
 
 class CutOff(InvalidArgument):
@@ -71,6 +73,22 @@ class TrainingState:
         """The number of iterations done."""
         return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
 
+    def with_good(self, good: TrainingState) -> TrainingState:
+        """Return this state together with an earlier one, to which a restart would go back."""
+        if good.iteration == self.iteration:
+            return self
+        arrays = {f"{OF_GOOD}{name}": array for name, array in good.arrays.items()}
+        return TrainingState({**self.values, GOOD: dict(good.values)}, {**self.arrays, **arrays})
+
+    def parts(self) -> tuple[TrainingState, TrainingState | None]:
+        """Return the state, and the earlier one to which a restart would go back, if it is another."""
+        good = {name.removeprefix(OF_GOOD): array for name, array in self.arrays.items() if name.startswith(OF_GOOD)}
+        if GOOD not in self.values and not good:
+            return self, None
+        arrays = {name: array for name, array in self.arrays.items() if not name.startswith(OF_GOOD)}
+        values = {name: value for name, value in self.values.items() if name != GOOD}
+        return TrainingState(values, arrays), TrainingState(_mapping(self.values, GOOD), good)
+
     def __repr__(self) -> str:
         """Return the number of iterations done and of arrays."""
         iterations = _checks.count_of(self.iteration, "iteration")
@@ -78,7 +96,7 @@ class TrainingState:
 
 
 class Checkpoint:
-    """The hook that saves a training's state in a folder: at a report, at most every so many seconds, and at the end.
+    """The hook that saves a training's state in a folder, at most every so many seconds, and at the end.
 
     The last two checkpoints are kept, so that damage to one does not cost the training. If one cannot be written, for
     example on a full disk, there is a warning, the previous ones stay, and it is tried again; at the end it is an
@@ -142,8 +160,15 @@ class Checkpoint:
             _keep_only(self.folder, [])
         self._due = time.monotonic() + self._every
 
+    def on_progressed(self, iteration: int) -> None:
+        """Write a checkpoint if it is time."""
+        self._write_if_due()
+
     def on_reported(self, report: Report) -> None:
         """Write a checkpoint if it is time."""
+        self._write_if_due()
+
+    def _write_if_due(self) -> None:
         if time.monotonic() < self._due:
             return
         try:
@@ -169,7 +194,7 @@ class Checkpoint:
             self._lock = None
 
     def write(self) -> None:
-        """Write a checkpoint now: at a report, or after the training.
+        """Write a checkpoint now: in ``on_progressed``, at a report, or after the training.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameters_of
 from myrnn.randomness import Keys, Numbers, Source, keys_of, run_with
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores
 from myrnn.training.outputs import checked_columns, scores_dtype, total_score
@@ -30,6 +30,8 @@ from myrnn.training.windows import Windows
 WORTH_COMPILING = 50_000
 # The shape of a model's logits is determined on this many steps of a sequence, fewer if they have more numbers (16 MB).
 BEGINNING, BEGINNING_NUMBERS = 500, 2**22
+# The steps of sequences whose outputs are kept at once.
+STEPS_OF_A_PART = 2000
 # The number of steps in the test of whether a model sees future steps.
 TRIED = 6
 
@@ -302,6 +304,17 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
         with MYGRAD, mygrad.no_autodiff:
             rows.append(np.asarray(_output(model, sequences, index)))
     return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def reference_in_parts(model: Any, sequences: Sequences) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the outputs of `reference_logits`, some rows at a time, each part with its place among all rows."""
+    if not sequences.per_step:
+        yield slice(0, len(sequences)), reference_logits(model, sequences)
+        return
+    for part in groups(sequences.lengths, STEPS_OF_A_PART):
+        place = slice(*sequences.offsets[[part.start, part.stop]].tolist())
+        if place.start < place.stop:
+            yield place, reference_logits(model, sequences, np.arange(part.start, part.stop))
 
 
 def columns_of(model: Any, sequences: Sequences) -> int:

@@ -190,11 +190,11 @@ def fingerprint(sequences: Sequences) -> str:
     """Return the SHA-256 of sequences and all of their attributes."""
     digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
     for part in (sequences.values, sequences.offsets, sequences.targets):
-        digest.update(part.tobytes())
+        digest.update(np.ascontiguousarray(part))
     if sequences.kind != LABELS:
         digest.update(repr(sequences.kind).encode())
     if sequences.weights is not None:
-        digest.update(sequences.weights.tobytes())
+        digest.update(np.ascontiguousarray(sequences.weights))
     return digest.hexdigest()
 
 

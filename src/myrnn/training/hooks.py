@@ -6,6 +6,8 @@ A hook has one or more of these methods; training calls whichever it has:
     once, with a `TrainingStart`, before the first iteration;
 ``on_progress(iteration)``
     at intervals between reports, with the number of iterations done;
+``on_progressed(iteration)``
+    with the same number, after every hook has received it, unless a report follows;
 ``on_report(report)``
     with a `Report`, every `report_every` iterations and after the last;
 ``on_reported(report)``
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from myrnn.training.checkpoint import TrainingState
 
 OF_HOOKS = "hook."
-EVENTS = ("on_train_begin", "on_progress", "on_report", "on_reported", "on_train_end")
+EVENTS = ("on_train_begin", "on_progress", "on_progressed", "on_report", "on_reported", "on_train_end")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class TrainingStart:
     stop : callable
         Ends the training after the current report.
     state : callable
-        Returns the `TrainingState`, in ``on_report``, ``on_reported`` and ``on_train_end``.
+        Returns the `TrainingState`, in ``on_progressed``, ``on_report``, ``on_reported`` and ``on_train_end``.
     keep_good : callable
         `Training.keep_good`.
 

@@ -354,7 +354,7 @@ class Training:
     def state(self) -> TrainingState:
         """Return everything needed to resume the training from here.
 
-        With ``on_divergence="restart"`` it is the state that a restart would go back to, which `keep_good` returns.
+        With ``on_divergence="restart"`` it includes the state that a restart would go back to.
 
         Raises
         ------
@@ -363,13 +363,12 @@ class Training:
         TrainingDiverged
             When the training has diverged, or is about to: the state from `keep_good` can still be resumed.
         """
-        if self._restarts.allowed:
-            return self._good_state()
         if self._has_diverged:
             raise TrainingDiverged(f"the training has diverged, after iteration {self.iteration}")
         if not self._is_whole:
             raise CutOff(f"the training was interrupted within an iteration, after iteration {self.iteration}")
-        return self._state_at(self._snapshot())
+        now = self._state_at(self._snapshot())
+        return now.with_good(self._good_state()) if self._restarts.allowed else now
 
     def keep_good(self) -> Callable[[], TrainingState]:
         """From now on keep a state to go back to when the training is cut off or diverges; return a function for it.
@@ -401,7 +400,10 @@ class Training:
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
-        snapshot, reports = from_state(state, self._learner, self._form, self._feed.position().arrays)
+        now, good = state.parts()
+        of_feed = self._feed.position().arrays
+        snapshot, reports = from_state(now, self._learner, self._form, of_feed)
+        last = None if good is None else from_state(good, self._learner, self._form, of_feed)[0]
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
         restore_states(self._hooks, snapshot.hooks)
@@ -409,6 +411,8 @@ class Training:
         self._engine.become(engine)
         self._rates.first = first
         self._put_back(snapshot, reports, restarts)
+        if last is not None and self._restarts.last is not None:
+            self._restarts.last = last
 
     def run(self, iterations: int) -> History:
         """Do `iterations` more and return the history of all; fewer if the sequences end.
@@ -515,7 +519,9 @@ class Training:
         self._call("on_progress", self.iteration)
         if self.iteration % self._report_every == 0 or self.iteration == closing_at:
             self._close_report()
-        self._is_whole = True
+        else:
+            self._is_whole = True
+            self._call("on_progressed", self.iteration)
         return losses, scores
 
     def _call(self, event: str, *arguments: Any) -> None:

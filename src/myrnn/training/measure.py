@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.compiler import compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.losses import Loss, loss_for, mean_of_logits
+from myrnn.losses import Loss, loss_for, losses_of_logits
 from myrnn.results import is_lost
 from myrnn.sequences import Sequences
-from myrnn.training.engine import columns_of, reference_logits
+from myrnn.training.engine import columns_of, reference_in_parts
 from myrnn.training.feed import check_sequences
 from myrnn.training.native import check_rows
 from myrnn.training.outputs import checked_class_weights, total_score
@@ -80,22 +81,53 @@ def measure(
     check_sequences(sequences, columns, sequences.dim_input, kind)
     if not len(sequences.targets):
         return 0.0, 0.0
-    outputs = _outputs(model, sequences, engine).astype(np.float64)
-    counted = outputs if sequences.weights is None else outputs[sequences.weights > 0]
-    if lost := int(is_lost(counted).sum()):
-        raise NotFinite(f"the outputs for {lost:,} of {_checks.count_of(len(counted), kind.each)} are not finite")
-    found = mean_of_logits(chosen, outputs, sequences.targets, weights, sequences.weights)
-    score = total_score(outputs, sequences.targets, sequences.weights, kind.scored)
-    return found, float(score) / max(1, int(sequences.counted.sum()))
+
+    def in_parts(use: Callable[[slice, NDArray[np.float32]], Any]) -> list[Any]:
+        if engine == "native" or (engine == "auto" and sequences.lengths.sum() >= WORTH_CHECKING):
+            try:
+                compiled = compile_for(model, sequences)
+                check_rows(compiled, kind)
+                return [use(*part) for part in compiled.logits_in_parts(sequences)]
+            except CompileError:
+                if engine == "native":
+                    raise
+        return [use(*part) for part in reference_in_parts(model, sequences)]
+
+    found, score, lost = mean_over(in_parts, sequences, chosen, weights)
+    counted = lost if sequences.weights is None else lost[sequences.weights > 0]
+    if counted.any():
+        count = _checks.count_of(len(counted), kind.each)
+        raise NotFinite(f"the outputs for {int(counted.sum()):,} of {count} are not finite")
+    return found, score
 
 
-def _outputs(model: Any, sequences: Sequences, engine: str) -> NDArray[np.float32]:
-    if engine == "native" or (engine == "auto" and sequences.lengths.sum() >= WORTH_CHECKING):
-        try:
-            compiled = compile_for(model, sequences)
-            check_rows(compiled, sequences.kind)
-            return compiled.logits(sequences)
-        except CompileError:
-            if engine == "native":
-                raise
-    return reference_logits(model, sequences)
+def mean_over(
+    in_parts: Callable[[Callable[[slice, NDArray[np.float32]], Any]], list[Any]],
+    sequences: Sequences,
+    loss: Loss | str,
+    class_weights: NDArray[np.floating] | None,
+) -> tuple[float, float, NDArray[np.bool_]]:
+    """Return the mean loss and score of outputs, and which rows of them are not finite, which do not count.
+
+    `in_parts` calls a function with the place and the outputs of some rows at a time, and returns all its results.
+    """
+    targets, weights = sequences.targets, sequences.weights
+    losses, lost = np.zeros(len(targets)), np.zeros(len(targets), dtype=np.bool_)
+
+    def use(place: slice, found: NDArray[np.float32]) -> Any:
+        lost[place] = is_lost(found)
+        counts = ~lost[place] if weights is None else ~lost[place] & (weights[place] > 0)
+        if not counts.any():
+            return 0
+        outputs, wanted = (found, targets[place]) if counts.all() else (found[counts], targets[place][counts])
+        outputs = outputs.astype(np.float64)
+        losses[place][counts] = losses_of_logits(loss, outputs, wanted)
+        return total_score(outputs, wanted, None, sequences.kind.scored)
+
+    score = float(sum(in_parts(use))) / max(1, int(sequences.counted.sum()))
+    if class_weights is not None:
+        losses *= class_weights[targets]
+    if weights is None:
+        return float(losses.mean()), score, lost
+    total = float(weights.sum(dtype=np.float64))
+    return float((losses * weights).sum() / total) if total else 0.0, score, lost
