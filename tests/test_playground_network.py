@@ -235,11 +235,11 @@ def test_a_class_that_fails_is_named():
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("mine.py", "--model must name the class in the file, too, such as mine.py:My, not 'mine.py'"),
-        ("mine:My", "--model must be a file and a class, such as my_file.py:MyClass, not 'mine:My'"),
-        ("none.py:My", "--model: there is no file none.py"),
-        ("mine.py:Other", "--model: mine.py has no class Other; it has My"),
-        ("broken.py:My", "--model: broken.py fails: ZeroDivisionError: division by zero, in broken.py:1: 1 / 0"),
+        ("mine.py", "a model must name the class in its file, too, such as mine.py:My, not 'mine.py'"),
+        ("mine:My", "a model must be a file and a class, such as my_file.py:MyClass, not 'mine:My'"),
+        ("none.py:My", "there is no file none.py"),
+        ("mine.py:Other", "mine.py has no class Other; it has My"),
+        ("broken.py:My", "broken.py fails: ZeroDivisionError: division by zero, in broken.py:1: 1 / 0"),
     ],
 )
 def test_a_missing_class_is_reported(here, place, message):
