@@ -383,14 +383,7 @@ def with_model(folder, **changed):
             (folder / name).write_text(json.dumps(seal(index)))
 
 
-PLACES = (
-    "mine.py",
-    "own.py",
-    "received/mine.py",
-    "received/run/mine.py",
-    "received/run/own.py",
-    "received/run/model.txt",
-)
+PLACES = ("mine.py", "own.py", "received/mine.py", "received/run/mine.py", "received/run/own.py")
 
 
 def test_the_folder_of_somebody_else_runs_no_code(here, received, capsys):
