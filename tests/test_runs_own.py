@@ -412,6 +412,12 @@ def test_the_folder_of_somebody_else_runs_no_code(here, received, capsys):
                 act("received/run")
     assert main(["plot", "received/run"]) == 0
     assert main(["runs", "received"]) == 0
+    index = json.loads(Path("received/sweep/sweep.json").read_text())
+    for classes in ({}, {"received/mine.py:Mine": None}, {"received/mine.py:Mine": "0"}, None):
+        Path("received/sweep/sweep.json").write_text(json.dumps(seal({**index, "classes": classes})))
+        with pytest.raises(RunError, match=r"sweep\.json cannot be used: "):
+            myrnn.load_sweep("received/sweep")
+    Path("received/sweep/sweep.json").write_text(json.dumps(index))
     results = myrnn.load_sweep("received/sweep")
     experiment = results.point(results.runs["run"][0]).experiment
     for sent in (experiment, pickle.loads(pickle.dumps(experiment)), Experiment.read(experiment.to_dict())):

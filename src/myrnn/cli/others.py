@@ -195,7 +195,8 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str, summ
         first = next(error for error in results.runs["error"] if error is not None)
         show.named_rows(("failed", f"{results.failed:,} of {count_of(len(results), 'run')}, the first with {first}"))
         if again := results.failed - results.diverged:
-            show.named_rows(("", f"the same command tries {again:,} of them again; the others diverged"))
+            others = "; the others diverged" if results.diverged else ""
+            show.named_rows(("", f"the same command tries {again:,} of them again{others}"))
     if results.fallbacks:
         show.named_rows(("op by op", f"{results.fallbacks:,} of {count_of(len(results), 'run')}, without native code"))
         show.named_rows(("", 'with engine = "native" in the study they fail and say why'))

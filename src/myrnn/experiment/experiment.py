@@ -97,9 +97,7 @@ class Part:
         settings = written_out(part, given)
         name = settings.pop("name", PARTS[part])
         if part == "model" and isinstance(name, str) and is_own(name):
-            sha256 = settings.pop(SHA256, None)
-            if not (sha256 is None or (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256))):
-                raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(sha256)}")
+            sha256 = _checked_hash(settings.pop(SHA256)) if SHA256 in settings else None
             _refuse_sizes(settings)
             return cls(part, name, _own_settings(settings), sha256)
         section = section_of(part, name)
@@ -155,6 +153,13 @@ class Part:
         """Return the name and all settings as plain values, as `Section.to_dict` does."""
         pinned = {} if self.sha256 is None else {SHA256: self.sha256}
         return {"name": self.name, **pinned, **self.settings.to_dict(whole)}
+
+
+def _checked_hash(given: Any) -> str:
+    # A folder must not be able to leave it out: without it, whatever is in the file would be loaded.
+    if not (isinstance(given, str) and re.fullmatch("[0-9a-f]{64}", given)):
+        raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(given)}")
+    return given
 
 
 def _refuse_sizes(settings: Mapping[str, Any]) -> None:

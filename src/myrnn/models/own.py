@@ -118,11 +118,6 @@ def load_own(place: str, sha256: str | None = None) -> OwnModel:
     return OwnModel(**vars(its_file), make=make)
 
 
-def hash_of(place: str) -> str:
-    """Return the SHA-256 of the file of a class, which is not run."""
-    return hashlib.sha256(_read(_split(place)[0])).hexdigest()
-
-
 def _split(place: str) -> tuple[str, str]:
     file, colon, name = place.rpartition(":")
     if not colon and place.endswith(".py"):

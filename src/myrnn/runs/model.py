@@ -7,7 +7,6 @@ has named that file before, and otherwise the user gives it. A class with other 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,9 +126,6 @@ def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, An
         file = given[FILE]
         if not (isinstance(file, str) and file.isprintable() and file.endswith(".py") and len(file) <= _LONGEST):
             raise InvalidArgument(f"{FILE} must be the path of a .py file, not {_checks.shown(file)}")
-        # Without it, an experiment would load whatever is in the file.
-        if not (isinstance(given.get(SHA256), str) and re.fullmatch("[0-9a-f]{64}", given[SHA256])):
-            raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(given.get(SHA256))}")
         if not name.isidentifier():
             raise InvalidArgument(f"class must be one of a file, not {_checks.shown(name)}")
     if not isinstance(given.get(SETTINGS, {}), dict):

@@ -25,7 +25,7 @@ from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, p
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
-from myrnn.sweeps.run import Done, Failed, Record
+from myrnn.sweeps.run import Done, Failed, Record, is_divergence
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study, stored_study
 from myrnn.training import Curve, Display, progress_display
 
@@ -227,7 +227,7 @@ def _do_all(
         if isinstance(record, Done):
             # Runs on files that have changed are repeated.
             return record.files == {name: hashes[file] for name, file in point.located.files.items()}
-        return record is not None and record.has_diverged
+        return record is not None and is_divergence(record.error)
 
     over = [point for point in study.points if is_over(point)]
     planned = len(study.points)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument
 from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
-from myrnn.sweeps.run import Done, Failed, Record, TestCounts
+from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
 from myrnn.sweeps.study import Point, Study
 from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
 from myrnn.tasks import recognition_of
@@ -166,7 +166,7 @@ class SweepResults(HasTable):
     @property
     def diverged(self) -> int:
         """The number of failed runs whose training diverged; they are not repeated."""
-        return sum(error is not None and Failed(run="", error=error).has_diverged for error in self.runs["error"])
+        return sum(error is not None and is_divergence(error) for error in self.runs["error"])
 
     @property
     def fallbacks(self) -> int:

@@ -127,13 +127,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     worker: str = ""
     versions: dict[str, Any] | None = None
 
-    @property
-    def has_diverged(self) -> bool:
-        """Whether its training diverged, as it would again; other faults may be mended."""
-        return self.error.startswith(TrainingDiverged.__name__)
-
 
 Record = Done | Failed
+
+
+def is_divergence(error: str) -> bool:
+    """Return whether a run failed because its training diverged, as it would again; other faults may be mended."""
+    return error.startswith(TrainingDiverged.__name__)
+
 
 _ONE_AT_A_TIME = threading.Lock()
 
