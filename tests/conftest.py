@@ -25,7 +25,7 @@ sys.path.append(str(Path(__file__).parent))
 from interpreter import interpreted  # noqa: E402
 from processes import kill_all  # noqa: E402
 from run_folders import figures_left_blank  # noqa: E402
-from sweeps_help import ENDLESS, NATIVE, STUDY  # noqa: E402
+from sweeps_help import ENDLESS, LEAKY, NATIVE, STUDY  # noqa: E402
 
 
 def pytest_configure(config):
@@ -41,6 +41,14 @@ def pytest_collection_finish():
     """Exclude imported modules and collected tests from garbage collection, which would search them every time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_the_tests(tmp_path_factory):
+    """Keep what is remembered for an account, such as the classes that it has named, in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +69,17 @@ def blank_figures():
     """Leave the figures of runs blank in tests of other things, because drawing them takes most of the time."""
     with figures_left_blank():
         yield
+
+
+@pytest.fixture
+def registered_here(monkeypatch):
+    """Register the class of a study in this process, as a script does."""
+    from myrnn import registry
+
+    monkeypatch.setattr(registry, "_KINDS", {part: dict(registry.kinds(part)) for part in registry._KINDS})
+    space = {"__name__": "script"}
+    exec(LEAKY, space)
+    return registry.register("model", "registered-here")(space["Leaky"])
 
 
 @pytest.fixture(scope="session")

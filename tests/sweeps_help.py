@@ -50,6 +50,49 @@ name = "endless"
 training = { iterations = 100_000_000, seed = "0:1" }
 """
 )
+# A class that takes no generator, and a setting.
+LEAKY = """
+import mygrad as mg
+import numpy as np
+from mygrad.nnet.initializers import glorot_normal
+from myrnn import dense
+
+
+class Leaky:
+    def __init__(self, dim_input, dim_recurrent, dim_output, leak: float = 0.5):
+        self.leak = leak
+        self.x2h = dense(dim_input, dim_recurrent, weight_initializer=glorot_normal)
+        self.h2h = dense(dim_recurrent, dim_recurrent, weight_initializer=glorot_normal, bias=False)
+        self.h2y = dense(dim_recurrent, dim_output, weight_initializer=glorot_normal)
+
+    def __call__(self, x):
+        h = np.zeros((1, len(self.h2h.weight)), dtype=np.float32)
+        for x_t in x:
+            h = (1 - self.leak) * h + self.leak * mg.tanh(self.x2h(x_t[np.newaxis]) + self.h2h(h))
+        return self.h2y(h)
+
+    @property
+    def parameters(self):
+        return self.x2h.parameters + self.h2h.parameters + self.h2y.parameters
+"""
+CLASS_STUDY = """
+[task]
+pattern_length_max = 2
+alphabet_size = 3
+
+[model]
+name = "leaky.py:Leaky"
+dim_recurrent = 3
+leak = [0.2, 0.9]
+
+[training]
+iterations = 12
+engine = "mygrad"
+seed = "0:1"
+
+[evaluation]
+samples = 40
+"""
 TABLES = ("results.csv", "results.parquet", "lengths.csv", "lengths.parquet", "groups.csv")
 
 

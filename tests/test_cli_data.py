@@ -544,14 +544,34 @@ def test_a_user_defined_class_learns_from_data(here, capsys):
     )
     line = ("--model=mine.py:Mine", "--dim-recurrent=3", "--max-epochs=3", "--engine=mygrad", "--checkpoint-every=0")
     assert main(["train", "--data=train.csv", *line, "--out=run", "--quiet"]) == 0
-    with pytest.raises(InvalidArgument, match="its model is of the class Mine, and it holds only the weights"):
-        load_run("run")
-    assert main(["predict", "run", "good", "--model=mine.py:Mine"]) == 0
+    assert type(load_run("run").model).__name__ == "Mine"
+    assert main(["predict", "run", "good"]) == 0
+    assert main(["train", "--resume=run", "--max-epochs=4", "--quiet"]) == 0
+    with Path("mine.py").open("a") as file:
+        file.write("# changed\n")
     assert main(["train", "--resume=run", "--max-epochs=5", "--quiet"]) == 2
-    capsys.readouterr()
+    assert "; mine.py has changed or was never named on this machine: give the class" in capsys.readouterr().err
     assert main(["train", "--resume=run", "--max-epochs=5", "--model=mine.py:Mine", "--quiet"]) == 0
     assert main(["train", "--data=train.csv", *line, "--max-epochs=5", "--out=whole", "--quiet"]) == 0
     assert contents("run") == contents("whole")
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_evaluate_says_that_a_test_file_has_changed(here, capsys):
+    Path("test.csv").write_text(TRAIN)
+    assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 0
+    capsys.readouterr()
+    evaluate = ["evaluate", "run", "--engine=mygrad", "--quiet"]
+    assert main(evaluate) == 0
+    assert capsys.readouterr().err == ""
+    with Path("test.csv").open("a") as file:
+        file.write("good film,pos\n")
+    told = "myrnn: warning: test.csv has changed since run was made: these are not the sequences of its own test\n"
+    assert main(evaluate) == 0
+    assert capsys.readouterr().err == told
+    # A file that the user names is not one of the run.
+    assert main([*evaluate, "--data=test.csv"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_sequences_in_memory_are_run_into_a_folder(here):

@@ -1,5 +1,6 @@
 """The server in a separate process, over real sockets: how it ends, and what it withstands."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,11 +13,14 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
+from websockets.asyncio.client import connect as connect_later
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import processes
-from myrnn.playground.serve import address_of, kept_token, listen, open_page, private_folder
+from myrnn.playground.serve import ImpatientProtocol, address_of, kept_token, listen, open_page, private_folder
 from playground_help import SMALL, WAIT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -101,6 +105,47 @@ def test_it_ends_cleanly_in_the_middle_of_a_training_and_notifies_its_pages(numb
     assert said[-2:] == ["ended", ""]
     # This code tells the page why.
     assert closed.value.rcvd.code == 1012
+
+
+def test_a_connection_without_a_whole_request_is_closed(monkeypatch):
+    """An answered one, too, if the next request does not come; a page that is open stays."""
+    monkeypatch.setattr(ImpatientProtocol, "SECONDS", 0.05)
+
+    async def answer(scope, receive, send):
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()  # the first message, which comes after the time of a request
+        else:
+            await sent(scope["server"][1], b"")  # as long as a request may take to come
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+    async def sent(port, text):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(text)
+        answered = await asyncio.wait_for(reader.read(), WAIT)
+        writer.close()
+        return answered
+
+    async def talk():
+        config = uvicorn.Config(
+            answer, lifespan="off", log_level="error", ws="websockets-sansio", timeout_keep_alive=WAIT
+        )
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: ImpatientProtocol(config, ServerState(), {}), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        whole = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+        assert await sent(port, b"") == await sent(port, whole[:20]) == b""
+        for text in (whole, whole + whole[:20]):
+            assert (await sent(port, text)).startswith(b"HTTP/1.1 204 ")
+        async with connect_later(f"ws://127.0.0.1:{port}/") as page:
+            await sent(port, b"")
+            await page.send("still here")
+        server.close()
+
+    asyncio.run(talk())
 
 
 @pytest.mark.long

@@ -1,17 +1,23 @@
-"""A run of a user-defined class: weights are stored, the class must be passed again, another class is refused."""
+"""A run of a user-defined class: it is found by the hash of its file if the user named it, another class is refused."""
 
+import hashlib
 import json
+import os
+import pickle
 import re
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import myrnn
+from myrnn import Experiment
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import load_run, save_run
+from myrnn.runs import load_job, load_run, save_run
 from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
@@ -218,6 +224,7 @@ SMALL = (
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Path("mine.py").write_text(SOURCE.replace("FUNCTION", "tanh"))
     Path("other.py").write_text(SOURCE.replace("FUNCTION", "sinh"))
     return tmp_path
@@ -236,16 +243,11 @@ def test_a_run_of_a_class_is_resumed_with_it(here, capsys):
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=whole"]) == 0
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run", "--iterations=20"]) == 0
     capsys.readouterr()
-    assert main(["train", "--quiet", "--resume=run", "--iterations=40"]) == 2
-    assert capsys.readouterr().err == (
-        "myrnn: run: its model is of the class Mine, and it holds only the weights: give the class, "
-        "with model=Mine or --model FILE.py:Mine\n"
-    )
     assert main(["train", "--quiet", "--resume=run", "--iterations=40", "--model=other.py:Mine"]) == 2
     assert capsys.readouterr().err == (
         "myrnn: run: the model is not the Mine that was saved: with the same weights it gives other logits\n"
     )
-    assert main(["train", "--resume=run", "--iterations=40", "--model=mine.py:Mine"]) == 0
+    assert main(["train", "--resume=run", "--iterations=40"]) == 0
     assert "\nmodel       Mine, 4 units, " in capsys.readouterr().out
     for name in ("model.safetensors", "history.csv"):
         assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
@@ -267,11 +269,211 @@ def test_every_command_accepts_the_class(here, capsys):
         assert main(line) == 0, line
     capsys.readouterr()
     assert main(["runs", "."]) == 0
-    assert "own 4" in capsys.readouterr().out
+    assert "Mine 4" in capsys.readouterr().out
     assert main(["transfer", "rnn", own]) == 2
     assert capsys.readouterr().err == ("myrnn: --model is for runs with a user-defined model: none of these has one\n")
     assert main(["predict", "rnn", "11", own]) == 2
     assert capsys.readouterr().err == ("myrnn: rnn: its model is the built-in rnn: leave out the model class\n")
+
+
+OFFERED = (
+    "myrnn: run: its model is of the class Mine, and it holds only the weights; mine.py has changed or was never named "
+    "on this machine: give the class, with model=Mine or --model mine.py:Mine\n"
+)
+
+
+def test_a_class_that_was_named_once_is_found_again(here, capsys, monkeypatch):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
+    described = json.loads(Path("run/settings.json").read_text())["model"]
+    source = Path("mine.py").read_bytes()
+    assert (described["file"], described["sha256"]) == ("mine.py", hashlib.sha256(source).hexdigest())
+    assert Path("run/model.txt").read_bytes() == source
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    for line in (
+        ["evaluate", "../run", "--samples=40", "--engine=mygrad", "--quiet"],
+        ["predict", "../run", "11"],
+        ["inspect", "../run", "1212", "--samples=20"],
+        ["extract", "../run", "--seconds=1"],
+        ["train", "--resume=../run", "--iterations=50", "--quiet"],
+    ):
+        assert main(line) == 0, (line, capsys.readouterr().err)
+    # An experiment of a folder is repeated with the same class.
+    found = load_run("../run")
+    assert found.experiment.model.name == "mine.py:Mine"
+    again = myrnn.run(found.experiment, "again", progress=False)
+    assert contents(again.model) == contents(found.model)
+    monkeypatch.chdir(here)
+    capsys.readouterr()
+    Path("mine.py").write_bytes(source + b"# changed\n")
+    assert main(["evaluate", "run"]) == 2
+    assert capsys.readouterr().err == OFFERED
+    assert main(["evaluate", "run", "--samples=40", "--engine=mygrad", "--model=mine.py:Mine", "--quiet"]) == 0
+    # A file that moved is found after it was named once at its new place.
+    Path("mine.py").write_bytes(source)
+    Path("mine.py").rename("moved.py")
+    evaluate = ["evaluate", "run", "--samples=40", "--engine=mygrad", "--quiet"]
+    assert main(evaluate) == 2
+    assert main([*evaluate, "--model=moved.py:Mine"]) == 0
+    assert main(evaluate) == 0
+
+
+def test_settings_of_a_class_are_stored_and_checked(here, capsys):
+    source = SOURCE.replace("FUNCTION", "tanh").replace("dim_output):", "dim_output, scale: float = 1.0):")
+    Path("scaled.py").write_text(source.replace("self.fc_x2h = ", "self.scale = scale\n        self.fc_x2h = "))
+    small = {
+        "task": {"pattern_length_max": 2},
+        "training": {"iterations": 10, "engine": "mygrad"},
+        "evaluation": {"samples": 10},
+    }
+    experiment = Experiment(model={"name": "scaled.py:Mine", "dim_recurrent": 4, "scale": 3.0}, **small)
+    run = myrnn.run(experiment, "run", progress=False)
+    assert (run.model.scale, load_run("run").model.scale, load_run("run").untrained().scale) == (3.0, 3.0, 3.0)
+    experiment.to_toml("scaled.toml")
+    assert Experiment.from_file("scaled.toml").model.settings.scale == 3.0
+    for settings, message in (
+        (
+            {"scael": 3.0},
+            "model scaled.py:Mine has no setting 'scael', only 'dim_recurrent', 'scale'; did you mean 'scale'?",
+        ),
+        ({"scale": "3"}, "scale must be a number, not '3'"),
+        ({"scale": [3.0]}, "scale must be a number, a truth value or text, not [3.0]"),
+    ):
+        with refused(message):
+            myrnn.run(Experiment(model={"name": "scaled.py:Mine", **settings}, **small), "other")
+    assert not Path("other").exists()
+
+
+# --- folders of somebody else
+
+EVIL = "from pathlib import Path\nPath('{}').write_text('it ran')\n" + SOURCE.replace("FUNCTION", "tanh")
+
+
+@pytest.fixture
+def received(here, monkeypatch):
+    """A run folder that somebody sent, whose class was never named on this machine; it would leave `marker`."""
+    folder = here / "received"
+    folder.mkdir()
+    (folder / "mine.py").write_text(EVIL.format(here / "marker"))
+    assert main(["train", *SMALL, f"--model={folder / 'mine.py'}:Mine", "--out=received/run"]) == 0
+    assert main(["train", *SMALL, f"--model={folder / 'mine.py'}:Mine", "--out=received/stopped"]) == 0
+    stopped = folder / "stopped"
+    index = {**json.loads((stopped / "settings.json").read_text()), "format": "myrnn unfinished run"}
+    (stopped / "unfinished.json").write_text(json.dumps(seal({**index, "format_version": 1})))
+    (stopped / "settings.json").unlink()
+    study = {
+        "name": "sent",
+        "task": {"pattern_length_max": 2},
+        "model": {"name": "received/mine.py:Mine", "dim_recurrent": 2},
+        "training": {"iterations": 2, "engine": "mygrad"},
+        "evaluation": {"samples": 10},
+    }
+    myrnn.sweep(study, folder / "sweep", jobs=1, progress=False)
+    (here / "marker").unlink()
+    monkeypatch.setenv("XDG_STATE_HOME", str(here / "state of the receiver"))
+    return folder
+
+
+def with_model(folder, **changed):
+    """Change the description of the model in a folder, with valid checksums."""
+    for name in ("settings.json", "unfinished.json"):
+        if (folder / name).exists():
+            index = json.loads((folder / name).read_text())
+            index["model"].update(changed)
+            (folder / name).write_text(json.dumps(seal(index)))
+
+
+PLACES = ("mine.py", "own.py", "received/mine.py", "received/run/mine.py", "received/run/own.py")
+
+
+def test_the_folder_of_somebody_else_runs_no_code(here, received, capsys):
+    """Wherever its code lies, and whatever the folder says about it."""
+    for place in PLACES:
+        Path(place).write_bytes((received / "mine.py").read_bytes())
+    refused = "has changed or was never named on this machine"
+    for file in (*PLACES, "../received/mine.py", f"{here}/received/mine.py"):
+        for folder in ("received/run", "received/stopped"):
+            with_model(Path(folder), file=file)
+        capsys.readouterr()
+        for line in (
+            ["evaluate", "received/run"],
+            ["inspect", "received/run", "1212"],
+            ["extract", "received/run"],
+            ["predict", "received/run", "11"],
+            ["graph", "received/run"],
+            ["train", "--resume=received/run", "--iterations=60"],
+            ["train", "--resume=received/stopped"],
+            ["transfer", "received/run"],
+        ):
+            assert main(line) == 2
+            assert refused in capsys.readouterr().err
+        for act in (load_run, lambda folder: myrnn.run(load_job(folder).experiment, here / "new")):
+            with pytest.raises(InvalidArgument, match=refused):
+                act("received/run")
+    assert main(["plot", "received/run"]) == 0
+    assert main(["runs", "received"]) == 0
+    index = json.loads(Path("received/sweep/sweep.json").read_text())
+    for classes in ({}, {"received/mine.py:Mine": None}, {"received/mine.py:Mine": "0"}, None):
+        Path("received/sweep/sweep.json").write_text(json.dumps(seal({**index, "classes": classes})))
+        with pytest.raises(RunError, match=r"sweep\.json cannot be used: "):
+            myrnn.load_sweep("received/sweep")
+    Path("received/sweep/sweep.json").write_text(json.dumps(index))
+    results = myrnn.load_sweep("received/sweep")
+    experiment = results.point(results.runs["run"][0]).experiment
+    for sent in (experiment, pickle.loads(pickle.dumps(experiment)), Experiment.read(experiment.to_dict())):
+        with pytest.raises(InvalidArgument, match=refused):
+            myrnn.run(sent)
+    assert not Path("marker").exists()
+    # Who names the file has chosen to run it.
+    assert main(["predict", "received/run", "11", "--model=received/mine.py:Mine"]) == 0
+    assert Path("marker").read_text() == "it ran"
+
+
+def test_another_class_of_a_named_file_is_not_called(here, received, capsys):
+    other = Path("other.py")
+    other.write_text(
+        SOURCE.replace("FUNCTION", "tanh") + "\n\n" + SOURCE.replace("FUNCTION", "tanh").replace("Mine", "Its")
+    )
+    assert main(["train", *SMALL, "--model=other.py:Mine", "--out=run"]) == 0
+    with_model(received / "run", file="other.py", sha256=hashlib.sha256(other.read_bytes()).hexdigest())
+    load_run("received/run")
+    with_model(received / "run", **{"class": "Its"})
+    with pytest.raises(InvalidArgument, match=r"other\.py has changed or was never named on this machine"):
+        load_run("received/run")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_a_list_of_classes_that_others_can_write_is_not_used(here, capsys):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
+    (listed,) = Path(os.environ["XDG_STATE_HOME"]).rglob("named-classes.jsonl")
+    assert stat.S_IMODE(listed.stat().st_mode) == 0o600
+    listed.chmod(0o666)
+    capsys.readouterr()
+    assert main(["evaluate", "run"]) == 2
+    assert capsys.readouterr().err == OFFERED
+    # It begins again.
+    assert main(["predict", "run", "11", "--model=mine.py:Mine"]) == 0
+    assert main(["predict", "run", "11"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file": "x" * 400 + ".py"}, "file must be the path of a .py file, not "),
+        ({"file": "a\x1b[2J.py"}, "file must be the path of a .py file, not "),
+        ({"file": "a.sh"}, "file must be the path of a .py file, not 'a.sh'"),
+        ({"sha256": "0"}, "sha256 must be a SHA-256, not '0'"),
+        ({"sha256": None}, "sha256 must be a SHA-256, not None"),
+        ({"settings": [1]}, "settings must be an object, not [1]"),
+        ({"settings": {"a b": 1}}, "a setting of a model must have a name, not 'a b'"),
+        ({"settings": {"scale": {}}}, "scale must be a number, a truth value or text, not {}"),
+    ],
+)
+def test_an_invalid_description_of_a_class_is_refused(here, change, message):
+    assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
+    with_model(Path("run"), **change)
+    with pytest.raises(RunError, match=f"^{re.escape('run: settings.json cannot be used: ' + message)}"):
+        load_run("run")
 
 
 def test_runs_of_different_classes_are_read_together(here, capsys):
@@ -305,9 +507,9 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model=gone.py:Mine"], "--model: there is no file gone.py"),
+        (["--model=gone.py:Mine"], "there is no file gone.py"),
         (["--model=mine.py:Mine", "--activation=tanh"], "--activation does not go with --model mine.py:Mine"),
-        (["--model=mine.py"], "--model must name the class in the file, too, such as mine.py:Mine, not 'mine.py'"),
+        (["--model=mine.py"], "a model must name the class in its file, too, such as mine.py:Mine, not 'mine.py'"),
         (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'mine'"),
     ],
 )
@@ -341,12 +543,12 @@ def test_an_unusable_class_is_reported(here, capsys, options, message):
         (
             "for x_t in x:",
             "for x_t in x",
-            "--model: mine.py fails: SyntaxError: expected ':', in mine.py:15: for x_t in x",
+            "mine.py fails: SyntaxError: expected ':', in mine.py:15: for x_t in x",
         ),
         (
             "import mygrad as mg",
             "import mygrad as mg; mg.nothing",
-            "--model: mine.py fails: AttributeError: module 'mygrad' has no attribute 'nothing', in mine.py:1: import "
+            "mine.py fails: AttributeError: module 'mygrad' has no attribute 'nothing', in mine.py:1: import "
             "mygrad as mg; mg.nothing",
         ),
         (

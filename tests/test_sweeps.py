@@ -192,11 +192,24 @@ def test_a_larger_study_continues_a_smaller_one(study, one_core, tmp_path):
     assert len(results) == RUNS and len(sweep(smaller, tmp_path, jobs=1)) == 6
 
 
-def test_failed_runs_are_only_repeated_on_request(study, one_core, done):
-    failed = load_sweep(done).failed
-    sweep(study, done, jobs=1, retry_failed=True)
-    assert (done / "results.jsonl").read_bytes().count(b"\n") == RUNS + failed
-    assert tables(done) == tables(one_core)
+def test_failed_runs_are_tried_again_unless_they_diverged(study, one_core, tmp_path, monkeypatch, capsys):
+    """Divergence is a result, and a fault of anything else may be mended."""
+    faults = iter([MemoryError("full"), None, OSError("gone")])
+
+    def train(*given, **settings):
+        if fault := next(faults, None):
+            raise fault
+        return myrnn.train(*given, **settings)
+
+    monkeypatch.setattr("myrnn.sweeps.run.train", train)
+    diverged = load_sweep(one_core).failed
+    assert main(["sweep", str(study), "--out", str(tmp_path), "--jobs=1"]) == 0
+    out = capsys.readouterr().out
+    assert f"failed      {diverged + 2} of 24 runs, the first with MemoryError: full\n" in out
+    assert "the same command tries 2 of them again; the others diverged\n" in out
+    assert sweep(study, tmp_path, jobs=1).failed == diverged
+    assert (tmp_path / "results.jsonl").read_bytes().count(b"\n") == RUNS + 2
+    assert tables(tmp_path) == tables(one_core)
 
 
 # --- faults
@@ -308,11 +321,20 @@ def test_runs_of_damaged_lines_are_repeated_with_a_warning(study, one_core, done
     for number in (2, 7, 11):
         line = bytearray(lines[number])
         line[rng.integers(len(line) - 1)] ^= 1 << rng.integers(7)
-        lines[number] = bytes(line).replace(b"\n", b" ") + (b"" if line.endswith(b"\n") else b"\n")
+        lines[number] = bytes(line[:-1]).replace(b"\n", b" ") + b"\n"
     path.write_bytes(b"".join(lines))
-    with pytest.warns(UserWarning, match=r"results\.jsonl has 3 damaged lines: their runs are done again$"):
+    with pytest.warns(UserWarning, match=r"has 3 damaged lines, which are left out: 3 runs of 24 missing here; "):
+        results = load_sweep(done)
+    assert (len(results), results.damaged) == (RUNS - 3, 3)
+    assert repr(results).endswith(", 3 damaged lines left out)")
+    for table in (results.table(), results.summary()):
+        assert table.to_text(120).splitlines()[-1].endswith("3 damaged lines left out")
+    with pytest.warns(UserWarning, match=r"results\.jsonl has 3 damaged lines: missing runs are done again$"):
         sweep(study, done, jobs=1)
     assert tables(done) == tables(one_core)
+    # Now nothing is missing.
+    assert load_sweep(done).damaged == 0
+    sweep(study, done, jobs=1)
 
 
 @pytest.mark.parametrize(
@@ -507,7 +529,7 @@ def test_a_worker_with_other_versions_is_reported_and_recorded(study, one_core, 
 
     def do(point):
         record = honest(point)
-        return replace(record, versions=there) if point.variant == "GRU" else record
+        return replace(record, versions=there) if point.sections["model"]["name"] == "gru" else record
 
     monkeypatch.setattr(pool, "do", do)
     with pytest.warns(UserWarning) as told:

@@ -8,13 +8,22 @@ import signal
 import pytest
 
 from clusters import dask_cluster
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps import pool, read_study, sweep
 from myrnn.sweeps.pool import Pool, open_backend
 from myrnn.sweeps.run import Done
-from sweeps_help import RUNS, SweepProcess, is_alive, tables
+from sweeps_help import CLASS_STUDY, LEAKY, RUNS, SweepProcess, is_alive, tables
 
 pytest.importorskip("distributed", reason="Dask is not installed")
+
+
+@pytest.fixture
+def class_study(tmp_path, registered_here):
+    """The file of a study of a class in a file beside it."""
+    (tmp_path / "leaky.py").write_text(LEAKY)
+    path = tmp_path / "study.toml"
+    path.write_text(CLASS_STUDY)
+    return path
 
 
 def workers_of(folder):
@@ -48,12 +57,38 @@ def test_a_lost_scheduler_ends_the_sweep_with_one_line_and_another_backend_resum
         process.wait_for(6)
     code, _, error = process.end()
     assert code == 2
-    assert re.match(rf"myrnn: the Dask cluster at {address} is lost", error)
+    assert re.match(rf"myrnn: the Dask cluster at {address} is lost: .*; the same command goes on$", error)
+    # Nothing else was printed than the progress.
+    assert not [line for line in process.lines if not line.startswith(("sweep ", "myrnn: "))]
     kept = (tmp_path / "out" / "results.jsonl").read_bytes()
     assert 6 <= kept.count(b"\n") <= RUNS
     sweep(study, tmp_path / "out", jobs=1)
     assert (tmp_path / "out" / "results.jsonl").read_bytes().startswith(kept)
     assert tables(tmp_path / "out") == tables(one_core)
+
+
+@pytest.mark.long
+def test_a_class_of_a_file_is_swept_on_dask(class_study, tmp_path):
+    """Also by a single worker, whose runs joblib would rather do in this process."""
+    alone = sweep(class_study, tmp_path / "alone", jobs=1)
+    with dask_cluster(workers=1) as (address, (worker,)):
+        study = {"model": {"name": "registered-here", "dim_recurrent": 2}, "evaluation": {"samples": 10}}
+        with pytest.raises(InvalidArgument, match=r"^model 'registered-here' is registered only in this process"):
+            sweep(study, tmp_path / "registered", backend="dask", address=address)
+        assert sweep(class_study, tmp_path / "out", backend="dask", address=address).runs == alone.runs
+        assert set(workers_of(tmp_path / "out")) == {worker.pid}
+        # The next sweep reads another file.
+        (class_study.parent / "leaky.py").write_text(LEAKY + "# changed\n")
+        assert sweep(class_study, tmp_path / "out", backend="dask", address=address).failed == 0
+        assert len(workers_of(tmp_path / "out")) == 2 * len(alone)
+
+
+@pytest.mark.long
+def test_a_class_of_a_file_is_swept_on_ray(class_study, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not made for this Python")
+    alone = sweep(class_study, tmp_path / "alone", jobs=1)
+    assert sweep(class_study, tmp_path / "out", backend="ray", jobs=2).runs == alone.runs
+    assert os.getpid() not in workers_of(tmp_path / "out")
 
 
 @pytest.mark.long

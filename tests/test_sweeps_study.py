@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
 from myrnn.sweeps import read_study
+from sweeps_help import LEAKY
 
 NO_SETTING_OF_GRU = (
     "model gru has no setting 'activation', only 'name', 'dim_recurrent', 'recurrent_init', 'layers', 'dim_embedding', "
@@ -381,7 +382,9 @@ def test_any_study_is_read_or_refused_in_one_line(given):
         assert study.points[0].run
 
 
-def test_the_example_of_the_documentation_can_be_read():
+def test_the_example_of_the_documentation_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my_cell.py").write_text(LEAKY)
     text = (Path(__file__).parents[1] / "docs" / "how-to" / "sweeps.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     import tomllib

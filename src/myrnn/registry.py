@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
+import numpy as np
 
 from myrnn import _checks
 from myrnn._user_code import failure, warn
@@ -41,9 +43,10 @@ class Kind:
     part : {"task", "model", "optimizer", "schedule", "loss"}
     name : str
     make : callable
-        Makes an object from its settings. For a model it also takes `dim_input`, `dim_output` and `rng`, and `per_step`
-        if the model can have an output for each step; for an optimizer `params`; for a schedule `rate` and
-        `iterations`. For a loss it is the loss itself and takes `outputs` and `targets`, or `logits` and `labels`.
+        Makes an object from its settings. For a model it also takes `dim_input` and `dim_output`, `rng` if it draws its
+        weights from it, and `per_step` if it can have an output for each step; for an optimizer `params`; for a
+        schedule `rate` and `iterations`. For a loss it is the loss itself and takes `outputs` and `targets`, or
+        `logits` and `labels`.
     section : type of Section
         Its settings.
     owns : callable
@@ -55,6 +58,18 @@ class Kind:
     make: Callable[..., Any]
     section: type[Section]
     owns: Callable[[Any], bool]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it comes with MyRNN."""
+        return self.make.__module__.startswith("myrnn.")
+
+    def new(self, **arguments: Any) -> Any:
+        """Return a new object; ``rng`` seeds NumPy's global generator for a model that does not take it."""
+        if "rng" in arguments and "rng" not in inspect.signature(self.make).parameters:
+            with seeded(_checks.generator("rng", arguments.pop("rng"))):
+                return self.make(**arguments)
+        return self.make(**arguments)
 
     def settings_of(self, thing: Any) -> Section:
         """Return the settings of an object of this kind: its attributes, and the defaults of those that it lacks."""
@@ -166,7 +181,22 @@ def make(part: str, name: Any, **settings: Any) -> Any:
     for setting in settings:
         if setting not in _GIVEN[part]:
             _checks.check_setting(f"{part} {name}", setting, ("name", *kind.section.__struct_fields__))
-    return kind.make(**settings)
+    return kind.new(**settings)
+
+
+@contextmanager
+def seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Seed NumPy's global generator for the block by a draw of another, and restore its state afterwards.
+
+    MyGrad's initializers draw from it.
+    """
+    seed = int(rng.integers(2**32))
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
 
 
 def find(part: str, name: Any) -> Kind:

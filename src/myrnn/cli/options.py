@@ -32,7 +32,7 @@ OwnClass = Annotated[
     typer.Option(
         "--model",
         metavar="FILE.py:CLASS",
-        help="The class of the model, for a run with a user-defined model.",
+        help="The class of the model, for a run whose class is not found: its file has changed, or is not yours.",
         show_default=False,
     ),
 ]
@@ -41,8 +41,8 @@ OwnClasses = Annotated[
     typer.Option(
         "--model",
         metavar="FILE.py:CLASS",
-        help="The class of the model, for runs with a user-defined model: once for all of them, or once for each, in "
-        "their order.",
+        help="The class of the model, for runs whose class is not found: once for all runs with a user-defined model, "
+        "or once for each, in their order.",
         show_default=False,
     ),
 ]
@@ -209,7 +209,7 @@ def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
     owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields(_TASK_SECTIONS), *_fields(_DATA_SECTIONS)))
     everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
     # MyRNN's own come first, so that other packages cannot take their names.
-    for part, kind, setting in sorted(everything, key=lambda one: not _is_ours(one[1])):
+    for part, kind, setting in sorted(everything, key=lambda one: not one[1].is_ours):
         owner = part, _type(setting)
         if owners.setdefault(setting.name, owner) == owner:
             found[part].setdefault(setting.name, []).append((kind.name, setting))
@@ -239,10 +239,6 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of(kind: Kind) -> Iterator[Setting]:
     return (setting for setting in settings_of(kind.section) if setting.name not in _NO_OPTIONS)
-
-
-def _is_ours(kind: Kind) -> bool:
-    return kind.make.__module__.startswith("myrnn.")
 
 
 def _type(setting: Setting) -> type:

@@ -139,13 +139,13 @@ def sweep(
     grid: Annotated[
         bool, typer.Option("--grid", help="Draw accuracy by length with a panel for each task, as grid.svg and .png.")
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat failed runs.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="List the runs without doing them.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
 ) -> None:
     """Do all runs of a study that are not done yet; write tables and figures of all of them.
 
-    It can be interrupted at any time and in any way: the same command resumes it, and repeats no finished run.
+    It can be interrupted at any time and in any way: the same command resumes it, and repeats no finished run. A run
+    that failed is tried again, unless its training diverged.
     """
     read = read_study(study)
     if by:
@@ -161,7 +161,6 @@ def sweep(
                 jobs=jobs,
                 backend=backend,
                 address=address,
-                retry_failed=retry_failed,
                 metric=metric,
                 progress=not quiet,
             )
@@ -198,7 +197,9 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str, summ
     if results.failed:
         first = next(error for error in results.runs["error"] if error is not None)
         show.named_rows(("failed", f"{results.failed:,} of {count_of(len(results), 'run')}, the first with {first}"))
-        show.named_rows(("", "repeat them with --retry-failed"))
+        if again := results.failed - results.diverged:
+            others = "; the others diverged" if results.diverged else ""
+            show.named_rows(("", f"the same command tries {again:,} of them again{others}"))
     if results.fallbacks:
         show.named_rows(("op by op", f"{results.fallbacks:,} of {count_of(len(results), 'run')}, without native code"))
         show.named_rows(("", 'with engine = "native" in the study they fail and say why'))

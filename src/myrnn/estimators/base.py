@@ -206,7 +206,7 @@ class SequenceEstimator(BaseEstimator):
                 raise InvalidArgument(
                     "layers, dim_embedding and bidirectional are for the cells that have a name: leave them out"
                 )
-            return {"name": f"{OWN}.py", "dim_recurrent": self.dim_recurrent}
+            return {"name": OWN, "dim_recurrent": self.dim_recurrent}
         settings: dict[str, Any] = {"name": self.cell, "dim_recurrent": self.dim_recurrent}
         if self.activation is not None:
             settings["activation"] = self.activation

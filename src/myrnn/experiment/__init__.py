@@ -2,7 +2,9 @@
 
 from myrnn.experiment.experiment import (
     DATA_DEFAULTS,
+    OWN,
     PARTS,
+    SHA256,
     Experiment,
     Memory,
     Part,
@@ -18,8 +20,10 @@ from myrnn.training import TrainingSettings as Training
 __all__ = [
     "DATA_DEFAULTS",
     "MOST_SAMPLES",
+    "OWN",
     "PARTS",
     "PRESETS",
+    "SHA256",
     "Data",
     "EpochTraining",
     "Evaluation",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import keyword
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 import numpy as np
@@ -17,19 +19,37 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation
-from myrnn.models import Units, load_own, make_own, sizes_for
+from myrnn.models import Units, check_settings_of, load_own, make_own, named_before, not_named, sizes_for
 from myrnn.registry import Kind, find, kind_of, kinds
 from myrnn.results import Table
 from myrnn.sequences import Sequences
-from myrnn.settings import Section, settings_of
+from myrnn.settings import REQUIRED, Section, settings_of
 from myrnn.tasks import recognition_of
 from myrnn.training import TrainingSettings as Training
 
+# The name of a user-defined model whose file is not known.
+OWN = "own"
+# The key for the hash of its file, which an experiment from a folder has.
+SHA256 = "sha256"
 
-class OwnModelSettings(Section, frozen=True, kw_only=True):
-    """The settings of a user-defined model."""
 
-    dim_recurrent: Units = 50
+@cache
+def own_section(names: tuple[str, ...]) -> type[Section]:
+    """Return the section of a user-defined model with these settings, of any type: only its class knows them."""
+    fields = [("dim_recurrent", Units, 50), *((name, Any, REQUIRED) for name in names)]
+    made: Any = msgspec.defstruct(OWN, fields, bases=(Section,), frozen=True, kw_only=True)
+    return cast(type[Section], made)
+
+
+def _own_settings(given: Mapping[str, Any]) -> Section:
+    """Return the settings of a user-defined model; their names are checked when its class is loaded."""
+    settings = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+    for name, value in settings.items():
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise InvalidArgument(f"a setting of a model must have a name, not {_checks.shown(name)}")
+        if not isinstance(value, bool | int | float | str | None):
+            raise InvalidArgument(f"{name} must be a number, a truth value or text, not {_checks.shown(value)}")
+    return own_section(tuple(sorted(settings.keys() - {"dim_recurrent"})))(**settings)
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,9 @@ class Part:
     name : str
         The name of the kind; for a model also ``file.py:Class``.
     settings : Section
+    sha256 : str, optional
+        The hash of the file of a user-defined class. With it, only a class is loaded that the user has named before, by
+        this hash: an experiment that was read from a folder has it.
 
     Examples
     --------
@@ -55,6 +78,7 @@ class Part:
     part: str
     name: str
     settings: Section
+    sha256: str | None = None
 
     @classmethod
     def read(cls, part: str, given: Any, defaults: Mapping[str, Any] | None = None) -> Self:
@@ -72,10 +96,14 @@ class Part:
             return cls.of(part, given)
         settings = written_out(part, given)
         name = settings.pop("name", PARTS[part])
+        if part == "model" and isinstance(name, str) and is_own(name):
+            sha256 = _checked_hash(settings.pop(SHA256)) if SHA256 in settings else None
+            _refuse_sizes(settings)
+            return cls(part, name, _own_settings(settings), sha256)
         section = section_of(part, name)
+        if part == "model":
+            _refuse_sizes(settings)
         for setting in settings:
-            if part == "model" and setting in ("dim_input", "dim_output"):
-                raise InvalidArgument(f"{setting} follows from the task: leave it out")
             _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
         known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
         return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
@@ -95,11 +123,49 @@ class Part:
 
     def make(self, **further: Any) -> Any:
         """Return a new object with these settings; `further` adds or replaces some."""
-        return self.kind.make(**{**self.settings.to_dict(whole=True), **further})
+        return self.kind.new(**{**self.settings.to_dict(whole=True), **further})
+
+    def own_class(self) -> Callable[..., Any]:
+        """Return the class of a user-defined model, after checking that it has these settings.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no such class, it has no such settings, or the user has not named it.
+        """
+        found = load_own(self.name) if self.sha256 is None else named_before(self.name, self.sha256)
+        if found is None:
+            raise InvalidArgument(f"{not_named(self.name)}: name the class with its file")
+        check_settings_of(found.make, f"model {self.name}", self.own_settings)
+        return found.make
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The arguments of a user-defined class besides its sizes."""
+        return {name: value for name, value in self.settings.to_dict(True).items() if name != "dim_recurrent"}
+
+    def make_own(self, make: Callable[..., Any], dim_input: int, dim_output: int, rng: np.random.Generator) -> Any:
+        """Return a new model of a user-defined class with these settings."""
+        units = getattr(self.settings, "dim_recurrent", 1)
+        return make_own(make, (dim_input, units, dim_output), rng, self.own_settings)
 
     def to_dict(self, whole: bool = False) -> dict[str, Any]:
         """Return the name and all settings as plain values, as `Section.to_dict` does."""
-        return {"name": self.name, **self.settings.to_dict(whole)}
+        pinned = {} if self.sha256 is None else {SHA256: self.sha256}
+        return {"name": self.name, **pinned, **self.settings.to_dict(whole)}
+
+
+def _checked_hash(given: Any) -> str:
+    # A folder must not be able to leave it out: without it, whatever is in the file would be loaded.
+    if not (isinstance(given, str) and re.fullmatch("[0-9a-f]{64}", given)):
+        raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(given)}")
+    return given
+
+
+def _refuse_sizes(settings: Mapping[str, Any]) -> None:
+    for setting in ("dim_input", "dim_output"):
+        if setting in settings:
+            raise InvalidArgument(f"{setting} follows from the task: leave it out")
 
 
 # Omit lengths that no sequence can have without drawing any to find out.
@@ -111,7 +177,7 @@ def section_of(part: str, name: str) -> type[Section]:
     """Return the settings of a kind of task, model or optimizer."""
     if not isinstance(name, str):
         raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
-    return OwnModelSettings if part == "model" and is_own(name) else find(part, name).section
+    return find(part, name).section
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,13 +207,14 @@ def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def setting_names(part: str, name: str) -> tuple[str, ...]:
-    """Return the names of the settings of a kind."""
-    return section_of(part, name).__struct_fields__
+    """Return the names of the settings of a kind; of a user-defined model those that all models have."""
+    section = own_section(()) if part == "model" and is_own(name) else section_of(part, name)
+    return section.__struct_fields__
 
 
 def is_own(name: str) -> bool:
-    """Return whether the name of a model is a file and a class in it."""
-    return ":" in name or name.endswith(".py")
+    """Return whether the name of a model is that of a user-defined class, usually a file and a class in it."""
+    return ":" in name or name.endswith(".py") or name == OWN
 
 
 def weight_generator(seed: int) -> np.random.Generator:
@@ -308,7 +375,7 @@ class Experiment:
                 raise InvalidArgument("data needs 'file'")
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
-        return found._with_files(lambda file: os.path.join(os.path.dirname(path), file))
+        return found.with_paths(lambda file: os.path.join(os.path.dirname(path), file))
 
     from_toml = from_json = from_file
 
@@ -342,7 +409,7 @@ class Experiment:
         if self.memory is not None:
             raise InvalidArgument(f"{path} cannot hold sequences that are in memory: write them to a file of their own")
         folder = os.path.dirname(os.path.abspath(path))
-        seen = self._with_files(lambda file: os.path.relpath(file, folder))
+        seen = self.with_paths(lambda file: os.path.relpath(file, folder))
         try:
             Path(path).write_text(write(seen.to_dict()), encoding="utf-8")
         except UnicodeEncodeError as error:
@@ -351,15 +418,6 @@ class Experiment:
             ) from None
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def _with_files(self, change: Callable[[str], str]) -> Experiment:
-        """Return the experiment with the paths of its data and of its model's file changed."""
-        changed = self.with_paths(change)
-        if not is_own(self.model.name):
-            return changed
-        file, colon, name = self.model.name.rpartition(":")
-        name = f"{change(file)}{colon}{name}" if colon else change(name)
-        return replace(changed, model=Part("model", name, self.model.settings))
 
     def __reduce__(self) -> Any:
         """Rebuild it from plain values: sections of registered kinds are classes that pickle cannot find by name."""
@@ -383,24 +441,32 @@ class Experiment:
         return {name: file for name, file in {**named, **tests}.items() if file is not None}
 
     def with_paths(self, change: Callable[[str], str]) -> Experiment:
-        """Return the experiment with the path of each of its `files` changed."""
-        if not self.files:
-            return self
-        data = {**self.data.to_dict(), **{n: change(f) for n in ("file", "labels") if (f := getattr(self.data, n))}}
-        evaluation = {
-            name: {test: change(file) for test, file in getattr(self.evaluation, name)}
-            for name in ("test", "test_labels")
-        }
-        return replace(self, data=Data(**data), evaluation=FileEvaluation(**evaluation))
+        """Return the experiment with the paths of its `files`, and of the file of its model's class, changed."""
+        sections: dict[str, Any] = {}
+        if self.files:
+            data = {n: change(f) for n in ("file", "labels") if (f := getattr(self.data, n))}
+            sections["data"] = Data(**{**self.data.to_dict(), **data})
+            tests = {
+                name: {test: change(file) for test, file in getattr(self.evaluation, name)}
+                for name in ("test", "test_labels")
+            }
+            sections["evaluation"] = FileEvaluation(**tests)
+        if is_own(self.model.name) and self.model.name != OWN:
+            file, colon, name = self.model.name.rpartition(":")
+            sections["model"] = replace(self.model, name=f"{change(file)}{colon}{name}" if colon else change(name))
+        return replace(self, **sections) if sections else self
 
-    def make(self) -> tuple[Any, Any, Any]:
-        """Return the task, the model with its initial weights, and its optimizer, for an experiment with a task."""
+    def make(self, own: Callable[..., Any] | None = None) -> tuple[Any, Any, Any]:
+        """Return the task, the model with its initial weights, and its optimizer, for an experiment with a task.
+
+        `own` is the class of a user-defined model, if it is loaded already.
+        """
         if self.task is None:
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
         task, rng = self.task.make(), weight_generator(self.training.seed)
         if is_own(self.model.name):
-            sizes = task.dim_input, self.model.settings.dim_recurrent, task.dim_output
-            model = make_own(load_own(self.model.name).make, sizes, rng)
+            make = self.model.own_class() if own is None else own
+            model = self.model.make_own(make, task.dim_input, task.dim_output, rng)
         else:
             model = self.model.make(**sizes_for(task, self.model.name), rng=rng)
         return task, model, self.optimizer.make(params=model.parameters)
@@ -482,6 +548,9 @@ def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping
         before, settings = (written_out(name, each) for each in (begin.get(name, {}), given))
         if name in PARTS and settings.get("name", _name(name, before)) != _name(name, before):
             before = {}
+        if name == "model" and "name" in settings:
+            # The user names the class again.
+            before.pop(SHA256, None)
         sections[name] = {**before, **settings}
     return sections
 

@@ -1,17 +1,14 @@
 """Recurrent models: plain MyGrad classes over dense layers.
 
-`model` defines what a model is and makes user-defined ones, `dense` has the layer, `cells` the networks of one layer,
-`stacked` networks of several layers, and `network` registers all of them by name. `recognizer` turns a model with
-several objectives into a classifier.
+`model` defines what a model is, `own` loads and makes user-defined ones, `dense` has the layer, `cells` the networks of
+one layer, `stacked` networks of several layers, and `network` registers all of them by name. `recognizer` turns a model
+with several objectives into a classifier.
 """
 
 from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units
 from myrnn.models.dense import dense
 from myrnn.models.model import (
     Model,
-    OwnModel,
-    load_own,
-    make_own,
     network_of,
     num_classes,
     num_parameters,
@@ -19,6 +16,16 @@ from myrnn.models.model import (
     parameters_of,
 )
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
+from myrnn.models.own import (
+    ClassFile,
+    OwnModel,
+    check_settings_of,
+    file_of,
+    load_own,
+    make_own,
+    named_before,
+    not_named,
+)
 from myrnn.models.recognizer import Recognizer
 from myrnn.models.stacked import Stacked, stacks_of, with_stack_depth
 
@@ -28,6 +35,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "RNN",
+    "ClassFile",
     "Model",
     "OwnModel",
     "Recognizer",
@@ -35,12 +43,16 @@ __all__ = [
     "Stacked",
     "Units",
     "check_gives_each_step",
+    "check_settings_of",
     "dense",
     "embedding_of",
+    "file_of",
     "load_own",
     "make_own",
+    "named_before",
     "network_of",
     "no_input",
+    "not_named",
     "num_classes",
     "num_parameters",
     "parameter_names",

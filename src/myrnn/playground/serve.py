@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import html
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import uvicorn
 from platformdirs import user_state_path
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
@@ -97,8 +99,45 @@ def _server(sessions: Sessions, token: str, local: bool) -> uvicorn.Server:
         ws_ping_interval=20.0,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=2,
+        http=ImpatientProtocol,
     )
     return uvicorn.Server(config)
+
+
+class ImpatientProtocol(H11Protocol):
+    """A connection that is closed if no whole request comes for some seconds, since connections are few."""
+
+    SECONDS = 20.0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(self.SECONDS, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _hang_up(self) -> None:
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        # A WebSocket has another protocol, with its own pings.
+        if not is_answering and self.transport.get_protocol() is self:
+            self.transport.close()
 
 
 @contextlib.contextmanager

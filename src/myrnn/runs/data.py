@@ -209,7 +209,7 @@ def read_data(experiment: Experiment) -> GivenData:
     if data.file is None and experiment.memory is None:
         raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
     # Hash first, so that a file that changes while it is read does not match later.
-    hashes = {name: _hash_of(file) for name, file in experiment.files.items()}
+    hashes = {name: hash_of(file) for name, file in experiment.files.items()}
     for role, file in experiment.files.items():
         if role.startswith("test ") and hashes[role] == hashes.get("data"):
             warn(f"{file} is the same as the training file: a test on it says nothing about new sequences")
@@ -270,7 +270,8 @@ def _hash_of_memory(raw: RawSequences, y: Any) -> str:
     return digest.hexdigest()
 
 
-def _hash_of(path: str | os.PathLike[str]) -> str:
+def hash_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file; empty if it cannot be read."""
     try:
         if not os.path.isfile(path):
             return ""

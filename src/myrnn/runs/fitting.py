@@ -35,7 +35,7 @@ from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, is_own
 from myrnn.learning_curve import shown_score, word_for
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
-from myrnn.models import check_gives_each_step, embedding_of, load_own, make_own, no_input
+from myrnn.models import check_gives_each_step, embedding_of, no_input
 from myrnn.results import check_lost
 from myrnn.runs.fitted import Fitted, sequences_of
 from myrnn.sequences import Sequences
@@ -279,10 +279,10 @@ def new_model(
     is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
     inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
     if make is None and is_own(name):
-        make = load_own(name).make
+        make = experiment.model.own_class()
     if make is not None:
         check_memory((inputs, units, outputs), 0)
-        model = make_own(make, (inputs, units, outputs), rng)
+        model = experiment.model.make_own(make, inputs, outputs, rng)
     else:
         further: dict[str, Any] = {}
         if hasattr(settings, "dim_embedding"):

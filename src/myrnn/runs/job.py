@@ -17,7 +17,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Experiment, is_own, weight_generator
+from myrnn.experiment import OWN, Experiment, is_own, weight_generator
 from myrnn.runs.data import MEMORY
 from myrnn.runs.folder import (
     CHECKPOINTS,
@@ -32,7 +32,17 @@ from myrnn.runs.folder import (
     made_with,
     read_folder,
 )
-from myrnn.runs.model import GIVEN, OWN, PER_STEP, check_same, check_size, checked_settings, describe_model, remake
+from myrnn.runs.model import (
+    GIVEN,
+    PER_STEP,
+    check_same,
+    check_size,
+    checked_settings,
+    describe_class,
+    describe_model,
+    part_of_own,
+    remake,
+)
 from myrnn.storage import Stored
 from myrnn.training import saved_iteration
 
@@ -62,11 +72,12 @@ class Job:
         return cls(experiment, described(experiment, task, model))
 
     @classmethod
-    def on_data(cls, experiment: Experiment, hashes: Mapping[str, str]) -> Job:
-        """Return the job of an experiment with data."""
+    def on_data(cls, experiment: Experiment, hashes: Mapping[str, str], make: Any = None) -> Job:
+        """Return the job of an experiment with data; `make` is the class of a user-defined model."""
         part = experiment.model
         if is_own(part.name):
-            settings = {"name": OWN, "class": part.name.rpartition(":")[2], **part.settings.to_dict(), "logits": None}
+            described = describe_class(make, part.name.rpartition(":")[2], part.own_settings)
+            settings = {**described, "dim_recurrent": part.settings.dim_recurrent, "logits": None}
         else:
             settings = part.to_dict(whole=True)
         return cls(experiment, settings, hashes)
@@ -82,7 +93,7 @@ class Job:
         Parameters
         ----------
         own : class or callable, optional
-            The class of the model, if it is user-defined.
+            The class of the model, if it is user-defined; by default the one that the user has named before.
         """
         model = remake(self.model, own, weight_generator(self.training.seed))
         check_same(self.model, model)
@@ -131,7 +142,8 @@ def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
     `task` has the sizes.
     """
     if is_own(experiment.model.name):
-        return describe_model(model, task, experiment.model.settings.dim_recurrent)
+        part = experiment.model
+        return describe_model(model, task, part.settings.dim_recurrent, part.own_settings)
     whole = experiment.data is not None
     settings = {**experiment.model.to_dict(whole), "dim_input": task.dim_input, "dim_output": task.dim_output}
     if getattr(model, PER_STEP, False):
@@ -183,12 +195,9 @@ def parse_job(stored: Stored, is_sized: bool = True) -> Job:
     if sized:
         most = (RUN_ON_DATA if on_data else RUN).files[WEIGHTS]
         check_size(model, len(stored.content.get(WEIGHTS, b"")) or most, _whose(stored))
-    if model["name"] == OWN:
-        # Its class is checked when the model is made.
-        units = model["dim_recurrent"]
-        part: Any = {"name": f"{OWN}.py", **({} if units is None else {"dim_recurrent": units})}
-    else:
-        part = {name: value for name, value in model.items() if name not in GIVEN}
+    # A user-defined class is checked when the model is made.
+    of_user = model["name"] == OWN
+    part: Any = part_of_own(model) if of_user else {name: value for name, value in model.items() if name not in GIVEN}
     optimizer = checked_settings("optimizer", index.get("optimizer"))
     training, evaluation = index.get("training"), index.get("evaluation", {})
     if not isinstance(training, dict) or not isinstance(evaluation, dict):

@@ -13,7 +13,7 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Part
+from myrnn.experiment import OWN, Part
 from myrnn.results import HasTable, Shown, Table
 from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
 from myrnn.runs.model import LARGEST, checked_settings
@@ -288,12 +288,13 @@ def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:
+    name = settings["class"] if settings["name"] == OWN else settings["name"]
     if settings.get("dim_recurrent") is None:
-        return str(settings["name"])
+        return str(name)
     units, layers = (
-        _checks.integer(name, settings.get(name, 1), minimum=1, maximum=LARGEST) for name in ("dim_recurrent", "layers")
+        _checks.integer(key, settings.get(key, 1), minimum=1, maximum=LARGEST) for key in ("dim_recurrent", "layers")
     )
-    return f"{settings['name']} {'' if layers == 1 else f'{layers}x'}{units}"
+    return f"{name} {'' if layers == 1 else f'{layers}x'}{units}"
 
 
 def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, TargetEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import as_tested
-from myrnn.experiment import Experiment, weight_generator
+from myrnn.experiment import OWN, Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, LearningCurve
 from myrnn.models import network_of
 from myrnn.results import HasTable, Row, Shown, Table, text
-from myrnn.runs.data import NamedSequences, read_raw_tests, read_tests
+from myrnn.runs.data import NamedSequences, hash_of, read_raw_tests, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
 from myrnn.runs.job import Job, parse_job
-from myrnn.runs.model import OWN, check_same, load_weights, remake
+from myrnn.runs.model import check_same, class_of, load_weights, remake
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reports import Report, report_on
 from myrnn.sequences import Sequences
@@ -60,11 +61,13 @@ class Run(HasTable):
     report : dict
         The results of the training and the tests.
     own : class, callable or model, optional
-        The argument `model` of `load_run`.
+        The argument `model` of `load_run`, or the class that it found.
     fitted : Fitted or None
         For a run on data: the model with its encoders.
     noted : mapping
         The notes of `SequenceClassifier`, if it wrote the folder.
+    hashes : mapping of str to str
+        The SHA-256 of its data files when it was made, by the names of `Experiment.files`.
 
     Examples
     --------
@@ -97,6 +100,7 @@ class Run(HasTable):
     own: Any = None
     fitted: Fitted | None = None
     noted: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the folder, the class of the model, its task, and the learning curve."""
@@ -192,8 +196,15 @@ class Run(HasTable):
         }
 
     def _check_tests(self, file: str | None) -> None:
-        if file is None and not self.experiment.evaluation.test:
+        """Refuse a run without tests, and warn if the files of its tests are others than when it was made."""
+        if file is not None:
+            return
+        if not self.experiment.evaluation.test:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+        for role, path in self.experiment.files.items():
+            then, now = self.hashes.get(role), hash_of(path)
+            if role.startswith("test") and then and now not in ("", then):
+                warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
 
     def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, NamedSequences]:
         """Return the tests of a run on data by name, or the sequences of a file, as model input."""
@@ -315,6 +326,8 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     except InvalidArgument as error:
         stored.damaged(INDEX, f"cannot be used: {error}", error)
     try:
+        if made is None and model is None:
+            model = class_of(job.model)
         if made is None or model is not None:
             made = remake(job.model, model, np.random.default_rng(0))
         _load_weights(stored, job, made)
@@ -329,7 +342,8 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         task = job.experiment.task.make()
         return Run(path, settings, job.experiment, task, made, history, report, model)
     fitted = _fitted(stored, job.experiment, made, history, report, tokenize)
-    return Run(path, settings, job.experiment, None, made, history, report, model, fitted, stored.index["classifier"])
+    noted = stored.index["classifier"]
+    return Run(path, settings, job.experiment, None, made, history, report, model, fitted, noted, job.hashes)
 
 
 def load_history(folder: str | os.PathLike[str]) -> History:

@@ -1,8 +1,8 @@
 """The description of a model in a run folder, and how the model is rebuilt.
 
-No file of a folder holds code. For a user-defined model, the folder stores the name of the class, its sizes, its
-weights and its logits for two fixed sequences. To load the run, the user gives the class again; a class with other
-logits is refused.
+For a user-defined model, the folder stores the name of the class, the path and the hash of its file, its settings, its
+weights and its logits for two fixed sequences. No code of a folder is run: `named_before` finds the class if the user
+has named that file before, and otherwise the user gives it. A class with other logits is refused.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
-from myrnn.experiment import Part
-from myrnn.models import make_own, parameter_names, parameters_of
+from myrnn.experiment import OWN, SHA256, Part
+from myrnn.models import file_of, make_own, named_before, not_named, parameter_names, parameters_of
 from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
 from myrnn.settings import settings_of
 from myrnn.storage import Stored
 from myrnn.training import reference_logits
 
-OWN = "own"
+# A copy of the file of a user-defined class, for people who read the folder.
+SOURCE = "model.txt"
 # No size is larger; a number with thousands of digits would make even an error message fail.
 LARGEST = 2**63 - 1
 # Settings that early runs did not store, with their values.
@@ -33,11 +34,17 @@ SIZES = ("dim_input", "dim_output")
 PER_STEP = "per_step"
 GIVEN = (*SIZES, PER_STEP)
 _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logits")
+# Stored if they are known, and if there are any.
+FILE, SETTINGS = "file", "settings"
+# The longest path of a file.
+_LONGEST = 300
 # The lengths of the sequences whose logits are stored, and their tolerance on another machine.
 _LENGTHS, _TOLERANCE = (3, 8), 1e-3
 
 
-def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> dict[str, Any]:
+def describe_model(
+    model: Any, task: Any, dim_recurrent: int | None = None, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return a model's name and settings as plain values.
 
     Parameters
@@ -47,6 +54,8 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
         The sizes of a user-defined model are those of its task.
     dim_recurrent : int, optional
         D of a user-defined model; by default its attribute of that name, if it has one.
+    settings : mapping, optional
+        The other settings of a user-defined model.
     """
     if kind_of("model", model) is not None:
         sizes = {"dim_input": model.dim_input, "dim_output": model.dim_output}
@@ -58,8 +67,7 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
     return {
-        "name": OWN,
-        "class": type(model).__qualname__,
+        **describe_class(type(model), type(model).__qualname__, settings),
         "dim_input": task.dim_input,
         "dim_recurrent": int(units) if isinstance(units, int | np.integer) and units > 0 else None,
         "dim_output": task.dim_output,
@@ -70,9 +78,43 @@ def describe_model(model: Any, task: Any, dim_recurrent: int | None = None) -> d
     }
 
 
+def describe_class(make: Any, name: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the description of a user-defined class: its name, its file and hash if they are known, its settings."""
+    file = file_of(make)
+    where = {} if file is None else {FILE: file.shown_file, SHA256: file.sha256}
+    return {"name": OWN, "class": name, **where, **({SETTINGS: dict(settings)} if settings else {})}
+
+
+def part_of_own(settings: Mapping[str, Any]) -> Part:
+    """Return the model of an experiment for the description of a user-defined one; no file is read."""
+    units = {} if settings["dim_recurrent"] is None else {"dim_recurrent": settings["dim_recurrent"]}
+    where = {SHA256: settings[SHA256]} if FILE in settings else {}
+    return Part.read("model", {**settings.get(SETTINGS, {}), **units, **where, "name": _place(settings)})
+
+
+def _place(settings: Mapping[str, Any]) -> str:
+    return f"{settings[FILE]}:{settings['class']}" if FILE in settings else OWN
+
+
+def class_of(settings: Mapping[str, Any]) -> Any:
+    """Return the class of a user-defined model if the user has named its file before; raises InvalidArgument if not."""
+    name, place = settings["class"], _place(settings)
+    found = named_before(place, settings[SHA256]) if FILE in settings else None
+    if found is not None:
+        return found.make
+    why, offered = (f"; {not_named(place)}", place) if FILE in settings else ("", f"FILE.py:{name}")
+    raise InvalidArgument(
+        f"its model is of the class {name}, and it holds only the weights{why}: give the class, with model={name} or "
+        f"--model {offered}"
+    )
+
+
 def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, Any]:
     """Return the settings of a user-defined model in a file, or raise InvalidArgument."""
     wanted = set(_SETTINGS) if is_sized else set(_SETTINGS) - set(SIZES)
+    wanted |= {SETTINGS} & set(given)
+    if FILE in given or SHA256 in given:
+        wanted |= {FILE, SHA256}
     if given.get(PER_STEP) is True:
         wanted.add(PER_STEP)
     if odd := sorted(set(given) ^ wanted):
@@ -80,6 +122,14 @@ def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, An
     name = given["class"]
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.replace("<locals>", "_").split(".")):
         raise InvalidArgument(f"class must be the name of a class, not {_checks.shown(name)}")
+    if FILE in given:
+        file = given[FILE]
+        if not (isinstance(file, str) and file.isprintable() and file.endswith(".py") and len(file) <= _LONGEST):
+            raise InvalidArgument(f"{FILE} must be the path of a .py file, not {_checks.shown(file)}")
+        if not name.isidentifier():
+            raise InvalidArgument(f"class must be one of a file, not {_checks.shown(name)}")
+    if not isinstance(given.get(SETTINGS, {}), dict):
+        raise InvalidArgument(f"{SETTINGS} must be an object, not {_checks.shown(given[SETTINGS])}")
     for size in ("dim_input", "dim_output", "dim_recurrent"):
         if size in given and (size != "dim_recurrent" or given[size] is not None):
             _checks.integer(size, given[size], minimum=1)
@@ -99,7 +149,8 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
     settings : mapping
         As `describe_model` returns them.
     given : class, callable or model, optional
-        The user-defined class, a function that returns such a model, or the model itself; None for a built-in model.
+        The user-defined class, a function that returns such a model, or the model itself; by default the class that
+        the user has named before. None for a built-in model.
     rng : numpy.random.Generator
         Draws the weights.
     """
@@ -109,17 +160,14 @@ def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) ->
         return make("model", **settings, rng=rng)
     name = settings["class"]
     if given is None:
-        raise InvalidArgument(
-            f"its model is of the class {name}, and it holds only the weights: give the class, "
-            f"with model={name} or --model FILE.py:{name}"
-        )
+        given = class_of(settings)
     if not isinstance(given, type) and hasattr(given, "parameters"):
         parameters_of(given)
         return given
     if settings["dim_recurrent"] is None:
         raise InvalidArgument(f"it does not know how many units its {name} has: give a model, as model={name}(...)")
     sizes = (settings["dim_input"], settings["dim_recurrent"], settings["dim_output"])
-    return make_own(given, sizes, rng)
+    return make_own(given, sizes, rng, settings.get(SETTINGS))
 
 
 def check_same(settings: Mapping[str, Any], model: Any) -> None:

@@ -15,11 +15,11 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ClassificationReport, LengthReport
 from myrnn.experiment import Part, Training
 from myrnn.learning_curve import ACCURACY
-from myrnn.models import num_parameters
+from myrnn.models import file_of, num_parameters
 from myrnn.results import Table, counted, integer, share, text
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
-from myrnn.runs.model import describe_model
+from myrnn.runs.model import SOURCE, describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reports import Report, parts_of, table_of_scores
 from myrnn.storage import empty_folder, json_to_bytes
@@ -54,8 +54,8 @@ def save_run(
         A path that does not exist, or an empty folder.
     task : TwinHalves or Palindromes
     model : a network of this package, or a model of a user-defined class
-        With its trained weights. For a user-defined class the name is stored, not the code: `load_run` takes the class
-        again.
+        With its trained weights. For a user-defined class that was loaded from a file, the folder names the file, has
+        its hash, and a copy to read, which is never run. `load_run` finds that file, or takes the class.
     optimizer : SGD, RMSprop or Adam
         Only its settings are stored.
     history : History
@@ -168,6 +168,7 @@ def _parts(
         WEIGHTS: weight_bytes(model),
         HISTORY: history.to_csv,
         REPORT: json_to_bytes(numbers),
+        **_source(model),
     }
     if len(history):
         chance = 1 / settings["dim_output"] if history.chance is None else history.chance
@@ -198,6 +199,7 @@ def write_data_run(
         HISTORY: fitted.history.to_csv,
         REPORT: json_to_bytes(numbers),
         ENCODING: json_to_bytes({"sequences": fitted.encoder.to_settings(), **_learned(fitted)}),
+        **_source(fitted.model),
     }
     # One at a time: a figure occupies memory until it is written.
     figures: dict[str, Callable[[], Any]] = {}
@@ -218,6 +220,12 @@ def write_data_run(
         figure = draw()
         files |= {f"{name}{ending}": partial(plots.save_figure, figure) for ending in (".svg", ".png")}
     RUN_ON_DATA.write(folder, {**settings, "classifier": noted}, files)
+
+
+def _source(model: Any) -> Files:
+    """Return a copy of the file of a user-defined class, if it was loaded from one."""
+    file = file_of(type(model))
+    return {} if file is None else {SOURCE: file.source}
 
 
 def _learned(fitted: Fitted) -> dict[str, Any]:

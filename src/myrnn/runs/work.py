@@ -16,15 +16,15 @@ from myrnn.compiler import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport, as_tested, check_classes, evaluate
-from myrnn.experiment import Experiment, is_own
+from myrnn.experiment import OWN, Experiment, is_own
 from myrnn.graphs import write_graph
-from myrnn.models import load_own, num_parameters, with_stack_depth
+from myrnn.models import num_parameters, with_stack_depth
 from myrnn.runs.data import GivenData, data_name, read_data
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
-from myrnn.runs.model import OWN
+from myrnn.runs.model import class_of
 from myrnn.runs.reports import WITH_BASELINES, Report, known_of, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
@@ -85,7 +85,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     """
     if not isinstance(experiment, Experiment):
         raise InvalidArgument(f"experiment must be an Experiment, not {type(experiment).__name__}")
-    make = load_own(experiment.model.name).make if is_own(experiment.model.name) else None
+    make = experiment.model.own_class() if is_own(experiment.model.name) else None
     if folder is not None and is_unfinished(Path(folder)):
         path = Path(folder)
         with FolderLock(path):
@@ -93,7 +93,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
             work = go_on(path, _same_job(path, experiment), make, progress=progress)
             _do(work, path)
     else:
-        work = begin(experiment, progress=progress)
+        work = begin(experiment, make, progress=progress)
         with claim_folder(folder, work.name) as path, dropped_unless_saved(path):
             work.job.begin(path)
             _do(work, path)
@@ -109,9 +109,10 @@ def _do(work: TaskWork | DataWork, folder: Path) -> None:
 def _same_job(folder: Path, experiment: Experiment) -> Job:
     """Return the job that was begun in a folder; raises RunError if it belongs to another experiment."""
     job = load_job(folder)
-    if job.settings(folder)["model"].get("name") == OWN:
-        # The folder does not store the file of the class.
-        experiment = replace(experiment, model=replace(experiment.model, name=job.experiment.model.name))
+    if job.model["name"] == OWN:
+        # The class may have moved, or is not known by its file.
+        known = {"name": job.experiment.model.name, "sha256": job.experiment.model.sha256}
+        experiment = replace(experiment, model=replace(experiment.model, **known))
     both = (job.experiment, replace(experiment, memory=None))
     kept, given = (whole.with_paths(os.path.abspath) for whole in both)
     if kept != given:
@@ -119,20 +120,26 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
     return replace(job, experiment=replace(job.experiment, memory=experiment.memory))
 
 
-def begin(experiment: Experiment, *, every: float | None = None, progress: bool | None = None) -> TaskWork | DataWork:
+def begin(
+    experiment: Experiment, make: Any = None, *, every: float | None = None, progress: bool | None = None
+) -> TaskWork | DataWork:
     """Return the work of a new experiment: its model is made, or its data are read.
 
     Parameters
     ----------
     experiment : Experiment
+    make : class, optional
+        The class of a user-defined model; by default it is loaded.
     every : float, optional
         Seconds between two checkpoints; by default those of `Checkpoint`.
     progress : bool, optional
     """
+    if make is None and is_own(experiment.model.name):
+        make = experiment.model.own_class()
     if experiment.data is not None:
         data = read_data(experiment)
-        return DataWork(Job.on_data(experiment, data.hashes), data, every=every, progress=progress)
-    task, model, optimizer = experiment.make()
+        return DataWork(Job.on_data(experiment, data.hashes, make), data, make, every, progress)
+    task, model, optimizer = experiment.make(make)
     # Runs are tested as classifiers: refuse other targets now, not after the training.
     if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
@@ -151,7 +158,7 @@ def go_on(
     job : Job
         As `load_job` reads it.
     make : class or callable, optional
-        The class of the model, if it is user-defined.
+        The class of the model, if it is user-defined; by default the one that the user has named before.
     every, progress
         As for `begin`.
 
@@ -173,10 +180,7 @@ def go_on(
     if job.model["name"] == OWN:
         saved = job.model["class"]
         if make is None:
-            raise InvalidArgument(
-                f"its model is of the class {saved}, and it holds only the weights: give the class, "
-                f"with --model FILE.py:{saved}"
-            )
+            make = class_of(job.model)
         # A run that was stopped has no outputs to compare: its class must at least have the same name.
         if job.model["logits"] is None and isinstance(make, type) and make.__name__ != saved.rpartition(".")[2]:
             raise InvalidArgument(f"it was begun with the class {saved}, not {make.__name__}")
@@ -260,7 +264,7 @@ class DataWork:
     job : Job
     data : GivenData
     make : class or callable, optional
-        The class of the model, if it is user-defined and not named by the experiment.
+        The class of the model, if it is user-defined.
     every : float, optional
         Seconds between two checkpoints; by default those of `Checkpoint`.
     progress : bool, optional

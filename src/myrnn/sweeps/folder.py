@@ -15,16 +15,18 @@ from msgspec.structs import replace
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.experiment import is_own
 from myrnn.plots import save_figure
 from myrnn.plots.style import figures_for_files
+from myrnn.registry import find
 from myrnn.results import write_csv
 from myrnn.runs import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
-from myrnn.sweeps.run import Done, Failed, Record
-from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study
+from myrnn.sweeps.run import Done, Failed, Record, is_divergence
+from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study, stored_study
 from myrnn.training import Curve, Display, progress_display
 
 # The study, and the time and the versions of its beginning.
@@ -40,11 +42,12 @@ def sweep(
     jobs: int | None = None,
     backend: str = "loky",
     address: str | None = None,
-    retry_failed: bool = False,
     metric: str = "accuracy",
     progress: bool | None = None,
 ) -> SweepResults:
     """Execute all runs of a study that are not finished yet, and return all results.
+
+    A run whose training diverged is finished. A run that failed for another reason is tried again by the next call.
 
     Every run is what ``myrnn train`` does with the same settings, on one thread. The tables are the same, byte for
     byte, wherever and in whatever order the runs are executed, and however often the sweep is interrupted: the same
@@ -65,8 +68,6 @@ def sweep(
     address : str, optional
         The address of the cluster: ``"tcp://10.0.0.1:8786"`` for a Dask scheduler. Without it, Ray starts a local
         cluster.
-    retry_failed : bool
-        Whether to repeat runs that failed before.
     metric : {"accuracy", "worst", "beyond", "loss"}
         Or another metric of `SweepResults.groups`, by which the progress display names the best run so far.
     progress : bool, optional
@@ -106,9 +107,9 @@ def sweep(
     path = Path("sweeps") / plan.name if folder is None else Path(folder)
     with open_backend(backend, address, jobs) as place, _held(path, plan):
         records, damages = read_log(path)
-        if damages:
-            warn(f"{path / LOG} has {damages} damaged lines: their runs are done again")
-        _do_all(plan, records, place, path, retry_failed, _Progress(progress, metric))
+        if damages and any(point.run not in records for point in plan.points):
+            warn(f"{path / LOG} has {_checks.count_of(damages, 'damaged line')}: missing runs are done again")
+        _do_all(plan, records, place, path, _Progress(progress, metric))
         records, _ = read_log(path)
         results = SweepResults.of(path, plan, records)
         try:
@@ -140,6 +141,11 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     RunError
         When it is not the folder of a sweep, or is damaged.
 
+    Warns
+    -----
+    UserWarning
+        When lines of its results are damaged, and runs are missing.
+
     Examples
     --------
     >>> from pathlib import Path
@@ -159,14 +165,22 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     True
     """
     path = Path(folder)
-    given = SWEEP.read_index(path).get("study")
+    index = SWEEP.read_index(path)
+    given = index.get("study")
     if not isinstance(given, Mapping):
         damaged(path, SWEEP.index, "holds no study")
     try:
-        study = read_study(given)
+        study = stored_study(given, index.get("classes", {}))
     except InvalidArgument as error:
         damaged(path, SWEEP.index, f"cannot be used: {error}", error)
-    return SweepResults.of(path, study, read_log(path)[0])
+    results = SweepResults.of(path, study, *read_log(path))
+    if results.damaged:
+        lines, missing = _checks.count_of(results.damaged, "damaged line"), results.planned - len(results)
+        warn(
+            f"{path / LOG} has {lines}, which are left out: {_checks.count_of(missing, 'run')} of {results.planned:,} "
+            "missing here; myrnn sweep does them again"
+        )
+    return results
 
 
 @contextmanager
@@ -186,8 +200,9 @@ def _held(folder: Path, study: Study) -> Iterator[None]:
                 f"the runs in {folder} were done with {_versions(known.get('versions'))}, and others will be done "
                 f"with {_versions(now)}: for consistent tables begin in a new folder"
             )
-        if known.get("study") != study.given:
-            values = {"created": known.get("created"), "versions": known.get("versions"), "study": study.given}
+        content = {"study": study.given, "classes": dict(study.classes)}
+        if {name: known.get(name) for name in content} != content:
+            values = {"created": known.get("created"), "versions": known.get("versions"), **content}
             try:
                 SWEEP.write(folder, values, {})
             except OSError as error:
@@ -203,7 +218,6 @@ def _do_all(
     records: Mapping[str, Record],
     backend: Backend,
     folder: Path,
-    retry_failed: bool,
     progress: _Progress,
 ) -> None:
     hashes = _hashes(study)
@@ -213,13 +227,17 @@ def _do_all(
         if isinstance(record, Done):
             # Runs on files that have changed are repeated.
             return record.files == {name: hashes[file] for name, file in point.located.files.items()}
-        return record is not None and not retry_failed
+        return record is not None and is_divergence(record.error)
 
     over = [point for point in study.points if is_over(point)]
     planned = len(study.points)
     if len(over) == planned:
         return
     pool, note = Pool(backend), _versions_noted()
+    # The parts of a user may be wrong, or missing in the workers: try the first run of each.
+    first = {_parts(point): point for point in reversed(study.points) if not is_over(point)}
+    if foreign := [point for parts, point in first.items() if not all(map(_is_ours, parts))]:
+        pool.check(foreign)
     try:
         with Log(folder) as log, progress.over(planned, [(point, records[point.run]) for point in over]):
             for point, record in pool.records(point for point in study.points if not is_over(point)):
@@ -231,6 +249,24 @@ def _do_all(
         done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
+
+
+def _parts(point: Point) -> tuple[tuple[str, str], ...]:
+    """Return the tasks, models and so on of a run, by their part and name."""
+    experiment = point.experiment
+    training = experiment.training
+    names = {
+        "task": None if experiment.task is None else experiment.task.name,
+        "model": experiment.model.name,
+        "optimizer": experiment.optimizer.name,
+        "schedule": training.schedule,
+        "loss": training.loss,
+    }
+    return tuple((part, name) for part, name in names.items() if name is not None)
+
+
+def _is_ours(part: tuple[str, str]) -> bool:
+    return not is_own(part[1]) and find(*part).is_ours
 
 
 def _hashes(study: Study) -> dict[str, str]:

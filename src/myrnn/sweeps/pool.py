@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.sweeps.run import Failed, Record, do
+from myrnn.sweeps.run import Failed, Record, SentRun, do, fault_of
 from myrnn.sweeps.study import Point
 
 # If workers are lost this often during a run, it is done alone to see whether it is the cause.
@@ -122,17 +123,25 @@ class Pool:
 
     def _attempt(self, source: _Source) -> Iterator[tuple[Point, Record]]:
         try:
-            found = self._backend.parallel()((do, (point,), {}) for point in source)
-            try:
-                for record in found:
-                    yield self._under_way.pop(record.run), record
-            finally:
-                # Workers are stopped in any case.
-                found.close()
+            for record in self._results((do, (SentRun.of(point),), {}) for point in source):
+                yield self._under_way.pop(record.run), record
         except self._backend.lost:
             raise
         except self._backend.gone as error:
-            raise RunError(f"{self._backend.label} is lost: {_line(error)}") from error
+            raise self._gone(error) from error
+
+    def _results(self, calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]) -> Iterator[Any]:
+        found = self._backend.parallel()(calls)
+        try:
+            yield from found
+        finally:
+            # Workers are stopped in any case.
+            found.close()
+
+    def _gone(self, error: BaseException) -> RunError:
+        # Dask's text begins with the name of a task.
+        why = _line(getattr(error, "msg", None) or error)
+        return RunError(f"{self._backend.label} is lost: {why.rstrip('.')}; the same command goes on")
 
     def _alone(self, point: Point) -> Record:
         """Return the record of a run during which workers were lost repeatedly."""
@@ -143,6 +152,17 @@ class Pool:
             self._under_way.clear()
             return _lost(point)
         return record
+
+    def check(self, points: Iterable[Point]) -> None:
+        """Raise InvalidArgument if a worker cannot do one of these runs, before any is done."""
+        try:
+            faults = list(self._results((fault_of, (SentRun.of(point),), {}) for point in points))
+        except self._backend.lost as error:
+            raise InvalidArgument(f"a worker is lost when it makes a model of this study: {_line(error)}") from None
+        except self._backend.gone as error:
+            raise self._gone(error) from error
+        if fault := next(filter(None, faults), None):
+            raise InvalidArgument(fault)
 
 
 def _lost(point: Point) -> Record:
@@ -262,7 +282,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
-    with client, _only_errors("distributed.client"):
+    with _silent("distributed.client"), client:
         threads = max(client.nthreads().values(), default=1)
         if threads > 1:
             warn(
@@ -271,11 +291,19 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
             )
         yield Backend(
             f"the Dask cluster at {address}",
-            lambda: len(client.nthreads()),
+            partial(_workers_of, client),
             lambda: _parallel("myrnn-dask", -1, client=client),
             (LostWithWorkers,),
             (OSError, TimeoutError, distributed.client.FutureCancelledError),
         )
+
+
+def _workers_of(client: Any) -> int:
+    try:
+        return len(client.nthreads())
+    except AttributeError as error:
+        # What a client raises that has closed itself, because it cannot reach the scheduler any more.
+        raise OSError("its scheduler cannot be reached any more") from error
 
 
 def _register_dask() -> None:
@@ -284,6 +312,10 @@ def _register_dask() -> None:
     from joblib._dask import DaskDistributedBackend
 
     class FailingDaskBackend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            # With one, joblib would do the runs in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
+
         # joblib's own version does not report that a task failed, and waits for it for ever.
         def submit(self, func: Any, callback: Any = None) -> Any:
             def pass_on(done: Any) -> None:
@@ -322,7 +354,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
         raise RunError(f"{what}: {_line(error)}") from error
     count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
     try:
-        with _only_errors("ray"):
+        with _silent("ray", logging.ERROR):
             yield Backend(
                 "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
                 lambda: count,
@@ -336,11 +368,11 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
 
 
 @contextmanager
-def _only_errors(logger: str) -> Iterator[None]:
-    """Let a library log only errors: its warnings are handled here."""
+def _silent(logger: str, lowest: int = logging.CRITICAL) -> Iterator[None]:
+    """Let a library log nothing below a level: what it reports is handled here."""
     log = logging.getLogger(logger)
     level = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(lowest)
     try:
         yield
     finally:
@@ -356,5 +388,5 @@ def _required(extra: str, module: str) -> Any:
         raise InvalidArgument(f"the backend {extra} is not installed: pip install 'myrnn[{extra}]'") from error
 
 
-def _line(error: BaseException) -> str:
+def _line(error: object) -> str:
     return " ".join(str(error).split())

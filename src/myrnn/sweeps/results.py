@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument
 from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
-from myrnn.sweeps.run import Done, Failed, Record, TestCounts
+from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
 from myrnn.sweeps.study import Point, Study
 from myrnn.sweeps.summary import SPANS, base_rates_of, best_shortcuts, columns_of, table_of
 from myrnn.tasks import recognition_of
@@ -76,6 +76,8 @@ class SweepResults(HasTable):
     lengths : mapping of str to list
         The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, the number of tested and of
         correct sequences of a length.
+    damaged : int
+        The number of damaged lines in the folder, if runs are missing; what they say is left out.
     tests : mapping of str to list
         The columns of ``tests.csv`` for runs on data: a row per run and test, with the settings that distinguish the
         runs, ``test``, ``total``, ``correct``, ``accuracy`` and its interval, and ``macro_f1``.
@@ -105,9 +107,10 @@ class SweepResults(HasTable):
     runs: Columns
     lengths: Columns
     tests: Columns
+    damaged: int = 0
 
     @classmethod
-    def of(cls, folder: Path, study: Study, records: Mapping[str, Record]) -> SweepResults:
+    def of(cls, folder: Path, study: Study, records: Mapping[str, Record], damaged: int = 0) -> SweepResults:
         """Return the results of all runs of the study that are done or failed."""
         runs: dict[str, list[Any]] = {name: [] for name in ("run", *study.settings, *found_columns(study))}
         lengths: dict[str, list[Any]] = {name: [] for name in ("run", "length", "total", "correct")}
@@ -130,7 +133,8 @@ class SweepResults(HasTable):
         tests["test"] = [name for _, name, _ in tested]
         tests |= counted([test.correct for *_, test in tested], [test.total for *_, test in tested], CONFIDENCE)
         tests["macro_f1"] = [test.macro_f1 for *_, test in tested]
-        return cls(folder, study, runs, lengths, Table("", tests).columns)
+        is_whole = len(runs["run"]) == len(study.points)
+        return cls(folder, study, runs, lengths, Table("", tests).columns, 0 if is_whole else damaged)
 
     def __len__(self) -> int:
         """Return the number of runs that are done or failed."""
@@ -142,8 +146,12 @@ class SweepResults(HasTable):
         ending = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
         return (
             f"SweepResults({self.study.name}: {len(self):,} of {_checks.count_of(self.planned, 'run')}, "
-            f"{self.failed:,} failed{ending})"
+            f"{self.failed:,} failed{ending}{self._left_out and ', '}{self._left_out})"
         )
+
+    @property
+    def _left_out(self) -> str:
+        return f"{_checks.count_of(self.damaged, 'damaged line')} left out" if self.damaged else ""
 
     @property
     def planned(self) -> int:
@@ -154,6 +162,11 @@ class SweepResults(HasTable):
     def failed(self) -> int:
         """The number of failed runs."""
         return self.runs["status"].count("failed")
+
+    @property
+    def diverged(self) -> int:
+        """The number of failed runs whose training diverged; they are not repeated."""
+        return sum(error is not None and is_divergence(error) for error in self.runs["error"])
 
     @property
     def fallbacks(self) -> int:
@@ -234,7 +247,8 @@ class SweepResults(HasTable):
         for name in tests:
             columns[name] = [group["mean"] for group in self.groups(by, name)]
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
-        return Table(title, columns, (*settings, *counts, *(share(name, short(name)) for name in tests), *measured))
+        shown = (*settings, *counts, *(share(name, short(name)) for name in tests), *measured)
+        return Table(title, columns, shown, caption=self._left_out or None)
 
     def summary(self, by: str | Iterable[str] | None = None) -> Table:
         """Return the groups as printed in papers: accuracy on the trained lengths and beyond, with shortcuts.
@@ -270,7 +284,7 @@ class SweepResults(HasTable):
             )
             rows.append(row)
         settings = [_setting(name, [row[name] for row in rows]) for name in names]
-        return table_of(f"{self.study.name}: accuracy, %", settings, rows)
+        return table_of(f"{self.study.name}: accuracy, %", settings, rows, self._left_out)
 
     def plot_grid(self, by: str | Iterable[str] | None = None) -> NDArray[Any]:
         """Draw accuracy by length, with a panel for each task or file, and a line for each group of the other settings.

@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
@@ -19,11 +20,12 @@ from mygrad import mem_guard_off
 
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.data import LABELS
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
 from myrnn.evaluation import TagReport, TextReport, classification_report
-from myrnn.experiment import Experiment
-from myrnn.models import num_parameters
-from myrnn.runs import Report, evaluated, made_with, read_data, report_on
+from myrnn.experiment import Experiment, is_own
+from myrnn.models import load_own, num_parameters
+from myrnn.registry import kinds
+from myrnn.runs import Report, described, evaluated, made_with, read_data, report_on
 from myrnn.sweeps.study import Point
 from myrnn.training import train
 
@@ -128,35 +130,95 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 
 Record = Done | Failed
 
+
+def is_divergence(error: str) -> bool:
+    """Return whether a run failed because its training diverged, as it would again; other faults may be mended."""
+    return error.startswith(TrainingDiverged.__name__)
+
+
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def do(point: Point) -> Record:
+@dataclass(frozen=True)
+class SentRun:
+    """A run on its way to a worker, as plain values: a worker that lacks a part of it can say so.
+
+    Attributes
+    ----------
+    run, folder : str
+        Those of its `Point`.
+    sections : mapping
+        Its experiment, with full paths.
+    """
+
+    run: str
+    folder: str
+    sections: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, point: Point) -> SentRun:
+        """Return a run of a study."""
+        return cls(point.run, point.folder, point.located.to_dict())
+
+    def read(self) -> tuple[Experiment, Any]:
+        """Return the experiment, and the class of a user-defined model, from the very file that the study has read."""
+        experiment = Experiment.read(self.sections)
+        model = experiment.model
+        return experiment, load_own(model.name, model.sha256).make if is_own(model.name) else None
+
+
+def do(sent: SentRun) -> Record:
     """Do one run and return its record, even if it fails."""
     begin = time.perf_counter()
     try:
         with _alone_and_quiet():
-            work = _trained if point.experiment.data is None else _trained_on_data
-            record: Record = work(point.run, point.located)
-    except Exception as error:
-        record = failure(point, error)
+            experiment, make = sent.read()
+            work = _trained if experiment.data is None else _trained_on_data
+            record: Record = work(sent.run, experiment, make)
+    except (Exception, SystemExit) as error:
+        record = failure(sent, error)
     worker = f"{socket.gethostname()}:{os.getpid()}"
     seconds = round(time.perf_counter() - begin, 4)
     return msgspec.structs.replace(record, seconds=seconds, worker=worker, versions=made_with()["versions"])
 
 
-def failure(point: Point, error: BaseException) -> Failed:
+def failure(sent: SentRun, error: BaseException) -> Failed:
     """Return the record of a run that failed; files are named as in the study, so that it is the same everywhere."""
+    line = f"{type(error).__name__}: {_message(sent, error)}".removesuffix(": ")
+    return Failed(run=sent.run, error=line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}...")
+
+
+def _message(sent: SentRun, error: BaseException) -> str:
     message = " ".join(str(error).split())
-    if point.folder:
-        message = message.replace(os.path.join(point.folder, ""), "")
-    line = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return Failed(run=point.run, error=line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}...")
+    return message.replace(os.path.join(sent.folder, ""), "") if sent.folder else message
 
 
-def _trained(run: str, experiment: Experiment) -> Done:
+def fault_of(sent: SentRun) -> str | None:
+    """Return what keeps this process from doing such a run, before any is done; None if nothing does."""
+    training = sent.sections["training"]
+    parts = {part: sent.sections[part]["name"] for part in ("task", "model", "optimizer") if part in sent.sections}
+    for part, name in {**parts, "schedule": training.get("schedule"), "loss": training.get("loss")}.items():
+        if name is not None and name not in kinds(part) and not (part == "model" and is_own(name)):
+            instead = "name the class by its file, as my_file.py:MyClass" if part == "model" else "put it in a package"
+            return f"{part} {name!r} is registered only in this process, not in its workers: {instead}, or use jobs=1"
+    try:
+        with _alone_and_quiet():
+            experiment, make = sent.read()
+            if experiment.data is None:
+                task, model, _ = experiment.make(make)
+                described(experiment, task, model)
+            elif make is not None:
+                # The sizes follow from the data, which are not read yet.
+                experiment.model.make_own(make, 2, 2, np.random.default_rng(0))
+    except (Exception, SystemExit) as error:
+        message = _message(sent, error)
+        return message if isinstance(error, MyRNNError) else f"{type(error).__name__}: {message}".removesuffix(": ")
+    return None
+
+
+def _trained(run: str, experiment: Experiment, make: Any) -> Done:
     """Train and test as ``myrnn train`` does with the same settings."""
-    task, model, optimizer = experiment.make()
+    task, model, optimizer = experiment.make(make)
     history = train(model, task, optimizer, **experiment.training.to_dict(), progress=False)
     report = evaluated(experiment, task, model, history, progress=False)
     return Done(
@@ -172,11 +234,11 @@ def _trained(run: str, experiment: Experiment) -> Done:
     )
 
 
-def _trained_on_data(run: str, experiment: Experiment) -> Done:
+def _trained_on_data(run: str, experiment: Experiment, make: Any) -> Done:
     """Train and test as ``myrnn train --data`` does with the same settings."""
     data = read_data(experiment)
     assert data.train is not None
-    fitted = data.fit(experiment, progress=False)
+    fitted = data.fit(experiment, make=make, progress=False)
     if fitted.is_cut:
         raise KeyboardInterrupt
     best = fitted.best_epoch - 1

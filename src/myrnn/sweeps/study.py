@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,8 +19,8 @@ import numpy as np
 from myrnn import _checks
 from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import Experiment, is_own
-from myrnn.registry import kinds
+from myrnn.experiment import SHA256, Experiment, is_own
+from myrnn.models import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
 
@@ -121,6 +121,8 @@ class Study:
         The settings that are drawn at random, as in ``"optimizer.learning_rate"``.
     given : mapping
         The content of the study as plain values.
+    classes : mapping of str to str
+        The SHA-256 of the files of user-defined classes, by their names in the study.
 
     Examples
     --------
@@ -134,6 +136,7 @@ class Study:
     points: tuple[Point, ...] = field(repr=False)
     drawn: frozenset[str]
     given: Mapping[str, Any] = field(repr=False)
+    classes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def is_on_data(self) -> bool:
@@ -158,7 +161,7 @@ class Study:
 
 
 def identity(experiment: Experiment) -> str:
-    """Return the hash of the settings of a run."""
+    """Return the hash of the settings of a run; those of a user-defined class include the hash of its file."""
     settings = experiment.to_dict()
     settings[EVALUATE] = settings.pop(FIXED)
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -166,7 +169,7 @@ def identity(experiment: Experiment) -> str:
 
 
 def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
-    """Read a study and check all of it.
+    """Read a study and check all of it. The file of a user-defined class is run, to check its settings.
 
     Parameters
     ----------
@@ -183,12 +186,49 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     """
     if isinstance(source, Mapping):
         with _located("study"):
-            return _study(_plain(source), "study", Path())
+            return _study(_plain(source), "study", _Classes(Path()))
     if not isinstance(source, str | os.PathLike):
         raise InvalidArgument(f"study must be a TOML file or a mapping, not {type(source).__name__}")
     path = Path(source)
     with _located(str(path)):
-        return _study(_parsed(path), path.stem, path.parent)
+        return _study(_parsed(path), path.stem, _Classes(path.parent))
+
+
+def stored_study(given: Mapping[str, Any], classes: Any) -> Study:
+    """Read a study from the folder of a sweep, which may be somebody else's: no code is run.
+
+    `classes` are the hashes of the files of its user-defined classes.
+    """
+    if not isinstance(classes, dict):
+        raise InvalidArgument(f"classes must be hashes by name, not {_checks.shown(classes)}")
+    with _located("study"):
+        return _study(_plain(given), "study", _Classes(Path(), classes))
+
+
+class _Classes:
+    """The user-defined classes of a study, whose files are in a folder; with `hashes` they are known and not loaded."""
+
+    def __init__(self, folder: Path, hashes: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.hashes = dict(hashes or {})
+        self._are_known = hashes is not None
+        self._loaded: dict[str, Callable[..., Any]] = {}
+
+    def pinned(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings of a model, with the hash of the file of a user-defined class, which is checked."""
+        name = settings.get("name")
+        if not isinstance(name, str) or not is_own(name):
+            return settings
+        if self._are_known:
+            if name not in self.hashes:
+                raise InvalidArgument(f"the hash of {name} is missing")
+        else:
+            if name not in self._loaded:
+                own = load_own(str(self.folder / name))
+                self._loaded[name], self.hashes[name] = own.make, own.sha256
+            given = {setting: value for setting, value in settings.items() if setting not in ("name", "dim_recurrent")}
+            check_settings_of(self._loaded[name], f"model {name}", given)
+        return {**settings, SHA256: self.hashes[name]}
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -226,7 +266,7 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _study(given: Mapping[str, Any], name: str, folder: Path) -> Study:
+def _study(given: Mapping[str, Any], name: str, classes: _Classes) -> Study:
     if EVALUATE in given and FIXED in given:
         raise InvalidArgument(f"[{EVALUATE}] is an older name of [{FIXED}]: leave one of them out")
     tables = {FIXED if table == EVALUATE else table: value for table, value in given.items()}
@@ -249,10 +289,10 @@ def _study(given: Mapping[str, Any], name: str, folder: Path) -> Study:
     if "draws" not in search and drawn:
         raise InvalidArgument(f"[search] draws is missing: how often is {min(drawn)} to be drawn?")
     _check_size(variants, draws)
-    points = tuple(_points(variants, draws, seed, str(folder.absolute())))
+    points = tuple(_points(variants, draws, seed, classes))
     if (stored := len(json_to_bytes(given))) > MOST_STORED:
         raise InvalidArgument(f"is too large for a study: {stored:,} bytes as JSON, at most {MOST_STORED:,} are kept")
-    return Study(name, points, drawn, given)
+    return Study(name, points, drawn, given, classes.hashes)
 
 
 def _checked_name(name: Any) -> str:
@@ -321,18 +361,20 @@ def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
         raise InvalidArgument(f"these are {runs:,} runs: at most {MOST_RUNS:,} are possible; draw some with [search]")
 
 
-def _points(variants: Mapping[str, Sections], draws: int, seed: int, folder: str) -> Iterator[Point]:
+def _points(variants: Mapping[str, Sections], draws: int, seed: int, classes: _Classes) -> Iterator[Point]:
     """Yield all runs; draws of a variant with the same settings are one run."""
     known: dict[str, str] = {}
+    folder = str(classes.folder.absolute())
     for variant, sections in variants.items():
         drawn = _drawn(sections)
         for draw in range(draws if drawn else 1):
             with _located(f"variant {variant!r}" if variant else ""):
                 if drawn and not draw:
-                    _check_ends(sections)
-                experiments = list(_experiments(sections, seed, draw))
+                    _check_ends(sections, classes)
+                experiments = list(_experiments(sections, seed, draw, classes))
             for experiment in experiments:
-                point = Point(identity(experiment), variant, experiment, folder if experiment.files else "")
+                has_files = experiment.files or is_own(experiment.model.name)
+                point = Point(identity(experiment), variant, experiment, folder if has_files else "")
                 there = known.get(point.run)
                 if there is None:
                     known[point.run] = variant
@@ -342,13 +384,13 @@ def _points(variants: Mapping[str, Sections], draws: int, seed: int, folder: str
                     raise InvalidArgument(f"{where} lead to the same run: {point.label}")
 
 
-def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experiment]:
+def _experiments(sections: Sections, seed: int, draw: int, classes: _Classes) -> Iterator[Experiment]:
     """Yield the experiment of every combination of values in a draw."""
 
     def nested(names: Sequence[str], read: Mapping[str, Any]) -> Iterator[Experiment]:
         name, *inner = names
         for values in combinations(sections[name], seed, draw):
-            experiment = _experiment(name, values, read)
+            experiment = _experiment(name, values, read, classes)
             if inner:
                 # A section is read once for all runs that share it.
                 yield from nested(inner, {**read, name: getattr(experiment, name)})
@@ -359,15 +401,15 @@ def _experiments(sections: Sections, seed: int, draw: int) -> Iterator[Experimen
     return nested(sorted(sections, key=lambda name: name == FIXED), {})
 
 
-def _check_ends(sections: Sections) -> None:
+def _check_ends(sections: Sections, classes: _Classes) -> None:
     """Check the ends of every range, so that errors do not depend on the draws."""
     read: dict[str, Any] = {}
     for name, choices in sections.items():
-        tried = [_experiment(name, values, read) for values in combinations(choices, 0, None)]
+        tried = [_experiment(name, values, read, classes) for values in combinations(choices, 0, None)]
         read[name] = getattr(tried[0], name)
 
 
-def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any]) -> Experiment:
+def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any], classes: _Classes) -> Experiment:
     """Return the experiment with the sections read so far and one more; an error names the new one."""
     with _located(f"[{name}]"):
         if name == "data":
@@ -376,11 +418,9 @@ def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any]) -
             values = _filled(values, values["file"])
         elif name == FIXED:
             values = _filled(values, read["data"].file) if "data" in read else {"samples": SAMPLES, **values}
-        experiment = Experiment(**{**read, name: values})
-        if is_own(experiment.model.name):
-            known = ", ".join(kinds("model"))
-            raise InvalidArgument(f"name must be one of {known}: a study takes no user-defined class")
-    return experiment
+        elif name == "model":
+            values = classes.pinned(values)
+        return Experiment(**{**read, name: values})
 
 
 def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def base_rates_of(settings: Any, lengths: tuple[int, ...]) -> Any:
     return rates[np.searchsorted(drawn, lengths)]
 
 
-def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the table of such rows, which begin with the settings of a group."""
+def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any]], note: str = "") -> Table:
+    """Return the table of such rows, which begin with the settings of a group; `note` stands below it."""
     shown: list[Shown] = [*settings, integer("runs")]
     if any(row["failed"] for row in rows):
         shown.append(integer("failed"))
@@ -109,7 +109,7 @@ def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any
             shown.append(share(f"shortcut_{name}", "shortcut"))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     caption = f"in brackets: {CONFIDENCE:.0%} intervals of means over runs"
-    return Table(title, columns, tuple(shown), caption=caption)
+    return Table(title, columns, tuple(shown), caption="; ".join(filter(None, (caption, note))))
 
 
 def _mean(name: str, heading: str) -> Shown:
