@@ -14,16 +14,17 @@ from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, trace_loss
-from myrnn.compiler.model import CompiledModel, compile, compile_for
+from myrnn.compiler.model import MAX_LENGTH, CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, shards_for
 from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
-from myrnn.compiler.probe import ADVICE, unreached
+from myrnn.compiler.probe import ADVICE, input_width, unreached
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import State, Streams, check_steps
 from myrnn.compiler.trace import MYGRAD, lines_that_look, tensors_below
 
 __all__ = [
     "ADVICE",
+    "MAX_LENGTH",
     "MYGRAD",
     "Block",
     "CompiledModel",
@@ -44,6 +45,7 @@ __all__ = [
     "compile_for",
     "compiling_seconds",
     "evaluate",
+    "input_width",
     "is_known",
     "limit_threads",
     "lines_that_look",

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any
@@ -439,6 +439,15 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
     raise CompileError(
         f"the number of inputs of the model cannot be determined ({error}): name it, compile(model, dim_input=...)"
     ) from error
+
+
+def read_length(model: Any, dim_input: int, lengths: Sequence[int]) -> int:
+    """Return the first of some lengths that the model reads, or the first of all if it reads none of them."""
+    for length in lengths:
+        with suppress(Exception), mygrad.no_autodiff, np.errstate(all="ignore"):
+            model(np.zeros((length, dim_input), dtype=np.float32))
+            return length
+    return lengths[0]
 
 
 # Where two traces differ ---------------------------------------------------------------------------------------------
