@@ -534,7 +534,8 @@ def compile(
     model : callable
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
         over the rows of `x` that compute the same at every step, except for the first steps and up to four kinds of
-        steps that alternate; ``model.parameters`` is a tuple of float32 MyGrad tensors.
+        steps that alternate; ``model.parameters`` is a tuple of MyGrad tensors. Compiled
+        models compute in float32.
     max_length : int, optional
         The length up to which the model is checked to be the recurrence that was found; by default 64, or less if the
         model does not read so many steps. Longer sequences are checked when they occur.
@@ -585,11 +586,14 @@ def compile(
 
 
 def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
-    for name, parameter in zip(names, parameters, strict=True):
-        if parameter.dtype != np.float32:
-            raise CompileError(
-                f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
-            )
+    if odd := [
+        f"{name} ({parameter.dtype})"
+        for name, parameter in zip(names, parameters, strict=True)
+        if parameter.dtype not in (np.float32, np.float64)
+    ]:
+        raise CompileError(
+            f"a compiled model works in float32, but it has {', '.join(odd)}: make the parameters with dtype=np.float32"
+        )
     if len({id(p) for p in parameters}) < len(parameters):
         raise CompileError("a tensor occurs twice among the model's parameters: list it once to compile the model")
     for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):

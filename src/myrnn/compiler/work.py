@@ -15,14 +15,13 @@ from functools import wraps
 from types import EllipsisType, NoneType
 from typing import Any
 
-import mygrad
 import numpy as np
 from mygrad import Tensor
 from mygrad.operation_base import _NoValue
 from numpy.typing import NDArray
 
 from myrnn.compiler.probe import answer
-from myrnn.compiler.reads import COMPARED, raw
+from myrnn.compiler.reads import COMPARED, Array, raw
 
 Work = tuple[Any, ...]
 
@@ -44,9 +43,9 @@ def work_of(model: Callable[[Any], Any], x: NDArray[np.float32], parameters: Seq
     None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros. The
     caller holds the lock of MyGrad.
     """
-    # A tensor shows what is computed from the sequence; an array does not.
+    # A tensor shows what is computed from the sequence. NumPy's functions take it as they take an array.
     with operations_noted(parameters) as operations:
-        logits = answer(lambda array: model(mygrad.tensor(array)), x)
+        logits = answer(lambda array: model(Array(array, constant=True)), x)
     return (logits.tobytes(), *operations) if np.isfinite(logits).all() and logits.all() else None
 
 
@@ -77,6 +76,8 @@ def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
             place, result = len(found), function(*given, **named)
             if isinstance(result, Tensor):
                 vars(result)[_NOTE] = mark, ("result", place)
+                if {type(value) for value in given if isinstance(value, Tensor)} == {Array}:
+                    result.__class__, result._constant = Array, True
             return result
 
         return noted
