@@ -18,6 +18,7 @@ from myrnn import _checks
 from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
+from myrnn.compiler.explain import explained
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard, verify
 from myrnn.compiler.loops import Recurrence
@@ -654,7 +655,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
                 guard = Guard(model, parameters, recurrence, traces, longest)
                 return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
-    raise refusal
+    raise explained(refusal, traces)
 
 
 @contextmanager

@@ -216,7 +216,7 @@ def _dot(a: Any, b: Any) -> Any:
 
 
 def _sorted(array: Any, axis: int | None = -1, **options: Any) -> Any:
-    """Sort as `numpy.sort` does, by exchanges of pairs (Batcher's merge exchange; Knuth, volume 3, 5.2.2, algorithm M)."""
+    """Sort as `numpy.sort` does, by exchanges of pairs: Batcher's merge exchange (Knuth, volume 3, 5.2.2M)."""
     array = array.reshape(-1) if axis is None else mygrad.moveaxis(array, axis, -1)
     if options.keys() - {"kind", "stable"} or array.shape[-1] > MOST_SORTED:
         return np.sort(_looked_at(array), **options)

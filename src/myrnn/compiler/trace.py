@@ -24,6 +24,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node, inputs_first
@@ -357,6 +358,7 @@ def _graph_of(
     drawn: tuple[dict[int, Value], tuple[SiteUse, ...]],
 ) -> Trace:
     """Return the graph of a model's result for a sequence."""
+    of_mygrad("the result of the model", output)
     if not isinstance(output, Tensor) or isinstance(output, Array):
         kind = "ndarray" if isinstance(output, Array) else type(output).__name__
         raise CompileError(
@@ -527,8 +529,8 @@ def _instead_of(by: str) -> tuple[str, str]:
     name = by.removeprefix("np.")
     if by == "__bool__":
         return " to decide by them (if, while, and, or)", (
-            "It computes the same at every step, whatever the numbers are. Write mg.where(h > 0, a, b), which computes\n"
-            "  both sides and takes one; instead of a break, keep the state: h = mg.where(done, h, new)"
+            "It computes the same at every step, whatever the numbers are. Write mg.where(h > 0, a, b), which does\n"
+            "  both and takes one; instead of a break, keep the state: h = mg.where(done, h, new)"
         )
     if name in ("argmax", "argmin", "__index__"):
         return f" to choose by {name if name in by else 'them'}", (

@@ -385,6 +385,7 @@ def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, b
         # Numbers may overflow, as in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
             found, added = with_added(model, x)
+            _checks.of_mygrad("the result of the model", found)
             outputs = np.asarray(found)
     except MyRNNError:
         raise
