@@ -466,8 +466,12 @@ def test_only_tensors_and_one_row_of_logits_are_results():
         def __call__(self, x):
             return self.function(x)
 
-    with pytest.raises(CompileError, match="must return a MyGrad tensor, but returned ndarray"):
-        traced(Wrong(lambda x: x.data, "sequence"))
+    w = mg.tensor(np.ones((3, 2), np.float32))
+    for array in (lambda x: np.zeros((1, 3)), lambda x: (x[:1] @ w).data):
+        wrong = Wrong(array, "sequence")
+        wrong.parameters = (w,)
+        with pytest.raises(CompileError, match="must return a MyGrad tensor, but returned ndarray"):
+            traced(wrong)
     with pytest.raises(InvalidArgument, match=r"a sequence of 4 steps it returned shape \(3, 3\)"):
         traced(Wrong(lambda x: x[1:] + 1, "sequence"))
     with pytest.raises(

@@ -6,11 +6,12 @@ Every reason is a property of the graphs of several lengths: which rows they rea
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.growth import LONG, of_rows
+from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.probe import Traces, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import period_of
@@ -29,20 +30,18 @@ def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
 
 def _unread_rows(traced: Traces) -> str | None:
     """Find a loop that ends early, or leaves out rows."""
-    read = {n: {t for t in range(n) for rows in of_rows(traced.by_length[n]).values() if t in rows} for n in LONG}
-    one, other = (read[n] for n in LONG)
-    if one == other and one and max(one) < min(LONG) - 1:
-        last = max(one)
-        line = where(traced.by_length[LONG[-1]], _row(traced.by_length[LONG[-1]], last))
+    read = {n: set().union(*of_rows(traced.by_length[n]).values()) for n in (SHORT[-1], *LONG)}
+    other, last = read[LONG[-1]], max(read[LONG[-1]], default=0)
+    line = where(traced.by_length[LONG[-1]], _row(traced.by_length[LONG[-1]], last))
+    if other and last < LONG[0] - 1 and all(rows == {*range(min(n, last + 1))} for n, rows in read.items()):
         return (
             f"the model reads {last + 1} rows of a sequence and ignores the rest, as after a break or in "
             f"x[:{last + 1}]:\n  {line}\n"
             "  A compiled loop reads all rows. Keep the state from there on, in a loop over all rows:\n"
             f"  h = mg.where(t < {last + 1}, new, h); or shorten the sequences in the data"
         )
-    if len(other) < LONG[-1]:
+    if 0 < len(other) < LONG[-1]:
         missing = sorted({*range(LONG[-1])} - other)
-        line = where(traced.by_length[LONG[-1]], _row(traced.by_length[LONG[-1]], max(other, default=0)))
         return (
             f"of a sequence of {LONG[-1]} rows the model does not read {', '.join(map(str, missing[:4]))}"
             f"{' and others' if len(missing) > 4 else ''}:\n  {line}\n"
@@ -67,9 +66,9 @@ def _goes_on_alone(traced: Traces) -> str | None:
     return (
         "after the last row the model goes on for as many steps as the sequence has, without reading a row (a decoder\n"
         f"  that runs by itself):\n  {line}\n"
-        "  Steps of a compiled model read a row each; only a fixed number of steps after the last row compiles. Append\n"
-        "  a row of zeros for every step of the decoder, read them in the same loop, and give no weight to the outputs\n"
-        "  before them"
+        "  Steps of a compiled model read a row each; only a fixed number of steps after the last row compiles.\n"
+        "  Append a row of zeros for every step of the decoder, read them in the same loop, and give no weight to the\n"
+        "  outputs before them"
     )
 
 
@@ -86,8 +85,7 @@ def _whole_first(traced: Traces) -> str | None:
     """Find a value of the whole sequence, divided by its length, that steps read."""
     trace = traced.by_length[LONG[-1]]
     found = of_rows(trace)
-    readers = Counter(i for n in found for i in set(n.inputs))
-    node = next((n for n in _of_length(traced) if readers[n] >= trace.length - 1), None)
+    node = next((n for n in _of_length(traced) if _is_read_beside_rows(n, found)), None)
     if node is None:
         return None
     return (
@@ -96,6 +94,17 @@ def _whole_first(traced: Traces) -> str | None:
         "  Multiply the sum by a fixed number instead, which compiles; subtract the mean from the data before\n"
         "  training; or read the mean so far, mean = mean + (x_t - mean) / (t + 1)"
     )
+
+
+def _is_read_beside_rows(node: Node, found: Mapping[Node, set[int]]) -> bool:
+    """Whether a computation on a value reads rows besides it, as a later loop does."""
+    after = {node}
+    for n in found:
+        if not after.isdisjoint(n.inputs):
+            after.add(n)
+            if any(i in found and i not in after for i in n.inputs):
+                return True
+    return False
 
 
 def _divided_by_length(traced: Traces) -> str | None:

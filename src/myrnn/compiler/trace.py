@@ -359,8 +359,9 @@ def _graph_of(
 ) -> Trace:
     """Return the graph of a model's result for a sequence."""
     of_mygrad("the result of the model", output)
-    if not isinstance(output, Tensor) or isinstance(output, Array):
-        kind = "ndarray" if isinstance(output, Array) else type(output).__name__
+    is_array = isinstance(output, Array) and _depends_on(output, parameters)
+    if not isinstance(output, Tensor) or is_array:
+        kind = "ndarray" if is_array else type(output).__name__
         raise CompileError(
             f"the model must return a MyGrad tensor, but returned {kind}: no gradient reaches any "
             "parameter of the model, so that it would learn nothing"
@@ -387,6 +388,10 @@ def _graph_of(
     rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
     logits = joined([part.node for part in rows_found], build)
     return Trace(length, logits, origins, output.data.copy(), recorder.looks, reached, draws)
+
+
+def _depends_on(output: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+    return not {id(p) for p in parameters}.isdisjoint(map(id, inputs_first([output], _operands)))
 
 
 def joined(rows: Sequence[Node], build: Builder) -> Node:
