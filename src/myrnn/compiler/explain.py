@@ -99,7 +99,11 @@ def _whole_first(traced: Traces) -> str | None:
 def _is_read_beside_rows(node: Node, found: Mapping[Node, set[int]]) -> bool:
     """Whether a computation on a value reads rows besides it, as a later loop does."""
     after = {node}
+    # The rows of outputs are joined in the end, which is no computation.
+    read = {i for n in found if n.operation != "join" for i in n.inputs}
     for n in found:
+        if n.operation == "join" and n not in read:
+            continue
         if not after.isdisjoint(n.inputs):
             after.add(n)
             if any(i in found and i not in after for i in n.inputs):
