@@ -102,7 +102,7 @@ LOOKING = [RareBranch, LooksAtItsState, Compares, LooksAtAWeight, ReadsValuesThr
 def test_a_model_that_branches_on_values_is_not_trained_natively(model):
     model = model()
     with pytest.raises(
-        NotARecurrence, match=r"(?s)inspects the numbers of its tensors.*test_compile_adversaries\.py:\d+ "
+        NotARecurrence, match=r"(?s)takes numbers out of its tensors.*test_compile_adversaries\.py:\d+ "
     ):
         myrnn.train(model, data(1.0), SGD(model.parameters), 5, engine="native", progress=False)
 

@@ -147,12 +147,13 @@ def test_a_loss_that_changes_is_detected():
         trace_loss(
             lambda o, t: (o + (factor[0] - 2) * (t == 3).reshape(-1, 1)).sum(axis=1), CLASSES, 4, np.zeros(3, int)
         ),
+        trace_loss(lambda o, t: mg.max(mg.abs(o - t), axis=1) * factor[0], NUMBER, 2, np.ones((3, 2))),
     ]
-    assert [graph.has_changed() for graph in graphs] == [False] * 4
+    assert [graph.has_changed() for graph in graphs] == [False] * 5
     factor[0] = 3.0
-    assert [graph.has_changed() for graph in graphs] == [True] * 4
+    assert [graph.has_changed() for graph in graphs] == [True] * 5
     factor.clear()
-    assert [graph.has_changed() for graph in graphs] == [True] * 4
+    assert [graph.has_changed() for graph in graphs] == [True] * 5
 
 
 counted = [0]

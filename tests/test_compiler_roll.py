@@ -359,7 +359,7 @@ def squared_length(m, x):
         (first_only, None),
         (all_states, None),
         (look_back_to_the_first, None),
-        (middle, "reads element 6 of a sequence of 13 in a way that is not a loop"),
+        (middle, "reads element 6 of a sequence of 13 in another way than those around it"),
         (no_loop, "do not depend on the sequence"),
         (squared_length, "the readout after 5 steps is not the same computation as after 6"),
     ],

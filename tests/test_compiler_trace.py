@@ -19,6 +19,7 @@ from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topolog
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
+from myrnn.compiler.work import operations_noted
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 ROWS, COLUMNS = 4, 3
@@ -373,6 +374,20 @@ def test_a_rule_gives_mygrads_gradients(name, of):
     np.testing.assert_allclose(np.concatenate(found), tensor.grad.reshape(-1), rtol=1e-5, atol=1e-6)
 
 
+def test_every_operation_equals_itself_when_it_is_noted_again():
+    x = np.random.default_rng(0).uniform(0.3, 0.9, size=(ROWS, COLUMNS)).astype(np.float32)
+    changed = []
+    for name, function in {**CASES, **MORE}.items():
+        model = Model(lambda x, function=function: function(x), "sequence")
+        notes = []
+        for _ in range(2):
+            with operations_noted(model.parameters) as found:
+                model(mg.tensor(x))
+            notes.append(found)
+        changed += [name] if notes[0] != notes[1] or not notes[0] else []
+    assert not changed
+
+
 def test_a_row_in_another_shape_is_one_value():
     trace, _ = traced(Model(MORE["pieces of a row"], "sequence"))
     assert [node.operation for node in topological([trace.output]) if node.inputs] == ["matmul"]
@@ -451,8 +466,12 @@ def test_only_tensors_and_one_row_of_logits_are_results():
         def __call__(self, x):
             return self.function(x)
 
-    with pytest.raises(CompileError, match="must return a MyGrad tensor, but returned ndarray"):
-        traced(Wrong(lambda x: x.data, "sequence"))
+    w = mg.tensor(np.ones((3, 2), np.float32))
+    for array in (lambda x: np.zeros((1, 3)), lambda x: (x[:1] @ w).data):
+        wrong = Wrong(array, "sequence")
+        wrong.parameters = (w,)
+        with pytest.raises(CompileError, match="must return a MyGrad tensor, but returned ndarray"):
+            traced(wrong)
     with pytest.raises(InvalidArgument, match=r"a sequence of 4 steps it returned shape \(3, 3\)"):
         traced(Wrong(lambda x: x[1:] + 1, "sequence"))
     with pytest.raises(

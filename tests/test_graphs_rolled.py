@@ -397,3 +397,72 @@ def test_a_long_sum_fills_its_lines():
     assert max(map(len, lines)) <= WIDTH
     assert len(lines) <= 1.5 * len(text) / WIDTH
     assert re.fullmatch(r"\w{40}", wrapped("x" * 40)[0])
+
+
+class Alternating(RNN):
+    def __call__(self, x):
+        h = np.zeros((1, 8), np.float32)
+        for t, x_t in enumerate(x):
+            h = mg.tanh(self.fc_x2h(x_t[None]) + self.fc_h2h(h)) if t % 2 == 0 else 0.5 * h
+        return self.fc_h2y(h)
+
+
+class FirstDiffers(RNN):
+    def __call__(self, x):
+        h = np.zeros((1, 8), np.float32)
+        for t, x_t in enumerate(x):
+            h = (mg.sin if t == 1 else mg.tanh)(self.fc_x2h(x_t[None]) + self.fc_h2h(h))
+        return self.fc_h2y(h)
+
+
+class EveryStep(RNN):
+    def __call__(self, x):
+        h, out = np.zeros((1, 8), np.float32), []
+        for t, x_t in enumerate(x):
+            h = mg.tanh(self.fc_x2h(x_t[None]) + self.fc_h2h(h) + t / len(x))
+            out.append(self.fc_h2y(h))
+        return mg.concatenate(out)
+
+
+class StateEveryStep(RNN):
+    """Its outputs are its states."""
+
+    def __call__(self, x):
+        h, out = np.zeros((1, 8), np.float32), []
+        for x_t in x:
+            h = mg.tanh(self.fc_x2h(x_t[None]) + self.fc_h2h(h))
+            out.append(h)
+        return mg.concatenate(out)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "y"),
+    [
+        (Alternating, 2, [1]),
+        (FirstDiffers, 2, [1]),
+        (EveryStep, 2, [1, 0, 1, 0, 0, 1]),
+        # As many classes as steps.
+        (EveryStep, 6, [5, 0, 3, 1, 0, 2]),
+        (EveryStep, 2, [-1, 0, -1, -1, 1, 1]),
+        (StateEveryStep, 2, [7, 0, 3, 1, 0, 2]),
+    ],
+)
+def test_steps_that_differ_and_outputs_at_every_step_show_mygrads_numbers(kind, classes, y):
+    model, x, y = kind(4, 8, classes, rng=0), np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0, 1]], np.array(y)
+    # Without a `dim_input` the sequence says how many inputs there are.
+    del model.dim_input
+    graph = build_graph(model, x=x, y=y)
+    logits = model(x)
+    softmax_crossentropy(logits[y >= 0], y[y >= 0]).backward()
+    gradients = {node.label: graph.gradients[node.key] for node in graph.drawing.nodes if node.kind == "parameter"}
+    named = dict(zip(parameter_names(model), model.parameters, strict=True))
+    assert gradients == {name: pytest.approx(np.linalg.norm(named[name].grad), rel=1e-4) for name in gradients}
+    result = next(n for n in graph.drawing.nodes if n.emphasis == "result")
+    assert graph.gradients[result.key] == pytest.approx(np.linalg.norm(logits.grad), rel=1e-4)
+    low, high = logits.data.min(), logits.data.max()
+    assert any(f"values {low:.4g} to {high:.4g}, mean" in line for line in result.tooltip)
+
+
+def test_the_number_of_the_step_is_an_input_of_its_own():
+    labels = [node.label for node in build_graph(Alternating(4, 8, 2, rng=0)).drawing.nodes if node.kind == "input"]
+    assert sorted(labels) == ["t", "x"]

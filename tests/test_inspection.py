@@ -12,7 +12,8 @@ from tests.test_compiler_equations import BothWays, BothWaysTwice, SecondPass
 import myrnn
 from interpreter import interpreted
 from myrnn.compiler import compile
-from myrnn.errors import InvalidArgument, NotARecurrence, NotFinite
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite
+from myrnn.graphs import build_graph
 from myrnn.inspection import (
     GradientFlow,
     Inspection,
@@ -1026,3 +1027,48 @@ def test_an_input_that_is_kept_as_a_state_has_its_gradient(steps):
     (state,) = found.state_gradients.values()
     assert_allclose(state, given.grad, atol=1e-6)
     assert state[-1].any()
+
+
+class Positions:
+    """A model with a learned row for each of 20 positions."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        shapes = (4, 5), (5, 5), (5, 3), (20, 5)
+        self.w, self.u, self.v, self.p = (mg.tensor(rng.normal(size=s).astype(np.float32)) for s in shapes)
+
+    @property
+    def parameters(self):
+        return self.w, self.u, self.v, self.p
+
+    def __call__(self, x):
+        h = np.zeros(5, np.float32)
+        for t, x_t in enumerate(x):
+            h = mg.tanh(x_t @ self.w + h @ self.u + self.p[t])
+        return (h @ self.v)[None]
+
+
+class UntilStepThirty(Positions):
+    """Computes something else from step 30 on."""
+
+    def __call__(self, x):
+        h = np.zeros(5, np.float32)
+        for t, x_t in enumerate(x):
+            h = mg.tanh(x_t @ self.w + h @ self.u + self.p[0]) * (1 if t < 30 else 2)
+        return (h @ self.v)[None]
+
+
+@pytest.mark.parametrize("kind", [Positions, UntilStepThirty])
+def test_a_model_is_inspected_on_sequences_that_it_was_made_for(kind):
+    model, rng = kind(), np.random.default_rng(1)
+    data = Sequences.from_pairs([(rng.normal(size=(n, 4)), n % 3) for n in range(1, 14)])
+    assert len(inspect(model, data[8][0], 1)) == 9
+    assert len(gradient_flow(model, data).distance) == 13
+    assert len(state_space(model, data)) == data.lengths.sum()
+    assert build_graph(model, x=data[8][0]).drawing.rolled
+
+
+def test_a_model_that_reads_few_steps_is_compiled_without_a_length():
+    assert compile(Positions(), dim_input=4).max_length == 16
+    with pytest.raises(CompileError, match=r"fails on a sequence of shape \(21, 4\): IndexError: index 20"):
+        compile(Positions(), 21, dim_input=4)

@@ -245,14 +245,34 @@ def test_an_optimizer_without_a_native_form_is_refused_or_run_by_mygrad():
     assert history.engine == "mygrad"
 
 
-def test_float64_parameters_are_refused():
-    model = RNN(10, 4, 2, rng=0)
-    model.fc_h2y.weight.data = model.fc_h2y.weight.data.astype(np.float64)
-    with pytest.raises(
-        CompileError,
-        match=r"fc_h2y.weight is float64: compiled models work in float32 only; make it with dtype=np\.float32",
-    ):
-        trained(OPTIMIZERS["sgd"], "native", iterations=5, model=model)
+def of_type(dtype, *names):
+    model = RNN(10, 12, 2, activation="tanh", rng=0)
+    for name in names:
+        layer, parameter = name.split(".")
+        tensor = getattr(getattr(model, layer), parameter)
+        tensor.data = tensor.data.astype(dtype)
+    return model
+
+
+@pytest.mark.parametrize("engine", ["native", "auto"])
+def test_float64_parameters_are_trained_in_float32_with_one_warning(engine):
+    names = ("fc_x2h.bias", "fc_h2h.weight")
+    with pytest.warns(
+        UserWarning, match=r"in float32 and rounds what is float64 here: fc_x2h\.bias, fc_h2h\.weight"
+    ) as warned:
+        model, optimizer, history = trained(Adam, engine, iterations=50, model=of_type(np.float64, *names))
+    assert len(warned) == 1 and history.engine == "native"
+    reference, other, _ = trained(Adam, "mygrad", iterations=50, model=of_type(np.float64, *names))
+    ours, theirs = ([*m.parameters, *o.m, *o.v] for m, o in ((model, optimizer), (reference, other)))
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.dtype == two.dtype
+        np.testing.assert_allclose(np.asarray(one), np.asarray(two), atol=2e-5)
+
+
+def test_parameters_of_other_types_are_refused_together():
+    told = r"^a compiled model works in float32, but it has fc_x2h\.bias \(float16\), fc_h2y\.weight \(float16\): make"
+    with pytest.raises(CompileError, match=told):
+        trained(SGD, "native", iterations=5, model=of_type(np.float16, "fc_h2y.weight", "fc_x2h.bias"))
 
 
 def test_a_tensor_that_the_model_does_not_list_is_not_left_untrained():

@@ -99,6 +99,17 @@ def test_every_name_of_a_page_exists_and_has_a_docstring(page):
 
 
 @pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
+def test_no_description_looks_like_a_numbered_list(page):
+    """For the site, a description that begins with "C. By default" is item C of a list."""
+    items = [
+        (name, text)
+        for name, value in callables_of(page).items()
+        for _, text in re.findall(r"\n( *)\S.* : .*\n\1 +((?:\w|[ivxlcIVXLC]+)\. \S.*)", value.__doc__)
+    ]
+    assert items == []
+
+
+@pytest.mark.parametrize("page", TOPICS, ids=lambda page: page.stem)
 def test_the_arguments_and_the_result_of_every_function_are_described(page):
     for name, value in callables_of(page).items():
         if not isinstance(value, type):

@@ -577,10 +577,10 @@ def test_numbers_taken_out_of_the_graph_are_reported_in_one_line(here, capsys):
     assert main(["train", *SMALL, "--engine=auto", "--model=looks.py:Mine", "--out=run"]) == 0
     first, *_ = capsys.readouterr().err.splitlines()
     assert first == (
-        "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors, "
-        "with .data or NumPy, and computes with them or branches on them, where no gradient passes: looks.py:16 h = "
-        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); Use MyGrad's operations alone. To choose by a "
-        "comparison, write mg.where(h > 0, a, b)."
+        "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors "
+        "with .data, float() or NumPy, which a compiled model cannot do: looks.py:16 h = "
+        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); No gradient passes there. Use MyGrad's "
+        'operations alone; to choose by a comparison, mg.where(h > 0, a, b), or train with engine="mygrad".'
     )
 
 

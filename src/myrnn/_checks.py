@@ -209,8 +209,30 @@ def float32(name: str, given: NDArray[Any]) -> NDArray[np.float32]:
     return found
 
 
+FRAMEWORKS = {
+    "torch": "PyTorch",
+    "keras": "Keras",
+    "tensorflow": "TensorFlow",
+    "jax": "JAX",
+    "jaxlib": "JAX",
+    "flax": "JAX",
+}
+
+
+def of_mygrad(name: str, given: Any) -> None:
+    """Refuse a model, a tensor or parameters of another framework."""
+    owner = getattr(given, "__self__", given)
+    made_by = (FRAMEWORKS.get(kind.__module__.partition(".")[0]) for kind in type(owner).__mro__)
+    if (framework := next(filter(None, made_by), None)) is not None:
+        raise InvalidArgument(
+            f"{name} is made with {framework} ({type(owner).__name__}), but MyRNN trains models that compute with "
+            'MyGrad: write it with mygrad, as the page "Coming from Keras or PyTorch" shows (docs/how-to/porting.md)'
+        )
+
+
 def tensors(name: str, given: Any) -> tuple[Tensor, ...]:
     """Return `given` as a tuple of tensors, or raise InvalidArgument."""
+    of_mygrad(name, given)
     # A tensor is iterable too, but its rows are not parameters.
     if isinstance(given, Tensor) or not isinstance(given, Iterable):
         kind = "one tensor" if isinstance(given, Tensor) else type(given).__name__
@@ -219,6 +241,7 @@ def tensors(name: str, given: Any) -> tuple[Tensor, ...]:
     if not parameters:
         raise InvalidArgument(f"{name} is empty: there is nothing to train")
     for index, parameter in enumerate(parameters):
+        of_mygrad(f"{name}[{index}]", parameter)
         if not isinstance(parameter, Tensor):
             raise InvalidArgument(f"{name}[{index}] must be a mygrad.Tensor, not {type(parameter).__name__}")
     return parameters

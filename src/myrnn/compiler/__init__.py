@@ -1,8 +1,9 @@
 """The compiler: from the Python code of a model to native training.
 
 In the order in which data flow: `ops` and `graph` (the elements of programs); the passes in `trace` (with `reads`,
-`recording`, `writes`, `values`, `layers`, `lower` and `rules`), `probe` (with `draws` and `work`), `roll` (with
-`loops`, `tables`, `found`, `match`, `beginning`, `turns`, `finder` and `cut`), `derive` (with `loss` and `penalty`),
+`recording`, `writes`, `values`, `layers`, `lower` and `rules`), `probe` (with `draws`, `growth` and `work`), `roll`
+(with `loops`, `tables`, `found`, `match`, `beginning`, `turns`, `finder` and `cut`; `explain` says why a model has no
+loops), `derive` (with `loss` and `penalty`),
 `plan`, `schedule` (with `assemble` and `instructions`) and `emit` (which makes a `program`); `streams` (states carried
 from one piece of a sequence to the next); `printer` and `equations` (every stage as text); `runtime` (functions that
 emitted code calls), `cache` and `native` (machine code); `guard` (checks of a compiled model in use); `model` (the list
@@ -14,16 +15,17 @@ from myrnn.compiler.equations import Equation, Equations, write_equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, trace_loss
-from myrnn.compiler.model import CompiledModel, compile, compile_for
+from myrnn.compiler.model import MAX_LENGTH, CompiledModel, compile, compile_for
 from myrnn.compiler.native import Block, Native, Observation, limit_threads, memory, shards_for
 from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
-from myrnn.compiler.probe import ADVICE, unreached
+from myrnn.compiler.probe import ADVICE, input_width, unreached
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import State, Streams, check_steps
 from myrnn.compiler.trace import MYGRAD, lines_that_look, tensors_below
 
 __all__ = [
     "ADVICE",
+    "MAX_LENGTH",
     "MYGRAD",
     "Block",
     "CompiledModel",
@@ -44,6 +46,7 @@ __all__ = [
     "compile_for",
     "compiling_seconds",
     "evaluate",
+    "input_width",
     "is_known",
     "limit_threads",
     "lines_that_look",

@@ -454,8 +454,8 @@ class Finder:
             self.view.origins[shown[0]] if shown else where(self.so_far.left[self.so_far.longest], self.view.order[-1])
         )
         return NotARecurrence(
-            f"what the model carries on after {self.middle} steps is not what it carries on after {self.middle + 1}:\n"
-            "  it looks back at more than its last states.\n"
+            f"the model keeps other values after {self.middle + 1} steps than after {self.middle}, to read them later: "
+            "only the last few\n  states can be kept, always the same ones.\n"
             f"  {line}\n{ADVICE}"
         )
 

@@ -100,7 +100,8 @@ class Found:
             "element" if not stream else "numbers of step" if stream[0] in GIVEN else "what a loop has computed at step"
         )
         return NotARecurrence(
-            f"the model reads {what} {t} of a sequence of {view.length} in a way that is not a loop over the whole.\n"
+            f"the model reads {what} {t} of a sequence of {view.length} in another way than those around it, or out\n"
+            "  of order: it is not part of a loop over the whole sequence.\n"
             f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
         )
 

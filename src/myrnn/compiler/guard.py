@@ -50,7 +50,7 @@ from myrnn.compiler.probe import (
 from myrnn.compiler.recording import Recording
 from myrnn.compiler.streams import Streams
 from myrnn.compiler.tables import LONGEST_TABLE
-from myrnn.compiler.trace import MYGRAD, Recorder
+from myrnn.compiler.trace import MYGRAD, Recorder, takes_numbers
 from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
@@ -203,11 +203,7 @@ class Guard:
     def refuse_looks(self) -> None:
         """Refuse a model that may behave differently for other numbers; raises NotARecurrence."""
         if self.looks:
-            raise NotARecurrence(
-                "the model inspects the numbers of its tensors while it runs, and may behave differently for others:\n"
-                f"  {self.looks[0]}\n"
-                "  Use MyGrad's operations instead of .data, item(), comparisons and NumPy."
-            )
+            raise NotARecurrence(takes_numbers(self.looks[0]))
 
     def check_unchanged(self) -> None:
         """Run a few steps of the model, and check it again unless it computes what it did, bit for bit.

@@ -20,7 +20,7 @@ from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, substitute, topological
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
-from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.compiler.trace import MYGRAD, Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
 from myrnn.compiler.work import Work, operations_noted
 from myrnn.errors import CompileError, MyRNNError
@@ -199,7 +199,7 @@ class _Tracer:
         if recorder.looks:
             raise CompileError(
                 "it inspects numbers of its outputs or targets, and may behave differently for others:\n"
-                f"  {Origin(*next(iter(recorder.looks)))}"
+                f"  {recorder.looks[0]}"
             )
         tensors = tensors_below(found)
         if any(parameter is tensor for parameter in self._parameters for tensor in tensors):

@@ -18,6 +18,7 @@ import numpy as np
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
+from myrnn.compiler.reads import raw
 from myrnn.compiler.values import Array, Shape, Value, in_parts, moved, plain, with_axis, without_axis
 from myrnn.errors import UnsupportedOperation
 
@@ -136,12 +137,31 @@ FLAT: dict[Any, Callable[..., Node]] = {
 }
 
 
+# Comparisons that are the same with the next larger float32 instead of a number on the right; others need the next
+# smaller one. On the left it is the other way round.
+_UPWARD = (np.greater_equal, np.less)
+
+
 def _comparison(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    if creator.needs_float64:
-        raise UnsupportedOperation(
-            "this compares with float64 numbers that float32 cannot represent: compiled models work in float32"
-        )
+    constants = [raw(v) if v.creator is None and v.constant else None for v in creator.variables]
+    if not any(c is None for c in constants):
+        return plain(operands[0].node.build.constant(creator.function(*constants)), shape)
+    for right, (constant, operand) in enumerate(zip(constants, operands, strict=True)):
+        if constant is not None and constant.dtype.kind != "b":
+            numbers = _compared_in_float32(constant, creator.function, (creator.function in _UPWARD) is bool(right))
+            operands[right] = plain(operand.node.build.constant(numbers), operand.shape)
     return _element_wise(FLAT[creator.function], creator, operands, shape)
+
+
+def _compared_in_float32(numbers: Array, function: Any, upward: bool) -> Array:
+    """Return numbers with which float32 numbers compare as with the given ones, such as 0.1 in float64."""
+    with np.errstate(over="ignore", under="ignore"):
+        near = numbers.astype(np.float32)
+    differs = ~np.isnan(numbers) & (near != numbers)
+    if function in (np.equal, np.not_equal):
+        return np.where(differs, np.float32(np.nan), near)
+    is_beyond = near < numbers if upward else near > numbers
+    return np.where(is_beyond, np.nextafter(near, np.float32(np.inf if upward else -np.inf)), near)
 
 
 def _reading(creator: Any, operands: list[Value], shape: Shape) -> Value:

@@ -48,6 +48,8 @@ class Match:
         stack = [(template, node, template)]
         while stack:
             ours, its, reader = stack.pop()
+            if ours.operation != "select":
+                its = _chosen(its)
             if (ours, its) in self._seen:
                 continue
             self._seen.add((ours, its))
@@ -98,6 +100,18 @@ def are_the_same_numbers(one: Node, other: Node) -> bool:
     if not (one.is_constant and other.is_constant) or min(one.size, other.size) not in (1, max(one.size, other.size)):
         return False
     return bool(np.all(one.numbers == other.numbers))
+
+
+def _chosen(node: Node) -> Node:
+    """Return what a choice takes if its condition is a constant, whatever its other side is."""
+    while node.operation == "select" and node.inputs[0].is_constant:
+        condition, *sides = node.inputs
+        is_true = condition.numbers.astype(bool)
+        chosen = sides[0 if is_true.all() else 1]
+        if (is_true.any() and not is_true.all()) or chosen.size != node.size:
+            break
+        node = chosen
+    return node
 
 
 def _are_alike(one: Node, other: Node) -> bool:

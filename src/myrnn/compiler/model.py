@@ -18,6 +18,7 @@ from myrnn import _checks
 from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, differentiate, hoist, trained_by_length
 from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
+from myrnn.compiler.explain import explained
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard, verify
 from myrnn.compiler.loops import Recurrence
@@ -25,7 +26,7 @@ from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
 from myrnn.compiler.penalty import PenaltyGraph
 from myrnn.compiler.plan import plan
-from myrnn.compiler.probe import BACK, Subject, Traces, input_width, trace
+from myrnn.compiler.probe import BACK, Subject, Traces, input_width, read_length, trace
 from myrnn.compiler.program import Program
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
@@ -38,8 +39,8 @@ from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences, groups, steps_at
 from myrnn.targets import CLASS, TargetKind
 
-# The default length up to which a model is checked to be a recurrence.
-MAX_LENGTH = 64
+# The default length up to which a model is checked to be a recurrence, and those for models that read no more steps.
+MAX_LENGTH, LESS = 64, (32, 16)
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
 PORTION = 512
 # The memory for all steps of these sequences, in bytes: wide layers and long sequences use smaller portions.
@@ -502,7 +503,9 @@ class CompiledModel:
             self.guard.check_unchanged()
             self.guard.check(self._one(rows, None), 0, STREAM_TRACED)
 
-    def loss_and_gradients(self, x: NDArray[Any] | Tensor, y: Any) -> tuple[float, tuple[NDArray[np.float32], ...]]:
+    def loss_and_gradients(
+        self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None
+    ) -> tuple[float, tuple[NDArray[np.float32], ...]]:
         """Return the softmax cross-entropy of one sequence, or its mean over all steps, and its gradients.
 
         Parameters
@@ -510,6 +513,8 @@ class CompiledModel:
         x : array, shape (T, C)
         y : int or array of one int
             The true class. If the model gives logits for every step, one per step: ints (T,).
+        weights : array_like of float (T,), optional
+            If the model gives logits for every step, the weight of each in the loss.
 
         Returns
         -------
@@ -517,7 +522,7 @@ class CompiledModel:
         gradients : tuple of ndarray, float32
             In the order and the shapes of ``model.parameters``.
         """
-        sequences = self._one(x, y)
+        sequences = self._one(x, y, weights)
         native, parameters = self._ready(sequences, gradients=True)
         loss, block = native.gradients(sequences, np.zeros(1, dtype=np.int64), parameters)
         gradients = tuple(np.empty(parameter.shape, dtype=np.float32) for parameter in self._parameters)
@@ -620,7 +625,7 @@ def _portions(lengths: NDArray[np.int64], steps: int) -> list[NDArray[np.int64]]
 
 
 def compile(
-    model: Any, max_length: int = MAX_LENGTH, *, dim_input: int | None = None, check: bool = True
+    model: Any, max_length: int | None = None, *, dim_input: int | None = None, check: bool = True
 ) -> CompiledModel:
     """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
 
@@ -629,12 +634,14 @@ def compile(
     model : callable
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
         over the rows of `x` that compute the same at every step, except for the first steps and up to four kinds of
-        steps that alternate; ``model.parameters`` is a tuple of float32 MyGrad tensors.
-    max_length : int
-        The length up to which the model is checked to be the recurrence that was found. Longer sequences are checked
-        when they occur.
+        steps that alternate; ``model.parameters`` is a tuple of MyGrad tensors. Compiled
+        models compute in float32.
+    max_length : int, optional
+        The length up to which the model is checked to be the recurrence that was found; by default 64, or less if the
+        model does not read so many steps. Longer sequences are checked when they occur.
     dim_input : int, optional
-        C. By default it is ``model.dim_input``, or the first size among the parameters' that the model accepts.
+        The number of inputs, C. By default ``model.dim_input``, or the first size of a parameter that the model accepts
+        as the width of a sequence.
     check : bool
         Whether to test the functions for features against the model at once. The functions for each kind of data are
         always tested before they are first used.
@@ -664,10 +671,11 @@ def compile(
     """
     parameters = parameters_of(model)
     _check_parameters(parameters, parameter_names(model))
-    longest = _checks.integer("max_length", max_length, minimum=1)
+    longest = None if max_length is None else _checks.integer("max_length", max_length, minimum=1)
     width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
     with MYGRAD, failures_named(model):
         width = width or input_width(model, parameters)
+        longest = longest or read_length(model, width, (MAX_LENGTH, *LESS))
         compiled = _known(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
         if compiled not in _recent:
             _recent.append(compiled)
@@ -678,11 +686,14 @@ def compile(
 
 
 def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
-    for name, parameter in zip(names, parameters, strict=True):
-        if parameter.dtype != np.float32:
-            raise CompileError(
-                f"{name} is {parameter.dtype}: compiled models work in float32 only; make it with dtype=np.float32"
-            )
+    if odd := [
+        f"{name} ({parameter.dtype})"
+        for name, parameter in zip(names, parameters, strict=True)
+        if parameter.dtype not in (np.float32, np.float64)
+    ]:
+        raise CompileError(
+            f"a compiled model works in float32, but it has {', '.join(odd)}: make the parameters with dtype=np.float32"
+        )
     if len({id(p) for p in parameters}) < len(parameters):
         raise CompileError("a tensor occurs twice among the model's parameters: list it once to compile the model")
     for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
@@ -728,7 +739,11 @@ def _is_still(compiled: CompiledModel, longest: int) -> bool:
 def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel:
     refusal: NotARecurrence | None = None
     for back in BACK:
-        traces = trace(Subject(model, parameters, width, longest, back))
+        try:
+            traces = trace(Subject(model, parameters, width, longest, back))
+        except CompileError as error:
+            # It may not read so many steps.
+            raise refusal or error from None
         # The steps of a long trace show whether they differ in turn.
         for period in dict.fromkeys((1, period_of(traces.settled()) if back == BACK[-1] else 1)):
             try:
@@ -739,7 +754,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
                 guard = Guard(model, parameters, recurrence, traces, longest)
                 return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
-    raise refusal
+    raise explained(refusal, traces)
 
 
 @contextmanager

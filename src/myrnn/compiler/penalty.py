@@ -11,7 +11,7 @@ from mygrad import Tensor
 
 from myrnn.compiler.graph import Builder, Node, evaluate, topological
 from myrnn.compiler.loss import text_of, tried
-from myrnn.compiler.trace import MYGRAD, Origin, Recorder, read_graph, tensors_below
+from myrnn.compiler.trace import MYGRAD, Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
 from myrnn.errors import CompileError
 from myrnn.losses import Penalty, checked_penalty, name_of
@@ -72,8 +72,7 @@ def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> Penal
         found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
         if recorder.looks:
             raise CompileError(
-                "it inspects numbers of the parameters, and may behave differently for others:\n"
-                f"  {Origin(*next(iter(recorder.looks)))}"
+                f"it inspects numbers of the parameters, and may behave differently for others:\n  {recorder.looks[0]}"
             )
         tensors = tensors_below(found)
         if not any(tensor is p for tensor in tensors for p in parameters):

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from myrnn._user_code import is_users_file
 from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
+from myrnn.compiler.growth import check_growth
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import Recognizer, network_of, parameter_names
@@ -38,8 +39,8 @@ BACK = (3, 10)
 APART = 4
 
 ADVICE = (
-    "  The steps of a compiled model are the same equations, except the first ones and up to four kinds in turn.\n"
-    '  Feed what differs as an input, or train with engine="mygrad".'
+    "  A compiled model computes the same at every step, except for the first few and up to four that take turns.\n"
+    '  Give it what differs as a column of the data, choose with mg.where, or train with engine="mygrad".'
 )
 
 
@@ -121,8 +122,11 @@ def trace(subject: Subject) -> Traces:
     with gradients_kept(parameters):
         x = _random_rows(5, dim_input, rng)
         check_calls(model, parameters, x, build)
+        traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in PROBES}
+        check_growth(traces)
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
-        traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in lengths}
+        for n in sorted(lengths - {*PROBES}):
+            traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
         apart = 1 if subject.back == BACK[0] else _apart(traces)
         for n in lengths_for(subject.back, apart) - lengths:
             traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
@@ -439,6 +443,15 @@ def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
     raise CompileError(
         f"the number of inputs of the model cannot be determined ({error}): name it, compile(model, dim_input=...)"
     ) from error
+
+
+def read_length(model: Any, dim_input: int, lengths: Sequence[int]) -> int:
+    """Return the first of some lengths that the model reads, or the first of all if it reads none of them."""
+    for length in lengths:
+        with suppress(Exception), mygrad.no_autodiff, np.errstate(all="ignore"):
+            model(np.zeros((length, dim_input), dtype=np.float32))
+            return length
+    return lengths[0]
 
 
 # Where two traces differ ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import mygrad
@@ -79,15 +79,8 @@ class Comparison(WithoutGradient):
     def __call__(self, *operands: Tensor, function: np.ufunc) -> NDArray[Any]:
         """Return the result of the function."""
         self.variables, self.function = operands, function
-        self.needs_float64 = any(v.creator is None and v.constant and not _is_float32(raw(v)) for v in operands)
         result: NDArray[Any] = np.asarray(function(*map(raw, operands)))
         return result
-
-
-def _is_float32(numbers: NDArray[Any]) -> bool:
-    """Whether all of these numbers are representable in float32."""
-    with np.errstate(all="ignore"):
-        return bool(np.array_equal(numbers.astype(np.float32), numbers, equal_nan=True))
 
 
 class Array(Tensor):  # type: ignore[misc]
@@ -97,6 +90,9 @@ class Array(Tensor):  # type: ignore[misc]
         """Return attributes that arrays have but tensors lack."""
         if name.startswith("__"):
             raise AttributeError(name)
+        # A method that changes the array, such as sort, is not the function.
+        if name != "sort" and (function := _FUNCTIONS.get(getattr(np, name, None))) is not None:
+            return partial(function, self)
         return getattr(self.data, name)
 
     def __bool__(self) -> bool:
@@ -219,6 +215,52 @@ def _dot(a: Any, b: Any) -> Any:
     return mygrad.matmul(a, b) if 1 <= len(np.shape(a)) and 1 <= len(np.shape(b)) <= 2 else np.dot(_looked_at(a), b)
 
 
+def _sorted(array: Any, axis: int | None = -1, **options: Any) -> Any:
+    """Sort as `numpy.sort` does, by exchanges of pairs: Batcher's merge exchange (Knuth, volume 3, 5.2.2M)."""
+    array = array.reshape(-1) if axis is None else mygrad.moveaxis(array, axis, -1)
+    if options.keys() - {"kind", "stable"} or array.shape[-1] > MOST_SORTED:
+        return np.sort(_looked_at(array), **options)
+    for low, high in _exchanges(array.shape[-1]):
+        a, b = array[..., low], array[..., high]
+        rest = np.setdiff1d(np.arange(array.shape[-1]), [*low, *high])
+        places = np.argsort([*low, *high, *rest])
+        array = mygrad.concatenate([mygrad.minimum(a, b), mygrad.maximum(a, b), array[..., rest]], axis=-1)[..., places]
+    return array if axis is None else mygrad.moveaxis(array, -1, axis)
+
+
+def _exchanges(count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the places of pairs that are put in order, all of one round at once."""
+    top = 1 << max(0, (count - 1).bit_length() - 1)
+    p = top
+    while p:
+        q, r, d = top, 0, p
+        while True:
+            low = [i for i in range(count - d) if i & p == r]
+            if low:
+                yield low, [i + d for i in low]
+            if q == p:
+                break
+            q, r, d = q // 2, p, q - p
+        p //= 2
+
+
+def _tiled(array: Any, repetitions: Any) -> Any:
+    repetitions = np.atleast_1d(repetitions)
+    array = array.reshape((1,) * (len(repetitions) - array.ndim) + array.shape)
+    repetitions = (1,) * (array.ndim - len(repetitions)) + tuple(map(int, repetitions))
+    for axis, times in enumerate(repetitions):
+        if times != 1:
+            array = mygrad.concatenate([array] * times or [array[(slice(None),) * axis + (slice(0),)]], axis=axis)
+    return array
+
+
+def _not_nan(array: Any, copy: bool = True, nan: float = 0.0, **options: Any) -> Any:
+    if options:
+        return np.nan_to_num(_looked_at(array), nan=nan, **options)
+    largest = np.finfo(array.dtype).max
+    return mygrad.clip(mygrad.where(np.isnan(array), array.dtype.type(nan), array), -largest, largest)
+
+
 def _rounded(array: Any, decimals: int = 0, out: Any = None) -> Any:
     if out is not None:
         return np.round(_looked_at(array), decimals, out)
@@ -231,12 +273,19 @@ def _truth(array: Any) -> Any:
     return array_of(array, bool) * np.float32(1)
 
 
+# More numbers are not sorted by exchanges: there are too many.
+MOST_SORTED = 64
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.pad: _padded,
     np.vstack: _stacked_rows,
     np.hstack: _side_by_side,
     np.column_stack: _columns,
     np.flip: _flipped,
+    np.flipud: lambda array: _flipped(array, 0),
+    np.fliplr: lambda array: _flipped(array, 1),
+    np.sort: _sorted,
+    np.tile: _tiled,
+    np.nan_to_num: _not_nan,
     np.diff: _differences,
     np.lib.stride_tricks.sliding_window_view: _windows(np.lib.stride_tricks.sliding_window_view),
     np.dot: _dot,

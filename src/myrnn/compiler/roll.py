@@ -220,11 +220,11 @@ class Search(Found):
         lengths = (self.middle, self.middle + 1)
         shorter, longer = (View(self, n) for n in lengths)
         parts = [self._on_last_states(view, with_length=False) for view in (shorter, longer)]
-        one, two = (list(part.values())[-1] for part in parts)
+        one, two = (part[view.output] for part, view in zip(parts, (shorter, longer), strict=True))
         general = parts[0]
         if one is not two:
             general, other = (self._on_last_states(view, with_length=True) for view in (shorter, longer))
-            if list(general.values())[-1] is not list(other.values())[-1]:
+            if general[shorter.output] is not other[longer.output]:
                 here, there = first_difference(one, two) or (one, two)
                 raise NotARecurrence(
                     f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
@@ -233,10 +233,10 @@ class Search(Found):
         for n, node in general.items():
             if n in shorter.origins:
                 self.origins.setdefault(node, shorter.origins[n])
-        return list(general.values())[-1]
+        return general[shorter.output]
 
     def _on_last_states(self, view: View, *, with_length: bool) -> dict[Node, Node]:
-        """Return the values of a view made of last states, the output last.
+        """Return the values of a view made of last states.
 
         With `with_length`, the length replaces constants that equal it.
         """

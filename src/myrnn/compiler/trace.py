@@ -24,6 +24,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node, inputs_first
@@ -90,6 +91,13 @@ class Origin:
         return f"{os.path.basename(self.file)}:{self.line}   {text}"
 
 
+@dataclass(frozen=True)
+class Look(Origin):
+    """A line that takes numbers out of a tensor, and the function that gives them to it, such as ``__bool__``."""
+
+    by: str = ""
+
+
 # How well a variable names its value: best if its function returned with it, then if it was reassigned later, and least
 # if it is an argument.
 _RETURNED, _REPLACED, _ARGUMENT = range(3)
@@ -101,8 +109,8 @@ class Recorder:
     def __init__(self) -> None:
         # The id of an operation of MyGrad -> (file, line) of the user's code that made it.
         self.operations: dict[int, tuple[str, int]] = {}
-        # (file, line) of the user's code that takes numbers out of a tensor: its behaviour may depend on them.
-        self.looks: dict[tuple[str, int], None] = {}
+        # (file, line) of the user's code that takes numbers out of a tensor, on which its behaviour may depend -> how.
+        self._looks: dict[tuple[str, int], str] = {}
         # The id of an operation -> the best name of its result, after the rank of that name.
         self._names: dict[int, tuple[int, str]] = {}
         # Keeps objects alive so that their ids stay unique. Results are not kept: when a tensor is changed in place,
@@ -181,6 +189,11 @@ class Recorder:
             if (array := reference()) is not None:
                 vars(array)["_creator"] = None
 
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The lines of the user's code that take numbers out of a tensor."""
+        return tuple(Look(file, line, by=by) for (file, line), by in self._looks.items())
+
     def origin(self, tensor: Any) -> Origin:
         """Return the line that made the tensor, and the best of its names."""
         _, name = self._names.get(id(tensor.creator), (0, ""))
@@ -214,15 +227,15 @@ class Recorder:
 
     def _note_look(self, frame: FrameType | None) -> None:
         """Record that the user's code reads numbers, or asks MyGrad or NumPy for them."""
-        is_converted = False
+        is_converted, by = False, "data"
         while frame is not None and (kind := _kind_of(frame.f_code.co_filename)) <= _OF_NUMPY:
             # An operation takes the numbers of its operands; a tensor among its options becomes an array or a number.
             is_converted |= frame.f_code.co_name in _CONVERTS
             if kind == _OF_MYGRAD and _gives_no_numbers(frame) and not (is_converted and _computes(frame)):
                 return
-            frame = frame.f_back
+            by, frame = _called(frame), frame.f_back
         if frame is not None and kind == _OF_USER and not _asks_for_size(frame.f_code, frame.f_lasti):
-            self.looks.setdefault((frame.f_code.co_filename, frame.f_lineno))
+            self._looks.setdefault((frame.f_code.co_filename, frame.f_lineno), by)
 
 
 @contextmanager
@@ -240,11 +253,19 @@ def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], 
             setattr(Tensor, name, before)
 
 
-def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Origin]:
+def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Look]:
     """Run the model on `x`, an array (T, C), and return the lines where its code inspects the numbers of a tensor."""
     recorder = Recorder()
     recorder.run(model, mygrad.tensor(x))
-    return [Origin(*line) for line in recorder.looks]
+    return list(recorder.looks)
+
+
+def _called(frame: FrameType) -> str:
+    """Return the name of a library's function, as the user's code calls it."""
+    name = frame.f_code.co_name
+    if name == "__array_function__":
+        return f"np.{frame.f_locals['func'].__name__}"
+    return str(frame.f_locals["name"]) if name == "__getattr__" else name
 
 
 def _computes(frame: FrameType) -> bool:
@@ -296,7 +317,7 @@ class Trace:
     # The numbers of the logits, (1, K) or (T, K).
     logits: NDArray[Any] | None = field(default=None, repr=False)
     # Lines where the user's code inspects the numbers of a tensor.
-    looks: tuple[Origin, ...] = ()
+    looks: tuple[Look, ...] = ()
     # The numbers of the parameters that MyGrad's graph reaches: these have a gradient.
     parameters: frozenset[int] = frozenset()
     # How it draws random numbers.
@@ -337,8 +358,10 @@ def _graph_of(
     drawn: tuple[dict[int, Value], tuple[SiteUse, ...]],
 ) -> Trace:
     """Return the graph of a model's result for a sequence."""
-    if not isinstance(output, Tensor) or isinstance(output, Array):
-        kind = "ndarray" if isinstance(output, Array) else type(output).__name__
+    of_mygrad("the result of the model", output)
+    is_array = isinstance(output, Array) and _depends_on(output, parameters)
+    if not isinstance(output, Tensor) or is_array:
+        kind = "ndarray" if is_array else type(output).__name__
         raise CompileError(
             f"the model must return a MyGrad tensor, but returned {kind}: no gradient reaches any "
             "parameter of the model, so that it would learn nothing"
@@ -361,11 +384,14 @@ def _graph_of(
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
     _check_gradient_goes_on(values[id(output)].node, origins)
-    looks = tuple(Origin(*line) for line in recorder.looks)
     found = values[id(output)]
     rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
     logits = joined([part.node for part in rows_found], build)
-    return Trace(length, logits, origins, output.data.copy(), looks, reached, draws)
+    return Trace(length, logits, origins, output.data.copy(), recorder.looks, reached, draws)
+
+
+def _depends_on(output: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+    return not {id(p) for p in parameters}.isdisjoint(map(id, inputs_first([output], _operands)))
 
 
 def joined(rows: Sequence[Node], build: Builder) -> Node:
@@ -381,6 +407,9 @@ def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> tuple[A
     # If the model fails with a traced tensor instead of an array, it is given arrays.
     for arrays in (True, False):
         sequence, recorder, recording = mygrad.tensor(x, constant=False), Recorder(), Recording()
+        if arrays:
+            # As the data are.
+            sequence.__class__ = Array
         run = partial(recorder.run, model, arrays=arrays, parameters=parameters)
         try:
             # The sequences are artificial, with large numbers, so overflows on them do not matter.
@@ -412,11 +441,15 @@ def _check_untouched(parameters: tuple[Tensor, ...], sequence: Tensor, recorder:
     """Refuse parameters or a sequence that are computed, or changed in place, which would go unnoticed."""
     for i, tensor in enumerate((*parameters, sequence)):
         if tensor.creator is not None:
-            what = "the sequence" if tensor is sequence else f"parameters[{i}] of the model"
             line = f"\n  {recorder.origin(tensor)}" if id(tensor.creator) in recorder.operations else ""
+            if tensor is sequence:
+                raise CompileError(
+                    f"the model changes its sequence in place, though others may still read it.{line}\n"
+                    "  Compute a new one: x = 2 * x instead of x *= 2."
+                )
             raise CompileError(
-                f"{what} is computed from other tensors, or changed in place. Parameters must be separate tensors "
-                f"that a call does not change.{line}"
+                f"parameters[{i}] of the model is computed from other tensors, or changed in place. Parameters must be "
+                f"separate tensors that a call does not change.{line}"
             )
 
 
@@ -487,12 +520,33 @@ def _with_gradient(node: Node) -> tuple[Node, ...]:
     return node.inputs if node.is_leaf or OPERATIONS[node.operation].derivative is not None else ()
 
 
-def takes_numbers(look: Origin) -> str:
+def takes_numbers(line: Origin) -> str:
     """Return a message about the line where a model takes numbers out of tensors, and what to do instead."""
+    how, instead = _instead_of(line.by if isinstance(line, Look) else "")
     return (
-        "the model takes numbers out of its tensors, with .data or NumPy, and computes with them or branches on\n"
-        f"  them, where no gradient passes:\n  {look}\n"
-        "  Use MyGrad's operations alone. To choose by a comparison, write mg.where(h > 0, a, b)."
+        f"the model takes numbers out of its tensors{how}, which a compiled model cannot do:\n  {line}\n"
+        f'  {instead}, or train with engine="mygrad".'
+    )
+
+
+def _instead_of(by: str) -> tuple[str, str]:
+    """Return how a function takes numbers out of tensors, and what to write instead of it."""
+    name = by.removeprefix("np.")
+    if by == "__bool__":
+        return " to decide by them (if, while, and, or)", (
+            "It computes the same at every step, whatever the numbers are. Write mg.where(h > 0, a, b), which does\n"
+            "  both and takes one; instead of a break, keep the state: h = mg.where(done, h, new)"
+        )
+    if name in ("argmax", "argmin", "__index__"):
+        return f" to choose by {name if name in by else 'them'}", (
+            "If x is one-hot, x_t @ E is the row E[np.argmax(x_t)]. Otherwise choose smoothly: softmax(h @ V) @ E"
+        )
+    if by.startswith("np.") or (hasattr(np.ndarray, by) and not by.startswith("__") and by != "data"):
+        return f" with NumPy's {name}, for which the compiler has no rule", (
+            "Write it with MyGrad's operations; compute what needs only the sequence before, as columns of the data"
+        )
+    return " with .data, float() or NumPy", (
+        "No gradient passes there. Use MyGrad's operations alone; to choose by a comparison, mg.where(h > 0, a, b)"
     )
 
 

@@ -15,19 +15,24 @@ from functools import wraps
 from types import EllipsisType, NoneType
 from typing import Any
 
-import mygrad
 import numpy as np
 from mygrad import Tensor
+from mygrad.operation_base import _NoValue
 from numpy.typing import NDArray
 
 from myrnn.compiler.probe import answer
-from myrnn.compiler.reads import COMPARED, raw
+from myrnn.compiler.reads import COMPARED, Array, raw
 
 Work = tuple[Any, ...]
 
 # What computations with tensors go through: MyGrad's operations, NumPy's functions and comparisons.
 _WAYS = ("_op", "__array_ufunc__", *COMPARED)
-_PLAIN = (bool, str, slice, type, np.ufunc, NoneType, EllipsisType)
+# The last two stand for an option that was not given.
+_PLAIN = (bool, str, slice, type, np.dtype, np.ufunc, NoneType, EllipsisType, type(_NoValue), type(np._NoValue))
+# The attribute of a tensor that says how it was made.
+_NOTE = "_made_for_myrnn"
+# The functions that make a view again; the operations that they stand for are noted themselves.
+_VIEWS = "view_fn_sequence"
 # Arrays with more bytes than this are replaced by a hash.
 _FEW_BYTES = 64
 
@@ -38,9 +43,9 @@ def work_of(model: Callable[[Any], Any], x: NDArray[np.float32], parameters: Seq
     None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros. The
     caller holds the lock of MyGrad.
     """
-    # A tensor shows what is computed from the sequence; an array does not.
+    # A tensor shows what is computed from the sequence. NumPy's functions take it as they take an array.
     with operations_noted(parameters) as operations:
-        logits = answer(lambda array: model(mygrad.tensor(array)), x)
+        logits = answer(lambda array: model(Array(array, constant=True)), x)
     return (logits.tobytes(), *operations) if np.isfinite(logits).all() and logits.all() else None
 
 
@@ -51,14 +56,14 @@ def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
     Each is a class or function, and its operands: a parameter and the result of another operation as their numbers in
     the order, other tensors and arrays as their bytes.
     """
-    here, found = threading.get_ident(), list[Any]()
-    # Tensors by id; they are kept, so that no other one has the id.
-    known: dict[int, tuple[Tensor, Any]] = {id(p): (p, ("parameter", i)) for i, p in enumerate(parameters)}
+    # Noted in the tensors themselves: if one is written into, MyGrad computes all of its views again that still exist.
+    here, found, mark = threading.get_ident(), list[Any](), object()
+    for i, parameter in enumerate(parameters):
+        vars(parameter)[_NOTE] = mark, ("parameter", i)
 
     def of_tensor(tensor: Tensor) -> Any:
-        if id(tensor) not in known:
-            known[id(tensor)] = tensor, _of_array(raw(tensor))
-        return known[id(tensor)][1]
+        whose, what = vars(tensor).get(_NOTE, (None, None))
+        return what if whose is mark else _of_array(raw(tensor))
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -70,7 +75,9 @@ def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
             found.append((name, *(_value(value, of_tensor) for value in given), *options))
             place, result = len(found), function(*given, **named)
             if isinstance(result, Tensor):
-                known[id(result)] = result, ("result", place)
+                vars(result)[_NOTE] = mark, ("result", place)
+                if {type(value) for value in given if isinstance(value, Tensor)} == {Array}:
+                    result.__class__, result._constant = Array, True
             return result
 
         return noted
@@ -84,6 +91,8 @@ def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
     finally:
         for name, way in before.items():
             setattr(Tensor, name, way)
+        for parameter in parameters:
+            del vars(parameter)[_NOTE]
 
 
 def _value(value: Any, of_tensor: Callable[[Tensor], Any]) -> Any:
@@ -93,7 +102,7 @@ def _value(value: Any, of_tensor: Callable[[Tensor], Any]) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_value(each, of_tensor) for each in value)
     if isinstance(value, dict):
-        return tuple((name, _value(each, of_tensor)) for name, each in value.items())
+        return tuple((name, _value(each, of_tensor)) for name, each in value.items() if name != _VIEWS)
     if isinstance(value, _PLAIN):
         return type(value), value
     if isinstance(value, int | float | complex):

@@ -10,11 +10,12 @@ import mygrad as mg
 import numpy as np
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import MYGRAD, CompiledModel, compile, write_equations
+from myrnn.compiler import MYGRAD, CompiledModel, write_equations
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.draw import ComputationalGraph
 from myrnn.graphs.read import Shown, read_graph
 from myrnn.graphs.rolled import draw_recurrence, observe
+from myrnn.inspection.one import compiled_of
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
@@ -57,8 +58,8 @@ def build_graph(
         For a model: one sequence. Tooltips then show the range of the values on each card.
     y : int or array of one int, optional
         For a model with `x`: the true class. Tooltips then show the size of the gradients of the softmax cross-entropy.
-        The model's own gradients are not changed. For an unrolled model with logits at every step, the class of each
-        step, ints (T,), with -1 at steps that the loss ignores.
+        The model's own gradients are not changed. For a model with logits at every step, the class of each step, ints
+        (T,), with -1 at steps that the loss ignores.
     render : bool, optional
         Whether to return the graph; without it nothing is returned, which is useful with `save`.
     save : bool, optional
@@ -175,7 +176,8 @@ def write_recurrence(model: Any, path: Path) -> None:
 
 def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> ComputationalGraph:
     """Draw the recurrence of a model, compiled or not, with the numbers of one sequence if it is given."""
-    compiled = model if isinstance(model, CompiledModel) else compile(model)
+    steps, width = np.shape(getattr(x, "data", x))[:2] if np.ndim(getattr(x, "data", x)) == 2 else (None, None)
+    compiled = compiled_of(model, None if hasattr(model, "dim_input") else width, steps)
     equations = write_equations(compiled.recurrence)
     observed = None if x is None else observe(compiled, equations, x, y)
     return ComputationalGraph(*draw_recurrence(compiled, equations, observed, shown))

@@ -55,19 +55,40 @@ def observe(compiled: CompiledModel, equations: Equations, x: Any, y: Any) -> Ob
     values = _values(compiled, equations, sequence)
     if y is None:
         return Observed(len(sequence), sequence, values)
-    observation, (_, of_parameters) = compiled.observe(x, y), compiled.loss_and_gradients(x, y)
+    classes = np.ravel(getattr(y, "data", y))
+    given = (x, np.maximum(classes, 0), classes >= 0) if compiled.per_step else (x, y)
+    observation, (_, of_parameters) = compiled.observe(*given), compiled.loss_and_gradients(*given)
     by_state = iter(observation.state_gradients)
     gradients: dict[Place, Array] = {}
     for i, loop in enumerate(equations.loops):
         for start, name, found in zip(loop.initial, loop.after, by_state, strict=False):
             gradients[2 * i, start.name], gradients[2 * i + 1, name] = found[:1], found[1:]
-    # Of the softmax cross-entropy with respect to the logits.
-    scores = np.exp(observation.logits - observation.logits.max())
-    is_right = np.arange(len(scores)) == np.ravel(getattr(y, "data", y))
-    gradients[2 * len(equations.loops), equations.readout[-1].name] = scores / scores.sum() - is_right
+    gradients[result_place(compiled.recurrence, equations)] = _of_logits(np.atleast_2d(observation.logits), classes)
     leaves: dict[int | str, Array] = {"x": observation.input_gradients}
     leaves |= dict(enumerate(of_parameters))
     return Observed(len(sequence), sequence, values, gradients, leaves)
+
+
+def _of_logits(logits: Array, classes: NDArray[np.int64]) -> Array:
+    """Return the gradient of the mean softmax cross-entropy of the rows with a class, not -1."""
+    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+    is_right = np.arange(logits.shape[1]) == classes[:, np.newaxis]
+    counts = classes >= 0
+    gradients: Array = scores / scores.sum(axis=1, keepdims=True) - is_right
+    return gradients * (counts / max(1, int(counts.sum()))).astype(np.float32)[:, np.newaxis]
+
+
+def result_place(recurrence: Recurrence, equations: Equations) -> Place:
+    """Return the place of the logits' equation: logits of every step may be computed in a loop."""
+    if equations.readout:
+        return 2 * len(equations.loops), equations.readout[-1].name
+    node = recurrence.kept[recurrence.readout.attributes[0]]
+    return next(
+        (2 * i + 1, equation.name)
+        for i, loop in enumerate(equations.loops)
+        for equation in loop.step
+        if equation.node is node
+    )
 
 
 def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> dict[Place, Array]:
@@ -91,11 +112,13 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
     for i, (loop, part) in enumerate(zip(recurrence.loops, equations.loops, strict=True)):
         states, kept = _state_leaves(recurrence, i), _kept_leaves(recurrence, i)
         known |= dict(zip(states, run(part.initial, 2 * i, {}, loop.initial), strict=True))
-        for row in reversed(rows) if loop.backward else rows:
+        for t, row in enumerate(reversed(rows) if loop.backward else rows):
+            known[leaf("time", loop.backward, size=1)] = np.full(1, t, dtype=np.float32)
             after = run(part.step, 2 * i + 1, row, [*loop.step, *loop.kept.values()])
             known |= dict(zip(states, after, strict=False))
             row |= dict(zip(kept, after[len(states) :], strict=True))
-    run(equations.readout, 2 * len(equations.loops), {}, [])
+    for row in rows if recurrence.per_step else [{}]:
+        run(equations.readout, 2 * len(equations.loops), row, [])
     return {place: np.stack(values) for place, values in found.items()}
 
 
@@ -126,8 +149,7 @@ class _Rolled:
     def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: Shown) -> None:
         self.recurrence, self.model = compiled.recurrence, compiled.model
         self.equations, self.observed, self.shown = equations, observed, shown
-        # Logits of every step are computed in the last loop.
-        self.result = (equations.readout or equations.loops[-1].step)[-1]
+        self.result = result_place(self.recurrence, equations)
         self.parameters = tuple(self.model.parameters)
         # The equations write a parameter with the name of a state as self.name.
         names = parameter_names(self.model)
@@ -202,7 +224,7 @@ class _Rolled:
             tooltip += (f"gradient: {first:.3g} after the first step, {last:.3g} after the last",)
         is_state = begins is not None or (is_step and equation.name in self.equations.loops[column // 2].after)
         emphasis: Emphasis = "state" if is_state else ""
-        if equation is self.result:
+        if place == self.result:
             emphasis = "result"
         key = self._add("operation", label, tuple(filter(None, details)), tooltip, inputs, column, emphasis)
         return self._with_gradient(key, gradients)
@@ -232,6 +254,8 @@ class _Rolled:
         if node.operation == "length":
             value = f" = {self.observed.steps}" if self.observed.steps else ""
             return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))
+        if node.operation == "time":
+            return self._add("input", "t", (), ("t, the number of the step, from 0 on (input)",))
         name, sequence = self.equations.sequence, self.observed.sequence
         seen = [] if sequence is None else [f"{self._over_steps()}: {value_range(sequence)}"]
         tooltip = (f"{name}, the current row of the sequence (input)", f"shape ({node.size},)", *seen)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
-from myrnn.compiler import MYGRAD, CompiledModel, Observation
+from myrnn.compiler import MYGRAD, CompiledModel, Observation, input_width
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import as_tested
 from myrnn.inspection.one import compiled_of, main_state, norms
@@ -22,31 +22,41 @@ Curves = dict[str, NDArray[np.float64]]
 QUANTILES = (0.1, 0.9)
 
 
-def _many_sequences(name: str, given: Any, samples: int, seed: int, compiled: CompiledModel) -> Sequences:
-    """Draw sequences from a task, or take the given ones, without empty sequences."""
-    count = _checks.integer("samples", samples, minimum=1)
-    drawn = given_sequences(given, count, compiled.dim_input)
+def _compiled_with_sequences(model: Any, given: Any, samples: int, seed: int) -> tuple[CompiledModel, Sequences]:
+    """Draw sequences from a task, or take the given ones, without empty sequences; compile the model for them."""
+    name, count = "task_or_sequences", _checks.integer("samples", samples, minimum=1)
+    width = _width_of(model, given)
+    drawn = given_sequences(given, count, width)
     if drawn is None and callable(getattr(given, "sample", None)):
         drawn = given.sample(count, np.random.default_rng(_checks.integer("seed", seed, minimum=0)))
     if drawn is None:
         raise InvalidArgument(
             f"{name} must be a task, a Sequences or an iterable of (x, y) pairs, not {type(given).__name__}"
         )
-    if drawn.dim_input != compiled.dim_input:
+    if drawn.dim_input != width:
         raise InvalidArgument(
-            f"{name} has sequences of {_checks.count_of(drawn.dim_input, 'input')}, "
-            f"but the model takes {compiled.dim_input}"
+            f"{name} has sequences of {_checks.count_of(drawn.dim_input, 'input')}, but the model takes {width}"
         )
     kept = drawn.select(drawn.lengths > 0)
     if not len(kept):
         raise InvalidArgument(f"{name} holds no sequence of at least one step")
     kept.check_labels()
+    compiled = compiled_of(model, width, int(kept.lengths.max()))
     if kept.labels.max() >= compiled.dim_output:
         raise InvalidArgument(
             f"{name} has a label {kept.labels.max()}, but the model has {compiled.dim_output} classes, "
             f"0 .. {compiled.dim_output - 1}"
         )
-    return kept
+    return compiled, kept
+
+
+def _width_of(model: Any, given: Any) -> int:
+    """Return the number of inputs of a model; one that does not say it takes those of the given sequences."""
+    if isinstance(model, CompiledModel):
+        return model.dim_input
+    parameters = parameters_of(model)
+    width = getattr(model, "dim_input", None) or getattr(given, "dim_input", None)
+    return input_width(model, parameters) if width is None else int(width)
 
 
 def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Observation]:
@@ -183,8 +193,7 @@ def gradient_flow(
     array([0, 1, 2, 3])
     """
     model, task_or_sequences = as_tested(model, task_or_sequences)
-    compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
-    sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
+    compiled, sequences = _compiled_with_sequences(model, task_or_sequences, samples, seed)
     names = compiled.state_names
     # One row per sequence, the last step first; NaN for sequences that are too short.
     table = np.full((len(names), len(sequences), int(sequences.lengths.max())), np.nan)
@@ -378,13 +387,12 @@ def state_space(
     (50, 2)
     """
     model, task_or_sequences = as_tested(model, task_or_sequences)
-    compiled = compiled_of(model, getattr(task_or_sequences, "dim_input", None))
+    compiled, sequences = _compiled_with_sequences(model, task_or_sequences, samples, seed)
     names = compiled.state_names
     chosen = main_state(compiled) if state is None else _checks.one_of("state", state, names)
     which = names.index(chosen)
     if compiled.recurrence.state_sizes[which] < 2:
         raise InvalidArgument(f"state {chosen} has one unit, but two principal components need at least two")
-    sequences = _many_sequences("task_or_sequences", task_or_sequences, samples, seed, compiled)
     points = np.concatenate([seen.states[which][1:] for seen in _observations(compiled, sequences)])
     lengths = sequences.lengths
     sequence = np.repeat(np.arange(len(sequences)), lengths)

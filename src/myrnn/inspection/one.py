@@ -11,7 +11,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks, results
-from myrnn.compiler import CompiledModel, compile, topological
+from myrnn.compiler import MAX_LENGTH, CompiledModel, compile, topological
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
@@ -258,8 +258,8 @@ def inspect(
     >>> found.states["h"].shape, found.probabilities.shape, found.tokens.tolist()
     ((6, 16), (6, 2), [1, 2, 3, 1, 2, 3])
     """
-    width = x.shape[1] if getattr(x, "ndim", 0) == 2 else None
-    compiled = compiled_of(model, None if isinstance(model, CompiledModel) or hasattr(model, "dim_input") else width)
+    width = x.shape[1] if getattr(x, "ndim", 0) == 2 and not hasattr(model, "dim_input") else None
+    compiled = compiled_of(model, width, len(x) if getattr(x, "ndim", 0) else None)
     features, tokens = one_sequence(x, compiled.dim_input)
     names = _checks.names("class_names", class_names, compiled.dim_output)
     read = Sequences.from_pairs([(features if tokens is None else tokens, 0)], compiled.dim_input)
@@ -321,8 +321,8 @@ def _checked_class(y: Any, classes: int) -> int:
 # The model and the sequence -------------------------------------------------------------------------------------------
 
 
-def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
-    """Return the model compiled, or itself if it is compiled already.
+def compiled_of(model: Any, dim_input: int | None = None, steps: int | None = None) -> CompiledModel:
+    """Return the model compiled for sequences of `steps`, or itself if it is compiled already.
 
     Raises
     ------
@@ -334,7 +334,7 @@ def compiled_of(model: Any, dim_input: int | None = None) -> CompiledModel:
     if isinstance(model, CompiledModel):
         return model
     parameters_of(model)
-    return compile(model, dim_input=dim_input)
+    return compile(model, None if steps is None else max(1, min(steps, MAX_LENGTH)), dim_input=dim_input)
 
 
 def parse_tokens(text: str, alphabet_size: int) -> list[int]:

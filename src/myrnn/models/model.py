@@ -42,6 +42,7 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
     """
     if isinstance(model, type):
         raise InvalidArgument(f"model must be a model, not the class {model.__name__}: call it, {model.__name__}(...)")
+    _checks.of_mygrad("model", model)
     name = f"{type(model).__name__}.parameters"
     has_parameters = True
     try:

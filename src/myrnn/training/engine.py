@@ -17,7 +17,7 @@ from myrnn.added_loss import with_added
 from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreached
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
-from myrnn.models import parameters_of
+from myrnn.models import parameter_names, parameters_of
 from myrnn.randomness import Keys, Numbers, Source, keys_of, run_with
 from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind
@@ -181,6 +181,7 @@ class ChosenEngine:
             return
         try:
             self._engine = self._native(example, gradient_clip)
+            _warn_of_rounding(model)
         except CompileError as error:
             if isinstance(example, Windows):
                 why = str(error).replace(ADVICE, "").rstrip()
@@ -272,6 +273,18 @@ class ChosenEngine:
 
 def _warn_of_fallback(error: CompileError, how_long: str = "") -> None:
     warn(f"training goes on op by op with MyGrad{how_long}, because {error}")
+
+
+def _warn_of_rounding(model: Any) -> None:
+    """Name the parameters whose numbers native training rounds."""
+    named = zip(parameter_names(model), parameters_of(model), strict=True)
+    rounded = [name for name, parameter in named if parameter.dtype == np.float64]
+    if rounded:
+        warn(
+            f"native training computes in float32 and rounds what is float64 here: {', '.join(rounded)}. "
+            "Make parameters with dtype=np.float32, such as mygrad.tensor(np.zeros(5, dtype=np.float32)); or train in "
+            'float64 with engine="mygrad", op by op'
+        )
 
 
 def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
@@ -385,6 +398,7 @@ def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, b
         # Numbers may overflow, as in training: that ends in a loss that is refused.
         with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
             found, added = with_added(model, x)
+            _checks.of_mygrad("the result of the model", found)
             outputs = np.asarray(found)
     except MyRNNError:
         raise

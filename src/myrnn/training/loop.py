@@ -591,6 +591,7 @@ def _windows(task: Any, batch_size: int, rng: np.random.Generator, truncate: int
 
 def _check_optimizer(optimizer: Any, model: Any) -> None:
     parameters = {id(parameter) for parameter in parameters_of(model)}
+    _checks.of_mygrad("optimizer", optimizer)
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
         raise InvalidArgument(f"optimizer must be an optimizer such as Adam(model.parameters), not {optimizer!r}")
     _check_writeable(parameters_of(model))
