@@ -385,9 +385,9 @@ def test_names_are_unique():
 
 def test_a_name_ends_with_the_step():
     equations = written(SameExpressionTwice())[1]
-    assert equations.states == ("u",)
-    assert [str(e) for e in equations.loops[0].initial] == ["u = tanh(zeros(7) @ B)"]
-    assert [str(e) for e in equations.readout] == ["logits = (u ** 2) @ Wy"]
+    assert equations.states == ("h",)
+    assert [str(e) for e in equations.loops[0].step] == ["u = tanh(h @ B)", "h = u + x @ A"]
+    assert [str(e) for e in equations.readout] == ["u = tanh(h @ B)", "logits = (u ** 2) @ Wy"]
 
 
 def test_broadcast_values_have_no_index_and_sums_name_their_axis():

@@ -156,3 +156,40 @@ class TimesZero(RNN):
 def test_a_nonfinite_loss_does_not_agree_with_a_finite_one():
     with pytest.raises(NotARecurrence, match=r"the loss of a random sequence is .*, and by MyGrad nan"):
         myrnn.compile(TimesZero(5, 8, 2, rng=0))
+
+
+class Spread:
+    """Divides by a spread that is 0 in the first step, where its gradient is NaN in MyGrad; another weight is well."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.parameters = tuple(
+            mg.tensor(rng.normal(size=s).astype(np.float32)) for s in ((5, 4), (4,), (5, 4), (4, 2))
+        )
+
+    def __call__(self, x):
+        w, p, q, v = self.parameters
+        h = s = np.zeros((1, 4), np.float32)
+        for x_t in x:
+            z = h * (x_t[None] @ w) * p
+            h = mg.cos(z / (0.3 + mg.std(z, axis=1, keepdims=True)))
+            s = mg.tanh(x_t[None] @ q + s)
+        return (h + s) @ v
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_gradient_that_is_nan_in_mygrad_too_agrees(monkeypatch):
+    _, gradients = myrnn.compile(Spread()).loss_and_gradients(X, 0)
+    assert [bool(np.isnan(gradient).any()) for gradient in gradients] == [True, True, False, False]
+    run = Native.gradients
+
+    def tampered(native, *given):
+        loss, block = run(native, *given)
+        wrong = np.empty((5, 4), dtype=np.float32)
+        block.read(2, wrong)
+        block.write(2, -wrong)
+        return loss, block
+
+    monkeypatch.setattr(Native, "gradients", tampered)
+    with pytest.raises(NotARecurrence, match=r"model: the gradient of parameter_2 differs by"):
+        myrnn.compile(Spread())

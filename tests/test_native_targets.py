@@ -58,6 +58,19 @@ def test_classes_train_as_with_mygrad(per_step, weighted, tokens, batch_size):
     agree(data("class", per_step, weighted, tokens=tokens), batch_size)
 
 
+def not_finite_at_zero(outputs, targets):
+    logs = mg.log(outputs**2)
+    return logs[np.arange(len(targets)), targets] ** 2 + (logs**2).mean(axis=1)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_gradients_of_a_loss_that_is_not_finite_in_the_padding_are_clipped_as_with_mygrad():
+    # 18 outputs fill two vectors of 16 numbers; the zeros after them must add nothing to the norm of the gradients.
+    rng, lengths = np.random.default_rng(0), [9, 11, 4]
+    sequences = Sequences(rng.normal(size=(sum(lengths), 3)), offsets_of(lengths), rng.integers(0, 18, 3))
+    agree(sequences, 2, iterations=3, outputs=18, loss=not_finite_at_zero, gradient_clip=0.5, progress=False)
+
+
 LOSSES = {
     "cross-entropy": "class",
     smoothed: "class",

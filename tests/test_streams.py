@@ -4,6 +4,7 @@ import pickle
 import re
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import mygrad as mg
 import numpy as np
@@ -11,15 +12,17 @@ import pytest
 from mygrad import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
-from myrnn.compiler import Streams, compile
+from myrnn.compiler import Native, Streams, compile
+from myrnn.compiler.derive import Kind
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training
 from myrnn.training.windows import WindowFeed
 from recurrences import ALL, C
+from recurrences.truncated import by_hand
 
 D, K, SYMBOLS = 6, 3, 5
 
@@ -236,6 +239,50 @@ def test_models_of_every_kind_continue_or_are_refused(entry):
     np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-4)
 
 
+# Models whose loops cannot be changed as by hand, by the reason.
+OTHERWISE = {
+    "the first steps differ, and weights are used before the loop": {"HoltTrend", "TensorChain"},
+    "it goes on after the last row, or reads one row ahead": {"StartAndEndTokens", "PaddedWindows"},
+    "it has no loop statement": {"Fold", "FoldOfEmbeddings", "Scan", "Recursive", "MyGradGRU"},
+    "all steps are convolved at once": {"RealGatedLRU", "ConvolutionFirst", "MyGradConvolution"},
+    "all states are read at the end": {"SmoothMax"},
+}
+
+
+def changed(model):
+    rng = np.random.default_rng(1)
+    for parameter in model.parameters:
+        parameter.data = np.asarray(parameter.data + 0.3 * rng.normal(size=parameter.shape), np.float32)
+
+
+def alike(ones, others):
+    return all(
+        np.allclose(np.ravel(one), np.ravel(other), rtol=1e-4, atol=1e-5)
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    "name", the_rest_is_long([e.name for e in ALL if e.compiles], "ThinProduct", "SharedByLayers", "CarriedProjection")
+)
+def test_what_is_carried_is_what_a_loop_written_by_hand_carries(name):
+    # After a change of the weights, a product with an old weight is not what the model's variables make of it.
+    (entry,) = (e for e in ALL if e.name == name)
+    model, x = entry.made(), np.random.default_rng(0).normal(size=(16, C)).astype(np.float32)
+    compiled = compile(model, max_length=16, dim_input=C, check=False)
+    try:
+        state, first = compiled.step(compiled.start(), x[:7])
+    except CompileError as error:
+        assert str(error).startswith(REFUSED)
+        return
+    changed(model)
+    found = first, compiled.step(state, x[7:])[1]
+    assert any(alike(found, others) for others in by_hand(entry, x, 7, changed)) != any(
+        name in names for names in OTHERWISE.values()
+    )
+
+
 # --- truncated backpropagation
 
 
@@ -299,6 +346,83 @@ def test_it_is_trained_as_with_mygrad(lengths, streams, steps, optimizer_of):
     np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip(model.parameters, expected.parameters, strict=True):
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
+
+
+class Carries(Tagger):
+    """A tagger with another step, whose state is carried on by hand."""
+
+    def __init__(self, step):
+        super().__init__()
+        rng = np.random.default_rng(4)
+        self.step, self.m, self.n = step, *(mg.tensor(rng.normal(size=s).astype(np.float32)) for s in ((D, 2), (2, D)))
+        self.parameters = self.w, self.u, self.v, self.m, self.n
+
+    def __call__(self, x):
+        return self.from_state(x, np.zeros((1, D), np.float32))[0]
+
+    def from_state(self, x, h):
+        logits = []
+        for x_t in x:
+            h = self.step(self, x_t[None] @ self.w, h)
+            logits.append(h @ self.v)
+        return mg.concatenate(logits), h
+
+
+STEPS = {
+    "low rank": lambda m, z, h: tanh(z + h @ m.m @ m.n),
+    "bottleneck": lambda m, z, h: tanh(z + tanh(h @ m.m) @ m.n),
+    "gain": lambda m, z, h: tanh(z + h @ m.u) * m.n[0],
+}
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_the_state_of_the_loop_is_carried_not_a_product_with_an_old_weight(step):
+    sequences, model, by = data([15]), Carries(step), Carries(step)
+    options = {"truncate": 3, "report_every": 1, "progress": False}
+    history = train(model, sequences, SGD(model.parameters, learning_rate=0.1), 5, 1, **options)
+    optimizer, losses, h = SGD(by.parameters, learning_rate=0.1), [], np.zeros((1, D), np.float32)
+    for begin in range(0, 15, 3):
+        x = np.eye(SYMBOLS, dtype=np.float32)[sequences.values[begin : begin + 3]]
+        logits, h = by.from_state(x, h)
+        loss = softmax_crossentropy(logits, sequences.targets[begin : begin + 3])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        h = h.data.copy()
+        for parameter in by.parameters:
+            parameter.null_grad()
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-4)
+    for ours, theirs in zip(model.parameters, by.parameters, strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, atol=1e-5)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_program_that_goes_on_in_another_way_is_refused(monkeypatch):
+    logits = Native.logits
+
+    def tampered(native, sequences, members, parameters, out, shard=0, streams=None):
+        if streams is not None and (streams.rows >= 0).any():
+            streams.numbers[:, 0] += 0.5
+        logits(native, sequences, members, parameters, out, shard, streams)
+
+    monkeypatch.setattr(Native, "logits", tampered)
+    with pytest.raises(NotARecurrence, match="a sequence in two pieces gives other results than in one: train without"):
+        compile(Tagger(), check=False).start()
+    monkeypatch.setattr(Native, "logits", logits)
+    compile(Tagger(), check=False).start()
+
+
+def test_a_program_that_has_not_run_yet_can_generate(monkeypatch):
+    # Machine code would silently read after the end of an empty array.
+    calls = []
+    code = SimpleNamespace(call=lambda function, batched, samples, members, *rest: calls.append(members))
+    monkeypatch.setattr("myrnn.compiler.cache.load", lambda source: code)
+    compiled = compile(RNN(SYMBOLS, 8, SYMBOLS, rng=0), check=False)
+    native = Native(compiled.program(carried=True, tokens=True), Kind(tokens=True, carried=True))
+    streams = Streams(np.array([~0]), np.zeros((1, native.program.carried.width), np.float32))
+    native.generate(1, streams, native.block().numbers, np.full(3, 0.5), 1.0, SYMBOLS)
+    assert [members.tolist() for members in calls] == [[0]]
 
 
 def test_streams_distributed_over_threads_are_the_same_streams():

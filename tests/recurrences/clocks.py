@@ -403,3 +403,77 @@ class SoftPonder(Simple):
                 left = left - p
             h = mixed
         return (h @ self.v)[None]
+
+
+class Clock(Simple):
+    """A second state goes on by itself, from learned numbers."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.turn, self.start = weights(rng, (D, D), D)
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.turn, self.start)
+
+
+@recurrence(source="Ijspeert et al., Dynamical movement primitives, 2013 (a canonical system without input)")
+class LearnedClock(Clock):
+    """Every step reads a state that no input reaches."""
+
+    def __call__(self, x):
+        h, c = zeros(D), self.start
+        for x_t in x:
+            c = mg.tanh(c @ self.turn)
+            h = mg.tanh(x_t @ self.w + h @ self.u + c)
+        return (h @ self.v)[None]
+
+
+@recurrence(source="Ijspeert et al., Dynamical movement primitives, 2013 (the canonical system, read at the end)")
+class ClockReadAtEnd(Clock):
+    """Nothing in the loop reads the state that no input reaches."""
+
+    def __call__(self, x):
+        h, c = zeros(D), self.start
+        for x_t in x:
+            c = mg.tanh(c @ self.turn)
+            h = self.step(x_t, h)
+        return ((h + c) @ self.v)[None]
+
+
+@recurrence(source="Ijspeert et al., Dynamical movement primitives, 2013 (a canonical system that starts at zero)")
+class ClockFromZero(Clock):
+    """The state that no input reaches is driven by a bias."""
+
+    def __call__(self, x):
+        h = c = zeros(D)
+        for x_t in x:
+            c = mg.tanh(c @ self.turn + self.start)
+            h = self.step(x_t, h)
+        return ((h + c) @ self.v)[None]
+
+
+@recurrence(
+    source="Ijspeert et al., Dynamical movement primitives, 2013 (the canonical system, with a delay)", complete=4
+)
+class ClockReadLate(Clock):
+    """A step reads the value of three steps before of a state that no input reaches."""
+
+    def __call__(self, x):
+        h, c = zeros(D), [self.start] * 4
+        for x_t in x:
+            c = [*c[1:], mg.sin(c[-1] @ self.turn)]
+            h = mg.tanh(x_t @ self.w + h @ self.u + c[0])
+        return (h @ self.v)[None]
+
+
+@recurrence(source="Elman, Finding structure in time, 1990 (with a context unit that only parameters set)", complete=2)
+class StateOfParameters(Clock):
+    """A variable begins as zeros, and from the first step on is a function of parameters alone."""
+
+    def __call__(self, x):
+        h, c = zeros(D), zeros(D)
+        for x_t in x:
+            h = mg.tanh(x_t @ self.w + h @ self.u + c @ self.turn)
+            c = mg.tanh(self.start)
+        return (h @ self.v)[None]

@@ -314,3 +314,80 @@ class SkipsInTime:
         for x_t in x:
             h.append(mg.tanh(x_t[None] @ self.w + h[-1] @ self.u + h[-3] @ self.skip))
         return h[-1] @ self.v
+
+
+@recurrence(
+    source="Mastrogiuseppe and Ostojic, Linking connectivity, dynamics, and computations in low-rank RNNs, 2018",
+    complete=2,
+)
+class ThinProduct:
+    """The recurrent matrix is a product of two thin ones, and the state passes through two numbers."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.m, self.n, self.v = weights(rng, (C, D), (D, 2), (2, D), (D, K))
+
+    def __call__(self, x):
+        h = zeros(D)
+        for t in range(len(x)):
+            h = tanh((h @ self.m) @ self.n + x[t] @ self.w)
+        return (h @ self.v)[None]
+
+
+@recurrence(source="Sak, Senior and Beaufays, LSTM based RNN architectures, 2014 (the projection, before the step)")
+class Bottleneck:
+    """The state is squeezed through three nonlinear units before each step."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.m, self.n, self.v = weights(rng, (C, D), (D, 3), (3, D), (D, K))
+
+    def __call__(self, x):
+        h = zeros(1, D)
+        for x_t in x:
+            small = sigmoid(h @ self.m)
+            h = tanh(x_t[None] @ self.w + small @ self.n)
+        return h @ self.v
+
+
+@recurrence(source="Sak, Senior and Beaufays, LSTM based RNN architectures, 2014 (the projection is carried)")
+class CarriedProjection:
+    """The variable that lives on is the projection at the end of a step, not the units."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.m, self.n, self.v = weights(rng, (C, D), (D, 2), (2, D), (D, K))
+
+    def __call__(self, x):
+        projected = zeros(2)
+        for x_t in x:
+            h = tanh(x_t @ self.w + projected @ self.n)
+            projected = h @ self.m
+        return (h @ self.v)[None]
+
+
+@recurrence(source="Lan et al., ALBERT, 2020 (weights that layers share)", complete=2)
+class SharedByLayers:
+    """One matrix is the recurrent weight of both layers, and connects them."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.u, self.b, self.v = weights(rng, (C, D), (D, D), D, (D, K))
+
+    def __call__(self, x):
+        a = g = zeros(D)
+        for x_t in x:
+            a = tanh(x_t @ self.w + a @ self.u)
+            g = tanh(a @ self.u + g @ self.u + self.b)
+        return (g @ self.v)[None]
+
+
+@recurrence(source="Ba, Kiros and Hinton, Layer normalization, 2016 (the gain comes last)")
+class GainAfterNorm:
+    """The state is a normalized sum times a gain; the next step reads the product."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.u, self.gain, self.v = weights(rng, (C, D), (D, D), D, (D, K))
+
+    def __call__(self, x):
+        h = zeros(D)
+        for x_t in x:
+            z = x_t @ self.w + h @ self.u
+            h = (z - mg.mean(z)) / mg.sqrt(mg.var(z) + 1e-2) * self.gain
+        return (h @ self.v)[None]

@@ -19,6 +19,7 @@ from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import in_turn
+from myrnn.compiler.variables import Variables
 from myrnn.errors import NotARecurrence
 
 # A value that reads no row, and is read at this many steps or more, is constant.
@@ -47,6 +48,8 @@ class Finder:
         self.hidden: list[tuple[Node, ...]] = []
         # The numbers of tables that occur directly in the first steps, by step and table.
         self.inline: dict[tuple[int, int], NDArray[Any]] = {}
+        # Whether the states are not what the model's variables hold, but what it computes of that with weights.
+        self.ahead = False
         # Nodes made only of the current row of the sequence.
         self.of_input: dict[Node, None] = {}
         self._place()
@@ -80,6 +83,7 @@ class Finder:
         self.changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
         self.position |= self.changing
         self.inside = [n for n in self.order if n in self.position and n in shared]
+        self.variables = Variables(self.views, self.order, self.inside, self.position)
 
     def _fixed(self, nodes: Sequence[Node]) -> set[Node]:
         """Return the nodes that many steps read, and their inputs: they are constant."""
@@ -141,7 +145,11 @@ class Finder:
         made = [
             self._step(before, after, t) for (before, after), t in zip(pairwise(cuts), self.around[1:], strict=True)
         ]
-        steps = [tuple(known[n] for n in after) for known, after in zip(made, cuts[1:], strict=True)]
+        # A state that is only made of parameters is the same node before and after the step.
+        steps = [
+            tuple(known[n] if n in self.position else n for n in after)
+            for known, after in zip(made, cuts[1:], strict=True)
+        ]
         if steps[0] != steps[-1]:
             here, there = next(pair for pair in zip(steps[0], steps[-1], strict=True) if pair[0] is not pair[1])
             here, there = first_difference(here, there) or (here, there)
@@ -164,7 +172,7 @@ class Finder:
         if beginning.odd:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
-        return Loop(beginning.initial, step, {}, self.backward), template, cuts[1]
+        return Loop(beginning.initial, step, {}, self.backward, self.ahead), template, cuts[1]
 
     def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after different steps in one order: constant states keep their index."""
@@ -199,10 +207,9 @@ class Finder:
             left = sorted(cut, key=place.__getitem__)
             mine: list[Node] = []
             for state in middle:
-                kind = (kinds[state], self.middle - self.position[state])
-                late = [n for n in left if step - self.position[n] == kind[1]]
+                late = [n for n in left if self._age(n, step) == self._age(state, self.middle)]
                 # Old values may be made of initial states; if a step differs, that is reported later.
-                alike = [n for n in late if kinds[n] == kind[0]] or [n for n in late if n.size == state.size]
+                alike = [n for n in late if kinds[n] == kinds[state]] or [n for n in late if n.size == state.size]
                 if not alike:
                     raise self._looks_back(max(cuts, key=len))
                 found = next((n for n in alike if deeper[n] == deeper[state]), alike[0])
@@ -212,6 +219,10 @@ class Finder:
                 raise self._looks_back(max(cuts, key=len))
             ordered.append(mine)
         return ordered
+
+    def _age(self, node: Node, step: int) -> int | None:
+        """Return how many steps before this one a node was computed; None if it is only made of parameters."""
+        return step - self.position[node] if node in self.position else None
 
     def _kinds(self, known: dict[Node, int]) -> dict[Node, int]:
         """Return a number for every node; equal numbers mean the same computation from earlier steps.
@@ -235,17 +246,35 @@ class Finder:
     def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
         """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`.
 
-        Nodes in `beside` are states in any case.
+        Nodes in `beside` are states in any case. States are what the model's variables hold, or computed from that
+        without weights: see `variables`.
         """
+        later = self.variables.later(step, self._at_the_end(step), self.so_far.traced.by_length[step + 1].runs)
+        # What later steps compute with weights, though from earlier values alone.
+        behind = set[Node]()
+        for n in self.inside:
+            if n in later and self.position[n] <= step:
+                if n in self.variables.weighted or not behind.isdisjoint(n.inputs):
+                    behind.add(n)
+        read = {n for n in self.inside if self.position[n] > step}
+        for n in reversed(self.inside):
+            if n in read:
+                read.update(i for i in n.inputs if i in behind)
         carried = {
             i: None
             for n in self.inside
-            if self.position[n] > step
+            if n in read
             for i in n.inputs
-            if self.position.get(i, step + 1) <= step
+            if self.position.get(i, step + 1) <= step and i not in behind
         }
-
-        computed = set(self._as_rows(step + 1))
+        held = {i for n in later for i in n.inputs if i not in later}
+        # A node may be computed in a step, and again in the next.
+        made = {
+            n
+            for n in self.inside
+            if self.position[n] <= step and n not in behind
+            if n in self.variables.weighted or not behind.isdisjoint(n.inputs)
+        } | self.changing.keys()
 
         # Values that only the last step of the trace computes are unrolled for the others.
         for node in topological(forced, stop=self.position):
@@ -255,17 +284,20 @@ class Finder:
         # Nodes made of a single row are next to the cut: otherwise that row would be the cheapest cut, and the loop a
         # step late.
         rows = [n for n in carried if n in self.of_one_row]
-        late = [*minimum_cut(rows, (), lambda n: n.size), *(n for n in forced if n in self.of_one_row)]
+        late = [*minimum_cut(rows, made, lambda n: n.size), *(n for n in forced if n in self.of_one_row)]
 
         def cost(node: Node) -> float:
-            # Among equal cuts, prefer the wanted one, which the last step computes from new values in any case.
-            odd = (node not in forced) + (node not in computed) + (self.position[node] < step)
-            return inf if node in self.of_one_row else node.size + odd / 2.0**10
+            if node in self.of_one_row:
+                return 0 if node in late else inf
+            # Among equal cuts, prefer the wanted one, and what variables hold.
+            odd = (node not in forced) + (node not in held) + (self.position[node] < step)
+            return node.size + odd / 2.0**10
 
         wanted = [n for n in forced if n not in self.of_one_row]
         sinks = [*carried, *wanted] if self.so_far.together else carried
-        states = minimum_cut([n for n in sinks if n not in self.of_one_row], self.changing, cost)
-        more = minimum_cut(wanted, self.changing, lambda node: 0 if node in states else cost(node))
+        states = minimum_cut([n for n in sinks if n not in self.of_one_row], made, cost)
+        more = minimum_cut(wanted, made, lambda node: 0 if node in states else cost(node))
+        self.ahead = not behind.isdisjoint(beside)
         return list(dict.fromkeys([*states, *more, *late, *beside]))
 
     def _as_rows(self, length: int) -> list[Node]:
@@ -274,6 +306,14 @@ class Finder:
         finals = [n for n in view.nodes if n.operation == "final"]
         rows = {n: self.build.leaf("row", length - 1, *n.attributes, size=n.size) for n in finals}
         return substitute(self.build, view.nodes, rows)
+
+    def _at_the_end(self, step: int) -> dict[Node, Node]:
+        """Return the nodes of the loop as a sequence that ends after this step shows them."""
+        rows = [n for n in self.inside if n.operation == "row" and n.attributes[0] == step]
+        last = {
+            n: leaf_of(self.so_far, self.build, step, step + 1, n.attributes[1:], n.size, self.backward) for n in rows
+        }
+        return dict(zip(self.inside, substitute(self.build, self.inside, last), strict=True))
 
     def _step(self, before: Sequence[Node], after: Sequence[Node], step: int) -> dict[Node, Node]:
         """Return all nodes of a step, and the states after it, with placeholders for what it reads."""

@@ -560,7 +560,13 @@ def _rounding_explains(
 def _distances(one: _Result, other: _Result) -> NDArray[np.float64]:
     """Return the differences of two results: of the losses, and the largest of each parameter's gradient."""
     pairs = zip(one.gradients, other.gradients, strict=True)
-    return np.array([abs(one.loss - other.loss), *(_largest(a - b) for a, b in pairs)])
+    return np.array([abs(one.loss - other.loss), *(_apart(a, b) for a, b in pairs)])
+
+
+def _apart(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the largest difference of two arrays: 0 where both have the same infinity, or NaN."""
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    return float(np.abs(np.subtract(one, other, where=~same, out=np.zeros(one.shape))).max(initial=0))
 
 
 def _tolerances(expected: _Result) -> NDArray[np.float64]:
@@ -570,4 +576,5 @@ def _tolerances(expected: _Result) -> NDArray[np.float64]:
 
 
 def _largest(numbers: NDArray[Any]) -> float:
-    return float(np.abs(numbers).max(initial=0))
+    """Return the largest absolute value among the finite numbers."""
+    return float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0))

@@ -35,12 +35,15 @@ class Loop:
         Number -> value that later loops read of every step.
     backward : bool
         Whether it runs from the last row to the first.
+    ahead : bool
+        Whether a state is what the next step computes with weights: with other weights it would be another number.
     """
 
     initial: tuple[Node, ...]
     step: tuple[Node, ...]
     kept: dict[int, Node] = field(default_factory=dict)
     backward: bool = False
+    ahead: bool = False
 
 
 @dataclass(frozen=True)

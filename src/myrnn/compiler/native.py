@@ -204,8 +204,8 @@ class Native:
             self._ones = np.ones(count, dtype=np.float32)
         return self._ones[:count]
 
-    def _any_labels(self, count: int) -> NDArray[np.int64]:
-        """Return `count` arbitrary labels."""
+    def _indices(self, count: int) -> NDArray[np.int64]:
+        """Return `count` zeros, which are valid members and labels."""
         if len(self._zeros) < count:
             self._zeros = np.zeros(count, dtype=np.int64)
         return self._zeros[:count]
@@ -213,7 +213,7 @@ class Native:
     def _labels_of(self, sequences: Sequences) -> NDArray[np.int64]:
         if self.loss is None or self.loss.is_of_classes:
             return sequences.classes
-        return self._any_labels(len(sequences.targets))
+        return self._indices(len(sequences.targets))
 
     def _targets_of(self, sequences: Sequences, any_rows: int | None = None) -> Floats:
         """Return the numbers of all targets, or of all classes; none for softmax cross-entropy.
@@ -290,7 +290,7 @@ class Native:
         work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
         self._call(
             training.logits, sequences, self._equal(self.program.classes), members, self.program.per_step, parameters,
-            work.arguments, work.logits, padded(self.program.classes), out, labels=self._any_labels(len(out)),
+            work.arguments, work.logits, padded(self.program.classes), out, labels=self._indices(len(out)),
             streams=streams,
         )  # fmt: skip
 
@@ -310,9 +310,9 @@ class Native:
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
         drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
         self._call(
-            generation.generate, one, self._equal(self.program.classes), self._zeros[:1], parameters, work.arguments,
+            generation.generate, one, self._equal(self.program.classes), self._indices(1), parameters, work.arguments,
             work.logits, self.program.classes, temperature, top, uniforms, aligned(padded(self.program.classes)), drawn,
-            labels=self._any_labels(1), streams=streams,
+            labels=self._indices(1), streams=streams,
         )  # fmt: skip
         return drawn
 

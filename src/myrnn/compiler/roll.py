@@ -2,10 +2,10 @@
 
 A model is a list of loops over one sequence, and a readout. The traces of a sequence and of one with an additional row
 share everything that a loop has computed up to any step, and the shared part closest to the sequence is the next loop.
-Later steps can only read earlier ones through states: among all cuts between them, the one that carries the fewest
-numbers (a minimum cut) defines the states. The values between two cuts are the step. Values that the rest of the model
-reads of every step form a new sequence, over which the next loop is found in the same way; a loop that runs backward is
-found in the mirrored traces. In the end the rest only reads last states: the readout.
+Later steps can only read earlier ones through states: what the model's variables hold between two steps or, if that has
+fewer numbers, what they are computed from without weights (a minimum cut). The values between two cuts are the step.
+Values that the rest of the model reads of every step form a new sequence, over which the next loop is found in the same
+way; a loop that runs backward is found in the mirrored traces. In the end the rest only reads last states: the readout.
 
 The search may be wrong, because the proof does not depend on it: unrolled again, the loops must be exactly the traced
 nodes, at every length.
@@ -63,7 +63,9 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
     if 0 in traces:
         # An empty sequence shows the initial states, but a model may treat it differently.
         with suppress(NotARecurrence):
-            return _proved(traced, traces, together=True, period=period)
+            found = _proved(traced, traces, together=True, period=period)
+            if not any(loop.ahead for loop in found.loops):
+                return found
     some = {length: trace for length, trace in traces.items() if length}
     try:
         found = _proved(traced, some, together=True, period=period)
@@ -72,7 +74,7 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
         with suppress(NotARecurrence):
             return _proved(traced, some, together=False, period=period)
         raise
-    if _carries_too_much(found):
+    if _carries_too_much(found) or any(loop.ahead for loop in found.loops):
         with suppress(NotARecurrence):
             return _proved(traced, some, together=False, period=period)
     return found

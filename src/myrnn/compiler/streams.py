@@ -116,6 +116,8 @@ def _check(recurrence: Recurrence) -> None:
             why = "it goes over the sequence backward, too"
         elif any(n.operation == "state" and n.attributes[0] < first for n in read):
             why = "one of its loops needs the last states of another"
+        elif loop.ahead:
+            why = "its first step shows what weights make of a state, but not the state: begin with a state of zeros"
     if any(
         n.operation == "length" for loop in recurrence.loops for n in topological([*loop.step, *loop.kept.values()])
     ):

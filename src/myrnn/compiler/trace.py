@@ -11,12 +11,13 @@ import linecache
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import mygrad
@@ -75,6 +76,17 @@ _SIZES = frozenset({"dtype", "ndim", "shape", "size"})
 _CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int__", "item"})
 
 
+class Run(NamedTuple):
+    """An operation of the model, as numbers that are the same in every trace of it.
+
+    `site` stands for an instruction of the user's code, and the calls that lead to it; `turn` also for how many times
+    each of them has run.
+    """
+
+    site: int
+    turn: int
+
+
 @dataclass(frozen=True)
 class Origin:
     """The line of a computation in the user's code, and the local variable that held its result, if there was one."""
@@ -82,6 +94,8 @@ class Origin:
     file: str = ""
     line: int = 0
     name: str = ""
+    # The operations that computed it.
+    runs: tuple[Run, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the place and the line's text, as errors show them."""
@@ -109,6 +123,10 @@ class Recorder:
     def __init__(self) -> None:
         # The id of an operation of MyGrad -> (file, line) of the user's code that made it.
         self.operations: dict[int, tuple[str, int]] = {}
+        # The id of an operation -> its numbers.
+        self.runs: dict[int, Run] = {}
+        # How many times each instruction has run in a call of its function.
+        self._counts: Counter[tuple[int, int, int]] = Counter()
         # (file, line) of the user's code that takes numbers out of a tensor, on which its behaviour may depend -> how.
         self._looks: dict[tuple[str, int], str] = {}
         # The id of an operation -> the best name of its result, after the rank of that name.
@@ -116,9 +134,9 @@ class Recorder:
         # Keeps objects alive so that their ids stay unique. Results are not kept: when a tensor is changed in place,
         # MyGrad recomputes all of its views that still exist.
         self._kept: list[Any] = []
-        # The frames of the user's functions that ran, each after its caller: a frame that is kept keeps its variables.
-        # The caller of the model is not among them.
-        self._frames: dict[FrameType, None] = {}
+        # The frames of the user's functions that ran, each after its caller, with the numbers of the call: a frame that
+        # is kept keeps its variables. The caller of the model is not among them.
+        self._frames: dict[FrameType, Run] = {}
         # Tensors that the model uses as arrays, or as new tensors.
         self._arrays: list[ref[Tensor]] = []
         self._outside: FrameType | None = None
@@ -195,19 +213,39 @@ class Recorder:
         return tuple(Look(file, line, by=by) for (file, line), by in self._looks.items())
 
     def origin(self, tensor: Any) -> Origin:
-        """Return the line that made the tensor, and the best of its names."""
-        _, name = self._names.get(id(tensor.creator), (0, ""))
-        return Origin(*self.operations.get(id(tensor.creator), ("", 0)), name)
+        """Return the line that made the tensor, the best of its names, and the operation."""
+        made = id(tensor.creator)
+        _, name = self._names.get(made, (0, ""))
+        return Origin(*self.operations.get(made, ("", 0)), name, (self.runs[made],) if made in self.runs else ())
 
     def _note_made(self, operation: Any, user: FrameType | None) -> None:
         self.operations.setdefault(id(operation), ("", 0) if user is None else (user.f_code.co_filename, user.f_lineno))
         if user is not None:
             self._note_names(user, _REPLACED)
+        self._note_calls(user)
+        self.runs[id(operation)] = self._run(user)
+
+    def _note_calls(self, frame: FrameType | None) -> None:
+        """Record the calls that lead to a frame."""
         new = list[FrameType]()
-        while user is not None and user is not self._outside and user not in self._frames:
-            new.append(user)
-            user = _user_frame(user.f_back)
-        self._frames |= dict.fromkeys(reversed(new))
+        while frame is not None and frame is not self._outside and frame not in self._frames:
+            new.append(frame)
+            frame = _user_frame(frame.f_back)
+        for called in reversed(new):
+            # A function that calls itself is like a loop: its calls count as one.
+            caller = frame
+            while caller in self._frames and caller.f_code is not called.f_code:
+                caller = _user_frame(caller.f_back)
+            known = None if caller is None else self._frames.get(caller)
+            self._frames[called] = known or self._run(frame, id(called.f_code))
+            frame = called
+
+    def _run(self, frame: FrameType | None, called: int = 0) -> Run:
+        """Return the numbers of what a frame does now: an operation, or a call."""
+        run, at = (Run(0, 0), 0) if frame not in self._frames else (self._frames[frame], frame.f_lasti)
+        place = (run.turn, at, called)
+        self._counts[place] += 1
+        return Run(hash((run.site, at, called)), hash((*place, self._counts[place])))
 
     def _note_returned(self) -> None:
         # The name in a function wins over those in the functions that it called.
@@ -322,6 +360,8 @@ class Trace:
     parameters: frozenset[int] = frozenset()
     # How it draws random numbers.
     draws: tuple[SiteUse, ...] = ()
+    # The operations that ran, also those that the output does not depend on.
+    runs: frozenset[Run] = field(default=frozenset(), repr=False)
 
 
 @contextmanager
@@ -384,10 +424,10 @@ def _graph_of(
     tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else _variables(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
     _check_gradient_goes_on(values[id(output)].node, origins)
-    found = values[id(output)]
+    found, runs = values[id(output)], frozenset(recorder.runs.values())
     rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
     logits = joined([part.node for part in rows_found], build)
-    return Trace(length, logits, origins, output.data.copy(), recorder.looks, reached, draws)
+    return Trace(length, logits, origins, output.data.copy(), recorder.looks, reached, draws, runs)
 
 
 def _depends_on(output: Tensor, parameters: tuple[Tensor, ...]) -> bool:
@@ -486,8 +526,16 @@ def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recor
         if isinstance(value, Written):
             continue
         origin = recorder.origin(tensor)
+        handed = {node for operand in operands for node in operand.nodes}
+        moves = type(tensor.creator).__name__ in (*SHAPES, *READ_OR_WRITE)
         for node in value.nodes:
-            if node not in origins or (origin.name and not origins[node].name):
+            if node in origins:
+                # It was computed before. If it is not one of the operands, it is computed again.
+                before = origins[node]
+                again = () if moves or node in handed else origin.runs
+                best = origin if origin.name and not before.name else before
+                origins[node] = replace(best, runs=(*before.runs, *again))
+            else:
                 origins[node] = origin
     return origins
 

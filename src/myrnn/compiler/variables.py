@@ -1,0 +1,87 @@
+"""What the model's own variables hold after a step: the values that a loop may carry.
+
+A trace has no variables, and many sets of values could be the states of its loop. In ``h = tanh(x_t @ w + h @ m @ n)``
+the product ``h @ m`` has fewer numbers than ``h``. But the model computes it in the next step, from ``h`` and from the
+weights of that step: a loop that goes on after the weights have changed must carry ``h``.
+
+A sequence that ends after a step shows which values these are: the operations that it does not execute belong to later
+steps. A `Run` tells which operations of two traces are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from myrnn.compiler.found import GIVEN, View
+from myrnn.compiler.graph import Node
+from myrnn.compiler.trace import Origin, Run
+
+
+class Variables:
+    """Knows which nodes of a loop the model computes up to a step, and which ones later.
+
+    Attributes
+    ----------
+    weighted : set of Node
+        Nodes that combine values of the loop with weights.
+    """
+
+    def __init__(
+        self, views: Mapping[int, View], order: Sequence[Node], inside: Sequence[Node], position: Mapping[Node, int]
+    ) -> None:
+        self._inside, self._position = inside, position
+        learned, given = set[Node](), set[Node]()
+        for node in order:
+            if node.operation == "parameter" or not learned.isdisjoint(node.inputs):
+                learned.add(node)
+            read = [i for i in node.inputs if i in position]
+            if node.operation == "row" and set(GIVEN).intersection(node.attributes[1:2]):
+                given.add(node)
+            elif read and given.issuperset(read):
+                given.add(node)
+        weighted = (n for n in inside if any(i in learned and i not in position for i in n.inputs))
+        # Given numbers are not carried from one piece of a sequence to the next.
+        self.weighted = {n for n in weighted if n not in given}
+        origins = {n: origin for length in sorted(views) for n, origin in views[length].origins.items()}
+        self._views, self._runs = views, _runs_of(order, origins)
+        # The last step of the longest sequence for which an operation computes something.
+        self._last: dict[Run, int] = {}
+        for node in views[max(views)].nodes:
+            for run in self._runs.get(node, ()) if node in position else ():
+                self._last[run] = max(self._last.get(run, 0), position[node])
+        self._end = max(self._last.values(), default=0)
+
+    def later(self, step: int, shown: Mapping[Node, Node], runs: Set[Run]) -> set[Node]:
+        """Return the nodes that the model computes after a step.
+
+        A sequence that ends there shows these nodes if it computes them, and runs these operations.
+        """
+        view = self._views[step + 1]
+        ran = _runs_of(view.nodes, view.origins)
+        results = {(node, run.site) for node, several in ran.items() for run in several}
+        # The model does not use their results at the end.
+        unread = runs - {run for several in ran.values() for run in several}
+
+        def is_later(node: Node, run: Run) -> bool:
+            # What is computed for all steps at once belongs to those that it lines up with, the last one at the end.
+            last = self._last.get(run, 0)
+            lag = self._end - last if last > step else 0
+            return self._position[node] + lag > step or not ((shown[node], run.site) in results or run in unread)
+
+        return {
+            n
+            for n in self._inside
+            if self._position[n] > step or any(is_later(n, run) for run in self._runs.get(n, ()))
+        }
+
+
+def _runs_of(order: Sequence[Node], origins: Mapping[Node, Origin]) -> dict[Node, tuple[Run, ...]]:
+    """Return the model's operations that computed each node; one without a line is a part of those of its readers."""
+    found: dict[Node, dict[Run, None]] = {}
+    for node in reversed(order):
+        runs = dict.fromkeys(origins[node].runs if node in origins else found.get(node, ()))
+        found[node] = runs
+        for i in node.inputs:
+            if i not in origins:
+                found.setdefault(i, {}).update(runs)
+    return {node: tuple(runs) for node, runs in found.items()}
