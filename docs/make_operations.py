@@ -93,7 +93,9 @@ class Model:
 
 def functions(*modules: Any) -> dict[str, Any]:
     """Return the public functions of modules by name; a function with two names is listed twice."""
-    found = {name: getattr(module, name) for module in modules for name in dir(module) if not name.startswith("_")}
+    # What a module imports late is only in its list of names.
+    names = ((module, name) for module in modules for name in (*dir(module), *getattr(module, "__all__", ())))
+    found = {name: getattr(module, name) for module, name in names if not name.startswith("_")}
     return {
         name: function
         for name, function in sorted(found.items())

@@ -1108,7 +1108,6 @@ def test_a_training_that_restarts_can_be_resumed(tmp_path, stop):
     assert second.content() == whole.content()
 
 
-@pytest.mark.filterwarnings("ignore:the (loss|weights)")
 def test_a_training_that_is_resumed_between_two_reports_restarts_from_the_same_report(tmp_path):
     def job():
         options = {"on_divergence": "restart", "report_every": 20, "batch_size": 2}
@@ -1125,6 +1124,7 @@ def test_a_training_that_is_resumed_between_two_reports_restarts_from_the_same_r
     assert second.content() == whole.content()
 
 
+@pytest.mark.filterwarnings("ignore:the (loss|weights)")
 def test_the_number_of_restarts_is_limited():
     job = Job("sgd", schedule=Exploding(25, 1e38), on_divergence="restart")
     message = r" at iteration \d+, also after 5 restarts: try a smaller learning rate, or clip the gradients"

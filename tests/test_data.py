@@ -866,7 +866,7 @@ def test_a_file_is_encoded_in_portions(characters, put, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "learn", "lines"),
     [
-        ("a.csv", "labels", ["sequence,label", "ab,x", "b a,y", '"b,c",y']),
+        ("a.csv", "labels", ["sequence,label", "a b,x", "b a,y", '"b,c",y']),
         ("a.tsv", "labels", ["sequence\tlabel", "ab\tx", "b a\ty"]),
         ("a.jsonl", "labels", ['{"sequence": "ab", "label": 1}', '{"sequence": "b a", "label": 2}']),
         ("a.txt", "labels", ["ab\tx", "b a\ty"]),

@@ -196,7 +196,7 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
 def test_a_user_defined_class_that_does_not_compile_is_trained_op_by_op(own):
     network = Network({**SMALL, "cell": "own"}, own.make)
     assert network.compiled is None
-    assert "The steps of a compiled model are the same equations" in network.note
+    assert "A compiled loop reads all rows" in network.note
     assert network.preparations() == []
     network.advance(0.0, 5)
     assert network.iteration == 5

@@ -593,7 +593,7 @@ def test_a_model_that_cannot_be_compiled_is_trained_and_evaluated(tmp_path, monk
         page.send("watch", views=["row", "accuracy"])
         assert page.next("row")["problem"].startswith("this model cannot be compiled, so it cannot be inspected:")
         assert page.next("accuracy")["total"] == [2] * 6
-        assert "The steps of a compiled model" in page.ask("recurrence", "recurrence")["equations"]
+        assert "A compiled loop reads all rows" in page.ask("recurrence", "recurrence")["equations"]
 
 
 # --- when things go wrong

@@ -139,7 +139,7 @@ def forecast(
     >>> import numpy as np
     >>> from myrnn import SequenceForecaster, forecast
     >>> wave = np.sin(np.arange(200) / 5)
-    >>> models = [SequenceForecaster(dim_recurrent=4, max_epochs=2, random_state=seed).fit(wave) for seed in (0, 1)]
+    >>> models = [SequenceForecaster(learning_rate=0.03, max_epochs=20, random_state=seed).fit(wave) for seed in (0, 1)]
     >>> forecast(models, wave, horizon=10)
     Forecast(10 steps, 2 networks)
     """

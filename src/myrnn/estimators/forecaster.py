@@ -32,8 +32,8 @@ class SequenceForecaster(SequenceEstimator):
         The number of steps that are read at a time. States are carried over from window to window, gradients are not,
         so a series may have any length. With None each series is learned as a whole.
     batch_size : int
-        The number of series that are read in parallel. A single long one is cut into this many parts. It is smaller if
-        an epoch would have fewer than five iterations.
+        The number of series that are read in parallel. A single long one is cut into this many parts. An epoch has
+        at least five iterations: it goes through short data several times.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
         The loss to minimise, in standard deviations of each column; by default the mean squared error.
     validation_fraction : float in [0, 1)

@@ -33,8 +33,8 @@ class LanguageModel(SequenceEstimator):
         The number of steps that are read at a time. States are carried over from window to window, gradients are not,
         so a text may have any length. With None each text is learned as a whole.
     batch_size : int
-        The number of texts that are read in parallel. A single long one is cut into this many parts. It is smaller if
-        an epoch would have fewer than five iterations.
+        The number of texts that are read in parallel. A single long one is cut into this many parts. An epoch has
+        at least five iterations: it goes through short data several times.
     tokenize : {"auto", "words", "characters"} or callable
         How to split text into symbols, as for `SequenceClassifier`; characters by default.
     validation_fraction : float in [0, 1)

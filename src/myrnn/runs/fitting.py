@@ -61,7 +61,7 @@ from myrnn.training import (
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
 # The default window, in steps, for text and series.
 WINDOW = 64
-# The fewest iterations of an epoch in windows, if the sequences are long enough.
+# The fewest iterations of an epoch in windows.
 FEWEST_ITERATIONS = 5
 # Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
 # threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
@@ -252,19 +252,19 @@ def truncated_at(given: int | None, learn: str) -> int | None:
 def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
     """Return the training sequences, the batch size, the iterations per epoch, and the window.
 
-    With windows, several streams are read at once; a single sequence is cut into streams. There are fewer streams if an
-    epoch would have less than `FEWEST_ITERATIONS`, from which little is learned. If no sequence is longer than a
+    With windows, several streams are read at once; a single sequence is cut into streams. An epoch goes through short
+    data several times, because little is learned from fewer than `FEWEST_ITERATIONS`. If no sequence is longer than a
     window, all are read whole.
     """
     if truncate is None or learned.lengths.max() <= truncate:
         batch = min(batch_size, len(learned))
         return learned, batch, -(-len(learned) // batch), None
     if len(learned) == 1:
-        learned = learned.cut(min(batch_size, max(1, len(learned.values) // (FEWEST_ITERATIONS * truncate))))
+        learned = learned.cut(min(batch_size, len(learned.values) // truncate))
     # A window never contains steps of two sequences.
     windows = int((-(-learned.lengths // truncate)).sum())
-    batch = min(batch_size, int((learned.lengths > 0).sum()), max(1, windows // FEWEST_ITERATIONS))
-    return learned, batch, -(-windows // batch), truncate
+    batch = min(batch_size, int((learned.lengths > 0).sum()))
+    return learned, batch, max(-(-windows // batch), FEWEST_ITERATIONS), truncate
 
 
 def new_model(
