@@ -372,6 +372,7 @@ STEPS = {
     "low rank": lambda m, z, h: tanh(z + h @ m.m @ m.n),
     "bottleneck": lambda m, z, h: tanh(z + tanh(h @ m.m) @ m.n),
     "gain": lambda m, z, h: tanh(z + h @ m.u) * m.n[0],
+    "no state": lambda m, z, h: z * m.n[0],
 }
 
 

@@ -34,7 +34,7 @@ class Carried:
     @property
     def places(self) -> tuple[int, ...]:
         """The offset of each state."""
-        return tuple(accumulate(self.sizes[:-1], initial=0))
+        return tuple(accumulate(self.sizes, initial=0))[:-1]
 
     @property
     def steps(self) -> int:
