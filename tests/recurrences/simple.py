@@ -348,7 +348,9 @@ class Bottleneck:
         return h @ self.v
 
 
-@recurrence(source="Sak, Senior and Beaufays, LSTM based RNN architectures, 2014 (the projection is carried)")
+@recurrence(
+    source="Sak, Senior and Beaufays, LSTM based RNN architectures, 2014 (the projection is carried)", complete=2
+)
 class CarriedProjection:
     """The variable that lives on is the projection at the end of a step, not the units."""
 
