@@ -1,5 +1,6 @@
 import itertools
 import math
+import tracemalloc
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -18,7 +19,7 @@ from myrnn.evaluation import (
     text_report,
 )
 from myrnn.evaluation.baselines import check_baselines
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, of_checked
 
 BEGIN = "begin"
 
@@ -168,16 +169,44 @@ def test_the_order_of_a_text_of_a_step_or_two():
         assert "1-gram (frequency)" in text_baselines(train, train).scores
 
 
-def test_large_alphabets_are_counted_alike():
-    rng = np.random.default_rng(1)
-    values = rng.integers(0, 40, size=2000)
-    small, large = (
-        Sequences(values[:-1] * factor, [0, 1999], values[1:] * 1, size, per_step=True)
-        for factor, size in ((1, 40), (500_000, 20_000_000))
-    )
-    one = text_baselines(small, small, symbols=40)
-    other = text_baselines(large, large, symbols=40)
-    assert one.scores == other.scores
+@pytest.mark.parametrize("orders", [None, [1, 4, 8]])
+def test_large_alphabets_are_counted_alike(orders):
+    def scores(factor):
+        data = [drawn(seed, symbols=40, classes=40, longest=200) for seed in (1, 2)]
+        spread = [
+            of_checked(one.values * factor, one.offsets, one.targets * factor, 40 * factor, per_step=True)
+            for one in data
+        ]
+        return text_baselines(*spread, orders=orders, symbols=20_000_000).scores
+
+    assert scores(1) == scores(500_000)
+
+
+@pytest.mark.parametrize("baselines", [tag_baselines, text_baselines])
+def test_texts_longer_than_a_block_are_counted_alike(baselines, monkeypatch):
+    train, test = (drawn(seed, classes=4, longest=100) for seed in (1, 2))
+    whole = baselines(train, test)
+    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 7)
+    parts = baselines(train, test)
+    assert parts.scores == whole.scores
+    assert all((parts.losses[name] == losses).all() for name, losses in whole.losses.items())
+
+
+@pytest.mark.parametrize(("trained", "tested"), [(1, 0), (0, 1)])
+def test_a_longer_text_takes_little_more_memory(trained, tested, monkeypatch):
+    def text(steps):
+        symbols = np.random.default_rng(steps).integers(0, 4, size=steps + 1)
+        return Sequences(symbols[:-1], [0, steps], symbols[1:], per_step=True)
+
+    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 2**14)
+    peaks, short = [], 300_000
+    for more in (0, 300_000):
+        train, test = text(short + trained * more), text(short + tested * more)
+        tracemalloc.start()
+        text_baselines(train, test)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert np.diff(peaks)[0] / 300_000 < 1
 
 
 # --- numbers
