@@ -1,5 +1,6 @@
 import itertools
 import math
+import tracemalloc
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -18,7 +19,7 @@ from myrnn.evaluation import (
     text_report,
 )
 from myrnn.evaluation.baselines import check_baselines
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, of_checked
 
 BEGIN = "begin"
 
@@ -144,6 +145,19 @@ def text_of_order(order, steps, seed=0):
     return Sequences(found[:-1], [0, steps - 1], found[1:], per_step=True)
 
 
+def held_out_bits(train, symbols):
+    """Return the bits of orders 1 to 6 in plain Python, on the last tenth of the steps, learned from the others."""
+    cut = len(train.targets) - max(1, len(train.targets) // 10)
+    learned, held_out = (pairs_of(train, 6)[part] for part in (slice(cut), slice(cut, None)))
+    counts = [counted((context[6 - back :], target) for context, target in learned) for back in range(6)]
+    return [
+        -sum(
+            math.log2(probability_by_hand(counts, context[6 - back :], target, symbols)) for context, target in held_out
+        )
+        for back in range(6)
+    ]
+
+
 @pytest.mark.parametrize("order", [1, 3, 5, 6])
 def test_the_order_is_chosen_on_the_end_of_the_training(order):
     train = text_of_order(order, 8000)
@@ -151,15 +165,14 @@ def test_the_order_is_chosen_on_the_end_of_the_training(order):
     for test in (text_of_order(order, 900, seed=1), text_of_order(4, 900)):
         found = list(text_baselines(train, test).scores)
         assert len(found) == order and found[-1].startswith(f"{order}-gram")
-    # In plain Python: each order learns the first nine tenths, and is tried on the last.
-    cut = len(train.targets) - len(train.targets) // 10
-    learned, held_out = (pairs_of(train, 6)[part] for part in (slice(cut), slice(cut, None)))
-    counts = [counted((context[6 - back :], target) for context, target in learned) for back in range(6)]
-    bits = [
-        -sum(math.log2(probability_by_hand(counts, context[6 - back :], target, 3)) for context, target in held_out)
-        for back in range(6)
-    ]
-    assert int(np.argmin(bits)) + 1 == order
+    assert int(np.argmin(held_out_bits(train, 3))) + 1 == order
+
+
+@given(st.integers(0, 1000))
+def test_the_end_of_the_training_is_read_after_its_beginning(seed):
+    train = drawn(seed, classes=4, longest=60)
+    bits = held_out_bits(train, 4)
+    assert bits[len(text_baselines(train, train).scores) - 1] == pytest.approx(min(bits))
 
 
 def test_the_order_of_a_text_of_a_step_or_two():
@@ -168,16 +181,44 @@ def test_the_order_of_a_text_of_a_step_or_two():
         assert "1-gram (frequency)" in text_baselines(train, train).scores
 
 
-def test_large_alphabets_are_counted_alike():
-    rng = np.random.default_rng(1)
-    values = rng.integers(0, 40, size=2000)
-    small, large = (
-        Sequences(values[:-1] * factor, [0, 1999], values[1:] * 1, size, per_step=True)
-        for factor, size in ((1, 40), (500_000, 20_000_000))
-    )
-    one = text_baselines(small, small, symbols=40)
-    other = text_baselines(large, large, symbols=40)
-    assert one.scores == other.scores
+@pytest.mark.parametrize("orders", [None, [1, 4, 8]])
+def test_large_alphabets_are_counted_alike(orders):
+    def scores(factor):
+        data = [drawn(seed, symbols=40, classes=40, longest=200) for seed in (1, 2)]
+        spread = [
+            of_checked(one.values * factor, one.offsets, one.targets * factor, 40 * factor, per_step=True)
+            for one in data
+        ]
+        return text_baselines(*spread, orders=orders, symbols=20_000_000).scores
+
+    assert scores(1) == scores(500_000)
+
+
+@pytest.mark.parametrize("baselines", [tag_baselines, text_baselines])
+def test_texts_longer_than_a_block_are_counted_alike(baselines, monkeypatch):
+    train, test = (drawn(seed, classes=4, longest=100) for seed in (1, 2))
+    whole = baselines(train, test)
+    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 7)
+    parts = baselines(train, test)
+    assert parts.scores == whole.scores
+    assert all((parts.losses[name] == losses).all() for name, losses in whole.losses.items())
+
+
+@pytest.mark.parametrize(("trained", "tested"), [(1, 0), (0, 1)])
+def test_a_longer_text_takes_little_more_memory(trained, tested, monkeypatch):
+    def text(steps):
+        symbols = np.random.default_rng(steps).integers(0, 4, size=steps + 1)
+        return Sequences(symbols[:-1], [0, steps], symbols[1:], per_step=True)
+
+    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 2**14)
+    peaks, short = [], 300_000
+    for more in (0, 300_000):
+        train, test = text(short + trained * more), text(short + tested * more)
+        tracemalloc.start()
+        text_baselines(train, test)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert np.diff(peaks)[0] / 300_000 < 1
 
 
 # --- numbers

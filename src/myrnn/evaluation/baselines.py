@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.intervals import mean_ends, ratios
 from myrnn.evaluation.naive import naive_name, shifted
-from myrnn.evaluation.ngrams import Counts, best_order, contexts, largest, predictions
+from myrnn.evaluation.ngrams import Contexts, Counts, blocks, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,
     HEADINGS,
@@ -190,24 +190,22 @@ def tag_baselines(
     _check_same_kind(train, test)
     classes = int(max(train.targets.max(), test.targets.max())) + 1
     frequency = np.bincount(train.targets, minlength=classes)
-    said = np.full(len(test.targets), frequency.argmax())
+    contexts = Contexts.of(train, test, max(wanted) if train.is_tokens else 0, classes)
+    tables = contexts.tables(contexts.count(train, 0, len(train.targets), Counts()))
+    said = np.zeros(len(test.targets), dtype=np.int64)
     scores: dict[str, Scores] = {}
     losses: dict[str, Floats] = {}
-
-    def score(name: str) -> None:
-        scores[name] = tag_scores(test.targets, said, classes, steps, level)
-        losses[name] = steps.sums(said != test.targets)
-
-    score("most frequent")
-    chain = contexts(train, test, max(wanted)) if train.is_tokens else iter(())
-    for order, context in enumerate(chain, 1):
+    for order, (counts, key) in enumerate(zip(tables, contexts.keys(test, slice(0, len(said))), strict=True)):
+        known, bounds = counts.contexts(classes)
+        tag = counts.pairs % classes
         # The more frequent tag overall wins a tie.
-        tables = Counts.of(context, train.targets, classes)
-        best = largest(tables.context, tables.times + frequency[tables.target] / (len(train.targets) + 1), context.size)
-        seen = context.test >= 0
-        said = np.where(seen, tables.target[best[context.test]], said)
-        if order in wanted:
-            score("last symbol" if order == 1 else f"last {order} symbols")
+        best = tag[largest(counts.times + frequency[tag] / (len(train.targets) + 1), bounds[:-1])]
+        place = place_in(known, key)
+        said = np.where(place >= 0, best[place], said)
+        if not order or order in wanted:
+            name = ["most frequent", "last symbol"][order] if order < 2 else f"last {order} symbols"
+            scores[name] = tag_scores(test.targets, said, classes, steps, level)
+            losses[name] = steps.sums(said != test.targets)
     return Baselines(TAGS, scores, losses, steps.clusters, level)
 
 
@@ -273,17 +271,22 @@ def text_baselines(
     alphabet = max(least, train.dim_input, test.dim_input)
     if symbols is not None:
         alphabet = _checks.integer("symbols", symbols, minimum=least)
-    if orders is None:
-        wanted = list(range(1, best_order(train, MOST_CHOSEN, alphabet) + 1))
-    else:
-        wanted = _orders(orders)
+    wanted = None if orders is None else _orders(orders)
+    most = MOST_CHOSEN if wanted is None else max(wanted)
+    model = fitted(train, Contexts.of(train, test, most - 1, alphabet), most if wanted else None)
+    nats, right = np.zeros((2, len(model.orders), len(steps.clusters) - 1))
+    for block in blocks(0, len(steps)):
+        cluster = np.searchsorted(steps.clusters, np.arange(block.start, block.stop), side="right") - 1
+        for order, (probability, likeliest) in enumerate(model.predictions(test, block)):
+            np.add.at(nats[order], cluster, -np.log(probability))
+            np.add.at(right[order], cluster, (likeliest == test.targets[block]).astype(np.float64))
     scores: dict[str, Scores] = {}
     losses: dict[str, Floats] = {}
-    for order, (probability, likeliest) in enumerate(predictions(train, test, max(wanted), alphabet), 1):
-        if order in wanted:
+    for order in range(1, len(model.orders) + 1):
+        if wanted is None or order in wanted:
             name = "1-gram (frequency)" if order == 1 else f"{order}-gram"
-            scores[name] = text_scores(-np.log(probability), likeliest == test.targets, steps, level)
-            losses[name] = steps.sums(-np.log2(probability))
+            scores[name] = text_scores(nats[order - 1], right[order - 1], steps, level)
+            losses[name] = nats[order - 1] / np.log(2)
     return Baselines(TEXT, scores, losses, steps.clusters, level)
 
 

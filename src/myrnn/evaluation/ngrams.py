@@ -1,208 +1,223 @@
-"""Counts of the symbols that follow each context, and the n-gram probabilities computed from them."""
+"""Counts of the symbols that follow each context, and the n-gram probabilities computed from them.
+
+Only distinct pairs of a context and a target are held, not the steps: a long text is counted and predicted in blocks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats
-from myrnn.sequences import Sequences, places_from
+from myrnn.sequences import Sequences, groups
 
 Ints = NDArray[np.signedinteger[Any]]
 
-# Keys below this, or below this many times their number, use a lookup table; larger ones a sorted list.
-_SMALL_KEYS, _KEYS_A_STEP = 2**16, 8
+# The steps, or the rows of a table, that are computed with at once, to limit memory.
+_AT_ONCE = 2**19
+_LARGEST_KEY = 2**63 - 1
 
 
-class Context(NamedTuple):
-    """The context of every step as an int32 below `size`; -1 in the test for contexts that the training lacks."""
+class Counts:
+    """How often each target follows each context: the ascending keys of the observed pairs, and their counts."""
 
-    train: Ints
-    test: Ints
-    size: int
+    def __init__(self) -> None:
+        self.pairs: Ints = np.zeros(0, dtype=np.int64)
+        self.times: Ints = np.zeros(0, dtype=np.int64)
 
+    def add(self, pairs: Ints, times: Ints) -> None:
+        """Add the counts of some pairs, whose keys ascend, too."""
+        place = np.searchsorted(self.pairs, pairs)
+        known = place < len(self.pairs)
+        known[known] = self.pairs[place[known]] == pairs[known]
+        self.times[place[known]] += times[known]
+        new = place[~known]
+        self.pairs = np.insert(self.pairs, new, pairs[~known])
+        self.times = np.insert(self.times, new, times[~known])
 
-def contexts_with_none(train: Sequences, test: Sequences, count: int) -> Iterator[Context]:
-    """Yield `count` contexts: no symbol, the last one, the last two, and so on."""
-    yield _no_context(train, test)
-    yield from contexts(train, test, count - 1)
-
-
-def contexts(train: Sequences, test: Sequences, count: int) -> Iterator[Context]:
-    """Yield `count` contexts: the last symbol, the last two, and so on."""
-    begin = max(train.dim_input, test.dim_input)
-    found = _no_context(train, test)
-
-    def longer(before: Ints, given: Sequences, back: int) -> Ints:
-        keys = before.astype(np.int64) * (begin + 1)
-        keys[back:] += given.values[: max(len(keys) - back, 0)]
-        # The first `back` steps of a sequence have no symbol there.
-        lengths = np.minimum(given.lengths, back)
-        first = places_from(given.offsets[:-1], lengths)
-        keys[first] = before[first].astype(np.int64) * (begin + 1) + begin
-        keys[before < 0] = -1
-        return keys
-
-    for back in range(count):
-        keys = longer(found.train, train, back), longer(found.test, test, back)
-        found = _numbered(*keys, found.size * (begin + 1))
-        yield found
+    def contexts(self, classes: int) -> tuple[Ints, Ints]:
+        """Return the keys of the contexts, and the first row of each, with the number of rows at the end."""
+        contexts = self.pairs // classes
+        first = np.flatnonzero(contexts[1:] != contexts[:-1]) + 1
+        bounds = np.concatenate(([0], first, [len(contexts)]))
+        return contexts[bounds[:-1]], bounds
 
 
-def _no_context(train: Sequences, test: Sequences) -> Context:
-    return Context(np.zeros(len(train.values), dtype=np.int32), np.zeros(len(test.values), dtype=np.int32), 1)
+def largest(value: NDArray[Any], begins: Ints) -> Ints:
+    """Return the first row with the largest value in each group; `begins` has the first row of each."""
+    sizes = np.diff(begins, append=len(value))
+    rows = np.flatnonzero(value == np.repeat(np.maximum.reduceat(value, begins), sizes))
+    return rows[np.searchsorted(rows, begins)]
 
 
-def _numbered(train: Ints, test: Ints, bound: int) -> Context:
-    """Renumber the keys of the training, all below `bound`, without gaps, and those of the test likewise."""
-    if bound <= max(_SMALL_KEYS, _KEYS_A_STEP * len(train)):
-        there = np.zeros(bound, dtype=np.bool_)
-        there[train] = True
-        number = np.where(there, np.cumsum(there, dtype=np.int32) - np.int32(1), np.int32(-1))
-        return Context(number[train], np.where(test >= 0, number[test], np.int32(-1)), int(there.sum()))
-    distinct, place, _ = _distinct(train)
-    return Context(place, _found(distinct, test), len(distinct))
+@dataclass(frozen=True)
+class Contexts:
+    """Numbers the last symbols of a step, its context, by a key: up to `length` symbols, the last one first.
 
-
-def _distinct(keys: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return the distinct keys, ascending; the index of every key among them, int32; and a position of each.
-
-    It needs half the memory of `numpy.unique`.
-    """
-    order = np.argsort(keys)
-    ranked = keys[order]
-    new = np.ones(len(keys), dtype=np.bool_)
-    np.not_equal(ranked[1:], ranked[:-1], out=new[1:])
-    distinct, first = ranked[new], order[new]
-    del ranked
-    place = np.empty(len(keys), dtype=np.int32)
-    place[order] = np.cumsum(new, dtype=np.int32) - np.int32(1)
-    return distinct, place, first
-
-
-def _found(distinct: Ints, keys: Ints) -> Ints:
-    """Return the index of each key in a sorted list, int32, -1 for a missing key."""
-    place = np.minimum(np.searchsorted(distinct, keys), len(distinct) - 1).astype(np.int32)
-    return np.where(distinct[place] == keys, place, np.int32(-1))
-
-
-class Counts(NamedTuple):
-    """How often each target follows each context: one row per observed pair, in ascending order.
-
-    `place` is the row of every training step, and `first` a training step of every row; `total` and `distinct` are, for
-    every context, its count and its number of different targets.
+    The symbols are the digits of the key, so the key of a shorter context follows from it. Where such a key would be
+    too large, it is replaced by its place among those of the training (`numbered`, by length). The key of a pair is
+    that of its context, times the number of classes, plus the target.
     """
 
-    key: Ints
-    context: Ints
-    target: Ints
-    times: Ints
-    place: Ints
-    first: Ints
-    total: Ints
-    distinct: Ints
+    length: int
+    base: int
+    classes: int
+    numbered: dict[int, Ints] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, targets: Ints, classes: int) -> Counts:
-        """Count the targets of the training, which are below `classes`."""
-        keys = context.train.astype(np.int64)
-        keys *= classes
-        keys += targets
-        key, place, first = _distinct(keys)
-        times, which = np.bincount(place), key // classes
-        total = np.bincount(context.train, minlength=context.size)
-        return cls(key, which, key % classes, times, place, first, total, np.bincount(which, minlength=context.size))
+    def of(cls, train: Sequences, test: Sequences, length: int, classes: int) -> Contexts:
+        """Return the contexts of up to `length` symbols."""
+        # The largest digit stands for the beginning of a sequence.
+        found = cls(length, max(train.dim_input, test.dim_input) + 1, classes)
+        bound = 1
+        for size in range(1, length + 1):
+            bound *= found.base
+            if bound * max(found.base, classes) > _LARGEST_KEY:
+                distinct = Counts()
+                for steps in blocks(0, len(train.targets)):
+                    distinct.add(*np.unique(found.key(train, steps, size), return_counts=True))
+                found.numbered[size], bound = distinct.pairs, len(distinct.pairs)
+        return found
 
-    def counts_of(self, keys: Ints) -> Ints:
-        """Return the counts of pairs, each given as its context times the number of classes plus its target."""
-        place = _found(self.key, keys)
-        return np.where(place >= 0, self.times[place], 0)
+    def keys(self, given: Sequences, steps: slice) -> Iterator[Ints]:
+        """Yield the keys of the contexts of some steps, from no symbol on; -1 for one that the training lacks."""
+        position, places = Steps(given.offsets).position_of(steps), np.arange(steps.start, steps.stop)
+        key = np.zeros(len(places), dtype=np.int64)
+        yield key
+        for back in range(self.length):
+            symbol = np.where(position > back, given.values[places - np.minimum(back, places)], self.base - 1)
+            key = np.where(key < 0, key, key * self.base + symbol)
+            if back + 1 in self.numbered:
+                key = place_in(self.numbered[back + 1], key)
+            yield key
+
+    def key(self, given: Sequences, steps: slice, size: int) -> Ints:
+        """Return the keys of the contexts of `size` symbols of some steps."""
+        return next(islice(self.keys(given, steps), size, None))
+
+    def shorter(self, pairs: Ints, size: int) -> Ints:
+        """Return the keys of pairs whose context has `size` symbols without the earliest symbol."""
+        context, target = np.divmod(pairs, self.classes)
+        if size in self.numbered:
+            context = self.numbered[size][context]
+        return context // self.base * self.classes + target
+
+    def count(self, train: Sequences, begin: int, end: int, counts: Counts) -> Counts:
+        """Add the pairs of the longest contexts at some steps to the counts, and return these."""
+        for steps in blocks(begin, end):
+            pairs = self.key(train, steps, self.length) * self.classes + train.targets[steps]
+            counts.add(*np.unique(pairs, return_counts=True))
+        return counts
+
+    def tables(self, longest: Counts) -> list[Counts]:
+        """Return the counts for contexts of every length, the shortest first, from those of the longest."""
+        tables = [longest]
+        for size in range(self.length, 0, -1):
+            longer, counts = tables[-1], Counts()
+            for rows in blocks(0, len(longer.pairs)):
+                pairs = self.shorter(longer.pairs[rows], size)
+                order = np.argsort(pairs, kind="stable")
+                pairs, begins = np.unique(pairs[order], return_index=True)
+                counts.add(pairs, np.add.reduceat(longer.times[rows][order], begins))
+            tables.append(counts)
+        return tables[::-1]
 
 
-def largest(group: Ints, value: NDArray[Any], groups: int) -> Ints:
-    """Return the first row with the largest value in each group; rows are ordered by group, and no group is empty."""
-    begin = np.searchsorted(group, np.arange(groups))
-    rows = np.flatnonzero(value == np.maximum.reduceat(value, begin)[group])
-    return rows[np.searchsorted(group[rows], np.arange(groups))]
+class Order(NamedTuple):
+    """The probability of each pair; for each context the weight of the lower order, and the likeliest target."""
 
-
-class Interpolated(NamedTuple):
-    """The probabilities of one order: of each observed pair, and of the best target of each context.
-
-    `place` and `context` are the pair and the context of every training step, `best` and `share` the likeliest target
-    of every context and its probability.
-    """
-
-    pairs: Floats
-    place: Ints
-    context: Ints
+    pairs: Ints
+    probability: Floats
+    contexts: Ints
+    weight: Floats
     best: Ints
-    share: Floats
-
-    @classmethod
-    def uniform(cls, steps: int, alphabet: int) -> Interpolated:
-        """Return the uniform distribution below the unigram."""
-        zeros, share = np.zeros(steps, dtype=np.int32), np.full(1, 1 / alphabet)
-        return cls(share, zeros, zeros, np.zeros(1, dtype=np.int64), share)
-
-    def refined(self, context: Context, tables: Counts) -> Interpolated:
-        """Return the probabilities of the next order, whose contexts are longer by a symbol."""
-        weight = tables.distinct / (tables.total + tables.distinct)
-        # For observed pairs; every pair of the next order was observed in this order, too.
-        pairs = (1 - weight[tables.context]) * tables.times / tables.total[tables.context]
-        pairs += weight[tables.context] * self.pairs[self.place[tables.first]]
-        row = largest(tables.context, pairs, context.size)
-        best, share = tables.target[row], pairs[row]
-        # A target that was not observed in this context only gets its share from the lower order.
-        shorter = np.zeros(context.size, dtype=np.int32)
-        shorter[context.train] = self.context
-        other = weight * self.share[shorter]
-        better = other > share
-        best, share = np.where(better, self.best[shorter], best), np.where(better, other, share)
-        return Interpolated(pairs, tables.place, context.train, best, share)
 
 
-def predictions(train: Sequences, test: Sequences, count: int, alphabet: int) -> Iterator[tuple[Floats, Ints]]:
-    """Yield, for orders 1 to `count`, the probability of every target of the test, and the likeliest target there.
+class Ngrams:
+    """The n-gram models of orders 1 to `most`, interpolated by Witten and Bell's rule."""
 
-    The arrays of an order are changed by the next one.
-    """
-    probability, likeliest = np.full(len(test.targets), 1 / alphabet), np.zeros(len(test.targets), dtype=np.int64)
-    lower = Interpolated.uniform(len(train.targets), alphabet)
-    for context in contexts_with_none(train, test, count):
-        tables = Counts.of(context, train.targets, alphabet)
-        lower = lower.refined(context, tables)
-        seen = context.test >= 0
-        there, total, distinct = context.test[seen].astype(np.int64), tables.total, tables.distinct
-        times = tables.counts_of(there * alphabet + test.targets[seen])
-        weight = distinct[there] / (total[there] + distinct[there])
-        probability[seen] = (1 - weight) * times / total[there] + weight * probability[seen]
-        likeliest[seen] = lower.best[there]
-        # Before the next order is counted, which needs as much memory.
-        del tables
-        yield probability, likeliest
+    def __init__(self, contexts: Contexts, counts: Counts, most: int) -> None:
+        self.contexts = contexts
+        self.orders: list[Order] = []
+        tables = contexts.tables(counts)[:most]
+        # Below the unigram is the uniform distribution.
+        share = np.full(1, 1 / contexts.classes)
+        while tables:
+            share = self._add(tables.pop(0), share)
+
+    def _add(self, counts: Counts, below: Floats) -> Floats:
+        """Add the next order; `below` and the result are the probabilities of the likeliest targets of an order."""
+        size, classes = len(self.orders), self.contexts.classes
+        keys, bounds = counts.contexts(classes)
+        probability, weights = np.empty(len(counts.pairs)), np.empty(len(keys))
+        likeliest, shares = np.empty(len(keys), dtype=np.int32), np.empty(len(keys))
+        for some in groups(np.diff(bounds), _AT_ONCE):
+            rows, begins = slice(bounds[some.start], bounds[some.stop]), bounds[some] - bounds[some.start]
+            pairs, times = counts.pairs[rows], counts.times[rows]
+            distinct, total = np.diff(begins, append=len(times)), np.add.reduceat(times, begins)
+            lower, other, best = below, below, np.zeros(1, dtype=np.int32)
+            if size:
+                # Every pair was observed in the lower order, too.
+                order, shorter = self.orders[-1], self.contexts.shorter(pairs, size)
+                lower = order.probability[place_in(order.pairs, shorter)]
+                place = place_in(order.contexts, shorter[begins] // classes)
+                other, best = below[place], order.best[place]
+            weight = distinct / (total + distinct)
+            each = np.repeat(weight, distinct)
+            values = (1 - each) * times / np.repeat(total, distinct) + each * lower
+            row = largest(values, begins)
+            # A target that was not observed in this context only gets its share from the lower order.
+            better = weight * other > values[row]
+            probability[rows], weights[some] = values, weight
+            likeliest[some] = np.where(better, best, pairs[row] % classes)
+            shares[some] = np.where(better, weight * other, values[row])
+        self.orders.append(Order(counts.pairs, probability, keys, weights, likeliest))
+        return shares
+
+    def predictions(self, test: Sequences, steps: slice) -> Iterator[tuple[Floats, Ints]]:
+        """Yield, for every order, the probability of the target of some steps, and the likeliest target there."""
+        targets = test.targets[steps]
+        probability, likeliest = np.full(len(targets), 1 / self.contexts.classes), np.zeros(len(targets), np.int32)
+        for order, key in zip(self.orders, self.contexts.keys(test, steps), strict=False):
+            context = place_in(order.contexts, key)
+            pair = place_in(order.pairs, key * self.contexts.classes + targets)
+            weight = np.where(context >= 0, order.weight[context], 1.0)
+            probability = np.where(pair >= 0, order.probability[pair], weight * probability)
+            likeliest = np.where(context >= 0, order.best[context], likeliest)
+            yield probability, likeliest
 
 
-def best_order(train: Sequences, most: int, alphabet: int) -> int:
-    """Return the order up to `most` with the fewest bits on the last tenth of the steps, learned from the others."""
+def fitted(train: Sequences, contexts: Contexts, most: int | None) -> Ngrams:
+    """Return the models up to the order `most`; by default up to the best one for the last tenth of the steps."""
     steps = len(train.targets)
     end = steps - max(1, steps // 10)
-    if not end:
-        return 1
-    bounds = train.offsets[1:-1]
-    inner = [bounds[bounds < end], bounds[bounds > end] - end]
-    learned, held_out = (
-        Sequences(
-            train.values[part],
-            np.concatenate([[0], cuts, [last]]),
-            train.targets[part],
-            train.dim_input,
-            per_step=True,
-        )
-        for part, cuts, last in zip((slice(end), slice(end, None)), inner, (end, steps - end), strict=True)
-    )
-    losses = [-np.log(probability).sum() for probability, _ in predictions(learned, held_out, most, alphabet)]
-    return int(np.argmin(losses)) + 1
+    counts = contexts.count(train, 0, end, Counts())
+    if most is None:
+        most = _best_order(train, Ngrams(contexts, counts, contexts.length + 1), end) if end else 1
+    return Ngrams(contexts, contexts.count(train, end, steps, counts), most)
+
+
+def _best_order(train: Sequences, model: Ngrams, begin: int) -> int:
+    """Return the order with the fewest bits at the steps from `begin` on, which the model has not learned."""
+    losses = [
+        [-np.log(probability).sum() for probability, _ in model.predictions(train, steps)]
+        for steps in blocks(begin, len(train.targets))
+    ]
+    return int(np.argmin(np.sum(losses, axis=0))) + 1
+
+
+def blocks(begin: int, end: int) -> Iterator[slice]:
+    """Yield the steps, or rows, from `begin` to `end` in blocks."""
+    return (slice(start, min(start + _AT_ONCE, end)) for start in range(begin, end, _AT_ONCE))
+
+
+def place_in(ascending: Ints, keys: Ints) -> Ints:
+    """Return the index of each key in a sorted list, -1 for a missing key."""
+    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return np.where(ascending[place] == keys, place, -1)

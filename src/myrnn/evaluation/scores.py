@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import confusion_of, f1_of
 from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
-from myrnn.evaluation.steps import Steps, Values
+from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
 # The kinds of targets at every step.
@@ -156,14 +156,14 @@ def tag_scores(
     whole = np.logical_and.reduceat(right, steps.offsets[:-1][there])
     low, high = wilson_interval(whole.sum(), len(whole), confidence).tolist()
     return {
-        "accuracy": share_estimate(right, steps, confidence),
+        "accuracy": share_estimate(steps.sums(right), steps, confidence),
         "sequence_accuracy": Estimate(float(whole.mean()), low, high),
         "macro_f1": Estimate(float(np.nanmean(f1_of(confusion, lost)))),
     }
 
 
-def text_scores(nats: Values, right: Values, steps: Steps, confidence: float) -> dict[str, Estimate]:
-    """Return the scores of symbol predictions, from the cross-entropy of each and whether the likeliest was right."""
+def text_scores(nats: Floats, right: Floats, steps: Steps, confidence: float) -> dict[str, Estimate]:
+    """Return the scores of symbol predictions, from the cross-entropy and the right ones of each cluster, (M,)."""
     mean = over_clusters(nats, steps)
     loss = Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
     with np.errstate(over="ignore"):
@@ -251,13 +251,13 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
     return Estimate(float(ratio), low, high) if measure == "mae" else Estimate(float(1 - ratio), 1 - high, 1 - low)
 
 
-def over_clusters(values: Values, steps: Steps) -> Ratios:
-    """Return the mean of `values` (S,), as the ratio of sums over clusters."""
+def over_clusters(sums: Floats, steps: Steps) -> Ratios:
+    """Return the mean over steps of values with these sums over clusters (M,)."""
     sizes = np.diff(steps.clusters).astype(np.float64)
-    return ratios(steps.sums(values), sizes, np.zeros(len(sizes), dtype=np.int64), 1)
+    return ratios(sums, sizes, np.zeros(len(sizes), dtype=np.int64), 1)
 
 
-def share_estimate(right: Values, steps: Steps, confidence: float) -> Estimate:
-    """Return the share of steps that are right, with its interval."""
+def share_estimate(right: Floats, steps: Steps, confidence: float) -> Estimate:
+    """Return the share of steps that are right, with its interval, from their number in each cluster (M,)."""
     share = over_clusters(right, steps)
     return Estimate(float(share.value[0]), *share_ends(share, confidence)[0].tolist())

@@ -217,7 +217,7 @@ def report_of_chosen(
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
     nats, bits = _Surprise(chosen, lost, 1.0), _Surprise(chosen, lost, float(np.log(2)))
     return TextReport(
-        text_scores(nats, right, steps, confidence),
+        text_scores(steps.sums(nats), steps.sums(right), steps, confidence),
         len(chosen),
         symbols,
         int(np.count_nonzero(steps.lengths)),
