@@ -264,7 +264,10 @@ def alike(ones, others):
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
-    "name", the_rest_is_long([e.name for e in ALL if e.compiles], "ThinProduct", "SharedByLayers", "CarriedProjection")
+    "name",
+    the_rest_is_long(
+        [e.name for e in ALL if e.compiles], "ThinProduct", "SharedByLayers", "SharedByDelays", "CarriedProjection"
+    ),
 )
 def test_what_is_carried_is_what_a_loop_written_by_hand_carries(name):
     # After a change of the weights, a product with an old weight is not what the model's variables make of it.

@@ -333,6 +333,21 @@ class ThinProduct:
         return (h @ self.v)[None]
 
 
+@recurrence(source="Soltani and Jiang, Higher order recurrent neural networks, 2016 (the delays share a thin product)")
+class SharedByDelays:
+    """Each step multiplies the last three states by the same thin matrix: every state three times."""
+
+    def __init__(self, rng):
+        self.parameters = self.w, self.m, self.n, self.v = weights(rng, (C, D), (D, 2), (2, D), (D, K))
+
+    def __call__(self, x):
+        past = [zeros(D)] * 3
+        for x_t in x:
+            h = tanh(x_t @ self.w + sum(k * (h @ self.m) for k, h in enumerate(past, 1)) @ self.n)
+            past = [*past[1:], h]
+        return (past[-1] @ self.v)[None]
+
+
 @recurrence(source="Sak, Senior and Beaufays, LSTM based RNN architectures, 2014 (the projection, before the step)")
 class Bottleneck:
     """The state is squeezed through three nonlinear units before each step."""

@@ -93,16 +93,23 @@ def detached(value):
 
 def changed_in(loop):
     """Return the names that a loop assigns, or whose contents it changes."""
-    names = set()
+    names, changed = set(), set()
     for node in ast.walk(loop):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            names.add(node.value.id)
+            changed.add(node.value.id)
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
         if is_call and isinstance(node.func.value, ast.Name):
-            names.add(node.func.value.id)
-    return sorted(names)
+            changed.add(node.func.value.id)
+    for node in ast.walk(loop):
+        # A change of an item, such as the list of a layer, is one of what the loop goes over.
+        if isinstance(node, ast.For) and any(
+            isinstance(n, ast.Name) and n.id in changed for n in ast.walk(node.target)
+        ):
+            of = [node.iter, *getattr(node.iter, "args", ())]
+            changed.update(n.id for n in of if isinstance(n, ast.Name))
+    return sorted(names | changed)
 
 
 class Loops(ast.NodeTransformer):

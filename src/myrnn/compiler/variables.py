@@ -10,6 +10,7 @@ steps. A `Run` tells which operations of two traces are the same.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
 from myrnn.compiler.found import GIVEN, View
@@ -58,21 +59,20 @@ class Variables:
         """
         view = self._views[step + 1]
         ran = _runs_of(view.nodes, view.origins)
-        results = {(node, run.site) for node, several in ran.items() for run in several}
+        # Several steps may compute the same, so how often is what counts.
+        computed = Counter((node, run.site) for node, several in ran.items() for run in several)
         # The model does not use their results at the end.
         unread = runs - {run for several in ran.values() for run in several}
 
-        def is_later(node: Node, run: Run) -> bool:
+        def is_later(node: Node) -> bool:
+            several = self._runs.get(node, ())
             # What is computed for all steps at once belongs to those that it lines up with, the last one at the end.
-            last = self._last.get(run, 0)
-            lag = self._end - last if last > step else 0
-            return self._position[node] + lag > step or not ((shown[node], run.site) in results or run in unread)
+            lasts = (self._last.get(run, 0) for run in several)
+            lag = max((self._end - last for last in lasts if last > step), default=0)
+            wanted = Counter((shown[node], run.site) for run in several if run not in unread)
+            return self._position[node] + lag > step or not wanted <= computed
 
-        return {
-            n
-            for n in self._inside
-            if self._position[n] > step or any(is_later(n, run) for run in self._runs.get(n, ()))
-        }
+        return {n for n in self._inside if is_later(n)}
 
 
 def _runs_of(order: Sequence[Node], origins: Mapping[Node, Origin]) -> dict[Node, tuple[Run, ...]]:
