@@ -76,7 +76,7 @@ _SIZES = frozenset({"dtype", "ndim", "shape", "size"})
 _CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int__", "item"})
 
 
-class Run(NamedTuple):
+class Execution(NamedTuple):
     """An operation of the model, as numbers that are the same in every trace of it.
 
     `site` stands for an instruction of the user's code, and the calls that lead to it; `turn` also for how many times
@@ -95,7 +95,7 @@ class Origin:
     line: int = 0
     name: str = ""
     # The operations that computed it.
-    runs: tuple[Run, ...] = field(default=(), repr=False, compare=False)
+    runs: tuple[Execution, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the place and the line's text, as errors show them."""
@@ -106,7 +106,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Look(Origin):
+class TensorRead(Origin):
     """A line that takes numbers out of a tensor, and the function that gives them to it, such as ``__bool__``."""
 
     by: str = ""
@@ -124,7 +124,7 @@ class Recorder:
         # The id of an operation of MyGrad -> (file, line) of the user's code that made it.
         self.operations: dict[int, tuple[str, int]] = {}
         # The id of an operation -> its numbers.
-        self.runs: dict[int, Run] = {}
+        self.runs: dict[int, Execution] = {}
         # How many times each instruction has run in a call of its function.
         self._counts: Counter[tuple[int, int, int]] = Counter()
         # (file, line) of the user's code that takes numbers out of a tensor, on which its behaviour may depend -> how.
@@ -136,7 +136,7 @@ class Recorder:
         self._kept: list[Any] = []
         # The frames of the user's functions that ran, each after its caller, with the numbers of the call: a frame that
         # is kept keeps its variables. The caller of the model is not among them.
-        self._frames: dict[FrameType, Run] = {}
+        self._frames: dict[FrameType, Execution] = {}
         # Tensors that the model uses as arrays, or as new tensors.
         self._arrays: list[ref[Tensor]] = []
         self._outside: FrameType | None = None
@@ -208,9 +208,9 @@ class Recorder:
                 vars(array)["_creator"] = None
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[TensorRead, ...]:
         """The lines of the user's code that take numbers out of a tensor."""
-        return tuple(Look(file, line, by=by) for (file, line), by in self._looks.items())
+        return tuple(TensorRead(file, line, by=by) for (file, line), by in self._looks.items())
 
     def origin(self, tensor: Any) -> Origin:
         """Return the line that made the tensor, the best of its names, and the operation."""
@@ -240,12 +240,12 @@ class Recorder:
             self._frames[called] = known or self._run(frame, id(called.f_code))
             frame = called
 
-    def _run(self, frame: FrameType | None, called: int = 0) -> Run:
+    def _run(self, frame: FrameType | None, called: int = 0) -> Execution:
         """Return the numbers of what a frame does now: an operation, or a call."""
-        run, at = (Run(0, 0), 0) if frame not in self._frames else (self._frames[frame], frame.f_lasti)
+        run, at = (Execution(0, 0), 0) if frame not in self._frames else (self._frames[frame], frame.f_lasti)
         place = (run.turn, at, called)
         self._counts[place] += 1
-        return Run(hash((run.site, at, called)), hash((*place, self._counts[place])))
+        return Execution(hash((run.site, at, called)), hash((*place, self._counts[place])))
 
     def _note_returned(self) -> None:
         # The name in a function wins over those in the functions that it called.
@@ -291,7 +291,7 @@ def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], 
             setattr(Tensor, name, before)
 
 
-def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[Look]:
+def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[TensorRead]:
     """Run the model on `x`, an array (T, C), and return the lines where its code inspects the numbers of a tensor."""
     recorder = Recorder()
     recorder.run(model, mygrad.tensor(x))
@@ -355,13 +355,13 @@ class Trace:
     # The numbers of the logits, (1, K) or (T, K).
     logits: NDArray[Any] | None = field(default=None, repr=False)
     # Lines where the user's code inspects the numbers of a tensor.
-    looks: tuple[Look, ...] = ()
+    looks: tuple[TensorRead, ...] = ()
     # The numbers of the parameters that MyGrad's graph reaches: these have a gradient.
     parameters: frozenset[int] = frozenset()
     # How it draws random numbers.
     draws: tuple[SiteUse, ...] = ()
     # The operations that ran, also those that the output does not depend on.
-    runs: frozenset[Run] = field(default=frozenset(), repr=False)
+    runs: frozenset[Execution] = field(default=frozenset(), repr=False)
 
 
 @contextmanager
@@ -570,7 +570,7 @@ def _with_gradient(node: Node) -> tuple[Node, ...]:
 
 def takes_numbers(line: Origin) -> str:
     """Return a message about the line where a model takes numbers out of tensors, and what to do instead."""
-    how, instead = _instead_of(line.by if isinstance(line, Look) else "")
+    how, instead = _instead_of(line.by if isinstance(line, TensorRead) else "")
     return (
         f"the model takes numbers out of its tensors{how}, which a compiled model cannot do:\n  {line}\n"
         f'  {instead}, or train with engine="mygrad".'

@@ -5,7 +5,7 @@ the product ``h @ m`` has fewer numbers than ``h``. But the model computes it in
 weights of that step: a loop that goes on after the weights have changed must carry ``h``.
 
 A sequence that ends after a step shows which values these are: the operations that it does not execute belong to later
-steps. A `Run` tells which operations of two traces are the same.
+steps. An `Execution` tells which operations of two traces are the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from myrnn.compiler.found import GIVEN, View
 from myrnn.compiler.graph import Node
-from myrnn.compiler.trace import Origin, Run
+from myrnn.compiler.trace import Execution, Origin
 
 
 class Variables:
@@ -46,13 +46,13 @@ class Variables:
         origins = {n: origin for length in sorted(views) for n, origin in views[length].origins.items()}
         self._views, self._runs = views, _runs_of(order, origins)
         # The last step of the longest sequence for which an operation computes something.
-        self._last: dict[Run, int] = {}
+        self._last: dict[Execution, int] = {}
         for node in views[max(views)].nodes:
             for run in self._runs.get(node, ()) if node in position else ():
                 self._last[run] = max(self._last.get(run, 0), position[node])
         self._end = max(self._last.values(), default=0)
 
-    def later(self, step: int, shown: Mapping[Node, Node], runs: Set[Run]) -> set[Node]:
+    def later(self, step: int, shown: Mapping[Node, Node], runs: Set[Execution]) -> set[Node]:
         """Return the nodes that the model computes after a step.
 
         A sequence that ends there shows these nodes if it computes them, and runs these operations.
@@ -75,9 +75,9 @@ class Variables:
         return {n for n in self._inside if is_later(n)}
 
 
-def _runs_of(order: Sequence[Node], origins: Mapping[Node, Origin]) -> dict[Node, tuple[Run, ...]]:
+def _runs_of(order: Sequence[Node], origins: Mapping[Node, Origin]) -> dict[Node, tuple[Execution, ...]]:
     """Return the model's operations that computed each node; one without a line is a part of those of its readers."""
-    found: dict[Node, dict[Run, None]] = {}
+    found: dict[Node, dict[Execution, None]] = {}
     for node in reversed(order):
         runs = dict.fromkeys(origins[node].runs if node in origins else found.get(node, ()))
         found[node] = runs
