@@ -325,6 +325,14 @@ def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
     return path
 
 
+def others_may_write(path: Path) -> bool:
+    """Return whether users other than this one and the superuser may change a file, or what is in a folder."""
+    if os.name != "posix":
+        return False
+    status = path.stat()
+    return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
+
+
 def is_scratch(path: Path) -> bool:
     """Return whether a path is the remains of an interrupted write; it may be removed."""
     return path.name.startswith(SCRATCH)

@@ -34,6 +34,7 @@ from myrnn._version import __version__
 from myrnn.compiler.runtime import runtime_texts, training
 from myrnn.compiler.runtime.functions import MachineCode, called_by, caller, code_generation, machine_code, symbol
 from myrnn.output import notify, passing_line
+from myrnn.storage import others_may_write
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
@@ -154,21 +155,14 @@ def cache_folder() -> Path:
     folder = (Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)) / "compiled"
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if not _others_may_write(folder):
+        # What is in there is executed.
+        if not others_may_write(folder):
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         _refuse(folder)
     except OSError:
         pass
     return _temporary_folder()
-
-
-def _others_may_write(folder: Path) -> bool:
-    """Whether users other than this one and the superuser may write into a folder: what is in there is executed."""
-    if not hasattr(os, "getuid"):
-        return False
-    status = folder.stat()
-    return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
 
 
 @cache

@@ -634,8 +634,7 @@ def compile(
     model : callable
         ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
         over the rows of `x` that compute the same at every step, except for the first steps and up to four kinds of
-        steps that alternate; ``model.parameters`` is a tuple of MyGrad tensors. Compiled
-        models compute in float32.
+        steps that alternate; ``model.parameters`` is a tuple of MyGrad tensors. Compiled models compute in float32.
     max_length : int, optional
         The length up to which the model is checked to be the recurrence that was found; by default 64, or less if the
         model does not read so many steps. Longer sequences are checked when they occur.

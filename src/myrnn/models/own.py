@@ -29,6 +29,7 @@ from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models.model import parameters_of
 from myrnn.registry import seeded
 from myrnn.settings import Setting
+from myrnn.storage import others_may_write
 
 # The name of the module of a file while it runs.
 MODULE = "<run_path>"
@@ -263,7 +264,7 @@ def _remember(own: ClassFile) -> None:
     path = _path()
     with suppress(OSError):  # without it, the user names the file again
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not _is_private(path):
+        if path.exists() and others_may_write(path):
             path.unlink()
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="ascii") as file:
             file.write(json.dumps(entry) + "\n")
@@ -273,7 +274,7 @@ def _remembered() -> list[list[str]]:
     """Return the hash, the class and the path of each class that the user has named, the newest last."""
     path = _path()
     try:
-        lines = path.read_text(encoding="ascii").splitlines() if _is_private(path) else []
+        lines = [] if others_may_write(path) else path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     found = []
@@ -287,9 +288,3 @@ def _remembered() -> list[list[str]]:
 
 def _path() -> Path:
     return user_state_path("myrnn", appauthor=False) / NAMED
-
-
-def _is_private(path: Path) -> bool:
-    """Whether only this account can write a file."""
-    facts = path.stat()
-    return os.name != "posix" or (facts.st_uid == os.getuid() and not facts.st_mode & 0o022)
