@@ -115,7 +115,9 @@ autosummary_context = {
             "myrnn.experiment.Part": "kind",
             "myrnn.data.TargetEncoder": "fit sequences inputs read next_rows check_columns",
             "myrnn.data.Differences": "of next_without continued",
-            "myrnn.runs.Fitted": "predictor raw finite_scores text_as warn_of_range",
+            "myrnn.runs.Run": "check_tests predictor recognizer",
+            "myrnn.runs.TaskReader": "to_settings recognizer shown_chance",
+            "myrnn.runs.DataReader": "raw warn_of_range text_as to_settings from_settings recognizer shown_chance",
             "myrnn.tasks.DeepMind": "mapping",
         }.items()
     }

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from myrnn.experiment import DATA_DEFAULTS, Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.experiment import Data, Evaluation, GivenSource, Source, TaskSource, Training
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
@@ -49,11 +49,14 @@ def purpose(setting: Setting) -> str:
     return text
 
 
-def of_section(name: str, section: type[Section]) -> str:
-    """Return the table of a section."""
+def of_section(name: str, section: type[Section], source: type[Source] = GivenSource) -> str:
+    """Return the table of a section, with the settings that apply to a source and its defaults."""
     lines = ["| setting | default | |", "|---|---|---|"]
     for setting in settings_of(section):
-        default = DEPENDS.get((name, setting.name), shown(setting.default))
+        if setting.name in source.without.get(name, {}):
+            continue
+        usual = source.defaults.get(name, {}).get(setting.name, setting.default)
+        default = DEPENDS.get((name, setting.name), shown(usual))
         lines.append(f"| `{setting.name}` | {default} | {purpose(setting)} |")
     return "\n".join(lines)
 
@@ -70,7 +73,7 @@ def of_part(part: str) -> str:
         defaults = {kind: shown(setting.default) for kind, setting in owners}
         same = len(set(defaults.values())) == 1
         default = defaults[owners[0][0]] if same else ", ".join(f"{text} ({kind})" for kind, text in defaults.items())
-        if (on_data := DATA_DEFAULTS.get(part, {}).get(name)) is not None:
+        if (on_data := GivenSource.defaults.get(part, {}).get(name)) is not None:
             default += f"; with data {shown(on_data)}"
         lines.append(f"| `{name}` | {of} | {DEPENDS.get((part, name), default)} | {purpose(owners[0][1])} |")
     return "\n".join(lines)
@@ -78,15 +81,14 @@ def of_part(part: str) -> str:
 
 def texts() -> dict[str, str]:
     """Return the tables by name."""
-    sections = {
-        "data": ("data", Data),
-        "training on a task": ("training", Training),
-        "training on data": ("training", EpochTraining),
-        "evaluation on a task": ("evaluation", Evaluation),
-        "evaluation on data": ("evaluation", FileEvaluation),
+    sections = {"training": Training, "evaluation": Evaluation}
+    sources = {"on a task": TaskSource, "on data": GivenSource}
+    parts = {part: of_part(part) for part in ("task", "model", "optimizer")} | {"data": of_section("data", Data)}
+    return parts | {
+        f"{name} {how}": of_section(name, section, source)
+        for name, section in sections.items()
+        for how, source in sources.items()
     }
-    parts = {part: of_part(part) for part in ("task", "model", "optimizer")}
-    return parts | {name: of_section(*section) for name, section in sections.items()}
 
 
 def filled(document: str) -> str:

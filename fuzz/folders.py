@@ -12,17 +12,10 @@ from myrnn.evaluation import evaluate
 from myrnn.experiment import Experiment
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import (
-    CHECKPOINTS,
-    RUN,
-    RUN_ON_DATA,
-    UNFINISHED,
-    Job,
-    describe_model,
-    run,
-    save_run,
-)
-from myrnn.runs.former import FORMER_CLASSIFIER, FORMER_DATA_RUN
+from myrnn.runs import run, save_run
+from myrnn.runs.folder import CHECKPOINTS, RUN, UNFINISHED
+from myrnn.runs.job import Job
+from myrnn.runs.model import describe_model
 from myrnn.storage import FolderFormat
 from myrnn.sweeps import sweep
 from myrnn.sweeps.folder import SWEEP
@@ -45,7 +38,6 @@ STUDY = {
 }
 TRAINING = {"iterations": 4, "report_every": 2, "engine": "mygrad"}
 CHECKPOINT_AT = 3
-FORMER = Path(__file__).parents[1] / "tests" / "golden" / "former"
 
 
 @dataclass(frozen=True)
@@ -85,10 +77,8 @@ def folders() -> dict[str, Folder]:
             "run": _read(base / "run", {"": RUN}),
             "checkpoint": _read(base / "checkpoint", {at: FORMAT}),
             "unfinished": _read(base / "unfinished", {f"{CHECKPOINTS}/{at}": FORMAT, "": UNFINISHED}),
-            "classifier": _read(base / "classifier", {"": RUN_ON_DATA}),
-            "data-run": _read(base / "data-run", {"": RUN_ON_DATA}),
-            "former-classifier": _read(FORMER / "classifier", {"": FORMER_CLASSIFIER}),
-            "former-run": _read(FORMER / "data-run", {"classifier": FORMER_CLASSIFIER, "": FORMER_DATA_RUN}),
+            "classifier": _read(base / "classifier", {"": RUN}),
+            "data-run": _read(base / "data-run", {"": RUN}),
             "sweep": Folder({name: (base / "sweep" / name).read_bytes() for name in (SWEEP.index, LOG)}, {"": SWEEP}),
         }
 

@@ -13,7 +13,11 @@ import numpy as np
 from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimators import SequenceClassifier
-from myrnn.runs import CHECKPOINTS, STATES, compare_runs, iterations_saved, list_runs, load_job, load_run
+from myrnn.runs import compare_runs, list_runs, load_run
+from myrnn.runs.folder import CHECKPOINTS, iterations_saved
+from myrnn.runs.job import load_job
+from myrnn.runs.listing import STATES
+from myrnn.runs.work import go_on
 from myrnn.sequences import Sequences
 from myrnn.sweeps import load_sweep
 from myrnn.training import load_checkpoint, reference_logits
@@ -87,12 +91,12 @@ def _job(folder: Path, good: Path) -> None:
     assert iterations_saved(folder) in (None, CHECKPOINT_AT)
     job = load_job(folder)
     try:
-        model, _ = job.make()
+        work = go_on(folder, job)
     except InvalidArgument as error:
         # A user-defined model needs its class.
         assert "and it holds only the weights" in str(error), error
     else:
-        task = job.experiment.task.make()
+        model, task = work.prepared.model, work.prepared.reader.task
         assert (model.dim_input, model.dim_output) == (task.dim_input, task.dim_output)
 
 
@@ -127,7 +131,7 @@ READERS: dict[str, tuple[Callable[[Path, Path], Any], ...]] = {
     "run": (_run, _listing, _comparison),
     "checkpoint": (_checkpoint, _listing),
     "unfinished": (_job, _listing, lambda folder, good: _checkpoint(folder / CHECKPOINTS, good)),
-    **dict.fromkeys(("classifier", "former-classifier"), (_classifier,)),
-    **dict.fromkeys(("data-run", "former-run"), (_classifier, _listing, _comparison)),
+    "classifier": (_classifier,),
+    "data-run": (_classifier, _listing, _comparison),
     "sweep": (_sweep,),
 }

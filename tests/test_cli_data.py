@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import warnings
 from itertools import product
 from pathlib import Path
@@ -25,7 +24,9 @@ from myrnn.cli import main
 from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, RunError
 from myrnn.evaluation import classification_report
-from myrnn.runs import UNFINISHED, Fitted, load_run, read_data, reports, save, work
+from myrnn.runs import Run, load_run, reports, save, training, work
+from myrnn.runs.folder import RUN, UNFINISHED
+from myrnn.runs.prepare import prepare
 from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
@@ -579,7 +580,7 @@ def test_sequences_in_memory_are_run_into_a_folder(here):
     settings = {"model": {"dim_recurrent": 4}, "training": {"max_epochs": 3, "engine": "mygrad"}}
     run = myrnn.run(Experiment(data=(X, y), **settings), "run", progress=False)
     same = SequenceClassifier(dim_recurrent=4, max_epochs=3, engine="mygrad", random_state=0).fit(X, y)
-    assert np.array_equal(run.fitted.probabilities(X), same.predict_proba(X))
+    assert np.array_equal(run.probabilities(run.reader.read(X)), same.predict_proba(X))
     assert np.array_equal(run.history.loss, same.history_["loss"])
     assert SequenceClassifier.load("run").predict(X).tolist() == same.predict(X).tolist()
     assert run.class_names == ("0", "1")
@@ -606,7 +607,7 @@ class Pressing:
 def test_a_test_on_the_training_file_is_warned_about(here):
     Path("copy.csv").write_text(TRAIN)
     with pytest.warns(UserWarning, match=r"^copy\.csv is the same as the training file: a test on it says nothing"):
-        read_data(Experiment(data={"file": "train.csv"}, evaluation={"test": "copy.csv"}))
+        prepare(Experiment(data={"file": "train.csv"}, evaluation={"test": "copy.csv"}))
 
 
 @pytest.mark.filterwarnings("always")
@@ -632,8 +633,8 @@ def test_a_signal_ends_a_training_cleanly(here, capsys, monkeypatch, number, wor
 
 
 def test_a_signal_during_the_test_only_loses_the_test(here, capsys, monkeypatch):
-    pressing = Pressing(1, signal.SIGINT, Fitted.probabilities)
-    monkeypatch.setattr(Fitted, "probabilities", lambda *given, **options: pressing(*given, **options))
+    pressing = Pressing(1, signal.SIGINT, Run.probabilities)
+    monkeypatch.setattr(Run, "probabilities", lambda *given, **options: pressing(*given, **options))
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
@@ -678,7 +679,7 @@ def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("myrnn.runs.data.fit", interrupted)
+    monkeypatch.setattr("myrnn.runs.work.trained", interrupted)
     assert main(["train", "--data=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
     assert left() == set()
@@ -707,14 +708,14 @@ def out_of_memory(*_, **__):
 @pytest.mark.parametrize(
     ("target", "fault", "message"),
     [
-        ("Fitted.probabilities", failing, "the logits of 1 of 5 sequences are not finite"),
-        ("Fitted.probabilities", out_of_memory, "not enough memory: Unable to allocate 9 GiB"),
+        ("Run.probabilities", failing, "the logits of 1 of 5 sequences are not finite"),
+        ("Run.probabilities", out_of_memory, "not enough memory: Unable to allocate 9 GiB"),
         ("classification_report", full, "[Errno 28] No space left on device"),
         ("plots.save_figure", full, "cannot write the run folder run: No space left on device"),
     ],
 )
 def test_a_failure_after_the_training_does_not_lose_the_classifier(here, capsys, monkeypatch, target, fault, message):
-    module = save if target.startswith("plots") else reports if target.startswith("class") else work
+    module = {"plots": save, "class": reports, "Run.p": work}[target[:5]]
     monkeypatch.setattr(f"{module.__name__}.{target}", fault)
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
     out, err = capsys.readouterr()
@@ -758,16 +759,22 @@ def test_an_endless_file_is_refused(saved, here, capsys):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"best_epoch": 10**30}, f"best_epoch must be at most 2, not {10**30}"),
-        ({"tokenize": "characters"}, "tokenize must fit encoding.json, which has words, not be 'characters'"),
+        (("report.json", "training", {"best_epoch": 10**30}), f"best_epoch must be at most 2, not {10**30}"),
+        (
+            ("encoding.json", None, {"tokenize": "characters"}),
+            "tokenize must fit its sequences of words, not be 'characters'",
+        ),
     ],
 )
 def test_the_records_of_a_classifier_are_checked(saved, here, capsys, changed, message):
-    shutil.copytree(saved, "run")
-    index = json.loads(Path("run/settings.json").read_text())
-    Path("run/settings.json").write_text(json.dumps(seal({**index, "classifier": {**index["classifier"], **changed}})))
+    file, part, values = changed
+    stored = RUN.read(saved)
+    content = stored.json(file)
+    (content if part is None else content[part]).update(values)
+    Path("run").mkdir()
+    RUN.write("run", stored.index, {**stored.content, file: json.dumps(content).encode()})
     assert main(["predict", "run", "good film"]) == 2
-    assert capsys.readouterr().err == f"myrnn: run: settings.json cannot be used: {message}\n"
+    assert capsys.readouterr().err == f"myrnn: run: {file} cannot be used: {message}\n"
 
 
 # --- mistakes: exit code 2 and one line
@@ -899,7 +906,6 @@ def test_any_file_is_read_or_refused_in_one_line(saved, here, capsys, content, e
 # --- resuming
 
 
-fit_module = sys.modules["myrnn.runs.fitting"]
 RESULTS = ("model.safetensors", "encoding.json", "history.csv")
 LONGER = ("--dim-recurrent=4", "--engine=mygrad", "--checkpoint-every=0", "--quiet")
 
@@ -1107,7 +1113,7 @@ def test_a_run_that_patience_ended_says_so(here, capsys):
 def test_a_failed_validation_is_repeated(here, monkeypatch, fault):
     arguments = ("train", "--data=train.csv", *LONGER, "--max-epochs=6")
     assert main([*arguments, "--out=whole"]) == 0
-    measured = fit_module.loss_and_score
+    measured = training.loss_and_score
     calls = []
 
     def loss_and_score(*given):
@@ -1117,7 +1123,7 @@ def test_a_failed_validation_is_repeated(here, monkeypatch, fault):
         return measured(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "loss_and_score", loss_and_score)
+        patch.setattr(training, "loss_and_score", loss_and_score)
         assert main([*arguments, "--out=cut"]) == 2
     assert main(["train", "--resume=cut", "--quiet"]) == 0
     assert contents("cut") == contents("whole")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from myrnn import (
 from myrnn.cli import main
 from myrnn.data import read_examples
 from myrnn.errors import DataError, InvalidArgument
+from myrnn.experiment import Data
 from myrnn.runs import load_run
 
 RNG = np.random.default_rng(0)
@@ -137,7 +139,7 @@ def test_errors_in_a_file_are_named(tmp_path, name, lines, learn, message):
 )
 def test_a_run_contains_its_learned_model(folder, name, kind):
     found = load_run(folder / name)
-    assert found.fitted.targets.learn == kind and found.experiment.data.learn == kind
+    assert found.reader.targets.learn == kind and found.experiment.source.settings.learn == kind
     assert found.history.unit == "epoch" and len(found.history) == 3
     assert (folder / name / "scores.csv").is_file() and (folder / name / "training.svg").is_file()
     assert (folder / name / "by_position.png").is_file() == (kind != "numbers")
@@ -198,10 +200,9 @@ def test_several_runs_forecast_together(folder, capsys):
 
 def test_an_experiment_with_data_in_memory(tmp_path):
     experiment = Experiment(data=(WORDS, MARKS), model={"name": "gru", "dim_recurrent": 4}, training={"max_epochs": 1})
-    tags = Experiment(**{**vars(experiment), "data": experiment.data.__class__(learn="tags")})
-    assert tags.memory is not None
+    tags = replace(experiment, source=replace(experiment.source, data=Data(learn="tags")))
     found = run(tags, tmp_path / "run", progress=False)
-    assert found.fitted.targets.learn == "tags"
+    assert found.reader.targets.learn == "tags"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_numbers_can_be_declared_per_step_or_not(tmp_path):
     for given, per_step in (((), True), (("--no-per-step",), False)):
         place = tmp_path / str(per_step)
         assert main(["train", *data, *given, f"--out={place}", *SMALL]) == 0
-        assert load_run(place).fitted.per_step == per_step
+        assert load_run(place).reader.per_step == per_step
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ from PIL import Image
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
-from myrnn.runs import run_names
+from myrnn.runs.compare import run_names
 from run_folders import figures_left_blank
 
 SMALL = (

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import processes
+from myrnn import SequenceClassifier
 from myrnn.cli import main
 from myrnn.errors import RunError
 from myrnn.runs import list_runs, load_run
@@ -161,7 +162,7 @@ def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatc
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "train", interrupted)
+    monkeypatch.setattr(work, "trained", interrupted)
     assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == "myrnn: interrupted: nothing was saved\n"
     assert list(here.iterdir()) == []
@@ -292,12 +293,15 @@ def test_folders_without_a_run_to_resume(here, whole, capsys):
     Path("empty").mkdir()
     shutil.copytree(whole, "bare")
     shutil.rmtree("bare/checkpoints")
-    shutil.copytree(Path(__file__).parent / "golden" / "former" / "data-run", "data")
+    SequenceClassifier(max_epochs=1, engine="mygrad").fit(["ab", "ba"] * 4, ["yes", "no"] * 4).save("data")
     for folder, message in (
         ("nowhere", "there is no run folder nowhere"),
         ("empty", "empty is not a whole unfinished run: unfinished.json is missing, which is written last"),
         ("bare", "bare is complete, and has no state of its training to resume from"),
-        ("data", "--iterations does not go with data, which is on data: --max-epochs gives it more"),
+        (
+            "data",
+            "--iterations does not go with data, which is on data, which are read once: --max-epochs gives it more",
+        ),
     ):
         assert resume(folder, "--iterations=90") == 2
         assert capsys.readouterr().err == f"myrnn: {message}\n"

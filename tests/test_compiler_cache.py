@@ -25,7 +25,7 @@ from myrnn.compiler.cache import NOTICE, compiling_seconds, notice
 from myrnn.compiler.runtime import training, updates
 from myrnn.compiler.runtime.functions import FUNCTIONS, MachineCode
 from myrnn.compiler.runtime.products import fill
-from myrnn.runs.fitting import EpochProgress
+from myrnn.runs.training import EpochProgress
 
 RUNTIME = Path(cache.__file__).parent / "runtime"
 SOURCE = """

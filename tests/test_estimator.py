@@ -15,7 +15,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
-from myrnn.runs.fitting import EpochProgress, loss_and_score, validation_mask
+from myrnn.runs.prepare import validation_mask
+from myrnn.runs.training import EpochProgress, loss_and_score
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 
@@ -38,7 +39,7 @@ def weights(classifier):
 
 
 def keep_for_validation(monkeypatch, mask):
-    monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
+    monkeypatch.setattr("myrnn.runs.prepare.validation_mask", lambda *_: mask)
 
 
 @pytest.mark.long
@@ -363,7 +364,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
         Finalized()
         return loss_and_score(*arguments)
 
-    monkeypatch.setattr("myrnn.runs.fitting.loss_and_score", watched)
+    monkeypatch.setattr("myrnn.runs.training.loss_and_score", watched)
     with pytest.warns(UserWarning, match=r"^fit was interrupted in epoch 2: the model is that of epoch 1"):
         classifier = SequenceClassifier(**SMALL).fit(*draw(30))
     assert len(classifier.history_["loss"]) == 1
@@ -424,6 +425,6 @@ def test_only_nonfinite_scores_are_a_divergence(monkeypatch):
     def refusing(*arguments):
         raise InvalidArgument("a label is 3, but the model has 2 classes, 0 .. 1")
 
-    monkeypatch.setattr("myrnn.runs.fitting.loss_and_score", refusing)
+    monkeypatch.setattr("myrnn.runs.training.loss_and_score", refusing)
     with pytest.raises(InvalidArgument, match=r"^a label is 3, but the model has 2 classes, 0 \.\. 1$"):
         SequenceClassifier(**SMALL).fit(*draw(30))

@@ -152,14 +152,14 @@ def test_the_most_frequent_symbols_are_kept():
 
 def test_symbols_that_only_occur_in_the_validation_are_unknown(monkeypatch):
     mask = np.arange(12) >= 10
-    monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
+    monkeypatch.setattr("myrnn.runs.prepare.validation_mask", lambda *_: mask)
     X = [["a"]] * 5 + [["b"]] * 5 + [["only here"]] * 2
     assert fitted(X, ["x"] * 5 + ["y"] * 6 + ["x"]).encoder_.inner.symbols == ("a", "b")
 
 
 def test_columns_are_standardised_by_the_training_alone(monkeypatch):
     mask = np.arange(12) % 4 == 0
-    monkeypatch.setattr("myrnn.runs.fitting.validation_mask", lambda *_: mask)
+    monkeypatch.setattr("myrnn.runs.prepare.validation_mask", lambda *_: mask)
     X = [100.0 * part + [1, 2, 3] for part in RAGGED]
     rows = np.concatenate([part for part, kept in zip(X, mask, strict=True) if not kept])
     classifier = fitted(X)
@@ -378,7 +378,7 @@ def test_an_invalid_setting_is_refused(settings, told):
 
 
 def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**6)
+    monkeypatch.setattr("myrnn.runs.prepare.memory", lambda: 10**6)
     X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]
     y = [index % 2 for index in range(2000)]
     with pytest.raises(
@@ -392,7 +392,7 @@ def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
 
 
 def test_too_many_units_for_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.runs.fitting.memory", lambda: 10**9)
+    monkeypatch.setattr("myrnn.runs.prepare.memory", lambda: 10**9)
     told = "20,000 recurrent units take about 16.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(NUMBERS, dim_recurrent=20_000)

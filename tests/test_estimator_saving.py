@@ -18,7 +18,6 @@ from myrnn.storage import seal
 
 SMALL = {"dim_recurrent": 3, "max_epochs": 2, "engine": "mygrad", "random_state": 0}
 FILES = ("settings.json", "encoding.json", "history.csv", "model.safetensors", "report.json")
-FORMER = Path(__file__).parent / "golden" / "former" / "classifier"
 WORDS = ["ab" * (index % 5) + "c" * (index % 2) for index in range(12)]
 ROWS = [np.random.default_rng(index).normal(size=(index % 4, 2)) for index in range(12)]
 LABELS = ["yes", "no"] * 6
@@ -126,58 +125,22 @@ def test_a_full_disk_leaves_nothing(saved, tmp_path, monkeypatch):
 
 def index_with(folder, **changes):
     """Change values of the index, with a valid hash."""
-    path = next(folder / name for name in ("classifier.json", "settings.json") if (folder / name).exists())
+    path = folder / "settings.json"
     path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changes})))
-
-
-def test_a_classifier_of_the_first_version_loads(tmp_path):
-    folder = shutil.copytree(FORMER, tmp_path / "saved")
-    classifier = SequenceClassifier.load(folder)
-    index = json.loads((folder / "classifier.json").read_text())
-    later = ("tokenize", "activation", "dim_embedding")
-    settings, fitted = (
-        {name: value for name, value in index[part].items() if name not in drop}
-        for part, drop in (("settings", later[:2]), ("fitted", later))
-    )
-    index_with(folder, format_version=1, settings=settings, fitted=fitted)
-    loaded = SequenceClassifier.load(folder)
-    # Its activation was relu.
-    assert loaded.activation is None
-    assert loaded.tokenize_ is None
-    loaded.model_.activation = "tanh"
-    X = [["to", "be"], ["or"], ["not", "to", "be"]]
-    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-    with pytest.warns(UserWarning, match=r"^2 symbols were not in the training and count as unknown: 'ab', 'c'"):
-        loaded.predict(["ab c"])
-
-
-def test_a_pickle_of_the_first_version_loads():
-    classifier = SequenceClassifier(**SMALL).fit(WORDS, LABELS)
-    old = pickle.loads(pickle.dumps(classifier))
-    state = {name: v for name, v in old.__getstate__().items() if name not in ("tokenize", "activation", "tokenize_")}
-    again = SequenceClassifier.__new__(SequenceClassifier)
-    again.__setstate__(state)
-    assert np.array_equal(again.predict_proba(WORDS), classifier.predict_proba(WORDS))
-    # Text was always read as characters.
-    with pytest.warns(UserWarning, match=r"count as unknown: ' ', '\?'"):
-        spaced, other = again.predict_proba(["ab c", "ab?c"])
-    assert np.array_equal(spaced, other)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"format_version": 4}, "FOLDER was written by a newer MyRNN, in format 4; this one reads up to 3"),
+        ({"format_version": 4}, "FOLDER was written by a newer MyRNN, in format 4; this one reads up to 1"),
         ({"format_version": 0}, "FOLDER: settings.json has no valid 'format_version': 0"),
         ({"format": "myrnn sweep"}, "FOLDER: settings.json is not that of a run: 'format' must be 'myrnn run'"),
         ({"model": {}}, None),
-        ({"model": 3}, "FOLDER: settings.json has no valid 'model': 3"),
-        ({"classifier": {"best_epoch": 1, "settings": {}}}, None),
-        ({"classifier": {"best_epoch": 1, "settings": 3}}, None),
-        ({"classifier": {"best_epoch": 1, "tokenize": "lines"}}, None),
-        ({"classifier": {"best_epoch": 1, "table": "no"}}, None),
-        ({"classifier": {"table": False}}, None),
-        ({"classifier": 3}, "FOLDER: settings.json cannot be used: 'classifier' is missing"),
+        ({"model": 3}, "FOLDER: settings.json cannot be used: the model must have settings by name, not 3"),
+        ({"estimator": {"settings": {}}}, None),
+        ({"estimator": {"settings": 3}}, None),
+        ({"estimator": {"table": "no"}}, None),
+        ({"estimator": 3}, "FOLDER: settings.json cannot be used: 'estimator' must be an object"),
         ({"data": {"tokenize": 3}}, None),
         ({"training": {"seed": -1}}, "FOLDER: settings.json cannot be used: seed must be at least 0, not -1"),
     ],

@@ -25,7 +25,8 @@ from myrnn import (
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.models import GRU
-from myrnn.runs import known_of, load_run, run
+from myrnn.runs import load_run, run
+from myrnn.runs.reports import known_of
 
 RNG = np.random.default_rng(0)
 WORDS = ["".join(RNG.choice(list("abcd"), RNG.integers(1, 9))) for _ in range(150)]
@@ -215,7 +216,9 @@ def test_a_forecaster_continues_a_wave(forecaster):
 
 def test_networks_that_forecast_are_compiled_once(forecaster, monkeypatch):
     members, compiled = [pickle.loads(pickle.dumps(forecaster)) for _ in range(2)], []
-    monkeypatch.setattr("myrnn.runs.fitted.compile", lambda *given, **how: compiled.append(1) or compile(*given, **how))
+    monkeypatch.setattr(
+        "myrnn.runs.trained.compile", lambda *given, **how: compiled.append(1) or compile(*given, **how)
+    )
     for end in (200, 210, 220):
         forecast(members, WAVE[:end], 3, paths=4)
         members[0].forecast(WAVE[:end], 3)
@@ -340,7 +343,7 @@ def test_tables_name_columns_as_the_data_do(tmp_path):
     (tmp_path / "sizes.csv").write_text("\n".join(lines), encoding="utf-8")
     data = {"file": str(tmp_path / "sizes.csv"), "learn": "numbers", "label_column": "size"}
     experiment = Experiment(data=data, training={"max_epochs": 1, "engine": "mygrad"}, model={"dim_recurrent": 2})
-    assert run(experiment, tmp_path / "run").fitted.targets.columns == ("size",)
+    assert run(experiment, tmp_path / "run").reader.targets.columns == ("size",)
 
 
 @pytest.mark.usefixtures("blank_figures")
@@ -350,7 +353,7 @@ def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, m
     for i, file in enumerate(files):
         Path(file).write_text("\n".join(lines[:1] + lines[1 + i :]), encoding="utf-8")
     encoded = []
-    monkeypatch.setattr("myrnn.runs.work.known_of", lambda *given: encoded.append(1) or known_of(*given))
+    monkeypatch.setattr("myrnn.runs.prepare.known_of", lambda *given: encoded.append(1) or known_of(*given))
     found = run(
         Experiment(
             data={"file": files[0], "learn": "tags"},
@@ -382,7 +385,7 @@ def test_saved_estimators_predict_the_same(name, request, tmp_path):
         assert other.best_epoch_ == found.best_epoch_
         assert {k: v.tolist() for k, v in other.history_.items()} == {k: v.tolist() for k, v in found.history_.items()}
     run = load_run(tmp_path / "kept")
-    assert run.fitted.targets.learn == found.learn and run.history.metric in run.history.columns
+    assert run.reader.targets.learn == found.learn and run.history.metric in run.history.columns
     with refused(f"learned {found.learn}, but a classifier learns labels"):
         SequenceClassifier.load(tmp_path / "kept")
 

@@ -25,7 +25,8 @@ from myrnn.experiment import Experiment, Part, Training, merged
 from myrnn.models import GRU, RNN, num_parameters
 from myrnn.optimizers import SGD
 from myrnn.registry import find, kinds, register
-from myrnn.runs import is_unfinished, load_run
+from myrnn.runs import load_run
+from myrnn.runs.folder import is_unfinished
 from myrnn.schedules import named_schedule
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import Checkpoint, loop
@@ -59,7 +60,7 @@ def test_a_prompt_shows_the_parts_and_a_notebook_all_settings():
     experiment = Experiment(task="palindromes", model="gru", training={"iterations": 1_234})
     assert repr(experiment) == "Experiment(gru on palindromes, adam, 1,234 iterations)"
     shown = experiment._repr_html_()
-    settings = experiment.to_dict(whole=True)
+    settings = experiment.to_dict()
     assert all(f"{section}.{name}" in shown for section in settings for name in settings[section])
     given = Experiment(data=(["ab"], ["yes"]), training={"max_epochs": 1})
     assert repr(given) == "Experiment(rnn on data in memory, adam, up to 1 epoch)"
@@ -188,8 +189,7 @@ def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_pat
     assert without == Experiment.read({"evaluation": {"samples": 40}, "model": "gru"})
     for experiment in (with_stack, without):
         assert Experiment.read(experiment.to_dict()) == experiment
-    assert "stack_depth" not in without.to_dict()["evaluation"]
-    assert "stack_depth" not in Experiment(model="stack-rnn").to_dict()["evaluation"]
+    assert without.to_dict()["evaluation"]["stack_depth"] is None
     myrnn.run(Experiment.read(SMALL), "run", progress=False)
     assert main(["evaluate", "run", "--stack-depth=9"]) == 2
     assert capsys.readouterr().err == "myrnn: --stack-depth is for a stack-rnn, and the run has the model 'rnn'\n"
@@ -414,7 +414,7 @@ def test_numbers_of_numpy_are_plain():
 
 def test_an_experiment_has_a_task_or_data():
     experiment = Experiment(data={"file": "train.csv"}, model="gru", evaluation={"test": ["a.csv", "b=b/c.csv"]})
-    assert experiment.task is None
+    assert (experiment.source.section, experiment.source.name) == ("data", "train")
     assert experiment.model.settings.recurrent_init == "orthogonal"
     assert experiment.optimizer.settings.learning_rate == 0.003
     assert experiment.files == {"data": "train.csv", "test a": "a.csv", "test b": "b/c.csv"}
@@ -519,7 +519,6 @@ def test_every_network_can_have_layers_and_a_chosen_initialization(name):
     weight = next(v.weight.data for n, v in vars(model.stack[0]).items() if n.startswith("fc_h2"))
     np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-5)
     assert experiment.model.to_dict()["layers"] == 2
-    assert "layers" not in Experiment(model=name).model.to_dict()
 
 
 @pytest.mark.parametrize("write", ["to_json", "to_toml"])
@@ -575,9 +574,9 @@ def test_a_repeated_key_is_refused(tmp_path, monkeypatch, capsys):
 
 def test_data_in_memory_cannot_be_combined_with_a_file_or_a_task():
     experiment = Experiment(data=(["a", "b"], ["x", "y"]))
-    assert replace(experiment, data="a.csv").memory is None
-    assert replace(experiment, data=None, training=None, evaluation=None).memory is None
-    assert replace(experiment, model="gru").memory is experiment.memory
+    assert replace(experiment, model="gru").source.given is experiment.source.given
+    with refused("an experiment has a task or data, not both"):
+        Experiment(task="palindromes", data="a.csv")
 
 
 class Stop(Exception):

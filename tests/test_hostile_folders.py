@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from myrnn import SequenceClassifier
 from myrnn.errors import RunError
-from myrnn.runs import load_job, load_run
+from myrnn.runs import load_run
+from myrnn.runs.job import load_job
 from myrnn.storage import damaged
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,22 +111,10 @@ LONG = 10**4000
             "settings.json cannot be used: dim_embedding must be an integer, not '2'",
         ),
         (
-            "former-classifier",
-            "classifier.json",
-            lambda index: index.update(cell=[1]),
-            "classifier.json cannot be used: cell must be one of 'rnn', 'gru', 'lstm', not [1]",
-        ),
-        (
             "classifier",
             "encoding.json",
-            lambda encoding: encoding["labels"].update(dtype="<U134217728"),
-            "settings.json cannot be used: the classes cannot be '<U134217728'",
-        ),
-        (
-            "former-classifier",
-            "history.json",
-            lambda history: history["epoch"].__setitem__(0, 10**30),
-            "history.csv is not a history: ",
+            lambda encoding: encoding["targets"]["inner"].update(dtype="<U134217728"),
+            "encoding.json cannot be used: the classes cannot be '<U134217728'",
         ),
         (
             "run",
@@ -169,7 +158,7 @@ LONG = 10**4000
 )
 def test_folders_found_by_fuzzing_are_refused(sound, tmp_path, kind, name, change, message):
     readers = {
-        **dict.fromkeys(("classifier", "former-classifier"), SequenceClassifier.load),
+        "classifier": SequenceClassifier.load,
         "run": load_run,
         "unfinished": load_job,
     }

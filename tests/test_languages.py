@@ -538,7 +538,7 @@ def test_the_command_lists_wrong_labels(tmp_path, capsys):
 )
 def test_a_task_name_can_contain_its_first_setting(name, task):
     experiment = Experiment(task=name)
-    assert experiment.task.make() == task
+    assert experiment.source.settings.make() == task
     assert Experiment.read(experiment.to_dict()) == experiment
     assert Experiment(task=task) == experiment
 

@@ -11,7 +11,8 @@ from myrnn.data import RawTargets, flat_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.models import Stacked
-from myrnn.runs import fit
+from myrnn.runs.prepare import prepare_given
+from myrnn.runs.training import trained
 from myrnn.training import Checkpoint, load_checkpoint
 
 K = 5
@@ -81,7 +82,8 @@ def fitted(text, folder, **training):
     model = {"name": "rnn", "dim_recurrent": 4}
     experiment = Experiment(data={"learn": "text"}, model=model, training=training)
     raw = flat_sequences([text], tokenize="characters")
-    return fit(experiment, raw, RawTargets("text"), checkpoint=Checkpoint(folder, every=0, share=1e9))
+    prepared = prepare_given(experiment, raw, RawTargets("text"))
+    return trained(prepared, checkpoint=Checkpoint(folder, every=0, share=1e9))
 
 
 def test_a_long_epoch_is_resumed_within(tmp_path, in_python, monkeypatch):

@@ -18,7 +18,7 @@ from myrnn.playground.network import Curve, Network
 from myrnn.playground.settings import checked_settings, controls, defaults, offered_settings, sections_of
 from myrnn.playground.views import Views
 from myrnn.registry import register
-from myrnn.runs import classes_of
+from myrnn.runs.reader import classes_of
 from myrnn.tasks import TwinHalves
 from playground_help import SMALL
 

@@ -103,7 +103,7 @@ def test_the_experiment_in_a_file_can_be_read(tmp_path):
     path.write_text(block, encoding="utf-8")
     experiment = Experiment.from_file(path)
     assert dict(experiment.evaluation.test) == {name: str(tmp_path / f"{name}.csv") for name in ("near", "far")}
-    assert (experiment.data.file, experiment.training.max_epochs) == (str(tmp_path / "train.csv"), 30)
+    assert (experiment.source.settings.file, experiment.training.max_epochs) == (str(tmp_path / "train.csv"), 30)
 
 
 def test_pages_and_examples_only_install_what_is_there():

@@ -10,7 +10,8 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.runs import UNFINISHED, RunListing, RunSummary, list_runs
+from myrnn.runs import RunListing, RunSummary, list_runs
+from myrnn.runs.folder import UNFINISHED
 from myrnn.storage import FolderLock
 from run_folders import data_run, gru_run, task_run, without_pictures
 

@@ -17,7 +17,8 @@ from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import load_job, load_run, save_run
+from myrnn.runs import load_run, save_run
+from myrnn.runs.job import load_job
 from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train

@@ -32,7 +32,7 @@ def test_the_quick_study_is_a_part_of_the_whole_one():
 def test_every_task_is_tested_at_lengths_that_it_has(name, runs, tasks):
     points = read_study(STUDIES / f"{name}.toml").points
     assert len(points) == runs
-    tests = {point.experiment.task: point.experiment.evaluation.lengths for point in points}
+    tests = {point.experiment.source: point.experiment.evaluation.lengths for point in points}
     assert {settings.make().language_name for settings in tests} == tasks
     for settings, lengths in tests.items():
         task = settings.make()
@@ -43,5 +43,5 @@ def test_every_task_is_tested_at_lengths_that_it_has(name, runs, tasks):
         assert lengths[-1] >= 12 * task.lengths[-1]
     # The stack holds every string that is learned, and every one of a test.
     for experiment in (point.experiment for point in points if point.experiment.model.name == "stack-rnn"):
-        assert experiment.model.settings.stack_depth > experiment.task.settings.string_max
+        assert experiment.model.settings.stack_depth > experiment.source.settings.settings.string_max
         assert experiment.evaluation.stack_depth > 500

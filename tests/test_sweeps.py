@@ -22,7 +22,7 @@ from myrnn.errors import CompileError, InvalidArgument, RunError
 from myrnn.experiment import weight_generator
 from myrnn.models import RNN, cells
 from myrnn.optimizers import Adam
-from myrnn.runs import made_with
+from myrnn.runs.folder import made_with
 from myrnn.storage import FolderLock, seal
 from myrnn.sweeps import folder as sweep_folder
 from myrnn.sweeps import load_sweep, log, pool, read_study, sweep

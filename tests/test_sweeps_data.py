@@ -94,7 +94,7 @@ def without_figures(monkeypatch):
 
 def test_files_are_combined_with_all_other_settings(study):
     runs = [
-        (p.experiment.data.file, dict(p.experiment.evaluation.test)["long"], p.settings["model.name"])
+        (p.experiment.source.settings.file, dict(p.experiment.evaluation.test)["long"], p.settings["model.name"])
         for p in read_study(study).points
     ]
     assert runs == [

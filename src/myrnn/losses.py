@@ -179,11 +179,6 @@ class CrossEntropyTogether:
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses for classes, the targets that tasks have."""
-    return tuple(name for name in kinds("loss") if _FOR.get(name, CLASS) == CLASS)
-
-
-def all_loss_names() -> tuple[str, ...]:
     """Return the names of all losses."""
     return tuple(kinds("loss"))
 

@@ -48,11 +48,6 @@ class Setting:
         return next((m for part in self.parts for m in getattr(part, "__metadata__", ())), Meta())
 
     @property
-    def is_later(self) -> bool:
-        """Whether files omit it at its default, as files written before the setting existed do."""
-        return bool((self.meta.extra or {}).get("later"))
-
-    @property
     def is_described(self) -> bool:
         """Whether the annotation has more than a type."""
         return any(hasattr(part, "__metadata__") for part in self.parts)
@@ -174,12 +169,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise InvalidArgument(f"{owner} needs {setting.name!r}")
         return cls(**given)
 
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return all settings as plain values; unless `whole`, later additions are omitted at their defaults."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
-        for setting in settings_of(type(self)):
-            if not whole and setting.is_later and values[setting.name] == setting.default:
-                del values[setting.name]
         return values
 
 

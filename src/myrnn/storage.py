@@ -59,8 +59,8 @@ class FolderFormat:
         The files that are read, and the most bytes of each.
     index_bytes : int
         The most bytes of the index; no valid one comes near this. A larger one is refused before memory is allocated.
-    oldest : int, optional
-        The oldest version that can still be read; by default only `version`.
+    optional : collection of str
+        Those of `files` that a folder may lack.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class FolderFormat:
     index: str
     files: Mapping[str, int]
     index_bytes: int = 1_000_000
-    oldest: int | None = None
+    optional: Collection[str] = ()
 
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
         """Write a folder's files, and the index last.
@@ -102,7 +102,8 @@ class FolderFormat:
         RunError
             When something cannot be written, for example on a full disk; the folder then still has its old content.
         """
-        assert set(self.files) <= set(files), f"a {self.what} needs {set(self.files) - set(files)}"
+        missing = set(self.files) - set(self.optional) - set(files)
+        assert not missing, f"a {self.what} needs {missing}"
         header = {"format": self.name, "format_version": self.version}
         try:
             self._write(Path(folder), {**header, **values}, files)
@@ -116,7 +117,7 @@ class FolderFormat:
             scratch = Path(made)
             for name, content in files.items():
                 _write(scratch / name, content)
-            facts = {name: _fingerprint(scratch / name) for name in self.files}
+            facts = {name: _fingerprint(scratch / name) for name in self.files if name in files}
             _write(scratch / self.index, json_to_bytes(seal({**values, "files": facts})))
             for name in (*files, self.index):
                 _to_disk(scratch / name)
@@ -186,7 +187,7 @@ class FolderFormat:
             raise RunError(
                 f"{path} was written by a newer MyRNN, in format {version}; this one reads up to {self.version}"
             )
-        if version < (self.oldest or self.version):
+        if version < self.version:
             raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
 
     def _read_some(self, path: Path, names: Collection[str]) -> Stored:
@@ -194,13 +195,15 @@ class FolderFormat:
         listed = index.get("files")
         if not isinstance(listed, dict):
             damaged(path, self.index, f"has no valid 'files': {_checks.shown(listed)}")
-        for name in self.files:
+        here = [name for name in self.files if name in listed or name not in self.optional]
+        for name in here:
             facts = listed.get(name)
             if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
                 damaged(path, self.index, f"has no size and hash for {name}")
             if name not in names:
                 _check_size(path, name, _size(path, name), facts["bytes"])
-        return Stored(path, index, {name: self._read_checked(path, name, listed[name]) for name in names})
+        content = {name: self._read_checked(path, name, listed[name]) for name in here if name in names}
+        return Stored(path, index, content)
 
     def _read_checked(self, path: Path, name: str, facts: Mapping[str, Any]) -> bytes:
         content = _read(path, name, self.files[name])

@@ -17,7 +17,8 @@ from myrnn.cli.options import Delimiter, OwnClass, OwnClasses, Quiet, check_file
 from myrnn.data import SERIES, TEXT, read_examples
 from myrnn.errors import InvalidArgument
 from myrnn.plots import plot_forecast, save_figure
-from myrnn.runs import Run, run_names
+from myrnn.runs import Run
+from myrnn.runs.compare import run_names
 from myrnn.storage import place_file
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
 
 
 def _series(run: Run, data: Path | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
-    kept = run.experiment.data
+    kept = run.experiment.source.settings
     file = kept.file if data is None else str(data)
     if file is None:
         raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
@@ -149,7 +150,7 @@ def _series(run: Run, data: Path | None, names: str | None, delimiter: str | Non
         SERIES,
         text_column=names or kept.text_column,
         delimiter=delimiter or kept.delimiter,
-        columns=None if names is not None or run.fitted is None else run.fitted.columns,
+        columns=None if names is not None else run.reader.columns,
     ).sequences
     if len(read) != 1:
         raise InvalidArgument(f"{file} holds {count_of(len(read), 'series')}, but one is needed")
@@ -158,6 +159,6 @@ def _series(run: Run, data: Path | None, names: str | None, delimiter: str | Non
 
 
 def _check_learned(run: Run, wanted: str, does: str) -> None:
-    learned = "a task" if run.fitted is None else run.fitted.targets.learn
+    learned = run.reader.learn if run.task is None else "a task"
     if learned != wanted:
         raise InvalidArgument(f"{run.folder} learned {learned}: only what learned {wanted} {does}")

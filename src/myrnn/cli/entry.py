@@ -27,7 +27,7 @@ from myrnn.cli.runs import runs
 from myrnn.cli.stop import Terminated
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
-from myrnn.experiment import Data, FileEvaluation
+from myrnn.experiment import Data
 from myrnn.output import notify
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -170,7 +170,7 @@ def _as_option(message: str, arguments: Sequence[str]) -> str:
     options = [option for parameter in getattr(chosen, "params", ()) for option in parameter.opts]
     names = {option.removeprefix("--").replace("-", "_"): option for option in options if option.startswith("--")}
     given = {argument.partition("=")[0] for argument in arguments}
-    about_data = {*Data.__struct_fields__, *FileEvaluation.__struct_fields__}
+    about_data = {*Data.__struct_fields__, "test", "test_labels"}
     names = {name: option for name, option in names.items() if option in given or name in about_data}
     if "--data" in options:
         names |= dict.fromkeys(("path", "file"), "--data")

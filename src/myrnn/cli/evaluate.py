@@ -35,7 +35,12 @@ from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import stacks_of
 from myrnn.plots import save_figure
-from myrnn.runs import Run, claim_folder, run_names, tested_lengths
+from myrnn.runs import Run
+from myrnn.runs.compare import run_names
+from myrnn.runs.folder import claim_folder
+from myrnn.runs.prepare import tested_lengths
+from myrnn.runs.reports import reports_on
+from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
 
 # More lengths than this are a typing error.
@@ -132,21 +137,18 @@ def evaluate(
     options = given(context)
     of_task = ("samples", "seed", "length_max", "lengths", "stack_depth")
     refuse_of_others(options, loaded, of_task, ("data", "labels", "period"))
-    if loaded.fitted is not None and loaded.fitted.targets.learn != LABELS:
+    if loaded.reader.learn != LABELS:
         refuse(options, ("shortcuts", "counterexamples", "labels", "engine"), "labels of sequences")
         return _report(loaded, data, period, out, figure, quiet)
     refuse(options, ("period",), "series")
-    tests: dict[str, Any]
-    asked: Any = None
-    if loaded.fitted is None:
-        asked, tests = _lengths(loaded.task, lengths, length_max), {"": loaded.task}
-        _set_stack_depth(loaded, stack_depth)
-    else:
-        if data is None:
-            refuse(options, ("labels",), "--data, which is missing")
-        tests = loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
-    for name, source in tests.items():
-        count = samples if loaded.fitted is None else len(source)
+    if data is None:
+        refuse(options, ("labels",), "--data, which is missing")
+    asked: Any = None if loaded.task is None else _lengths(loaded.task, lengths, length_max)
+    _set_stack_depth(loaded, stack_depth)
+    for name, source in (
+        tests := loaded.tests(None if data is None else str(data), None if labels is None else str(labels))
+    ).items():
+        count = len(source) if isinstance(source, Sequences) else samples
         known = evaluation.shortcuts(source, count, seed, lengths=asked) if shortcuts else None
         begin = time.perf_counter()
         report = evaluation.evaluate(
@@ -193,7 +195,7 @@ def _report(
 ) -> None:
     """Test a network that predicts tags, numbers, or the next step."""
     begin = time.perf_counter()
-    reports = run.reports(None if data is None else str(data), None, period)
+    reports = reports_on(run, None if data is None else str(data), period)
     seconds = time.perf_counter() - begin
     for name, report in reports.items():
         ending = f"-{name}" if len(reports) > 1 else ""

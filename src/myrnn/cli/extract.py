@@ -16,7 +16,6 @@ from myrnn.errors import CompileError, InvalidArgument
 from myrnn.inspection import extract_automaton
 from myrnn.inspection.automata.words import LONGEST, table_lengths
 from myrnn.plots import save_figure
-from myrnn.runs import Run
 
 
 def extract(
@@ -51,7 +50,7 @@ def extract(
     """Extract an automaton that accepts the same sequences as a network, and draw it."""
     check_picture("--out", out)
     run = load(folder, model)
-    if run.fitted is not None and (run.fitted.targets.learn != LABELS or not run.fitted.is_symbols):
+    if run.reader.learn != LABELS or not run.reader.is_symbols:
         raise InvalidArgument(
             f"{folder} is not a classifier of symbols: automata are extracted only from such networks"
         )
@@ -63,11 +62,11 @@ def extract(
     compiled = _compiled(run.recognizer)
     found = extract_automaton(
         compiled,
-        _alphabet(run),
+        run.reader.alphabet,
         method=method,
         equivalence=equivalence,
         accept=label,
-        examples=() if run.task is None else run.recognition,
+        examples=() if run.task is None else run.reader.recognition,
         max_length=longest,
         seconds=seconds,
         max_states=max_states,
@@ -78,8 +77,8 @@ def extract(
     lengths = [*tested, *(longest + length for length in tested[1:] if longest + length <= LONGEST)]
     network = found.agreement(compiled, lengths=lengths, accept=label, seed=seed)
     truth = None
-    if callable(getattr(run.recognition, "truth", None)):
-        truth = found.agreement(run.recognition, lengths=lengths, accept=label, seed=seed)
+    if callable(getattr(run.reader.recognition, "truth", None)):
+        truth = found.agreement(run.reader.recognition, lengths=lengths, accept=label, seed=seed)
     show.table(network, beside=truth)
     typer.echo()
     show.named_rows(("accepted", names[1 if label is None else label]))
@@ -96,13 +95,3 @@ def _compiled(model: Any) -> CompiledModel | Any:
         return compile(model)
     except CompileError:
         return model
-
-
-def _alphabet(run: Run) -> Any:
-    """Return the names of the symbols; for a run on data, its tokens without the one for unknown symbols."""
-    if run.fitted is not None:
-        known = run.fitted.symbol_names or ()
-        return {name: token for token, name in enumerate(known) if token > 0}
-    task = run.recognition
-    names = getattr(task, "symbol_names", None) or getattr(getattr(task, "language", None), "symbols", None)
-    return tuple(map(str, range(task.dim_input))) if names is None else tuple(names)

@@ -30,7 +30,8 @@ from myrnn.graphs import write_graph, write_recurrence
 from myrnn.learning_curve import ACCURACY, History, word_for
 from myrnn.plots import plot_learning_curves, save_figure
 from myrnn.results import Table, integer, number, text
-from myrnn.runs import Run, load_history, run_names
+from myrnn.runs import Run, load_history
+from myrnn.runs.compare import run_names
 from myrnn.training import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
@@ -84,33 +85,33 @@ def inspect(
     refuse_of_others(given(context), run, ("seed",), ("data",))
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that is not trained yet: there is nothing to inspect")
-    learn = LABELS if run.fitted is None else run.fitted.targets.learn
+    learn = run.reader.learn
     if learn in (VALUES, SERIES):
         raise InvalidArgument(f"{folder} learned {learn}: inspect needs a network with class probabilities")
     read = run.read_texts([sequence])
     tokens = read.tokens(0)
     if not len(tokens):
-        predicts = learn == LABELS and not getattr(run.recognition, "per_step", False)
+        predicts = learn == LABELS and not run.reader.per_step
         instead = f": myrnn predict {folder} '' shows its class" if predicts else ""
         raise InvalidArgument(f"an empty sequence has no step to inspect{instead}")
     if label is not None:
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.recognizer)
-    symbols = getattr(run.recognition, "symbol_names", None) if run.fitted is None else run.fitted.symbol_names
     y: Any = label
-    if getattr(run.recognition, "per_step", False):
+    if run.task is not None and run.reader.per_step:
         if label is not None:
             raise InvalidArgument(
                 f"--label is for runs with one class per sequence, but {folder} has one at every step"
             )
         y = np.where(read.weights > 0, read.targets, -1) if read.weights is not None else read.targets
-    found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=symbols)
+    found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=run.reader.symbol_names)
     if not quiet:
         show.table(found)
     figures = _of_one(found, _file_name(sequence, len(found)))
     # The figures over many sequences need labels.
-    if run.fitted is None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
-        figures |= _of_many(compiled, run, run.samples(None if data is None else str(data)), samples, seed)
+    if run.task is not None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
+        source = next(iter(run.tests(None if data is None else str(data)).values()))
+        figures |= _of_many(compiled, run, source, samples, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     _write(figures, run.folder if out is None else out, format)

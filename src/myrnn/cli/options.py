@@ -13,11 +13,12 @@ from typer.core import TyperCommand
 
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import DATA_DEFAULTS, PARTS, Data, EpochTraining, Evaluation, FileEvaluation, Training
+from myrnn.experiment import PARTS, SOURCES, Data, Evaluation, GivenSource, Source, TaskSource, Training
 from myrnn.models import load_own
 from myrnn.plots import FIGURE_ENDINGS
 from myrnn.registry import Kind, kinds
-from myrnn.runs import Run, holds_own, load_run
+from myrnn.runs import Run, load_run
+from myrnn.runs.load import holds_own
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
 
 # Headings in the help.
@@ -136,7 +137,7 @@ def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> N
 
 def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[str], of_data: Collection[str]) -> None:
     """Refuse options for a task if a run is on data, and those for data if it is on a task."""
-    if run.fitted is None:
+    if run.task is not None:
         refuse(options, of_data, f"a run on data, which {run.folder} is not")
     else:
         refuse(options, of_task, f"a run on a task, which draws its sequences; {run.folder} is on data")
@@ -194,8 +195,7 @@ _METAVARS = {
     "delimiter": "CHAR",
     "class_weight": "WEIGHTS",
 }
-_TASK_SECTIONS: dict[str, type[Section]] = {"training": Training, "evaluation": Evaluation}
-_DATA_SECTIONS: dict[str, type[Section]] = {"data": Data, "evaluation": FileEvaluation, "training": EpochTraining}
+_SECTIONS: dict[str, type[Section]] = {"data": Data, "training": Training, "evaluation": Evaluation}
 # The options of `train` that are not settings.
 _OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context", *FORMER)
 
@@ -206,7 +206,7 @@ def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
     A setting from another package whose name is taken by another option is left out, with a warning.
     """
     found: dict[str, dict[str, list[tuple[str, Setting]]]] = {part: {} for part in PARTS}
-    owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields(_TASK_SECTIONS), *_fields(_DATA_SECTIONS)))
+    owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields()))
     everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
     # MyRNN's own come first, so that other packages cannot take their names.
     for part, kind, setting in sorted(everything, key=lambda one: not one[1].is_ours):
@@ -258,18 +258,18 @@ def _setting_options() -> Iterator[inspect.Parameter]:
             if len(owners) < len(kinds(part)):
                 text = f"Of {_listed([kind for kind, _ in owners])}: {text[:1].lower()}{text[1:]}"
             yield _option(name, owners[0][1], f"{text}{_default_of(part, name, owners)}", heading)
-    on_task, on_data = _fields(_TASK_SECTIONS), _fields(_DATA_SECTIONS)
-    for name, (_, setting) in on_task.items():
-        default = _text(setting.default)
-        if name in on_data and on_data[name][1].default != setting.default:
-            default += f"; for data {on_data[name][1].default}"
-        heading = "Training" if name in on_data else ON_TASK
-        yield _option(name, setting, f"{setting.help}  [default: {default}]", heading)
-    for name, (_, setting) in on_data.items():
-        if name not in on_task:
-            has_default = setting.default not in (None, ()) and setting.type is not bool
-            text = setting.help + (f"  [default: {setting.default}]" if has_default else "")
-            yield _option(name, setting, text, ON_DATA)
+    headings = {(True, True): "Training", (True, False): ON_TASK, (False, True): ON_DATA}
+    options = []
+    for name, (section, setting) in _fields().items():
+        of_task, of_data = (_applies(section, setting.name, source) for source in (TaskSource, GivenSource))
+        usual, of_given = setting.default, GivenSource.defaults.get(section, {}).get(setting.name, setting.default)
+        default = _text(usual if of_task else of_given)
+        if of_task and of_data and of_given != usual:
+            default += f"; for data {_text(of_given)}"
+        is_shown = setting.type is not bool and (of_task or of_given not in (None, ()))
+        text = setting.help + (f"  [default: {default}]" if is_shown else "")
+        options.append(_option(name, setting, text, headings[of_task, of_data]))
+    yield from sorted(options, key=lambda option: "data" in option.name)
 
 
 def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> str:
@@ -284,7 +284,7 @@ def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> 
     if not by_default:
         return ""
     each = [default if len(by_default) == 1 else f"{default} for {_listed(ks)}" for default, ks in by_default.items()]
-    on_data = DATA_DEFAULTS.get(part, {}).get(name)
+    on_data = GivenSource.defaults.get(part, {}).get(name)
     return f"  [default: {', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}]"
 
 
@@ -297,11 +297,18 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setting]]:
+def _applies(section: str, setting: str, source: type[Source]) -> bool:
+    """Return whether a setting applies to experiments with such a source."""
+    if section in SOURCES:
+        return section == source.section
+    return setting not in source.without[section]
+
+
+def _fields() -> dict[str, tuple[str, Setting]]:
     """Return the options of sections by name, each with its section."""
     return {
         _RENAMED.get((section, setting.name), setting.name): (section, setting)
-        for section, kind in sections.items()
+        for section, kind in _SECTIONS.items()
         for setting in settings_of(kind)
         if setting.name not in _NO_OPTIONS and (section, setting.name) not in _OF_FILES
     }
@@ -323,32 +330,32 @@ def _option(name: str, setting: Setting, text: str, heading: str) -> inspect.Par
     )
 
 
-def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, dict[str, Any]]:
+def sections_of(options: Mapping[str, Any], source: type[Source] = TaskSource) -> dict[str, dict[str, Any]]:
     """Return the settings among the options of a command line, by section.
 
     Raises
     ------
     InvalidArgument
-        When an option for data is given without data, or an option for tasks with data.
+        When an option does not apply to experiments with such a source.
     """
-    ours, others = (_DATA_SECTIONS, _TASK_SECTIONS) if on_data else (_TASK_SECTIONS, _DATA_SECTIONS)
-    fields, by_part = _fields(ours), settings_by_part()
-    sections: dict[str, dict[str, Any]] = {}
+    fields, by_part = _fields(), settings_by_part()
+    sections: dict[str, dict[str, Any]] = {name: {} for name in (source.section, "training", "evaluation")}
     for part, settings in by_part.items():
-        if not (on_data and part == "task"):
-            chosen = {"name": options[part]} if part in options else {}
-            sections[part] = chosen | {
-                name: _chosen(options[name], s) for name, s in settings.items() if name in options
-            }
-    sections |= {section: {} for section in ours}
+        chosen = {"name": options[part]} if part in options else {}
+        chosen |= {name: _chosen(options[name], s) for name, s in settings.items() if name in options}
+        if part in SOURCES and part != source.section:
+            for name in chosen:
+                raise InvalidArgument(f"{option_of(part if name == 'name' else name)} does not go with --data")
+        else:
+            sections[part] = chosen
     for name in options:
-        if name in fields:
-            section, setting = fields[name]
-            sections[section][setting.name] = options[name]
-        elif on_data and (name in _fields(others) or name in ("task", *by_part["task"])):
-            raise InvalidArgument(f"{option_of(name)} does not go with --data")
-        elif name in _fields(others):
-            raise InvalidArgument(f"{option_of(name)} goes with --data, which is missing")
+        if name not in fields:
+            continue
+        section, setting = fields[name]
+        if not _applies(section, setting.name, source):
+            why = "goes with --data, which is missing" if source is TaskSource else "does not go with --data"
+            raise InvalidArgument(f"{option_of(name)} {why}")
+        sections[section][setting.name] = options[name]
     return sections
 
 

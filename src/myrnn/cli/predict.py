@@ -29,7 +29,7 @@ from myrnn.cli.options import (
 )
 from myrnn.data import LABELS, NEXT, TAGS, TEXT, LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
-from myrnn.runs import Run, is_data_run
+from myrnn.runs import Run
 from myrnn.sequences import Sequences, ramp
 from myrnn.storage import place_file
 
@@ -95,13 +95,13 @@ def predict(
             raise InvalidArgument("give sequences, or a file of them with --data")
     elif sequences:
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
-    elif run.is_dir() and not is_data_run(run):
+    check_file("--out", out)
+    loaded = load(run, model)
+    if data is not None and loaded.task is not None:
         raise InvalidArgument(
             f"--data is for runs that were trained on data, and {run} was trained on a task: give sequences"
         )
-    check_file("--out", out)
-    loaded = load(run, model)
-    learn = LABELS if loaded.fitted is None else loaded.fitted.targets.learn
+    learn = loaded.reader.learn
     if learn in NEXT:
         other = "generate" if learn == TEXT else "forecast"
         raise InvalidArgument(f"{run} learned {learn}: myrnn {other} {run} continues one")
@@ -116,8 +116,7 @@ def predict(
     if learn == LABELS:
         _of_file(loaded, read, out, not_finite)
     else:
-        assert loaded.fitted is not None
-        _of_steps(loaded, loaded.fitted.read(read.sequences), read.lines, out)
+        _of_steps(loaded, loaded.reader.read(read.sequences), read.lines, out)
     if read.skipped:
         were = "was" if read.skipped == 1 else "were"
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
@@ -125,20 +124,19 @@ def predict(
 
 def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = None, out: Path | None = None) -> None:
     """Write predicted tags or numbers as CSV; sequences without line numbers are counted from 1."""
-    fitted = run.fitted
-    assert fitted is not None
-    outputs, lengths = fitted.outputs(sequences), sequences.lengths
+    reader = run.reader
+    outputs, lengths = run.outputs(sequences), sequences.lengths
     lines = np.arange(1, len(sequences) + 1) if lines is None else lines
     columns: dict[str, Any] = {"line": lines}
-    if fitted.per_step:
+    if reader.per_step:
         columns = {"line": np.repeat(lines, lengths), "step": ramp(lengths)}
-    if fitted.targets.learn == TAGS:
+    if reader.learn == TAGS:
         shares = scipy.special.softmax(outputs.astype(np.float64), axis=1)
         best = shares.argmax(axis=1)
-        columns["tag"] = np.array(fitted.class_names)[best]
+        columns["tag"] = np.array(reader.class_names)[best]
         columns["probability"] = shares[np.arange(len(best)), best]
     else:
-        rows = fitted.targets.decode(outputs).reshape(len(outputs), -1)
+        rows = reader.targets.decode(outputs).reshape(len(outputs), -1)
         names = ["number"] if rows.shape[1] == 1 else [f"number {place}" for place in range(rows.shape[1])]
         columns |= dict(zip(names, rows.T, strict=True))
 
@@ -167,12 +165,13 @@ def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
     """Show the classes of sequences on the command line; for a task also the true ones."""
     names, sequences = run.class_names, run.read_texts(texts)
-    if getattr(run.recognition, "per_step", False):
+    if run.reader.per_step:
         raise InvalidArgument(
             f"{run.folder} has an output at every step: myrnn inspect {run.folder} {texts[0]!r} shows them"
         )
     probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
-    truths = [(names[label],) for label in sequences.labels] if hasattr(run.recognition, "truth") else [()] * len(texts)
+    is_known = hasattr(run.reader.recognition, "truth")
+    truths = [(names[label],) for label in sequences.labels] if is_known else [()] * len(texts)
     rows: list[tuple[str, ...]] = []
     for text, row, truth in zip(texts, probabilities, truths, strict=True):
         if np.isnan(row).any():
@@ -186,13 +185,12 @@ def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
 
 def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> LabelledSequences:
     """Read a file in the way that the training data were read."""
-    fitted = run.fitted
-    assert fitted is not None
+    reader = run.reader
     return read_sequences(
         data,
-        tokenize=fitted.text_as if fitted.is_symbols else "auto",
-        text_column=text_column or run.experiment.data.text_column or "sequence",
-        kind="tokens" if fitted.is_symbols else "features",
+        tokenize=reader.text_as if reader.is_symbols else "auto",
+        text_column=text_column or run.experiment.source.settings.text_column or "sequence",
+        kind="tokens" if reader.is_symbols else "features",
         labelled=False,
         **options,
     )
@@ -203,8 +201,8 @@ def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: st
 
     The columns are ``line`` (in the file), ``label``, ``probability`` (of that label), and one for every class.
     """
-    assert run.fitted is not None
-    probabilities = run.fitted.probabilities(read.sequences, None if not_finite is None else np.nan)
+    sequences = run.reader.read(read.sequences)
+    probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
     _place(out, lambda file: _write(file, read.lines, run.class_names, probabilities, not_finite))
 
 

@@ -13,7 +13,8 @@ from myrnn.cli import show
 from myrnn.cli.options import check_file, check_picture
 from myrnn.output import notify
 from myrnn.plots import save_figure
-from myrnn.runs import ORDERS, RunComparison, RunListing, compare_runs, list_runs
+from myrnn.runs import RunComparison, RunListing, compare_runs, list_runs
+from myrnn.runs.listing import ORDERS
 
 MOST_FAULTS = 10
 

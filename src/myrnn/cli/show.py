@@ -18,9 +18,14 @@ from myrnn.data import TEXT, LabelledSequences
 from myrnn.evaluation import ClassificationReport, LengthReport, NumberReport, ShortcutReport, TagReport
 from myrnn.experiment import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
-from myrnn.models import embedding_of, num_parameters
+from myrnn.models import num_parameters
 from myrnn.results import Table
-from myrnn.runs import DataWork, Report, TaskWork, tests_table
+from myrnn.runs import Run
+from myrnn.runs.prepare import Prepared, PreparedData
+from myrnn.runs.reports import Report
+from myrnn.runs.save import tests_table
+from myrnn.runs.training import stopped_early
+from myrnn.runs.work import Work
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration
 
@@ -34,36 +39,34 @@ WIDEST = 10_000
 MOST_NAMED, MOST_ROWS = 6, 40
 
 
-def beginning(work: TaskWork | DataWork, done: int = 0) -> None:
+def beginning(work: Work, done: int = 0) -> None:
     """Show the task or data and the model before training, and how many iterations are already done."""
-    experiment = work.job.experiment
+    prepared, experiment = work.prepared, work.job.experiment
     training, optimizer = experiment.training, experiment.optimizer
-    if isinstance(work, DataWork):
-        rows = [*_data(work), ("model", _model(work))]
-        kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
-        how = f"at most {count_of(training.max_epochs, 'epoch')} in batches of {training.batch_size}{kept}"
-    else:
-        rows = [*_task(work), ("model", _model(work))]
-        how = f"{count_of(training.iterations, 'iteration')} of {count_of(training.batch_size, 'sequence')}"
+    most = "" if prepared.held_out is None else "at most "
+    length = f"{most}{count_of(experiment.length, experiment.source.unit)}"
+    batch = count_of(training.batch_size, "sequence")
+    kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
     shapes = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     falls = shapes.get(training.schedule, f", on the schedule {training.schedule}")
     rate = getattr(optimizer.settings, "learning_rate", None)
-    clip, usual = training.gradient_clip, type(training)().gradient_clip
+    clip, usual = training.gradient_clip, experiment.source.default("training").get("gradient_clip")
     named_rows(
-        *rows,
+        *(_data(prepared) if isinstance(prepared, PreparedData) else _task(prepared)),
+        ("model", _model(work)),
         (
             "optimizer",
             optimizer.kind.make.__name__
             + ("" if rate is None else f", learning rate {rate:g}{falls}")
             + ("" if clip in (None, usual) else f", gradients clipped to {clip:g}"),
         ),
-        ("training", f"{how}, seed {training.seed}"),
+        ("training", f"{length} of {batch}{kept}, seed {training.seed}"),
         *([("resumed", f"after iteration {done:,}")] if done else []),
     )
 
 
-def _task(work: TaskWork) -> list[tuple[str, str]]:
-    task, name = work.task, getattr(work.task, "name", work.job.experiment.task.name)
+def _task(prepared: Prepared) -> list[tuple[str, str]]:
+    task, name = prepared.reader.task, prepared.experiment.source.title
     tested = recognition_of(task)
     lengths, symbols = tested.lengths, count_of(tested.dim_input, "symbol")
     rows = [("task", f"{name}, lengths {lengths[0]} to {lengths[-1]}, {symbols}")]
@@ -76,21 +79,20 @@ def _task(work: TaskWork) -> list[tuple[str, str]]:
     return rows
 
 
-def _data(work: DataWork) -> list[tuple[str, str]]:
-    data = work.data
-    if data.train is None:
+def _data(prepared: PreparedData) -> list[tuple[str, str]]:
+    if prepared.train is None:
         return []
-    rows = _files("data", data.train)
-    for test, given in data.tests.items():
-        rows += _files("test" if len(data.tests) == 1 else f"test {test}", given)
-    if not data.tests:
+    rows, tests = _files("data", prepared.train), prepared.test_files
+    for test, given in tests.items():
+        rows += _files("test" if len(tests) == 1 else f"test {test}", given)
+    if not tests:
         rows.append(("test", "none: --test FILE tests the network on sequences that it has not seen"))
-    learn = work.job.experiment.data
-    return rows + _read_as(data.train, learn.tokenize != "auto", learn.learn)
+    data: Any = prepared.experiment.source.settings
+    return rows + _read_as(prepared.train, data.tokenize != "auto", data.learn)
 
 
-def _model(work: TaskWork | DataWork) -> str:
-    """Return the kind and sizes of a model; a model for data does not exist yet."""
+def _model(work: Work) -> str:
+    """Return the kind and sizes of a model."""
     model, described = work.job.experiment.model, work.job.model
     settings = model.settings
     # A resumed run knows the name of your class, but not its file.
@@ -100,13 +102,8 @@ def _model(work: TaskWork | DataWork) -> str:
     parts = [f"{kind}{activation}"]
     if units is not None:
         parts.append(f"{'' if layers == 1 else f'{layers} layers of '}{count_of(units, 'unit')}")
-    width = getattr(settings, "dim_embedding", None)
-    if isinstance(work, DataWork):
-        if work.data.train is not None and hasattr(settings, "dim_embedding"):
-            width = embedding_of(model.name, width, work.data.train.is_tokens)
-    else:
-        parts.append(count_of(num_parameters(work.model), "parameter"))
-    if width:
+    parts.append(count_of(num_parameters(work.prepared.model), "parameter"))
+    if width := getattr(work.prepared.model, "dim_embedding", None):
         parts.append(f"embedding of {width}")
     begin = {"identity": "as the identity", "minus_identity": "as minus the identity"}
     if (how := begin.get(getattr(settings, "recurrent_init", ""))) is not None:
@@ -114,21 +111,43 @@ def _model(work: TaskWork | DataWork) -> str:
     return ", ".join(parts)
 
 
-def training(numbers: Mapping[str, Any]) -> None:
+def training(run: Run) -> None:
     """Show the results of a training."""
-    part = numbers["training"]
+    part, source, metric = run.report["training"], run.experiment.source, run.experiment.source.metric
+    form = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
+    length = count_of(part[f"{source.unit}s"], source.unit)
     if "seconds" in part:
-        speed = f"{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
+        epochs = f"{length}, " if "best_epoch" in part else ""
+        speed = f"{epochs}{part['iterations_per_second']:,.0f} iterations/s, {part['engine']}"
         prepared = preparation(part["preparation_seconds"], part["engine"])
         here = f" from iteration {part['resumed_at']:,} on" if "resumed_at" in part else ""
         took = f"in {duration(part['seconds'])}{here} ({speed})"
     else:
-        prepared, took = [], f"before, all {count_of(part['iterations'], 'iteration')}"
+        prepared, took = [], f"before, all {length}"
+    score = f"{word_for(metric)} {form.format(part[metric])}"
+    learned = f"loss {part['loss']:.4f}, {score} on the sequences it learned from"
+    if (validated := part.get(f"validation_{metric}")) is not None:
+        learned += f"; {form.format(validated)} on those kept for validation"
+    why = stopped_early(run)
     named_rows(
         *prepared,
         ("trained", took),
-        ("at the end", f"loss {part['loss']:.4f}, accuracy {part['accuracy']:.2%} on the sequences it learned from"),
+        *([] if why is None else [("stopped", f"{why} (--early-stopping-patience)")]),
+        ("at the end" if "best_epoch" not in part else f"epoch {run.best}", learned),
     )
+
+
+def reports(work: Work) -> None:
+    """Show the results of the tests of a run."""
+    numbers = work.run.report if work.run is not None else {}
+    for name, found in work.reports.items():
+        of_test = numbers["evaluation"] if len(work.reports) == 1 else numbers["tests"][name]
+        if isinstance(found, LengthReport):
+            accuracy(found, of_test["seed"], of_test["seconds"])
+        else:
+            report(found, of_test, name)
+    if len(work.reports) > 1:
+        table(tests_table(work.reports))
 
 
 def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
@@ -159,23 +178,6 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
         level = [("base rate", f"{all_['base_rate']:.2%}, by always giving the most frequent class of a length")]
         level += [] if balanced is None else [("balanced", f"{balanced:.2%}, the mean accuracy for the classes")]
     named_rows(*level, *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
-
-
-def epochs(numbers: Mapping[str, Any], why: str | None = None) -> None:
-    """Show the results of a training by epochs; `why` says why it stopped early, if it did."""
-    epochs = count_of(numbers["epochs"], "epoch")
-    metric = ACCURACY if ACCURACY in numbers else SQUARED_ERROR
-    shown = {ACCURACY: "{:.2%}", SQUARED_ERROR: "{:.4g}"}[metric]
-    score = shown.format(numbers[metric])
-    learned = f"loss {numbers['loss']:.4f}, {word_for(metric)} {score} on the sequences it learned from"
-    if f"validation_{metric}" in numbers:
-        learned += f"; {shown.format(numbers[f'validation_{metric}'])} on those kept for validation"
-    named_rows(
-        *preparation(numbers["preparation_seconds"], numbers["engine"]),
-        ("trained", f"in {duration(numbers['seconds'])} ({epochs}, {count_of(numbers['parameters'], 'parameter')})"),
-        *([] if why is None else [("stopped", f"{why} (--early-stopping-patience)")]),
-        (f"epoch {numbers['best_epoch']}", learned),
-    )
 
 
 def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
@@ -220,11 +222,6 @@ def _classification(found: ClassificationReport, numbers: Mapping[str, Any], nam
         ("tested", f"on {count_of(numbers['sequences'], 'sequence')} in {duration(numbers['seconds'])}"),
         *_lost(found),
     )
-
-
-def tests(reports: Mapping[str, Report]) -> None:
-    """Show several tests below each other."""
-    table(tests_table(reports))
 
 
 def table(result: Any, **options: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
-from myrnn.runs import has_run, is_unfinished, iterations_saved
+from myrnn.runs.folder import has_run, is_unfinished, iterations_saved
 from myrnn.training import raising
 
 

@@ -23,34 +23,37 @@ from myrnn.cli.options import (
 )
 from myrnn.cli.stop import Stops, command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import PARTS, Experiment, find_preset, is_own, merged, setting_names
+from myrnn.experiment import (
+    PARTS,
+    Experiment,
+    GivenSource,
+    TaskSource,
+    find_preset,
+    is_own,
+    merged,
+    setting_names,
+)
 from myrnn.models import load_own
-from myrnn.runs import (
-    DataWork,
-    TaskWork,
-    begin,
+from myrnn.runs.folder import (
     claim_folder,
     dropped_unless_saved,
     end_job,
     has_run,
-    is_on_data,
     is_unfinished,
     is_whole,
     iterations_saved,
-    load_job,
-    load_run,
-    stopped_early,
 )
-from myrnn.runs import go_on as work_of
+from myrnn.runs.job import load_job, source_of
+from myrnn.runs.load import load_run
+from myrnn.runs.work import Work, begin
+from myrnn.runs.work import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch
 
-# The options that may be combined with --resume: all others are fixed by the run.
-FOR_RESUME = ("resume", "iterations", "on_divergence", "model", "checkpoint_every", "quiet")
-FOR_RESUME_ON_DATA = ("resume", "max_epochs", "early_stopping_patience", "on_divergence", *FOR_RESUME[3:])
-# The settings for the length of a training, for a run on data and on a task.
-UNITS = ("max_epochs", "iterations")
-# Those that a resumed run accepts.
-CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
+# The options that may be combined with --resume: settings that a run accepts, and those that are not settings. All
+# others are fixed by the run.
+LENGTHS = ("iterations", "max_epochs")
+CHANGEABLE = (*LENGTHS, "early_stopping_patience", "on_divergence")
+FOR_RESUME = (*CHANGEABLE, "resume", "model", "checkpoint_every", "quiet")
 
 
 def train(
@@ -127,7 +130,7 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     work = begin(experiment, every=options.get("checkpoint_every"), progress=not quiet)
     own = experiment.model.name if is_own(experiment.model.name) else None
     with claim_folder(options.get("out"), work.name) as folder:
-        with dropped_unless_saved(folder), explained(folder, own, work.job.training.on_divergence) as stops:
+        with dropped_unless_saved(folder), explained(folder, own, experiment.training.on_divergence) as stops:
             work.job.begin(folder)
             if not quiet and "preset" in options:
                 show.named_rows(("preset", _preset_line(options)))
@@ -147,10 +150,10 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
             )
         # Check the file on its own first, so that its errors name the file.
         begin = Experiment.from_file(options["config"]).to_dict()
-    on_data = "data" in options or "data" in begin
-    if on_data and "preset" in options:
+    source = GivenSource if "data" in options or "data" in begin else TaskSource
+    if source is GivenSource and "preset" in options:
         raise InvalidArgument("--preset does not go with --data")
-    sections = sections_of(options, on_data)
+    sections = sections_of(options, source)
     experiment = merged(begin, sections)
     for part in PARTS:
         if part in sections:
@@ -161,54 +164,29 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
     return Experiment.read(experiment)
 
 
-def _do(work: TaskWork | DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
-    """Do the work of a run, and show the results."""
+def _do(work: Work, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
+    """Do the work of a run, and show the results. After an interrupt the best network so far is kept."""
+
+    def held() -> str:
+        return "" if work.run is None else f"{folder} holds the network of epoch {work.run.best}"
+
     if not quiet:
         show.beginning(work, done)
-    if isinstance(work, DataWork):
-        message: str | None = _do_on_data(work, folder, quiet, stops, own)
-    else:
-        message = None
-        report, numbers = work.do(folder)
-        if not quiet:
-            show.training(numbers)
-            show.accuracy(report, numbers["evaluation"]["seed"], numbers["evaluation"]["seconds"])
+        work.on_trained = show.training
+    try:
+        with keeping(lambda: held() if has_run(folder) else ""):
+            work.do(folder)
+    except KeyboardInterrupt:
+        if stops.last is None or work.run is None:
+            raise
     if quiet:
         print(folder)
     else:
+        show.reports(work)
         show.files(folder)
-    if message is not None:
-        stops.obey(message)
-
-
-def _do_on_data(work: DataWork, folder: Path, quiet: bool, stops: Stops, own: str | None) -> str:
-    """Do the work of a run on data. After an interrupt the best network so far is kept; return a message about it."""
-
-    def held() -> str:
-        return "" if work.fitted is None else f"{folder} holds the network of epoch {work.fitted.best_epoch}"
-
-    def shown(numbers: dict[str, Any]) -> None:
-        assert work.fitted is not None
-        show.epochs(numbers, stopped_early(work.fitted, work.job.training.max_epochs))
-
-    if not quiet:
-        work.on_trained = shown
-    work.data.warn_of_numbers()
-    reports: Mapping[str, Any] = {}
-    try:
-        with keeping(lambda: held() if has_run(folder) else ""):
-            reports, numbers = work.do(folder)
-    except KeyboardInterrupt:
-        if stops.last is None or not has_run(folder):
-            raise
-    if not quiet:
-        for name, found in reports.items():
-            show.report(found, numbers["evaluation"] if len(reports) == 1 else numbers["tests"][name], name)
-        if len(reports) > 1:
-            show.tests(reports)
     untested = "" if work.is_tested else ", which was not tested"
     again = f"; resume with: {command(folder, own)}" if is_unfinished(folder) else ""
-    return f"{held()}{untested}{again}"
+    stops.obey(f"{held()}{untested}{again}")
 
 
 def _preset_line(options: Mapping[str, Any]) -> str:
@@ -234,18 +212,19 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
     """
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
-    on_data, quiet = is_on_data(folder), bool(options.get("quiet"))
-    (unit, other), source = (UNITS, "data") if on_data else (UNITS[::-1], "a task")
-    more = f"{option_of(unit)} gives it more"
+    quiet = bool(options.get("quiet"))
     for name in options:
-        if name == other:
-            raise InvalidArgument(f"{option_of(other)} does not go with {folder}, which is on {source}: {more}")
-        if name not in (FOR_RESUME_ON_DATA if on_data else FOR_RESUME):
+        if name not in FOR_RESUME:
             raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
     changes = {name: options[name] for name in CHANGEABLE if name in options}
     with FolderLock(folder):
         clear_scratch(folder)
         was_whole = not is_unfinished(folder)
+        source = source_of(folder)
+        unit, more = source.length, f"{option_of(source.length)} gives it more"
+        for name in changes:
+            if name in source.without["training"]:
+                raise InvalidArgument(f"{option_of(name)} does not go with {folder}, which is on {source.what}: {more}")
         if not set(changes) - ({"on_divergence"} if was_whole else set()) and is_whole(folder):
             return _say_whole(folder, quiet, more)
         kept = load_job(folder)
@@ -269,7 +248,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
         done = iterations_saved(folder) or 0
         if job is not kept or was_whole:
             job.begin(folder)
-        with explained(folder, own, job.training.on_divergence) as stops:
+        with explained(folder, own, job.experiment.training.on_divergence) as stops:
             try:
                 _do(work, folder, quiet, stops, own, done)
             except InvalidArgument:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.results import check_lost
-from myrnn.runs import Fitted, lost_sequences
+from myrnn.results import check_lost, is_lost
+from myrnn.runs.reader import DataReader
+from myrnn.runs.trained import Run, sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training import reference_logits
 
@@ -24,20 +25,21 @@ FEWEST_BLOCKS = 4
 class Ahead:
     """A network that has read a series and continues it."""
 
-    def __init__(self, fitted: Fitted, engine: str, series: Floats) -> None:
-        self._fitted = fitted
+    def __init__(self, run: Run, engine: str, series: Floats) -> None:
+        assert isinstance(run.reader, DataReader)
+        self._model, self._reader = run.model, run.reader
         # The rows of the series (T, C), and what the network reads: these, or their differences.
         self._rows = series.reshape(len(series), -1)
-        if len(series) <= (lost := fitted.targets.differences.lost):
+        if len(series) <= (lost := self._reader.targets.differences.lost):
             have = _checks.count_of(len(series), "row")
             raise InvalidArgument(f"series has {have}, but with the differences of the network at least {lost + 1}")
-        self._known = fitted.read([self._rows])
+        self._known = self._reader.read([self._rows])
         self.width = self._known.dim_input
         self._compiled: CompiledModel | None = None
         if engine != "mygrad":
             try:
-                start = fitted.compiled.start()
-                self._compiled = fitted.compiled
+                start = run.compiled.start()
+                self._compiled = run.compiled
             except CompileError:
                 if engine == "native":
                     raise
@@ -45,15 +47,15 @@ class Ahead:
         if self._compiled is not None:
             self._state, self._said = self._compiled.step(start, self._known.values)
         else:
-            self._said = reference_logits(fitted.model, self._known)
+            self._said = reference_logits(run.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
         """Draw one-step errors made on the series, in standard deviations (horizon, paths, C)."""
         made = self._known.values[1:] - self._said[:-1].astype(np.float64)
         if len(made) < 2:
-            have, least = _checks.count_of(len(self._rows), "row"), self._fitted.targets.differences.lost + 3
+            have, least = _checks.count_of(len(self._rows), "row"), self._reader.targets.differences.lost + 3
             raise InvalidArgument(f"series has {have}, but intervals need {least}: with paths=0 there are none")
-        check_lost(lost_sequences(self._said, self._known), self._known.lengths)
+        check_lost(sequences_of(is_lost(self._said), self._known), self._known.lengths)
         # The same error at every step would move all paths away from the forecast without errors.
         made -= made.mean(axis=0)
         # Errors of consecutive steps stay together, because they may depend on each other: those of the changes of a
@@ -67,7 +69,7 @@ class Ahead:
     def mean(self, horizon: int) -> Floats:
         """Return the continuation without errors, float64 (horizon, C); warn if it leaves the trained range."""
         learned = self._decoded(np.zeros((horizon, 1, self.width)))
-        self._fitted.warn_of_range(learned[:, 0], "steps of the forecast")
+        self._reader.warn_of_range(learned[:, 0], "steps of the forecast")
         return self._continued(learned)[:, 0]
 
     def paths(self, errors: Floats) -> Floats:
@@ -75,7 +77,7 @@ class Ahead:
         return self._continued(self._decoded(errors))
 
     def _continued(self, learned: Floats) -> Floats:
-        return self._fitted.targets.differences.continued(self._rows, learned)
+        return self._reader.targets.differences.continued(self._rows, learned)
 
     def _decoded(self, errors: Floats) -> Floats:
         """Return what the network continues, the series or its differences, in its units."""
@@ -83,7 +85,7 @@ class Ahead:
         if not np.isfinite(found).all():
             step = int((~np.isfinite(found)).any(axis=(1, 2)).argmax())
             raise NotFinite(f"the forecast is not finite after {_checks.count_of(step, 'step')}")
-        inner: Any = self._fitted.targets.inner
+        inner: Any = self._reader.targets.inner
         rows: Floats = inner.decode(found.reshape(-1, self.width)).reshape(found.shape)
         return rows
 
@@ -103,6 +105,6 @@ class Ahead:
             rows = self._known.values
             for step in range(len(errors)):
                 given = Sequences(rows, [0, len(rows)], np.zeros_like(rows), per_step=True)
-                found[step, path] = reference_logits(self._fitted.model, given)[-1] + errors[step, path]
+                found[step, path] = reference_logits(self._model, given)[-1] + errors[step, path]
                 rows = np.concatenate([rows, found[step, path].astype(np.float32)[np.newaxis]])
         return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sized
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,73 +14,114 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
+from myrnn._keywords import keywords
 from myrnn.data import (
-    LABELS,
     SERIES,
     TOKENIZE,
     ClassLabels,
     RawSequences,
     RawTargets,
-    TargetEncoder,
     TokenSequences,
     flat_sequences,
 )
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
-from myrnn.experiment import Experiment
+from myrnn.experiment import PARTS, Data, Experiment, GivenSource, Training
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import ACTIVATIONS, parameters_of
 from myrnn.output import notify
 from myrnn.registry import kinds
-from myrnn.runs import (
-    INDEX,
-    Fitted,
-    Job,
-    Report,
-    Run,
-    described,
-    fit,
-    holds_own,
-    known_of,
-    load_run,
-    report_on,
-    stopped_early,
-    truncated_at,
-    write_data_run,
-)
+from myrnn.runs.folder import INDEX
+from myrnn.runs.job import Job
+from myrnn.runs.load import ESTIMATOR, holds_own, load_run
+from myrnn.runs.model import describe_model
+from myrnn.runs.prepare import prepare_given, truncated_at
+from myrnn.runs.reader import OWN, DataReader, names_unknown
+from myrnn.runs.reports import Report, known_of, report_on
+from myrnn.runs.save import write_run
+from myrnn.runs.trained import Run
+from myrnn.runs.training import stopped_early, trained
+from myrnn.settings import settings_of
 from myrnn.storage import damaged, empty_folder
 
 # The embedding size that a network chooses itself.
 AUTO = "auto"
-# Stands for a function in a folder, which cannot store it.
-OWN = "own"
-# Training settings that estimators have under the same name.
-TRAINING = (
-    "max_epochs",
-    "batch_size",
-    "engine",
-    "validation_fraction",
-    "early_stopping_patience",
-    "schedule",
-    "gradient_clip",
-    "loss",
-)
-# Settings of the data that only some estimators have.
-DATA = ("per_step", "difference", "period")
-# Settings that early saved classifiers lack, with their values.
-LATER = {"bidirectional": False}
+
+
+class Place(NamedTuple):
+    """Where a parameter of the estimators is in an experiment; `section` is empty for one that is not there."""
+
+    section: str
+    setting: str = ""
+
+
+# The parameters of the estimators, in the order of their constructors.
+PLACES = {
+    "cell": Place("model", "name"),
+    "dim_recurrent": Place("model", "dim_recurrent"),
+    "activation": Place("model", "activation"),
+    "layers": Place("model", "layers"),
+    "dim_embedding": Place("model", "dim_embedding"),
+    "bidirectional": Place("model", "bidirectional"),
+    "per_step": Place("data", "per_step"),
+    "optimizer": Place("optimizer", "name"),
+    "learning_rate": Place("optimizer", "learning_rate"),
+    "schedule": Place("training", "schedule"),
+    "weight_decay": Place("optimizer", "weight_decay"),
+    "batch_size": Place("training", "batch_size"),
+    "truncate": Place("training", "truncate"),
+    "max_epochs": Place("training", "max_epochs"),
+    "validation_fraction": Place("training", "validation_fraction"),
+    "early_stopping_patience": Place("training", "early_stopping_patience"),
+    "gradient_clip": Place("training", "gradient_clip"),
+    "class_weight": Place("training", "class_weight"),
+    "loss": Place("training", "loss"),
+    "tokenize": Place("data", "tokenize"),
+    "standardize": Place("data", "standardize"),
+    "max_vocabulary": Place("data", "max_vocabulary"),
+    "difference": Place("data", "difference"),
+    "period": Place("data", "period"),
+    "engine": Place("training", "engine"),
+    "random_state": Place("training", "seed"),
+    "verbose": Place(""),
+}
+
+
+def _usual() -> dict[str, Any]:
+    """Return the defaults of all parameters: those of an experiment with data, where the estimators have no others."""
+    sections = {"data": Data, "training": Training}
+    found = {}
+    for name, place in PLACES.items():
+        own = GivenSource.defaults.get(place.section, {})
+        fields = settings_of(sections[place.section]) if place.section in sections else ()
+        found[name] = next((field.default for field in fields if field.name == place.setting), None)
+        found[name] = own.get(place.setting, found[name])
+    special = {"dim_recurrent": 50, "layers": 1, "dim_embedding": AUTO, "bidirectional": False, "weight_decay": 0.0}
+    return {
+        **found,
+        **special,
+        "cell": PARTS["model"],
+        "optimizer": PARTS["optimizer"],
+        "per_step": False,
+        "random_state": None,
+        "verbose": False,
+    }
 
 
 class SequenceEstimator(BaseEstimator):
     """A recurrent network that learns from sequences of different lengths, with scikit-learn's conventions.
 
     The common base of `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor`, `LanguageModel` and
-    `SequenceForecaster`, which have their settings as attributes.
+    `SequenceForecaster`, which have their settings as attributes. Their constructors are made from the sections of an
+    experiment.
     """
 
     # The kind of targets, and the name of the estimator in messages.
     learn: ClassVar[str]
     word: ClassVar[str]
+    # The parameters that it lacks, and its own defaults.
+    without: ClassVar[frozenset[str]] = frozenset()
+    defaults: ClassVar[Mapping[str, Any]] = {}
     # Values of `tokenize` that are allowed if X holds lists of symbols instead of text.
     unread: ClassVar[tuple[Any, ...]] = ("words",)
 
@@ -101,11 +143,13 @@ class SequenceEstimator(BaseEstimator):
     standardize: bool = True
     max_vocabulary: int | None = None
 
-    def _keep(self, settings: dict[str, Any]) -> None:
-        """Store the arguments of the constructor unchanged and unchecked, as scikit-learn requires."""
-        for name, value in settings.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
+    def __init_subclass__(cls, **further: Any) -> None:
+        """Make the constructor of a class that names its parameters."""
+        super().__init_subclass__(**further)
+        if "word" in vars(cls):
+            usual = {**_usual(), **cls.defaults}
+            names = {name: usual[name] for name in PLACES if name not in cls.without}
+            cls.__init__ = _constructor(names)  # type: ignore[method-assign]
 
     def _fit(self, X: Any, y: Any) -> Self:
         names, X = names_of(X), self._sequences(X)
@@ -113,24 +157,25 @@ class SequenceEstimator(BaseEstimator):
         given = checked_table(self, X, reset=True) if table else X
         raw = flat_sequences(given, tokenize=self.tokenize)
         self._check_read(raw)
-        targets = self._targets(raw, y)
-        fitted = fit(
+        own = None if isinstance(self.cell, str) else self.cell
+        prepared = prepare_given(
             experiment,
             raw,
-            targets,
+            self._targets(raw, y),
             random_state=self.random_state,
-            make=None if isinstance(self.cell, str) else self.cell,
+            make=own,
             class_weight=self.class_weight,
-            progress=bool(self.verbose),
         )
         if names is not None and self.learn == SERIES:
-            fitted.columns = tuple(names)
-        training = experiment.training
-        if self.verbose and (why := stopped_early(fitted, training.max_epochs)) is not None:
-            notify(f"stopped {why} (early_stopping_patience={training.early_stopping_patience})")
-        self._take(fitted)
-        note_features(self, None if fitted.is_symbols else fitted.dim_input, table)
-        if names is not None and not table and not fitted.is_symbols:
+            prepared.reader.columns = tuple(names)
+        run = trained(prepared, own=own, progress=bool(self.verbose))
+        if self.verbose and (why := stopped_early(run)) is not None:
+            patience = experiment.training.early_stopping_patience
+            notify(f"stopped {why} (early_stopping_patience={patience})")
+        self._take(run)
+        reads = None if prepared.reader.is_symbols else prepared.reader.dim_input
+        note_features(self, reads, table)
+        if names is not None and not table and reads is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
@@ -160,33 +205,21 @@ class SequenceEstimator(BaseEstimator):
             _checks.one_of("tokenize", self.tokenize, TOKENIZE)
         if isinstance(self.random_state, int | np.integer):
             _checks.integer("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
-        return Experiment(
-            data={
-                "learn": self.learn,
-                **{name: getattr(self, name) for name in DATA if hasattr(self, name)},
-                "tokenize": AUTO if callable(self.tokenize) else self.tokenize,
-                "standardize": self.standardize,
-                "max_vocabulary": self.max_vocabulary,
-            },
-            model=self._model(named),
-            optimizer={
-                "name": self.optimizer,
-                "learning_rate": _checks.real("learning_rate", self.learning_rate, above=0),
-                "weight_decay": self.weight_decay,
-            },
-            training={
-                **{name: getattr(self, name) for name in TRAINING if hasattr(self, name)},
-                **self._truncate(),
-                "seed": self.random_state if isinstance(self.random_state, int | np.integer) else 0,
-            },
-        )
-
-    def _truncate(self) -> dict[str, int]:
-        """Return the window in steps for estimators that have one; 0 means whole sequences."""
-        if not hasattr(self, "truncate"):
-            return {}
-        given = self.truncate
-        return {"truncate": 0 if given is None else _checks.integer("truncate", given, minimum=1)}
+        _checks.real("learning_rate", self.learning_rate, above=0)
+        sections: dict[str, dict[str, Any]] = {"data": {"learn": self.learn}, "optimizer": {}, "training": {}}
+        for name, (section, setting) in PLACES.items():
+            if section in sections and name not in self.without:
+                sections[section][setting] = getattr(self, name)
+        if callable(self.tokenize):
+            sections["data"]["tokenize"] = AUTO
+        training = sections["training"]
+        training["seed"] = self.random_state if isinstance(self.random_state, int | np.integer) else 0
+        # The labels of a dict may be of any kind, which the settings of an experiment cannot say.
+        training.pop("class_weight", None)
+        if "truncate" in training:
+            window = training["truncate"]
+            training["truncate"] = 0 if window is None else _checks.integer("truncate", window, minimum=1)
+        return Experiment(model=self._model(named), **sections)
 
     def _model(self, named: bool) -> dict[str, Any]:
         """Return the settings of the model."""
@@ -218,14 +251,16 @@ class SequenceEstimator(BaseEstimator):
             settings["dim_embedding"] = width or 0
         return settings
 
-    def _take(self, fitted: Fitted) -> None:
+    def _take(self, run: Run) -> None:
         """Store the results of the training under scikit-learn's names."""
-        self.encoder_, self.targets_, self.model_ = fitted.encoder, fitted.targets, fitted.model
-        if isinstance(fitted.targets.inner, ClassLabels):
-            self.classes_ = fitted.targets.inner.classes
-        self.tokenize_, self.best_epoch_ = fitted.tokenize, fitted.best_epoch
-        self.history_ = fitted.history.columns
-        self._network = fitted
+        reader = run.reader
+        assert isinstance(reader, DataReader)
+        self.encoder_, self.targets_, self.model_ = reader.encoder, reader.targets, run.model
+        if isinstance(reader.targets.inner, ClassLabels):
+            self.classes_ = reader.targets.inner.classes
+        self.tokenize_, self.best_epoch_ = reader.tokenize, run.best
+        self.history_ = run.history.columns
+        self._network, self._experiment = run, run.experiment
 
     def report(
         self, X: Any, y: Any = None, *, train: tuple[Any, Any] | None = None, period: int | None = None
@@ -255,8 +290,8 @@ class SequenceEstimator(BaseEstimator):
         if train is not None:
             if not isinstance(train, tuple | list) or len(train) != 2:
                 raise InvalidArgument(f"train must be (X, y), or (X, None) of text, not {_checks.shown(train)}")
-            known = known_of(self._fitted, self._table(train[0]), train[1])
-        return report_on(self._fitted, self._table(X), y, known, period)
+            known = known_of(self._run, self._table(train[0]), train[1])
+        return report_on(self._run, self._table(X), y, known, period)
 
     def _sequences(self, X: Any) -> Any:
         """Return X with a single text or series wrapped into a list."""
@@ -274,17 +309,15 @@ class SequenceEstimator(BaseEstimator):
             When the folder is not empty or cannot be written.
         """
         check_is_fitted(self)
-        fitted = self._fitted
-        target = empty_folder(folder, self.word)
+        run, target = self._run, empty_folder(folder, self.word)
         settings = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "cell"}
         noted: dict[str, Any] = {"settings": settings, "table": self._fitted_on_table}
         for name in ("n_features_in", "feature_names_in"):
             if hasattr(self, f"{name}_"):
                 noted[name] = np.asarray(getattr(self, f"{name}_")).tolist()
         experiment = self.experiment()
-        index = Job.on_data(experiment, {}).settings(target, described(experiment, fitted, fitted.model))
-        numbers = {"training": {"engine": fitted.history.engine, "longest": fitted.history.longest}}
-        write_data_run(target, {**index, "classifier": noted}, fitted, numbers, {}, pictures=False)
+        described = describe_model(run.model, run.reader, experiment.model)
+        write_run(target, {**Job(experiment, described).settings(target), ESTIMATOR: noted}, run, {}, pictures=False)
         return target
 
     @classmethod
@@ -294,17 +327,17 @@ class SequenceEstimator(BaseEstimator):
         Parameters
         ----------
         folder : path
-        cell : callable, optional
-            The model class or function, if it is user-defined.
+        cell : class or callable, optional
+            For a user-defined cell: the argument `cell` of the saved estimator.
         tokenize : callable, optional
-            The function that splits text into symbols, if the estimator uses one.
+            If text was split by a function: that function.
 
         Raises
         ------
         RunError
-            When the folder is missing, incomplete, damaged or of another version; the message names the fault.
+            When the folder is missing or damaged; the message names the file and the fault.
         InvalidArgument
-            When a cell or a function is missing, or is given but not needed.
+            When `cell` or `tokenize` is missing or not the saved one, or the run learned something else.
         """
         own = holds_own(folder)
         if own and cell is None:
@@ -318,28 +351,30 @@ class SequenceEstimator(BaseEstimator):
     @classmethod
     def of_run(cls, run: Run) -> Self:
         """Return the estimator of a run on data."""
-        if run.fitted is None:
+        reader = run.reader
+        if not isinstance(reader, DataReader):
             raise InvalidArgument(f"{run.folder} was trained on a task: it holds no {cls.word} of given sequences")
-        if (learned := run.fitted.targets.learn) != cls.learn:
-            raise InvalidArgument(f"{run.folder} learned {learned}, but a {cls.word} learns {cls.learn}")
-        noted = run.noted
+        if reader.learn != cls.learn:
+            raise InvalidArgument(f"{run.folder} learned {reader.learn}, but a {cls.word} learns {cls.learn}")
+        noted = run.further
         try:
-            found = cls(**_parameters(cls, run, noted))
+            found = cls(**_parameters(cls, run, reader))
             found.experiment()
-            found._take(run.fitted)
+            found._take(run)
             table = noted.get("table", False)
             if not isinstance(table, bool):
                 raise InvalidArgument("'table' must be true or false")
-            columns = noted.get("n_features_in", None if run.fitted.is_symbols else run.fitted.dim_input)
+            columns = noted.get("n_features_in", None if reader.is_symbols else reader.dim_input)
             note_features(found, None, table)
             if columns is not None:
                 found.n_features_in_ = _checks.integer("n_features_in", columns, minimum=1)
-            names = noted.get("feature_names_in", run.fitted.columns and list(run.fitted.columns))
+            names = noted.get("feature_names_in", reader.columns and list(reader.columns))
             if names is not None:
                 if not isinstance(names, list) or len(names) != columns or not all(isinstance(n, str) for n in names):
                     raise InvalidArgument("'feature_names_in' must be a string for each column")
                 found.feature_names_in_ = np.array(names, dtype=object)
         except InvalidArgument as error:
+            assert run.folder is not None
             damaged(run.folder, INDEX, f"cannot be used: {error}", error)
         return found
 
@@ -356,10 +391,27 @@ class SequenceEstimator(BaseEstimator):
     # Inside ----------------------------------------------------------------------------------------------------------
 
     @property
-    def _fitted(self) -> Fitted:
-        """The trained network with its encoders."""
+    def _run(self) -> Run:
+        """The trained network with what it reads."""
         check_is_fitted(self)
         return self._network
+
+    @property
+    def _reader(self) -> DataReader:
+        """What the network reads."""
+        reader = self._run.reader
+        assert isinstance(reader, DataReader)
+        return reader
+
+    def _scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the outputs of sequences or steps, some of which may not be finite, and the lengths (N,)."""
+        sequences = self._reader.read(self._table(X))
+        return self._run.scores(sequences), sequences.lengths
+
+    def _outputs(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the same; raises NotFinite if some are not finite."""
+        sequences = self._reader.read(self._table(X))
+        return self._run.outputs(sequences), sequences.lengths
 
     def _table(self, X: Any) -> Any:
         """Return X, checked if it is a table and the estimator was fitted on one."""
@@ -381,34 +433,49 @@ class SequenceEstimator(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickled state."""
         super().__setstate__(state)
-        for name, value in (("activation", None), ("tokenize", "auto"), ("bidirectional", False)):
-            self.__dict__.setdefault(name, value)
-        if hasattr(self, "model_"):
-            if "targets_" not in state:
-                self.targets_ = TargetEncoder(LABELS, ClassLabels(self.classes_))
-            self.__dict__.setdefault("tokenize_", "characters" if self.encoder_.kind == "characters" else None)
-            for parameter in parameters_of(self.model_):
-                # Joblib sends large arrays to other processes as memory maps, which MyGrad cannot use.
-                parameter.data = np.array(parameter.data)
-            named = getattr(self, "feature_names_in_", None) if self.learn == SERIES else None
-            self._network = Fitted(
-                self.model_,
-                self.encoder_,
-                self.targets_,
-                LearningCurve.from_columns(self.history_),
-                self.best_epoch_,
-                tokenize=self.tokenize_,
-                engine=self.engine,
-                columns=None if named is None else tuple(named),
-                names_unknown=self.max_vocabulary is None
-                or len(getattr(self.encoder_.inner, "symbols", ())) < self.max_vocabulary,
-            )
+        if not hasattr(self, "model_"):
+            return
+        for parameter in parameters_of(self.model_):
+            # Joblib sends large arrays to other processes as memory maps, which MyGrad cannot use.
+            parameter.data = np.array(parameter.data)
+        columns = getattr(self, "feature_names_in_", None) if self.learn == SERIES else None
+        reader = DataReader(
+            self.encoder_,
+            self.targets_,
+            self.tokenize_,
+            names_unknown(self.encoder_, self.max_vocabulary),
+            None if columns is None else tuple(columns),
+        )
+        history = LearningCurve.from_columns(self.history_)
+        self._network = Run(self._experiment, self.model_, reader, history, best=self.best_epoch_)
 
     def __sklearn_tags__(self) -> Any:
         """Return the estimator tags of scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _constructor(names: Mapping[str, Any]) -> Callable[..., None]:
+    """Return a constructor with these parameters; like all of scikit-learn's, it stores its arguments unchecked."""
+
+    def __init__(self: Any, *arguments: Any, **given: Any) -> None:
+        bound = signature.bind(self, *arguments, **given)
+        bound.apply_defaults()
+        for name in names:
+            setattr(self, name, bound.arguments[name])
+
+    kind = inspect.Parameter
+    first, *others = names
+    signature = inspect.Signature(
+        [
+            kind("self", kind.POSITIONAL_OR_KEYWORD),
+            kind(first, kind.POSITIONAL_OR_KEYWORD, default=names[first]),
+            *(kind(name, kind.KEYWORD_ONLY, default=names[name]) for name in others),
+        ]
+    )
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return keywords(__init__)
 
 
 def check_count(said: Sized, y: Sized) -> None:
@@ -428,47 +495,35 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, np.random.RandomState) or callable(value) else value
 
 
-def _parameters(cls: type[SequenceEstimator], run: Run, noted: Any) -> dict[str, Any]:
+def _parameters(cls: type[SequenceEstimator], run: Run, reader: DataReader) -> dict[str, Any]:
     """Return the arguments of the estimator of a run: its original ones, or those of the run's experiment."""
-    names = [name for name in cls().get_params(deep=False) if name != "cell"]
-    cell = run.own if run.own is not None else run.experiment.model.name
-    settings = noted.get("settings")
+    names = [name for name in PLACES if name not in cls.without and name != "cell"]
+    experiment, settings = run.experiment, run.further.get("settings")
+    cell = run.own if run.own is not None else experiment.model.name
     if settings is None:
-        data, training, model = run.experiment.data, run.experiment.training, run.experiment.model.settings
-        optimizer = run.experiment.optimizer
-        weight = training.class_weight
-        found = {name: getattr(training, name) for name in TRAINING}
-        found["truncate"] = truncated_at(training.truncate, cls.learn)
-        deep = {
-            name: getattr(model, name) for name in ("layers", "activation", "bidirectional") if hasattr(model, name)
+        parts = {"data": experiment.source.settings, "model": experiment.model.settings}
+        parts |= {"optimizer": experiment.optimizer.settings, "training": experiment.training}
+        found = {
+            name: getattr(parts[section], setting)
+            for name, (section, setting) in PLACES.items()
+            if name in names and hasattr(parts.get(section), setting)
         }
-        width = {"dim_embedding": model.dim_embedding or None} if hasattr(model, "dim_embedding") else {}
-        every = {
-            **found,
-            **deep,
-            **width,
-            "cell": cell,
-            "dim_recurrent": model.dim_recurrent,
-            "optimizer": optimizer.name,
-            "learning_rate": optimizer.settings.learning_rate,
-            "weight_decay": optimizer.settings.weight_decay,
+        weight = experiment.training.class_weight
+        further = {
+            "optimizer": experiment.optimizer.name,
+            "truncate": truncated_at(experiment.training.truncate, cls.learn),
             "class_weight": dict(weight) if isinstance(weight, tuple) else weight,
-            "tokenize": data.tokenize,
-            "standardize": data.standardize,
-            "max_vocabulary": data.max_vocabulary,
-            "difference": data.difference,
-            "period": data.period,
-            "random_state": training.seed,
-            "per_step": run.fitted.targets.per_step,  # type: ignore[union-attr]  # there is one
+            "per_step": reader.per_step,
         }
-        return {name: value for name, value in every.items() if name in names or name == "cell"}
-    if isinstance(settings, dict):
-        settings = {**{name: value for name, value in LATER.items() if name in names}, **settings}
+        if "dim_embedding" in found:
+            found["dim_embedding"] = found["dim_embedding"] or None
+        return {"cell": cell, **found, **{name: value for name, value in further.items() if name in names}}
     if not isinstance(settings, dict) or (odd := sorted(set(settings) ^ set(names))):
         what = "the settings" if not isinstance(settings, dict) else f"a setting {odd[0]!r}"
         raise InvalidArgument(f"{what} of the {cls.word} cannot be used")
-    if callable(run.fitted.tokenize):  # type: ignore[union-attr]  # there is one
-        settings["tokenize"] = run.fitted.tokenize  # type: ignore[union-attr]
+    settings = dict(settings)
+    if callable(reader.tokenize):
+        settings["tokenize"] = reader.tokenize
     if isinstance(settings.get("class_weight"), list):
         settings["class_weight"] = _pairs(settings["class_weight"])
     return {"cell": cell, **settings}

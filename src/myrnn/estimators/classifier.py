@@ -13,7 +13,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
-from myrnn._keywords import keywords
 from myrnn.data import LABELS, ClassLabels, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
@@ -130,35 +129,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     """
 
     learn, word = LABELS, "classifier"
-
-    @keywords
-    def __init__(
-        self,
-        cell: Any = "rnn",
-        *,
-        dim_recurrent: int = 50,
-        activation: str | None = None,
-        layers: int = 1,
-        dim_embedding: int | str | None = "auto",
-        bidirectional: bool = False,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        schedule: str = "constant",
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        max_epochs: int = 100,
-        validation_fraction: float = 0.1,
-        early_stopping_patience: int | None = 20,
-        gradient_clip: float | None = 1.0,
-        class_weight: Any = None,
-        tokenize: Any = "auto",
-        standardize: bool = True,
-        max_vocabulary: int | None = None,
-        engine: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self._keep(locals())
+    without = frozenset(("per_step", "truncate", "loss", "difference", "period"))
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit to sequences and their labels.
@@ -219,7 +190,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         NotFinite
             When logits are not finite and `not_finite` is None.
         """
-        return self._fitted.probabilities(self._table(X), not_finite)
+        return self._run.probabilities(self._reader.read(self._table(X)), not_finite)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of sequences that are classified correctly.
@@ -244,10 +215,6 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         weights = np.ones(len(lost)) if sample_weight is None else np.asarray(sample_weight)
         right = accuracy_score(truth[~lost], said[~lost], sample_weight=weights[~lost])
         return float(right * (weights[~lost].sum() / weights.sum()))
-
-    def _scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the logits (N, K), some of which may not be finite, and the lengths (N,)."""
-        return self._fitted.scores(self._table(X))
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not len(raw):

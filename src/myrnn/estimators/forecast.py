@@ -157,12 +157,12 @@ def forecast(
     means, drawn = [], []
     for member in members:
         check_names(member, series)
-        ahead = Ahead(member._fitted, member.engine, known)
+        ahead = Ahead(member._run, member.engine, known)
         means.append(ahead.mean(horizon))
         if each:
             drawn.append(ahead.paths(ahead.errors(horizon, each, rng)))
     shape = (horizon,) if known.ndim == 1 else (horizon, known.shape[1])
-    mean, columns = np.mean(means, axis=0).reshape(shape), members[0]._fitted.columns
+    mean, columns = np.mean(means, axis=0).reshape(shape), members[0]._reader.columns
     if not paths:
         return Forecast(mean, None, None, level, len(members), columns)
     outside = (1 - level) / 2

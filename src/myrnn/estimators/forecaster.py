@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._keywords import keywords
 from myrnn.data import SERIES, Differences, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
@@ -76,34 +75,8 @@ class SequenceForecaster(SequenceEstimator):
     """
 
     learn, word = SERIES, "forecaster"
-
-    @keywords
-    def __init__(
-        self,
-        cell: Any = "gru",
-        *,
-        dim_recurrent: int = 50,
-        activation: str | None = None,
-        layers: int = 1,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        schedule: str = "constant",
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        truncate: int | None = 64,
-        max_epochs: int = 100,
-        validation_fraction: float = 0.1,
-        early_stopping_patience: int | None = 20,
-        gradient_clip: float | None = 1.0,
-        loss: str | None = None,
-        standardize: bool = True,
-        difference: int = 0,
-        period: int | None = None,
-        engine: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self._keep(locals())
+    without = frozenset(("dim_embedding", "bidirectional", "per_step", "class_weight", "tokenize", "max_vocabulary"))
+    defaults: ClassVar = {"cell": "gru", "truncate": 64}
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Fit to a series, or several.
@@ -149,10 +122,10 @@ class SequenceForecaster(SequenceEstimator):
         """
         check_names(self, X)
         listed, is_one = series_of(X)
-        rows, targets = self._fitted.raw(listed), self._fitted.targets
+        rows, targets = self._reader.raw(listed), self._reader.targets
         assert isinstance(rows, Numbers)
-        sequences = targets.inputs(self._fitted.encoder, rows)
-        said = self._by_sequence(targets.next_rows(rows, self._fitted.outputs(sequences)), sequences.lengths)
+        sequences = targets.inputs(self._reader.encoder, rows)
+        said = self._by_sequence(targets.next_rows(rows, self._run.outputs(sequences)), sequences.lengths)
         parts = [np.full(one.shape, np.nan) for one in listed]
         for part, found in zip(parts, said, strict=True):
             part[len(part) - len(found) :] = found.reshape(len(found), *part.shape[1:])
@@ -166,7 +139,7 @@ class SequenceForecaster(SequenceEstimator):
         """
         listed = self._table(X)
         said = self.predict(listed)
-        differences = self._fitted.targets.differences
+        differences = self._reader.targets.differences
         self._check_length(np.array(list(map(len, listed))), differences)
         first = differences.lost
         pairs = [(one[first + 1 :], part[first:-1]) for one, part in zip(listed, said, strict=True)]
@@ -181,7 +154,7 @@ class SequenceForecaster(SequenceEstimator):
         check_names(self, series)
         known = one_series(series)
         horizon = _checks.integer("horizon", horizon, minimum=1, maximum=MOST_STEPS)
-        return Ahead(self._fitted, self.engine, known).mean(horizon).reshape(horizon, *known.shape[1:])
+        return Ahead(self._run, self.engine, known).mean(horizon).reshape(horizon, *known.shape[1:])
 
 
 def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:

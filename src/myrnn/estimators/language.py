@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._keywords import keywords
 from myrnn.data import TEXT, UNKNOWN, RawSequences, RawTargets, TokenSequences, Vocabulary
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.generation import generate
 from myrnn.losses import CROSS_ENTROPY, losses_of_logits
 from myrnn.results import check_lost, is_lost
-from myrnn.runs import sequences_of
+from myrnn.runs.trained import sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import EngineName
 
@@ -71,33 +70,15 @@ class LanguageModel(SequenceEstimator):
     """
 
     learn, word, unread = TEXT, "language model", ("words", "characters")
-
-    @keywords
-    def __init__(
-        self,
-        cell: Any = "gru",
-        *,
-        dim_recurrent: int = 128,
-        activation: str | None = None,
-        layers: int = 1,
-        dim_embedding: int | str | None = "auto",
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        schedule: str = "constant",
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        truncate: int | None = 64,
-        max_epochs: int = 20,
-        validation_fraction: float = 0.1,
-        early_stopping_patience: int | None = 3,
-        gradient_clip: float | None = 1.0,
-        tokenize: Any = "characters",
-        max_vocabulary: int | None = None,
-        engine: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self._keep(locals())
+    without = frozenset(("per_step", "bidirectional", "class_weight", "loss", "standardize", "difference", "period"))
+    defaults: ClassVar = {
+        "cell": "gru",
+        "dim_recurrent": 128,
+        "truncate": 64,
+        "max_epochs": 20,
+        "early_stopping_patience": 3,
+        "tokenize": "characters",
+    }
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Fit to a text, or several.
@@ -159,15 +140,15 @@ class LanguageModel(SequenceEstimator):
 
     def next_symbols(self, X: Any) -> dict[Any, float]:
         """Return the probability of each symbol after a text, the most probable first."""
-        sequences = self._fitted.read(_listed(X))
+        sequences = self._reader.read(_listed(X))
         if len(sequences) != 1 or not len(sequences.values):
             raise InvalidArgument("X must be one text with at least one symbol")
-        last, lost = np.empty(len(self._fitted.targets)), np.zeros(len(sequences.values), dtype=np.bool_)
+        last, lost = np.empty(len(self._reader.targets)), np.zeros(len(sequences.values), dtype=np.bool_)
 
         def use(place: slice, logits: NDArray[np.float32]) -> None:
             last[:], lost[place] = logits[-1], is_lost(logits)
 
-        self._fitted.predictor.in_parts(sequences, use)
+        self._run.predictor.in_parts(sequences, use)
         check_lost(sequences_of(lost, sequences), sequences.lengths)
         shares = np.exp(scipy.special.log_softmax(last))
         names = ("?", *self._vocabulary.symbols)
@@ -204,7 +185,7 @@ class LanguageModel(SequenceEstimator):
         """
         if not isinstance(prime, str) and self._vocabulary.kind == "characters":
             prime = "".join(prime)
-        tokens = self._fitted.read([prime]).tokens(0)
+        tokens = self._reader.read([prime]).tokens(0)
         if not len(tokens):
             raise InvalidArgument(f"prime must hold at least one symbol, not {_checks.shown(prime)}")
         drawn = generate(
@@ -225,20 +206,20 @@ class LanguageModel(SequenceEstimator):
 
     @property
     def _vocabulary(self) -> Vocabulary:
-        inner = self._fitted.encoder.inner
+        inner = self._reader.encoder.inner
         assert isinstance(inner, Vocabulary)
         return inner
 
     def _log_probabilities(self, X: Any) -> tuple[NDArray[np.float64], Sequences]:
-        fitted = self._fitted
-        sequences = fitted.targets.sequences(fitted.encoder, fitted.raw(_listed(X)))
+        reader = self._reader
+        sequences = reader.targets.sequences(reader.encoder, reader.raw(_listed(X)))
         found, lost = np.empty(len(sequences.targets)), np.zeros(len(sequences.targets), dtype=np.bool_)
 
         def use(place: slice, logits: NDArray[np.float32]) -> None:
             lost[place] = is_lost(logits)
             found[place] = -losses_of_logits(CROSS_ENTROPY, logits.astype(np.float64), sequences.targets[place])
 
-        fitted.predictor.in_parts(sequences, use)
+        self._run.predictor.in_parts(sequences, use)
         check_lost(sequences_of(lost, sequences), sequences.lengths)
         return found, sequences
 

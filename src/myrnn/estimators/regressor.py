@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
-from myrnn._keywords import keywords
 from myrnn.data import VALUES, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator, check_count
@@ -53,36 +52,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     """
 
     learn, word = VALUES, "regressor"
-
-    @keywords
-    def __init__(
-        self,
-        cell: Any = "gru",
-        *,
-        dim_recurrent: int = 50,
-        activation: str | None = None,
-        layers: int = 1,
-        dim_embedding: int | str | None = "auto",
-        bidirectional: bool = False,
-        per_step: bool = False,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        schedule: str = "constant",
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        max_epochs: int = 100,
-        validation_fraction: float = 0.1,
-        early_stopping_patience: int | None = 20,
-        gradient_clip: float | None = 1.0,
-        loss: str | None = None,
-        tokenize: Any = "auto",
-        standardize: bool = True,
-        max_vocabulary: int | None = None,
-        engine: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self._keep(locals())
+    without = frozenset(("truncate", "class_weight", "difference", "period"))
+    defaults: ClassVar = {"cell": "gru"}
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to sequences and their numbers.
@@ -118,9 +89,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         NotFinite
             When outputs are not finite.
         """
-        outputs, lengths = self._fitted.finite_scores(self._table(X))
-        rows = self._fitted.targets.decode(outputs)
-        return self._by_sequence(rows, lengths) if self._fitted.per_step else rows
+        outputs, lengths = self._outputs(X)
+        rows = self._reader.targets.decode(outputs)
+        return self._by_sequence(rows, lengths) if self._reader.per_step else rows
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn._keywords import keywords
 from myrnn.data import TAGS, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import AUTO, SequenceEstimator, check_count
@@ -57,35 +56,8 @@ class SequenceTagger(SequenceEstimator):
     """
 
     learn, word = TAGS, "tagger"
-
-    @keywords
-    def __init__(
-        self,
-        cell: Any = "gru",
-        *,
-        dim_recurrent: int = 50,
-        activation: str | None = None,
-        layers: int = 1,
-        dim_embedding: int | str | None = "auto",
-        bidirectional: bool = False,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        schedule: str = "constant",
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        max_epochs: int = 100,
-        validation_fraction: float = 0.1,
-        early_stopping_patience: int | None = 20,
-        gradient_clip: float | None = 1.0,
-        class_weight: Any = None,
-        tokenize: Any = "auto",
-        standardize: bool = True,
-        max_vocabulary: int | None = None,
-        engine: str = "auto",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self._keep(locals())
+    without = frozenset(("per_step", "truncate", "loss", "difference", "period"))
+    defaults: ClassVar = {"cell": "gru"}
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to sequences and the tags of their steps.
@@ -122,7 +94,7 @@ class SequenceTagger(SequenceEstimator):
         NotFinite
             When logits are not finite.
         """
-        logits, lengths = self._fitted.finite_scores(self._table(X))
+        logits, lengths = self._outputs(X)
         return self._by_sequence(self.classes_[np.argmax(logits, axis=1)], lengths)
 
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
@@ -133,7 +105,7 @@ class SequenceTagger(SequenceEstimator):
         NotFinite
             When logits are not finite.
         """
-        logits, lengths = self._fitted.finite_scores(self._table(X))
+        logits, lengths = self._outputs(X)
         return self._by_sequence(scipy.special.softmax(logits.astype(np.float64), axis=1), lengths)
 
     def score(self, X: Any, y: Any) -> float:

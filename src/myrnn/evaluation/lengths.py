@@ -234,6 +234,23 @@ class LengthReport(Counted, HasTable):
         columns = self._columns([name == "beyond" for name in groups], list(groups.values()))
         return dict(zip(groups, Table("", columns).rows(), strict=True))
 
+    def numbers(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        balance = ("base_rate", "balanced_accuracy") if self.class_names else ()
+        every = self.totals()["all"]
+        return {
+            "chance": self.chance,
+            **{name: every[name] for name in balance},
+            "confidence": self.confidence,
+            "accuracy_trained_lengths": self._share(~self.beyond),
+            "accuracy_beyond": self._share(self.beyond),
+            "lengths": self.rows(),
+        }
+
+    def _share(self, chosen: NDArray[np.bool_]) -> float | None:
+        total = int(self.total[chosen].sum())
+        return int(self.correct[chosen].sum()) / total if total else None
+
     def table(self, shortcuts: ShortcutReport | None = None) -> Table:
         """Return the accuracy, in all and for each true class; terminals show per cent.
 

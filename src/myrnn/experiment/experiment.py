@@ -3,276 +3,64 @@
 from __future__ import annotations
 
 import json
-import keyword
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import msgspec
-import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment.sections import Data, EpochTraining, Evaluation, FileEvaluation
-from myrnn.models import Units, check_settings_of, load_own, make_own, named_before, not_named, sizes_for
-from myrnn.registry import Kind, find, kind_of, kinds
+from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_generator, written_out
+from myrnn.experiment.sections import Evaluation
+from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
+from myrnn.models import sizes_for
 from myrnn.results import Table
-from myrnn.sequences import Sequences
-from myrnn.settings import REQUIRED, Section, settings_of
-from myrnn.tasks import recognition_of
+from myrnn.settings import settings_of
 from myrnn.training import TrainingSettings as Training
 
-# The name of a user-defined model whose file is not known.
-OWN = "own"
-# The key for the hash of its file, which an experiment from a folder has.
-SHA256 = "sha256"
+SECTIONS = (*SOURCES, "model", "optimizer", "training", "evaluation")
 
 
-@cache
-def own_section(names: tuple[str, ...]) -> type[Section]:
-    """Return the section of a user-defined model with these settings, of any type: only its class knows them."""
-    fields = [("dim_recurrent", Units, 50), *((name, Any, REQUIRED) for name in names)]
-    made: Any = msgspec.defstruct(OWN, fields, bases=(Section,), frozen=True, kw_only=True)
-    return cast(type[Section], made)
-
-
-def _own_settings(given: Mapping[str, Any]) -> Section:
-    """Return the settings of a user-defined model; their names are checked when its class is loaded."""
-    settings = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-    for name, value in settings.items():
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise InvalidArgument(f"a setting of a model must have a name, not {_checks.shown(name)}")
-        if not isinstance(value, bool | int | float | str | None):
-            raise InvalidArgument(f"{name} must be a number, a truth value or text, not {_checks.shown(value)}")
-    return own_section(tuple(sorted(settings.keys() - {"dim_recurrent"})))(**settings)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A task, model or optimizer: its kind and its settings.
-
-    Attributes
-    ----------
-    part : {"task", "model", "optimizer"}
-    name : str
-        The name of the kind; for a model also ``file.py:Class``.
-    settings : Section
-    sha256 : str, optional
-        The hash of the file of a user-defined class. With it, only a class is loaded that the user has named before, by
-        this hash: an experiment that was read from a folder has it.
-
-    Examples
-    --------
-    >>> part = Part.read("task", {"name": "twin-halves", "pattern_length_max": 4})
-    >>> part.name, part.settings.alphabet_size
-    ('twin-halves', 10)
-    >>> part.make()
-    TwinHalves(pattern_length_min=1, pattern_length_max=4, alphabet_size=10, negatives='uniform', max_changes=3)
-    """
-
-    part: str
-    name: str
-    settings: Section
-    sha256: str | None = None
-
-    @classmethod
-    def read(cls, part: str, given: Any, defaults: Mapping[str, Any] | None = None) -> Self:
-        """Return the part with these settings, given as a name, a mapping, or an object of a registered kind.
-
-        `defaults` apply to settings that are not given, for kinds that have them.
-        """
-        if isinstance(given, cls):
-            if given.part != part:
-                raise InvalidArgument(f"the {part} must be one, not the {given.part} {given.name!r}")
-            return given
-        if isinstance(given, str):
-            given = {"name": given}
-        if not isinstance(given, Mapping):
-            return cls.of(part, given)
-        settings = written_out(part, given)
-        name = settings.pop("name", PARTS[part])
-        if part == "model" and isinstance(name, str) and is_own(name):
-            sha256 = _checked_hash(settings.pop(SHA256)) if SHA256 in settings else None
-            _refuse_sizes(settings)
-            return cls(part, name, _own_settings(settings), sha256)
-        section = section_of(part, name)
-        if part == "model":
-            _refuse_sizes(settings)
-        for setting in settings:
-            _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
-        known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
-        return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
-
-    @classmethod
-    def of(cls, part: str, thing: Any) -> Self:
-        """Return the kind and the settings of an object."""
-        if (kind := kind_of(part, thing)) is not None:
-            return cls(part, kind.name, kind.settings_of(thing))
-        known = ", ".join(kind.make.__name__ for kind in kinds(part).values())
-        raise InvalidArgument(f"the {part} must be of the kinds {known}, not {type(thing).__name__}")
-
-    @property
-    def kind(self) -> Kind:
-        """The kind that is registered under its name."""
-        return find(self.part, self.name)
-
-    def make(self, **further: Any) -> Any:
-        """Return a new object with these settings; `further` adds or replaces some."""
-        return self.kind.new(**{**self.settings.to_dict(whole=True), **further})
-
-    def own_class(self) -> Callable[..., Any]:
-        """Return the class of a user-defined model, after checking that it has these settings.
-
-        Raises
-        ------
-        InvalidArgument
-            When there is no such class, it has no such settings, or the user has not named it.
-        """
-        found = load_own(self.name) if self.sha256 is None else named_before(self.name, self.sha256)
-        if found is None:
-            raise InvalidArgument(f"{not_named(self.name)}: name the class with its file")
-        check_settings_of(found.make, f"model {self.name}", self.own_settings)
-        return found.make
-
-    @property
-    def own_settings(self) -> dict[str, Any]:
-        """The arguments of a user-defined class besides its sizes."""
-        return {name: value for name, value in self.settings.to_dict(True).items() if name != "dim_recurrent"}
-
-    def make_own(self, make: Callable[..., Any], dim_input: int, dim_output: int, rng: np.random.Generator) -> Any:
-        """Return a new model of a user-defined class with these settings."""
-        units = getattr(self.settings, "dim_recurrent", 1)
-        return make_own(make, (dim_input, units, dim_output), rng, self.own_settings)
-
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return the name and all settings as plain values, as `Section.to_dict` does."""
-        pinned = {} if self.sha256 is None else {SHA256: self.sha256}
-        return {"name": self.name, **pinned, **self.settings.to_dict(whole)}
-
-
-def _checked_hash(given: Any) -> str:
-    # A folder must not be able to leave it out: without it, whatever is in the file would be loaded.
-    if not (isinstance(given, str) and re.fullmatch("[0-9a-f]{64}", given)):
-        raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(given)}")
-    return given
-
-
-def _refuse_sizes(settings: Mapping[str, Any]) -> None:
-    for setting in ("dim_input", "dim_output"):
-        if setting in settings:
-            raise InvalidArgument(f"{setting} follows from the task: leave it out")
-
-
-# Omit lengths that no sequence can have without drawing any to find out.
-LONGEST_TRIED = 10_000
-PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
-
-
-def section_of(part: str, name: str) -> type[Section]:
-    """Return the settings of a kind of task, model or optimizer."""
-    if not isinstance(name, str):
-        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
-    return find(part, name).section
-
-
-def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a part; in a task such as ``regular:(ab)*`` the text after the colon is its first setting.
-
-    Raises
-    ------
-    InvalidArgument
-        When that setting is also given, or is invalid.
-    """
-    found = dict(settings)
-    name = found.get("name")
-    if part != "task" or not isinstance(name, str) or ":" not in name:
-        return found
-    name, _, text = name.partition(":")
-    section = section_of(part, name)
-    first = next(iter(settings_of(section)), None)
-    if first is None:
-        raise InvalidArgument(f"task {name} has no settings: leave out {':' + text!r}")
-    if first.name in found:
-        raise InvalidArgument(f"task {name}:{text} says {first.name} already: leave one of them out")
-    try:
-        value = first.type(text) if first.type in (int, float) else text
-    except ValueError:
-        raise InvalidArgument(f"{first.name} of task {name} must be a number, not {text!r}") from None
-    return {**found, "name": name, first.name: value}
-
-
-def setting_names(part: str, name: str) -> tuple[str, ...]:
-    """Return the names of the settings of a kind; of a user-defined model those that all models have."""
-    section = own_section(()) if part == "model" and is_own(name) else section_of(part, name)
-    return section.__struct_fields__
-
-
-def is_own(name: str) -> bool:
-    """Return whether the name of a model is that of a user-defined class, usually a file and a class in it."""
-    return ":" in name or name.endswith(".py") or name == OWN
-
-
-def weight_generator(seed: int) -> np.random.Generator:
-    """Return the generator of the initial weights: a different stream from that of the sequences."""
-    return np.random.default_rng((seed, 1))
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """Sequences and labels in memory, as `SequenceClassifier.fit` takes them. It is equal only to itself.
-
-    Attributes
-    ----------
-    X, y : object
-
-    Examples
-    --------
-    >>> from myrnn import Experiment
-    >>> experiment = Experiment(data=(["ab", "ba"], ["yes", "no"]))
-    >>> experiment.memory.X, experiment.memory.y
-    (['ab', 'ba'], ['yes', 'no'])
-    """
-
-    X: Any
-    y: Any
-
-
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, init=False)
 class Experiment:
     """Everything needed to train and test a model.
 
-    Each section may be a mapping, and a task, model or optimizer may also be just a name. An experiment has either a
-    task or data.
+    Each section may be given as a mapping, and a task, model or optimizer also as just a name.
+
+    Parameters
+    ----------
+    task : str, mapping, Task or Part, optional
+        The task that draws the sequences; by default that of the lesson.
+    model, optimizer : str, mapping, object or Part
+    training, evaluation : mapping, TrainingSettings or Evaluation, optional
+    data : str, mapping, tuple (X, y), Sequences or Data, optional
+        Given sequences instead of a task: a file, how to read files, or sequences in memory, as
+        `SequenceClassifier.fit` takes them.
+    source : Source, optional
+        The source of another experiment, instead of `task` and `data`.
 
     Attributes
     ----------
-    task : Part or None
-        The source of the sequences.
+    source : TaskSource, FileSource or MemorySource
+        Where the sequences come from; ``source.settings`` are those of the task or of the data.
     model, optimizer : Part
-    training : TrainingSettings or EpochTraining
-    evaluation : Evaluation or FileEvaluation
-        The latter of each pair is for data.
-    data : Data or None
-        Files of sequences, or data in memory: a pair of sequences and labels, as `SequenceClassifier.fit` takes them,
-        or a `Sequences`.
-    memory : Memory or None
-        Sequences and labels, if the data are in memory.
+    training : TrainingSettings
+    evaluation : Evaluation
 
     Raises
     ------
     InvalidArgument
-        When a setting is unknown or invalid.
+        When a setting is unknown or invalid, or does not apply to the source.
 
     Examples
     --------
     >>> experiment = Experiment(model={"name": "gru", "dim_recurrent": 16}, training={"iterations": 1000})
-    >>> experiment.model.to_dict(), experiment.training.seed
-    ({'name': 'gru', 'dim_recurrent': 16}, 0)
+    >>> experiment.source.name, experiment.model.settings.dim_recurrent, experiment.training.seed
+    ('twin-halves', 16, 0)
     >>> experiment = Experiment(data={"file": "train.csv"}, evaluation={"test": "test.csv"})
     >>> experiment
     Experiment(rnn on train.csv, adam, up to 100 epochs)
@@ -280,57 +68,44 @@ class Experiment:
     {'test': 'test.csv'}
     """
 
-    task: Any = None
-    model: Any = "rnn"
-    optimizer: Any = "adam"
-    training: Any = None
-    evaluation: Any = None
-    data: Any = None
-    memory: Memory | None = None
+    source: Source
+    model: Part
+    optimizer: Part
+    training: Training
+    evaluation: Evaluation
 
-    def __post_init__(self) -> None:
-        """Convert sections that are given as mappings or names."""
-        if self.data is not None and self.task is not None:
-            raise InvalidArgument("an experiment has a task or data, not both")
-        on_data = self.data is not None
-        if on_data:
-            self._keep("data", self._read_data())
-        else:
-            self._keep("task", Part.read("task", PARTS["task"] if self.task is None else self.task))
-        if not on_data or self.data.file is not None:
-            # It may be a leftover of the experiment that this one was made from.
-            self._keep("memory", None)
-        for part in ("model", "optimizer"):
-            self._keep(part, Part.read(part, getattr(self, part), DATA_DEFAULTS[part] if on_data else None))
-        training: Any = EpochTraining if on_data else Training
-        evaluation: Any = FileEvaluation if on_data else Evaluation
-        for name, kind in (("training", training), ("evaluation", evaluation)):
-            given = getattr(self, name)
+    def __init__(
+        self,
+        task: Any = None,
+        model: Any = "rnn",
+        optimizer: Any = "adam",
+        training: Any = None,
+        evaluation: Any = None,
+        data: Any = None,
+        *,
+        source: Source | None = None,
+    ) -> None:
+        chosen = read_source(task, data) if source is None else source
+        self._keep("source", chosen)
+        for part, given in (("model", model), ("optimizer", optimizer)):
+            self._keep(part, Part.read(part, given, chosen.default(part)))
+        for name, kind, given in (("training", Training, training), ("evaluation", Evaluation, evaluation)):
             if not isinstance(given, kind):
-                if isinstance(given, Section):
-                    raise InvalidArgument(f"{name} must be {kind.__name__} here, not {type(given).__name__}")
-                self._keep(name, kind.read(_mapping(name, given), name))
-        if on_data:
-            labels = dict(self.evaluation.test_labels)
-            for name, file in self.evaluation.test:
-                self.data.check_has_labels(file, labels.get(name), "test_labels")
-        else:
-            _check_task(self.task, self.evaluation.lengths)
-            if not hasattr(self.model.settings, "stack_depth"):
-                # It has no effect on this model, so experiments with and without it are the same.
-                self._keep("evaluation", msgspec.structs.replace(self.evaluation, stack_depth=None))
+                given = kind.read({**chosen.default(name), **_mapping(name, given)}, name)
+            self._keep(name, given)
+        chosen.check(self.training, self.evaluation)
+        if not hasattr(self.model.settings, "stack_depth"):
+            # It has no effect on this model, so experiments with and without it are the same.
+            self._keep("evaluation", msgspec.structs.replace(self.evaluation, stack_depth=None))
 
     def __repr__(self) -> str:
         """Name the source of the sequences, the model and the optimizer, and return the length of the training."""
-        if self.data is None:
-            source, length = self.task.name, _checks.count_of(self.training.iterations, "iteration")
-        else:
-            source = "data in memory" if self.data.file is None else self.data.file
-            length = f"up to {_checks.count_of(self.training.max_epochs, 'epoch')}"
-        return f"Experiment({self.model.name} on {source}, {self.optimizer.name}, {length})"
+        length = _checks.count_of(self.length, self.source.unit)
+        most = "" if isinstance(self.source, TaskSource) else "up to "
+        return f"Experiment({self.model.name} on {self.source.label}, {self.optimizer.name}, {most}{length})"
 
     def _repr_html_(self) -> str:
-        sections = self.to_dict(whole=True)
+        sections = self.to_dict()
         settings = {f"{section}.{name}": value for section in sections for name, value in sections[section].items()}
         columns = {"setting": list(settings), "value": list(settings.values())}
         return Table("Experiment", columns)._repr_html_()
@@ -338,22 +113,11 @@ class Experiment:
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _read_data(self) -> Data:
-        given = self.data
-        if isinstance(given, Data):
-            return given
-        if isinstance(given, str | os.PathLike):
-            given = {"file": os.fspath(given)}
-        if isinstance(given, Mapping):
-            return Data.read(given, "data")
-        if isinstance(given, Sequences):
-            given = given, given.labels
-        if not (isinstance(given, tuple) and len(given) == 2):
-            raise InvalidArgument(
-                f"data must be a file, settings by name, a pair (X, y) or a Sequences, not {_checks.shown(given)}"
-            )
-        self._keep("memory", Memory(*given))
-        return Data()
+    @property
+    def length(self) -> int:
+        """The length of the training, in the unit of the source: iterations, or the most epochs."""
+        length: int = getattr(self.training, self.source.length)
+        return length
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -366,12 +130,17 @@ class Experiment:
     def from_file(cls, path: str | os.PathLike[str]) -> Experiment:
         """Read an experiment from a file: TOML with a table for each section, or JSON as `to_json` writes it.
 
-        Relative paths in it start at its folder.
+        Paths in it are relative to its folder.
+
+        Raises
+        ------
+        InvalidArgument
+            When it cannot be read or is invalid; the message names the file.
         """
         sections = _sections_of(path)
         try:
             found = cls.read(sections)
-            if found.data is not None and found.data.file is None:
+            if isinstance(found.source, MemorySource):
                 raise InvalidArgument("data needs 'file'")
         except InvalidArgument as error:
             raise InvalidArgument(f"{path}: {error}") from None
@@ -379,11 +148,14 @@ class Experiment:
 
     from_toml = from_json = from_file
 
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return all settings as plain values, by section; of a task `whole` as `Section.to_dict` takes it."""
-        whole = whole or self.data is not None
-        sections = {name: getattr(self, name) for name in SECTIONS}
-        return {name: section.to_dict(whole) for name, section in sections.items() if section is not None}
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings that apply to the source, as plain values, by section."""
+        sections = {self.source.section: self.source.to_dict()}
+        for name in ("model", "optimizer", "training", "evaluation"):
+            others = self.source.without.get(name, {})
+            settings = getattr(self, name).to_dict()
+            sections[name] = {setting: value for setting, value in settings.items() if setting not in others}
+        return sections
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write all settings as JSON; paths become relative to its folder."""
@@ -397,16 +169,18 @@ class Experiment:
         InvalidArgument
             When a setting is None but its default is not: TOML has no null, but JSON does.
         """
-        for section in filter(None, (getattr(self, name) for name in SECTIONS)):
-            settings = section.settings if isinstance(section, Part) else section
-            kind: Any = type(settings)
-            for setting in settings_of(kind):
-                if getattr(settings, setting.name) is None and setting.default is not None:
-                    raise InvalidArgument(f"TOML cannot say that {setting.name} is None: write JSON, with to_json")
+        for name, section in self.to_dict().items():
+            given: Any = self.source.settings if name == self.source.section else getattr(self, name)
+            settings: Any = given.settings if isinstance(given, Part) else given
+            usual = {setting.name: setting.default for setting in settings_of(type(settings))}
+            usual |= self.source.default(name)
+            for setting, value in section.items():
+                if value is None and usual.get(setting) is not None:
+                    raise InvalidArgument(f"TOML cannot say that {setting} is None: write JSON, with to_json")
         self._write(path, _toml)
 
     def _write(self, path: str | os.PathLike[str], write: Callable[[dict[str, Any]], str]) -> None:
-        if self.memory is not None:
+        if isinstance(self.source, MemorySource):
             raise InvalidArgument(f"{path} cannot hold sequences that are in memory: write them to a file of their own")
         folder = os.path.dirname(os.path.abspath(path))
         seen = self.with_paths(lambda file: os.path.relpath(file, folder))
@@ -421,7 +195,7 @@ class Experiment:
 
     def __reduce__(self) -> Any:
         """Rebuild it from plain values: sections of registered kinds are classes that pickle cannot find by name."""
-        return _made_again, (self.to_dict(), self.memory)
+        return _made_again, (self.to_dict(), getattr(self.source, "given", None))
 
     def with_training(self, **changed: Any) -> Experiment:
         """Return the experiment with some training settings changed."""
@@ -430,40 +204,25 @@ class Experiment:
     @property
     def files(self) -> dict[str, str]:
         """The data files by role: ``"data"``, ``"labels"``, ``"test NAME"``, ``"test_labels NAME"``."""
-        if self.data is None:
-            return {}
-        named = {"data": self.data.file, "labels": self.data.labels}
-        tests = {
-            f"{setting} {name}": file
-            for setting in ("test", "test_labels")
-            for name, file in getattr(self.evaluation, setting)
-        }
-        return {name: file for name, file in {**named, **tests}.items() if file is not None}
+        return {**self.source.files, **self.evaluation.files}
 
     def with_paths(self, change: Callable[[str], str]) -> Experiment:
         """Return the experiment with the paths of its `files`, and of the file of its model's class, changed."""
-        sections: dict[str, Any] = {}
-        if self.files:
-            data = {n: change(f) for n in ("file", "labels") if (f := getattr(self.data, n))}
-            sections["data"] = Data(**{**self.data.to_dict(), **data})
-            tests = {
-                name: {test: change(file) for test, file in getattr(self.evaluation, name)}
-                for name in ("test", "test_labels")
-            }
-            sections["evaluation"] = FileEvaluation(**tests)
-        if is_own(self.model.name) and self.model.name != OWN:
-            file, colon, name = self.model.name.rpartition(":")
-            sections["model"] = replace(self.model, name=f"{change(file)}{colon}{name}" if colon else change(name))
-        return replace(self, **sections) if sections else self
+        model = self.model
+        if is_own(model.name) and model.name != OWN:
+            file, colon, name = model.name.rpartition(":")
+            model = replace(model, name=f"{change(file)}{colon}{name}" if colon else change(name))
+        changed = {"source": self.source.with_paths(change), "evaluation": self.evaluation.with_paths(change)}
+        return replace(self, model=model, **changed)
 
     def make(self, own: Callable[..., Any] | None = None) -> tuple[Any, Any, Any]:
         """Return the task, the model with its initial weights, and its optimizer, for an experiment with a task.
 
         `own` is the class of a user-defined model, if it is loaded already.
         """
-        if self.task is None:
+        if not isinstance(self.source, TaskSource):
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
-        task, rng = self.task.make(), weight_generator(self.training.seed)
+        task, rng = self.source.part.make(), weight_generator(self.training.seed)
         if is_own(self.model.name):
             make = self.model.own_class() if own is None else own
             model = self.model.make_own(make, task.dim_input, task.dim_output, rng)
@@ -472,12 +231,9 @@ class Experiment:
         return task, model, self.optimizer.make(params=model.parameters)
 
 
-SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
-# Defaults for training on data; docs/how-to/your-own-sequences.md says how they were found.
-DATA_DEFAULTS: dict[str, dict[str, Any]] = {
-    "model": {"recurrent_init": "orthogonal"},
-    "optimizer": {"learning_rate": 0.003},
-}
+def _made_again(sections: Mapping[str, Any], given: Any) -> Experiment:
+    found = Experiment.read(sections)
+    return replace(found, source=with_memory(found.source, given))
 
 
 def _toml(sections: Mapping[str, Any]) -> str:
@@ -497,21 +253,6 @@ def _toml(sections: Mapping[str, Any]) -> str:
 def _toml_value(value: Any) -> str:
     # JSON escapes everything that TOML requires except DEL, and writes characters beyond 16 bits as surrogate pairs.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
-
-
-@lru_cache
-def _check_task(part: Part, lengths: tuple[int, ...] | None) -> None:
-    """Let a task check settings that depend on each other, and the test lengths.
-
-    The result is cached: most of the many experiments of a study share a task.
-    """
-    task = recognition_of(part.make())
-    if lengths is not None and callable(getattr(task, "sample_lengths", None)):
-        task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
-
-
-def _made_again(sections: Mapping[str, Any], memory: Any) -> Experiment:
-    return replace(Experiment.read(sections), memory=memory)
 
 
 def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -541,17 +282,18 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer starts from its defaults."""
     sections = {**begin}
-    if ("data" in changed and "data" not in begin) or ("task" in changed and "data" in begin):
+    before, after = ([name for name in SOURCES if name in given] for given in (begin, changed))
+    if after and after != (before or ["task"]):
         # For another source of sequences, the old settings of training and tests do not apply.
         sections = {name: begin[name] for name in ("model",) if name in begin}
     for name, given in changed.items():
-        before, settings = (written_out(name, each) for each in (begin.get(name, {}), given))
-        if name in PARTS and settings.get("name", _name(name, before)) != _name(name, before):
-            before = {}
-        if name == "model" and "name" in settings:
+        old, new = (written_out(name, each) for each in (sections.get(name, {}), given))
+        if name in PARTS and new.get("name", _name(name, old)) != _name(name, old):
+            old = {}
+        if name == "model" and "name" in new:
             # The user names the class again.
-            before.pop(SHA256, None)
-        sections[name] = {**before, **settings}
+            old.pop(SHA256, None)
+        sections[name] = {**old, **new}
     return sections
 
 

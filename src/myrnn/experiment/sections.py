@@ -1,15 +1,13 @@
-"""The sections of an experiment besides its task, model and optimizer: data, training and evaluation.
-
-An experiment on a task and one on data differ in how long to train and what to test on, so each has its own sections.
-"""
+"""The sections of an experiment that are not of a registered kind: data, training and evaluation."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
@@ -17,13 +15,13 @@ from myrnn import _checks
 from myrnn.data import LABELS, NEXT, SERIES, is_tabbed, labels_beside, without_gz
 from myrnn.data.differences import LONGEST_PERIOD, MOST_DIFFERENCES
 from myrnn.errors import InvalidArgument
-from myrnn.losses import all_loss_names
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
-from myrnn.training.settings import BatchSize, EngineName, GradientClip, OnDivergence, ScheduleName
 
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
+# The settings that name files of tests.
+FILES = ("test", "test_labels")
 # The names of tests become parts of file names.
 LONGEST_NAME = 100
 
@@ -90,7 +88,6 @@ class Data(Section, frozen=True, kw_only=True):
         Meta(
             description="What to learn: labels of sequences, tags of their steps, numbers, what comes next in a text, "
             "or in a series.",
-            extra={"later": True},
         ),
     ] = "labels"
     per_step: (
@@ -98,7 +95,6 @@ class Data(Section, frozen=True, kw_only=True):
             bool,
             Meta(
                 description="Whether numbers are per step, not per sequence; by default if there are as many as steps.",
-                extra={"later": True},
             ),
         ]
         | None
@@ -109,7 +105,6 @@ class Data(Section, frozen=True, kw_only=True):
             ge=0,
             le=MOST_DIFFERENCES,
             description="Learn the changes of a series from row to row (1), or those of the changes (2).",
-            extra={"later": True},
         ),
     ] = 0
     period: (
@@ -119,7 +114,6 @@ class Data(Section, frozen=True, kw_only=True):
                 ge=2,
                 le=LONGEST_PERIOD,
                 description="Learn the changes of a series from this many rows before, its season.",
-                extra={"later": True},
             ),
         ]
         | None
@@ -162,89 +156,32 @@ def is_plain_text(file: str) -> bool:
     return without_gz(Path(file)).suffix.lower() == ".txt"
 
 
-class EpochTraining(Section, frozen=True, kw_only=True):
-    """How a model is trained on given sequences: in epochs, with some sequences held out for validation.
-
-    Examples
-    --------
-    >>> training = EpochTraining(max_epochs=20, class_weight={"spam": 3})
-    >>> training.max_epochs, training.to_dict()["class_weight"], training.batch_size
-    (20, {'spam': 3.0}, 32)
-    """
-
-    max_epochs: Annotated[int, Meta(ge=1, le=10**9, description="The maximum number of passes through the data.")] = 100
-    batch_size: BatchSize = 32
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="The same seed gives the same weights.")] = 0
-    engine: EngineName = "auto"
-    validation_fraction: Annotated[
-        float, Meta(ge=0, lt=1, description="The share of the data that is held out to choose the best epoch.")
-    ] = 0.1
-    early_stopping_patience: (
-        Annotated[int, Meta(ge=1, description="How many epochs may pass without a better one.")] | None
-    ) = 20
-    schedule: ScheduleName = "constant"
-    gradient_clip: GradientClip | None = 1.0
-    class_weight: Annotated[
-        Any,
-        Meta(
-            description="The weights of the classes: balanced, so that rare ones count as much, or as in spam=3,ham=1."
-        ),
-    ] = None
-    on_divergence: OnDivergence = "stop"
-    loss: (
-        Annotated[
-            str,
-            Meta(
-                description="The loss to minimise, by default cross-entropy, or for numbers the mean squared error",
-                extra={"choices": all_loss_names, "later": True},
-            ),
-        ]
-        | None
-    ) = None
-    truncate: (
-        Annotated[
-            int,
-            Meta(
-                ge=0,
-                description="Train on windows of this many steps, carrying the state on; 0 reads sequences whole. By "
-                "default 64 for text and series, else 0.",
-                extra={"later": True},
-            ),
-        ]
-        | None
-    ) = None
-
-    def __post_init__(self) -> None:
-        """Check all values; store class weights as pairs."""
-        super().__post_init__()
-        self._keep("class_weight", _class_weight(self.class_weight))
-
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return all settings as plain values."""
-        weight = self.class_weight
-        return {**super().to_dict(whole), "class_weight": dict(weight) if isinstance(weight, tuple) else weight}
-
-
 class Evaluation(Section, frozen=True, kw_only=True):
-    """How a model that was trained on a task is tested.
+    """How a trained model is tested: on new sequences of a task, or on given ones in files.
 
     Attributes
     ----------
-    samples : int
+    samples : int or None
+        How many sequences of a task to draw; None for given sequences.
     seed : int or None
         By default the training seed plus one, so that the sequences are new.
     lengths : tuple of int or None
         By default up to twice the longest trained length. ``"2:40:2"`` means every second length from 2 to 40.
     stack_depth : int or None
         The depth of the stacks of a built-in model, by default as in the training. Other models ignore it.
+    test, test_labels : tuple of pairs
+        Names of tests, with the files of their sequences and of their labels. Files given without names are named after
+        the file.
 
     Examples
     --------
-    >>> Evaluation(lengths="2:8:2").to_dict()
-    {'samples': 100000, 'seed': None, 'lengths': [2, 4, 6, 8]}
+    >>> Evaluation(lengths="2:8:2").lengths
+    (2, 4, 6, 8)
+    >>> Evaluation(test=["easy=easy.csv", "hard=hard.csv"]).test
+    (('easy', 'easy.csv'), ('hard', 'hard.csv'))
     """
 
-    samples: Samples = 100_000
+    samples: Samples | None = 100_000
     seed: Annotated[int, Meta(ge=0, description="Seed of the test sequences.")] | None = None
     lengths: Annotated[
         Any,
@@ -261,45 +198,19 @@ class Evaluation(Section, frozen=True, kw_only=True):
                 le=10_000,
                 description="The depth of the stack of a stack-rnn in tests: sequences longer than the trained ones "
                 "may need a deeper one.",
-                extra={"later": True},
             ),
         ]
         | None
     ) = None
-
-    def __post_init__(self) -> None:
-        """Check all values; lengths are listed once each, ascending."""
-        super().__post_init__()
-        self._keep("lengths", _lengths(self.lengths))
-
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
-        """Return all settings as plain values."""
-        return {**super().to_dict(whole), "lengths": None if self.lengths is None else list(self.lengths)}
-
-
-class FileEvaluation(Section, frozen=True, kw_only=True):
-    """The test files for a model that was trained on data.
-
-    Attributes
-    ----------
-    test, test_labels : tuple of pairs
-        Names of tests, with the files of their sequences and of their labels. Files given without names are named after
-        the file.
-
-    Examples
-    --------
-    >>> FileEvaluation(test=["easy=easy.csv", "hard=hard.csv"]).test
-    (('easy', 'easy.csv'), ('hard', 'hard.csv'))
-    """
-
     test: Annotated[
         Any, Meta(description="Test sequences, in the format of --data; NAME=FILE names one of several.")
     ] = None
     test_labels: Annotated[Any, Meta(description="The labels of --test, in the format of --labels.")] = None
 
     def __post_init__(self) -> None:
-        """Check all values; store files as pairs of a name and a path."""
+        """Check all values; lengths are listed once each, ascending, and files stored as pairs of a name and a path."""
         super().__post_init__()
+        self._keep("lengths", _lengths(self.lengths))
         tests = named_files("test", self.test)
         names = tuple(tests)
         if not tests and self.test_labels:
@@ -316,9 +227,24 @@ class FileEvaluation(Section, frozen=True, kw_only=True):
         self._keep("test", tuple(tests.items()))
         self._keep("test_labels", tuple(labels.items()))
 
-    def to_dict(self, whole: bool = False) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values."""
-        return {"test": dict(self.test), "test_labels": dict(self.test_labels)}
+        return {
+            **super().to_dict(),
+            "lengths": None if self.lengths is None else list(self.lengths),
+            "test": dict(self.test),
+            "test_labels": dict(self.test_labels),
+        }
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of the tests by role: ``"test NAME"``, ``"test_labels NAME"``."""
+        return {f"{kind} {name}": file for kind in FILES for name, file in getattr(self, kind)}
+
+    def with_paths(self, change: Callable[[str], str]) -> Evaluation:
+        """Return the section with the paths of its files changed."""
+        changed = {kind: {name: change(file) for name, file in getattr(self, kind)} for kind in FILES}
+        return msgspec.structs.replace(self, **changed)
 
 
 def named_files(setting: str, given: Any) -> dict[str, str]:
@@ -363,37 +289,6 @@ def _named_file(file: Any) -> tuple[Any, Any]:
 
 def _listed(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def _class_weight(given: Any) -> Any:
-    """Return None, ``"balanced"`` or pairs of a label and a number."""
-    if given is None or given == "balanced":
-        return given
-    wanted = "class_weight must be balanced, or weights such as spam=3,ham=1"
-    if isinstance(given, str):
-        parts = [part.rpartition("=") for part in given.split(",")]
-        if not all(label and equals for label, equals, _ in parts):
-            raise InvalidArgument(f"{wanted}, not {given!r}")
-        pairs: list[tuple[Any, Any]] = [(label, weight) for label, _, weight in parts]
-    elif isinstance(given, Mapping):
-        pairs = list(given.items())
-    elif isinstance(given, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
-        pairs = [tuple(pair) for pair in given]
-    else:
-        raise InvalidArgument(f"{wanted}, not {_checks.shown(given)}")
-    weights: dict[str, float] = {}
-    for label, weight in pairs:
-        try:
-            number = float(weight) if isinstance(weight, str) else weight
-        except ValueError:
-            raise InvalidArgument(f"{wanted}, not {given!r}") from None
-        number = _checks.real(f"the weight of {str(label)!r} in class_weight", number, minimum=0)
-        if str(label) in weights:
-            raise InvalidArgument(f"class_weight has two weights for {str(label)!r}")
-        weights[str(label)] = number
-    if not any(weights.values()):
-        raise InvalidArgument("class_weight must have a weight above 0 for one class at least")
-    return tuple(weights.items())
 
 
 def _lengths(given: Any) -> tuple[int, ...] | None:

@@ -39,10 +39,9 @@ RecurrentInit = Annotated[
     Meta(description="The initialization of the recurrent weights: glorot, orthogonal, identity or minus_identity."),
 ]
 # Files omit these settings at their defaults, because older files do not have them.
-LATER = {"later": True}
 GatedInit = Annotated[
     Literal["glorot", "orthogonal"],
-    Meta(description="The initialization of the recurrent weights: glorot or orthogonal.", extra=LATER),
+    Meta(description="The initialization of the recurrent weights: glorot or orthogonal."),
 ]
 
 StackDepth = Annotated[

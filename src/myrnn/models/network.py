@@ -12,7 +12,6 @@ from msgspec import Meta
 from myrnn.errors import InvalidArgument
 from myrnn.models.cells import (
     GRU,
-    LATER,
     LSTM,
     MGU,
     RNN,
@@ -29,10 +28,10 @@ from myrnn.models.stacked import Stacked
 from myrnn.registry import find, register
 
 Generator = np.random.Generator | int | None
-Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.", extra=LATER)]
-Bidirectional = Annotated[bool, Meta(description="Whether each layer reads in both directions.", extra=LATER)]
+Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.")]
+Bidirectional = Annotated[bool, Meta(description="Whether each layer reads in both directions.")]
 Embedding = Annotated[
-    int, Meta(ge=0, le=50_000, description="The size of a learned embedding of symbols; 0 is one-hot.", extra=LATER)
+    int, Meta(ge=0, le=50_000, description="The size of a learned embedding of symbols; 0 is one-hot.")
 ]
 
 

@@ -14,7 +14,7 @@ from myrnn.playground import views
 from myrnn.playground.messages import Outbox
 from myrnn.playground.network import MOST_ITERATIONS, Network, is_per_step, symbols_of
 from myrnn.playground.views import MOST, Trial, Views, portion
-from myrnn.runs import classes_of
+from myrnn.runs.reader import classes_of
 
 # The folders of an absolute path, before the name of a file.
 _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")

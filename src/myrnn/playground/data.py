@@ -123,17 +123,16 @@ def data_of(run: Run) -> DataTask:
     InvalidArgument
         When the page cannot show such data.
     """
-    fitted = run.fitted
-    assert fitted is not None
-    symbols, wanted = fitted.symbol_names, "the playground opens runs on data of two classes and at most"
+    reader = run.reader
+    symbols, wanted = reader.symbol_names, "the playground opens runs on data of two classes and at most"
     if symbols is None:
         raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one reads numbers")
     if len(symbols) > MOST_SYMBOLS + 1:
         raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one reads {len(symbols) - 1:,}")
-    if fitted.dim_output != 2:
-        raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one has {fitted.dim_output:,} classes")
-    names = (fitted.class_names, symbols)
-    data, none = run.experiment.data, Sequences([], [0], [], len(symbols))
+    if reader.dim_output != 2:
+        raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one has {reader.dim_output:,} classes")
+    names = (reader.class_names, symbols)
+    data, none = run.experiment.source.settings, Sequences([], [0], [], len(symbols))
     tested, reason = _read(run, none) if run.experiment.evaluation.test else (none, "the run was given none")
     test = DataTask("the test", tested, *names, f"there are no test sequences: {reason}" if reason else "")
     if data.file is None:

@@ -22,7 +22,10 @@ from myrnn.models import OwnModel, Stacked
 from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, is_per_step, symbols_of
 from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.playground.views import TEST_SEED, answers_of, targets_of
-from myrnn.runs import Run, claim_folder, classes_of, describe_model, holds_own, list_runs, load_run, save_run
+from myrnn.runs import Run, list_runs, load_run, save_run
+from myrnn.runs.folder import claim_folder
+from myrnn.runs.load import holds_own
+from myrnn.runs.reader import classes_of
 
 RUNS = Path("runs")
 MOST_LISTED = 50
@@ -48,7 +51,6 @@ def check_can_be_saved(network: Network) -> None:
 def save(network: Network, report: LengthReport) -> Path:
     """Write a run folder below ``runs`` and return its path."""
     check_can_be_saved(network)
-    described = describe_model(network.model, network.task, network.settings["dim_recurrent"])
     with claim_folder(None, network.settings["task"]) as folder:
         return save_run(
             folder,
@@ -58,7 +60,7 @@ def save(network: Network, report: LengthReport) -> Path:
             history=network.history,
             training=_training_of(network),
             report=report,
-            described=described,
+            dim_recurrent=network.settings["dim_recurrent"],
             continued_from=network.origin,
             phases=[asdict(phase) for phase in network.phases] if network.was_adjusted else [],
         )

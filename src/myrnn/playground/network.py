@@ -23,7 +23,9 @@ from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.playground.data import MOST_OF_TASK, DataTask
 from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
 from myrnn.registry import make
-from myrnn.runs import Run, classes_of, weight_bytes
+from myrnn.runs import Run
+from myrnn.runs.folder import weight_bytes
+from myrnn.runs.reader import classes_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import Task, twice_as_long
 from myrnn.training import Training

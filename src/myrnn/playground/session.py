@@ -235,7 +235,7 @@ class Session:
                 outbox.answer("runs", runs=keep.listed_runs())
             case messages.Load(run):
                 loaded, settings = keep.load(run, self._own.make if self._own else None)
-                if loaded.fitted is not None:
+                if loaded.task is None:
                     self._data = data_of(loaded)
                 bench.begin(lambda: Network(settings, run=loaded, data=self._data))
             case messages.Script():

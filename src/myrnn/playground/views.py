@@ -19,7 +19,7 @@ from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
 from myrnn.playground.data import DataTask
 from myrnn.playground.network import Network, PageTask, is_per_step
-from myrnn.runs import classes_of
+from myrnn.runs.reader import classes_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import (
     FAMILIES,

@@ -18,7 +18,8 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import HasTable, Row, Shown, Table, text
-from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
+from myrnn.runs.folder import INDEX, REPORT, WEIGHTS, read_folder
+from myrnn.runs.job import parse_source
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
 
@@ -337,15 +338,20 @@ def _read(folder: Path) -> ComparedRun:
     """Read a run; raises RunError if it is incomplete or damaged."""
     stored = read_folder(folder)
     report = stored.json(REPORT)
-    curve = parse_history(stored, report, None)
+    try:
+        source = parse_source(stored.index)
+    except InvalidArgument as error:
+        stored.damaged(INDEX, f"cannot be used: {error}", error)
+    curve = parse_history(stored, report, source)
     settings, weights = _flat(stored.index), stored.arrays(WEIGHTS)
     evaluation = _object(stored, report, "evaluation")
     try:
-        if "data" in stored.index:
-            if stored.index["data"].get("learn", LABELS) != LABELS:
-                return ComparedRun(settings, weights, curve, scores=_scores(stored, report, evaluation))
+        learn = getattr(source.settings, "learn", None)
+        if learn == LABELS:
             found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
             return ComparedRun(settings, weights, curve, tests={name: _buckets(test) for name, test in found.items()})
+        if learn is not None:
+            return ComparedRun(settings, weights, curve, scores=_scores(stored, report, evaluation))
         lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
     except InvalidArgument as error:
         stored.damaged(REPORT, f"cannot be used: {error}", error)

@@ -16,7 +16,6 @@ from typing import Any
 from myrnn._version import __version__
 from myrnn.errors import RunError
 from myrnn.models import parameter_names, parameters_of
-from myrnn.runs.former import is_former, read_former
 from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder
 from myrnn.training import keep_last_checkpoint, load_checkpoint, saved_iteration
 
@@ -27,23 +26,21 @@ INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "report.json",
     "encoding.json",
 )
-# The packages that numbers depend on, besides MyRNN, Python and all settings. The last two make the machine code.
-PACKAGES = ("numpy", "mygrad", "numba", "llvmlite")
+# The packages that numbers depend on, besides MyRNN, Python and all settings. Numba and LLVM make the machine code;
+# scikit-learn draws what is held out of data.
+PACKAGES = ("numpy", "mygrad", "numba", "llvmlite", "scikit-learn")
 # A folder has this file until its run is complete.
 UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})
 CHECKPOINTS = "checkpoints"
-# No valid run comes near these sizes.
-RUN = FolderFormat("myrnn run", 2, "run", INDEX, {WEIGHTS: 2_000_000_000, HISTORY: 500_000_000, REPORT: 10_000_000})
-# A run on data also has the encoders of its sequences and labels.
-RUN_ON_DATA = FolderFormat(
+# No valid run comes near these sizes. A run on data also has the encoders of its sequences and targets.
+RUN = FolderFormat(
     "myrnn run",
-    3,
+    1,
     "run",
     INDEX,
     {WEIGHTS: 4_000_000_000, HISTORY: 500_000_000, REPORT: 1_000_000_000, ENCODING: 1_000_000_000},
-    oldest=3,
+    optional=(ENCODING,),
 )
-_ANY_RUN = FolderFormat("myrnn run", 3, "run", INDEX, {}, oldest=2)
 
 
 def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
@@ -54,32 +51,17 @@ def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
     RunError
         When it is missing, incomplete, damaged, or of a newer version.
     """
-    path = Path(folder)
-    if is_former(path):
-        return read_former(path)
-    kind = RUN_ON_DATA if "data" in _ANY_RUN.read_index(path) else RUN
-    return kind.glance(path, *names) if names else kind.read(path)
+    return RUN.glance(folder, *names) if names else RUN.read(folder)
 
 
 def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the index of a complete run; raises RunError as `read_folder` does."""
-    path = Path(folder)
-    return read_former(path).index if is_former(path) else _ANY_RUN.read_index(path)
+    return RUN.read_index(folder)
 
 
 def has_run(folder: Path) -> bool:
     """Return whether a folder holds a run that was complete once; also while it is given more iterations."""
-    return (folder / INDEX).exists() or is_former(folder)
-
-
-def is_data_run(folder: Path) -> bool:
-    """Return whether a folder holds a complete run that was trained on data."""
-    return is_former(folder) or ((folder / INDEX).exists() and "data" in _ANY_RUN.read_index(folder))
-
-
-def is_on_data(folder: Path) -> bool:
-    """Return whether the run in a folder, complete or not, is on data."""
-    return "data" in UNFINISHED.read_index(folder) if is_unfinished(folder) else is_data_run(folder)
+    return (folder / INDEX).exists()
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -169,9 +151,9 @@ def _new_folder(name: str) -> Path:
     raise RunError(f"there are {len(suffixes)} run folders called {base} already")
 
 
-def made_with(*further: str) -> dict[str, Any]:
-    """Return the time, and the versions of the packages that numbers depend on, and of `further` packages."""
-    versions = {name: metadata.version(name) for name in (*PACKAGES, *further)}
+def made_with() -> dict[str, Any]:
+    """Return the time, and the versions of the packages that numbers depend on."""
+    versions = {name: metadata.version(name) for name in PACKAGES}
     versions = {"myrnn": __version__, "python": platform.python_version(), **versions}
     return {"created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "versions": versions}
 

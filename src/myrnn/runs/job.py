@@ -1,10 +1,4 @@
-"""The work of a run as its folder stores it: written before the first iteration, and read to resume.
-
-Until a run is complete, its folder holds ``unfinished.json`` and, in ``checkpoints``, the state of the training. They
-suffice to resume it after any interruption. ``settings.json``, the index of a complete run, is written before
-``unfinished.json`` is removed; the last checkpoint stays, so that a complete run can be given more iterations or
-epochs.
-"""
+"""The work of a run as its folder stores it: written before the first iteration, and read to resume."""
 
 from __future__ import annotations
 
@@ -17,13 +11,11 @@ from typing import Any
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import OWN, Experiment, is_own, weight_generator
-from myrnn.runs.data import MEMORY
+from myrnn.experiment import MEMORY, OWN, PARTS, SOURCES, Experiment, Source, read_source
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
     RUN,
-    RUN_ON_DATA,
     UNFINISHED,
     WEIGHTS,
     has_run,
@@ -32,18 +24,8 @@ from myrnn.runs.folder import (
     made_with,
     read_folder,
 )
-from myrnn.runs.model import (
-    GIVEN,
-    PER_STEP,
-    check_same,
-    check_size,
-    checked_settings,
-    describe_class,
-    describe_model,
-    part_of_own,
-    remake,
-)
-from myrnn.storage import Stored
+from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
+from myrnn.storage import Stored, damaged
 from myrnn.training import saved_iteration
 
 HASHES = "data_files"
@@ -57,7 +39,7 @@ class Job:
     ----------
     experiment : Experiment
     model : mapping
-        The description of the model in the run's folder; without sizes if the data have not been read.
+        The description of the model in the run's folder.
     hashes : mapping of str to str
         The SHA-256 of every file that the experiment names, by the names of `Experiment.files`.
     """
@@ -66,50 +48,19 @@ class Job:
     model: Mapping[str, Any]
     hashes: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, experiment: Experiment, task: Any, model: Any) -> Job:
-        """Return the job of an experiment for its task and model."""
-        return cls(experiment, described(experiment, task, model))
-
-    @classmethod
-    def on_data(cls, experiment: Experiment, hashes: Mapping[str, str], make: Any = None) -> Job:
-        """Return the job of an experiment with data; `make` is the class of a user-defined model."""
-        part = experiment.model
-        if is_own(part.name):
-            described = describe_class(make, part.name.rpartition(":")[2], part.own_settings)
-            settings = {**described, "dim_recurrent": part.settings.dim_recurrent, "logits": None}
-        else:
-            settings = part.to_dict(whole=True)
-        return cls(experiment, settings, hashes)
-
-    @property
-    def training(self) -> Any:
-        """The training section."""
-        return self.experiment.training
-
-    def make(self, own: Any = None) -> tuple[Any, Any]:
-        """Return the model with its initial weights, and its optimizer, for an experiment with a task.
-
-        Parameters
-        ----------
-        own : class or callable, optional
-            The class of the model, if it is user-defined; by default the one that the user has named before.
-        """
-        model = remake(self.model, own, weight_generator(self.training.seed))
-        check_same(self.model, model)
-        return model, self.experiment.optimizer.make(params=model.parameters)
-
-    def settings(self, folder: Path, model: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the settings for the index in a folder; `model` replaces the description of the model."""
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """Return the settings for the index in a folder, which has relative paths."""
         kept = self.experiment.with_paths(lambda file: os.path.relpath(Path(file).resolve(), folder.resolve()))
-        sections = {**kept.to_dict(), "model": dict(self.model if model is None else model)}
-        if self.experiment.data is None:
-            return {**made_with(), **sections}
-        return {**made_with("scikit-learn"), **sections, HASHES: dict(self.hashes)}
+        hashes = {HASHES: dict(self.hashes)} if self.hashes else {}
+        return {**made_with(), **kept.to_dict(), "model": dict(self.model), **hashes}
 
     def begin(self, folder: Path) -> None:
         """Write the job into a folder; raises RunError if that fails."""
-        UNFINISHED.write(folder, self.settings(folder), {})
+        settings = self.settings(folder)
+        if self.model["name"] != OWN:
+            # As they were given, to compare them with those of an experiment that resumes it.
+            settings["model"] |= self.experiment.model.to_dict()
+        UNFINISHED.write(folder, settings, {})
 
     def changed(self, folder: Path, **asked: Any) -> Job:
         """Return the job with some training settings changed, for a run in progress or complete.
@@ -117,41 +68,22 @@ class Job:
         Raises
         ------
         InvalidArgument
-            When the run cannot have that number of iterations or epochs.
+            When it has done more already, or its learning rate falls over the original length.
         """
         new = replace(self, experiment=self.experiment.with_training(**asked))
-        unit = "iterations" if self.experiment.data is None else "max_epochs"
-        what = "iteration" if unit == "iterations" else "epoch"
-        before, now, schedule = getattr(self.training, unit), getattr(new.training, unit), self.training.schedule
+        source, before, now = self.experiment.source, self.experiment.length, new.experiment.length
         if now == before:
             return self if new.experiment == self.experiment else new
-        if schedule != "constant":
+        if (schedule := self.experiment.training.schedule) != "constant":
             raise InvalidArgument(
-                f"the learning rate of {folder} falls to 0 over its {_checks.count_of(before, what)} ({schedule}): "
-                f"it cannot do {now:,}"
+                f"the learning rate of {folder} falls to 0 over its {_checks.count_of(before, source.unit)} "
+                f"({schedule}): it cannot do {now:,}"
             )
         done = saved_iteration(folder / CHECKPOINTS)
-        if unit == "iterations" and now < done:
+        # How many iterations an epoch has is known when the data are read.
+        if source.unit == "iteration" and now < done:
             raise InvalidArgument(f"iterations must be at least {done}, the number that {folder} has done, not {now}")
         return new
-
-
-def described(experiment: Experiment, task: Any, model: Any) -> dict[str, Any]:
-    """Return the description of a model in a run's folder: its settings and its sizes.
-
-    `task` has the sizes.
-    """
-    if is_own(experiment.model.name):
-        part = experiment.model
-        return describe_model(model, task, part.settings.dim_recurrent, part.own_settings)
-    whole = experiment.data is not None
-    settings = {**experiment.model.to_dict(whole), "dim_input": task.dim_input, "dim_output": task.dim_output}
-    if getattr(model, PER_STEP, False):
-        settings[PER_STEP] = True
-    if whole and "dim_embedding" in settings:
-        # The actual size if the setting is None.
-        settings["dim_embedding"] = getattr(model, "dim_embedding", None) or 0
-    return settings
 
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
@@ -173,7 +105,7 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
     if (path / CHECKPOINTS).is_symlink():
         stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
     try:
-        job = parse_job(stored, is_sized=not unfinished)
+        job = parse_job(stored)
     except InvalidArgument as error:
         stored.damaged(UNFINISHED.index if unfinished else INDEX, f"cannot be used: {error}", error)
     _warn_of_versions(stored)
@@ -183,40 +115,53 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
     return job
 
 
-def parse_job(stored: Stored, is_sized: bool = True) -> Job:
-    """Return the job in an index; raises InvalidArgument if it is not valid.
+def source_of(folder: Path) -> Source:
+    """Return the source of the sequences of a run, complete or not; raises RunError if its index is damaged."""
+    kind = UNFINISHED if is_unfinished(folder) or not has_run(folder) else RUN
+    try:
+        return parse_source(kind.read_index(folder))
+    except InvalidArgument as error:
+        damaged(folder, kind.index, f"cannot be used: {error}", error)
 
-    `is_sized` says whether the sizes of a model for data are known; they are once it is made.
-    """
+
+def parse_job(stored: Stored) -> Job:
+    """Return the job in an index; raises InvalidArgument if it is not valid."""
     index = stored.index
-    on_data = "data" in index
-    sized = is_sized or not on_data
-    model = checked_settings("model", index.get("model"), sized)
-    if sized:
-        most = (RUN_ON_DATA if on_data else RUN).files[WEIGHTS]
-        check_size(model, len(stored.content.get(WEIGHTS, b"")) or most, _whose(stored))
+    model = checked_settings("model", index.get("model"))
+    check_size(model, len(stored.content.get(WEIGHTS, b"")) or RUN.files[WEIGHTS], _whose(stored))
     # A user-defined class is checked when the model is made.
     of_user = model["name"] == OWN
     part: Any = part_of_own(model) if of_user else {name: value for name, value in model.items() if name not in GIVEN}
-    optimizer = checked_settings("optimizer", index.get("optimizer"))
-    training, evaluation = index.get("training"), index.get("evaluation", {})
-    if not isinstance(training, dict) or not isinstance(evaluation, dict):
+    sections = {name: index.get(name) for name in ("training", "evaluation")}
+    if not all(isinstance(section, dict) for section in sections.values()):
         raise InvalidArgument("it has no settings of training and tests")
-    source = {"data": index["data"]} if on_data else {"task": checked_settings("task", index.get("task"))}
-    experiment = Experiment(model=part, optimizer=optimizer, training=training, evaluation=evaluation, **source)
-    if not on_data:
-        task = experiment.task.make()
-        if (model["dim_input"], model["dim_output"]) != (task.dim_input, task.dim_output):
-            raise InvalidArgument(
-                f"the model has {model['dim_input']} inputs and {model['dim_output']} classes, "
-                f"the task {task.dim_input} and {task.dim_output}"
-            )
-        return Job(experiment, model)
+    source, optimizer = parse_source(index), checked_settings("optimizer", index.get("optimizer"))
+    experiment = Experiment(source=source, model=part, optimizer=optimizer, **sections)
+    source.check_sizes(model["dim_input"], model["dim_output"])
     hashes = index.get(HASHES, {})
     if not isinstance(hashes, dict) or not {*experiment.files, MEMORY} >= set(hashes):
         raise InvalidArgument(f"{HASHES} must be those of its files, not {_checks.shown(hashes)}")
     here = Path(os.path.relpath(stored.folder.resolve()))
-    return Job(experiment.with_paths(lambda file: os.path.normpath(here / file)), model, hashes)
+
+    def found(file: str) -> str:
+        return os.path.normpath(here / file)
+
+    # The path of a class is from the working folder of its user.
+    files = {"source": experiment.source.with_paths(found), "evaluation": experiment.evaluation.with_paths(found)}
+    return Job(replace(experiment, **files), model, hashes)
+
+
+def parse_source(index: Mapping[str, Any]) -> Source:
+    """Return the source of the sequences in an index; raises InvalidArgument if it is not valid."""
+    given = {name: index[name] for name in SOURCES if name in index}
+    if len(given) != 1:
+        raise InvalidArgument(f"it must have one source of its sequences, {' or '.join(SOURCES)}")
+    ((name, section),) = given.items()
+    if name in PARTS:
+        checked_settings(name, section)
+    elif not isinstance(section, dict):
+        raise InvalidArgument(f"the {name} must have settings by name, not {_checks.shown(section)}")
+    return read_source(**given)
 
 
 def _whose(stored: Stored) -> str:

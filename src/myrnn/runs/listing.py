@@ -13,12 +13,12 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import OWN, Part
+from myrnn.experiment import OWN
 from myrnn.results import HasTable, Shown, Table
 from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
+from myrnn.runs.job import parse_source
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
-from myrnn.tasks import recognition_of
 from myrnn.training import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
@@ -248,12 +248,11 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     source, model = _source_and_model(stored, INDEX)
     report = stored.json(REPORT)
     training, evaluation = _part(report, "training"), _part(report, "evaluation")
-    on_data = "data" in stored.index
     tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
     # The worst of several tests.
     tested = min((one for test in tests if (one := _number(test.get("accuracy"))) is not None), default=None)
     rmse = max((one for test in tests if (one := _number(test.get("rmse"))) is not None), default=None)
-    if on_data and isinstance(classes := training.get("classes"), dict):
+    if isinstance(classes := training.get("classes"), dict):
         source = f"{source}, {_checks.count_of(len(classes), 'class')}"
     return RunSummary(
         name,
@@ -264,7 +263,7 @@ def _whole(name: str, stored: Stored) -> RunSummary:
         epochs=_count(training.get("epochs")),
         loss=_number(training.get("loss")),
         accuracy=_number(training.get("accuracy")),
-        tested=_number(tested if on_data else evaluation.get("accuracy_trained_lengths")),
+        tested=_number(evaluation.get("accuracy_trained_lengths", tested)),
         rmse=rmse,
         made=_moment(stored.index.get("created")),
     )
@@ -272,19 +271,11 @@ def _whole(name: str, stored: Stored) -> RunSummary:
 
 def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
     """Return short descriptions of the task or data and of the model in an index; `file` is its name."""
-    on_data = "data" in stored.index
     try:
-        # Until the data are read, the model has no sizes.
-        is_sized = not on_data or file == INDEX
-        model = _model_name(checked_settings("model", stored.index.get("model"), is_sized))
-        if on_data:
-            data = _part(stored.index, "data").get("file")
-            return Path(data).name if isinstance(data, str) else "data", model
-        task = Part.read("task", checked_settings("task", stored.index.get("task"))).make()
+        model = _model_name(checked_settings("model", stored.index.get("model")))
+        return parse_source(stored.index).summary(), model
     except InvalidArgument as error:
         stored.damaged(file, f"cannot be used: {error}", error)
-    lengths = recognition_of(task).lengths
-    return f"{task.name} {lengths[0]}-{lengths[-1]}", model
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:

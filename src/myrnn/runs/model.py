@@ -15,11 +15,10 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
-from myrnn.experiment import OWN, SHA256, Part
+from myrnn.experiment import OWN, SHA256, Part, is_own
 from myrnn.models import file_of, make_own, named_before, not_named, parameter_names, parameters_of
 from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
-from myrnn.settings import settings_of
 from myrnn.storage import Stored
 from myrnn.training import reference_logits
 
@@ -27,8 +26,6 @@ from myrnn.training import reference_logits
 SOURCE = "model.txt"
 # No size is larger; a number with thousands of digits would make even an error message fail.
 LARGEST = 2**63 - 1
-# Settings that early runs did not store, with their values.
-LATER_SETTINGS = {"rnn": {"recurrent_init": "glorot"}}
 SIZES = ("dim_input", "dim_output")
 # Stored only if it is true: it follows from the targets, and is not a setting of the model.
 PER_STEP = "per_step"
@@ -43,38 +40,46 @@ _LENGTHS, _TOLERANCE = (3, 8), 1e-3
 
 
 def describe_model(
-    model: Any, task: Any, dim_recurrent: int | None = None, settings: Mapping[str, Any] | None = None
+    model: Any, sizes: Any, part: Part | None = None, dim_recurrent: int | None = None
 ) -> dict[str, Any]:
-    """Return a model's name and settings as plain values.
+    """Return a model's name, settings and sizes as plain values.
 
     Parameters
     ----------
-    model : object
-    task : TwinHalves or Palindromes
-        The sizes of a user-defined model are those of its task.
+    model : callable
+    sizes : object
+        Has `dim_input`, `dim_output` and `per_step`: a task, or a reader of data.
+    part : Part, optional
+        The model in the experiment, if there is one.
     dim_recurrent : int, optional
-        D of a user-defined model; by default its attribute of that name, if it has one.
-    settings : mapping, optional
-        The other settings of a user-defined model.
+        The number of units of a user-defined model without a `part`, by default that of the model.
+
+    Raises
+    ------
+    InvalidArgument
+        When its class is user-defined, and it fails on a sequence.
     """
-    if kind_of("model", model) is not None:
-        sizes = {"dim_input": model.dim_input, "dim_output": model.dim_output}
-        return {
-            **Part.of("model", model).to_dict(),
-            **sizes,
-            **({PER_STEP: True} if getattr(model, PER_STEP, False) else {}),
-        }
+    per_step = {PER_STEP: True} if getattr(sizes, PER_STEP, False) else {}
+    given = {"dim_input": sizes.dim_input, "dim_output": sizes.dim_output, **per_step}
+    if part is None and kind_of("model", model) is not None:
+        part = Part.of("model", model)
+        given = {"dim_input": model.dim_input, "dim_output": model.dim_output}
+        given |= {PER_STEP: True} if getattr(model, PER_STEP, False) else {}
+    if part is not None and not is_own(part.name):
+        settings = part.to_dict()
+        if "dim_embedding" in settings and settings["dim_embedding"] is None:
+            # The size that was chosen for the symbols of the data, if there is an embedding.
+            settings["dim_embedding"] = getattr(model, "dim_embedding", None) or None
+        return {**settings, **given}
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
+    if part is not None:
+        units = part.settings.dim_recurrent
     return {
-        **describe_class(type(model), type(model).__qualname__, settings),
-        "dim_input": task.dim_input,
+        **describe_class(type(model), type(model).__qualname__, None if part is None else part.own_settings),
+        **given,
         "dim_recurrent": int(units) if isinstance(units, int | np.integer) and units > 0 else None,
-        "dim_output": task.dim_output,
-        **({PER_STEP: True} if getattr(task, PER_STEP, False) else {}),
-        "logits": _logits(
-            model, task.dim_input, task.dim_output, getattr(task, PER_STEP, False), hasattr(task, "truth")
-        ),
+        "logits": _logits(model, sizes.dim_input, sizes.dim_output, bool(per_step), hasattr(sizes, "truth")),
     }
 
 
@@ -109,10 +114,9 @@ def class_of(settings: Mapping[str, Any]) -> Any:
     )
 
 
-def checked_own(given: Mapping[str, Any], is_sized: bool = True) -> dict[str, Any]:
+def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a user-defined model in a file, or raise InvalidArgument."""
-    wanted = set(_SETTINGS) if is_sized else set(_SETTINGS) - set(SIZES)
-    wanted |= {SETTINGS} & set(given)
+    wanted = {*_SETTINGS, *({SETTINGS} & set(given))}
     if FILE in given or SHA256 in given:
         wanted |= {FILE, SHA256}
     if given.get(PER_STEP) is True:
@@ -205,7 +209,7 @@ def _logits(
     return once.tolist() if np.isfinite(once).all() and np.array_equal(once, again) else None
 
 
-def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, Any]:
+def checked_settings(part: str, given: Any) -> dict[str, Any]:
     """Return the settings of a task, model or optimizer (given by `part`): its name and all its arguments.
 
     A model has sizes, except if it is not made yet because its data have not been read.
@@ -213,15 +217,14 @@ def checked_settings(part: str, given: Any, is_sized: bool = True) -> dict[str, 
     if not isinstance(given, dict):
         raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
     if part == "model" and given.get("name") == OWN:
-        return checked_own(given, is_sized)
+        return checked_own(given)
     kind = find(part, given.get("name"))
-    name, sizes = kind.name, SIZES if part == "model" and is_sized else ()
-    settings = {**LATER_SETTINGS.get(name, {}), **given}
+    name, sizes = kind.name, SIZES if part == "model" else ()
+    settings = dict(given)
     wanted = {"name", *sizes, *kind.section.__struct_fields__}
-    later = {setting.name for setting in settings_of(kind.section) if setting.is_later}
     if PER_STEP in settings and part == "model" and settings[PER_STEP] is True:
         wanted.add(PER_STEP)
-    if odds := (set(settings) - wanted) | (wanted - later - set(settings)):
+    if odds := set(settings) ^ wanted:
         odd = sorted(odds)[0]
         raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))
     return settings

@@ -14,6 +14,7 @@ from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, Numbers, R
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
     ClassificationReport,
+    LengthReport,
     NumberReport,
     TagReport,
     TextReport,
@@ -27,16 +28,17 @@ from myrnn.evaluation import (
 )
 from myrnn.evaluation.naive import naive_name
 from myrnn.results import Table, is_lost, number, text
-from myrnn.runs.fitted import Fitted, scores_of
+from myrnn.runs.data import read_tests, tests_of
+from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences, offsets_of, places_from
 
 # The kinds of targets with simple baseline models.
 WITH_BASELINES = (TAGS, TEXT)
 
-Report = ClassificationReport | TagReport | TextReport | NumberReport
+Report = LengthReport | ClassificationReport | TagReport | TextReport | NumberReport
 
 
-def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
+def known_of(run: Run, X: Any, y: Any) -> Sequences:
     """Return the training data of a model, on which the baselines of a report are fitted.
 
     Raises
@@ -44,23 +46,23 @@ def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
     InvalidArgument
         When the model learned something other than tags or text, which has no baselines.
     """
-    targets = fitted.targets
+    targets = run.reader.targets
     if targets.learn not in WITH_BASELINES:
         raise InvalidArgument(f"train is for tags and text, not for {targets.learn}: leave it out")
-    raw = fitted.raw(X)
+    raw = run.reader.raw(X)
     if targets.learn == TEXT:
         _check_none("the y of train", y, TEXT)
-        return targets.sequences(fitted.encoder, raw)
+        return targets.sequences(run.reader.encoder, raw)
     tags = RawTargets.tags(y, raw.offsets, fewest=1)
-    return targets.sequences(fitted.encoder, raw, _of_classes(fitted.labels, tags))
+    return targets.sequences(run.reader.encoder, raw, _of_classes(run.reader.labels, tags))
 
 
-def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
+def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
     """Return a report on sequences and their targets, given as in the training.
 
     Parameters
     ----------
-    fitted : Fitted
+    run : Run
     X, y : object
         In the form that an estimator takes; labels are an array.
     known : Sequences, optional
@@ -68,20 +70,27 @@ def report_on(fitted: Fitted, X: Any, y: Any, known: Sequences | None = None, pe
     period : int, optional
         For a series: compare with the value this many steps before, instead of the last one.
     """
-    targets = fitted.targets
+    targets = run.reader.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
     if targets.learn in NEXT:
         _check_none("y", y, targets.learn)
-    raw = fitted.raw(X)
+    raw = run.reader.raw(X)
     if targets.learn == LABELS:
-        probabilities = fitted.probabilities(raw, not_finite=np.nan)
-        return classification_report(y, probabilities, np.array(fitted.class_names), np.diff(raw.offsets))
+        probabilities = run.probabilities(run.reader.targets.inputs(run.reader.encoder, raw), not_finite=np.nan)
+        return classification_report(y, probabilities, np.array(run.class_names), np.diff(raw.offsets))
     if targets.learn == TAGS:
-        return _of_tags(fitted, raw, y, known)
+        return _of_tags(run, raw, y, known)
     if targets.learn == TEXT:
-        return _of_text(fitted, raw, known)
-    return _of_numbers(fitted, raw, y, period)
+        return _of_text(run, raw, known)
+    return _of_numbers(run, raw, y, period)
+
+
+def reports_on(run: Run, file: str | None = None, period: int | None = None) -> dict[str, Report]:
+    """Return a report on each test of a run on data by name, or on the sequences of a file."""
+    run.check_tests(file)
+    tests = read_tests(run.experiment, run.reader, tests_of(run.experiment, file))
+    return {name: report_on(run, given.sequences, given.targets, None, period) for name, given in tests}
 
 
 def _check_none(name: str, given: Any, learn: str) -> None:
@@ -89,11 +98,11 @@ def _check_none(name: str, given: Any, learn: str) -> None:
         raise InvalidArgument(f"{name} must be None where {learn} is learned: the sequences tell what comes next")
 
 
-def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> TextReport:
-    sequences = fitted.targets.sequences(fitted.encoder, raw)
+def _of_text(run: Run, raw: RawSequences, known: Sequences | None) -> TextReport:
+    sequences = run.reader.targets.sequences(run.reader.encoder, raw)
     if not len(sequences.targets):
         raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
-    truth, symbols = sequences.targets, len(fitted.targets)
+    truth, symbols = sequences.targets, len(run.reader.targets)
     baselines = None if known is None else text_baselines(known, sequences, symbols=symbols)
     chosen = np.empty(len(truth), dtype=np.float32)
     right, lost = (np.zeros(len(truth), dtype=np.bool_) for _ in range(2))
@@ -103,20 +112,21 @@ def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> Text
         chosen[place], lost[place] = shares[np.arange(len(wanted)), wanted], is_lost(shares)
         right[place] = ~lost[place] & (np.argmax(shares, axis=1) == wanted)
 
-    fitted.predictor.in_parts(sequences, use)
+    run.predictor.in_parts(sequences, use)
     return report_of_chosen(chosen, right, lost, symbols, sequences.offsets, baselines=baselines)
 
 
-def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None) -> TagReport:
+def _of_tags(run: Run, raw: RawSequences, y: Any, known: Sequences | None) -> TagReport:
     given = RawTargets.tags(y, raw.offsets, fewest=1)
     assert given.classes is not None and given.rows is not None
-    sequences = fitted.targets.inputs(fitted.encoder, raw)
-    shares = _shares(scores_of(fitted.predictor, sequences))
+    sequences = run.reader.targets.inputs(run.reader.encoder, raw)
+    shares = _shares(run.scores(sequences))
     names, baselines = given.classes.classes, None
-    if known is not None and set(names.tolist()) <= set(fitted.labels.classes.tolist()):
-        test = fitted.targets.sequences(fitted.encoder, raw, _of_classes(fitted.labels, given))
+    if known is not None and set(names.tolist()) <= set(run.reader.labels.classes.tolist()):
+        test = run.reader.targets.sequences(run.reader.encoder, raw, _of_classes(run.reader.labels, given))
         baselines = tag_baselines(known, test)
-    return tag_report(names[given.rows], shares, sequences.offsets, classes=fitted.labels.classes, baselines=baselines)
+    classes = run.reader.labels.classes
+    return tag_report(names[given.rows], shares, sequences.offsets, classes=classes, baselines=baselines)
 
 
 def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
@@ -125,13 +135,13 @@ def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
     return RawTargets(TAGS, classes.encode(given.classes.classes[given.rows]), classes)
 
 
-def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -> NumberReport:
-    targets = fitted.targets
-    sequences = targets.inputs(fitted.encoder, raw)
-    outputs = scores_of(fitted.predictor, sequences)
+def _of_numbers(run: Run, raw: RawSequences, y: Any, period: int | None) -> NumberReport:
+    targets = run.reader.targets
+    sequences = targets.inputs(run.reader.encoder, raw)
+    outputs = run.scores(sequences)
     if targets.learn == SERIES:
         assert isinstance(raw, Numbers)
-        return _of_series(fitted, raw, sequences, targets.next_rows(raw, outputs), period or 1)
+        return _of_series(run, raw, sequences, targets.next_rows(raw, outputs), period or 1)
     given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
     assert given.rows is not None
     targets.check_columns(given)
@@ -140,21 +150,19 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
     return number_report(given.rows.reshape(len(said), -1), said, offsets, names=targets.columns)
 
 
-def _of_series(
-    fitted: Fitted, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int
-) -> NumberReport:
+def _of_series(run: Run, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int) -> NumberReport:
     """Return the report on the next rows that were predicted at every step that the model read."""
     # The last prediction of each series is of an unknown row.
     lengths = np.maximum(sequences.lengths - 1, 0)
     steps = places_from(sequences.offsets[:-1], lengths)
     later = places_from(raw.offsets[1:] - lengths, lengths)
     if not len(later):
-        least = fitted.targets.differences.lost + 2
+        least = run.reader.targets.differences.lost + 2
         raise InvalidArgument(f"X holds no series of {least:,} steps or more: there is nothing to predict")
     truth, naive = raw.rows.astype(np.float64), naive_forecast(raw.rows, raw.offsets, period)[later]
     if np.isnan(naive).all():
         raise InvalidArgument(f"period={period} has no forecast to compare with: no series is long enough")
-    report = number_report(truth[later], said[steps], offsets_of(lengths), naive=naive, names=fitted.columns)
+    report = number_report(truth[later], said[steps], offsets_of(lengths), naive=naive, names=run.reader.columns)
     return replace(report, naive=naive_name(period))
 
 
@@ -168,6 +176,8 @@ def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[], Any]]]:
     """Return functions that write each table of a report and draw each of its figures, by name."""
+    if isinstance(report, LengthReport):
+        return {"accuracy_by_length": report.to_csv}, {"accuracy_by_length": report.plot}
     if isinstance(report, ClassificationReport):
         return {"classes": report.to_csv}, {
             "confusion": report.plot_confusion,

@@ -20,7 +20,7 @@ from myrnn.plots import save_figure
 from myrnn.plots.style import figures_for_files
 from myrnn.registry import find
 from myrnn.results import write_csv
-from myrnn.runs import made_with
+from myrnn.runs.folder import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
@@ -256,7 +256,7 @@ def _parts(point: Point) -> tuple[tuple[str, str], ...]:
     experiment = point.experiment
     training = experiment.training
     names = {
-        "task": None if experiment.task is None else experiment.task.name,
+        experiment.source.section: getattr(experiment.source.settings, "name", None),
         "model": experiment.model.name,
         "optimizer": experiment.optimizer.name,
         "schedule": training.schedule,
@@ -368,7 +368,7 @@ def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None
     """
     folder = results.folder
     tables = {"results": results.runs, "lengths": results.lengths}
-    if results.study.is_on_data:
+    if results.study.has_files:
         tables["tests"] = results.tests
     kinds = found_columns(results.study)
     for name, columns in tables.items():

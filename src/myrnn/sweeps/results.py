@@ -119,7 +119,7 @@ class SweepResults(HasTable):
             record = records.get(point.run)
             if record is None:
                 continue
-            row = {"run": point.run, "variant": point.variant, **point.whole_settings, **_found(record)}
+            row = {"run": point.run, "variant": point.variant, **point.settings, **_found(record)}
             for name, column in runs.items():
                 column.append(row.get(name))
             if isinstance(record, Done):
@@ -325,10 +325,9 @@ class SweepResults(HasTable):
         """Return the title of each panel: the settings, or the names of the tasks if these are plain numbers."""
         groups = grouped(self.runs, across)
         labels = {key: _label(across, key) for key in groups}
-        if self.study.is_on_data or any(isinstance(value, str) for key in groups for value in key):
+        if self.study.has_files or any(isinstance(value, str) for key in groups for value in key):
             return labels
-        tasks = {key: self.point(self.runs["run"][rows[0]]).experiment.task.make() for key, rows in groups.items()}
-        names = {key: getattr(task, "name", "") for key, task in tasks.items()}
+        names = {key: self.point(self.runs["run"][rows[0]]).experiment.source.title for key, rows in groups.items()}
         return names if len(set(names.values())) == len(names) else labels
 
     def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
@@ -398,9 +397,9 @@ class SweepResults(HasTable):
         self, points: Iterable[Point], lengths: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64] | None, float | None]:
         """Return the base rate at each length, and the accuracy of guessing, if they are the same for these runs."""
-        if self.study.is_on_data:
+        if self.study.has_files:
             return None, None
-        tasks = {point.experiment.task for point in points}
+        tasks = {point.experiment.source.settings for point in points}
         classes = {recognition_of(task.make()).dim_output for task in tasks}
         rates = base_rates_of(tasks.pop(), tuple(lengths.tolist())) if len(tasks) == 1 else None
         return rates, 1 / classes.pop() if len(classes) == 1 else None
@@ -454,7 +453,7 @@ def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str,
 
 def metrics(study: Study) -> dict[str, str]:
     """Return the metrics for the runs of a study, with their display names."""
-    if not study.is_on_data:
+    if not study.has_files:
         return TASK_METRICS
     return {**DATA_METRICS, **{f"test.{name}": f"accuracy in {name}" for name in study.tests}}
 

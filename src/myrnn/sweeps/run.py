@@ -21,13 +21,16 @@ from mygrad import mem_guard_off
 from myrnn.compiler import limit_threads, without_notice
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
-from myrnn.evaluation import TagReport, TextReport, classification_report
+from myrnn.evaluation import TagReport, TextReport
 from myrnn.experiment import Experiment, is_own
 from myrnn.models import load_own, num_parameters
 from myrnn.registry import kinds
-from myrnn.runs import Report, described, evaluated, made_with, read_data, report_on
+from myrnn.runs.folder import made_with
+from myrnn.runs.prepare import Prepared, PreparedData, prepare
+from myrnn.runs.reports import Report
+from myrnn.runs.trained import Run
+from myrnn.runs.training import trained
 from myrnn.sweeps.study import Point
-from myrnn.training import train
 
 LONGEST_MESSAGE = 500
 
@@ -173,8 +176,7 @@ def do(sent: SentRun) -> Record:
     try:
         with _alone_and_quiet():
             experiment, make = sent.read()
-            work = _trained if experiment.data is None else _trained_on_data
-            record: Record = work(sent.run, experiment, make)
+            record: Record = _done(sent.run, experiment, make)
     except (Exception, SystemExit) as error:
         record = failure(sent, error)
     worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -204,9 +206,8 @@ def fault_of(sent: SentRun) -> str | None:
     try:
         with _alone_and_quiet():
             experiment, make = sent.read()
-            if experiment.data is None:
-                task, model, _ = experiment.make(make)
-                described(experiment, task, model)
+            if not experiment.source.files:
+                prepare(experiment, make).describe()
             elif make is not None:
                 # The sizes follow from the data, which are not read yet.
                 experiment.model.make_own(make, 2, 2, np.random.default_rng(0))
@@ -216,44 +217,41 @@ def fault_of(sent: SentRun) -> str | None:
     return None
 
 
-def _trained(run: str, experiment: Experiment, make: Any) -> Done:
+def _done(name: str, experiment: Experiment, make: Any) -> Done:
     """Train and test as ``myrnn train`` does with the same settings."""
-    task, model, optimizer = experiment.make(make)
-    history = train(model, task, optimizer, **experiment.training.to_dict(), progress=False)
-    report = evaluated(experiment, task, model, history, progress=False)
+    prepared = prepare(experiment, make)
+    run = trained(prepared, own=make, progress=False)
+    if run.is_cut:
+        raise KeyboardInterrupt
+    validation = run.history.validation_accuracy
     return Done(
-        run=run,
-        engine=history.engine,
-        parameters=num_parameters(model),
-        loss=float(history.loss[-1]),
-        longest=history.longest,
-        lengths=report.lengths.tolist(),
-        total=report.total.tolist(),
-        correct=report.correct.tolist(),
-        not_finite=int(report.not_finite.sum()),
+        run=name,
+        engine=run.history.engine,
+        parameters=num_parameters(run.model),
+        loss=float(run.history.loss[run.best - 1]),
+        longest=run.report["training"]["longest"],
+        validation=None if validation is None else float(validation[run.best - 1]),
+        files=dict(prepared.hashes),
+        **_counts(prepared, run),
     )
 
 
-def _trained_on_data(run: str, experiment: Experiment, make: Any) -> Done:
-    """Train and test as ``myrnn train --data`` does with the same settings."""
-    data = read_data(experiment)
-    assert data.train is not None
-    fitted = data.fit(experiment, make=make, progress=False)
-    if fitted.is_cut:
-        raise KeyboardInterrupt
-    best = fitted.best_epoch - 1
-    validation = fitted.history.validation_accuracy
+def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
+    """Return how many predictions were made and were right, by length, and by the name of a test file."""
+    if not isinstance(prepared, PreparedData):
+        report, _ = prepared.test("", run, progress=False)
+        counts = {name: getattr(report, name).tolist() for name in ("lengths", "total", "correct")}
+        return {**counts, "not_finite": int(report.not_finite.sum())}
     tests, lengths, right, not_finite = {}, [], [], 0
-    for name, test in data.tests.items():
-        if experiment.data.learn != LABELS:
-            tests[name] = _counts_of_steps(report_on(fitted, test.sequences, test.targets))
+    for name, test in prepared.test_files.items():
+        report, _ = prepared.test(name, run)
+        if run.reader.learn != LABELS:
+            tests[name] = _counts_of_steps(report)
             continue
-        assert test.labels is not None
-        probabilities = fitted.probabilities(test.sequences, not_finite=np.nan)
-        report = classification_report(test.labels, probabilities, fitted.labels.classes, test.lengths)
-        is_right = np.array(fitted.labels.classes)[probabilities.argmax(axis=1)] == np.array(test.labels)
+        probabilities = run.probabilities(prepared.reader.read(test.sequences), not_finite=np.nan)
         is_finite = np.isfinite(probabilities).all(axis=1)
-        is_right &= is_finite
+        names = np.array(prepared.reader.class_names)
+        is_right = (names[probabilities.argmax(axis=1)] == np.array(test.labels)) & is_finite
         not_finite += int(np.count_nonzero(~is_finite))
         tests[name] = TestCounts(len(is_right), int(is_right.sum()), report.macro_f1)
         lengths.append(test.lengths)
@@ -261,20 +259,8 @@ def _trained_on_data(run: str, experiment: Experiment, make: Any) -> Done:
     tried = np.concatenate([*lengths, np.zeros(0, dtype=np.int64)])
     values, places, total = np.unique(tried, return_inverse=True, return_counts=True)
     correct = np.bincount(places, np.concatenate([*right, np.zeros(0)]), len(values)).astype(np.int64)
-    return Done(
-        run=run,
-        engine=fitted.history.engine,
-        parameters=num_parameters(fitted.model),
-        loss=float(fitted.history.loss[best]),
-        longest=int(data.train.lengths.max()),
-        lengths=values.tolist(),
-        total=total.tolist(),
-        correct=correct.tolist(),
-        not_finite=not_finite,
-        validation=None if validation is None else float(validation[best]),
-        tests=tests,
-        files=dict(data.hashes),
-    )
+    counted = {"lengths": values.tolist(), "total": total.tolist(), "correct": correct.tolist()}
+    return {**counted, "not_finite": not_finite, "tests": tests}
 
 
 def _counts_of_steps(report: Report) -> TestCounts:

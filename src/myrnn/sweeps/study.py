@@ -19,7 +19,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import SHA256, Experiment, is_own
+from myrnn.experiment import SHA256, SOURCES, Experiment, is_own
 from myrnn.models import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
@@ -80,14 +80,7 @@ class Point:
     @property
     def settings(self) -> dict[str, Any]:
         """All settings except those of the tests, under dotted names such as ``"model.dim_recurrent"``."""
-        return self._named(self.experiment.to_dict())
-
-    @property
-    def whole_settings(self) -> dict[str, Any]:
-        """The same, with the defaults that files leave out."""
-        return self._named(self.experiment.to_dict(whole=True))
-
-    def _named(self, sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        sections = self.experiment.to_dict()
         return {
             f"{name}.{setting}": value
             for name in SECTIONS
@@ -100,10 +93,8 @@ class Point:
         """A description of the run in one line."""
         settings = self.settings
         name = self.variant or settings["model.name"]
-        task = self.experiment.task
-        source = settings["data.file"] if task is None else getattr(task.make(), "name", task.name)
         return (
-            f"{name} of {settings.get('model.dim_recurrent', '?')} units on {source}, "
+            f"{name} of {settings.get('model.dim_recurrent', '?')} units on {self.experiment.source.title}, "
             f"{settings['optimizer.name']} at {settings['optimizer.learning_rate']:g}, seed {settings['training.seed']}"
         )
 
@@ -139,9 +130,9 @@ class Study:
     classes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def is_on_data(self) -> bool:
+    def has_files(self) -> bool:
         """Whether its runs learn from files."""
-        return self.points[0].experiment.data is not None
+        return bool(self.points[0].experiment.source.files)
 
     @cached_property
     def settings(self) -> tuple[str, ...]:
@@ -156,7 +147,7 @@ class Study:
     @cached_property
     def tests(self) -> tuple[str, ...]:
         """The names of the tests of runs on files."""
-        tests = (point.experiment.evaluation.test for point in self.points if self.is_on_data)
+        tests = (point.experiment.evaluation.test for point in self.points)
         return tuple(dict.fromkeys(name for test in tests for name, _ in test))
 
 
@@ -393,7 +384,7 @@ def _experiments(sections: Sections, seed: int, draw: int, classes: _Classes) ->
             experiment = _experiment(name, values, read, classes)
             if inner:
                 # A section is read once for all runs that share it.
-                yield from nested(inner, {**read, name: getattr(experiment, name)})
+                yield from nested(inner, {**read, **_read_section(experiment, name)})
             else:
                 yield experiment
 
@@ -406,7 +397,12 @@ def _check_ends(sections: Sections, classes: _Classes) -> None:
     read: dict[str, Any] = {}
     for name, choices in sections.items():
         tried = [_experiment(name, values, read, classes) for values in combinations(choices, 0, None)]
-        read[name] = getattr(tried[0], name)
+        read |= _read_section(tried[0], name)
+
+
+def _read_section(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Return a section of an experiment, in the form that another one takes."""
+    return {"source": experiment.source} if name in SOURCES else {name: getattr(experiment, name)}
 
 
 def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any], classes: _Classes) -> Experiment:
@@ -417,7 +413,8 @@ def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any], c
                 raise InvalidArgument("file is missing: it names the training data")
             values = _filled(values, values["file"])
         elif name == FIXED:
-            values = _filled(values, read["data"].file) if "data" in read else {"samples": SAMPLES, **values}
+            source = read["source"]
+            values = _filled(values, source.label) if source.files else {"samples": SAMPLES, **values}
         elif name == "model":
             values = classes.pinned(values)
         return Experiment(**{**read, name: values})

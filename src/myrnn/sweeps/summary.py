@@ -12,9 +12,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import shortcuts as shortcuts_of
 from myrnn.evaluation.intervals import t_of
 from myrnn.evaluation.lengths import base_rates
-from myrnn.experiment import Experiment
+from myrnn.experiment import Experiment, Source, TaskSource
 from myrnn.results import Shown, Table, integer, share
-from myrnn.runs import tested_lengths
+from myrnn.runs.prepare import tested_lengths
 from myrnn.tasks import recognition_of
 
 # The compared accuracies, with their headings: on trained lengths and on longer ones.
@@ -47,22 +47,22 @@ def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | No
     """Return base rate and best shortcut on trained lengths and beyond; None if the runs differ in their task."""
     empty: dict[str, Any] = {f"base_rate_{name}": None for name in SPANS}
     empty |= {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
-    asked = {(experiment.task, experiment.evaluation.lengths) for experiment in experiments}
+    asked = {(experiment.source, experiment.evaluation.lengths) for experiment in experiments}
     trained = {length for length in longest if length is not None}
     if len(asked) != 1 or len(trained) != 1:
         return empty
-    ((task, lengths),) = asked
-    return {**empty, **_best(task, lengths, trained.pop())}
+    ((source, lengths),) = asked
+    return {**empty, **_best(source, lengths, trained.pop())}
 
 
 @cache
-def _best(settings: Any, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
-    task = None if settings is None else recognition_of(settings.make())
+def _best(source: Source, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
+    task = recognition_of(source.part.make()) if isinstance(source, TaskSource) else None
     if task is None:
         return {}
     asked = np.asarray(tested_lengths(task) if lengths is None else lengths)
     found: dict[str, Any] = {}
-    rates = base_rates_of(settings, tuple(asked.tolist()))
+    rates = base_rates_of(source.settings, tuple(asked.tolist()))
     for name, chosen in (("accuracy", asked <= trained), ("beyond", asked > trained)):
         if rates is not None and chosen.any():
             found[f"base_rate_{name}"] = float(rates[chosen].mean())

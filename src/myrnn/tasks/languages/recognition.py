@@ -74,7 +74,6 @@ class Recognition(Drawn):
             le=MOST_WEIGHT,
             description="The weight of predicting the next symbol of members, in addition to recognition; 0 leaves it "
             "out.",
-            extra={"later": True},
         ),
     ] = 0.0
     also_next_symbols: Annotated[
@@ -84,7 +83,6 @@ class Recognition(Drawn):
             le=MOST_WEIGHT,
             description="The weight of predicting all symbols that may follow in members, in addition to recognition; "
             "0 leaves it out.",
-            extra={"later": True},
         ),
     ] = 0.0
 

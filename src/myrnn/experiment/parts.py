@@ -1,0 +1,210 @@
+"""The parts of an experiment that are of a registered kind: its task, its model and its optimizer."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self, cast
+
+import msgspec
+import numpy as np
+
+from myrnn import _checks
+from myrnn.errors import InvalidArgument
+from myrnn.models import Units, check_settings_of, load_own, make_own, named_before, not_named
+from myrnn.registry import Kind, find, kind_of, kinds
+from myrnn.settings import REQUIRED, Section, settings_of
+
+# The name of a user-defined model whose file is not known.
+OWN = "own"
+# The key for the hash of its file, which an experiment from a folder has.
+SHA256 = "sha256"
+# The parts, each with its default kind.
+PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
+
+
+@cache
+def own_section(names: tuple[str, ...]) -> type[Section]:
+    """Return the section of a user-defined model with these settings, of any type: only its class knows them."""
+    fields = [("dim_recurrent", Units, 50), *((name, Any, REQUIRED) for name in names)]
+    made: Any = msgspec.defstruct(OWN, fields, bases=(Section,), frozen=True, kw_only=True)
+    return cast(type[Section], made)
+
+
+def _own_settings(given: Mapping[str, Any]) -> Section:
+    """Return the settings of a user-defined model; their names are checked when its class is loaded."""
+    settings = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+    for name, value in settings.items():
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise InvalidArgument(f"a setting of a model must have a name, not {_checks.shown(name)}")
+        if not isinstance(value, bool | int | float | str | None):
+            raise InvalidArgument(f"{name} must be a number, a truth value or text, not {_checks.shown(value)}")
+    return own_section(tuple(sorted(settings.keys() - {"dim_recurrent"})))(**settings)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task, model or optimizer: its kind and its settings.
+
+    Attributes
+    ----------
+    part : {"task", "model", "optimizer"}
+    name : str
+        The name of the kind; for a model also ``file.py:Class``.
+    settings : Section
+    sha256 : str, optional
+        The hash of the file of a user-defined class. With it, only a class is loaded that the user has named before, by
+        this hash: an experiment that was read from a folder has it.
+
+    Examples
+    --------
+    >>> part = Part.read("task", {"name": "twin-halves", "pattern_length_max": 4})
+    >>> part.name, part.settings.alphabet_size
+    ('twin-halves', 10)
+    >>> part.make()
+    TwinHalves(pattern_length_min=1, pattern_length_max=4, alphabet_size=10, negatives='uniform', max_changes=3)
+    """
+
+    part: str
+    name: str
+    settings: Section
+    sha256: str | None = None
+
+    @classmethod
+    def read(cls, part: str, given: Any, defaults: Mapping[str, Any] | None = None) -> Self:
+        """Return the part with these settings, given as a name, a mapping, or an object of a registered kind.
+
+        `defaults` apply to settings that are not given, for kinds that have them.
+        """
+        if isinstance(given, cls):
+            if given.part != part:
+                raise InvalidArgument(f"the {part} must be one, not the {given.part} {given.name!r}")
+            return given
+        if isinstance(given, str):
+            given = {"name": given}
+        if not isinstance(given, Mapping):
+            return cls.of(part, given)
+        settings = written_out(part, given)
+        name = settings.pop("name", PARTS[part])
+        if part == "model" and isinstance(name, str) and is_own(name):
+            sha256 = _checked_hash(settings.pop(SHA256)) if SHA256 in settings else None
+            _refuse_sizes(settings)
+            return cls(part, name, _own_settings(settings), sha256)
+        section = section_of(part, name)
+        if part == "model":
+            _refuse_sizes(settings)
+        for setting in settings:
+            _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
+        known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
+        return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
+
+    @classmethod
+    def of(cls, part: str, thing: Any) -> Self:
+        """Return the kind and the settings of an object."""
+        if (kind := kind_of(part, thing)) is not None:
+            return cls(part, kind.name, kind.settings_of(thing))
+        known = ", ".join(kind.make.__name__ for kind in kinds(part).values())
+        raise InvalidArgument(f"the {part} must be of the kinds {known}, not {type(thing).__name__}")
+
+    @property
+    def kind(self) -> Kind:
+        """The kind that is registered under its name."""
+        return find(self.part, self.name)
+
+    def make(self, **further: Any) -> Any:
+        """Return a new object with these settings; `further` adds or replaces some."""
+        return self.kind.new(**{**self.settings.to_dict(), **further})
+
+    def own_class(self) -> Callable[..., Any]:
+        """Return the class of a user-defined model, after checking that it has these settings.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no such class, it has no such settings, or the user has not named it.
+        """
+        found = load_own(self.name) if self.sha256 is None else named_before(self.name, self.sha256)
+        if found is None:
+            raise InvalidArgument(f"{not_named(self.name)}: name the class with its file")
+        check_settings_of(found.make, f"model {self.name}", self.own_settings)
+        return found.make
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The arguments of a user-defined class besides its sizes."""
+        return {name: value for name, value in self.settings.to_dict().items() if name != "dim_recurrent"}
+
+    def make_own(self, make: Callable[..., Any], dim_input: int, dim_output: int, rng: np.random.Generator) -> Any:
+        """Return a new model of a user-defined class with these settings."""
+        units = getattr(self.settings, "dim_recurrent", 1)
+        return make_own(make, (dim_input, units, dim_output), rng, self.own_settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name and all settings as plain values."""
+        pinned = {} if self.sha256 is None else {SHA256: self.sha256}
+        return {"name": self.name, **pinned, **self.settings.to_dict()}
+
+
+def _checked_hash(given: Any) -> str:
+    # A folder must not be able to leave it out: without it, whatever is in the file would be loaded.
+    if not (isinstance(given, str) and re.fullmatch("[0-9a-f]{64}", given)):
+        raise InvalidArgument(f"{SHA256} must be a SHA-256, not {_checks.shown(given)}")
+    return given
+
+
+def _refuse_sizes(settings: Mapping[str, Any]) -> None:
+    for setting in ("dim_input", "dim_output"):
+        if setting in settings:
+            raise InvalidArgument(f"{setting} follows from the task: leave it out")
+
+
+def section_of(part: str, name: str) -> type[Section]:
+    """Return the settings of a kind of task, model or optimizer."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
+    return find(part, name).section
+
+
+def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a part; in a task such as ``regular:(ab)*`` the text after the colon is its first setting.
+
+    Raises
+    ------
+    InvalidArgument
+        When that setting is also given, or is invalid.
+    """
+    found = dict(settings)
+    name = found.get("name")
+    if part != "task" or not isinstance(name, str) or ":" not in name:
+        return found
+    name, _, text = name.partition(":")
+    section = section_of(part, name)
+    first = next(iter(settings_of(section)), None)
+    if first is None:
+        raise InvalidArgument(f"task {name} has no settings: leave out {':' + text!r}")
+    if first.name in found:
+        raise InvalidArgument(f"task {name}:{text} says {first.name} already: leave one of them out")
+    try:
+        value = first.type(text) if first.type in (int, float) else text
+    except ValueError:
+        raise InvalidArgument(f"{first.name} of task {name} must be a number, not {text!r}") from None
+    return {**found, "name": name, first.name: value}
+
+
+def setting_names(part: str, name: str) -> tuple[str, ...]:
+    """Return the names of the settings of a kind; of a user-defined model those that all models have."""
+    section = own_section(()) if part == "model" and is_own(name) else section_of(part, name)
+    return section.__struct_fields__
+
+
+def is_own(name: str) -> bool:
+    """Return whether the name of a model is that of a user-defined class, usually a file and a class in it."""
+    return ":" in name or name.endswith(".py") or name == OWN
+
+
+def weight_generator(seed: int) -> np.random.Generator:
+    """Return the generator of the initial weights: a different stream from that of the sequences."""
+    return np.random.default_rng((seed, 1))

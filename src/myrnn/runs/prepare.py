@@ -1,0 +1,531 @@
+"""An experiment that is ready to train: its sequences as a model reads them, and the model with its initial weights."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.compiler import memory
+from myrnn.data import (
+    DEFAULT_COLUMNS,
+    LABELS,
+    NEXT,
+    SERIES,
+    UNKNOWN,
+    VALUES,
+    ClassLabels,
+    Differences,
+    LabelledSequences,
+    Numbers,
+    RawSequences,
+    RawTargets,
+    SequenceEncoder,
+    TargetEncoder,
+    TokenSequences,
+    Vocabulary,
+    cut_in_two,
+    flat_sequences,
+    is_number,
+    trend_of,
+)
+from myrnn.data.differences import MOST_DIFFERENCES
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import check_classes, evaluate
+from myrnn.experiment import MEMORY, Experiment, MemorySource, is_own
+from myrnn.models import check_gives_each_step, embedding_of, no_input, with_stack_depth
+from myrnn.runs.data import hash_of_memory, hashes_of, read_file, read_tests, tests_of
+from myrnn.runs.model import describe_model
+from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown
+from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
+from myrnn.sequences import Sequences
+from myrnn.tasks import recognition_of, twice_as_long
+from myrnn.training import check_sees_no_future
+
+# The default window, in steps, for text and series.
+WINDOW = 64
+# The fewest iterations of an epoch in windows.
+FEWEST_ITERATIONS = 5
+# Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
+# threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
+COPIES = 10
+
+
+@dataclass(eq=False, kw_only=True)
+class Prepared(ABC):
+    """An experiment that is ready to train.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : callable
+        With its initial weights.
+    reader : TaskReader or DataReader
+    sequences : Task or Sequences
+        What the training draws from.
+    held_out : Sequences or None
+        What every epoch is validated on; None for a task, which has no epochs.
+    seed, batch_size, iterations, report_every, truncate
+        As `myrnn.train` takes them.
+    class_weight : ndarray, float64 (K,), optional
+    hashes : dict of str to str
+        The SHA-256 of every file as it was read, by the roles of `Experiment.files`, and of sequences in memory.
+    """
+
+    experiment: Experiment
+    model: Any
+    reader: Reader
+    sequences: Any
+    held_out: Sequences | None = None
+    seed: int
+    batch_size: int
+    iterations: int
+    report_every: int
+    truncate: int | None = None
+    class_weight: NDArray[np.float64] | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    @abstractmethod
+    def tests(self) -> tuple[str, ...]:
+        """The names of the tests."""
+
+    @abstractmethod
+    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
+        """Return the report of a test of the trained model, and its numbers for ``report.json``."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return numbers about the sequences for ``report.json``."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description of the model for a run folder: its settings and its sizes."""
+        return describe_model(self.model, self.reader, self.experiment.model)
+
+
+def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> Prepared:
+    """Read or make everything that an experiment needs for its training.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    make : class or callable, optional
+        The class of a user-defined model; by default it is loaded.
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read, or is malformed.
+    InvalidArgument
+        When there is nothing to learn from, or the model does not fit the sequences or the memory.
+    """
+    if make is None and is_own(experiment.model.name):
+        make = experiment.model.own_class()
+    chosen = {"task": _of_task, "data": _of_data}[experiment.source.section]
+    return chosen(experiment, make)
+
+
+# --- a task
+
+
+@dataclass(eq=False, kw_only=True)
+class PreparedTask(Prepared):
+    """An experiment on a task."""
+
+    tests = ("",)
+
+    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
+        """Evaluate on new sequences as the experiment says, by default up to twice the trained lengths."""
+        begin, experiment, task = time.perf_counter(), self.experiment, self.reader.task
+        asked, seed = experiment.evaluation, test_seed(experiment)
+        with with_stack_depth(run.model, asked.stack_depth):
+            report = evaluate(
+                run.model,
+                task,
+                asked.samples,
+                seed,
+                lengths=tested_lengths(task) if asked.lengths is None else asked.lengths,
+                trained=run.history,
+                engine=experiment.training.engine,
+                progress=progress,
+            )
+        seconds, tried = time.perf_counter() - begin, int(report.sequences.sum())
+        speed = {"sequences": tried, "seconds": seconds, "sequences_per_second": tried / seconds}
+        return report, {"seed": seed, **speed, **report.numbers()}
+
+
+def test_seed(experiment: Experiment) -> int:
+    """Return the seed of the test sequences: by default the next seed, so that they are new to the model."""
+    asked: int | None = experiment.evaluation.seed
+    return experiment.training.seed + 1 if asked is None else asked
+
+
+def tested_lengths(task: Any) -> NDArray[np.int64]:
+    """Return the test lengths of a run on a task: up to twice its longest, as far as they exist."""
+    lengths: NDArray[np.int64] = twice_as_long(recognition_of(task)).lengths
+    return lengths
+
+
+def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> PreparedTask:
+    task, model, _ = experiment.make(make)
+    # Runs are tested as classifiers: refuse other targets now, not after the training.
+    if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
+        check_classes(drawn)
+    settings = experiment.training
+    return PreparedTask(
+        experiment=experiment,
+        model=model,
+        reader=TaskReader(task),
+        sequences=task,
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        iterations=settings.iterations,
+        report_every=settings.report_every,
+    )
+
+
+# --- given sequences
+
+
+@dataclass(eq=False, kw_only=True)
+class PreparedData(Prepared):
+    """An experiment on given sequences.
+
+    Attributes
+    ----------
+    raw, targets : RawSequences, RawTargets
+        The training sequences, and their targets, as they were given.
+    train : LabelledSequences or None
+        The same as read from a file; None if they are in memory.
+    test_files : dict of str to LabelledSequences
+        By test name, without sequences of classes that the training does not know.
+    """
+
+    reader: DataReader
+    raw: RawSequences
+    targets: RawTargets
+    train: LabelledSequences | None = None
+    given: tuple[Any, Any] = (None, None)
+    test_files: Mapping[str, LabelledSequences] = field(default_factory=dict)
+    _known: Sequences | None = None
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The names of the tests."""
+        return tuple(self.test_files)
+
+    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
+        """Test on the sequences of a file."""
+        begin, given = time.perf_counter(), self.test_files[name]
+        if self._known is None and self.reader.learn in WITH_BASELINES:
+            self._known = known_of(run, *self.given)
+        y = given.labels if self.reader.learn == LABELS else given.targets
+        report = report_on(run, given.sequences, y, self._known)
+        seconds = time.perf_counter() - begin
+        return report, {"skipped_lines": given.skipped, "seconds": seconds, **report.numbers()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the number of sequences, their lengths, and how many there are of each class."""
+        lengths, counts = np.diff(self.raw.offsets), {}
+        if self.targets.classes is not None:
+            classes = self.targets.classes
+            rows = np.bincount(np.asarray(self.targets.rows), minlength=len(classes))
+            counts = {"classes": dict(zip(map(str, classes.classes.tolist()), rows.tolist(), strict=True))}
+        return {
+            "sequences": len(lengths),
+            "skipped_lines": 0 if self.train is None else self.train.skipped,
+            "shortest": int(lengths.min()),
+            "longest": int(lengths.max()),
+            **counts,
+        }
+
+
+def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> PreparedData:
+    """Read the files of an experiment, or take its sequences from memory, and prepare them."""
+    source, train = experiment.source, None
+    data = source.settings
+    # Hash first, so that a file that changes while it is read does not match later.
+    hashes = hashes_of(experiment)
+    if isinstance(source, MemorySource):
+        if source.given is None:
+            raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
+        X, y = source.given
+        raw = flat_sequences(X, tokenize=data.tokenize)
+        hashes[MEMORY] = hash_of_memory(raw, y)
+    else:
+        train = read_file(experiment, data.file, data.labels, None, data.tokenize)
+        _warn_of_numbers(train)
+        X, y = train.sequences, train.labels if data.learn == LABELS else train.targets
+        raw = flat_sequences(X, tokenize=train.tokenize or "auto")
+    prepared = prepare_given(experiment, raw, _targets_of(experiment, train, raw, y), make=make)
+    prepared.given, prepared.hashes, prepared.train = (X, y), hashes, train
+    prepared.reader.columns = None if train is None else train.columns
+    prepared.test_files = dict(read_tests(experiment, prepared.reader, tests_of(experiment)))
+    return prepared
+
+
+def _warn_of_numbers(train: LabelledSequences) -> None:
+    """Warn if text holds decimal numbers, which are read as symbols without order or size."""
+    if not train.symbols or not all(map(is_number, train.symbols)):
+        return
+    decimal = [symbol for symbol in train.symbols if not symbol.lstrip("+-").isdecimal()]
+    if 2 * len(decimal) > len(train.symbols):
+        warn(
+            f"{train.source} holds numbers such as {decimal[0]}, which are symbols without size in text: "
+            "features are read from lists of numbers, in JSON Lines or Parquet"
+        )
+
+
+def _targets_of(experiment: Experiment, train: LabelledSequences | None, raw: RawSequences, y: Any) -> RawTargets:
+    """Return the targets of the training sequences."""
+    data, where = experiment.source.settings, "y" if train is None else str(train.source)
+    if not len(raw):
+        raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
+    if data.learn != LABELS:
+        given = RawTargets.read(data.learn, y, raw.offsets, data.per_step)
+        if given.is_column and train is not None:
+            return replace(given, columns=(data.label_column or DEFAULT_COLUMNS[VALUES],))
+        return given
+    if len(y) != len(raw):
+        have, labels = _checks.count_of(len(raw), "sequence"), _checks.count_of(len(y), "label")
+        raise InvalidArgument(f"X holds {have}, but y {labels}")
+    classes = ClassLabels.fit(y)
+    if len(classes) < 2:
+        only = classes.classes.tolist()[0]
+        raise InvalidArgument(f"{where} holds one class only, {only!r}: a classifier needs two or more")
+    return RawTargets.labels(classes, classes.encode(y))
+
+
+def prepare_given(
+    experiment: Experiment,
+    raw: RawSequences,
+    given: RawTargets,
+    *,
+    random_state: Any = None,
+    make: Callable[..., Any] | None = None,
+    class_weight: Any = None,
+) -> PreparedData:
+    """Encode given sequences, and make a model for them.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    raw : RawSequences
+        N sequences. A single one with a target for every step is validated on its end.
+    given : RawTargets
+        Their targets.
+    random_state : int, RandomState or None
+        In the forms of scikit-learn; by default the seed of the training.
+    make : callable, optional
+        The model's class, or a function of C, D and K that returns a model; by default the model of the experiment.
+    class_weight : {"balanced"} or dict, optional
+        By labels or tags of any kind; by default the setting of the experiment.
+    """
+    from sklearn.utils import check_random_state  # imported late because it takes long
+
+    settings, data = experiment.training, experiment.source.settings
+    chosen = settings.seed if random_state is None else random_state
+    rng = np.random.default_rng(check_random_state(chosen).randint(2**31 - 1))
+    read, differences = raw, Differences(data.difference, data.period)
+    if given.learn == SERIES and isinstance(raw, Numbers):
+        # Before a single series is cut in two, so that no difference is lost in between.
+        read = differences.of(raw)
+        _warn_of_trend(read, differences)
+    read, validation = _validated(read, given, settings.validation_fraction, rng)
+    encoder = SequenceEncoder.fit(read, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
+    if not np.diff(read.offsets)[~validation].any():
+        raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
+    targets = TargetEncoder.fit(given, read, encoder, ~validation)
+    model = new_model(experiment, encoder, targets, rng, make)
+    sequences = targets.sequences(encoder, read, given)
+    weights = class_weights(settings.class_weight if class_weight is None else class_weight, given)
+    if given.learn in NEXT:
+        check_sees_no_future(model, sequences)
+    learned = sequences.select(~validation)
+    if not len(learned.targets):
+        raise InvalidArgument("what is left to learn from has no target: give more, or a smaller validation_fraction")
+    truncate = truncated_at(settings.truncate, given.learn)
+    learned, batch, per_epoch, truncate = _batches(learned, settings.batch_size, truncate)
+    return PreparedData(
+        experiment=experiment,
+        model=model,
+        reader=DataReader(
+            encoder,
+            replace(targets, differences=differences),
+            raw.tokenize if isinstance(raw, TokenSequences) else None,
+            names_unknown(encoder, data.max_vocabulary),
+        ),
+        sequences=learned,
+        held_out=sequences.select(validation),
+        seed=int(rng.integers(2**31)),
+        batch_size=batch,
+        iterations=settings.max_epochs * per_epoch,
+        report_every=per_epoch,
+        truncate=truncate,
+        class_weight=weights,
+        raw=raw,
+        targets=given,
+    )
+
+
+def _warn_of_trend(raw: Numbers, differences: Differences) -> None:
+    """Warn if what is learned of a series has a trend, which a network cannot follow beyond the training."""
+    if (trend := trend_of(raw)) is None:
+        return
+    column, rise, deviation = trend
+    what = f"column {column} of the series" if raw.rows.shape[1] > 1 else "the series"
+    changes = f"the differences of {what} have" if differences.lost else f"{what} has"
+    order = differences.order + 1
+    instead = "" if order > MOST_DIFFERENCES else f": difference={order} (--difference {order}) learns changes instead"
+    warn(
+        f"{changes} a trend ({rise:+.4g} in all, along a line with deviations of {deviation:.4g}), and a network does "
+        f"not follow one beyond what it learned{instead}"
+    )
+
+
+def _validated(
+    raw: RawSequences, given: RawTargets, fraction: float, rng: np.random.Generator
+) -> tuple[RawSequences, NDArray[np.bool_]]:
+    """Return the sequences, a single one with targets for its steps cut in two, and which of them to validate on."""
+    if len(raw) == 1 and given.per_step:
+        parts = cut_in_two(raw, fraction)
+        return (raw, np.array([False])) if parts is None else (parts, np.array([False, True]))
+    by_class = given.rows if given.learn == LABELS and given.rows is not None else np.zeros(len(raw), dtype=np.int64)
+    return raw, validation_mask(by_class, fraction, rng)
+
+
+def truncated_at(given: int | None, learn: str) -> int | None:
+    """Return the window in steps, from the settings or the default; None reads sequences whole."""
+    return (WINDOW if learn in NEXT else None) if given is None else given or None
+
+
+def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
+    """Return the training sequences, the batch size, the iterations per epoch, and the window.
+
+    With windows, several streams are read at once; a single sequence is cut into streams. An epoch goes through short
+    data several times, because little is learned from fewer than `FEWEST_ITERATIONS`. If no sequence is longer than a
+    window, all are read whole.
+    """
+    if truncate is None or learned.lengths.max() <= truncate:
+        batch = min(batch_size, len(learned))
+        return learned, batch, -(-len(learned) // batch), None
+    if len(learned) == 1:
+        learned = learned.cut(min(batch_size, len(learned.values) // truncate))
+    # A window never contains steps of two sequences.
+    windows = int((-(-learned.lengths // truncate)).sum())
+    batch = min(batch_size, int((learned.lengths > 0).sum()))
+    return learned, batch, max(-(-windows // batch), FEWEST_ITERATIONS), truncate
+
+
+def new_model(
+    experiment: Experiment,
+    encoder: SequenceEncoder,
+    targets: TargetEncoder,
+    rng: np.random.Generator,
+    make: Callable[..., Any] | None = None,
+) -> Any:
+    """Return the model of an experiment with data, with its initial weights."""
+    name, settings = experiment.model.name, experiment.model.settings
+    is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
+    inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
+    if make is None and is_own(name):
+        make = experiment.model.own_class()
+    if make is not None:
+        check_memory((inputs, units, outputs), 0)
+        model = experiment.model.make_own(make, inputs, outputs, rng)
+    else:
+        further: dict[str, Any] = {}
+        if hasattr(settings, "dim_embedding"):
+            further = {"dim_embedding": embedding_of(name, settings.dim_embedding, is_symbols)}
+        if targets.per_step:
+            check_gives_each_step(name)
+            further["per_step"] = True
+        check_memory((inputs, units, outputs), further.get("dim_embedding", 0))
+        model = experiment.model.make(dim_input=inputs, dim_output=outputs, rng=rng, **further)
+    if is_symbols:
+        no_input(model, UNKNOWN)
+    return model
+
+
+def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,).
+
+    At least one sequence of every class stays for the training. If the fraction amounts to less than one sequence,
+    there is no validation.
+
+    Parameters
+    ----------
+    labels : ndarray, int64 (N,)
+    fraction : float
+    rng : numpy.random.Generator
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    count = round(fraction * len(labels))
+    # Class by class, shuffled within each, take every k-th.
+    shuffled = rng.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    first = np.ones(len(labels), dtype=bool)
+    first[1:] = labels[by_class][1:] != labels[by_class][:-1]
+    candidates = by_class[~first]
+    count = min(count, len(candidates))
+    if count:
+        chosen[candidates[((np.arange(count) + 0.5) * len(candidates) / count).astype(np.int64)]] = True
+    return chosen
+
+
+def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None:
+    """Return the weight of each class in the loss, float64 (K,), from scikit-learn's `class_weight`.
+
+    Raises
+    ------
+    InvalidArgument
+        When it is neither None, ``"balanced"`` nor a number for each of some of the classes, or there are no classes.
+    """
+    if given is None:
+        return None
+    labels, numbers = targets.classes, targets.rows
+    if labels is None or numbers is None:
+        raise InvalidArgument(f"class_weight is for labels and tags, not for {targets.learn}: leave it out")
+    if isinstance(given, tuple):
+        # Weights from the settings of an experiment are for labels as text.
+        names = {str(label): label for label in labels.classes.tolist()}
+        given = {names.get(label, label): weight for label, weight in given}
+    if not isinstance(given, dict) and not (isinstance(given, str) and given == "balanced"):
+        raise InvalidArgument(f"class_weight must be None, 'balanced' or a dict, not {_checks.shown(given)}")
+    if isinstance(given, dict) and (unknown := set(given) - set(labels.classes.tolist())):
+        raise InvalidArgument(f"class_weight names {next(iter(unknown))!r}, which is not one of the classes of y")
+    from sklearn.utils.class_weight import compute_class_weight
+
+    try:
+        weights = compute_class_weight(given, classes=labels.classes, y=labels.classes[numbers])
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"class_weight must hold numbers: {error}") from None
+    return np.asarray(weights, dtype=np.float64)
+
+
+def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
+    """Raise before allocating a model whose weights alone would not fit in memory."""
+    inputs, units, _ = dims
+    there = memory()
+    limits = (
+        (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
+        (
+            inputs * (dim_embedding or units),
+            f"{inputs:,} inputs of a step",
+            "keep the most frequent symbols with max_vocabulary= (of numbers, give fewer columns), or make "
+            "dim_embedding or dim_recurrent smaller",
+        ),
+    )
+    for numbers, what, instead in limits:
+        needed = 4 * COPIES * numbers
+        if needed > there:
+            raise InvalidArgument(
+                f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
+            )

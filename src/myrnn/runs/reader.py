@@ -1,0 +1,331 @@
+"""What a trained model reads and what its outputs mean: the symbols of a task, or sequences as in its data.
+
+Both kinds of reader have the same attributes and methods, so a run does not ask what it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.data import (
+    LABELS,
+    SERIES,
+    ClassLabels,
+    Numbers,
+    RawSequences,
+    SequenceEncoder,
+    Standardizer,
+    TargetEncoder,
+    TokenSequences,
+    Vocabulary,
+    flat_sequences,
+)
+from myrnn.errors import InvalidArgument
+from myrnn.evaluation import as_tested
+from myrnn.inspection import parse_tokens
+from myrnn.sequences import Sequences
+from myrnn.tasks import answered, recognition_of
+
+# A series leaves the trained range if it exceeds it by this share of its width.
+BEYOND = 0.1
+# Stands for a function in a folder, which cannot store it.
+OWN = "own"
+
+
+def classes_of(task: Any) -> tuple[str, ...]:
+    """Return the names of a task's classes: its own, or their numbers."""
+    return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
+
+
+class TaskReader:
+    """Reads the symbols of a task."""
+
+    learn, is_symbols = LABELS, True
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.dim_input, self.dim_output = task.dim_input, task.dim_output
+
+    @cached_property
+    def recognition(self) -> Any:
+        """The task that a model is tested on: `task` itself, unless more is learned."""
+        return recognition_of(self.task)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is an answer at each step."""
+        return bool(getattr(self.recognition, "per_step", False))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return classes_of(self.recognition)
+
+    @property
+    def symbol_names(self) -> tuple[str, ...] | None:
+        """The names of the symbols; None for a task without."""
+        return getattr(self.recognition, "symbol_names", None)
+
+    @property
+    def shown_chance(self) -> float | None:
+        """The accuracy of guessing, for a figure of the training."""
+        return 1 / self.recognition.dim_output
+
+    @property
+    def alphabet(self) -> Any:
+        """The names of the symbols of an automaton."""
+        task = self.recognition
+        names = getattr(task, "symbol_names", None) or getattr(getattr(task, "language", None), "symbols", None)
+        return tuple(map(str, range(task.dim_input))) if names is None else tuple(names)
+
+    def recognizer(self, model: Any) -> Any:
+        """Return a model as it is tested and looked into: itself, unless it learned more beside recognition."""
+        return as_tested(model, self.task)[0]
+
+    def read_texts(self, texts: Sequence[str]) -> Sequences:
+        """Return sequences written as symbols, with their answers if the task knows them."""
+        task = self.recognition
+        tokens = [_tokens_of(task, text) for text in texts]
+        if (start := getattr(task, "start", None)) is not None:
+            tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
+        read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
+        return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
+
+    def to_settings(self) -> dict[str, Any] | None:
+        """Return values for JSON: None, since the settings of the task have all."""
+        return None
+
+
+@dataclass(eq=False)
+class DataReader:
+    """Reads sequences as in the data of the training, by encoders that were fitted on them.
+
+    Attributes
+    ----------
+    encoder : SequenceEncoder
+    targets : TargetEncoder
+    tokenize : {"words", "characters"}, function or None
+        How text was split; None for lists of symbols, or for numbers.
+    names_unknown : bool
+        Whether a warning names symbols that were not in the training.
+    columns : tuple of str, optional
+        The names of the columns of numbers.
+    """
+
+    encoder: SequenceEncoder
+    targets: TargetEncoder
+    tokenize: Any = None
+    names_unknown: bool = True
+    columns: tuple[str, ...] | None = None
+    # The unknown symbols that were named already.
+    _named: set[Any] = field(default_factory=set, repr=False)
+
+    # The classes of data are not equally frequent, so the accuracy of guessing means little.
+    task, shown_chance = None, None
+
+    @property
+    def recognition(self) -> DataReader:
+        """What a model is tested on; its attributes are those of a task."""
+        return self
+
+    @property
+    def learn(self) -> str:
+        """What is learned: labels, tags, numbers, text or series."""
+        return self.targets.learn
+
+    @property
+    def is_symbols(self) -> bool:
+        """Whether symbols are read instead of numbers."""
+        return isinstance(self.encoder.inner, Vocabulary)
+
+    @property
+    def text_as(self) -> str:
+        """How to split text: as in the training, or into words if it learned from lists of symbols."""
+        return "characters" if self.encoder.kind == "characters" else "words"
+
+    @property
+    def dim_input(self) -> int:
+        """C: the number of symbols or columns."""
+        return self.encoder.dim_input
+
+    @property
+    def dim_output(self) -> int:
+        """K: the number of classes, or of numbers."""
+        return len(self.targets)
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is an output for each step."""
+        return self.targets.per_step
+
+    @property
+    def labels(self) -> ClassLabels:
+        """The classes of sequences or of steps."""
+        assert isinstance(self.targets.inner, ClassLabels)
+        return self.targets.inner
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.targets.class_names
+
+    @property
+    def symbol_names(self) -> tuple[str, ...] | None:
+        """The names of the symbols, ``?`` for unknown ones; None if numbers are read."""
+        inner = self.encoder.inner
+        return ("?", *map(str, inner.symbols)) if isinstance(inner, Vocabulary) else None
+
+    @property
+    def alphabet(self) -> Any:
+        """The tokens of the symbols of an automaton by name, without the one for unknown symbols."""
+        return {name: token for token, name in enumerate(self.symbol_names or ()) if token > 0}
+
+    def recognizer(self, model: Any) -> Any:
+        """Return a model as it is tested and looked into."""
+        return model
+
+    def read_texts(self, texts: Sequence[str]) -> Sequences:
+        """Return texts as model input; words are separated by white space if the model reads words."""
+        if not self.is_symbols:
+            raise InvalidArgument("it reads features, which cannot be given as text: give a file with --data")
+        return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
+
+    def raw(self, X: Any) -> RawSequences:
+        """Return sequences of the kind that the model reads; a warning names unknown symbols."""
+        # Who learned lists of words also reads text: its words.
+        how = self.tokenize or (self.text_as if self.is_symbols else "characters")
+        raw = flat_sequences(X, self.encoder.kind, how)
+        if not len(raw):
+            raise InvalidArgument("X holds no sequence: found array with 0 sample(s), at least one is needed")
+        self._name_unknown(raw)
+        if self.learn == SERIES and isinstance(raw, Numbers):
+            self.warn_of_range(self.targets.differences.of(raw).rows, "steps of the series")
+        return raw
+
+    def read(self, X: Any, labels: NDArray[np.int64] | None = None) -> Sequences:
+        """Return sequences as model input, with their class numbers if these are known."""
+        raw = self.raw(X)
+        return self.targets.inputs(self.encoder, raw) if labels is None else self.encoder.encode(raw, labels)
+
+    def warn_of_range(self, rows: NDArray[np.float64], what: str) -> None:
+        """Warn if rows of a series, or its differences, are clearly outside of the range of the training."""
+        inner = self.encoder.inner
+        assert isinstance(inner, Standardizer)
+        low, high = np.array(inner.low), np.array(inner.high)
+        beyond = np.maximum(low - rows, rows - high) - BEYOND * (high - low)
+        outside = (beyond > 0).any(axis=1)
+        if not outside.any():
+            return
+        row, column = np.unravel_index(np.argmax(beyond), beyond.shape)
+        name = f"column {column}" if self.columns is None else repr(self.columns[column])
+        where = f" in {name}" if len(low) > 1 else ""
+        verb = "is" if outside.sum() == 1 else "are"
+        learned = "differences" if self.targets.differences.lost else "numbers"
+        instead = "" if self.targets.differences.lost else "; difference=1 (--difference 1) learns changes instead"
+        warn(
+            f"{int(outside.sum()):,} of {len(rows):,} {what} {verb} outside of the {learned} that were learned "
+            f"({low[column]:.4g} to {high[column]:.4g}{where}), the farthest {rows[row, column]:.4g}: "
+            f"predictions mean little there{instead}"
+        )
+
+    def _name_unknown(self, raw: RawSequences) -> None:
+        """Warn once about each symbol that was not in the training."""
+        inner = self.encoder.inner
+        if not self.names_unknown or not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
+            return
+        new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self._named}
+        if not new:
+            return
+        self._named.update(new)
+        names = _checks.first_of(list(new))
+        were, count = ("1 symbol was", "counts") if len(new) == 1 else (f"{len(new):,} symbols were", "count")
+        share = sum(new.values()) / len(raw.codes)
+        warn(f"{were} not in the training and {count} as unknown: {names} ({share:.1%} of all steps)")
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return values for JSON."""
+        return {
+            "sequences": self.encoder.to_settings(),
+            "targets": self.targets.to_settings(),
+            "tokenize": OWN if callable(self.tokenize) else self.tokenize,
+            "columns": None if self.columns is None else list(self.columns),
+        }
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], learn: str, most: int | None, tokenize: Any) -> DataReader:
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return.
+
+        `most` is the most symbols of the training, and `tokenize` a function that the user gives again.
+        """
+        if odd := sorted(set(settings) ^ {"sequences", "targets", "tokenize", "columns"}):
+            raise InvalidArgument(f"{odd[0]!r} is {'unknown' if odd[0] in settings else 'missing'}")
+        for part in ("sequences", "targets"):
+            if not isinstance(settings[part], dict):
+                raise InvalidArgument(f"it has no valid {part!r}")
+        encoder = SequenceEncoder.from_settings(settings["sequences"])
+        targets = TargetEncoder.from_settings(settings["targets"], encoder)
+        if targets.learn != learn:
+            raise InvalidArgument(f"it has {targets.learn}, not {learn}")
+        how, columns = settings["tokenize"], settings["columns"]
+        if how is not None:
+            _checks.one_of("tokenize", how, ("words", "characters", OWN))
+        if how in ("words", "characters") and how != encoder.kind:
+            raise InvalidArgument(f"tokenize must fit its sequences of {encoder.kind}, not be {how!r}")
+        if columns is not None and not (
+            isinstance(columns, list)
+            and len(columns) == encoder.dim_input
+            and all(isinstance(name, str) for name in columns)
+        ):
+            raise InvalidArgument(f"'columns' must be {encoder.dim_input} names")
+        names = None if columns is None else tuple(columns)
+        return cls(encoder, targets, tokenize if how == OWN else how, names_unknown(encoder, most), names)
+
+
+Reader = TaskReader | DataReader
+
+
+def names_unknown(encoder: SequenceEncoder, most: int | None) -> bool:
+    """Return whether to name unknown symbols: with a full vocabulary, the user asked for rare ones to be unknown."""
+    return most is None or len(getattr(encoder.inner, "symbols", ())) < most
+
+
+class NamedSequences(Sequences):
+    """Sequences with names for their classes and symbols, like those of a task."""
+
+    class_names: tuple[str, ...]
+    symbol_names: tuple[str, ...] | None
+
+    def __init__(self, sequences: Sequences, reader: DataReader) -> None:
+        sequences.check_labels()
+        super().__init__(sequences.values, sequences.offsets, sequences.labels, sequences.dim_input)
+        object.__setattr__(self, "class_names", reader.class_names)
+        object.__setattr__(self, "symbol_names", reader.symbol_names)
+
+
+def _tokens_of(task: Any, text: str) -> list[int]:
+    """Return the tokens of a sequence written as symbols of a task, with spaces between long names."""
+    names = getattr(task, "symbol_names", None)
+    if names is not None and any(len(name) > 1 and not name.isdigit() for name in names):
+        words = text.split()
+        if strange := [word for word in words if word not in names]:
+            raise InvalidArgument(
+                f"sequence {_checks.shown(text)} has the symbol {strange[0]!r}: write symbols with spaces between, of "
+                f"these: {' '.join(names)}"
+            )
+        return [names.index(word) for word in words]
+    if names is None or any(len(name) > 1 for name in names):
+        return parse_tokens(text, task.dim_input)
+    wrong = next((character for character in text if character not in names), None)
+    # The empty string is a string of a formal language like any other.
+    if wrong is not None or (not text and not hasattr(task, "language")):
+        what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
+        raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
+    return [names.index(character) for character in text]

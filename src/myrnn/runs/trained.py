@@ -1,0 +1,239 @@
+"""A trained model with what it reads: the result of every training, in memory or from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from myrnn._user_code import warn
+from myrnn.compiler import CompiledModel, compile
+from myrnn.data import LABELS
+from myrnn.errors import DataError, InvalidArgument
+from myrnn.evaluation import Classifier
+from myrnn.experiment import Experiment, weight_generator
+from myrnn.models import network_of
+from myrnn.results import HasTable, Row, Shown, Table, check_finite, check_lost, is_lost, text
+from myrnn.runs.data import hash_of, read_tests, tests_of
+from myrnn.runs.model import remake
+from myrnn.runs.reader import NamedSequences, Reader, TaskReader
+from myrnn.sequences import Sequences
+from myrnn.training import History
+
+
+@dataclass(eq=False, repr=False)
+class Run(HasTable):
+    """A trained model with what it reads and how it was trained.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : callable
+        With its trained weights.
+    reader : TaskReader or DataReader
+        What the model reads, and what its outputs mean.
+    history : History
+        One row per report, or per epoch.
+    best : int
+        The report, or epoch, whose weights the model has, counted from 1.
+    is_cut : bool
+        Whether the user interrupted the training.
+    folder : Path or None
+        Where it is saved.
+    report : dict
+        The results, in the form of ``report.json``.
+    settings : dict
+        The sections of the experiment as the folder has them, with the sizes of the model.
+    own : class or callable, optional
+        The class of a user-defined model.
+    further : mapping
+        What an estimator has saved about itself.
+    hashes : mapping of str to str
+        The SHA-256 of its data files, by their role.
+    """
+
+    experiment: Experiment
+    model: Any
+    reader: Reader
+    history: History
+    best: int = 0
+    is_cut: bool = False
+    folder: Path | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    own: Any = None
+    further: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return the folder, the class of the model, what it was trained on, and the learning curve."""
+        where = "" if self.folder is None else f"{self.folder}: "
+        network = type(network_of(self.model)).__name__
+        return f"Run({where}{network} on {self.experiment.source.label}, {self.history!r})"
+
+    def table(self) -> Table:
+        """Return a row for each number of the `report`: its name, such as ``training.loss``, and its value."""
+        numbers = dict(_numbers_of(self.report))
+        columns = {"result": list(numbers), "value": list(numbers.values())}
+        return Table(repr(self), columns, (text("result"), Shown("value", _value_cell)))
+
+    @property
+    def task(self) -> Any:
+        """The task that it was trained on; None if it was trained on data."""
+        return self.reader.task
+
+    @cached_property
+    def recognizer(self) -> Any:
+        """The model as it is tested and looked into: `model` itself, unless it learned more beside recognition."""
+        return self.reader.recognizer(self.model)
+
+    @cached_property
+    def predictor(self) -> Classifier:
+        """Computes the outputs of the model."""
+        return Classifier(self.recognizer, self.experiment.training.engine)
+
+    @cached_property
+    def compiled(self) -> CompiledModel:
+        """The compiled model, which continues sequences step by step; raises CompileError if it does not compile."""
+        return compile(self.recognizer, check=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.reader.class_names
+
+    def read_texts(self, texts: Sequence[str]) -> Sequences:
+        """Return sequences written as on the command line: symbols of a task, or text as in the data.
+
+        A task says the answers, if it knows them; otherwise labels are 0.
+
+        Raises
+        ------
+        InvalidArgument
+            When one cannot be read.
+        """
+        return self.reader.read_texts(texts)
+
+    def scores(self, sequences: Sequences) -> NDArray[np.float32]:
+        """Return the outputs of every sequence, float32 (N, K), or of every step; some may not be finite.
+
+        They do not depend on the other sequences, bit for bit.
+        """
+        found = self.predictor.in_parts(sequences, lambda place, outputs: (place, outputs))
+        if len(found) < 2:
+            return found[0][1] if found else self.predictor.scores(sequences)
+        whole = np.empty((len(sequences.targets), found[0][1].shape[1]), dtype=np.float32)
+        for place, outputs in found:
+            whole[place] = outputs
+        return whole
+
+    def outputs(self, sequences: Sequences) -> NDArray[np.float32]:
+        """Return the same; raises NotFinite if some are not finite."""
+        found = self.scores(sequences)
+        check_lost(sequences_of(is_lost(found), sequences), sequences.lengths)
+        return found
+
+    def probabilities(self, sequences: Sequences, not_finite: float | None = None) -> NDArray[np.float64]:
+        """Return the probabilities of the classes, float64 (N, K).
+
+        Raises
+        ------
+        NotFinite
+            When logits are not finite; with `not_finite`, such a sequence gets this value for all classes.
+        """
+        logits = self.scores(sequences)
+        if not_finite is None:
+            check_finite(logits, sequences.lengths)
+        lost = is_lost(logits)
+        found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
+        found[~lost] = scipy.special.softmax(logits[~lost].astype(np.float64), axis=1)
+        return found
+
+    def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, Any]:
+        """Return what it is tested on, by name: the task, or the labelled sequences of each test file.
+
+        Parameters
+        ----------
+        file, labels : str, optional
+            The sequences of this file instead, for a run on data.
+
+        Raises
+        ------
+        InvalidArgument
+            When there are no labelled sequences.
+        DataError
+            When a file cannot be used.
+        """
+        reader = self.reader
+        if isinstance(reader, TaskReader):
+            if file is not None:
+                raise InvalidArgument(f"{self.folder} draws its sequences: it takes no file of them")
+            return {"": reader.recognition}
+        if reader.learn != LABELS:
+            raise InvalidArgument(f"{self.folder} learned {reader.learn}, but this is for runs that learned labels")
+        self.check_tests(file)
+        places = {name: place for place, name in enumerate(reader.class_names)}
+        try:
+            return {
+                name: NamedSequences(
+                    reader.read(given.sequences, np.array([places[label] for label in given.labels], dtype=np.int64)),
+                    reader,
+                )
+                for name, given in read_tests(self.experiment, reader, tests_of(self.experiment, file, labels))
+            }
+        except DataError as error:
+            if file is not None:
+                raise
+            raise DataError(f"{error}; give another file of labelled sequences with --data") from None
+
+    def check_tests(self, file: str | None = None) -> None:
+        """Refuse a run without tests, and warn if the files of its tests are others than when it was made."""
+        if file is not None:
+            return
+        if not self.experiment.evaluation.test:
+            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+        for role, path in self.experiment.evaluation.files.items():
+            then, now = self.hashes.get(role), hash_of(path)
+            if then and now not in ("", then):
+                warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
+
+    def untrained(self) -> Any:
+        """Return a new model of the same kind, with the initial weights of ``myrnn train`` for the run's seed.
+
+        Raises
+        ------
+        InvalidArgument
+            When the run was loaded into a model, instead of its class.
+        """
+        if self.own is self.model:
+            raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
+        return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
+
+
+def sequences_of(lost: NDArray[np.bool_], sequences: Sequences) -> NDArray[np.bool_]:
+    """Return which sequences have a row of targets that is marked, bool (N,)."""
+    if not sequences.per_step:
+        return lost
+    marked = np.zeros(len(sequences), dtype=np.bool_)
+    marked[np.searchsorted(sequences.offsets, np.flatnonzero(lost), side="right") - 1] = True
+    return marked
+
+
+def _numbers_of(report: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted names and the values of a report, without its lists."""
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            yield from _numbers_of(value, f"{within}{name}.")
+        elif not isinstance(value, list):
+            yield f"{within}{name}", value
+
+
+def _value_cell(row: Row) -> str:
+    value = row["value"]
+    return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)

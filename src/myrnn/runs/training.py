@@ -1,0 +1,270 @@
+"""Training a prepared experiment: validation after every epoch, checkpoints, progress, numbers for the report."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import _checks
+from myrnn._user_code import warn
+from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.evaluation import Classifier
+from myrnn.learning_curve import shown_score, word_for
+from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
+from myrnn.models import num_parameters
+from myrnn.results import check_lost
+from myrnn.runs.prepare import Prepared
+from myrnn.runs.trained import Run, sequences_of
+from myrnn.sequences import Sequences
+from myrnn.training import (
+    Checkpoint,
+    Curve,
+    Display,
+    History,
+    Report,
+    Training,
+    TrainingStart,
+    Validation,
+    held_interrupts,
+    load_checkpoint,
+    mean_over,
+    metric_of,
+    named_schedule,
+    progress_display,
+)
+from myrnn.training.progress import progress_hooks
+
+# Further advice when a training diverges.
+BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
+
+
+def trained(
+    prepared: Prepared, *, checkpoint: Checkpoint | None = None, own: Any = None, progress: bool | None = False
+) -> Run:
+    """Train the model of a prepared experiment, and return the run.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    checkpoint : Checkpoint, optional
+        Saves the state of the training. If its folder holds a state, the training resumes from it.
+    own : class or callable, optional
+        The class of a user-defined model.
+    progress : bool or None
+        Whether to show progress; None shows it in terminals and notebooks.
+
+    Raises
+    ------
+    TrainingDiverged
+        When the loss is no longer finite.
+    KeyboardInterrupt
+        When the user interrupts. With epochs, an interrupt after the first one ends the training with the weights of
+        the best epoch, and `Run.is_cut` says so.
+    """
+    experiment, model, settings = prepared.experiment, prepared.model, prepared.experiment.training
+    nothing = History.from_columns({experiment.source.unit: [], "loss": [], "accuracy": []})
+    run = Run(experiment, model, prepared.reader, nothing, own=own, hashes=prepared.hashes)
+    optimizer, clock = experiment.optimizer.make(params=model.parameters), _Clock()
+    watched = None if prepared.held_out is None else _validation(run, prepared)
+    shown = progress_hooks(progress) if watched is None else (EpochProgress(progress, prepared.iterations, watched),)
+    training: Training | None = None
+    try:
+        # Also while the model is compiled: MyGrad's finalizers would swallow Ctrl-C there.
+        with held_interrupts():
+            training = Training(
+                model,
+                prepared.sequences,
+                optimizer,
+                prepared.batch_size,
+                prepared.seed,
+                engine=settings.engine,
+                report_every=prepared.report_every,
+                schedule=named_schedule(settings.schedule, optimizer.learning_rate, prepared.iterations),
+                gradient_clip=settings.gradient_clip,
+                class_weight=prepared.class_weight,
+                on_divergence=settings.on_divergence,
+                loss=settings.loss,
+                truncate=prepared.truncate,
+                hooks=[hook for hook in (watched, *shown, checkpoint, clock) if hook is not None],
+            )
+            if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
+                training.restore(state)
+                _check_length(prepared, training, watched)
+            if watched is not None and len(prepared.held_out.targets):
+                # Compile before there is a progress bar, because the compilation shows its own line.
+                run.predictor.prepare(prepared.held_out)
+        if training.iteration < prepared.iterations:
+            training.run(prepared.iterations - training.iteration)
+    except KeyboardInterrupt:
+        if watched is None or not watched.best:
+            raise
+        run.is_cut = True
+        warn(
+            f"fit was interrupted in epoch {watched.reports + 1}: the model is that of epoch {watched.best}, "
+            "and can be used"
+        )
+    except TrainingDiverged as error:
+        advice = BOUNDED if watched is not None and experiment.model.name == "rnn" else ""
+        raise TrainingDiverged(f"{error}{advice}") from None
+    assert training is not None
+    if watched is None:
+        run.history, run.best = training.history, len(training.history)
+    else:
+        watched.use_best()
+        run.history, run.best = _by_epoch(training, watched), watched.best
+    run.report = {"training": _numbers(run, prepared, clock.numbers(training.iteration))}
+    return run
+
+
+def stopped_early(run: Run) -> str | None:
+    """Return why a training ended before its last epoch; None if it did not, or if the user interrupted it."""
+    done, most = len(run.history), run.experiment.training.max_epochs
+    if run.is_cut or most is None or done >= most:
+        return None
+    idle = done - run.best
+    last = "the last epoch" if idle == 1 else f"the last {idle:,} epochs"
+    return f"after {done:,} of {most:,} epochs: {last} brought no smaller validation loss"
+
+
+def _validation(run: Run, prepared: Prepared) -> Validation:
+    """Return the hook that validates every epoch on the sequences that are held out."""
+    kept, settings = prepared.held_out, prepared.experiment.training
+    assert kept is not None
+    measure = None
+    if len(kept.targets):
+        # Use the same scores to validate now and to predict later.
+        loss = loss_for(settings.loss, kept.kind)
+        measure = partial(loss_and_score, run.predictor, kept, prepared.class_weight, loss)
+    return Validation(run.model, measure, settings.early_stopping_patience, metric=metric_of(kept.kind))
+
+
+def _check_length(prepared: Prepared, training: Training, watched: Validation | None) -> None:
+    """Check that a resumed training has not done more than is asked for."""
+    source, settings = prepared.experiment.source, prepared.experiment.training
+    if training.iteration > prepared.iterations:
+        each = prepared.report_every if watched is not None else 1
+        done = training.iteration // each
+        raise InvalidArgument(
+            f"{source.length} must be at least {done}, the {source.unit}s already done, "
+            f"not {prepared.experiment.length}"
+        )
+    if watched is not None and watched.is_over and training.iteration < prepared.iterations:
+        warn(
+            f"the training ended after {_checks.count_of(settings.early_stopping_patience, 'epoch')} without a smaller "
+            "validation loss: a larger early_stopping_patience lets it go on"
+        )
+
+
+def _by_epoch(training: Training, validation: Validation) -> History:
+    """Return the means of every complete epoch."""
+    found, whole = training.history, validation.reports
+    columns = {"loss": found.loss, found.metric: found.score}
+    columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
+    return History.from_columns(
+        {"epoch": np.arange(1, whole + 1), **{name: column[:whole] for name, column in columns.items()}},
+        longest=found.longest,
+        engine=found.engine,
+        chance=found.chance,
+    )
+
+
+def _numbers(run: Run, prepared: Prepared, clock: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a training for ``report.json``."""
+    history, unit = run.history, run.experiment.source.unit
+    last = {name: float(column[run.best - 1]) for name, column in history.columns.items() if name != unit}
+    best = {} if prepared.held_out is None else {"best_epoch": run.best}
+    return {
+        "engine": history.engine,
+        f"{unit}s": int(history.step[-1]) if len(history) else 0,
+        **best,
+        "longest": history.longest,
+        "parameters": num_parameters(run.model),
+        **last,
+        **clock,
+        **prepared.facts(),
+    }
+
+
+def loss_and_score(
+    classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: Loss | str = CROSS_ENTROPY
+) -> tuple[float, float]:
+    """Return the mean loss (of cross-entropy in nats), weighted by class, and the mean score.
+
+    Sequences with outputs that are not finite count as wrong; there must be finite ones.
+    """
+    found, score, lost = mean_over(partial(classifier.in_parts, sequences), sequences, loss, weights)
+    check_lost(sequences_of(lost, sequences), sequences.lengths)
+    return found, score
+
+
+class _Clock:
+    """A hook that separates the time of the training from that of its preparation, such as compilation."""
+
+    def __init__(self) -> None:
+        self._made = time.perf_counter()
+        self._begin: float | None = None
+        self._first = 0
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        self._begin, self._first = time.perf_counter(), start.iteration
+
+    def numbers(self, iterations: int) -> dict[str, Any]:
+        """Return the time of the iterations that were done now, and their speed."""
+        if self._begin is None:
+            # All of them were done before.
+            return {"resumed_at": iterations}
+        seconds = time.perf_counter() - self._begin
+        resumed = {"resumed_at": self._first} if self._first else {}
+        speed = {"seconds": seconds, "iterations_per_second": (iterations - self._first) / seconds}
+        return {"preparation_seconds": self._begin - self._made, **resumed, **speed}
+
+
+class EpochProgress:
+    """A hook that shows iterations, the time left, and the results of the last epochs.
+
+    Parameters
+    ----------
+    show : bool or None
+    iterations : int
+        The total number without early stopping.
+    validation : Validation
+    """
+
+    def __init__(self, show: bool | None, iterations: int, validation: Validation) -> None:
+        self._show, self._iterations, self._validation = show, iterations, validation
+        self._display: Display | None = None
+        self._curves: tuple[Curve, ...] = ()
+        self._losses: list[float] = []
+        self._scores: list[float] = []
+
+    def on_train_begin(self, start: TrainingStart) -> None:
+        """Start the display here, so that its time excludes compilation and other preparation."""
+        self._display = progress_display(self._show, "training", self._iterations, "iterations")
+        self.on_progress(start.iteration)
+
+    def on_progress(self, iteration: int) -> None:
+        """Show the number of iterations done."""
+        if self._display is not None:
+            self._display.update(iteration, self._curves)
+
+    def on_reported(self, report: Report) -> None:
+        """Show the results of the epochs."""
+        self._losses.append(report.loss)
+        self._scores.append(report.score)
+        metric, name = report.metric, word_for(report.metric)
+        validated = self._validation.columns[f"validation_{metric}"]
+        shown, name = (validated, f"validation {name}") if validated else (self._scores, name)
+        self._curves = (
+            Curve(f"epoch {self._validation.reports}  loss {report.loss:.4f}", self._losses),
+            Curve(f"{name} {shown_score(metric, shown[-1])}", shown),
+        )
+        self.on_progress(report.iteration)
+
+    def on_train_end(self, history: Any) -> None:
+        """Leave the last state on the screen."""
+        if self._display is not None:
+            self._display.close()
