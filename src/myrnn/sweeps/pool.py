@@ -13,13 +13,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from itertools import chain
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from myrnn import _checks
@@ -33,7 +34,7 @@ BACKENDS = ("loky", "dask", "ray")
 SUSPECT = 3
 # Seconds to wait for a scheduler's answer.
 CONNECT = 20
-# Seconds between two checks that the parent process still exists.
+# Seconds between two checks that the parent process still exists, or that Ctrl-C was pressed.
 EVERY = 1.0
 
 Errors = tuple[type[BaseException], ...]
@@ -66,6 +67,7 @@ class Pool:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._under_way: dict[Future[Record], Point] = {}
+        self._over = SimpleQueue[Future[Record]]()
         self.lost = 0
 
     @property
@@ -105,20 +107,28 @@ class Pool:
                 while not is_broken and len(under_way) < backend.ahead * max(1, backend.workers()):
                     if (point := next(points, None)) is None:
                         break
-                    under_way[backend.submit(do, SentRun.of(point))] = point
+                    future = backend.submit(do, SentRun.of(point))
+                    under_way[future] = point
+                    future.add_done_callback(self._over.put)
                 if not under_way:
                     return
-                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    point, record = under_way.pop(future), None
-                    try:
-                        record = future.result()
-                    except backend.lost:
-                        record = Failed(run=point.run, error=LOST)
-                    except backend.broken:
-                        is_broken = True
-                    yield point, record
+                future = self._next()
+                point, record = under_way.pop(future), None
+                try:
+                    record = future.result()
+                except backend.lost:
+                    record = Failed(run=point.run, error=LOST)
+                except backend.broken:
+                    is_broken = True
+                yield point, record
         except backend.gone as error:
             raise self._gone(error) from error
+
+    def _next(self) -> Future[Record]:
+        while True:
+            # On Windows, Ctrl-C does not end a wait without a limit.
+            with suppress(Empty):
+                return self._over.get(timeout=EVERY)
 
     def _gone(self, error: BaseException) -> RunError:
         why = _line(error).rstrip(".") or "its scheduler cannot be reached any more"
