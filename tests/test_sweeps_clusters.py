@@ -69,7 +69,7 @@ def test_a_lost_scheduler_ends_the_sweep_with_one_line_and_another_backend_resum
 
 @pytest.mark.long
 def test_a_class_of_a_file_is_swept_on_dask(class_study, tmp_path):
-    """Also by a single worker, whose runs joblib would rather do in this process."""
+    """Also by a single worker."""
     alone = sweep(class_study, tmp_path / "alone", jobs=1)
     with dask_cluster(workers=1) as (address, (worker,)):
         study = {"model": {"name": "registered-here", "dim_recurrent": 2}, "evaluation": {"samples": 10}}

@@ -19,8 +19,8 @@ from myrnn.targets import (
     NUMBERS,
     SEVERAL,
     TOGETHER,
-    Part,
     TargetKind,
+    TargetPart,
     check_same_kind,
     checked_parts,
     checked_targets,
@@ -58,8 +58,9 @@ class Sequences:
         Whether `targets` has one row per step, sum of T in all, instead of one per sequence, N.
     weights : array_like of float, optional
         The weight of each row of `targets`, shape (rows,), 0 or more: 0 leaves it out. By default all are 1.
-    parts : sequence of Part, optional
-        For floats that hold several targets which are learned together: the columns of each, see `myrnn.targets.Part`.
+    parts : sequence of TargetPart, optional
+        For floats that hold several targets which are learned together: the columns of each, see
+        `myrnn.targets.TargetPart`.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class Sequences:
     dim_input : int
     per_step : bool
     weights : ndarray, float32 (rows,), or None
-    parts : tuple of Part
+    parts : tuple of TargetPart
 
     Raises
     ------
@@ -94,7 +95,7 @@ class Sequences:
     dim_input: int
     per_step: bool
     weights: NDArray[np.float32] | None
-    parts: tuple[Part, ...]
+    parts: tuple[TargetPart, ...]
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class Sequences:
         *,
         per_step: bool = False,
         weights: ArrayLike | None = None,
-        parts: Iterable[Part] = (),
+        parts: Iterable[TargetPart] = (),
     ) -> None:
         if not isinstance(per_step, bool | np.bool_):
             raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
@@ -119,7 +120,7 @@ class Sequences:
         self._take(arrays, dim, bool(per_step), checked_parts(parts, rows))
 
     def _take(
-        self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[Part, ...]
+        self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[TargetPart, ...]
     ) -> None:
         for name, array in arrays.items():
             if array is not None:
@@ -165,7 +166,7 @@ class Sequences:
         """
         if not isinstance(pairs, Iterable):
             raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
-        parts_of_targets: tuple[Part, ...] = ()
+        parts_of_targets: tuple[TargetPart, ...] = ()
         if isinstance(pairs, Sequences):
             per_step, weights = pairs.per_step, pairs.weights if weights is None else weights
             parts_of_targets = pairs.parts
@@ -329,13 +330,9 @@ class Sequences:
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Sequences: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; otherwise the selected `Sequences`.
-
-        `y` is a class, int16 (1,); truth values, bool (K,); or numbers, float32 (K,). With a target for each step it is
-        int16 (T,), bool (T, K) or float32 (T, K).
-
-        ``sequences[indices, ...]`` is the same as ``sequences[indices]``.
-        """
+        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; otherwise the selected `Sequences`."""
+        # A target is a class, int16 (1,), truth values, bool (K,), or numbers, float32 (K,); for each step int16 (T,),
+        # bool (T, K) or float32 (T, K).
         # scikit-learn selects from objects with a shape in this way.
         if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
             index = index[0]
@@ -365,12 +362,9 @@ def of_checked(
     *,
     per_step: bool = False,
     weights: NDArray[np.float32] | None = None,
-    parts: tuple[Part, ...] = (),
+    parts: tuple[TargetPart, ...] = (),
 ) -> Sequences:
-    """Return sequences over these arrays themselves, which are valid and are not changed any more.
-
-    The constructor copies and checks them, which for a long text takes several times its memory. Classes may be int32.
-    """
+    """Return sequences over these valid arrays themselves, without the constructor's copies; classes may be int32."""
     arrays = {"values": values, "offsets": offsets, "targets": targets, "weights": weights}
     made = object.__new__(Sequences)
     made._take(arrays, dim_input, per_step, parts)
@@ -426,15 +420,7 @@ Selection = slice | NDArray[np.int64]
 
 
 def selected(indices: Any, offsets: NDArray[np.int64]) -> tuple[Selection, NDArray[np.int64], Selection]:
-    """Return the selected sequences, their new offsets, and the indices of their steps in the flat array.
-
-    For consecutive sequences these are slices, which select without a copy.
-
-    Raises
-    ------
-    InvalidArgument
-        When `indices` are not integers, a mask or a slice, or are out of range.
-    """
+    """Return the selected sequences, their new offsets, and the indices of their steps, slices if consecutive."""
     count = len(offsets) - 1
     try:
         chosen = np.arange(count)[indices]
@@ -458,16 +444,7 @@ def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
-    """Return given data, a `Sequences` or an iterable of ``(x, y)``, as a `Sequences`; None for a task.
-
-    Parameters
-    ----------
-    given : Any
-    most : int, optional
-        How many pairs to take from an iterator, which may be endless.
-    dim_input : int, optional
-        C, for pairs.
-    """
+    """Return data, a `Sequences` or at most `most` pairs ``(x, y)``, as a `Sequences`; None for a task."""
     if isinstance(given, Sequences):
         return given
     if callable(getattr(given, "sample", None)) or isinstance(given, str | bytes) or not isinstance(given, Iterable):

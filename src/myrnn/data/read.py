@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn._user_code import warn
 from myrnn.data import files
 from myrnn.data.series import PARQUET, PLAIN, read_table
 from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
@@ -151,7 +150,6 @@ def read_sequences(
     kind: Kind | None = None,
     labelled: bool = True,
     skip_bad_lines: bool = False,
-    characters: bool | None = None,
 ) -> LabelledSequences:
     r"""Read labelled sequences from a file.
 
@@ -181,8 +179,6 @@ def read_sequences(
         Whether labels are required; otherwise a column of labels is ignored, and plain text needs no file of labels.
     skip_bad_lines : bool
         Whether to count and skip malformed lines instead of raising an error.
-    characters : bool, optional
-        The former name of `tokenize`: True for ``"characters"``, False for ``"words"``.
 
     Returns
     -------
@@ -212,8 +208,6 @@ def read_sequences(
         _checks.one_of("kind", kind, ("tokens", "features"))
     source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
     _checks.one_of("tokenize", tokenize, TOKENIZE)
-    if characters is not None:
-        tokenize = _renamed(characters)
     columns = files.Columns(
         _name("text_column", text_column), _name("label_column", label_column) if labelled else None
     )
@@ -221,7 +215,7 @@ def read_sequences(
         raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
     table = _table(source, labels_source, columns, _delimiter(source, delimiter), skip_bad_lines)
     found = _sequences(source, table, tokenize, kind)
-    names = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
+    names = None if table.labels is None else np.array(table.labels, dtype=np.str_)
     return LabelledSequences(found, names, table.lines, table.skipped, source)
 
 
@@ -238,31 +232,10 @@ def read_examples(
     skip_bad_lines: bool = False,
     columns: Sequence[str] | None = None,
 ) -> LabelledSequences:
-    """Read sequences and their targets from a file: labels, tags, numbers, text or a series.
-
-    Parameters
-    ----------
-    path, labels, tokenize, delimiter, kind, skip_bad_lines
-        As for `read_sequences`. For ``learn="text"``, plain text (``.txt``) is one text, split into characters by
-        default; for ``"series"`` it has the numbers of one step in each line.
-    learn : {"labels", "tags", "numbers", "text", "series"}
-        A column has the tags of the steps, or the numbers: a number, or lists. In text they are separated by white
-        space; tags of characters may also be single characters. A series is a table of numbers with a row per step, or
-        lists as for `read_sequences`.
-    text_column, label_column : str, optional
-        The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. For a table of
-        numbers, `text_column` names the columns of the series, separated by commas (in quotes, a name may have one); by
-        default all columns of numbers.
-    columns : sequence of str, optional
-        The same as a list: the columns of a series in the order of the training.
-
-    Raises
-    ------
-    DataError
-        When a file cannot be read, lacks the columns, or a line is malformed; the message says which.
-    InvalidArgument
-        When the arguments contradict each other.
-    """
+    """Read sequences and their targets from a file: labels, tags, numbers, text or a series."""
+    # Arguments are as for `read_sequences`. Plain text is one text, or for a series the numbers of one step in each
+    # line. Tags and numbers of steps are lists or separated by white space; tags of characters may be single
+    # characters. `text_column` may name several columns of a series, as `columns` does.
     column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
     usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
     text = "sequence" if text_column is None else text_column
@@ -289,9 +262,8 @@ def read_examples(
     both = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
     table = _table(source, None, both, _delimiter(source, delimiter), skip_bad_lines)
     found = _sequences(source, table, tokenize, kind)
-    given = table.labels.to_list() if table.targets is None and table.labels is not None else table.targets
     read = LabelledSequences(found, None, table.lines, table.skipped, source)
-    return _with_targets(read, learn, given or [], skip_bad_lines)
+    return _with_targets(read, learn, table.labels or [], skip_bad_lines)
 
 
 def _with_targets(read: LabelledSequences, learn: str, given: list[Any], skip: bool) -> LabelledSequences:
@@ -336,7 +308,7 @@ def _values(value: Any, steps: int) -> NDArray[np.float64]:
 
 
 def _sequences(
-    source: Path, table: files.Table, tokenize: str, kind: Kind | None
+    source: Path, table: files.FileContent, tokenize: str, kind: Kind | None
 ) -> TokenSequences | list[NDArray[np.float64]]:
     sequences = table.sequences
     if isinstance(sequences, TokenSequences | Numbers):
@@ -352,12 +324,6 @@ def _path(name: str, given: str | os.PathLike[str]) -> Path:
         return Path(given)
     except TypeError:
         raise InvalidArgument(f"{name} must be the name of a file, not {_checks.shown(given)}") from None
-
-
-def _renamed(characters: bool) -> str:
-    tokenize = "characters" if characters else "words"
-    warn(f"characters={characters} is now tokenize={tokenize!r}", DeprecationWarning)
-    return tokenize
 
 
 def _name(argument: str, given: str) -> str:
@@ -385,7 +351,9 @@ def labels_beside(path: Path) -> Path | None:
     return path.with_name(LABELS_FILE) if files.without_gz(path).suffix.lower() == PREPARED else None
 
 
-def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool) -> files.Table:
+def _table(
+    path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool
+) -> files.FileContent:
     ending = files.without_gz(path).suffix.lower()
     if labels is None and columns.label is not None:
         labels = labels_beside(path)

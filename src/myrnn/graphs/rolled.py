@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel, Equation, Equations, Node, Recurrence, evaluate, topological
-from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, statistics, value_range
+from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
 from myrnn.models import network_of, num_parameters, parameter_names
 
 Array = NDArray[np.float32]
@@ -27,24 +27,15 @@ WIDTH = 30  # of a line on a card, in letters
 
 @dataclass(frozen=True)
 class Observed:
-    """The values and gradients of one sequence; empty if none was given.
+    """The values and gradients of one sequence; empty if none was given."""
 
-    Attributes
-    ----------
-    steps : int
-        T.
-    sequence : ndarray, float32 (T, C), or None
-    values, gradients : dict
-        The position of an equation -> its values, and, if the true class was given, their gradient, float32 (1 or T,
-        size).
-    leaf_gradients : dict
-        ``"x"`` or the index of a parameter -> its gradient.
-    """
-
-    steps: int = 0
-    sequence: Array | None = None
+    steps: int = 0  # T
+    sequence: Array | None = None  # float32 (T, C)
+    # The position of an equation -> its values, and, if the true class was given, their gradient, float32 (1 or T,
+    # size).
     values: Mapping[Place, Array] = field(default_factory=dict)
     gradients: Mapping[Place, Array] = field(default_factory=dict)
+    # ``"x"`` or the index of a parameter -> its gradient.
     leaf_gradients: Mapping[int | str, Array] = field(default_factory=dict)
 
 
@@ -137,7 +128,7 @@ def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
 
 
 def draw_recurrence(
-    compiled: CompiledModel, equations: Equations, observed: Observed | None, shown: Shown
+    compiled: CompiledModel, equations: Equations, observed: Observed | None, shown: ShownLines
 ) -> tuple[Drawing, dict[int, float]]:
     """Return the drawing of a recurrence, and the norm of the gradient by the key of a node."""
     return _Rolled(compiled, equations, observed or Observed(), shown).finish()
@@ -146,7 +137,7 @@ def draw_recurrence(
 class _Rolled:
     """The state of one drawing: nodes are made in the order in which they are computed."""
 
-    def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: Shown) -> None:
+    def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: ShownLines) -> None:
         self.recurrence, self.model = compiled.recurrence, compiled.model
         self.equations, self.observed, self.shown = equations, observed, shown
         self.result = result_place(self.recurrence, equations)

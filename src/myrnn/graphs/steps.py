@@ -20,25 +20,15 @@ _STATE = -1
 
 @dataclass(frozen=True)
 class Vertex:
-    """The part of a node that matters for its step.
+    """The part of a node that matters for its step."""
 
-    Attributes
-    ----------
-    role : hashable
-        Equal for equal operations, for constants of one shape, and for the same parameter.
-    inputs : tuple of int
-        The operands, all earlier in the sequence; empty for a leaf.
-    trained : bool
-        Whether the vertex is a leaf that is not a constant.
-    """
-
-    role: Hashable
-    inputs: tuple[int, ...]
-    trained: bool = False
+    role: Hashable  # equal for equal operations, for constants of one shape, and for the same parameter
+    inputs: tuple[int, ...]  # the operands, all earlier in the sequence; empty for a leaf
+    trained: bool = False  # whether the vertex is a leaf that is not a constant
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepColumns:
     """The column of every vertex, the columns' headings, and the vertices that are states."""
 
     columns: tuple[int, ...]
@@ -46,12 +36,12 @@ class Steps:
     states: frozenset[int]
 
 
-def find_steps(vertices: Sequence[Vertex]) -> Steps:
+def find_steps(vertices: Sequence[Vertex]) -> StepColumns:
     """Give every vertex a column such that none reads an operation to its right; leaves go to their first reader."""
     steps = _reads_in_a_row(vertices)
     last = max((step for step in steps if step is not None), default=0)
     if last == 0:
-        return Steps((0,) * len(vertices), ("",), frozenset())
+        return StepColumns((0,) * len(vertices), ("",), frozenset())
     roles = _roles(vertices, steps)
     carried = {roles[i] for node, vertex in enumerate(vertices) for i in vertex.inputs if _goes_on(steps, i, node)}
     # Operations that only the last step has belong to the readout, one column further.
@@ -63,7 +53,7 @@ def find_steps(vertices: Sequence[Vertex]) -> Steps:
     column = {step: index for index, step in enumerate(used)}
     # By their role the states of the last step, which no step reads, are states too.
     states = frozenset(node for node, role in enumerate(roles) if role in carried)
-    return Steps(tuple(column[step] for step in placed), headings, states)
+    return StepColumns(tuple(column[step] for step in placed), headings, states)
 
 
 def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
@@ -87,10 +77,9 @@ def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
 
 
 def _reads(vertices: Sequence[Vertex]) -> list[list[Hashable]]:
-    """Return the weight reads of each vertex, with operation and operand index, if other vertices have the same.
-
-    Values computed from weights in the same way are equal: a weight, its transpose, the row of an input times a weight.
-    """
+    """Return the weight reads of each vertex, with operation and operand index, if other vertices have the same."""
+    # Values computed from weights in the same way are equal: a weight, its transpose, the row of an input times a
+    # weight.
     numbers: dict[Hashable, int] = {}
     roles: list[int] = []
     trained: list[bool] = []

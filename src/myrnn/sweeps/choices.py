@@ -27,21 +27,11 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Values to draw from, uniformly or log-uniformly.
+class Distribution:
+    """Values to draw from, uniformly or log-uniformly."""
 
-    Attributes
-    ----------
-    place : str
-        The setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently.
-    values : tuple
-        The values to choose from, or the two ends of a range. The setting must allow all of them.
-    is_range : bool
-    by_logarithm : bool
-    """
-
-    place: str
-    values: tuple[Any, ...]
+    place: str  # the setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently
+    values: tuple[Any, ...]  # the values to choose from, or the two ends of a range. The setting must allow all of them
     is_range: bool = False
     by_logarithm: bool = False
 
@@ -60,14 +50,11 @@ class Drawn:
         return min(int(value), high) if whole else min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
-Choice = Listed | Drawn
+Choice = Listed | Distribution
 
 
 def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
-    """Yield all combinations of the values of a section in draw `number`.
-
-    Without a number a range yields its two ends, and choices all of their values.
-    """
+    """Yield all combinations of a section in draw `number`; without one, the ends of ranges and all other values."""
     values = [
         choice.values if number is None or isinstance(choice, Listed) else (choice.draw(seed, number),)
         for choice in section.values()
@@ -77,23 +64,9 @@ def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -
 
 
 def read_choice(place: str, shown: str, value: Any) -> Choice:
-    """Return the values of one setting in a study.
-
-    Parameters
-    ----------
-    place : str
-        The setting, as in ``"optimizer.learning_rate"``.
-    shown : str
-        Its name in messages: ``"[optimizer] learning_rate"``.
-    value : plain value
-        A value; a list; ``"first:last"`` or ``"first:last:step"``, the integers from first to last; or a table, with
-        ``low``, ``high`` and optionally ``log``, or with ``choices``.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is none of these. Whether the setting allows the values is not checked here.
-    """
+    """Return the values of one setting (`place`) in a study; messages call it `shown`."""
+    # A value is one, a list, the integers "first:last" or "first:last:step", or a table with low, high and maybe log,
+    # or with choices. Whether the setting allows the values is not checked here.
     if isinstance(value, Mapping):
         return _drawn(place, shown, value)
     if isinstance(value, str):
@@ -117,7 +90,7 @@ def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...
     return tuple(values)
 
 
-def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Drawn:
+def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Distribution:
     for name in table:
         _checks.one_of(f"what {shown} is drawn from", name, ("low", "high", "log", "choices"))
     if "choices" in table:
@@ -125,14 +98,14 @@ def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Drawn:
             raise InvalidArgument(f"{shown} is drawn from choices or from a range of low and high, not from both")
         if not isinstance(table["choices"], list | tuple):
             raise InvalidArgument(f"{shown}.choices must be a list, not {_checks.shown(table['choices'])}")
-        return Drawn(place, _distinct(f"{shown}.choices", table["choices"]))
+        return Distribution(place, _distinct(f"{shown}.choices", table["choices"]))
     low, high = _ends(shown, table)
     by_logarithm = table.get("log", False)
     if not isinstance(by_logarithm, bool):
         raise InvalidArgument(f"{shown}.log must be true or false, not {_checks.shown(by_logarithm)}")
     if by_logarithm and low <= 0:
         raise InvalidArgument(f"{shown}.low must be above 0 to be drawn by its logarithm, not {low}")
-    return Drawn(place, (low, high), is_range=True, by_logarithm=by_logarithm)
+    return Distribution(place, (low, high), is_range=True, by_logarithm=by_logarithm)
 
 
 def _ends(shown: str, table: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.experiment import SHA256, SOURCES, Experiment, is_own
 from myrnn.models import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
-from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
+from myrnn.sweeps.choices import Choice, Distribution, Listed, combinations, read_choice
 
 MOST_BYTES = 1_000_000
 # The size as JSON, the form in the folder of a sweep.
@@ -32,8 +32,6 @@ MOST_RUNS = 100_000
 SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
 # The section that is not varied: its values are taken as they are, even lists.
 FIXED = "evaluation"
-# Its former name. The ids of runs use this name, so that older folders can be resumed.
-EVALUATE = "evaluate"
 SAMPLES = 10_000
 # The settings that name files other than the training file.
 FILES = ("labels", "test", "test_labels")
@@ -153,28 +151,12 @@ class Study:
 
 def identity(experiment: Experiment) -> str:
     """Return the hash of the settings of a run; those of a user-defined class include the hash of its file."""
-    settings = experiment.to_dict()
-    settings[EVALUATE] = settings.pop(FIXED)
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(experiment.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
 
 
 def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
-    """Read a study and check all of it. The file of a user-defined class is run, to check its settings.
-
-    Parameters
-    ----------
-    source : path or mapping
-        A TOML file, or its content as a mapping; ``docs/how-to/sweeps.md`` describes it. Paths are relative to the
-        folder of the file, or to the current folder for a mapping.
-
-    Raises
-    ------
-    InvalidArgument
-        When the file cannot be read or is not TOML, or anything in it is unknown or invalid: in one line, with the
-        file, the table and the setting. Also when it contains the same run twice: in two variants, or by two values
-        that are the same number.
-    """
+    """Read a study and check all of it. The file of a user-defined class is run, to check its settings."""
     if isinstance(source, Mapping):
         with _located("study"):
             return _study(_plain(source), "study", _Classes(Path()))
@@ -186,10 +168,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
 
 
 def stored_study(given: Mapping[str, Any], classes: Any) -> Study:
-    """Read a study from the folder of a sweep, which may be somebody else's: no code is run.
-
-    `classes` are the hashes of the files of its user-defined classes.
-    """
+    """Read a study from the folder of a sweep, which may be somebody else's: no code is run."""
+    # `classes` are the hashes of the files of its user-defined classes.
     if not isinstance(classes, dict):
         raise InvalidArgument(f"classes must be hashes by name, not {_checks.shown(classes)}")
     with _located("study"):
@@ -258,20 +238,17 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _study(given: Mapping[str, Any], name: str, classes: _Classes) -> Study:
-    if EVALUATE in given and FIXED in given:
-        raise InvalidArgument(f"[{EVALUATE}] is an older name of [{FIXED}]: leave one of them out")
-    tables = {FIXED if table == EVALUATE else table: value for table, value in given.items()}
-    for table in tables:
+    for table in given:
         _checks.one_of("a table of a study", table, ("name", *SECTIONS, "search", "variants"))
-    name = _checked_name(tables.get("name", name))
+    name = _checked_name(given.get("name", name))
     given = {"name": name, **given}
-    search = _table("[search]", tables.get("search", {}))
+    search = _table("[search]", given.get("search", {}))
     for setting in search:
         _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
     draws = _checks.integer("[search] draws", search.get("draws", 1), minimum=1)
     seed = _checks.integer("[search] seed", search.get("seed", 0), minimum=0)
-    common = {section: _table(f"[{section}]", tables[section]) for section in SECTIONS if section in tables}
-    variants = dict(_variants(tables.get("variants"), common))
+    common = {section: _table(f"[{section}]", given[section]) for section in SECTIONS if section in given}
+    variants = dict(_variants(given.get("variants"), common))
     if len({"data" in sections for sections in variants.values()}) > 1:
         raise InvalidArgument("some variants have [data], others none: a study is of runs on tasks or on data")
     drawn = frozenset(place for sections in variants.values() for place in _drawn(sections))
@@ -336,7 +313,7 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
 
 def _drawn(sections: Sections) -> list[str]:
     choices = (choice for section in sections.values() for choice in section.values())
-    return [choice.place for choice in choices if isinstance(choice, Drawn)]
+    return [choice.place for choice in choices if isinstance(choice, Distribution)]
 
 
 def _check_size(variants: Mapping[str, Sections], draws: int) -> None:

@@ -44,7 +44,7 @@ LEAST_WORK = 4_000_000
 
 
 @dataclass(frozen=True)
-class Kind:
+class NativeOptimizer:
     """A kind of optimizer in native code: its number, settings and state, and whether the rate scales its decay."""
 
     number: int
@@ -54,9 +54,9 @@ class Kind:
     is_decay_scaled: bool = True
 
 
-_ADAM = Kind(2, ("beta1", "beta2", "eps"), "m", "v")
-_SGD = Kind(0, ("momentum",), "param_moments")
-_KINDS: dict[type, Kind] = {SGD: _SGD, RMSprop: Kind(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
+_ADAM = NativeOptimizer(2, ("beta1", "beta2", "eps"), "m", "v")
+_SGD = NativeOptimizer(0, ("momentum",), "param_moments")
+_KINDS: dict[type, NativeOptimizer] = {SGD: _SGD, RMSprop: NativeOptimizer(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
 # MyNN's optimizers by name, so that MyNN need not be installed.
 _KINDS_BY_NAME = {
     "mynn.optimizers.adam.Adam": replace(_ADAM, is_decay_scaled=False),
@@ -98,10 +98,7 @@ class _OptimizerState:
         return begun, going_on
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which ranges have a gradient in each iteration; MyGrad's optimizers do not change the others.
-
-        A parameter has a gradient if any of an iteration's sequences is long enough to use it.
-        """
+        """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave others unchanged."""
         if isinstance(sequences, Windows):
             begun, going_on = self._in_windows
             begins = (sequences.streams.rows[order] < 0).any(axis=1)
@@ -207,16 +204,7 @@ class NativeEngine:
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`; see `Engine.run`.
-
-        Raises
-        ------
-        NotARecurrence
-            When a check finds that the model differs from what was compiled; parameters and optimizer are then
-            unchanged.
-        CompileError
-            When the sequences are of another kind than the example; nothing has changed then either.
-        """
+        """Do one iteration for each row of `order`, see `Engine.run`; after a CompileError nothing has changed."""
         if sequences is not self._seen:
             if sequences.is_tokens != self._native.tokens:
                 now, at_first = ("tokens", "features") if sequences.is_tokens else ("features", "tokens")
@@ -318,7 +306,7 @@ def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
         raise CompileError(f"the model gives outputs {when}, but the targets are {kind}")
 
 
-def _native_kind(optimizer: Any) -> Kind:
+def _native_kind(optimizer: Any) -> NativeOptimizer:
     kind = type(optimizer)
     found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
     if found is None:

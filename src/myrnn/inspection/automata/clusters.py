@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.errors import InvalidArgument
-from myrnn.inspection.automata.extracted import Log
+from myrnn.inspection.automata.extracted import ExtractionLog
 from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher, Words, joined
 from myrnn.inspection.automata.words import TableTest, differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
@@ -26,20 +26,12 @@ MOST_OF_A_LENGTH, BEGINNINGS = 300, 3
 
 
 @dataclass(frozen=True)
-class Observed:
-    """States of a network, and the next state for each symbol.
+class Transitions:
+    """States of a network, and the next state for each symbol."""
 
-    Attributes
-    ----------
-    states : ndarray, float32 (N, D)
-        The first is the initial state.
-    accepted : ndarray, bool (N,)
-    following : ndarray, float32 (N, V, D)
-    """
-
-    states: Floats
-    accepted: Bools
-    following: Floats
+    states: Floats  # float32 (N, D): the first is the initial state
+    accepted: Bools  # bool (N,)
+    following: Floats  # float32 (N, V, D)
 
     def automaton(self, symbols: tuple[str, ...], clusters: int, seed: int) -> Dfa:
         """Return the smallest automaton whose states are clusters; the majority of a cluster decides where it leads."""
@@ -61,7 +53,7 @@ def _votes(cell: NDArray[np.int64], choice: NDArray[np.int64], cells: int, choic
     return np.bincount(cell * choices + choice, minlength=cells * choices).reshape(cells, choices).argmax(axis=1)
 
 
-def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observed:
+def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Transitions:
     """Collect the states after up to `longest` symbols: all, or `MOST_OF_A_LENGTH` random ones of each length."""
     if teacher.no_states is not None:
         raise InvalidArgument(f"method 'clusters' groups the states of a network: {teacher.no_states}")
@@ -75,12 +67,12 @@ def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observe
         kept = rng.permutation(len(following))[:MOST_OF_A_LENGTH]
         rows, accepted = following[kept], are_accepted[kept]
     states, answers, onward = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
-    return Observed(states, answers, onward.reshape(len(states), symbols, -1))
+    return Transitions(states, answers, onward.reshape(len(states), symbols, -1))
 
 
 def cluster(
     teacher: Teacher,
-    log: Log,
+    log: ExtractionLog,
     most: int,
     samples: int,
     longest: int,
@@ -88,15 +80,7 @@ def cluster(
     examples: Words,
     table: TableTest,
 ) -> tuple[Dfa | None, str | None]:
-    """Log automata with more and more clusters, until one is right on all tested words.
-
-    Returns
-    -------
-    best : Dfa or None
-        The most accurate one, or the smaller of two equally accurate ones.
-    stopped : str or None
-        The limit that ended it.
-    """
+    """Log automata with more and more clusters; return the best, and the limit that stopped it or None."""
     best: tuple[float, Dfa | None] = (-1.0, None)
     seed = int(rng.integers(2**31))
     try:
