@@ -27,7 +27,6 @@ from myrnn.evaluation import classification_report
 from myrnn.runs import Run, load_run, reports, save, training, work
 from myrnn.runs.folder import RUN, UNFINISHED
 from myrnn.runs.prepare import prepare
-from myrnn.storage import seal
 from myrnn.training import Validation
 from run_folders import figures_left_blank
 

@@ -1,11 +1,9 @@
 """Classifiers in folders: what is loaded, and what is refused."""
 
 import json
-import pickle
 import re
 import shutil
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
