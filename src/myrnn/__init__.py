@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         SequenceRegressor,
         SequenceTagger,
     )
-    from myrnn.estimators.forecast import forecast
+    from myrnn.estimators.forecasts import forecast
     from myrnn.evaluation import (
         Baselines,
         ClassificationReport,

@@ -184,7 +184,7 @@ def keys_of(seed: int, first: int, shape: tuple[int, int]) -> Keys:
 # Who draws -----------------------------------------------------------------------------------------------------------
 
 
-class Source(Protocol):
+class RandomSource(Protocol):
     """Supplies the values for calls of `dropout` and `noise`."""
 
     def draw(self, draw: Draw, h: Any) -> Any:
@@ -192,10 +192,10 @@ class Source(Protocol):
         ...
 
 
-_source: ContextVar[Source | None] = ContextVar("source", default=None)
+_source: ContextVar[RandomSource | None] = ContextVar("source", default=None)
 
 
-def run_with(source: Source, model: Callable[[Any], Any], x: Any) -> Any:
+def run_with(source: RandomSource, model: Callable[[Any], Any], x: Any) -> Any:
     """Return ``model(x)`` with numbers drawn from a source; without a source, nothing is drawn."""
     token = _source.set(source)
     try:

@@ -25,7 +25,7 @@ from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.reports import Report
 from myrnn.runs.save import tests_table
 from myrnn.runs.training import stopped_early
-from myrnn.runs.work import Work
+from myrnn.runs.work import PendingRun
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration
 
@@ -39,7 +39,7 @@ WIDEST = 10_000
 MOST_NAMED, MOST_ROWS = 6, 40
 
 
-def beginning(work: Work, done: int = 0) -> None:
+def beginning(work: PendingRun, done: int = 0) -> None:
     """Show the task or data and the model before training, and how many iterations are already done."""
     prepared, experiment = work.prepared, work.job.experiment
     training, optimizer = experiment.training, experiment.optimizer
@@ -91,7 +91,7 @@ def _data(prepared: PreparedData) -> list[tuple[str, str]]:
     return rows + _read_as(prepared.train, data.tokenize != "auto", data.learn)
 
 
-def _model(work: Work) -> str:
+def _model(work: PendingRun) -> str:
     """Return the kind and sizes of a model."""
     model, described = work.job.experiment.model, work.job.model
     settings = model.settings
@@ -137,7 +137,7 @@ def training(run: Run) -> None:
     )
 
 
-def reports(work: Work) -> None:
+def reports(work: PendingRun) -> None:
     """Show the results of the tests of a run."""
     numbers = work.run.report if work.run is not None else {}
     for name, found in work.reports.items():

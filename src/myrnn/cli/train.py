@@ -46,7 +46,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.job import load_job, source_of
 from myrnn.runs.load import load_run
-from myrnn.runs.work import Work, begin
+from myrnn.runs.work import PendingRun, begin
 from myrnn.runs.work import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch
 
@@ -165,7 +165,7 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
     return Experiment.read(experiment)
 
 
-def _do(work: Work, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
+def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
     """Do the work of a run, and show the results. After an interrupt the best network so far is kept."""
 
     def held() -> str:

@@ -7,7 +7,7 @@ intervals.
 
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.estimators.classifier import SequenceClassifier
-from myrnn.estimators.forecast import Forecast, forecast
+from myrnn.estimators.forecasts import Forecast, forecast
 from myrnn.estimators.forecaster import SequenceForecaster
 from myrnn.estimators.language import LanguageModel
 from myrnn.estimators.regressor import SequenceRegressor

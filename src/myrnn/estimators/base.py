@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,42 +48,36 @@ from myrnn.storage import damaged, empty_folder
 AUTO = "auto"
 
 
-class Place(NamedTuple):
-    """Where a parameter of the estimators is in an experiment; `section` is empty for one that is not there."""
-
-    section: str
-    setting: str = ""
-
-
-# The parameters of the estimators, in the order of their constructors.
+# The parameters of the estimators, in the order of their constructors: the section and the setting of each in an
+# experiment, if it is there.
 PLACES = {
-    "cell": Place("model", "name"),
-    "dim_recurrent": Place("model", "dim_recurrent"),
-    "activation": Place("model", "activation"),
-    "layers": Place("model", "layers"),
-    "dim_embedding": Place("model", "dim_embedding"),
-    "bidirectional": Place("model", "bidirectional"),
-    "per_step": Place("data", "per_step"),
-    "optimizer": Place("optimizer", "name"),
-    "learning_rate": Place("optimizer", "learning_rate"),
-    "schedule": Place("training", "schedule"),
-    "weight_decay": Place("optimizer", "weight_decay"),
-    "batch_size": Place("training", "batch_size"),
-    "truncate": Place("training", "truncate"),
-    "max_epochs": Place("training", "max_epochs"),
-    "validation_fraction": Place("training", "validation_fraction"),
-    "early_stopping_patience": Place("training", "early_stopping_patience"),
-    "gradient_clip": Place("training", "gradient_clip"),
-    "class_weight": Place("training", "class_weight"),
-    "loss": Place("training", "loss"),
-    "tokenize": Place("data", "tokenize"),
-    "standardize": Place("data", "standardize"),
-    "max_vocabulary": Place("data", "max_vocabulary"),
-    "difference": Place("data", "difference"),
-    "period": Place("data", "period"),
-    "engine": Place("training", "engine"),
-    "random_state": Place("training", "seed"),
-    "verbose": Place(""),
+    "cell": ("model", "name"),
+    "dim_recurrent": ("model", "dim_recurrent"),
+    "activation": ("model", "activation"),
+    "layers": ("model", "layers"),
+    "dim_embedding": ("model", "dim_embedding"),
+    "bidirectional": ("model", "bidirectional"),
+    "per_step": ("data", "per_step"),
+    "optimizer": ("optimizer", "name"),
+    "learning_rate": ("optimizer", "learning_rate"),
+    "schedule": ("training", "schedule"),
+    "weight_decay": ("optimizer", "weight_decay"),
+    "batch_size": ("training", "batch_size"),
+    "truncate": ("training", "truncate"),
+    "max_epochs": ("training", "max_epochs"),
+    "validation_fraction": ("training", "validation_fraction"),
+    "early_stopping_patience": ("training", "early_stopping_patience"),
+    "gradient_clip": ("training", "gradient_clip"),
+    "class_weight": ("training", "class_weight"),
+    "loss": ("training", "loss"),
+    "tokenize": ("data", "tokenize"),
+    "standardize": ("data", "standardize"),
+    "max_vocabulary": ("data", "max_vocabulary"),
+    "difference": ("data", "difference"),
+    "period": ("data", "period"),
+    "engine": ("training", "engine"),
+    "random_state": ("training", "seed"),
+    "verbose": ("", ""),
 }
 
 
@@ -91,11 +85,10 @@ def _usual() -> dict[str, Any]:
     """Return the defaults of all parameters: those of an experiment with data, where the estimators have no others."""
     sections = {"data": Data, "training": Training}
     found = {}
-    for name, place in PLACES.items():
-        own = GivenSource.defaults.get(place.section, {})
-        fields = settings_of(sections[place.section]) if place.section in sections else ()
-        found[name] = next((field.default for field in fields if field.name == place.setting), None)
-        found[name] = own.get(place.setting, found[name])
+    for name, (section, setting) in PLACES.items():
+        fields = settings_of(sections[section]) if section in sections else ()
+        usual = next((field.default for field in fields if field.name == setting), None)
+        found[name] = GivenSource.defaults.get(section, {}).get(setting, usual)
     special = {"dim_recurrent": 50, "layers": 1, "dim_embedding": AUTO, "bidirectional": False, "weight_decay": 0.0}
     return {
         **found,

@@ -223,13 +223,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
 
 def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
-    """Return the classes in `y`, and the class number of each label, int64 (N,).
-
-    Raises
-    ------
-    InvalidArgument
-        When the numbers of labels and sequences differ, all labels are equal, or they are not labels.
-    """
+    """Return the classes in `y`, and the class number of each label, int64 (N,)."""
     if y is None:
         raise InvalidArgument("this classifier requires y to be passed, but the target y is None")
     labels: ArrayLike = _checks.array("y", y) if isinstance(y, np.ndarray) else y

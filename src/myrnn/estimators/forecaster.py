@@ -158,13 +158,7 @@ class SequenceForecaster(SequenceEstimator):
 
 
 def series_of(X: Any) -> tuple[list[NDArray[np.float64]], bool]:
-    """Return series as arrays, float64 (T,) or (T, C), and whether `X` is a single series.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is neither a series nor a list of series.
-    """
+    """Return series as arrays, float64 (T,) or (T, C), and whether `X` is a single series."""
     if X is None:
         raise InvalidArgument("X must be a series, an array (T,) or (T, C), or a list of series, not None")
     if isinstance(X, list | tuple) and any(hasattr(one, "__len__") for one in X):

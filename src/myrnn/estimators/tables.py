@@ -26,10 +26,7 @@ class NotNumbers(InvalidArgument, TypeError):
 
 
 def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Return a table as an array; store the names and the number of its columns, or compare them with the stored ones.
-
-    Numbers that are not finite pass: later checks report their position.
-    """
+    """Return a table as an array; store the names and number of its columns, or compare them with those stored."""
     _checks.unmasked("X", X)
     dtype = None if _is_text(X) else "numeric"
     try:
@@ -66,13 +63,7 @@ def note_features(estimator: Any, columns: int | None, table: bool) -> None:
 
 
 def names_of(X: Any) -> list[str] | None:
-    """Return the column names of a data frame or a list of data frames; None for anything else.
-
-    Raises
-    ------
-    InvalidArgument
-        When the names differ within a list.
-    """
+    """Return the column names of a data frame or a list of data frames; None for anything else."""
     frames = X if isinstance(X, list | tuple) else [X]
     if not len(frames) or not all(hasattr(frame, "columns") for frame in frames):
         return None

@@ -169,13 +169,7 @@ def section_of(part: str, name: str) -> type[Section]:
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a part; in a task such as ``regular:(ab)*`` the text after the colon is its first setting.
-
-    Raises
-    ------
-    InvalidArgument
-        When that setting is also given, or is invalid.
-    """
+    """Return the settings of a part; in ``regular:(ab)*`` the text after the colon is the first setting of the task."""
     found = dict(settings)
     name = found.get("name")
     if part != "task" or not isinstance(name, str) or ":" not in name:

@@ -11,16 +11,7 @@ from myrnn import _checks
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings that belong together; all others keep their defaults.
-
-    Attributes
-    ----------
-    name : str
-    summary : str
-        A description in a few words.
-    sections : mapping
-        In the form that `Experiment.read` takes.
-    """
+    """Settings that belong together; all others keep their defaults."""
 
     name: str
     summary: str

@@ -248,13 +248,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
 
 
 def named_files(setting: str, given: Any) -> dict[str, str]:
-    """Return files by name, given as one file, a list, texts ``NAME=FILE``, or a mapping.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is none of these, or two have the same name.
-    """
+    """Return files by name, given as one file, a list, texts ``NAME=FILE``, or a mapping."""
     if given is None:
         return {}
     if isinstance(given, Mapping):

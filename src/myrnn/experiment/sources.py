@@ -176,12 +176,7 @@ class TaskSource(Source):
 
 @dataclass(frozen=True)
 class GivenSource(Source):
-    """Sequences that are given, with some of them held out for validation.
-
-    Attributes
-    ----------
-    data : Data
-    """
+    """Sequences that are given, with some of them held out for validation."""
 
     data: Data
 

@@ -294,13 +294,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """Return a name for each run: the name of its folder, with as many parent folders as make it unique.
-
-    Raises
-    ------
-    InvalidArgument
-        When a folder is given twice.
-    """
+    """Return a name for each run: the name of its folder, with as many parent folders as make it unique."""
     places = [run.resolve() for run in runs]
     for place, run in zip(places, runs, strict=True):
         if places.count(place) > 1:

@@ -61,13 +61,7 @@ def read_file(
 
 
 def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
-    """Return the sequences of classes that the training knows; a warning counts the others.
-
-    Raises
-    ------
-    InvalidArgument
-        When none is left.
-    """
+    """Return the sequences of classes that the training knows; a warning counts the others."""
     assert given.labels is not None
     labels = given.labels.tolist()
     places = [place for place, label in enumerate(labels) if label in classes]

@@ -44,13 +44,7 @@ RUN = FolderFormat(
 
 
 def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
-    """Read a complete run; with `names`, read only these files and check that the others exist.
-
-    Raises
-    ------
-    RunError
-        When it is missing, incomplete, damaged, or of a newer version.
-    """
+    """Read a complete run; with `names`, read only these files and check that the others exist."""
     return RUN.glance(folder, *names) if names else RUN.read(folder)
 
 
@@ -108,20 +102,7 @@ def dropped_unless_saved(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Lock an empty folder while a run is made, and remove it if the work fails and it is still empty.
-
-    Parameters
-    ----------
-    folder : path, optional
-        Where to save: it must not exist or be empty. By default a new folder ``runs/<name>-<time>``.
-    name : str
-        The beginning of the default folder's name.
-
-    Raises
-    ------
-    RunError
-        When the folder is not empty, is in use by another process or cannot be created.
-    """
+    """Lock an empty folder while a run is made, and remove it if the work fails and it is still empty."""
     claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
     made = False
     try:

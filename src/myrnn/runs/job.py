@@ -33,20 +33,11 @@ HASHES = "data_files"
 
 @dataclass(frozen=True)
 class Job:
-    """The work of a run: train a new model as an experiment says, and test it.
-
-    Attributes
-    ----------
-    experiment : Experiment
-    model : mapping
-        The description of the model in the run's folder.
-    hashes : mapping of str to str
-        The SHA-256 of every file that the experiment names, by the names of `Experiment.files`.
-    """
+    """The work of a run: train a new model as an experiment says, and test it."""
 
     experiment: Experiment
-    model: Mapping[str, Any]
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    model: Mapping[str, Any]  # its description in the folder
+    hashes: Mapping[str, str] = field(default_factory=dict)  # the SHA-256 of the files of the experiment, by their role
 
     def settings(self, folder: Path) -> dict[str, Any]:
         """Return the settings for the index in a folder, which has relative paths."""
@@ -63,13 +54,7 @@ class Job:
         UNFINISHED.write(folder, settings, {})
 
     def changed(self, folder: Path, **asked: Any) -> Job:
-        """Return the job with some training settings changed, for a run in progress or complete.
-
-        Raises
-        ------
-        InvalidArgument
-            When it has done more already, or its learning rate falls over the original length.
-        """
+        """Return the job with some training settings changed, for a run in progress or complete."""
         new = replace(self, experiment=self.experiment.with_training(**asked))
         source, before, now = self.experiment.source, self.experiment.length, new.experiment.length
         if now == before:
@@ -87,13 +72,7 @@ class Job:
 
 
 def load_job(folder: str | os.PathLike[str]) -> Job:
-    """Read the job of a run that is in progress, or is complete and keeps the state of its training.
-
-    Raises
-    ------
-    RunError
-        When there is no such run, or its folder is damaged; the message names the fault.
-    """
+    """Read the job of a run that is in progress, or is complete and keeps the state of its training."""
     path = Path(folder)
     unfinished = is_unfinished(path)
     if unfinished or not has_run(path):

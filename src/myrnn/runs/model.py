@@ -42,23 +42,7 @@ _LENGTHS, _TOLERANCE = (3, 8), 1e-3
 def describe_model(
     model: Any, sizes: Any, part: Part | None = None, dim_recurrent: int | None = None
 ) -> dict[str, Any]:
-    """Return a model's name, settings and sizes as plain values.
-
-    Parameters
-    ----------
-    model : callable
-    sizes : object
-        Has `dim_input`, `dim_output` and `per_step`: a task, or a reader of data.
-    part : Part, optional
-        The model in the experiment, if there is one.
-    dim_recurrent : int, optional
-        The number of units of a user-defined model without a `part`, by default that of the model.
-
-    Raises
-    ------
-    InvalidArgument
-        When its class is user-defined, and it fails on a sequence.
-    """
+    """Return a model's name, settings and sizes as plain values."""
     per_step = {PER_STEP: True} if getattr(sizes, PER_STEP, False) else {}
     given = {"dim_input": sizes.dim_input, "dim_output": sizes.dim_output, **per_step}
     if part is None and kind_of("model", model) is not None:
@@ -146,18 +130,7 @@ def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) -> Any:
-    """Rebuild the model of a run with new weights.
-
-    Parameters
-    ----------
-    settings : mapping
-        As `describe_model` returns them.
-    given : class, callable or model, optional
-        The user-defined class, a function that returns such a model, or the model itself; by default the class that
-        the user has named before. None for a built-in model.
-    rng : numpy.random.Generator
-        Draws the weights.
-    """
+    """Rebuild the model of a run with new weights."""
     if settings["name"] != OWN:
         if given is not None:
             raise InvalidArgument(f"its model is the built-in {settings['name']}: leave out the model class")
@@ -189,10 +162,7 @@ def check_same(settings: Mapping[str, Any], model: Any) -> None:
 def _logits(
     model: Any, dim_input: int, dim_output: int, per_step: bool, is_class: bool = False
 ) -> list[list[float]] | None:
-    """Return a model's outputs for two fixed sequences; None if they vary between calls or are not finite.
-
-    `is_class` says that steps have classes as targets, for the message about a wrong number of outputs.
-    """
+    """Return a model's outputs for two fixed sequences; None if they vary between calls or are not finite."""
     tokens = [3 * np.arange(length) % dim_input for length in _LENGTHS]
     # The outputs may be numbers, of which there may be one.
     nothing = 0 if dim_output > 1 and not per_step else np.zeros(dim_output)
@@ -210,10 +180,7 @@ def _logits(
 
 
 def checked_settings(part: str, given: Any) -> dict[str, Any]:
-    """Return the settings of a task, model or optimizer (given by `part`): its name and all its arguments.
-
-    A model has sizes, except if it is not made yet because its data have not been read.
-    """
+    """Return the settings of a task, model or optimizer (given by `part`): its name and all its arguments."""
     if not isinstance(given, dict):
         raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
     if part == "model" and given.get("name") == OWN:

@@ -60,36 +60,21 @@ COPIES = 10
 
 @dataclass(eq=False, kw_only=True)
 class Prepared(ABC):
-    """An experiment that is ready to train.
-
-    Attributes
-    ----------
-    experiment : Experiment
-    model : callable
-        With its initial weights.
-    reader : TaskReader or DataReader
-    sequences : Task or Sequences
-        What the training draws from.
-    held_out : Sequences or None
-        What every epoch is validated on; None for a task, which has no epochs.
-    seed, batch_size, iterations, report_every, truncate
-        As `myrnn.train` takes them.
-    class_weight : ndarray, float64 (K,), optional
-    hashes : dict of str to str
-        The SHA-256 of every file as it was read, by the roles of `Experiment.files`, and of sequences in memory.
-    """
+    """An experiment that is ready to train."""
 
     experiment: Experiment
-    model: Any
+    model: Any  # with its initial weights
     reader: Reader
-    sequences: Any
-    held_out: Sequences | None = None
+    sequences: Any  # what the training draws from: a task, or encoded sequences
+    held_out: Sequences | None = None  # what every epoch is validated on; None for a task, which has no epochs
+    # As `myrnn.train` takes them.
     seed: int
     batch_size: int
     iterations: int
     report_every: int
     truncate: int | None = None
     class_weight: NDArray[np.float64] | None = None
+    # The SHA-256 of every file as it was read, by its role in the experiment, and of sequences in memory.
     hashes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -111,21 +96,7 @@ class Prepared(ABC):
 
 
 def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> Prepared:
-    """Read or make everything that an experiment needs for its training.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    make : class or callable, optional
-        The class of a user-defined model; by default it is loaded.
-
-    Raises
-    ------
-    DataError
-        When a file cannot be read, or is malformed.
-    InvalidArgument
-        When there is nothing to learn from, or the model does not fit the sequences or the memory.
-    """
+    """Read or make everything that an experiment needs for its training."""
     if make is None and is_own(experiment.model.name):
         make = experiment.model.own_class()
     chosen = {"task": _of_task, "data": _of_data}[experiment.source.section]
@@ -196,24 +167,17 @@ def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
 
 @dataclass(eq=False, kw_only=True)
 class PreparedData(Prepared):
-    """An experiment on given sequences.
-
-    Attributes
-    ----------
-    raw, targets : RawSequences, RawTargets
-        The training sequences, and their targets, as they were given.
-    train : LabelledSequences or None
-        The same as read from a file; None if they are in memory.
-    test_files : dict of str to LabelledSequences
-        By test name, without sequences of classes that the training does not know.
-    """
+    """An experiment on given sequences."""
 
     reader: DataReader
+    # The training sequences and their targets: in one form, as a file has them, and as an estimator takes them.
     raw: RawSequences
     targets: RawTargets
     train: LabelledSequences | None = None
     given: tuple[Any, Any] = (None, None)
+    # By test name, without sequences of classes that the training does not know.
     test_files: Mapping[str, LabelledSequences] = field(default_factory=dict)
+    # What the baselines of reports are fitted on, once it is needed.
     _known: Sequences | None = None
 
     @property
@@ -312,22 +276,7 @@ def prepare_given(
     make: Callable[..., Any] | None = None,
     class_weight: Any = None,
 ) -> PreparedData:
-    """Encode given sequences, and make a model for them.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    raw : RawSequences
-        N sequences. A single one with a target for every step is validated on its end.
-    given : RawTargets
-        Their targets.
-    random_state : int, RandomState or None
-        In the forms of scikit-learn; by default the seed of the training.
-    make : callable, optional
-        The model's class, or a function of C, D and K that returns a model; by default the model of the experiment.
-    class_weight : {"balanced"} or dict, optional
-        By labels or tags of any kind; by default the setting of the experiment.
-    """
+    """Encode given sequences, and make a model for them."""
     from sklearn.utils import check_random_state  # imported late because it takes long
 
     settings, data = experiment.training, experiment.source.settings
@@ -407,12 +356,7 @@ def truncated_at(given: int | None, learn: str) -> int | None:
 
 
 def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple[Sequences, int, int, int | None]:
-    """Return the training sequences, the batch size, the iterations per epoch, and the window.
-
-    With windows, several streams are read at once; a single sequence is cut into streams. An epoch goes through short
-    data several times, because little is learned from fewer than `FEWEST_ITERATIONS`. If no sequence is longer than a
-    window, all are read whole.
-    """
+    """Return the training sequences, the batch size, the iterations per epoch, and the window."""
     if truncate is None or learned.lengths.max() <= truncate:
         batch = min(batch_size, len(learned))
         return learned, batch, -(-len(learned) // batch), None
@@ -455,17 +399,7 @@ def new_model(
 
 
 def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,).
-
-    At least one sequence of every class stays for the training. If the fraction amounts to less than one sequence,
-    there is no validation.
-
-    Parameters
-    ----------
-    labels : ndarray, int64 (N,)
-    fraction : float
-    rng : numpy.random.Generator
-    """
+    """Draw the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,)."""
     chosen = np.zeros(len(labels), dtype=bool)
     count = round(fraction * len(labels))
     # Class by class, shuffled within each, take every k-th.
@@ -481,13 +415,7 @@ def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.G
 
 
 def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None:
-    """Return the weight of each class in the loss, float64 (K,), from scikit-learn's `class_weight`.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is neither None, ``"balanced"`` nor a number for each of some of the classes, or there are no classes.
-    """
+    """Return the weight of each class in the loss, float64 (K,), from scikit-learn's `class_weight`."""
     if given is None:
         return None
     labels, numbers = targets.classes, targets.rows

@@ -39,13 +39,7 @@ Report = LengthReport | ClassificationReport | TagReport | TextReport | NumberRe
 
 
 def known_of(run: Run, X: Any, y: Any) -> Sequences:
-    """Return the training data of a model, on which the baselines of a report are fitted.
-
-    Raises
-    ------
-    InvalidArgument
-        When the model learned something other than tags or text, which has no baselines.
-    """
+    """Return the training data of a model, on which the baselines of a report are fitted."""
     targets = run.reader.targets
     if targets.learn not in WITH_BASELINES:
         raise InvalidArgument(f"train is for tags and text, not for {targets.learn}: leave it out")
@@ -58,18 +52,7 @@ def known_of(run: Run, X: Any, y: Any) -> Sequences:
 
 
 def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
-    """Return a report on sequences and their targets, given as in the training.
-
-    Parameters
-    ----------
-    run : Run
-    X, y : object
-        In the form that an estimator takes; labels are an array.
-    known : Sequences, optional
-        The result of `known_of`: the baselines for tags and text are fitted on it.
-    period : int, optional
-        For a series: compare with the value this many steps before, instead of the last one.
-    """
+    """Return a report on sequences and their targets, given as in the training."""
     targets = run.reader.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")

@@ -114,10 +114,7 @@ def _numbers(model: Any, history: History) -> dict[str, Any]:
 def write_run(
     folder: Path, settings: Mapping[str, Any], run: Run, reports: Mapping[str, Report], pictures: bool = True
 ) -> None:
-    """Write the files of a run, and last the index with its settings; raises RunError if that fails.
-
-    `reports` are those of its tests, by name. Without `pictures`, only what a later evaluation needs is written.
-    """
+    """Write the files of a run, and last the index with its settings; raises RunError if that fails."""
     encoding = run.reader.to_settings()
     files: Files = {
         WEIGHTS: weight_bytes(run.model),

@@ -45,26 +45,7 @@ BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or a
 def trained(
     prepared: Prepared, *, checkpoint: Checkpoint | None = None, own: Any = None, progress: bool | None = False
 ) -> Run:
-    """Train the model of a prepared experiment, and return the run.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    checkpoint : Checkpoint, optional
-        Saves the state of the training. If its folder holds a state, the training resumes from it.
-    own : class or callable, optional
-        The class of a user-defined model.
-    progress : bool or None
-        Whether to show progress; None shows it in terminals and notebooks.
-
-    Raises
-    ------
-    TrainingDiverged
-        When the loss is no longer finite.
-    KeyboardInterrupt
-        When the user interrupts. With epochs, an interrupt after the first one ends the training with the weights of
-        the best epoch, and `Run.is_cut` says so.
-    """
+    """Train the model of a prepared experiment, and return the run."""
     experiment, model, settings = prepared.experiment, prepared.model, prepared.experiment.training
     nothing = History.from_columns({experiment.source.unit: [], "loss": [], "accuracy": []})
     run = Run(experiment, model, prepared.reader, nothing, own=own, hashes=prepared.hashes)
@@ -192,10 +173,7 @@ def _numbers(run: Run, prepared: Prepared, clock: dict[str, Any]) -> dict[str, A
 def loss_and_score(
     classifier: Classifier, sequences: Sequences, weights: NDArray[np.float64] | None, loss: Loss | str = CROSS_ENTROPY
 ) -> tuple[float, float]:
-    """Return the mean loss (of cross-entropy in nats), weighted by class, and the mean score.
-
-    Sequences with outputs that are not finite count as wrong; there must be finite ones.
-    """
+    """Return the mean loss (of cross-entropy in nats), weighted by class, and the mean score."""
     found, score, lost = mean_over(partial(classifier.in_parts, sequences), sequences, loss, weights)
     check_lost(sequences_of(lost, sequences), sequences.lengths)
     return found, score
@@ -224,15 +202,7 @@ class _Clock:
 
 
 class EpochProgress:
-    """A hook that shows iterations, the time left, and the results of the last epochs.
-
-    Parameters
-    ----------
-    show : bool or None
-    iterations : int
-        The total number without early stopping.
-    validation : Validation
-    """
+    """A hook that shows iterations, the time left, and the results of the last epochs."""
 
     def __init__(self, show: bool | None, iterations: int, validation: Validation) -> None:
         self._show, self._iterations, self._validation = show, iterations, validation

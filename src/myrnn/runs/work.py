@@ -90,7 +90,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     return load_run(path, model=make)
 
 
-def _do(work: Work, folder: Path) -> None:
+def _do(work: PendingRun, folder: Path) -> None:
     run = work.do(folder)
     if run.is_cut:
         raise KeyboardInterrupt(f"{folder} holds the network of epoch {run.best}")
@@ -112,32 +112,16 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
 
 
 @dataclass
-class Work:
-    """A run that is to be done or resumed.
-
-    Attributes
-    ----------
-    job : Job
-    prepared : Prepared
-    make : class or callable, optional
-        The class of the model, if it is user-defined.
-    every : float, optional
-        Seconds between two checkpoints; by default those of `Checkpoint`.
-    progress : bool, optional
-    on_trained : callable, optional
-        Called with the run after the training, before the tests.
-    run : Run or None
-        The trained model, after the training.
-    is_tested : bool
-        Whether the tests were written, too.
-    """
+class PendingRun:
+    """A run that is to be done or resumed."""
 
     job: Job
     prepared: Prepared
-    make: Any = None
-    every: float | None = None
+    make: Any = None  # the class of a user-defined model
+    every: float | None = None  # seconds between two checkpoints, by default those of `Checkpoint`
     progress: bool | None = None
-    on_trained: Callable[[Run], None] = lambda run: None
+    on_trained: Callable[[Run], None] = lambda run: None  # called after the training, before the tests
+    # The results so far, and whether those of all tests were written.
     run: Run | None = field(default=None, init=False)
     reports: dict[str, Report] = field(default_factory=dict, init=False)
     is_tested: bool = field(default=False, init=False)
@@ -148,10 +132,7 @@ class Work:
         return self.job.experiment.source.name
 
     def do(self, folder: Path) -> Run:
-        """Train from the beginning or the last checkpoint, test and write the folder, which the caller has locked.
-
-        A training in epochs that the user interrupts is tested and written as it is; it can be resumed later.
-        """
+        """Train from the beginning or the last checkpoint, test and write the folder, which the caller has locked."""
         every = () if self.every is None else (self.every, ANY_SHARE)
         run = trained(
             self.prepared,
@@ -186,47 +167,18 @@ class Work:
 
 def begin(
     experiment: Experiment, make: Any = None, *, every: float | None = None, progress: bool | None = None
-) -> Work:
-    """Return the work of a new experiment: its sequences are read, and its model is made.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    make : class, optional
-        The class of a user-defined model; by default it is loaded.
-    every : float, optional
-        Seconds between two checkpoints; by default those of `Checkpoint`.
-    progress : bool, optional
-    """
+) -> PendingRun:
+    """Return the work of a new experiment: its sequences are read, and its model is made."""
     if make is None and is_own(experiment.model.name):
         make = experiment.model.own_class()
     prepared = prepare(experiment, make)
-    return Work(Job(experiment, prepared.describe(), prepared.hashes), prepared, make, every, progress)
+    return PendingRun(Job(experiment, prepared.describe(), prepared.hashes), prepared, make, every, progress)
 
 
 def go_on(
     folder: Path, job: Job, make: Any = None, *, every: float | None = None, progress: bool | None = None
-) -> Work:
-    """Return the work of a job that was begun before.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder where it was begun.
-    job : Job
-        As `load_job` reads it.
-    make : class or callable, optional
-        The class of the model, if it is user-defined; by default the one that the user has named before.
-    every, progress
-        As for `begin`.
-
-    Raises
-    ------
-    RunError
-        When its data have changed.
-    InvalidArgument
-        When `make` is missing, or makes a different model.
-    """
+) -> PendingRun:
+    """Return the work of a job that was begun before."""
     if job.model["name"] == OWN:
         saved = job.model["class"]
         if make is None:
@@ -242,4 +194,4 @@ def go_on(
             file = Path(job.experiment.files.get(name, name)).name
             raise RunError(f"{file} has changed since {folder} was begun: it cannot resume with other data")
     check_same(job.model, prepared.model)
-    return Work(job, prepared, make, every, progress)
+    return PendingRun(job, prepared, make, every, progress)

@@ -18,7 +18,7 @@ from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreach
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameter_names, parameters_of
-from myrnn.randomness import Keys, SequenceDraws, Source, keys_of, run_with
+from myrnn.randomness import Keys, SequenceDraws, RandomSource, keys_of, run_with
 from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores
@@ -370,7 +370,7 @@ def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.b
     return (sequences.lengths[indices] > 0) | (not sequences.per_step)
 
 
-def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None, added: int = 0) -> Any:
+def _output(model: Any, sequences: Sequences, index: int, source: RandomSource | None = None, added: int = 0) -> Any:
     """Run the model on a sequence and return its outputs, whose shape fits the targets."""
     # With a source, as in training, it draws random numbers. The last `added` outputs have no target.
     features = sequences.features(index)
