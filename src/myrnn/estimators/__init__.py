@@ -7,8 +7,8 @@ intervals.
 
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.estimators.classifier import SequenceClassifier
-from myrnn.estimators.forecasts import Forecast, forecast
 from myrnn.estimators.forecaster import SequenceForecaster
+from myrnn.estimators.forecasts import Forecast, forecast
 from myrnn.estimators.language import LanguageModel
 from myrnn.estimators.regressor import SequenceRegressor
 from myrnn.estimators.tagger import SequenceTagger

@@ -18,7 +18,7 @@ from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreach
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameter_names, parameters_of
-from myrnn.randomness import Keys, SequenceDraws, RandomSource, keys_of, run_with
+from myrnn.randomness import Keys, RandomSource, SequenceDraws, keys_of, run_with
 from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores
