@@ -21,7 +21,7 @@ from myrnn.experiment import PRESETS, Experiment
 from myrnn.inspection import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
-from myrnn.runs import load_run, save_run, work
+from myrnn.runs import load_run, save_run, training, work
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 from run_folders import figures_left_blank
@@ -179,13 +179,13 @@ def test_clipping_is_shown(here, capsys):
 
 
 def test_preparation_is_shown_separately_from_training(here, capsys, monkeypatch):
-    ticks = iter([100.0, 107.5, 109.5, 110.0])
-    monkeypatch.setattr(work, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    ticks = iter([100.0, 107.5, 109.5])
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     main(["train", *SMALL, "--out=run"])
     out = capsys.readouterr().out
     assert "prepared    in 7.5 s\ntrained     in 2.0 s (30 iterations/s, mygrad)\n" in out
-    training = load_run("run").report["training"]
-    assert (training["preparation_seconds"], training["seconds"]) == (7.5, 2.0)
+    numbers = load_run("run").report["training"]
+    assert (numbers["preparation_seconds"], numbers["seconds"]) == (7.5, 2.0)
 
 
 def test_lengths_go_up_to_twice_the_trained_ones(saved):
@@ -259,6 +259,9 @@ def test_every_option_reaches_the_run(here):
             "dim_output": 2,
             "activation": "tanh",
             "recurrent_init": "minus_identity",
+            "layers": 1,
+            "dim_embedding": None,
+            "bidirectional": False,
         },
         "optimizer": {"name": "sgd", "learning_rate": 0.25, "momentum": 0.5, "weight_decay": 0.001},
         "training": {
@@ -270,6 +273,7 @@ def test_every_option_reaches_the_run(here):
             "schedule": "cosine",
             "gradient_clip": 2.0,
             "on_divergence": "restart",
+            "loss": None,
         },
     }
     assert run.report["evaluation"]["seed"] == 4
@@ -307,7 +311,15 @@ def test_without_options_the_defaults_are_used(here, monkeypatch):
             "negatives": "uniform",
             "max_changes": 3,
         },
-        "model": {"name": "rnn", "dim_recurrent": 50, "activation": "relu", "recurrent_init": "glorot"},
+        "model": {
+            "name": "rnn",
+            "dim_recurrent": 50,
+            "activation": "relu",
+            "recurrent_init": "glorot",
+            "layers": 1,
+            "dim_embedding": None,
+            "bidirectional": False,
+        },
         "optimizer": {
             "name": "adam",
             "learning_rate": 0.001,
@@ -325,8 +337,9 @@ def test_without_options_the_defaults_are_used(here, monkeypatch):
             "schedule": "constant",
             "gradient_clip": None,
             "on_divergence": "stop",
+            "loss": None,
         },
-        "evaluation": {"samples": 100_000, "seed": None, "lengths": None},
+        "evaluation": {"samples": 100_000, "seed": None, "lengths": None, "stack_depth": None},
     }
 
 
@@ -567,7 +580,7 @@ def test_a_model_that_is_too_large_for_memory(here, capsys, monkeypatch):
     def too_large(*_, **__):
         raise MemoryError("Unable to allocate 71.1 PiB")
 
-    monkeypatch.setattr(work, "train", too_large)
+    monkeypatch.setattr(work, "trained", too_large)
     assert main(["train", "--out=run", "--quiet"]) == 2
     assert capsys.readouterr().err == "myrnn: not enough memory: Unable to allocate 71.1 PiB\n"
     assert list(here.iterdir()) == []
@@ -595,7 +608,7 @@ def test_an_interrupt_is_one_line_and_130(here, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "train", interrupted)
+    monkeypatch.setattr(work, "trained", interrupted)
     assert main(["train", "--out=run", "--quiet"]) == 130
     assert capsys.readouterr() == ("", "myrnn: interrupted: nothing was saved\n")
     assert list(here.iterdir()) == []

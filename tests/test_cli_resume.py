@@ -149,7 +149,8 @@ def test_an_interrupt_during_the_test_does_not_lose_the_training(here, whole, mo
         patch.setattr(classify, "reference_logits", interrupted)
         assert train("--iterations=60", "--out=run") == 130
     assert capsys.readouterr().err == (
-        "myrnn: interrupted: iteration 60 is saved, resume with: myrnn train --resume run\n"
+        "myrnn: interrupted: run holds the network of iteration 60, which was not tested; "
+        "resume with: myrnn train --resume run\n"
     )
     assert main(["train", "--resume=run"]) == 0
     assert "trained     before, all 60 iterations\n" in capsys.readouterr().out
@@ -300,7 +301,7 @@ def test_folders_without_a_run_to_resume(here, whole, capsys):
         ("bare", "bare is complete, and has no state of its training to resume from"),
         (
             "data",
-            "--iterations does not go with data, which is on data, which are read once: --max-epochs gives it more",
+            "--iterations does not go with data, which is on data: --max-epochs gives it more",
         ),
     ):
         assert resume(folder, "--iterations=90") == 2

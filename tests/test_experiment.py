@@ -470,7 +470,7 @@ def test_data_in_memory_are_used_unchanged():
     for X, y, message in (
         ([], [], "X holds no sequence: at least two are needed, of two classes"),
         (["a", "b"], ["x"], "X holds 2 sequences, but y 1 label"),
-        (["a", "b"], ["x", "x"], "y holds one class only, 'x': two or more are needed"),
+        (["a", "b"], ["x", "x"], "y holds one class only, 'x': a classifier needs two or more"),
     ):
         with refused(message):
             myrnn.run(Experiment(data=(X, y)), "nowhere", progress=False)

@@ -63,7 +63,6 @@ def test_settings_that_differ(made):
     assert found.settings == {
         "model.name": ("rnn", "gru"),
         "model.activation": ("relu", None),
-        "model.recurrent_init": ("glorot", None),
         "training.iterations": (30, 20),
         "training.seed": (0, 1),
     }

@@ -23,6 +23,7 @@ from myrnn.experiment import weight_generator
 from myrnn.models import RNN, cells
 from myrnn.optimizers import Adam
 from myrnn.runs.folder import made_with
+from myrnn.runs.training import trained
 from myrnn.storage import FolderLock, seal
 from myrnn.sweeps import folder as sweep_folder
 from myrnn.sweeps import load_sweep, log, pool, read_study, sweep
@@ -196,12 +197,12 @@ def test_failed_runs_are_tried_again_unless_they_diverged(study, one_core, tmp_p
     """Divergence is a result, and a fault of anything else may be mended."""
     faults = iter([MemoryError("full"), None, OSError("gone")])
 
-    def train(*given, **settings):
+    def failing(*given, **settings):
         if fault := next(faults, None):
             raise fault
-        return myrnn.train(*given, **settings)
+        return trained(*given, **settings)
 
-    monkeypatch.setattr("myrnn.sweeps.run.train", train)
+    monkeypatch.setattr("myrnn.sweeps.run.trained", failing)
     diverged = load_sweep(one_core).failed
     assert main(["sweep", str(study), "--out", str(tmp_path), "--jobs=1"]) == 0
     out = capsys.readouterr().out
@@ -432,7 +433,7 @@ def test_a_study_that_could_not_be_read_back_is_refused():
 
 
 def test_an_invalid_study_in_a_folder_is_reported(tmp_path):
-    SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
+    SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}, "classes": {}}, {})
     place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
     with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)

@@ -55,6 +55,9 @@ def test_an_empty_study_is_the_run_of_the_lesson():
         "dim_recurrent": 50,
         "activation": "relu",
         "recurrent_init": "glorot",
+        "layers": 1,
+        "dim_embedding": None,
+        "bidirectional": False,
     }
     assert settings(point)["optimizer"]["learning_rate"] == 0.001
     assert settings(point)["training"]["iterations"] == 100_000
@@ -101,8 +104,8 @@ def test_variants_can_be_tested_in_other_ways():
         p.variant: settings(p)["evaluation"] for p in all_points({"evaluation": {"seed": 3}, "variants": variants})
     }
     assert found == {
-        "short": {"samples": 10_000, "seed": 3, "lengths": None},
-        "long": {"samples": 5, "seed": 3, "lengths": [30]},
+        "short": {"samples": 10_000, "seed": 3, "lengths": None, "stack_depth": None},
+        "long": {"samples": 5, "seed": 3, "lengths": [30], "stack_depth": None},
     }
 
 
@@ -160,7 +163,7 @@ def test_choices_are_also_drawn():
 
 
 def test_identities_are_stable_so_that_folders_resume():
-    assert [point.run for point in all_points({})] == ["2a6e7af9bf8fe06d"]
+    assert [point.run for point in all_points({})] == ["1b97cece31b379b4"]
     study = {
         "task": {"name": ["palindromes", "twin-halves"], "pattern_length_max": 4},
         "model": {"name": "gru", "dim_recurrent": [3, 4]},

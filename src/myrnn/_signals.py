@@ -91,14 +91,14 @@ class Stops:
         # Remembered, because it may be caught to end well.
         self.last: KeyboardInterrupt | None = None
         self.is_held = False
-        self._waiting: KeyboardInterrupt | None = None
+        self.waiting: KeyboardInterrupt | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise the exception of a signal, or let it wait."""
         self.last = STOPPING[signal.Signals(number)][0]()
         if not self.is_held or self.drop() is not None:
             raise self.last
-        self._waiting = self.last
+        self.waiting = self.last
 
     def release(self) -> None:
         """Raise the exception that waits, if there is one."""
@@ -107,7 +107,7 @@ class Stops:
 
     def drop(self) -> KeyboardInterrupt | None:
         """Return the exception that waits, which waits no more."""
-        waiting, self._waiting = self._waiting, None
+        waiting, self.waiting = self.waiting, None
         return waiting
 
     def obey(self, what: str) -> None:
@@ -137,16 +137,16 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
     # Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count,
     # or in one of the finalizers with which MyGrad clears its graphs, where it is lost.
     with noted_stops(signal.SIGINT) as stops:
-        # A training may run inside another one, for example in a hook: then the inner one ends first.
-        before, stops.is_held = stops.is_held, True
+        # A training or an evaluation may run inside another one, for example in a hook: what the outer one holds back
+        # does not end the inner one.
+        outer, stops.is_held = (stops.is_held, stops.drop()), True
         try:
             yield stops.release
-        except BaseException:
-            stops.drop()
-            raise
+            waiting = stops.drop()
         finally:
-            stops.is_held = before
-        stops.release()
+            stops.is_held, stops.waiting = outer
+        if waiting is not None:
+            raise waiting
 
 
 # A limit of time -----------------------------------------------------------------------------------------------------

@@ -43,9 +43,9 @@ def beginning(work: PendingRun, done: int = 0) -> None:
     """Show the task or data and the model before training, and how many iterations are already done."""
     prepared, experiment = work.prepared, work.job.experiment
     training, optimizer = experiment.training, experiment.optimizer
-    most = "" if prepared.held_out is None else "at most "
-    length = f"{most}{count_of(experiment.length, experiment.source.unit)}"
-    batch = count_of(training.batch_size, "sequence")
+    length, batch = count_of(experiment.length, experiment.source.unit), training.batch_size
+    in_epochs = prepared.held_out is not None
+    how = f"at most {length} in batches of {batch}" if in_epochs else f"{length} of {count_of(batch, 'sequence')}"
     kept = f", {training.validation_fraction:.0%} kept for validation" if training.validation_fraction else ""
     shapes = {"constant": "", "cosine": ", falling to 0 as a cosine", "linear": ", falling to 0 in a straight line"}
     falls = shapes.get(training.schedule, f", on the schedule {training.schedule}")
@@ -60,7 +60,7 @@ def beginning(work: PendingRun, done: int = 0) -> None:
             + ("" if rate is None else f", learning rate {rate:g}{falls}")
             + ("" if clip in (None, usual) else f", gradients clipped to {clip:g}"),
         ),
-        ("training", f"{length} of {batch}{kept}, seed {training.seed}"),
+        ("training", f"{how}{kept}, seed {training.seed}"),
         *([("resumed", f"after iteration {done:,}")] if done else []),
     )
 

@@ -169,7 +169,10 @@ def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | No
     """Do the work of a run, and show the results. After an interrupt the best network so far is kept."""
 
     def held() -> str:
-        return "" if work.run is None else f"{folder} holds the network of epoch {work.run.best}"
+        if work.run is None:
+            return ""
+        history = work.run.history
+        return f"{folder} holds the network of {history.unit} {history.step[work.run.best - 1]}"
 
     if not quiet:
         show.beginning(work, done)

@@ -91,6 +91,9 @@ class Experiment:
             self._keep(part, Part.read(part, given, chosen.default(part)))
         for name, kind, given in (("training", Training, training), ("evaluation", Evaluation, evaluation)):
             if not isinstance(given, kind):
+                known = [setting.name for setting in settings_of(kind) if setting.name not in chosen.without[name]]
+                for setting in _mapping(name, given):
+                    _checks.check_setting(name, setting, known)
                 given = kind.read({**chosen.default(name), **_mapping(name, given)}, name)
             self._keep(name, given)
         chosen.check(self.training, self.evaluation)
@@ -199,7 +202,7 @@ class Experiment:
 
     def with_training(self, **changed: Any) -> Experiment:
         """Return the experiment with some training settings changed."""
-        return replace(self, training={**self.training.to_dict(), **changed})
+        return replace(self, training={**self.to_dict()["training"], **changed})
 
     @property
     def files(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -124,7 +124,7 @@ class TaskSource(Source):
 
     part: Part
 
-    section, length, unit, what = "task", "iterations", "iteration", "a task, which draws its sequences"
+    section, length, unit, what = "task", "iterations", "iteration", "a task"
     without: ClassVar[Sections] = {
         "training": {
             "max_epochs": None,
@@ -180,7 +180,7 @@ class GivenSource(Source):
 
     data: Data
 
-    section, length, unit, what = "data", "max_epochs", "epoch", "data, which are read once"
+    section, length, unit, what = "data", "max_epochs", "epoch", "data"
     without: ClassVar[Sections] = {
         "training": {"iterations": None, "report_every": None},
         "evaluation": {"samples": None, "seed": None, "lengths": None, "stack_depth": None},
@@ -255,9 +255,9 @@ class FileSource(GivenSource):
         return FileSource(msgspec.structs.replace(self.data, **changed))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MemorySource(GivenSource):
-    """Sequences in memory, as `SequenceClassifier.fit` takes them.
+    """Sequences in memory, as `SequenceClassifier.fit` takes them. It is equal to a source of the very same objects.
 
     Attributes
     ----------
@@ -272,8 +272,15 @@ class MemorySource(GivenSource):
     (['ab', 'ba'], ['yes', 'no'])
     """
 
-    # Arrays cannot be compared as a whole: hashes of a run tell whether they are the same.
-    given: tuple[Any, Any] | None = field(default=None, compare=False)
+    given: tuple[Any, Any] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Arrays cannot be compared as a whole: the hashes of a run tell whether they hold the same."""
+        return isinstance(other, MemorySource) and self.data == other.data and self.given is other.given
+
+    def __hash__(self) -> int:
+        """Return the hash of the settings."""
+        return hash(self.data)
 
     @property
     def name(self) -> str:

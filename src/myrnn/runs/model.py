@@ -45,7 +45,8 @@ def describe_model(
     """Return a model's name, settings and sizes as plain values."""
     per_step = {PER_STEP: True} if getattr(sizes, PER_STEP, False) else {}
     given = {"dim_input": sizes.dim_input, "dim_output": sizes.dim_output, **per_step}
-    if part is None and kind_of("model", model) is not None:
+    if (part is None or is_own(part.name)) and kind_of("model", model) is not None:
+        # A user-defined function may make a built-in model.
         part = Part.of("model", model)
         given = {"dim_input": model.dim_input, "dim_output": model.dim_output}
         given |= {PER_STEP: True} if getattr(model, PER_STEP, False) else {}

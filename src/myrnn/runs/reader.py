@@ -194,8 +194,6 @@ class DataReader:
 
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return texts as model input; words are separated by white space if the model reads words."""
-        if not self.is_symbols:
-            raise InvalidArgument("it reads features, which cannot be given as text: give a file with --data")
         return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
 
     def raw(self, X: Any) -> RawSequences:

@@ -118,6 +118,10 @@ class Run(HasTable):
         InvalidArgument
             When one cannot be read.
         """
+        if not self.reader.is_symbols:
+            raise InvalidArgument(
+                f"{self.folder} reads features, which cannot be given as text: give a file with --data"
+            )
         return self.reader.read_texts(texts)
 
     def scores(self, sequences: Sequences) -> NDArray[np.float32]:

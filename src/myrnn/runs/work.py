@@ -104,6 +104,7 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
         # The class may have moved, or is not known by its file.
         known = {"name": job.experiment.model.name, "sha256": job.experiment.model.sha256}
         given = replace(experiment, model=replace(experiment.model, **known))
+    given = replace(given, source=with_memory(given.source, None))
     kept, asked = (whole.with_paths(os.path.abspath) for whole in (job.experiment, given))
     if kept != asked:
         raise RunError(f"{folder} holds an unfinished run of another experiment: choose another folder")
