@@ -412,6 +412,16 @@ def test_numbers_of_numpy_are_plain():
     assert Experiment(TwinHalves(np.int32(1), 2)).to_dict()["task"]["pattern_length_min"] == 1
 
 
+@pytest.mark.parametrize(
+    ("section", "setting", "given"),
+    [("training", "iterations", {}), ("training", "report_every", {}), ("evaluation", "samples", {})]
+    + [("training", "max_epochs", {"data": "a.csv"})],
+)
+def test_a_source_needs_some_settings(section, setting, given):
+    with refused(f"{setting} must be an integer, not None"):
+        Experiment(**given, **{section: {setting: None}})
+
+
 def test_an_experiment_has_a_task_or_data():
     experiment = Experiment(data={"file": "train.csv"}, model="gru", evaluation={"test": ["a.csv", "b=b/c.csv"]})
     assert (experiment.source.section, experiment.source.name) == ("data", "train")

@@ -212,7 +212,9 @@ class SequenceEstimator(BaseEstimator):
         if "truncate" in training:
             window = training["truncate"]
             training["truncate"] = 0 if window is None else _checks.integer("truncate", window, minimum=1)
-        return Experiment(model=self._model(named), **sections)
+        return Experiment(
+            data=sections["data"], model=self._model(named), optimizer=sections["optimizer"], training=training
+        )
 
     def _model(self, named: bool) -> dict[str, Any]:
         """Return the settings of the model."""

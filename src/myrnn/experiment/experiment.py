@@ -215,8 +215,8 @@ class Experiment:
         if is_own(model.name) and model.name != OWN:
             file, colon, name = model.name.rpartition(":")
             model = replace(model, name=f"{change(file)}{colon}{name}" if colon else change(name))
-        changed = {"source": self.source.with_paths(change), "evaluation": self.evaluation.with_paths(change)}
-        return replace(self, model=model, **changed)
+        source, evaluation = self.source.with_paths(change), self.evaluation.with_paths(change)
+        return replace(self, source=source, model=model, evaluation=evaluation)
 
     def make(self, own: Callable[..., Any] | None = None) -> tuple[Any, Any, Any]:
         """Return the task, the model with its initial weights, and its optimizer, for an experiment with a task.

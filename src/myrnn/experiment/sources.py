@@ -42,6 +42,8 @@ class Source(ABC):
     # The setting for the length of a training, and what it counts.
     length: ClassVar[str]
     unit: ClassVar[str]
+    # The settings that it cannot do without.
+    needed: ClassVar[tuple[str, ...]]
     # What it is in messages.
     what: ClassVar[str]
     # Settings that do not apply to it, with the value that says so; and its own defaults of others.
@@ -109,8 +111,9 @@ class Source(ABC):
             for setting, value in self.without[name].items():
                 if getattr(section, setting) != value:
                     raise InvalidArgument(f"{setting} does not apply to {self.what}: leave it out of the {name}")
-        if getattr(training, self.length) is None:
-            raise InvalidArgument(f"{self.length} must be an integer, not None")
+        for setting in self.needed:
+            if getattr(training, setting, getattr(evaluation, setting, None)) is None:
+                raise InvalidArgument(f"{setting} must be an integer, not None")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class TaskSource(Source):
     part: Part
 
     section, length, unit, what = "task", "iterations", "iteration", "a task"
+    needed = ("iterations", "report_every", "samples")
     without: ClassVar[Sections] = {
         "training": {
             "max_epochs": None,
@@ -181,6 +185,7 @@ class GivenSource(Source):
     data: Data
 
     section, length, unit, what = "data", "max_epochs", "epoch", "data"
+    needed = ("max_epochs",)
     without: ClassVar[Sections] = {
         "training": {"iterations": None, "report_every": None},
         "evaluation": {"samples": None, "seed": None, "lengths": None, "stack_depth": None},

@@ -126,8 +126,8 @@ def parse_job(stored: Stored) -> Job:
         return os.path.normpath(here / file)
 
     # The path of a class is from the working folder of its user.
-    files = {"source": experiment.source.with_paths(found), "evaluation": experiment.evaluation.with_paths(found)}
-    return Job(replace(experiment, **files), model, hashes)
+    source, evaluation = source.with_paths(found), experiment.evaluation.with_paths(found)
+    return Job(replace(experiment, source=source, evaluation=evaluation), model, hashes)
 
 
 def parse_source(index: Mapping[str, Any]) -> Source:

@@ -59,7 +59,7 @@ def describe_model(
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
     if part is not None:
-        units = part.settings.dim_recurrent
+        units = getattr(part.settings, "dim_recurrent", None)
     return {
         **describe_class(type(model), type(model).__qualname__, None if part is None else part.own_settings),
         **given,

@@ -120,7 +120,7 @@ class PreparedTask(Prepared):
             report = evaluate(
                 run.model,
                 task,
-                asked.samples,
+                asked.samples or 1,
                 seed,
                 lengths=tested_lengths(task) if asked.lengths is None else asked.lengths,
                 trained=run.history,
@@ -157,8 +157,8 @@ def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
         sequences=task,
         seed=settings.seed,
         batch_size=settings.batch_size,
-        iterations=settings.iterations,
-        report_every=settings.report_every,
+        iterations=experiment.length,
+        report_every=settings.report_every or 1,
     )
 
 
@@ -315,7 +315,7 @@ def prepare_given(
         held_out=sequences.select(validation),
         seed=int(rng.integers(2**31)),
         batch_size=batch,
-        iterations=settings.max_epochs * per_epoch,
+        iterations=experiment.length * per_epoch,
         report_every=per_epoch,
         truncate=truncate,
         class_weight=weights,

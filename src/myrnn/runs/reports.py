@@ -188,7 +188,7 @@ def table_of_scores(reports: Mapping[str, Report]) -> Table:
     return Table("Tests", columns, (text("test"), *(number(name, ".4g", name.replace("_", " ")) for name in names)))
 
 
-def _scores(report: Report) -> dict[str, float]:
+def _scores(report: Any) -> dict[str, float]:
     if isinstance(report, ClassificationReport):
         return {"accuracy": report.accuracy}
     return {name: float(score.value) for name, score in report.scores.items()}

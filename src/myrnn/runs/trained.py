@@ -22,7 +22,7 @@ from myrnn.models import network_of
 from myrnn.results import HasTable, Row, Shown, Table, check_finite, check_lost, is_lost, text
 from myrnn.runs.data import hash_of, read_tests, tests_of
 from myrnn.runs.model import remake
-from myrnn.runs.reader import NamedSequences, Reader, TaskReader
+from myrnn.runs.reader import NamedSequences, TaskReader
 from myrnn.sequences import Sequences
 from myrnn.training import History
 
@@ -60,11 +60,11 @@ class Run(HasTable):
 
     experiment: Experiment
     model: Any
-    reader: Reader
+    reader: Any
     history: History
     best: int = 0
     is_cut: bool = False
-    folder: Path | None = None
+    folder: Any = None
     report: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     own: Any = None
@@ -186,7 +186,9 @@ class Run(HasTable):
         try:
             return {
                 name: NamedSequences(
-                    reader.read(given.sequences, np.array([places[label] for label in given.labels], dtype=np.int64)),
+                    reader.read(
+                        given.sequences, np.array([places[label] for label in given.labels or ()], dtype=np.int64)
+                    ),
                     reader,
                 )
                 for name, given in read_tests(self.experiment, reader, tests_of(self.experiment, file, labels))

@@ -75,9 +75,9 @@ def trained(
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
                 training.restore(state)
                 _check_length(prepared, training, watched)
-            if watched is not None and len(prepared.held_out.targets):
+            if (kept := prepared.held_out) is not None and len(kept.targets):
                 # Compile before there is a progress bar, because the compilation shows its own line.
-                run.predictor.prepare(prepared.held_out)
+                run.predictor.prepare(kept)
         if training.iteration < prepared.iterations:
             training.run(prepared.iterations - training.iteration)
     except KeyboardInterrupt:
@@ -133,9 +133,10 @@ def _check_length(prepared: Prepared, training: Training, watched: Validation | 
             f"{source.length} must be at least {done}, the {source.unit}s already done, "
             f"not {prepared.experiment.length}"
         )
-    if watched is not None and watched.is_over and training.iteration < prepared.iterations:
+    patience = settings.early_stopping_patience
+    if watched is not None and patience is not None and watched.is_over and training.iteration < prepared.iterations:
         warn(
-            f"the training ended after {_checks.count_of(settings.early_stopping_patience, 'epoch')} without a smaller "
+            f"the training ended after {_checks.count_of(patience, 'epoch')} without a smaller "
             "validation loss: a larger early_stopping_patience lets it go on"
         )
 

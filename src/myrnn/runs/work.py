@@ -102,8 +102,8 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
     given = experiment
     if job.model["name"] == OWN:
         # The class may have moved, or is not known by its file.
-        known = {"name": job.experiment.model.name, "sha256": job.experiment.model.sha256}
-        given = replace(experiment, model=replace(experiment.model, **known))
+        known = job.experiment.model
+        given = replace(experiment, model=replace(experiment.model, name=known.name, sha256=known.sha256))
     given = replace(given, source=with_memory(given.source, None))
     kept, asked = (whole.with_paths(os.path.abspath) for whole in (job.experiment, given))
     if kept != asked:
