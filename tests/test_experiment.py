@@ -414,8 +414,12 @@ def test_numbers_of_numpy_are_plain():
 
 @pytest.mark.parametrize(
     ("section", "setting", "given"),
-    [("training", "iterations", {}), ("training", "report_every", {}), ("evaluation", "samples", {})]
-    + [("training", "max_epochs", {"data": "a.csv"})],
+    [
+        ("training", "iterations", {}),
+        ("training", "report_every", {}),
+        ("evaluation", "samples", {}),
+        ("training", "max_epochs", {"data": "a.csv"}),
+    ],
 )
 def test_a_source_needs_some_settings(section, setting, given):
     with refused(f"{setting} must be an integer, not None"):

@@ -185,9 +185,9 @@ def _set_stack_depth(run: Run, depth: int | None) -> None:
         raise InvalidArgument(
             f"--stack-depth is for a stack-rnn, and the run has the model {run.experiment.model.name!r}"
         )
-    depth = depth or run.experiment.evaluation.stack_depth
-    for layer in stacks if depth is not None else ():
-        layer.stack_depth = depth
+    chosen = depth or run.experiment.evaluation.stack_depth
+    for layer in stacks if chosen is not None else ():
+        layer.stack_depth = chosen
 
 
 def _report(

@@ -175,7 +175,8 @@ class Experiment:
         for name, section in self.to_dict().items():
             given: Any = self.source.settings if name == self.source.section else getattr(self, name)
             settings: Any = given.settings if isinstance(given, Part) else given
-            usual = {setting.name: setting.default for setting in settings_of(type(settings))}
+            kind: Any = type(settings)
+            usual = {setting.name: setting.default for setting in settings_of(kind)}
             usual |= self.source.default(name)
             for setting, value in section.items():
                 if value is None and usual.get(setting) is not None:
@@ -202,7 +203,8 @@ class Experiment:
 
     def with_training(self, **changed: Any) -> Experiment:
         """Return the experiment with some training settings changed."""
-        return replace(self, training={**self.to_dict()["training"], **changed})
+        training: Any = {**self.to_dict()["training"], **changed}
+        return replace(self, training=training)
 
     @property
     def files(self) -> dict[str, str]:

@@ -325,7 +325,7 @@ def with_memory(source: Source, given: tuple[Any, Any] | None) -> Source:
 
 
 # The sections of a file that are sources.
-SOURCES: dict[str, type[Source]] = {"task": TaskSource, "data": GivenSource}
+SOURCES: dict[str, Any] = {"task": TaskSource, "data": GivenSource}
 
 
 @lru_cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,7 +181,7 @@ class Run(HasTable):
         if reader.learn != LABELS:
             raise InvalidArgument(f"{self.folder} learned {reader.learn}, but this is for runs that learned labels")
         self.check_tests(file)
-        places = {name: place for place, name in enumerate(reader.class_names)}
+        places, found = {name: place for place, name in enumerate(reader.class_names)}, {}
         try:
             return {
                 name: NamedSequences(
@@ -197,6 +196,7 @@ class Run(HasTable):
             if file is not None:
                 raise
             raise DataError(f"{error}; give another file of labelled sequences with --data") from None
+        return found
 
     def check_tests(self, file: str | None = None) -> None:
         """Refuse a run without tests, and warn if the files of its tests are others than when it was made."""
