@@ -183,15 +183,10 @@ class Run(HasTable):
         self.check_tests(file)
         places, found = {name: place for place, name in enumerate(reader.class_names)}, {}
         try:
-            return {
-                name: NamedSequences(
-                    reader.read(
-                        given.sequences, np.array([places[label] for label in given.labels or ()], dtype=np.int64)
-                    ),
-                    reader,
-                )
-                for name, given in read_tests(self.experiment, reader, tests_of(self.experiment, file, labels))
-            }
+            for name, given in read_tests(self.experiment, reader, tests_of(self.experiment, file, labels)):
+                assert given.labels is not None
+                numbers = np.array([places[label] for label in given.labels.tolist()], dtype=np.int64)
+                found[name] = NamedSequences(reader.read(given.sequences, numbers), reader)
         except DataError as error:
             if file is not None:
                 raise
