@@ -127,7 +127,7 @@ def test_variants_can_contain_data_and_tests():
     }
     found = {point.variant: point.experiment for point in read_study(given).points}
     assert found["one"].evaluation.test == (("b", "b.csv"),)
-    assert found["two"].data.labels == "text.labels"
+    assert found["two"].source.settings.labels == "text.labels"
     assert found["two"].evaluation.test == (("held out", "text-test.csv"),)
 
 

@@ -61,7 +61,7 @@ def test_an_empty_study_is_the_run_of_the_lesson():
     }
     assert settings(point)["optimizer"]["learning_rate"] == 0.001
     assert settings(point)["training"]["iterations"] == 100_000
-    assert settings(point)["evaluation"] == {"samples": 10_000, "seed": None, "lengths": None}
+    assert settings(point)["evaluation"] == {"samples": 10_000, "seed": None, "lengths": None, "stack_depth": None}
 
 
 def test_all_combinations_of_lists_are_run():
@@ -173,7 +173,7 @@ def test_identities_are_stable_so_that_folders_resume():
     }
     tested = {"samples": 50, "seed": 3, "lengths": "2:6:2"}
     runs = [point.run for point in all_points({**study, "evaluation": tested})]
-    assert hashlib.sha256("".join(runs).encode()).hexdigest()[:16] == "c73858e4531d7696"
+    assert hashlib.sha256("".join(runs).encode()).hexdigest()[:16] == "9138e127ce31c233"
 
 
 def test_an_identity_only_depends_on_the_settings():

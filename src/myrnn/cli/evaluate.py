@@ -152,7 +152,7 @@ def evaluate(
         known = evaluation.shortcuts(source, count, seed, lengths=asked) if shortcuts else None
         begin = time.perf_counter()
         report = evaluation.evaluate(
-            loaded.model,
+            loaded.recognizer,
             source,
             count,
             seed,
@@ -173,7 +173,7 @@ def evaluate(
         show.accuracy(report, name or seed, seconds, known)
         if counterexamples:
             found = evaluation.counterexamples(
-                loaded.model, source, count, seed, most=counterexamples, lengths=asked, engine=engine
+                loaded.recognizer, source, count, seed, most=counterexamples, lengths=asked, engine=engine
             )
             show.table(found)
 

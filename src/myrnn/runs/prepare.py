@@ -92,7 +92,8 @@ class Prepared(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return the description of the model for a run folder: its settings and its sizes."""
-        return describe_model(self.model, self.reader, self.experiment.model)
+        sizes = self.reader if self.reader.task is None else self.reader.task
+        return describe_model(self.model, sizes, self.experiment.model)
 
 
 def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> Prepared:
