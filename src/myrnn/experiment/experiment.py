@@ -40,7 +40,7 @@ class Experiment:
     data : str, mapping, tuple (X, y), Sequences or Data, optional
         Given sequences instead of a task: a file, how to read files, or sequences in memory, as
         `SequenceClassifier.fit` takes them.
-    source : Source, optional
+    source : TaskSource, FileSource or MemorySource, optional
         The source of another experiment, instead of `task` and `data`.
 
     Attributes

@@ -123,6 +123,13 @@ class TaskSource(Source):
     Attributes
     ----------
     part : Part
+
+    Examples
+    --------
+    >>> from myrnn import Experiment
+    >>> source = Experiment(task="palindromes").source
+    >>> source.name, source.settings.settings.alphabet_size, source.length
+    ('palindromes', 10, 'iterations')
     """
 
     part: Part
@@ -230,7 +237,19 @@ class GivenSource(Source):
 
 @dataclass(frozen=True)
 class FileSource(GivenSource):
-    """Sequences in files."""
+    """Sequences in files.
+
+    Attributes
+    ----------
+    data : Data
+
+    Examples
+    --------
+    >>> from myrnn import Experiment
+    >>> source = Experiment(data="cities/train.csv").source
+    >>> source.name, source.files, source.length
+    ('train', {'data': 'cities/train.csv'}, 'max_epochs')
+    """
 
     @property
     def name(self) -> str:
@@ -266,6 +285,7 @@ class MemorySource(GivenSource):
 
     Attributes
     ----------
+    data : Data
     given : tuple (X, y) or None
         None if they were given in another process.
 

@@ -46,13 +46,29 @@ def classes_of(task: Any) -> tuple[str, ...]:
 
 
 class TaskReader:
-    """Reads the symbols of a task."""
+    """Reads the symbols of a task.
+
+    Parameters
+    ----------
+    task : Task
+
+    Examples
+    --------
+    >>> from myrnn import tasks
+    >>> reader = TaskReader(tasks.TwinHalves())
+    >>> reader.class_names, reader.read_texts(["1212", "7"]).lengths
+    (('no match', 'match'), array([4, 1]))
+    """
 
     learn, is_symbols = LABELS, True
 
     def __init__(self, task: Any) -> None:
         self.task = task
         self.dim_input, self.dim_output = task.dim_input, task.dim_output
+
+    def __repr__(self) -> str:
+        """Name the task."""
+        return f"TaskReader({self.task!r})"
 
     @cached_property
     def recognition(self) -> Any:
@@ -104,7 +120,7 @@ class TaskReader:
         return None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DataReader:
     """Reads sequences as in the data of the training, by encoders that were fitted on them.
 
@@ -118,6 +134,15 @@ class DataReader:
         Whether a warning names symbols that were not in the training.
     columns : tuple of str, optional
         The names of the columns of numbers.
+
+    Examples
+    --------
+    >>> from myrnn.data import RawTargets, SequenceEncoder, TargetEncoder, flat_sequences
+    >>> raw = flat_sequences(["abba"])
+    >>> encoder = SequenceEncoder.fit(raw)
+    >>> reader = DataReader(encoder, TargetEncoder.fit(RawTargets("text"), raw, encoder), "characters")
+    >>> reader.symbol_names, reader.read_texts(["bab"]).tokens(0)
+    (('?', 'a', 'b'), array([2, 1, 2]))
     """
 
     encoder: SequenceEncoder
@@ -126,10 +151,15 @@ class DataReader:
     names_unknown: bool = True
     columns: tuple[str, ...] | None = None
     # The unknown symbols that were named already.
-    _named: set[Any] = field(default_factory=set, repr=False)
+    _named: set[Any] = field(default_factory=set)
 
     # The classes of data are not equally frequent, so the accuracy of guessing means little.
     task, shown_chance = None, None
+
+    def __repr__(self) -> str:
+        """Say what is read and learned."""
+        inputs, outputs = f"{self.dim_input:,} inputs", f"{self.dim_output:,} outputs"
+        return f"DataReader({inputs}, {outputs}, learns {self.learn})"
 
     @property
     def recognition(self) -> DataReader:

@@ -72,6 +72,10 @@ def save_run(
         If the learning rate, the batch size or the clipping changed during the training: the arguments of the calls of
         `train`, in order. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and ``gradient_clip``.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     InvalidArgument
@@ -79,6 +83,22 @@ def save_run(
         classifier.
     RunError
         When the folder is not empty or cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import load_run, save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     saved = load_run(path)
+    >>> saved.task == task, saved.class_names
+    (True, ('no match', 'match'))
     """
     if history.metric != ACCURACY:
         raise InvalidArgument(f"save_run saves a classifier, whose history has {ACCURACY}, not {history.metric}")

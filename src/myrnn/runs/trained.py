@@ -55,6 +55,26 @@ class Run(HasTable):
         What an estimator has saved about itself.
     hashes : mapping of str to str
         The SHA-256 of its data files, by their role.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import load_run, save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     saved = load_run(path)
+    >>> saved.task == task, saved.class_names
+    (True, ('no match', 'match'))
+    >>> saved.probabilities(saved.read_texts(["11", "12"])).shape
+    (2, 2)
+    >>> saved.rows()[1]
+    {'result': 'training.iterations', 'value': 20}
     """
 
     experiment: Experiment
