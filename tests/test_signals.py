@@ -100,6 +100,17 @@ def test_the_inner_of_two_nested_trainings_ends_first():
     assert ended == ["inner"]
 
 
+def test_a_signal_before_an_inner_training_does_not_end_it():
+    ended = []
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        press()
+        with held_interrupts() as obey:
+            obey()
+            ended.append("inner")
+        ended.append("outer")
+    assert ended == ["inner", "outer"]
+
+
 def test_other_handlers_are_kept():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("pressed"))

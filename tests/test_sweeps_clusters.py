@@ -136,3 +136,13 @@ def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, o
     assert code == 0
     assert tables(tmp_path / "out") == tables(one_core)
     assert len(set(workers_of(tmp_path / "out"))) >= 2
+
+
+@pytest.mark.long
+def test_a_cluster_without_workers_is_reported(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "CONNECT", 0.5)
+    with dask_cluster(workers=0) as (address, _):
+        with pytest.raises(
+            RunError, match=rf"^the Dask cluster at {address} has no worker: start one with dask worker$"
+        ):
+            sweep(study, tmp_path / "out", backend="dask", address=address)

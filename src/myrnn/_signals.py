@@ -33,7 +33,7 @@ class TookTooLong(BaseException):
 
 
 # What is raised for a signal, and the handler that is replaced for that.
-STOPPING = {
+STOPPING: dict[int, tuple[type[KeyboardInterrupt], Any]] = {
     signal.SIGINT: (KeyboardInterrupt, signal.default_int_handler),
     signal.SIGTERM: (Terminated, signal.SIG_DFL),
 }
@@ -95,20 +95,17 @@ class Stops:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise the exception of a signal, or let it wait."""
-        self.last = STOPPING[signal.Signals(number)][0]()
-        if not self.is_held or self.drop() is not None:
+        self.last = STOPPING[number][0]()
+        if not self.is_held or self.waiting is not None:
+            self.waiting = None
             raise self.last
         self.waiting = self.last
 
     def release(self) -> None:
         """Raise the exception that waits, if there is one."""
-        if (waiting := self.drop()) is not None:
-            raise waiting
-
-    def drop(self) -> KeyboardInterrupt | None:
-        """Return the exception that waits, which waits no more."""
         waiting, self.waiting = self.waiting, None
-        return waiting
+        if waiting is not None:
+            raise waiting
 
     def obey(self, what: str) -> None:
         """Raise the last exception, if there is one, with the message `what`."""
@@ -122,7 +119,7 @@ def stopped(stop: KeyboardInterrupt, what: str) -> KeyboardInterrupt:
 
 
 @contextmanager
-def noted_stops(*numbers: signal.Signals) -> Iterator[Stops]:
+def noted_stops(*numbers: int) -> Iterator[Stops]:
     """Let `Stops` handle Ctrl-C and SIGTERM, or some of the two."""
     found = handlers(*(numbers or STOPPING))
     stops = next((handler for handler in found.values() if isinstance(handler, Stops)), Stops())
@@ -137,14 +134,13 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
     # Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count,
     # or in one of the finalizers with which MyGrad clears its graphs, where it is lost.
     with noted_stops(signal.SIGINT) as stops:
-        # A training or an evaluation may run inside another one, for example in a hook: what the outer one holds back
-        # does not end the inner one.
-        outer, stops.is_held = (stops.is_held, stops.drop()), True
+        # A training may run inside another one, for example in a hook: then the inner one ends first.
+        before, stops.is_held, stops.waiting = (stops.is_held, stops.waiting), True, None
         try:
             yield stops.release
-            waiting = stops.drop()
         finally:
-            stops.is_held, stops.waiting = outer
+            waiting = stops.waiting
+            stops.is_held, stops.waiting = before
         if waiting is not None:
             raise waiting
 

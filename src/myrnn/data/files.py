@@ -118,9 +118,10 @@ def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, s
 
 def _records(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str], str]]:
     """Yield the line where each record begins, its fields, and its fault, after which the next line begins a record."""
-    begin, quoting = 0, csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    begin = 0
     while begin < len(lines):
         rest = (f"{lines[place]}\n" for place in range(begin, len(lines)))
+        quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         reader = csv.reader(rest, delimiter=delimiter, quoting=quoting, strict=True)
         end = begin
         try:

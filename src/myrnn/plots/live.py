@@ -332,7 +332,8 @@ class _Panel:
     def __init__(self, ax: Axes, name: str, colors: Mapping[str, Any]) -> None:
         style.style_axes(ax)
         ax.set_title(name, loc="left", fontsize=11)
-        self._ax, self._legend = ax, None
+        self._ax = ax
+        self._legend: Any = None
         self._batches = ax.plot([], [], color=colors["train"], alpha=0.35, linewidth=0.8)[0]
         # Dashes and squares distinguish the test from the training without colours.
         strong: dict[str, Any] = {"linewidth": 1.8, "markersize": 4}
@@ -360,9 +361,17 @@ class _Panel:
             line.set_marker(marker if len(x) - first <= style.FEW_POINTS else "")
         # A legend that the user has made stays.
         if shown and self._ax.get_legend() is self._legend:
-            look: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
             lines, *_, labels = zip(*shown, strict=True)
-            self._legend = self._ax.legend(lines, labels, ncols=3, fontsize=9, frameon=False, **look)
+            place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+            narrow = {
+                "ncols": 3,
+                "fontsize": 9,
+                "frameon": False,
+                "handlelength": 1.4,
+                "handletextpad": 0.5,
+                "columnspacing": 1.0,
+            }
+            self._legend = self._ax.legend(lines, labels, **place, **narrow)
         if shown:
             self._ax.relim()
             self._ax.autoscale_view(scalex=False)
@@ -376,7 +385,7 @@ class _Panel:
 def _checked_size(figsize: Any, rows: int, columns: int) -> tuple[float, float]:
     """Return width and height in inches; the default depends on the grid."""
     if figsize is None:
-        return style.WIDTH if columns == 1 else 4.2 * columns, 0.5 + 2.05 * rows
+        return style.WIDTH if columns == 1 else 5.0 * columns, 0.5 + 2.05 * rows
     try:
         width, height = figsize
     except (TypeError, ValueError):
