@@ -11,6 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "myrnn"
 ORDER = (
     "_version",
+    "_signals",
     "_start",
     "errors",
     "_checks",
@@ -50,7 +51,7 @@ ORDER = (
     "cli",
     "__main__",
 )
-SHARED = ("_checks", "_keywords", "_start", "_user_code", "_version")
+SHARED = ("_checks", "_keywords", "_signals", "_start", "_user_code", "_version")
 
 
 def imported(tree, package):

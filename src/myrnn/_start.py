@@ -1,4 +1,4 @@
-"""Lets Ctrl-C stop the command while it is still importing, and imports MyGrad a second faster.
+"""Lets Ctrl-C stop a command that is still importing, and imports MyGrad a second faster.
 
 MyGrad's GRU layer makes Numba compile three small functions when it is imported. Here it is imported when it is first
 used.
@@ -7,45 +7,16 @@ used.
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from myrnn._signals import end_imports
 
-def _is_command() -> bool:
-    """Whether this process is the command ``myrnn``, by its script or as ``python -m myrnn``."""
-    if sys.argv[:1] != ["-m"]:
-        return Path(*sys.argv[:1]).stem == "myrnn"
-    # Python has not found the module yet, so its path is not in sys.argv.
-    return ("-m", "myrnn") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
-
-
-def _stop_importing(*_: Any) -> None:
-    """End the process on Ctrl-C. An import could turn an exception into an ImportError or a traceback."""
-    with suppress(OSError):
-        os.write(2, b"myrnn: interrupted: nothing was saved\n")
-    os._exit(130)
-
-
-def imports_are_done() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again; the command calls it when it starts to work."""
-    if signal.getsignal(signal.SIGINT) is _stop_importing:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-if (
-    _is_command()
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-):
-    signal.signal(signal.SIGINT, _stop_importing)
+end_imports()
 
 GRU = "mygrad.nnet.layers.gru"
 # What waits for the import of that module.

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from myrnn import _start
 from myrnn._keywords import meant
+from myrnn._signals import Terminated, imports_are_done
 from myrnn._user_code import failure, user_frame
 from myrnn._version import __version__
 from myrnn.cli.ahead import forecast, generate
@@ -24,7 +24,6 @@ from myrnn.cli.options import SectionedCommand, with_settings
 from myrnn.cli.others import lesson, playground, sweep
 from myrnn.cli.predict import predict
 from myrnn.cli.runs import runs
-from myrnn.cli.stop import Terminated
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
 from myrnn.experiment import Data, FileEvaluation
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _shown_once()
         given = list(sys.argv[1:] if arguments is None else arguments)
         try:
-            _start.imports_are_done()
+            imports_are_done()
             _invoke(given)
             sys.stdout.flush()
         except typer.Exit as stop:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from myrnn._checks import count_of
+from myrnn._signals import noted_stops, stopped
 from myrnn.cli import show
-from myrnn.cli.stop import noted_stops, stopped
 from myrnn.errors import InvalidArgument
 from myrnn.lesson import PARTS, lesson_source, write_lesson
 from myrnn.plots import save_figure

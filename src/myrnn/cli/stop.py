@@ -1,80 +1,21 @@
-"""Interruptions of a command (Ctrl-C, SIGTERM, a fault), and messages that say what is saved."""
+"""Messages of a command that is interrupted or fails: what is saved, and how to resume."""
 
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
 
+from myrnn._signals import Stops, noted_stops, stopped
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs import has_run, is_unfinished, iterations_saved
-from myrnn.training import raising
-
-
-class Terminated(KeyboardInterrupt):
-    """The process received SIGTERM: like Ctrl-C, but with another exit code."""
-
-
-class Stops:
-    """The signals that asked this process to stop."""
-
-    def __init__(self) -> None:
-        self.last: KeyboardInterrupt | None = None
-
-    def note(self, stop: KeyboardInterrupt) -> NoReturn:
-        """Raise the exception of a signal, and remember it, because the current work may catch it to end cleanly."""
-        self.last = stop
-        raise stop
-
-    def obey(self, what: str) -> None:
-        """Raise the exception of the last signal, if there was one, with the message `what`."""
-        if self.last is not None:
-            raise stopped(self.last, what)
-
-
-def stopped(stop: KeyboardInterrupt, what: str) -> KeyboardInterrupt:
-    """Return the exception of a signal with a message."""
-    return type(stop)(f"{'terminated' if isinstance(stop, Terminated) else 'interrupted'}: {what}")
-
-
-@contextmanager
-def noted_stops() -> Iterator[Stops]:
-    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt, unless other handlers are installed."""
-    stops = Stops()
-    kinds = {
-        signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
-        signal.SIGTERM: (signal.SIG_DFL, Terminated),
-    }
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number, (usual, kind) in kinds.items():
-            if signal.getsignal(number) is usual:
-                before[number] = signal.signal(number, raising(lambda *_, kind=kind: stops.note(kind())))
-    try:
-        yield stops
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
-    """When a run is interrupted or fails, add to the message what is saved, and how to resume.
-
-    Parameters
-    ----------
-    folder : Path
-        That of a run that has begun.
-    own : str or None
-        The file and class of its model, if it is user-defined.
-    on_divergence : {"stop", "restart"}
-        The reaction of the run to a loss that is no longer finite.
-    """
+    """When the run in a folder, maybe of a user-defined model `own`, is interrupted or fails, say what is saved."""
     try:
         with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
             yield stops

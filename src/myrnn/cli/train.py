@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from myrnn._checks import count_of
+from myrnn._signals import Stops
 from myrnn.cli import show
 from myrnn.cli.options import (
     FormerBalanced,
@@ -21,7 +22,7 @@ from myrnn.cli.options import (
     renamed,
     sections_of,
 )
-from myrnn.cli.stop import Stops, command, explained, keeping
+from myrnn.cli.stop import command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, find_preset, is_own, merged, setting_names
 from myrnn.models import load_own

@@ -10,6 +10,7 @@ from typing import Any
 import scipy
 
 from myrnn._checks import shown
+from myrnn._signals import TookTooLong, within
 from myrnn._user_code import line_of, user_frame
 from myrnn.errors import InvalidArgument
 from myrnn.exercises import limits
@@ -22,7 +23,7 @@ SIGNS = {PASSED: ("✓", "#1a7f37"), FAILED: ("✗", "#b3261e"), NOT_CHECKED: ("
 # right answer fails less than once in a million times.
 FALSE_ALARM = 1e-8
 # Exceptions of an answer that are findings. KeyboardInterrupt comes from the user who waits.
-FAULTS = (Exception, SystemExit, limits.TookTooLong)
+FAULTS = (Exception, SystemExit, TookTooLong)
 
 # Tests a property; returns an error message, or an empty string.
 Breach = Callable[[Any], str]
@@ -193,7 +194,7 @@ def is_unlikely(count: int, total: int, chance: float) -> bool:
 
 def _detail(breach: Breach, answer: Any) -> str:
     try:
-        return limits.within(limits.SECONDS, lambda: breach(answer))
+        return within(limits.SECONDS, lambda: breach(answer))
     except FAULTS as error:
         return describe(error)
 
@@ -203,6 +204,6 @@ def describe(error: BaseException) -> str:
     message, frame = " ".join(str(error).split()), user_frame(error)
     text = "" if frame is None else line_of(frame)
     place = "" if frame is None else f", in {frame.name}, line {frame.lineno}" + (f": {text}" if text else "")
-    if isinstance(error, limits.TookTooLong):
+    if isinstance(error, TookTooLong):
         return f"{message}{place}. Does a loop never end?"
     return f"it raised {type(error).__name__}" + (f": {message}" if message else "") + place

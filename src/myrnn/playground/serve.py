@@ -22,6 +22,7 @@ from platformdirs import user_state_path
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from myrnn import _checks
+from myrnn._signals import handled_by, handlers
 from myrnn.errors import InvalidArgument
 from myrnn.models import load_own
 from myrnn.playground.app import LOCAL_NAMES, make_app
@@ -143,16 +144,9 @@ class ImpatientProtocol(H11Protocol):
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let Ctrl-C and a request to terminate only end the server: uvicorn raises both again afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
-    main = threading.current_thread() is threading.main_thread()
-    if main:
-        signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
+    ignored = dict.fromkeys(handlers(signal.SIGTERM), lambda *_: None)
+    with handled_by(ignored), contextlib.suppress(KeyboardInterrupt):
+        yield
 
 
 # The address ---------------------------------------------------------------------------------------------------------

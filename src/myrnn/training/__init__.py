@@ -3,16 +3,15 @@
 `feed` gives the sequences of every iteration, and an `engine`, compiled (`native`) or MyGrad's, runs it. `state` holds
 everything that changes, and the state to go back to; `records` converts results to arrays, and `checkpoint` saves
 states on disk. `outputs` defines the outputs required for targets and their scores, `measure` the scores on other
-sequences. `hooks` watch, `progress` shows the progress, and `interrupts` delays Ctrl-C until an iteration is counted.
-`loop` has `train`, and `settings` its settings.
+sequences. `hooks` watch, and `progress` shows the progress. `loop` has `train`, and `settings` its settings.
 """
 
+from myrnn._signals import held_interrupts
 from myrnn.learning_curve import History
 from myrnn.schedules import named_schedule
 from myrnn.training.checkpoint import Checkpoint, TrainingState, keep_last_checkpoint, load_checkpoint, saved_iteration
 from myrnn.training.engine import check_sees_no_future, reference_in_parts, reference_logits
 from myrnn.training.hooks import Report, TrainingStart, Validation
-from myrnn.training.interrupts import held_interrupts, raising
 from myrnn.training.loop import Training, train
 from myrnn.training.measure import mean_over, measure
 from myrnn.training.outputs import metric_of, total_score
@@ -42,7 +41,6 @@ __all__ = [
     "metric_of",
     "named_schedule",
     "progress_display",
-    "raising",
     "reference_in_parts",
     "reference_logits",
     "saved_iteration",

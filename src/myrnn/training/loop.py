@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
+from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
 from myrnn.compiler import MYGRAD
@@ -46,7 +47,6 @@ from myrnn.training.hooks import (
     with_event,
     with_state,
 )
-from myrnn.training.interrupts import held_interrupts
 from myrnn.training.native import Losses, Scores
 from myrnn.training.outputs import chance_of, checked_class_weights, guessing_loss
 from myrnn.training.progress import progress_hooks

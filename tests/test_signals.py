@@ -4,8 +4,8 @@ import threading
 import pytest
 
 from myrnn import RNN, Adam, tasks
+from myrnn._signals import ALARM, Terminated, TookTooLong, held_interrupts, noted_stops, within
 from myrnn.training import Training
-from myrnn.training.interrupts import held_interrupts, raising
 
 
 def press():
@@ -53,39 +53,25 @@ def test_an_interrupt_in_a_finalizer_takes_effect_at_a_consistent_point(turn):
     assert training.iteration == optimizer.t
 
 
-class Told(Exception):
-    pass
-
-
-@pytest.fixture
-def told():
-    """Make SIGTERM raise `Told`, in a handler that does nothing else."""
-
-    def tell(number, frame):
-        raise Told
-
-    before = signal.signal(signal.SIGTERM, raising(tell))
-    yield tell
-    assert signal.getsignal(signal.SIGTERM) is tell
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_a_handler_that_only_raises_is_also_deferred(told):
+def test_what_raises_for_a_signal_to_terminate_is_also_held_back():
     reached = []
-    with pytest.raises(Told), held_interrupts(), held_interrupts() as obey:
+    with noted_stops(), pytest.raises(Terminated), held_interrupts(), held_interrupts() as obey:
         signal.raise_signal(signal.SIGTERM)
         reached.append("held")
         obey()
     assert reached == ["held"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_second_signal_of_any_kind_acts_at_once(told):
+def test_a_second_signal_of_any_kind_acts_at_once():
     reached = []
-    with pytest.raises(Told), held_interrupts():
+    with noted_stops() as stops, pytest.raises(Terminated), held_interrupts():
         press()
         reached.append("held")
         signal.raise_signal(signal.SIGTERM)
     assert reached == ["held"]
+    with pytest.raises(Terminated, match=r"^terminated: nothing is lost$"):
+        stops.obey("nothing is lost")
 
 
 def test_a_second_signal_acts_at_once():
@@ -114,6 +100,17 @@ def test_the_inner_of_two_nested_trainings_ends_first():
     assert ended == ["inner"]
 
 
+def test_a_signal_before_an_inner_training_does_not_end_it():
+    ended = []
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        press()
+        with held_interrupts() as obey:
+            obey()
+            ended.append("inner")
+        ended.append("outer")
+    assert ended == ["inner", "outer"]
+
+
 def test_other_handlers_are_kept():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("pressed"))
@@ -135,3 +132,59 @@ def test_other_threads_have_no_handlers_to_set():
     thread.start()
     thread.join()
     assert found == [signal.default_int_handler]
+
+
+def test_a_loop_that_catches_everything_is_stopped_too():
+    def stubborn():
+        while True:
+            try:
+                sum(range(1000))
+            except:  # noqa: E722
+                continue
+
+    with pytest.raises(TookTooLong):
+        within(0.05, stubborn)
+
+
+def test_a_loop_is_stopped_where_the_alarm_is_ignored():
+    def endless():
+        while True:
+            pass
+
+    ignored = signal.signal(ALARM, signal.SIG_IGN)
+    try:
+        with pytest.raises(TookTooLong):
+            within(0.05, endless)
+        assert signal.getsignal(ALARM) == signal.SIG_IGN
+    finally:
+        signal.signal(ALARM, ignored)
+
+
+def test_a_signal_before_another_error_is_not_obeyed_later():
+    with noted_stops():
+        with pytest.raises(ZeroDivisionError), held_interrupts():
+            press()
+            1 / 0  # noqa: B018
+        with held_interrupts() as obey:
+            obey()
+
+
+def test_a_result_in_time_is_returned():
+    assert within(60.0, lambda: "done") == "done"
+
+
+def test_another_thread_is_not_interrupted():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(within(60.0, lambda: "done")))
+    thread.start()
+    thread.join()
+    assert found == ["done"]
+
+
+def test_a_program_that_uses_the_alarm_itself_keeps_it():
+    before = signal.signal(ALARM, lambda *_: None)
+    try:
+        own = signal.getsignal(ALARM)
+        assert within(60.0, lambda: signal.getsignal(ALARM)) is own
+    finally:
+        signal.signal(ALARM, before)
