@@ -703,10 +703,7 @@ def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) ->
 
 
 def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
-    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`.
-
-    The programs are checked when each is first used, and longer lengths when they occur.
-    """
+    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`."""
     longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 

@@ -58,13 +58,7 @@ def carried_of(recurrence: Recurrence) -> Carried:
 
 
 def going_on(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence that continues from a stream.
-
-    Raises
-    ------
-    CompileError
-        When the computation of a step also needs later steps, or steps have their own numbers.
-    """
+    """Return the recurrence that continues from a stream; raises CompileError when a step depends on more."""
     _check(recurrence)
     build, carried = recurrence.build, carried_of(recurrence)
     has_begun = build.leaf("carried", carried.begun, size=1)
