@@ -70,11 +70,11 @@ def seconds_a_network() -> dict[str, float]:
 
 def _processor_seconds(name: str, iterations: int) -> float:
     from myrnn.sweeps import read_study
-    from myrnn.sweeps.run import Done, do
+    from myrnn.sweeps.run import Done, SentRun, do
 
     (point,) = read_study(study(iterations, 1, name=name, dim_recurrent=50)).points
     begin = time.process_time()
-    assert isinstance(do(point), Done)
+    assert isinstance(do(SentRun.of(point)), Done)
     return time.process_time() - begin
 
 

@@ -47,14 +47,14 @@ def _lesson() -> Work:
     c = Unit("C by hand, -O3", "hand_written_c", job, whole=True)
     unrolled = replace(c, name="C by hand, -O3 -funroll-loops", options={"unroll": True})
     peers = (_mygrad(job), _torch(job), _jax(job), _jax(job, "JAX, padded and masked", masked=True))
-    wanted = {"MyGrad op by op": 150, "PyTorch nn.RNN": 90, "JAX": 10}
+    wanted = {"MyGrad op by op": 150, "PyTorch nn.RNN": 90, "JAX": 1.5}
     return Work(
         "lesson",
         "The lesson's job: RNN, T 2 to 20, D 50, batch 1, draws included",
         (_ours(job, whole=True), c, unrolled, *peers),
         (
             Comparison("share", OURS, c.name, 0.85),
-            Comparison("share", OURS, unrolled.name, 0.85),
+            Comparison("share", OURS, unrolled.name, 1.0),
             *(Comparison("times", OURS, peer.name, wanted.get(peer.name)) for peer in peers),
         ),
     )
@@ -175,7 +175,10 @@ def _characters() -> tuple[Work, Work]:
             for unit in (_ours(job, OURS + suffix, threads), _torch(job, suffix, threads), jax)
         ]
         units += sides
-        comparisons += [Comparison("times", sides[0].name, peer.name, 2.0) for peer in sides[1:]]
+        comparisons += [
+            Comparison("times", sides[0].name, peer.name, wanted)
+            for peer, wanted in zip(sides[1:], (2.0, 1.3), strict=True)
+        ]
     title = (
         "A character language model: GRU, 64 streams of 64 characters, C = K = 100, D 128, truncated backpropagation"
     )
@@ -185,7 +188,7 @@ def _characters() -> tuple[Work, Work]:
         for unit in (_ours(job, threads=1), _torch(job, " in a loop"))
     )
     cell = replace(layer, name="PyTorch nn.GRUCell in a loop", options={"by_cell": True})
-    comparisons = [Comparison("times", OURS, layer.name, 50.0), Comparison("times", OURS, cell.name)]
+    comparisons = [Comparison("times", OURS, layer.name, 20.0), Comparison("times", OURS, cell.name)]
     title = "10,000 characters that this model writes, one after the other"
     return training, Work("characters", title, (ours, layer, cell), tuple(comparisons))
 

@@ -536,6 +536,11 @@ def test_agreement_is_filled_in_for_units_that_must_agree(monkeypatch):
     assert runner.closed
 
 
+@pytest.mark.long
+def test_the_time_of_a_network_of_a_study_is_measured():
+    assert sweeps._processor_seconds("rnn", 10) > 0
+
+
 def test_the_throughput_of_sweeps_has_one_row_in_its_page():
     page = (ROOT / "docs" / "explanation" / "scaling.md").read_text()
     once = sweeps.with_row(page, f"{sweeps.THROUGHPUT} | 9.0 s and 5.0 s: 1.80 times as fast |")
