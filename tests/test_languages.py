@@ -1,7 +1,10 @@
 """Formal languages: labels and slow definitions agree, draws are uniform; automata, expressions, grammars."""
 
 import itertools
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import mygrad as mg
@@ -114,6 +117,21 @@ def test_draws_only_depend_on_the_generator():
         one, other = (task.sample(50, np.random.default_rng(3)) for _ in range(2))
         assert np.array_equal(one.values, other.values)
         assert np.array_equal(one.labels, other.labels)
+
+
+def test_draws_of_a_grammar_are_the_same_in_every_process():
+    code = (
+        "import numpy as np; from myrnn.tasks.languages import Grammar\n"
+        "grammar = Grammar('S -> a S a | b S b | a | b')\n"
+        "print(grammar.draw_members(np.full(40, 9), np.random.default_rng(0)).tolist())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout
+        for seed in ("1", "2", "4")
+    }
+    assert len(found) == 1
 
 
 def test_truth_is_that_of_the_language():

@@ -346,7 +346,8 @@ def _normal_form(start: str, rules: Rules) -> tuple[bool, Binary, Terminal]:
     for left in short:
         chain, waiting = {left}, [left]
         while waiting:
-            for row in short[waiting.pop()]:
+            # In an order that does not depend on hashes: nonterminals are numbered, and drawn, in the order found here.
+            for row in sorted(short[waiting.pop()]):
                 if len(row) == 1 and row[0] in short and row[0] not in chain:
                     chain.add(row[0])
                     waiting.append(row[0])
