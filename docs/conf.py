@@ -116,7 +116,6 @@ autosummary_context = {
             "myrnn.data.TargetEncoder": "fit sequences inputs read next_rows check_columns",
             "myrnn.data.Differences": "of next_without continued",
             "myrnn.runs.Fitted": "predictor raw finite_scores text_as warn_of_range",
-            "myrnn.tasks.DeepMind": "mapping",
         }.items()
     }
 }

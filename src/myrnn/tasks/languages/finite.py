@@ -72,19 +72,16 @@ def _third() -> Dfa:
     return Dfa.explored(BITS, ("zeros", 0), move, lambda s: s[0] != "lost" and s != ("zeros after odd", 1)).minimal()
 
 
-@cache
 def even_pairs() -> Dfa:
     """Return the strings whose first and last symbols are equal, and the empty one: as many 01 as 10, or none."""
     return regular("(0(0|1)*0|1(0|1)*1|0|1)?", BITS)
 
 
-@cache
 def parity() -> Dfa:
     """Return the strings with an odd number of 1s."""
     return Dfa(BITS, [[0, 1], [1, 0]], [False, True])
 
 
-@cache
 def cycle_navigation(size: int = 5) -> Dfa:
     """Return moves on a cycle (``<`` back, ``>`` forward, ``=`` stay) and then the place where they end, from 0."""
     digits = tuple(map(str, range(size)))
@@ -100,7 +97,6 @@ def cycle_navigation(size: int = 5) -> Dfa:
     return Dfa.explored(symbols, 0, move, lambda state: state == "end")
 
 
-@cache
 def modular_arithmetic(size: int = 5) -> Dfa:
     """Return expressions of + - *, worked out from left to right, then ``=`` and the value, modulo `size`."""
     digits = tuple(map(str, range(size)))
@@ -131,24 +127,15 @@ def bracket_names(kinds: int) -> tuple[str, ...]:
     return (*(f"({kind}" for kind in range(kinds)), *(f"){kind}" for kind in range(kinds)))
 
 
-@cache
 def bounded_dyck(kinds: int, depth: int) -> Dfa:
-    """Return balanced brackets of so many kinds, at most so many within each other.
-
-    Raises
-    ------
-    InvalidArgument
-        When the automaton would be too large.
-    """
+    """Return balanced brackets of so many kinds, at most so many within each other; refuse too many states."""
     states, level = 1, 1
     for _ in range(depth):
         level *= kinds
         states += level
         # Each has a way for each of the symbols.
         if states * kinds >= MOST_STATES:
-            break
-    if states * kinds >= MOST_STATES:
-        raise InvalidArgument(f"{kinds} kinds of brackets, {depth} deep, take too many states: leave the depth out")
+            raise InvalidArgument(f"{kinds} kinds of brackets, {depth} deep, take too many states: leave the depth out")
 
     def move(open_: tuple[int, ...] | None, token: int) -> tuple[int, ...] | None:
         if open_ is None:

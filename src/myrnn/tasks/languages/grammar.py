@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of
-from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
+from myrnn.tasks.languages.kernels import UNKNOWN, count_trees, draw_trees, parse
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, redrawn
 
 MOST_SYMBOLS = 64
 MOST_SETS = 500
@@ -99,7 +99,7 @@ class Grammar(Language):
         self._logs = np.zeros((0, 0))
         # Sets of nonterminals, by number, as `kernels.parse` finds them.
         self._masks = np.zeros(MOST_SETS, dtype=np.uint64)
-        self._joined = np.full((MOST_SETS, MOST_SETS), -1, dtype=np.int16)
+        self._joined = np.full((MOST_SETS, MOST_SETS), UNKNOWN)
         self._leaves = np.zeros(len(self.symbols), dtype=np.int64)
         self._known = 1
         for token in range(len(self.symbols)):
@@ -117,11 +117,11 @@ class Grammar(Language):
         """Return the symbols."""
         return f"Grammar(over {' '.join(self.symbols)})"
 
-    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_members(self, lengths: Integers) -> Bools:
         found = np.isfinite(self._known_logs(int(np.max(lengths, initial=0)))[lengths, 0])
         return np.where(lengths == 0, self.has_empty, found)
 
-    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_others(self, lengths: Integers) -> Bools:
         if self.is_ambiguous:
             return super().has_others(lengths)
         return np.array([self._count_exactly(length) < len(self.symbols) ** length for length in lengths.tolist()])
@@ -175,7 +175,7 @@ class Grammar(Language):
         found: NDArray[np.uint64] = (first * (np.uint64(1) << np.arange(self._count, dtype=np.uint64))).sum(axis=1)
         return found
 
-    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         if not self.is_ambiguous:
             return self._draw_trees(lengths, rng)
         # Long strings are more often uneven: then the task is refused after these.
@@ -218,11 +218,11 @@ class Grammar(Language):
             raise InvalidArgument(UNEVEN.format(length=length))
         return float(trees.min())
 
-    def _operations(self, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _operations(self, lengths: Integers) -> NDArray[np.float64]:
         """Return how many operations it takes to count the trees of strings."""
         return lengths.astype(np.float64) ** 3 / 6 * len(self._binary)
 
-    def _draw_trees(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def _draw_trees(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         offsets = offsets_of(lengths)
         longest = int(np.max(lengths, initial=0))
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)

@@ -76,7 +76,7 @@ class _Set:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Chain:
     """Some expressions, one after the other."""
 
     parts: tuple[_Tree, ...]
@@ -98,7 +98,7 @@ class _Repeat:
     most: int | None
 
 
-_Tree = _Set | _Row | _Choice | _Repeat
+_Tree = _Set | _Chain | _Choice | _Repeat
 
 
 class _Reader:
@@ -127,13 +127,13 @@ class _Reader:
         return self.pattern[self.at - 1]
 
     def _choice(self) -> _Tree:
-        parts = [self._row()]
+        parts = [self._chain()]
         while self._comes("|"):
             self.at += 1
-            parts.append(self._row())
+            parts.append(self._chain())
         return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
 
-    def _row(self) -> _Tree:
+    def _chain(self) -> _Tree:
         parts = []
         while self.at < len(self.pattern) and not self._comes("|)"):
             part = self._single()
@@ -143,7 +143,7 @@ class _Reader:
                 if repeats > DEEPEST:
                     self._fail(f"repeats a part more than {DEEPEST} times over", begin)
             parts.append(part)
-        return _Row(tuple(parts))
+        return _Chain(tuple(parts))
 
     def _single(self) -> _Tree:
         begin = self.at
@@ -265,7 +265,7 @@ class _Places:
             parts = [self._ends(part) for part in tree.parts]
             first, last = (frozenset().union(*(getattr(part, end) for part in parts)) for end in ("first", "last"))
             return _Ends(any(part.empty for part in parts), first, last)
-        if isinstance(tree, _Row):
+        if isinstance(tree, _Chain):
             return self._joined([self._ends(part) for part in tree.parts])
         return self._repeated(tree)
 
