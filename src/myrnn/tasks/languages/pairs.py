@@ -196,10 +196,10 @@ class Arithmetic(_OfTexts):
         """Return the digits of the numbers of a string in all ways, int64 (ways, numbers), and the share of each."""
         if length in self._known:
             return self._known[length]
-        total, count = length - len(self.signs), len(self.signs)
-        first = 1 + np.indices((total - 1,) * count).reshape(count, -1).T
-        digits = np.column_stack((first, total - first.sum(axis=1)))
-        digits = digits[digits[:, -1] >= 1]
+        total = length - len(self.signs)
+        first = np.meshgrid(*[np.arange(1, total)] * len(self.signs), indexing="ij")
+        last = total - np.sum(first, axis=0)
+        digits = np.column_stack([counts[last >= 1] for counts in (*first, last)])
         logs = self.ways(digits)
         shares = np.exp2(logs - logs.max())
         found = digits, shares / shares.sum()
