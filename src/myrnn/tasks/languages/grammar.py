@@ -97,17 +97,13 @@ class Grammar(Language):
         self._terminal = np.array(sorted(single), dtype=np.int64).reshape(-1, 2)
         self._count = len(numbers)
         self._logs = np.zeros((0, 0))
-        # Sets of nonterminals, by number, as `kernels.parse` finds them.
-        self._masks = np.zeros(MOST_SETS, dtype=np.uint64)
-        self._joined = np.full((MOST_SETS, MOST_SETS), UNKNOWN)
-        self._leaves = np.zeros(len(self.symbols), dtype=np.int64)
-        self._known = 1
-        for token in range(len(self.symbols)):
-            mask = np.uint64(sum(1 << int(left) for left, of in self._terminal if of == token))
-            where = np.flatnonzero(self._masks[: self._known] == mask)
-            self._leaves[token] = where[0] if len(where) else self._known
-            self._masks[self._leaves[token]] = mask
-            self._known = max(self._known, int(self._leaves[token]) + 1)
+        # Sets of nonterminals, by number, as `kernels.parse` finds them: first none, and those of the symbols.
+        of_symbols = [sum(1 << left for left, of in single if of == token) for token in range(len(self.symbols))]
+        sets = list(dict.fromkeys((0, *of_symbols)))
+        self._masks, self._known = np.zeros(max(MOST_SETS, len(sets)), dtype=np.uint64), len(sets)
+        self._masks[: len(sets)] = np.array(sets, dtype=np.uint64)
+        self._leaves = np.array([sets.index(mask) for mask in of_symbols])
+        self._joined = np.full((len(self._masks), len(self._masks)), UNKNOWN)
         self._counts: list[list[int]] = []
         # The fewest trees that a member of each length was seen to have.
         self._fewest: dict[int, float] = {}
