@@ -117,7 +117,6 @@ autosummary_context = {
             "myrnn.runs.Run": "check_tests predictor recognizer",
             "myrnn.runs.TaskReader": "to_settings recognizer shown_chance",
             "myrnn.runs.DataReader": "raw warn_of_range text_as to_settings from_settings recognizer shown_chance",
-            "myrnn.tasks.DeepMind": "mapping",
         }.items()
     }
 }

@@ -1,7 +1,10 @@
 """Formal languages: labels and slow definitions agree, draws are uniform; automata, expressions, grammars."""
 
 import itertools
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import mygrad as mg
@@ -15,7 +18,7 @@ from myrnn.cli import main
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
 from myrnn.tasks.languages import DEEPMIND, Dfa, Grammar, Predicate, check_labels, flare, regular, tomita
-from myrnn.tasks.languages.expressions import draw_expression, value_of
+from myrnn.tasks.languages.functions import draw_expression, value_of
 
 LANGUAGES = slow_languages.tasks(500)
 
@@ -114,6 +117,21 @@ def test_draws_only_depend_on_the_generator():
         one, other = (task.sample(50, np.random.default_rng(3)) for _ in range(2))
         assert np.array_equal(one.values, other.values)
         assert np.array_equal(one.labels, other.labels)
+
+
+def test_draws_of_a_grammar_are_the_same_in_every_process():
+    code = (
+        "import numpy as np; from myrnn.tasks.languages import Grammar\n"
+        "grammar = Grammar('S -> a S a | b S b | a | b')\n"
+        "print(grammar.draw_members(np.full(40, 9), np.random.default_rng(0)).tolist())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout
+        for seed in ("1", "2", "4")
+    }
+    assert len(found) == 1
 
 
 def test_truth_is_that_of_the_language():
@@ -599,13 +617,41 @@ def test_answers_to_strings(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "string"), [("missing-duplicate", "0000"), ("solve-equation", "x+1"), ("modular-arithmetic", "1++")]
+    ("name", "string"),
+    [
+        ("missing-duplicate", "0000"),
+        ("missing-duplicate", "01_110"),
+        ("missing-duplicate", "0_0_"),
+        ("solve-equation", "x+1"),
+        ("modular-arithmetic", "1++"),
+    ],
 )
 def test_invalid_strings_are_refused(name, string):
     task = DeepMind(name)
     tokens = [task.symbol_names.index(symbol) for symbol in string]
     with pytest.raises(InvalidArgument, match=r"are not a string of this task|is not an expression"):
         task.truth(Sequences(tokens, [0, len(tokens)], [0], task.dim_input))
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "pattern"),
+    [
+        ("modular-arithmetic", 3, "[0-4][-+*][0-4]"),
+        ("missing-duplicate", 4, r"_([01])[01]\1|([01])_\2[01]|[01]([01])_\3|([01])[01]\4_"),
+        ("missing-duplicate", 3, "(_[01]|[01]_) "),
+        ("stack-manipulation", 3, r"[01][01]?[v!^]+"),
+        ("stack-manipulation", 1, "[01]"),
+        ("binary-addition", 4, r"[01]+\+[01]+"),
+        ("binary-multiplication", 3, r"[01]\*[01]"),
+    ],
+)
+def test_every_input_of_a_length_is_drawn(name, length, pattern):
+    task = DeepMind(name, string_min=length, string_max=length)
+    drawn = task.sample(1000, 0)
+    names = np.array(task.symbol_names)[drawn.values]
+    found = {"".join(names[begin : begin + length]) for begin in drawn.offsets[:-1].tolist()}
+    texts = map("".join, itertools.product(set(task.symbol_names) - {"."}, repeat=length))
+    assert found == {text for text in texts if re.fullmatch(pattern, text)}
 
 
 def test_expressions_evaluate_as_in_python():

@@ -323,7 +323,7 @@ class Sequences:
         if self.parts:
             counts = counts * self.targets[:, : self.kind.scored].any(axis=1)
         counts = counts.astype(np.int64)
-        return np.diff(offsets_of(counts)[self.offsets]) if self.per_step else counts
+        return sums(counts, self.offsets) if self.per_step else counts
 
     @overload
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...
@@ -374,6 +374,11 @@ def of_checked(
 def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
     """Return the start of each sequence in a flat array, and the end of the last one, int64 (N + 1,)."""
     return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
+
+
+def sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sum of each sequence of integers or truth values, int64 (N,)."""
+    return np.diff(offsets_of(values)[offsets])
 
 
 def ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:

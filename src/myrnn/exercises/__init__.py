@@ -1,18 +1,16 @@
 """Exercises with automatic checks of students' functions and model classes.
 
 `limits` stops answers that never end, `report` runs a list of checks and shows the results. The checks of the lesson's
-first part are in `generator` and `model`, those of the second in `text`, `steps` and `forecast`. `shuffled` draws
-sequences for one more exercise; `answers` has the solutions that the second part builds on.
+first part are in `generator` and `model`, those of the second in `functions` and `steps`; `answers` has the solutions
+that the second part builds on.
 """
 
 from myrnn.exercises import answers
-from myrnn.exercises.forecast import check_naive_forecast
-from myrnn.exercises.generator import check_generate_sequence
+from myrnn.exercises.functions import check_draw_symbol, check_naive_forecast, check_next_symbols
+from myrnn.exercises.generator import check_generate_sequence, shuffled_halves
 from myrnn.exercises.model import check_model
 from myrnn.exercises.report import ExerciseReport, Finding
-from myrnn.exercises.shuffled import shuffled_halves
 from myrnn.exercises.steps import check_step_model
-from myrnn.exercises.text import check_draw_symbol, check_next_symbols
 
 __all__ = [
     "ExerciseReport",

@@ -1,4 +1,7 @@
-"""Is a student's generator of sequences right? Its results are examined thousands of times."""
+"""Is a student's generator of sequences right? Its results are examined thousands of times.
+
+`shuffled_halves` draws sequences for one more exercise.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn import _checks
 from myrnn._checks import count_of, shown
+from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe, is_unlikely, name_of
-from myrnn.sequences import offsets_of, ramp
+from myrnn.sequences import Sequences, offsets_of, ramp, sums
+from myrnn.tasks import Palindromes, TwinHalves
 
 DIGITS = 10
 # The number of results that are kept with a copy, to see whether later calls change them.
@@ -85,7 +91,7 @@ SETTINGS = {
 }
 
 
-class _Numbers:
+class _Digits:
     """The sequences and labels of one setting, in flat arrays."""
 
     def __init__(self, setting: _Setting, results: list[Any]) -> None:
@@ -105,8 +111,7 @@ class _Numbers:
         halves = self.lengths // 2
         if self.setting.palindrome:
             partner = partner[np.repeat(np.cumsum(halves), halves) - 1 - ramp(halves)]
-        owner = np.repeat(np.arange(len(halves)), halves)
-        return np.bincount(owner, self.tokens[self.first] != partner, minlength=len(halves)) == 0
+        return sums(self.tokens[self.first] != partner, offsets_of(halves)) == 0
 
     def text(self, index: int) -> str:
         """Return a sequence as a message shows it."""
@@ -124,7 +129,7 @@ class _Draws:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
         self._results: dict[str, list[Any]] = {}
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers: dict[str, _Digits] = {}
         # The first results, each with a copy.
         self.early: list[tuple[Any, Any]] = []
 
@@ -157,12 +162,12 @@ class _Draws:
         """Iterate over x, y and sequence of every call; only use it after the check that they are three arrays."""
         return (result for _, result in self.results())
 
-    def numbers(self, *, palindrome: bool | None = None) -> list[_Numbers]:
+    def numbers(self, *, palindrome: bool | None = None) -> list[_Digits]:
         """Return the digits of all settings, or only with or without palindromes; only use it after their check."""
         chosen = [name for name in self._results if palindrome in (None, SETTINGS[name].palindrome)]
         for name in chosen:
             if name not in self._numbers:
-                self._numbers[name] = _Numbers(SETTINGS[name], self._results[name])
+                self._numbers[name] = _Digits(SETTINGS[name], self._results[name])
         return [self._numbers[name] for name in chosen]
 
 
@@ -336,7 +341,7 @@ def _palindrome_truth(draws: _Draws) -> str:
     return _untrue(draws.numbers(palindrome=True), "it reads the same backwards", "it does not read the same backwards")
 
 
-def _untrue(every: list[_Numbers], match: str, no_match: str) -> str:
+def _untrue(every: list[_Digits], match: str, no_match: str) -> str:
     for numbers in every:
         wrong = np.flatnonzero(numbers.labels != numbers.matches)
         if not len(wrong):
@@ -373,3 +378,50 @@ def _random_negatives(draws: _Draws) -> str:
         if not set(range(1, DIGITS)) <= set(found):
             return f"With {numbers.setting.call} they differ from the first half only by {found} (modulo 10)."
     return ""
+
+
+# Another exercise -----------------------------------------------------------------------------------------------------
+
+
+def shuffled_halves(
+    task: TwinHalves | Palindromes, samples: int = 20_000, rng: np.random.Generator | int | None = 0
+) -> Sequences:
+    """Draw matching sequences of a task and shuffle their second halves; those that still match are dropped.
+
+    Parameters
+    ----------
+    task : TwinHalves or Palindromes
+    samples : int
+        The number of sequences to draw; about half of them match.
+    rng : numpy.random.Generator, int or None
+        The source of randomness: a generator, a seed, or None for a fresh one.
+
+    Returns
+    -------
+    Sequences
+        All of class 0.
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is invalid.
+
+    Examples
+    --------
+    >>> from myrnn.tasks import TwinHalves
+    >>> shuffled = shuffled_halves(TwinHalves(pattern_length_max=3), 100)
+    >>> first, second = shuffled.tokens(0).reshape(2, -1)
+    >>> sorted(first) == sorted(second), list(first) == list(second)
+    (True, False)
+    """
+    if not isinstance(task, TwinHalves | Palindromes):
+        raise InvalidArgument(f"task must be a TwinHalves or Palindromes, not {type(task).__name__}")
+    generator = _checks.generator("rng", rng)
+    drawn = task.sample(_checks.integer("samples", samples, minimum=1), generator)
+    pairs = []
+    for index in np.flatnonzero(drawn.labels == 1).tolist():
+        tokens = drawn.tokens(index)
+        middle = (len(tokens) + 1) // 2
+        pairs.append((np.concatenate([tokens[:middle], generator.permutation(tokens[middle:])]), 0))
+    shuffled = Sequences.from_pairs(pairs, task.alphabet_size)
+    return shuffled.select(task.truth(shuffled) == 0)

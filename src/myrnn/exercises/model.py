@@ -62,7 +62,7 @@ def check_model(cls: type) -> ExerciseReport:
     """
     check_class(cls)
     with MYGRAD:
-        return checks.run(cls.__name__, Subject(cls))
+        return checks.run(cls.__name__, Candidate(cls))
 
 
 def check_class(cls: Any) -> None:
@@ -75,7 +75,7 @@ def check_class(cls: Any) -> None:
 # The model under examination ------------------------------------------------------------------------------------------
 
 
-class Subject:
+class Candidate:
     """A model class; its models are made when a check asks for one."""
 
     def __init__(self, cls: type) -> None:
@@ -124,15 +124,15 @@ checks = Checklist()
 
 
 @checks("A model is made from dim_input, dim_recurrent and dim_output.")
-def _made(subject: Subject) -> str:
-    subject.make()
+def _made(candidate: Candidate) -> str:
+    candidate.make()
     return ""
 
 
 @checks("parameters is a tuple of trainable tensors, each once.", _made)
-def are_parameters(subject: Subject) -> str:
+def are_parameters(candidate: Candidate) -> str:
     """Find anything that is not a parameter."""
-    model = subject.make()
+    model = candidate.make()
     if not hasattr(model, "parameters"):
         return "The model has no attribute parameters."
     given = model.parameters
@@ -158,8 +158,8 @@ def are_parameters(subject: Subject) -> str:
 
 
 @checks("Every parameter is float32.", are_parameters)
-def _parameter_dtypes(subject: Subject) -> str:
-    model = subject.make()
+def _parameter_dtypes(candidate: Candidate) -> str:
+    model = candidate.make()
     for parameter in model.parameters:
         if parameter.dtype != np.float32:
             return f"{_path_to(parameter, model)} is {parameter.dtype}."
@@ -169,9 +169,9 @@ def _parameter_dtypes(subject: Subject) -> str:
 @checks(
     "The parameters map the input to the hidden state, the hidden state to itself and to the scores.", are_parameters
 )
-def _weights(subject: Subject) -> str:
+def _weights(candidate: Candidate) -> str:
     inputs, hidden, classes = SIZES
-    shapes = [parameter.shape for parameter in subject.make().parameters]
+    shapes = [parameter.shape for parameter in candidate.make().parameters]
     # Gates may be joined, and so may input and hidden state.
     wanted = (
         ("W_xh, shape (C, D)", {inputs, inputs + hidden}, hidden, inputs),
@@ -189,8 +189,8 @@ def _maps(shape: tuple[int, ...], rows: set[int], columns: int) -> bool:
 
 
 @checks("Every model has separate parameters.", are_parameters)
-def _own_parameters(subject: Subject) -> str:
-    one, other = subject.make(), subject.make()
+def _own_parameters(candidate: Candidate) -> str:
+    one, other = candidate.make(), candidate.make()
     for parameter in one.parameters:
         if any(parameter is theirs for theirs in other.parameters):
             return f"Two models share {_path_to(parameter, one)}: make the layers in __init__, as attributes of self."
@@ -201,11 +201,11 @@ def _own_parameters(subject: Subject) -> str:
 
 
 @checks("A sequence gives one row of scores, a tensor of shape (1, K).", _made)
-def one_row(subject: Subject) -> str:
+def one_row(candidate: Candidate) -> str:
     """Find scores of another kind or shape."""
     inputs, hidden, classes = SIZES
     for steps in (20, 2, 1):
-        given = subject.make()(encoded(*(np.arange(steps) % inputs)))
+        given = candidate.make()(encoded(*(np.arange(steps) % inputs)))
         if not isinstance(given, Tensor):
             hint = " Is the return missing?" if given is None else ""
             return f"The model returns {type(given).__name__}, not a mygrad.Tensor.{hint}"
@@ -220,8 +220,8 @@ def one_row(subject: Subject) -> str:
 
 
 @checks("The scores are float32.", one_row, are_parameters)
-def _score_dtype(subject: Subject) -> str:
-    model = subject.make()
+def _score_dtype(candidate: Candidate) -> str:
+    model = candidate.make()
     dtype = model(encoded(1, 2)).dtype
     # MyGrad makes float64 of a tensor and a Python number, such as 1 - z in a gate.
     if dtype == np.float32 or (dtype == np.float64 and _is_another_cell(model.parameters)):
@@ -231,9 +231,9 @@ def _score_dtype(subject: Subject) -> str:
 
 
 @checks("Sizes other than 10, 50 and 2 work, too.", one_row)
-def _other_sizes(subject: Subject) -> str:
+def _other_sizes(candidate: Candidate) -> str:
     inputs, _, classes = OTHER_SIZES
-    shape = subject.make(OTHER_SIZES)(np.eye(inputs, dtype=np.float32)[[0, 1, 5]]).shape
+    shape = candidate.make(OTHER_SIZES)(np.eye(inputs, dtype=np.float32)[[0, 1, 5]]).shape
     return (
         ""
         if shape == (1, classes)
@@ -242,9 +242,9 @@ def _other_sizes(subject: Subject) -> str:
 
 
 @checks("The same sequence gives the same scores, whatever came before.", one_row)
-def repeatable(subject: Subject) -> str:
+def repeatable(candidate: Candidate) -> str:
     """Find anything that a model keeps between calls."""
-    model = subject.make()
+    model = candidate.make()
     x = encoded(*SEQUENCES[0])
     with mg.no_autodiff:
         first = np.array(model(x))
@@ -261,8 +261,8 @@ def repeatable(subject: Subject) -> str:
 
 
 @checks("The first weights are small: scores stay moderate over 20 steps.", one_row)
-def _moderate(subject: Subject) -> str:
-    largest = max(_largest(subject.make()) for _ in range(3))
+def _moderate(candidate: Candidate) -> str:
+    largest = max(_largest(candidate.make()) for _ in range(3))
     if largest < MODERATE:
         return ""
     return (
@@ -278,8 +278,8 @@ def _largest(model: Any) -> float:
 
 
 @checks("Every tensor that the scores are computed from is in parameters.", one_row, are_parameters)
-def _listed(subject: Subject) -> str:
-    model = subject.make()
+def _listed(candidate: Candidate) -> str:
+    model = candidate.make()
     first, second = _leaves(model), _leaves(model)
     known = {id(parameter) for parameter in model.parameters}
     # Tensors made anew in every call, such as zeros, are not parameters.
@@ -309,8 +309,8 @@ def _leaves(model: Any) -> dict[int, Tensor]:
 
 
 @checks("A gradient reaches every parameter.", one_row, are_parameters)
-def _reaches_parameters(subject: Subject) -> str:
-    model = subject.filled()
+def _reaches_parameters(candidate: Candidate) -> str:
+    model = candidate.filled()
     reached = [False] * len(model.parameters)
     for digits in SEQUENCES:
         gradients = _gradients(model, encoded(*digits))
@@ -336,8 +336,8 @@ def _is_there(gradient: NDArray[Any] | None) -> bool:
 
 
 @checks("The scores depend on every element of the sequence.", repeatable, are_parameters)
-def _every_element(subject: Subject) -> str:
-    model = subject.filled()
+def _every_element(candidate: Candidate) -> str:
+    model = candidate.filled()
     steps = len(SEQUENCES[0])
     # A silent unit may hide an element by chance in one sequence, but not in all.
     unnoticed = [t for t in range(steps) if not _notices(model, t)]
@@ -360,8 +360,8 @@ def _notices(model: Any, step: int) -> bool:
 
 
 @checks("The scores depend on the order of the elements.", _every_element)
-def _order(subject: Subject) -> str:
-    model = subject.filled()
+def _order(candidate: Candidate) -> str:
+    model = candidate.filled()
     for digits in SEQUENCES:
         exchanged = (digits[2], digits[1], digits[0], digits[4], digits[3], *digits[5:])
         if differ(scores_of(model, encoded(*digits)), scores_of(model, encoded(*exchanged))):
@@ -370,13 +370,13 @@ def _order(subject: Subject) -> str:
 
 
 @checks("The gradient goes back through time to the first element.", _reaches_parameters, _every_element)
-def _reaches_first_step(subject: Subject) -> str:
+def _reaches_first_step(candidate: Candidate) -> str:
     """Find a state that is cut off from its past.
 
     The digit 7 only occurs at the beginning. Row 7 of a matrix with a row for each input gets a gradient only through
     all the states between.
     """
-    model = subject.filled()
+    model = candidate.filled()
     inputs, hidden, _ = SIZES
     x = encoded(RARE, *(digit for digit in SEQUENCES[0] if digit != RARE))
     for gradient in _gradients(model, x):
@@ -394,8 +394,8 @@ def _reaches_first_step(subject: Subject) -> str:
 
 
 @checks("The hidden state has an activation function.", repeatable, are_parameters)
-def _nonlinear(subject: Subject) -> str:
-    model = subject.filled()
+def _nonlinear(candidate: Candidate) -> str:
+    model = candidate.filled()
     for one, other in pairwise(SEQUENCES):
         between = (encoded(*one) + encoded(*other)) * np.float32(0.5)
         mean = (scores_of(model, encoded(*one)) + scores_of(model, encoded(*other))) / 2
@@ -405,8 +405,8 @@ def _nonlinear(subject: Subject) -> str:
 
 
 @checks("The scores come straight from the hidden state: softmax is left to the loss.", repeatable, _weights)
-def _linear_readout(subject: Subject) -> str:
-    model = subject.filled()
+def _linear_readout(candidate: Candidate) -> str:
+    model = candidate.filled()
     before = [scores_of(model, encoded(*digits)) for digits in SEQUENCES]
     for parameter in model.parameters:
         if SIZES[2] in parameter.shape:
@@ -420,8 +420,8 @@ def _linear_readout(subject: Subject) -> str:
 
 
 @checks("Where the parameters are those of the equations, so are the scores.", repeatable, _weights)
-def _equations(subject: Subject) -> str:
-    model = subject.filled()
+def _equations(candidate: Candidate) -> str:
+    model = candidate.filled()
     parts = _parts_of_the_equations(model.parameters)
     if parts is None:
         return ""

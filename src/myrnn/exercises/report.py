@@ -183,6 +183,11 @@ def name_of(fn: Callable[..., Any]) -> str:
     return str(getattr(fn, "__name__", type(fn).__name__))
 
 
+def returned(given: Any, fault: str = "") -> str:
+    """Return what a function returned, for a message about it: nothing, or the value with its fault behind."""
+    return "nothing: is the return missing?" if given is None else f"{shown(given)}{fault}"
+
+
 def is_unlikely(count: int, total: int, chance: float) -> bool:
     """Return whether a binomial count is too extreme to be due to chance."""
     below, above = (

@@ -12,7 +12,7 @@ from myrnn.compiler import MYGRAD
 from myrnn.exercises.model import (
     SEQUENCES,
     SIZES,
-    Subject,
+    Candidate,
     are_parameters,
     check_class,
     checks,
@@ -55,21 +55,21 @@ def check_step_model(cls: type) -> ExerciseReport:
     """
     check_class(cls)
     with MYGRAD:
-        return step_checks.run(cls.__name__, _StepSubject(cls))
+        return step_checks.run(cls.__name__, _StepCandidate(cls))
 
 
-class _StepSubject(Subject):
+class _StepCandidate(Candidate):
     """A model class with scores at every step. Its models here return those of the last one.
 
     Attributes
     ----------
-    whole : Subject
+    whole : Candidate
         The class itself.
     """
 
     def __init__(self, cls: type) -> None:
         super().__init__(_last_row_of(cls))
-        self.whole = Subject(cls)
+        self.whole = Candidate(cls)
 
 
 def _last_row_of(cls: Any) -> type:
@@ -79,10 +79,10 @@ def _last_row_of(cls: Any) -> type:
     return type(cls.__name__, (cls,), {"__call__": call})
 
 
-def _every_row(subject: _StepSubject) -> str:
+def _every_row(candidate: _StepCandidate) -> str:
     inputs, hidden, classes = SIZES
     for steps in (20, 2, 1):
-        given = subject.whole.make()(encoded(*(np.arange(steps) % inputs)))
+        given = candidate.whole.make()(encoded(*(np.arange(steps) % inputs)))
         if not isinstance(given, Tensor):
             kinds = {
                 "NoneType": " Is the return missing?",
@@ -109,8 +109,8 @@ step_checks = checks.replacing(
 
 
 @step_checks("Row t of the scores equals the scores after elements 0 to t alone.", repeatable, are_parameters)
-def _prefixes(subject: _StepSubject) -> str:
-    model = subject.whole.filled()
+def _prefixes(candidate: _StepCandidate) -> str:
+    model = candidate.whole.filled()
     for digits in SEQUENCES:
         rows = scores_of(model, encoded(*digits))
         alone = np.concatenate([scores_of(model, encoded(*digits[: t + 1]))[-1:] for t in range(len(digits))])
@@ -129,8 +129,8 @@ def _prefixes(subject: _StepSubject) -> str:
 
 
 @step_checks("Row t of the scores depends on element t.", repeatable, are_parameters)
-def _reads_its_own(subject: _StepSubject) -> str:
-    model = subject.whole.filled()
+def _reads_its_own(candidate: _StepCandidate) -> str:
+    model = candidate.whole.filled()
     for *before, last in SEQUENCES:
         rows = [scores_of(model, encoded(*before, digit))[-1] for digit in (last, (last + 1) % SIZES[0])]
         if differ(*rows):

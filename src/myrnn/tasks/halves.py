@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -16,25 +16,24 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.registry import register
-from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, ramp
-from myrnn.settings import check_fields
-from myrnn.tasks.drawn import Drawn, check_order, tokens_of
+from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, places_from, ramp, sums
+from myrnn.tasks.drawn import LONGEST, AlphabetSize, DrawnTask, tokens_of
 
-# No reasonable task comes near this: longer sequences would only fill the memory.
-LONGEST_HALF, MOST_SYMBOLS = 20_000, 100_000
+Tokens = NDArray[np.int32]
+Integers = NDArray[np.int64]
 # The families of `sample_family`.
 FAMILIES = ("trained", "longer", "near", "other")
 
 
 @dataclass(frozen=True)
-class _Halves(Drawn):
+class _Halves(DrawnTask):
     """The common part of the two tasks: a random first half, and a second half that follows from it or does not."""
 
     pattern_length_min: Annotated[
         int,
         Meta(
             ge=1,
-            le=LONGEST_HALF,
+            le=LONGEST,
             title="Shortest half",
             description="The shortest half of a sequence.",
             examples=[1, 2, 3, 5, 8, 10],
@@ -44,22 +43,13 @@ class _Halves(Drawn):
         int,
         Meta(
             ge=1,
-            le=LONGEST_HALF,
+            le=LONGEST,
             title="Longest half",
             description="The longest half of a sequence.",
             examples=[1, 2, 3, 5, 8, 10, 15, 20],
         ),
     ] = 10
-    alphabet_size: Annotated[
-        int,
-        Meta(
-            ge=2,
-            le=MOST_SYMBOLS,
-            title="Digits",
-            description="How many different symbols there are.",
-            examples=[2, 3, 5, 10],
-        ),
-    ] = 10
+    alphabet_size: AlphabetSize = 10
     negatives: Annotated[
         Literal["uniform", "near_miss"],
         Meta(
@@ -73,10 +63,7 @@ class _Halves(Drawn):
 
     dim_output: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("no match", "match")
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_order(self, "pattern_length_min", "pattern_length_max")
+    bounds: ClassVar[tuple[str, str]] = ("pattern_length_min", "pattern_length_max")
 
     @property
     def dim_input(self) -> int:
@@ -84,52 +71,81 @@ class _Halves(Drawn):
         return self.alphabet_size
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Integers:
         """Every length T that the task draws, ascending, int64."""
         return 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
 
-    def twice_as_long(self) -> Self:
-        """Return the task with sequences up to twice as long."""
-        return replace(self, pattern_length_max=min(2 * self.pattern_length_max, LONGEST_HALF))
-
-    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+    def truth(self, sequences: Sequences) -> Integers:
         """Return the true class of every sequence, int64 (N,): 1 where the second half matches.
 
         A sequence of an impossible length does not match.
         """
         values = tokens_of(sequences)
-        lengths, half = sequences.lengths, sequences.lengths // 2
-        starts = np.repeat(sequences.offsets[:-1], half)
-        step = ramp(half)
-        first = values[starts + step]
-        second = values[starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))]
-        wrong = np.bincount(np.repeat(np.arange(len(half)), half), first != second, minlength=len(half))
-        return ((wrong == 0) & self._possible(lengths)[0]).astype(np.int64)
+        first, second = self._places(sequences.lengths, sequences.offsets)
+        wrong = sums(values[first] != values[second], offsets_of(sequences.lengths // 2))
+        return ((wrong == 0) & self._possible(sequences.lengths)[0]).astype(np.int64)
 
-    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+    def _possible(self, lengths: Integers) -> tuple[NDArray[np.bool_], str]:
         return (lengths >= 2) & (lengths % 2 == 0), "even, 2 or more"
 
     @abstractmethod
-    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+    def _partner(self, step: Integers, half: Integers, length: Integers) -> Integers:
         """Return the index of the second half where a match repeats the symbol `step` of the first half."""
 
-    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+    def _places(self, lengths: Integers, offsets: Integers) -> tuple[Integers, Integers]:
+        """Return the indices of all symbols of first halves, and of those that repeat them in a match."""
         half = lengths // 2
-        offsets = offsets_of(lengths)
+        step, starts = ramp(half), np.repeat(offsets[:-1], half)
+        return starts + step, starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))
+
+    def _draw(self, lengths: Integers, rng: np.random.Generator) -> Sequences:
+        half, offsets = lengths // 2, offsets_of(lengths)
         match = rng.integers(0, 2, len(lengths))
         # Filled at random, so that the middle symbol of an odd length is drawn too.
         values = rng.integers(0, self.alphabet_size, int(offsets[-1]), dtype=np.int32)
-        step = ramp(half)
-        starts = np.repeat(offsets[:-1], half)
-        first = starts + step
-        second = starts + self._partner(step, np.repeat(half, half), np.repeat(lengths, half))
+        first, second = self._places(lengths, offsets)
         right = values[first]
         if self.negatives == "uniform":
-            drawn = _uniform_negatives(right, values[second], half, match, self.alphabet_size, rng)
+            values[second] = self._uniform_negatives(right, values[second], half, match, rng)
         else:
-            drawn = _near_misses(right, half, match, self.alphabet_size, self.max_changes, rng)
-        values[second] = drawn
+            values[second] = self._near_misses(right, half, match, rng)
         return Sequences(values, offsets, match, self.alphabet_size)
+
+    def _uniform_negatives(
+        self, right: Tokens, drawn: Tokens, half: Integers, match: Integers, rng: np.random.Generator
+    ) -> Tokens:
+        """Return the second halves: the right one for a match, otherwise one drawn uniformly from all others."""
+        starts = offsets_of(half)
+        drawn = np.where(np.repeat(match == 0, half), drawn, right)
+        candidates = np.flatnonzero(match == 0)
+        while len(candidates):
+            # Redrawing halves that are right by chance leaves the others equally likely.
+            lengths = half[candidates]
+            places = places_from(starts[candidates], lengths)
+            again = sums(drawn[places] != right[places], offsets_of(lengths)) == 0
+            redrawn = places[np.repeat(again, lengths)]
+            drawn[redrawn] = rng.integers(0, self.alphabet_size, len(redrawn), dtype=np.int32)
+            candidates = candidates[again]
+        return drawn
+
+    def _near_misses(self, right: Tokens, half: Integers, match: Integers, rng: np.random.Generator) -> Tokens:
+        """Return the second halves: the right one, for a non-match with 1 to `max_changes` symbols changed."""
+        drawn = right.copy()
+        negatives = np.flatnonzero(match == 0)
+        starts = (np.cumsum(half) - half)[negatives]
+        lengths = half[negatives]
+        changes = rng.integers(1, np.minimum(self.max_changes, lengths) + 1)
+        chosen = np.full((len(negatives), 0), 0, dtype=np.int64)
+        for count in range(int(changes.max(initial=0))):
+            more = changes > count
+            place = rng.integers(0, np.maximum(lengths - count, 1))
+            # The index counts only positions not yet taken: skip the taken ones, lowest first.
+            for taken in np.sort(chosen, axis=1).T:
+                place += place >= taken
+            chosen = np.column_stack((chosen, place))
+            at = (starts + place)[more]
+            drawn[at] = (drawn[at] + rng.integers(1, self.alphabet_size, len(at))) % self.alphabet_size
+        return drawn
 
 
 @register("task", "twin-halves")
@@ -159,7 +175,7 @@ class TwinHalves(_Halves):
 
     name: ClassVar[str] = "twin-halves"
 
-    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+    def _partner(self, step: Integers, half: Integers, length: Integers) -> Integers:
         return step + half
 
 
@@ -193,18 +209,18 @@ class Palindromes(_Halves):
     name: ClassVar[str] = "palindromes"
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Integers:
         """Every length T that the task draws, ascending, int64."""
         even = 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
         chosen = {"even": [even], "odd": [even + 1], "both": [even, even + 1]}[self.parity]
         return np.sort(np.concatenate(chosen))
 
-    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+    def _possible(self, lengths: Integers) -> tuple[NDArray[np.bool_], str]:
         words = {"even": "even, 2 or more", "odd": "odd, 3 or more", "both": "2 or more"}[self.parity]
         parities = {"even": (0,), "odd": (1,), "both": (0, 1)}[self.parity]
         return (lengths >= 2) & np.isin(lengths % 2, parities), words
 
-    def _partner(self, step: NDArray[Any], half: NDArray[Any], length: NDArray[Any]) -> NDArray[Any]:
+    def _partner(self, step: Integers, half: Integers, length: Integers) -> Integers:
         return length - 1 - step
 
 
@@ -260,7 +276,7 @@ def generate_sequence(
     pattern_length_max: int = 10,
     palindrome: bool = False,
     rng: np.random.Generator | int | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int16], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int16], Integers]:
     """Draw one sequence of digits whose second half matches its first with probability one half.
 
     Parameters
@@ -298,56 +314,3 @@ def generate_sequence(
     drawn = task.sample(1, _checks.generator("rng", rng))
     x, y = drawn[0]
     return x, y, drawn.tokens(0)
-
-
-def _uniform_negatives(
-    right: NDArray[np.int32],
-    drawn: NDArray[np.int32],
-    half: NDArray[np.int64],
-    match: NDArray[np.int64],
-    alphabet_size: int,
-    rng: np.random.Generator,
-) -> NDArray[np.int32]:
-    """Return the second halves: the right one for a match, otherwise one drawn uniformly from all others."""
-    starts = offsets_of(half)
-    negative = np.repeat(match == 0, half)
-    drawn = np.where(negative, drawn, right)
-    candidates = np.flatnonzero(match == 0)
-    while len(candidates):
-        # Redrawing halves that are right by chance leaves the others equally likely.
-        lengths = half[candidates]
-        places = np.repeat(starts[candidates], lengths) + ramp(lengths)
-        owner = np.repeat(np.arange(len(candidates)), lengths)
-        wrong = np.bincount(owner, drawn[places] != right[places], minlength=len(candidates))
-        again = wrong == 0
-        redrawn = places[again[owner]]
-        drawn[redrawn] = rng.integers(0, alphabet_size, len(redrawn), dtype=np.int32)
-        candidates = candidates[again]
-    return drawn
-
-
-def _near_misses(
-    right: NDArray[np.int32],
-    half: NDArray[np.int64],
-    match: NDArray[np.int64],
-    alphabet_size: int,
-    max_changes: int,
-    rng: np.random.Generator,
-) -> NDArray[np.int32]:
-    """Return the second halves: the right one, for a non-match with 1 to `max_changes` symbols changed."""
-    drawn = right.copy()
-    negatives = np.flatnonzero(match == 0)
-    starts = (np.cumsum(half) - half)[negatives]
-    lengths = half[negatives]
-    changes = rng.integers(1, np.minimum(max_changes, lengths) + 1)
-    chosen = np.full((len(negatives), 0), 0, dtype=np.int64)
-    for count in range(int(changes.max(initial=0))):
-        more = changes > count
-        place = rng.integers(0, np.maximum(lengths - count, 1))
-        # The index counts only positions not yet taken: skip the taken ones, lowest first.
-        for taken in np.sort(chosen, axis=1).T:
-            place += place >= taken
-        chosen = np.column_stack((chosen, place))
-        at = (starts + place)[more]
-        drawn[at] = (drawn[at] + rng.integers(1, alphabet_size, len(at))) % alphabet_size
-    return drawn

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from msgspec import Meta
@@ -14,62 +14,37 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, places_from, ramp
-from myrnn.settings import check_fields
-from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
-from myrnn.tasks.halves import LONGEST_HALF, MOST_SYMBOLS
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, tokens_of
 
-LONGEST = 2 * LONGEST_HALF
+MOST_STEPS = 2 * LONGEST
 
 LengthMin = Annotated[
     int,
-    Meta(
-        ge=1,
-        le=LONGEST,
-        title="Shortest",
-        description="The shortest sequence.",
-        examples=[1, 2, 5, 10, 20, 40],
-    ),
+    Meta(ge=1, le=MOST_STEPS, title="Shortest", description="The shortest sequence.", examples=[1, 2, 5, 10, 20, 40]),
 ]
 LengthMax = Annotated[
     int,
-    Meta(
-        ge=1,
-        le=LONGEST,
-        title="Longest",
-        description="The longest sequence.",
-        examples=[1, 2, 5, 10, 20, 30, 40],
-    ),
+    Meta(ge=1, le=MOST_STEPS, title="Longest", description="The longest sequence.", examples=[1, 2, 5, 10, 20, 30, 40]),
 ]
 
 
-class _Steps(Drawn):
-    """The common part of tasks with an answer at every step."""
-
-    per_step: ClassVar[bool] = True
-
-    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
-        return lengths >= 1, "1 or more"
-
-
 @dataclass(frozen=True)
-class _AnyLength(_Steps):
-    """A task whose sequences have any length between two bounds."""
+class _AnyLength(NamedTask):
+    """A task with an answer at every step of sequences of any length between two bounds."""
 
     length_min: LengthMin = 1
     length_max: LengthMax = 20
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_order(self, "length_min", "length_max")
+    per_step: ClassVar[bool] = True
+    most: ClassVar[int] = MOST_STEPS
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, ascending, int64."""
         return np.arange(self.length_min, self.length_max + 1)
 
-    def twice_as_long(self) -> Self:
-        """Return the task with sequences up to twice as long."""
-        return replace(self, length_max=min(2 * self.length_max, LONGEST))
+    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
+        return lengths >= 1, "1 or more"
 
 
 @register("task", "running-parity")
@@ -95,8 +70,6 @@ class RunningParity(_AnyLength):
     """
 
     name: ClassVar[str] = "running-parity"
-    dim_input: ClassVar[int] = 2
-    dim_output: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("even", "odd")
     symbol_names: ClassVar[tuple[str, ...]] = ("0", "1")
 
@@ -113,7 +86,7 @@ class RunningParity(_AnyLength):
 
 @register("task", "copy-after-pause")
 @dataclass(frozen=True)
-class CopyAfterPause(_Steps):
+class CopyAfterPause(NamedTask):
     """Some symbols, a pause, and then the symbols must be repeated, one at each ``?``.
 
     A sequence is ``31.....??``: the answers to the two ``?`` are 3 and 1. No other step has an answer: its weight is 0.
@@ -146,68 +119,34 @@ class CopyAfterPause(_Steps):
 
     copied_min: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=LONGEST_HALF,
-            title="Fewest",
-            description="The fewest symbols to copy.",
-            examples=[1, 2, 3, 5, 8, 10],
-        ),
+        Meta(ge=1, le=LONGEST, title="Fewest", description="The fewest symbols to copy.", examples=[1, 2, 3, 5, 8, 10]),
     ] = 1
     copied_max: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=LONGEST_HALF,
-            title="Most",
-            description="The most symbols to copy.",
-            examples=[1, 2, 3, 5, 8, 10, 15],
-        ),
+        Meta(ge=1, le=LONGEST, title="Most", description="The most symbols to copy.", examples=[1, 2, 3, 5, 8, 10, 15]),
     ] = 5
     pause: Annotated[
         int,
         Meta(
             ge=0,
-            le=LONGEST,
+            le=MOST_STEPS,
             title="Pause",
             description="How many steps there are between the symbols and the questions.",
             examples=[0, 2, 5, 10, 20],
         ),
     ] = 5
-    alphabet_size: Annotated[
-        int,
-        Meta(
-            ge=2,
-            le=MOST_SYMBOLS,
-            title="Digits",
-            description="How many different symbols there are.",
-            examples=[2, 3, 5, 10],
-        ),
-    ] = 10
+    alphabet_size: AlphabetSize = 10
 
     name: ClassVar[str] = "copy-after-pause"
+    per_step: ClassVar[bool] = True
+    bounds: ClassVar[tuple[str, str]] = ("copied_min", "copied_max")
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_fields(self)
-        check_order(self, "copied_min", "copied_max")
-
-    @property
-    def dim_input(self) -> int:
-        """C: the symbols, the pause and the question."""
-        return self.alphabet_size + 2
-
-    @property
-    def dim_output(self) -> int:
-        """K: the number of symbols."""
-        return self.alphabet_size
-
-    @property
+    @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The names of the K classes: the numbers of the symbols."""
         return tuple(map(str, range(self.alphabet_size)))
 
-    @property
+    @cached_property
     def symbol_names(self) -> tuple[str, ...]:
         """The names of the C tokens: numbers, ``.`` and ``?``."""
         return (*self.class_names, ".", "?")
@@ -216,10 +155,6 @@ class CopyAfterPause(_Steps):
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, ascending, int64."""
         return 2 * np.arange(self.copied_min, self.copied_max + 1) + self.pause
-
-    def twice_as_long(self) -> CopyAfterPause:
-        """Return the task with up to twice as many symbols and the same pause."""
-        return replace(self, copied_max=min(2 * self.copied_max, LONGEST_HALF))
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class at every step, int64 (sum of T,), -1 where there is no answer.
@@ -329,16 +264,6 @@ class NextCharacter(_AnyLength):
     def class_names(self) -> tuple[str, ...]:
         """The same: any of them may come next."""
         return self.symbol_names
-
-    @property
-    def dim_input(self) -> int:
-        """C: the number of characters."""
-        return len(self.symbol_names)
-
-    @property
-    def dim_output(self) -> int:
-        """K: the same."""
-        return self.dim_input
 
     def text_of(self, tokens: Sequence[int] | NDArray[Any]) -> str:
         """Return tokens as text."""

@@ -1,7 +1,10 @@
 """Formal languages as tasks: known ones by name, and user-defined ones from an expression, a grammar or a function.
 
 A `Language` recognizes and draws its members; a task, such as `Regular` or `Flare`, draws members and other strings of
-the lengths in its settings. `Dfa` is the automaton of a regular language.
+the lengths in its settings. `language` says what a language is, and `kernels` has the loops over symbols. There are
+automata (`automata`, from expressions in `regular`, known ones in `finite`), languages that count (`structures`), pairs
+of a string and a function of it (`functions`, `pairs`), those of a `grammar` and those of a `predicate`. `recognition`
+makes tasks of them, `known` and `own`; `transduction` has tasks that ask for the functions. `labels` checks files.
 """
 
 from myrnn.tasks.languages.automata import Dfa

@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.results import HasTable, Row, Shown, Table, integer
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import draw_paths, follow
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols
 
 # More states than this are a mistake: an expression such as (a|b)*a(a|b){20} has a million of them.
 MOST_STATES = 10_000
@@ -151,11 +151,11 @@ class Dfa(Language, HasTable):
                 return live
             live = grown
 
-    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_members(self, lengths: Integers) -> Bools:
         """Return for which lengths strings are accepted, bool (N,)."""
         return np.isfinite(self._logs(int(np.max(lengths, initial=0)))[lengths, 0])
 
-    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_others(self, lengths: Integers) -> Bools:
         """Return for which lengths strings are rejected, bool (N,)."""
         return self.complement.has_members(lengths)
 
@@ -172,7 +172,7 @@ class Dfa(Language, HasTable):
             counts = [sum(counts[state] for state in row) for row in rows]
         return counts[0]
 
-    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw one accepted string of each length, all of a length equally likely."""
         offsets = offsets_of(lengths)
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)
@@ -180,7 +180,7 @@ class Dfa(Language, HasTable):
         draw_paths(self.moves, shares, offsets, rng.random(len(strings)), strings)
         return strings
 
-    def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_others(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw one rejected string of each length, all of a length equally likely."""
         return self.complement.draw_members(lengths, rng)
 

@@ -10,6 +10,15 @@ from myrnn.tasks.languages.automata import MOST_STATES, Dfa
 from myrnn.tasks.languages.regular import regular
 
 BITS = ("0", "1")
+_TOMITA = (
+    "1*",
+    "(10)*",
+    "0*((11)+0+|1(11)*(00)+)*1*",
+    "((|0|00)1)*(|0|00)",
+    "(00|11|(01|10)(00|11)*(01|10))*",
+    "(1(10)*(0|11)|0(01)*(1|00))*",
+    "0*1*0*1*",
+)
 
 
 @cache
@@ -42,49 +51,9 @@ def tomita(number: int) -> Dfa:
     >>> [len(tomita(number)) for number in range(1, 8)]
     [2, 3, 5, 4, 4, 3, 5]
     """
-    _checks.integer("number", number, minimum=1, maximum=7)
-    if number in (1, 2, 7):
-        return regular({1: "1*", 2: "(10)*", 7: "0*1*0*1*"}[number], BITS)
-    if number == 3:
-        return _third()
-    if number == 4:
-        # How many 0s came last, up to three, which never goes away.
-        return Dfa.explored(BITS, 0, lambda zeros, bit: 3 if zeros == 3 else (0 if bit else zeros + 1), lambda z: z < 3)
-    if number == 5:
-        return Dfa.explored(BITS, (0, 0), lambda odd, bit: (odd[0] ^ (not bit), odd[1] ^ bit), lambda odd: not any(odd))
-    return Dfa.explored(BITS, 0, lambda more, bit: (more + (1 if bit else -1)) % 3, lambda more: more == 0)
+    return regular(_TOMITA[_checks.integer("number", number, minimum=1, maximum=7) - 1], BITS)
 
 
-def _third() -> Dfa:
-    """Return the third: a state is what the last run of 1s was, what the present run is, and whether all is lost."""
-
-    def move(state: tuple[str, int], bit: int) -> tuple[str, int]:
-        # In a run of 1s its parity; in a run of 0s after an odd run of 1s its parity; or neither matters.
-        kind, odd = state
-        if kind == "lost" or (kind == "zeros after odd" and bit and odd):
-            return "lost", 0
-        if bit:
-            return "ones", 1 - odd if kind == "ones" else 1
-        if kind == "ones":
-            return ("zeros after odd", 1) if odd else ("zeros", 0)
-        return kind, (1 - odd if kind == "zeros after odd" else 0)
-
-    return Dfa.explored(BITS, ("zeros", 0), move, lambda s: s[0] != "lost" and s != ("zeros after odd", 1)).minimal()
-
-
-@cache
-def even_pairs() -> Dfa:
-    """Return the strings whose first and last symbols are equal, and the empty one: as many 01 as 10, or none."""
-    return regular("(0(0|1)*0|1(0|1)*1|0|1)?", BITS)
-
-
-@cache
-def parity() -> Dfa:
-    """Return the strings with an odd number of 1s."""
-    return Dfa(BITS, [[0, 1], [1, 0]], [False, True])
-
-
-@cache
 def cycle_navigation(size: int = 5) -> Dfa:
     """Return moves on a cycle (``<`` back, ``>`` forward, ``=`` stay) and then the place where they end, from 0."""
     digits = tuple(map(str, range(size)))
@@ -100,7 +69,6 @@ def cycle_navigation(size: int = 5) -> Dfa:
     return Dfa.explored(symbols, 0, move, lambda state: state == "end")
 
 
-@cache
 def modular_arithmetic(size: int = 5) -> Dfa:
     """Return expressions of + - *, worked out from left to right, then ``=`` and the value, modulo `size`."""
     digits = tuple(map(str, range(size)))
@@ -131,24 +99,15 @@ def bracket_names(kinds: int) -> tuple[str, ...]:
     return (*(f"({kind}" for kind in range(kinds)), *(f"){kind}" for kind in range(kinds)))
 
 
-@cache
 def bounded_dyck(kinds: int, depth: int) -> Dfa:
-    """Return balanced brackets of so many kinds, at most so many within each other.
-
-    Raises
-    ------
-    InvalidArgument
-        When the automaton would be too large.
-    """
+    """Return balanced brackets of so many kinds, at most so many within each other; refuse too many states."""
     states, level = 1, 1
     for _ in range(depth):
         level *= kinds
         states += level
         # Each has a way for each of the symbols.
         if states * kinds >= MOST_STATES:
-            break
-    if states * kinds >= MOST_STATES:
-        raise InvalidArgument(f"{kinds} kinds of brackets, {depth} deep, take too many states: leave the depth out")
+            raise InvalidArgument(f"{kinds} kinds of brackets, {depth} deep, take too many states: leave the depth out")
 
     def move(open_: tuple[int, ...] | None, token: int) -> tuple[int, ...] | None:
         if open_ is None:

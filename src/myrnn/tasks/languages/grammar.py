@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of
-from myrnn.tasks.languages.kernels import count_trees, draw_trees, parse
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
+from myrnn.tasks.languages.kernels import UNKNOWN, count_trees, draw_trees, parse
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, redrawn
 
 MOST_SYMBOLS = 64
 MOST_SETS = 500
@@ -97,17 +97,13 @@ class Grammar(Language):
         self._terminal = np.array(sorted(single), dtype=np.int64).reshape(-1, 2)
         self._count = len(numbers)
         self._logs = np.zeros((0, 0))
-        # Sets of nonterminals, by number, as `kernels.parse` finds them.
-        self._masks = np.zeros(MOST_SETS, dtype=np.uint64)
-        self._joined = np.full((MOST_SETS, MOST_SETS), -1, dtype=np.int16)
-        self._leaves = np.zeros(len(self.symbols), dtype=np.int64)
-        self._known = 1
-        for token in range(len(self.symbols)):
-            mask = np.uint64(sum(1 << int(left) for left, of in self._terminal if of == token))
-            where = np.flatnonzero(self._masks[: self._known] == mask)
-            self._leaves[token] = where[0] if len(where) else self._known
-            self._masks[self._leaves[token]] = mask
-            self._known = max(self._known, int(self._leaves[token]) + 1)
+        # Sets of nonterminals, by number, as `kernels.parse` finds them: first none, and those of the symbols.
+        of_symbols = [sum(1 << left for left, of in single if of == token) for token in range(len(self.symbols))]
+        sets = list(dict.fromkeys((0, *of_symbols)))
+        self._masks, self._known = np.zeros(max(MOST_SETS, len(sets)), dtype=np.uint64), len(sets)
+        self._masks[: len(sets)] = np.array(sets, dtype=np.uint64)
+        self._leaves = np.array([sets.index(mask) for mask in of_symbols])
+        self._joined = np.full((len(self._masks), len(self._masks)), UNKNOWN)
         self._counts: list[list[int]] = []
         # The fewest trees that a member of each length was seen to have.
         self._fewest: dict[int, float] = {}
@@ -117,11 +113,11 @@ class Grammar(Language):
         """Return the symbols."""
         return f"Grammar(over {' '.join(self.symbols)})"
 
-    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_members(self, lengths: Integers) -> Bools:
         found = np.isfinite(self._known_logs(int(np.max(lengths, initial=0)))[lengths, 0])
         return np.where(lengths == 0, self.has_empty, found)
 
-    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_others(self, lengths: Integers) -> Bools:
         if self.is_ambiguous:
             return super().has_others(lengths)
         return np.array([self._count_exactly(length) < len(self.symbols) ** length for length in lengths.tolist()])
@@ -175,7 +171,7 @@ class Grammar(Language):
         found: NDArray[np.uint64] = (first * (np.uint64(1) << np.arange(self._count, dtype=np.uint64))).sum(axis=1)
         return found
 
-    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         if not self.is_ambiguous:
             return self._draw_trees(lengths, rng)
         # Long strings are more often uneven: then the task is refused after these.
@@ -218,11 +214,11 @@ class Grammar(Language):
             raise InvalidArgument(UNEVEN.format(length=length))
         return float(trees.min())
 
-    def _operations(self, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _operations(self, lengths: Integers) -> NDArray[np.float64]:
         """Return how many operations it takes to count the trees of strings."""
         return lengths.astype(np.float64) ** 3 / 6 * len(self._binary)
 
-    def _draw_trees(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def _draw_trees(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         offsets = offsets_of(lengths)
         longest = int(np.max(lengths, initial=0))
         strings = np.zeros(int(offsets[-1]), dtype=np.int32)
@@ -346,7 +342,8 @@ def _normal_form(start: str, rules: Rules) -> tuple[bool, Binary, Terminal]:
     for left in short:
         chain, waiting = {left}, [left]
         while waiting:
-            for row in short[waiting.pop()]:
+            # In an order that does not depend on hashes: nonterminals are numbered, and drawn, in the order found here.
+            for row in sorted(short[waiting.pop()]):
                 if len(row) == 1 and row[0] in short and row[0] not in chain:
                     chain.add(row[0])
                     waiting.append(row[0])

@@ -116,51 +116,33 @@ def draw_stacks(starts: Any, logs: Any, offsets: Any, uniform: Any, stack: Any, 
             strings[place + level] = stack[height - 1 - level]
 
 
-@native
-def manipulated(strings: Any, offsets: Any, stack: Any, found: Any) -> None:
-    """Write which strings are a stack, operations that are possible, the mark and the stack that results."""
-    push, pop, mark = 2, 3, 4
-    for index in range(len(offsets) - 1):
-        place, end, height = offsets[index], offsets[index + 1], 0
-        fits = True
-        while place < end and strings[place] < push:
-            stack[height] = strings[place]
-            height += 1
-            place += 1
-        while fits and place < end and strings[place] != mark:
-            if strings[place] == pop and height > 0:
-                height -= 1
-                place += 1
-            elif strings[place] == push and place + 1 < end and strings[place + 1] < push:
-                stack[height] = strings[place + 1]
-                height += 1
-                place += 2
-            else:
-                fits = False
-        fits = fits and place < end and end - place == height + 1
-        if fits:
-            for level in range(height):
-                fits = fits and strings[place + 1 + level] == stack[height - 1 - level]
-        found[index] = fits
+# What a symbol does to a stack; a number from 0 on takes that symbol from the top.
+PUT, NOTHING, TAKE_ANY = -3, -2, -1
 
 
 @native
-def balanced(kinds: int, strings: Any, offsets: Any, stack: Any, found: Any) -> None:
-    """Write which strings are balanced brackets; token k + `kinds` closes token k."""
+def track_stacks(acts: Any, strings: Any, offsets: Any, left: Any, sizes: Any, fits: Any, tops: Any) -> None:
+    """Write the stack that each string leaves, and whether every symbol that was to be taken was on top.
+
+    `acts` says what each symbol does; what cannot be taken stays. ``left`` gets the places of the symbols on the stack,
+    the lowest first, from the string's start on, `sizes` their number, and `tops` the place of the top symbol at each
+    prefix, -1 where the stack is empty.
+    """
     for index in range(len(offsets) - 1):
-        height = 0
-        fits = True
-        for place in range(offsets[index], offsets[index + 1]):
-            token = strings[place]
-            if token < kinds:
-                stack[height] = token
+        begin, height, fit = offsets[index], 0, True
+        for place in range(begin, offsets[index + 1]):
+            tops[place + index] = left[begin + height - 1] if height > 0 else -1
+            act = acts[strings[place]]
+            if act == PUT:
+                left[begin + height] = place
                 height += 1
-            elif height > 0 and stack[height - 1] == token - kinds:
-                height -= 1
-            else:
-                fits = False
-                break
-        found[index] = fits and height == 0
+            elif act != NOTHING:
+                if height > 0 and (act == TAKE_ANY or act == strings[left[begin + height - 1]]):
+                    height -= 1
+                else:
+                    fit = False
+        tops[offsets[index + 1] + index] = left[begin + height - 1] if height > 0 else -1
+        sizes[index], fits[index] = height, fit
 
 
 @native
@@ -207,6 +189,10 @@ def draw_trees(binary: Any, terminal: Any, logs: Any, offsets: Any, uniform: Any
             count += 2
 
 
+# A set of nonterminals that is not computed yet.
+UNKNOWN = np.uint64(2**64 - 1)
+
+
 @native
 def parse(
     binary: Any, terminal: Any, corners: Any, leaves: Any, masks: Any, joined: Any, known: int, strings: Any,
@@ -214,9 +200,9 @@ def parse(
 ) -> int:  # fmt: skip
     """Write which strings have a tree, and return how many sets of nonterminals are known; -1 if there is no room.
 
-    A set is a number: ``masks[number]`` has a bit for each nonterminal. ``joined[a, b]`` is the number of the set that
-    derives what a and b derive one after the other, -1 if that is not known yet; 0 is the empty set, and
-    ``leaves[token]`` the set of a token. Cocke, Younger and Kasami's algorithm, over sets.
+    A set is a number: ``masks[number]`` has a bit for each nonterminal. 0 is the empty set, and ``leaves[token]`` the
+    set of a token. ``joined[a, b]`` is the mask of the set that derives what a and b derive one after the other,
+    `UNKNOWN` until it is needed. Cocke, Younger and Kasami's algorithm, over sets.
 
     If `follows`, bool (sum of T + N, V + 1), has rows, also write into them which symbols may follow each prefix, and
     in the last column whether the prefix has a tree; the rows of empty prefixes are left unchanged. As in Earley's
@@ -241,23 +227,15 @@ def parse(
                     if other == 0:
                         continue
                     both = joined[one, other]
-                    if both < 0:
-                        mask = masks[0]
+                    if both == UNKNOWN:
+                        both = masks[0]
                         for row in range(len(binary)):
                             has_first = (masks[one] >> np.uint64(binary[row, 1])) & np.uint64(1)
                             has_second = (masks[other] >> np.uint64(binary[row, 2])) & np.uint64(1)
                             if has_first and has_second:
-                                mask |= np.uint64(1) << np.uint64(binary[row, 0])
-                        both = 0
-                        while both < known and masks[both] != mask:
-                            both += 1
-                        if both == known:
-                            if known == len(masks):
-                                return -1
-                            masks[known] = mask
-                            known += 1
+                                both |= np.uint64(1) << np.uint64(binary[row, 0])
                         joined[one, other] = both
-                    whole |= masks[both]
+                    whole |= both
                 if whole:
                     number = 0
                     while number < known and masks[number] != whole:

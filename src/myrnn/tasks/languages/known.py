@@ -11,33 +11,31 @@ from msgspec import Meta
 
 from myrnn import _checks
 from myrnn.registry import register
-from myrnn.tasks.languages import finite, structures
-from myrnn.tasks.languages.arithmetic import Addition, Multiplication, SquareRoot
+from myrnn.tasks.languages import finite, functions, pairs, structures
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Language
 from myrnn.tasks.languages.recognition import Recognition, symbols_of
 from myrnn.tasks.languages.regular import regular
 
-_BITS = finite.BITS
 _FLARE: dict[str, Callable[[], Language]] = {
-    "even-pairs": finite.even_pairs,
+    "even-pairs": lambda: regular("(0(0|1)*0|1(0|1)*1|0|1)?"),
     "repeat-01": lambda: regular("(01)*"),
-    "parity": finite.parity,
+    "parity": lambda: regular("0*1(0|10*1)*"),
     "cycle-navigation": finite.cycle_navigation,
     "modular-arithmetic-simple": finite.modular_arithmetic,
     "dyck-2-3": lambda: finite.bounded_dyck(2, 3).with_symbols(("(0", "(1", ")0", ")1")),
     "first": lambda: regular("1(0|1)*"),
     "majority": structures.Majority,
-    "stack-manipulation": structures.StackManipulation,
-    "marked-reversal": lambda: structures.Reversal(_BITS),
-    "unmarked-reversal": lambda: structures.Reversal(_BITS, None),
-    "marked-copy": lambda: structures.Copy(_BITS),
-    "missing-duplicate-string": structures.MissingDuplicate,
-    "odds-first": lambda: structures.OddsFirst(_BITS),
-    "binary-addition": Addition,
-    "binary-multiplication": Multiplication,
-    "compute-sqrt": SquareRoot,
-    "bucket-sort": lambda: structures.Sorted("12345"),
+    "stack-manipulation": pairs.StackManipulation,
+    "marked-reversal": lambda: pairs.Pairs("01", functions.reverse),
+    "unmarked-reversal": lambda: pairs.Pairs("01", functions.reverse, mark=""),
+    "marked-copy": lambda: pairs.Pairs("01", str),
+    "missing-duplicate-string": pairs.MissingDuplicate,
+    "odds-first": lambda: pairs.Pairs("01", functions.evens_first),
+    "binary-addition": pairs.addition,
+    "binary-multiplication": pairs.multiplication,
+    "compute-sqrt": pairs.square_root,
+    "bucket-sort": lambda: pairs.Pairs("12345", functions.in_order),
 }
 FLARE = tuple(_FLARE)
 """The names of FLaRe's 18 languages."""
@@ -216,7 +214,7 @@ class EqualCounts(Recognition):
 
 @cache
 def _dyck(kinds: int, depth: int | None) -> Language:
-    return structures.Dyck(kinds) if depth is None else finite.bounded_dyck(kinds, depth)
+    return structures.Brackets(kinds) if depth is None else finite.bounded_dyck(kinds, depth)
 
 
 @cache

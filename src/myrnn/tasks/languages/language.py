@@ -16,11 +16,12 @@ Strings = NDArray[np.int32]
 """The tokens of many strings, concatenated, int32 (sum of T,)."""
 Offsets = NDArray[np.int64]
 """The start of each of N strings, and the end of the last one, int64 (N + 1,)."""
+Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MOST_TRIES = 1_000
-# Of so many strings at a time all prefixes are looked at: of length 500 they have 2 million symbols.
-PREFIXES_AT_A_TIME = 16
+# This many prefixes are checked at once: of length 500 they have 2 million symbols.
+PREFIXES_AT_A_TIME = 4_096
 
 
 class Language(ABC):
@@ -49,17 +50,17 @@ class Language(ABC):
         """Return which of N strings are members, bool (N,)."""
 
     @abstractmethod
-    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_members(self, lengths: Integers) -> Bools:
         """Return for which lengths there are members, bool (N,)."""
 
     @abstractmethod
-    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw one member of each length, all members of a length equally likely unless the language says otherwise.
 
         Each length must be one that `has_members`.
         """
 
-    def draw_others(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_others(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw one non-member of each length, all of them equally likely.
 
         Each length must be one that `has_others`.
@@ -77,18 +78,18 @@ class Language(ABC):
             "are members",
         )
 
-    def draw_any(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_any(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw one string of each length, member or not, all of them equally likely."""
         return rng.integers(0, len(self.symbols), int(lengths.sum()), dtype=np.int32)
 
-    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_others(self, lengths: Integers) -> Bools:
         """Return for which lengths there are non-members, bool (N,).
 
         By default, with at least two symbols, every length except 0 is assumed to have non-members.
         """
         return ~self.has_members(lengths) | ((lengths > 0) & (len(self.symbols) > 1))
 
-    def too_rare(self, lengths: NDArray[np.int64]) -> Bools:
+    def too_rare(self, lengths: Integers) -> Bools:
         """Return of which lengths members, and non-members, may exist but cannot be found by drawing, bool (N, 2).
 
         `has_members` and `has_others` are False for these lengths.
@@ -109,19 +110,17 @@ class Language(ABC):
         rows = offsets[:-1] + np.arange(len(lengths))
         found = np.zeros((len(strings) + len(lengths), len(self.symbols) + 1), dtype=np.bool_)
         found[places_from(rows, lengths), strings] = True
-        for first in range(0, len(lengths), PREFIXES_AT_A_TIME):
-            # All prefixes of some members, each as a string of its own.
-            chosen = slice(first, first + PREFIXES_AT_A_TIME)
-            sizes = ramp(lengths[chosen] + 1)
-            starts = np.repeat(offsets[:-1][chosen], lengths[chosen] + 1)
-            prefixes = strings[places_from(starts, sizes)]
-            begin = rows[chosen][0]
-            found[begin : begin + len(sizes), -1] = self.contains(prefixes, offsets_of(sizes))
-        found[:, :-1] |= self._others_that_follow(strings, offsets, found[:, -1])
+        sizes, starts = ramp(lengths + 1), np.repeat(offsets[:-1], lengths + 1)
+        may_be = np.flatnonzero(self.has_members(np.arange(int(np.max(sizes, initial=0)) + 1))[sizes])
+        # Each prefix that may be a member, as a string of its own.
+        for chosen in np.array_split(may_be, len(may_be) // PREFIXES_AT_A_TIME + 1):
+            prefixes = strings[places_from(starts[chosen], sizes[chosen])]
+            found[chosen, -1] = self.contains(prefixes, offsets_of(sizes[chosen]))
+        self._add_followers(strings, offsets, found[:, :-1], found[:, -1])
         return found
 
-    def _others_that_follow(self, strings: Strings, offsets: Offsets, is_member: Bools) -> Bools:
-        """Return what may follow each prefix of N members, besides what does, bool (sum of T + N, V).
+    def _add_followers(self, strings: Strings, offsets: Offsets, may_follow: Bools, is_member: Bools) -> None:
+        """Complete what may follow each prefix of N members, bool (sum of T + N, V), which has what does follow.
 
         `is_member` says which prefixes are members themselves.
         """
@@ -172,19 +171,31 @@ class Language(ABC):
         return bool(self.contains(tokens, offsets_of([len(tokens)]))[0])
 
 
+def sums_so_far(values: NDArray[np.generic], offsets: Offsets) -> Integers:
+    """Return the sum of the values of each prefix of N strings, int64 (sum of T + N,)."""
+    totals, counts = offsets_of(values), np.diff(offsets) + 1
+    return totals[places_from(offsets[:-1], counts)] - np.repeat(totals[offsets[:-1]], counts)
+
+
+def preceded(strings: Strings, offsets: Offsets, symbol: int) -> tuple[Strings, Offsets]:
+    """Return N strings with a symbol before each: at every prefix its last symbol, or this one."""
+    lengths = np.diff(offsets)
+    whole = offsets_of(lengths + 1)
+    values = np.full(int(whole[-1]), symbol, dtype=np.int32)
+    values[places_from(whole[:-1] + 1, lengths)] = strings
+    return values, whole
+
+
 def redrawn(
-    lengths: NDArray[np.int64],
-    draw: Callable[[NDArray[np.int64]], Strings],
+    lengths: Integers,
+    draw: Callable[[Integers], Strings],
     accepts: Callable[[Strings, Offsets], Bools],
     refusal: str,
     tries: int = MOST_TRIES,
 ) -> Strings:
-    """Return a string of each length, drawn until it is accepted, at most so often.
+    """Return a string of each length, drawn until it is accepted.
 
-    Raises
-    ------
-    InvalidArgument
-        After so many tries, with `refusal` as the message, in which ``{tries}`` and ``{length}`` may stand.
+    After `tries` it raises InvalidArgument with the message `refusal`, in which ``{tries}`` and ``{length}`` may stand.
     """
     offsets = offsets_of(lengths)
     strings = np.zeros(int(offsets[-1]), dtype=np.int32)

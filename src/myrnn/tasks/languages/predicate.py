@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols, redrawn
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, redrawn
 
 # Up to so many strings of a length, all are tried, and members are drawn from a list.
 MOST_LISTED = 20_000
@@ -63,13 +63,13 @@ class Predicate(Language):
         ends = offsets.tolist()
         return np.array([self._says(names[a:b]) for a, b in pairwise(ends)], dtype=np.bool_)
 
-    def has_members(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_members(self, lengths: Integers) -> Bools:
         return np.array([self._kinds(length)[0] for length in lengths.tolist()], dtype=np.bool_)
 
-    def has_others(self, lengths: NDArray[np.int64]) -> Bools:
+    def has_others(self, lengths: Integers) -> Bools:
         return np.array([self._kinds(length)[1] for length in lengths.tolist()], dtype=np.bool_)
 
-    def too_rare(self, lengths: NDArray[np.int64]) -> Bools:
+    def too_rare(self, lengths: Integers) -> Bools:
         found = np.zeros((len(lengths), 2), dtype=np.bool_)
         for row, length in enumerate(lengths.tolist()):
             if not self._is_listed(length):
@@ -77,7 +77,7 @@ class Predicate(Language):
                 found[row] = self.draw is None and not has_members, not has_others
         return found
 
-    def draw_members(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         if self.draw is not None:
             drawn = [self._drawn(length, rng) for length in lengths.tolist()]
             return np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int32)

@@ -16,14 +16,12 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, places_from
-from myrnn.settings import check_fields
 from myrnn.targets import CLASS, SEVERAL, TargetPart
-from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, tokens_of
 from myrnn.tasks.languages.kernels import edit
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, preceded
 from myrnn.tasks.languages.predicate import FEWEST, TRIED
 
-LONGEST = 20_000
 # The symbols before and after a string if continuations are learned.
 START, END = "^", "$"
 # The most redraws of a near miss that happens to be a member.
@@ -37,26 +35,23 @@ MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recognition(Drawn):
+class Recognition(NamedTask):
     """The common part of tasks that ask whether a string is a member of a language."""
 
     length_min: Annotated[int, Meta(ge=0, le=LONGEST, description="The shortest sequence.")] = 1
-    length_max: Annotated[
-        int,
-        Meta(ge=0, le=LONGEST, description="The longest sequence."),
-    ] = 40
+    length_max: Annotated[int, Meta(ge=0, le=LONGEST, description="The longest sequence.")] = 40
     negatives: Annotated[
         Literal["mixed", "uniform", "near_miss"],
         Meta(
             description="Strings that are not members: uniform (any), near_miss (a member with some symbols changed, "
-            "put in or taken out), or mixed (half of each).",
+            "put in or taken out), or mixed (half of each)."
         ),
     ] = "mixed"
     any_length: Annotated[
         bool,
         Meta(
             description="Whether non-members may have lengths that no member has. Then the length alone gives them "
-            "away.",
+            "away."
         ),
     ] = False
 
@@ -88,8 +83,7 @@ class Recognition(Drawn):
 
     def __post_init__(self) -> None:
         """Check the settings, and that there is something to draw."""
-        check_fields(self)
-        check_order(self, "length_min", "length_max")
+        super().__post_init__()
         for name in ("also_next_symbol", "also_next_symbols"):
             if getattr(self, name) and self.objective != "recognition":
                 raise InvalidArgument(
@@ -98,8 +92,8 @@ class Recognition(Drawn):
         every = np.arange(self.length_min, self.length_max + 1)
         if not len(self.lengths):
             raise InvalidArgument(self._missing(every))
-        if not self.parts:
-            # With further targets, `recognition` is made in the same way and checks it.
+        if self.recognition is None:
+            # With further targets, `recognition` has checked it.
             self._check_rare(every)
         if taken := {START, END}.intersection(self.language.symbols) if self.per_step else ():
             raise InvalidArgument(
@@ -116,9 +110,14 @@ class Recognition(Drawn):
         """The language."""
 
     @property
+    def _is_classed(self) -> bool:
+        """Whether strings are classified, members and others, so that both are drawn."""
+        return self.objective == "recognition"
+
+    @property
     def per_step(self) -> bool:
         """Whether continuations are learned at each step, alone or in addition to recognition."""
-        return self.objective != "recognition" or bool(self.parts)
+        return not self._is_classed or bool(self.parts)
 
     @property
     def predicts_next(self) -> bool:
@@ -137,11 +136,6 @@ class Recognition(Drawn):
     def recognition(self) -> Self | None:
         """The task for the test of a model that learns more than recognition; None for all other tasks."""
         return replace(self, also_next_symbol=0.0, also_next_symbols=0.0) if self.parts else None
-
-    @property
-    def dim_input(self) -> int:
-        """C: the number of symbols, and one more for the start if continuations are learned."""
-        return len(self.symbol_names)
 
     @property
     def dim_output(self) -> int:
@@ -164,20 +158,16 @@ class Recognition(Drawn):
         return ("no member", "member") if self.objective == "recognition" else (*self.language.symbols, END)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Integers:
         """Every length T that the task draws, ascending, int64; if continuations are learned, it includes the start."""
-        if self.recognition is not None:
-            return self.recognition.lengths + 1
         every = np.arange(self.length_min, self.length_max + 1)
-        if self.per_step:
-            return every[self._kinds(every)[:, 0]] + 1
-        return every if self.any_length else every[self._kinds(every).all(axis=1)]
+        if not self._is_classed:
+            every = every[self._kinds(every)[:, 0]]
+        elif not self.any_length:
+            every = every[self._kinds(every).all(axis=1)]
+        return every + self.per_step
 
-    def twice_as_long(self) -> Self:
-        """Return the task with strings up to twice as long."""
-        return replace(self, length_max=min(2 * self.length_max, LONGEST))
-
-    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
+    def truth(self, sequences: Sequences) -> Integers:
         """Return the true class of every sequence, int64 (N,): 1 for a member.
 
         If only continuations are learned, the targets of every step: the next symbol, int64 (sum of T,), or all that
@@ -212,11 +202,9 @@ class Recognition(Drawn):
         """Draw `n` strings, half of them members; of the lengths that either can have, all are equally likely."""
         count = _checks.integer("n", n, minimum=0)
         source = _checks.generator("rng", rng)
-        if self.recognition is not None:
-            return self._together(self.recognition.sample(count, source))
-        if self.per_step:
+        if not self._is_classed:
             return super().sample(count, source)
-        lengths = self.lengths
+        lengths = self.lengths - self.per_step
         kinds = self._kinds(lengths)
         label = source.integers(0, 2, count) if kinds.any(axis=0).all() else np.full(count, int(kinds[:, 0].any()))
         chosen = np.zeros(count, dtype=np.int64)
@@ -225,39 +213,39 @@ class Recognition(Drawn):
             chosen[here] = source.choice(lengths[drawn], np.count_nonzero(here)) if here.any() else 0
         return self._labelled(chosen, label, source)
 
-    def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
-        if self.recognition is not None:
-            possible = lengths >= 1
-            possible[possible], words = self.recognition._possible(lengths[possible] - 1)
-            return possible, f"one more than {words or 'those of strings'}"
-        if self.per_step:
-            possible = lengths >= 1
-            possible[possible] = self._kinds(lengths[possible] - 1)[:, 0]
-            return possible, "one more than those of members"
+    def _possible(self, lengths: Integers) -> tuple[Bools, str]:
+        possible = lengths >= int(self.per_step)
+        possible[possible], words = self._possible_strings(lengths[possible] - self.per_step)
+        return possible, f"one more than {words or 'those of strings'}" if self.per_step else words
+
+    def _possible_strings(self, lengths: Integers) -> tuple[Bools, str]:
+        kinds = self._kinds(lengths)
+        if not self._is_classed:
+            return kinds[:, 0], "those of members"
         if self.any_length:
             # Of lengths of its own the task has warned.
             is_own = (lengths >= self.length_min) & (lengths <= self.length_max)
-            possible = is_own | ~self._rare(lengths)[0]
-            return possible, "" if possible.all() else f"all but some: {self._missing(lengths[~possible][:1])}"
-        possible = self._kinds(lengths).all(axis=1)
-        missing = "" if possible.all() else f": {self._missing(lengths[~possible][:1])}"
-        return possible, f"those with members and others{missing}"
+            possible, words = is_own | ~self._rare(lengths)[0], "all but some"
+        else:
+            possible, words = kinds.all(axis=1), "those with members and others"
+        if possible.all():
+            return possible, "" if self.any_length else words
+        return possible, f"{words}: {self._missing(lengths[~possible][:1])}"
 
-    def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
-        if self.recognition is not None:
-            return self._together(self.recognition._draw(lengths - 1, rng))
-        if self.per_step:
-            return self._continued(lengths - 1, rng)
+    def _draw(self, lengths: Integers, rng: np.random.Generator) -> Sequences:
+        lengths = lengths - self.per_step
+        if not self._is_classed:
+            return self._continued(lengths, rng)
         kinds = self._kinds(lengths)
         label = np.where(kinds.all(axis=1), rng.integers(0, 2, len(lengths)), kinds[:, 0])
         return self._labelled(lengths, label, rng)
 
-    def _labelled(self, lengths: NDArray[np.int64], label: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
-        """Return a string of each length, a member where `label` is 1."""
+    def _labelled(self, lengths: Integers, label: Integers, rng: np.random.Generator) -> Sequences:
+        """Return a string of each length, a member where `label` is 1, with all that is learned of it."""
         offsets = offsets_of(lengths)
         values = np.zeros(int(offsets[-1]), dtype=np.int32)
 
-        def put(chosen: Bools, draw: Callable[[NDArray[np.int64], np.random.Generator], Strings]) -> None:
+        def put(chosen: Bools, draw: Callable[[Integers, np.random.Generator], Strings]) -> None:
             counts = lengths[chosen]
             values[places_from(offsets[:-1][chosen], counts)] = draw(counts, rng)
 
@@ -267,12 +255,13 @@ class Recognition(Drawn):
         put(label == 1, self.language.draw_members)
         put((label == 0) & ~near, self.language.draw_others)
         put((label == 0) & near, self._near_misses)
-        return Sequences(values, offsets, label, self.dim_input)
+        drawn = Sequences(values, offsets, label, len(self.language.symbols))
+        return self._together(drawn) if self.parts else drawn
 
-    def _continued(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
+    def _continued(self, lengths: Integers, rng: np.random.Generator) -> Sequences:
         """Return a member of each length behind a start, and what follows each of their steps."""
         strings, offsets = self.language.draw_members(lengths, rng), offsets_of(lengths)
-        values, whole = self._started(strings, offsets)
+        values, whole = preceded(strings, offsets, len(self.language.symbols))
         return Sequences(values, whole, self._following(strings, offsets), self.dim_input, per_step=True)
 
     def _following(self, strings: Strings, offsets: Offsets) -> NDArray[Any]:
@@ -280,19 +269,11 @@ class Recognition(Drawn):
         follow = self.language.followers if self.objective == "next_symbols" else self._next
         return follow(strings, offsets)
 
-    def _next(self, strings: Strings, offsets: Offsets) -> NDArray[np.int64]:
+    def _next(self, strings: Strings, offsets: Offsets) -> Integers:
         """Return the symbol that follows each prefix of N strings, or the end, int64 (sum of T + N,)."""
         # The start of one string stands where another ends, and has the number of the end.
-        values, _ = self._started(strings, offsets)
+        values, _ = preceded(strings, offsets, len(self.language.symbols))
         return np.append(values[1:], values[:1]).astype(np.int64)
-
-    def _started(self, strings: Strings, offsets: Offsets) -> tuple[Strings, Offsets]:
-        """Return strings with a start before each."""
-        lengths = np.diff(offsets)
-        whole = offsets_of(lengths + 1)
-        values = np.full(int(whole[-1]), len(self.language.symbols), dtype=np.int32)
-        values[places_from(whole[:-1] + 1, lengths)] = strings
-        return values, whole
 
     def _together(self, drawn: Sequences) -> Sequences:
         """Return labelled strings behind a start, with all that is learned of each: what follows, of members only.
@@ -300,7 +281,7 @@ class Recognition(Drawn):
         Each string counts alike, and so does each step of it: a step has a weight of 1 / T. The label, which one step
         has, counts T times as much.
         """
-        values, whole = self._started(drawn.values, drawn.offsets)
+        values, whole = preceded(drawn.values, drawn.offsets, len(self.language.symbols))
         lengths = np.diff(whole)
         targets = np.zeros((len(values), self.dim_output), dtype=np.float32)
         targets[whole[1:] - 1, drawn.targets] = lengths
@@ -319,7 +300,7 @@ class Recognition(Drawn):
         known: dict[str, Any] = {"per_step": True, "weights": weights, "parts": self.parts}
         return Sequences(values, whole, targets, self.dim_input, **known)
 
-    def _near_misses(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Strings:
+    def _near_misses(self, lengths: Integers, rng: np.random.Generator) -> Strings:
         """Draw strings of these lengths that are members except for some edits, as many as coin flips until tails.
 
         An edit inserts, deletes or replaces a symbol. If no member is that close, or after 10 tries, any non-member is
@@ -339,7 +320,8 @@ class Recognition(Drawn):
             ends = offsets_of(lengths[tried])
             random = rng.integers(0, 2**32, 2 * int(edits.sum()), dtype=np.int64)
             inserts, deletes, replaces = np.ascontiguousarray(edits.T)
-            edit(members, offsets_of(source), inserts, deletes, replaces, self.dim_input, random, edited, ends[:-1])
+            symbols = len(self.language.symbols)
+            edit(members, offsets_of(source), inserts, deletes, replaces, symbols, random, edited, ends[:-1])
             counts = lengths[tried]
             strings[places_from(offsets[:-1][tried], counts)] = edited
             done = tried[~self.language.contains(edited, ends)]
@@ -350,13 +332,13 @@ class Recognition(Drawn):
         strings[places_from(offsets[:-1][left], counts)] = self.language.draw_others(counts, rng)
         return strings
 
-    def _kinds(self, lengths: NDArray[np.int64]) -> Bools:
+    def _kinds(self, lengths: Integers) -> Bools:
         """Return of which lengths there are members, and others, bool (N, 2)."""
         distinct, where = np.unique(lengths, return_inverse=True)
         kinds = np.column_stack((self.language.has_members(distinct), self.language.has_others(distinct)))
         return kinds[where]
 
-    def _missing(self, lengths: NDArray[np.int64]) -> str:
+    def _missing(self, lengths: Integers) -> str:
         """Return the error message for lengths without members or non-members."""
         if message := self._rare(lengths)[1]:
             return message
@@ -366,11 +348,10 @@ class Recognition(Drawn):
             return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"
         return f"the language has no {what} of {_span(lengths)}"
 
-    def _rare(self, lengths: NDArray[np.int64]) -> tuple[Bools, str]:
+    def _rare(self, lengths: Integers) -> tuple[Bools, str]:
         """Return which lengths have members, or non-members, that cannot be found, and a message about them."""
         rare = self.language.too_rare(lengths)
-        if self.per_step:
-            rare[:, 1] = False
+        rare[:, 1] &= self._is_classed
         if rare[:, 0].any():
             few = f"fewer than {FEWEST} of {TRIED:,} random strings of a length are members"
             return rare.any(axis=1), (
@@ -382,19 +363,19 @@ class Recognition(Drawn):
             return rare[:, 1], f"non-members of {_span(lengths[rare[:, 1]])} are too rare to be drawn ({all_})"
         return rare[:, 1], ""
 
-    def _check_rare(self, lengths: NDArray[np.int64]) -> None:
+    def _check_rare(self, lengths: Integers) -> None:
         """Warn of lengths that are too rare to be drawn, or raise InvalidArgument if these are nearly all."""
         rare, message = self._rare(lengths)
         if not message:
             return
         kinds = self._kinds(lengths)
-        left = kinds[:, 0] if self.per_step else kinds.all(axis=1)
+        left = kinds.all(axis=1) if self._is_classed else kinds[:, 0]
         if left.sum() <= FEWEST_LEFT * (left | rare).sum():
             raise InvalidArgument(f"{message}: without these, only {_span(lengths[left])} would be left")
         warn(f"{message}: " + ("their strings are all of the other class" if self.any_length else "they are left out"))
 
 
-def _span(lengths: NDArray[np.int64]) -> str:
+def _span(lengths: Integers) -> str:
     """Return ascending lengths in words, such as "lengths 3, 6, 10 to 40"."""
     runs = np.split(lengths, np.flatnonzero(np.diff(lengths) > 1) + 1)
     names = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs if len(run)]

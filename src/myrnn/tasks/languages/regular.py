@@ -1,13 +1,14 @@
 """Regular expressions, read into automata.
 
-The automaton of an expression has a place for every symbol in it; its states are the sets of places that a string can
-have come to. Glushkov, "The abstract theory of automata", 1961.
+An expression becomes a nondeterministic automaton, and the sets of its states that a string can have come to are those
+of the deterministic one. Thompson, "Regular expression search algorithm", 1968.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import NoReturn
 
 from myrnn.errors import InvalidArgument
@@ -17,7 +18,6 @@ from myrnn.tasks.languages.language import checked_symbols
 # Repeats are written out: a{1000} has a thousand places.
 MOST_PLACES = 1_000
 DEEPEST = 100
-_SPECIAL = "()|*+?{}[].\\"
 
 
 def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
@@ -61,7 +61,7 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
         raise InvalidArgument(
             f"the regular expression {pattern!r} has {missing[0]!r}, which is not in the alphabet {''.join(symbols)!r}"
         )
-    return _Places(pattern, symbols).automaton(tree)
+    return _Machine(pattern, symbols).automaton(tree)
 
 
 # --- an expression as a tree
@@ -76,7 +76,7 @@ class _Set:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Chain:
     """Some expressions, one after the other."""
 
     parts: tuple[_Tree, ...]
@@ -98,7 +98,7 @@ class _Repeat:
     most: int | None
 
 
-_Tree = _Set | _Row | _Choice | _Repeat
+_Tree = _Set | _Chain | _Choice | _Repeat
 
 
 class _Reader:
@@ -127,13 +127,13 @@ class _Reader:
         return self.pattern[self.at - 1]
 
     def _choice(self) -> _Tree:
-        parts = [self._row()]
+        parts = [self._chain()]
         while self._comes("|"):
             self.at += 1
-            parts.append(self._row())
+            parts.append(self._chain())
         return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
 
-    def _row(self) -> _Tree:
+    def _chain(self) -> _Tree:
         parts = []
         while self.at < len(self.pattern) and not self._comes("|)"):
             part = self._single()
@@ -143,7 +143,7 @@ class _Reader:
                 if repeats > DEEPEST:
                     self._fail(f"repeats a part more than {DEEPEST} times over", begin)
             parts.append(part)
-        return _Row(tuple(parts))
+        return _Chain(tuple(parts))
 
     def _single(self) -> _Tree:
         begin = self.at
@@ -224,86 +224,79 @@ class _Reader:
 # --- a tree as an automaton
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """Whether a part matches the empty string, and at which places its other strings begin and end."""
-
-    empty: bool
-    first: frozenset[int] = frozenset()
-    last: frozenset[int] = frozenset()
-
-
-class _Places:
-    """The places of an expression, and which of them can follow which."""
+class _Machine:
+    """A nondeterministic automaton, built from the end of an expression to its beginning. State 0 is the end."""
 
     def __init__(self, pattern: str, symbols: tuple[str, ...]) -> None:
         self.pattern, self.symbols = pattern, symbols
-        self.tokens: list[frozenset[int]] = []
-        self.follow: list[set[int]] = []
+        # The tokens that each state reads, or None if it reads nothing, and the states after it.
+        self.tokens: list[frozenset[int] | None] = [frozenset()]
+        self.after: list[list[int]] = [[]]
+        self.places = 0
 
     def automaton(self, tree: _Tree) -> Dfa:
         """Return the smallest automaton of an expression."""
-        whole = self._ends(tree)
-        start = frozenset({-1})
 
-        def move(places: frozenset[int], token: int) -> frozenset[int]:
-            following = whole.first if places == start else frozenset().union(*(self.follow[p] for p in places))
-            return frozenset(place for place in following if token in self.tokens[place])
+        @cache
+        def ahead(state: int) -> frozenset[int]:
+            """Return the states that read next, or the end."""
+            seen, waiting = {state}, [state]
+            while waiting:
+                here = waiting.pop()
+                new = set(self.after[here] if self.tokens[here] is None else ()) - seen
+                seen |= new
+                waiting += new
+            return frozenset(each for each in seen if self.tokens[each] is not None)
 
-        def accepts(places: frozenset[int]) -> bool:
-            return whole.empty if places == start else not whole.last.isdisjoint(places)
+        def move(states: frozenset[int], token: int) -> frozenset[int]:
+            return frozenset().union(*(ahead(self.after[s][0]) for s in states if token in (self.tokens[s] or ())))
 
+        start = self._enter(tree, 0)
         try:
-            return Dfa.explored(self.symbols, start, move, accepts).minimal()
+            return Dfa.explored(self.symbols, ahead(start), move, lambda states: 0 in states).minimal()
         except InvalidArgument as error:
             raise InvalidArgument(f"the regular expression {self.pattern!r} is too large: {error}") from None
 
-    def _ends(self, tree: _Tree) -> _Ends:
+    def _state(self, tokens: frozenset[int] | None, *after: int) -> int:
+        self.tokens.append(tokens)
+        self.after.append([*after])
+        return len(self.tokens) - 1
+
+    def _enter(self, tree: _Tree, after: int) -> int:
+        """Return a state from which strings of a part lead to the state `after`."""
         if isinstance(tree, _Set):
-            return self._place(tree)
+            if self.places == MOST_PLACES:
+                raise InvalidArgument(
+                    f"the regular expression {self.pattern!r} is too large: written out, it has more than "
+                    f"{MOST_PLACES:,} symbols"
+                )
+            self.places += 1
+            chosen = (t for t, name in enumerate(self.symbols) if (name in tree.characters) != tree.others)
+            return self._state(frozenset(chosen), after)
         if isinstance(tree, _Choice):
-            parts = [self._ends(part) for part in tree.parts]
-            first, last = (frozenset().union(*(getattr(part, end) for part in parts)) for end in ("first", "last"))
-            return _Ends(any(part.empty for part in parts), first, last)
-        if isinstance(tree, _Row):
-            return self._joined([self._ends(part) for part in tree.parts])
-        return self._repeated(tree)
+            return self._state(None, *(self._enter(part, after) for part in tree.parts))
+        if isinstance(tree, _Chain):
+            for part in reversed(tree.parts):
+                after = self._enter(part, after)
+            return after
+        return after if _is_empty(tree) else self._repeat(tree, after)
 
-    def _place(self, tree: _Set) -> _Ends:
-        if len(self.tokens) == MOST_PLACES:
-            raise InvalidArgument(
-                f"the regular expression {self.pattern!r} is too large: written out, it has more than {MOST_PLACES:,} "
-                "symbols"
-            )
-        chosen = frozenset(t for t, name in enumerate(self.symbols) if (name in tree.characters) != tree.others)
-        self.tokens.append(chosen)
-        self.follow.append(set())
-        place = frozenset({len(self.tokens) - 1})
-        return _Ends(False, place, place)
+    def _repeat(self, tree: _Repeat, after: int) -> int:
+        copies = tree.most
+        if copies is None:
+            # The last copy can be read again.
+            after = self._state(None, after)
+            last = self._enter(tree.part, after)
+            self.after[after].append(last)
+            copies, after = tree.least - 1, last if tree.least else after
+        for number in range(copies, 0, -1):
+            begin = self._enter(tree.part, after)
+            after = begin if number <= tree.least else self._state(None, begin, after)
+        return after
 
-    def _joined(self, parts: list[_Ends]) -> _Ends:
-        found = _Ends(True)
-        for part in parts:
-            for place in found.last:
-                self.follow[place] |= part.first
-            first = found.first | part.first if found.empty else found.first
-            last = found.last | part.last if part.empty else part.last
-            found = _Ends(found.empty and part.empty, first, last)
-        return found
 
-    def _repeated(self, tree: _Repeat) -> _Ends:
-        known = len(self.tokens)
-        first = self._ends(tree.part)
-        if len(self.tokens) == known:
-            # Nothing but the empty string, however often.
-            return first
-        del self.tokens[known:], self.follow[known:]
-        if tree.most is not None:
-            copies = [self._ends(tree.part) for _ in range(tree.most)]
-            return self._joined([_Ends(c.empty or n >= tree.least, c.first, c.last) for n, c in enumerate(copies)])
-        copies = [self._ends(tree.part) for _ in range(max(1, tree.least))]
-        again = copies[-1]
-        for place in again.last:
-            self.follow[place] |= again.first
-        copies[-1] = _Ends(again.empty or tree.least == 0, again.first, again.last)
-        return self._joined(copies)
+def _is_empty(tree: _Tree) -> bool:
+    """Return whether a part has no symbol, so that it matches the empty string alone."""
+    if isinstance(tree, _Repeat):
+        return _is_empty(tree.part)
+    return not isinstance(tree, _Set) and all(map(_is_empty, tree.parts))

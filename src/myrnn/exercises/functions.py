@@ -1,4 +1,7 @@
-"""Are a student's targets for a text right, and the draws of symbols? Draws are counted."""
+"""Are a student's functions of the lesson's second part right? They make targets, draw symbols and forecast a series.
+
+Draws are counted; a forecast is compared with the values of the last season.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ import scipy
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of, shown
-from myrnn.exercises.report import Checklist, ExerciseReport, is_unlikely, name_of
+from myrnn.exercises.answers import naive_forecast
+from myrnn.exercises.report import Checklist, ExerciseReport, is_unlikely, name_of, returned
 
 TEXTS = ((3, 1, 4, 1, 5, 9, 2, 6), (7, 0, 7, 7, 2), (0, 1))
 # The scores of a draw, and the number of draws.
 SCORES = np.array([1.0, -1.0, 2.0, 0.5], dtype=np.float32)
 DRAWS = 4000
 TEMPERATURES = (0.5, 2.0)
+SERIES = np.array([9.0, 7.0, 8.0, 1.0, 4.0, 2.0, 3.0, 6.0, 5.0])
 
 
 # The targets of a text -----------------------------------------------------------------------------------------------
@@ -60,7 +65,7 @@ def _two_arrays(fn: Callable[..., Any]) -> str:
     for text in TEXTS:
         given = fn(np.array(text))
         if not isinstance(given, tuple | list):
-            return f"It returned {'nothing: is the return missing?' if given is None else shown(given)}"
+            return f"It returned {returned(given)}"
         if len(given) != 2:
             return f"It returned {count_of(len(given), 'value')}, not 2."
         for name, part in zip("xy", given, strict=True):
@@ -144,14 +149,9 @@ draw_checks = Checklist()
 def _one_integer(fn: Callable[..., Any]) -> str:
     for size in (4, 1, 30):
         drawn = fn(np.linspace(-1, 1, size, dtype=np.float32), 1.0)
-        if drawn is None:
-            return "It returned nothing: is the return missing?"
-        if (
-            np.ndim(drawn)
-            or not isinstance(drawn, int | np.integer | np.ndarray)
-            or np.asarray(drawn).dtype.kind not in "iu"
-        ):
-            return f"It returned {shown(drawn)}, of type {type(drawn).__name__}, which is not an integer."
+        kinds = int | np.integer | np.ndarray
+        if np.ndim(drawn) or not isinstance(drawn, kinds) or np.asarray(drawn).dtype.kind not in "iu":
+            return f"It returned {returned(drawn, f', of type {type(drawn).__name__}, which is not an integer.')}"
         if not 0 <= int(drawn) < size:
             return f"Of {count_of(size, 'score')} it drew number {int(drawn)}."
     return ""
@@ -232,3 +232,97 @@ def _wrong_share(counts: NDArray[np.int64], temperature: float) -> str:
             found = f"number {symbol} was drawn in {count / total:.1%} of {total:,} draws, not in {share:.1%}"
             return f"For {SCORES.tolist()} at temperature {temperature:g}, {found}."
     return ""
+
+
+# Forecasting a series ------------------------------------------------------------------------------------------------
+
+
+def check_naive_forecast(fn: Callable[..., Any]) -> ExerciseReport:
+    """Check a student's naive and seasonal naive forecast, ``naive_forecast`` of the lesson.
+
+    Parameters
+    ----------
+    fn : callable
+        ``fn(series, horizon, period=1)`` with `series` float64 (T,) returns the next `horizon` values, an array: those
+        of the last season, repeated.
+
+    Returns
+    -------
+    ExerciseReport
+        ``.ok`` and one line for each property. An exception of `fn` is a property that does not hold.
+
+    Raises
+    ------
+    InvalidArgument
+        When `fn` is not a function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_naive_forecast(lambda series, horizon, period=1: 0 * np.arange(horizon)).failed[0].detail
+    'After ... 6, 5 with period=1 it returns 0, 0, 0, 0, not 5, 5, 5, 5.'
+    """
+    return forecast_checks.run(name_of(fn), fn)
+
+
+forecast_checks = Checklist()
+
+
+@forecast_checks("It takes series and horizon, and period if it is given.")
+def _called(fn: Callable[..., Any]) -> str:
+    fn(SERIES.copy(), 4)
+    fn(SERIES.copy(), 4, 3)
+    fn(SERIES.copy(), horizon=4, period=3)
+    return ""
+
+
+@forecast_checks("It returns an array of horizon numbers.", _called)
+def _numbers(fn: Callable[..., Any]) -> str:
+    for horizon, period in ((4, 1), (4, 3), (1, 3), (7, 3), (20, 9)):
+        said = fn(SERIES.copy(), horizon, period)
+        if not isinstance(said, np.ndarray):
+            return f"It returned {returned(said, ', which is not an array.')}"
+        if said.shape != (horizon,) or said.dtype.kind not in "fiu":
+            return f"With horizon={horizon}, period={period} it returned {said.dtype} of shape {said.shape}."
+    return ""
+
+
+@forecast_checks("Without a period every value is the last one that is known.", _numbers)
+def _last(fn: Callable[..., Any]) -> str:
+    return _wrong_values(fn(SERIES.copy(), 4), 1)
+
+
+@forecast_checks("With a period the forecast begins with the value of one season before.", _numbers)
+def _begins(fn: Callable[..., Any]) -> str:
+    return _wrong_forecast(fn, (1, 3), (2, 4), (3, 3), (4, 9))
+
+
+@forecast_checks("A horizon longer than a season repeats the last season.", _begins)
+def _repeats(fn: Callable[..., Any]) -> str:
+    return _wrong_forecast(fn, (6, 2), (7, 3), (20, 9))
+
+
+@forecast_checks("The series stays unchanged.", _called)
+def _series_unchanged(fn: Callable[..., Any]) -> str:
+    series = SERIES.copy()
+    fn(series, 7, 3)
+    return "" if np.array_equal(series, SERIES) else f"{_values(SERIES)} became {_values(series)}."
+
+
+def _wrong_forecast(fn: Callable[..., Any], *asked: tuple[int, int]) -> str:
+    """Say how the first wrong forecast of these horizons and periods differs, or return an empty string."""
+    said = (_wrong_values(fn(SERIES.copy(), horizon, period), period) for horizon, period in asked)
+    return next(filter(None, said), "")
+
+
+def _wrong_values(said: NDArray[Any], period: int) -> str:
+    """Say how a forecast differs from the right one, or return an empty string."""
+    right = naive_forecast(SERIES, len(said), period)
+    if np.array_equal(said, right):
+        return ""
+    known = _values(SERIES[-max(period, 2) :])
+    return f"After ... {known} with period={period} it returns {_values(said)}, not {_values(right)}."
+
+
+def _values(values: NDArray[Any]) -> str:
+    return ", ".join(f"{value:g}" for value in values.tolist())
