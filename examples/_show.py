@@ -79,11 +79,11 @@ def show(name: str, classifier: SequenceClassifier, report: ClassificationReport
     """Print the tables of a report, and draw its figures and the learning curve."""
     tables = [report.table()]
     curve = LearningCurve.from_columns(classifier.history_)
-    figures = {"training": plots.plot_learning_curve(curve), "confusion": report.plot_confusion()}
+    figures = {"training": plots.plot_learning_curve(curve), "confusion": report.plot()}
     # If there is only one length, its accuracy is the total accuracy.
     if len(report.lengths.total) > 1:
         tables.append(report.lengths.table())
-        figures["lengths"] = report.plot_lengths()
+        figures["lengths"] = report.lengths.plot(chance=report.majority)
     for table in tables:
         CONSOLE.print("", table)
     CONSOLE.print()

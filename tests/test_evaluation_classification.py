@@ -198,7 +198,7 @@ def test_whole_numbers_are_in_their_own_order():
 
 def test_the_figure_of_the_confusion():
     report = classification_report(*drawn(50, 3, 3))
-    ax = report.plot_confusion()
+    ax = report.plot()
     shown = {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in ax.texts}
     assert shown == {(row, column): str(count) for (row, column), count in np.ndenumerate(report.confusion) if count}
     assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
@@ -208,14 +208,14 @@ def test_the_figure_of_the_confusion():
 
 def test_the_figure_of_many_classes_has_no_numbers():
     names = [f"class {place}" for place in range(50)]
-    ax = classification_report(names, np.eye(50), names, [1] * 50).plot_confusion()
+    ax = classification_report(names, np.eye(50), names, [1] * 50).plot()
     assert len(ax.texts) == 0
     assert len(ax.get_xticks()) == 25
 
 
 def test_the_figure_by_length():
     report = classification_report(*drawn(300, 4, 4))
-    ax = report.plot_lengths()
+    ax = report.lengths.plot(chance=report.majority)
     points, level = ax.get_lines()[0], ax.get_lines()[-1]
     assert np.allclose(points.get_ydata(), report.lengths.accuracy)
     assert level.get_ydata()[0] == report.majority
@@ -225,7 +225,7 @@ def test_the_figure_by_length():
 
 def test_the_figure_of_the_calibration():
     report = classification_report(*drawn(300, 4, 5))
-    ax = report.plot_calibration()
+    ax = report.calibration.plot()
     filled = report.calibration.total > 0
     assert np.allclose(ax.containers[-1][0].get_ydata(), report.calibration.accuracy[filled])
     assert np.allclose([bar.get_height() for bar in ax.patches], report.calibration.total / 300)

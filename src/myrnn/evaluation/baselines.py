@@ -31,7 +31,7 @@ from myrnn.evaluation.scores import (
     text_scores,
 )
 from myrnn.evaluation.steps import Steps
-from myrnn.results import Floats, HasTable, Table
+from myrnn.results import Floats, Result, Table
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 from myrnn.targets import NUMBERS as NUMBER_TARGETS
@@ -45,7 +45,7 @@ MOST_CHOSEN = 6
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Baselines(HasTable):
+class Baselines(Result):
     """Scores of simple rules that were fitted on training sequences and tested on others.
 
     Attributes

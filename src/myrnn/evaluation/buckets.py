@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.evaluation.intervals import mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure
 from myrnn.evaluation.steps import Steps, Values
-from myrnn.results import ENDS, Counted, Floats, HasTable, Shown, Table, counted, integer, share
+from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, counted, integer, share
 
 # Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
 _MOST_POSITIONS = 12
@@ -21,7 +21,7 @@ _MOST_LENGTHS = 8
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthBuckets(Counted, HasTable):
+class LengthBuckets(Counted, Result):
     """Accuracy for sequences of similar length.
 
     Attributes
@@ -79,12 +79,6 @@ class LengthBuckets(Counted, HasTable):
             ),
         )
 
-    def plot(self, ax: Any = None, *, chance: float | None = None) -> Any:
-        """Draw the accuracies, and a line at `chance` if given, and return the Matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_accuracy_by_bucket(self, chance=chance, ax=ax)
-
 
 def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float) -> LengthBuckets:
     """Count correctly classified sequences by length.
@@ -105,7 +99,7 @@ def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: i
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class StepBuckets(HasTable):
+class StepBuckets(Result):
     """Measures of steps at similar positions, or in sequences of similar length.
 
     Attributes
@@ -174,27 +168,6 @@ class StepBuckets(HasTable):
                 integer("total", "steps"),
             ),
         )
-
-    def plot(self, ax: Any = None, *, measure: str | None = None, levels: Mapping[str, float] | None = None) -> Any:
-        """Draw a measure against position or length, and return the Matplotlib axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; by default in a new figure.
-        measure : str, optional
-            The measure to draw; by default the first.
-        levels : mapping of str to float, optional
-            Scores of others over all steps, by name: a dashed line for each.
-
-        Raises
-        ------
-        InvalidArgument
-            When there is no such measure.
-        """
-        from myrnn import plots
-
-        return plots.plot_by_position(self, measure=measure, levels=levels, ax=ax)
 
     def values_of(self, measure: str | None = None) -> tuple[str, Floats]:
         """Return the name of a measure, by default the first, and its values (B, 3)."""

@@ -116,12 +116,6 @@ class HasConfusion:
         shown = (_count(f"seen as {name}", name) for name in self.classes)
         return Table("Seen as", {"class": self.classes, **seen_as}, (text("class"), *shown))
 
-    def plot_confusion(self, ax: Any = None) -> Any:
-        """Draw the confusion matrix, and return the Matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_confusion(self, ax=ax)
-
     def _mistakes_table(self) -> Table:
         wrong = self.confusion - np.diag(np.diag(self.confusion))
         order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]

@@ -16,7 +16,7 @@ from myrnn.results import (
     ENDS,
     NO_CLASS,
     Counted,
-    HasTable,
+    Result,
     Shown,
     Table,
     counted,
@@ -30,7 +30,7 @@ from myrnn.results import (
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Calibration(Counted, HasTable):
+class Calibration(Counted, Result):
     """The accuracy of a classifier by its confidence, the probability of the class that it predicts.
 
     Attributes
@@ -133,12 +133,6 @@ class Calibration(Counted, HasTable):
             caption=f"expected calibration error {self.expected_error:.2%}",
         )
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw accuracy against probability, and return the Matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_calibration(self, ax=ax)
-
 
 def calibration(
     probability: NDArray[np.float64], right: NDArray[np.bool_], bins: int, confidence: float
@@ -169,7 +163,7 @@ def calibration(
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ClassificationReport(HasConfusion, HasTable):
+class ClassificationReport(HasConfusion, Result):
     """The scores of a classifier on labelled sequences.
 
     Attributes
@@ -249,14 +243,6 @@ class ClassificationReport(HasConfusion, HasTable):
     def table(self) -> Table:
         """Return precision, recall and F1 of every class, as `class_table` does."""
         return self.class_table()
-
-    def plot_lengths(self, ax: Any = None) -> Any:
-        """Draw accuracy by length, with the accuracy of the most frequent class, and return the axes."""
-        return self.lengths.plot(ax, chance=self.majority)
-
-    def plot_calibration(self, ax: Any = None) -> Any:
-        """Draw accuracy against probability, and return the Matplotlib axes."""
-        return self.calibration.plot(ax)
 
 
 def classification_report(

@@ -16,7 +16,7 @@ from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
     ENDS,
     Counted,
-    HasTable,
+    Result,
     Row,
     Shown,
     Table,
@@ -46,7 +46,7 @@ def _none() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthReport(Counted, HasTable):
+class LengthReport(Counted, Result):
     """Accuracy for every length.
 
     It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
@@ -258,7 +258,7 @@ class LengthReport(Counted, HasTable):
         if not shown_keys and keys:
             below.append([(_class_row(totals["all"], key, name), None) for key, name in keys.items()])
         if shortcuts is not None:
-            below.append([(row, "dim") for row in _shortcut_rows(self._matching(shortcuts))])
+            below.append([(row, "dim") for row in _shortcut_rows(self.matching(shortcuts))])
         of_steps = (share("whole_accuracy", "whole"), integer("total", "steps"))
         return Table(
             f"Accuracy {'' if self.each == 'sequence' else 'of steps '}by length, % ({self.confidence:.0%} interval)",
@@ -275,35 +275,6 @@ class LengthReport(Counted, HasTable):
             styles=["yellow" if beyond else None for beyond in self.beyond],
             below=below,
         )
-
-    def plot(
-        self,
-        ax: Any = None,
-        label: str | None = None,
-        *,
-        shortcuts: ShortcutReport | None = None,
-        by_class: bool = False,
-    ) -> Any:
-        """Draw accuracy against length, with intervals and the base rate, and return the Matplotlib axes.
-
-        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
-        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            By default a new figure.
-        label : str, optional
-            The name of the curve in the legend.
-        shortcuts : ShortcutReport, optional
-            The accuracy of classifiers with less information, drawn as dashed lines instead of the base rate.
-        by_class : bool
-            Whether to also draw the accuracy for each true class.
-        """
-        from myrnn import plots
-
-        known = None if shortcuts is None else self._matching(shortcuts)
-        return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
 
     def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
         """Compare with the report of another model, or of the same model at another time.
@@ -375,7 +346,8 @@ class LengthReport(Counted, HasTable):
         lost, total = int(self.not_finite.sum()), int(self.total.sum())
         return f"counted as wrong: {lost_message(lost, total, shortest, self.each)}"
 
-    def _matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+    def matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+        """Return the shortcuts at the lengths of this report, all of which they must have."""
         if not isinstance(shortcuts, ShortcutReport):
             raise InvalidArgument(f"shortcuts must be a ShortcutReport, not {type(shortcuts).__name__}")
         missing = np.setdiff1d(self.lengths, shortcuts.lengths)
@@ -437,7 +409,7 @@ Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison(HasTable):
+class Comparison(Result):
     """The accuracies of two models at the lengths that both were tested on.
 
     Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
@@ -518,11 +490,6 @@ class Comparison(HasTable):
             ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
             below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
         return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw both curves, each at all its lengths, and return the Matplotlib axes."""
-        ax = self.first.plot(ax, label=self.names[0])
-        return self.second.plot(ax, label=self.names[1])
 
     @property
     def _counts(self) -> Counts:

@@ -22,13 +22,13 @@ from myrnn.evaluation.scores import (
     scores_table,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
-from myrnn.results import Floats, HasTable, Table
+from myrnn.results import Floats, Result, Table
 
 LAST = "last"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class NumberReport(HasTable):
+class NumberReport(Result):
     """The errors of a model that predicts numbers.
 
     Attributes
@@ -146,22 +146,6 @@ class NumberReport(HasTable):
         """Return the errors of the model in every column; the columns are those of `table`, with the name first."""
         scores = dict(zip(self.columns, self.column_scores, strict=True))
         return scores_table(self._title("Numbers by column"), NUMBERS, scores, self._note())
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the RMSE by position, with that of the best baseline, and return the Matplotlib axes.
-
-        Raises
-        ------
-        InvalidArgument
-            When the report was made without `offsets` and has no positions.
-        """
-        if self.positions is None:
-            raise InvalidArgument("there are no positions to draw: number_report was called without offsets")
-        levels = None
-        if self.baselines is not None:
-            best = self.baselines.best
-            levels = {best: self.baselines.scores[best]["rmse"].value}
-        return self.positions.plot(ax, measure="rmse", levels=levels)
 
     def _title(self, what: str) -> str:
         return f"{what} ({self.confidence:.0%} intervals, of {self.clusters})"

@@ -21,11 +21,11 @@ from myrnn.evaluation.scores import (
     tag_scores,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
-from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
+from myrnn.results import NO_CLASS, Floats, Result, Table, is_lost
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TagReport(HasConfusion, HasTable):
+class TagReport(HasConfusion, Result):
     """The scores of a model that predicts the class, or tag, of every step.
 
     Attributes
@@ -136,14 +136,6 @@ class TagReport(HasConfusion, HasTable):
         lost = int(self.not_finite.sum())
         caption = f"{_checks.count_of(lost, 'step')} without finite outputs count as wrong" if lost else None
         return table_with_baselines(title, TAGS, self.scores, self.baselines, self.gains, caption)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw accuracy by position, with the best baseline or the most frequent class, and return the axes."""
-        levels = {"the most frequent class": self.majority}
-        if self.baselines is not None:
-            best = self.baselines.best
-            levels = {best: self.baselines.scores[best]["accuracy"].value}
-        return self.positions.plot(ax, levels=levels)
 
 
 def tag_report(

@@ -20,11 +20,11 @@ from myrnn.evaluation.scores import (
     text_scores,
 )
 from myrnn.evaluation.steps import Steps, warn_of_lost_steps
-from myrnn.results import NO_CLASS, Floats, HasTable, Table, is_lost
+from myrnn.results import NO_CLASS, Floats, Result, Table, is_lost
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TextReport(HasTable):
+class TextReport(Result):
     """The scores of a model that predicts the next symbol at every step.
 
     Attributes
@@ -122,14 +122,6 @@ class TextReport(HasTable):
         title = f"The next symbol ({self.confidence:.0%} intervals, of {self.clusters})"
         lost = f"{_checks.count_of(self.impossible, 'symbol')} came that had probability 0" if self.impossible else None
         return table_with_baselines(title, TEXT, self.scores, self.baselines, self.gains, lost)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw bits per symbol by position, with the best baseline, and return the Matplotlib axes."""
-        levels = None
-        if self.baselines is not None:
-            best = self.baselines.best
-            levels = {best: self.baselines.scores[best]["bits_per_symbol"].value}
-        return self.positions.plot(ax, levels=levels)
 
 
 def text_report(

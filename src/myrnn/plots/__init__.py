@@ -6,7 +6,8 @@ and `automata` (the inside of a model); `sweeps` (many runs).
 
 A plot function takes a result, or numbers if there is no result. It draws into the Matplotlib Axes `ax`, or several
 `axes`, by default those of a new figure, and returns them. A notebook shows the figure. A script writes it to a file
-with `save_figure`; or it imports ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+with `save_figure`; or it imports ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``. `draws` registers a
+function as a figure of a kind of result, whose method ``plot`` then calls it.
 """
 
 from myrnn.plots.automata import plot_automaton

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
+from myrnn.evaluation.classes import HasConfusion
 from myrnn.plots import style
+from myrnn.results import draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from myrnn.evaluation import Calibration, LengthBuckets, TransferTable
-    from myrnn.evaluation.classes import HasConfusion
 
 _BLUES = "Blues"  # one hue from light to dark, safe for colour-blind readers
 # With more classes the cells are too small for numbers, and with even more, names are too small to read.
@@ -30,6 +30,7 @@ _LONGEST_TURNED = 30
 _MOST_WITH_INTERVAL = 8
 
 
+@draws(ClassificationReport)
 def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
     """Draw the confusion matrix of sequences, or steps, as a heat map.
 
@@ -80,6 +81,7 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     ax.set_ylabel("true class")
 
 
+@draws(LengthBuckets)
 def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = None, ax: Axes | None = None) -> Axes:
     """Draw accuracy for buckets of lengths, with an interval for each.
 
@@ -117,6 +119,7 @@ def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = No
     return ax
 
 
+@draws(Calibration)
 def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of predictions against their probability.
 
@@ -160,6 +163,7 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     return ax
 
 
+@draws(TransferTable)
 def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of every model on every task as a heat map, with the numbers and their intervals.
 

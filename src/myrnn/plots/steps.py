@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation import NumberReport, StepBuckets, TagReport, TextReport
 from myrnn.plots import style
+from myrnn.results import draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from myrnn.evaluation import StepBuckets
 
 _NAMES = {"mae": "mean absolute error", "rmse": "root mean squared error", "bits_per_symbol": "bits per symbol"}
 _KINDS = {"position": "position of the step in its sequence", "length": "length of the sequence"}
@@ -25,6 +25,7 @@ _FEW_FORECASTS = 12
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
 
 
+@draws(StepBuckets)
 def plot_by_position(
     buckets: StepBuckets,
     *,
@@ -93,6 +94,25 @@ def plot_by_position(
     if entries:
         style.add_legend(ax, sorted(entries, key=lambda entry: isinstance(entry[0], Line2D)))
     return ax
+
+
+_RANKED_BY = {TagReport: "accuracy", TextReport: "bits_per_symbol", NumberReport: "rmse"}
+
+
+@draws(TagReport)
+@draws(TextReport)
+@draws(NumberReport)
+def plot_report(report: TagReport | TextReport | NumberReport, *, ax: Axes | None = None) -> Axes:
+    """Draw the main measure by position, with the best baseline or the most frequent class."""
+    if report.positions is None:
+        raise InvalidArgument("there are no positions to draw: number_report was called without offsets")
+    measure, levels = _RANKED_BY[type(report)], {}
+    if isinstance(report, TagReport):
+        levels = {"the most frequent class": report.majority}
+    if report.baselines is not None:
+        best = report.baselines.best
+        levels = {best: report.baselines.scores[best][measure].value}
+    return plot_by_position(report.positions, measure=measure, levels=levels, ax=ax)
 
 
 def plot_forecast(

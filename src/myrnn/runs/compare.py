@@ -17,7 +17,7 @@ from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import HasTable, Row, Shown, Table, text
+from myrnn.results import Result, Row, Shown, Table, draws, text
 from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
 from myrnn.runs.load import parse_history
 from myrnn.storage import Stored
@@ -77,7 +77,7 @@ class ComparedRun:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RunComparison(HasTable):
+class RunComparison(Result):
     """The differences between two runs.
 
     Attributes
@@ -221,25 +221,17 @@ class RunComparison(HasTable):
         heads = [_shown(name, heading) for name, heading in zip(("first", "second"), self.names, strict=True)]
         return Table("Scores, with their intervals", columns, [*shown, *heads])
 
-    def plot(self) -> Any:
-        """Draw accuracy by length of both; without it, loss and accuracy, or error, of both trainings.
 
-        Returns
-        -------
-        matplotlib Axes, or two of them
-
-        Raises
-        ------
-        InvalidArgument
-            When one has accuracies and the other errors.
-        """
-        if self.accuracy is not None:
-            return self.accuracy.plot()
-        both = {
-            name: replace(run.curve, validation_loss=None, validation_score=None)
-            for name, run in zip(self.names, (self.first, self.second), strict=True)
-        }
-        return plots.plot_learning_curves(both)
+@draws(RunComparison)
+def plot_runs(comparison: RunComparison, *, ax: Any = None) -> Any:
+    """Draw accuracy by length of both runs; without it, loss and accuracy, or error, of both trainings."""
+    if comparison.accuracy is not None:
+        return comparison.accuracy.plot(ax=ax)
+    both = {
+        name: replace(run.curve, validation_loss=None, validation_score=None)
+        for name, run in zip(comparison.names, (comparison.first, comparison.second), strict=True)
+    }
+    return plots.plot_learning_curves(both)
 
 
 def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> RunComparison:

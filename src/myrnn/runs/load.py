@@ -21,7 +21,7 @@ from myrnn.experiment import OWN, Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, LearningCurve
 from myrnn.models import network_of
-from myrnn.results import HasTable, Row, Shown, Table, text
+from myrnn.results import Result, Row, Shown, Table, text
 from myrnn.runs.data import NamedSequences, hash_of, read_raw_tests, read_tests
 from myrnn.runs.fitted import Fitted, probabilities_of, scores_of
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
@@ -41,7 +41,7 @@ def classes_of(task: Any) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Run(HasTable):
+class Run(Result):
     """A saved run.
 
     Attributes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from myrnn import plots
 from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
@@ -170,15 +172,15 @@ def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str,
     """Return functions that write each table of a report and draw each of its figures, by name."""
     if isinstance(report, ClassificationReport):
         return {"classes": report.to_csv}, {
-            "confusion": report.plot_confusion,
-            "accuracy_by_length": report.plot_lengths,
-            "calibration": report.plot_calibration,
+            "confusion": report.plot,
+            "accuracy_by_length": partial(report.lengths.plot, chance=report.majority),
+            "calibration": report.calibration.plot,
         }
     tables: dict[str, Callable[[Any], Any]] = {"scores": report.to_csv}
     figures: dict[str, Callable[[], Any]] = {"by_position": report.plot}
     if isinstance(report, TagReport):
         tables["classes"] = report.class_table().to_csv
-        figures["confusion"] = report.plot_confusion
+        figures["confusion"] = partial(plots.plot_confusion, report)
     if report.positions is None:
         del figures["by_position"]
     else:
