@@ -33,7 +33,7 @@ def draw_states() -> None:
     """Draw the hidden state of a trained GRU under the digits of a sequence."""
     model = myrnn.GRU(dim_input=10, dim_recurrent=50, dim_output=2, rng=0)
     myrnn.train(model, myrnn.tasks.TwinHalves(), myrnn.Adam(model.parameters))
-    axes = myrnn.inspect(model, "31415926535897").plot_states()
+    axes = myrnn.inspect(model, "31415926535897").plot()
     myrnn.plots.save_figure(axes, IMAGES / "states.png")
 
 

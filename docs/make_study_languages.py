@@ -102,7 +102,7 @@ def write(folder):
         page, found = mark.subn(lambda marks, text=text: f"{marks[1]}{text}\n{marks[2]}", page)
         assert found == 1, f"{PAGE.name} has {found} places for {name}: {part}"
     PAGE.write_text(page, encoding="utf-8")
-    axes = results.plot_grid(by)
+    axes = results.plot("grid", by=by)
     plots.save_figure(axes.flat[0].figure, DOCS / "images" / f"study-{name}.png")
 
 

@@ -26,5 +26,5 @@ STUDY = {
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         results = sweep(STUDY, Path(sys.argv[1] if len(sys.argv) > 1 else scratch) / "networks")
-        plots.save_figure(results.plot_lengths(by=("variant", "task.name")), IMAGES / "sweep_lengths.png")
-        plots.save_figure(results.plot_parallel(), IMAGES / "sweep_parallel.png")
+        plots.save_figure(results.plot(by=("variant", "task.name")), IMAGES / "sweep_lengths.png")
+        plots.save_figure(results.plot("parallel"), IMAGES / "sweep_parallel.png")

@@ -1,5 +1,6 @@
 import io
 import re
+from functools import partial
 
 import mygrad as mg
 import numpy as np
@@ -27,6 +28,7 @@ from myrnn.inspection import (
     state_space,
 )
 from myrnn.models import GRU, LSTM, RNN
+from myrnn.plots import plot_matrices
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
 from zoo import LastRow, ShiftedState, made
@@ -944,7 +946,7 @@ def test_parameters_and_gradients_stay_the_same_bytes(kind):
         *eigenvalues.matrices.values(),
     ):
         array[...] = 7
-    found.plot_weights()
+    plot_matrices(found.weights)
     assert [(p.data.tobytes(), p.grad.tobytes()) for p in model.parameters] == before
 
 
@@ -980,34 +982,38 @@ def test_figures_are_drawn_on_given_axes(compiled):
     flow, space = gradient_flow(compiled[LSTM], TASK, samples=8), state_space(compiled[LSTM], TASK, samples=8)
     eigenvalues = recurrent_eigenvalues(compiled[LSTM])
     draw = [
-        found.plot_states,
-        lambda ax: found.plot_states(ax, state="c", order="peak"),
-        found.plot_probabilities,
-        found.plot_gradients,
+        found.plot,
+        partial(found.plot, "states", state="c", order="peak"),
+        partial(found.plot, "probabilities"),
+        partial(found.plot, "gradients"),
         flow.plot,
         space.plot,
-        lambda ax: eigenvalues.plot(ax, before=eigenvalues),
-        lambda ax: eigenvalues.plot(ax, matrix="fc_h2f.weight"),
+        partial(eigenvalues.plot, before=eigenvalues),
+        partial(eigenvalues.plot, matrix="fc_h2f.weight"),
     ]
     for one in draw:
         ax = Figure().subplots()
-        assert one(ax) is ax
-        assert one(None).figure is not ax.figure
-    assert len(eigenvalues.plot_each(before=eigenvalues)) == len(eigenvalues.plot_matrices()) == 4
-    assert len(found.plot_weights()) == 9
+        assert one(ax=ax) is ax
+        assert one().figure is not ax.figure
+    assert len(eigenvalues.plot("eigenvalues_each", before=eigenvalues)) == len(eigenvalues.matrices) == 4
+    assert len(plot_matrices(found.weights)) == 9
 
 
 def test_an_inspection_draws_its_values(compiled):
     found = inspect(compiled[RNN], DIGITS, class_names=TASK.class_names)
-    ax = found.plot_states()
+    ax = found.plot()
     assert [tick.get_text() for tick in ax.get_xticklabels()] == list(DIGITS)
     assert sorted(np.asarray(ax.images[0].get_array()).tolist()) == sorted(found.states["h"].T.astype(float).tolist())
-    assert found.plot_probabilities().get_lines()[0].get_ydata().tolist() == found.probabilities[:, 1].tolist()
-    lines = found.plot_gradients().get_lines()
+    assert found.plot("probabilities").get_lines()[0].get_ydata().tolist() == found.probabilities[:, 1].tolist()
+    lines = found.plot("gradients").get_lines()
     assert [line.get_label() for line in lines] == ["state h", "input"]
     assert lines[1].get_ydata().tolist() == found.input_gradient_norms.tolist()
     with refused("state must be one of 'h', not 'c'"):
-        found.plot_states(state="c")
+        found.plot(state="c")
+    with refused(
+        "what must be one of 'states', 'probabilities', 'gradients', not 'gradient'; did you mean 'gradients'?"
+    ):
+        found.plot("gradient")
 
 
 def test_the_public_names_exist():

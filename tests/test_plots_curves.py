@@ -110,5 +110,5 @@ def test_a_learning_curve_draws_itself():
     kept = {"validation_loss": np.array([0.8, 0.4]), "validation_accuracy": np.array([0.4, 0.7])}
     axes = LearningCurve.from_columns({**curve.columns, **kept}).plot()
     assert legend(axes[0]) == ["training", "validation"]
-    LearningCurve.from_columns({**curve.columns, **kept}).plot(axes, "other")
+    LearningCurve.from_columns({**curve.columns, **kept}).plot(axes=axes, label="other")
     assert legend(axes[0]) == ["training", "validation", "other", "other, validation"]

@@ -36,7 +36,7 @@ def inspection(states=STATES, tokens=None, name="h", probabilities=None, gradien
         input_gradients=np.reshape(np.ones(steps) if inputs is None else inputs, (-1, 1)),
         class_names=[f"class {which}" for which in range(shares.shape[1])] if classes is None else classes,
         main_state=name,
-        _weights={},
+        weights={},
     )
 
 

@@ -254,7 +254,7 @@ def test_the_base_rate_is_drawn_instead_of_chance():
     (line,) = (line for line in ax.get_lines() if line.get_gid() == "base rate")
     assert line.get_xydata().tolist() == [[1, 0.5], [2, 1.0], [3, 0.7]]
     assert legend(ax) == ["GRU", "base rate"]
-    of_classes([1, 2, 3], [[50, 50], [99, 1], [30, 70]]).plot(ax, label="LSTM")
+    of_classes([1, 2, 3], [[50, 50], [99, 1], [30, 70]]).plot(ax=ax, label="LSTM")
     assert legend(ax) == ["GRU", "LSTM", "base rate"]
     assert ax.get_ylim()[0] <= 0.45
 

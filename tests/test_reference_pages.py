@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 import pytest
 
 import myrnn
-from myrnn.results import HasTable
+from myrnn.results import Result
 from pages import DOCS
 
 TOPICS = sorted((DOCS / "reference" / "api").glob("*.rst"))
@@ -152,15 +152,15 @@ def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
     (example,) = doctest.DocTestFinder(recurse=False).find(kind, name, globs=dict(vars(sys.modules[kind.__module__])))
     doctest.DocTestRunner().run(example, clear_globs=False)
     found = [value for value in example.globs.values() if type(value) is kind]
-    assert found or not issubclass(kind, HasTable)
+    assert found or not issubclass(kind, Result)
     for one in found:
         # The result of an exercise is read by a student.
         lines = repr(one).splitlines()
         assert len(lines) == 1 or kind is myrnn.exercises.ExerciseReport
         assert max(map(len, lines)) < 250 and "array(" not in lines[0]
         # What can be drawn has numbers.
-        assert isinstance(one, HasTable) or not hasattr(one, "plot")
-        if isinstance(one, HasTable):
+        assert isinstance(one, Result) or not hasattr(one, "plot")
+        if isinstance(one, Result):
             assert one._repr_html_().count("\n") > len(one.table())
             assert len(one.rows()) == len(one.data())
 

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,17 @@ def imported(tree, package):
             yield from ((node.lineno, f"{start}.{alias.name}") for alias in node.names)
 
 
-def lines_that_draw(tree):
-    """Return the lines of functions named plot...: the plot methods of results import the figures late."""
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    drawing = (node for node in ast.walk(tree) if isinstance(node, kinds) and node.name.startswith("plot"))
-    return {line for node in drawing for line in range(node.lineno, node.end_lineno + 1)}
+# A result imports the figures when it is drawn: the only import of a module below.
+DOOR = ("results.py", "myrnn.plots", "plot")
+
+
+def imports_of(path, tree, package):
+    """Yield the imports of a module, late ones included, without the door."""
+    draw = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == DOOR[2]]
+    inside = {line for node in draw for line in range(node.lineno, node.end_lineno + 1)}
+    for line, name in imported(tree, package):
+        if (str(path), name) != DOOR[:2] or line not in inside:
+            yield line, name
 
 
 def wrong_imports(path, source):
@@ -81,11 +88,9 @@ def wrong_imports(path, source):
         return [f"{path}: {part} has no place in the order"]
     package = ".".join(("myrnn", *parts[:-1]))
     problems = []
-    tree = ast.parse(source)
-    may_draw = lines_that_draw(tree)
-    for line, name in imported(tree, package):
+    for line, name in imports_of(path, ast.parse(source), package):
         top, *rest = name.split(".")
-        if top != "myrnn" or (rest == ["plots"] and line in may_draw):
+        if top != "myrnn":
             continue
         # The version is defined in the package itself, before its imports.
         if rest == ["__version__"]:
@@ -123,13 +128,51 @@ def test_a_module_imports_only_from_modules_above_it(path):
         ("cli.py", "from myrnn import RNN", "myrnn.RNN is not a module of the order"),
         ("cli.py", "import myrnn", "myrnn is not a module of the order"),
         ("results.py", "from myrnn import plots", "results comes before plots and may not import it"),
-        ("results.py", "def plot():\n    from myrnn import cli", "results comes before cli and may not import it"),
-        ("results.py", "def draw():\n    from myrnn import plots", "results comes before plots and may not import it"),
+        ("tasks/halves.py", "def plot():\n    import myrnn.plots", "tasks comes before plots and may not import it"),
     ],
 )
 def test_a_wrong_import_is_found(path, source, problem):
     line = source.count("\n") + 1
     assert wrong_imports(Path(path), source) == [f"{Path(path)}:{line}: {problem}"]
+
+
+def module_of(name):
+    """Return the file of the module that a dotted name is, or is in; None for a name outside of the package."""
+    parts = name.split(".")[1:]
+    for count in range(len(parts), 0, -1):
+        for file in (Path(*parts[:count]).with_suffix(".py"), Path(*parts[:count], "__init__.py")):
+            if file in MODULES:
+                return file
+    return None
+
+
+def imports_between_files(sources):
+    """Return the files that each file imports, late imports included, but not the door, nor what only types need."""
+    graph = {}
+    for path, source in sources.items():
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+                node.body = []
+        names = [name for _, name in imports_of(path, tree, ".".join(("myrnn", *path.parts[:-1])))]
+        graph[path] = {module_of(name) for name in names if name.split(".")[0] == "myrnn"} - {None, path}
+    return graph
+
+
+def test_no_file_imports_itself_through_others():
+    files = {path: (SOURCE / path).read_text(encoding="utf-8") for path in MODULES}
+    assert sorted(TopologicalSorter(imports_between_files(files)).static_order()) == MODULES
+
+
+def test_a_circle_of_imports_is_found():
+    sources = {
+        Path("results.py"): "def plot():\n    from myrnn.tasks import halves\n    import myrnn.plots",
+        Path("tasks/halves.py"): "from myrnn import results",
+        Path("plots/__init__.py"): "from myrnn import results",
+    }
+    with pytest.raises(CycleError) as caught:
+        TopologicalSorter(imports_between_files(sources)).prepare()
+    assert {str(path) for path in caught.value.args[1]} == {"results.py", str(Path("tasks/halves.py"))}
 
 
 # Packages that are only imported on request: for data frames, clusters, the playground, notebooks.
@@ -161,7 +204,7 @@ def test_a_module_that_is_not_in_the_order_is_found():
             "tasks/__init__.py",
             "from myrnn.tasks.halves import TwinHalves\nfrom .halves import FAMILIES\nfrom . import halves",
         ),
-        ("results.py", "class Curve:\n    def plot_it(self):\n        from myrnn import plots"),
+        ("results.py", "class Result:\n    def plot(self):\n        import myrnn.plots"),
         ("cli.py", "import myrnn.models\nfrom myrnn import __version__, training\nfrom myrnn._checks import integer"),
     ],
 )

@@ -675,7 +675,7 @@ def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):
         "training": {"iterations": 1, "engine": "mygrad", "seed": "0:1"},
         "evaluation": {"samples": 10, "lengths": [2, 4]},
     }
-    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
+    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot("grid")
     assert [ax.get_title() for ax in axes] == ["running-parity", "twin-halves"]
     assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == ["rnn", "gru", "base rate"]
     assert all(ax.get_legend() is None and len(ax.get_lines()) >= 3 for ax in axes)
@@ -697,7 +697,7 @@ def test_a_panel_is_named_after_its_task_if_its_settings_are_numbers(tmp_path, t
         "training": {"iterations": 1, "engine": "mygrad"},
         "evaluation": {"samples": 10, "lengths": [2, 4]},
     }
-    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot_grid()
+    axes = sweep(study, tmp_path / "out", jobs=1, progress=False).plot("grid")
     assert [ax.get_title() for ax in axes] == titles
 
 

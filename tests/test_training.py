@@ -108,7 +108,7 @@ def test_a_history_draws_the_level_of_guessing():
     history = train(model, TwinHalves(1, 2), Adam(model.parameters), 20, engine="mygrad")
     assert history.chance == 0.25
     axes = history.plot()
-    history.plot(axes, "again")
+    history.plot(axes=axes, label="again")
     assert [line.get_ydata()[0] for line in axes[1].get_lines() if line.get_label() == "chance"] == [0.25]
 
 

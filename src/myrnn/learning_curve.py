@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn._checks import count_of
 from myrnn.errors import InvalidArgument
-from myrnn.results import Floats, HasTable, Table, integer, number, share, write_csv
+from myrnn.results import Floats, Result, Table, integer, number, share, write_csv
 
 # The score that a training reports beside its loss: accuracy for classes, squared error for numbers.
 ACCURACY, SQUARED_ERROR = "accuracy", "squared_error"
@@ -68,7 +68,7 @@ def word_for(metric: str) -> str:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LearningCurve(Scored[Floats], HasTable):
+class LearningCurve(Scored[Floats], Result):
     """Loss and accuracy during a training, one mean per report.
 
     `train` returns it. ``History`` is another name for it.
@@ -233,23 +233,6 @@ class LearningCurve(Scored[Floats], HasTable):
     def data(self) -> Table:
         """Return the columns of all reports."""
         return Table("Learning curve", self.columns)
-
-    def plot(self, axes: Any = None, label: str | None = None) -> Any:
-        """Draw loss and accuracy against the step, with the accuracy of guessing; return the Matplotlib axes.
-
-        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
-        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
-
-        Parameters
-        ----------
-        axes : two matplotlib Axes, optional
-            Those of another training's plot, to compare; by default a new figure.
-        label : str, optional
-            The name of the training in the legend.
-        """
-        from myrnn import plots
-
-        return plots.plot_learning_curve(self, axes=axes, label=label)
 
 
 History = LearningCurve

@@ -1,6 +1,7 @@
-"""Results as values: shares of counts, and tables of named columns.
+"""Results as values: shares of counts, tables of named columns, and the base of all results.
 
-Reports hold counts and build a `Table` from them, the one place where results become text, CSV, JSON and data frames.
+A `Result` builds a `Table`, the one place where results become text, CSV, JSON and data frames. Its figures are
+functions of `myrnn.plots`, which register themselves here: figures import results, never the reverse.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn._checks import count_of
+from myrnn._checks import count_of, one_of
 from myrnn._user_code import warn
-from myrnn.errors import NotFinite
+from myrnn.errors import InvalidArgument, NotFinite
 
 if TYPE_CHECKING:
     import pandas
     import polars
     from rich.table import Table as RichTable
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 Floats = NDArray[np.float64]
 # A row by column names, with plain values; None for a missing value.
@@ -325,8 +328,19 @@ class Table:
         return self._repr_mimebundle_()["text/html"]
 
 
-class HasTable(ABC):
-    """A result with a table: a notebook displays and `print` shows the table, a prompt one line."""
+class Result(ABC):
+    """The base of all results: a notebook displays and `print` shows its table, a prompt one line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn import LearningCurve
+    >>> curve = LearningCurve(np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95]))
+    >>> isinstance(curve, Result), curve.rows()[1]
+    (True, {'iteration': 200, 'loss': 0.2, 'accuracy': 0.95})
+    >>> [ax.get_ylabel() for ax in curve.plot(label="GRU")]
+    ['loss', 'accuracy']
+    """
 
     @abstractmethod
     def table(self) -> Table:
@@ -344,6 +358,40 @@ class HasTable(ABC):
         """Write the columns of `data` as CSV."""
         self.data().to_csv(path)
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the columns of `data` as a pandas data frame; pandas must be installed."""
+        return self.data().to_pandas()
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the columns of `data` as a Polars data frame."""
+        return self.data().to_polars()
+
+    def plot(self, what: str | None = None, **options: Any) -> Any:
+        """Draw the result, and return the Matplotlib axes.
+
+        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
+        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+
+        Parameters
+        ----------
+        what : str, optional
+            The name of the figure, if the result has several; by default its first one.
+        **options
+            Those of the function that draws the figure, such as ``ax``, the Axes to draw into; see `myrnn.plots`.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no such figure.
+        """
+        import myrnn.plots  # noqa: F401  # it registers the figures, and imports the results
+
+        figures = next((_FIGURES[kind] for kind in type(self).__mro__ if kind in _FIGURES), None)
+        if figures is None:
+            raise InvalidArgument(f"there is no figure of {type(self).__name__}: it has a table, rows and to_csv")
+        name = next(iter(figures)) if what is None else one_of("what", what, tuple(figures))
+        return figures[name](self, **options)
+
     def __str__(self) -> str:
         """Return the table as `print` shows it."""
         return str(self.table())
@@ -353,6 +401,20 @@ class HasTable(ABC):
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
+
+
+# The figures of each kind of result by name, the default first.
+_FIGURES: dict[type[Result], dict[str, Callable[..., Any]]] = {}
+
+
+def draws(kind: type[Result]) -> Callable[[_Function], _Function]:
+    """Register a function such as ``plot_states`` as a figure of a kind of result, by the name ``states``."""
+
+    def register(function: _Function) -> _Function:
+        _FIGURES.setdefault(kind, {})[function.__name__.removeprefix("plot_")] = function
+        return function
+
+    return register
 
 
 def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> None:

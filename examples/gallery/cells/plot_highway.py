@@ -81,5 +81,5 @@ for depth, units in {1: 48, 2: 36, 3: 30}.items():
     myrnn.train(model, data, optimizer, 2_000, 32, gradient_clip=1.0, schedule="cosine")
     report = myrnn.evaluate(model, task, 8_000, lengths=range(1, 41, 3), trained=20)
     size = sum(parameter.size for parameter in model.parameters)
-    report.plot(ax, label=f"depth {depth}, {size:,} weights")
+    report.plot(ax=ax, label=f"depth {depth}, {size:,} weights")
 plt.show()

@@ -53,5 +53,5 @@ for name, model in {"MGU": MGU(10, 50, 2), "GRU": GRU(10, 50, 2)}.items():
     history = myrnn.train(model, task, optimizer, 7_000, 16, schedule="cosine")
     report = myrnn.evaluate(model, task, 20_000, lengths=range(2, 33, 2), trained=history)
     size = sum(parameter.size for parameter in model.parameters)
-    report.plot(ax, label=f"{name}, {size:,} weights")
+    report.plot(ax=ax, label=f"{name}, {size:,} weights")
 plt.show()

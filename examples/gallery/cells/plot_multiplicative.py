@@ -73,5 +73,5 @@ for name, model in models.items():
     history = myrnn.train(model, data, optimizer, 4_000, 32, gradient_clip=1.0, schedule="cosine")
     report = myrnn.evaluate(model, task, 10_000, lengths=range(1, 31), trained=12)
     size = sum(parameter.size for parameter in model.parameters)
-    report.plot(ax, label=f"{name}, {size:,} weights")
+    report.plot(ax=ax, label=f"{name}, {size:,} weights")
 plt.show()

@@ -16,7 +16,7 @@ for name, model in {"RNN": RNN(10, 50, 2, rng=0), "GRU": GRU(10, 50, 2, rng=0)}.
     optimizer = Adam(model.parameters, learning_rate=0.001)
     history = myrnn.train(model, task, optimizer, 8_000, batch_size=16, gradient_clip=1.0, schedule="cosine")
     report = myrnn.evaluate(model, task, 60_000, lengths=range(2, 61, 2), trained=history)
-    ax = report.plot(ax, label=name)
+    ax = report.plot(ax=ax, label=name)
 
 # %%
 # The grey lengths, up to three times as long, were not in the training. Which kind of mistake do the networks make

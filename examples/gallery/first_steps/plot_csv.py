@@ -57,7 +57,7 @@ report
 # %%
 # Which languages does it confuse?
 
-ax = report.plot_confusion()
+ax = report.plot()
 
 # %%
 # Numbers that are larger than any it has seen:

@@ -37,4 +37,4 @@ graph
 # network:
 
 inside = myrnn.inspect(model, "31415926535897932384")
-ax = inside.plot_gradients()
+ax = inside.plot("gradients")

@@ -22,4 +22,4 @@ results
 # %%
 # Each line is the mean of the runs, and the band goes from the lowest run to the highest.
 
-ax = results.plot_lengths()
+ax = results.plot()

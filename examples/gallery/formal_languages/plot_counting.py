@@ -20,7 +20,7 @@ for name, model in models.items():
     optimizer = Adam(model.parameters, learning_rate=0.01)
     history = myrnn.train(model, task, optimizer, 4_000, 32, gradient_clip=1.0, schedule="cosine")
     report = myrnn.evaluate(model, task, 10_000, lengths=range(2, 62, 2), trained=history)
-    ax = report.plot(ax, label=name)
+    ax = report.plot(ax=ax, label=name)
 
 # %%
 # Both are right on the trained lengths, and both lose count beyond them. How do their states change while they read 12

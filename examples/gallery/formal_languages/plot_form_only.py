@@ -35,7 +35,7 @@ wrong_results = Sequences.from_pairs(strings, dim_input=task.dim_input)
 assert not task.truth(wrong_results).any()
 
 ax = report.plot(label="strings of the task")
-ax = myrnn.evaluate(model, wrong_results, trained=history).plot(ax, label="formulas with a wrong result")
+ax = myrnn.evaluate(model, wrong_results, trained=history).plot(ax=ax, label="formulas with a wrong result")
 
 # %%
 # A high accuracy on long strings shows that the network learned *some* rule that holds for longer strings. It takes

@@ -19,5 +19,5 @@ mistakes
 # Take the mistake that it is most certain of. What would it answer after each step?
 
 worst = max(mistakes.rows(), key=lambda row: row["probability"])
-ax = myrnn.inspect(model, worst["sequence"], class_names=task.class_names).plot_probabilities()
+ax = myrnn.inspect(model, worst["sequence"], class_names=task.class_names).plot("probabilities")
 _ = ax.set_title(f"{worst['sequence']}: {worst['truth']}")

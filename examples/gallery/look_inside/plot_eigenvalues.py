@@ -21,4 +21,4 @@ ax = after.plot(before=before)
 # only the weights between units that are on take part.
 
 inside = myrnn.inspect(model, "31415926533141592653")
-ax = inside.plot_states()
+ax = inside.plot()

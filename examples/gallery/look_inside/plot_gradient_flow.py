@@ -17,7 +17,7 @@ models = {
 }
 ax = None
 for name, model in models.items():
-    ax = myrnn.gradient_flow(model, task, relative=True).plot(ax, label=name)
+    ax = myrnn.gradient_flow(model, task, relative=True).plot(ax=ax, label=name)
 
 # %%
 # These networks are untrained. The curves are medians over a thousand sequences of 40 steps, relative to the last step,
@@ -27,4 +27,4 @@ for name, model in models.items():
 ax = None
 for begin in ("glorot", "orthogonal"):
     model = RNN(10, 50, 2, activation="tanh", recurrent_init=begin, rng=0)
-    ax = myrnn.gradient_flow(model, task, relative=True).plot(ax, label=begin)
+    ax = myrnn.gradient_flow(model, task, relative=True).plot(ax=ax, label=begin)

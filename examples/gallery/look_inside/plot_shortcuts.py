@@ -25,7 +25,7 @@ ax = report.plot(shortcuts=clues)
 
 shuffled = shuffled_halves(task)
 ax = report.plot(label="sequences as in training")
-ax = myrnn.evaluate(model, shuffled, trained=history).plot(ax, label="shuffled second halves")
+ax = myrnn.evaluate(model, shuffled, trained=history).plot(ax=ax, label="shuffled second halves")
 
 # %%
 # The table of the shortcuts:

@@ -18,8 +18,8 @@ myrnn.train(model, task, Adam(model.parameters, learning_rate=0.003), 6_000, 16,
 fig, axes = plt.subplots(2, 2, figsize=(10, 5.5), height_ratios=[2, 1], layout="constrained", sharex="col")
 for (top, bottom), digits in zip(axes.T, ("31413141", "31413159"), strict=True):
     inside = myrnn.inspect(model, digits, class_names=task.class_names)
-    inside.plot_states(top)
-    inside.plot_probabilities(bottom)
+    inside.plot(ax=top)
+    inside.plot("probabilities", ax=bottom)
     top.set_title(" ".join(digits))
 plt.show()
 

@@ -28,7 +28,7 @@ from myrnn.data import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.graphs import write_graph, write_recurrence
 from myrnn.learning_curve import ACCURACY, History, word_for
-from myrnn.plots import plot_learning_curves, save_figure
+from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
 from myrnn.results import Table, integer, number, text
 from myrnn.runs import Run, load_history
 from myrnn.runs.compare import run_names
@@ -137,14 +137,12 @@ def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> 
 
 def _of_one(found: inspection.Inspection, name: str) -> dict[str, Callable[[], Any]]:
     """Return the functions that draw the figures of one sequence, by file name."""
-    states = {
-        f"inspect-{name}-state-{state}": (lambda state=state: found.plot_states(state=state)) for state in found.states
-    }
+    states = {f"inspect-{name}-state-{state}": (lambda state=state: found.plot(state=state)) for state in found.states}
     return {
         **states,
-        f"inspect-{name}-probabilities": found.plot_probabilities,
-        f"inspect-{name}-gradients": found.plot_gradients,
-        "weights": found.plot_weights,
+        f"inspect-{name}-probabilities": lambda: found.plot("probabilities"),
+        f"inspect-{name}-gradients": lambda: found.plot("gradients"),
+        "weights": lambda: plot_matrices(found.weights),
     }
 
 
@@ -157,8 +155,10 @@ def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed:
         "state_space-step": lambda: inspection.state_space(*drawn).plot(color="step"),
         "state_space-symbol": lambda: inspection.state_space(*drawn, last=True).plot(color="symbol"),
         "state_space-class": lambda: inspection.state_space(*drawn, last=True).plot(color="class"),
-        "eigenvalues": lambda: inspection.recurrent_eigenvalues(compiled).plot_each(
-            before=inspection.recurrent_eigenvalues(run.untrained()), labels=("untrained", "trained")
+        "eigenvalues": lambda: inspection.recurrent_eigenvalues(compiled).plot(
+            "eigenvalues_each",
+            before=inspection.recurrent_eigenvalues(run.untrained()),
+            labels=("untrained", "trained"),
         ),
     }
 

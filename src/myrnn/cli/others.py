@@ -172,7 +172,7 @@ def sweep(
         found.to_csv(results.folder / "summary.csv")
     if grid:
         for ending in (".svg", ".png"):
-            save_figure(results.plot_grid(by or None), results.folder / f"grid{ending}")
+            save_figure(results.plot("grid", by=by or None), results.folder / f"grid{ending}")
     if quiet:
         print(results.folder)
     else:

@@ -26,6 +26,7 @@ from myrnn.data import (
 )
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
+from myrnn.evaluation import Report
 from myrnn.experiment import PARTS, Data, Experiment, GivenSource, Training
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import ACTIVATIONS, parameters_of
@@ -37,7 +38,7 @@ from myrnn.runs.load import ESTIMATOR, holds_own, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
 from myrnn.runs.reader import OWN, DataReader, names_unknown
-from myrnn.runs.reports import Report, known_of, report_on
+from myrnn.runs.reports import known_of, report_on
 from myrnn.runs.save import write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import stopped_early, trained
@@ -273,7 +274,7 @@ class SequenceEstimator(BaseEstimator):
 
         Returns
         -------
-        ClassificationReport, TagReport, NumberReport or TextReport
+        Report
 
         Raises
         ------

@@ -22,7 +22,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.forecaster import MOST_STEPS, SequenceForecaster, one_series
 from myrnn.estimators.tables import check_names
-from myrnn.results import HasTable, Table, integer, number
+from myrnn.results import Result, Table, integer, number
 
 MOST_PATHS = 100_000
 
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Forecast(HasTable):
+class Forecast(Result):
     """The forecast of a series.
 
     Attributes

@@ -23,9 +23,9 @@ from myrnn.training import ENGINES, held_interrupts, progress_display, reference
 # The approximate number of sequences between two updates of the progress display: op by op, and natively.
 PORTION, NATIVE_PORTION = 1000, 20_000
 
-Result = TypeVar("Result")
+Found = TypeVar("Found")
 # Takes the place of some rows among all, and their logits.
-Use = Callable[[slice, NDArray[np.float32]], Result]
+Use = Callable[[slice, NDArray[np.float32]], Found]
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
@@ -143,7 +143,7 @@ class Classifier:
             except CompileError as error:
                 self._leave_native(error)
 
-    def in_parts(self, sequences: Sequences, use: Use[Result]) -> list[Result]:
+    def in_parts(self, sequences: Sequences, use: Use[Found]) -> list[Found]:
         """Call `use` with the logits of some steps at a time, and return all that it returned.
 
         The logits are those of `scores`, for every step. They take little memory, however many steps there are. The
@@ -152,7 +152,7 @@ class Classifier:
         """
         readable = self._readable(sequences)
 
-        def checked(place: slice, logits: NDArray[np.float32]) -> Result:
+        def checked(place: slice, logits: NDArray[np.float32]) -> Found:
             self._check_scores(readable, logits)
             return use(place, logits)
 
@@ -242,7 +242,7 @@ def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.G
     return task.sample_lengths(np.repeat(distinct, max(1, samples // distinct.size)), rng)
 
 
-def _used(parts: Iterable[tuple[slice, NDArray[np.float32]]], use: Use[Result]) -> list[Result]:
+def _used(parts: Iterable[tuple[slice, NDArray[np.float32]]], use: Use[Found]) -> list[Found]:
     found = []
     with held_interrupts() as obey:
         for place, logits in parts:

@@ -1,8 +1,8 @@
-"""Accuracy by length and class, and comparison of two such reports."""
+"""Accuracy by length and class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
+from myrnn.evaluation.comparison import Comparison, some
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
     ENDS,
     Counted,
-    HasTable,
+    Result,
     Row,
     Shown,
     Table,
@@ -24,10 +24,8 @@ from myrnn.results import (
     counted,
     integer,
     lost_message,
-    points,
     share,
     shares,
-    text,
     wilson_interval,
 )
 from myrnn.sequences import Sequences
@@ -46,7 +44,7 @@ def _none() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthReport(Counted, HasTable):
+class LengthReport(Counted, Result):
     """Accuracy for every length.
 
     It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
@@ -184,6 +182,12 @@ class LengthReport(Counted, HasTable):
             steps, squares = (np.array([each[chosen].sum() for chosen in groups]) for each in (steps, squares))
         return np.divide(steps, squares, out=np.ones_like(steps), where=squares > 0)
 
+    def effective(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the effective numbers of right answers and of answers, for intervals, at some of the lengths."""
+        place = np.searchsorted(self.lengths, lengths)
+        share = self._independent()[place]
+        return self.correct[place] * share, self.total[place] * share
+
     def __repr__(self) -> str:
         """Show the accuracy over all lengths, and for the shortest and the longest."""
         return (
@@ -223,7 +227,7 @@ class LengthReport(Counted, HasTable):
         named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
         if self.one_class.any() and not self.one_class.all():
             named |= {"several classes": ~self.one_class, "one class": self.one_class}
-        return _some(named, len(self.lengths))
+        return some(named, len(self.lengths))
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together.
@@ -275,7 +279,7 @@ class LengthReport(Counted, HasTable):
         if not shown_keys and keys:
             below.append([(_class_row(totals["all"], key, name), None) for key, name in keys.items()])
         if shortcuts is not None:
-            below.append([(row, "dim") for row in _shortcut_rows(self._matching(shortcuts))])
+            below.append([(row, "dim") for row in _shortcut_rows(self.matching(shortcuts))])
         of_steps = (share("whole_accuracy", "whole"), integer("total", "steps"))
         return Table(
             f"Accuracy {'' if self.each == 'sequence' else 'of steps '}by length, % ({self.confidence:.0%} interval)",
@@ -292,35 +296,6 @@ class LengthReport(Counted, HasTable):
             styles=["yellow" if beyond else None for beyond in self.beyond],
             below=below,
         )
-
-    def plot(
-        self,
-        ax: Any = None,
-        label: str | None = None,
-        *,
-        shortcuts: ShortcutReport | None = None,
-        by_class: bool = False,
-    ) -> Any:
-        """Draw accuracy against length, with intervals and the base rate, and return the Matplotlib axes.
-
-        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
-        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            By default a new figure.
-        label : str, optional
-            The name of the curve in the legend.
-        shortcuts : ShortcutReport, optional
-            The accuracy of classifiers with less information, drawn as dashed lines instead of the base rate.
-        by_class : bool
-            Whether to also draw the accuracy for each true class.
-        """
-        from myrnn import plots
-
-        known = None if shortcuts is None else self._matching(shortcuts)
-        return plots.plot_accuracy_by_length(self, label=label, shortcuts=known, by_class=by_class, ax=ax)
 
     def compare(self, other: LengthReport, names: tuple[str, str] = ("first", "second")) -> Comparison:
         """Compare with the report of another model, or of the same model at another time.
@@ -392,7 +367,8 @@ class LengthReport(Counted, HasTable):
         lost, total = int(self.not_finite.sum()), int(self.total.sum())
         return f"counted as wrong: {lost_message(lost, total, shortest, self.each)}"
 
-    def _matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+    def matching(self, shortcuts: ShortcutReport) -> ShortcutReport:
+        """Return the shortcuts at the lengths of this report, all of which they must have."""
         if not isinstance(shortcuts, ShortcutReport):
             raise InvalidArgument(f"shortcuts must be a ShortcutReport, not {type(shortcuts).__name__}")
         missing = np.setdiff1d(self.lengths, shortcuts.lengths)
@@ -402,11 +378,6 @@ class LengthReport(Counted, HasTable):
                 "estimate them with shortcuts(task, lengths=report.lengths)"
             )
         return shortcuts.only(self.lengths)
-
-
-def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
-    """Return the groups that are not empty, and the group of all."""
-    return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
 
 
 def _base_rate(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -447,140 +418,3 @@ def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:
 def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
     rows = [{"length": name, **row} for name, row in shortcuts.totals().items()]
     return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
-
-
-# Correct and total of the first, correct and total of the second; for steps, effective numbers.
-Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Comparison(HasTable):
-    """The accuracies of two models at the lengths that both were tested on.
-
-    Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
-    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, about
-    one in twenty differences excludes zero by chance, so look at the groups first.
-
-    Attributes
-    ----------
-    first, second : LengthReport
-    names : two strings
-    lengths : ndarray, int64 (N,)
-        The lengths that both reports have.
-
-    Examples
-    --------
-    >>> from myrnn import LengthReport
-    >>> import numpy as np
-    >>> lengths, total = np.array([4, 8]), np.array([1000, 1000])
-    >>> trained, guess = (LengthReport(lengths, total, np.array(right), 0.5) for right in ([990, 730], [500, 510]))
-    >>> comparison = trained.compare(guess, ("trained", "guess"))
-    >>> comparison
-    Comparison(trained less guess: +35.50 points (+32.86 to +38.07) over 2 lengths)
-    >>> comparison.difference.round(2), comparison.told_apart
-    (array([0.49, 0.22]), array([ True,  True]))
-    """
-
-    first: LengthReport
-    second: LengthReport
-    names: tuple[str, str]
-    lengths: NDArray[np.int64]
-
-    @property
-    def difference(self) -> NDArray[np.float64]:
-        """The first accuracy minus the second at each length, float64 (N,)."""
-        correct, total, other_correct, other_total = self._counts
-        return shares(correct, total) - shares(other_correct, other_total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """Newcombe's interval of each difference, float64 (N, 2), at the level of the first report."""
-        return newcombe_interval(*self._counts, confidence=self.first.confidence)
-
-    @property
-    def told_apart(self) -> NDArray[np.bool_]:
-        """At which lengths the interval excludes zero, bool (N,)."""
-        low, high = self.interval.T
-        return np.logical_or(low > 0, high < 0)
-
-    def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
-        """Return the mean difference and its interval over the groups of lengths, all lengths weighted equally.
-
-        They are ``"trained"`` (lengths that both were trained on), ``"beyond"`` (that neither was) and ``"all"``.
-        """
-        found = {}
-        for name, chosen in self._groups().items():
-            right, tried, other_right, other_tried = (counts[chosen] for counts in self._counts)
-            found[name] = mean_difference_interval(right, tried, other_right, other_tried, self.first.confidence)
-        return found
-
-    def __repr__(self) -> str:
-        """Show the mean difference over all common lengths."""
-        mean, (low, high) = self.groups()["all"]
-        return (
-            f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
-            f"({100 * low:+.2f} to {100 * high:+.2f}) over {_checks.count_of(len(self.lengths), 'length')})"
-        )
-
-    def table(self) -> Table:
-        """Return both accuracies and their differences; terminals show per cent and percentage points.
-
-        Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
-        """
-        columns = difference_columns({"length": self.lengths}, self._counts, self.first.confidence)
-        below: list[tuple[Row, str | None]] = []
-        for name, (mean, (low, high)) in self.groups().items():
-            chosen = self._groups()[name]
-            pair = {key: float(columns[key][chosen].mean()) for key in ("first", "second")}
-            ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
-            below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
-        return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw both curves, each at all its lengths, and return the Matplotlib axes."""
-        ax = self.first.plot(ax, label=self.names[0])
-        return self.second.plot(ax, label=self.names[1])
-
-    @property
-    def _counts(self) -> Counts:
-        """Correct and total of the first, correct and total of the second, at the common lengths."""
-        places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
-        one, other = (
-            (report.correct[place] * share[place], report.total[place] * share[place])
-            for report, place in zip((self.first, self.second), places, strict=True)
-            for share in [report._independent()]
-        )
-        return *one, *other
-
-    def _groups(self) -> dict[str, NDArray[np.bool_]]:
-        beyond = [np.isin(self.lengths, report.lengths[report.beyond]) for report in (self.first, self.second)]
-        both_known = None not in (self.first.trained_length, self.second.trained_length)
-        named = {"trained": ~(beyond[0] | beyond[1]), "beyond": beyond[0] & beyond[1]} if both_known else {}
-        return _some(named, len(self.lengths))
-
-
-def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
-    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
-
-    `of` is the column of lengths or kinds, by its name.
-    """
-    correct, total, other_correct, other_total = counts
-    first, second = shares(correct, total), shares(other_correct, other_total)
-    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
-    columns = {**of, "first": first, "second": second, "difference": first - second}
-    return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
-
-
-def difference_table(
-    title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
-) -> Table:
-    """Return such columns as a table: terminals show per cent and percentage points."""
-    level = "" if confidence is None else f" ({confidence:.0%})"
-    shown = (
-        text(next(iter(columns))),
-        share("first", names[0]),
-        share("second", names[1]),
-        Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),
-        Shown("told apart", lambda row: "yes" if row["told_apart"] else "no"),
-    )
-    return Table(title, columns, shown, **others)

@@ -12,7 +12,7 @@ from myrnn import _checks
 from myrnn.evaluation.classify import Classifier, as_tested, class_names, draw
 from myrnn.results import (
     NO_CLASS,
-    HasTable,
+    Result,
     Shown,
     Table,
     is_lost,
@@ -119,7 +119,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Counterexamples(HasTable):
+class Counterexamples(Result):
     """The most informative mistakes of a model.
 
     Attributes

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import draw
-from myrnn.results import Counted, HasTable, Shown, Table, counted, integer, percent, shares, text
+from myrnn.results import Counted, Result, Shown, Table, counted, integer, percent, shares, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 
@@ -21,7 +21,7 @@ NAMES = ("length alone", "first, last", "counts", "even counts", "one place", "p
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShortcutReport(Counted, HasTable):
+class ShortcutReport(Counted, Result):
     """The accuracy of classifiers that see only part of each sequence.
 
     Attributes
@@ -109,12 +109,6 @@ class ShortcutReport(Counted, HasTable):
                 ]
             ],
         )
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the accuracy of each against the length, and return the Matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_shortcuts(self, ax=ax)
 
 
 def shortcuts(

@@ -13,13 +13,13 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, draw
-from myrnn.results import Counted, HasTable, Row, Shown, Table, is_lost, percent, predicted, text
+from myrnn.results import Counted, Result, Row, Shown, Table, is_lost, percent, predicted, text
 
 NOT_APPLICABLE = "n/a"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TransferTable(Counted, HasTable):
+class TransferTable(Counted, Result):
     """The accuracy of every model on every task.
 
     Attributes
@@ -107,12 +107,6 @@ class TransferTable(Counted, HasTable):
             return NOT_APPLICABLE if accuracy is None else percent(accuracy, interval[row["model"]])
 
         return Shown(task, cell)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the accuracies as an annotated heat map, and return the Matplotlib axes."""
-        from myrnn import plots
-
-        return plots.plot_transfer(self, ax=ax)
 
 
 def transfer(

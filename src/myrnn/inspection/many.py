@@ -75,7 +75,7 @@ def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Obs
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class GradientFlow(results.HasTable):
+class GradientFlow(results.Result):
     """The norm of the loss's gradient with respect to the states, by distance from the last step.
 
     A norm of exactly zero (all units are switched off, or the loss has rounded to zero) has no logarithm: `zeros` has
@@ -135,20 +135,6 @@ class GradientFlow(results.HasTable):
         columns |= {name: np.concatenate(list(getattr(self, name).values())) for name in curves}
         shown = [results.text("state"), results.integer("distance"), results.integer("count")]
         return results.Table(repr(self), columns, [*shown, *(results.number(name, ".3g") for name in curves)])
-
-    def plot(self, ax: Any = None, *, label: str | None = None) -> Any:
-        """Draw the norms against the distance from the end, on a log axis, and return the Matplotlib axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Those of another model's plot, to compare.
-        label : str, optional
-            The name of the model in the legend.
-        """
-        from myrnn import plots
-
-        return plots.plot_gradient_flow(self, label=label, ax=ax)
 
 
 def gradient_flow(
@@ -239,7 +225,7 @@ def _decades(mean: NDArray[np.float64]) -> str:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class StateSpace(results.HasTable):
+class StateSpace(results.Result):
     """A state of many sequences in its first two principal components.
 
     P points (every step of every sequence, or only the last ones), D units of the state.
@@ -321,19 +307,6 @@ class StateSpace(results.HasTable):
         if given.ndim != 2 or given.shape[1] != len(self.center):
             raise InvalidArgument(f"states must be of shape (N, {len(self.center)}), not {given.shape}")
         return (given.astype(np.float64) - self.center) @ self.components.T
-
-    def plot(self, ax: Any = None, *, color: str = "step") -> Any:
-        """Draw the points and return the Matplotlib axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-        color : {"step", "class", "symbol"}
-            The meaning of the colours.
-        """
-        from myrnn import plots
-
-        return plots.plot_state_space(self, color=color, ax=ax)
 
 
 def state_space(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ Named = dict[str, Floats]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Inspection(results.HasTable):
+class Inspection(results.Result):
     """The inner values of a model while it read one sequence.
 
     T steps, C inputs, K classes, D units of a state. Row t of every array belongs to element t of the sequence, even if
@@ -55,6 +55,8 @@ class Inspection(results.HasTable):
         The gradient of the loss with respect to every state after every step.
     input_gradients : ndarray, float32 (T, C)
         The gradient of the loss with respect to the sequence.
+    weights : dict of str to ndarray, float32
+        Copies of the model's parameters with more than one row and column, by name.
     class_names : list of str
     symbol_names : tuple of str or None
         The names of the symbols; by default their numbers.
@@ -83,7 +85,7 @@ class Inspection(results.HasTable):
     input_gradients: Floats
     class_names: list[str]
     main_state: str
-    _weights: Named = field(repr=False)
+    weights: Named
     symbol_names: tuple[str, ...] | None = None
 
     # Numbers ---------------------------------------------------------------------------------------------------------
@@ -168,47 +170,6 @@ class Inspection(results.HasTable):
         ]
         return results.Table(self.summary(), columns, shown)
 
-    # Figures ---------------------------------------------------------------------------------------------------------
-
-    def plot_states(self, ax: Any = None, *, state: str | None = None, order: str = "similarity") -> Any:
-        """Draw a state after every step below the symbols, with similar units side by side; return the axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-        state : str, optional
-            The name of the state; by default the one that the logits are computed from.
-        order : {"similarity", "peak", "none"}
-            The order of the units, see `myrnn.plots.plot_states`.
-        """
-        from myrnn import plots
-
-        return plots.plot_states(self, state=state, order=order, ax=ax)
-
-    def plot_probabilities(self, ax: Any = None) -> Any:
-        """Draw the probability of the classes if the sequence ended after each step, and return the axes."""
-        from myrnn import plots
-
-        return plots.plot_probabilities(self, ax=ax)
-
-    def plot_gradients(self, ax: Any = None) -> Any:
-        """Draw the norms of the loss's gradients with respect to states and inputs, and return the axes."""
-        from myrnn import plots
-
-        return plots.plot_gradients(self, ax=ax)
-
-    def plot_weights(self, axes: Any = None) -> Any:
-        """Draw every weight matrix of the model at that time, and return an array of axes.
-
-        Parameters
-        ----------
-        axes : matplotlib Axes or array of them, optional
-            One for each matrix with more than one row and column.
-        """
-        from myrnn import plots
-
-        return plots.plot_matrices(self._weights, axes=axes)
-
 
 def inspect(
     model: Any,
@@ -288,7 +249,7 @@ def inspect(
         input_gradients=seen.input_gradients.copy(),
         class_names=names,
         main_state=main_state(compiled),
-        _weights=_weight_matrices(compiled.model),
+        weights=_weight_matrices(compiled.model),
         symbol_names=None if symbol_names is None else tuple(symbol_names),
     )
 

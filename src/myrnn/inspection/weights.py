@@ -14,11 +14,11 @@ from myrnn.compiler import CompiledModel, Node, Recurrence, topological
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models import network_of, parameter_names, parameters_of
-from myrnn.results import HasTable, Table, integer, number, text
+from myrnn.results import Result, Table, integer, number, text
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RecurrentEigenvalues(HasTable):
+class RecurrentEigenvalues(Result):
     """The recurrent matrices of a model and their eigenvalues at one moment.
 
     Attributes
@@ -74,49 +74,6 @@ class RecurrentEigenvalues(HasTable):
             integer("outside", "outside the unit circle"),
         )
         return Table(f"Recurrent matrices of {self.name}", columns, shown)
-
-    def plot(self, ax: Any = None, *, matrix: str | None = None, before: RecurrentEigenvalues | None = None) -> Any:
-        """Draw the eigenvalues and the unit circle, and return the Matplotlib axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-        matrix : str, optional
-            The name of the matrix; by default all of them.
-        before : RecurrentEigenvalues, optional
-            The eigenvalues before training, drawn as open circles.
-        """
-        from myrnn import plots
-
-        return plots.plot_eigenvalues(self, matrix=matrix, before=before, ax=ax)
-
-    def plot_each(
-        self,
-        axes: Any = None,
-        *,
-        before: RecurrentEigenvalues | None = None,
-        labels: tuple[str, str] = ("before training", "after training"),
-    ) -> Any:
-        """Draw the eigenvalues of every matrix on separate axes, and return an array of axes.
-
-        Parameters
-        ----------
-        axes : array of matplotlib Axes, optional
-            One for each matrix.
-        before : RecurrentEigenvalues, optional
-            The eigenvalues before training, drawn as open circles.
-        labels : two str
-            The legend entries of `before` and these.
-        """
-        from myrnn import plots
-
-        return plots.plot_eigenvalues_each(self, before=before, labels=labels, axes=axes)
-
-    def plot_matrices(self, axes: Any = None) -> Any:
-        """Draw the recurrent matrices as heat maps, and return an array of axes, one for each matrix."""
-        from myrnn import plots
-
-        return plots.plot_matrices(self.matrices, axes=axes)
 
 
 def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:

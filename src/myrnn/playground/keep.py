@@ -119,7 +119,7 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
         task = network.task
         names = {"class_names": classes_of(task), "symbol_names": symbols_of(task)}
         seen = inspect(network.compiled, np.array(tokens), targets_of(task, answers_of(task, tokens)), **names)
-        return lambda: drawn(seen.plot_states, form)
+        return lambda: drawn(seen.plot, form)
     if name == "gradient":
         flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
         return lambda: drawn(flow.plot, form)

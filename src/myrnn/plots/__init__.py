@@ -6,11 +6,12 @@ and `automata` (the inside of a model); `sweeps` (many runs).
 
 A plot function takes a result, or numbers if there is no result. It draws into the Matplotlib Axes `ax`, or several
 `axes`, by default those of a new figure, and returns them. A notebook shows the figure. A script writes it to a file
-with `save_figure`; or it imports ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+with `save_figure`; or it imports ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``. `draws` registers a
+function as a figure of a kind of result, whose method ``plot`` then calls it.
 """
 
 from myrnn.plots.automata import plot_automaton
-from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
+from myrnn.plots.classification import plot_calibration, plot_confusion, plot_transfer
 from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
 from myrnn.plots.lengths import Panel, plot_accuracy_by_length, plot_length_bands, plot_length_grid, plot_shortcuts
@@ -28,7 +29,6 @@ __all__ = [
     "LivePlot",
     "Panel",
     "create_plot",
-    "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
     "plot_automaton",
     "plot_by_position",

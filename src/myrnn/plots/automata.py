@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
+from myrnn.inspection import ExtractedAutomaton
 from myrnn.plots import style
+from myrnn.results import draws
 from myrnn.tasks.languages.automata import Dfa
 
 if TYPE_CHECKING:
@@ -37,12 +39,14 @@ TRIES = 6_000
 DEAD_NOTE = "Not drawn: the state from which nothing is accepted, and the arrows into it."
 
 
-def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> Axes:
+@draws(Dfa)
+@draws(ExtractedAutomaton)
+def plot_automaton(dfa: Dfa | ExtractedAutomaton, *, dead: bool = False, ax: Axes | None = None) -> Axes:
     """Draw an automaton: accepting states as double circles, an arrow into the start, one arrow for several symbols.
 
     Parameters
     ----------
-    dfa : Dfa
+    dfa : Dfa or ExtractedAutomaton
     dead : bool
         Whether to draw the dead states, from which nothing is accepted, and the arrows into them.
     ax : matplotlib Axes, optional
@@ -64,6 +68,7 @@ def plot_automaton(dfa: Dfa, *, dead: bool = False, ax: Axes | None = None) -> A
     >>> ax.get_title(loc="left")  # dead=True draws all states
     'Not drawn: the state from which nothing is accepted, and the arrows into it.'
     """
+    dfa = dfa.dfa if isinstance(dfa, ExtractedAutomaton) else dfa
     drawn = np.ones(len(dfa), dtype=bool) if dead else dfa.is_live | (np.arange(len(dfa)) == 0)
     states = np.flatnonzero(drawn).tolist()
     if len(states) > MOST_DRAWN:

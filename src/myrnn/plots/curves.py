@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.learning_curve import ACCURACY, LearningCurve, word_for
 from myrnn.plots import style
+from myrnn.results import draws
 
 _TRAINING = "training"
 
 
+@draws(LearningCurve)
 def plot_learning_curve(
     curve: LearningCurve, *, axes: Any = None, label: str | None = None, best_epoch: int | None = None
 ) -> Any:

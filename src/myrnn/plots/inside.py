@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.inspection import GradientFlow, Inspection, StateSpace
 from myrnn.plots import style
+from myrnn.results import draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from myrnn.inspection import GradientFlow, Inspection, StateSpace
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +35,7 @@ _MOST_VECTORS = 2000
 # One sequence ---------------------------------------------------------------------------------------------------------
 
 
+@draws(Inspection)
 def plot_states(
     inspection: Inspection, *, state: str | None = None, order: str = "similarity", ax: Axes | None = None
 ) -> Axes:
@@ -110,6 +111,7 @@ def unit_order(states: Floats, order: str = "similarity") -> NDArray[np.int64]:
     return leaves[::-1] if peaks[leaves[:half]].sum() > peaks[leaves[-half:]].sum() else leaves
 
 
+@draws(Inspection)
 def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the probability of the classes at each step, or if the sequence ended there.
 
@@ -149,6 +151,7 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
     return ax
 
 
+@draws(Inspection)
 def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     """Draw the norms of the loss's gradients with respect to states and inputs at each step, on a log axis.
 
@@ -205,6 +208,7 @@ def _label_steps(ax: Axes, inspection: Inspection) -> None:
 # Many sequences -------------------------------------------------------------------------------------------------------
 
 
+@draws(GradientFlow)
 def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the norm of the gradient against the distance from the end, on a log axis.
 
@@ -252,6 +256,7 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
     return ax
 
 
+@draws(StateSpace)
 def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None = None) -> Axes:
     """Draw states as points in two principal components.
 

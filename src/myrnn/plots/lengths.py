@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation import Comparison, LengthReport, ShortcutReport
 from myrnn.plots import style
+from myrnn.results import draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from myrnn.evaluation import LengthReport, ShortcutReport
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +34,7 @@ _LEGEND_LINE, _LEGEND_ROOM, _TITLE_WIDTH = 0.17, 100, 27
 _BESIDE = 0.6  # the share of the distance to the next length that the bars of all groups occupy
 
 
+@draws(LengthReport)
 def plot_accuracy_by_length(
     report: LengthReport,
     *,
@@ -75,6 +76,7 @@ def plot_accuracy_by_length(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['GRU', 'longer than trained on', 'chance']
     """
+    known = None if shortcuts is None else report.matching(shortcuts)
     is_new = ax is None
     ax = style.axes_for(ax, height=3.6)
     if label is None and (shortcuts is not None or by_class):
@@ -88,8 +90,8 @@ def plot_accuracy_by_length(
     _name_axes(ax)
     if by_class:
         _draw_classes(ax, report)
-    if shortcuts is not None:
-        _draw_shortcuts(ax, shortcuts)
+    if known is not None:
+        _draw_shortcuts(ax, known)
     entries = legend_entries(ax)
     if by_class or shortcuts is not None:
         style.put_legend_above(ax, entries)
@@ -100,6 +102,14 @@ def plot_accuracy_by_length(
     return ax
 
 
+@draws(Comparison)
+def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
+    """Draw the curves of both models, each at all its lengths."""
+    ax = plot_accuracy_by_length(comparison.first, label=comparison.names[0], ax=ax)
+    return plot_accuracy_by_length(comparison.second, label=comparison.names[1], ax=ax)
+
+
+@draws(ShortcutReport)
 def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
     """Draw accuracy against length for each shortcut, as dashed lines.
 

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.inspection import RecurrentEigenvalues
 from myrnn.plots import style
+from myrnn.results import draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from myrnn.inspection import RecurrentEigenvalues
 
 TRAINED = ("before training", "after training")
 
@@ -110,6 +110,7 @@ def plot_matrices(matrices: Mapping[str, ArrayLike], *, axes: Any = None) -> Any
     return grid
 
 
+@draws(RecurrentEigenvalues)
 def plot_eigenvalues(
     eigenvalues: RecurrentEigenvalues,
     *,
@@ -153,8 +154,6 @@ def plot_eigenvalues(
     """
     from matplotlib.patches import Circle
 
-    from myrnn.inspection import RecurrentEigenvalues
-
     if before is not None and not isinstance(before, RecurrentEigenvalues):
         raise InvalidArgument(
             f"before must be the result of recurrent_eigenvalues before training, not {type(before).__name__}"
@@ -189,6 +188,7 @@ def plot_eigenvalues(
     return ax
 
 
+@draws(RecurrentEigenvalues)
 def plot_eigenvalues_each(
     eigenvalues: RecurrentEigenvalues,
     *,

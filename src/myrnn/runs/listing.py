@@ -14,7 +14,7 @@ from typing import Any
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import OWN
-from myrnn.results import HasTable, Shown, Table
+from myrnn.results import Result, Shown, Table
 from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
 from myrnn.runs.job import parse_source
 from myrnn.runs.model import LARGEST, checked_settings
@@ -83,7 +83,7 @@ class RunSummary:
 
 
 @dataclass(frozen=True, repr=False)
-class RunListing(HasTable, Sequence[RunSummary]):
+class RunListing(Result, Sequence[RunSummary]):
     """The runs of a folder: a sequence of `RunSummary` in the order in which they were made.
 
     Attributes

@@ -13,19 +13,18 @@ import numpy as np
 
 from myrnn import plots
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import ClassificationReport, LengthReport
+from myrnn.evaluation import LengthReport
 from myrnn.experiment import OWN, Experiment, Part
 from myrnn.graphs import write_graph
 from myrnn.learning_curve import ACCURACY
 from myrnn.models import file_of, num_parameters
 from myrnn.registry import kind_of
-from myrnn.results import Table, counted, integer, share, text
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, WEIGHTS, weight_bytes
 from myrnn.runs.job import Job
 from myrnn.runs.model import SOURCE, describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reader import TaskReader
-from myrnn.runs.reports import Report, parts_of, table_of_scores
+from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run
 from myrnn.storage import empty_folder, json_to_bytes
 from myrnn.training import History
@@ -132,7 +131,7 @@ def _numbers(model: Any, history: History) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, settings: Mapping[str, Any], run: Run, reports: Mapping[str, Report], pictures: bool = True
+    folder: Path, settings: Mapping[str, Any], run: Run, reports: Mapping[str, Any], pictures: bool = True
 ) -> None:
     """Write the files of a run, and last the index with its settings; raises RunError if that fails."""
     encoding = run.reader.to_settings()
@@ -176,18 +175,3 @@ def _source(model: Any) -> Files:
     """Return a copy of the file of a user-defined class, if it was loaded from one."""
     file = file_of(type(model))
     return {} if file is None else {SOURCE: file.source}
-
-
-def tests_table(reports: Mapping[str, Report]) -> Table:
-    """Return a table of several tests with their accuracies or other scores."""
-    of_labels = [report for report in reports.values() if isinstance(report, ClassificationReport)]
-    if len(of_labels) < len(reports):
-        return table_of_scores(reports)
-    total = [int(report.total.sum()) for report in of_labels]
-    correct = [round(report.accuracy * tried) for report, tried in zip(of_labels, total, strict=True)]
-    confidence = next(iter(reports.values())).confidence
-    return Table(
-        f"Tests, % ({confidence:.0%} interval)",
-        {"test": list(reports), **counted(correct, total, confidence)},
-        (text("test"), share("accuracy", interval=("low", "high")), integer("total", "of")),
-    )

@@ -18,7 +18,7 @@ from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.experiment import Experiment, weight_generator
 from myrnn.models import network_of
-from myrnn.results import HasTable, Row, Shown, Table, check_finite, check_lost, is_lost, text
+from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, is_lost, text
 from myrnn.runs.data import hash_of, read_tests, tests_of
 from myrnn.runs.model import remake
 from myrnn.runs.reader import NamedSequences, TaskReader
@@ -27,7 +27,7 @@ from myrnn.training import History
 
 
 @dataclass(eq=False, repr=False)
-class Run(HasTable):
+class Run(Result):
     """A trained model with what it reads and how it was trained.
 
     Attributes

@@ -15,7 +15,6 @@ from myrnn.runs.job import Job, load_job
 from myrnn.runs.load import load_run
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
-from myrnn.runs.reports import Report
 from myrnn.runs.save import write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
@@ -124,7 +123,7 @@ class PendingRun:
     on_trained: Callable[[Run], None] = lambda run: None  # called after the training, before the tests
     # The results so far, and whether those of all tests were written.
     run: Run | None = field(default=None, init=False)
-    reports: dict[str, Report] = field(default_factory=dict, init=False)
+    reports: dict[str, Any] = field(default_factory=dict, init=False)
     is_tested: bool = field(default=False, init=False)
 
     @property

@@ -2,10 +2,11 @@
 
 In the order in which data pass through them: `choices` (the values of a setting) and `study` (a TOML file as points,
 each an experiment), `run` (one of them, as a record), `pool` (the workers), `log` (the records in an append-only file),
-`results` (tables in the order of the study, with the same bytes wherever and in whatever order the runs were done), and
-`folder` (everything in one call).
+`results` (tables in the order of the study, with the same bytes wherever and in whatever order the runs were done),
+`figures` of them, and `folder` (everything in one call).
 """
 
+from myrnn.sweeps import figures as figures  # it registers them
 from myrnn.sweeps.folder import load_sweep, sweep
 from myrnn.sweeps.pool import BACKENDS
 from myrnn.sweeps.results import SweepResults, checked_names

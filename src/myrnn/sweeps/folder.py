@@ -384,14 +384,14 @@ def _write_parquet(columns: Columns, kinds: Mapping[str, type], path: Path) -> N
 def _write_figures(results: SweepResults) -> None:
     draw: dict[str, Callable[[], Any]] = {}
     if len(results.by_length()[1]):
-        draw["accuracy_by_length"] = results.plot_lengths
+        draw["accuracy_by_length"] = partial(results.plot, "lengths")
     # Runs on data without tests have only a validation, or not even that.
     known = (name for name in metrics(results.study) if any(value is not None for value in results.runs[name]))
     metric = next(known, "loss")
     for name in results.varied[:MOST_SETTINGS]:
-        draw[f"{metric}_by_{name.replace('.', '_')}"] = partial(results.plot_setting, name, metric)
+        draw[f"{metric}_by_{name.replace('.', '_')}"] = partial(results.plot, "setting", name=name, metric=metric)
     if results.varied:
-        draw["parallel"] = partial(results.plot_parallel, metric)
+        draw["parallel"] = partial(results.plot, "parallel", metric=metric)
     for name, function in draw.items():
         with figures_for_files():
             ax = function()

@@ -6,21 +6,17 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn import _checks, plots
+from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import HasTable, Shown, Table, counted, integer, number, share
+from myrnn.results import Result, Shown, Table, counted, integer, number, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
 from myrnn.sweeps.study import Point, Study
-from myrnn.sweeps.summary import SPANS, base_rates_of, best_shortcuts, columns_of, table_of
-from myrnn.tasks import recognition_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
 
 # Metrics and their names: for runs on tasks, and for runs on data, which also have one for each of their tests.
 TASK_METRICS = {
@@ -36,8 +32,6 @@ DATA_METRICS = {
     "validation": "accuracy in the validation",
     "loss": "loss of the best epoch",
 }
-# More lines in one figure hide each other: settings that would exceed this are left out of the groups.
-MOST_LINES = 6
 # The level of the intervals in the table of tests.
 CONFIDENCE = 0.95
 # Settings that only change the random numbers.
@@ -51,15 +45,20 @@ FOUND: dict[str, type] = {
     "longest": int,
     "not_finite": int,
 }
-# Settings that define the targets: the panels of a grid.
-SOURCES = ("task", "data")
 
 Columns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SweepResults(HasTable):
+class SweepResults(Result):
     """The results of a sweep, in the order of its study.
+
+    `plot` draws four figures. ``plot("lengths", by=None, ax=None)``: accuracy by length, a line for the mean of each
+    group and a band from its lowest run to its highest. ``plot("grid", by=None)``: the same with a panel for each task
+    or file. ``plot("setting", name=..., metric="accuracy", by=None, ax=None)``: a metric against one setting, such as
+    ``"optimizer.learning_rate"``, a dot per run and lines of means. ``plot("parallel", metric="accuracy", ax=None)``:
+    every run as a line through the values of all varying settings to its metric. `by` and `metric` are as for `groups`;
+    by default the groups are those of the varying settings, as long as there are few lines.
 
     Attributes
     ----------
@@ -210,7 +209,7 @@ class SweepResults(HasTable):
             The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
             the run. Missing values are None.
         """
-        names = self._groups_by(by)
+        names = self.setting_names(by)
         checked_metric(self.study, metric)
         if not len(self):
             raise InvalidArgument("the sweep has no results yet")
@@ -236,7 +235,7 @@ class SweepResults(HasTable):
         """Return the groups as a table; by accuracy of runs on data, also with the mean accuracy in each test."""
         records = self.groups(by, metric)
         columns = {name: [record[name] for record in records] for name in records[0]}
-        names = self._groups_by(by)
+        names = self.setting_names(by)
         settings = [_setting(name, columns[name]) for name in names]
         if not names:
             settings = [Shown("study", lambda row: self.study.name, is_number=False)]
@@ -269,7 +268,7 @@ class SweepResults(HasTable):
             None for tasks with an answer at each step. They and base rates are None for files and for groups of several
             tasks.
         """
-        names = self._groups_by(by)
+        names = self.setting_names(by)
         if not len(self):
             raise InvalidArgument("the sweep has no results yet")
         points = {point.run: point.experiment for point in self.study.points}
@@ -286,152 +285,26 @@ class SweepResults(HasTable):
         settings = [_setting(name, [row[name] for row in rows]) for name in names]
         return table_of(f"{self.study.name}: accuracy, %", settings, rows, self._left_out)
 
-    def plot_grid(self, by: str | Iterable[str] | None = None) -> NDArray[Any]:
-        """Draw accuracy by length, with a panel for each task or file, and a line for each group of the other settings.
-
-        Parameters
-        ----------
-        by : str or iterable of str, optional
-            As for `groups`. The settings of the task or the data define the panels, the others the lines.
-
-        Returns
-        -------
-        ndarray of matplotlib Axes
-        """
-        names = self._groups_by(by)
-        across = tuple(name for name in names if name.partition(".")[0] in SOURCES)
-        lines = tuple(name for name in names if name not in across)
-        panels = {}
-        titles = self._titles(across)
-        for key, rows in grouped(self.runs, across).items():
-            lengths, accuracy = self._by_length(rows)
-            chosen = {
-                _label(lines, line): accuracy[[rows.index(row) for row in members if row in rows]]
-                for line, members in grouped(self.runs, lines).items()
-                if any(row in rows for row in members)
-            }
-            known = {name: runs[~np.isnan(runs).any(axis=1)] for name, runs in chosen.items()}
-            longest = {self.runs["longest"][row] for row in rows} - {None}
-            trained = longest.pop() if len(longest) == 1 else None
-            if len(lengths) and any(len(runs) for runs in known.values()):
-                curves = {name: runs for name, runs in known.items() if len(runs)}
-                levels = self._levels([self.point(self.runs["run"][row]) for row in rows], lengths)
-                panels[titles[key]] = plots.Panel(lengths, curves, trained, *levels)
-        if not panels:
-            raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
-        return plots.plot_length_grid(panels)
-
-    def _titles(self, across: Sequence[str]) -> dict[tuple[Any, ...], str]:
-        """Return the title of each panel: the settings, or the names of the tasks if these are plain numbers."""
-        groups = grouped(self.runs, across)
-        labels = {key: _label(across, key) for key in groups}
-        if self.study.has_files or any(isinstance(value, str) for key in groups for value in key):
-            return labels
-        names = {key: self.point(self.runs["run"][rows[0]]).experiment.source.title for key, rows in groups.items()}
-        return names if len(set(names.values())) == len(names) else labels
-
-    def plot_lengths(self, by: str | Iterable[str] | None = None, ax: Any = None) -> Axes:
-        """Draw accuracy by length: a line for the mean of each group and a band from its lowest run to its highest.
-
-        Parameters
-        ----------
-        by : str or iterable of str, optional
-            As for `groups`; by default the varying settings, as long as there are few lines.
-        ax : matplotlib Axes, optional
-            By default a new figure.
-        """
-        names = self._groups_by(by)
-        lines = self._few(names) if by is None else names
-        accuracy, lengths = self.by_length()
-        if not len(lengths):
-            raise InvalidArgument("there is nothing to draw: there is no length at which all runs were tested")
-        curves = {}
-        for key, rows in grouped(self.runs, lines).items():
-            known = accuracy[rows][~np.isnan(accuracy[rows]).any(axis=1)]
-            if len(known):
-                curves[_label(lines, key)] = known
-        longest = {value for value in self.runs["longest"] if value is not None}
-        trained = longest.pop() if len(longest) == 1 else None
-        rates, chance = self._levels(self.study.points, lengths)
-        return plots.plot_length_bands(lengths, curves, trained_up_to=trained, base_rate=rates, chance=chance, ax=ax)
-
-    def plot_setting(
-        self, name: str, metric: str = "accuracy", by: str | Iterable[str] | None = None, ax: Any = None
-    ) -> Axes:
-        """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot per run, and lines of means.
-
-        Parameters
-        ----------
-        name : str
-        metric : {"accuracy", "worst", "beyond", "loss"}
-        by : str or iterable of str, optional
-            The settings that define the lines, as for `groups`; by default the other varying settings, as long as there
-            are few lines.
-        ax : matplotlib Axes, optional
-            By default a new figure.
-        """
-        (setting,) = self._groups_by(name)
-        names = self._groups_by(by)
-        lines = self._few(other for other in names if other != setting) if by is None else names
-        outcomes = self._outcomes(checked_metric(self.study, metric))
-        keys = zip(*(self.runs[line] for line in lines), strict=True)
-        groups = [_label(lines, key) for key in keys] if lines else None
-        labels = {"name": short(setting), "outcome_name": metrics(self.study)[metric]}
-        return plots.plot_setting(self.runs[setting], outcomes, groups, **labels, ax=ax)
-
-    def plot_parallel(self, metric: str = "accuracy", ax: Any = None) -> Axes:
-        """Draw every run as a line through the values of all varying settings to its metric."""
-        outcomes = self._outcomes(checked_metric(self.study, metric))
-        if not self.varied:
-            raise InvalidArgument("there is nothing to draw: no setting varies")
-        settings = {short(name): self.runs[name] for name in self.varied}
-        return plots.plot_parallel(settings, outcomes, outcome_name=metric, ax=ax)
-
     @property
     def varied(self) -> tuple[str, ...]:
         """The settings that distinguish the runs, without seeds."""
         drawn = (name for name in self.study.settings if name in self.study.drawn)
-        return (*self._groups_by(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
+        return (*self.setting_names(None), *(name for name in drawn if len(set(self.runs[name])) > 1))
 
-    def _levels(
-        self, points: Iterable[Point], lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64] | None, float | None]:
-        """Return the base rate at each length, and the accuracy of guessing, if they are the same for these runs."""
-        if self.study.has_files:
-            return None, None
-        tasks = {point.experiment.source.settings for point in points}
-        classes = {recognition_of(task.make()).dim_output for task in tasks}
-        rates = base_rates_of(tasks.pop(), tuple(lengths.tolist())) if len(tasks) == 1 else None
-        return rates, 1 / classes.pop() if len(classes) == 1 else None
-
-    def _groups_by(self, by: str | Iterable[str] | None) -> tuple[str, ...]:
+    def setting_names(self, by: str | Iterable[str] | None = None) -> tuple[str, ...]:
         """Return the given names of settings, checked, or those that distinguish the groups."""
         if by is None:
             chance = {*SEEDS, *self.study.drawn}
             return _telling(self.runs, [name for name in self.study.settings if name not in chance])
         return checked_names(self.study.settings, by)
 
-    def _few(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return as many of the settings, from the first on, as define only a few groups."""
-        kept: tuple[str, ...] = ()
-        for name in names:
-            if len(grouped(self.runs, (*kept, name))) > MOST_LINES:
-                break
-            kept = (*kept, name)
-        return kept
+    def by_length(self, chosen: Sequence[int] | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the accuracies of runs at their common lengths (L,): float64 (R, L), NaN for none.
 
-    def _outcomes(self, metric: str) -> NDArray[np.float64]:
-        """Return a metric of all runs, NaN for missing values."""
-        return np.array([np.nan if value is None else value for value in self.runs[metric]], dtype=np.float64)
-
-    def by_length(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the accuracies of all runs at their common lengths (L,): float64 (R, L), NaN for none."""
-        lengths, accuracy = self._by_length(range(len(self)))
-        return accuracy, lengths
-
-    def _by_length(self, chosen: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the common lengths (L,) of some runs, and their accuracies (R, L), NaN for none."""
-        rows = {self.runs["run"][row]: place for place, row in enumerate(chosen)}
+        By default of all runs; `chosen` are the rows of some.
+        """
+        some = range(len(self)) if chosen is None else chosen
+        rows = {self.runs["run"][row]: place for place, row in enumerate(some)}
         mine = [place for place, run in enumerate(self.lengths["run"]) if run in rows]
         values = {name: [self.lengths[name][place] for place in mine] for name in self.lengths}
         lengths, places = np.unique(np.asarray(values["length"], dtype=np.int64), return_inverse=True)
@@ -440,7 +313,7 @@ class SweepResults(HasTable):
         accuracy[owner, places] = np.asarray(values["correct"]) / np.asarray(values["total"])
         done = ~np.isnan(accuracy).all(axis=1)
         shared = ~np.isnan(accuracy[done]).any(axis=0)
-        return lengths[shared], accuracy[:, shared]
+        return accuracy[:, shared], lengths[shared]
 
 
 def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str, ...]:
@@ -517,14 +390,7 @@ def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
     return best
 
 
-def _label(names: Sequence[str], values: Sequence[Any]) -> str:
-    """Return a group's name for a legend."""
-    pairs = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
-    words = (value if isinstance(value, str) else f"{short(name)} {_cell(value) or value}" for name, value in pairs)
-    return ", ".join(words) or "all runs"
-
-
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return the value of a setting without insignificant digits."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -532,4 +398,4 @@ def _cell(value: Any) -> str:
 def _setting(name: str, values: Sequence[Any]) -> Shown:
     """Return how a setting of groups is displayed: numbers are right-aligned."""
     is_number = not any(isinstance(value, str) for value in values)
-    return Shown(short(name), lambda row: _cell(row[name]), is_number)
+    return Shown(short(name), lambda row: cell(row[name]), is_number)

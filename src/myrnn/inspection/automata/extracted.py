@@ -86,7 +86,7 @@ def shown_word(text: str) -> str:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ExtractedAutomaton(results.HasTable):
+class ExtractedAutomaton(results.Result):
     """An automaton extracted from a network.
 
     Attributes
@@ -181,19 +181,6 @@ class ExtractedAutomaton(results.HasTable):
         )
         return results.Table(f"Automaton: {self.summary()}", columns, shown)
 
-    def plot(self, ax: Any = None, *, dead: bool = False) -> Any:
-        """Draw the automaton and return the Matplotlib axes; `myrnn.plots.save_figure` saves them as SVG.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-        dead : bool
-            Whether to draw the dead state, from which nothing is accepted, and the arrows into it.
-        """
-        from myrnn import plots
-
-        return plots.plot_automaton(self.dfa, dead=dead, ax=ax)
-
     def agreement(
         self,
         other: Any,
@@ -275,7 +262,7 @@ class _Task:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Agreement(results.Counted, results.HasTable):
+class Agreement(results.Counted, results.Result):
     """Agreement of an automaton with a network or a language, by length.
 
     Attributes

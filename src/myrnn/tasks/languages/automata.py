@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import HasTable, Row, Shown, Table, integer
+from myrnn.results import Result, Row, Shown, Table, integer
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import draw_paths, follow
 from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols
@@ -25,7 +25,7 @@ SHORTEST_KNOWN = 80
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dfa(Language, HasTable):
+class Dfa(Language, Result):
     """A deterministic finite automaton. It begins in state 0.
 
     Parameters

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import HasTable, Row, Shown, Table, integer, text
+from myrnn.results import Result, Row, Shown, Table, integer, text
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.language import Language
 
@@ -25,7 +25,7 @@ WIDEST = 50
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LabelCheck(HasTable):
+class LabelCheck(Result):
     """The strings with wrong labels.
 
     Attributes

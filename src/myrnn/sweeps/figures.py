@@ -1,0 +1,144 @@
+"""The figures of a sweep: accuracy by length, and the outcome of the runs against their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myrnn import plots
+from myrnn.errors import InvalidArgument
+from myrnn.experiment import SOURCES
+from myrnn.results import draws
+from myrnn.sweeps.results import SweepResults, cell, checked_metric, grouped, metrics, short
+from myrnn.sweeps.study import Point
+from myrnn.sweeps.summary import base_rates_of
+from myrnn.tasks import recognition_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# More lines in one figure hide each other: settings that would exceed this are left out of the groups.
+MOST_LINES = 6
+NO_LENGTH = "there is nothing to draw: there is no length at which all runs were tested"
+
+
+@draws(SweepResults)
+def plot_lengths(results: SweepResults, *, by: str | Iterable[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw accuracy by length: a line for the mean of each group and a band from its lowest run to its highest."""
+    names = results.setting_names(by)
+    lines = _few(results, names) if by is None else names
+    accuracy, lengths = results.by_length()
+    if not len(lengths):
+        raise InvalidArgument(NO_LENGTH)
+    curves = {}
+    for key, rows in grouped(results.runs, lines).items():
+        known = accuracy[rows][~np.isnan(accuracy[rows]).any(axis=1)]
+        if len(known):
+            curves[_label(lines, key)] = known
+    longest = {value for value in results.runs["longest"] if value is not None}
+    trained = longest.pop() if len(longest) == 1 else None
+    rates, chance = _levels(results, results.study.points, lengths)
+    return plots.plot_length_bands(lengths, curves, trained_up_to=trained, base_rate=rates, chance=chance, ax=ax)
+
+
+@draws(SweepResults)
+def plot_grid(results: SweepResults, *, by: str | Iterable[str] | None = None) -> NDArray[Any]:
+    """Draw accuracy by length, with a panel for each task or file, and a line for each group of the other settings."""
+    names = results.setting_names(by)
+    across = tuple(name for name in names if name.partition(".")[0] in SOURCES)
+    lines = tuple(name for name in names if name not in across)
+    panels = {}
+    titles = _titles(results, across)
+    for key, rows in grouped(results.runs, across).items():
+        accuracy, lengths = results.by_length(rows)
+        chosen = {
+            _label(lines, line): accuracy[[rows.index(row) for row in members if row in rows]]
+            for line, members in grouped(results.runs, lines).items()
+            if any(row in rows for row in members)
+        }
+        known = {name: runs[~np.isnan(runs).any(axis=1)] for name, runs in chosen.items()}
+        longest = {results.runs["longest"][row] for row in rows} - {None}
+        trained = longest.pop() if len(longest) == 1 else None
+        if len(lengths) and any(len(runs) for runs in known.values()):
+            curves = {name: runs for name, runs in known.items() if len(runs)}
+            levels = _levels(results, [results.point(results.runs["run"][row]) for row in rows], lengths)
+            panels[titles[key]] = plots.Panel(lengths, curves, trained, *levels)
+    if not panels:
+        raise InvalidArgument(NO_LENGTH)
+    return plots.plot_length_grid(panels)
+
+
+@draws(SweepResults)
+def plot_setting(
+    results: SweepResults,
+    *,
+    name: str,
+    metric: str = "accuracy",
+    by: str | Iterable[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric against one setting, such as ``"optimizer.learning_rate"``: a dot per run, and lines of means."""
+    (setting,) = results.setting_names(name)
+    names = results.setting_names(by)
+    lines = _few(results, (other for other in names if other != setting)) if by is None else names
+    keys = zip(*(results.runs[line] for line in lines), strict=True)
+    groups = [_label(lines, key) for key in keys] if lines else None
+    labels = {"name": short(setting), "outcome_name": metrics(results.study)[checked_metric(results.study, metric)]}
+    return plots.plot_setting(results.runs[setting], _outcomes(results, metric), groups, **labels, ax=ax)
+
+
+@draws(SweepResults)
+def plot_parallel(results: SweepResults, *, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+    """Draw every run as a line through the values of all varying settings to its metric."""
+    checked_metric(results.study, metric)
+    if not results.varied:
+        raise InvalidArgument("there is nothing to draw: no setting varies")
+    settings = {short(name): results.runs[name] for name in results.varied}
+    return plots.plot_parallel(settings, _outcomes(results, metric), outcome_name=metric, ax=ax)
+
+
+def _titles(results: SweepResults, across: Sequence[str]) -> dict[tuple[Any, ...], str]:
+    """Return the title of each panel: the settings, or the names of the tasks if these are plain numbers."""
+    groups = grouped(results.runs, across)
+    labels = {key: _label(across, key) for key in groups}
+    if results.study.has_files or any(isinstance(value, str) for key in groups for value in key):
+        return labels
+    names = {key: results.point(results.runs["run"][rows[0]]).experiment.source.title for key, rows in groups.items()}
+    return names if len(set(names.values())) == len(names) else labels
+
+
+def _levels(
+    results: SweepResults, points: Iterable[Point], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.float64] | None, float | None]:
+    """Return the base rate at each length, and the accuracy of guessing, if they are the same for these runs."""
+    if results.study.has_files:
+        return None, None
+    tasks = {point.experiment.source.settings for point in points}
+    classes = {recognition_of(task.make()).dim_output for task in tasks}
+    rates = base_rates_of(tasks.pop(), tuple(lengths.tolist())) if len(tasks) == 1 else None
+    return rates, 1 / classes.pop() if len(classes) == 1 else None
+
+
+def _few(results: SweepResults, names: Iterable[str]) -> tuple[str, ...]:
+    """Return as many of the settings, from the first on, as define only a few groups."""
+    kept: tuple[str, ...] = ()
+    for name in names:
+        if len(grouped(results.runs, (*kept, name))) > MOST_LINES:
+            break
+        kept = (*kept, name)
+    return kept
+
+
+def _outcomes(results: SweepResults, metric: str) -> NDArray[np.float64]:
+    """Return a metric of all runs, NaN for missing values."""
+    return np.array([np.nan if value is None else value for value in results.runs[metric]], dtype=np.float64)
+
+
+def _label(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Return a group's name for a legend."""
+    pairs = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+    words = (value if isinstance(value, str) else f"{short(name)} {cell(value) or value}" for name, value in pairs)
+    return ", ".join(words) or "all runs"
