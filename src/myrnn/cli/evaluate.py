@@ -186,8 +186,9 @@ def _set_stack_depth(run: Run, depth: int | None) -> None:
             f"--stack-depth is for a stack-rnn, and the run has the model {run.experiment.model.name!r}"
         )
     chosen = depth or run.experiment.evaluation.stack_depth
-    for layer in stacks if chosen is not None else ():
-        layer.stack_depth = chosen
+    if chosen is not None:
+        for layer in stacks:
+            layer.stack_depth = chosen
 
 
 def _report(

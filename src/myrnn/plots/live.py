@@ -363,7 +363,7 @@ class _Panel:
         if shown and self._ax.get_legend() is self._legend:
             lines, *_, labels = zip(*shown, strict=True)
             place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-            narrow = {
+            narrow: dict[str, Any] = {
                 "ncols": 3,
                 "fontsize": 9,
                 "frameon": False,
