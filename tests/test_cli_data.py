@@ -203,20 +203,6 @@ def test_characters_of_text_files(here, capsys):
         assert line.split()[-2:] == [loaded.classes_[row.argmax()], f"{row.max():.4f}"]
 
 
-@pytest.mark.filterwarnings("default::UserWarning")
-def test_the_former_names_of_options_still_work(here, capsys):
-    line = ["train", "--data=train.csv", "--dim-recurrent=4", "--engine=mygrad", "--epochs=3", "--patience=2"]
-    assert main([*line, "--balanced", "--characters", "--out=run", "--quiet"]) == 0
-    told = ("epochs is now --max-epochs", "patience is now --early-stopping-patience")
-    told += ("balanced is now --class-weight balanced", "characters is now --tokenize characters")
-    assert sorted(capsys.readouterr().err.splitlines()) == sorted(f"myrnn: warning: --{line}" for line in told)
-    classifier = SequenceClassifier.load("run")
-    assert (classifier.max_epochs, classifier.early_stopping_patience) == (3, 2)
-    assert (classifier.class_weight, classifier.tokenize) == ("balanced", "characters")
-    assert main([*line, "--max-epochs=3"]) == 2
-    assert capsys.readouterr().err.endswith("myrnn: --epochs is the former name of --max-epochs: give one of them\n")
-
-
 def test_text_without_spaces_is_read_as_characters(here, capsys):
     Path("words.csv").write_text("sequence,label\n" + "abba,x\ncab,y\n" * 6)
     Path("test2.csv").write_text("sequence,label\na b,x\n")

@@ -61,18 +61,6 @@ SkipBadLines = Annotated[
         "--skip-bad-lines", help="Skip and count malformed lines instead of stopping.", rich_help_panel=ON_DATA
     ),
 ]
-# The former names of --max-epochs, --early-stopping-patience, --class-weight balanced and --tokenize characters.
-FormerEpochs = Annotated[int | None, typer.Option("--epochs", min=1, hidden=True)]
-FormerPatience = Annotated[int | None, typer.Option("--patience", min=1, hidden=True)]
-FormerBalanced = Annotated[bool, typer.Option("--balanced", hidden=True)]
-FormerCharacters = Annotated[bool, typer.Option("--characters", hidden=True)]
-# Their present names, and the values of those that took none.
-FORMER: dict[str, tuple[str, Any]] = {
-    "epochs": ("max_epochs", None),
-    "patience": ("early_stopping_patience", None),
-    "balanced": ("class_weight", "balanced"),
-    "characters": ("tokenize", "characters"),
-}
 
 
 def help_sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
@@ -112,19 +100,6 @@ def given(context: typer.Context) -> dict[str, Any]:
         # Typer's enum of parameter sources is private, but its member names are not.
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
-
-
-def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options by their present names; warn about every former one."""
-    present = {name: value for name, value in options.items() if name not in FORMER}
-    for old in FORMER.keys() & options.keys():
-        new, meaning = FORMER[old]
-        former, now = option_of(old), option_of(new)
-        if new in present:
-            raise InvalidArgument(f"{former} is the former name of {now}: give one of them")
-        present[new] = options[old] if meaning is None else meaning
-        warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}")
-    return present
 
 
 def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> None:
@@ -197,7 +172,7 @@ _METAVARS = {
 _TASK_SECTIONS: dict[str, type[Section]] = {"training": Training, "evaluation": Evaluation}
 _DATA_SECTIONS: dict[str, type[Section]] = {"data": Data, "evaluation": FileEvaluation, "training": EpochTraining}
 # The options of `train` that are not settings.
-_OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context", *FORMER)
+_OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context")
 
 
 def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:

@@ -10,17 +10,7 @@ import typer
 
 from myrnn._checks import count_of
 from myrnn.cli import show
-from myrnn.cli.options import (
-    FormerBalanced,
-    FormerCharacters,
-    FormerEpochs,
-    FormerPatience,
-    Quiet,
-    given,
-    option_of,
-    renamed,
-    sections_of,
-)
+from myrnn.cli.options import Quiet, given, option_of, sections_of
 from myrnn.cli.stop import Stops, command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import PARTS, Experiment, find_preset, is_own, merged, setting_names
@@ -95,10 +85,6 @@ def train(
         ),
     ] = None,
     quiet: Quiet = False,
-    epochs: FormerEpochs = None,
-    patience: FormerPatience = None,
-    balanced: FormerBalanced = False,
-    characters: FormerCharacters = False,
     **settings: Any,
 ) -> None:
     """Train a network, test it, and write a run folder.
@@ -107,7 +93,7 @@ def train(
     consists of the same half twice. With --data, a network learns from the sequences of a file, and is tested on those
     of --test. --resume continues a training that was stopped.
     """
-    options = renamed(given(context))
+    options = given(context)
     if resume is None:
         train_and_save(options)
     else:
