@@ -1,9 +1,9 @@
-"""The options of the commands: shared ones, and those of ``train``, made from the settings."""
+"""The options of the commands: shared ones, and those of ``train``, made from the settings of an experiment."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -11,55 +11,54 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import DATA_DEFAULTS, PARTS, Data, EpochTraining, Evaluation, FileEvaluation, Training
 from myrnn.models import load_own
 from myrnn.plots import FIGURE_ENDINGS
-from myrnn.registry import Kind, kinds
-from myrnn.runs import Run, holds_own, load_run
-from myrnn.settings import REQUIRED, Section, Setting, settings_of
+from myrnn.registry import kinds
+from myrnn.runs import Run, load_run
+from myrnn.settings import Section, Setting, settings_of
 
 # Headings in the help.
 ON_TASK, ON_DATA = "Options for a task", "Options for data"
+SEQUENCE = (
+    "For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text as in its "
+    "files."
+)
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.", show_default=False)]
-Engine = Annotated[str, typer.Option(metavar="NAME", help="How to run the equations: auto, native or mygrad.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
+
+def option(help: str, *names: str, of: str | None = None, **details: Any) -> Any:
+    """Return an option under a heading of the help."""
+    return typer.Option(*names, help=help, rich_help_panel=of, **details)
+
+
+def argument(help: str, metavar: str) -> Any:
+    """Return an argument."""
+    return typer.Argument(help=help, metavar=metavar, show_default=False)
+
+
+RunFolder = Annotated[Path, argument("The folder of a run.", "RUN")]
+Runs = Annotated[list[Path], argument("Folders of runs.", "RUN...")]
+Engine = Annotated[str, option("How to run the equations: auto, native or mygrad.", metavar="NAME")]
+Quiet = Annotated[bool, option("Show no progress and no tables.", "--quiet", "-q")]
 OwnClass = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "The class of the model, for a run whose class is not found: its file has changed, or is not yours.",
         "--model",
         metavar="FILE.py:CLASS",
-        help="The class of the model, for a run whose class is not found: its file has changed, or is not yours.",
-        show_default=False,
-    ),
-]
-OwnClasses = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="FILE.py:CLASS",
-        help="The class of the model, for runs whose class is not found: once for all runs with a user-defined model, "
-        "or once for each, in their order.",
-        show_default=False,
     ),
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        of=ON_DATA,
         metavar="CHAR",
-        help="The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
-        show_default=False,
-        rich_help_panel=ON_DATA,
     ),
 ]
 SkipBadLines = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-lines", help="Skip and count malformed lines instead of stopping.", rich_help_panel=ON_DATA
-    ),
+    bool, option("Skip and count malformed lines instead of stopping.", "--skip-bad-lines", of=ON_DATA)
 ]
 
 
@@ -117,18 +116,18 @@ def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[s
         refuse(options, of_task, f"a run on a task, which draws its sequences; {run.folder} is on data")
 
 
-def check_file(option: str, path: Path | None) -> None:
+def check_file(name: str, path: Path | None) -> None:
     """Refuse a file in a folder that does not exist, before any work is done."""
     if path is not None and not path.parent.is_dir():
-        raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
+        raise InvalidArgument(f"{name} must lie in a folder that exists, but {path.parent} does not")
 
 
-def check_picture(option: str, path: Path | None) -> None:
+def check_picture(name: str, path: Path | None) -> None:
     """Refuse a figure of an unsupported format, or in a folder that does not exist."""
     if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
         *first, last = FIGURE_ENDINGS
-        raise InvalidArgument(f"{option} must end in {', '.join(first)} or {last}, not {path.name!r}")
-    check_file(option, path)
+        raise InvalidArgument(f"{name} must end in {', '.join(first)} or {last}, not {path.name!r}")
+    check_file(name, path)
 
 
 def load(folder: Path, own: str | None) -> Run:
@@ -136,28 +135,19 @@ def load(folder: Path, own: str | None) -> Run:
     return load_run(folder, None if own is None else load_own(own).make)
 
 
-def load_all(folders: Sequence[Path], own: Sequence[str] | None) -> list[Run]:
-    """Read several runs; `own` has a class for all runs with a user-defined model, or one for each of them."""
-    if not own:
-        return [load_run(folder) for folder in folders]
-    theirs = [folder for folder in folders if holds_own(folder)]
-    if not theirs:
-        raise InvalidArgument("--model is for runs with a user-defined model: none of these has one")
-    if len(own) not in (1, len(theirs)):
-        raise InvalidArgument(
-            f"--model is given {len(own)} times, but the runs with a user-defined model are {len(theirs)}: give it "
-            "once for all of them, or once for each, in their order"
-        )
-    makes = [load_own(place).make for place in own]
-    classes = dict(zip(theirs, makes * len(theirs) if len(makes) == 1 else makes, strict=True))
-    return [load_run(folder, classes.get(folder)) for folder in folders]
-
-
 # --- the options that are settings of an experiment
 
 # Settings without an option: they are seldom changed, and a study or a file can set them.
-_NO_OPTIONS = ("beta1", "beta2", "alpha", "eps", "standardize", "lengths")
+_NO_OPTIONS = ("standardize", "lengths")
 _OF_FILES = (("evaluation", "seed"), ("evaluation", "stack_depth"))
+# The settings of models and optimizers that have an option of their own; all others are written behind a name.
+_OF_PARTS = {"dim_recurrent": "model", "learning_rate": "optimizer"}
+EXAMPLES = {"task": "dyck:kinds=2,depth=3", "model": "gru:layers=2", "optimizer": "sgd:momentum=0.9"}
+_PARTS = {
+    "task": "What to learn",
+    "model": "The network (or your class: my_file.py:MyClass)",
+    "optimizer": "The optimizer",
+}
 # Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
 # Options that may be repeated.
@@ -165,39 +155,16 @@ _SEVERAL = ("test", "test_labels")
 # The placeholders for values in the help.
 _METAVARS = {
     **dict.fromkeys(("data", "labels", "test", "test_labels"), "FILE"),
-    **dict.fromkeys(("text_column", "label_column"), "NAME"),
+    **dict.fromkeys((*PARTS, "text_column", "label_column"), "NAME"),
     "delimiter": "CHAR",
     "class_weight": "WEIGHTS",
 }
 _TASK_SECTIONS: dict[str, type[Section]] = {"training": Training, "evaluation": Evaluation}
 _DATA_SECTIONS: dict[str, type[Section]] = {"data": Data, "evaluation": FileEvaluation, "training": EpochTraining}
-# The options of `train` that are not settings.
-_OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context")
-
-
-def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
-    """Return the settings of tasks, models and optimizers by part and name, each with the kinds that have it.
-
-    A setting from another package whose name is taken by another option is left out, with a warning.
-    """
-    found: dict[str, dict[str, list[tuple[str, Setting]]]] = {part: {} for part in PARTS}
-    owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields(_TASK_SECTIONS), *_fields(_DATA_SECTIONS)))
-    everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
-    # MyRNN's own come first, so that other packages cannot take their names.
-    for part, kind, setting in sorted(everything, key=lambda one: not one[1].is_ours):
-        owner = part, _type(setting)
-        if owners.setdefault(setting.name, owner) == owner:
-            found[part].setdefault(setting.name, []).append((kind.name, setting))
-        else:
-            warn(
-                f"the {part} {kind.name!r} has a setting {setting.name!r}, but {option_of(setting.name)} is another "
-                "option of myrnn train: set it in a file, with --config, or give it another name"
-            )
-    return found
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command, whose last parameter is ``**options``, with an option for every setting of an experiment."""
+    """Return a command, whose last parameter is ``**options``, with options for the settings of an experiment."""
 
     @wraps(function)
     def command(*arguments: Any, **options: Any) -> Any:
@@ -212,64 +179,44 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _of(kind: Kind) -> Iterator[Setting]:
-    return (setting for setting in settings_of(kind.section) if setting.name not in _NO_OPTIONS)
-
-
-def _type(setting: Setting) -> type:
-    """Return the type of an option: that of its setting, or else of its default."""
-    kind = type(setting.default) if setting.type is Any else setting.type
-    return kind if kind in (int, float, bool) else str
-
-
 def _setting_options() -> Iterator[inspect.Parameter]:
-    for part, settings in settings_by_part().items():
-        heading = ON_TASK if part == "task" else part.capitalize()
-        of_model = "; or your class, as my_file.py:MyClass" if part == "model" else ""
-        text = f"The {part}: {', '.join(kinds(part))}{of_model}.  [default: {PARTS[part]}]"
-        yield _option(part, Setting(part, str, None), text, heading)
-        for name, owners in settings.items():
-            text = owners[0][1].help
-            if len(owners) < len(kinds(part)):
-                text = f"Of {_listed([kind for kind, _ in owners])}: {text[:1].lower()}{text[1:]}"
-            yield _option(name, owners[0][1], f"{text}{_default_of(part, name, owners)}", heading)
     on_task, on_data = _fields(_TASK_SECTIONS), _fields(_DATA_SECTIONS)
+    for part, text in _PARTS.items():
+        heading = ON_TASK if part == "task" else part.capitalize()
+        text += f", with settings as in {EXAMPLES[part]}; myrnn {part}s lists all.  [default: {PARTS[part]}]"
+        yield _option(Setting(part, str, None), part, text, heading)
+        for name in (name for name, owner in _OF_PARTS.items() if owner == part):
+            setting, default = _of_kinds(part, name)
+            yield _option(setting, name, f"{setting.help}  [default: {default}]", heading)
     for name, (_, setting) in on_task.items():
         default = _text(setting.default)
         if name in on_data and on_data[name][1].default != setting.default:
-            default += f"; for data {on_data[name][1].default}"
+            default += f"; for data {_text(on_data[name][1].default)}"
         heading = "Training" if name in on_data else ON_TASK
-        yield _option(name, setting, f"{setting.help}  [default: {default}]", heading)
+        yield _option(setting, name, f"{setting.help}  [default: {default}]", heading)
     for name, (_, setting) in on_data.items():
         if name not in on_task:
             has_default = setting.default not in (None, ()) and setting.type is not bool
-            text = setting.help + (f"  [default: {setting.default}]" if has_default else "")
-            yield _option(name, setting, text, ON_DATA)
+            yield _option(
+                setting, name, setting.help + (f"  [default: {setting.default}]" if has_default else ""), ON_DATA
+            )
 
 
-def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> str:
-    """Return the end of a help text that states the defaults of a setting, for each kind with a different one."""
-    if name == "dim_embedding":
-        # None means that the default depends on the kind of data.
-        return "  [default: 0; for data 32 for gru and lstm that read symbols]"
+def _of_kinds(part: str, name: str) -> tuple[Setting, str]:
+    """Return a setting of the kinds of a part, and its defaults."""
     by_default: dict[str, list[str]] = {}
-    for kind, setting in owners:
-        if setting.default is not REQUIRED:
-            by_default.setdefault(_text(setting.default), []).append(kind)
-    if not by_default:
-        return ""
-    each = [default if len(by_default) == 1 else f"{default} for {_listed(ks)}" for default, ks in by_default.items()]
+    for kind in kinds(part).values():
+        for setting in settings_of(kind.section):
+            if setting.name == name:
+                found = setting
+                by_default.setdefault(_text(setting.default), []).append(kind.name)
+    each = [text if len(by_default) == 1 else f"{text} for {' and '.join(names)}" for text, names in by_default.items()]
     on_data = DATA_DEFAULTS.get(part, {}).get(name)
-    return f"  [default: {', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}]"
+    return found, f"{', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}"
 
 
 def _text(default: Any) -> str:
     return "none" if default is None else str(default)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setting]]:
@@ -282,20 +229,15 @@ def _fields(sections: Mapping[str, type[Section]]) -> dict[str, tuple[str, Setti
     }
 
 
-def _option(name: str, setting: Setting, text: str, heading: str) -> inspect.Parameter:
-    kind: Any = list[str] if name in _SEVERAL else _type(setting)
-    names = []
-    if kind is bool:
-        names = [option_of(name) + (f"/--no-{name.replace('_', '-')}" if setting.default is not False else "")]
-    named = "NAME" if name in PARTS or setting.choices else None
+def _option(setting: Setting, name: str, text: str, heading: str) -> inspect.Parameter:
+    kind: Any = setting.type if setting.type in (int, float, bool) else list[str] if name in _SEVERAL else str
+    names = [option_of(name) + ("" if setting.default is False else f"/--no-{option_of(name)[2:]}")] * (kind is bool)
+    metavar = _METAVARS.get(name, "NAME" if setting.choices else None)
     # Bounds are checked with the other settings, and only options that were given count.
-    option = typer.Option(
-        *names, help=text, metavar=_METAVARS.get(name, named), show_default=False, rich_help_panel=heading
-    )
+    details = option(text, *names, of=heading, metavar=metavar, show_default=False)
     annotated: Any = Annotated
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated[kind | None, option]
-    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=None, annotation=annotated[kind | None, details])
 
 
 def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, dict[str, Any]]:
@@ -307,27 +249,18 @@ def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, 
         When an option for data is given without data, or an option for tasks with data.
     """
     ours, others = (_DATA_SECTIONS, _TASK_SECTIONS) if on_data else (_TASK_SECTIONS, _DATA_SECTIONS)
-    fields, by_part = _fields(ours), settings_by_part()
-    sections: dict[str, dict[str, Any]] = {}
-    for part, settings in by_part.items():
-        if not (on_data and part == "task"):
-            chosen = {"name": options[part]} if part in options else {}
-            sections[part] = chosen | {
-                name: _chosen(options[name], s) for name, s in settings.items() if name in options
-            }
+    fields, strange = _fields(ours), {*_fields(others), *(["task"] if on_data else [])}
+    sections: dict[str, dict[str, Any]] = {part: {} for part in PARTS if part not in strange}
     sections |= {section: {} for section in ours}
-    for name in options:
+    for name, value in options.items():
         if name in fields:
             section, setting = fields[name]
-            sections[section][setting.name] = options[name]
-        elif on_data and (name in _fields(others) or name in ("task", *by_part["task"])):
-            raise InvalidArgument(f"{option_of(name)} does not go with --data")
-        elif name in _fields(others):
-            raise InvalidArgument(f"{option_of(name)} goes with --data, which is missing")
+            sections[section][setting.name] = value
+        elif name in strange:
+            wanted = "does not go with --data" if on_data else "goes with --data, which is missing"
+            raise InvalidArgument(f"{option_of(name)} {wanted}")
+        elif name in PARTS:
+            sections[name]["name"] = value
+        elif name in _OF_PARTS:
+            sections[_OF_PARTS[name]][name] = value
     return sections
-
-
-def _chosen(value: Any, owners: Sequence[tuple[str, Setting]]) -> Any:
-    """Return the Python spelling of a choice that was written with dashes."""
-    name = value.replace("-", "_") if isinstance(value, str) else value
-    return name if any(name in setting.choices for _, setting in owners) else value

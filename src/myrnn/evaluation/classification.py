@@ -46,7 +46,7 @@ class Calibration(Counted, HasTable):
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> probabilities = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     >>> calibration = classification_report(["a", "b", "b"], probabilities, ["a", "b"], [3, 5, 5], bins=2).calibration
     >>> calibration
@@ -193,7 +193,7 @@ class ClassificationReport(HasConfusion, HasTable):
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> report = classification_report(["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["a", "b"], [3, 5, 5])
     >>> report
     ClassificationReport(3 sequences, accuracy 66.67% (20.77% to 93.85%), macro F1 0.667)

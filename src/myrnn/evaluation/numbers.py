@@ -63,7 +63,7 @@ class NumberReport(HasTable):
 
     Examples
     --------
-    >>> from myrnn import number_report
+    >>> from myrnn.evaluation import number_report
     >>> report = number_report([1.0, 2.0, 4.0, 3.0], [1.5, 2.0, 3.0, 3.0])
     >>> report
     NumberReport(4 rows, MAE 0.375, RMSE 0.559, R² 0.750)

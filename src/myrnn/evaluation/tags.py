@@ -62,7 +62,7 @@ class TagReport(HasConfusion, HasTable):
 
     Examples
     --------
-    >>> from myrnn import tag_report
+    >>> from myrnn.evaluation import tag_report
     >>> report = tag_report([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], [0, 2, 4])
     >>> report
     TagReport(4 steps of 2 sequences, accuracy 75.00% (13.07% to 98.36%), whole sequences 50.00%, macro F1 0.733)

@@ -51,7 +51,7 @@ class TextReport(HasTable):
 
     Examples
     --------
-    >>> from myrnn import text_report
+    >>> from myrnn.evaluation import text_report
     >>> report = text_report([0, 1, 1], [[0.5, 0.5], [0.75, 0.25], [0.5, 0.5]])
     >>> round(report.cross_entropy, 3), round(report.perplexity, 3), report.clusters
     (0.924, 2.52, '3 blocks')

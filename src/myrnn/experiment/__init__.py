@@ -10,7 +10,6 @@ from myrnn.experiment.experiment import (
     Part,
     is_own,
     merged,
-    setting_names,
     weight_generator,
 )
 from myrnn.experiment.presets import PRESETS, Preset, find_preset
@@ -36,6 +35,5 @@ __all__ = [
     "find_preset",
     "is_own",
     "merged",
-    "setting_names",
     "weight_generator",
 ]
