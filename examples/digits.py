@@ -16,7 +16,8 @@ from _show import choose, options, show, train_and_test
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from myrnn import ClassificationReport, SequenceClassifier
+from myrnn import SequenceClassifier
+from myrnn.evaluation import ClassificationReport
 
 # What --choose tries: every combination.
 CANDIDATES = {"cell": ["rnn", "gru"], "learning_rate": [0.003, 0.01], "standardize": [True, False]}

@@ -28,7 +28,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from myrnn import ClassificationReport, SequenceClassifier, classification_report
+from myrnn import SequenceClassifier
+from myrnn.evaluation import ClassificationReport, classification_report
 
 LANGUAGES = {
     "ca": "Catalan",
