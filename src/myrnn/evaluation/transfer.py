@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,7 +171,7 @@ def transfer(
     >>> transfer({"a model": model}, ["twin-halves", "palindromes:parity=odd"], samples=100, engine="mygrad")
     TransferTable(1 model on 2 tasks)
     """
-    by_name: Any = {str(task): task for task in tasks} if isinstance(tasks, list | tuple) else tasks
+    by_name: Any = {_in_words(task): task for task in tasks} if isinstance(tasks, list | tuple) else tasks
     names, task_names = _names("models", models), _names("tasks", by_name)
     _checks.real("confidence", confidence, above=0, below=1)
     classifiers = [Classifier(model, engine) for model in models.values()]
@@ -197,6 +198,11 @@ def transfer(
         listed = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
         warn(f"sequences whose logits are not finite count as wrong: {listed}")
     return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
+
+
+def _in_words(task: Any) -> str:
+    """Return the name of a task for a table and a figure, where lines break between words."""
+    return re.sub(r"([:,])\b", r"\1 ", re.sub(r"[-_=]", " ", str(task)))
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:
