@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from myrnn.cli import main as command_line
-from myrnn.compiler import without_notice
+from myrnn.compiler.cache import without_notice
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run

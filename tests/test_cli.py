@@ -19,7 +19,7 @@ from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import PRESETS, Experiment
-from myrnn.inspection import parse_tokens
+from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.registry import find, kinds

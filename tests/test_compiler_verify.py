@@ -6,7 +6,7 @@ import pytest
 
 import myrnn
 from myrnn import RNN
-from myrnn.compiler import Native
+from myrnn.compiler.native import Native
 from myrnn.errors import NotARecurrence
 
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)

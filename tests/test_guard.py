@@ -18,7 +18,7 @@ from mygrad.nnet.activations import leaky_relu
 
 import myrnn
 from myrnn import RNN, compile
-from myrnn.compiler import lines_that_look
+from myrnn.compiler.trace import lines_that_look
 from myrnn.errors import NotARecurrence, NotDeterministic
 
 SCALE = 1.0

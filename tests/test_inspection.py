@@ -22,10 +22,10 @@ from myrnn.inspection import (
     gradient_flow,
     incoming_weights,
     inspect,
-    parse_tokens,
     recurrent_eigenvalues,
     state_space,
 )
+from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves

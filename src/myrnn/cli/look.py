@@ -29,7 +29,7 @@ from myrnn.cli.options import (
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.graphs import write_graph, write_recurrence
+from myrnn.graphs.build import write_graph, write_recurrence
 from myrnn.learning_curve import ACCURACY, History, word_for
 from myrnn.plots import plot_learning_curves, save_figure
 from myrnn.results import Table, integer, number, text

@@ -18,7 +18,7 @@ from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, Tar
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import as_tested
 from myrnn.experiment import OWN, Experiment, weight_generator
-from myrnn.inspection import parse_tokens
+from myrnn.inspection.one import parse_tokens
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, LearningCurve
 from myrnn.models import network_of
 from myrnn.results import HasTable, Row, Shown, Table, text

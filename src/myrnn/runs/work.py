@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import compiling_seconds
+from myrnn.compiler.cache import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport, as_tested, check_classes, evaluate
 from myrnn.experiment import OWN, Experiment, is_own
-from myrnn.graphs import write_graph
+from myrnn.graphs.build import write_graph
 from myrnn.models import num_parameters, with_stack_depth
 from myrnn.runs.data import GivenData, data_name, read_data
 from myrnn.runs.fitted import Fitted
