@@ -21,18 +21,8 @@ def exported(module: str) -> list[str]:
 
 
 # Modules with the results and errors of the functions of the package.
-OTHERS = (
-    "compiler",
-    "data",
-    "errors",
-    "estimators",
-    "evaluation",
-    "experiment",
-    "graphs",
-    "inspection",
-    "learning_curve",
-)
-OTHERS += ("results", "runs", "sweeps", "training")
+OTHERS = "compiler data errors estimators evaluation experiment graphs inspection results runs sweeps training".split()
+OTHERS.append("learning_curve")
 # The page of each public name; what two modules export has it in the last of them.
 PUBLIC = {
     **{name: f"myrnn.{module}.{name}" for module in OTHERS for name in exported(module)},
