@@ -99,17 +99,15 @@ sphinx_gallery_conf = {
 # The reference -------------------------------------------------------------------------------------------------------
 
 autosummary_generate = True
-# On systems that ignore case, both names would be the same file.
-autosummary_filename_map = {"myrnn.forecast": "myrnn.forecast-function"}
 # Methods that other modules call, and users do not: they are left out of the page of their class.
 autosummary_context = {
     "internal": {
         name: "".join(f", {method}" for method in methods.split())
         for name, methods in {
-            "myrnn.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row native "
-            "programs_for_tokens going_on observe prefix_logits",
-            "myrnn.LengthReport": "effective matching",
-            "myrnn.SweepResults": "of setting_names",
+            "myrnn.compiler.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row "
+            "native programs_for_tokens going_on observe prefix_logits",
+            "myrnn.evaluation.LengthReport": "effective matching",
+            "myrnn.sweeps.SweepResults": "of setting_names",
             "myrnn.compiler.State": "places pieces",
             "myrnn.experiment.Data": "check_has_labels",
             "myrnn.experiment.Part": "kind",
@@ -123,7 +121,7 @@ autosummary_context = {
     }
 }
 # Classes that a function of the package makes, and users do not.
-MADE = ("myrnn.CompiledModel", "myrnn.ComputationalGraph", "myrnn.compiler.State")
+MADE = ("myrnn.compiler.CompiledModel", "myrnn.graphs.ComputationalGraph", "myrnn.compiler.State")
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
 toc_object_entries_show_parents = "hide"

@@ -13,7 +13,7 @@ import numpy as np
 from mygrad.nnet.activations import logsoftmax, relu
 
 from myrnn import compile, dense, dropout
-from myrnn.compiler import trace_loss
+from myrnn.compiler.loss import trace_loss
 from myrnn.errors import NotARecurrence
 from myrnn.targets import LABELS
 

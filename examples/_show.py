@@ -12,8 +12,9 @@ import numpy as np
 from rich.console import Console
 from sklearn.model_selection import GridSearchCV
 
-from myrnn import LearningCurve, SequenceClassifier, classification_report, plots
-from myrnn.evaluation import Report
+from myrnn import SequenceClassifier, plots
+from myrnn.evaluation import Report, classification_report
+from myrnn.learning_curve import LearningCurve
 
 Labelled = tuple[Any, Any]
 

@@ -28,8 +28,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from myrnn import SequenceClassifier, classification_report
-from myrnn.evaluation import Report
+from myrnn import SequenceClassifier
+from myrnn.evaluation import Report, classification_report
 
 LANGUAGES = {
     "ca": "Catalan",

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from pmdarima.datasets import load_sunspots
 from sklearn.model_selection import ParameterGrid
 
-from myrnn import LearningCurve, SequenceForecaster, forecast, plots
+from myrnn import SequenceForecaster, forecast, plots
+from myrnn.learning_curve import LearningCurve
 
 Series = NDArray[np.float64]
 

@@ -10,7 +10,8 @@ from mygrad.nnet.activations import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
 from marks import the_rest_is_long
-from myrnn import InvalidArgument, add_loss, compile, train
+from myrnn import add_loss, compile, train
+from myrnn.errors import InvalidArgument
 from myrnn.optimizers import SGD
 from myrnn.training import Training, measure
 from targets_help import LENGTHS, Model, data, gaussian, smoothed

@@ -392,8 +392,8 @@ def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, 
 def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys, blank_figures):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    small = ("--dim-recurrent=2", "--iterations=2", "--length-max=4", "--quiet")
-    assert main(["train", "--task", "regular:" + ODD_WRITTEN, *small, "--out", "run"]) == 0
+    small = ("--dim-recurrent=2", "--iterations=2", "--quiet")
+    assert main(["train", "--task", f"regular:{ODD_WRITTEN},length_max=4", *small, "--out", "run"]) == 0
     capsys.readouterr()
     assert main(["extract", "run", "--max-states=3", "--seconds=5"]) == 0
     shown = capsys.readouterr().out

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -18,16 +19,17 @@ from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import PRESETS, Experiment
-from myrnn.inspection import parse_tokens
+from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
+from myrnn.registry import find, kinds
 from myrnn.runs import load_run, save_run, training, work
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 from run_folders import figures_left_blank
 
 SMALL = (
-    "--pattern-length-max=3",
+    "--task=twin-halves:pattern_length_max=3",
     "--dim-recurrent=8",
     "--iterations=60",
     "--report-every=20",
@@ -215,23 +217,14 @@ def test_the_same_seed_gives_the_same_bytes(here, saved, capsys):
 
 def test_every_option_reaches_the_run(here):
     options = {
-        "task": "palindromes",
-        "negatives": "near-miss",
-        "pattern-length-min": 2,
-        "pattern-length-max": 3,
-        "alphabet-size": 4,
-        "parity": "both",
-        "max-changes": 2,
-        "model": "rnn",
-        "activation": "tanh",
-        "recurrent-init": "minus-identity",
+        "task": "palindromes:negatives=near_miss,pattern_length_min=2,pattern_length_max=3,alphabet_size=4,parity=both,"
+        "max_changes=2",
+        "model": "rnn:activation=tanh,recurrent_init=minus_identity",
         "dim-recurrent": 5,
         "iterations": 7,
         "batch-size": 2,
-        "optimizer": "sgd",
+        "optimizer": "sgd:momentum=0.5,weight_decay=0.001",
         "learning-rate": 0.25,
-        "momentum": 0.5,
-        "weight-decay": 0.001,
         "schedule": "cosine",
         "gradient-clip": 2.0,
         "on-divergence": "restart",
@@ -475,7 +468,7 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("trian", "No such command 'trian'. Did you mean 'train', 'transfer'?"),
+        ("trian", "No such command 'trian'. Did you mean 'train'?"),
         ("--verson", "No such option: --verson; did you mean --version?"),
         ("train --iteration 5", "No such option: --iteration; did you mean --iterations?"),
         ("train --iterations", "Option '--iterations' requires an argument."),
@@ -498,28 +491,41 @@ def test_any_text_is_tokens_or_refused(text, alphabet_size):
             "--engine must be one of 'auto', 'native', 'mygrad', not 'nativ'; did you mean 'native'?",
         ),
         (
-            "train --negatives near",
-            "--negatives must be one of 'uniform', 'near_miss', not 'near'; did you mean 'near_miss'?",
+            "train --task twin-halves:negatives=near",
+            "negatives must be one of 'uniform', 'near_miss', not 'near'; did you mean 'near_miss'?",
         ),
         (
-            "train --task palindromes --parity evn",
-            "--parity must be one of 'even', 'odd', 'both', not 'evn'; did you mean 'even'?",
+            "train --task palindromes:parity=evn",
+            "parity must be one of 'even', 'odd', 'both', not 'evn'; did you mean 'even'?",
         ),
-        ("train --activation rlu", "--activation must be one of 'relu', 'tanh', not 'rlu'; did you mean 'relu'?"),
+        (
+            "train --model rnn:activation=rlu",
+            "activation must be one of 'relu', 'tanh', not 'rlu'; did you mean 'relu'?",
+        ),
         (
             "train --batch-size 4611686018427387904",
             "--batch-size must be at most 1000000, not 4611686018427387904",
         ),
-        ("train --parity odd", "--parity does not go with --task twin-halves"),
-        ("train --model gru --activation tanh", "--activation does not go with --model gru"),
-        ("train --momentum 0.9", "--momentum does not go with --optimizer adam"),
-        ("train --optimizer sgd --momentum 1", "--momentum must be below 1, not 1.0"),
+        (
+            "train --task twin-halves:parity=odd",
+            "task twin-halves has no setting 'parity', only 'pattern_length_min', 'pattern_length_max', "
+            "'alphabet_size', 'negatives', 'max_changes'",
+        ),
+        (
+            "train --optimizer adam:momentum=0.9",
+            "optimizer adam has no setting 'momentum', only 'learning_rate', 'beta1', 'beta2', 'eps', 'weight_decay'",
+        ),
+        ("train --optimizer sgd:momentum=1", "momentum must be below 1, not 1.0"),
+        (
+            "train --model gru:8 --dim-recurrent 9",
+            "model gru:8 says --dim-recurrent already: leave one of them out",
+        ),
         ("train --learning-rate nan", "--learning-rate must be finite, not nan"),
         ("train --learning-rate -1", "--learning-rate must be at least 0, not -1.0"),
         ("train --gradient-clip 0", "--gradient-clip must be above 0, not 0.0"),
         (
-            "train --pattern-length-min 5 --pattern-length-max 3",
-            "--pattern-length-min must not exceed --pattern-length-max, but they are 5 and 3",
+            "train --task twin-halves:pattern_length_min=5,pattern_length_max=3",
+            "pattern_length_min must not exceed pattern_length_max, but they are 5 and 3",
         ),
         ("train extra", "Got unexpected extra argument(s) (extra)"),
         ("train --out full", "full is not empty: choose another folder, nothing is overwritten"),
@@ -587,12 +593,16 @@ def test_a_model_that_is_too_large_for_memory(here, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("option", "largest"),
-    [("--dim-recurrent", 50000), ("--alphabet-size", 100_000), ("--pattern-length-max", 20_000)],
+    ("options", "name", "largest"),
+    [
+        ("--dim-recurrent=N", "--dim-recurrent", 50000),
+        ("--task=twin-halves:alphabet_size=N", "alphabet_size", 100_000),
+        ("--task=twin-halves:pattern_length_max=N", "pattern_length_max", 20_000),
+    ],
 )
-def test_absurd_sizes_are_refused(option, largest, here, capsys):
-    assert main(["train", option, "1000000000000"]) == 2
-    assert capsys.readouterr() == ("", f"myrnn: {option} must be at most {largest}, not 1000000000000\n")
+def test_absurd_sizes_are_refused(options, name, largest, here, capsys):
+    assert main(["train", options.replace("N", "1000000000000")]) == 2
+    assert capsys.readouterr() == ("", f"myrnn: {name} must be at most {largest}, not 1000000000000\n")
 
 
 def test_a_training_that_diverges(here, capsys):
@@ -630,6 +640,37 @@ def test_a_warning_is_one_line(here, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "myrnn: warning: this goes more slowly\n")
 
 
+# --- tasks, models and optimizers
+
+
+@pytest.mark.parametrize(("part", "other"), [("task", "dyck"), ("model", "gru"), ("optimizer", "adam")])
+def test_parts_are_listed_with_settings_and_an_example(part, other, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([f"{part}s"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    lines = [line.strip() for line in out.splitlines()]
+    for name, kind in kinds(part).items():
+        (line,) = (line for line in lines if re.match(rf"myrnn train --{part} '?{name}(:|'|$)", line))
+        # What is shown can be pasted.
+        experiment = command_train.experiment_of({part: shlex.split(line)[-1]})
+        assert getattr(experiment, part).name == name
+        assert all(setting in "".join(out.split()) for setting in kind.section.__struct_fields__)
+    assert main([f"{part}s", other]) == 0
+    shown = capsys.readouterr().out
+    assert all(re.search(rf"^{name} ", shown, re.M) for name in find(part, other).section.__struct_fields__)
+    assert main([f"{part}s", f"{other}s"]) == 2
+    assert capsys.readouterr().err.endswith(f"not '{other}s'; did you mean '{other}'?\n")
+
+
+def test_the_help_of_train_fits_on_two_screens(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["train", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.lstrip().startswith("-") for line in lines) <= 45
+    assert len(lines) <= 100 and max(map(len, lines)) <= 100
+
+
 # --- the process itself
 
 
@@ -646,11 +687,11 @@ def test_the_citation_file_has_this_version():
 def test_help_names_the_commands(arguments, capsys):
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    for command in ("train", "evaluate", "transfer", "inspect", "graph", "predict"):
+    for command in ("train", "evaluate", "inspect", "graph", "predict", "tasks"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "transfer", "inspect", "graph", "predict"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "graph", "predict", "tasks"])
 def test_every_option_has_a_help(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -670,7 +711,7 @@ def test_the_installed_command_runs():
         [Path(sys.executable).with_name("myrnn"), "trian"], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train', 'transfer'?\n"
+    assert done.stderr == "myrnn: No such command 'trian'. Did you mean 'train'?\n"
 
 
 @pytest.mark.long

@@ -1,21 +1,19 @@
 import csv
 import re
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from myrnn.cli import main
 from myrnn.cli.evaluate import parse_lengths
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import evaluate, shortcuts, transfer
+from myrnn.evaluation import evaluate, shortcuts
 from myrnn.runs import load_run
-from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tasks import TwinHalves
 from run_folders import figures_left_blank
 
 SMALL = (
-    "--pattern-length-max=3",
+    "--task=twin-halves:pattern_length_max=3",
     "--dim-recurrent=8",
     "--iterations=40",
     "--report-every=20",
@@ -28,7 +26,7 @@ SMALL = (
 def saved(tmp_path_factory):
     """Two runs: one of halves with ten symbols, and one of palindromes with five."""
     folder = tmp_path_factory.mktemp("saved")
-    other = ("--task=palindromes", "--alphabet-size=5", "--model=gru")
+    other = ("--task=palindromes:pattern_length_max=3,alphabet_size=5", "--model=gru")
     with figures_left_blank():
         assert main(["train", *SMALL, "--out", str(folder / "halves")]) == 0
         assert main(["train", *SMALL, *other, "--out", str(folder / "mirror")]) == 0
@@ -104,52 +102,6 @@ def test_invalid_lengths_are_refused(text):
         parse_lengths(text)
 
 
-# --- transfer
-
-
-def test_transfer_tries_every_run_on_every_task(saved, here, capsys):
-    assert main(["transfer", str(saved / "halves"), str(saved / "mirror"), "--samples=200", "--out=found"]) == 0
-    out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 80
-    assert out.endswith("written     found\n")
-    assert {path.name for path in Path("found").iterdir()} == {"transfer.csv", "transfer.svg", "transfer.png"}
-    models = {name: load_run(saved / name).model for name in ("halves", "mirror")}
-    tasks = {
-        "halves": TwinHalves(1, 3),
-        "palindromes": Palindromes(1, 3),
-        "halves near miss": TwinHalves(1, 3, negatives="near_miss"),
-        "palindromes near miss": Palindromes(1, 3, negatives="near_miss"),
-        "halves 5": TwinHalves(1, 3, 5),
-    }
-    table = transfer(models, tasks, 200, 1)
-    table.to_csv("expected.csv")
-    assert Path("found/transfer.csv").read_bytes() == Path("expected.csv").read_bytes()
-    assert np.isnan(table.accuracy[1]).tolist() == [True, True, True, True, False]
-
-
-def test_transfer_takes_tasks_with_settings(saved, here, capsys):
-    task = "palindromes-near-miss:alphabet_size=4,parity=odd,max_changes=1"
-    assert main(["transfer", str(saved / "mirror"), "--task", task, "--task=halves", "--samples=50", "--quiet"]) == 0
-    (folder,) = Path("runs").iterdir()
-    assert capsys.readouterr() == (f"{folder}\n", "")
-    with open(folder / "transfer.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["task"] for row in rows] == [
-        "palindromes near miss: alphabet size 4, parity odd, max changes 1",
-        "halves",
-    ]
-    drawn = Palindromes(1, 3, 4, "near_miss", 1, parity="odd")
-    expected = transfer({"m": load_run(saved / "mirror").model}, {"t": drawn}, 50, 1)
-    assert int(rows[0]["correct"]) == expected.correct[0, 0]
-
-
-def test_runs_of_the_same_name_are_shown_with_their_parent_folders(saved, here):
-    shutil.copytree(saved / "halves", here / "halves")
-    assert main(["transfer", "halves", str(saved / "halves"), "--task=halves", "--samples=9", "--out=t", "-q"]) == 0
-    with open("t/transfer.csv", newline="", encoding="utf-8") as file:
-        assert [row["model"] for row in csv.DictReader(file)] == [f"{here.name}/halves", f"{saved.name}/halves"]
-
-
 # --- mistakes
 
 
@@ -172,23 +124,6 @@ def test_runs_of_the_same_name_are_shown_with_their_parent_folders(saved, here):
         ("evaluate HALVES --data x.csv", "--data goes with a run on data, which HALVES is not"),
         ("evaluate HALVES --labels x.txt", "--labels goes with a run on data, which HALVES is not"),
         ("inspect HALVES 1212 --data x.csv", "--data goes with a run on data, which HALVES is not"),
-        ("transfer", "Missing argument 'RUN'."),
-        ("transfer nowhere", "there is no run folder nowhere"),
-        ("transfer HALVES HALVES", "HALVES is given twice"),
-        ("transfer HALVES HALVES/../halves", "HALVES is given twice"),
-        (
-            "transfer HALVES --task halve",
-            "--task must be one of 'halves', 'palindromes', 'halves-near-miss', 'palindromes-near-miss', 'halves-5', "
-            "not 'halve'; did you mean 'halves'?",
-        ),
-        ("transfer HALVES --task halves:x", "--task halves:x: write settings as NAME=VALUE, not 'x'"),
-        (
-            "transfer HALVES --task halves:alphabet_siz=3",
-            "--task halves has no setting 'alphabet_siz', only 'pattern_length_min', 'pattern_length_max', "
-            "'alphabet_size', 'negatives', 'max_changes'; did you mean 'alphabet_size'?",
-        ),
-        ("transfer HALVES --task halves:alphabet_size=x", "alphabet_size must be an integer, not 'x'"),
-        ("transfer HALVES --engine gpu", "--engine must be one of 'auto', 'native', 'mygrad', not 'gpu'"),
     ],
 )
 def test_a_mistake_is_one_line(line, message, saved, here, capsys):

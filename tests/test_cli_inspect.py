@@ -12,7 +12,10 @@ from myrnn.tasks import TwinHalves
 from myrnn.training import History
 from run_folders import figures_left_blank
 
-SMALL = ("--pattern-length-max=3", "--iterations=40", "--report-every=20", "--samples=60", "--engine=mygrad", "--quiet")
+SMALL = (
+    *("--task=twin-halves:pattern_length_max=3", "--iterations=40", "--report-every=20", "--samples=60"),
+    *("--engine=mygrad", "--quiet"),
+)
 SEQUENCE = "123123"
 FOR_ALL = {
     "weights",
@@ -145,9 +148,9 @@ def test_a_network_that_was_never_trained_is_refused(here, capsys):
 
 def test_the_start_of_a_sequence_may_be_left_out(here, in_python, blank_figures, capsys):
     few = ("--iterations=2", "--samples=20", "--dim-recurrent=3", "--engine=mygrad", "--quiet")
-    dyck = ("--task=dyck", "--kinds=1", "--length-max=4")
-    for name in ("recognition", "next-symbol", "next-symbols"):
-        assert main(["train", *dyck, f"--objective={name}", *few, "--out", name]) == 0
+    for name in ("recognition", "next_symbol", "next_symbols"):
+        dyck = f"--task=dyck:kinds=1,length_max=4,objective={name}"
+        assert main(["train", dyck, *few, "--out", name.replace("_", "-")]) == 0
     capsys.readouterr()
     shown = []
     for sequence in ("()", "^()", ""):

@@ -229,7 +229,7 @@ def test_an_experiment_with_data_in_memory(tmp_path):
         (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),
         (
-            ["train", "--data=text.txt", "--learn=text", "--bidirectional", "--out=b"],
+            ["train", "--data=text.txt", "--learn=text", "--model=rnn:bidirectional=true", "--out=b"],
             "depends on later steps, which contain the targets",
         ),
     ],

@@ -9,7 +9,7 @@ from myrnn.runs.compare import run_names
 from run_folders import figures_left_blank
 
 SMALL = (
-    "--pattern-length-max=3",
+    "--task=twin-halves:pattern_length_max=3",
     "--dim-recurrent=8",
     "--iterations=60",
     "--report-every=20",

@@ -24,7 +24,7 @@ from myrnn.training import load_checkpoint
 from run_folders import figures_left_blank
 
 SMALL = (
-    *("--quiet", "--engine=mygrad", "--pattern-length-max=2", "--dim-recurrent=4", "--samples=40"),
+    *("--quiet", "--engine=mygrad", "--task=twin-halves:pattern_length_max=2", "--dim-recurrent=4", "--samples=40"),
     "--report-every=5",
 )
 # Files that must be the same, byte for byte, in an interrupted run and one that was not interrupted.

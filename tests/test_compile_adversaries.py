@@ -13,7 +13,8 @@ import pytest
 
 import myrnn
 from marks import most_are_long
-from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic
+from myrnn import SGD
+from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.training import Training
 from myrnn.training.engine import MyGradEngine
 from myrnn.training.feed import BLOCK

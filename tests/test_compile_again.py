@@ -9,8 +9,9 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from marks import most_are_long
-from myrnn import RNN, Adam, InvalidArgument, NotARecurrence, compile, tasks
+from myrnn import RNN, Adam, compile, tasks
 from myrnn.compiler import model as compiler_model
+from myrnn.errors import InvalidArgument, NotARecurrence
 
 
 class Scaled(RNN):

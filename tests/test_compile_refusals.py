@@ -13,11 +13,12 @@ from mygrad.operation_base import Operation
 
 import myrnn
 from marks import most_are_long
-from myrnn import SGD, CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation, tasks
+from myrnn import SGD, tasks
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.model import PASSES
 from myrnn.compiler.probe import describe
+from myrnn.errors import CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
 
 
 class Base:

@@ -8,9 +8,9 @@ import pytest
 from mygrad import Tensor
 from mygrad.nnet.activations import sigmoid, softmax
 
-from myrnn.compiler import compile, evaluate, topological, write_equations
-from myrnn.compiler.equations import kept_names
-from myrnn.compiler.graph import Builder
+from myrnn.compiler import compile
+from myrnn.compiler.equations import kept_names, write_equations
+from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once

@@ -8,10 +8,9 @@ import pytest
 from mygrad.nnet.activations import logsoftmax, softmax
 
 from marks import named
-from myrnn.compiler import evaluate, trace_loss
 from myrnn.compiler.derive import differentiate_loss
-from myrnn.compiler.graph import Builder, check
-from myrnn.compiler.loss import MOST_CLASSES
+from myrnn.compiler.graph import Builder, check, evaluate
+from myrnn.compiler.loss import MOST_CLASSES, trace_loss
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.losses import losses_of
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetKind

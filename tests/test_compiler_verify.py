@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn import RNN, NotARecurrence
-from myrnn.compiler import Native
+from myrnn import RNN
+from myrnn.compiler.native import Native
+from myrnn.errors import NotARecurrence
 
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 

@@ -62,6 +62,16 @@ def test_other_classes_and_features_are_not_applicable():
     }
 
 
+def test_tasks_can_be_named():
+    texts = ["twin-halves:pattern_length_max=2,alphabet_size=4", "palindromes:parity=odd,alphabet_size=4"]
+    made = {"a": TwinHalves(1, 2, alphabet_size=4), "b": Palindromes(parity="odd", alphabet_size=4)}
+    named, given = (transfer(MODELS, tasks, samples=50, engine="mygrad") for tasks in (texts, made))
+    assert named.tasks[1] == "palindromes: parity odd, alphabet size 4"
+    assert named.correct.tolist() == given.correct.tolist()
+    with pytest.raises(InvalidArgument, match=r"task must be one of 'twin-halves', .*, not 'halves'"):
+        transfer(MODELS, ["halves"], samples=5)
+
+
 def test_lengths_can_be_requested():
     found = transfer(MODELS, {"halves": TASKS["fewer symbols"]}, samples=100, lengths=[2, 8, 20])
     assert found.total.tolist() == [[99], [99]]

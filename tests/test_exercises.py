@@ -11,8 +11,9 @@ from mygrad.nnet.activations import relu, softmax
 from mygrad.nnet.initializers import uniform
 
 from marks import most_are_long
-from myrnn import GRU, LSTM, RNN, InvalidArgument, dense, tasks
+from myrnn import GRU, LSTM, RNN, dense, tasks
 from myrnn._signals import ALARM
+from myrnn.errors import InvalidArgument
 from myrnn.exercises import ExerciseReport, Finding, check_generate_sequence, check_model, limits
 from myrnn.exercises.generator import SETTINGS
 from myrnn.exercises.limits import few_lines

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import softmax
 
-from myrnn import InvalidArgument, Stacked, dense
+from myrnn import Stacked, dense
+from myrnn.errors import InvalidArgument
 from myrnn.exercises import (
     answers,
     check_draw_symbol,

@@ -28,6 +28,7 @@ from myrnn.registry import find, kinds, register
 from myrnn.runs import load_run
 from myrnn.runs.folder import is_unfinished
 from myrnn.schedules import named_schedule
+from myrnn.sweeps import read_study
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import Checkpoint, loop
 from myrnn.training import Training as TrainingLoop
@@ -101,6 +102,53 @@ def test_wrong_settings_give_a_helpful_message(given, message):
         Experiment.read(given)
 
 
+@pytest.mark.parametrize(
+    ("part", "text", "settings"),
+    [
+        ("task", "dyck:kinds=2,depth=3", {"name": "dyck", "kinds": 2, "depth": 3}),
+        ("task", "dyck:2, depth = 3", {"name": "dyck", "kinds": 2, "depth": 3}),
+        ("task", "dyck:2,depth=none,any_length=true", {"name": "dyck", "kinds": 2, "any_length": True}),
+        ("task", "regular:(ab)*,length_max=20", {"name": "regular", "pattern": "(ab)*", "length_max": 20}),
+        ("task", "regular:(a,b=c){2,4}", {"name": "regular", "pattern": "(a,b=c){2,4}"}),
+        ("task", "regular:pattern=ab=ba", {"name": "regular", "pattern": "ab=ba"}),
+        ("task", "tomita:3,also_next_symbol=0.5", {"name": "tomita", "number": 3, "also_next_symbol": 0.5}),
+        ("task", "palindromes:parity=odd", {"name": "palindromes", "parity": "odd"}),
+        ("model", "gru:16,bidirectional=true", {"name": "gru", "dim_recurrent": 16, "bidirectional": True}),
+        ("model", "my.py:Cell:leak=0.5,kind=x", {"name": "my.py:Cell", "leak": 0.5, "kind": "x"}),
+        ("model", "my.py:Cell:8", {"name": "my.py:Cell", "dim_recurrent": 8}),
+        ("optimizer", "sgd:0.5,momentum=0.9", {"name": "sgd", "learning_rate": 0.5, "momentum": 0.9}),
+    ],
+)  # fmt: skip
+def test_a_name_may_hold_settings(part, text, settings):
+    assert Part.read(part, text) == Part.read(part, {"name": text}) == Part.read(part, settings)
+    if part != "model" or ".py" not in text:
+        assert getattr(Experiment(**{part: text}), part) == Part.read(part, settings)
+        study = read_study({"name": "s", part: {"name": [text]}})
+        assert getattr(study.points[0].experiment, part) == Part.read(part, settings)
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "message"),
+    [
+        ("task", "dyck:2,deep=3", "task dyck has no setting 'deep', only 'kinds', 'depth', "),
+        ("task", "dyck:2,length-max=9", "task dyck has no setting 'length-max', only .*; did you mean 'length_max'"),
+        ("task", "regular:(ab)*,lenght_max=9", "task regular has no setting .*; did you mean 'length_max'"),
+        ("task", "dyck:2,kinds=3", "task dyck gets kinds twice: leave one of them out"),
+        ("task", "dyck:", "kinds must be an integer, not ''"),
+        ("task", "dyck:two", "kinds must be an integer, not 'two'"),
+        ("task", "dyck:2,any_length=yes", "any_length must be true or false, not 'yes'"),
+        ("task", "dick:2", "task must be one of .*, not 'dick'; did you mean 'dyck'"),
+        ("model", "gru:activation=tanh", "model gru has no setting 'activation', only 'dim_recurrent', "),
+        ("model", "gru:rng=3", "model gru has no setting 'rng', only "),
+        ("model", "file:Cell", "model must be one of 'rnn', 'gru', "),
+        ("optimizer", "adam:momentum=0.9", "optimizer adam has no setting 'momentum', only 'learning_rate', "),
+    ],
+)
+def test_settings_in_a_name_are_checked(part, text, message):
+    with refused(f"{message}.*"):
+        Part.read(part, text)
+
+
 def test_files_hold_experiments(tmp_path):
     toml = tmp_path / "experiment.toml"
     toml.write_text("training = 3\n")
@@ -144,8 +192,8 @@ def test_options_override_a_file(tmp_path, monkeypatch, capsys):
     run = load_run("run")
     assert (type(run.model), run.model.dim_recurrent, run.settings["training"]["iterations"]) == (GRU, 3, 30)
     capsys.readouterr()
-    assert main(["train", "--config=mine.toml", "--activation=tanh"]) == 2
-    assert capsys.readouterr().err == "myrnn: --activation does not go with --model gru\n"
+    assert main(["train", "--config=mine.toml", "--model=gru:activation=tanh"]) == 2
+    assert "myrnn: model gru has no setting 'activation', only 'dim_recurrent', " in capsys.readouterr().err
     assert main(["train", "--config=mine.toml", "--preset=best"]) == 2
     assert "--preset does not go with --config" in capsys.readouterr().err
 
@@ -282,7 +330,7 @@ def keep_kinds(monkeypatch):
     monkeypatch.setattr("myrnn.registry._KINDS", {part: dict(kinds(part)) for part in parts})
 
 
-def test_registered_parts_can_be_named(monkeypatch):
+def test_registered_parts_can_be_named(monkeypatch, capsys):
     keep_kinds(monkeypatch)
 
     @register("model", "wide", dim_recurrent=5)
@@ -300,7 +348,10 @@ def test_registered_parts_can_be_named(monkeypatch):
 
     with refused("there is a model 'wide' already: register yours under another name"):
         register("model", "wide")(Wide)
-    _, model, _ = Experiment(model={"name": "wide", "factor": 3}).make()
+    assert main(["models"]) == main(["models", "wide"]) == 0
+    out = capsys.readouterr().out
+    assert "dim_recurrent=5, factor=2" in out and "How much wider." in out
+    _, model, _ = Experiment(model="wide:factor=3").make()
     assert model.dim_recurrent == 15
     with refused("factor must be at least 1, not 0"):
         Part.read("model", {"name": "wide", "factor": 0})

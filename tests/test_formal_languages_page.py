@@ -10,13 +10,20 @@ from pages import DOCS
 PAGE = (DOCS / "how-to" / "formal-languages.md").read_text(encoding="utf-8")
 
 
-def test_the_code_of_the_page_runs(capsys):
+def test_the_code_of_the_page_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "compute-sqrt" / "datasets" / "test"
+    folder.mkdir(parents=True)
+    (folder / "main.tok").write_text("0 1 1 = 0 1\n1 =\n")
+    (folder / "labels.txt").write_text("1\n1\n")
     names = {}
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.S | re.M):
         exec(compile(block, "formal-languages.md", "exec"), names)
     out = capsys.readouterr().out
     assert "Sequences(1,000 of tokens below 4, lengths 2 to 40) Dfa(16 states over (0 (1 )0 )1)" in out
     assert "True True True" in out
+    assert "LabelCheck(1 of 2 labels are wrong)" in out
+    assert (tmp_path / "wrong.csv").read_text().splitlines() == ["line,length,label,string", "2,2,1,1="]
 
 
 @pytest.mark.parametrize(("command", "message"), re.findall(r"^\$ myrnn (train .*)\n(myrnn: .*)$", PAGE, re.M))

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import tanh
 
-from myrnn import GRU, LSTM, RNN, Adam, InvalidArgument, Sequences, compile, dropout, generate, train
+from myrnn import GRU, LSTM, RNN, Adam, Sequences, compile, dropout, generate, train
 from myrnn.compiler.runtime import generation
-from myrnn.errors import CompileError, NotFinite
+from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.generation import _drawn
 from natively import native
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn.errors import InvalidArgument
-from myrnn.graphs import ComputationalGraph, Drawing, GraphNode, build_graph
+from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.graphs.layout import HEADING, lay_out
+from myrnn.graphs.read import Drawing, GraphNode
 from myrnn.models import GRU, LSTM, RNN
 
 SVG = "{http://www.w3.org/2000/svg}"

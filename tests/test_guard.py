@@ -17,8 +17,9 @@ import pytest
 from mygrad.nnet.activations import leaky_relu
 
 import myrnn
-from myrnn import RNN, NotARecurrence, NotDeterministic, compile
-from myrnn.compiler import lines_that_look
+from myrnn import RNN, compile
+from myrnn.compiler.trace import lines_that_look
+from myrnn.errors import NotARecurrence, NotDeterministic
 
 SCALE = 1.0
 CALLS = 0

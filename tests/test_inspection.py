@@ -23,10 +23,10 @@ from myrnn.inspection import (
     gradient_flow,
     incoming_weights,
     inspect,
-    parse_tokens,
     recurrent_eigenvalues,
     state_space,
 )
+from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.plots import plot_matrices
 from myrnn.sequences import Sequences

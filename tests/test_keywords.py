@@ -86,8 +86,10 @@ def test_an_option_of_another_function_names_that_function(function, unknown, to
     [
         ("train --lr 0.1", "--learning-rate"),
         ("train --hidden-size 9", "--dim-recurrent"),
-        ("train --num-layers 2", "--layers"),
+        ("train --num-layers 2", "--model NAME:layers=..."),
         ("train --n-iter 2", "--iterations"),
+        ("train --length-max 9", "--task NAME:length_max=..."),
+        ("train --wd 0.1", "--optimizer NAME:weight_decay=..."),
         ("evaluate RUN --n-samples 9", "--samples"),
     ],
 )

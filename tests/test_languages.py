@@ -13,8 +13,8 @@ import pytest
 
 import slow_languages
 from marks import the_rest_is_long
-from myrnn import Adam, DataError, Experiment, InvalidArgument, Stacked, evaluate, read_sequences, shortcuts, train
-from myrnn.cli import main
+from myrnn import Adam, Experiment, Stacked, evaluate, read_sequences, shortcuts, train
+from myrnn.errors import DataError, InvalidArgument
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
 from myrnn.tasks.languages import DEEPMIND, Dfa, Grammar, Predicate, check_labels, flare, regular, tomita
@@ -528,19 +528,6 @@ def test_files_of_flare_and_of_mlregtest_are_read_directly(tmp_path):
         read_sequences(tabbed)
 
 
-def test_the_command_lists_wrong_labels(tmp_path, capsys):
-    (tmp_path / "main.tok").write_text("1 0 1\n1\n")
-    (tmp_path / "labels.txt").write_text("1\n1\n")
-    given = ["check-labels", str(tmp_path / "main.tok"), "--language"]
-    assert main([*given, "parity", "--out", str(tmp_path / "w.csv")]) == 1
-    shown = capsys.readouterr().out
-    assert "1 labels (50.00%)" in shown
-    assert (tmp_path / "w.csv").read_text() == "line,length,label,string\n1,3,1,101\n"
-    assert main([*given, "regular:[01]+"]) == 0
-    assert main([*given, "twin-halves"]) == 2
-    assert "language must be a formal language" in capsys.readouterr().err
-
-
 # --- tasks by name and their first setting
 
 
@@ -564,8 +551,8 @@ def test_a_task_name_can_contain_its_first_setting(name, task):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("tomita:three", "number of task tomita must be a number, not 'three'"),
-        ("next-character:x", "length_min of task next-character must be a number, not 'x'"),
+        ("tomita:three", "number must be an integer, not 'three'"),
+        ("next-character:x", "length_min must be an integer, not 'x'"),
         ({"name": "tomita:3", "number": 4}, "task tomita:3 says number already"),
         ("tomata:3", "task must be one of|did you mean"),
         ("regular", "pattern"),

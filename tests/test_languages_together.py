@@ -312,8 +312,8 @@ def test_the_automaton_of_a_recognizer_is_that_of_its_answers(in_python):
 
 
 OPTIONS = (
-    *("train", "--task=flare:parity", "--also-next-symbol=0.1", "--also-next-symbols=0.3", "--model=gru"),
-    *("--length-min=0", "--length-max=6", "--dim-recurrent=4", "--batch-size=4", "--samples=60", "--report-every=5"),
+    *("train", "--task=flare:parity,also_next_symbol=0.1,also_next_symbols=0.3,length_min=0,length_max=6"),
+    *("--model=gru", "--dim-recurrent=4", "--batch-size=4", "--samples=60", "--report-every=5"),
     *("--engine=mygrad", "--quiet"),
 )
 SAME = ("model.safetensors", "history.csv", "accuracy_by_length.csv")
@@ -406,18 +406,18 @@ def test_a_user_defined_class_learns_both(tmp_path, monkeypatch, blank_figures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--objective=next_symbol", "--also-next-symbols=0.3"],
-         "--also-next-symbols is for what is learned beside objective recognition, not next_symbol: leave it out"),
-        (["--also-next-symbols=-1"], "--also-next-symbols must be at least 0, not -1.0"),
-        (["--also-next-symbol=1001"], "--also-next-symbol must be at most 1000, not 1001.0"),
-        (["--also-next-symbol=nan"], "--also-next-symbol must be finite, not nan"),
-        (["--also-next-symbol=1", "--model=mine.py:Mine"], None),
+        (["--task=flare:parity,objective=next_symbol,also_next_symbols=0.3"],
+         "also_next_symbols is for what is learned beside objective recognition, not next_symbol: leave it out"),
+        (["--task=flare:parity,also_next_symbols=-1"], "also_next_symbols must be at least 0, not -1.0"),
+        (["--task=flare:parity,also_next_symbol=1001"], "also_next_symbol must be at most 1000, not 1001.0"),
+        (["--task=flare:parity,also_next_symbol=nan"], "also_next_symbol must be finite, not nan"),
+        (["--task=flare:parity,also_next_symbol=1", "--model=mine.py:Mine"], None),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(options, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("from myrnn import RNN\n\n\nclass Mine(RNN):\n    pass\n")
-    assert main(["train", "--task=flare:parity", "--iterations=2", "--out=run", *options]) == 2
+    assert main(["train", "--iterations=2", "--out=run", *options]) == 2
     said = capsys.readouterr().err.strip()
     assert said.count("\n") == 0
     assert message is None or said == f"myrnn: {message}"

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from myrnn import ComputationalGraph, LivePlot
+from myrnn.graphs import ComputationalGraph
+from myrnn.plots import LivePlot
 
 # The notebook to run besides the one below: a jupytext Markdown file.
 BESIDE = Path(__file__).parents[2] / "shared" / "seed" / "simple-rnn-notebook.md"

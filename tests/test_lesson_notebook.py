@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cells import run
-from myrnn import InvalidArgument
 from myrnn.cli import main
+from myrnn.errors import InvalidArgument
 from myrnn.exercises import ExerciseReport, check_generate_sequence, check_model
 from myrnn.lesson import PARTS, Cell, lesson_source, make_version, read_cells, write_lesson
 from myrnn.models import RNN

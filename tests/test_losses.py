@@ -126,7 +126,8 @@ def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
     small = ("--dim-recurrent=3", "--loss=brier", "--quiet")
-    assert main(["train", *small, "--iterations=40", "--pattern-length-max=2", "--samples=20", "--out=drawn"]) == 0
+    short = "--task=twin-halves:pattern_length_max=2"
+    assert main(["train", *small, short, "--iterations=40", "--samples=20", "--out=drawn"]) == 0
     assert main(["train", "--data=a.csv", *small, "--max-epochs=3", "--out=given"]) == 0
     for name in ("drawn", "given"):
         run = load_run(name)

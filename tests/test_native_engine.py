@@ -11,7 +11,8 @@ import pytest
 
 import myrnn
 from marks import most_are_long
-from myrnn import GRU, RNN, SGD, Adam, CompileError, InvalidArgument, RMSprop, TrainingDiverged, tasks
+from myrnn import GRU, RNN, SGD, Adam, RMSprop, tasks
+from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.training import Training
 
 TASK = tasks.TwinHalves(1, 4)

@@ -12,7 +12,8 @@ import pytest
 
 from marks import most_are_long, named, the_rest_is_long
 from myrnn import SGD, Adam, Sequences, train
-from myrnn.compiler import compile, trace_loss
+from myrnn.compiler import compile
+from myrnn.compiler.loss import trace_loss
 from myrnn.compiler.native import Native
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.sequences import offsets_of

@@ -11,20 +11,11 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn import (
-    RNN,
-    SGD,
-    Adam,
-    CompileError,
-    InvalidArgument,
-    NotARecurrence,
-    NotFinite,
-    Sequences,
-    TrainingDiverged,
-    compile,
-    tasks,
-)
-from myrnn.compiler import Descent, Native, cache, limit_threads, shards_for
+from myrnn import RNN, SGD, Adam, Sequences, compile, tasks
+from myrnn.compiler import cache
+from myrnn.compiler.native import Native, limit_threads, shards_for
+from myrnn.compiler.runtime.updates import Descent
+from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite, TrainingDiverged
 from myrnn.training import Training
 from zoo import Narrow, made
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from marks import most_are_long
-from myrnn import GRU, LSTM, RNN, Adam, Sequences, compiler, train
-from myrnn.compiler import trace_penalty
+from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
+from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
 from myrnn.errors import CompileError
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
@@ -174,4 +174,4 @@ def test_penalties_that_compute_the_same_are_equal():
     assert one == other and hash(one) == hash(other) and one is not other
     assert one != trace_penalty(orthogonal, model, model.parameters)
     assert one.parameters == set(range(len(model.parameters))) and not one.has_changed(model, model.parameters)
-    assert compiler.PenaltyGraph is type(one)
+    assert type(one) is PenaltyGraph

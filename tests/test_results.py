@@ -202,7 +202,7 @@ def test_the_history_of_a_training_is_a_learning_curve():
     import myrnn
     from myrnn import training
 
-    assert History is LearningCurve is myrnn.History is training.History
+    assert History is LearningCurve is myrnn.learning_curve.History is training.History
 
 
 def test_digits_that_come_from_rounding_are_not_shown():

@@ -217,7 +217,13 @@ def test_invalid_settings_of_a_model(run, change, message):
 # --- the command line
 
 SMALL = (
-    *("--quiet", "--pattern-length-max=2", "--dim-recurrent=4", "--iterations=40", "--report-every=10"),
+    *(
+        "--quiet",
+        "--task=twin-halves:pattern_length_max=2",
+        "--dim-recurrent=4",
+        "--iterations=40",
+        "--report-every=10",
+    ),
     *("--samples=40", "--engine=mygrad"),
 )
 
@@ -265,14 +271,11 @@ def test_every_command_accepts_the_class(here, capsys):
         ["graph", "run", "--sequence=11", own],
         ["inspect", "run", "1212", "--samples=20", own],
         ["plot", "run", "rnn"],
-        ["transfer", "run", "rnn", "--task=halves", "--samples=20", "--engine=mygrad", own],
     ):
         assert main(line) == 0, line
     capsys.readouterr()
     assert main(["runs", "."]) == 0
     assert "Mine 4" in capsys.readouterr().out
-    assert main(["transfer", "rnn", own]) == 2
-    assert capsys.readouterr().err == ("myrnn: --model is for runs with a user-defined model: none of these has one\n")
     assert main(["predict", "rnn", "11", own]) == 2
     assert capsys.readouterr().err == ("myrnn: rnn: its model is the built-in rnn: leave out the model class\n")
 
@@ -404,7 +407,6 @@ def test_the_folder_of_somebody_else_runs_no_code(here, received, capsys):
             ["graph", "received/run"],
             ["train", "--resume=received/run", "--iterations=60"],
             ["train", "--resume=received/stopped"],
-            ["transfer", "received/run"],
         ):
             assert main(line) == 2
             assert refused in capsys.readouterr().err
@@ -477,25 +479,6 @@ def test_an_invalid_description_of_a_class_is_refused(here, change, message):
         load_run("run")
 
 
-def test_runs_of_different_classes_are_read_together(here, capsys):
-    Path("other.py").write_text(SOURCE.replace("FUNCTION", "arctan"))
-    mine, other = "--model=mine.py:Mine", "--model=other.py:Mine"
-    for name, line in (("run", [mine]), ("rnn", []), ("another", [other])):
-        assert main(["train", *SMALL, *line, f"--out={name}"]) == 0
-    runs = ["run", "rnn", "another"]
-    assert main(["plot", *runs]) == 0
-    transfer = ["transfer", *runs, "--task=halves", "--samples=20", "--engine=mygrad", "--quiet"]
-    assert main([*transfer, mine, other]) == 0
-    capsys.readouterr()
-    assert main([*transfer, other, mine]) == 2
-    assert "the model is not the Mine that was saved" in capsys.readouterr().err
-    assert main([*transfer, mine, other, mine]) == 2
-    assert capsys.readouterr().err == (
-        "myrnn: --model is given 3 times, but the runs with a user-defined model are 2: give it once for all of them, "
-        "or once for each, in their order\n"
-    )
-
-
 def test_an_untrained_model_is_one_with_the_first_weights(here):
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--iterations=1", "--out=run"]) == 0
     run = load_run("run", model=Mine)
@@ -509,7 +492,7 @@ def test_an_untrained_model_is_one_with_the_first_weights(here):
     ("options", "message"),
     [
         (["--model=gone.py:Mine"], "there is no file gone.py"),
-        (["--model=mine.py:Mine", "--activation=tanh"], "--activation does not go with --model mine.py:Mine"),
+        (["--model=mine.py:Mine:gain=2"], "model mine.py:Mine has no setting 'gain', only 'dim_recurrent'"),
         (["--model=mine.py"], "a model must name the class in its file, too, such as mine.py:Mine, not 'mine.py'"),
         (["--model=mine"], "--model must be one of 'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn', not 'mine'"),
     ],

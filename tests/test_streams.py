@@ -14,8 +14,10 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from marks import most_are_long, the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
-from myrnn.compiler import Native, Streams, compile
+from myrnn.compiler import compile
 from myrnn.compiler.derive import Kind
+from myrnn.compiler.native import Native
+from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves

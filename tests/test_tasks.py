@@ -287,10 +287,10 @@ def test_tasks_can_be_named():
         "copy-after-pause",
         "next-character",
     ]
-    named = {"flare:parity", "tomita:1", "dyck:2", "equal-counts:ab", "regular:a*b", "context-free:S -> a S b |"}
-    first = {name.partition(":")[0]: name for name in {*named, "deepmind:even-pairs"}}
-    for name in kinds("task"):
-        assert isinstance(Part.read("task", first.get(name, name)).make(), Task)
+    assert make("task", "palindromes:parity=odd", alphabet_size=4) == Palindromes(parity="odd", alphabet_size=4)
+    for name, kind in kinds("task").items():
+        made = make("task", kind.example)
+        assert isinstance(made, Task) and type(made) is kind.make and kind.example.startswith(name)
     assert not isinstance(object(), Task)
 
 

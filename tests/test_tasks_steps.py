@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from myrnn import GRU, Adam, evaluate, generate, inspect, tag_report, train
+from myrnn import GRU, Adam, evaluate, generate, inspect, train
 from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation import tag_report
 from myrnn.experiment import Experiment
 from myrnn.models import sizes_for
 from myrnn.registry import make
@@ -341,10 +342,6 @@ def test_a_run_is_inspected(run, tmp_path, capsys):
         (
             "evaluate {run} --samples 9 --shortcuts",
             "a class for each sequence is needed here, without weights, but these sequences have a class for each step",
-        ),
-        (
-            "transfer {run} --samples 9",
-            "{run} was trained on a task without halves: transfer tries networks on tasks with two halves",
         ),
     ],
 )

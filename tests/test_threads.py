@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import myrnn
-from myrnn import RNN, SGD, CompileError, build_graph, tasks
-from myrnn.compiler import MYGRAD, Block, cache
-from myrnn.compiler.native import in_threads
+from myrnn import RNN, SGD, build_graph, tasks
+from myrnn.compiler import cache
+from myrnn.compiler.native import Block, in_threads
+from myrnn.compiler.trace import MYGRAD
+from myrnn.errors import CompileError
 from myrnn.exercises import check_model
 from myrnn.training import Training
 

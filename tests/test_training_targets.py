@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, logsumexp
 
-from myrnn import RNN, SGD, Adam, LivePlot, Sequences, plots, train
+from myrnn import RNN, SGD, Adam, Sequences, plots, train
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.learning_curve import LearningCurve
+from myrnn.plots import LivePlot
 from myrnn.runs import save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Training, Validation, load_checkpoint, measure, reference_logits

@@ -11,9 +11,23 @@ from sphinx.transforms import SphinxTransform
 import myrnn
 
 MODULES = ("exercises", "plots", "tasks")
-# The page of each public name; what two modules export has it in the second.
-PUBLIC = {name: f"myrnn.{name}" for name in myrnn.__all__ if not name.startswith("_")} | {
-    name: f"myrnn.{module}.{name}" for module in MODULES for name in getattr(myrnn, module).__all__
+
+
+def exported(module: str) -> list[str]:
+    """Return the public names of a module of the package."""
+    found = getattr(myrnn, module)
+    own = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == found.__name__]
+    return getattr(found, "__all__", own)
+
+
+# Modules with the results and errors of the functions of the package.
+OTHERS = "compiler data errors estimators evaluation experiment graphs inspection results runs sweeps training".split()
+OTHERS.append("learning_curve")
+# The page of each public name; what two modules export has it in the last of them.
+PUBLIC = {
+    **{name: f"myrnn.{module}.{name}" for module in OTHERS for name in exported(module)},
+    **{name: f"myrnn.{name}" for name in myrnn.__all__ if not name.startswith("_")},
+    **{name: f"myrnn.{module}.{name}" for module in MODULES for name in exported(module)},
 }
 CALL = re.compile(r"(myrnn\.)?(\w+)((?:\.\w+)*)(?:\(.*\))?")
 # Pages about other libraries, whose names are the same: there only what begins with "myrnn." is ours.

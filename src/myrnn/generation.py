@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler import MYGRAD, CompiledModel, Streams, compile
+from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler.streams import Streams
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import parameters_of
 from myrnn.sequences import Sequences

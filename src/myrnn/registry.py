@@ -20,7 +20,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
-from myrnn.settings import REQUIRED, Section, Setting, settings_of
+from myrnn.settings import REQUIRED, Section, Setting, read_settings, settings_of
 
 # The parts, and the arguments of each that are not settings.
 _GIVEN = {
@@ -52,6 +52,20 @@ class Kind:
     def is_ours(self) -> bool:
         """Whether it comes with MyRNN."""
         return self.make.__module__.startswith("myrnn.")
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0].replace("`", "")
+
+    @property
+    def example(self) -> str:
+        """A text with its name and its required settings, as `read_name` reads it."""
+        settings = settings_of(self.section)
+        given = [setting for setting in settings if setting.default is REQUIRED]
+        if given and given == [settings[0]]:
+            return f"{self.name}:{given[0].example}"
+        return f"{self.name}:{','.join(f'{s.name}={s.example}' for s in given)}".rstrip(":")
 
     def new(self, **arguments: Any) -> Any:
         """Return a new object; ``rng`` seeds NumPy's global generator for a model that does not take it."""
@@ -164,8 +178,17 @@ def kind_of(part: str, thing: Any) -> Kind | None:
     return next((kind for kind in kinds(part).values() if kind.owns(thing)), None)
 
 
+def read_name(part: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings in a text such as ``dyck:kinds=2,depth=3`` or ``regular:(ab)*``."""
+    name, colon, settings = text.partition(":")
+    return name, read_settings(find(part, name).section, settings, f"{part} {name}") if colon else {}
+
+
 def make(part: str, name: Any, **settings: Any) -> Any:
-    """Return a new object of the kind with this name."""
+    """Return a new object of the kind with this name, which may hold settings, as `read_name` reads it."""
+    if isinstance(name, str):
+        name, given = read_name(part, name)
+        settings = {**given, **settings}
     kind = find(part, name)
     for setting in settings:
         if setting not in _GIVEN[part]:

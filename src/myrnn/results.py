@@ -146,7 +146,7 @@ class Shown:
 
     Examples
     --------
-    >>> from myrnn import Table
+    >>> from myrnn.results import Table
     >>> percent_of = Shown("accuracy, %", lambda row: f"{100 * row['accuracy']:.0f}")
     >>> Table("Accuracy", {"accuracy": [1.0, 0.75]}, [percent_of]).cells("accuracy, %")
     ['100', '75']

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import operator
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -77,6 +79,24 @@ class Setting:
     def parts(self) -> tuple[Any, ...]:
         """The possible types of the value, None among them."""
         return get_args(self.kind) if get_origin(self.kind) in (Union, types.UnionType) else (self.kind,)
+
+    @property
+    def example(self) -> Any:
+        """A value that it may have."""
+        lowest = () if self.meta.ge is None else (self.meta.ge,)
+        return next(iter((*(self.meta.examples or ()), *self.choices, *lowest)), self.name.upper())
+
+    def read(self, text: str) -> Any:
+        """Return the value that a text means, such as 3, true or none; text that means none of them stays as it is."""
+        if text == "none" and (self.is_optional or self.type is Any):
+            return None
+        if self.type in (bool, Any) and text in ("true", "false"):
+            return text == "true"
+        for kind in (int, float):
+            if self.type in (kind, Any):
+                with suppress(ValueError):
+                    return kind(text)
+        return text
 
     def checked(self, value: Any) -> Any:
         """Return the value as it is stored; raises InvalidArgument if it is not valid."""
@@ -180,6 +200,36 @@ def check_fields(thing: Any) -> None:
     described: Callable[..., Any] = type(thing)
     for name, setting in settings_of_call(described).items():
         object.__setattr__(thing, name, setting.checked(getattr(thing, name)))
+
+
+def read_settings(section: type[Section], text: str, owner: str, others: bool = False) -> dict[str, Any]:
+    """Return the settings in a text such as ``2,depth=3``; messages call the section `owner`.
+
+    A setting begins at the start or after a comma, with its name and ``=``. Text in front of them is the value of
+    the section's first setting. With `others` any name is that of a setting.
+
+    Raises
+    ------
+    InvalidArgument
+        When a setting is unknown or given twice.
+    """
+    known = {setting.name: setting for setting in settings_of(section)}
+    # A word of one letter that is no setting may belong to the value, as in the regular expression (a,b=c)*.
+    names = "|".join((*map(re.escape, known), r"[A-Za-z_][\w-]*" if others else r"[A-Za-z_][\w-]+"))
+    first, *parts = re.split(rf"(?:^|,)\s*({names})\s*=", text)
+    pairs = list(zip(parts[::2], parts[1::2], strict=True))
+    if first or not pairs:
+        if not known:
+            raise InvalidArgument(f"{owner} has no settings: leave out {text!r}")
+        pairs.insert(0, (next(iter(known)), first))
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if not others:
+            _checks.check_setting(owner, name, tuple(known))
+        if name in found:
+            raise InvalidArgument(f"{owner} gets {name} twice: leave one of them out")
+        found[name] = known.get(name, Setting(name, Any, None)).read(value)
+    return found
 
 
 @cache

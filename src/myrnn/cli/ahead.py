@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.cli import show
-from myrnn.cli.options import Delimiter, OwnClass, OwnClasses, Quiet, check_file, check_picture, load, load_all
+from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, check_file, check_picture, load, option
 from myrnn.data import SERIES, TEXT, read_examples
 from myrnn.errors import InvalidArgument
 from myrnn.plots import plot_forecast, save_figure
@@ -30,31 +28,24 @@ BEFORE = 3
 
 
 def generate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that learned text.")],
-    prime: Annotated[str, typer.Option(help="What the text begins with.  [default: a line break]")] = "",
-    length: Annotated[int, typer.Option(min=1, help="How many symbols to write.")] = 500,
+    run: Annotated[Path, argument("The folder of a run that learned text.", "RUN")],
+    prime: Annotated[str, option("What the text begins with.  [default: a line break]")] = "",
+    length: Annotated[int, option("How many symbols to write.", min=1)] = 500,
     temperature: Annotated[
-        float,
-        typer.Option(min=0, help="Below 1 likely symbols become likelier; with 0 the most likely one is taken."),
+        float, option("Below 1 likely symbols become likelier; with 0 the most likely one is taken.", min=0)
     ] = 1.0,
     top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="K", help="Draw from the K most likely symbols.  [default: from all]", show_default=False
-        ),
+        int | None, option("Draw from the K most likely symbols.  [default: from all]", metavar="K", min=1)
     ] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="The same seed writes the same text.  [default: another at each call]"),
+        int | None, option("The same seed writes the same text.  [default: another at each call]", min=0)
     ] = None,
     model: OwnClass = None,
 ) -> None:
-    """Write text with a network: each symbol is drawn from the network's prediction after those before it."""
+    """Write text with a network: each symbol is drawn from its prediction."""
     from myrnn.estimators import LanguageModel
 
-    found = load(run, model)
-    _check_learned(found, TEXT, "writes")
-    writer = LanguageModel.of_run(found)
+    writer = LanguageModel.of_run(_loaded(run, model, TEXT, "writes"))
     begin = prime or _first_symbol(writer)
     written = writer.generate(begin, length, temperature=temperature, top_k=top_k, seed=seed)
     between = "" if writer.tokenize_ == "characters" or not prime else " "
@@ -71,33 +62,20 @@ def _first_symbol(writer: LanguageModel) -> Any:
 def forecast(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN...",
-            help="The folders of runs that learned a series; several should differ only in their seeds.",
-        ),
+        argument("The folders of runs that learned a series; several should differ only in their seeds.", "RUN..."),
     ],
-    horizon: Annotated[int, typer.Option(min=1, help="How many steps to forecast.")] = 12,
+    horizon: Annotated[int, option("How many steps to forecast.", min=1)] = 12,
     data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The series so far.  [default: that of the first run's training]", show_default=False
-        ),
+        str | None, option("The series so far.  [default: that of the first run's training]", metavar="FILE")
     ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="Its columns.  [default: as in the training]", show_default=False),
-    ] = None,
+    text_column: Annotated[str | None, option("Its columns.  [default: as in the training]", metavar="NAMES")] = None,
     delimiter: Delimiter = None,
-    level: Annotated[float, typer.Option(help="The share of the paths that lie in an interval.")] = 0.9,
-    paths: Annotated[int, typer.Option(min=0, help="How many paths are drawn; with 0 there is no interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the errors that are drawn.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the forecast as CSV here.", show_default=False)
-    ] = None,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.", show_default=False)
-    ] = None,
-    model: OwnClasses = None,
+    level: Annotated[float, option("The share of the paths that lie in an interval.")] = 0.9,
+    paths: Annotated[int, option("How many paths are drawn; with 0 there is no interval.", min=0)] = 1000,
+    seed: Annotated[int, option("Seed of the errors that are drawn.", min=0)] = 0,
+    out: Annotated[Path | None, option("Write the forecast as CSV here.", metavar="FILE")] = None,
+    figure: Annotated[Path | None, option("Draw it: .svg, .png or .pdf.", metavar="FILE")] = None,
+    model: OwnClass = None,
     quiet: Quiet = False,
 ) -> None:
     """Forecast a series, with intervals.
@@ -108,29 +86,20 @@ def forecast(
 
     check_file("--out", out)
     check_picture("--figure", figure)
-    loaded = load_all(runs, model)
-    for run in loaded:
-        _check_learned(run, SERIES, "forecasts")
+    loaded = [_loaded(run, model, SERIES, "forecasts") for run in runs]
     series = _series(loaded[0], data, text_column, delimiter)
     members = [estimators.SequenceForecaster.of_run(run) for run in loaded]
     found = estimators.forecast(members, series, horizon, level=level, paths=paths, seed=seed)
     if out is not None:
         place_file(out, found.to_csv)
     if figure is not None:
-        known = series.reshape(len(series), -1)[-BEFORE * horizon :]
-        save_figure(_drawn(found, known), figure)
+        save_figure(_drawn(found, series.reshape(len(series), -1)[-BEFORE * horizon :]), figure)
     if quiet:
-        return _write(sys.stdout, found)
+        rows = found.rows()
+        return show.csv_rows(None, rows[0], (row.values() for row in rows), digits=9)
     show.table(found)
     of = ", ".join(run_names(runs))
     show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))
-
-
-def _write(file: TextIO, found: Forecast) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    rows = found.rows()
-    writer.writerow(rows[0])
-    writer.writerows([f"{value:.9g}" if isinstance(value, float) else value for value in row.values()] for row in rows)
 
 
 def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
@@ -140,9 +109,9 @@ def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
     return plot_forecast(known[:, 0], mean, begin=len(known), low=low, high=high)
 
 
-def _series(run: Run, data: Path | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
+def _series(run: Run, data: str | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
     kept = run.experiment.source.settings
-    file = kept.file if data is None else str(data)
+    file = kept.file if data is None else data
     if file is None:
         raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
     read = read_examples(
@@ -158,7 +127,10 @@ def _series(run: Run, data: Path | None, names: str | None, delimiter: str | Non
     return series[:, 0] if series.shape[1] == 1 else series
 
 
-def _check_learned(run: Run, wanted: str, does: str) -> None:
+def _loaded(folder: Path, model: str | None, wanted: str, does: str) -> Run:
+    """Read a run that must have learned text, or a series."""
+    run = load(folder, model)
     learned = run.reader.learn if run.task is None else "a task"
     if learned != wanted:
-        raise InvalidArgument(f"{run.folder} learned {learned}: only what learned {wanted} {does}")
+        raise InvalidArgument(f"{folder} learned {learned}: only what learned {wanted} {does}")
+    return run

@@ -16,18 +16,20 @@ from myrnn._signals import Terminated, imports_are_done
 from myrnn._user_code import failure, user_frame
 from myrnn._version import __version__
 from myrnn.cli.ahead import forecast, generate
-from myrnn.cli.check_labels import check_labels
-from myrnn.cli.evaluate import evaluate, transfer
+from myrnn.cli.evaluate import evaluate
 from myrnn.cli.extract import extract
 from myrnn.cli.look import graph, inspect, plot
 from myrnn.cli.options import SectionedCommand, with_settings
 from myrnn.cli.others import lesson, playground, sweep
+from myrnn.cli.parts import models, optimizers, tasks
 from myrnn.cli.predict import predict
 from myrnn.cli.runs import runs
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
-from myrnn.experiment import Data
+from myrnn.experiment import PARTS, Data
 from myrnn.output import notify
+from myrnn.registry import kinds
+from myrnn.settings import settings_of
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 # In the order in which they are used, which is also the order of the help.
@@ -40,9 +42,10 @@ COMMANDS = (
     extract,
     graph,
     plot,
-    transfer,
     sweep,
-    check_labels,
+    tasks,
+    models,
+    optimizers,
     lesson,
     playground,
 )
@@ -106,9 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_app() -> typer.Typer:
-    """Return all commands; ``train`` has the settings of everything that is registered by now."""
-    help_names = {"help_option_names": ["-h", "--help"]}
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=help_names)
+    """Return all commands."""
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=settings)
     app.callback(invoke_without_command=True)(myrnn)
     app.command(cls=SectionedCommand)(with_settings(train))
     for command in COMMANDS:
@@ -215,14 +218,15 @@ def _values(option: str, arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _near_option(error: Exception) -> str | None:
-    """Return the option that an unknown one means, if other programs use that name for it."""
+    """Return what an unknown option means: an option, or a setting that is written behind a name."""
     unknown, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if unknown is None or context is None:
         return None
-    options = {
-        option.lstrip("-").replace("-", "_"): option
-        for parameter in context.command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
+    names = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    options = {option[2:].replace("-", "_"): option for option in names}
+    if all(part in options for part in PARTS):
+        every = [
+            (part, setting) for part in PARTS for kind in kinds(part).values() for setting in settings_of(kind.section)
+        ]
+        options = {setting.name: f"--{part} NAME:{setting.name}=..." for part, setting in every} | options
     return options.get(meant(unknown.lstrip("-").replace("-", "_"), options) or "")

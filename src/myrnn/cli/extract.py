@@ -9,7 +9,7 @@ import typer
 
 from myrnn import _checks
 from myrnn.cli import show
-from myrnn.cli.options import OwnClass, RunFolder, check_picture, load
+from myrnn.cli.options import OwnClass, RunFolder, check_picture, load, option
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LABELS
 from myrnn.errors import CompileError, InvalidArgument
@@ -21,30 +21,22 @@ from myrnn.plots import save_figure
 def extract(
     folder: RunFolder,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="lstar asks the network about strings, clusters groups its states.")
+        str, option("lstar asks the network about strings, clusters groups its states.", metavar="NAME")
     ] = "lstar",
     equivalence: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="How lstar looks for differences: states, words or both."),
+        str, option("How lstar looks for differences: states, words or both.", metavar="NAME")
     ] = "both",
     accept: Annotated[
         str | None,
-        typer.Option(metavar="CLASS", help="The class of accepted strings.  [default: the second, if there are two]"),
+        option("The class of accepted strings.  [default: the second, if there are two]", metavar="CLASS"),
     ] = None,
     max_length: Annotated[
-        int | None,
-        typer.Option(min=1, help="The maximum length of random strings.  [default: the longest trained]"),
+        int | None, option("The maximum length of random strings.  [default: the longest trained]", min=1)
     ] = None,
-    seconds: Annotated[float, typer.Option(help="The time limit.")] = 60.0,
-    max_states: Annotated[int, typer.Option(min=1, help="Stop when the automaton has more states.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random strings.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The figure: a .svg, .png or .pdf file.  [default: RUN/automaton.svg]",
-            show_default=False,
-        ),
-    ] = None,
+    seconds: Annotated[float, option("The time limit.")] = 60.0,
+    max_states: Annotated[int, option("Stop when the automaton has more states.", min=1)] = 200,
+    seed: Annotated[int, option("Seed of the random strings.", min=0)] = 0,
+    out: Annotated[Path | None, option("The figure: a .svg, .png or .pdf file.  [default: RUN/automaton.svg]")] = None,
     model: OwnClass = None,
 ) -> None:
     """Extract an automaton that accepts the same sequences as a network, and draw it."""

@@ -14,19 +14,22 @@ from myrnn.cli import show
 from myrnn.cli.options import (
     ON_DATA,
     ON_TASK,
+    SEQUENCE,
     OwnClass,
     RunFolder,
     Runs,
+    argument,
     check_file,
     check_picture,
     given,
     load,
+    option,
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.graphs import write_graph, write_recurrence
+from myrnn.graphs.build import write_graph, write_recurrence
 from myrnn.learning_curve import ACCURACY, History, word_for
 from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
 from myrnn.results import Table, integer, number, text
@@ -43,41 +46,26 @@ CURVE = 16  # characters wide
 def inspect(
     context: typer.Context,
     folder: RunFolder,
-    sequence: Annotated[
-        str,
-        typer.Argument(
-            metavar="SEQUENCE",
-            help="For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text "
-            "as in its files.",
-            show_default=False,
-        ),
-    ],
+    sequence: Annotated[str, argument(SEQUENCE, "SEQUENCE")],
     data: Annotated[
-        Path | None,
-        typer.Option(
+        str | None,
+        option(
+            "Labelled sequences for the figures over many sequences.  [default: the first test of the run]",
+            of=ON_DATA,
             metavar="FILE",
-            help="Labelled sequences for the figures over many sequences.  [default: the first test of the run]",
-            show_default=False,
-            rich_help_panel=ON_DATA,
         ),
     ] = None,
-    label: Annotated[
-        int | None,
-        typer.Option(min=0, help="The class to take the loss for.  [default: the predicted one]"),
-    ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many sequences to draw for the figures over many.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of these sequences.", rich_help_panel=ON_TASK)] = 1,
+    label: Annotated[int | None, option("The class to take the loss for.  [default: the predicted one]", min=0)] = None,
+    samples: Annotated[int, option("How many sequences to draw for the figures over many.", min=1)] = 300,
+    seed: Annotated[int, option("Seed of these sequences.", of=ON_TASK, min=0)] = 1,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder for the figures, created if necessary.  [default: that of the run]", show_default=False
-        ),
+        Path | None, option("The folder for the figures, created if necessary.  [default: that of the run]")
     ] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="The format of the figures: svg, png or pdf.")] = "svg",
+    format: Annotated[str, option("The format of the figures: svg, png or pdf.", metavar="NAME")] = "svg",
     model: OwnClass = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write the figures without showing a table.")] = False,
+    quiet: Annotated[bool, option("Write the figures without showing a table.", "--quiet", "-q")] = False,
 ) -> None:
-    """Show step by step how a trained network processes a sequence, and draw its weights and states."""
+    """Show step by step how a network processes a sequence; draw its weights and states."""
     _checks.one_of("--format", format, FORMATS)
     if out is not None and out.exists() and not out.is_dir():
         raise InvalidArgument(f"--out must be a folder, not a file: {out}")
@@ -110,7 +98,7 @@ def inspect(
     figures = _of_one(found, _file_name(sequence, len(found)))
     # The figures over many sequences need labels.
     if run.task is not None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
-        source = next(iter(run.tests(None if data is None else str(data)).values()))
+        source = next(iter(run.tests(data).values()))
         figures |= _of_many(compiled, run, source, samples, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -165,23 +153,13 @@ def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed:
 
 def graph(
     run: RunFolder,
-    sequence: Annotated[
-        str | None,
-        typer.Option(
-            help="Draw all steps of this sequence: for a run on a task, digits, such as 2020, or numbers separated by "
-            "commas; for a run on data, text as in its files.",
-            show_default=False,
-        ),
-    ] = None,
+    sequence: Annotated[str | None, option(f"Draw all steps of this sequence. {SEQUENCE}")] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]", show_default=False
-        ),
+        Path | None, option("The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]")
     ] = None,
     model: OwnClass = None,
 ) -> None:
-    """Draw the step that a network repeats, or the computational graph of one sequence, as SVG."""
+    """Draw the step that a network repeats, or the graph of one sequence, as SVG."""
     check_file("--out", out)
     loaded = load(run, model)
     if sequence is None:
@@ -196,7 +174,7 @@ def graph(
 
 def plot(
     runs: Runs,
-    out: Annotated[Path, typer.Option(help="The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
+    out: Annotated[Path, option("The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or more runs in one figure."""
     check_picture("--out", out)

@@ -1,9 +1,9 @@
-"""The options of the commands: shared ones, and those of ``train``, made from the settings."""
+"""The options of the commands: shared ones, and those of ``train``, made from the settings of an experiment."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -11,69 +11,55 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import PARTS, SOURCES, Data, Evaluation, GivenSource, Source, TaskSource, Training
 from myrnn.models import load_own
 from myrnn.plots import FIGURE_ENDINGS
-from myrnn.registry import Kind, kinds
+from myrnn.registry import kinds
 from myrnn.runs import Run, load_run
-from myrnn.runs.load import holds_own
-from myrnn.settings import REQUIRED, Section, Setting, settings_of
+from myrnn.settings import Section, Setting, settings_of
 
 # Headings in the help.
 ON_TASK, ON_DATA = "Options for a task", "Options for data"
+SEQUENCE = (
+    "For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text as in its "
+    "files."
+)
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.", show_default=False)]
-Engine = Annotated[str, typer.Option(metavar="NAME", help="How to run the equations: auto, native or mygrad.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables.")]
+
+def option(help: str, *names: str, of: str | None = None, **details: Any) -> Any:
+    """Return an option under a heading of the help."""
+    return typer.Option(*names, help=help, rich_help_panel=of, **details)
+
+
+def argument(help: str, metavar: str) -> Any:
+    """Return an argument."""
+    return typer.Argument(help=help, metavar=metavar, show_default=False)
+
+
+RunFolder = Annotated[Path, argument("The folder of a run.", "RUN")]
+Runs = Annotated[list[Path], argument("Folders of runs.", "RUN...")]
+Engine = Annotated[str, option("How to run the equations: auto, native or mygrad.", metavar="NAME")]
+Quiet = Annotated[bool, option("Show no progress and no tables.", "--quiet", "-q")]
 OwnClass = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "The class of the model, for a run whose class is not found: its file has changed, or is not yours.",
         "--model",
         metavar="FILE.py:CLASS",
-        help="The class of the model, for a run whose class is not found: its file has changed, or is not yours.",
-        show_default=False,
-    ),
-]
-OwnClasses = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="FILE.py:CLASS",
-        help="The class of the model, for runs whose class is not found: once for all runs with a user-defined model, "
-        "or once for each, in their order.",
-        show_default=False,
     ),
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        of=ON_DATA,
         metavar="CHAR",
-        help="The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
-        show_default=False,
-        rich_help_panel=ON_DATA,
     ),
 ]
 SkipBadLines = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-lines", help="Skip and count malformed lines instead of stopping.", rich_help_panel=ON_DATA
-    ),
+    bool, option("Skip and count malformed lines instead of stopping.", "--skip-bad-lines", of=ON_DATA)
 ]
-# The former names of --max-epochs, --early-stopping-patience, --class-weight balanced and --tokenize characters.
-FormerEpochs = Annotated[int | None, typer.Option("--epochs", min=1, hidden=True)]
-FormerPatience = Annotated[int | None, typer.Option("--patience", min=1, hidden=True)]
-FormerBalanced = Annotated[bool, typer.Option("--balanced", hidden=True)]
-FormerCharacters = Annotated[bool, typer.Option("--characters", hidden=True)]
-# Their present names, and the values of those that took none.
-FORMER: dict[str, tuple[str, Any]] = {
-    "epochs": ("max_epochs", None),
-    "patience": ("early_stopping_patience", None),
-    "balanced": ("class_weight", "balanced"),
-    "characters": ("tokenize", "characters"),
-}
 
 
 def help_sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
@@ -115,19 +101,6 @@ def given(context: typer.Context) -> dict[str, Any]:
     }
 
 
-def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options by their present names; warn about every former one."""
-    present = {name: value for name, value in options.items() if name not in FORMER}
-    for old in FORMER.keys() & options.keys():
-        new, meaning = FORMER[old]
-        former, now = option_of(old), option_of(new)
-        if new in present:
-            raise InvalidArgument(f"{former} is the former name of {now}: give one of them")
-        present[new] = options[old] if meaning is None else meaning
-        warn(f"{former} is now {now}{'' if meaning is None else f' {meaning}'}")
-    return present
-
-
 def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> None:
     """Refuse options that need something else, such as ``"--data, which is missing"``."""
     for name in options:
@@ -143,18 +116,18 @@ def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[s
         refuse(options, of_task, f"a run on a task, which draws its sequences; {run.folder} is on data")
 
 
-def check_file(option: str, path: Path | None) -> None:
+def check_file(name: str, path: Path | None) -> None:
     """Refuse a file in a folder that does not exist, before any work is done."""
     if path is not None and not path.parent.is_dir():
-        raise InvalidArgument(f"{option} must lie in a folder that exists, but {path.parent} does not")
+        raise InvalidArgument(f"{name} must lie in a folder that exists, but {path.parent} does not")
 
 
-def check_picture(option: str, path: Path | None) -> None:
+def check_picture(name: str, path: Path | None) -> None:
     """Refuse a figure of an unsupported format, or in a folder that does not exist."""
     if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
         *first, last = FIGURE_ENDINGS
-        raise InvalidArgument(f"{option} must end in {', '.join(first)} or {last}, not {path.name!r}")
-    check_file(option, path)
+        raise InvalidArgument(f"{name} must end in {', '.join(first)} or {last}, not {path.name!r}")
+    check_file(name, path)
 
 
 def load(folder: Path, own: str | None) -> Run:
@@ -162,28 +135,19 @@ def load(folder: Path, own: str | None) -> Run:
     return load_run(folder, None if own is None else load_own(own).make)
 
 
-def load_all(folders: Sequence[Path], own: Sequence[str] | None) -> list[Run]:
-    """Read several runs; `own` has a class for all runs with a user-defined model, or one for each of them."""
-    if not own:
-        return [load_run(folder) for folder in folders]
-    theirs = [folder for folder in folders if holds_own(folder)]
-    if not theirs:
-        raise InvalidArgument("--model is for runs with a user-defined model: none of these has one")
-    if len(own) not in (1, len(theirs)):
-        raise InvalidArgument(
-            f"--model is given {len(own)} times, but the runs with a user-defined model are {len(theirs)}: give it "
-            "once for all of them, or once for each, in their order"
-        )
-    makes = [load_own(place).make for place in own]
-    classes = dict(zip(theirs, makes * len(theirs) if len(makes) == 1 else makes, strict=True))
-    return [load_run(folder, classes.get(folder)) for folder in folders]
-
-
 # --- the options that are settings of an experiment
 
 # Settings without an option: they are seldom changed, and a study or a file can set them.
-_NO_OPTIONS = ("beta1", "beta2", "alpha", "eps", "standardize", "lengths")
+_NO_OPTIONS = ("standardize", "lengths")
 _OF_FILES = (("evaluation", "seed"), ("evaluation", "stack_depth"))
+# The settings of models and optimizers that have an option of their own; all others are written behind a name.
+_OF_PARTS = {"dim_recurrent": "model", "learning_rate": "optimizer"}
+EXAMPLES = {"task": "dyck:kinds=2,depth=3", "model": "gru:layers=2", "optimizer": "sgd:momentum=0.9"}
+_PARTS = {
+    "task": "What to learn",
+    "model": "The network (or your class: my_file.py:MyClass)",
+    "optimizer": "The optimizer",
+}
 # Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
 # Options that may be repeated.
@@ -191,38 +155,15 @@ _SEVERAL = ("test", "test_labels")
 # The placeholders for values in the help.
 _METAVARS = {
     **dict.fromkeys(("data", "labels", "test", "test_labels"), "FILE"),
-    **dict.fromkeys(("text_column", "label_column"), "NAME"),
+    **dict.fromkeys((*PARTS, "text_column", "label_column"), "NAME"),
     "delimiter": "CHAR",
     "class_weight": "WEIGHTS",
 }
 _SECTIONS: dict[str, type[Section]] = {"data": Data, "training": Training, "evaluation": Evaluation}
-# The options of `train` that are not settings.
-_OTHERS = ("preset", "config", "out", "checkpoint_every", "resume", "quiet", "help", "context", *FORMER)
-
-
-def settings_by_part() -> dict[str, dict[str, list[tuple[str, Setting]]]]:
-    """Return the settings of tasks, models and optimizers by part and name, each with the kinds that have it.
-
-    A setting from another package whose name is taken by another option is left out, with a warning.
-    """
-    found: dict[str, dict[str, list[tuple[str, Setting]]]] = {part: {} for part in PARTS}
-    owners: dict[str, Any] = dict.fromkeys((*PARTS, *_OTHERS, *_fields()))
-    everything = [(part, kind, setting) for part in PARTS for kind in kinds(part).values() for setting in _of(kind)]
-    # MyRNN's own come first, so that other packages cannot take their names.
-    for part, kind, setting in sorted(everything, key=lambda one: not one[1].is_ours):
-        owner = part, _type(setting)
-        if owners.setdefault(setting.name, owner) == owner:
-            found[part].setdefault(setting.name, []).append((kind.name, setting))
-        else:
-            warn(
-                f"the {part} {kind.name!r} has a setting {setting.name!r}, but {option_of(setting.name)} is another "
-                "option of myrnn train: set it in a file, with --config, or give it another name"
-            )
-    return found
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command, whose last parameter is ``**options``, with an option for every setting of an experiment."""
+    """Return a command, whose last parameter is ``**options``, with options for the settings of an experiment."""
 
     @wraps(function)
     def command(*arguments: Any, **options: Any) -> Any:
@@ -237,27 +178,14 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _of(kind: Kind) -> Iterator[Setting]:
-    return (setting for setting in settings_of(kind.section) if setting.name not in _NO_OPTIONS)
-
-
-def _type(setting: Setting) -> type:
-    """Return the type of an option: that of its setting, or else of its default."""
-    kind = type(setting.default) if setting.type is Any else setting.type
-    return kind if kind in (int, float, bool) else str
-
-
 def _setting_options() -> Iterator[inspect.Parameter]:
-    for part, settings in settings_by_part().items():
+    for part, text in _PARTS.items():
         heading = ON_TASK if part == "task" else part.capitalize()
-        of_model = "; or your class, as my_file.py:MyClass" if part == "model" else ""
-        text = f"The {part}: {', '.join(kinds(part))}{of_model}.  [default: {PARTS[part]}]"
-        yield _option(part, Setting(part, str, None), text, heading)
-        for name, owners in settings.items():
-            text = owners[0][1].help
-            if len(owners) < len(kinds(part)):
-                text = f"Of {_listed([kind for kind, _ in owners])}: {text[:1].lower()}{text[1:]}"
-            yield _option(name, owners[0][1], f"{text}{_default_of(part, name, owners)}", heading)
+        text += f", with settings as in {EXAMPLES[part]}; myrnn {part}s lists all.  [default: {PARTS[part]}]"
+        yield _option(Setting(part, str, None), part, text, heading)
+        for name in (name for name, owner in _OF_PARTS.items() if owner == part):
+            setting, default = _of_kinds(part, name)
+            yield _option(setting, name, f"{setting.help}  [default: {default}]", heading)
     headings = {(True, True): "Training", (True, False): ON_TASK, (False, True): ON_DATA}
     options = []
     for name, (section, setting) in _fields().items():
@@ -266,42 +194,33 @@ def _setting_options() -> Iterator[inspect.Parameter]:
         default = _text(usual if of_task else of_given)
         if of_task and of_data and of_given != usual:
             default += f"; for data {_text(of_given)}"
-        is_shown = setting.type is not bool and (of_task or of_given not in (None, ()))
+        is_shown = of_task or (of_given not in (None, ()) and setting.type is not bool)
         text = setting.help + (f"  [default: {default}]" if is_shown else "")
-        options.append(_option(name, setting, text, headings[of_task, of_data]))
-    yield from sorted(options, key=lambda option: "data" in option.name)
+        options.append(_option(setting, name, text, headings[of_task, of_data]))
+    order = ("Training", ON_TASK, ON_DATA)
+    yield from sorted(options, key=lambda made: order.index(made.annotation.__metadata__[0].rich_help_panel))
 
 
-def _default_of(part: str, name: str, owners: Sequence[tuple[str, Setting]]) -> str:
-    """Return the end of a help text that states the defaults of a setting, for each kind with a different one."""
-    if name == "dim_embedding":
-        # None means that the default depends on the kind of data.
-        return "  [default: 0; for data 32 for gru and lstm that read symbols]"
+def _of_kinds(part: str, name: str) -> tuple[Setting, str]:
+    """Return a setting of the kinds of a part, and its defaults."""
     by_default: dict[str, list[str]] = {}
-    for kind, setting in owners:
-        if setting.default is not REQUIRED:
-            by_default.setdefault(_text(setting.default), []).append(kind)
-    if not by_default:
-        return ""
-    each = [default if len(by_default) == 1 else f"{default} for {_listed(ks)}" for default, ks in by_default.items()]
+    for kind in kinds(part).values():
+        for setting in settings_of(kind.section):
+            if setting.name == name:
+                found = setting
+                by_default.setdefault(_text(setting.default), []).append(kind.name)
+    each = [text if len(by_default) == 1 else f"{text} for {' and '.join(names)}" for text, names in by_default.items()]
     on_data = GivenSource.defaults.get(part, {}).get(name)
-    return f"  [default: {', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}]"
+    return found, f"{', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}"
 
 
 def _text(default: Any) -> str:
     return "none" if default is None else str(default)
 
 
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def _applies(section: str, setting: str, source: type[Source]) -> bool:
     """Return whether a setting applies to experiments with such a source."""
-    if section in SOURCES:
-        return section == source.section
-    return setting not in source.without[section]
+    return section == source.section if section in SOURCES else setting not in source.without[section]
 
 
 def _fields() -> dict[str, tuple[str, Setting]]:
@@ -314,52 +233,29 @@ def _fields() -> dict[str, tuple[str, Setting]]:
     }
 
 
-def _option(name: str, setting: Setting, text: str, heading: str) -> inspect.Parameter:
-    kind: Any = list[str] if name in _SEVERAL else _type(setting)
-    names = []
-    if kind is bool:
-        names = [option_of(name) + (f"/--no-{name.replace('_', '-')}" if setting.default is not False else "")]
-    named = "NAME" if name in PARTS or setting.choices else None
+def _option(setting: Setting, name: str, text: str, heading: str) -> inspect.Parameter:
+    kind: Any = setting.type if setting.type in (int, float, bool) else list[str] if name in _SEVERAL else str
+    names = [option_of(name) + ("" if setting.default is False else f"/--no-{option_of(name)[2:]}")] * (kind is bool)
+    metavar = _METAVARS.get(name, "NAME" if setting.choices else None)
     # Bounds are checked with the other settings, and only options that were given count.
-    option = typer.Option(
-        *names, help=text, metavar=_METAVARS.get(name, named), show_default=False, rich_help_panel=heading
-    )
+    details = option(text, *names, of=heading, metavar=metavar, show_default=False)
     annotated: Any = Annotated
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated[kind | None, option]
-    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=None, annotation=annotated[kind | None, details])
 
 
 def sections_of(options: Mapping[str, Any], source: type[Source] = TaskSource) -> dict[str, dict[str, Any]]:
-    """Return the settings among the options of a command line, by section.
-
-    Raises
-    ------
-    InvalidArgument
-        When an option does not apply to experiments with such a source.
-    """
-    fields, by_part = _fields(), settings_by_part()
-    sections: dict[str, dict[str, Any]] = {name: {} for name in (source.section, "training", "evaluation")}
-    for part, settings in by_part.items():
-        chosen = {"name": options[part]} if part in options else {}
-        chosen |= {name: _chosen(options[name], s) for name, s in settings.items() if name in options}
-        if part in SOURCES and part != source.section:
-            for name in chosen:
-                raise InvalidArgument(f"{option_of(part if name == 'name' else name)} does not go with --data")
-        else:
-            sections[part] = chosen
-    for name in options:
-        if name not in fields:
+    """Return the settings among the options of a command line, by section; refuse those for another source."""
+    fields = _fields()
+    sections: dict[str, dict[str, Any]] = {part: {} for part in PARTS if part not in SOURCES}
+    sections |= {name: {} for name in (source.section, "training", "evaluation")}
+    for name, value in options.items():
+        section, setting = fields.get(name, (_OF_PARTS.get(name, name), None))
+        of_part = name in PARTS or name in _OF_PARTS
+        if setting is None and not of_part:
             continue
-        section, setting = fields[name]
-        if not _applies(section, setting.name, source):
-            why = "goes with --data, which is missing" if source is TaskSource else "does not go with --data"
-            raise InvalidArgument(f"{option_of(name)} {why}")
-        sections[section][setting.name] = options[name]
+        if section not in sections or (setting is not None and not _applies(section, setting.name, source)):
+            wanted = "goes with --data, which is missing" if source is TaskSource else "does not go with --data"
+            raise InvalidArgument(f"{option_of(name)} {wanted}")
+        sections[section]["name" if name in PARTS else name if setting is None else setting.name] = value
     return sections
-
-
-def _chosen(value: Any, owners: Sequence[tuple[str, Setting]]) -> Any:
-    """Return the Python spelling of a choice that was written with dashes."""
-    name = value.replace("-", "_") if isinstance(value, str) else value
-    return name if any(name in setting.choices for _, setting in owners) else value

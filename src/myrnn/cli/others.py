@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from myrnn._checks import count_of
 from myrnn._signals import noted_stops, stopped
 from myrnn.cli import show
+from myrnn.cli.options import Quiet, argument, option
 from myrnn.errors import InvalidArgument
 from myrnn.lesson import PARTS, lesson_source, write_lesson
 from myrnn.plots import save_figure
@@ -23,22 +24,13 @@ PORT = 8400
 
 def lesson(
     part: Annotated[
-        int,
-        typer.Argument(help="1: classify sequences; 2: predict what comes next in a text or a series."),
+        int, typer.Argument(help="1: classify sequences; 2: predict what comes next in a text or a series.")
     ] = 1,
-    student: Annotated[bool, typer.Option("--student", help="Leave out solutions and notes for instructors.")] = False,
-    tagged: Annotated[
-        bool, typer.Option("--tagged", help="Keep the tags that mark the versions, to edit the source.")
-    ] = False,
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Another tagged notebook.  [default: the lesson]", show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The file, .ipynb or .md.  [default: lesson.ipynb, lesson-2.ipynb]", show_default=False),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    student: Annotated[bool, option("Leave out solutions and notes for instructors.", "--student")] = False,
+    tagged: Annotated[bool, option("Keep the tags that mark the versions, to edit the source.", "--tagged")] = False,
+    source: Annotated[Path | None, option("Another tagged notebook.  [default: the lesson]", "--from")] = None,
+    out: Annotated[Path | None, option("The file, .ipynb or .md.  [default: lesson.ipynb, lesson-2.ipynb]")] = None,
+    force: Annotated[bool, option("Overwrite an existing file.", "--force")] = False,
 ) -> None:
     """Write a part of the lesson as a notebook, for instructors or for students."""
     if student and tagged:
@@ -54,9 +46,9 @@ def lesson(
     cells = write_lesson(path, version, text, overwrite=force)
     code = sum(cell.kind == "code" for cell in cells)
     show.path("lesson", path)
-    typer.echo(f"            {version} version, {len(cells)} cells, {code} of them code")
+    show.named_rows(("", f"{version} version, {len(cells)} cells, {code} of them code"))
     if path.suffix == ".ipynb":
-        typer.echo(f"open it     pip install jupyterlab && jupyter lab {quote(str(path))}")
+        show.named_rows(("open it", f"pip install jupyterlab && jupyter lab {quote(str(path))}"), wrap=False)
 
 
 def _read(source: Path) -> str:
@@ -67,18 +59,12 @@ def _read(source: Path) -> str:
 
 
 def playground(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes any.")] = PORT,
+    port: Annotated[int, option("The port to listen on; 0 takes any.", min=0, max=65_535)] = PORT,
     host: Annotated[
-        str,
-        typer.Option(
-            help="The address to listen on; 0.0.0.0 lets in others who have the printed address with its token."
-        ),
+        str, option("The address to listen on; 0.0.0.0 lets in others who have the printed address with its token.")
     ] = "127.0.0.1",
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="FILE.py:CLASS", help="A model class of yours to play with.", show_default=False),
-    ] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser, except with --host for others.")] = True,
+    model: Annotated[str | None, option("A model class of yours to play with.", metavar="FILE.py:CLASS")] = None,
+    browser: Annotated[bool, option("Open the page in the browser, except with --host for others.")] = True,
 ) -> None:
     """Open a page that shows a recurrent network while it learns.
 
@@ -95,54 +81,41 @@ def playground(
 
 
 def sweep(
-    study: Annotated[
-        Path,
-        typer.Argument(
-            metavar="STUDY", help="A TOML file: what to try. See docs/how-to/sweeps.md.", show_default=False
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The folder for the results.  [default: sweeps/<name of the study>]", show_default=False),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="How many runs to do at a time.  [default: one per core]")
-    ] = None,
-    backend: Annotated[str, typer.Option(help="Where to run them: loky (this machine), dask or ray.")] = "loky",
-    address: Annotated[
-        str | None, typer.Option(help="The address of the cluster, such as tcp://10.0.0.1:8786.", show_default=False)
-    ] = None,
+    study: Annotated[Path, argument("A TOML file: what to try. See docs/how-to/sweeps.md.", "STUDY")],
+    out: Annotated[Path | None, option("The folder for the results.  [default: sweeps/<name of the study>]")] = None,
+    jobs: Annotated[int | None, option("How many runs to do at a time.  [default: one per core]", min=1)] = None,
+    backend: Annotated[str, option("Where to run them: loky (this machine), dask or ray.")] = "loky",
+    address: Annotated[str | None, option("The address of the cluster, such as tcp://10.0.0.1:8786.")] = None,
     metric: Annotated[
         str,
-        typer.Option(
-            help="What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss; of runs on "
-            "files accuracy (in all tests), worst, beyond, validation, loss or test.NAME."
+        option(
+            "What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss; of runs on files "
+            "accuracy (in all tests), worst, beyond, validation, loss or test.NAME."
         ),
     ] = "accuracy",
     by: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "The setting that the runs of a group share, such as model.dim_recurrent. Can be repeated.  [default: all "
+            "that varies but seeds]",
             metavar="SETTING",
-            help="The setting that the runs of a group share, such as model.dim_recurrent. Can be repeated.  "
-            "[default: all that varies but seeds]",
-            show_default=False,
         ),
     ] = None,
     summary: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Show trained lengths and longer ones, with intervals over the runs and the best shortcut on each task, "
+            "and write it as summary.csv.",
             "--summary",
-            help="Show trained lengths and longer ones, with intervals over the runs and the best shortcut on each "
-            "task, and write it as summary.csv.",
         ),
     ] = False,
     grid: Annotated[
-        bool, typer.Option("--grid", help="Draw accuracy by length with a panel for each task, as grid.svg and .png.")
+        bool, option("Draw accuracy by length with a panel for each task, as grid.svg and .png.", "--grid")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="List the runs without doing them.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
+    plan: Annotated[bool, option("List the runs without doing them.", "--plan")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Do all runs of a study that are not done yet; write tables and figures of all of them.
+    """Do all runs of a study that are not done yet; write tables and figures of all.
 
     It can be interrupted at any time and in any way: the same command resumes it, and repeats no finished run. A run
     that failed is tried again, unless its training diverged.
@@ -155,15 +128,8 @@ def sweep(
         return _show_plan(read)
     try:
         with noted_stops() as stops:
-            results = do_all(
-                read,
-                out,
-                jobs=jobs,
-                backend=backend,
-                address=address,
-                metric=metric,
-                progress=not quiet,
-            )
+            settings: dict[str, Any] = {"jobs": jobs, "backend": backend, "address": address, "metric": metric}
+            results = do_all(read, out, **settings, progress=not quiet)
     except KeyboardInterrupt as stop:
         # A run on data may have caught the exception of the signal.
         raise stopped(stops.last or stop, str(stop) or "the same command goes on") from None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import numpy as np
 import scipy
@@ -18,77 +16,50 @@ from myrnn._user_code import warn
 from myrnn.cli import show
 from myrnn.cli.options import (
     ON_DATA,
+    SEQUENCE,
     Delimiter,
     OwnClass,
     RunFolder,
     SkipBadLines,
+    argument,
     check_file,
     given,
     load,
+    option,
     refuse,
 )
 from myrnn.data import LABELS, NEXT, TAGS, TEXT, LabelledSequences, read_sequences
 from myrnn.errors import InvalidArgument
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, ramp
-from myrnn.storage import place_file
 
-# Rows that are written at a time.
+# Rows that are converted to text at a time.
 PORTION = 10_000
 
 
 def predict(
     context: typer.Context,
     run: RunFolder,
-    sequences: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SEQUENCE",
-            help="For a run on a task: digits, such as 123123, or numbers separated by commas. For a run on data: text "
-            "as in its files.",
-            show_default=False,
-        ),
-    ] = None,
+    sequences: Annotated[list[str] | None, argument(SEQUENCE, "SEQUENCE")] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A file of sequences; labels are not needed.",
-            show_default=False,
-            rich_help_panel=ON_DATA,
-        ),
+        Path | None, option("A file of sequences; labels are not needed.", of=ON_DATA, metavar="FILE")
     ] = None,
     text_column: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The column with the sequences.  [default: as in the training]",
-            show_default=False,
-            rich_help_panel=ON_DATA,
-        ),
+        option("The column with the sequences.  [default: as in the training]", of=ON_DATA, metavar="NAME"),
     ] = None,
     delimiter: Delimiter = None,
     skip_bad_lines: SkipBadLines = False,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the CSV of --data here.  [default: print it]",
-            show_default=False,
-            rich_help_panel=ON_DATA,
-        ),
+        Path | None, option("Write the CSV of --data here.  [default: print it]", of=ON_DATA, metavar="FILE")
     ] = None,
     model: OwnClass = None,
     not_finite: Annotated[
         str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="The class of sequences whose logits are not finite.  [default: stop with an error]",
-            show_default=False,
-        ),
+        option("The class of sequences whose logits are not finite.  [default: stop with an error]", metavar="CLASS"),
     ] = None,
 ) -> None:
-    """Show the class of sequences with its probability; write predictions for a file, also tags and numbers, as CSV."""
+    """Predict the class of sequences; or classes, tags or numbers for those of a file, as CSV."""
     if data is None:
         refuse(given(context), ("out", "text_column", "delimiter", "skip_bad_lines"), "--data, which is missing")
         if not sequences:
@@ -139,27 +110,7 @@ def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = 
         rows = reader.targets.decode(outputs).reshape(len(outputs), -1)
         names = ["number"] if rows.shape[1] == 1 else [f"number {place}" for place in range(rows.shape[1])]
         columns |= dict(zip(names, rows.T, strict=True))
-
-    def write(file: TextIO) -> None:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in zip(*(column.tolist() for column in columns.values()), strict=True):
-            writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
-
-    _place(out, write)
-
-
-def _place(out: Path | None, write: Callable[[TextIO], None]) -> None:
-    """Write to a file, or to the standard output without one."""
-    if out is None:
-        return write(sys.stdout)
-
-    def place(path: Path) -> None:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            write(file)
-
-    place_file(out, place)
-    show.path("written", out)
+    show.csv_rows(out, columns, zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
 def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
@@ -201,26 +152,16 @@ def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: st
 
     The columns are ``line`` (in the file), ``label``, ``probability`` (of that label), and one for every class.
     """
+    names = run.class_names
     sequences = run.reader.read(read.sequences)
     probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
-    _place(out, lambda file: _write(file, read.lines, run.class_names, probabilities, not_finite))
 
+    def rows() -> Iterator[list[Any]]:
+        for begin in range(0, len(probabilities), PORTION):
+            part = slice(begin, begin + PORTION)
+            best = probabilities[part].argmax(axis=1).tolist()
+            for line, place, row in zip(read.lines[part].tolist(), best, probabilities[part].tolist(), strict=True):
+                is_lost = np.isnan(row[place])
+                yield [line, not_finite, *[""] * (1 + len(row))] if is_lost else [line, names[place], row[place], *row]
 
-def _write(
-    file: TextIO,
-    lines: NDArray[np.int64],
-    classes: Sequence[str],
-    probabilities: NDArray[np.float64],
-    not_finite: str | None,
-) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["line", "label", "probability", *(f"p({name})" for name in classes)])
-    for begin in range(0, len(lines), PORTION):
-        part = slice(begin, begin + PORTION)
-        shares = probabilities[part]
-        best = shares.argmax(axis=1)
-        for line, place, row in zip(lines[part].tolist(), best.tolist(), shares.tolist(), strict=True):
-            if np.isnan(row[place]):
-                writer.writerow([line, not_finite, *[""] * (1 + len(row))])
-            else:
-                writer.writerow([line, classes[place], *(f"{share:.6g}" for share in (row[place], *row))])
+    show.csv_rows(out, ["line", "label", "probability", *(f"p({name})" for name in names)], rows())

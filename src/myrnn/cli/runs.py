@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from myrnn import _checks
 from myrnn.cli import show
-from myrnn.cli.options import check_file, check_picture
+from myrnn.cli.options import RunFolder, argument, check_file, check_picture, option
 from myrnn.output import notify
 from myrnn.plots import save_figure
 from myrnn.runs import RunComparison, RunListing, compare_runs, list_runs
@@ -34,20 +34,18 @@ runs = typer.Typer(cls=ListByDefault, rich_markup_mode=None)
 
 @runs.callback()
 def about() -> None:
-    """List runs (myrnn runs [FOLDER]), or compare two of them (myrnn runs compare RUN RUN)."""
+    """List runs (myrnn runs FOLDER), or compare two (myrnn runs compare RUN RUN)."""
 
 
 @runs.command(name="list")
 def show_runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The folder that holds the run folders.")] = Path(
-        "runs"
-    ),
+    folder: Annotated[Path, argument("The folder of the run folders.  [default: runs]", "FOLDER")] = Path("runs"),
     sort: Annotated[
-        str, typer.Option(help="name, state, task, model, iterations, loss, accuracy, tested, rmse or made.")
+        str, option("name, state, task, model, iterations, loss, accuracy, tested, rmse or made.")
     ] = "made",
-    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="Sort in descending order.")] = False,
-    last: Annotated[int, typer.Option(min=0, metavar="N", help="Show only the last N; 0 shows all.")] = 50,
-    out: Annotated[Path | None, typer.Option(help="Write all runs to this CSV file, too.", show_default=False)] = None,
+    reverse: Annotated[bool, option("Sort in descending order.", "--reverse", "-r")] = False,
+    last: Annotated[int, option("Show only the last N; 0 shows all.", metavar="N", min=0)] = 50,
+    out: Annotated[Path | None, option("Write all runs to this CSV file, too.")] = None,
 ) -> None:
     """List the runs of a folder: what was trained, how it ended, and whether it is complete.
 
@@ -79,14 +77,11 @@ def _show_rest(found: RunListing, shown: int) -> None:
 
 @runs.command()
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of another run.", show_default=False)],
+    first: RunFolder,
+    second: Annotated[Path, argument("The folder of another run.", "RUN")],
     figure: Annotated[
         Path | None,
-        typer.Option(
-            help="Draw accuracy by length of both into this file, or their trainings: .svg, .png or .pdf.",
-            show_default=False,
-        ),
+        option("Draw accuracy by length of both into this file, or their trainings: .svg, .png or .pdf."),
     ] = None,
 ) -> None:
     """Compare two runs: settings, weights, and accuracy by length with intervals."""

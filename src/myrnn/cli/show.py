@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
+import sys
 import textwrap
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -25,6 +26,7 @@ from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.reports import tests_table
 from myrnn.runs.training import stopped_early
 from myrnn.runs.work import PendingRun
+from myrnn.storage import place_file
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration
 
@@ -217,6 +219,25 @@ def table(result: Any, **options: Any) -> None:
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
+def csv_rows(out: Path | None, names: Iterable[str], rows: Iterable[Iterable[Any]], digits: int = 6) -> None:
+    """Write rows as CSV to a file, which is named afterwards, or to the standard output without one."""
+
+    def write(file: TextIO) -> None:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for row in rows:
+            writer.writerow([f"{value:.{digits}g}" if isinstance(value, float) else value for value in row])
+
+    def place(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            write(file)
+
+    if out is None:
+        return write(sys.stdout)
+    place_file(out, place)
+    path("written", out)
+
+
 def predictions(rows: Sequence[tuple[str, ...]]) -> None:
     """Show class and probability of sequences, and the true class if known, as a table."""
     names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
@@ -239,22 +260,19 @@ def files(folder: Path) -> None:
 
 def path(name: str, where: Path) -> None:
     """Show where something was written. The path is not wrapped, so that it can be copied."""
-    _row(name, [str(where)])
+    named_rows((name, str(where)), wrap=False)
 
 
-def named_rows(*rows: tuple[str, str]) -> None:
+def named_rows(*rows: tuple[str, str], wrap: bool = True) -> None:
     """Show named lines, with the names in one column; in a terminal lines wrap between words."""
     console = new_console()
     for name, text in rows:
-        width = console.width - max(LABEL_WIDTH, len(name)) - 2
-        wrapped = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
-        _row(name, wrapped if console.is_terminal and wrapped else [text])
-
-
-def _row(name: str, lines: Sequence[str]) -> None:
-    for label, line in zip_longest([name], lines, fillvalue=""):
-        label = label.ljust(max(LABEL_WIDTH, len(name)))
-        new_console().print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
+        label = name.ljust(LABEL_WIDTH)
+        width = max(console.width - len(label) - 2, 1)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        for line in lines if lines and wrap and console.is_terminal else [text]:
+            console.print(Text(label, style="cyan"), Text(line), sep="  ", soft_wrap=True)
+            label = " " * len(label)
 
 
 def new_console() -> Console:

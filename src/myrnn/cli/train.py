@@ -11,29 +11,10 @@ import typer
 from myrnn._checks import count_of
 from myrnn._signals import Stops
 from myrnn.cli import show
-from myrnn.cli.options import (
-    FormerBalanced,
-    FormerCharacters,
-    FormerEpochs,
-    FormerPatience,
-    Quiet,
-    given,
-    option_of,
-    renamed,
-    sections_of,
-)
+from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import (
-    PARTS,
-    Experiment,
-    GivenSource,
-    TaskSource,
-    find_preset,
-    is_own,
-    merged,
-    setting_names,
-)
+from myrnn.experiment import Experiment, GivenSource, TaskSource, find_preset, is_own, merged
 from myrnn.models import load_own
 from myrnn.runs.folder import (
     claim_folder,
@@ -61,48 +42,35 @@ def train(
     context: typer.Context,
     preset: Annotated[
         str,
-        typer.Option(
+        option(
+            "The settings that the other options change: lesson, the defaults shown here; or best, the best training "
+            "found.",
             metavar="NAME",
-            help="The settings that the other options change: lesson, the defaults shown here; or best, the best "
-            "training found.",
         ),
     ] = "lesson",
     config: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The settings that the other options change: an experiment in a .toml or .json file.",
-            show_default=False,
-        ),
+        option("The settings that the other options change, in a .toml or .json file.", metavar="FILE"),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The run folder.  [default: runs/<task or file>-<time>]", show_default=False),
-    ] = None,
+    out: Annotated[Path | None, option("The run folder.  [default: runs/<task or file>-<time>]")] = None,
     checkpoint_every: Annotated[
         float | None,
-        typer.Option(
-            min=0,
+        option(
+            "How often to save the state of the training; 0: as often as possible.  [default: every 10 seconds, less "
+            "often if that takes over 1% of the time]",
             metavar="SECONDS",
-            help="How often to save the state of the training; 0: as often as possible.  [default: every 10 seconds, "
-            "less often if that would take more than 1% of the time]",
-            show_default=False,
+            min=0,
         ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Resume a run that was stopped; or a complete one, with more --iterations (for data --max-epochs); or one "
+            "that diverged, with --on-divergence restart.",
             metavar="RUN",
-            help="Resume a run that was stopped, as if it had not been; or a complete one, with more --iterations "
-            "(for data --max-epochs); or one that diverged, with --on-divergence restart.",
-            show_default=False,
         ),
     ] = None,
     quiet: Quiet = False,
-    epochs: FormerEpochs = None,
-    patience: FormerPatience = None,
-    balanced: FormerBalanced = False,
-    characters: FormerCharacters = False,
     **settings: Any,
 ) -> None:
     """Train a network, test it, and write a run folder.
@@ -111,7 +79,7 @@ def train(
     consists of the same half twice. With --data, a network learns from the sequences of a file, and is tested on those
     of --test. --resume continues a training that was stopped.
     """
-    options = renamed(given(context))
+    options = given(context)
     if resume is None:
         train_and_save(options)
     else:
@@ -154,15 +122,7 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
     source = GivenSource if "data" in options or "data" in begin else TaskSource
     if source is GivenSource and "preset" in options:
         raise InvalidArgument("--preset does not go with --data")
-    sections = sections_of(options, source)
-    experiment = merged(begin, sections)
-    for part in PARTS:
-        if part in sections:
-            name = experiment[part].get("name", PARTS[part])
-            for setting in sections[part]:
-                if setting != "name" and setting not in setting_names(part, name):
-                    raise InvalidArgument(f"{option_of(setting)} does not go with --{part} {name}")
-    return Experiment.read(experiment)
+    return Experiment.read(merged(begin, sections_of(options, source)))
 
 
 def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:

@@ -61,7 +61,8 @@ class Baselines(Result):
 
     Examples
     --------
-    >>> from myrnn import Sequences, tag_baselines
+    >>> from myrnn import Sequences
+    >>> from myrnn.evaluation import tag_baselines
     >>> tagged = Sequences([0, 1, 0, 1], [0, 2, 4], [0, 1, 0, 1], per_step=True)
     >>> found = tag_baselines(tagged, tagged, orders=[1])
     >>> found, list(found.scores)

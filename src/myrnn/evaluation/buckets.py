@@ -45,7 +45,7 @@ class Buckets(Result):
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import tag_report
+    >>> from myrnn.evaluation import tag_report
     >>> chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
     >>> positions = tag_report([0, 1, 1, 0], chances, [0, 2, 4]).positions
     >>> positions

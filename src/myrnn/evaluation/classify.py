@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler import MYGRAD, CompiledModel, compile, compile_for
+from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler.model import compile_for
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import Recognizer, num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, draw
+from myrnn.registry import make
 from myrnn.results import Counted, Result, Row, Shown, Table, is_lost, percent, predicted, text
 
 NOT_APPLICABLE = "n/a"
@@ -111,7 +113,7 @@ class TransferTable(Counted, Result):
 
 def transfer(
     models: Mapping[str, Any],
-    tasks: Mapping[str, Any],
+    tasks: Mapping[str, Any] | Sequence[str],
     samples: int = 10_000,
     seed: int = 1,
     *,
@@ -133,7 +135,8 @@ def transfer(
     models : mapping of str to models
         As for `myrnn.train`. They are not changed, and no graph is built. For a model that learned more than
         recognition, pass ``Recognizer(model)``.
-    tasks : mapping of str to Task or Sequences
+    tasks : mapping of str to Task, Sequences or str; or sequence of str
+        A str is the name of a task, with its settings if need be, such as ``"palindromes:parity=odd"``.
     samples : int
         The number of sequences to draw from every task.
     seed : int
@@ -159,14 +162,15 @@ def transfer(
     >>> from myrnn import RNN, tasks, transfer
     >>> task = tasks.TwinHalves(pattern_length_max=2)
     >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
-    >>> palindromes = tasks.Palindromes(pattern_length_max=2)
-    >>> transfer({"a model": model}, {"halves": task, "palindromes": palindromes}, samples=100, engine="mygrad")
+    >>> transfer({"a model": model}, ["twin-halves", "palindromes:parity=odd"], samples=100, engine="mygrad")
     TransferTable(1 model on 2 tasks)
     """
-    names, task_names = _names("models", models), _names("tasks", tasks)
+    by_name: Any = {_in_words(task): task for task in tasks} if isinstance(tasks, list | tuple) else tasks
+    names, task_names = _names("models", models), _names("tasks", by_name)
     _checks.real("confidence", confidence, above=0, below=1)
     classifiers = [Classifier(model, engine) for model in models.values()]
-    drawn = [draw(task, samples, seed, lengths) for task in tasks.values()]
+    made = (make("task", task) if isinstance(task, str) else task for task in by_name.values())
+    drawn = [draw(task, samples, seed, lengths) for task in made]
     total = np.zeros((len(names), len(task_names)), dtype=np.int64)
     correct, chance = np.zeros_like(total), np.full(len(names), np.nan)
     reasons: dict[tuple[str, str], str] = {}
@@ -188,6 +192,11 @@ def transfer(
         listed = ", ".join(f"{count:,} of {where}" for where, count in lost.items())
         warn(f"sequences whose logits are not finite count as wrong: {listed}")
     return TransferTable(names, task_names, total, correct, chance, reasons, confidence)
+
+
+def _in_words(task: Any) -> str:
+    """Return the name of a task for a table and a figure, where lines break between words."""
+    return re.sub(r"([:,])\b", r"\1 ", re.sub(r"[-_=]", " ", str(task)))
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:

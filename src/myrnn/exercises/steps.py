@@ -8,7 +8,7 @@ import numpy as np
 from mygrad import Tensor
 
 from myrnn._checks import count_of
-from myrnn.compiler import MYGRAD
+from myrnn.compiler.trace import MYGRAD
 from myrnn.exercises.model import (
     SEQUENCES,
     SIZES,

@@ -1,7 +1,7 @@
 """An experiment as one value: the source of its sequences, the model, the training and the tests."""
 
 from myrnn.experiment.experiment import Experiment, merged
-from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, setting_names, weight_generator
+from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_generator
 from myrnn.experiment.presets import PRESETS, Preset, find_preset
 from myrnn.experiment.sections import MOST_SAMPLES, Data, Evaluation
 from myrnn.experiment.sources import (
@@ -40,7 +40,6 @@ __all__ = [
     "is_own",
     "merged",
     "read_source",
-    "setting_names",
     "weight_generator",
     "with_memory",
 ]

@@ -15,11 +15,13 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models import Units, check_settings_of, load_own, make_own, named_before, not_named
-from myrnn.registry import Kind, find, kind_of, kinds
-from myrnn.settings import REQUIRED, Section, settings_of
+from myrnn.registry import Kind, find, kind_of, kinds, read_name
+from myrnn.settings import REQUIRED, Section, read_settings
 
 # The name of a user-defined model whose file is not known.
 OWN = "own"
+# The file and the class of another one, before any settings.
+OWN_NAME = re.compile(r".*\.py(?::[^:]*)?(?=:|$)")
 # The key for the hash of its file, which an experiment from a folder has.
 SHA256 = "sha256"
 # The parts, each with its default kind.
@@ -97,7 +99,7 @@ class Part:
         if part == "model":
             _refuse_sizes(settings)
         for setting in settings:
-            _checks.check_setting(f"{part} {name}", setting, ("name", *setting_names(part, name)))
+            _checks.check_setting(f"{part} {name}", setting, ("name", *section.__struct_fields__))
         known = {name: value for name, value in (defaults or {}).items() if name in section.__struct_fields__}
         return cls(part, name, section.read({**known, **settings}, f"{part} {name}"))
 
@@ -169,34 +171,24 @@ def section_of(part: str, name: str) -> type[Section]:
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a part; in ``regular:(ab)*`` the text after the colon is the first setting of the task."""
+    """Return the settings of a part with those in its name, as in ``dyck:kinds=2`` or ``my.py:Cell:leak=0.1``."""
     found = dict(settings)
-    name = found.get("name")
-    if part != "task" or not isinstance(name, str) or ":" not in name:
+    text = found.get("name")
+    if part not in PARTS or not isinstance(text, str) or ":" not in text:
         return found
-    name, _, text = name.partition(":")
-    section = section_of(part, name)
-    first = next(iter(settings_of(section)), None)
-    if first is None:
-        raise InvalidArgument(f"task {name} has no settings: leave out {':' + text!r}")
-    if first.name in found:
-        raise InvalidArgument(f"task {name}:{text} says {first.name} already: leave one of them out")
-    try:
-        value = first.type(text) if first.type in (int, float) else text
-    except ValueError:
-        raise InvalidArgument(f"{first.name} of task {name} must be a number, not {text!r}") from None
-    return {**found, "name": name, first.name: value}
-
-
-def setting_names(part: str, name: str) -> tuple[str, ...]:
-    """Return the names of the settings of a kind; of a user-defined model those that all models have."""
-    section = own_section(()) if part == "model" and is_own(name) else section_of(part, name)
-    return section.__struct_fields__
+    if part == "model" and (own := OWN_NAME.match(text)) is not None:
+        name, rest = own[0], text[own.end() + 1 :]
+        given = read_settings(own_section(()), rest, f"model {name}", others=True) if rest else {}
+    else:
+        name, given = read_name(part, text)
+    for setting in given.keys() & found.keys():
+        raise InvalidArgument(f"{part} {text} says {setting} already: leave one of them out")
+    return {**found, "name": name, **given}
 
 
 def is_own(name: str) -> bool:
     """Return whether the name of a model is that of a user-defined class, usually a file and a class in it."""
-    return ":" in name or name.endswith(".py") or name == OWN
+    return name == OWN or OWN_NAME.match(name) is not None
 
 
 def weight_generator(seed: int) -> np.random.Generator:

@@ -5,8 +5,10 @@ MyGrad's graph, `rolled` of a compiled recurrence, `layout` places its cards and
 and `build` puts these together.
 """
 
-from myrnn.graphs.build import build_graph, write_graph, write_recurrence
+from myrnn.graphs.build import build_graph
 from myrnn.graphs.draw import ComputationalGraph
-from myrnn.graphs.read import Drawing, GraphNode
 
-__all__ = ["ComputationalGraph", "Drawing", "GraphNode", "build_graph", "write_graph", "write_recurrence"]
+__all__ = [
+    "ComputationalGraph",
+    "build_graph",
+]

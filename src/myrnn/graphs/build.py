@@ -10,7 +10,9 @@ import mygrad as mg
 import numpy as np
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import MYGRAD, CompiledModel, write_equations
+from myrnn.compiler import CompiledModel
+from myrnn.compiler.equations import write_equations
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.draw import ComputationalGraph
 from myrnn.graphs.read import ShownLines, read_graph

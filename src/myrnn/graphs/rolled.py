@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
-from myrnn.compiler import CompiledModel, Equation, Equations, Node, Recurrence, evaluate, topological
+from myrnn.compiler import CompiledModel
+from myrnn.compiler.equations import Equation, Equations
+from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
 from myrnn.models import network_of, num_parameters, parameter_names
 

@@ -6,7 +6,7 @@
 
 from myrnn.inspection.automata import Agreement, ExtractedAutomaton, Hypothesis, extract_automaton
 from myrnn.inspection.many import GradientFlow, StateSpace, gradient_flow, state_space
-from myrnn.inspection.one import Inspection, inspect, parse_tokens
+from myrnn.inspection.one import Inspection, inspect
 from myrnn.inspection.weights import RecurrentEigenvalues, incoming_weights, recurrent_eigenvalues
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "gradient_flow",
     "incoming_weights",
     "inspect",
-    "parse_tokens",
     "recurrent_eigenvalues",
     "state_space",
 ]

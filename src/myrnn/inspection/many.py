@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
-from myrnn.compiler import MYGRAD, CompiledModel, Observation, input_width
+from myrnn.compiler import CompiledModel
+from myrnn.compiler.native import Observation
+from myrnn.compiler.probe import input_width
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation import as_tested
 from myrnn.inspection.one import compiled_of, main_state, norms

@@ -11,7 +11,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks, results
-from myrnn.compiler import MAX_LENGTH, CompiledModel, compile, topological
+from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler.graph import topological
+from myrnn.compiler.model import MAX_LENGTH
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler import CompiledModel, Node, Recurrence, topological
+from myrnn.compiler import CompiledModel
+from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.loops import Recurrence
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models import network_of, parameter_names, parameters_of

@@ -56,6 +56,11 @@ def _made(
     return Stacked(*sizes, **deep, bidirectional=bidirectional, per_step=per_step)
 
 
+def _describe(make: Any, kind: type) -> None:
+    """Let messages and lists name and describe a kind of network by its class."""
+    make.__name__, make.__doc__ = kind.__name__, (kind.__doc__ or "").partition("\n")[0]
+
+
 @register("model", "rnn", owns=_is_of("rnn", RNN), dim_recurrent=50)
 def rnn(
     dim_input: Size,
@@ -93,7 +98,7 @@ def _gated(cell: str, kind: Any) -> None:
         own = {"recurrent_init": recurrent_init, "rng": rng}
         return _made(cell, kind, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
-    make.__name__ = kind.__name__
+    _describe(make, kind)
     register("model", cell, owns=_is_of(cell, kind), dim_recurrent=50)(make)
 
 
@@ -123,8 +128,8 @@ def stack_rnn(
     return _made("stack-rnn", StackRNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
 
 
-# Messages name a kind of network by its class.
-rnn.__name__, stack_rnn.__name__ = RNN.__name__, StackRNN.__name__
+_describe(rnn, RNN)
+_describe(stack_rnn, StackRNN)
 
 # The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
 # docs/how-to/your-own-sequences.md has the numbers.

@@ -21,7 +21,7 @@ import numpy as np
 from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from myrnn.compiler import begin_to_compile, is_known
+from myrnn.compiler.cache import begin_to_compile, is_known
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import LengthReport
 from myrnn.models import OwnModel

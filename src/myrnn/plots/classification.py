@@ -47,7 +47,7 @@ def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
     >>> ax = plot_confusion(report.confusion)
@@ -96,7 +96,7 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
     >>> ax = plot_calibration(report.calibration)
@@ -143,7 +143,7 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import TransferTable
+    >>> from myrnn.evaluation import TransferTable
     >>> total, correct, chance = np.array([[100, 100]]), np.array([[98, 55]]), np.array([0.5])
     >>> ax = plot_transfer(TransferTable(("GRU",), ("halves", "palindromes"), total, correct, chance))
     >>> [text.get_text() for text in ax.texts]

@@ -48,7 +48,7 @@ def plot_learning_curve(
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import LearningCurve
+    >>> from myrnn.learning_curve import LearningCurve
     >>> step, loss, accuracy = np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95])
     >>> curve = LearningCurve(step, loss, accuracy, chance=0.5)
     >>> axes = plot_learning_curve(curve, label="GRU")
@@ -92,7 +92,7 @@ def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import LearningCurve
+    >>> from myrnn.learning_curve import LearningCurve
     >>> step, loss, accuracy = np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95])
     >>> curve = LearningCurve(step, loss, accuracy, chance=0.5)
     >>> axes = plot_learning_curves({"GRU": curve, "LSTM": curve})

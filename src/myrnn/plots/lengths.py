@@ -69,7 +69,7 @@ def plot_accuracy_by_length(
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import LengthReport
+    >>> from myrnn.evaluation import LengthReport
     >>> lengths, total = np.array([2, 4, 6]), np.array([100, 100, 100])
     >>> report = LengthReport(lengths, total, np.array([99, 95, 60]), chance=0.5, trained_length=4)
     >>> ax = plot_accuracy_by_length(report, label="GRU")

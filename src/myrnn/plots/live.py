@@ -61,7 +61,8 @@ class LivePlot(LiveLogger):
 
     Examples
     --------
-    >>> from myrnn import RNN, Adam, LivePlot, tasks, train
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.plots import LivePlot
     >>> plotter = LivePlot(["loss", "accuracy"])
     >>> task = tasks.TwinHalves(pattern_length_max=2)
     >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)

@@ -62,7 +62,7 @@ def plot_by_position(
 
     Examples
     --------
-    >>> from myrnn import tag_report
+    >>> from myrnn.evaluation import tag_report
     >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]
     >>> report = tag_report([0, 1, 1, 0], chances, [0, 2, 4])
     >>> ax = plot_by_position(report.positions, label="GRU")

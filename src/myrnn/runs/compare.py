@@ -51,7 +51,7 @@ class ComparedRun:
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import LearningCurve
+    >>> from myrnn.learning_curve import LearningCurve
     >>> curve = LearningCurve(np.array([100, 200]), np.array([0.7, 0.4]), np.array([0.5, 0.8]))
     >>> compared = ComparedRun({"model.dim_recurrent": 8}, {"fc_h2h.weight": np.zeros((8, 8))}, curve)
     >>> compared.unit, compared.settings
@@ -90,7 +90,7 @@ class RunComparison(Result):
     --------
     >>> import numpy as np
     >>> from myrnn.runs import ComparedRun
-    >>> from myrnn import LearningCurve
+    >>> from myrnn.learning_curve import LearningCurve
     >>> curve = LearningCurve(np.array([100, 200]), np.array([0.7, 0.4]), np.array([0.5, 0.8]))
     >>> first = ComparedRun({"training.seed": 0}, {"fc_h2h.weight": np.zeros((8, 8))}, curve)
     >>> second = ComparedRun({"training.seed": 1}, {"fc_h2h.weight": np.full((8, 8), 0.5)}, curve)

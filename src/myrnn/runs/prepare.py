@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler import memory
+from myrnn.compiler.native import memory
 from myrnn.data import (
     DEFAULT_COLUMNS,
     LABELS,

@@ -30,7 +30,7 @@ from myrnn.data import (
 )
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import as_tested
-from myrnn.inspection import parse_tokens
+from myrnn.inspection.one import parse_tokens
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
 

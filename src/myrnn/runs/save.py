@@ -15,7 +15,7 @@ from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport
 from myrnn.experiment import OWN, Experiment, Part
-from myrnn.graphs import write_graph
+from myrnn.graphs.build import write_graph
 from myrnn.learning_curve import ACCURACY
 from myrnn.models import file_of, num_parameters
 from myrnn.registry import kind_of

@@ -18,7 +18,8 @@ import numpy as np
 from msgspec import Meta
 from mygrad import mem_guard_off
 
-from myrnn.compiler import limit_threads, without_notice
+from myrnn.compiler.cache import without_notice
+from myrnn.compiler.native import limit_threads
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
 from myrnn.evaluation import Report

@@ -20,6 +20,7 @@ from myrnn import _checks
 from myrnn.data import without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import SHA256, SOURCES, Experiment, is_own
+from myrnn.experiment.parts import written_out
 from myrnn.models import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, Distribution, Listed, combinations, read_choice
@@ -187,6 +188,7 @@ class _Classes:
 
     def pinned(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the settings of a model, with the hash of the file of a user-defined class, which is checked."""
+        settings = written_out("model", settings)
         name = settings.get("name")
         if not isinstance(name, str) or not is_own(name):
             return settings

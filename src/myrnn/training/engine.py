@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.added_loss import with_added
-from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreached
+from myrnn.compiler.model import compile_for
+from myrnn.compiler.probe import ADVICE, unreached
+from myrnn.compiler.trace import MYGRAD, lines_that_look
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameter_names, parameters_of

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.compiler import compile_for
+from myrnn.compiler.model import compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.losses import Loss, loss_for, losses_of_logits
 from myrnn.results import is_lost

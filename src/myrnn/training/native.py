@@ -11,18 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import (
-    MYGRAD,
-    Block,
-    CompiledModel,
-    Descent,
-    LossGraph,
-    Native,
-    check_steps,
-    shards_for,
-    trace_loss,
-    trace_penalty,
-)
+from myrnn.compiler import CompiledModel
+from myrnn.compiler.loss import LossGraph, trace_loss
+from myrnn.compiler.native import Block, Native, shards_for
+from myrnn.compiler.penalty import trace_penalty
+from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.streams import check_steps
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop

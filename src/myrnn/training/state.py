@@ -14,7 +14,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler import MYGRAD
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import parameter_names, parameters_of

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler import Streams
+from myrnn.compiler.streams import Streams
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.training.feed import Position, check_same, fingerprint, generator_at, left_of

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler import MYGRAD, CompiledModel, State
+from myrnn.compiler import CompiledModel, State
+from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation import Classifier
 from myrnn.inspection.one import compiled_of

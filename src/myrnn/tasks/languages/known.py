@@ -129,7 +129,7 @@ class Tomita(Recognition):
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     """
 
-    number: Annotated[int, Meta(ge=1, le=7, description="Which of the seven.")]
+    number: Annotated[int, Meta(ge=1, le=7, description="Which of the seven.", examples=[3])]
 
     @property
     def name(self) -> str:
@@ -162,7 +162,7 @@ class Dyck(Recognition):
     Dfa(16 states over ( [ ) ])
     """
 
-    kinds: Annotated[int, Meta(ge=1, le=1_000, description="How many kinds of brackets there are.")]
+    kinds: Annotated[int, Meta(ge=1, le=1_000, description="How many kinds of brackets there are.", examples=[2])]
     depth: (
         Annotated[int, Meta(ge=1, description="How many brackets may be open at once; by default any number.")] | None
     ) = None
@@ -198,7 +198,7 @@ class EqualCounts(Recognition):
     (True, True)
     """
 
-    letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.")]
+    letters: Annotated[str, Meta(description="Letters of which there are equally many, such as ab.", examples=["ab"])]
     ordered: Annotated[bool, Meta(description="Whether all of a letter must come before the next letter.")] = True
 
     @property

@@ -93,7 +93,7 @@ def check_labels(
     Parameters
     ----------
     strings : sequence of sequences of str
-        N strings, as names of symbols.
+        N strings, as names of symbols; those that `read_sequences` reads, too.
     labels : sequence
         N labels.
     language : Language
@@ -123,7 +123,7 @@ def check_labels(
     tokens = []
     for string, line in zip(strings, where.tolist(), strict=True):
         try:
-            tokens.append(language.read(list(string)))
+            tokens.append(language.read(list(map(str, string))))
         except InvalidArgument as error:
             raise InvalidArgument(f"string {line}: {error}") from None
     flat = np.concatenate(tokens) if tokens else np.zeros(0, dtype=np.int32)

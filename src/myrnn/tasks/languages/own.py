@@ -65,7 +65,7 @@ class Regular(Recognition):
     (True, Dfa(4 states over a b))
     """
 
-    pattern: Annotated[str, Meta(description="The regular expression that strings must match.")]
+    pattern: Annotated[str, Meta(description="The regular expression that strings must match.", examples=["(ab)*"])]
     alphabet: Alphabet | None = None
 
     @property
@@ -99,7 +99,13 @@ class ContextFree(Recognition):
     Sequences(1,000 of tokens below 2, lengths 2 to 10)
     """
 
-    grammar: Annotated[str, Meta(description="The rules of a grammar, such as S -> a S b | a b; a ; goes between two.")]
+    grammar: Annotated[
+        str,
+        Meta(
+            description="The rules of a grammar, such as S -> a S b | a b; a ; goes between two.",
+            examples=["S -> a S b | a b"],
+        ),
+    ]
     alphabet: Alphabet | None = None
 
     @property
