@@ -334,7 +334,7 @@ class Result(ABC):
     Examples
     --------
     >>> import numpy as np
-    >>> from myrnn import LearningCurve
+    >>> from myrnn.learning_curve import LearningCurve
     >>> curve = LearningCurve(np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95]))
     >>> isinstance(curve, Result), curve.rows()[1]
     (True, {'iteration': 200, 'loss': 0.2, 'accuracy': 0.95})

@@ -29,7 +29,7 @@ class Calibration(Counted, Result):
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> probabilities = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     >>> calibration = classification_report(["a", "b", "b"], probabilities, ["a", "b"], [3, 5, 5], bins=2).calibration
     >>> calibration

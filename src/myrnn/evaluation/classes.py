@@ -51,7 +51,7 @@ class Confusion(Result):
 
     Examples
     --------
-    >>> from myrnn import classification_report
+    >>> from myrnn.evaluation import classification_report
     >>> confusion = classification_report(
     ...     ["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["a", "b"], [3, 5, 5]
     ... ).confusion

@@ -37,7 +37,7 @@ class Comparison(Result):
 
     Examples
     --------
-    >>> from myrnn import LengthReport
+    >>> from myrnn.evaluation import LengthReport
     >>> import numpy as np
     >>> lengths, total = np.array([4, 8]), np.array([1000, 1000])
     >>> trained, guess = (LengthReport(lengths, total, np.array(right), 0.5) for right in ([990, 730], [500, 510]))

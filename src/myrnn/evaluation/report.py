@@ -75,7 +75,7 @@ class Report(Result):
 
     Examples
     --------
-    >>> from myrnn import tag_report
+    >>> from myrnn.evaluation import tag_report
     >>> report = tag_report([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], [0, 2, 4])
     >>> report.accuracy, round(report.scores["accuracy"].low, 3), report.confusion.recall.tolist()
     (0.75, 0.131, [1.0, 0.5])
