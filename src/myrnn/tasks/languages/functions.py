@@ -27,6 +27,7 @@ _SUM, _BRACKETS, _EQUATION = f"{_DIGITS}+-*", f"{_DIGITS}+-*()", f"{_DIGITS}+-()
 
 Text = Callable[[str], str]
 Values = Callable[[Strings, Offsets], NDArray[Any]]
+Size = Callable[[Integers], Integers]
 Draw = Callable[[Integers, np.random.Generator], Strings]
 
 
@@ -110,7 +111,7 @@ def _big_endian_root(text: str) -> str:
     return f"{isqrt(int(text, 2)):0{(len(text) + 1) // 2}b}"
 
 
-def value_of(expression: str, x: int = 0) -> int:
+def value_of(expression: str, x: str = "0") -> str:
     """Return the value of an expression, modulo 5, with the usual precedence; raises InvalidArgument if it is none."""
     # Of each open bracket: the sum of all terms before, and the product of the present one so far.
     levels: list[tuple[int, int]] = []
@@ -118,7 +119,7 @@ def value_of(expression: str, x: int = 0) -> int:
     wants_number = True
     for symbol in expression:
         if wants_number and (symbol in _DIGITS or symbol == "x"):
-            product, wants_number = product * (x if symbol == "x" else int(symbol)) % MODULUS, False
+            product, wants_number = product * int(x if symbol == "x" else symbol) % MODULUS, False
         elif wants_number and symbol == "-":
             product = -product
         elif wants_number and symbol == "(":
@@ -136,14 +137,14 @@ def value_of(expression: str, x: int = 0) -> int:
             break
     else:
         if not wants_number and not levels:
-            return (total + product) % MODULUS
+            return str((total + product) % MODULUS)
     raise InvalidArgument(f"{' '.join(expression)} is not an expression")
 
 
-def _solution(text: str) -> int:
+def _solution(text: str) -> str:
     left, right = text.split("=")
     wanted = value_of(right)
-    found = [x for x in range(MODULUS) if value_of(left, x) == wanted]
+    found = [x for x in _DIGITS if value_of(left, x) == wanted]
     if len(found) != 1:
         raise InvalidArgument(f"{text} has {len(found)} solutions, one is needed")
     return found[0]
@@ -251,7 +252,7 @@ class StringFunction:
     # Returns the values of N strings, concatenated, with `NO_ANSWER` where nothing is asked.
     values: Values
     # The length of the value of a string of length T; None if it is a class.
-    size: Callable[[Integers], Integers] | None = None
+    size: Size | None = None
     # Returns an input of each length; by default all of a length are equally likely.
     draw: Draw | None = None
     # Which lengths inputs can have.
@@ -264,42 +265,38 @@ class StringFunction:
         return rng.integers(0, len(self.symbols), int(lengths.sum()), dtype=np.int32)
 
 
-def _rearranged(value: Text, symbols: str = "01", times: int = 1) -> StringFunction:
-    return StringFunction(symbols, symbols, each(symbols, symbols, value), lambda n: times * n)
+def _of_text(symbols: str, classes: str, value: Text, size: Size | None = None, **known: Any) -> StringFunction:
+    return StringFunction(symbols, classes, each(symbols, classes, value), size, **known)
 
 
-def _expression(symbols: str, value: Callable[[str], int], draw: Draw, **known: Any) -> StringFunction:
-    return StringFunction(symbols, _DIGITS, each(symbols, _DIGITS, lambda s: str(value(s))), draw=draw, **known)
-
-
-def _arithmetic(sign: str, work: Callable[[int, int], int], more: int) -> StringFunction:
+def _of_numbers(sign: str, work: Callable[[int, int], int], more: int) -> StringFunction:
     """Return the function of two numbers with a sign between; `more` is how much longer than the input the value is."""
 
     def value(text: str) -> str:
         first, second = text.split(sign)
         return f"{bits_of(work(number(first), number(second)))}e".ljust(len(text) + more)
 
-    symbols, classes = f"01{sign}", "01e"
-    values = each(symbols, classes, value)
-    return StringFunction(symbols, classes, values, lambda n: n + more, _draw_pair, lambda n: n >= 3)
+    return _of_text(f"01{sign}", "01e", value, lambda n: n + more, draw=_draw_pair, possible=lambda n: n >= 3)
+
+
+def _same(lengths: Integers) -> Integers:
+    return lengths
 
 
 DEEPMIND = {
     "even-pairs": StringFunction("01", "01", lambda s, ends: s[ends[:-1]] != s[ends[1:] - 1]),
     "parity-check": StringFunction("01", "01", lambda s, ends: sums(s, ends) % 2),
     "cycle-navigation": StringFunction("<=>", _DIGITS, lambda s, ends: sums(s - 1, ends) % MODULUS),
-    "modular-arithmetic": _expression(_SUM, value_of, _draw_sum, possible=lambda n: n % 2 == 1),
-    "modular-arithmetic-brackets": _expression(_BRACKETS, value_of, _draw_brackets),
-    "solve-equation": _expression(_EQUATION, _solution, _draw_equation, possible=lambda n: n >= 3),
-    "missing-duplicate": StringFunction(
-        "01_ ", "01", each("01_ ", "01", hidden), draw=draw_hidden, possible=lambda n: n >= 2
-    ),
-    "reverse-string": _rearranged(reverse),
+    "modular-arithmetic": _of_text(_SUM, _DIGITS, value_of, draw=_draw_sum, possible=lambda n: n % 2 == 1),
+    "modular-arithmetic-brackets": _of_text(_BRACKETS, _DIGITS, value_of, draw=_draw_brackets),
+    "solve-equation": _of_text(_EQUATION, _DIGITS, _solution, draw=_draw_equation, possible=lambda n: n >= 3),
+    "missing-duplicate": _of_text("01_ ", "01", hidden, draw=draw_hidden, possible=lambda n: n >= 2),
+    "reverse-string": _of_text("01", "01", reverse, _same),
     "stack-manipulation": StringFunction("01v^!", "01e", _stack_left, lambda n: n + 1, _draw_stack),
-    "duplicate-string": _rearranged(lambda text: text + text, times=2),
-    "odds-first": _rearranged(lambda text: text[1::2] + text[::2]),
-    "binary-addition": _arithmetic("+", operator.add, 1),
-    "binary-multiplication": _arithmetic("*", operator.mul, 0),
-    "compute-sqrt": StringFunction("01", "01", each("01", "01", _big_endian_root), lambda n: (n + 1) // 2),
-    "bucket-sort": _rearranged(in_order, _DIGITS),
+    "duplicate-string": _of_text("01", "01", lambda text: text + text, lambda n: 2 * n),
+    "odds-first": _of_text("01", "01", lambda text: text[1::2] + text[::2], _same),
+    "binary-addition": _of_numbers("+", operator.add, 1),
+    "binary-multiplication": _of_numbers("*", operator.mul, 0),
+    "compute-sqrt": _of_text("01", "01", _big_endian_root, lambda n: (n + 1) // 2),
+    "bucket-sort": _of_text(_DIGITS, _DIGITS, in_order, _same),
 }
