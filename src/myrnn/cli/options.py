@@ -149,11 +149,7 @@ _OF_FILES = (("evaluation", "seed"), ("evaluation", "stack_depth"))
 # The settings of models and optimizers that have an option of their own; all others are written behind a name.
 _OF_PARTS = {"dim_recurrent": "model", "learning_rate": "optimizer"}
 EXAMPLES = {"task": "dyck:kinds=2,depth=3", "model": "gru:layers=2", "optimizer": "sgd:momentum=0.9"}
-_PARTS = {
-    "task": "What to learn",
-    "model": "The network (or your class: my_file.py:MyClass)",
-    "optimizer": "The optimizer",
-}
+_PARTS = {"task": "What to learn", "model": "The network", "optimizer": "The optimizer"}
 # Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
 # Options that may be repeated.
@@ -189,6 +185,8 @@ def _setting_options() -> Iterator[inspect.Parameter]:
     on_task, on_data = _fields(_TASK_SECTIONS), _fields(_DATA_SECTIONS)
     for part, text in _PARTS.items():
         heading = ON_TASK if part == "task" else part.capitalize()
+        if part != "task":
+            text += f": {', '.join(kinds(part))}" + (", or my_file.py:MyClass" if part == "model" else "")
         text += f", with settings as in {EXAMPLES[part]}; myrnn {part}s lists all.  [default: {PARTS[part]}]"
         yield _option(Setting(part, str, None), part, text, heading)
         for name in (name for name, owner in _OF_PARTS.items() if owner == part):
