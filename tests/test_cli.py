@@ -654,7 +654,7 @@ def test_parts_are_listed_with_settings_and_an_example(part, other, monkeypatch,
         (line,) = (line for line in lines if re.match(rf"myrnn train --{part} '?{name}(:|'|$)", line))
         # What is shown can be pasted.
         experiment = command_train.experiment_of({part: shlex.split(line)[-1]})
-        assert getattr(experiment, part).name == name
+        assert (experiment.source if part == "task" else getattr(experiment, part)).name == name
         assert all(setting in "".join(out.split()) for setting in kind.section.__struct_fields__)
     assert main([f"{part}s", other]) == 0
     shown = capsys.readouterr().out

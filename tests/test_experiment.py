@@ -42,6 +42,10 @@ def contents(model):
     return [parameter.data.tobytes() for parameter in model.parameters]
 
 
+def part_of(experiment, part):
+    return experiment.source.settings if part == "task" else getattr(experiment, part)
+
+
 def refused(message):
     return pytest.raises(InvalidArgument, match=f"^{message}$")
 
@@ -122,9 +126,9 @@ def test_wrong_settings_give_a_helpful_message(given, message):
 def test_a_name_may_hold_settings(part, text, settings):
     assert Part.read(part, text) == Part.read(part, {"name": text}) == Part.read(part, settings)
     if part != "model" or ".py" not in text:
-        assert getattr(Experiment(**{part: text}), part) == Part.read(part, settings)
+        assert part_of(Experiment(**{part: text}), part) == Part.read(part, settings)
         study = read_study({"name": "s", part: {"name": [text]}})
-        assert getattr(study.points[0].experiment, part) == Part.read(part, settings)
+        assert part_of(study.points[0].experiment, part) == Part.read(part, settings)
 
 
 @pytest.mark.parametrize(

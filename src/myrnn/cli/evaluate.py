@@ -102,8 +102,7 @@ def evaluate(
     check_picture("--figure", figure)
     loaded = load(run, model)
     options = given(context)
-    of_task = ("samples", "seed", "length_max", "lengths", "stack_depth")
-    refuse_of_others(options, loaded, of_task, ("data", "labels", "period"))
+    refuse_of_others(context, loaded)
     if loaded.reader.learn != LABELS:
         refuse(options, ("shortcuts", "counterexamples", "labels", "engine"), "labels of sequences")
         return _report(loaded, data, period, out, figure, quiet)

@@ -21,7 +21,6 @@ from myrnn.cli.options import (
     argument,
     check_file,
     check_picture,
-    given,
     load,
     option,
     refuse_of_others,
@@ -70,7 +69,7 @@ def inspect(
     if out is not None and out.exists() and not out.is_dir():
         raise InvalidArgument(f"--out must be a folder, not a file: {out}")
     run = load(folder, model)
-    refuse_of_others(given(context), run, ("seed",), ("data",))
+    refuse_of_others(context, run)
     if not len(run.history):
         raise InvalidArgument(f"{folder} holds a network that is not trained yet: there is nothing to inspect")
     learn = run.reader.learn

@@ -68,8 +68,7 @@ def help_sections(command: Any, context: Any) -> dict[str, list[tuple[str, str]]
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
+            sections.setdefault(_heading(parameter), []).append(record)
     return sections
 
 
@@ -108,12 +107,19 @@ def refuse(options: Mapping[str, Any], names: Collection[str], wanted: str) -> N
             raise InvalidArgument(f"{option_of(name)} goes with {wanted}")
 
 
-def refuse_of_others(options: Mapping[str, Any], run: Run, of_task: Collection[str], of_data: Collection[str]) -> None:
-    """Refuse options for a task if a run is on data, and those for data if it is on a task."""
+def refuse_of_others(context: typer.Context, run: Run) -> None:
+    """Refuse options for a task if a run is on data, and those for data if it is on a task, by their headings."""
     if run.task is not None:
-        refuse(options, of_data, f"a run on data, which {run.folder} is not")
+        heading, wanted = ON_DATA, f"a run on data, which {run.folder} is not"
     else:
-        refuse(options, of_task, f"a run on a task, which draws its sequences; {run.folder} is on data")
+        heading, wanted = ON_TASK, f"a run on a task, which draws its sequences; {run.folder} is on data"
+    refuse(given(context), [p.name or "" for p in context.command.params if _heading(p) == heading], wanted)
+
+
+def _heading(parameter: Any) -> str:
+    """Return the heading of an option or an argument in the help."""
+    usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+    return getattr(parameter, "rich_help_panel", None) or usual
 
 
 def check_file(name: str, path: Path | None) -> None:
@@ -143,11 +149,7 @@ _OF_FILES = (("evaluation", "seed"), ("evaluation", "stack_depth"))
 # The settings of models and optimizers that have an option of their own; all others are written behind a name.
 _OF_PARTS = {"dim_recurrent": "model", "learning_rate": "optimizer"}
 EXAMPLES = {"task": "dyck:kinds=2,depth=3", "model": "gru:layers=2", "optimizer": "sgd:momentum=0.9"}
-_PARTS = {
-    "task": "What to learn",
-    "model": "The network (or your class: my_file.py:MyClass)",
-    "optimizer": "The optimizer",
-}
+_PARTS = {"task": "What to learn", "model": "The network", "optimizer": "The optimizer"}
 # Options with a name other than that of their setting.
 _RENAMED = {("data", "file"): "data"}
 # Options that may be repeated.
@@ -181,6 +183,8 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 def _setting_options() -> Iterator[inspect.Parameter]:
     for part, text in _PARTS.items():
         heading = ON_TASK if part == "task" else part.capitalize()
+        if part != "task":
+            text += f": {', '.join(kinds(part))}" + (", or my_file.py:MyClass" if part == "model" else "")
         text += f", with settings as in {EXAMPLES[part]}; myrnn {part}s lists all.  [default: {PARTS[part]}]"
         yield _option(Setting(part, str, None), part, text, heading)
         for name in (name for name, owner in _OF_PARTS.items() if owner == part):
