@@ -245,13 +245,7 @@ def _option(setting: Setting, name: str, text: str, heading: str) -> inspect.Par
 
 
 def sections_of(options: Mapping[str, Any], on_data: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the settings among the options of a command line, by section.
-
-    Raises
-    ------
-    InvalidArgument
-        When an option for data is given without data, or an option for tasks with data.
-    """
+    """Return the settings among the options of a command line, by section."""
     ours, others = (_DATA_SECTIONS, _TASK_SECTIONS) if on_data else (_TASK_SECTIONS, _DATA_SECTIONS)
     fields, strange = _fields(ours), {*_fields(others), *(["task"] if on_data else [])}
     sections: dict[str, dict[str, Any]] = {part: {} for part in PARTS if part not in strange}

@@ -64,17 +64,7 @@ def noted_stops() -> Iterator[Stops]:
 
 @contextmanager
 def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
-    """When a run is interrupted or fails, add to the message what is saved, and how to resume.
-
-    Parameters
-    ----------
-    folder : Path
-        That of a run that has begun.
-    own : str or None
-        The file and class of its model, if it is user-defined.
-    on_divergence : {"stop", "restart"}
-        The reaction of the run to a loss that is no longer finite.
-    """
+    """When a run is interrupted or fails, add to the message what is saved, and how to resume."""
     try:
         with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
             yield stops
