@@ -63,13 +63,7 @@ _UsageError: type[Exception] = next(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Those of the process by default.
-    """
+    """Run one command line, by default that of the process, and return its exit code."""
     with warnings.catch_warnings():
         warnings.showwarning = _shown_once()
         given = list(sys.argv[1:] if arguments is None else arguments)

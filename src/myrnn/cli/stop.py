@@ -15,7 +15,7 @@ from myrnn.runs.folder import has_run, is_unfinished, iterations_saved
 
 @contextmanager
 def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
-    """When the run in a folder, maybe of a user-defined model `own`, is interrupted or fails, say what is saved."""
+    """When a run is interrupted or fails, add to the message what is saved, and how to resume."""
     try:
         with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
             yield stops

@@ -87,13 +87,7 @@ def train(
 
 
 def train_and_save(options: Mapping[str, Any]) -> None:
-    """Train a new model, test it, write the run folder and show the results.
-
-    Parameters
-    ----------
-    options : mapping
-        Those given on the command line.
-    """
+    """Train a new model, test it, write the run folder and show the results."""
     experiment = experiment_of(options)
     quiet = bool(options.get("quiet"))
     work = begin(experiment, every=options.get("checkpoint_every"), progress=not quiet)
@@ -166,14 +160,7 @@ def _preset_line(options: Mapping[str, Any]) -> str:
 
 
 def go_on(folder: Path, options: Mapping[str, Any]) -> None:
-    """Resume a run that was stopped, or give a complete one more iterations or epochs.
-
-    Parameters
-    ----------
-    folder : Path
-    options : mapping
-        Those given on the command line.
-    """
+    """Resume a run that was stopped, or give a complete one more iterations or epochs."""
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
     quiet = bool(options.get("quiet"))
