@@ -198,12 +198,7 @@ class State:
         return array[0] if self.streams is None else array
 
     def pieces(self, x: Any, dim_input: int) -> tuple[Sequences, bool]:
-        """Return the next steps of all streams, and whether it is one step of each.
-
-        Raises
-        ------
-        InvalidArgument
-        """
+        """Return the next steps of all streams, and whether it is one step of each."""
         array = _checks.array("x", x)
         count, is_token = self.numbers.shape[0], array.dtype.kind in "iu"
         shape = array.shape if self.streams is None else array.shape[1:]

@@ -128,10 +128,7 @@ class TargetEncoder:
         encoder: SequenceEncoder,
         training: NDArray[np.bool_] | None = None,
     ) -> TargetEncoder:
-        """Fit to the targets of the sequences that `training` marks, by default of all.
-
-        `encoder` is the one fitted on the sequences.
-        """
+        """Fit to the targets of the sequences in `training`, by default all; `encoder` is fitted on the sequences."""
         if given.classes is not None:
             return cls(given.learn, given.classes, given.per_step)
         if given.learn in NEXT:
@@ -163,11 +160,7 @@ class TargetEncoder:
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
 
     def sequences(self, encoder: SequenceEncoder, raw: RawSequences, given: RawTargets | None = None) -> Sequences:
-        """Return sequences with targets for training.
-
-        If the targets follow from the sequences, the last step of each is only a target. Otherwise, without `given`,
-        the targets are 0.
-        """
+        """Return sequences for training; a last step may only be a target, and without `given` targets are 0."""
         if self.learn in NEXT:
             return _shifted(encoder.encode(self.read(raw)))
         rows = self._zeros(raw) if given is None else self._encoded(given)
