@@ -363,16 +363,14 @@ class _Panel:
         # A legend that the user has made stays.
         if shown and self._ax.get_legend() is self._legend:
             lines, *_, labels = zip(*shown, strict=True)
-            place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-            narrow: dict[str, Any] = {
+            look: dict[str, Any] = {
+                "loc": "lower right",
+                "bbox_to_anchor": (1.0, 1.0),
+                "borderaxespad": 0.2,
                 "ncols": 3,
-                "fontsize": 9,
-                "frameon": False,
-                "handlelength": 1.4,
-                "handletextpad": 0.5,
-                "columnspacing": 1.0,
             }
-            self._legend = self._ax.legend(lines, labels, **place, **narrow)
+            look |= {"fontsize": 9, "frameon": False, "handlelength": 1.4, "handletextpad": 0.5, "columnspacing": 1.0}
+            self._legend = self._ax.legend(lines, labels, **look)
         if shown:
             self._ax.relim()
             self._ax.autoscale_view(scalex=False)
