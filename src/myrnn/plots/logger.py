@@ -12,86 +12,71 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 
-class Series:
+class MetricRecord:
     """The values of one metric by batch, and their means by epoch; positions count iterations."""
 
     def __init__(self) -> None:
         self.values, self.positions = array("d"), array("d")
-        self.epoch_means, self.epoch_positions = array("d"), array("d")
+        self.means, self.mean_positions = array("d"), array("d")
         self.position = 0.0
-        self._begin_epoch()
-
-    def _begin_epoch(self) -> None:
-        self.total, self.weight, self.pending = 0.0, 0.0, 0
+        self._total, self._weight, self._pending = 0.0, 0.0, 0
 
     def add(self, value: float, weight: int, iterations: int) -> None:
         """Record the value of a batch with this weight in the epoch's mean."""
         self.position += iterations
         self.positions.append(self.position)
         self.values.append(value)
-        self.total += weight * value
-        self.weight += weight
-        self.pending += 1
+        self._total += weight * value
+        self._weight += weight
+        self._pending += 1
 
     def end_epoch(self, position: float) -> None:
         """Record the mean since the last epoch, unless there was no batch."""
-        if self.pending:
-            self.epoch_means.append(self.total / self.weight)
-            self.epoch_positions.append(position)
-            self._begin_epoch()
+        if self._pending:
+            self.means.append(self._total / self._weight)
+            self.mean_positions.append(position)
+            self._total, self._weight, self._pending = 0.0, 0.0, 0
 
-    def record(self, name: str) -> dict[str, Any]:
+    def numbers(self, name: str) -> dict[str, Any]:
         """Return copies of the numbers under noggin's keys."""
         return {
             "name": name,
             "batch_data": np.array(self.values),
             "batch_domain": np.array(self.positions),
-            "epoch_data": np.array(self.epoch_means),
-            "epoch_domain": np.array(self.epoch_positions),
-            "cnt_since_epoch": self.pending,
-            "total_weighting": self.weight,
-            "running_weighted_sum": self.total,
+            "epoch_data": np.array(self.means),
+            "epoch_domain": np.array(self.mean_positions),
+            "cnt_since_epoch": self._pending,
+            "total_weighting": self._weight,
+            "running_weighted_sum": self._total,
         }
 
 
-class Split:
-    """The series of training or tests, and the numbers of batches and epochs."""
+class Split(dict[str, MetricRecord]):
+    """The records of training or of tests by metric, and the numbers of batches and epochs."""
 
-    def __init__(self, names: tuple[str, ...] | None) -> None:
+    def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
-        self.series: dict[str, Series] = {}
         self.batches = self.epochs = 0
 
     def add_batch(self, metrics: Mapping[str, Any], batch_size: int, iterations: int = 1) -> None:
-        """Record all values of a batch, or none if one is invalid."""
+        """Record all values of a batch, or none if one is invalid; without names, the first batch determines them."""
         if not isinstance(metrics, Mapping):
             raise InvalidArgument(f"metrics must map names to numbers, not be {metrics!r}")
         batch_size = _checks.integer("batch_size", batch_size, minimum=1)
         iterations = _checks.integer("iterations", iterations, minimum=1)
-        if not metrics:
-            raise InvalidArgument("metrics must name at least one metric")
+        names = self.names if metrics and self.names else metric_names(metrics)
+        for name in metrics:
+            _checks.one_of("every metric", name, names)
         values = {name: _number(name, value) for name, value in metrics.items()}
-        self._admit(metrics)
+        self.names = names
         for name, value in values.items():
-            self.series[name].add(value, batch_size, iterations)
+            self.setdefault(name, MetricRecord()).add(value, batch_size, iterations)
         self.batches += 1
 
-    def _admit(self, names: Iterable[Any]) -> None:
-        """Start the series of new names; the first batch determines the names unless they were given before."""
-        known = self.names or tuple(self.series)
-        for name in names:
-            if known:
-                _checks.one_of("every metric", name, known)
-            elif not isinstance(name, str):
-                raise InvalidArgument(f"the name of a metric must be a string, not {name!r}")
-        for name in names:
-            self.series.setdefault(name, Series())
-
-    def end_epoch(self, beside: Mapping[str, Series] | None = None) -> None:
-        """Record the epoch's means, each at its own position or at that of the same metric in `beside`."""
-        for name, series in self.series.items():
-            leader = (beside or {}).get(name, series)
-            series.end_epoch(leader.position)
+    def end_epoch(self, beside: Mapping[str, MetricRecord]) -> None:
+        """Record the epoch's means at the positions of the same metrics in `beside`, or at their own."""
+        for name, record in self.items():
+            record.end_epoch(beside.get(name, record).position)
         self.epochs += 1
 
 
@@ -119,7 +104,7 @@ class LiveLogger:
     """
 
     def __init__(self, metrics: str | Iterable[str] | None = None) -> None:
-        names = None if metrics is None else metric_names(metrics)
+        names = () if metrics is None else metric_names(metrics)
         self.train, self.test = Split(names), Split(names)
 
     def set_train_batch(
@@ -147,7 +132,7 @@ class LiveLogger:
 
     def set_train_epoch(self) -> None:
         """Record each metric's mean over the training batches since the last epoch."""
-        self.train.end_epoch()
+        self.train.end_epoch({})
 
     def set_test_batch(self, metrics: Mapping[str, Any], batch_size: int) -> None:
         """Record metrics of a test batch, as `set_train_batch` does."""
@@ -155,26 +140,25 @@ class LiveLogger:
 
     def set_test_epoch(self) -> None:
         """Record each metric's mean over the test batches since the last epoch, at the position of the training."""
-        self.test.end_epoch(beside=self.train.series)
+        self.test.end_epoch(self.train)
 
     @property
     def train_metrics(self) -> dict[str, dict[str, Any]]:
         """The training record: for each name ``batch_data``, ``epoch_data``, their ``_domain``, and running sums."""
-        return {name: series.record(name) for name, series in self.train.series.items()}
+        return {name: record.numbers(name) for name, record in self.train.items()}
 
     @property
     def test_metrics(self) -> dict[str, dict[str, Any]]:
         """The test record, like `train_metrics`."""
-        return {name: series.record(name) for name, series in self.test.series.items()}
+        return {name: record.numbers(name) for name, record in self.test.items()}
 
     def __repr__(self) -> str:
         """Return the metrics and the number of records."""
-        names = dict.fromkeys([*(self.train.names or ()), *self.train.series, *self.test.series])
         counts = ", ".join(
             f"{_checks.count_of(split.batches, f'{kind} batch')}, {_checks.count_of(split.epochs, f'{kind} epoch')}"
             for kind, split in (("training", self.train), ("test", self.test))
         )
-        return f"{type(self).__name__}({', '.join(names)}: {counts})"
+        return f"{type(self).__name__}({', '.join(dict.fromkeys((*self.train.names, *self.test.names)))}: {counts})"
 
 
 def metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
@@ -184,12 +168,11 @@ def metric_names(metrics: str | Iterable[str]) -> tuple[str, ...]:
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     if not names:
         raise InvalidArgument("metrics must name at least one metric")
-    for name in names:
+    for place, name in enumerate(names):
         if not isinstance(name, str):
             raise InvalidArgument(f"the name of a metric must be a string, not {name!r}")
-    doubles = sorted({name for name in names if names.count(name) > 1})
-    if doubles:
-        raise InvalidArgument(f"metrics must be different names, but {doubles[0]!r} is repeated")
+        if name in names[:place]:
+            raise InvalidArgument(f"metrics must be different names, but {name!r} is repeated")
     return names
 
 
