@@ -53,7 +53,7 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/codespell $(PROSE)
-	@$(BIN)/proselint check --config docs/proselint.json *.md docs/*.md docs/*/*.md
+	@$(BIN)/proselint check --config docs/proselint.json *.md docs/*.md docs/*/*.md src/myrnn/lesson/*.md
 	@$(BIN)/python tests/test_prose.py
 	@$(BIN)/mypy
 

@@ -12,7 +12,8 @@ from myrnn import RNN, Experiment, read_sequences, registry
 from pages import DOCS, script
 
 PAGE = DOCS / "reference" / "experiments.md"
-PAGES = [DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(DOCS.rglob("*.md"))
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")), *(ROOT / "src").rglob("*.md")]
 
 
 def blocks(language):

@@ -284,12 +284,6 @@ def test_mistakes_in_the_command_give_a_one_line_error(tmp_path, capsys):
         assert capsys.readouterr().err == f"myrnn: {message}\n"
 
 
-@pytest.mark.parametrize(("part", "name"), PARTS.items())
-def test_the_document_and_the_packaged_copy_are_the_same(part, name):
-    document = (ROOT / "docs" / "lessons" / name).read_text(encoding="utf-8")
-    assert document == lesson_source(part), f"cp docs/lessons/{name} src/myrnn/lesson/{name}"
-
-
 def test_the_lesson_is_in_the_wheel(tmp_path):
     built = subprocess.run(
         [sys.executable, "-c", f"import hatchling.build as b; print(b.build_wheel({str(tmp_path)!r}))"],

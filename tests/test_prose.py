@@ -25,7 +25,7 @@ ENFORCED = (
     "CONTRIBUTING.md",
     "SECURITY.md",
 )
-ENDINGS = (".py", ".js", ".html")
+ENDINGS = (".py", ".js", ".html", ".md")
 
 # What not to write (a regular expression), and what to write instead.
 PHRASES = {
@@ -104,9 +104,8 @@ def found_in(text):
 
 def problems(root):
     """Yield a line for each phrase below a folder, or in a file."""
-    endings = ENDINGS if root.is_relative_to(ROOT / "src") else (*ENDINGS, ".md")
     # This file has them all in its table.
-    found = (p for p in root.rglob("*") if p.suffix in endings and p != Path(__file__).resolve())
+    found = (p for p in root.rglob("*") if p.suffix in ENDINGS and p != Path(__file__).resolve())
     for path in [root] if root.is_file() else sorted(found):
         for line, text in texts_of(path):
             for offset, phrase, instead in found_in(text):

@@ -4,8 +4,9 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from myrnn.lesson import make_version, read_cells
+from myrnn.lesson import PARTS, lesson_source, make_version, read_cells
 
+PAGES = {f"lessons/{file.removesuffix('.md')}": part for part, file in PARTS.items()}
 HEADER = """---
 file_format: mystnb
 kernelspec:
@@ -19,11 +20,11 @@ language_info:
 
 
 def as_notebook(app: Sphinx, name: str, source: list[str]) -> None:
-    """Turn a lesson, which is jupytext Markdown with tags, into a notebook of MyST."""
-    if name.startswith("lessons/lesson"):
+    """Replace the page of a lesson by its text, jupytext Markdown with tags, as a notebook of MyST."""
+    if name in PAGES:
         cells = [
             f"```{{code-cell}} python\n{cell.source}\n```" if cell.kind == "code" else cell.source
-            for cell in read_cells(make_version(source[0]))
+            for cell in read_cells(make_version(lesson_source(PAGES[name])))
         ]
         source[0] = HEADER + "\n\n".join(cells) + "\n"
 

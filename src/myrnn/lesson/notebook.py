@@ -21,6 +21,7 @@ import os
 import re
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 
 MARKDOWN, CODE = "markdown", "code"
-# The parts of a file. A fenced block that is not Python belongs to the text.
+# A fenced block that is not Python belongs to the text.
 HEADER, TEXT, REGION, BLOCK = "header", "text", "region", "block"
 
 OPENS = {"```python": CODE, "<!-- #region -->": REGION}
@@ -40,6 +41,8 @@ BLOCKS = ("COGINST", "COGSTUB", "COGNOTE")
 LINE = "COGLINE"
 TAGS = (*BLOCKS, LINE)
 TAG = re.compile(r"<(/?)(COG\w*)>", re.IGNORECASE)
+# How tags are written in code, and in text.
+ALONE = {True: re.compile(r"\s*#\s*<[^>]*>\s*$"), False: re.compile(r"\s*(?:<!--)?\s*<[^>]*>\s*(?:-->)?\s*$")}
 AFTER_LINE = {True: re.compile(r"\s*#\s*<COGLINE>\s*$"), False: re.compile(r"\s*<!--\s*<COGLINE>\s*-->\s*$")}
 STUB = re.compile(r"^(\s*)# ?(.*)$")
 SUFFIXES = (".ipynb", ".md")
@@ -52,18 +55,7 @@ PARTS = {1: "lesson.md", 2: "lesson-2.md"}
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the file.
-
-    Attributes
-    ----------
-    number : int
-        Counted from 1.
-    text : str
-    part : str
-        The part that it is in: the header, a code cell, a region, a block or plain text.
-    edge : bool
-        Whether it opens or closes that part.
-    """
+    """A line of the file, the part that it is in, and whether it opens or closes that part."""
 
     number: int
     text: str
@@ -73,16 +65,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
-
-    Attributes
-    ----------
-    kind : {"markdown", "code"}
-    source : str
-        The text, without a newline at its end.
-    line : int
-        The number of its first line, counted from 1.
-    """
+    """One cell: its kind, markdown or code, its text without a newline at the end, and the number of its first line."""
 
     kind: str
     source: str
@@ -90,13 +73,7 @@ class Cell:
 
 
 def read_lines(text: str) -> list[Line]:
-    """Return every line with the part that it is in.
-
-    Raises
-    ------
-    InvalidArgument
-        When the header, a code cell, a region or a block is never closed.
-    """
+    """Return every line with the part that it is in; raises InvalidArgument if a part is never closed."""
     lines = []
     part, begin = TEXT, 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -118,30 +95,14 @@ def read_lines(text: str) -> list[Line]:
 
 
 def read_cells(text: str) -> tuple[Cell, ...]:
-    """Return the cells of a notebook in jupytext Markdown.
-
-    A block fenced with ```` ```python ```` is a code cell; the text between two of them is one Markdown cell, or
-    several if it is divided by two or more blank lines. A region (``<!-- #region -->`` to ``<!-- #endregion -->``) is
-    one Markdown cell, including fenced blocks.
-
-    Raises
-    ------
-    InvalidArgument
-        When the header, a code cell, a region or a block is never closed.
-
-    Examples
-    --------
-    >>> lines = ["Some text.", "", "```python", "1 + 1", "```"]
-    >>> read_cells(chr(10).join(lines))[1]
-    Cell(kind='code', source='1 + 1', line=4)
-    """
+    """Return the cells of a notebook in jupytext Markdown; raises InvalidArgument if one is never closed."""
+    # Text between two code cells is one cell, or several if it is divided by two or more blank lines. A region is one.
     groups: list[tuple[str, list[Line]]] = [(MARKDOWN, [])]
     blank = 0
     for line in read_lines(text):
-        own_cell = line.part in (CODE, REGION)
         if line.part == HEADER:
             continue
-        if own_cell and line.edge:
+        if line.edge and line.part in (CODE, REGION):
             # An opening edge begins the cell, a closing one begins the text after it.
             opens = line.text.rstrip() in OPENS
             groups.append((CODE if opens and line.part == CODE else MARKDOWN, []))
@@ -150,12 +111,11 @@ def read_cells(text: str) -> tuple[Cell, ...]:
         if blank == 2:
             groups.append((MARKDOWN, []))
         groups[-1][1].append(line)
-    return tuple(_cell(kind, lines) for kind, lines in groups if kind == CODE or any(ln.text.strip() for ln in lines))
+    cells = [_cell(kind, list(dropwhile(lambda line: not line.text.strip(), lines))) for kind, lines in groups]
+    return tuple(cell for cell in cells if cell.kind == CODE or cell.source)
 
 
 def _cell(kind: str, lines: list[Line]) -> Cell:
-    while lines and not lines[0].text.strip():
-        lines = lines[1:]
     source = "\n".join(line.text for line in lines).rstrip()
     return Cell(kind, source, lines[0].number if lines else 0)
 
@@ -164,29 +124,9 @@ def _cell(kind: str, lines: list[Line]) -> Cell:
 
 
 def make_version(source: str, version: str = INSTRUCTOR) -> str:
-    """Return the notebook for instructors or for students.
+    """Return the notebook for instructors, with solutions and notes, for students, or with its tags.
 
-    Parameters
-    ----------
-    source : str
-        A notebook in jupytext Markdown, with tags.
-    version : {"instructor", "student", "tagged"}
-        ``"instructor"`` has solutions and notes; ``"student"`` has stubs instead of both; ``"tagged"`` is the source
-        itself, checked.
-
-    Raises
-    ------
-    InvalidArgument
-        When a tag is unknown, misplaced or has no partner, or a cell is never closed; the message begins with the line
-        number.
-
-    Examples
-    --------
-    >>> lines = ["```python", "x = 6 * 7  # <COGLINE>", "# <COGSTUB>", "# x = ...", "# </COGSTUB>", "```"]
-    >>> print(make_version(chr(10).join(lines), "student"))
-    ```python
-    x = ...
-    ```
+    Raises InvalidArgument, with the line, when a tag is unknown, misplaced or unpaired, or a cell is never closed.
     """
     _checks.one_of("version", version, VERSIONS)
     kept: list[str] = []
@@ -205,7 +145,12 @@ def make_version(source: str, version: str = INSTRUCTOR) -> str:
         # A block that began inside a code cell or a region ends there.
         if opened is not None and line.edge and opened.line.part in (CODE, REGION):
             raise _wrong(opened.line, f"<{opened.name}> is not closed in its cell")
-        kept += _kept(opened, line, version)
+        is_stub = opened is not None and opened.name == "COGSTUB"
+        text = line.text
+        if opened is not None and is_stub and opened.line.part == CODE:
+            text = _uncommented(line)
+        if opened is None or is_stub == (version == STUDENT):
+            kept.append(text)
     if opened is not None:
         raise _wrong(opened.line, f"<{opened.name}> is never closed")
     return source if version == TAGGED else re.sub(r"\n{4,}", "\n\n\n", "\n".join(kept))
@@ -234,14 +179,10 @@ def _check_tag(name: str, closes: bool, line: Line) -> None:
         raise _wrong(line, f"{tag} is not a tag; <COGLINE> is for one line and is not closed")
     if line.part == HEADER or line.edge:
         raise _wrong(line, f"{tag} is where no tag can be")
-    if name == LINE:
-        if not AFTER_LINE[line.part == CODE].search(line.text):
-            form = "# <COGLINE>" if line.part == CODE else "<!-- <COGLINE> -->"
-            raise _wrong(line, f"<COGLINE> must end its line, as {form}")
-        return
-    before, after = (part.strip() for part in line.text.split(tag))
-    alone = (before, after) == ("#", "") if line.part == CODE else before in ("", "<!--") and after in ("", "-->")
-    if not alone:
+    in_code = line.part == CODE
+    if name == LINE and not AFTER_LINE[in_code].search(line.text):
+        raise _wrong(line, f"<COGLINE> must end its line, as {'# <COGLINE>' if in_code else '<!-- <COGLINE> -->'}")
+    if name != LINE and not ALONE[in_code].match(line.text):
         raise _wrong(line, f"{tag} must be alone on its line, in a comment")
 
 
@@ -261,32 +202,19 @@ def _after_tag(name: str, closes: bool, opened: _Opened | None, line: Line) -> _
     return None
 
 
-def _kept(opened: _Opened | None, line: Line, version: str) -> list[str]:
-    """Return the part of a line without a tag that the version keeps."""
-    if opened is None:
-        return [line.text]
-    if opened.name != "COGSTUB":
-        return [] if version == STUDENT else [line.text]
-    text = line.text
-    if opened.line.part == CODE:
-        comment = STUB.match(text)
-        if comment is None and text.strip():
-            raise _wrong(line, "in code, a line of a <COGSTUB> must be a comment")
-        text = "" if comment is None else (comment[1] + comment[2]).rstrip()
-    return [text] if version == STUDENT else []
+def _uncommented(line: Line) -> str:
+    """Return a line of a stub in code without its comment sign."""
+    comment = STUB.match(line.text)
+    if comment is None and line.text.strip():
+        raise _wrong(line, "in code, a line of a <COGSTUB> must be a comment")
+    return "" if comment is None else (comment[1] + comment[2]).rstrip()
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
 def lesson_source(part: int = 1) -> str:
-    """Return a part of the lesson with its tags, jupytext Markdown.
-
-    Raises
-    ------
-    InvalidArgument
-        When there is no such part.
-    """
+    """Return a part of the lesson with its tags, jupytext Markdown."""
     number = _checks.integer("part", part, minimum=1, maximum=max(PARTS))
     return files("myrnn.lesson").joinpath(PARTS[number]).read_text(encoding="utf-8")
 
@@ -294,23 +222,9 @@ def lesson_source(part: int = 1) -> str:
 def write_lesson(
     path: str | os.PathLike[str], version: str = INSTRUCTOR, source: str | None = None, *, overwrite: bool = False
 ) -> tuple[Cell, ...]:
-    """Write a notebook, by default the first part of the lesson, and return its cells.
+    """Write a notebook, ``.ipynb`` or ``.md``, by default of the first part of the lesson, and return its cells.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file to write; its suffix selects the format: ``.ipynb`` Jupyter's, ``.md`` jupytext Markdown.
-    version : {"instructor", "student", "tagged"}
-        See `make_version`.
-    source : str, optional
-        Another notebook in jupytext Markdown, with the same tags.
-    overwrite : bool
-        Whether an existing file, maybe someone's work, may be replaced.
-
-    Raises
-    ------
-    InvalidArgument
-        When the suffix is unsupported, the file exists already, or a tag of the source is invalid.
+    Raises InvalidArgument when the suffix is another one, the file exists already, or a tag of the source is invalid.
     """
     place = Path(path)
     if place.suffix not in SUFFIXES:
@@ -328,23 +242,12 @@ def write_lesson(
 
 def to_json(cells: tuple[Cell, ...]) -> str:
     """Return the cells as a notebook of Jupyter's format 4.5, without outputs."""
-    notebook = {
-        "cells": [_record(index, cell) for index, cell in enumerate(cells)],
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    records: list[dict[str, Any]] = []
+    for number, cell in enumerate(cells):
+        record = {"cell_type": cell.kind, "id": f"cell-{number:03d}", "metadata": {}}
+        lines = {"source": cell.source.splitlines(keepends=True)}
+        records.append(record | lines | ({"execution_count": None, "outputs": []} if cell.kind == CODE else {}))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    notebook = {"cells": records, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def _record(index: int, cell: Cell) -> dict[str, Any]:
-    record = {
-        "cell_type": cell.kind,
-        "id": f"cell-{index:03d}",
-        "metadata": {},
-        "source": cell.source.splitlines(keepends=True),
-    }
-    return record | ({"execution_count": None, "outputs": []} if cell.kind == CODE else {})
