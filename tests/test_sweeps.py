@@ -432,7 +432,7 @@ def test_a_study_that_could_not_be_read_back_is_refused():
 
 
 def test_an_invalid_study_in_a_folder_is_reported(tmp_path):
-    SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}}, {})
+    SWEEP.write(tmp_path, {"study": {"model": {"name": "rnm"}}, "classes": {}}, {})
     place, known = f"{tmp_path}: sweep.json cannot be used: study: [model]", "'rnn', 'gru', 'lstm', 'mgu', 'stack-rnn'"
     with refused(f"{place} model must be one of {known}, not 'rnm'; did you mean 'rnn'?", RunError):
         load_sweep(tmp_path)

@@ -170,7 +170,7 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     if not isinstance(given, Mapping):
         damaged(path, SWEEP.index, "holds no study")
     try:
-        study = stored_study(given, index.get("classes", {}))
+        study = stored_study(given, index.get("classes"))
     except InvalidArgument as error:
         damaged(path, SWEEP.index, f"cannot be used: {error}", error)
     results = SweepResults.of(path, study, *read_log(path))

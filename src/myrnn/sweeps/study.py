@@ -32,8 +32,6 @@ MOST_RUNS = 100_000
 SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
 # The section that is not varied: its values are taken as they are, even lists.
 FIXED = "evaluation"
-# Its former name. The ids of runs use this name, so that older folders can be resumed.
-EVALUATE = "evaluate"
 SAMPLES = 10_000
 # The settings that name files other than the training file.
 FILES = ("labels", "test", "test_labels")
@@ -162,9 +160,7 @@ class Study:
 
 def identity(experiment: Experiment) -> str:
     """Return the hash of the settings of a run; those of a user-defined class include the hash of its file."""
-    settings = experiment.to_dict()
-    settings[EVALUATE] = settings.pop(FIXED)
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(experiment.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
 
 
@@ -267,20 +263,17 @@ def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _study(given: Mapping[str, Any], name: str, classes: _Classes) -> Study:
-    if EVALUATE in given and FIXED in given:
-        raise InvalidArgument(f"[{EVALUATE}] is an older name of [{FIXED}]: leave one of them out")
-    tables = {FIXED if table == EVALUATE else table: value for table, value in given.items()}
-    for table in tables:
+    for table in given:
         _checks.one_of("a table of a study", table, ("name", *SECTIONS, "search", "variants"))
-    name = _checked_name(tables.get("name", name))
+    name = _checked_name(given.get("name", name))
     given = {"name": name, **given}
-    search = _table("[search]", tables.get("search", {}))
+    search = _table("[search]", given.get("search", {}))
     for setting in search:
         _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
     draws = _checks.integer("[search] draws", search.get("draws", 1), minimum=1)
     seed = _checks.integer("[search] seed", search.get("seed", 0), minimum=0)
-    common = {section: _table(f"[{section}]", tables[section]) for section in SECTIONS if section in tables}
-    variants = dict(_variants(tables.get("variants"), common))
+    common = {section: _table(f"[{section}]", given[section]) for section in SECTIONS if section in given}
+    variants = dict(_variants(given.get("variants"), common))
     if len({"data" in sections for sections in variants.values()}) > 1:
         raise InvalidArgument("some variants have [data], others none: a study is of runs on tasks or on data")
     drawn = frozenset(place for sections in variants.values() for place in _drawn(sections))
