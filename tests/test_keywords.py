@@ -49,7 +49,7 @@ SIZES = {"dim_input": 3, "dim_recurrent": 4, "dim_output": 2}
         (train, {"random_state": 0}, "seed"),
         (train, {"verbose": True}, "progress"),
         (evaluate, {"n_samples": 10}, "samples"),
-        (read_sequences, {"character": True}, "characters"),
+        (read_sequences, {"tokenise": "words"}, "tokenize"),
         (SequenceClassifier, {"lr": 0.1}, "learning_rate"),
         (SequenceClassifier, {"epochs": 3}, "max_epochs"),
         (SequenceClassifier, {"patience": 3}, "early_stopping_patience"),

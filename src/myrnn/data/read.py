@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn._user_code import warn
 from myrnn.data import files
 from myrnn.data.series import PARQUET, PLAIN, read_table
 from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
@@ -151,7 +150,6 @@ def read_sequences(
     kind: Kind | None = None,
     labelled: bool = True,
     skip_bad_lines: bool = False,
-    characters: bool | None = None,
 ) -> LabelledSequences:
     r"""Read labelled sequences from a file.
 
@@ -181,8 +179,6 @@ def read_sequences(
         Whether labels are required; otherwise a column of labels is ignored, and plain text needs no file of labels.
     skip_bad_lines : bool
         Whether to count and skip malformed lines instead of raising an error.
-    characters : bool, optional
-        The former name of `tokenize`: True for ``"characters"``, False for ``"words"``.
 
     Returns
     -------
@@ -212,8 +208,6 @@ def read_sequences(
         _checks.one_of("kind", kind, ("tokens", "features"))
     source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
     _checks.one_of("tokenize", tokenize, TOKENIZE)
-    if characters is not None:
-        tokenize = _renamed(characters)
     columns = files.Columns(
         _name("text_column", text_column), _name("label_column", label_column) if labelled else None
     )
@@ -221,7 +215,7 @@ def read_sequences(
         raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
     table = _table(source, labels_source, columns, _delimiter(source, delimiter), skip_bad_lines)
     found = _sequences(source, table, tokenize, kind)
-    names = None if table.labels is None else table.labels.to_numpy().astype(np.str_)
+    names = None if table.labels is None else np.array(table.labels, dtype=np.str_)
     return LabelledSequences(found, names, table.lines, table.skipped, source)
 
 
@@ -289,9 +283,8 @@ def read_examples(
     both = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
     table = _table(source, None, both, _delimiter(source, delimiter), skip_bad_lines)
     found = _sequences(source, table, tokenize, kind)
-    given = table.labels.to_list() if table.targets is None and table.labels is not None else table.targets
     read = LabelledSequences(found, None, table.lines, table.skipped, source)
-    return _with_targets(read, learn, given or [], skip_bad_lines)
+    return _with_targets(read, learn, table.labels or [], skip_bad_lines)
 
 
 def _with_targets(read: LabelledSequences, learn: str, given: list[Any], skip: bool) -> LabelledSequences:
@@ -336,7 +329,7 @@ def _values(value: Any, steps: int) -> NDArray[np.float64]:
 
 
 def _sequences(
-    source: Path, table: files.Table, tokenize: str, kind: Kind | None
+    source: Path, table: files.FileContent, tokenize: str, kind: Kind | None
 ) -> TokenSequences | list[NDArray[np.float64]]:
     sequences = table.sequences
     if isinstance(sequences, TokenSequences | Numbers):
@@ -352,12 +345,6 @@ def _path(name: str, given: str | os.PathLike[str]) -> Path:
         return Path(given)
     except TypeError:
         raise InvalidArgument(f"{name} must be the name of a file, not {_checks.shown(given)}") from None
-
-
-def _renamed(characters: bool) -> str:
-    tokenize = "characters" if characters else "words"
-    warn(f"characters={characters} is now tokenize={tokenize!r}", DeprecationWarning)
-    return tokenize
 
 
 def _name(argument: str, given: str) -> str:
@@ -385,7 +372,9 @@ def labels_beside(path: Path) -> Path | None:
     return path.with_name(LABELS_FILE) if files.without_gz(path).suffix.lower() == PREPARED else None
 
 
-def _table(path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool) -> files.Table:
+def _table(
+    path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool
+) -> files.FileContent:
     ending = files.without_gz(path).suffix.lower()
     if labels is None and columns.label is not None:
         labels = labels_beside(path)

@@ -110,11 +110,10 @@ def is_number(text: str) -> bool:
 def _frame(path: Path, delimiter: str | None) -> Any:
     import polars as pl
 
-    content = files.read_bytes(path)
     try:
         if delimiter is None:
-            return pl.read_parquet(io.BytesIO(content))
-        return pl.read_csv(files.unix_lines(content), separator=delimiter, infer_schema_length=None)
+            return pl.read_parquet(io.BytesIO(files.read_bytes(path)))
+        return pl.read_csv(files.read_text(path).encode(), separator=delimiter, infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
 

@@ -157,12 +157,12 @@ def first_not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
     return row, int(bad[row].argmax())
 
 
-def split_text(texts: list[str] | pl.Series, tokenize: str, source: str) -> TokenSequences:
+def split_text(texts: list[str], tokenize: str, source: str) -> TokenSequences:
     """Return the words or the characters of texts.
 
     Parameters
     ----------
-    texts : list of str, or polars Series of str (N,)
+    texts : list of str (N,)
     tokenize : {"auto", "words", "characters"}
         ``"auto"`` takes words if at least half of the texts have white space between two of them, otherwise
         characters. Texts of one character do not count.
@@ -208,11 +208,9 @@ def factorised(values: NDArray[Any]) -> tuple[NDArray[np.int32], list[int]]:
     return codes, (np.flatnonzero(occurs) + least).tolist()
 
 
-def _column(texts: list[str] | pl.Series, source: str) -> pl.Series:
+def _column(texts: list[str], source: str) -> pl.Series:
     import polars as pl
 
-    if isinstance(texts, pl.Series):
-        return texts
     try:
         return pl.Series(texts, dtype=pl.String)
     except UnicodeEncodeError as error:
@@ -222,12 +220,8 @@ def _column(texts: list[str] | pl.Series, source: str) -> pl.Series:
         ) from None
 
 
-def _characters(texts: list[str] | pl.Series) -> TokenSequences:
-    lengths: Any
-    if isinstance(texts, list):
-        joined, lengths = "".join(texts), list(map(len, texts))
-    else:
-        joined, lengths = texts.str.join("").item(), texts.str.len_chars().to_numpy()
+def _characters(texts: list[str]) -> TokenSequences:
+    joined = "".join(texts)
     occurs = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
     for part in blocks(len(joined)):
         occurs[_code_points(joined[part])] = True
@@ -235,7 +229,7 @@ def _characters(texts: list[str] | pl.Series) -> TokenSequences:
     for part in blocks(len(joined)):
         codes[part] = ranks[_code_points(joined[part])]
     symbols = tuple(map(chr, np.flatnonzero(occurs).tolist()))
-    return TokenSequences(symbols, codes, offsets_of(lengths), CHARACTERS, tokenize=CHARACTERS)
+    return TokenSequences(symbols, codes, offsets_of(list(map(len, texts))), CHARACTERS, tokenize=CHARACTERS)
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
