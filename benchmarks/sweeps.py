@@ -155,7 +155,7 @@ def resident() -> float:
 
 def measure() -> None:
     """Measure everything that does not depend on other work of the machine, and write it to the file."""
-    # Runs of ten milliseconds are shorter than any real one; joblib batches them like real ones.
+    # Runs of ten milliseconds are shorter than any real one.
     found = {"empty": waiting_runs(10_000, 0.0), "short": waiting_runs(10_000, 0.01), "seconds": seconds_a_network()}
     print(json.dumps(found, indent=2))
     keep(found)
@@ -165,13 +165,12 @@ def measure() -> None:
 
 
 def makespan(
-    seconds: np.ndarray, cores: int, rng: np.random.Generator, *, stragglers: bool, lost: bool, batch: float = 1.0
+    seconds: np.ndarray, cores: int, rng: np.random.Generator, *, stragglers: bool, lost: bool
 ) -> tuple[float, float]:
     """Simulate a study, and return when the last network is done, and the hours of all cores.
 
-    Runs are distributed in batches of about `batch` seconds, which get shorter towards the end. With `stragglers` one
-    core in twenty is three times as slow; with `lost` every core is lost once in six hours on average, with its
-    current work, and is back after two minutes.
+    With `stragglers` one core in twenty is three times as slow; with `lost` every core is lost once in six hours on
+    average, with its current run, and is back after two minutes.
     """
     speed = np.where(rng.random(cores) < 0.05, 3.0, 1.0) if stragglers else np.ones(cores)
     free = [(0.0, core) for core in range(cores)]
@@ -179,12 +178,11 @@ def makespan(
     left, end = list(seconds[::-1]), 0.0
     while left:
         now, core = heapq.heappop(free)
-        size = max(1, min(int(batch / seconds.mean()), len(left) // (4 * cores)))
-        mine = [left.pop() for _ in range(min(size, len(left)))]
-        took = sum(mine) * speed[core]
+        run = left.pop()
+        took = run * speed[core]
         fails = rng.exponential(6 * 3600.0) if lost else np.inf
         if fails < took:
-            left.extend(mine)
+            left.append(run)
             heapq.heappush(free, (now + fails + 120.0, core))
             continue
         end = max(end, now + took)

@@ -69,7 +69,7 @@ def test_a_lost_scheduler_ends_the_sweep_with_one_line_and_another_backend_resum
 
 @pytest.mark.long
 def test_a_class_of_a_file_is_swept_on_dask(class_study, tmp_path):
-    """Also by a single worker, whose runs joblib would rather do in this process."""
+    """Also by a single worker."""
     alone = sweep(class_study, tmp_path / "alone", jobs=1)
     with dask_cluster(workers=1) as (address, (worker,)):
         study = {"model": {"name": "registered-here", "dim_recurrent": 2}, "evaluation": {"samples": 10}}
@@ -136,3 +136,13 @@ def test_ray_gives_the_same_bytes_when_a_worker_is_killed_in_the_middle(study, o
     assert code == 0
     assert tables(tmp_path / "out") == tables(one_core)
     assert len(set(workers_of(tmp_path / "out"))) >= 2
+
+
+@pytest.mark.long
+def test_a_cluster_without_workers_is_reported(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "CONNECT", 0.5)
+    with dask_cluster(workers=0) as (address, _):
+        with pytest.raises(
+            RunError, match=rf"^the Dask cluster at {address} has no worker: start one with dask worker$"
+        ):
+            sweep(study, tmp_path / "out", backend="dask", address=address)

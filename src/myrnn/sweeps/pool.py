@@ -1,6 +1,7 @@
 """The workers that do the runs of a sweep: on the cores of this machine, or on a cluster of Dask or Ray.
 
-Workers may be lost. Their current runs are repeated, and a run that kills its worker is identified.
+A backend takes a run and returns a future. Clusters repeat the runs of lost workers themselves; for those of this
+machine `Pool` does so, and finds a run that kills its worker.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from itertools import chain
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from myrnn import _checks
@@ -25,28 +29,16 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps.run import Failed, Record, SentRun, do, fault_of
 from myrnn.sweeps.study import Point
 
+BACKENDS = ("loky", "dask", "ray")
 # If workers are lost this often during a run, it is done alone to see whether it is the cause.
 SUSPECT = 3
 # Seconds to wait for a scheduler's answer.
 CONNECT = 20
-# Seconds between two checks that the parent process still exists.
+# Seconds between two checks that the parent process still exists, or that Ctrl-C was pressed.
 EVERY = 1.0
 
-Lost = tuple[type[BaseException], ...]
-
-
-class LostWithWorkers(Exception):
-    """Workers were lost repeatedly while they did some runs.
-
-    Attributes
-    ----------
-    runs : list of str
-        One of them is the cause.
-    """
-
-    def __init__(self, runs: list[str], error: BaseException) -> None:
-        super().__init__(_line(error))
-        self.runs = runs
+Errors = tuple[type[BaseException], ...]
+LOST = "WorkerLost: the worker is lost every time it does this run, which may need more memory than there is"
 
 
 # --- a pool of workers
@@ -56,25 +48,18 @@ class LostWithWorkers(Exception):
 class Backend:
     """The place where runs are done.
 
-    Attributes
-    ----------
-    label : str
-        Its name in messages: ``"2 cores"``.
-    workers : callable
-        Returns the number of runs that are done at a time.
-    parallel : callable
-        Returns a `joblib.Parallel` that yields results as they come.
-    lost : tuple of exception types
-        Raised when a worker is lost: the others continue, or new ones replace it.
-    gone : tuple of exception types
-        Raised when the whole backend is lost.
+    `workers` returns how many runs are done at a time, and `submit` a future for a function of a run. `ahead` times as
+    many runs are submitted, so that no worker is idle. A future raises `broken` when all workers are lost and others
+    begin, `lost` when the backend has tried a run in vain, and `gone` when the whole backend is lost.
     """
 
     label: str
     workers: Callable[[], int]
-    parallel: Callable[[], Any]
-    lost: Lost
-    gone: Lost = ()
+    submit: Callable[[Callable[[SentRun], Any], SentRun], Future[Any]]
+    ahead: int = 2
+    broken: Errors = ()
+    lost: Errors = ()
+    gone: Errors = ()
 
 
 class Pool:
@@ -82,7 +67,8 @@ class Pool:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._under_way: dict[str, Point] = {}
+        self._under_way: dict[Future[Record], Point] = {}
+        self._over = SimpleQueue[Future[Record]]()
         self.lost = 0
 
     @property
@@ -94,107 +80,72 @@ class Pool:
             return 0
 
     def records(self, points: Iterable[Point]) -> Iterator[tuple[Point, Record]]:
-        """Yield every run with its record, in the order in which they end.
-
-        Raises
-        ------
-        RunError
-            When the whole backend is lost.
-        """
-        fresh, again, losses = iter(points), list[Point](), Counter[str]()
+        """Yield every run with its record, in the order in which they end; RunError if the whole backend is lost."""
+        left, losses = iter(points), Counter[str]()
         while True:
-            source = _Source(chain(again, fresh), self._under_way)
-            try:
-                yield from self._attempt(source)
+            again = list[Point]()
+            for point, record in self._ended(left):
+                if record is None:
+                    again.append(point)
+                else:
+                    yield point, record
+            if not again:
                 return
-            except self._backend.lost as error:
-                self.lost += 1
-                source.close()
-                # Including those that had not begun.
-                again = [*self._under_way.values(), *again[source.taken :]]
-                blamed = error.runs if isinstance(error, LostWithWorkers) else []
-                losses.update(dict.fromkeys(blamed, SUSPECT) or self._under_way.keys())
-                self._under_way.clear()
-            suspects = [point for point in again if losses[point.run] >= SUSPECT]
-            again = sorted((point for point in again if losses[point.run] < SUSPECT), key=lambda p: losses[p.run])
-            for point in suspects:
-                # A single suspect has been tried often enough.
-                yield point, _lost(point) if blamed == [point.run] else self._alone(point)
+            self.lost += 1
+            losses.update(point.run for point in again)
+            left = chain((point for point in again if losses[point.run] < SUSPECT), left)
+            for suspect in (point for point in again if losses[point.run] >= SUSPECT):
+                ((_, record),) = self._ended(iter([suspect]))
+                self.lost += record is None
+                yield suspect, record or Failed(run=suspect.run, error=LOST)
 
-    def _attempt(self, source: _Source) -> Iterator[tuple[Point, Record]]:
+    def _ended(self, points: Iterator[Point]) -> Iterator[tuple[Point, Record | None]]:
+        """Yield every run as it ends, with its record, or None if it has to be repeated; then no others are begun."""
+        backend, under_way = self._backend, self._under_way
+        is_broken = False
         try:
-            for record in self._results((do, (SentRun.of(point),), {}) for point in source):
-                yield self._under_way.pop(record.run), record
-        except self._backend.lost:
-            raise
-        except self._backend.gone as error:
+            while True:
+                while not is_broken and len(under_way) < backend.ahead * max(1, backend.workers()):
+                    if (point := next(points, None)) is None:
+                        break
+                    future = backend.submit(do, SentRun.of(point))
+                    under_way[future] = point
+                    future.add_done_callback(self._over.put)
+                if not under_way:
+                    return
+                future = self._next()
+                point, record = under_way.pop(future), None
+                try:
+                    record = future.result()
+                except backend.lost:
+                    record = Failed(run=point.run, error=LOST)
+                except backend.broken:
+                    is_broken = True
+                yield point, record
+        except backend.gone as error:
             raise self._gone(error) from error
 
-    def _results(self, calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]) -> Iterator[Any]:
-        found = self._backend.parallel()(calls)
-        try:
-            yield from found
-        finally:
-            # Workers are stopped in any case.
-            found.close()
+    def _next(self) -> Future[Record]:
+        while True:
+            # On Windows, Ctrl-C does not end a wait without a limit.
+            with suppress(Empty):
+                return self._over.get(timeout=EVERY)
 
     def _gone(self, error: BaseException) -> RunError:
-        # Dask's text begins with the name of a task.
-        why = _line(getattr(error, "msg", None) or error)
-        return RunError(f"{self._backend.label} is lost: {why.rstrip('.')}; the same command goes on")
-
-    def _alone(self, point: Point) -> Record:
-        """Return the record of a run during which workers were lost repeatedly."""
-        try:
-            ((_, record),) = self._attempt(_Source(iter([point]), self._under_way))
-        except self._backend.lost:
-            self.lost += 1
-            self._under_way.clear()
-            return _lost(point)
-        return record
+        why = _line(error).rstrip(".") or "its scheduler cannot be reached any more"
+        return RunError(f"{self._backend.label} is lost: {why}; the same command goes on")
 
     def check(self, points: Iterable[Point]) -> None:
         """Raise InvalidArgument if a worker cannot do one of these runs, before any is done."""
+        backend = self._backend
         try:
-            faults = list(self._results((fault_of, (SentRun.of(point),), {}) for point in points))
-        except self._backend.lost as error:
+            faults = [future.result() for future in [backend.submit(fault_of, SentRun.of(point)) for point in points]]
+        except (*backend.broken, *backend.lost) as error:
             raise InvalidArgument(f"a worker is lost when it makes a model of this study: {_line(error)}") from None
-        except self._backend.gone as error:
+        except backend.gone as error:
             raise self._gone(error) from error
         if fault := next(filter(None, faults), None):
             raise InvalidArgument(fault)
-
-
-def _lost(point: Point) -> Record:
-    """Return the record of a run that kills every worker."""
-    error = "WorkerLost: the worker is lost every time it does this run, which may need more memory than there is"
-    return Failed(run=point.run, error=error)
-
-
-class _Source:
-    """Hands out runs to threads, one at a time, and records which; after `close` it is empty."""
-
-    def __init__(self, points: Iterator[Point], under_way: dict[str, Point]) -> None:
-        self._points, self._under_way = points, under_way
-        self._lock, self._is_open = threading.Lock(), True
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[Point]:
-        return self
-
-    def __next__(self) -> Point:
-        with self._lock:
-            if not self._is_open:
-                raise StopIteration
-            point = next(self._points)
-            self.taken += 1
-            self._under_way[point.run] = point
-            return point
-
-    def close(self) -> None:
-        """Hand out no more runs."""
-        with self._lock:
-            self._is_open = False
 
 
 # --- the backends
@@ -203,20 +154,8 @@ class _Source:
 def open_backend(backend: str, address: str | None, jobs: int | None) -> AbstractContextManager[Backend]:
     """Return a backend as a context manager that closes it.
 
-    Parameters
-    ----------
-    backend : {"loky", "dask", "ray"}
-    address : str, optional
-        That of the Dask scheduler or the Ray cluster.
-    jobs : int, optional
-        The number of runs at a time; by default the number of cores.
-
-    Raises
-    ------
-    InvalidArgument
-        When the arguments contradict each other, or the backend is not installed.
-    RunError
-        When the cluster cannot be reached.
+    Raises InvalidArgument when the arguments contradict each other, or the backend is not installed, and RunError when
+    the cluster cannot be reached.
     """
     _checks.one_of("backend", backend, BACKENDS)
     count = None if jobs is None else _checks.integer("jobs", jobs, minimum=1)
@@ -225,33 +164,42 @@ def open_backend(backend: str, address: str | None, jobs: int | None) -> Abstrac
     return {"loky": _loky, "dask": _dask, "ray": _ray}[backend](address, count)
 
 
-BACKENDS = ("loky", "dask", "ray")
-
-
-def _parallel(backend: str, jobs: int, **options: Any) -> Any:
-    import joblib
-
-    # Twice as many runs are dispatched as there are workers, so that none is idle; joblib batches short ones. Only
-    # these are in memory, whatever the total.
-    with joblib.parallel_config(backend, n_jobs=jobs, **options):
-        return joblib.Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs")
-
-
 @contextmanager
 def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
     if address is not None:
         raise InvalidArgument("address is for the backends dask and ray: loky runs on this machine")
-    import joblib  # imported late: only sweeps need it
+    from joblib.externals import loky  # imported late: only sweeps need it
 
-    count = joblib.cpu_count() if jobs is None else jobs
-    options = {"inner_max_num_threads": 1, "initializer": _live_with, "initargs": (os.getpid(),)}
-    yield Backend(
-        f"{_checks.count_of(count, 'core')} of this machine",
-        lambda: count,
-        # With one job joblib uses no other process.
-        lambda: _parallel("loky", count, **(options if count > 1 else {})),
-        (BrokenProcessPool,),
+    count = loky.cpu_count() if jobs is None else jobs
+    label = f"{_checks.count_of(count, 'core')} of this machine"
+    if count == 1:
+        yield Backend(label, lambda: 1, _done_here, ahead=1)
+        return
+    threads = dict.fromkeys((f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")), "1")
+    # Idle workers stay for the next sweep for five minutes.
+    workers = partial(
+        loky.get_reusable_executor, count, timeout=300, initializer=_live_with, initargs=(os.getpid(),), env=threads
     )
+
+    def submit(function: Callable[[SentRun], Any], sent: SentRun) -> Future[Any]:
+        try:
+            found: Future[Any] = workers().submit(function, sent)
+        except BrokenProcessPool as error:
+            found = Future()
+            found.set_exception(error)
+        return found
+
+    try:
+        yield Backend(label, lambda: count, submit, broken=(BrokenProcessPool,))
+    except BaseException:
+        workers().shutdown(kill_workers=True)
+        raise
+
+
+def _done_here(function: Callable[[SentRun], Any], sent: SentRun) -> Future[Any]:
+    found = Future[Any]()
+    found.set_result(function(sent))
+    return found
 
 
 def _live_with(parent: int) -> None:
@@ -277,12 +225,15 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
         )
     if address is None:
         raise InvalidArgument("the backend dask needs the address of the scheduler, such as tcp://10.0.0.1:8786")
-    _register_dask()
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
     with _silent("distributed.client"), client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT)
+        except TimeoutError as error:
+            raise RunError(f"the Dask cluster at {address} has no worker: start one with dask worker") from error
         threads = max(client.nthreads().values(), default=1)
         if threads > 1:
             warn(
@@ -292,9 +243,9 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
         yield Backend(
             f"the Dask cluster at {address}",
             partial(_workers_of, client),
-            lambda: _parallel("myrnn-dask", -1, client=client),
-            (LostWithWorkers,),
-            (OSError, TimeoutError, distributed.client.FutureCancelledError),
+            client.get_executor(pure=False).submit,
+            lost=(distributed.KilledWorker,),
+            gone=(OSError, TimeoutError, CancelledError),
         )
 
 
@@ -303,46 +254,12 @@ def _workers_of(client: Any) -> int:
         return len(client.nthreads())
     except AttributeError as error:
         # What a client raises that has closed itself, because it cannot reach the scheduler any more.
-        raise OSError("its scheduler cannot be reached any more") from error
-
-
-def _register_dask() -> None:
-    import joblib
-    from distributed.scheduler import KilledWorker
-    from joblib._dask import DaskDistributedBackend
-
-    class FailingDaskBackend(DaskDistributedBackend):
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            # With one, joblib would do the runs in this process.
-            return max(2, super().effective_n_jobs(n_jobs))
-
-        # joblib's own version does not report that a task failed, and waits for it for ever.
-        def submit(self, func: Any, callback: Any = None) -> Any:
-            def pass_on(done: Any) -> None:
-                error = done.exception()
-                if isinstance(error, KilledWorker):
-                    error = LostWithWorkers([arguments[0].run for _, arguments, _ in func.items], error)
-                if error is not None:
-                    callback(error)
-
-            task = super().submit(func, callback)
-            task.add_done_callback(pass_on)
-            return task
-
-    joblib.register_parallel_backend("myrnn-dask", FailingDaskBackend)
+        raise OSError from error
 
 
 @contextmanager
 def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
     ray = _required("ray", "ray")
-    import joblib
-    from ray.util.joblib.ray_backend import RayBackend
-
-    class GeneratingRayBackend(RayBackend):
-        # joblib forbids it only for multiprocessing pools, from which Ray's backend inherits.
-        supports_return_generator = True
-
-    joblib.register_parallel_backend("myrnn-ray", GeneratingRayBackend)
     is_ours = not ray.is_initialized()
     try:
         if is_ours:
@@ -353,14 +270,16 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
         what = "Ray does not start here" if address is None else f"there is no Ray cluster at {address}"
         raise RunError(f"{what}: {_line(error)}") from error
     count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
+    remote = cache(ray.remote)
     try:
         with _silent("ray", logging.ERROR):
             yield Backend(
                 "a Ray of this machine" if address is None else f"the Ray cluster at {address}",
                 lambda: count,
-                lambda: _parallel("myrnn-ray", count),
-                (ray.exceptions.RayError,),
-                (OSError,),
+                lambda function, sent: remote(function).remote(sent).future(),
+                ahead=1,
+                lost=(ray.exceptions.RayError,),
+                gone=(OSError,),
             )
     finally:
         if is_ours:
@@ -380,8 +299,6 @@ def _silent(logger: str, lowest: int = logging.CRITICAL) -> Iterator[None]:
 
 
 def _required(extra: str, module: str) -> Any:
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError as error:
