@@ -153,10 +153,7 @@ def generator(name: str, rng: Any) -> np.random.Generator:
 
 
 def array(name: str, value: Any) -> NDArray[Any]:
-    """Return `value` (nested numbers, an array, a MyGrad tensor) as an array.
-
-    Rows of different lengths are refused, and so are masked values: converting them would drop the mask.
-    """
+    """Return numbers, nested, in an array or a tensor, as an array; refuse ragged rows and masked values."""
     unmasked(name, value)
     try:
         found = np.asarray(value)

@@ -78,11 +78,9 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
 
 def keywords(function: Function) -> Function:
-    """Decorate a function, or the ``__init__`` of a class, so that it checks its arguments.
-
-    An unknown keyword raises an error that suggests the right one. Arguments whose annotation is that of a setting are
-    checked by it.
-    """
+    """Decorate a function, or the ``__init__`` of a class, so that it checks its arguments."""
+    # An unknown keyword raises an error that suggests the right one. Arguments whose annotation is that of a setting
+    # are checked by it.
     signature = inspect.signature(function)
     known = [name for name in signature.parameters if name != "self"]
     required = {name for name in known if signature.parameters[name].default is inspect.Parameter.empty}

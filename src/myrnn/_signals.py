@@ -130,11 +130,9 @@ def noted_stops(*numbers: int) -> Iterator[Stops]:
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the yielded function is called, or the block ends; in a command also SIGTERM.
-
-    Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count, or
-    in one of the finalizers with which MyGrad clears its graphs, where it is lost.
-    """
+    """Hold Ctrl-C back until the yielded function is called, or the block ends; in a command also SIGTERM."""
+    # Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count,
+    # or in one of the finalizers with which MyGrad clears its graphs, where it is lost.
     with noted_stops(signal.SIGINT) as stops:
         # A training may run inside another one, for example in a hook: then the inner one ends first.
         before, stops.is_held, stops.waiting = (stops.is_held, stops.waiting), True, None
@@ -151,10 +149,7 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Return what `work()` returns; raise TookTooLong, between two Python instructions, if it takes longer.
-
-    In other threads, and if the program uses the alarm itself, it is not limited.
-    """
+    """Return `work()`; TookTooLong if it takes longer, in the main thread, unless the program uses the alarm itself."""
     if handlers(ALARM).get(ALARM) not in (signal.SIG_DFL, signal.SIG_IGN):
         return work()
 

@@ -153,11 +153,10 @@ def huber(outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:
 
 
 class CrossEntropyTogether:
-    """The cross-entropy of several targets that are learned together: the sum of those of all parts.
+    """The cross-entropy of several targets that are learned together: the sum of those of all parts."""
 
-    That of a class is its softmax cross-entropy, that of several classes the mean of the cross-entropies of their
-    sigmoids, in nats. Each counts as much as its target says.
-    """
+    # That of a class is its softmax cross-entropy, that of several classes the mean of the cross-entropies of their
+    # sigmoids, in nats. Each counts as much as its target says.
 
     def __init__(self, parts: tuple[Part, ...]) -> None:
         self._parts, self.__qualname__ = parts, CROSS_ENTROPY
@@ -189,13 +188,7 @@ def all_loss_names() -> tuple[str, ...]:
 
 
 def loss_for(loss: Loss | str | None, kind: TargetKind) -> Loss | str:
-    """Return the loss for such targets: the default of their kind for None or ``"cross-entropy"``.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is neither a function nor a name, or is for other targets.
-    """
+    """Return the loss for such targets: the default of their kind for None or ``"cross-entropy"``."""
     if callable(loss):
         return loss
     if kind.what == TOGETHER and loss in (None, CROSS_ENTROPY):
@@ -223,26 +216,9 @@ def mean_loss(
     class_weights: NDArray[np.floating] | None = None,
     weights: NDArray[np.floating] | None = None,
 ) -> Tensor:
-    """Return the mean loss over all rows of a batch, each times the weight of its class.
-
-    With `weights` it is a weighted mean: the sum of weight times loss, divided by the sum of the weights; 0 if all
-    weights are 0. The weights of classes are not part of the divisor.
-
-    Parameters
-    ----------
-    loss : callable or str
-    outputs : Tensor (N, K)
-    targets : ndarray, int64 (N,), bool (N, K) or float32 (N, K)
-    class_weights : ndarray (K,), optional
-        For classes.
-    weights : ndarray (N,), optional
-        The weight of each row.
-
-    Raises
-    ------
-    InvalidArgument
-        When the loss does not return one number for each row.
-    """
+    """Return the mean loss over all rows of a batch, each times the weight of its class."""
+    # With `weights` it is a weighted mean: the sum of weight times loss, divided by the sum of the weights; 0 if all
+    # weights are 0. The weights of classes are not part of the divisor.
     if loss == CROSS_ENTROPY and class_weights is None and weights is None:
         return softmax_crossentropy(outputs, targets)
     if weights is not None and not weights.all():
@@ -274,22 +250,13 @@ def losses_of(loss: Loss | str, outputs: Tensor, targets: NDArray[Any]) -> Tenso
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The whole objective that training minimises.
+    """The whole objective that training minimises."""
 
-    Attributes
-    ----------
-    loss : callable or str
-        As `loss_for` returns it.
-    class_weights : ndarray (K,), optional
-    penalty : callable, optional
-        ``penalty(model)`` returns a tensor of shape (), which is added to the loss of each iteration.
-    added : int
-        The number of outputs, the last ones, that have no target: 1 if the model adds to its loss (`added_loss`).
-    """
-
-    loss: Loss | str = CROSS_ENTROPY
-    class_weights: NDArray[np.float32] | None = None
+    loss: Loss | str = CROSS_ENTROPY  # as `loss_for` returns it
+    class_weights: NDArray[np.float32] | None = None  # (K,)
+    # ``penalty(model)`` returns a tensor of shape (), which is added to the loss of each iteration.
     penalty: Penalty | None = None
+    # The number of outputs, the last ones, that have no target: 1 if the model adds to its loss (`added_loss`).
     added: int = 0
 
     def __call__(
@@ -308,13 +275,7 @@ class Objective:
         return not is_shipped or self.penalty is not None
 
     def penalty_of(self, model: Any) -> Tensor:
-        """Return the value of the penalty, 0 without one.
-
-        Raises
-        ------
-        InvalidArgument
-            When it is not a tensor of one number.
-        """
+        """Return the value of the penalty, a tensor of one number; 0 without one."""
         return mygrad.tensor(0.0, constant=True) if self.penalty is None else checked_penalty(self.penalty, model)
 
 

@@ -70,12 +70,7 @@ class _Notices:
 
 
 class Output:
-    """One output below the running cell, replaced in place through IPython's display handle; needs no widgets.
-
-    Parameters
-    ----------
-    html : str
-    """
+    """One output below the running cell, replaced in place through IPython's display handle; needs no widgets."""
 
     def __init__(self, html: str) -> None:
         from IPython.display import HTML, display

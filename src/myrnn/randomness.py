@@ -118,17 +118,10 @@ def _drawn(draw: Draw, h: Any) -> Any:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a call draws.
+    """What a call draws."""
 
-    Attributes
-    ----------
-    kind : {"dropout", "noise"}
-    amount : float
-        The rate, or the standard deviation: a float32.
-    """
-
-    kind: str
-    amount: float
+    kind: str  # dropout or noise
+    amount: float  # the rate, or the standard deviation: a float32
 
     @property
     def neutral(self) -> float:
@@ -136,10 +129,7 @@ class Draw:
         return 1.0 if self.kind == KEEP else 0.0
 
     def numbers(self, key: int, site: int, first: int, count: int) -> NDArray[np.float32]:
-        """Return numbers of a site's stream, beginning with number `first`, float32 (count,).
-
-        `compiler.runtime.draws` computes the same in native code.
-        """
+        """Return numbers of a site's stream from number `first`, as `compiler.runtime.draws` does: float32 (count,)."""
         begin, end = first // 2, (first + count + 1) // 2
         with np.errstate(over="ignore"):
             # Each word of 64 bits gives two numbers.
@@ -168,12 +158,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def mixed(words: Any) -> Any:
-    """Return hashed words, each bit of which depends on all input bits: the last step of SplitMix64.
-
-    References
-    ----------
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-    """
+    """Return hashed words, by the last step of SplitMix64 (Steele, Lea and Flood, 2014)."""
     with np.errstate(over="ignore"):
         words = (words ^ (words >> np.uint64(30))) * _FIRST
         words = (words ^ (words >> np.uint64(27))) * _SECOND
@@ -220,10 +205,9 @@ def run_with(source: Source, model: Callable[[Any], Any], x: Any) -> Any:
 
 
 class Sites:
-    """Numbers the sites of a model in the order in which one call reaches them.
+    """Numbers the sites of a model in the order in which one call reaches them."""
 
-    A site is a line of code together with the calls that lead to it from `run_with`.
-    """
+    # A site is a line of code together with the calls that lead to it from `run_with`.
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[tuple[int, int], ...], int] = {}

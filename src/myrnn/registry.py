@@ -36,28 +36,17 @@ _Made = TypeVar("_Made", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of task, model, optimizer, schedule or loss.
+    """A kind of task, model, optimizer, schedule or loss."""
 
-    Attributes
-    ----------
-    part : {"task", "model", "optimizer", "schedule", "loss"}
-    name : str
-    make : callable
-        Makes an object from its settings. For a model it also takes `dim_input` and `dim_output`, `rng` if it draws its
-        weights from it, and `per_step` if it can have an output for each step; for an optimizer `params`; for a
-        schedule `rate` and `iterations`. For a loss it is the loss itself and takes `outputs` and `targets`, or
-        `logits` and `labels`.
-    section : type of Section
-        Its settings.
-    owns : callable
-        Returns whether an object is of this kind.
-    """
-
-    part: str
+    part: str  # task, model, optimizer, schedule or loss
     name: str
+    # Makes an object from its settings. For a model it also takes `dim_input` and `dim_output`, `rng` if it draws its
+    # weights from it, and `per_step` if it can have an output for each step; for an optimizer `params`; for a schedule
+    # `rate` and `iterations`. For a loss it is the loss itself and takes `outputs` and `targets`, or `logits` and
+    # `labels`.
     make: Callable[..., Any]
-    section: type[Section]
-    owns: Callable[[Any], bool]
+    section: type[Section]  # its settings
+    owns: Callable[[Any], bool]  # returns whether an object is of this kind
 
     @property
     def is_ours(self) -> bool:
@@ -186,10 +175,7 @@ def make(part: str, name: Any, **settings: Any) -> Any:
 
 @contextmanager
 def seeded(rng: np.random.Generator) -> Iterator[None]:
-    """Seed NumPy's global generator for the block by a draw of another, and restore its state afterwards.
-
-    MyGrad's initializers draw from it.
-    """
+    """Seed NumPy's global generator, from which MyGrad draws, by a draw of another; restore its state afterwards."""
     seed = int(rng.integers(2**32))
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002

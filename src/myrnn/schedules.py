@@ -31,14 +31,10 @@ _LEFT: dict[str, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class FallingRate:
-    """A learning rate that falls from `rate` towards zero over `iterations`, as a cosine or a straight line.
+    """A learning rate that falls from `rate` towards zero over `iterations`, as a cosine or a straight line."""
 
-    Called with an iteration (0, 1, ...) it returns that iteration's rate. After the last one the rate stays.
-
-    References
-    ----------
-    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017 (the cosine).
-    """
+    # Called with an iteration (0, 1, ...) it returns that iteration's rate. After the last one the rate stays.
+    # Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017 (the cosine).
 
     name: str
     rate: float
@@ -91,10 +87,7 @@ def schedule_names() -> tuple[str, ...]:
 
 
 def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | RegisteredSchedule | None:
-    """Return the schedule called `name` for a training of this many iterations with the initial rate `rate`.
-
-    ``"constant"`` is None: the optimizer's own rate stays.
-    """
+    """Return the schedule called `name` for so many iterations from `rate`; None for ``"constant"``."""
     _checks.one_of("schedule", name, schedule_names())
     first = _checks.real("rate", rate, minimum=0)
     count = _checks.integer("iterations", iterations, minimum=1)
@@ -107,10 +100,7 @@ def named_schedule(name: str, rate: float, iterations: int) -> FallingRate | Reg
 
 
 class Rates:
-    """The learning rate of every iteration: that of a schedule, or the optimizer's own, which a hook may set.
-
-    `first` is the optimizer's rate when the training began, and `name` the schedule's name in a checkpoint.
-    """
+    """The learning rate of every iteration: that of a schedule (`name`), or the optimizer's own, at first `first`."""
 
     def __init__(self, optimizer: Any, schedule: Schedule | None) -> None:
         if schedule is not None and not callable(schedule):

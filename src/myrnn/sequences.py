@@ -329,13 +329,9 @@ class Sequences:
     @overload
     def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Sequences: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; otherwise the selected `Sequences`.
-
-        `y` is a class, int16 (1,); truth values, bool (K,); or numbers, float32 (K,). With a target for each step it is
-        int16 (T,), bool (T, K) or float32 (T, K).
-
-        ``sequences[indices, ...]`` is the same as ``sequences[indices]``.
-        """
+        """Return ``(x, y)`` for an integer: float32 (T, C) and its target; otherwise the selected `Sequences`."""
+        # A target is a class, int16 (1,), truth values, bool (K,), or numbers, float32 (K,); for each step int16 (T,),
+        # bool (T, K) or float32 (T, K).
         # scikit-learn selects from objects with a shape in this way.
         if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
             index = index[0]
@@ -367,10 +363,7 @@ def of_checked(
     weights: NDArray[np.float32] | None = None,
     parts: tuple[Part, ...] = (),
 ) -> Sequences:
-    """Return sequences over these arrays themselves, which are valid and are not changed any more.
-
-    The constructor copies and checks them, which for a long text takes several times its memory. Classes may be int32.
-    """
+    """Return sequences over these valid arrays themselves, without the constructor's copies; classes may be int32."""
     arrays = {"values": values, "offsets": offsets, "targets": targets, "weights": weights}
     made = object.__new__(Sequences)
     made._take(arrays, dim_input, per_step, parts)
@@ -426,15 +419,7 @@ Selection = slice | NDArray[np.int64]
 
 
 def selected(indices: Any, offsets: NDArray[np.int64]) -> tuple[Selection, NDArray[np.int64], Selection]:
-    """Return the selected sequences, their new offsets, and the indices of their steps in the flat array.
-
-    For consecutive sequences these are slices, which select without a copy.
-
-    Raises
-    ------
-    InvalidArgument
-        When `indices` are not integers, a mask or a slice, or are out of range.
-    """
+    """Return the selected sequences, their new offsets, and the indices of their steps, slices if consecutive."""
     count = len(offsets) - 1
     try:
         chosen = np.arange(count)[indices]
@@ -458,16 +443,7 @@ def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
-    """Return given data, a `Sequences` or an iterable of ``(x, y)``, as a `Sequences`; None for a task.
-
-    Parameters
-    ----------
-    given : Any
-    most : int, optional
-        How many pairs to take from an iterator, which may be endless.
-    dim_input : int, optional
-        C, for pairs.
-    """
+    """Return data, a `Sequences` or at most `most` pairs ``(x, y)``, as a `Sequences`; None for a task."""
     if isinstance(given, Sequences):
         return given
     if callable(getattr(given, "sample", None)) or isinstance(given, str | bytes) or not isinstance(given, Iterable):

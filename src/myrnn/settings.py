@@ -27,20 +27,11 @@ REQUIRED = msgspec.NODEFAULT
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a section.
-
-    Attributes
-    ----------
-    name : str
-    kind : type
-        The type of the value: with its bounds, if any, as ``Annotated[int, Meta(ge=1)]``.
-    default : object
-        `REQUIRED` if it must be given.
-    """
+    """One setting of a section."""
 
     name: str
-    kind: Any
-    default: Any
+    kind: Any  # the type of the value: with its bounds, if any, as ``Annotated[int, Meta(ge=1)]``
+    default: Any  # `REQUIRED` if it must be given
 
     @property
     def meta(self) -> Meta:

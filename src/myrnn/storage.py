@@ -43,65 +43,21 @@ LONGEST = 400
 
 @dataclass(frozen=True)
 class FolderFormat:
-    """A kind of folder.
+    """A kind of folder."""
 
-    Attributes
-    ----------
-    name : str
-        Stored in the index as ``format``: ``"myrnn run"``.
-    version : int
-        Stored in the index as ``format_version``; folders of a later version are refused.
-    what : str
-        The name of such a folder in messages: ``"run"``.
-    index : str
-        The name of the index file.
-    files : mapping of str to int
-        The files that are read, and the most bytes of each.
-    index_bytes : int
-        The most bytes of the index; no valid one comes near this. A larger one is refused before memory is allocated.
-    oldest : int, optional
-        The oldest version that can still be read; by default only `version`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> notes = FolderFormat("my notes", 1, "notebook", "index.json", {"text.json": 1000})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     notes.write(folder, {"author": "Ada"}, {"text.json": b'{"first": "line"}'})
-    ...     stored = notes.read(folder)
-    >>> stored.index["author"], stored.json("text.json")
-    ('Ada', {'first': 'line'})
-    """
-
-    name: str
-    version: int
-    what: str
-    index: str
-    files: Mapping[str, int]
+    name: str  # stored in the index as ``format``: ``"myrnn run"``
+    version: int  # stored in the index as ``format_version``; folders of a later version are refused
+    what: str  # the name of such a folder in messages: ``"run"``
+    index: str  # the name of the index file
+    files: Mapping[str, int]  # the files that are read, and the most bytes of each
+    # The most bytes of the index; no valid one comes near this. A larger one is refused before memory is allocated.
     index_bytes: int = 1_000_000
-    oldest: int | None = None
+    oldest: int | None = None  # the oldest version that can still be read; by default only `version`
 
     def write(self, folder: str | os.PathLike[str], values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
-        """Write a folder's files, and the index last.
-
-        If it is interrupted, the folder has the old files, the new ones, or, while listed files are being replaced, no
-        index, and is not valid.
-
-        Parameters
-        ----------
-        folder : path
-            An existing folder; files of the same names are replaced.
-        values : mapping
-            Plain values for the index.
-        files : mapping of str to bytes or callable
-            Those that the format lists, and any others: their bytes, or a function that writes the file to a given
-            path.
-
-        Raises
-        ------
-        RunError
-            When something cannot be written, for example on a full disk; the folder then still has its old content.
-        """
+        """Write a folder's files (bytes, or functions that write to a path), and the index with plain `values` last."""
+        # If it is interrupted, the folder has the old files, the new ones, or, while listed files are being replaced,
+        # no index, and is not valid.
         assert set(self.files) <= set(files), f"a {self.what} needs {set(self.files) - set(files)}"
         header = {"format": self.name, "format_version": self.version}
         try:
@@ -135,30 +91,11 @@ class FolderFormat:
             _to_disk(folder.resolve().parent)
 
     def read(self, folder: str | os.PathLike[str]) -> Stored:
-        """Read a folder's index and the files that the format lists.
-
-        Raises
-        ------
-        RunError
-            When the folder or a file is missing, truncated, too large, changed since it was written, of another format
-            or version, or outside of the folder; the message names the file and the fault.
-        """
+        """Read a folder's index and listed files; RunError names one that is missing, damaged, too large or changed."""
         return self._read_some(Path(folder), self.files)
 
     def glance(self, folder: str | os.PathLike[str], *names: str) -> Stored:
-        """Read a folder's index and some of its files; of the others check only that they exist, and their sizes.
-
-        Parameters
-        ----------
-        folder : path
-        *names : str
-            The files to read, of those that the format lists.
-
-        Raises
-        ------
-        RunError
-            As `read` does; changes within a file that is not read are not detected.
-        """
+        """Read a folder's index and some of its files; of the others check only that they exist, and their sizes."""
         return self._read_some(Path(folder), names)
 
     def read_index(self, folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -246,29 +183,14 @@ def _read(path: Path, name: str, limit: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """The files of a folder: their sizes and hashes are checked, their content is not.
-
-    Attributes
-    ----------
-    folder : Path
-    index : dict
-        The values of the index.
-    content : mapping of str to bytes
-        The files that belong to the format.
-    """
+    """The files of a folder: their sizes and hashes are checked, their content is not."""
 
     folder: Path
-    index: dict[str, Any]
-    content: Mapping[str, bytes]
+    index: dict[str, Any]  # the values of the index
+    content: Mapping[str, bytes]  # the files that belong to the format
 
     def json(self, name: str) -> dict[str, Any]:
-        """Return the object of a JSON file.
-
-        Raises
-        ------
-        RunError
-            When it is not an object, nests too deeply, or has a number that is NaN or too large.
-        """
+        """Return the object of a JSON file; RunError when it is not one, or has a number that is not finite."""
         return _parse_object(self.folder, name, self.content[name])
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
@@ -295,21 +217,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
-    """Return an existing, empty and writable folder; create it if it is missing.
-
-    A lock and the remains of an interrupted write do not count as content.
-
-    Parameters
-    ----------
-    folder : path
-    what : str
-        The name of such a folder in messages: ``"run"``.
-
-    Raises
-    ------
-    RunError
-        When it is not empty or cannot be created or written to.
-    """
+    """Return an existing, empty and writable folder, created if missing; locks and interrupted writes do not count."""
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -382,18 +290,7 @@ def _to_disk(path: Path) -> None:
 
 
 class FolderLock:
-    """Keeps other processes out of a folder until it is released or this process ends, however it ends.
-
-    Parameters
-    ----------
-    folder : path
-        An existing folder.
-
-    Raises
-    ------
-    RunError
-        When another process, or another part of this one, holds the lock, or the folder cannot be written to.
-    """
+    """Keeps other processes out of an existing folder until it is released or this process ends, however it ends."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._file = Path(folder) / LOCK

@@ -105,10 +105,7 @@ LABELS = TargetKind()
 
 
 def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> NDArray[Any]:
-    """Return targets as int64 (rows,), bool (rows, K) or float32 (rows, K); `counts` has the rows of steps and others.
-
-    An empty array, such as ``[]``, holds classes.
-    """
+    """Return targets as int64 (rows,), bool (rows, K) or float32 (rows, K); an empty array holds classes."""
     targets = _checks.array("targets", given)
     if targets.dtype.kind in "iu" or targets.shape == (0,):
         labels = _checks.integers("labels", targets, minimum=0, maximum=LARGEST_LABEL)

@@ -28,26 +28,14 @@ BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).
 
 @dataclass(frozen=True)
 class Beginning:
-    """How a loop begins.
+    """How a loop begins."""
 
-    Attributes
-    ----------
-    initial : tuple of Node
-        The states before the first step.
-    hidden : list of Node
-        Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
-    unknown : set of int
-        States whose initial value no step determines: they are zero.
-    odd : dict
-        The index of a state -> its value after the steps that differ, by step.
-    inline : dict
-        The numbers of tables that occur directly in the first steps, by step and table.
-    """
-
-    initial: tuple[Node, ...]
+    initial: tuple[Node, ...]  # the states before the first step
+    # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
     hidden: list[Node]
-    unknown: set[int]
-    odd: dict[int, dict[int, Node]]
+    unknown: set[int]  # states whose initial value no step determines: they are zero
+    odd: dict[int, dict[int, Node]]  # the index of a state -> its value after the steps that differ, by step
+    # The numbers of tables that occur directly in the first steps, by step and table.
     inline: dict[tuple[int, int], NDArray[np.float32]]
 
     def begun(self, template: Mapping[Node, Node], step: Sequence[Node], backward: bool) -> dict[Node, Node]:
@@ -104,13 +92,7 @@ class BeginningFinder:
         self.numbers = range(self.first, self.first + len(self.sizes))
 
     def find(self) -> Beginning:
-        """Return how the loop begins.
-
-        Raises
-        ------
-        NotARecurrence
-            When a step differs from those after it, and its values are not made of values from before it.
-        """
+        """Return how the loop begins; raises NotARecurrence when an odd step is not made of values from before it."""
         after, odd = dict(enumerate(self.cut, self.first)), dict[int, dict[int, Node]]()
         for t in range(self.middle, -1, -1):
             if len(after) < len(self.sizes):
@@ -191,11 +173,7 @@ class BeginningFinder:
         return any(n.operation == "row" and n.attributes[0] >= t for n in topological([node]))
 
     def _odd(self, i: int, node: Node, t: int, before: dict[int, Node]) -> Node:
-        """Return a state after a step, expressed by the states before it and its row.
-
-        Values that must exist before the step for that, and are not states yet, become states: they are added to
-        `before`.
-        """
+        """Return a state after a step by the states before it and its row; other values that it needs join `before`."""
         if not self._is_new(node, t) and (before.get(i, node) is node or node.is_leaf):
             if before.setdefault(i, node) is node:
                 return self.leaves[i - self.first]

@@ -147,10 +147,7 @@ def is_known(source: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """Return the folder of machine code: ``$MYRNN_CACHE_DIR``, or the platform's cache folder for MyRNN.
-
-    If this user may not write into it, or others may, this process uses a private temporary folder.
-    """
+    """Return the folder of machine code: ``$MYRNN_CACHE_DIR``, the platform's, or if unsafe a temporary one."""
     chosen = os.environ.get(CACHE_VARIABLE)
     folder = (Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)) / "compiled"
     try:

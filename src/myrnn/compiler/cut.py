@@ -21,10 +21,8 @@ def _varying(targets: Iterable[Node], sources: Collection[Node]) -> list[Node]:
 
 
 def minimum_cut(sinks: Sequence[Node], sources: Collection[Node], cost: Callable[[Node], float]) -> list[Node]:
-    """Return the cheapest nodes that cut all paths from sources to sinks, as close to the sinks as possible.
-
-    By maximal flow along shortest paths (Edmonds and Karp, 1972); every node is an edge from its entry to its exit.
-    """
+    """Return the cheapest nodes that cut all paths from sources to sinks, as close to the sinks as possible."""
+    # By maximal flow along shortest paths (Edmonds and Karp, 1972); every node is an edge from its entry to its exit.
     inside = _varying(sinks, sources)
     room: dict[Place, dict[Place, float]] = {"begin": {}, "end": {}}
     for n in inside:

@@ -26,11 +26,10 @@ from myrnn.compiler.penalty import PenaltyGraph
 
 @dataclass(frozen=True)
 class Hoisted:
-    """A recurrence whose steps and readout read values that depend only on parameters as leaves.
+    """A recurrence whose steps and readout read values that depend only on parameters as leaves."""
 
-    Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), because they need no
-    computing. Everything else is a leaf ``derived``.
-    """
+    # Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), because they need no
+    # computing. Everything else is a leaf ``derived``.
 
     recurrence: Recurrence
     # The node of each leaf ``derived``, by its number.
@@ -113,11 +112,10 @@ class Pullback:
 
 
 class Kind(NamedTuple):
-    """The kind of program: tokens or features, one sequence or a batch, and its purpose.
+    """The kind of program: tokens or features, one sequence or a batch, and its purpose."""
 
-    An observed one keeps all gradients. Without a loss, it uses softmax cross-entropy, which is an instruction.
-    Carried, each sequence continues its stream. A penalty is added to the mean loss.
-    """
+    # An observed one keeps all gradients. Without a loss, it uses softmax cross-entropy, which is an instruction.
+    # Carried, each sequence continues its stream. A penalty is added to the mean loss.
 
     tokens: bool = False
     batched: bool = False
@@ -132,11 +130,10 @@ ONE_OF_FEATURES = Kind()
 
 @dataclass(frozen=True)
 class Derivative:
-    """The recurrence and all its derivatives.
+    """The recurrence and all its derivatives."""
 
-    Gradients from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its number),
-    of kept values (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
-    """
+    # Gradients from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
+    # number), of kept values (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
@@ -214,10 +211,7 @@ def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Re
 def pull_back(
     build: Builder, targets: Sequence[Node], gradients: Sequence[Node]
 ) -> tuple[dict[Node, list[Node]], dict[Node, Node]]:
-    """Differentiate from the gradients of the targets back to everything that they read.
-
-    Return the terms of the gradient of each leaf, and the gradient of each computed node.
-    """
+    """Return the terms of the gradient of each leaf, and the gradient of each node, from those of the targets."""
     terms: dict[Node, list[Node]] = {}
     chosen = _chosen_by_time(targets)
     for target, gradient in zip(targets, gradients, strict=True):
@@ -250,10 +244,8 @@ _SINGULAR = frozenset(
 
 
 def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
-    """Return nodes that only one side of a choice by time or length needs, with the choice and the side.
-
-    If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
-    """
+    """Return nodes that only one side of a choice by time or length needs, with the choice and the side."""
+    # If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
     found: dict[Node, list[tuple[Node, bool]]] = {}
     order = topological(targets)
     for select_ in (n for n in order if n.operation == "select" and _reads_time_alone(n.inputs[0])):
@@ -281,10 +273,8 @@ def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
 
 
 def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
-    """Return the loss of a row, and the gradient of its outputs; that of the loss is the leaf ``gradient`` "loss".
-
-    If the latter is 0, so is the former: zero times infinity would be NaN.
-    """
+    """Return the loss of a row, and the gradient of its outputs; that of the loss is the leaf ``gradient`` "loss"."""
+    # If the latter is 0, so is the former: zero times infinity would be NaN.
     (value,) = substitute(build, [loss.value], {})
     of_loss, outputs = build.leaf("gradient", "loss", size=1), build.leaf("output", size=loss.outputs)
     terms, _ = pull_back(build, [value], [of_loss])
@@ -325,11 +315,9 @@ def _is_zero(node: Node) -> bool:
 def trained_by_length(
     recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int, longest: int
 ) -> NDArray[np.bool_]:
-    """Return which parameters the loss reaches from 0, 1, ..., `longest` steps, bool (longest + 1, parameters).
-
-    `seen` has the parameters that MyGrad's graph reaches, by length. The recurrence alone does not determine whether
-    the first step multiplies a state of zeros by a weight, which then has a gradient, or skips that.
-    """
+    """Return which parameters the loss reaches from 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
+    # `seen` has those that MyGrad's graph reaches. The recurrence alone does not say whether the first step multiplies
+    # a state of zeros by a weight, which then has a gradient.
     result = np.zeros((longest + 1, parameters), dtype=np.bool_)
     reach = _Reach(recurrence)
     for length, trained in enumerate(result):

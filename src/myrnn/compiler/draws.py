@@ -26,34 +26,16 @@ from myrnn.randomness import Draw
 
 @dataclass(frozen=True)
 class Drawn:
-    """The draws of a site of a model for a sequence.
-
-    Attributes
-    ----------
-    site : int
-    draw : Draw
-    size : int
-        The amount of numbers that a step, or the sequence, reads.
-    once : bool
-        Whether it is drawn once per sequence instead of every step.
-    parts : int
-        The number of calls per step, or per sequence: for example one for each of several layers.
-    by_part : bool
-        Whether the first calls of all steps come before the second ones.
-    of_rows : bool
-        Whether a call draws for all rows of the sequence.
-    backward : bool
-        Whether the steps are counted from the last row of a sequence to the first.
-    """
+    """The draws of a site of a model for a sequence."""
 
     site: int
     draw: Draw
-    size: int
-    once: bool = False
-    parts: int = 1
-    by_part: bool = False
-    of_rows: bool = False
-    backward: bool = False
+    size: int  # the amount of numbers that a step, or the sequence, reads
+    once: bool = False  # whether it is drawn once per sequence instead of every step
+    parts: int = 1  # the number of calls per step, or per sequence: for example one for each of several layers
+    by_part: bool = False  # whether the first calls of all steps come before the second ones
+    of_rows: bool = False  # whether a call draws for all rows of the sequence
+    backward: bool = False  # whether the steps are counted from the last row of a sequence to the first
 
     def leaf(self, build: Builder, number: int) -> Node:
         """Return the leaf that a step reads, or that of the sequence; `number` is its index among all."""
@@ -74,13 +56,7 @@ class Drawn:
 
 
 def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
-    """Return the draws of each site; `ordered` finds the order of the steps.
-
-    Raises
-    ------
-    CompileError
-        When a site draws neither for every step nor once.
-    """
+    """Return the draws of each site; `ordered` finds the order of the steps."""
     lengths = sorted(traces)[-3:]
     by_site: dict[int, list[SiteUse]] = defaultdict(list)
     for use in (use for length in lengths for use in traces[length].draws):
@@ -121,11 +97,9 @@ def turned(draws: Sequence[Drawn], trace: Trace) -> tuple[Drawn, ...]:
 
 
 def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
-    """Return a site with the order of its leaves, and whether it is certain.
-
-    In a loop that runs forward, the leaves combine with values of ever later rows, in one that runs backward of ever
-    earlier ones. After a loop over all, with values of all rows.
-    """
+    """Return a site with the order of its leaves, and whether it is certain."""
+    # In a loop that runs forward, the leaves combine with values of ever later rows, in one that runs backward of ever
+    # earlier ones. After a loop over all, with values of all rows.
     spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
     for node in topological([trace.output]):

@@ -187,22 +187,12 @@ def _leaves_of(derivative: Derivative) -> dict[Node, str]:
 
 @dataclass(frozen=True)
 class Equation:
-    """One line of a recurrence.
+    """One line of a recurrence."""
 
-    Attributes
-    ----------
-    name : str
-        The computed value: a state, a variable of the model, or the logits.
-    text : str
-        The right side of the equation.
-    node : Node
-    reads : tuple of Node
-        The names on the right side, in order and once each: leaves, and the nodes of other equations.
-    """
-
-    name: str
-    text: str
+    name: str  # the computed value: a state, a variable of the model, or the logits
+    text: str  # the right side of the equation
     node: Node
+    # The names on the right side, in order and once each: leaves, and the nodes of other equations.
     reads: tuple[Node, ...]
 
     def __str__(self) -> str:
@@ -212,44 +202,25 @@ class Equation:
 
 @dataclass(frozen=True)
 class LoopEquations:
-    """A loop in the model's own names.
+    """A loop in the model's own names."""
 
-    Attributes
-    ----------
-    initial : tuple of Equation
-        The states before the first step, in the order of the loop's states.
-    step : tuple of Equation
-        In the order of the model's lines; values are computed before they are read. A state on the right is that of the
-        step before; if the loop computes more than this state, its new value has a prime: ``h'``. Values that it keeps
-        of every step for later loops are ``h[t]`` there.
-    after : tuple of str
-        The names of the states after a step.
-    backward : bool
-        Whether the last row comes first.
-    """
-
-    initial: tuple[Equation, ...]
+    initial: tuple[Equation, ...]  # the states before the first step, in the order of the loop's states
+    # In the order of the model's lines; values are computed before they are read. A state on the right is that of the
+    # step before; if the loop computes more than this state, its new value has a prime: ``h'``. Values that it keeps of
+    # every step for later loops are ``h[t]`` there.
     step: tuple[Equation, ...]
-    after: tuple[str, ...]
-    backward: bool
+    after: tuple[str, ...]  # the names of the states after a step
+    backward: bool  # whether the last row comes first
 
 
 @dataclass(frozen=True)
 class Equations:
-    """A recurrence in the model's own names.
-
-    Attributes
-    ----------
-    loops : tuple of LoopEquations
-    readout : tuple of Equation
-    states : tuple of str
-    sequence : str
-        The name of the current row of the sequence: ``x``, unless the model uses that name for something else.
-    """
+    """A recurrence in the model's own names."""
 
     loops: tuple[LoopEquations, ...]
     readout: tuple[Equation, ...]
     states: tuple[str, ...]
+    # The name of the current row of the sequence: ``x``, unless the model uses that name for something else.
     sequence: str
 
     def __str__(self) -> str:
@@ -290,11 +261,9 @@ def write_equations(recurrence: Recurrence) -> Equations:
 def _equations(
     names: Mapping[Node, str], targets: Sequence[Target], variables: Mapping[Node, str], moments: Mapping[Node, int]
 ) -> tuple[Equation, ...]:
-    """Return the equations of some targets and the nodes below them that are variables, read twice or deep.
-
-    Nodes in `names` already have a name, and need no equation. The equations are in the order of `moments`, such as the
-    lines of the model, as far as inputs allow.
-    """
+    """Return the equations of some targets, and of nodes below them that are variables, read twice or deep."""
+    # Nodes in `names` need none. The equations are in the order of `moments`, such as the lines of the model, as far as
+    # inputs allow.
     printer = Printer(names, 10**6)
     nodes = topological([node for _, node in targets], names)
     moment: dict[Node, int] = {}

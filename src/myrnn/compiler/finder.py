@@ -225,10 +225,8 @@ class Finder:
         return step - self.position[node] if node in self.position else None
 
     def _kinds(self, known: dict[Node, int]) -> dict[Node, int]:
-        """Return a number for every node; equal numbers mean the same computation from earlier steps.
-
-        Inputs from earlier steps are distinguished by their size, or by the number in `known`.
-        """
+        """Return a number for every node; equal numbers mean the same computation from earlier steps."""
+        # Inputs from earlier steps are distinguished by their size, or by the number in `known`.
         numbers: dict[Any, int] = {}
         found: dict[Node, int] = {}
         for node in self.order:
@@ -244,11 +242,9 @@ class Finder:
         return found
 
     def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
-        """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`.
-
-        Nodes in `beside` are states in any case. States are what the model's variables hold, or computed from that
-        without weights: see `variables`.
-        """
+        """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`."""
+        # Nodes in `beside` are states in any case. States are what the model's variables hold, or computed from that
+        # without weights: see `variables`.
         later = self.variables.later(step, self._at_the_end(step), self.so_far.traced.by_length[step + 1].runs)
         # What later steps compute with weights, though from earlier values alone.
         behind = set[Node]()

@@ -122,10 +122,9 @@ class Found:
 
 
 class View:
-    """The rest of a trace as a loop in one direction sees it.
+    """The rest of a trace as a loop in one direction sees it."""
 
-    Rows are numbered in its order, and the last value of each stream is a leaf ``final``.
-    """
+    # Rows are numbered in its order, and the last value of each stream is a leaf ``final``.
 
     def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
         left = found.left[length]

@@ -87,12 +87,11 @@ class Node:
 
 
 class Builder:
-    """Makes nodes, and returns an existing equal node if there is one.
+    """Makes nodes, and returns an existing equal node if there is one."""
 
-    With `fold`, nodes that depend only on constants are computed at once. With `simplify`, additions of zero and
-    products with one, which are frequent in derivatives, are removed; a trace is kept as it is, to be compared with the
-    model.
-    """
+    # With `fold`, nodes that depend only on constants are computed at once. With `simplify`, additions of zero and
+    # products with one, which are frequent in derivatives, are removed; a trace is kept as it is, to be compared with
+    # the model.
 
     def __init__(self, simplify: bool = False, fold: bool = True) -> None:
         self._table: dict[tuple[Any, ...], Node] = {}
@@ -235,10 +234,8 @@ def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any
 
 
 def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
-    """Return those of the nodes that the targets need, each after its inputs.
-
-    A set of nodes has a different order in every process; emitted code must not.
-    """
+    """Return those of the nodes that the targets need, each after its inputs."""
+    # A set of nodes has a different order in every process; emitted code must not.
     return [node for node in topological(targets) if node in nodes]
 
 

@@ -17,10 +17,7 @@ GROWTH = 1.25
 
 
 def check_growth(traces: Mapping[int, Trace]) -> None:
-    """Refuse a model whose steps each go through the whole sequence: the graphs of loops grow by a step at a time.
-
-    The search for its loops would take long.
-    """
+    """Refuse a model whose steps each go through the whole sequence: the search for its loops would take long."""
     growth, (last,) = (
         [b - a for a, b in pairwise(len(of_rows(traces[n])) for n in lengths)] for lengths in (SHORT, LONG)
     )

@@ -74,21 +74,7 @@ STEPS_AT_ONCE = 2000
 
 
 class Guard:
-    """Knows on which lengths a model has been checked, and checks it on new ones.
-
-    Attributes
-    ----------
-    max_length : int
-        The length up to which the model was checked to be the recurrence.
-    looks : tuple
-        Places where the model's code inspects the numbers of tensors. If there are any, its behaviour may depend on
-        them, and it is checked on every sequence that it is used on.
-    is_stream : bool
-        Whether the model is trained on sequences that are read piece by piece; then only the first steps of long ones
-        are checked.
-    reached : dict
-        Length -> the parameters that have a gradient in MyGrad, for the lengths that were traced at first.
-    """
+    """Knows on which lengths a model has been checked, and checks it on new ones."""
 
     def __init__(
         self,
@@ -100,8 +86,12 @@ class Guard:
     ) -> None:
         self._model, self._parameters, self._recurrence = model, parameters, recurrence
         self._build = recurrence.readout.build
+        # If the model reads sequences piece by piece, only the first steps of long ones are checked.
         self.max_length, self.is_stream = max_length, False
+        # Places where the model's code inspects the numbers of tensors. If there are any, its behaviour may depend on
+        # them, and it is checked on every sequence that it is used on.
         self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
+        # Length -> the parameters that have a gradient in MyGrad, for the lengths that were traced at first.
         self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
         # Tracing an empty sequence does not prove that the recurrence gives the same for it.
         self._lengths = set(traces.by_length) - {0}
@@ -121,13 +111,7 @@ class Guard:
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
-        """Check the model at the lengths that a compilation traces, unless it computes the same as before there.
-
-        Raises
-        ------
-        NotARecurrence
-            When it is not this recurrence at one of them.
-        """
+        """Check the model at the lengths that a compilation traces, unless it computes the same as before there."""
         # A few steps show what is computed out of MyGrad's sight, too: they are traced.
         self.check_unchanged()
         rng, anew = np.random.default_rng(0), not self._works
@@ -173,13 +157,11 @@ class Guard:
         return False
 
     def check_use(self, sequences: Sequences, *, gradients: bool = False) -> None:
-        """Check the model before it is used on the sequences, as far as necessary.
-
-        It is checked on one sequence of each length that is new. If these have more than `STEPS_AT_ONCE` steps, only
-        some lengths are checked, from the longest down and evenly spread. MyRNN's own models are known to repeat a step
-        at every length, so the longest one is enough. For `gradients` a few steps are traced in any case: they may have
-        changed even if the logits have not.
-        """
+        """Check the model before it is used on the sequences, as far as necessary."""
+        # It is checked on one sequence of each length that is new. If these have more than `STEPS_AT_ONCE` steps, only
+        # some lengths are checked, from the longest down and evenly spread. MyRNN's own models are known to repeat a
+        # step at every length, so the longest one is enough. For `gradients` a few steps are traced in any case: they
+        # may have changed even if the logits have not.
         if gradients:
             self.check_again()
         else:
@@ -206,17 +188,7 @@ class Guard:
             raise NotARecurrence(takes_numbers(self.looks[0]))
 
     def check_unchanged(self) -> None:
-        """Run a few steps of the model, and check it again unless it computes what it did, bit for bit.
-
-        If it does, neither its weights nor anything else that these steps depend on has changed.
-
-        Raises
-        ------
-        CompileError
-            When its parameters are other tensors.
-        NotARecurrence
-            When the model behaves differently now.
-        """
+        """Run a few steps of the model, and check it again unless it computes what it did, bit for bit."""
         recorder = Recorder()
         with MYGRAD:
             try:
@@ -244,15 +216,7 @@ class Guard:
         return self.is_over(parameters_of(self._model))
 
     def check_lengths(self, sequences: Sequences) -> None:
-        """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one.
-
-        Raises
-        ------
-        NotARecurrence
-            When the model differs from the recurrence on it.
-        CompileError
-            When the model accepts no empty sequence.
-        """
+        """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one."""
         lengths = sequences.lengths
         if len(lengths) and lengths.min() == 0 and 0 not in self._lengths and not self._recurrence.per_step:
             self.check(sequences, int(lengths.argmin()))
@@ -274,16 +238,9 @@ class Guard:
         return places[[n not in known for n in found.tolist()]]
 
     def check(self, sequences: Sequences, index: int, most: int = TRACED) -> None:
-        """Trace the model on one sequence with its current parameters, and compare it with the recurrence by nodes.
-
-        If the sequence has more than `traced` steps, or more than `most`, only these are traced, and the logits of the
-        whole sequence are compared; for a very long one those of its first steps.
-
-        Raises
-        ------
-        NotARecurrence
-            When the model is not this recurrence on that sequence.
-        """
+        """Trace the model on one sequence with its current parameters, and compare it with the recurrence by nodes."""
+        # Of more than `traced` steps, or more than `most`, only these are traced, and the logits of the whole sequence
+        # are compared; for a very long one those of its first steps.
         length, run = int(sequences.lengths[index]), min(RUN, self._steps_of(RUN_NUMBERS))
         if self.is_stream and length > STREAM_RUN:
             most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
@@ -306,13 +263,7 @@ class Guard:
         self.max_length = max(self.max_length, length)
 
     def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
-        """Compare the logits of one random sequence with the model's own.
-
-        Raises
-        ------
-        NotARecurrence
-            When they differ by more than rounding explains.
-        """
+        """Compare the logits of one random sequence with the model's own."""
         index = int(self._rng.integers(max(1, len(sequences))))
         is_empty = self._recurrence.per_step and not sequences.lengths[index]
         if sequences.lengths[index] <= self.traced and not is_empty:
@@ -362,21 +313,9 @@ _ROUNDING = 1e-6
 
 
 def verify(model: Any, native: Native, dim_input: int, max_length: int) -> bool:
-    """Compare the loss and the gradients of random sequences with MyGrad's.
-
-    Every trial has other weights and a clean workspace, so that a program that reads values it has not computed, or
-    stale ones, is detected. If no trial with weights like the model's is conclusive, small random ones are used.
-
-    Returns
-    -------
-    bool
-        Whether the comparison was conclusive: False if no loss is finite even so.
-
-    Raises
-    ------
-    NotARecurrence
-        When they differ by more than rounding explains.
-    """
+    """Compare the loss and the gradients of random sequences with MyGrad's; return whether that was conclusive."""
+    # Every trial has other weights and a clean workspace, so that a program that reads values it has not computed, or
+    # stale ones, is detected. If no trial with weights like the model's is conclusive, small random ones are used.
     tensors, rng = parameters_of(model), np.random.default_rng(0)
     own = [tensor.data.copy() for tensor in tensors]
     seen = False
@@ -402,12 +341,10 @@ def _agrees(
     *,
     where_finite: bool = False,
 ) -> bool:
-    """Whether a trial shows that model and program agree; False if it is inconclusive.
-
-    It is inconclusive if neither loss is finite, or if rounding alone makes as much of a difference, as in a model that
-    is chaotic with these weights, or close to a kink. With `where_finite`, it is inconclusive if a gradient of MyGrad's
-    is not finite.
-    """
+    """Whether a trial shows that model and program agree; False if it is inconclusive."""
+    # It is inconclusive if neither loss is finite, or if rounding alone makes as much of a difference, as in a model
+    # that is chaotic with these weights, or close to a kink. With `where_finite`, it is inconclusive if a gradient of
+    # MyGrad's is not finite.
     with replaced(parameters_of(model), weights):
         expected = _by_model(model, native, sequences)
         native.workspace(len(sequences.values), len(sequences))

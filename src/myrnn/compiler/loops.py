@@ -20,65 +20,37 @@ from myrnn.errors import NotARecurrence
 
 @dataclass(frozen=True)
 class Loop:
-    """One pass over the sequence.
+    """One pass over the sequence."""
 
-    Attributes
-    ----------
-    initial : tuple of Node
-        The initial states: they read parameters, constants, and last states of earlier loops.
-    step : tuple of Node
-        The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the current row of the
-        sequence, of a table of numbers for every step, of random numbers, and of values that earlier loops kept),
-        ``state`` leaves (the loop's own states before the step, and the last states of others), ``once`` leaves (random
-        numbers for the whole sequence), parameters and constants.
-    kept : dict
-        Number -> value that later loops read of every step.
-    backward : bool
-        Whether it runs from the last row to the first.
-    ahead : bool
-        Whether a state is what the next step computes with weights: with other weights it would be another number.
-    """
-
-    initial: tuple[Node, ...]
+    initial: tuple[Node, ...]  # the initial states: they read parameters, constants, and last states of earlier loops
+    # The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the current row of the
+    # sequence, of a table of numbers for every step, of random numbers, and of values that earlier loops kept),
+    # ``state`` leaves (the loop's own states before the step, and the last states of others), ``once`` leaves (random
+    # numbers for the whole sequence), parameters and constants.
     step: tuple[Node, ...]
-    kept: dict[int, Node] = field(default_factory=dict)
-    backward: bool = False
+    kept: dict[int, Node] = field(default_factory=dict)  # number -> value that later loops read of every step
+    backward: bool = False  # whether it runs from the last row to the first
+    # Whether a state is what the next step computes with weights: with other weights it would be another number.
     ahead: bool = False
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A model as loops over one sequence, in the order in which they run. All their states are numbered together.
+    """A model as loops over one sequence, in the order in which they run. All their states are numbered together."""
 
-    Attributes
-    ----------
-    dim_input : int
-        C.
-    loops : tuple of Loop
-    readout : Node
-        The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants; or a
-        ``kept`` leaf if there are logits for every step.
-    origins : dict
-        Node of a step or of `readout` -> its line in the user's code.
-    parameter_names : tuple of str
-    shapes : tuple of tuple
-        The shapes of the parameters, in the model's order.
-    tables : tuple of Table
-        The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
-    draws : tuple of Drawn
-        The random numbers, by the number of the ``drawn`` or ``once`` leaf.
-    carried : bool
-        Whether sequences continue from streams, and write their final states to them: see `streams`.
-    """
-
-    dim_input: int
+    dim_input: int  # C
     loops: tuple[Loop, ...]
+    # The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants; or a ``kept``
+    # leaf if there are logits for every step.
     readout: Node
+    # Node of a step or of `readout` -> its line in the user's code.
     origins: dict[Node, Origin] = field(default_factory=dict, repr=False)
     parameter_names: tuple[str, ...] = ()
-    shapes: tuple[tuple[int, ...], ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()  # the shapes of the parameters, in the model's order
+    # The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
     tables: tuple[Table, ...] = ()
-    draws: tuple[Drawn, ...] = ()
+    draws: tuple[Drawn, ...] = ()  # the random numbers, by the number of the ``drawn`` or ``once`` leaf
+    # Whether sequences continue from streams, and write their final states to them: see `streams`.
     carried: bool = False
 
     @property
@@ -150,16 +122,9 @@ class Recurrence:
 
 
 def prove(recurrence: Recurrence, trace: Trace) -> None:
-    """Check that the unrolled recurrence is exactly the graph that was traced.
-
-    The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
-    numbers.
-
-    Raises
-    ------
-    NotARecurrence
-        When it is not.
-    """
+    """Check that the unrolled recurrence is exactly the graph that was traced."""
+    # The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
+    # numbers.
     trace = settled(trace, recurrence.draws)
     filled: list[tuple[Table, int]] = []
     if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
@@ -209,10 +174,7 @@ def _have_the_same_numbers(one: Node, other: Node) -> bool:
 
 
 def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool = False) -> Node:
-    """Return the logits of a sequence of `length` steps as one graph on its rows.
-
-    With `unknown`, unknown rows of tables are leaves, too.
-    """
+    """Return the logits of `length` steps as one graph on the rows, with `unknown` also on unknown rows of tables."""
     rows = {
         t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
         for t in range(length)

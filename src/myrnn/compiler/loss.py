@@ -35,41 +35,20 @@ EXAMPLES = 64
 
 @dataclass(frozen=True)
 class LossGraph:
-    """A loss of one row; losses with the same computation are equal.
+    """A loss of one row; losses with the same computation are equal."""
 
-    Attributes
-    ----------
-    what : str
-        The kind of its target, as in `TargetKind`.
-    outputs : int
-        The number of outputs that it reads.
-    scored : int
-        K: the number of these, the first ones, that have a target.
-    width : int
-        The size of the target of a row.
-    table : ndarray, float32 (K, width), or None
-        For classes: the numbers of each class, which are its target.
-    classes : int or None
-        For several targets together, the number of outputs for the class that is scored.
-    value : Node
-        The loss. It reads the leaves ``output`` and ``target``.
-    function : callable or str
-        The loss that was traced.
-    examples : ndarray
-        Some targets, in the form of `Sequences`.
-    """
-
-    what: str
-    outputs: int
-    scored: int
-    width: int
-    classes: int | None
+    what: str  # the kind of its target, as in `TargetKind`
+    outputs: int  # the number of outputs that it reads
+    scored: int  # K: the number of these, the first ones, that have a target
+    width: int  # the size of the target of a row
+    classes: int | None  # for several targets together, the number of outputs for the class that is scored
     # All its nodes.
     text: tuple[Any, ...] = field(repr=False)
+    # Float32 (K, width): for classes: the numbers of each class, which are its target.
     table: NDArray[np.float32] | None = field(compare=False, repr=False)
-    value: Node = field(compare=False)
-    function: Loss | str = field(compare=False)
-    examples: NDArray[Any] = field(compare=False, repr=False)
+    value: Node = field(compare=False)  # the loss. It reads the leaves ``output`` and ``target``
+    function: Loss | str = field(compare=False)  # the loss that was traced
+    examples: NDArray[Any] = field(compare=False, repr=False)  # some targets, in the form of `Sequences`
     # What it computed when it was traced; see `has_changed`.
     work: Work = field(compare=False, repr=False)
 
@@ -107,27 +86,7 @@ def trace_loss(
     *,
     added: int = 0,
 ) -> LossGraph:
-    """Trace a loss.
-
-    Parameters
-    ----------
-    loss : callable or str
-        As `losses.loss_for` returns it.
-    kind : TargetKind
-    outputs : int
-        The number of outputs in a row.
-    targets : ndarray
-        Some of the targets.
-    parameters : sequence of Tensor
-        The parameters of the model, which a loss must not read.
-    added : int
-        The number of outputs, the last ones, that have no target.
-
-    Raises
-    ------
-    CompileError
-        When the computation of the loss cannot be determined or has no rule.
-    """
+    """Trace a loss."""
     scored = outputs - added
     examples = targets[:: max(1, len(targets) // EXAMPLES)][:EXAMPLES]
     if not len(examples):

@@ -53,11 +53,8 @@ def _is_long(value: Value, axis: int, length: int) -> bool:
 
 
 def lifted(whole: Callable[..., Node], operands: Sequence[Value], shape: Shape, axis: int | None) -> Value:
-    """Apply a rule for whole values: part by part along an axis of the result, counted from the last, or to the whole.
-
-    The rule gets values without that axis. Operands that do not have it, or have length one there, are used for every
-    part.
-    """
+    """Apply a rule for whole values part by part along an axis of the result, counted from the last, or to it all."""
+    # Operands that do not have that axis, or have length one there, are used for every part.
     if axis is None or len(shape) < -axis or not any(_is_long(o, axis, shape[axis]) for o in operands):
         return plain(whole(*operands), shape)
     columns = [
@@ -227,10 +224,8 @@ def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Valu
 
 
 def _is_one_value(operands: list[Value]) -> bool:
-    """Whether values joined along the first axis are one value, such as vectors side by side or a pushed stack.
-
-    Rows of the sequence, and single rows that may be those of all steps, are parts.
-    """
+    """Whether values joined along the first axis are one value, such as vectors side by side or a pushed stack."""
+    # Rows of the sequence, and single rows that may be those of all steps, are parts.
     return all(o.along is None for o in operands) and any(len(o.shape) == 1 or o.shape[0] > 1 for o in operands)
 
 
@@ -268,10 +263,8 @@ Axes = tuple[int, ...]
 
 
 def _axes_of(creator: Any, ndim: int) -> Axes:
-    """Return the axes of an operation in order, counted from the last; None is all of them.
-
-    A single number has no axis, though NumPy and MyGrad accept one.
-    """
+    """Return the axes of an operation in order, counted from the last; None is all of them."""
+    # A single number has no axis, though NumPy and MyGrad accept one.
     axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
     if axis is None or not ndim:
         return tuple(range(-ndim, 0))

@@ -21,10 +21,7 @@ class Differs(Exception):
 
 
 class Match:
-    """Matches the computation of a step, or the readout, against a node, and records the states in it.
-
-    `node` is as written; if it is a number, its origin is unknown.
-    """
+    """Matches the computation of a step, or the readout, against a node, and records the states in it."""
 
     def __init__(self, folded: Mapping[Node, Node], first: int, step: int) -> None:
         self._folded, self._first, self._step = folded, first, step
@@ -39,12 +36,7 @@ class Match:
         self._seen: set[tuple[Node, Node]] = set()
 
     def add(self, template: Node, node: Node) -> None:
-        """Match a node against a template.
-
-        Raises
-        ------
-        Differs
-        """
+        """Match a node against a template; raises Differs."""
         stack = [(template, node, template)]
         while stack:
             ours, its, reader = stack.pop()

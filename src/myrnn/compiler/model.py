@@ -127,10 +127,7 @@ class CompiledModel:
         self._natives: dict[Kind, Native] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel | None:
-        """Return this recurrence over another model, which is to be checked.
-
-        None if it is of another class, or its parameters have other names or shapes.
-        """
+        """Return this recurrence over another model, which is to be checked, or None if that is another kind."""
         if model is self.model and self.guard.is_over(parameters):
             return self
         is_like = (
@@ -182,11 +179,7 @@ class CompiledModel:
     def program(
         self, *, tokens: bool = False, batched: bool = False, observed: bool = False, carried: bool = False
     ) -> Program:
-        """Return the program for tokens or features, and one sequence at a time or batches.
-
-        An observed one keeps the gradients of all states and inputs. With `carried`, sequences continue from given
-        states.
-        """
+        """Return the program of a kind; an observed one keeps gradients, a carried one continues from given states."""
         with failures_named(self.model):
             program: Program = self._stages.after(emit, Kind(tokens, batched, observed, carried=carried))
             return program
@@ -208,10 +201,7 @@ class CompiledModel:
         return trained_by_length(self.recurrence, self.guard.reached, len(self._parameters), longest)
 
     def trained_in_windows(self, begins: bool) -> NDArray[np.bool_]:
-        """Return which parameters have a gradient from pieces of sequences, bool (parameters,).
-
-        For sequences that continue, no gradient reaches the initial states.
-        """
+        """Return which parameters have a gradient from pieces that continue from states, bool (parameters,)."""
         if begins:
             return self.trained_by_length(PERIOD)[-1]
         recurrence = without_beginning(self.recurrence)
@@ -233,16 +223,7 @@ class CompiledModel:
         carried: bool = False,
         penalty: PenaltyGraph | None = None,
     ) -> Native:
-        """Return the compiled program of a kind, checked against the model; this may take a few seconds.
-
-        Without `loss` it uses softmax cross-entropy. With `carried`, sequences continue from streams. A `penalty` is
-        added to the mean loss.
-
-        Raises
-        ------
-        NotARecurrence
-            When loss or gradients of random sequences differ from MyGrad's by more than rounding.
-        """
+        """Return the compiled program of a kind, checked against the model; this may take a few seconds."""
         kind = Kind(tokens, batched, observed, loss, carried, penalty)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
@@ -253,10 +234,7 @@ class CompiledModel:
             return native
 
     def programs_for_tokens(self, batch_size: int, *, writes: bool = False) -> list[str]:
-        """Return the texts of the programs that train on tokens, classify them and inspect sequences of them.
-
-        With `writes` also those of `myrnn.generate`.
-        """
+        """Return the texts of the programs that train on tokens, classify, inspect and, with `writes`, generate."""
         batched = sorted({batch_size > 1, self._pays_to_batch()})
         programs = [*(self.program(tokens=True, batched=many) for many in batched), self.program(observed=True)]
         if writes:
@@ -531,29 +509,13 @@ class CompiledModel:
         return loss, gradients
 
     def observe(self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None) -> Observation:
-        """Observe one sequence while it runs forward and back.
-
-        Parameters
-        ----------
-        x : array, shape (T, C)
-        y : int or array of one int
-            The class that the loss is taken for. If the model gives logits for every step, one per step: ints (T,).
-        weights : array_like of float (T,), optional
-            If the model gives logits for every step, the weight of each in the loss.
-
-        Returns
-        -------
-        Observation
-        """
+        """Observe a sequence forward and back, with the loss of class `y`, or of ints (T,) with `weights` (T,)."""
         sequences = self._one(x, y, weights)
         native, parameters = self._ready(sequences, observed=True, gradients=True)
         return native.observe(sequences, 0, parameters)
 
     def prefix_logits(self, sequences: Sequences) -> NDArray[np.float32]:
-        """Return the logits if the only one of `sequences` ended after each step, float32 (T, K).
-
-        If the model gives logits for every step, these are returned.
-        """
+        """Return the logits as if the only one of `sequences` ended at each step, or those of steps: float32 (T, K)."""
         if self.per_step:
             return self.logits(sequences)
         values = sequences.values
@@ -703,10 +665,7 @@ def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) ->
 
 
 def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
-    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`.
-
-    The programs are checked when each is first used, and longer lengths when they occur.
-    """
+    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`."""
     longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
     return compile(model, longest, dim_input=sequences.dim_input, check=False)
 

@@ -112,25 +112,17 @@ def aligned(size: int) -> Floats:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Observation:
-    """The inner values of a run of one sequence forward and back.
+    """The inner values of a run of one sequence forward and back."""
 
-    Attributes
-    ----------
-    loss : float
-        The softmax cross-entropy, in nats.
-    logits : ndarray, float32 (K,), or (T, K) if there are some for every step
-    states : tuple of ndarray, float32 (T + 1, D)
-        Each state, in the order of ``CompiledModel.state_names``: before the first step, and after every step.
-    state_gradients : tuple of ndarray, float32 (T + 1, D)
-        The gradient of the loss with respect to each of these, through later steps, later loops and the readout.
-    input_gradients : ndarray, float32 (T, C)
-        The gradient of the loss with respect to every row of the sequence.
-    """
-
-    loss: float
-    logits: NDArray[np.float32]
+    loss: float  # the softmax cross-entropy, in nats
+    logits: NDArray[np.float32]  # float32 (K,), or (T, K) if there are some for every step
+    # Float32 (T + 1, D): each state, in the order of ``CompiledModel.state_names``: before the first step, and after
+    # every step.
     states: tuple[NDArray[np.float32], ...]
+    # Float32 (T + 1, D): the gradient of the loss with respect to each of these, through later steps, later loops and
+    # the readout.
     state_gradients: tuple[NDArray[np.float32], ...]
+    # Float32 (T, C): the gradient of the loss with respect to every row of the sequence.
     input_gradients: NDArray[np.float32]
 
 
@@ -216,10 +208,7 @@ class Native:
         return self._indices(len(sequences.targets))
 
     def _targets_of(self, sequences: Sequences, any_rows: int | None = None) -> Floats:
-        """Return the numbers of all targets, or of all classes; none for softmax cross-entropy.
-
-        With `any_rows` it does not matter which they are: there are some for so many rows.
-        """
+        """Return the numbers of all targets or classes, with `any_rows` any; none for softmax cross-entropy."""
         if self.loss is None:
             return self._ones[:0]
         if self.loss.table is not None:
@@ -281,10 +270,9 @@ class Native:
         shard: int = 0,
         streams: Streams | None = None,
     ) -> None:
-        """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K).
-
-        Logits of every step go into the rows of the steps, (sum of T, K). Each thread that shares the lock is a shard.
-        """
+        """Write the logits of the sequences `members`, the longest first, into their rows of `out`, float32 (N, K)."""
+        # Logits of every step go into the rows of the steps, (sum of T, K). Each thread that shares the lock is a
+        # shard.
         lengths = sequences.lengths[members]
         steps = lengths.sum() if self.batched else lengths.max(initial=0)
         work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
@@ -303,10 +291,8 @@ class Native:
         temperature: float,
         top: int,
     ) -> NDArray[np.int64]:
-        """Read a token in the only stream, draw the next one by a number in [0, 1), and so on; return the drawn tokens.
-
-        The last one is not read. Tokens from a -1 on are not drawn, because outputs are not finite there.
-        """
+        """Read a token in the only stream, draw the next by a number in [0, 1), and so on; return those drawn."""
+        # The last one is not read. From a -1 on, outputs are not finite.
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
         drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
         self._call(
@@ -319,10 +305,7 @@ class Native:
     def gradients(
         self, sequences: Sequences, members: NDArray[np.int64], parameters: Floats, keys: Keys | None = None
     ) -> tuple[float, Block]:
-        """Return the mean loss of the sequences `members`, or of their steps, and its gradients.
-
-        If each member has a key, the model draws by these, as in training.
-        """
+        """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
             work = self.workspace(int(lengths.sum()), len(members))
@@ -371,13 +354,9 @@ class Native:
         streams: Streams | None = None,
         keys: Keys | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Do one iteration for each row of `order`; return the loss of each, float64 (n,), and the score.
-
-        With `keys`, int64 of the shape of `order`, the model draws random numbers by these.
-
-        The score is the sum over all sequences or steps that count: int64 for classes, otherwise float64. The blocks of
-        `descent` change in place.
-        """
+        """Do one iteration for each row of `order`; return the loss of each, float64 (n,), and the score."""
+        # The blocks of `descent` change in place. The score is a sum over all that counts: int64 for classes, otherwise
+        # float64.
         with self.lock:
             sorting = longest_first(sequences.lengths[order])
             order = np.take_along_axis(order, sorting, axis=1)
@@ -416,11 +395,7 @@ class Native:
         return self._gradients[shards]
 
     def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> list[Lookups]:
-        """Return the lookups of the program, for each shard.
-
-        All their rows are updated at every step if weights decay, or if a batch has so many tokens that finding their
-        rows takes longer.
-        """
+        """Return the lookups of the program, for each shard; all rows change if weights decay or tokens are many."""
         layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
         if not layouts:
             return lookups_of(self.program.weights.size, [], 0, shards, every=False)
@@ -434,10 +409,7 @@ class Native:
 
 
 def shares_of(sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the weight of each loss of an iteration, a row of `order`: together they give a mean.
-
-    For targets of every step it is a mean over all steps, for targets with weights a weighted one.
-    """
+    """Return the weight of each loss of an iteration, a row of `order`: together they give its mean."""
     weights = sequences.weights
     if weights is None:
         counts = sequences.lengths[order].sum(axis=1) if sequences.per_step else np.full(len(order), order.shape[1])
@@ -462,10 +434,8 @@ _limit: ContextVar[int] = ContextVar("limit", default=0)
 
 
 def in_threads(run: Any, shards: int) -> None:
-    """Run shard 0 here and the others in threads; an error in any of them is raised here.
-
-    None of them runs if a thread cannot start: the others would wait for it for ever.
-    """
+    """Run shard 0 here and the others in threads; an error in any of them is raised here."""
+    # None of them runs if a thread cannot start: the others would wait for it for ever.
     together = threading.Barrier(shards)
     errors: list[BaseException] = []
 
@@ -493,10 +463,7 @@ def in_threads(run: Any, shards: int) -> None:
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Let native code use at most `count` threads during the block, whatever ``MYRNN_NUM_THREADS`` says.
-
-    It only affects the calling thread: others may use more at the same time.
-    """
+    """Let native code of the calling thread use at most `count` threads in the block, despite ``MYRNN_NUM_THREADS``."""
     token = _limit.set(count)
     try:
         yield
@@ -505,11 +472,7 @@ def limit_threads(count: int) -> Iterator[None]:
 
 
 def shards_for(rows: int, work: float, least_work: float) -> int:
-    """Return the number of threads for `rows` of a batch, or of other parallel work.
-
-    `work` is the number of multiplications until the threads synchronize, `least_work` the number that is worth a
-    thread.
-    """
+    """Return the threads for `rows` that are worth it: `work` until they synchronize, `least_work` for each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _limit.get() or _environment_limit() or cores
     worthwhile = int(work // least_work)

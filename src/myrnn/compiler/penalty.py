@@ -19,19 +19,11 @@ from myrnn.losses import Penalty, checked_penalty, name_of
 
 @dataclass(frozen=True)
 class PenaltyGraph:
-    """A penalty on parameters; penalties with the same computation are equal.
-
-    Attributes
-    ----------
-    value : Node
-        It reads the leaves ``parameter``.
-    function : callable
-        The penalty that was traced.
-    """
+    """A penalty on parameters; penalties with the same computation are equal."""
 
     text: tuple[Any, ...] = field(repr=False)
-    value: Node = field(compare=False)
-    function: Penalty = field(compare=False)
+    value: Node = field(compare=False)  # it reads the leaves ``parameter``
+    function: Penalty = field(compare=False)  # the penalty that was traced
 
     @property
     def parameters(self) -> set[int]:
@@ -47,13 +39,7 @@ class PenaltyGraph:
 
 
 def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
-    """Trace a penalty.
-
-    Raises
-    ------
-    CompileError
-        When its computation cannot be determined, or has no rule.
-    """
+    """Trace a penalty; raises CompileError when its computation cannot be determined, or has no rule."""
     try:
         one, other = (_traced(penalty, model, parameters) for _ in range(2))
         if one.text != other.text:

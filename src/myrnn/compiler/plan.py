@@ -91,10 +91,9 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Outer:
-    """A term of a weight's gradient that is a product of two vectors, in the layout of the weight: rows by lanes.
+    """A term of a weight's gradient that is a product of two vectors, in the layout of the weight: rows by lanes."""
 
-    Such terms are summed over all steps in one product. A token's is one row of the gradient (`is_row`).
-    """
+    # Such terms are summed over all steps in one product. A token's is one row of the gradient (`is_row`).
 
     leaf: Node
     left: Node
@@ -236,10 +235,7 @@ def plan(derivative: Derivative) -> Plan:
 
 
 def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]:
-    """Return the products of rows with weights that are computed for all steps at once, before the loop.
-
-    A loop without states computes all of its own at once.
-    """
+    """Return the products of rows with weights that are computed for all steps at once, before the loop."""
     stepping = [n for loop in derivative.recurrence.loops if loop.step for n in (*loop.step, *loop.kept.values())]
     products = {n for n in topological(stepping) if n.operation == "matmul" and n.inputs[0].operation == "kept"}
     everywhere = stepping if not derivative.kind.tokens else [*stepping, *derivative.recurrence.kept.values()]

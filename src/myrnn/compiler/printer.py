@@ -68,10 +68,7 @@ def _is_unclear(part: ast.expr, whole: ast.expr) -> bool:
 
 
 def _from_left_to_right(tree: ast.expr) -> ast.expr:
-    """Return a sum of sums, or a product of products, in the order that needs no parentheses.
-
-    In executed code this would change the rounding.
-    """
+    """Return a sum of sums, or a product of products, in the order without parentheses, which rounds otherwise."""
     match tree:
         case ast.BinOp(op=ast.Add() | ast.Mult() as sign):
             return reduce(lambda left, right: ast.BinOp(left, sign, right), _operands(tree, type(sign)))
@@ -89,10 +86,9 @@ def _operands(tree: ast.expr, sign: type[ast.operator]) -> list[ast.expr]:
 
 
 class Printer:
-    """Writes nodes as Python; a node with a name is written by its name inside of other expressions.
+    """Writes nodes as Python; a node with a name is written by its name inside of other expressions."""
 
-    Parts that would make an expression longer than `longest` characters are replaced by ``...``.
-    """
+    # Parts that would make an expression longer than `longest` characters are replaced by ``...``.
 
     def __init__(self, names: Mapping[Node, str], longest: int = LONGEST) -> None:
         self.names, self._longest = dict(names), longest

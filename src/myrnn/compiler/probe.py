@@ -64,33 +64,20 @@ def lengths_for(back: int, apart: int = 1) -> set[int]:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to compile.
-
-    Attributes
-    ----------
-    model : callable
-    parameters : tuple of Tensor
-    dim_input : int
-        C.
-    longest : int
-        The length up to which it is checked to be a recurrence.
-    back : int
-        How many steps it may look back.
-    """
+    """A model to compile."""
 
     model: Any
     parameters: tuple[Tensor, ...]
-    dim_input: int
-    longest: int
-    back: int = BACK[0]
+    dim_input: int  # C
+    longest: int  # the length up to which it is checked to be a recurrence
+    back: int = BACK[0]  # how many steps it may look back
 
 
 @dataclass(frozen=True)
 class Traces:
-    """The computation of a model for sequences of several lengths, as graphs that share one builder.
+    """The computation of a model for sequences of several lengths, as graphs that share one builder."""
 
-    Computations on constants stay as written: they show the initial states.
-    """
+    # Computations on constants stay as written: they show the initial states.
 
     by_length: dict[int, Trace]
     dim_input: int
@@ -163,13 +150,7 @@ def _apart(traces: Mapping[int, Trace]) -> int:
 
 
 def _gives_every_step(traces: Mapping[int, Trace]) -> bool:
-    """Return whether a model gives logits for every step.
-
-    Raises
-    ------
-    NotARecurrence
-        When it does so at some lengths only.
-    """
+    """Return whether a model gives logits for every step; raises NotARecurrence if it does so at some lengths only."""
     rows = {length: len(trace.logits) for length, trace in traces.items() if length > 1 and trace.logits is not None}
     per_step = set(rows.values()) != {1}
     odd = [length for length, count in rows.items() if per_step and count == 1]
@@ -222,13 +203,7 @@ _OF_IMPORT = ("__builtins__", "__loader__", "__spec__")
 
 
 def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Call the model repeatedly on one sequence: it must compute the same, and have no side effects.
-
-    Raises
-    ------
-    NotDeterministic
-        When it does not.
-    """
+    """Raise NotDeterministic unless repeated calls on one sequence compute the same, without side effects."""
     first = trace_once(model, parameters, x, build)
     if changed := _changed_by_calls(model, x[:3]):
         raise NotDeterministic(
@@ -350,13 +325,7 @@ def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
 def traced_with_array(
     model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, whole: Collection[int] = ()
 ) -> Trace:
-    """Trace the model on `x` as a tensor, and check that it gives the same logits for an array, as in use.
-
-    Raises
-    ------
-    NotARecurrence
-        When it does not.
-    """
+    """Trace the model on `x` as a tensor; raises NotARecurrence if an array, as in use, gives other logits."""
     traced, logits = trace_once(model, parameters, x, build, whole), answer(model, x)
     expected = np.asarray(traced.logits)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)

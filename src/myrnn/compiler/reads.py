@@ -318,10 +318,7 @@ def keep_arrays(tensor: Tensor, operation: Any) -> None:
 
 @contextmanager
 def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Tensor], None]) -> Iterator[None]:
-    """Give traced arrays to the user's code, where `is_here` says that it is the model's.
-
-    `note` is called with every tensor that has a history here that would be lost.
-    """
+    """Give traced arrays to the model's code, by `is_here`; `note` gets every tensor whose history would be lost."""
 
     def remember(tensor: Tensor, source: Any) -> None:
         """Record the source of a tensor that MyGrad creates from existing numbers."""

@@ -46,10 +46,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class SiteUse:
-    """How a trace uses a site: the number of leaves, the size of each, and the line of its first call.
-
-    With `of_rows`, a call has a leaf for each row of a sequence of this length.
-    """
+    """How a trace uses a site: number and size of leaves, line of the first call, and whether calls draw by rows."""
 
     site: int
     draw: Draw
@@ -63,11 +60,8 @@ class SiteUse:
 def values_of(
     calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
 ) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
-    """Return the values of the drawn tensors, by their ids, and the use of each site.
-
-    A leaf is the draw of a call, or of a call for one row of the sequence. The sites in `whole` do not draw by rows,
-    even if the number of rows matches by chance.
-    """
+    """Return the values of the drawn tensors, by their ids, and the use of each site."""
+    # The sites in `whole` do not draw by rows, even if the number of rows matches by chance.
     values: dict[int, Value] = {}
     uses: dict[int, SiteUse] = {}
     for call in calls:

@@ -40,15 +40,7 @@ MOST_LAG = 4
 
 
 def roll(traced: Traces, period: int = 1) -> Recurrence:
-    """Find the loops in traces, and prove them at all lengths.
-
-    With a `period`, steps may differ in turn.
-
-    Raises
-    ------
-    NotARecurrence
-        When there are none; the message shows the user's line and the difference.
-    """
+    """Find the loops in traces, and prove them at all lengths; with a `period`, steps may differ in turn."""
     try:
         return _rolled(traced.settled(), period)
     except NotARecurrence:
@@ -172,10 +164,8 @@ class Search(Found):
         return False
 
     def _to_find(self) -> tuple[int, int]:
-        """Return the number of operations of the longest trace that are not in a loop yet, and of rows that they read.
-
-        Rows at which a stream ends do not count: loops could pass them on without end.
-        """
+        """Return the number of operations of the longest trace that are not in a loop yet, and of rows they read."""
+        # Rows at which a stream ends do not count: loops could pass them on without end.
         order = topological([self.left[self.longest].output])
         rows = [n for n in order if n.operation == "row" and not self._is_end(n)]
         return sum(1 for n in order if n.inputs), len(rows)
@@ -188,10 +178,7 @@ class Search(Found):
         self.loops, self.streams, self.ends, self.unknown, self.left = before
 
     def _is_done(self, lag: int = 0) -> bool:
-        """Whether the rest only reads last states or, for logits of every step, the rows of that step.
-
-        Or rows up to `lag` steps before or after it.
-        """
+        """Whether the rest only reads last states or, for logits of every step, rows up to `lag` steps away."""
         if not self.traced.per_step:
             return not self._reads_rows(View(self, self.longest).output)
         return all(
@@ -238,10 +225,7 @@ class Search(Found):
         return general[shorter.output]
 
     def _on_last_states(self, view: View, *, with_length: bool) -> dict[Node, Node]:
-        """Return the values of a view made of last states.
-
-        With `with_length`, the length replaces constants that equal it.
-        """
+        """Return a view's values made of last states; `with_length`, the length replaces constants that equal it."""
         length, known = self.build.leaf("length", size=1), dict[Node, Node]()
         for n in view.written:
             folded = view.folded[n]
@@ -290,10 +274,7 @@ class Search(Found):
         return self.build.leaf("kept", len(self.streams) - 1, size=logits.size)
 
     def _shifted(self) -> dict[Node, Node]:
-        """Add loops that pass rows on to the next steps, and back to those before.
-
-        Return the replacement of each row before or after the middle step that its logits read.
-        """
+        """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
         all_logits = self._logits()
         rows = [n for n in topological([all_logits[self.middle]]) if n.operation == "row"]
         lags = {n: self.middle - n.attributes[0] for n in rows if abs(self.middle - n.attributes[0]) <= MOST_LAG}

@@ -58,13 +58,7 @@ def carried_of(recurrence: Recurrence) -> Carried:
 
 
 def going_on(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence that continues from a stream.
-
-    Raises
-    ------
-    CompileError
-        When the computation of a step also needs later steps, or steps have their own numbers.
-    """
+    """Return the recurrence that continues from a stream; raises CompileError when a step depends on more."""
     _check(recurrence)
     build, carried = recurrence.build, carried_of(recurrence)
     has_begun = build.leaf("carried", carried.begun, size=1)
@@ -204,12 +198,7 @@ class State:
         return array[0] if self.streams is None else array
 
     def pieces(self, x: Any, dim_input: int) -> tuple[Sequences, bool]:
-        """Return the next steps of all streams, and whether it is one step of each.
-
-        Raises
-        ------
-        InvalidArgument
-        """
+        """Return the next steps of all streams, and whether it is one step of each."""
         array = _checks.array("x", x)
         count, is_token = self.numbers.shape[0], array.dtype.kind in "iu"
         shape = array.shape if self.streams is None else array.shape[1:]

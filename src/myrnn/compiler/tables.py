@@ -65,10 +65,7 @@ LONGEST_TABLE = 5000
 
 @dataclass(frozen=True)
 class Fraction:
-    """A number made of the step t and the length T: ``(of_step * t + of_length * T + more) / (T + below)``.
-
-    Without `below` it is only the numerator.
-    """
+    """A number of step t and length T, ``(of_step * t + of_length * T + more) / (T + below)``, or its numerator."""
 
     of_step: float
     of_length: float
@@ -124,11 +121,9 @@ class _Slot:
 
 
 def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace], Origin | None]:
-    """Find the numbers that differ from step to step; return the tables and the traces with their rows.
-
-    A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Also return a
-    location of numbers that differ from length to length, if there are any.
-    """
+    """Find the numbers that differ from step to step; return the tables and the traces with their rows."""
+    # A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Also return
+    # a location of numbers that differ from length to length, if there are any.
     longest, both = max(traces), (False, True)
     # Most models have no such numbers, as two traces show.
     some = {length: topological([traces[length].output]) for length in sorted(traces)[-2:]}
@@ -327,10 +322,8 @@ class _Kinds:
         return self._numbers.setdefault(key, len(self._numbers))
 
     def slots(self, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
-        """Yield the numbers in nodes that read rows: their kind, the row, and their location.
-
-        With the length, rows are counted from the last to the first.
-        """
+        """Yield the numbers in nodes that read rows: their kind, the row, and their location."""
+        # With the length, rows are counted from the last to the first.
         # For each node: the last row that it is made of, -1 if it only reads parameters; numbers have none.
         row: dict[Node, int] = {}
         kind: dict[Node, int] = {}
@@ -375,10 +368,7 @@ def _chosen(select: Node) -> Node | None:
 
 
 def fill_tables(tables: Sequence[Table], unrolled: Node, traced: Node, length: int) -> list[tuple[Table, int]]:
-    """Read unknown rows of tables off a trace, walking it in parallel with the unrolled loops.
-
-    Return which rows they are.
-    """
+    """Read unknown rows of tables off a trace, in parallel with the unrolled loops; return which they are."""
     filled: list[tuple[Table, int]] = []
 
     def fill(leaf: Node, numbers: Any) -> None:

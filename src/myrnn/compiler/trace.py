@@ -77,11 +77,10 @@ _CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int
 
 
 class Execution(NamedTuple):
-    """An operation of the model, as numbers that are the same in every trace of it.
+    """An operation of the model, as numbers that are the same in every trace of it."""
 
-    `site` stands for an instruction of the user's code, and the calls that lead to it; `turn` also for how many times
-    each of them has run.
-    """
+    # `site` stands for an instruction of the user's code, and the calls that lead to it; `turn` also for how many times
+    # each of them has run.
 
     site: int
     turn: int
@@ -150,10 +149,8 @@ class Recorder:
         arrays: bool = False,
         parameters: tuple[Tensor, ...] = (),
     ) -> Any:
-        """Return ``model(x)``, and record this thread; without `names`, only inspections of numbers.
-
-        With `arrays`, values that the model reads out of tensors other than parameters are traced, too (see `reads`).
-        """
+        """Return ``model(x)``, and record this thread; without `names`, only inspections of numbers."""
+        # With `arrays`, values that the model reads out of tensors other than parameters are traced, too (see `reads`).
         here = threading.get_ident()
         self._outside = _user_frame(sys._getframe(1))
         known = {id(parameter) for parameter in parameters}

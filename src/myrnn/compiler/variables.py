@@ -19,13 +19,7 @@ from myrnn.compiler.trace import Execution, Origin
 
 
 class Variables:
-    """Knows which nodes of a loop the model computes up to a step, and which ones later.
-
-    Attributes
-    ----------
-    weighted : set of Node
-        Nodes that combine values of the loop with weights.
-    """
+    """Knows which nodes of a loop the model computes up to a step, and which ones later."""
 
     def __init__(
         self, views: Mapping[int, View], order: Sequence[Node], inside: Sequence[Node], position: Mapping[Node, int]
@@ -53,10 +47,7 @@ class Variables:
         self._end = max(self._last.values(), default=0)
 
     def later(self, step: int, shown: Mapping[Node, Node], runs: Set[Execution]) -> set[Node]:
-        """Return the nodes that the model computes after a step.
-
-        A sequence that ends there shows these nodes if it computes them, and runs these operations.
-        """
+        """Return the nodes that the model computes after a step: a sequence that ends there shows them."""
         view = self._views[step + 1]
         ran = _runs_of(view.nodes, view.origins)
         # Several steps may compute the same, so how often is what counts.

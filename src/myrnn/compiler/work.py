@@ -38,11 +38,8 @@ _FEW_BYTES = 64
 
 
 def work_of(model: Callable[[Any], Any], x: NDArray[np.float32], parameters: Sequence[Tensor]) -> Work | None:
-    """Return the logits of a sequence with the operations behind them.
-
-    None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros. The
-    caller holds the lock of MyGrad.
-    """
+    """Return the logits of a sequence with the operations behind them; the caller holds the lock of MyGrad."""
+    # None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros.
     # A tensor shows what is computed from the sequence. NumPy's functions take it as they take an array.
     with operations_noted(parameters) as operations:
         logits = answer(lambda array: model(Array(array, constant=True)), x)
@@ -51,11 +48,9 @@ def work_of(model: Callable[[Any], Any], x: NDArray[np.float32], parameters: Seq
 
 @contextmanager
 def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
-    """Give a list of the operations on tensors that this thread does.
-
-    Each is a class or function, and its operands: a parameter and the result of another operation as their numbers in
-    the order, other tensors and arrays as their bytes.
-    """
+    """Give a list of the operations on tensors that this thread does."""
+    # Each is a class or function, and its operands: a parameter and the result of another operation as their numbers in
+    # the order, other tensors and arrays as their bytes.
     # Noted in the tensors themselves: if one is written into, MyGrad computes all of its views again that still exist.
     here, found, mark = threading.get_ident(), list[Any](), object()
     for i, parameter in enumerate(parameters):

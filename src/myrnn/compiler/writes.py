@@ -19,10 +19,9 @@ from myrnn.errors import UnsupportedOperation
 
 @dataclass(frozen=True)
 class Written:
-    """A constant that was written into, such as a buffer of states: the node of each number, and the index in it.
+    """A constant that was written into, such as a buffer of states: the node of each number, and the index in it."""
 
-    Reads of it give the node that was written there.
-    """
+    # Reads of it give the node that was written there.
 
     nodes: tuple[Node, ...]
     # Integers, both of the tensor's shape.
@@ -82,10 +81,8 @@ def written_into(node: Node, shape: Shape) -> Written:
 
 
 def _after_writing(creator: Any, shape: Shape) -> Array:
-    """Return the source of each number of a tensor when numbers are written into it, in its shape.
-
-    These are indices into the old tensor, and beyond its size, indices into the written numbers.
-    """
+    """Return the source of each number of a tensor when numbers are written into it, in its shape."""
+    # These are indices into the old tensor, and beyond its size, indices into the written numbers.
     size, new = prod(shape), creator.variables[1].shape
     after, comes = np.arange(size), np.arange(size, size + prod(new)).reshape(new)
     if type(creator).__name__ == "SetItem":

@@ -118,10 +118,7 @@ class Differences:
 
 
 def trend_of(raw: Numbers) -> tuple[int, float, float] | None:
-    """Return the column with a trend, how much a line through it rises, and the deviation from this line.
-
-    The rise is that over the longest series. Return None if no column has a trend.
-    """
+    """Return a column with a trend, the rise of its line over the longest series, and the deviation, or None."""
     lengths = np.diff(raw.offsets)
     explained, rest, steps = np.zeros(raw.rows.shape[1]), np.zeros(raw.rows.shape[1]), 0
     rise, longest, largest = np.zeros(raw.rows.shape[1]), 0, np.abs(raw.rows).max(axis=0, initial=0)

@@ -232,31 +232,10 @@ def read_examples(
     skip_bad_lines: bool = False,
     columns: Sequence[str] | None = None,
 ) -> LabelledSequences:
-    """Read sequences and their targets from a file: labels, tags, numbers, text or a series.
-
-    Parameters
-    ----------
-    path, labels, tokenize, delimiter, kind, skip_bad_lines
-        As for `read_sequences`. For ``learn="text"``, plain text (``.txt``) is one text, split into characters by
-        default; for ``"series"`` it has the numbers of one step in each line.
-    learn : {"labels", "tags", "numbers", "text", "series"}
-        A column has the tags of the steps, or the numbers: a number, or lists. In text they are separated by white
-        space; tags of characters may also be single characters. A series is a table of numbers with a row per step, or
-        lists as for `read_sequences`.
-    text_column, label_column : str, optional
-        The names of the columns: by default ``sequence``, and ``label``, ``tags`` or ``target``. For a table of
-        numbers, `text_column` names the columns of the series, separated by commas (in quotes, a name may have one); by
-        default all columns of numbers.
-    columns : sequence of str, optional
-        The same as a list: the columns of a series in the order of the training.
-
-    Raises
-    ------
-    DataError
-        When a file cannot be read, lacks the columns, or a line is malformed; the message says which.
-    InvalidArgument
-        When the arguments contradict each other.
-    """
+    """Read sequences and their targets from a file: labels, tags, numbers, text or a series."""
+    # Arguments are as for `read_sequences`. Plain text is one text, or for a series the numbers of one step in each
+    # line. Tags and numbers of steps are lists or separated by white space; tags of characters may be single
+    # characters. `text_column` may name several columns of a series, as `columns` does.
     column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
     usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
     text = "sequence" if text_column is None else text_column

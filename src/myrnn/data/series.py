@@ -20,24 +20,7 @@ PLAIN, PARQUET = ".txt", (".parquet", ".pq")
 def read_table(
     path: Path, names: list[str] | None, delimiter: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...] | None] | None:
-    """Return the numbers of a table, float64 (T, C), and its column names, if it has any.
-
-    Return None if the file holds lists instead of such a table.
-
-    Parameters
-    ----------
-    path : Path
-        Delimited by `delimiter`, with a line of names; Parquet; or plain text without names, whose numbers are
-        separated by white space.
-    names : list of str, optional
-        The columns; by default all that hold numbers. A warning names those that are left out.
-    delimiter : str or None
-
-    Raises
-    ------
-    DataError
-        When it cannot be read, or a number is missing.
-    """
+    """Return the numbers of a table, float64 (T, C), and its column names, if any; None if the file holds lists."""
     ending = files.without_gz(path).suffix.lower()
     if ending == PLAIN:
         return _of_text(path), None

@@ -158,17 +158,9 @@ def first_not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def split_text(texts: list[str], tokenize: str, source: str) -> TokenSequences:
-    """Return the words or the characters of texts.
-
-    Parameters
-    ----------
-    texts : list of str (N,)
-    tokenize : {"auto", "words", "characters"}
-        ``"auto"`` takes words if at least half of the texts have white space between two of them, otherwise
-        characters. Texts of one character do not count.
-    source : str
-        The name of the texts in messages.
-    """
+    """Return the words or the characters of texts, which messages call `source`."""
+    # "auto" takes words if at least half of the texts have white space between two of them, otherwise characters. Texts
+    # of one character do not count.
     if tokenize == CHARACTERS:
         return _characters(texts)
     column = _column(texts, source)

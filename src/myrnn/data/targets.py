@@ -28,28 +28,17 @@ NEXT = (TEXT, SERIES)
 
 @dataclass(frozen=True, eq=False)
 class RawTargets:
-    """Targets as they were given.
+    """Targets as they were given."""
 
-    Attributes
-    ----------
-    learn : {"labels", "tags", "numbers", "text", "series"}
-    rows : ndarray or None
-        A row for each sequence or each step, concatenated: class numbers, int64, or numbers, float64 (rows, K). None if
-        the targets follow from the sequences.
-    classes : ClassLabels or None
-        The labels or tags.
-    per_step : bool
-    is_column : bool
-        Whether the numbers were given without columns, (N,); predictions then have the same shape.
-    columns : tuple of str or None
-        The column names of the numbers if they came from a data frame, or from a column of one.
-    """
-
-    learn: str
+    learn: str  # labels, tags, numbers, text or series
+    # A row for each sequence or each step, concatenated: class numbers, int64, or numbers, float64 (rows, K). None if
+    # the targets follow from the sequences.
     rows: NDArray[Any] | None = None
-    classes: ClassLabels | None = None
+    classes: ClassLabels | None = None  # the labels or tags
     per_step: bool = True
+    # Whether the numbers were given without columns, (N,); predictions then have the same shape.
     is_column: bool = False
+    # The column names of the numbers if they came from a data frame, or from a column of one.
     columns: tuple[str, ...] | None = None
 
     @classmethod
@@ -59,13 +48,7 @@ class RawTargets:
 
     @classmethod
     def tags(cls, y: Any, offsets: NDArray[np.int64], fewest: int = 2) -> RawTargets:
-        """Return labels of steps, given as lists (T,) of labels, or strings of T characters.
-
-        Raises
-        ------
-        InvalidArgument
-            When they do not fit the sequences with these `offsets`, or there are fewer than `fewest` classes.
-        """
+        """Return labels of steps, given as lists (T,) of labels, or strings of T characters."""
         flat = _flat_tags(y, offsets)
         if not flat:
             raise InvalidArgument("every sequence of X is empty: there is no step with a tag")
@@ -77,13 +60,7 @@ class RawTargets:
 
     @classmethod
     def numbers(cls, y: Any, offsets: NDArray[np.int64], per_step: bool) -> RawTargets:
-        """Return numbers: (N,) or (N, K) for sequences; with `per_step`, N arrays (T,) or (T, K).
-
-        Raises
-        ------
-        InvalidArgument
-            When they do not fit the sequences with these `offsets`, or are not finite.
-        """
+        """Return numbers: (N,) or (N, K) for sequences; with `per_step`, N arrays (T,) or (T, K)."""
         rows = _flat_numbers(y, offsets) if per_step else _numbers("y", y)
         if not per_step and len(rows) != len(offsets) - 1:
             raise InvalidArgument(
@@ -151,10 +128,7 @@ class TargetEncoder:
         encoder: SequenceEncoder,
         training: NDArray[np.bool_] | None = None,
     ) -> TargetEncoder:
-        """Fit to the targets of the sequences that `training` marks, by default of all.
-
-        `encoder` is the one fitted on the sequences.
-        """
+        """Fit to the targets of the sequences in `training`, by default all; `encoder` is fitted on the sequences."""
         if given.classes is not None:
             return cls(given.learn, given.classes, given.per_step)
         if given.learn in NEXT:
@@ -186,11 +160,7 @@ class TargetEncoder:
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
 
     def sequences(self, encoder: SequenceEncoder, raw: RawSequences, given: RawTargets | None = None) -> Sequences:
-        """Return sequences with targets for training.
-
-        If the targets follow from the sequences, the last step of each is only a target. Otherwise, without `given`,
-        the targets are 0.
-        """
+        """Return sequences for training; a last step may only be a target, and without `given` targets are 0."""
         if self.learn in NEXT:
             return _shifted(encoder.encode(self.read(raw)))
         rows = self._zeros(raw) if given is None else self._encoded(given)

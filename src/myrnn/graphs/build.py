@@ -152,10 +152,7 @@ def _need_creator(fin: mg.Tensor) -> None:
 
 
 def write_graph(model: Any, sequences: Sequences, path: Path) -> None:
-    """Write the graph of the loss on the first of `sequences` as SVG, with the size of every gradient.
-
-    Without classes as targets, it is the graph of the logits.
-    """
+    """Write the graph of the loss on the first of `sequences`, or without classes of the logits, as SVG."""
     y: Any
     x, y = sequences[0]
     if sequences.kind.what != CLASS:

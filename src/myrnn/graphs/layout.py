@@ -177,11 +177,9 @@ def _width(count: int) -> int:
 
 
 def _layers_from_below(members: Sequence[int], edges: Sequence[Edge]) -> list[list[int]]:
-    """Place every node as low as possible, with no layer much wider than the rest (Coffman and Graham, 1972).
-
-    From the last layer up: among the nodes whose readers are all placed, those with the longest path from above come
-    first; what exceeds the width waits for the next layer.
-    """
+    """Place every node as low as possible, with no layer much wider than the rest (Coffman and Graham, 1972)."""
+    # From the last layer up: among the nodes whose readers are all placed, those with the longest path from above come
+    # first; what exceeds the width waits for the next layer.
     depth = dict.fromkeys(members, 0)
     inputs: dict[int, list[int]] = defaultdict(list)
     for source, target in edges:
@@ -256,10 +254,8 @@ def _place(rows: list[list[_Item]]) -> None:
 
 
 def _apart(items: Sequence[_Item], wanted: Sequence[float]) -> list[float]:
-    """Move items as little as possible from their wanted positions (least squares) so that none touches the next.
-
-    Isotonic regression by pooling adjacent violators: neighbours that would overlap move together as one block.
-    """
+    """Move items as little as possible from their wanted positions (least squares) so that none touches the next."""
+    # Isotonic regression by pooling adjacent violators: neighbours that would overlap move together as one block.
     offsets = [0.0]
     for left, right in pairwise(items):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + _SPACE)

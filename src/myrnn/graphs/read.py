@@ -53,39 +53,17 @@ _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One tensor: the result of an operation, or a leaf that operations read.
+    """One tensor: the result of an operation, or a leaf that operations read."""
 
-    Attributes
-    ----------
-    key : int
-        Its index in `Drawing.nodes`.
-    kind : {"operation", "parameter", "input", "constant"}
-        All but operations are leaves: they have no inputs.
-    label : str
-        The first line: a name or the operation.
-    details : tuple of str
-        The lines below the label, usually shapes.
-    tooltip : tuple of str
-        The lines of the tooltip.
-    inputs : tuple of int
-        The keys of the operands in order; an operand may be repeated.
-    infix : str
-        The sign between two operands whose order matters, empty for any other operation.
-    column : int
-        The index in `Drawing.columns`; no node reads from a column to its right.
-    emphasis : {"", "state", "result"}
-        A state is passed to the next step; the result is the end of the graph.
-    """
-
-    key: int
-    kind: Kind
-    label: str
-    details: tuple[str, ...] = ()
-    tooltip: tuple[str, ...] = ()
-    inputs: tuple[int, ...] = ()
-    infix: str = ""
-    column: int = 0
-    emphasis: Emphasis = ""
+    key: int  # its index in `Drawing.nodes`
+    kind: Kind  # all but operations are leaves: they have no inputs
+    label: str  # the first line: a name or the operation
+    details: tuple[str, ...] = ()  # the lines below the label, usually shapes
+    tooltip: tuple[str, ...] = ()  # the lines of the tooltip
+    inputs: tuple[int, ...] = ()  # the keys of the operands in order; an operand may be repeated
+    infix: str = ""  # the sign between two operands whose order matters, empty for any other operation
+    column: int = 0  # the index in `Drawing.columns`; no node reads from a column to its right
+    emphasis: Emphasis = ""  # a state is passed to the next step; the result is the end of the graph
 
     @property
     def leaf(self) -> bool:
@@ -95,28 +73,17 @@ class GraphNode:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A graph ready for layout.
+    """A graph ready for layout."""
 
-    Attributes
-    ----------
-    title, description : str
-        A title line, and a sentence for screen readers.
-    nodes : tuple of GraphNode
-        In topological order: inputs come before their readers.
-    columns : tuple of str
-        The headings of the columns from left to right; an empty one is not printed.
-    loops : tuple of (int, int)
-        Pairs (state, operation that reads it at the next step) that are drawn as loops.
-    rolled : bool
-        Whether one step represents all: its cards keep their order, and parameters show their size where they are read
-        instead of on a shelf at the left.
-    """
-
+    # A title line, and a sentence for screen readers.
     title: str
     description: str
-    nodes: tuple[GraphNode, ...]
-    columns: tuple[str, ...] = ("",)
+    nodes: tuple[GraphNode, ...]  # in topological order: inputs come before their readers
+    columns: tuple[str, ...] = ("",)  # the headings of the columns from left to right; an empty one is not printed
+    # Pairs (state, operation that reads it at the next step) that are drawn as loops.
     loops: tuple[tuple[int, int], ...] = ()
+    # Whether one step represents all: its cards keep their order, and parameters show their size where they are read
+    # instead of on a shelf at the left.
     rolled: bool = False
 
     def edges(self) -> Iterator[tuple[int, int]]:
@@ -183,12 +150,11 @@ class Shown:
 
 
 class Gradients(dict[int, float]):
-    """The L2 norm of the gradient by the key of a node; empty until a backward pass.
+    """The L2 norm of the gradient by the key of a node; empty until a backward pass."""
 
-    MyGrad dismantles a graph at the end of ``backward()``, and the gradient of a parameter is deleted when the
-    parameter enters the next graph. So the gradients are read in between, when the loss releases its operation. Only
-    weak references are kept: drawing a graph keeps no array alive or read-only.
-    """
+    # MyGrad dismantles a graph at the end of ``backward()``, and the gradient of a parameter is deleted when the
+    # parameter enters the next graph. So the gradients are read in between, when the loss releases its operation. Only
+    # weak references are kept: drawing a graph keeps no array alive or read-only.
 
     def __init__(self, loss: mg.Tensor, tensors: list[mg.Tensor]) -> None:
         super().__init__()
@@ -344,14 +310,8 @@ def _sentences(nodes: tuple[GraphNode, ...], tensors: list[mg.Tensor], found: di
 
 
 def tensor_names(names: Mapping[str, Any], tensors: Iterable[mg.Tensor], leaves: Iterable[mg.Tensor]) -> dict[int, str]:
-    """Name `tensors` found in `names` itself, and `leaves` also in the attributes and members of its values.
-
-    Returns
-    -------
-    dict of int to str
-        The name of each tensor found, by its ``id``. The shortest path wins, then attributes before indices, then the
-        order of `names`.
-    """
+    """Name `tensors` found in `names` itself, and `leaves` also in attributes and members of its values, by ``id``."""
+    # The shortest path wins, then attributes before indices, then the order of `names`.
     wanted = {id(tensor) for tensor in tensors}
     found: dict[int, str] = {}
     for name, value in _public(names):

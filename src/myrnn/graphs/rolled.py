@@ -27,24 +27,15 @@ WIDTH = 30  # of a line on a card, in letters
 
 @dataclass(frozen=True)
 class Observed:
-    """The values and gradients of one sequence; empty if none was given.
+    """The values and gradients of one sequence; empty if none was given."""
 
-    Attributes
-    ----------
-    steps : int
-        T.
-    sequence : ndarray, float32 (T, C), or None
-    values, gradients : dict
-        The position of an equation -> its values, and, if the true class was given, their gradient, float32 (1 or T,
-        size).
-    leaf_gradients : dict
-        ``"x"`` or the index of a parameter -> its gradient.
-    """
-
-    steps: int = 0
-    sequence: Array | None = None
+    steps: int = 0  # T
+    sequence: Array | None = None  # float32 (T, C)
+    # The position of an equation -> its values, and, if the true class was given, their gradient, float32 (1 or T,
+    # size).
     values: Mapping[Place, Array] = field(default_factory=dict)
     gradients: Mapping[Place, Array] = field(default_factory=dict)
+    # ``"x"`` or the index of a parameter -> its gradient.
     leaf_gradients: Mapping[int | str, Array] = field(default_factory=dict)
 
 

@@ -20,21 +20,11 @@ _STATE = -1
 
 @dataclass(frozen=True)
 class Vertex:
-    """The part of a node that matters for its step.
+    """The part of a node that matters for its step."""
 
-    Attributes
-    ----------
-    role : hashable
-        Equal for equal operations, for constants of one shape, and for the same parameter.
-    inputs : tuple of int
-        The operands, all earlier in the sequence; empty for a leaf.
-    trained : bool
-        Whether the vertex is a leaf that is not a constant.
-    """
-
-    role: Hashable
-    inputs: tuple[int, ...]
-    trained: bool = False
+    role: Hashable  # equal for equal operations, for constants of one shape, and for the same parameter
+    inputs: tuple[int, ...]  # the operands, all earlier in the sequence; empty for a leaf
+    trained: bool = False  # whether the vertex is a leaf that is not a constant
 
 
 @dataclass(frozen=True)
@@ -87,10 +77,9 @@ def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:
 
 
 def _reads(vertices: Sequence[Vertex]) -> list[list[Hashable]]:
-    """Return the weight reads of each vertex, with operation and operand index, if other vertices have the same.
-
-    Values computed from weights in the same way are equal: a weight, its transpose, the row of an input times a weight.
-    """
+    """Return the weight reads of each vertex, with operation and operand index, if other vertices have the same."""
+    # Values computed from weights in the same way are equal: a weight, its transpose, the row of an input times a
+    # weight.
     numbers: dict[Hashable, int] = {}
     roles: list[int] = []
     trained: list[bool] = []

@@ -422,10 +422,8 @@ def state_space(
 def _principal_components(
     points: NDArray[np.float64], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the centre (D,), the first two components (2, D) and their shares of the variance (2,).
-
-    The sign of a component is arbitrary; its largest entry is made positive so that figures are reproducible.
-    """
+    """Return the centre (D,), the first two components (2, D) and their shares of the variance (2,)."""
+    # The sign of a component is arbitrary; its largest entry is made positive so that figures are reproducible.
     center = points.mean(axis=0)
     _, scales, directions = np.linalg.svd(points - center, full_matrices=False)
     # For equal points, only the rounding error of their mean remains.

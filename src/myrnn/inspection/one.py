@@ -322,15 +322,7 @@ def _checked_class(y: Any, classes: int) -> int:
 
 
 def compiled_of(model: Any, dim_input: int | None = None, steps: int | None = None) -> CompiledModel:
-    """Return the model compiled for sequences of `steps`, or itself if it is compiled already.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is not a model.
-    CompileError
-        When it cannot be compiled, for example because it keeps no state from step to step.
-    """
+    """Return the model compiled for sequences of `steps`, or itself if it is compiled already."""
     if isinstance(model, CompiledModel):
         return model
     parameters_of(model)
@@ -338,20 +330,7 @@ def compiled_of(model: Any, dim_input: int | None = None, steps: int | None = No
 
 
 def parse_tokens(text: str, alphabet_size: int) -> list[int]:
-    """Return the tokens of a sequence in the form of the command line.
-
-    Parameters
-    ----------
-    text : str
-        Digits, such as ``"2020"``, if the alphabet has at most ten symbols; or whole numbers separated by commas, such
-        as ``"10,3,10,3"``, for any alphabet.
-    alphabet_size : int
-
-    Raises
-    ------
-    InvalidArgument
-        When there is no symbol, or one that is not in the alphabet; the message gives its place.
-    """
+    """Return the tokens of digits such as ``"2020"``, or of numbers separated by commas; errors give the place."""
     if alphabet_size > 10 and "," not in text:
         raise InvalidArgument(
             f"sequence {_checks.shown(text)}: separate numbers by commas, such as 10,3,10,3, "
@@ -375,10 +354,7 @@ def parse_tokens(text: str, alphabet_size: int) -> list[int]:
 
 
 def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    """Return the features (T, C) of one sequence, and its tokens (T,) or None.
-
-    One-hot rows of features are tokens, too.
-    """
+    """Return the features (T, C) of one sequence, and its tokens (T,) if it has any, or its rows are one-hot."""
     if isinstance(x, str):
         tokens = np.array(parse_tokens(x, dim_input), dtype=np.int64)
         return one_hot(tokens, dim_input), tokens

@@ -301,11 +301,7 @@ def incoming_weights(model: Any, unit: int, state: str | None = None) -> dict[st
 
 
 def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield the columns that lead into one number of a node.
-
-    Each is the index of its parameter, the index of the column, the number of columns, and whether they are stored as
-    rows.
-    """
+    """Yield the columns that lead into one number of a node: parameter, index, count, and whether they are rows."""
     waiting, seen, kept = [(after, place)], set(), recurrence.kept
     while waiting:
         number = waiting.pop()

@@ -124,10 +124,8 @@ def _cell(kind: str, lines: list[Line]) -> Cell:
 
 
 def make_version(source: str, version: str = INSTRUCTOR) -> str:
-    """Return the notebook for instructors, with solutions and notes, for students, or with its tags.
-
-    Raises InvalidArgument, with the line, when a tag is unknown, misplaced or unpaired, or a cell is never closed.
-    """
+    """Return the notebook for instructors, with solutions and notes, for students, or with its tags."""
+    # Raises InvalidArgument, with the line, when a tag is unknown, misplaced or unpaired, or a cell is never closed.
     _checks.one_of("version", version, VERSIONS)
     kept: list[str] = []
     opened: _Opened | None = None
@@ -222,10 +220,8 @@ def lesson_source(part: int = 1) -> str:
 def write_lesson(
     path: str | os.PathLike[str], version: str = INSTRUCTOR, source: str | None = None, *, overwrite: bool = False
 ) -> tuple[Cell, ...]:
-    """Write a notebook, ``.ipynb`` or ``.md``, by default of the first part of the lesson, and return its cells.
-
-    Raises InvalidArgument when the suffix is another one, the file exists already, or a tag of the source is invalid.
-    """
+    """Write a notebook, ``.ipynb`` or ``.md``, by default of the first part of the lesson, and return its cells."""
+    # Raises InvalidArgument when the suffix is another one, the file exists already, or a tag of the source is invalid.
     place = Path(path)
     if place.suffix not in SUFFIXES:
         raise InvalidArgument(f"a notebook's file must end in .ipynb or .md, not {place.name!r}")

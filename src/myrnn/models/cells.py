@@ -494,16 +494,11 @@ class StackRNN(_OneLayer, StackRNNLayer):
 
 
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:
-    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says.
-
-    An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
-    step to step. With other random matrices it may grow without bound on a long sequence.
-
-    References
-    ----------
-    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    networks", 2014.
-    """
+    """Initialize the recurrent weights of layers, which are Glorot normal so far, as `RecurrentInit` says."""
+    # An orthogonal matrix rotates a state and keeps its length: without input, the state of an RNN does not grow from
+    # step to step. With other random matrices it may grow without bound on a long sequence.
+    # Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    # networks", 2014.
     normal = np.random.normal if rng is None else rng.normal
     named = (item for layer in layers for item in vars(layer).items())
     for weight in (inner.weight for name, inner in named if name.startswith("fc_h2") and name not in READERS):

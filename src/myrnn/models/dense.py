@@ -91,12 +91,7 @@ def layer_maker(rng: np.random.Generator | int | None) -> Callable[..., dense]:
 
 
 def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:
-    """Return an initializer like MyGrad's ``glorot_normal``, but with its own generator.
-
-    References
-    ----------
-    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
-    """
+    """Return an initializer like MyGrad's ``glorot_normal`` (Glorot and Bengio, 2010), but with its own generator."""
     return partial(_glorot_normal, _checks.generator("rng", rng))
 
 

@@ -16,11 +16,10 @@ from myrnn.errors import InvalidArgument
 
 @runtime_checkable
 class Model(Protocol):
-    """Any class that takes one sequence and returns one row of class scores, or a row for every step.
+    """Any class that takes one sequence and returns one row of class scores, or a row for every step."""
 
-    ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) if each step has a
-    target; ``model.parameters`` is a tuple of MyGrad tensors. No base class is needed.
-    """
+    # ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) if each step has a
+    # target; ``model.parameters`` is a tuple of MyGrad tensors. No base class is needed.
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -33,13 +32,7 @@ class Model(Protocol):
 
 
 def parameters_of(model: Any) -> tuple[Tensor, ...]:
-    """Return the model's parameters, or raise InvalidArgument.
-
-    Raises
-    ------
-    InvalidArgument
-        When the model cannot be called, or `parameters` is missing or holds something other than trainable tensors.
-    """
+    """Return the model's parameters; raises InvalidArgument when they are not a tuple of trainable tensors."""
     if isinstance(model, type):
         raise InvalidArgument(f"model must be a model, not the class {model.__name__}: call it, {model.__name__}(...)")
     _checks.of_mygrad("model", model)
@@ -71,10 +64,7 @@ def parameters_of(model: Any) -> tuple[Tensor, ...]:
 
 
 def num_classes(shape: tuple[int, ...]) -> int:
-    """Return K from the shape of a model's logits, which must be (1, K) with at least two classes.
-
-    A single class always has probability 1 and loss 0.
-    """
+    """Return K from the shape of a model's logits, which must be (1, K) with at least two classes."""
     if len(shape) != 2 or shape[0] != 1:
         each = ": of scores for each step, return the last row, [-1:]" if len(shape) == 2 and shape[0] > 1 else ""
         raise InvalidArgument(f"the model must return logits of shape (1, K), but returned shape {shape}{each}")
@@ -98,11 +88,8 @@ def network_of(model: Any) -> Any:
 
 
 def parameter_names(model: Any) -> tuple[str, ...]:
-    """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it.
-
-    The first of several such paths counts. A parameter that is only reachable by `parameters` is called ``parameter_i``
-    with its index.
-    """
+    """Return a name for each of the model's parameters, such as ``fc_x2h.weight``: the attributes that lead to it."""
+    # A parameter that is only reachable by `parameters` is called ``parameter_i`` with its index.
     names: dict[int, str] = {}
     for name, tensor in _named_tensors(network_of(model), "", depth=4):
         names.setdefault(id(tensor), name)

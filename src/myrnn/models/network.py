@@ -139,13 +139,7 @@ def check_gives_each_step(name: str) -> None:
 
 
 def sizes_for(task: Any, name: str) -> dict[str, Any]:
-    """Return the arguments of a registered model for a task: its sizes, and whether each step has an output.
-
-    Raises
-    ------
-    InvalidArgument
-        When each step of the task has a target, but the model has only one output.
-    """
+    """Return the arguments of a registered model for a task: its sizes, and whether each step has an output."""
     sizes: dict[str, Any] = {"dim_input": task.dim_input, "dim_output": task.dim_output}
     if getattr(task, "per_step", False):
         check_gives_each_step(name)

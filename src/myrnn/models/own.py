@@ -39,18 +39,11 @@ NAMED = "named-classes.jsonl"
 
 @dataclass(frozen=True)
 class ClassFile:
-    """The file of a user-defined class.
-
-    Attributes
-    ----------
-    name, file : str
-    source : bytes
-        The content of the file.
-    """
+    """The file of a user-defined class, with its content."""
 
     name: str
     file: str
-    source: bytes
+    source: bytes  # the content of the file
 
     @property
     def sha256(self) -> str:
@@ -66,15 +59,9 @@ class ClassFile:
 
 @dataclass(frozen=True)
 class OwnModel(ClassFile):
-    """A user-defined model class and its file.
+    """A user-defined model class and its file."""
 
-    Attributes
-    ----------
-    make : class
-        Called with C, D and K, with its settings, and with ``rng`` if it accepts that.
-    """
-
-    make: Callable[..., Any]
+    make: Callable[..., Any]  # called with C, D and K, with its settings, and with ``rng`` if it accepts that
 
 
 # The files of the classes in memory.
@@ -87,19 +74,7 @@ def file_of(make: Any) -> ClassFile | None:
 
 
 def load_own(place: str, sha256: str | None = None) -> OwnModel:
-    """Run a file that the user names and return its class; `place` is ``"my_file.py:MyClass"``.
-
-    Parameters
-    ----------
-    place : str
-    sha256 : str, optional
-        The hash that the file must have.
-
-    Raises
-    ------
-    InvalidArgument
-        When there is no such file or class, or the file fails or has another hash.
-    """
+    """Run the file of ``"my_file.py:MyClass"`` and return the class; refuse a file that fails or has another hash."""
     file, name = _split(place)
     source = _read(file)
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
@@ -165,25 +140,8 @@ def make_own(
     rng: np.random.Generator,
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Return a new model of a user-defined class or function.
-
-    Parameters
-    ----------
-    make : callable
-        Called with C, D and K.
-    sizes : tuple of int
-        C, D and K.
-    rng : numpy.random.Generator
-        Draws the weights. It is passed on if `make` has a required parameter ``rng``. It also seeds NumPy's global
-        generator, which MyGrad's initializers use, during the call.
-    settings : mapping, optional
-        Further arguments, by name.
-
-    Raises
-    ------
-    InvalidArgument
-        When `make` fails, or does not return a model.
-    """
+    """Return a new model of a user-defined class or function, called with `sizes` (C, D and K) and its settings."""
+    # `rng` is passed on if `make` requires it. It also seeds NumPy's global generator, which MyGrad's initializers use.
     name = getattr(make, "__name__", "the model's factory")
     try:
         wanted = inspect.signature(make).parameters.get("rng")
@@ -199,13 +157,7 @@ def make_own(
 
 
 def check_settings_of(make: Any, owner: str, settings: Mapping[str, Any]) -> None:
-    """Check settings by the parameters of a class besides C, D, K and ``rng``: their names, types and bounds.
-
-    Raises
-    ------
-    InvalidArgument
-        When a setting is unknown, missing or invalid; messages call the class `owner`.
-    """
+    """Check settings by the parameters of a class besides C, D, K and ``rng``; messages call it `owner`."""
     parameters = list(inspect.signature(make).parameters.values())
     by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     sizes = [parameter for parameter in parameters if parameter.kind in by_place][:3]
@@ -234,10 +186,7 @@ def _hints(make: Any) -> Mapping[str, Any]:
 
 
 def named_before(place: str, sha256: str) -> OwnModel | None:
-    """Return a class that the user has named, by its name in `place` and the hash of its file, if that is still there.
-
-    The path in `place` is not used: the file is where the user named it.
-    """
+    """Return a class that the user has named, by its name in `place` and the hash of its file; the path is not used."""
     _, name = _split(place)
     for kept_hash, kept_name, path in reversed(_remembered()):
         if (kept_hash, kept_name) == (sha256, name) and _has(path, sha256):

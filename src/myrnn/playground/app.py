@@ -35,16 +35,7 @@ PACKET = 0.05
 
 
 def make_app(sessions: Sessions, token: str, local: bool = True) -> Starlette:
-    """Return the application.
-
-    Parameters
-    ----------
-    sessions : Sessions
-    token : str
-        The secret that every request must have.
-    local : bool
-        Whether requests must come from this machine.
-    """
+    """Return the application; requests need the token, and if `local` must come from this machine."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -91,21 +82,10 @@ _HEADERS = {
 
 
 class Guard:
-    """Refuses requests that do not come from the page itself.
+    """Refuses requests that do not come from the page itself."""
 
-    A page of another site can also send requests to this machine. Its browser names the site in Origin and, if the
-    site's own name resolves to this machine, in Host. Starlette's check of hosts does not support IPv6 addresses.
-
-    Parameters
-    ----------
-    app : ASGI application
-        The application behind the guard.
-    token : str
-        The secret of every request, also from this machine, which may have other accounts; it comes in the address
-        first, then as a cookie.
-    local : bool
-        Whether only this machine has access.
-    """
+    # A page of another site can also send requests to this machine. Its browser names the site in Origin and, if the
+    # site's own name resolves to this machine, in Host. Starlette's check of hosts does not support IPv6 addresses.
 
     def __init__(self, app: ASGIApp, token: str, local: bool) -> None:
         self._app, self._token, self._local = app, token, local

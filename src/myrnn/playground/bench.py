@@ -38,26 +38,17 @@ class _Aside:
 
 
 class Bench:
-    """Trains and inspects networks. All of it needs a turn with MyGrad.
-
-    Attributes
-    ----------
-    speed : float
-        Iterations per second; 0 is as fast as possible.
-    due : float
-        The time of the next iterations, by ``time.monotonic``.
-    steps : list of callable
-        Programs that must be loaded and checked before the network can be trained and inspected.
-    tokens, state, family
-        The sequence on display, the state that is shown for it, and the kind of mistakes to search.
-    """
+    """Trains and inspects networks. All of it needs a turn with MyGrad."""
 
     def __init__(self, tokens: list[int], outbox: Outbox) -> None:
         self.outbox, self.views = outbox, Views()
         self.network: Network | None = None
         self.pinned: Network | None = None
+        # Iterations per second (0: as fast as possible), and the time (monotonic) of the next ones.
         self.playing, self.speed, self.due = False, 0.0, 0.0
+        # Programs that must be loaded and checked before the network can be trained and inspected.
         self.steps: list[Callable[[], object]] = []
+        # The sequence on display, the state that is shown for it, and the kind of mistakes to search.
         self.tokens, self.state, self.family = tokens, "", "trained"
         self._trial: Trial | None = None
         self._draws = 0

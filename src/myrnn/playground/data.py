@@ -22,27 +22,14 @@ MOST_OF_TASK = 36
 
 @dataclass(frozen=True, eq=False)
 class DataTask:
-    """A task with given sequences.
+    """A task with given sequences."""
 
-    Attributes
-    ----------
-    name : str
-        The name of the data.
-    sequences : Sequences
-        Tokens, each sequence with at least one step.
-    class_names, symbol_names : tuple of str
-    missing : str
-        Why there are no sequences, or empty.
-    test : DataTask or None
-        The test sequences.
-    """
-
-    name: str
-    sequences: Sequences
+    name: str  # the name of the data
+    sequences: Sequences  # tokens, each sequence with at least one step
     class_names: tuple[str, ...]
     symbol_names: tuple[str, ...]
-    missing: str = ""
-    test: DataTask | None = None
+    missing: str = ""  # why there are no sequences, or empty
+    test: DataTask | None = None  # the test sequences
 
     @property
     def dim_input(self) -> int:
@@ -116,13 +103,7 @@ class DataTask:
 
 
 def data_of(run: Run) -> DataTask:
-    """Return the data of a run on data, even if its files are missing.
-
-    Raises
-    ------
-    InvalidArgument
-        When the page cannot show such data.
-    """
+    """Return the data of a run on data, even if its files are missing; InvalidArgument if the page cannot show them."""
     fitted = run.fitted
     assert fitted is not None
     symbols, wanted = fitted.symbol_names, "the playground opens runs on data of two classes and at most"

@@ -103,10 +103,7 @@ def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]
 
 
 def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:
-    """Compute the content of a figure, and return a function that draws it without MyGrad.
-
-    The function returns SVG as text, PNG as base64.
-    """
+    """Compute the content of a figure, and return a function that draws it without MyGrad, as SVG or as base64 PNG."""
     if name == "graph":
         return _graph(network, form)
     if name == "training":
@@ -187,13 +184,7 @@ _IMPORTS = {
 
 
 def script(network: Network, own: OwnModel | None = None) -> str:
-    """Return a Python program that makes the network and trains it to its present state.
-
-    Raises
-    ------
-    InvalidArgument
-        When its training failed: no number of iterations reproduces these weights.
-    """
+    """Return a Python program that makes the network and trains it to its present state, unless its training failed."""
     network.check_whole()
     sections, phases = sections_of(network.settings), network.phases
     optimizer = sections["optimizer"]

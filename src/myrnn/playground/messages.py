@@ -165,13 +165,7 @@ _decoder = msgspec.json.Decoder(reduce(operator.or_, MESSAGES.values()))
 
 
 def parse(text: str) -> Message:
-    """Return a message of the page.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is not valid; the error says why.
-    """
+    """Return a message of the page; raises InvalidArgument with the reason when it is not valid."""
     if len(text) > LONGEST_MESSAGE:
         raise InvalidArgument(f"a message must have at most {LONGEST_MESSAGE:,} characters, not {len(text):,}")
     try:
@@ -189,10 +183,9 @@ def as_json(message: dict[str, Any]) -> str:
 
 
 class Outbox:
-    """Messages to the page in order: only the latest of those that change continually, and all answers.
+    """Messages to the page in order: only the latest of those that change continually, and all answers."""
 
-    It is thread-safe. `wake` is called whenever there is something to take.
-    """
+    # It is thread-safe. `wake` is called whenever there is something to take.
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = _nobody

@@ -95,15 +95,7 @@ class Phase:
 
 
 class Curve:
-    """Means over `width` iterations each, which doubles from 1 whenever there are too many points for the page.
-
-    Examples
-    --------
-    >>> curve = Curve(most=4)
-    >>> curve.add([4.0, 2.0, 1.0, 1.0, 0.5], [0, 0, 1, 1, 1])
-    >>> curve.width, curve.since(0)
-    (2, ([3.0, 1.0, 0.5], [0.0, 1.0, 1.0]))
-    """
+    """Means over `width` iterations each, which doubles from 1 whenever there are too many points for the page."""
 
     def __init__(self, most: int = MOST_POINTS) -> None:
         self.width, self.iterations = 1, 0
@@ -133,25 +125,7 @@ class Curve:
 
 
 class Network:
-    """A model with its training: a new one, or that of a run to continue.
-
-    Attributes
-    ----------
-    compiled : CompiledModel or None
-        None if the model cannot be compiled: it is then trained op by op and cannot be inspected.
-    note : str
-        Why it is not trained by native code, or empty.
-    rate : float
-        The approximate number of iterations per second; 0 before the first.
-    last_tokens, last_loss : list of int, float
-        The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
-    origin : dict or None
-        The description of the continued run in a saved one.
-    failed : str
-        Why its training failed within an iteration, and what to do; otherwise empty.
-    data : DataTask or None
-        The data that it learns from, unless it has a task.
-    """
+    """A model with its training: a new one, or that of a run to continue."""
 
     def __init__(
         self,
@@ -162,13 +136,14 @@ class Network:
     ) -> None:
         self.settings = dict(settings)
         sections = sections_of(self.settings)
-        self.data = data if settings["task"] == DATA else None
+        self.data = data if settings["task"] == DATA else None  # the data that it learns from, unless it has a task
         self.task: PageTask | DataTask = self.data or _drawing(sections["task"])
         self.run = run
         # Before it learns anything more.
         self.origin = None if run is None or self.data is not None else _origin_of(run)
         self.model = new_model(self.settings, self.task, own) if run is None else run.model
         self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
+        # None if the model cannot be compiled or inspected; and why it is not trained by native code, or empty.
         self.compiled, self.note = _compiled(self.model, self.task.dim_input)
         has_native_form = type(self.optimizer) in (Adam, RMSprop, SGD)
         self.engine: EngineName = "native" if self.compiled is not None and has_native_form else "mygrad"
@@ -179,10 +154,11 @@ class Network:
         self.recorded = Recorded(self.task, settings["batch_size"])
         self._training: Training | None = None
         self.curve = Curve()
-        self.rate = 0.0
+        self.rate = 0.0  # the approximate number of iterations per second; 0 before the first
+        # The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
         self.last_tokens: list[int] = []
         self.last_loss = 0.0
-        self.failed = ""
+        self.failed = ""  # why its training failed within an iteration, and what to do; otherwise empty
 
     @property
     def training(self) -> Training:
@@ -202,11 +178,7 @@ class Network:
         return self._training
 
     def adjust(self, settings: dict[str, Any]) -> bool:
-        """Continue with other settings and the same weights; return whether that is possible.
-
-        It is possible if only the learning rate, the clipping or the batch size differ, and the training has not
-        failed.
-        """
+        """Change learning rate, clipping or batch size, and keep the weights; return whether that is possible."""
         changed = {name for name in settings if settings[name] != self.settings[name]}
         if self.failed or not changed.issubset(ADJUSTABLE):
             return False
@@ -351,15 +323,7 @@ class Network:
         ]
 
     def advance(self, seconds: float, most: int) -> int:
-        """Train for about this many seconds, at most `most` iterations, and return their number.
-
-        Raises
-        ------
-        InvalidArgument
-            When it does not train any more.
-        TrainingDiverged
-            As `Training.advance` does.
-        """
+        """Train for about this many seconds, at most `most` iterations, and return their number."""
         self.check_goes_on()
         # The speed is unknown at first.
         wanted = max(1, int(self.rate * seconds)) if self.rate else 16

@@ -53,26 +53,7 @@ def serve(
     browser: bool = True,
     tell: Callable[[str], None] = print,
 ) -> None:
-    """Serve the playground until Ctrl-C or a request to terminate.
-
-    Parameters
-    ----------
-    host : str
-        The address to listen on. The page needs the token in the printed address.
-    port : int
-        0 takes any free port.
-    model : str, optional
-        A user-defined class, as ``"my_file.py:MyClass"``.
-    browser : bool
-        Whether to open the page; only on this machine's own address.
-    tell : callable
-        Called with every line for the person who started it.
-
-    Raises
-    ------
-    InvalidArgument
-        When the port is in use, the address does not belong to this machine, or there is no such class.
-    """
+    """Serve the playground until Ctrl-C or a request to terminate; `tell` gets every line for the user."""
     own = None if model is None else load_own(model)
     local = host in (name.strip("[]") for name in LOCAL_NAMES)
     token = kept_token() if local else _new_token()
@@ -153,13 +134,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address of this machine; port 0 is any free one.
-
-    Raises
-    ------
-    InvalidArgument
-        When the port is in use, with a free one; or when the address does not belong to this machine.
-    """
+    """Return a socket that listens on an address of this machine; port 0 is any free one."""
     port = _checks.integer("port", port, minimum=0, maximum=65_535)
     try:
         return _listening(host, port)
@@ -211,10 +186,8 @@ def _new_token() -> str:
 
 
 def kept_token() -> str:
-    """Return the token of this account, from a file that no other account can read; the first call creates it.
-
-    So open pages continue when the server is started again. If no file can be stored, every start has a new token.
-    """
+    """Return the token of this account, from a file that no other account can read; the first call creates it."""
+    # So open pages continue when the server is started again. If no file can be stored, every start has a new token.
     path = user_state_path("myrnn", appauthor=False) / "playground-token"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         token = path.read_text(encoding="ascii")
@@ -233,11 +206,9 @@ def kept_token() -> str:
 
 
 def open_page(address: str, folder: Path) -> None:
-    """Open an address in the user's browser; without a screen, do nothing.
-
-    The browser gets a file in `folder` that redirects to the address: its token would otherwise be in the list of
-    processes, which all accounts of a machine can see.
-    """
+    """Open an address in the user's browser; without a screen, do nothing."""
+    # The browser gets a file in `folder` that redirects to the address: its token would otherwise be in the list of
+    # processes, which all accounts of a machine can see.
     # A browser in the terminal would hide the output of the server.
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in screens):

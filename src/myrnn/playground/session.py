@@ -78,10 +78,9 @@ class Shared:
 
 
 class Session:
-    """Trains a network, and answers the messages of one page.
+    """Trains a network, and answers the messages of one page."""
 
-    It begins with a network of `settings` and the sequence `tokens`; `own` is the user-defined class.
-    """
+    # It begins with a network of `settings` and the sequence `tokens`; `own` is the user-defined class.
 
     def __init__(
         self, settings: dict[str, Any], tokens: list[int], shared: Shared, own: OwnModel | None = None
@@ -100,13 +99,7 @@ class Session:
         self.submit(messages.Configure(settings=checked_settings(settings), anew=True))
 
     def submit(self, message: Message) -> None:
-        """Queue a message for the session.
-
-        Raises
-        ------
-        InvalidArgument
-            When too many are waiting.
-        """
+        """Queue a message for the session; raises InvalidArgument when too many are waiting."""
         if len(self._waiting) >= MOST_WAITING:
             raise InvalidArgument(_TOO_MANY)
         self._waiting.append(message)
@@ -390,18 +383,9 @@ class Sessions:
     def attach(
         self, name: str | None, page: str, settings: dict[str, Any], tokens: list[int], connection: CancelScope
     ) -> tuple[str, Session]:
-        """Return the session with this name if it waits for this page, otherwise a new one, with its name.
-
-        A page is one document in one tab: a copy of the tab has the same name but gets a new session. An earlier
-        connection of the same page, which the server had not noticed to be lost, is cancelled.
-
-        Raises
-        ------
-        Full
-            When there are too many.
-        InvalidArgument
-            When the settings contradict each other.
-        """
+        """Return the session with this name if it waits for this page, otherwise a new one, with its name."""
+        # A page is one document in one tab: a copy of the tab has the same name but gets a new session. An earlier
+        # connection of the same page, which the server had not noticed to be lost, is cancelled.
         entry = self._entries.get(name or "")
         if name is not None and entry is not None and (entry.page == page or entry.connection is None):
             if entry.connection is not None:

@@ -101,27 +101,13 @@ _UNUSUAL = ("schedule", "on_divergence")
 
 @dataclass(frozen=True)
 class Control:
-    """One choice on the page.
+    """One choice on the page."""
 
-    Attributes
-    ----------
-    part : {"task", "model", "optimizer", "training"}
-        The part that it belongs to.
-    name : str
-        Its name in the part; "name" is the choice among the kinds.
-    group : str
-        The heading above it on the page.
-    setting : Setting
-        Its name among the settings of the page, bounds, default, label and help.
-    kinds : tuple of str
-        The choices of its part that have it.
-    """
-
-    part: str
-    name: str
-    group: str
-    setting: Setting
-    kinds: tuple[str, ...] = ()
+    part: str  # task, model, optimizer or training
+    name: str  # its name in the part; "name" is the choice among the kinds
+    group: str  # the heading above it on the page
+    setting: Setting  # its name among the settings of the page, bounds, default, label and help
+    kinds: tuple[str, ...] = ()  # the choices of its part that have it
 
     @property
     def offered(self) -> list[tuple[Any, str]]:
@@ -312,13 +298,7 @@ def known_to_the_page() -> str:
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Return the settings of a run for the playground.
-
-    Raises
-    ------
-    InvalidArgument
-        When they are outside of its bounds, or it does not have this kind of task.
-    """
+    """Return the settings of a run for the playground; raises InvalidArgument when they are outside of its bounds."""
     model, task = run.settings["model"], run.settings.get("task", {"name": DATA})
     cell = {name: value for name, value in model.items() if name in ("name", "activation")}
     settings = {

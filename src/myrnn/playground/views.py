@@ -70,10 +70,7 @@ def packed(values: Any) -> str:
 
 
 def answers_of(task: PageTask | DataTask, tokens: list[int]) -> list[int | None]:
-    """Return the right class at each step of a sequence, None if there is none or it is unknown.
-
-    A task with one class per sequence has it at the last step.
-    """
+    """Return the right class at each step of a sequence, or None; the only one of a sequence is at the last step."""
     if isinstance(task, DataTask):
         return [*[None] * (len(tokens) - 1), task.class_of(tokens)]
     truth = task.truth(Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)).tolist()
@@ -118,11 +115,7 @@ def description_of(task: PageTask | DataTask) -> str:
 
 
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
-    """Return the inner values of the network while it reads one sequence.
-
-    The loss is that of the right answers or, if they are unknown, of the predicted ones. Each step has its likeliest
-    classes with their probabilities.
-    """
+    """Return the network's inner values on a sequence, with the loss of the right or the predicted answers."""
     assert network.compiled is not None
     answers = answers_of(network.task, tokens)
     targets = targets_of(network.task, answers)
@@ -282,10 +275,7 @@ def portion(network: Network) -> int:
 
 
 def test_sequences(task: PageTask | DataTask, each: int, part: int = 0) -> Sequences:
-    """Return `each` sequences of every length of a task, the same at every call, others for every part.
-
-    Data may have fewer.
-    """
+    """Return `each` sequences of every length of a task (data may have fewer), the same at every call."""
     if isinstance(task, DataTask):
         return task.part(each, part)
     return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng((TEST_SEED, part)))

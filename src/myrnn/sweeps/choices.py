@@ -28,20 +28,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Values to draw from, uniformly or log-uniformly.
+    """Values to draw from, uniformly or log-uniformly."""
 
-    Attributes
-    ----------
-    place : str
-        The setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently.
-    values : tuple
-        The values to choose from, or the two ends of a range. The setting must allow all of them.
-    is_range : bool
-    by_logarithm : bool
-    """
-
-    place: str
-    values: tuple[Any, ...]
+    place: str  # the setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently
+    values: tuple[Any, ...]  # the values to choose from, or the two ends of a range. The setting must allow all of them
     is_range: bool = False
     by_logarithm: bool = False
 
@@ -64,10 +54,7 @@ Choice = Listed | Drawn
 
 
 def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
-    """Yield all combinations of the values of a section in draw `number`.
-
-    Without a number a range yields its two ends, and choices all of their values.
-    """
+    """Yield all combinations of a section in draw `number`; without one, the ends of ranges and all other values."""
     values = [
         choice.values if number is None or isinstance(choice, Listed) else (choice.draw(seed, number),)
         for choice in section.values()
@@ -77,23 +64,9 @@ def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -
 
 
 def read_choice(place: str, shown: str, value: Any) -> Choice:
-    """Return the values of one setting in a study.
-
-    Parameters
-    ----------
-    place : str
-        The setting, as in ``"optimizer.learning_rate"``.
-    shown : str
-        Its name in messages: ``"[optimizer] learning_rate"``.
-    value : plain value
-        A value; a list; ``"first:last"`` or ``"first:last:step"``, the integers from first to last; or a table, with
-        ``low``, ``high`` and optionally ``log``, or with ``choices``.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is none of these. Whether the setting allows the values is not checked here.
-    """
+    """Return the values of one setting (`place`) in a study; messages call it `shown`."""
+    # A value is one, a list, the integers "first:last" or "first:last:step", or a table with low, high and maybe log,
+    # or with choices. Whether the setting allows the values is not checked here.
     if isinstance(value, Mapping):
         return _drawn(place, shown, value)
     if isinstance(value, str):

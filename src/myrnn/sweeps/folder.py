@@ -283,10 +283,7 @@ def _hashes(study: Study) -> dict[str, str]:
 
 
 def _versions_noted() -> Callable[[Record], Record]:
-    """Return a function that removes the versions from a record if they are those of this process.
-
-    Otherwise it warns, once: a worker of a cluster may have other versions.
-    """
+    """Return a function that removes this process's versions from a record, and warns once about others."""
     here = made_with()["versions"]
     known = [here, None]
 
@@ -310,15 +307,7 @@ def _versions(versions: Any) -> str:
 
 
 class _Progress:
-    """The display of a sweep: runs done, running and failed, the time left, and the best so far.
-
-    Parameters
-    ----------
-    show : bool or None
-        As for `progress_display`.
-    metric : str
-        The metric that ranks the runs.
-    """
+    """The display of a sweep: runs done, running and failed, the time left, and the best so far."""
 
     def __init__(self, show: bool | None, metric: str) -> None:
         self._show, self._metric = show, metric
@@ -362,10 +351,7 @@ class _Progress:
 
 
 def _write_results(results: SweepResults, records: Mapping[str, Record]) -> None:
-    """Write everything derived from the results of a sweep, which may be empty, into its folder.
-
-    Everything except the times is the same, byte for byte, wherever and in whatever order the runs were done.
-    """
+    """Write all that is derived from the results, the same bytes wherever and in whatever order the runs were done."""
     folder = results.folder
     tables = {"results": results.runs, "lengths": results.lengths}
     if results.study.is_on_data:

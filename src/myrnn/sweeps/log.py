@@ -26,18 +26,7 @@ PAUSE = 0.05
 
 
 class Log:
-    """Appends records to the file; an incomplete last line, left by a crash, is cut off first.
-
-    Parameters
-    ----------
-    folder : path
-        An existing folder into which nobody else writes.
-
-    Raises
-    ------
-    RunError
-        When the file cannot be written to; its content stays.
-    """
+    """Appends records to the file; an incomplete last line, left by a crash, is cut off first."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
@@ -80,13 +69,7 @@ class Log:
 
 
 def read_log(folder: Path) -> tuple[dict[str, Record], int]:
-    """Return the last record of every run, and the number of damaged lines, whose runs have to be repeated.
-
-    Raises
-    ------
-    RunError
-        When the log is not a file of the folder, or cannot be read.
-    """
+    """Return the last record of every run, and the number of damaged lines, whose runs have to be repeated."""
     records: dict[str, Record] = {}
     damages = 0
     for line in _lines(folder / LOG):
@@ -125,15 +108,7 @@ def _record(line: bytes) -> Record | None:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open the log without trusting it: refuse links and anything but a regular file.
-
-    Raises
-    ------
-    RunError
-        When it is a link, a folder, a pipe or a device; it never blocks.
-    OSError
-        When it cannot be opened.
-    """
+    """Open the log without trusting it: refuse links and anything but a regular file, and never block."""
     if path.is_symlink():
         damaged(path.parent, path.name, "is a link: results are in the folder itself")
     # Use the flags that this system has. Opening a pipe would otherwise block.

@@ -46,12 +46,11 @@ LOST = "WorkerLost: the worker is lost every time it does this run, which may ne
 
 @dataclass(frozen=True)
 class Backend:
-    """The place where runs are done.
+    """The place where runs are done."""
 
-    `workers` returns how many runs are done at a time, and `submit` a future for a function of a run. `ahead` times as
-    many runs are submitted, so that no worker is idle. A future raises `broken` when all workers are lost and others
-    begin, `lost` when the backend has tried a run in vain, and `gone` when the whole backend is lost.
-    """
+    # `workers` returns how many runs are done at a time, and `submit` a future for a function of a run. `ahead` times
+    # as many runs are submitted, so that no worker is idle. A future raises `broken` when all workers are lost and
+    # others begin, `lost` when the backend has tried a run in vain, and `gone` when the whole backend is lost.
 
     label: str
     workers: Callable[[], int]
@@ -152,11 +151,9 @@ class Pool:
 
 
 def open_backend(backend: str, address: str | None, jobs: int | None) -> AbstractContextManager[Backend]:
-    """Return a backend as a context manager that closes it.
-
-    Raises InvalidArgument when the arguments contradict each other, or the backend is not installed, and RunError when
-    the cluster cannot be reached.
-    """
+    """Return a backend as a context manager that closes it."""
+    # Raises InvalidArgument when the arguments contradict each other, or the backend is not installed, and RunError
+    # when the cluster cannot be reached.
     _checks.one_of("backend", backend, BACKENDS)
     count = None if jobs is None else _checks.integer("jobs", jobs, minimum=1)
     if address is not None and not isinstance(address, str):

@@ -496,10 +496,8 @@ def _found(record: Record) -> dict[str, Any]:
 
 
 def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the fewest of these settings that distinguish the runs, from left to right.
-
-    A setting that follows from those before it is redundant: for example, the activation if the variant is known.
-    """
+    """Return the fewest of these settings that distinguish the runs, from left to right."""
+    # A setting that follows from those before it is redundant: for example, the activation if the variant is known.
     kept: list[str] = []
     count = 1
     for name in names:

@@ -165,21 +165,7 @@ def identity(experiment: Experiment) -> str:
 
 
 def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
-    """Read a study and check all of it. The file of a user-defined class is run, to check its settings.
-
-    Parameters
-    ----------
-    source : path or mapping
-        A TOML file, or its content as a mapping; ``docs/how-to/sweeps.md`` describes it. Paths are relative to the
-        folder of the file, or to the current folder for a mapping.
-
-    Raises
-    ------
-    InvalidArgument
-        When the file cannot be read or is not TOML, or anything in it is unknown or invalid: in one line, with the
-        file, the table and the setting. Also when it contains the same run twice: in two variants, or by two values
-        that are the same number.
-    """
+    """Read a study and check all of it. The file of a user-defined class is run, to check its settings."""
     if isinstance(source, Mapping):
         with _located("study"):
             return _study(_plain(source), "study", _Classes(Path()))
@@ -191,10 +177,8 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
 
 
 def stored_study(given: Mapping[str, Any], classes: Any) -> Study:
-    """Read a study from the folder of a sweep, which may be somebody else's: no code is run.
-
-    `classes` are the hashes of the files of its user-defined classes.
-    """
+    """Read a study from the folder of a sweep, which may be somebody else's: no code is run."""
+    # `classes` are the hashes of the files of its user-defined classes.
     if not isinstance(classes, dict):
         raise InvalidArgument(f"classes must be hashes by name, not {_checks.shown(classes)}")
     with _located("study"):

@@ -26,10 +26,8 @@ CONFIDENCE = 0.95
 
 
 def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
-    """Return the mean accuracy of runs, its interval over the runs, and the lowest and the highest run.
-
-    The interval is that of Student's t distribution, clipped to possible accuracies. A single run has none.
-    """
+    """Return the mean accuracy of runs, its interval over the runs, and the lowest and the highest run."""
+    # The interval is that of Student's t distribution, clipped to possible accuracies. A single run has none.
     ends = ("_low", "_high", "_lowest", "_highest")
     if not values:
         return {name: None, **{f"{name}{end}": None for end in ends}}

@@ -213,10 +213,7 @@ class Checkpoint:
             self._due = now + max(self._every, (now - begin) / self._share)
 
     def _write_good(self, instead: bool = False) -> None:
-        """Write the last good state of a training whose present state is not good, if it is newer than the saved one.
-
-        With `instead`, also if it is older: later states were finite, but cannot be resumed from.
-        """
+        """Write the last good state if it is newer than the saved one; with `instead`, also if it is older."""
         try:
             state = self._good_state()
             if not self._good or _mark(state) > self._written or (instead and _mark(state) < self._written):
@@ -247,18 +244,7 @@ def save_state(folder: Path, state: TrainingState) -> None:
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
-    """Return the last good state of a folder of checkpoints, with a warning for each later one that cannot be used.
-
-    Returns
-    -------
-    TrainingState or None
-        None if there is no folder, or no checkpoint was ever completed in it.
-
-    Raises
-    ------
-    RunError
-        When there are checkpoints, but all are damaged.
-    """
+    """Return the last good state of a folder of checkpoints or None, with a warning for each damaged later one."""
     state, faults, is_damaged = None, [], False
     for path in reversed(_folders(Path(folder))):
         if _was_cut_off(path):
@@ -284,13 +270,7 @@ def saved_iteration(folder: Path) -> int:
 
 
 def keep_last_checkpoint(folder: Path) -> None:
-    """Remove all checkpoints except the last one, and the remains of interrupted writes.
-
-    Raises
-    ------
-    RunError
-        When the folder is in use.
-    """
+    """Remove all checkpoints except the last one, and the remains of interrupted writes."""
     if found := _checkpoints(folder):
         with FolderLock(folder):
             _keep_only(folder, found[-1:])
@@ -385,10 +365,7 @@ def to_state(
 def from_state(
     state: TrainingState, learner: Learner, form: Form, of_feed: Collection[str]
 ) -> tuple[Snapshot, list[Report]]:
-    """Return the snapshot and the reports of a state, everything checked.
-
-    The arrays of the state must match those of the learner, except those of a ``state_dict``.
-    """
+    """Return the snapshot and the reports of a state, checked; its arrays must match those of the learner."""
     values, memory = state.values, learner.memory
     # Hooks, and an optimizer with load_state_dict, check what they restore.
     free = (OF_HOOKS, OF_OPTIMIZER) if memory.has_state_dict else (OF_HOOKS,)

@@ -37,44 +37,18 @@ TRIED = 6
 
 
 class Engine(Protocol):
-    """Trains a model in place, iteration by iteration.
-
-    Attributes
-    ----------
-    name : str
-    iterations_per_call : int
-        The number of iterations per call, so that progress can be shown in between.
-    gradient_clip : float or None
-        The largest joint norm of all gradients; it may be changed between two calls.
-    """
+    """Trains a model in place, iteration by iteration."""
 
     name: str
-    iterations_per_call: int
-    gradient_clip: float | None
+    iterations_per_call: int  # the number of iterations per call, so that progress can be shown in between
+    gradient_clip: float | None  # the largest joint norm of all gradients; it may be changed between two calls
 
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`.
-
-        Parameters
-        ----------
-        sequences : Sequences
-        order : ndarray, int64 (n, B)
-            The sequences of each iteration.
-        rates : ndarray, float64 (n,), or None
-            The learning rate of each iteration; None leaves it to the optimizer.
-        first : int
-            The number of the first of these iterations, by which the model draws random numbers.
-
-        Returns
-        -------
-        losses : ndarray, float64 (n,)
-            The mean loss of each iteration's sequences, or of all their steps where these have targets, before the
-            step.
-        scores : ndarray, int64 (n,) or float64 (n,)
-            The number of these classified correctly; for other targets the sum of `total_score`.
-        """
+        """Do one iteration for each row of `order`, int64 (n, B); return its mean losses and scores before the step."""
+        # Without `rates`, the optimizer's learning rate stays. `first` numbers the first iteration: the model draws by
+        # it. A score is the number of right classes, or the sum of `total_score`.
         ...
 
 
@@ -144,11 +118,10 @@ class MyGradEngine:
 
 
 class ChosenEngine:
-    """The native engine or MyGrad's; with ``"auto"`` the native one as long as possible.
+    """The native engine or MyGrad's; with ``"auto"`` the native one as long as possible."""
 
-    A model that was changed, usually by a hook, is compiled again. If it was compiled shortly before, MyGrad trains it
-    first for about as long as compiling takes.
-    """
+    # A model that was changed, usually by a hook, is compiled again. If it was compiled shortly before, MyGrad trains
+    # it first for about as long as compiling takes.
 
     def __init__(
         self,
@@ -288,12 +261,7 @@ def _warn_of_rounding(model: Any) -> None:
 
 
 def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
-    """Scale all gradients by one factor so that their joint norm is at most `limit`.
-
-    References
-    ----------
-    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
-    """
+    """Scale all gradients by one factor so that their joint norm is at most `limit` (Pascanu et al., 2013)."""
     gradients = {id(p): p.grad for p in parameters if p.grad is not None}
     norm = np.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients.values()))
     if norm > limit:
@@ -302,15 +270,7 @@ def clip_gradients(parameters: tuple[Tensor, ...], limit: float) -> None:
 
 
 def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-    """Return the outputs for the sequences, op by op and without building a graph.
-
-    They are float32 (N, K) or, if each step has a target, (sum of T, K), sequence by sequence.
-
-    Raises
-    ------
-    InvalidArgument
-        When the model returns another shape than the targets require.
-    """
+    """Return the outputs, op by op and without a graph: float32 (N, K) or, if steps have targets, (sum of T, K)."""
     chosen = np.arange(len(sequences)) if indices is None else indices
     rows = []
     for index in chosen[_have_rows(sequences, chosen)]:
@@ -357,12 +317,10 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
 
 
 def check_sees_no_future(model: Any, sequences: Sequences) -> None:
-    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it.
-
-    The test continues the beginning of the longest sequence in two ways, with the weights of the model and with small
-    ones: with large weights, units are saturated and hide what they depend on. A model that fails on so short a
-    sequence is not tested.
-    """
+    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it."""
+    # The test continues the beginning of the longest sequence in two ways, with the weights of the model and with small
+    # ones: with large weights, units are saturated and hide what they depend on. A model that fails on so short a
+    # sequence is not tested.
     first = sequences.features(int(sequences.lengths.argmax()), TRIED)
     changed = np.roll(first, 1, axis=1) if sequences.is_tokens else -1 - first
     continued = [first, *(np.concatenate([first[:begin], changed[begin:]]) for begin in range(1, len(first)))]
@@ -413,10 +371,8 @@ def _have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.b
 
 
 def _output(model: Any, sequences: Sequences, index: int, source: Source | None = None, added: int = 0) -> Any:
-    """Run the model on a sequence and return its outputs, whose shape fits the targets.
-
-    With a source, as in training, it draws random numbers. The last `added` outputs have no target.
-    """
+    """Run the model on a sequence and return its outputs, whose shape fits the targets."""
+    # With a source, as in training, it draws random numbers. The last `added` outputs have no target.
     features = sequences.features(index)
     output = model(features) if source is None else run_with(source, model, features)
     shape = np.shape(output)

@@ -242,27 +242,10 @@ def _state_to_resume(resume: bool | str | os.PathLike[str], saving: Checkpoint |
 
 
 class Training:
-    """A training that can be continued: `train` is one `run` of it.
+    """A training that can be continued: `train` is one `run` of it, with the same arguments."""
 
-    The result does not depend on how the iterations are divided into calls of `run`, except the reports: there is an
-    additional one if a run ends between two.
-
-    Parameters
-    ----------
-    model, task, optimizer, batch_size, seed, engine, report_every, gradient_clip, class_weight, on_divergence, hooks
-        As for `train`, and also `loss`, `penalty` and `truncate`.
-    schedule : callable, optional
-        Maps the iteration to its learning rate; `named_schedule` makes one.
-
-    Examples
-    --------
-    >>> from myrnn import RNN, Adam, tasks
-    >>> model = RNN(10, 8, 2, rng=0)
-    >>> training = Training(model, tasks.TwinHalves(1, 3), Adam(model.parameters), engine="mygrad")
-    >>> histories = [training.run(20), training.run(10)]
-    >>> [len(history) for history in histories], training.iteration
-    ([1, 2], 30)
-    """
+    # The result does not depend on how the iterations are divided into calls of `run`, except the reports: there is an
+    # additional one if a run ends between two.
 
     @keywords
     def __init__(
@@ -352,17 +335,7 @@ class Training:
         return self._record.history(self._engine.name)
 
     def state(self) -> TrainingState:
-        """Return everything needed to resume the training from here.
-
-        With ``on_divergence="restart"`` it includes the state that a restart would go back to.
-
-        Raises
-        ------
-        InvalidArgument
-            When the optimizer or the task cannot be resumed later, or the training was interrupted within an iteration.
-        TrainingDiverged
-            When the training has diverged, or is about to: the state from `keep_good` can still be resumed.
-        """
+        """Return everything needed to resume from here; InvalidArgument if that is impossible, or TrainingDiverged."""
         if self._has_diverged:
             raise TrainingDiverged(f"the training has diverged, after iteration {self.iteration}")
         if not self._is_whole:
@@ -371,32 +344,15 @@ class Training:
         return now.with_good(self._good_state()) if self._restarts.allowed else now
 
     def keep_good(self) -> Callable[[], TrainingState]:
-        """From now on keep a state to go back to when the training is cut off or diverges; return a function for it.
-
-        It is that of the last report before the loss got out of hand, or in a long training of one before it, by at
-        most a hundredth of the iterations; until there is one, the state at this call.
-
-        Raises
-        ------
-        InvalidArgument
-            As for `state`.
-        """
+        """From now on keep a state to go back to when the training is cut off or diverges; return a function for it."""
+        # It is that of the last report before the loss got out of hand, or in a long training of one before it, by at
+        # most a hundredth of the iterations; until there is one, the state at this call.
         if self._restarts.last is None:
             self._restarts.last = self._snapshot()
         return self._good_state
 
     def restore(self, state: TrainingState) -> None:
-        """Set the training to the state of another training of the same kind.
-
-        From there the weights, the optimizer and the history develop as in the other training, bit for bit, on the same
-        machine.
-
-        Raises
-        ------
-        InvalidArgument
-            When the state belongs to another kind of training: other settings, another model or optimizer, or other
-            sequences; or a graph of the model is alive. The training is then unchanged.
-        """
+        """Set the training to the state of another of the same kind, from which it continues bit for bit."""
         first = self._rates.first_before(state.values)
         check_settings(state, {**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
@@ -415,15 +371,7 @@ class Training:
             self._restarts.last = last
 
     def run(self, iterations: int) -> History:
-        """Do `iterations` more and return the history of all; fewer if the sequences end.
-
-        Raises
-        ------
-        InvalidArgument
-            When `iterations` is not 1 or more, the model cannot take some sequences, or a graph of it is alive.
-        TrainingDiverged
-            When the loss, a weight, or a gradient in the optimizer's state is no longer finite.
-        """
+        """Do `iterations` more, fewer if the sequences end; return the history of all, or raise TrainingDiverged."""
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
         self._is_stopped = False
@@ -444,23 +392,9 @@ class Training:
         return self.history
 
     def advance(self, iterations: int) -> tuple[Losses, Scores]:
-        """Do `iterations` more, fewer if the sequences end, and return the loss of each.
-
-        It is `run` in many short turns: hooks are called for progress and for every complete report, not for begin and
-        end, and no report is made at the end of a turn.
-
-        Returns
-        -------
-        losses : ndarray, float64 (n,)
-            The mean loss of each iteration's sequences, before the step.
-        scores : ndarray, int64 (n,) or float64 (n,)
-            The number of them, or of their steps, classified correctly; for numbers the sum of their squared errors.
-
-        Raises
-        ------
-        InvalidArgument, TrainingDiverged
-            As for `run`.
-        """
+        """Do `iterations` more, fewer if the sequences end; return the loss and the score of each before its step."""
+        # It is `run` in many short turns: hooks are called for progress and for every complete report, not for begin
+        # and end, and no report is made at the end of a turn.
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         done: list[tuple[Losses, Scores]] = []
         self._engine.doubt()
@@ -483,10 +417,7 @@ class Training:
         return self._record.iteration < end and not self._is_stopped
 
     def _portion(self, end: int, closing: bool = False) -> tuple[Losses, Scores] | None:
-        """Do the iterations of one call of the engine, up to the next report; None when there are no more sequences.
-
-        With `closing`, there is a report at the end, too.
-        """
+        """Do the iterations of one engine call, up to the next report (`closing` adds one); None without sequences."""
         _check_writeable(self._parameters)
         # Reports are at multiples, wherever a turn ends.
         left = min(self._report_every - self.iteration % self._report_every, end - self.iteration)

@@ -107,10 +107,7 @@ def mean_over(
     loss: Loss | str,
     class_weights: NDArray[np.floating] | None,
 ) -> tuple[float, float, NDArray[np.bool_]]:
-    """Return the mean loss and score of outputs, and which rows of them are not finite, which do not count.
-
-    `in_parts` calls a function with the place and the outputs of some rows at a time, and returns all its results.
-    """
+    """Return the mean loss and score of outputs that `in_parts` gives, and which rows are not finite: left out."""
     targets, weights = sequences.targets, sequences.weights
     losses, lost = np.zeros(len(targets)), np.zeros(len(targets), dtype=np.bool_)
 

@@ -98,10 +98,7 @@ class _OptimizerState:
         return begun, going_on
 
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which ranges have a gradient in each iteration; MyGrad's optimizers do not change the others.
-
-        A parameter has a gradient if any of an iteration's sequences is long enough to use it.
-        """
+        """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave others unchanged."""
         if isinstance(sequences, Windows):
             begun, going_on = self._in_windows
             begins = (sequences.streams.rows[order] < 0).any(axis=1)
@@ -207,16 +204,7 @@ class NativeEngine:
     def run(
         self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
     ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`; see `Engine.run`.
-
-        Raises
-        ------
-        NotARecurrence
-            When a check finds that the model differs from what was compiled; parameters and optimizer are then
-            unchanged.
-        CompileError
-            When the sequences are of another kind than the example; nothing has changed then either.
-        """
+        """Do one iteration for each row of `order`, see `Engine.run`; after a CompileError nothing has changed."""
         if sequences is not self._seen:
             if sequences.is_tokens != self._native.tokens:
                 now, at_first = ("tokens", "features") if sequences.is_tokens else ("features", "tokens")

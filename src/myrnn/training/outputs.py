@@ -22,14 +22,7 @@ MOST_ROWS = 10_000
 
 
 def checked_columns(shape: tuple[int, ...], kind: TargetKind, steps: int) -> int:
-    """Return K from the shape of a model's outputs for one sequence of this many steps.
-
-    Raises
-    ------
-    InvalidArgument
-        When the shape does not fit the targets: it must be (1, K), or (T, K) if each step has a target, with K the
-        number of their columns. There must be at least two classes.
-    """
+    """Return K from the shape of a model's outputs for a sequence of some steps, which must fit the targets."""
     if kind.what == CLASS and not kind.per_step:
         return num_classes(shape)
     rows = steps if kind.per_step else 1
@@ -57,20 +50,10 @@ def scores_dtype(kind: TargetKind) -> type[np.generic]:
 def total_score(
     outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None, scored: int | None = None
 ) -> Any:
-    """Return the sum of the scores of the rows that count: those whose weight is not 0.
-
-    For a class the score is 1 if it has the largest output; for several classes the share of right decisions, where an
-    output above 0, with a sigmoid above 1/2, means that the class holds; for numbers the mean squared error; for
-    several targets together that of the first, a class.
-
-    Parameters
-    ----------
-    outputs : ndarray (N, K)
-    targets : ndarray, int64 (N,), bool (N, K) or float32 (N, K)
-    weights : ndarray (N,) or None
-    scored : int, optional
-        Of several targets together, how many of the columns are their first.
-    """
+    """Return the sum of the scores of rows whose weight is not 0; `scored` columns are the first of several targets."""
+    # For a class the score is 1 if it has the largest output; for several classes the share of right decisions, where
+    # an output above 0, with a sigmoid above 1/2, means that the class holds; for numbers the mean squared error; for
+    # several targets together that of the first, a class.
     if scored is not None:
         right = np.argmax(outputs[:, :scored], axis=1) == np.argmax(targets[:, :scored], axis=1)
         scores = right & targets[:, :scored].any(axis=1)
@@ -89,10 +72,7 @@ def chance_of(kind: TargetKind, columns: int) -> float | None:
 
 
 def guessing_loss(objective: Objective, model: Any, sequences: Sequences, columns: int) -> float:
-    """Return the loss of guessing, plus the penalty of this model.
-
-    For classes it is the cross-entropy of equal probabilities, for other targets the loss of zero outputs.
-    """
+    """Return the loss of guessing (equal probabilities, or outputs of zero), plus the penalty of this model."""
     with MYGRAD, mygrad.no_autodiff:
         penalty = float(objective.penalty_of(model).item())
     if sequences.kind.what == CLASS:
@@ -105,13 +85,7 @@ def guessing_loss(objective: Objective, model: Any, sequences: Sequences, column
 
 
 def checked_class_weights(given: ArrayLike | None, kind: TargetKind, classes: int) -> NDArray[np.float32] | None:
-    """Return the weight of each class, float32 (K,), or None.
-
-    Raises
-    ------
-    InvalidArgument
-        When it is not a number of 0 or more for each class, or the targets are of another kind.
-    """
+    """Return the weight of each class, float32 (K,), each 0 or more, or None."""
     if given is None:
         return None
     if kind.what != CLASS:

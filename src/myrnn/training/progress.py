@@ -32,10 +32,7 @@ class Curve(NamedTuple):
 
 
 class Display:
-    """Shows the progress of some work, such as ``"training"``, in a unit such as ``"iterations"``.
-
-    `begun` of the total was done before. `clock` returns the time in seconds.
-    """
+    """Shows the progress of some work, of whose total `begun` was done before; `clock` returns seconds."""
 
     def __init__(
         self, what: str, total: int, unit: str, begun: int = 0, clock: Callable[[], float] = time.monotonic
@@ -68,10 +65,7 @@ class Display:
 
 
 def progress_display(show: bool | None, what: str, total: int, unit: str, begun: int = 0) -> Display | None:
-    """Return a display for the environment of the program, or None if nothing should be shown.
-
-    With `show` as None it is shown in terminals and notebooks. `Display` has the other arguments.
-    """
+    """Return a display for this environment, by default in terminals and notebooks, or None if nothing is shown."""
     notebook, terminal = in_kernel(), on_terminal()
     if show is False or (show is None and not notebook and not terminal):
         return None
@@ -227,25 +221,7 @@ def curve_levels(console: Console) -> str:
 
 
 def sparkline(values: Sequence[float] | NDArray[np.float64], width: int, levels: str = BLOCKS) -> str:
-    """Return the curve of `values` from their lowest to their highest, in at most `width` characters.
-
-    Parameters
-    ----------
-    values : sequence of float (N,)
-        Evenly spaced. Each character shows the mean of N / `width` of them; values that are not finite are left out,
-        and a character without any other value is a space.
-    width : int
-        The most characters.
-    levels : str
-        The characters, from low to high.
-
-    Examples
-    --------
-    >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7], width=8)
-    '▁▂▃▄▅▆▇█'
-    >>> sparkline([3.0, 1.0, float("nan"), 1.0], width=8, levels=ASCII)
-    '@. .'
-    """
+    """Return evenly spaced values as a curve of at most `width` characters; parts without finite ones are spaces."""
     numbers = np.asarray(values, dtype=np.float64)
     if not len(numbers) or width < 1:
         return ""

@@ -23,19 +23,11 @@ Types = dict[str, type[np.generic]]
 
 @dataclass(frozen=True)
 class Form:
-    """The form of these arrays, which depends on the targets.
-
-    Attributes
-    ----------
-    kind : TargetKind
-    batch_size : int
-    least_loss : float
-        A lower bound of the loss: 0, or minus infinity for a user's loss.
-    """
+    """The form of these arrays, which depends on the targets."""
 
     kind: TargetKind
     batch_size: int
-    least_loss: float
+    least_loss: float  # a lower bound of the loss: 0, or minus infinity for a user's loss
 
     @property
     def names(self) -> set[str]:
@@ -49,10 +41,8 @@ class Form:
 
     @property
     def _since(self) -> Types:
-        """The results that are kept of the iterations since the last report, in the order of `Results`.
-
-        With labels, every sequence of an iteration counts, so the number is not stored.
-        """
+        """The results that are kept of the iterations since the last report, in the order of `Results`."""
+        # With labels, every sequence of an iteration counts, so the number is not stored.
         if self.kind == LABELS:
             return {"losses": np.float64, "correct": np.int64}
         return {"losses": np.float64, "scores": scores_dtype(self.kind), "counted": np.int64}

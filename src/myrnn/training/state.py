@@ -39,20 +39,11 @@ CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, t
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The results of iterations.
-
-    Attributes
-    ----------
-    losses : ndarray, float64 (n,)
-    scores : ndarray, int64 or float64 (n,)
-        The number of right targets, or the sum of another score.
-    counted : ndarray, int64 (n,)
-        The number of targets.
-    """
+    """The results of iterations."""
 
     losses: Losses
-    scores: Scores
-    counted: NDArray[np.int64]
+    scores: Scores  # the number of right targets, or the sum of another score
+    counted: NDArray[np.int64]  # the number of targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +70,12 @@ class Snapshot:
 
 
 class OptimizerMemory:
-    """The content of an optimizer: constant settings, and arrays and plain values that it changes.
+    """The content of an optimizer: constant settings, and arrays and plain values that it changes."""
 
-    The state of an optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` is what they exchange:
-    arrays, numbers and text by name. For other optimizers it is the attributes: arrays, alone or in a list or a
-    dictionary, and plain values. An attribute with the name of a constructor argument is a setting: `settings` has its
-    present value. A plain value is a number, text or None, or a short list of these.
-    """
+    # The state of an optimizer with the methods ``state_dict()`` and ``load_state_dict(state)`` is what they exchange:
+    # arrays, numbers and text by name. For other optimizers it is the attributes: arrays, alone or in a list or a
+    # dictionary, and plain values. An attribute with the name of a constructor argument is a setting: `settings` has
+    # its present value. A plain value is a number, text or None, or a short list of these.
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = optimizer
@@ -117,10 +107,7 @@ class OptimizerMemory:
         return {name: value for name, value in self._found().items() if _is_plain(value)}
 
     def check(self) -> None:
-        """Refuse an optimizer whose state cannot be saved, or has changed its form since the first check.
-
-        A new training has a new optimizer, whose arrays receive the saved ones.
-        """
+        """Refuse an optimizer whose state cannot be saved, or has changed its form since the first check."""
         kind = type(self._optimizer).__name__
         cannot = f"a training with {kind} cannot be saved and resumed"
         for name, value in self._found().items():
@@ -246,10 +233,7 @@ def _setting(value: Any) -> Any:
 
 
 class Record:
-    """The reports of a training, and the results of the iterations since the last of them.
-
-    `chance` is the accuracy of guessing, if the targets are classes.
-    """
+    """The reports of a training, and the results since the last; `chance` is the accuracy of guessing a class."""
 
     def __init__(self, batch_size: int, kind: TargetKind, chance: float | None) -> None:
         self._batch_size, self._metric, self._chance = batch_size, metric_of(kind), chance
@@ -329,20 +313,16 @@ def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> N
 
 
 def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iteration: int) -> None:
-    """Raise TrainingDiverged if a weight, or a gradient or its square in the optimizer's state, is no longer finite.
-
-    A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
-    """
+    """Raise TrainingDiverged if a weight, or a gradient or its square in the optimizer's state, is no longer finite."""
+    # A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
     check_finite("the weights", (parameter.data for parameter in parameters), iteration)
     check_finite("the gradients that the optimizer remembers", memory.gradients(), iteration)
 
 
 def is_in_hand(loss: float, guessing: float) -> bool:
-    """Return whether a training may go back to a report with this loss; `guessing` is the loss of guessing.
-
-    Losses are far above that of guessing well before they overflow, and a training should not resume from the weights
-    that led there.
-    """
+    """Return whether a training may go back to a report with this loss; `guessing` is the loss of guessing."""
+    # Losses are far above that of guessing well before they overflow, and a training should not resume from the weights
+    # that led there.
     # Twice that of guessing, which may be below 0 for a user's loss.
     return loss <= guessing + abs(guessing)
 
@@ -367,10 +347,8 @@ class Restarts:
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
     def wants(self, report: Report, guessing: float) -> bool:
-        """Return whether it may go back to this report instead of the last one.
-
-        Copying the state at every report would cost a long training more time than a restart has to repeat.
-        """
+        """Return whether it may go back to this report instead of the last one."""
+        # Copying the state at every report would cost a long training more time than a restart has to repeat.
         if self.last is None or not is_in_hand(report.loss, guessing):
             return False
         return self.allowed or KEPT * (report.iteration - self.last.iteration) >= self.last.iteration

@@ -21,17 +21,10 @@ from myrnn.training.feed import Position, check_same, fingerprint, generator_at,
 
 
 class Windows(Sequences):
-    """Pieces of sequences, each of which continues its stream.
-
-    Attributes
-    ----------
-    streams : Streams
-    whole : Sequences
-        The sequences that they are pieces of.
-    """
+    """Pieces of sequences, each of which continues its stream."""
 
     streams: Streams
-    whole: Sequences
+    whole: Sequences  # the sequences that they are pieces of
 
     def __init__(
         self, data: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64], streams: Streams
@@ -51,20 +44,7 @@ class Windows(Sequences):
 
 
 class WindowFeed:
-    """Reads `batch_size` sequences in parallel, window by window; when one ends, the next one takes its place.
-
-    All sequences are repeated, in a new order each time.
-
-    Parameters
-    ----------
-    data : Sequences
-        With a target for every step.
-    batch_size : int
-        B.
-    rng : numpy Generator
-    steps : int
-        The number of steps in a window; the last one of a sequence may have fewer.
-    """
+    """Reads B sequences with targets for steps in parallel, `steps` at a time; when one ends, the next begins."""
 
     def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator, steps: int) -> None:
         self._data, self._rng = data, rng

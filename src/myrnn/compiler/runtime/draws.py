@@ -60,12 +60,8 @@ def _noise(out: Floats, at: int, count: int, std: np.float32, key: int, site: in
 # LLVM computes it in the loop: a call would take longer than the computation.
 @register_jitable  # type: ignore[untyped-decorator]
 def _quantile(p: float) -> float:
-    """Return the quantile of the normal distribution for a probability from 2**-33 to ``1 - 2**-33``.
-
-    References
-    ----------
-    Wichura, "Algorithm AS 241: the percentage points of the normal distribution", 1988.
-    """
+    """Return the quantile of the normal distribution for a probability from 2**-33 to ``1 - 2**-33``."""
+    # Wichura, "Algorithm AS 241: the percentage points of the normal distribution", 1988.
     q = p - 0.5
     if abs(q) <= 0.425:
         r = 0.180625 - q * q
@@ -113,10 +109,7 @@ def draw_dropouts(
     out: Floats, at: int, line: int, count: int, amounts: Floats, amount_at: int, keys: Integers, site: int,
     offsets: Integers, members: Integers, rows: int, shift: int, times: int,
 ) -> None:  # fmt: skip
-    """Write `rows` of `draw_dropout`, `line` numbers apart, for the first sequences of a batch.
-
-    The row of a sequence of T steps is ``shift + times * T``.
-    """
+    """Write `rows` of `draw_dropout`, `line` numbers apart, for the first sequences; row ``shift + times * T``."""
     for r in range(rows):
         if len(keys) > 0:
             row = shift + times * (offsets[members[r] + 1] - offsets[members[r]])
@@ -130,10 +123,7 @@ def draw_noises(
     out: Floats, at: int, line: int, count: int, amounts: Floats, amount_at: int, keys: Integers, site: int,
     offsets: Integers, members: Integers, rows: int, shift: int, times: int,
 ) -> None:  # fmt: skip
-    """Write `rows` of `draw_noise`, `line` numbers apart, for the first sequences of a batch.
-
-    The row of a sequence of T steps is ``shift + times * T``.
-    """
+    """Write `rows` of `draw_noise`, `line` numbers apart, for the first sequences; row ``shift + times * T``."""
     for r in range(rows):
         if len(keys) > 0:
             row = shift + times * (offsets[members[r] + 1] - offsets[members[r]])

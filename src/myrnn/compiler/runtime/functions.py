@@ -204,10 +204,9 @@ class _Library(CPUCodeLibrary):
 
 
 class _Compiler(CompilerBase):
-    """Numba without its passes for closures, exceptions, lists and array expressions, which our functions do not have.
+    """Numba without its passes for closures, exceptions, lists and array expressions, which our code does not have."""
 
-    Those take a fifth of the time, and change nothing.
-    """
+    # Those take a fifth of the time, and change nothing.
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("myrnn")

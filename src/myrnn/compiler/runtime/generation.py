@@ -69,12 +69,10 @@ def _leave_out(outputs: Floats, at: int, count: int, top: int, shares: Floats) -
 
 @compiled
 def drawn(outputs: Floats, at: int, count: int, temperature: float, top: int, uniform: float, shares: Floats) -> int:
-    """Return which of `count` outputs is drawn, with the probabilities of their softmax, by a number in [0, 1).
-
-    Outputs are divided by the temperature; 0 takes the largest. Only the `top` largest are considered. The result is -1
-    if there are no valid probabilities: an output is infinite or NaN, or all are minus infinity. The buffers of the
-    outputs and `shares` are padded to whole lanes.
-    """
+    """Return which of `count` outputs is drawn, with the probabilities of their softmax, by a number in [0, 1)."""
+    # Outputs are divided by the temperature; 0 takes the largest. Only the `top` largest are considered. The result is
+    # -1 if there are no valid probabilities: an output is infinite or NaN, or all are minus infinity. The buffers of
+    # the outputs and `shares` are padded to whole lanes.
     best = spread(outputs, at)
     for k in range(0, count, 16):
         best = maximum(best, where(keep(full(1.0), count - k), load(outputs, at + k), best))

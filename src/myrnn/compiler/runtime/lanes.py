@@ -75,10 +75,9 @@ def _comparison(symbol: str) -> Any:
 
 
 class Value:
-    """A value of generated code: a number, sixteen of them, or an address. Operators append instructions.
+    """A value of generated code: a number, sixteen of them, or an address. Operators append instructions."""
 
-    Python numbers become constants. Comparisons give truth values; with NaN all are false except `!=`.
-    """
+    # Python numbers become constants. Comparisons give truth values; with NaN all are false except `!=`.
 
     def __init__(self, builder: Any, llvm: Any) -> None:
         self.builder, self.llvm = builder, llvm

@@ -143,19 +143,9 @@ def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
 
 @compiled
 def line_up(start: Integers, lined: Tokens, offsets: Integers, members: Integers) -> int:
-    """Lay out the rows of sequences that end together, step by step, and return the number of steps.
-
-    Parameters
-    ----------
-    start : int64 array
-        Receives the first row of each step, and the end twice.
-    lined : int32 array
-        Receives the step of the data for each row.
-    offsets : int64 array
-        The start of each sequence in the data.
-    members : int64 array
-        The sequences, the longest first.
-    """
+    """Lay out the rows of `members`, the longest first, step by step, and return the number of steps."""
+    # Sequences end together. `start` receives the first row of each step, and the end twice; `lined` the step of the
+    # data for each row.
     steps = offsets[members[0] + 1] - offsets[members[0]]
     active = start[0] = 0
     for t in range(steps):

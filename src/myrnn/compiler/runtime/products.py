@@ -122,11 +122,9 @@ def multiply(
     out: Floats, out_at: int, out_row: int, a: Floats, a_at: int, a_row: int, a_step: int,
     b: Floats, b_at: int, b_row: int, rows: int, steps: int, columns: int, add: bool,
 ) -> None:  # fmt: skip
-    """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]`` for ``i < rows``, ``j < columns``.
-
-    `columns` is a multiple of 16. The distance from ``a[i, s]`` to ``a[i + 1, s]`` is `a_row`, to ``a[i, s + 1]`` it is
-    `a_step`: the row distance and 1, or the other way round for the transpose of the stored matrix.
-    """
+    """Multiply matrices: ``out[i, j] (+)= sum over s < steps of a[i, s] * b[s, j]`` for all rows and columns."""
+    # `columns` is a multiple of 16. The distance from ``a[i, s]`` to ``a[i + 1, s]`` is `a_row`, to ``a[i, s + 1]`` it
+    # is `a_step`: the row distance and 1, or the other way round for the transpose of the stored matrix.
     done = 0
     while True:
         part, adds = min(steps - done, _PART), add or done > 0
@@ -174,10 +172,8 @@ def transpose(
 def add_dots(
     out: Floats, out_at: int, a: Floats, a_at: int, b: Floats, b_at: int, b_row: int, rows: int, columns: int
 ) -> None:
-    """Add ``out[i] += sum over j < columns of a[j] * b[i, j]`` for ``i < rows``: a row times a transposed matrix.
-
-    The padding of `b` must hold zeros, and that of `a` finite numbers.
-    """
+    """Add ``out[i] += sum over j < columns of a[j] * b[i, j]`` for ``i < rows``: a row times a transposed matrix."""
+    # The padding of `b` must hold zeros, and that of `a` finite numbers.
     for i in range(rows):
         row = b_at + i * b_row
         result = load(a, a_at) * load(b, row)

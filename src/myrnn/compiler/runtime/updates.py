@@ -20,50 +20,29 @@ SGD, RMSPROP, ADAM = 0, 1, 2
 
 
 class Descent(NamedTuple):
-    """The state and settings of an optimizer for the next n iterations.
+    """The state and settings of an optimizer for the next n iterations."""
 
-    Attributes
-    ----------
-    class_weights : ndarray, float32 (K,)
-        The weight of each class in the loss.
-    rates : ndarray, float64 (n,)
-        The learning rate of every iteration.
-    limit : float
-        The largest norm of all gradients together; 0 for no limit.
-    optimizer : ndarray, float64
-        The kind; weight decay per step without and with the factor of the learning rate; and three settings of the
-        kind: beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
-    first_step : int
-        The number of the first step, counted from 1.
-    ranges : ndarray, int64 (R, 3)
-        The trained parts of the block: begin, end, and 1 if its numbers decay.
-    trained : ndarray, bool (n, R)
-        Which of these have a gradient in each iteration; the others are not changed.
-    parameters, means, squares : ndarray, float32
-        The blocks of the parameters and of the optimizer's state; SGD's momenta are the means.
-    paces : ndarray, float32 (n, 2)
-        Receives the factors of means and squares in each iteration.
-    """
-
-    class_weights: Floats
-    rates: Doubles
-    limit: float
+    class_weights: Floats  # float32 (K,): the weight of each class in the loss
+    rates: Doubles  # the learning rate of every iteration
+    limit: float  # the largest norm of all gradients together; 0 for no limit
+    # The kind; weight decay per step without and with the factor of the learning rate; and three settings of the kind:
+    # beta1, beta2, eps of Adam; alpha, eps of RMSprop; momentum of SGD.
     optimizer: Doubles
-    first_step: int
-    ranges: IntegerTable
-    trained: BoolTable
+    first_step: int  # the number of the first step, counted from 1
+    ranges: IntegerTable  # int64 (R, 3): the trained parts of the block: begin, end, and 1 if its numbers decay
+    trained: BoolTable  # which of these have a gradient in each iteration; the others are not changed
+    # The blocks of the parameters and of the optimizer's state; SGD's momenta are the means.
     parameters: Floats
     means: Floats
     squares: Floats
+    # Receives the factors of means and squares in each iteration.
     paces: FloatTable = np.zeros((0, 2), dtype=np.float32)
 
 
 @compiled
 def set_paces(d: Descent) -> None:
-    """Write the paces: minus the learning rate, and 1, each divided by the bias correction of Adam's averages.
-
-    The correction is ``1 - beta**step``. Powers are slow: they are computed once for all numbers.
-    """
+    """Write the paces: minus the learning rate, and 1, each divided by the bias correction of Adam's averages."""
+    # The correction is ``1 - beta**step``. Powers are slow: they are computed once for all numbers.
     for n in range(len(d.paces)):
         first, second = 1.0, 1.0
         if d.optimizer[0] == ADAM:

@@ -27,19 +27,11 @@ MOST_OF_A_LENGTH, BEGINNINGS = 300, 3
 
 @dataclass(frozen=True)
 class Observed:
-    """States of a network, and the next state for each symbol.
+    """States of a network, and the next state for each symbol."""
 
-    Attributes
-    ----------
-    states : ndarray, float32 (N, D)
-        The first is the initial state.
-    accepted : ndarray, bool (N,)
-    following : ndarray, float32 (N, V, D)
-    """
-
-    states: Floats
-    accepted: Bools
-    following: Floats
+    states: Floats  # float32 (N, D): the first is the initial state
+    accepted: Bools  # bool (N,)
+    following: Floats  # float32 (N, V, D)
 
     def automaton(self, symbols: tuple[str, ...], clusters: int, seed: int) -> Dfa:
         """Return the smallest automaton whose states are clusters; the majority of a cluster decides where it leads."""
@@ -88,15 +80,7 @@ def cluster(
     examples: Words,
     table: TableTest,
 ) -> tuple[Dfa | None, str | None]:
-    """Log automata with more and more clusters, until one is right on all tested words.
-
-    Returns
-    -------
-    best : Dfa or None
-        The most accurate one, or the smaller of two equally accurate ones.
-    stopped : str or None
-        The limit that ended it.
-    """
+    """Log automata with more and more clusters; return the best, and the limit that stopped it or None."""
     best: tuple[float, Dfa | None] = (-1.0, None)
     seed = int(rng.integers(2**31))
     try:

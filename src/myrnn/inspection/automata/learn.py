@@ -33,20 +33,7 @@ def needed() -> Any:
 
 
 class Equivalence:
-    """Searches for a word on which a network and an automaton differ.
-
-    Parameters
-    ----------
-    teacher : Teacher
-    how : {"both", "states", "words"}
-    samples, longest : int
-        The number of random words tested each time, and their maximum length.
-    rng : numpy.random.Generator
-    examples : (strings, offsets)
-        Words that are tested first.
-    table : TableTest
-        The last test.
-    """
+    """Searches for a word on which a network and an automaton differ, first among `examples`."""
 
     def __init__(
         self,
@@ -68,10 +55,7 @@ class Equivalence:
         self.left_out: str | None = None
 
     def find(self, dfa: Dfa, prefixes: list[Word], suffixes: list[Word]) -> Word | None:
-        """Return a word on which they differ, or None.
-
-        The prefixes reach all states of the automaton, and the suffixes distinguish them.
-        """
+        """Return a word on which they differ, or None; prefixes reach all states, suffixes distinguish them."""
         teacher, self.left_out = self._teacher, None
         found = differing(teacher, dfa, *teacher.short)
         if found is None:
@@ -89,14 +73,7 @@ class Equivalence:
 
 
 def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
-    """Log all hypotheses.
-
-    Returns
-    -------
-    last : Dfa or None
-    stopped : str or None
-        The limit that ended it; None if nothing refutes the last one.
-    """
+    """Log all hypotheses; return the last, and the limit that stopped it or None if nothing refutes it."""
     aalpy = needed()
 
     class Queries(aalpy.SUL):  # type: ignore[misc,name-defined]

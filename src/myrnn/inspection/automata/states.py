@@ -44,13 +44,11 @@ class Cells:
         return True
 
     def find_difference(self, dfa: Dfa) -> tuple[Word | None, bool]:
-        """Return a word on which network and automaton differ, or None; and whether the search was exhaustive.
-
-        The two are followed from the start, breadth first; only the first state that reaches a cell is followed
-        further. If two states of a cell correspond to states p and q of the automaton, a suffix that distinguishes p
-        from q shows the fault: it is in the automaton if the network disagrees with it on one of the two words with
-        this suffix; otherwise the cell is too large and is divided.
-        """
+        """Return a word on which network and automaton differ, or None; and whether the search was exhaustive."""
+        # The two are followed from the start, breadth first; only the first state that reaches a cell is followed
+        # further. If two states of a cell correspond to states p and q of the automaton, a suffix that distinguishes p
+        # from q shows the fault: it is in the automaton if the network disagrees with it on one of the two words with
+        # this suffix; otherwise the cell is too large and is divided.
         while True:
             size = len(self)
             found = self._follow(dfa)

@@ -63,32 +63,16 @@ def all_words(symbols: int, length: int) -> NDArray[np.int32]:
 
 
 class Teacher:
-    """Answers whether strings are accepted, and counts the queries.
-
-    Parameters
-    ----------
-    source : callable, CompiledModel or Language
-    alphabet : iterable of str, or mapping of str to int
-    accept : int, optional
-        The class of members in a model.
-
-    Attributes
-    ----------
-    symbols : tuple of str
-    name : str
-        The class of the source.
-    queries : int
-        The number of strings that were queried. Single queries are cached.
-    deadline : float
-        The time, by ``time.monotonic``, when queries start to raise `Stopped`.
-    """
+    """Answers whether strings are accepted, and counts the queries."""
 
     def __init__(self, source: Any, alphabet: Any, accept: int | None = None) -> None:
         self.symbols = checked_symbols(alphabet)
+        # Strings that were queried, and the time (monotonic) from which queries raise `Stopped`.
         self.queries, self.deadline, self._limit = 0, np.inf, ""
         self._known: dict[Word, bool] = {}
         self._language = source if isinstance(source, Language) else None
         self._tokens = np.arange(len(self.symbols), dtype=np.int32)
+        # The class of the source.
         self.name = type(network_of(source.model if isinstance(source, CompiledModel) else source)).__name__
         if self._language is not None:
             _check_symbols(self._language, self.symbols)
@@ -173,10 +157,7 @@ class Teacher:
         return words, answers
 
     def read(self, examples: Any, samples: int, rng: np.random.Generator) -> Words:
-        """Return given strings: drawn from a task, from `Sequences`, or by the names of their symbols.
-
-        Sequences with a token that has no name are left out.
-        """
+        """Return strings of a task, of `Sequences` (with named tokens only), or given by the names of their symbols."""
         given = examples.sample(samples, rng) if callable(getattr(examples, "sample", None)) else examples
         if isinstance(given, Sequences):
             if not given.is_tokens:
@@ -249,13 +230,7 @@ class Teacher:
         return self._begin.numbers[:1]
 
     def step(self, rows: Floats, symbols: NDArray[np.int32], steps: int) -> tuple[Floats, Bools]:
-        """Read one more symbol in each of N states that have read `steps` symbols.
-
-        Returns
-        -------
-        rows : ndarray, float32 (N, D)
-        accepted : ndarray, bool (N,)
-        """
+        """Read one more symbol in each of N states that have read `steps`; return states (N, D) and acceptance (N,)."""
         self.check_time()
         assert self._compiled is not None
         count = len(rows)

@@ -47,11 +47,9 @@ def end_of(dfa: Dfa, word: Word) -> int:
 
 
 def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word]) -> Words:
-    """Return the strings of the W-method: a path to every state, some symbols, and a distinguishing suffix.
-
-    Chow, "Testing software design modeled by finite-state machines", 1978. It finds every difference from automata with
-    as many additional states as there are symbols in the middle; `MOST_OF_METHOD` limits their number.
-    """
+    """Return the strings of the W-method: a path to every state, some symbols, and a distinguishing suffix."""
+    # Chow, "Testing software design modeled by finite-state machines", 1978. It finds every difference from automata
+    # with as many additional states as there are symbols in the middle; `MOST_OF_METHOD` limits their number.
     between = 0
     while between < MOST_BETWEEN and len(prefixes) * len(suffixes) * symbols ** (between + 1) <= MOST_OF_METHOD:
         between += 1
@@ -60,10 +58,7 @@ def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word
 
 
 def trial_words(languages: Sequence[Language], lengths: NDArray[np.int64], rng: np.random.Generator) -> Words:
-    """Draw words of some lengths: any, and for each language members, and members with one symbol changed.
-
-    All languages have the same symbols. If a language has no member of a length, any word is drawn.
-    """
+    """Draw words of some lengths: any, and for each language members, and members with one symbol changed."""
     symbols = len(languages[0].symbols)
     kinds = rng.integers(0, 1 + 2 * len(languages), len(lengths))
     parts = [_uniform(symbols, lengths[kinds == 0], rng)]
@@ -107,28 +102,20 @@ def table_lengths(longest: int) -> list[int]:
 def table_words(
     languages: Sequence[Language], lengths: Iterable[int], samples: int, seed: int
 ) -> Iterator[tuple[int, Words, bool]]:
-    """Yield the strings of a table of agreement by length, and whether these are all.
-
-    They depend only on the languages, the length, `samples` and `seed`, so two tables agree where their lengths do.
-    """
+    """Yield the strings of a table of agreement by length, and whether these are all."""
+    # They depend only on the languages, the length, `samples` and `seed`, so two tables agree where their lengths do.
     for length in lengths:
         yield length, *words_of_length(languages, length, samples, np.random.default_rng((seed, length)))
 
 
 class TableTest:
-    """Compares a network with an automaton on the strings of their table of agreement.
+    """Compares a network with an automaton on the strings of their table of agreement."""
 
-    An extraction that passes it is not refuted by `ExtractedAutomaton.agreement`.
-
-    Attributes
-    ----------
-    tested : int
-        The number of strings in the last search that found no difference.
-    """
+    # An extraction that passes it is not refuted by `ExtractedAutomaton.agreement`.
 
     def __init__(self, teacher: Teacher, longest: int, seed: int) -> None:
         self._teacher, self._lengths, self._seed = teacher, table_lengths(longest), seed
-        self.tested = 0
+        self.tested = 0  # the number of strings in the last search that found no difference
 
     def find(self, dfa: Dfa) -> Word | None:
         """Return a word on which the two differ, the shortest of them, or None."""
