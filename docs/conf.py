@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +131,7 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"
 PAGES = [entry.name for entry in find_autosummary_in_files(map(str, DOCS.glob("reference/api/*.rst")))]
-CLASSES = Counter(name.rpartition(".")[2] for name in PAGES if name.rpartition(".")[2][0].isupper())
-# Two classes of the same name, such as the parts of an experiment and of a target, have no links.
-numpydoc_xref_aliases = {name: page for page in PAGES if CLASSES[name := page.rpartition(".")[2]] == 1}
+numpydoc_xref_aliases = {last: page for page in PAGES if (last := page.rpartition(".")[2])[0].isupper()}
 
 # The look ------------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from myrnn import dropout, noise
 from myrnn.compiler.runtime import draws
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.optimizers import SGD, Adam
-from myrnn.randomness import KEEP, NORMAL, Draw, Numbers, keys_of, run_with
+from myrnn.randomness import KEEP, NORMAL, Draw, SequenceDraws, keys_of, run_with
 from myrnn.runs import load_run, save_run
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
@@ -361,7 +361,7 @@ def test_gradients_are_those_of_the_drawn_numbers(function):
     model, x = Model(function, dtype=np.float64), data(function).features(0, 8).astype(np.float64)
 
     def loss():
-        return (run_with(Numbers(7), model, x) ** 2).sum()
+        return (run_with(SequenceDraws(7), model, x) ** 2).sum()
 
     loss().backward()
     gradients, rng = [parameter.grad.copy() for parameter in model.parameters], np.random.default_rng(0)
@@ -410,9 +410,9 @@ def test_another_seed_iteration_or_position_draws_other_numbers():
     assert len(set(keys.tolist())) == len(keys)
     assert (keys_of(1, 20, (5, 3)) == keys_of(1, 0, (25, 3))[20:]).all()
     x, model = data(of_state).features(0), Model(of_state)
-    outputs = {run_with(Numbers(key), model, x).data.tobytes() for key in range(20)}
+    outputs = {run_with(SequenceDraws(key), model, x).data.tobytes() for key in range(20)}
     assert len(outputs) > 15
-    assert run_with(Numbers(5), model, x).data.tobytes() == run_with(Numbers(5), model, x).data.tobytes()
+    assert run_with(SequenceDraws(5), model, x).data.tobytes() == run_with(SequenceDraws(5), model, x).data.tobytes()
 
 
 class Spoiling:
@@ -486,7 +486,7 @@ def test_evaluating_between_iterations_changes_nothing():
 def test_a_rate_of_zero_returns_the_argument_itself(of):
     h = mg.tensor([[1.0, 2.0]])
     assert of(h) is h
-    assert run_with(Numbers(0), lambda x: of(x), h) is h
+    assert run_with(SequenceDraws(0), lambda x: of(x), h) is h
 
 
 # --- the numbers

@@ -27,7 +27,7 @@ import myrnn
 from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.graphs.layout import lay_out
-from myrnn.graphs.read import Shown
+from myrnn.graphs.read import ShownLines
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
 from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
 
@@ -51,7 +51,7 @@ class Rolled:
 
 def drawn(model, **shown):
     compiled = Rolled(model)
-    return draw_recurrence(compiled, compiled.equations, None, Shown(**shown))[0]
+    return draw_recurrence(compiled, compiled.equations, None, ShownLines(**shown))[0]
 
 
 def cards(drawing):

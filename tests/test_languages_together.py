@@ -31,7 +31,7 @@ from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.losses import loss_for, mean_loss, name_of
 from myrnn.models import Stacked, parameter_names
 from myrnn.runs import load_run
-from myrnn.targets import CLASS, NUMBERS, SEVERAL, Part
+from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetPart
 from myrnn.tasks import NextCharacter, recognition_of
 from myrnn.tasks.languages import ContextFree, Dyck, Flare, Membership, Regular, Tomita
 from myrnn.training import measure, total_score
@@ -479,7 +479,7 @@ def test_large_weights_do_not_hide_that_a_model_reads_backward():
 
 
 def test_targets_in_parts_are_checked_and_stored():
-    parts = Part(CLASS, 2), Part(SEVERAL, 1)
+    parts = TargetPart(CLASS, 2), TargetPart(SEVERAL, 1)
     rows = [[0.0, 0.0, 1.0], [0.0, 2.0, -1.0]]
     both = Sequences([0, 1], [0, 2], rows, per_step=True, parts=parts)
     assert both.kind.scored == 2
@@ -489,11 +489,11 @@ def test_targets_in_parts_are_checked_and_stored():
     assert both.cut(2).counted.tolist() == [0, 1]
     for wrong, message in (
         ([("a class", 2)], "parts must be of a class or of several classes at once, not ('a class', 2)"),
-        ([Part(NUMBERS, 3)], "parts must be of a class or of several classes at once, not"),
+        ([TargetPart(NUMBERS, 3)], "parts must be of a class or of several classes at once, not"),
         (parts[::-1], "the first of the parts must be a class, which is scored, not several classes at once (1)"),
-        (5, "parts must be a sequence of Part, not 5"),
-        ([Part(CLASS, 3), Part(SEVERAL, 0)], "the columns of a part must be at least 1, not 0"),
-        ([Part(CLASS, "3")], "the columns of a part must be an integer, not '3'"),
+        (5, "parts must be a sequence of TargetPart, not 5"),
+        ([TargetPart(CLASS, 3), TargetPart(SEVERAL, 0)], "the columns of a part must be at least 1, not 0"),
+        ([TargetPart(CLASS, "3")], "the columns of a part must be an integer, not '3'"),
         (parts[:1], "targets of these parts must be floats of shape (N, 2), not float32 of shape (2, 3)"),
     ):
         with refused(message):

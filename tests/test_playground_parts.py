@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.optimizers import SGD
 from myrnn.playground.keep import script
 from myrnn.playground.messages import LONGEST_MESSAGE, MESSAGES, MOST_ANSWERS, Outbox, as_json, parse
-from myrnn.playground.network import Curve, Network
+from myrnn.playground.network import MeanCurve, Network
 from myrnn.playground.settings import checked_settings, controls, defaults, offered_settings, sections_of
 from myrnn.playground.views import Views
 from myrnn.registry import register
@@ -41,7 +41,7 @@ def test_classes_without_names_are_numbered():
 )
 def test_a_curve_contains_the_same_means_in_any_portions(iterations, portions):
     losses, right = np.array([loss for loss, _ in iterations]), np.array([hits / 3 for _, hits in iterations])
-    curve, begin = Curve(most=8), 0
+    curve, begin = MeanCurve(most=8), 0
     while begin < len(losses):
         for count in portions:
             curve.add(losses[begin : begin + count], right[begin : begin + count])
@@ -55,7 +55,7 @@ def test_a_curve_contains_the_same_means_in_any_portions(iterations, portions):
 
 
 def test_a_curve_is_as_fine_as_its_points_allow():
-    curve = Curve(most=4)
+    curve = MeanCurve(most=4)
     curve.add(np.ones(4), np.ones(4))
     assert curve.width == 1
     curve.add([2.0], [0])

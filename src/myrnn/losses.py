@@ -3,7 +3,7 @@
 A loss is a function of `outputs`, a MyGrad tensor (N, K), and `targets`, the matching rows. It returns the loss of each
 row, a tensor (N,), computed from that row alone. The rows are the sequences of a batch or, if each step has a target,
 the steps of all of them. Targets are classes, int64 (N,), or float32 (N, K): numbers, or 1 for each class that holds
-and 0 for the others, or several targets together, as `myrnn.targets.Part` describes.
+and 0 for the others, or several targets together, as `myrnn.targets.TargetPart` describes.
 
 `myrnn.train` takes such a function, or the name of one: ``"cross-entropy"``, ``"sigmoid-cross-entropy"``,
 ``"mean-squared-error"``, ``"huber"``, or one that you register with `myrnn.registry.register`. The command line,
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.registry import find, kinds, register
-from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, Part, TargetKind
+from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind, TargetPart
 
 Loss = Callable[[Tensor, NDArray[Any]], Tensor]
 Penalty = Callable[[Any], Tensor]
@@ -158,7 +158,7 @@ class CrossEntropyTogether:
     # That of a class is its softmax cross-entropy, that of several classes the mean of the cross-entropies of their
     # sigmoids, in nats. Each counts as much as its target says.
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[TargetPart, ...]) -> None:
         self._parts, self.__qualname__ = parts, CROSS_ENTROPY
 
     def __call__(self, outputs: Tensor, targets: NDArray[np.float32]) -> Tensor:

@@ -223,7 +223,7 @@ class Sites:
         return self._numbers.setdefault(tuple(chain), len(self._numbers))
 
 
-class Numbers:
+class SequenceDraws:
     """Draws for one sequence of a training."""
 
     def __init__(self, key: int) -> None:

@@ -19,8 +19,8 @@ from myrnn.targets import (
     NUMBERS,
     SEVERAL,
     TOGETHER,
-    Part,
     TargetKind,
+    TargetPart,
     check_same_kind,
     checked_parts,
     checked_targets,
@@ -58,8 +58,9 @@ class Sequences:
         Whether `targets` has one row per step, sum of T in all, instead of one per sequence, N.
     weights : array_like of float, optional
         The weight of each row of `targets`, shape (rows,), 0 or more: 0 leaves it out. By default all are 1.
-    parts : sequence of Part, optional
-        For floats that hold several targets which are learned together: the columns of each, see `myrnn.targets.Part`.
+    parts : sequence of TargetPart, optional
+        For floats that hold several targets which are learned together: the columns of each, see
+        `myrnn.targets.TargetPart`.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class Sequences:
     dim_input : int
     per_step : bool
     weights : ndarray, float32 (rows,), or None
-    parts : tuple of Part
+    parts : tuple of TargetPart
 
     Raises
     ------
@@ -94,7 +95,7 @@ class Sequences:
     dim_input: int
     per_step: bool
     weights: NDArray[np.float32] | None
-    parts: tuple[Part, ...]
+    parts: tuple[TargetPart, ...]
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class Sequences:
         *,
         per_step: bool = False,
         weights: ArrayLike | None = None,
-        parts: Iterable[Part] = (),
+        parts: Iterable[TargetPart] = (),
     ) -> None:
         if not isinstance(per_step, bool | np.bool_):
             raise InvalidArgument(f"per_step must be True or False, not {_checks.shown(per_step)}")
@@ -119,7 +120,7 @@ class Sequences:
         self._take(arrays, dim, bool(per_step), checked_parts(parts, rows))
 
     def _take(
-        self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[Part, ...]
+        self, arrays: Mapping[str, NDArray[Any] | None], dim_input: int, per_step: bool, parts: tuple[TargetPart, ...]
     ) -> None:
         for name, array in arrays.items():
             if array is not None:
@@ -165,7 +166,7 @@ class Sequences:
         """
         if not isinstance(pairs, Iterable):
             raise InvalidArgument(f"pairs must be an iterable of (x, y), not {_checks.shown(pairs)}")
-        parts_of_targets: tuple[Part, ...] = ()
+        parts_of_targets: tuple[TargetPart, ...] = ()
         if isinstance(pairs, Sequences):
             per_step, weights = pairs.per_step, pairs.weights if weights is None else weights
             parts_of_targets = pairs.parts
@@ -361,7 +362,7 @@ def of_checked(
     *,
     per_step: bool = False,
     weights: NDArray[np.float32] | None = None,
-    parts: tuple[Part, ...] = (),
+    parts: tuple[TargetPart, ...] = (),
 ) -> Sequences:
     """Return sequences over these valid arrays themselves, without the constructor's copies; classes may be int32."""
     arrays = {"values": values, "offsets": offsets, "targets": targets, "weights": weights}

@@ -23,7 +23,7 @@ CLASS, SEVERAL, NUMBERS, TOGETHER = "a class", "several classes at once", "numbe
 
 
 @dataclass(frozen=True)
-class Part:
+class TargetPart:
     """One of several targets that are learned together. All of them are stored as columns of one array of numbers.
 
     The columns of a class are 0, except that of the class that applies: it has the weight of the target, above 0. The
@@ -38,7 +38,7 @@ class Part:
 
     Examples
     --------
-    >>> print(Part("a class", 2))
+    >>> print(TargetPart("a class", 2))
     a class (2)
     """
 
@@ -63,7 +63,7 @@ class TargetKind:
         K: the number of classes or numbers of a target; None for a class.
     weighted : bool
         Whether the targets have weights.
-    parts : tuple of Part
+    parts : tuple of TargetPart
         The targets that are learned together, one after the other in the columns. The first is a class, and the share
         of it that is right is the accuracy of a training.
 
@@ -81,7 +81,7 @@ class TargetKind:
     per_step: bool = False
     columns: int | None = None
     weighted: bool = False
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TargetPart, ...] = ()
 
     def __str__(self) -> str:
         """Return it in words, such as ``a class for each sequence`` or ``numbers (2) for each step, with weights``."""
@@ -125,15 +125,15 @@ def checked_targets(given: ArrayLike, counts: Mapping[str, int], each: str) -> N
     return rows.astype(np.bool_) if not is_numbers else _checks.float32("targets", rows)
 
 
-def checked_parts(given: Iterable[Part], targets: NDArray[Any]) -> tuple[Part, ...]:
+def checked_parts(given: Iterable[TargetPart], targets: NDArray[Any]) -> tuple[TargetPart, ...]:
     """Return the parts of targets; raises InvalidArgument where they do not fit."""
     if not isinstance(given, Iterable):
-        raise InvalidArgument(f"parts must be a sequence of Part, not {_checks.shown(given)}")
+        raise InvalidArgument(f"parts must be a sequence of TargetPart, not {_checks.shown(given)}")
     parts = tuple(given)
     if not parts:
         return ()
     for part in parts:
-        if not isinstance(part, Part) or part.what not in (CLASS, SEVERAL):
+        if not isinstance(part, TargetPart) or part.what not in (CLASS, SEVERAL):
             raise InvalidArgument(f"parts must be of a class or of several classes at once, not {_checks.shown(part)}")
         _checks.integer("the columns of a part", part.columns, minimum=1)
     if parts[0].what != CLASS:

@@ -55,7 +55,7 @@ from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models import network_of, parameter_names, parameters_of
-from myrnn.randomness import Keys, Numbers, keys_of, run_with
+from myrnn.randomness import Keys, SequenceDraws, keys_of, run_with
 from myrnn.sequences import Sequences, offsets_of, steps_of
 
 # In use --------------------------------------------------------------------------------------------------------------
@@ -431,7 +431,7 @@ def _by_model(model: Any, native: Native, sequences: Sequences, targets: NDArray
             tensor.null_grad()
         # A model that draws random numbers is compared with MyGrad using the same ones.
         keys = _keys(sequences).tolist()
-        logits = [run_with(Numbers(key), model, sequences.features(i)) for i, key in enumerate(keys)]
+        logits = [run_with(SequenceDraws(key), model, sequences.features(i)) for i, key in enumerate(keys)]
         if targets is None:
             # The gradients of a right answer are mostly rounding.
             least = np.concatenate([rows.data.argmin(axis=1) for rows in logits])

@@ -13,7 +13,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from myrnn.compiler import MYGRAD, CompiledModel, write_equations
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.draw import ComputationalGraph
-from myrnn.graphs.read import Shown, read_graph
+from myrnn.graphs.read import ShownLines, read_graph
 from myrnn.graphs.rolled import draw_recurrence, observe
 from myrnn.inspection.one import compiled_of
 from myrnn.models import parameter_names, parameters_of
@@ -99,7 +99,7 @@ def build_graph(
         raise InvalidArgument(
             f"names must be a dictionary from names to tensors, such as locals(), not {type(names).__name__}"
         )
-    shown = Shown(dims, dtypes, sum_stats)
+    shown = ShownLines(dims, dtypes, sum_stats)
     if isinstance(fin, mg.Tensor):
         graph = _tensor_graph(fin, names or {}, shown, rolled, x, y)
     else:
@@ -110,7 +110,7 @@ def build_graph(
 
 
 def _tensor_graph(
-    result: mg.Tensor, names: Mapping[str, Any], shown: Shown, rolled: bool | None, x: Any, y: Any
+    result: mg.Tensor, names: Mapping[str, Any], shown: ShownLines, rolled: bool | None, x: Any, y: Any
 ) -> ComputationalGraph:
     if rolled:
         raise InvalidArgument(
@@ -124,7 +124,7 @@ def _tensor_graph(
 
 
 def _model_graph(
-    model: Any, names: Mapping[str, Any], shown: Shown, rolled: bool, x: Any, y: Any
+    model: Any, names: Mapping[str, Any], shown: ShownLines, rolled: bool, x: Any, y: Any
 ) -> ComputationalGraph:
     if not isinstance(model, CompiledModel) and (not callable(model) or not hasattr(model, "parameters")):
         raise InvalidArgument(f"fin must be a mygrad.Tensor, or a model with `parameters`, not {type(model).__name__}")
@@ -171,7 +171,7 @@ def write_recurrence(model: Any, path: Path) -> None:
     graph.save(path)
 
 
-def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> ComputationalGraph:
+def _recurrence_graph(model: Any, shown: ShownLines, x: Any, y: Any) -> ComputationalGraph:
     """Draw the recurrence of a model, compiled or not, with the numbers of one sequence if it is given."""
     steps, width = np.shape(getattr(x, "data", x))[:2] if np.ndim(getattr(x, "data", x)) == 2 else (None, None)
     compiled = compiled_of(model, None if hasattr(model, "dim_input") else width, steps)
@@ -180,7 +180,7 @@ def _recurrence_graph(model: Any, shown: Shown, x: Any, y: Any) -> Computational
     return ComputationalGraph(*draw_recurrence(compiled, equations, observed, shown))
 
 
-def _sequence_graph(model: Any, names: Mapping[str, Any], shown: Shown, x: Any, y: Any) -> ComputationalGraph:
+def _sequence_graph(model: Any, names: Mapping[str, Any], shown: ShownLines, x: Any, y: Any) -> ComputationalGraph:
     """Draw all steps of a model on one sequence, up to the loss if the true class is given."""
     model = model.model if isinstance(model, CompiledModel) else model
     parameters = parameters_of(model)

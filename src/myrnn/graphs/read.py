@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.compiler import tensors_below
-from myrnn.graphs.steps import Steps, Vertex, find_steps
+from myrnn.graphs.steps import StepColumns, Vertex, find_steps
 
 Kind = Literal["operation", "parameter", "input", "constant"]
 Emphasis = Literal["", "state", "result"]
@@ -141,7 +141,7 @@ def _numbers(values: NDArray[Any], *functions: Callable[..., Any]) -> list[float
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownLines:
     """The options for the small lines of a node."""
 
     dims: bool = True
@@ -180,7 +180,7 @@ def _note_gradients(
             norms[key] = float(np.linalg.norm(np.asarray(tensor.grad, dtype=np.float64)))
 
 
-def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: Shown) -> tuple[Drawing, Gradients]:
+def read_graph(loss: mg.Tensor, names: Mapping[str, Any], shown: ShownLines) -> tuple[Drawing, Gradients]:
     """Read the graph that ends in `loss`, which must have a creator."""
     tensors = tensors_below(loss)
     keys, kept = _merge_constants(tensors)
@@ -267,8 +267,8 @@ def _node(
     labels: list[tuple[Kind, str]],
     inputs: tuple[int, ...],
     found: dict[int, str],
-    steps: Steps,
-    shown: Shown,
+    steps: StepColumns,
+    shown: ShownLines,
 ) -> GraphNode:
     kind, label = labels[key]
     emphasis: Emphasis = "state" if key in steps.states else ""
@@ -286,7 +286,7 @@ def _shape(tensor: mg.Tensor) -> str:
     return "×".join(map(str, tensor.shape))  # noqa: RUF001
 
 
-def _details(tensor: mg.Tensor, shown: Shown) -> tuple[str, ...]:
+def _details(tensor: mg.Tensor, shown: ShownLines) -> tuple[str, ...]:
     first = " ".join([_shape(tensor)] * shown.dims + [str(tensor.dtype)] * shown.dtypes)
     return (first, *(statistics(tensor.data) if shown.sum_stats else ()))
 

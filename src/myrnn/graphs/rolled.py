@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel, Equation, Equations, Node, Recurrence, evaluate, topological
-from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, Shown, statistics, value_range
+from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
 from myrnn.models import network_of, num_parameters, parameter_names
 
 Array = NDArray[np.float32]
@@ -128,7 +128,7 @@ def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
 
 
 def draw_recurrence(
-    compiled: CompiledModel, equations: Equations, observed: Observed | None, shown: Shown
+    compiled: CompiledModel, equations: Equations, observed: Observed | None, shown: ShownLines
 ) -> tuple[Drawing, dict[int, float]]:
     """Return the drawing of a recurrence, and the norm of the gradient by the key of a node."""
     return _Rolled(compiled, equations, observed or Observed(), shown).finish()
@@ -137,7 +137,7 @@ def draw_recurrence(
 class _Rolled:
     """The state of one drawing: nodes are made in the order in which they are computed."""
 
-    def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: Shown) -> None:
+    def __init__(self, compiled: CompiledModel, equations: Equations, observed: Observed, shown: ShownLines) -> None:
         self.recurrence, self.model = compiled.recurrence, compiled.model
         self.equations, self.observed, self.shown = equations, observed, shown
         self.result = result_place(self.recurrence, equations)

@@ -28,7 +28,7 @@ class Vertex:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepColumns:
     """The column of every vertex, the columns' headings, and the vertices that are states."""
 
     columns: tuple[int, ...]
@@ -36,12 +36,12 @@ class Steps:
     states: frozenset[int]
 
 
-def find_steps(vertices: Sequence[Vertex]) -> Steps:
+def find_steps(vertices: Sequence[Vertex]) -> StepColumns:
     """Give every vertex a column such that none reads an operation to its right; leaves go to their first reader."""
     steps = _reads_in_a_row(vertices)
     last = max((step for step in steps if step is not None), default=0)
     if last == 0:
-        return Steps((0,) * len(vertices), ("",), frozenset())
+        return StepColumns((0,) * len(vertices), ("",), frozenset())
     roles = _roles(vertices, steps)
     carried = {roles[i] for node, vertex in enumerate(vertices) for i in vertex.inputs if _goes_on(steps, i, node)}
     # Operations that only the last step has belong to the readout, one column further.
@@ -53,7 +53,7 @@ def find_steps(vertices: Sequence[Vertex]) -> Steps:
     column = {step: index for index, step in enumerate(used)}
     # By their role the states of the last step, which no step reads, are states too.
     states = frozenset(node for node, role in enumerate(roles) if role in carried)
-    return Steps(tuple(column[step] for step in placed), headings, states)
+    return StepColumns(tuple(column[step] for step in placed), headings, states)
 
 
 def _reads_in_a_row(vertices: Sequence[Vertex]) -> list[int | None]:

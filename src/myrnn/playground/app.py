@@ -57,7 +57,7 @@ def make_app(sessions: Sessions, token: str, local: bool = True) -> Starlette:
         Route("/static/known.js", known),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, token, local)])
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(RequestGuard, token, local)])
 
 
 # Who may ask ---------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ _HEADERS = {
 }
 
 
-class Guard:
+class RequestGuard:
     """Refuses requests that do not come from the page itself."""
 
     # A page of another site can also send requests to this machine. Its browser names the site in Origin and, if the

@@ -80,14 +80,14 @@ class Look(Message, frozen=True, tag="tokens"):
     tokens: Tokens
 
 
-class Draw(Message, frozen=True):
+class DrawSequence(Message, frozen=True, tag="draw"):
     """Display a random sequence; `label` is its class, if sequences have one."""
 
     label: Annotated[int, Meta(ge=0, le=1)] | None
     length: Annotated[int, Meta(ge=1, le=LONGEST)]
 
 
-class State(Message, frozen=True):
+class ChooseState(Message, frozen=True, tag="state"):
     """Choose the displayed state."""
 
     name: Name
@@ -115,7 +115,7 @@ class Shortcuts(Message, frozen=True):
     """Send the accuracy of simple shortcuts."""
 
 
-class Recurrence(Message, frozen=True):
+class SendEquations(Message, frozen=True, tag="recurrence"):
     """Send the equations of the network."""
 
 

@@ -94,7 +94,7 @@ class Phase:
     gradient_clip: float | None
 
 
-class Curve:
+class MeanCurve:
     """Means over `width` iterations each, which doubles from 1 whenever there are too many points for the page."""
 
     def __init__(self, most: int = MOST_POINTS) -> None:
@@ -153,7 +153,7 @@ class Network:
         self._finished: list[tuple[Phase, LearningCurve]] = []
         self.recorded = Recorded(self.task, settings["batch_size"])
         self._training: Training | None = None
-        self.curve = Curve()
+        self.curve = MeanCurve()
         self.rate = 0.0  # the approximate number of iterations per second; 0 before the first
         # The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
         self.last_tokens: list[int] = []

@@ -201,9 +201,9 @@ class Session:
                 bench.show_all()
             case messages.Look(tokens):
                 bench.look_at(tokens)
-            case messages.Draw(label, length):
+            case messages.DrawSequence(label, length):
                 self._draw(label, length)
-            case messages.State(name):
+            case messages.ChooseState(name):
                 bench.show_state(name)
             case messages.Watch(watched):
                 bench.views.watched = frozenset(watched)
@@ -211,7 +211,7 @@ class Session:
                 bench.choose_family(family)
             case messages.Unit(unit):
                 outbox.answer("unit", **views.unit(bench.now, unit, bench.state))
-            case messages.Recurrence():
+            case messages.SendEquations():
                 network = bench.now
                 why = {"equations": without_folders(network.note), "svg": None}
                 outbox.answer("recurrence", **(views.recurrence(network) if network.compiled else why))

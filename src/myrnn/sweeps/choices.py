@@ -27,7 +27,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Distribution:
     """Values to draw from, uniformly or log-uniformly."""
 
     place: str  # the setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently
@@ -50,7 +50,7 @@ class Drawn:
         return min(int(value), high) if whole else min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
-Choice = Listed | Drawn
+Choice = Listed | Distribution
 
 
 def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
@@ -90,7 +90,7 @@ def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...
     return tuple(values)
 
 
-def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Drawn:
+def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Distribution:
     for name in table:
         _checks.one_of(f"what {shown} is drawn from", name, ("low", "high", "log", "choices"))
     if "choices" in table:
@@ -98,14 +98,14 @@ def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Drawn:
             raise InvalidArgument(f"{shown} is drawn from choices or from a range of low and high, not from both")
         if not isinstance(table["choices"], list | tuple):
             raise InvalidArgument(f"{shown}.choices must be a list, not {_checks.shown(table['choices'])}")
-        return Drawn(place, _distinct(f"{shown}.choices", table["choices"]))
+        return Distribution(place, _distinct(f"{shown}.choices", table["choices"]))
     low, high = _ends(shown, table)
     by_logarithm = table.get("log", False)
     if not isinstance(by_logarithm, bool):
         raise InvalidArgument(f"{shown}.log must be true or false, not {_checks.shown(by_logarithm)}")
     if by_logarithm and low <= 0:
         raise InvalidArgument(f"{shown}.low must be above 0 to be drawn by its logarithm, not {low}")
-    return Drawn(place, (low, high), is_range=True, by_logarithm=by_logarithm)
+    return Distribution(place, (low, high), is_range=True, by_logarithm=by_logarithm)
 
 
 def _ends(shown: str, table: Mapping[str, Any]) -> tuple[Any, Any]:

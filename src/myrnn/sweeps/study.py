@@ -22,7 +22,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.experiment import SHA256, Experiment, is_own
 from myrnn.models import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
-from myrnn.sweeps.choices import Choice, Drawn, Listed, combinations, read_choice
+from myrnn.sweeps.choices import Choice, Distribution, Listed, combinations, read_choice
 
 MOST_BYTES = 1_000_000
 # The size as JSON, the form in the folder of a sweep.
@@ -322,7 +322,7 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
 
 def _drawn(sections: Sections) -> list[str]:
     choices = (choice for section in sections.values() for choice in section.values())
-    return [choice.place for choice in choices if isinstance(choice, Drawn)]
+    return [choice.place for choice in choices if isinstance(choice, Distribution)]
 
 
 def _check_size(variants: Mapping[str, Sections], draws: int) -> None:

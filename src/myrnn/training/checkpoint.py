@@ -22,7 +22,7 @@ from myrnn.learning_curve import History
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training.feed import Position
 from myrnn.training.hooks import OF_HOOKS, Report, TrainingStart
-from myrnn.training.records import Form
+from myrnn.training.records import RecordForm
 from myrnn.training.state import Learner, OptimizerMemory, Snapshot
 
 INDEX, ARRAYS = "state.json", "state.safetensors"
@@ -338,7 +338,7 @@ def to_state(
     snapshot: Snapshot,
     reports: Sequence[Report],
     memory: OptimizerMemory,
-    form: Form,
+    form: RecordForm,
     settings: Mapping[str, Any],
     further: Mapping[str, Any],
 ) -> TrainingState:
@@ -363,7 +363,7 @@ def to_state(
 
 
 def from_state(
-    state: TrainingState, learner: Learner, form: Form, of_feed: Collection[str]
+    state: TrainingState, learner: Learner, form: RecordForm, of_feed: Collection[str]
 ) -> tuple[Snapshot, list[Report]]:
     """Return the snapshot and the reports of a state, checked; its arrays must match those of the learner."""
     values, memory = state.values, learner.memory

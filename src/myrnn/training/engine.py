@@ -18,7 +18,7 @@ from myrnn.compiler import ADVICE, MYGRAD, compile_for, lines_that_look, unreach
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
 from myrnn.models import parameter_names, parameters_of
-from myrnn.randomness import Keys, Numbers, Source, keys_of, run_with
+from myrnn.randomness import Keys, SequenceDraws, Source, keys_of, run_with
 from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind
 from myrnn.training.native import Losses, NativeEngine, Scores
@@ -102,7 +102,7 @@ class MyGradEngine:
             parameter.null_grad()
         used = _have_rows(sequences, batch)
         pairs = zip(batch[used], keys[used].tolist(), strict=True)
-        outputs = _stack([_output(self._model, sequences, index, Numbers(key), added) for index, key in pairs])
+        outputs = _stack([_output(self._model, sequences, index, SequenceDraws(key), added) for index, key in pairs])
         loss = self._objective(self._model, outputs, targets, weights)
         loss.backward()
         # A penalty may reach parameters that the model does not use.

@@ -50,7 +50,7 @@ from myrnn.training.hooks import (
 from myrnn.training.native import Losses, Scores
 from myrnn.training.outputs import chance_of, checked_class_weights, guessing_loss
 from myrnn.training.progress import progress_hooks
-from myrnn.training.records import Form
+from myrnn.training.records import RecordForm
 from myrnn.training.settings import (
     DEFAULTS,
     BatchSize,
@@ -309,7 +309,7 @@ class Training:
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
         self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns))
-        self._form = Form(self._kind, batch_size, -np.inf if of_all.can_be_negative else 0.0)
+        self._form = RecordForm(self._kind, batch_size, -np.inf if of_all.can_be_negative else 0.0)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False

@@ -44,7 +44,7 @@ LEAST_WORK = 4_000_000
 
 
 @dataclass(frozen=True)
-class Kind:
+class NativeOptimizer:
     """A kind of optimizer in native code: its number, settings and state, and whether the rate scales its decay."""
 
     number: int
@@ -54,9 +54,9 @@ class Kind:
     is_decay_scaled: bool = True
 
 
-_ADAM = Kind(2, ("beta1", "beta2", "eps"), "m", "v")
-_SGD = Kind(0, ("momentum",), "param_moments")
-_KINDS: dict[type, Kind] = {SGD: _SGD, RMSprop: Kind(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
+_ADAM = NativeOptimizer(2, ("beta1", "beta2", "eps"), "m", "v")
+_SGD = NativeOptimizer(0, ("momentum",), "param_moments")
+_KINDS: dict[type, NativeOptimizer] = {SGD: _SGD, RMSprop: NativeOptimizer(1, ("alpha", "eps"), "", "v"), Adam: _ADAM}
 # MyNN's optimizers by name, so that MyNN need not be installed.
 _KINDS_BY_NAME = {
     "mynn.optimizers.adam.Adam": replace(_ADAM, is_decay_scaled=False),
@@ -306,7 +306,7 @@ def check_rows(compiled: CompiledModel, kind: TargetKind) -> None:
         raise CompileError(f"the model gives outputs {when}, but the targets are {kind}")
 
 
-def _native_kind(optimizer: Any) -> Kind:
+def _native_kind(optimizer: Any) -> NativeOptimizer:
     kind = type(optimizer)
     found = _KINDS.get(kind) or _KINDS_BY_NAME.get(f"{kind.__module__}.{kind.__qualname__}")
     if found is None:

@@ -22,7 +22,7 @@ Types = dict[str, type[np.generic]]
 
 
 @dataclass(frozen=True)
-class Form:
+class RecordForm:
     """The form of these arrays, which depends on the targets."""
 
     kind: TargetKind

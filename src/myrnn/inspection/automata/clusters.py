@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.errors import InvalidArgument
-from myrnn.inspection.automata.extracted import Log
+from myrnn.inspection.automata.extracted import ExtractionLog
 from myrnn.inspection.automata.teacher import Floats, Stopped, Teacher, Words, joined
 from myrnn.inspection.automata.words import TableTest, differing, trial_words
 from myrnn.tasks.languages.automata import Dfa
@@ -26,7 +26,7 @@ MOST_OF_A_LENGTH, BEGINNINGS = 300, 3
 
 
 @dataclass(frozen=True)
-class Observed:
+class Transitions:
     """States of a network, and the next state for each symbol."""
 
     states: Floats  # float32 (N, D): the first is the initial state
@@ -53,7 +53,7 @@ def _votes(cell: NDArray[np.int64], choice: NDArray[np.int64], cells: int, choic
     return np.bincount(cell * choices + choice, minlength=cells * choices).reshape(cells, choices).argmax(axis=1)
 
 
-def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observed:
+def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Transitions:
     """Collect the states after up to `longest` symbols: all, or `MOST_OF_A_LENGTH` random ones of each length."""
     if teacher.no_states is not None:
         raise InvalidArgument(f"method 'clusters' groups the states of a network: {teacher.no_states}")
@@ -67,12 +67,12 @@ def observe(teacher: Teacher, longest: int, rng: np.random.Generator) -> Observe
         kept = rng.permutation(len(following))[:MOST_OF_A_LENGTH]
         rows, accepted = following[kept], are_accepted[kept]
     states, answers, onward = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
-    return Observed(states, answers, onward.reshape(len(states), symbols, -1))
+    return Transitions(states, answers, onward.reshape(len(states), symbols, -1))
 
 
 def cluster(
     teacher: Teacher,
-    log: Log,
+    log: ExtractionLog,
     most: int,
     samples: int,
     longest: int,

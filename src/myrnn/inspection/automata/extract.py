@@ -10,7 +10,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.evaluation import as_tested
 from myrnn.inspection.automata.clusters import cluster
-from myrnn.inspection.automata.extracted import ExtractedAutomaton, Log
+from myrnn.inspection.automata.extracted import ExtractedAutomaton, ExtractionLog
 from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
 from myrnn.inspection.automata.teacher import Teacher
 from myrnn.inspection.automata.words import LONGEST, TableTest
@@ -129,7 +129,7 @@ def extract_automaton(
     if method == LSTAR:
         prepared = Equivalence(teacher, equivalence, count, longest, rng, tried, table)
     teacher.warm_up(follow_states=method == CLUSTERS or equivalence != WORDS)
-    log = Log(teacher)
+    log = ExtractionLog(teacher)
     teacher.stop_after(limit)
     if prepared is not None:
         dfa, stopped = learn(teacher, prepared, log, most)

@@ -57,7 +57,7 @@ class Hypothesis:
         return len(self.dfa)
 
 
-class Log:
+class ExtractionLog:
     """Hypotheses in the order in which they arise."""
 
     def __init__(self, teacher: Teacher) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from myrnn.errors import InvalidArgument
-from myrnn.inspection.automata.extracted import Log
+from myrnn.inspection.automata.extracted import ExtractionLog
 from myrnn.inspection.automata.states import MOST_CELLS, Cells
 from myrnn.inspection.automata.teacher import Stopped, Teacher, Word, Words
 from myrnn.inspection.automata.words import TableTest, differing, method_words, trial_words
@@ -72,7 +72,7 @@ class Equivalence:
         return self._table.find(dfa) if found is None else found
 
 
-def learn(teacher: Teacher, equivalence: Equivalence, log: Log, most: int) -> tuple[Dfa | None, str | None]:
+def learn(teacher: Teacher, equivalence: Equivalence, log: ExtractionLog, most: int) -> tuple[Dfa | None, str | None]:
     """Log all hypotheses; return the last, and the limit that stopped it or None if nothing refutes it."""
     aalpy = needed()
 

@@ -17,7 +17,7 @@ from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.settings import check_fields
-from myrnn.targets import CLASS, SEVERAL, Part
+from myrnn.targets import CLASS, SEVERAL, TargetPart
 from myrnn.tasks.drawn import NO_ANSWER, Drawn, check_order, tokens_of
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
@@ -128,12 +128,12 @@ class Recognition(Drawn):
         return self.per_step
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TargetPart, ...]:
         """The targets that are learned together, if there are several: recognition first."""
         follows = len(self.language.symbols) + 1
         also = ((self.also_next_symbol, CLASS), (self.also_next_symbols, SEVERAL))
-        further = tuple(Part(what, follows) for weight, what in also if weight)
-        return (Part(CLASS, 2), *further) if further else ()
+        further = tuple(TargetPart(what, follows) for weight, what in also if weight)
+        return (TargetPart(CLASS, 2), *further) if further else ()
 
     @cached_property
     def recognition(self) -> Self | None:
