@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path):
 def test_japanese_vowels(run, capsys):
     report, figures = run("japanese_vowels")
     assert figures == {"training", "confusion", "lengths"}
-    assert report.total.sum() == 370 and report.lengths.shortest[0] == 7 and report.lengths.last[-1] == 29
+    assert report.sequences == 370 and report.lengths.first[0] == 7 and report.lengths.last[-1] == 29
     assert report.accuracy >= 0.97
     assert f"test accuracy {report.accuracy:.2%}" in capsys.readouterr().out
 
@@ -36,7 +36,7 @@ def test_japanese_vowels(run, capsys):
 def test_digits(run):
     report, figures = run("digits")
     assert figures == {"training", "confusion"}
-    assert report.total.sum() == 360
+    assert report.sequences == 360
     assert report.accuracy >= 0.97
 
 
