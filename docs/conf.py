@@ -109,10 +109,12 @@ autosummary_context = {
         for name, methods in {
             "myrnn.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row native "
             "programs_for_tokens going_on observe prefix_logits",
-            "myrnn.SweepResults": "of",
+            "myrnn.LengthReport": "effective matching",
+            "myrnn.SweepResults": "of setting_names",
             "myrnn.compiler.State": "places pieces",
             "myrnn.experiment.Data": "check_has_labels",
             "myrnn.experiment.Part": "kind",
+            "myrnn.evaluation.Buckets": "values_of",
             "myrnn.data.TargetEncoder": "fit sequences inputs read next_rows check_columns",
             "myrnn.data.Differences": "of next_without continued",
             "myrnn.runs.Fitted": "predictor raw finite_scores text_as warn_of_range",

@@ -12,7 +12,8 @@ import numpy as np
 from rich.console import Console
 from sklearn.model_selection import GridSearchCV
 
-from myrnn import ClassificationReport, LearningCurve, SequenceClassifier, classification_report, plots
+from myrnn import LearningCurve, SequenceClassifier, classification_report, plots
+from myrnn.evaluation import Report
 
 Labelled = tuple[Any, Any]
 
@@ -49,15 +50,15 @@ def choose(
         CONSOLE.print(f"{accuracy:.2%}, log loss {loss:.4f}  {found['params'][place]}", soft_wrap=True)
 
 
-def accuracy(report: ClassificationReport) -> str:
+def accuracy(report: Report) -> str:
     """Return the test accuracy and its interval as text."""
-    low, high = report.interval
+    _, low, high = report.scores["accuracy"]
     return f"test accuracy {report.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
 
 
 def train_and_test(
     make: Callable[[int], SequenceClassifier], training: Labelled, test: Labelled, seeds: int
-) -> tuple[SequenceClassifier, list[ClassificationReport]]:
+) -> tuple[SequenceClassifier, list[Report]]:
     """Train with the seeds 0, 1, ... and test each; return the first classifier and all reports."""
     classifiers, reports = [], []
     for seed in range(seeds):
@@ -75,7 +76,7 @@ def train_and_test(
     return classifiers[0], reports
 
 
-def show(name: str, classifier: SequenceClassifier, report: ClassificationReport, out: Path) -> None:
+def show(name: str, classifier: SequenceClassifier, report: Report, out: Path) -> None:
     """Print the tables of a report, and draw its figures and the learning curve."""
     tables = [report.table()]
     curve = LearningCurve.from_columns(classifier.history_)
@@ -83,7 +84,7 @@ def show(name: str, classifier: SequenceClassifier, report: ClassificationReport
     # If there is only one length, its accuracy is the total accuracy.
     if len(report.lengths.total) > 1:
         tables.append(report.lengths.table())
-        figures["lengths"] = report.lengths.plot(chance=report.majority)
+        figures["lengths"] = report.lengths.plot()
     for table in tables:
         CONSOLE.print("", table)
     CONSOLE.print()

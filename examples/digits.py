@@ -16,7 +16,8 @@ from _show import choose, options, show, train_and_test
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from myrnn import ClassificationReport, SequenceClassifier
+from myrnn import SequenceClassifier
+from myrnn.evaluation import Report
 
 # What --choose tries: every combination.
 CANDIDATES = {"cell": ["rnn", "gru"], "learning_rate": [0.003, 0.01], "standardize": [True, False]}
@@ -41,7 +42,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
     )
 
 
-def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
+def main(arguments: list[str] | None = None) -> list[Report]:
     """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     X, X_test, y, y_test = load()

@@ -21,7 +21,8 @@ from _show import choose, options, show, train_and_test
 from sklearn.model_selection import StratifiedKFold
 from sktime.datasets import load_japanese_vowels
 
-from myrnn import ClassificationReport, SequenceClassifier
+from myrnn import SequenceClassifier
+from myrnn.evaluation import Report
 
 # What --choose tries: every combination.
 CANDIDATES = {"learning_rate": [0.003, 0.01], "weight_decay": [0.0, 0.03, 0.1, 0.3]}
@@ -47,7 +48,7 @@ def make_classifier(seed: int) -> SequenceClassifier:
     )
 
 
-def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
+def main(arguments: list[str] | None = None) -> list[Report]:
     """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     if given.choose:

@@ -28,7 +28,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from myrnn import ClassificationReport, SequenceClassifier, classification_report
+from myrnn import SequenceClassifier, classification_report
+from myrnn.evaluation import Report
 
 LANGUAGES = {
     "ca": "Catalan",
@@ -130,7 +131,7 @@ def baselines() -> dict[str, Pipeline]:
     return {name: make_pipeline(counts, LogisticRegression(max_iter=1000)) for name, counts in features.items()}
 
 
-def compare(training: Labelled, test: Labelled) -> dict[str, ClassificationReport]:
+def compare(training: Labelled, test: Labelled) -> dict[str, Report]:
     """Train the baselines, print their test accuracies, and return their reports."""
     X, y = test
     reports = {}
@@ -138,11 +139,12 @@ def compare(training: Labelled, test: Labelled) -> dict[str, ClassificationRepor
         baseline.fit(*training)
         reports[name] = classification_report(y, baseline.predict_proba(X), baseline.classes_, [len(x) for x in X])
         CONSOLE.print(f"{name}, logistic regression: {accuracy(reports[name])}", soft_wrap=True)
-    CONSOLE.print(f"always the most frequent language: test accuracy {reports[name].majority:.2%}", soft_wrap=True)
+    majority = reports[name].confusion.majority
+    CONSOLE.print(f"always the most frequent language: test accuracy {majority:.2%}", soft_wrap=True)
     return reports
 
 
-def main(arguments: list[str] | None = None) -> list[ClassificationReport]:
+def main(arguments: list[str] | None = None) -> list[Report]:
     """Train and test, and return a report for each seed."""
     given = options(__doc__.splitlines()[0], arguments, seeds=5)
     training, test = load()

@@ -140,9 +140,9 @@ def test_the_command_does_what_the_library_does(here, capsys):
     best = classifier.best_epoch_
     assert (training["best_epoch"], training["loss"]) == (best, classifier.history_["loss"][best - 1])
     assert training["validation_loss"] == classifier.history_["validation_loss"][best - 1]
-    low, high = report.interval
+    _, low, high = report.scores["accuracy"]
     assert f"accuracy    {report.accuracy:.2%} ({low:.2%} to {high:.2%})\n" in out
-    assert f"majority    {report.majority:.2%}, by always predicting the most frequent class\n" in out
+    assert f"majority    {report.confusion.majority:.2%}, by always predicting the most frequent class\n" in out
     assert f"balanced    accuracy {report.balanced_accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n" in out
     assert f"calibrated  to within {report.calibration.expected_error:.2%}; " in out
     loaded = SequenceClassifier.load("run")
@@ -360,7 +360,7 @@ def test_every_number_of_the_report_is_scikit_learns(here, capsys):
     told = [[row["precision"] or 0, row["recall"], row["f1"], row["total"]] for row in found["classes"]]
     assert np.allclose(np.transpose(told), columns)
     for row in found["lengths"]:
-        within = (new.lengths >= row["shortest"]) & (new.lengths <= row["longest"])
+        within = (new.lengths >= row["first"]) & (new.lengths <= row["last"])
         assert row["accuracy"] == pytest.approx(metrics.accuracy_score(truth[within], predicted[within]))
         assert row["total"] == within.sum()
     right, mean = calibration_curve(truth == predicted, probability, n_bins=10, strategy="uniform")

@@ -328,12 +328,12 @@ def test_tables_name_columns_as_the_data_do(tmp_path):
     found = SequenceForecaster(**OP_BY_OP, truncate=None).fit(frame)
     loaded = SequenceForecaster.load(found.save(tmp_path / "series"))
     for one in (found, pickle.loads(pickle.dumps(found)), loaded):
-        assert one.report(frame).columns == ("height", "width")
+        assert list(one.report(frame).columns) == ["height", "width"]
     assert set(forecast(found, frame, 2, paths=0).table().rows()[0]) == {"step", "mean height", "mean width"}
     rows, truth = ROWS[:20], pd.DataFrame({"sum": SUMS, "less": -SUMS})[:20]
     loaded = SequenceRegressor.load(SequenceRegressor(**OP_BY_OP).fit(rows, truth).save(tmp_path / "numbers"))
     assert list(loaded.report(rows, truth).numbers()["columns"]) == ["sum", "less"]
-    assert loaded.report(rows, truth.to_numpy()).columns == ("sum", "less")
+    assert list(loaded.report(rows, truth.to_numpy()).columns) == ["sum", "less"]
     with refused("y has the columns less, sum, but was fitted with sum, less"):
         loaded.report(rows, truth[["less", "sum"]])
     lines = ["sequence,size", *(f"{word},{len(word)}" for word in WORDS[:20])]

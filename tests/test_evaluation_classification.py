@@ -29,9 +29,10 @@ def test_numbers_agree_with_scikit_learn(count, known, seed):
     report = classification_report(truth, probabilities, classes, lengths)
     predicted = classes[probabilities.argmax(axis=1)]
     there = sorted(set(truth) | set(classes))
-    assert report.classes == tuple(there)
-    assert report.unseen == tuple(sorted(set(truth) - set(classes)))
-    assert np.array_equal(report.confusion, metrics.confusion_matrix(truth, predicted, labels=there))
+    confusion = report.confusion
+    assert confusion.classes == tuple(there)
+    assert confusion.unseen == tuple(sorted(set(truth) - set(classes)))
+    assert np.array_equal(confusion.counts, metrics.confusion_matrix(truth, predicted, labels=there))
     assert report.accuracy == pytest.approx(metrics.accuracy_score(truth, predicted))
     counted = sorted(set(truth) | set(predicted))
     f1 = metrics.f1_score(truth, predicted, labels=counted, average="macro", zero_division=0)
@@ -39,7 +40,8 @@ def test_numbers_agree_with_scikit_learn(count, known, seed):
     recall = metrics.recall_score(truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0)
     assert report.balanced_accuracy == pytest.approx(recall)
     each = metrics.precision_recall_fscore_support(truth, predicted, labels=there, zero_division=0)
-    for found, expected in zip((report.precision, report.recall, report.f1, report.total), each, strict=True):
+    rates = confusion.precision, confusion.recall, confusion.f1, confusion.total
+    for found, expected in zip(rates, each, strict=True):
         assert np.nan_to_num(found) == pytest.approx(expected)
 
 
@@ -48,12 +50,12 @@ def test_balanced_accuracy_agrees_with_scikit_learn():
     report = classification_report(truth, probabilities, classes, lengths)
     predicted = classes[probabilities.argmax(axis=1)]
     assert report.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(truth, predicted))
-    assert report.majority == max(np.mean(truth == name) for name in NAMES)
-    assert report.interval.tolist() == wilson_interval(np.sum(truth == predicted), 200).tolist()
-    low, high = report.interval
+    assert report.confusion.majority == max(np.mean(truth == name) for name in NAMES)
+    _, low, high = report.scores["accuracy"]
+    assert [low, high] == wilson_interval(np.sum(truth == predicted), 200).tolist()
     assert repr(report) == (
-        f"ClassificationReport(200 sequences, accuracy {report.accuracy:.2%} ({low:.2%} to {high:.2%}), "
-        f"macro F1 {report.macro_f1:.3f})"
+        f"Report(labels: 200 sequences, right {report.accuracy:.1%} ({100 * low:.1f}-{100 * high:.1f}), "
+        f"balanced {report.balanced_accuracy:.1%}, macro F1 {report.macro_f1:.1%})"
     )
 
 
@@ -64,9 +66,9 @@ def test_rows_of_nan_are_sequences_without_a_class_and_count_as_wrong():
     with pytest.warns(UserWarning, match=f"{message}they count as wrong$") as warned:
         report = classification_report(truth, probabilities, ["a", "b"], lengths)
     assert len(warned) == 1
-    assert (report.accuracy, report.total.tolist()) == (2 / 5, [2, 2, 1])
-    assert (report.not_finite.tolist(), report.shortest_not_finite) == ([1, 0, 1], 7)
-    assert (report.recall.tolist(), report.precision[:2].tolist()) == ([0.5, 0.5, 0], [0.5, 1.0])
+    assert (report.accuracy, report.confusion.total.tolist()) == (2 / 5, [2, 2, 1])
+    assert (report.confusion.not_finite.tolist(), report.shortest_not_finite) == ([1, 0, 1], 7)
+    assert (report.confusion.recall.tolist(), report.confusion.precision[:2].tolist()) == ([0.5, 0.5, 0], [0.5, 1.0])
     assert (report.lengths.correct.sum(), report.lengths.total.sum(), report.calibration.total.sum()) == (2, 5, 3)
     numbers = report.numbers()
     assert (numbers["sequences"], numbers["not_finite"], numbers["shortest_not_finite"]) == (5, 2, 7)
@@ -77,7 +79,7 @@ def test_a_classifier_that_never_predicts_a_class_has_a_report():
         report = classification_report(["a", "b"], np.full((2, 2), np.nan), ["a", "b"], [1, 2])
     assert report.accuracy == 0
     assert json.loads(json.dumps(report.numbers(), allow_nan=False))["calibration"]["excess"] is None
-    for table in (report.table(), report.confusion_table(), report.calibration.table(), report.lengths.table()):
+    for table in (*report.tables(), report.calibration.table()):
         assert table.to_text()
 
 
@@ -93,11 +95,9 @@ def test_buckets_contain_every_sequence_once(lengths, most, seed):
     distinct = sorted(set(lengths))
     assert len(buckets.total) <= most or len(buckets.total) == len(distinct)
     if len(distinct) <= most:
-        assert buckets.longest.tolist() == buckets.shortest.tolist() == distinct
-    assert np.all(buckets.shortest[1:] > buckets.longest[:-1])
-    for low, high, total, correct in zip(
-        buckets.shortest, buckets.longest, buckets.total, buckets.correct, strict=True
-    ):
+        assert buckets.last.tolist() == buckets.first.tolist() == distinct
+    assert np.all(buckets.first[1:] > buckets.last[:-1])
+    for low, high, total, correct in zip(buckets.first, buckets.last, buckets.total, buckets.correct, strict=True):
         within = (np.array(lengths) >= low) & (np.array(lengths) <= high)
         assert (low in distinct, high in distinct) == (True, True)
         assert (within.sum(), right[within].sum()) == (total, correct)
@@ -109,8 +109,8 @@ def test_buckets_have_similar_sizes():
     buckets = classification_report(["a"] * 1000, np.ones((1000, 1)), ["a"], lengths).lengths
     assert len(buckets.total) == 8
     assert buckets.total.min() > 100
-    assert buckets.names[0] == f"0 to {buckets.longest[0]}"
-    assert repr(buckets) == f"LengthBuckets(100.0% at length 0 to 11, 100.0% at length {buckets.names[-1]})"
+    assert buckets.names[0] == f"0 to {buckets.last[0]}"
+    assert repr(buckets) == f"Buckets(accuracy 100.0% at length 0 to 11, 100.0% at length {buckets.names[-1]})"
 
 
 # --- calibration
@@ -148,7 +148,7 @@ def test_numbers_are_plain_values():
     report = classification_report(*drawn(30, 3, 1))
     numbers = json.loads(json.dumps(report.numbers(), allow_nan=False))
     assert numbers == report.numbers()
-    assert numbers["confusion"] == {"classes": list("abcd"), "counts": report.confusion.tolist()}
+    assert numbers["confusion"] == {"classes": list("abcd"), "counts": report.confusion.counts.tolist()}
     assert (numbers["sequences"], numbers["unseen"]) == (30, ["d"])
     assert numbers["accuracy"] == report.accuracy
     assert [row["class"] for row in numbers["classes"]] == list("abcd")
@@ -161,17 +161,19 @@ def test_the_csv_has_one_row_per_class(tmp_path):
     report.to_csv(tmp_path / "classes.csv")
     with open(tmp_path / "classes.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["class"], int(row["total"])) for row in rows] == list(zip("abcd", report.total.tolist(), strict=True))
+    assert [row["class"] for row in rows] == list("abcd")
+    assert [int(row["total"]) for row in rows] == report.confusion.total.tolist()
 
 
 def test_tables():
     truth, probabilities, classes, lengths = drawn(200, 3, 2)
     report = classification_report(truth, probabilities, classes, lengths)
     shown = report.table().to_text()
-    assert re.search(rf"^a +{100 * report.precision[0]:.1f} +{100 * report.recall[0]:.1f} \(", shown, re.MULTILINE)
-    assert re.search(rf"^d +- +0\.0 \(.*{report.total[3]} unseen in training", shown, re.MULTILINE)
-    counts = " +".join(str(count or "·") for count in report.confusion[0])
-    assert re.search(rf"^a +{counts}", report.confusion_table().to_text(), re.MULTILINE)
+    precision, recall = 100 * report.confusion.precision[0], 100 * report.confusion.recall[0]
+    assert re.search(rf"^a +{precision:.1f} +{recall:.1f} \(", shown, re.MULTILINE)
+    assert re.search(rf"^d +- +0\.0 \(.*{report.confusion.total[3]} unseen in training", shown, re.MULTILINE)
+    counts = " +".join(str(count or "·") for count in report.confusion.counts[0])
+    assert re.search(rf"^a +{counts}", report.confusion.matrix().to_text(), re.MULTILINE)
     assert f"{report.lengths.names[2]} " in report.lengths.table().to_text()
     calibration = report.calibration.table().to_text()
     assert f"expected calibration error {report.calibration.expected_error:.2%}" in calibration
@@ -182,14 +184,14 @@ def test_many_classes_show_their_most_frequent_mistakes():
     names = [f"c{place}" for place in range(12)]
     truth = ["c0"] * 5 + ["c1"] * 3 + ["c2"]
     predicted = np.eye(12)[[7, 7, 7, 0, 0, 4, 4, 1, 3]]
-    shown = classification_report(truth, predicted, names, [1] * 9).confusion_table().to_text()
+    shown = classification_report(truth, predicted, names, [1] * 9).confusion.matrix().to_text()
     rows = [line.split() for line in shown.splitlines()[3:]]
     assert rows == [["c0", "c7", "3", "5"], ["c1", "c4", "2", "3"], ["c2", "c3", "1", "1"]]
 
 
 def test_whole_numbers_are_in_their_own_order():
     report = classification_report([10, 2], np.eye(3)[[0, 2]], ["10", "-1", "2"], [1, 1])
-    assert report.classes == ("-1", "2", "10")
+    assert report.confusion.classes == ("-1", "2", "10")
     assert report.accuracy == 1.0
 
 
@@ -200,9 +202,10 @@ def test_the_figure_of_the_confusion():
     report = classification_report(*drawn(50, 3, 3))
     ax = report.plot()
     shown = {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in ax.texts}
-    assert shown == {(row, column): str(count) for (row, column), count in np.ndenumerate(report.confusion) if count}
+    counts = report.confusion.counts
+    assert shown == {(row, column): str(count) for (row, column), count in np.ndenumerate(counts) if count}
     assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
-    of_row = report.confusion / report.total[:, np.newaxis]
+    of_row = counts / report.confusion.total[:, np.newaxis]
     assert np.allclose(ax.images[0].get_array(), of_row)
 
 
@@ -215,10 +218,10 @@ def test_the_figure_of_many_classes_has_no_numbers():
 
 def test_the_figure_by_length():
     report = classification_report(*drawn(300, 4, 4))
-    ax = report.lengths.plot(chance=report.majority)
+    ax = report.lengths.plot()
     points, level = ax.get_lines()[0], ax.get_lines()[-1]
-    assert np.allclose(points.get_ydata(), report.lengths.accuracy)
-    assert level.get_ydata()[0] == report.majority
+    assert np.allclose(points.get_ydata(), report.lengths.measures["accuracy"][:, 0])
+    assert level.get_ydata()[0] == report.confusion.majority
     told = [label.get_text() for label in ax.get_xticklabels()]
     assert told[0] == f"{report.lengths.names[0].replace(' to ', '-')}\n({report.lengths.total[0]})"
 

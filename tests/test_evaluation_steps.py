@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_tags_are_scored_as_by_scikit_learn_and_by_loops(sequences, classes, see
     report = tag_report(targets, probabilities, offsets)
     predicted = probabilities.argmax(axis=1)
     there = list(range(classes))
-    assert np.array_equal(report.confusion, metrics.confusion_matrix(targets, predicted, labels=there))
+    assert np.array_equal(report.confusion.counts, metrics.confusion_matrix(targets, predicted, labels=there))
     assert report.accuracy == report.scores["accuracy"].value == pytest.approx(np.mean(targets == predicted))
     counted = sorted({*targets, *predicted})
     f1 = metrics.f1_score(targets, predicted, labels=counted, average="macro", zero_division=0)
@@ -110,8 +111,8 @@ def test_tags_are_scored_as_by_scikit_learn_and_by_loops(sequences, classes, see
     assert (report.sequences, report.sequence_accuracy) == (len(whole), pytest.approx(np.mean(whole)))
     assert report.scores["sequence_accuracy"][1:] == pytest.approx(wilson_interval(sum(whole), len(whole)))
     for k in set(targets.tolist()):
-        low, high = report.recall_interval[k]
-        assert low - 1e-9 <= report.recall[k] <= high + 1e-9
+        low, high = report.confusion.recall_interval[k]
+        assert low - 1e-9 <= report.confusion.recall[k] <= high + 1e-9
 
 
 def test_accuracy_by_length_and_position_is_that_of_loops():
@@ -138,7 +139,7 @@ def test_the_interval_of_the_accuracy_goes_by_sequences():
     right = targets == probabilities.argmax(axis=1)
     sums = [(one.sum(), len(one)) for (one,) in parts(offsets, right)]
     report = tag_report(targets, probabilities, offsets, 0.9)
-    assert report.interval == pytest.approx(cluster_interval(*zip(*sums, strict=True), 0.9))
+    assert report.scores["accuracy"][1:] == pytest.approx(cluster_interval(*zip(*sums, strict=True), 0.9))
     assert report.clusters == f"{len(sums)} sequences"
     assert tag_report(targets, probabilities, [0, len(targets)]).clusters == "30 blocks"
 
@@ -154,7 +155,7 @@ def test_steps_whose_outputs_are_not_finite_count_as_wrong():
         report = tag_report(targets, probabilities, offsets)
     assert len(warned) == 1
     assert report.accuracy == pytest.approx(1 - 3 / len(targets))
-    assert (report.not_finite.sum(), report.sequences_not_finite) == (3, 2)
+    assert (report.not_finite, report.sequences_not_finite) == (3, 2)
     assert report.sequence_accuracy == pytest.approx(1 - 2 / report.sequences)
     assert report.numbers()["not_finite"] == 3
     assert "3 steps without finite outputs count as wrong" in report.table().to_text()
@@ -162,9 +163,10 @@ def test_steps_whose_outputs_are_not_finite_count_as_wrong():
 
 def test_tags_may_have_names():
     report = tag_report(["N", "V", "X"], [[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], [0, 3], classes=["V", "N"])
-    assert (report.classes, report.unseen, report.total.tolist()) == (("N", "V", "X"), ("X",), [1, 1, 1])
-    assert report.confusion.tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]]
-    assert "unseen in training" in report.class_table().to_text()
+    confusion = report.confusion
+    assert (confusion.classes, confusion.unseen, confusion.total.tolist()) == (("N", "V", "X"), ("X",), [1, 1, 1])
+    assert confusion.counts.tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    assert "unseen in training" in confusion.table().to_text()
 
 
 # --- text
@@ -221,10 +223,10 @@ def test_numbers_are_scored_as_by_scikit_learn(sequences, columns, seed):
     assert report.rmse == pytest.approx(math.sqrt(metrics.mean_squared_error(targets, said)))
     assert report.r2 == pytest.approx(metrics.r2_score(targets, said))
     each = metrics.r2_score(targets, said, multioutput="raw_values")
-    assert [scores["r2"].value for scores in report.column_scores] == pytest.approx(each)
+    assert [scores["r2"].value for scores in report.columns.values()] == pytest.approx(each)
     squares = report.positions.measures["rmse"][:, 0] ** 2
     assert np.average(squares, weights=report.positions.total) == pytest.approx(report.rmse**2)
-    assert report.skill is None
+    assert not hasattr(report, "skill")
 
 
 def test_the_intervals_of_numbers_go_by_sequences():
@@ -271,17 +273,23 @@ def test_naive_forecasts_are_those_of_the_book(period, horizon):
         / metrics.mean_squared_error(targets[known[:, c], c], found[known[:, c], c])
         for c in range(2)
     ]
-    assert [scores["skill"].value for scores in report.column_scores] == pytest.approx(skills)
+    assert [scores["skill"].value for scores in report.columns.values()] == pytest.approx(skills)
     assert report.skill == pytest.approx(np.mean(skills))
     assert report.naive_rows == known.any(axis=1).sum()
 
 
+def test_naive_forecasts_may_have_a_name():
+    report = number_report([1.0, 2.0], [1.0, 3.0], naive={"the market": [0.0, np.nan]})
+    assert (report.naive, report.naive_rows, report.skill) == ("the market", 1, 1.0)
+    assert "skill: against the market, in 1 of 2 rows" in report.table().to_text(120)
+
+
 def test_a_column_that_does_not_vary_has_no_r2():
     report = number_report([[0.1, 1], [0.1, 2], [0.1, 4]], [[0.2, 1], [0.1, 2], [0.1, 3]])
-    assert [round(scores["r2"].value, 3) for scores in report.column_scores] == pytest.approx(
+    assert [round(scores["r2"].value, 3) for scores in report.columns.values()] == pytest.approx(
         [np.nan, 0.786], nan_ok=True
     )
-    assert report.r2 == report.column_scores[1]["r2"].value
+    assert report.r2 == report.columns["1"]["r2"].value
     assert np.isnan(number_report([1.0, 1.0], [1.0, 1.0]).r2)
 
 
@@ -293,7 +301,7 @@ def test_numbers_that_are_not_finite_leave_no_error():
         report = number_report([[1, 2], [3, 4], [5, 7]], [[1, 2], [np.inf, 4], [np.nan, 6]], [0, 3], naive="last")
     assert report.not_finite == 2
     assert np.isnan([report.mae, report.rmse, report.r2, report.skill]).all()
-    assert report.column_scores[1]["mae"].value == pytest.approx(1 / 3)
+    assert report.columns["1"]["mae"].value == pytest.approx(1 / 3)
     assert json.loads(json.dumps(report.numbers(), allow_nan=False))["mae"] is None
     assert "predictions of 2 rows are not finite" in report.table().to_text(120)
 
@@ -332,10 +340,10 @@ def test_reprs():
     found = reports()
     tags, text, numbers = (repr(found[kind]) for kind in ("tags", "text", "numbers"))
     report = found["tags"]
-    assert tags.startswith(f"TagReport({report.total.sum()} steps of {report.sequences} sequences, accuracy ")
-    assert text.endswith(f"perplexity {found['text'].perplexity:.4g}, accuracy {found['text'].accuracy:.2%})")
-    assert numbers.endswith(f"skill {found['numbers'].skill:.3f} against the last value)")
-    assert repr(report.positions).startswith("StepBuckets(accuracy ")
+    assert tags.startswith(f"Report(tags: {report.steps} steps of {report.sequences} sequences, steps right ")
+    assert f", perplexity {found['text'].perplexity:.3f}, right {found['text'].accuracy:.1%} (" in text
+    assert f", skill {found['numbers'].skill:.3f} (" in numbers
+    assert repr(report.positions).startswith("Buckets(accuracy ")
     assert str(found["text"].scores["accuracy"]).count(" to ") == 1
 
 
@@ -425,6 +433,11 @@ SHAPE = "probabilities must be numbers of shape {}, a row per step and a column 
             "horizon must be one number, or one for each column, 1 in all, not [1, 2]",
         ),
         (number_report, {"names": ["a", "b"]}, "names must be one for each column, 1 in all, not 2"),
+        (
+            number_report,
+            {"targets": np.eye(2), "predictions": np.eye(2), "names": ["a", "a"]},
+            "names must differ, but they are a, a",
+        ),
     ],
 )
 def test_mistakes_give_a_one_line_error(function, change, message):
@@ -440,6 +453,17 @@ def test_a_report_without_positions_has_no_figure_of_them():
         number_report([1.0, 2.0], [1.0, 2.0]).plot()
     with pytest.raises(InvalidArgument, match=r"^measure must be one of 'accuracy', not 'loss'"):
         tag_report(**TAG).positions.plot(measure="loss")
+
+
+def test_a_report_has_its_scores_and_counts_as_attributes():
+    report = text_report([0, 1], [[0.5, 0.5], [0.5, 0.5]])
+    assert {"perplexity", "impossible", "table"} <= set(dir(report))
+    assert (report.perplexity, report.impossible) == (report.scores["perplexity"].value, 0)
+    message = "a report on text has no 'mae', but bits_per_symbol, perplexity, cross_entropy, accuracy"
+    with pytest.raises(AttributeError, match=f"^{message}$"):
+        report.mae  # noqa: B018
+    again = pickle.loads(pickle.dumps(report))
+    assert (again.perplexity, repr(again)) == (report.perplexity, repr(report))
 
 
 def test_sequences_have_what_the_reports_take():

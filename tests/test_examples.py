@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path):
 def test_japanese_vowels(run, capsys):
     report, figures = run("japanese_vowels")
     assert figures == {"training", "confusion", "lengths"}
-    assert report.total.sum() == 370 and report.lengths.shortest[0] == 7 and report.lengths.longest[-1] == 29
+    assert report.sequences == 370 and report.lengths.first[0] == 7 and report.lengths.last[-1] == 29
     assert report.accuracy >= 0.97
     assert f"test accuracy {report.accuracy:.2%}" in capsys.readouterr().out
 
@@ -36,7 +36,7 @@ def test_japanese_vowels(run, capsys):
 def test_digits(run):
     report, figures = run("digits")
     assert figures == {"training", "confusion"}
-    assert report.total.sum() == 360
+    assert report.sequences == 360
     assert report.accuracy >= 0.97
 
 
@@ -47,13 +47,13 @@ def test_languages(run, capsys):
     languages = importlib.import_module("languages")
     training, test = languages.load()
     assert figures == {"training", "confusion", "lengths"}
-    assert report.total.sum() == len(test.texts) and len(report.classes) == 10
-    assert report.lengths.longest[-1] <= languages.LONGEST
+    assert report.sequences == len(test.texts) and len(report.confusion.classes) == 10
+    assert report.lengths.last[-1] <= languages.LONGEST
     assert not set(training.english) & set(test.english)
     assert len({*training.texts, *test.texts}) == len(training.texts) + len(test.texts)
     printed = capsys.readouterr().out
     bag = languages.compare(training[:2], test[:2])["bag of words"]
-    assert report.accuracy >= bag.accuracy > 2 * report.majority
+    assert report.accuracy >= bag.accuracy > 2 * report.confusion.majority
     assert f"bag of words, logistic regression: test accuracy {bag.accuracy:.2%}" in printed
 
 

@@ -142,7 +142,7 @@ def test_a_forecaster_of_differences_works_on_the_level(order, period, tmp_path)
     ):
         assert np.allclose(one.forecast(series, 15), known[400:])
         report = one.report(series, period=12)
-        assert report.r2 == pytest.approx(r2) and report.rows_tested == len(truth)
+        assert report.r2 == pytest.approx(r2) and report.counts["rows"] == len(truth)
         assert report.naive == "the value 12 steps before" and report.naive_rows == min(388, len(truth))
         assert (one.difference, one.period) == (order, period)
 
@@ -157,7 +157,7 @@ def test_differences_of_several_columns_and_several_series():
     several = fitted([LINE[:50], WALK[:9], LINE[:1]], difference=1)
     said = several.predict([LINE[:50], LINE[:1]])
     assert [len(one) for one in said] == [50, 1] and np.isnan(said[0]).sum() == 1 and np.isnan(said[1]).all()
-    assert several.report([LINE[:50], LINE[:1], WALK[:9]]).rows_tested == 48 + 7
+    assert several.report([LINE[:50], LINE[:1], WALK[:9]]).counts["rows"] == 48 + 7
 
 
 def test_a_series_that_is_too_short_for_its_differences():

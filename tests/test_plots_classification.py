@@ -4,25 +4,22 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
-from myrnn.plots import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer, save_figure
+from myrnn.evaluation import Calibration, Confusion, TransferTable
+from myrnn.plots import plot_calibration, plot_confusion, plot_transfer, save_figure
 
-BUCKETS = LengthBuckets(np.array([1]), np.array([3]), np.array([4]), np.array([2]))
 CALIBRATION = Calibration(np.array([0, 0.5, 1]), np.array([0, 2]), np.array([0, 2]), np.array([np.nan, 0.9]))
 
 
 def confusion(classes, counts):
     counts = np.array(counts)
     nothing = np.zeros(len(counts), dtype=int)
-    return ClassificationReport(tuple(classes), (), counts, nothing, None, BUCKETS, CALIBRATION)
+    return Confusion(tuple(classes), (), counts, nothing, np.zeros((len(counts), 2)))
 
 
 def test_figures_are_drawn_on_given_axes_or_new_ones():
-    axes = Figure().subplots(3)
+    axes = Figure().subplots(2)
     assert plot_confusion(confusion("a", [[3]]), ax=axes[0]) is axes[0]
-    assert plot_accuracy_by_bucket(BUCKETS, chance=0.5, ax=axes[1]) is axes[1]
-    assert plot_calibration(CALIBRATION, ax=axes[2]) is axes[2]
-    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["the most frequent class"]
+    assert plot_calibration(CALIBRATION, ax=axes[1]) is axes[1]
 
 
 def test_names_are_shortened_and_not_read_as_formulas():

@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import StepBuckets
+from myrnn.evaluation import Buckets
 from myrnn.plots import (
     plot_by_position,
     plot_forecast,
@@ -19,7 +19,7 @@ MEASURES = {
     "accuracy": np.array([[0.5, 0.4, 0.6], [0.9, np.nan, np.nan], [0.95, 0.9, 0.99]]),
     "bits_per_symbol": np.array([[3.0, 2.5, 3.5], [1.0, 0.9, 1.1], [0.5, 0.4, 0.6]]),
 }
-BUCKETS = StepBuckets("position", measures=MEASURES, **ENDS)
+BUCKETS = Buckets("position", "step", measures=MEASURES, **ENDS)
 
 
 def words_of(ax):
@@ -50,7 +50,7 @@ def test_models_are_compared_in_the_same_axes():
 
 def test_a_worse_model_that_is_drawn_later_is_visible():
     better, worse = (
-        StepBuckets("position", *[np.ones(1, int)] * 3, {"rmse": np.full((1, 3), value)}) for value in (0.1, 2)
+        Buckets("position", "step", *[np.ones(1, int)] * 3, {"rmse": np.full((1, 3), value)}) for value in (0.1, 2)
     )
     ax = plot_by_position(worse, label="naive", ax=plot_by_position(better, label="network"))
     low, high = ax.get_ylim()
@@ -60,7 +60,7 @@ def test_a_worse_model_that_is_drawn_later_is_visible():
 
 def test_the_names_of_many_buckets_are_rotated():
     ends = 2 ** np.arange(14)
-    many = StepBuckets("length", ends, 2 * ends - 1, ends, {"rmse": np.ones((14, 3))})
+    many = Buckets("length", "step", ends, 2 * ends - 1, ends, {"rmse": np.ones((14, 3))})
     ax = plot_by_position(many)
     assert ax.get_xticklabels()[0].get_rotation() == 40
     assert (ax.get_xlabel(), ax.get_legend()) == ("length of the sequence", None)

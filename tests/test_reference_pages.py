@@ -11,6 +11,7 @@ from dataclasses import is_dataclass
 import pytest
 
 import myrnn
+from myrnn import results
 from myrnn.results import Result
 from pages import DOCS
 
@@ -163,6 +164,13 @@ def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
         if isinstance(one, Result):
             assert one._repr_html_().count("\n") > len(one.table())
             assert len(one.rows()) == len(one.data())
+
+
+def test_the_page_of_figures_lists_every_result_that_has_one():
+    assert myrnn.plots and myrnn.SweepResults  # they register their figures
+    page = (DOCS / "reference" / "api" / "plots.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r":class:`myrnn\.(?:\w+\.)*(\w+)`", page)) - {"InvalidArgument"}
+    assert listed == {kind.__name__ for kind in results._FIGURES if kind.__module__.startswith("myrnn.")}
 
 
 def test_every_type_that_a_page_names_has_a_page():

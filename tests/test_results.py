@@ -10,6 +10,7 @@ import pytest
 from myrnn.errors import InvalidArgument
 from myrnn.learning_curve import CURVE_HEADERS, History, LearningCurve
 from myrnn.results import (
+    Result,
     Table,
     counted,
     integer,
@@ -208,3 +209,41 @@ def test_digits_that_come_from_rounding_are_not_shown():
     table = Table("", {"share": [0.1 + 0.2, 1 - 1e-16, 0.1234567, 2e-20]})
     assert table.cells("share") == ["0.3", "1", "0.1234567", "2e-20"]
     assert table.columns["share"][0] == 0.1 + 0.2
+
+
+# --- results
+
+
+class Words(Result):
+    def table(self):
+        return Table("Words", {"word": ["yes", "no"], "count": [2, 1]})
+
+
+def test_a_result_has_the_forms_of_its_table():
+    assert Words().rows() == Words().to_polars().to_dicts() == [{"word": "yes", "count": 2}, {"word": "no", "count": 1}]
+    assert str(Words()) == str(Words().table())
+    assert "yes" in Words()._repr_html_()
+    pytest.importorskip("pandas")
+    assert Words().to_pandas()["count"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: ITERATION.plot("loss"), "what must be one of 'learning_curve', not 'loss'"),
+        (lambda: ITERATION.plot(3), "what must be one of 'learning_curve', not 3"),
+        (lambda: Words().plot(), "there is no figure of Words: it has a table, rows and to_csv"),
+    ],
+)
+def test_a_figure_that_does_not_exist_is_refused(draw, message):
+    with pytest.raises(InvalidArgument, match=f"^{message}$"):
+        draw()
+
+
+def test_a_subclass_is_drawn_as_its_base():
+    class Later(LearningCurve):
+        pass
+
+    later = Later.from_columns(ITERATION.columns)
+    assert type(later) is Later
+    assert [ax.get_ylabel() for ax in later.plot("learning_curve")] == ["loss", "accuracy"]

@@ -141,7 +141,7 @@ def test_data_runs_with_different_tests_are_compared_as_a_whole(made, copied):
 
     def change(report):
         rows = report["evaluation"]["lengths"]
-        rows[0]["longest"] = rows.pop(1)["longest"]
+        rows[0]["last"] = rows.pop(1)["last"]
 
     edit_json(folder, "report.json", change)
     assert compare_runs(made / "words", folder).table().columns["length"] == ["all"]
@@ -203,8 +203,12 @@ def test_a_test_that_is_not_an_object_is_refused(made, copied):
     with pytest.raises(RunError, match=r"report\.json has no valid 'evaluation': \[1\]$"):
         compare_runs(made / "rnn", folder)
     folder = copied("words", "bucketless")
-    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(shortest=9))
-    with pytest.raises(RunError, match=r"report\.json cannot be used: 'longest' must be 'shortest' at least$"):
+    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(first=9))
+    with pytest.raises(RunError, match=r"report\.json cannot be used: 'last' must be 'first' at least$"):
+        compare_runs(made / "words", folder)
+    folder = copied("words", "too-good")
+    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(accuracy=1.5))
+    with pytest.raises(RunError, match=r"report\.json cannot be used: 'accuracy' must be 1 at most$"):
         compare_runs(made / "words", folder)
 
 

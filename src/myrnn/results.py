@@ -358,6 +358,14 @@ class Result(ABC):
         """Write the columns of `data` as CSV."""
         self.data().to_csv(path)
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the columns of `data` as a pandas data frame; pandas must be installed."""
+        return self.data().to_pandas()
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the columns of `data` as a Polars data frame."""
+        return self.data().to_polars()
+
     def plot(self, what: str | None = None, **options: Any) -> Any:
         """Draw the result, and return the Matplotlib axes.
 

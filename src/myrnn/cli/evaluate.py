@@ -200,9 +200,9 @@ def _report(
         if out is not None:
             report.to_csv(out.with_stem(out.stem + ending))
         if figure is not None:
-            if getattr(report, "positions", None) is None:
+            if report.positions is None:
                 raise InvalidArgument("--figure shows scores by position, but these predictions have no steps")
-            save_figure(report.plot(), figure.with_stem(figure.stem + ending))  # type: ignore[union-attr]
+            save_figure(report.plot(), figure.with_stem(figure.stem + ending))
         if not quiet:
             show.report(report, {**report.numbers(), "seconds": seconds}, name)
 

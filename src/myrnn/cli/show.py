@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from myrnn._checks import count_of
-from myrnn.data import TEXT, LabelledSequences
-from myrnn.evaluation import ClassificationReport, LengthReport, NumberReport, ShortcutReport, TagReport
+from myrnn.data import LABELS, TEXT, LabelledSequences
+from myrnn.evaluation import Calibration, LengthReport, Report, ShortcutReport
 from myrnn.experiment import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
 from myrnn.models import embedding_of, num_parameters
 from myrnn.results import Table
-from myrnn.runs import DataWork, Report, TaskWork, tests_table
+from myrnn.runs import DataWork, TaskWork, tests_table
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
 from myrnn.training import duration
 
@@ -180,18 +180,10 @@ def epochs(numbers: Mapping[str, Any], why: str | None = None) -> None:
 
 def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
     """Show a test on given sequences."""
-    if isinstance(found, ClassificationReport):
-        return _classification(found, numbers, name)
-    tables = [found.table()]
-    if isinstance(found, TagReport):
-        tables.append(found.class_table())
-        if len(found.classes) <= MOST_ROWS:
-            tables.append(found.confusion_table())
-    if isinstance(found, NumberReport) and len(found.columns) > 1:
-        tables.append(found.column_table())
-    _tables(tables, name)
-    what = count_of(numbers["steps"], "step") if "steps" in numbers else count_of(numbers["rows"], "row")
-    named_rows(("tested", f"on {what} in {duration(numbers['seconds'])}"))
+    _tables([table for table in found.tables() if len(table) <= MOST_ROWS], name)
+    unit = next(unit for unit in ("step", "row", "sequence") if f"{unit}s" in numbers)
+    tested = ("tested", f"on {count_of(numbers[f'{unit}s'], unit)} in {duration(numbers['seconds'])}")
+    named_rows(*(_classification(found) if found.kind == LABELS else ()), tested, *_lost(found))
 
 
 def _tables(tables: Sequence[Table], name: str) -> None:
@@ -205,21 +197,16 @@ def _tables(tables: Sequence[Table], name: str) -> None:
     console.print()
 
 
-def _classification(found: ClassificationReport, numbers: Mapping[str, Any], name: str) -> None:
-    tables = [found.lengths.table()]
-    if len(found.classes) <= MOST_ROWS:
-        tables.insert(0, found.table())
-    tables.insert(1, found.confusion_table())
-    _tables(tables, name)
-    low, high = found.interval
-    named_rows(
-        ("accuracy", f"{found.accuracy:.2%} ({low:.2%} to {high:.2%})"),
-        ("majority", f"{found.majority:.2%}, by always predicting the most frequent class"),
-        ("balanced", f"accuracy {found.balanced_accuracy:.2%}, macro F1 {found.macro_f1:.4f}"),
-        ("calibrated", _calibrated(found)),
-        ("tested", f"on {count_of(numbers['sequences'], 'sequence')} in {duration(numbers['seconds'])}"),
-        *_lost(found),
-    )
+def _classification(found: Report) -> list[tuple[str, str]]:
+    confusion, calibration = found.confusion, found.calibration
+    assert confusion is not None and calibration is not None
+    accuracy, low, high = found.scores["accuracy"]
+    return [
+        ("accuracy", f"{accuracy:.2%} ({low:.2%} to {high:.2%})"),
+        ("majority", f"{confusion.majority:.2%}, by always predicting the most frequent class"),
+        ("balanced", f"accuracy {confusion.balanced_accuracy:.2%}, macro F1 {confusion.macro_f1:.4f}"),
+        ("calibrated", _calibrated(calibration)),
+    ]
 
 
 def tests(reports: Mapping[str, Report]) -> None:
@@ -283,20 +270,19 @@ def new_console() -> Console:
     return console
 
 
-def _lost(found: ClassificationReport) -> list[tuple[str, str]]:
+def _lost(found: Report) -> list[tuple[str, str]]:
     """Return the row that counts the sequences with logits that are not finite; empty if there are none."""
-    if found.shortest_not_finite is None:
+    if found.counts.get("shortest_not_finite") is None:
         return []
-    which = f"the logits of {found.not_finite.sum():,}, the shortest of length {found.shortest_not_finite}"
+    which = f"the logits of {found.not_finite:,}, the shortest of length {found.shortest_not_finite}"
     return [("not finite", f"{which}: they count as wrong")]
 
 
-def _calibrated(found: ClassificationReport) -> str:
-    excess = found.calibration.excess
-    if math.isnan(excess):
+def _calibrated(calibration: Calibration) -> str:
+    if math.isnan(calibration.excess):
         return "not at all: no class was predicted"
-    how = "too sure" if excess > 0 else "too unsure"
-    return f"to within {found.calibration.expected_error:.2%}; {how} by {abs(excess):.2%} on average"
+    how = "too sure" if calibration.excess > 0 else "too unsure"
+    return f"to within {calibration.expected_error:.2%}; {how} by {abs(calibration.excess):.2%} on average"
 
 
 def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:

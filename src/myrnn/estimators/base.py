@@ -26,6 +26,7 @@ from myrnn.data import (
 )
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
+from myrnn.evaluation import Report
 from myrnn.experiment import Experiment
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import ACTIVATIONS, parameters_of
@@ -35,7 +36,6 @@ from myrnn.runs import (
     INDEX,
     Fitted,
     Job,
-    Report,
     Run,
     described,
     fit,
@@ -243,7 +243,7 @@ class SequenceEstimator(BaseEstimator):
 
         Returns
         -------
-        ClassificationReport, TagReport, NumberReport or TextReport
+        Report
 
         Raises
         ------

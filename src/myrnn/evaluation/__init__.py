@@ -5,57 +5,55 @@ The modules, each after those that it imports:
 classify        sequences to test a model on, and the model's outputs for them
 steps           the layout of steps in flat arrays, and the clusters of intervals
 intervals       confidence intervals of differences, and of rates over dependent steps
+scores          the measures of each kind of target, with their intervals
 classes         precision, recall and F1 of classes, and their confusion
-scores          scores of models and baselines side by side
+calibration     accuracy by the probability of the predicted class
 buckets         accuracy and other measures by length and by position
 naive           naive forecasts of numbers
 ngrams          counts of the symbols that follow each context
 baselines       scores of frequent tags, n-grams and naive forecasts
+report          scores beside baselines, by class, length and position
+scoring         reports on labels, tags, text and numbers
 shortcuts       accuracy of classifiers that see only part of each sequence
-lengths         reports of accuracy by length and class, and their comparison
-evaluate        the test of a model that gives such a report
+comparison      the difference of two models by length
+lengths         reports of accuracy by length and class
+evaluate        the test of a model on a task that gives such a report
 transfer        tests of models on tasks that they were not trained on
 mistakes        the shortest and the most confident mistakes
-classification  test of a classifier: classes, mistakes, lengths, probabilities
-tags            test of a model that predicts a class at every step
-text            test of a model that predicts the next symbol
-numbers         test of a model that predicts numbers
 """
 
 from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baselines, text_baselines
-from myrnn.evaluation.buckets import LengthBuckets, StepBuckets
-from myrnn.evaluation.classification import Calibration, ClassificationReport, classification_report
+from myrnn.evaluation.buckets import Buckets
+from myrnn.evaluation.calibration import Calibration
+from myrnn.evaluation.classes import Confusion
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes
+from myrnn.evaluation.comparison import Comparison, difference_columns, difference_table
 from myrnn.evaluation.evaluate import evaluate
 from myrnn.evaluation.intervals import cluster_interval, mean_difference_interval, newcombe_interval, ratio_interval
-from myrnn.evaluation.lengths import Comparison, LengthReport, difference_columns, difference_table
+from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.mistakes import Counterexamples, Halves, Mistake, counterexamples
 from myrnn.evaluation.naive import naive_forecast
-from myrnn.evaluation.numbers import NumberReport, number_report
+from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import Estimate, mean_r2
+from myrnn.evaluation.scoring import classification_report, number_report, report_of_chosen, tag_report, text_report
 from myrnn.evaluation.shortcuts import ShortcutReport, shortcuts
-from myrnn.evaluation.tags import TagReport, tag_report
-from myrnn.evaluation.text import TextReport, report_of_chosen, text_report
 from myrnn.evaluation.transfer import TransferTable, transfer
 from myrnn.results import wilson_interval
 
 __all__ = [
     "Baselines",
+    "Buckets",
     "Calibration",
-    "ClassificationReport",
     "Classifier",
     "Comparison",
+    "Confusion",
     "Counterexamples",
     "Estimate",
     "Halves",
-    "LengthBuckets",
     "LengthReport",
     "Mistake",
-    "NumberReport",
+    "Report",
     "ShortcutReport",
-    "StepBuckets",
-    "TagReport",
-    "TextReport",
     "TransferTable",
     "as_tested",
     "check_classes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,22 +11,21 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import mean_ends, ratios
+from myrnn.evaluation.classes import Confusion, confusion_counts
 from myrnn.evaluation.naive import naive_name, shifted
 from myrnn.evaluation.ngrams import Contexts, Counts, blocks, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,
-    HEADINGS,
-    MODEL,
     NUMBERS,
+    RANKED_BY,
     SHARES,
     TAGS,
     TEXT,
-    Estimate,
     Scores,
+    mean_of,
     number_scores,
     scores_table,
-    shown_number,
+    summary_of,
     tag_scores,
     text_scores,
 )
@@ -36,9 +35,6 @@ from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 from myrnn.targets import NUMBERS as NUMBER_TARGETS
 
-# The measure that ranks the rules of each kind, and the function that fits them.
-_RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
-_MAKER = {TAGS: "tag_baselines", TEXT: "text_baselines", NUMBERS: "number_baselines"}
 LARGEST_ORDER = 8
 # The highest order that is chosen without being asked for.
 MOST_CHOSEN = 6
@@ -69,7 +65,7 @@ class Baselines(Result):
     >>> tagged = Sequences([0, 1, 0, 1], [0, 2, 4], [0, 1, 0, 1], per_step=True)
     >>> found = tag_baselines(tagged, tagged, orders=[1])
     >>> found, list(found.scores)
-    (Baselines(4 steps, the best: last symbol, 100.00% steps right), ['most frequent', 'last symbol'])
+    (Baselines(4 steps, the best: last symbol, steps right 100% (51.0-100)), ['most frequent', 'last symbol'])
     """
 
     kind: str
@@ -86,61 +82,44 @@ class Baselines(Result):
     @property
     def best(self) -> str:
         """The name of the best rule: by accuracy, bits per symbol or RMSE."""
-        measure = _RANKED_BY[self.kind]
-        sign = 1 if measure in SHARES else -1
-        return max(self.scores, key=lambda name: sign * self.scores[name][measure].value)
+        return best_of(self.kind, self.scores)
 
     def __repr__(self) -> str:
         """Name the best rule."""
-        measure = _RANKED_BY[self.kind]
-        heading = HEADINGS[self.kind][measure]
-        value = self.scores[self.best][measure].value
-        shown = (
-            f"{value:.2%} {heading.removesuffix(', %')}" if measure in SHARES else f"{shown_number(value)} {heading}"
-        )
-        return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {shown})"
+        best = summary_of(self.kind, {RANKED_BY[self.kind]: self.scores[self.best][RANKED_BY[self.kind]]})
+        return f"Baselines({_checks.count_of(self.steps, 'step')}, the best: {self.best}, {best})"
 
     def table(self) -> Table:
         """Return a row for each rule: ``model``, and each measure with its interval."""
         return scores_table(f"Baselines ({self.confidence:.0%} interval)", self.kind, self.scores)
 
 
-def check_baselines(given: Baselines | None, kind: str, steps: Steps) -> None:
-    """Refuse baselines for another kind of report, or of other sequences."""
+def best_of(kind: str, scores: Mapping[str, Scores]) -> str:
+    """Return the name of the rule with the best score."""
+    values = {name: each[RANKED_BY[kind]].value for name, each in scores.items()}
+    return max(values, key=values.__getitem__) if RANKED_BY[kind] in SHARES else min(values, key=values.__getitem__)
+
+
+def beside(given: Baselines | None, kind: str, losses: Floats, steps: Steps, confidence: float) -> dict[str, Scores]:
+    """Return the scores of each rule, and how much less a model loses per step; `losses` (M,) are its, by cluster.
+
+    Both were tested on the same steps, so the interval of a gain is that of the mean difference, which is often much
+    shorter than the two single intervals suggest.
+    """
     if given is None:
-        return
+        return {}
+    maker = f"{kind.removesuffix('s')}_baselines"
     if not isinstance(given, Baselines):
-        raise InvalidArgument(f"baselines must be the result of {_MAKER[kind]}, not {_checks.shown(given)}")
+        raise InvalidArgument(f"baselines must be the result of {maker}, not {_checks.shown(given)}")
     if given.kind != kind:
-        raise InvalidArgument(f"baselines must be those of {kind}, of {_MAKER[kind]}, not those of {given.kind}")
+        raise InvalidArgument(f"baselines must be those of {kind}, of {maker}, not those of {given.kind}")
     if not np.array_equal(given.clusters, steps.clusters):
         raise InvalidArgument(
             f"baselines must be tried on the same sequences as the model, {_checks.count_of(len(steps), 'step')} of "
             f"{steps.cluster_count}, not on {_checks.count_of(given.steps, 'step')} of others"
         )
-
-
-def gains_of(baselines: Baselines | None, losses: Floats, confidence: float) -> dict[str, Estimate]:
-    """Return how much less a model loses per step than each rule; `losses` (M,) are the model's, by cluster.
-
-    Both were tested on the same steps, so the interval is that of the mean difference, which is often much shorter than
-    the two single intervals suggest.
-    """
-    if baselines is None:
-        return {}
-    sizes = np.diff(baselines.clusters).astype(np.float64)
-    group = np.zeros(len(sizes), dtype=np.int64)
-    found = {name: ratios(other - losses, sizes, group, 1) for name, other in baselines.losses.items()}
-    return {name: Estimate(float(one.value[0]), *mean_ends(one, confidence)[0].tolist()) for name, one in found.items()}
-
-
-def table_with_baselines(
-    title: str, kind: str, scores: Scores, baselines: Baselines | None, gains: Scores, caption: str | None
-) -> Table:
-    """Return a row for the model and one for each baseline, with the model's gain over it."""
-    others = {} if baselines is None else baselines.scores
-    rows = {MODEL: scores, **{name: {**each, GAIN: gains[name]} for name, each in others.items()}}
-    return scores_table(title, kind, rows, caption)
+    gains = {name: mean_of(other - losses, steps, confidence) for name, other in given.losses.items()}
+    return {name: {**scores, GAIN: gains[name]} for name, scores in given.scores.items()}
 
 
 def tag_baselines(
@@ -165,7 +144,7 @@ def tag_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `TagReport.scores`.
+        The measures are those of `Report.scores`.
 
     Raises
     ------
@@ -204,7 +183,9 @@ def tag_baselines(
         said = np.where(place >= 0, best[place], said)
         if not order or order in wanted:
             name = ["most frequent", "last symbol"][order] if order < 2 else f"last {order} symbols"
-            scores[name] = tag_scores(test.targets, said, classes, steps, level)
+            counts_of_classes = confusion_counts(test.targets, said, classes)
+            macro_f1 = Confusion((), (), *counts_of_classes, np.empty((0, 2))).macro_f1
+            scores[name] = tag_scores(test.targets == said, macro_f1, steps, level)
             losses[name] = steps.sums(said != test.targets)
     return Baselines(TAGS, scores, losses, steps.clusters, level)
 
@@ -241,7 +222,7 @@ def text_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `TextReport.scores`.
+        The measures are those of `Report.scores`.
 
     Raises
     ------
@@ -317,7 +298,7 @@ def number_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `NumberReport.scores`; ``skill`` is relative to the last value.
+        The measures are those of `Report.scores`; ``skill`` is relative to the last value.
 
     Raises
     ------

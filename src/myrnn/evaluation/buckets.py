@@ -1,9 +1,9 @@
-"""Accuracy and other measures by the length of the sequence and by the position of the step."""
+"""Accuracy and other measures by length and by position."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.evaluation.intervals import mean_ends, ratios_of_steps, share_ends
-from myrnn.evaluation.scores import SHARES, shown_measure
+from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
 from myrnn.evaluation.steps import Steps, Values
-from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, counted, integer, share
+from myrnn.results import Floats, Result, Shown, Table, integer, shares, wilson_interval
 
 # Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
 _MOST_POSITIONS = 12
@@ -21,100 +21,26 @@ _MOST_LENGTHS = 8
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class LengthBuckets(Counted, Result):
-    """Accuracy for sequences of similar length.
-
-    Attributes
-    ----------
-    shortest, longest : ndarray, int64 (B,)
-        The range of lengths in each bucket, ascending.
-    total, correct : ndarray, int64 (B,)
-        The number of sequences in each bucket, and of those classified correctly.
-    confidence : float
-        The level of the intervals.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> buckets = LengthBuckets(np.array([1, 5]), np.array([4, 9]), np.array([50, 50]), np.array([49, 30]))
-    >>> buckets
-    LengthBuckets(98.0% at length 1 to 4, 60.0% at length 5 to 9)
-    >>> buckets.accuracy, buckets.interval.round(2).tolist()
-    (array([0.98, 0.6 ]), [[0.9, 1.0], [0.46, 0.72]])
-    """
-
-    shortest: NDArray[np.int64]
-    longest: NDArray[np.int64]
-    total: NDArray[np.int64]
-    correct: NDArray[np.int64]
-    confidence: float = 0.95
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the buckets: ``"4"`` or ``"5 to 9"``."""
-        return _names(self.shortest, self.longest)
-
-    def __repr__(self) -> str:
-        """Show the accuracy of the first and the last bucket."""
-        first, last = self.accuracy[[0, -1]]
-        return f"LengthBuckets({first:.1%} at length {self.names[0]}, {last:.1%} at length {self.names[-1]})"
-
-    def table(self) -> Table:
-        """Return the accuracies, one row per bucket; terminals show per cent.
-
-        Its columns are ``shortest``, ``longest``, ``total``, ``correct``, ``accuracy``, ``low`` and ``high``.
-        """
-        names = dict(zip(self.shortest.tolist(), self.names, strict=True))
-        return Table(
-            f"Accuracy by length, % ({self.confidence:.0%} interval)",
-            {
-                "shortest": self.shortest,
-                "longest": self.longest,
-                **counted(self.correct, self.total, self.confidence),
-            },
-            (
-                Shown("length", lambda row: names[row["shortest"]], is_number=False),
-                share("accuracy", interval=ENDS),
-                integer("total", "of"),
-            ),
-        )
-
-
-def length_buckets(lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float) -> LengthBuckets:
-    """Count correctly classified sequences by length.
-
-    Parameters
-    ----------
-    lengths : ndarray, int64 (N,)
-    right : ndarray, bool (N,)
-    most : int
-        The most buckets: one for each length if possible, otherwise of about equally many sequences.
-    confidence : float
-        The level of the intervals.
-    """
-    shortest, longest, place = _by_quantiles(lengths, most)
-    total = np.bincount(place, minlength=len(longest))
-    correct = np.bincount(place, weights=right, minlength=len(longest)).astype(np.int64)
-    return LengthBuckets(shortest, longest, total, correct, confidence)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class StepBuckets(Result):
-    """Measures of steps at similar positions, or in sequences of similar length.
+class Buckets(Result):
+    """Measures of steps at similar positions, or of sequences of similar length.
 
     Attributes
     ----------
     by : {"position", "length"}
         Whether buckets are by the position of a step in its sequence, from 1, or by the length of the sequence.
+    each : {"step", "sequence"}
+        The unit that is counted.
     first, last : ndarray, int64 (B,)
         The range of positions or lengths in each bucket, ascending.
     total : ndarray, int64 (B,)
-        The number of steps in each bucket.
+        The number of steps or sequences in each bucket.
     measures : dict of str to ndarray, float64 (B, 3)
         Each measure by name, such as ``accuracy``: its value in every bucket, and the two ends of its interval. The
         steps of a sequence are not treated as independent; an end is NaN if there are too few sequences.
     confidence : float
         The level of the intervals.
+    levels : dict of str to float
+        Scores of others over all buckets by name, in the first measure, which `plot` draws beside it.
 
     Examples
     --------
@@ -123,30 +49,37 @@ class StepBuckets(Result):
     >>> chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
     >>> positions = tag_report([0, 1, 1, 0], chances, [0, 2, 4]).positions
     >>> positions
-    StepBuckets(accuracy 50.0% at position 1, 100.0% at position 2)
+    Buckets(accuracy 50.0% at position 1, 100.0% at position 2)
     >>> positions.first, positions.last, positions.total
     (array([1, 2]), array([1, 2]), array([2, 2]))
     """
 
     by: str
+    each: str
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     total: NDArray[np.int64]
     measures: dict[str, Floats]
     confidence: float = 0.95
+    levels: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the buckets: ``"4"`` or ``"5 to 8"``."""
-        return _names(self.first, self.last)
+        pairs = zip(self.first.tolist(), self.last.tolist(), strict=True)
+        return tuple(str(first) if first == last else f"{first} to {last}" for first, last in pairs)
+
+    @property
+    def correct(self) -> NDArray[np.int64]:
+        """The number of right steps or sequences in each bucket, int64 (B,), where accuracy is a measure."""
+        return np.rint(self.measures["accuracy"][:, 0] * self.total).astype(np.int64)
 
     def __repr__(self) -> str:
         """Show the first measure of the first and the last bucket."""
-        measure, values = next(iter(self.measures.items()))
-        spec = ".1%" if measure in SHARES else ".4g"
-        first, last = (format(values[place, 0], spec) for place in (0, -1))
+        measure, values = self.values_of()
+        first, last = (f"{v:.1%}" if measure in SHARES else shown_number(v) for v in values[[0, -1], 0])
         word = measure.replace("_", " ")
-        return f"StepBuckets({word} {first} at {self.by} {self.names[0]}, {last} at {self.by} {self.names[-1]})"
+        return f"Buckets({word} {first} at {self.by} {self.names[0]}, {last} at {self.by} {self.names[-1]})"
 
     def table(self) -> Table:
         """Return the measures, one row per bucket; terminals show shares in per cent.
@@ -157,15 +90,19 @@ class StepBuckets(Result):
         names = dict(zip(self.first.tolist(), self.names, strict=True))
         columns: dict[str, Any] = {"first": self.first, "last": self.last, "total": self.total}
         for measure, values in self.measures.items():
-            ends = {measure: values[:, 0], f"{measure}_low": values[:, 1], f"{measure}_high": values[:, 2]}
-            columns |= {name: np.where(np.isfinite(column), column, np.nan) for name, column in ends.items()}
+            ends = np.where(np.isfinite(values), values, np.nan).T
+            columns |= dict(zip((measure, f"{measure}_low", f"{measure}_high"), ends, strict=True))
+        headings = {name: name.replace("_", " ") + (", %" if name in SHARES else "") for name in self.measures}
+        title = f"By {self.by}"
+        if list(headings) == ["accuracy"]:
+            headings, title = {"accuracy": "accuracy"}, f"Accuracy by {self.by}, %"
         return Table(
-            f"By {self.by} ({self.confidence:.0%} interval)",
+            f"{title} ({self.confidence:.0%} interval)",
             columns,
             (
                 Shown(self.by, lambda row: names[row["first"]], is_number=False),
-                *(shown_measure(name, _heading(name)) for name in self.measures),
-                integer("total", "steps"),
+                *(shown_measure(measure, heading) for measure, heading in headings.items()),
+                integer("total", "of" if self.each == "sequence" else "steps"),
             ),
         )
 
@@ -175,8 +112,33 @@ class StepBuckets(Result):
         return _checks.one_of("measure", name, tuple(self.measures)), self.measures[name]
 
 
-def _heading(measure: str) -> str:
-    return measure.replace("_", " ") + (", %" if measure in SHARES else "")
+def of_sequences(
+    lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float, levels: Mapping[str, float]
+) -> Buckets:
+    """Return the accuracy of classified sequences (N,) by their lengths, in at most `most` buckets."""
+    first, last, place = _by_quantiles(lengths, most)
+    total, correct = np.bincount(place, minlength=len(last)), np.bincount(place, right, len(last))
+    values = np.column_stack((shares(correct, total), wilson_interval(correct, total, confidence)))
+    return Buckets("length", "sequence", first, last, total, {"accuracy": values}, confidence, levels)
+
+
+def by_length(steps: Steps, right: NDArray[np.bool_], confidence: float, levels: Mapping[str, float]) -> Buckets:
+    """Return the accuracy of steps (S,) by the length of the sequence that the step is in."""
+    lengths = steps.lengths[steps.lengths > 0]
+    first, last, place = _by_quantiles(lengths, _MOST_LENGTHS)
+    return _of_steps("length", first, last, np.repeat(place, lengths), steps, {"accuracy": right}, confidence, levels)
+
+
+def by_position(steps: Steps, values: Mapping[str, Values], confidence: float, levels: Mapping[str, float]) -> Buckets:
+    """Return the means of `values` (S,) by the position of the step; those of ``"rmse"`` are squares."""
+    longest = int(steps.lengths.max())
+    if longest <= _MOST_POSITIONS:
+        last = np.arange(1, longest + 1)
+    else:
+        # 1, 2, 3 to 4, 5 to 8, 9 to 16 and so on.
+        last = np.minimum(2 ** np.arange((longest - 1).bit_length() + 1), longest)
+    first = np.concatenate(([1], last[:-1] + 1))
+    return _of_steps("position", first, last, _BucketOfPosition(steps, last), steps, values, confidence, levels)
 
 
 @dataclass(frozen=True)
@@ -190,26 +152,7 @@ class _BucketOfPosition:
         return np.searchsorted(self.last, self.steps.position_of(steps))
 
 
-def by_position(steps: Steps, values: Mapping[str, Values], confidence: float) -> StepBuckets:
-    """Return the means of `values` (S,) by the position of the step; those of ``"rmse"`` are squares."""
-    longest = int(steps.lengths.max())
-    if longest <= _MOST_POSITIONS:
-        last = np.arange(1, longest + 1)
-    else:
-        # 1, 2, 3 to 4, 5 to 8, 9 to 16 and so on.
-        last = np.minimum(2 ** np.arange((longest - 1).bit_length() + 1), longest)
-    first = np.concatenate(([1], last[:-1] + 1))
-    return _bucketed("position", first, last, _BucketOfPosition(steps, last), steps, values, confidence)
-
-
-def by_length(steps: Steps, values: Mapping[str, Values], confidence: float) -> StepBuckets:
-    """Return the means of `values` (S,) by the length of the sequence that the step is in."""
-    first, last, place = _by_quantiles(steps.lengths[steps.lengths > 0], _MOST_LENGTHS)
-    each = np.repeat(place, steps.lengths[steps.lengths > 0])
-    return _bucketed("length", first, last, each, steps, values, confidence)
-
-
-def _bucketed(
+def _of_steps(
     by: str,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
@@ -217,7 +160,8 @@ def _bucketed(
     steps: Steps,
     values: Mapping[str, Values],
     confidence: float,
-) -> StepBuckets:
+    levels: Mapping[str, float],
+) -> Buckets:
     measures = {}
     for name, each in values.items():
         # A root mean square is computed from the squares.
@@ -229,7 +173,7 @@ def _bucketed(
         both = np.column_stack((found.value, ends))
         measures[name] = np.sqrt(both) if squared else both
     total = sum(np.bincount(place[block], minlength=len(last)) for _, block in steps.blocks())
-    return StepBuckets(by, first, last, np.asarray(total), measures, confidence)
+    return Buckets(by, "step", first, last, np.asarray(total), measures, confidence, levels)
 
 
 def _by_quantiles(
@@ -246,8 +190,3 @@ def _by_quantiles(
     # A bucket begins at its shortest length, not where the previous one ends.
     shortest = distinct[np.searchsorted(distinct, np.concatenate(([-1], longest[:-1])), side="right")]
     return shortest, longest.astype(np.int64), np.searchsorted(longest, lengths)
-
-
-def _names(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[str, ...]:
-    pairs = zip(low.tolist(), high.tolist(), strict=True)
-    return tuple(str(first) if first == last else f"{first} to {last}" for first, last in pairs)

@@ -10,7 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import ENDS, Floats, Row, Shown, Table, integer, share, shares, text, wilson_interval
+from myrnn.results import (
+    ENDS,
+    NO_CLASS,
+    Floats,
+    Result,
+    Row,
+    Shown,
+    Table,
+    integer,
+    is_lost,
+    share,
+    shares,
+    text,
+    wilson_interval,
+)
 
 # With more classes, show the most frequent mistakes instead of the whole matrix.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
@@ -18,36 +32,52 @@ MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10
 _ROUNDING, ROUNDING_OF_SUM = 1e-6, 1e-3
 
 
-class HasConfusion:
-    """The rates of a report with a confusion matrix.
+@dataclass(frozen=True, repr=False, eq=False)
+class Confusion(Result):
+    """How often each class was predicted as which, for sequences or steps.
 
     Attributes
     ----------
     classes, unseen : tuple of str
-        All K classes, and those of them that the model does not know.
-    confusion : ndarray, int64 (K, K)
+        All K classes, and those of them that the model does not know and therefore never predicts.
+    counts : ndarray, int64 (K, K)
         The number of cases whose true class is the row and whose predicted class is the column.
     not_finite : ndarray, int64 (K,)
-        The number of cases of each class with outputs that are not finite: they count as wrong.
+        The number of cases of each class with outputs that are not finite. They count in `total`, as wrong.
+    recall_interval : ndarray, float64 (K, 2)
+        The interval of each recall.
     confidence : float
+        The level of the intervals.
+
+    Examples
+    --------
+    >>> from myrnn import classification_report
+    >>> confusion = classification_report(
+    ...     ["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ["a", "b"], [3, 5, 5]
+    ... ).confusion
+    >>> confusion
+    Confusion(3 cases of 2 classes, 66.67% right, macro F1 0.667)
+    >>> confusion.counts.tolist(), confusion.recall, confusion.f1.round(3), round(confusion.majority, 3)
+    ([[1, 0], [1, 1]], array([1. , 0.5]), array([0.667, 0.667]), 0.667)
     """
 
     classes: tuple[str, ...]
     unseen: tuple[str, ...]
-    confusion: NDArray[np.int64]
+    counts: NDArray[np.int64]
     not_finite: NDArray[np.int64]
-    confidence: float
+    recall_interval: Floats
+    confidence: float = 0.95
 
     @property
     def total(self) -> NDArray[np.int64]:
         """The number of cases of each class, int64 (K,)."""
-        total: NDArray[np.int64] = self.confusion.sum(axis=1) + self.not_finite
+        total: NDArray[np.int64] = self.counts.sum(axis=1) + self.not_finite
         return total
 
     @property
     def accuracy(self) -> float:
         """The share of all cases classified correctly."""
-        return float(np.trace(self.confusion) / self.total.sum())
+        return float(np.trace(self.counts) / self.total.sum())
 
     @property
     def majority(self) -> float:
@@ -57,17 +87,17 @@ class HasConfusion:
     @property
     def recall(self) -> Floats:
         """The share of each class that is predicted as this class, float64 (K,); NaN for an absent class."""
-        return shares(np.diag(self.confusion), self.total)
+        return shares(np.diag(self.counts), self.total)
 
     @property
     def precision(self) -> Floats:
         """The share of predictions of each class that are correct, float64 (K,); NaN without predictions."""
-        return shares(np.diag(self.confusion), self.confusion.sum(axis=0))
+        return shares(np.diag(self.counts), self.counts.sum(axis=0))
 
     @property
     def f1(self) -> Floats:
         """The harmonic mean of precision and recall, float64 (K,); NaN for a class neither present nor predicted."""
-        return f1_of(self.confusion, self.not_finite)
+        return shares(2 * np.diag(self.counts), self.total + self.counts.sum(axis=0))
 
     @property
     def balanced_accuracy(self) -> float:
@@ -79,17 +109,28 @@ class HasConfusion:
         """The mean F1 of the classes that are present or predicted."""
         return float(np.nanmean(self.f1))
 
-    def _recall_ends(self) -> Floats:
-        """Return the interval of each recall, float64 (K, 2)."""
-        return wilson_interval(np.diag(self.confusion), self.total, self.confidence)
+    def __repr__(self) -> str:
+        """Show how many cases are right."""
+        cases, classes = _checks.count_of(self.total.sum(), "case"), _checks.count_of(len(self.classes), "class")
+        return f"Confusion({cases} of {classes}, {self.accuracy:.2%} right, macro F1 {self.macro_f1:.3f})"
 
-    def class_table(self) -> Table:
+    def numbers(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "majority": self.majority,
+            "unseen": list(self.unseen),
+            "classes": self.rows(),
+            "confusion": {"classes": list(self.classes), "counts": self.counts.tolist()},
+        }
+
+    def table(self) -> Table:
         """Return precision, recall and F1 of every class; terminals show per cent.
 
         Its columns are ``class``, ``total``, ``precision``, ``recall``, ``low``, ``high`` (the interval of the recall)
         and ``f1``; an undefined share is None.
         """
-        low, high = self._recall_ends().T
 
         def of(row: Row) -> str:
             return f"{row['total']:,}" + (" unseen in training" if row["class"] in self.unseen else "")
@@ -101,23 +142,23 @@ class HasConfusion:
                 "total": self.total,
                 "precision": self.precision,
                 "recall": self.recall,
-                "low": low,
-                "high": high,
+                "low": self.recall_interval[:, 0],
+                "high": self.recall_interval[:, 1],
                 "f1": self.f1,
             },
             (text("class"), share("precision"), share("recall", interval=ENDS), share("f1", "F1"), Shown("of", of)),
         )
 
-    def confusion_table(self) -> Table:
+    def matrix(self) -> Table:
         """Return the confusion matrix, or with many classes the most frequent mistakes."""
         if len(self.classes) > MOST_CLASSES_IN_TABLE:
-            return self._mistakes_table()
-        seen_as = {f"seen as {name}": counts for name, counts in zip(self.classes, self.confusion.T, strict=True)}
+            return self._mistakes()
+        seen_as = {f"seen as {name}": counts for name, counts in zip(self.classes, self.counts.T, strict=True)}
         shown = (_count(f"seen as {name}", name) for name in self.classes)
         return Table("Seen as", {"class": self.classes, **seen_as}, (text("class"), *shown))
 
-    def _mistakes_table(self) -> Table:
-        wrong = self.confusion - np.diag(np.diag(self.confusion))
+    def _mistakes(self) -> Table:
+        wrong = self.counts - np.diag(np.diag(self.counts))
         order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
         rows, columns = np.unravel_index(order[wrong.ravel()[order] > 0], wrong.shape)
         return Table(
@@ -134,22 +175,6 @@ class HasConfusion:
 
 def _count(name: str, heading: str) -> Shown:
     return Shown(heading, lambda row: f"{row[name]:,}" if row[name] else "·")
-
-
-def f1_of(confusion: NDArray[np.int64], not_finite: NDArray[np.int64]) -> Floats:
-    """Return the F1 of every class, float64 (K,); NaN for a class neither present nor predicted."""
-    there = confusion.sum(axis=1) + not_finite
-    return shares(2 * np.diag(confusion), there + confusion.sum(axis=0))
-
-
-def confusion_of(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the confusion matrix, int64 (K, K), and the cases of each class without a prediction (a negative one)."""
-    lost = predicted < 0
-    cells = truth[~lost] * classes + predicted[~lost]
-    counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-    return counts, np.bincount(truth[lost], minlength=classes)
 
 
 # --- Labels -----------------------------------------------------------------------------------------------------------
@@ -174,15 +199,38 @@ class Labels:
     truth: NDArray[np.int64]
     columns: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
+        """Encode labels, and the classes that the model knows, both text or numbers."""
+        (names, truth_places), (known, columns) = _distinct(name, truth), _distinct("classes", classes)
+        everything = _in_order({*names, *known})
+        place = {one: index for index, one in enumerate(everything)}
+        codes, known_codes = (np.array([place[one] for one in some], dtype=np.int64) for some in (names, known))
+        unseen = tuple(_in_order(set(names) - set(known)))
+        return cls(tuple(everything), unseen, codes[truth_places], known_codes[columns])
 
-def labels_of(name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
-    """Encode labels, and the classes that the model knows, both text or numbers, as class numbers."""
-    (names, truth_places), (known, columns) = _distinct(name, truth), _distinct("classes", classes)
-    everything = _in_order({*names, *known})
-    place = {one: index for index, one in enumerate(everything)}
-    codes, known_codes = (np.array([place[one] for one in some], dtype=np.int64) for some in (names, known))
-    unseen = tuple(_in_order(set(names) - set(known)))
-    return Labels(tuple(everything), unseen, codes[truth_places], known_codes[columns])
+    def predicted(self, probabilities: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the class of the largest probability of each row, int64 (N,); `NO_CLASS` for a row of NaN."""
+        return np.where(is_lost(probabilities), NO_CLASS, self.columns[np.argmax(probabilities, axis=1)])
+
+    def confusion(
+        self, predicted: NDArray[np.int64], confidence: float, recall_interval: Floats | None = None
+    ) -> Confusion:
+        """Count the predicted classes; the intervals of the recalls are by default those of independent cases."""
+        counts, lost = confusion_counts(self.truth, predicted, len(self.names))
+        if recall_interval is None:
+            recall_interval = wilson_interval(np.diag(counts), counts.sum(axis=1) + lost, confidence)
+        return Confusion(self.names, self.unseen, counts, lost, recall_interval, confidence)
+
+
+def confusion_counts(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the confusion matrix, int64 (K, K), and the cases of each class without a prediction (a negative one)."""
+    lost = predicted < 0
+    cells = truth[~lost] * classes + predicted[~lost]
+    counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    return counts, np.bincount(truth[lost], minlength=classes)
 
 
 def _distinct(name: str, given: ArrayLike) -> tuple[list[str], NDArray[np.int64]]:

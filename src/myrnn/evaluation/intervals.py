@@ -18,24 +18,11 @@ from myrnn.results import Floats, shares, wilson_interval
 def newcombe_interval(
     correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
 ) -> Floats:
-    """Return the interval for the difference of two independent shares, the first minus the second.
+    """Return the interval for the difference of two independent shares, the first minus the second: (..., 2).
 
-    It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1.
-
-    Parameters
-    ----------
-    correct, total, other_correct, other_total : array_like of int, shape (...)
-    confidence : float
-
-    Returns
-    -------
-    ndarray, float64 (..., 2)
-        Low and high.
-
-    References
-    ----------
-    Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven methods",
-    Statistics in Medicine 17, 1998 (method 10).
+    It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1. Newcombe, "Interval
+    estimation for the difference between independent proportions: comparison of eleven methods", Statistics in Medicine
+    17, 1998 (method 10).
     """
     return np.stack(_reach(correct, total, other_correct, other_total, confidence), axis=-1)
 
@@ -45,19 +32,6 @@ def mean_difference_interval(
 ) -> tuple[float, Floats]:
     """Return the unweighted mean of N differences of two shares, and its interval.
 
-    Parameters
-    ----------
-    correct, total, other_correct, other_total : array_like of int, shape (N,)
-        Counts for each of N kinds of sequences, such as the lengths.
-    confidence : float
-
-    Returns
-    -------
-    mean : float
-    interval : ndarray, float64 (2,)
-
-    References
-    ----------
     Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
     Medicine 27, 2008 (limits of a sum from the limits of its parts).
     """
@@ -86,70 +60,25 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
 
 
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return the interval for a ratio of two sums over clusters, such as the mean loss of all steps.
+    """Return the interval for a ratio of two sums over M clusters, such as the mean loss of all steps of sequences.
 
-    Parameters
-    ----------
-    numerator, denominator : array_like (M,)
-        Values for each of M clusters, such as the loss and the number of steps of each sequence.
-    confidence : float
-
-    Returns
-    -------
-    ndarray, float64 (2,)
-        Low and high, by Student's t with M - 1 degrees of freedom; NaN for fewer than two clusters.
-
-    Raises
-    ------
-    InvalidArgument
-        When the two are not lists of numbers of equal length.
-
-    References
-    ----------
-    Cochran, "Sampling techniques", 3rd edition, 1977, chapter 6 (the ratio estimate and its variance).
-
-    Examples
-    --------
-    >>> ratio_interval([1.0, 2.0, 3.0], [2, 2, 2]).round(2).tolist()
-    [-0.24, 2.24]
+    By Student's t with M - 1 degrees of freedom; NaN for fewer than two clusters. Cochran, "Sampling techniques", 3rd
+    edition, 1977, chapter 6 (the ratio estimate and its variance).
     """
     return mean_ends(_one_ratio(numerator, denominator), confidence)[0]
 
 
 def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return the interval for a share of steps that are right or wrong together within clusters.
+    """Return the interval for a share of steps that are right or wrong together within M clusters, from their counts.
 
     It is Wilson's interval for the effective number of steps: the number of independent steps that would give the same
     precision. If all clusters agree (above all, if all steps are right), the number of clusters is used instead, as if
     all steps of a cluster were one.
 
-    Parameters
-    ----------
-    correct, total : array_like of int (M,)
-        Counts for each of M clusters, such as the sequences.
-    confidence : float
-
-    Returns
-    -------
-    ndarray, float64 (2,)
-        Low and high.
-
-    Raises
-    ------
-    InvalidArgument
-        When the two are not lists of numbers of equal length.
-
-    References
-    ----------
     Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
     from survey data", Survey Methodology 24, 1998 (the effective sample size); Dean and Pagano, "Evaluating confidence
     interval methods for binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3,
     2015 (Wilson's interval with it).
-
-    Examples
-    --------
-    >>> cluster_interval([10, 0, 10, 0], [10, 10, 10, 10]).round(2).tolist()
-    [0.06, 0.94]
     """
     return share_ends(_one_ratio(correct, total), confidence)[0]
 

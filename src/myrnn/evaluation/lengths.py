@@ -1,8 +1,8 @@
-"""Accuracy by length and class, and comparison of two such reports."""
+"""Accuracy by length and class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
+from myrnn.evaluation.comparison import Comparison, some
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.results import (
     ENDS,
@@ -24,10 +24,8 @@ from myrnn.results import (
     counted,
     integer,
     lost_message,
-    points,
     share,
     shares,
-    text,
     wilson_interval,
 )
 from myrnn.sequences import Sequences
@@ -184,6 +182,12 @@ class LengthReport(Counted, Result):
             steps, squares = (np.array([each[chosen].sum() for chosen in groups]) for each in (steps, squares))
         return np.divide(steps, squares, out=np.ones_like(steps), where=squares > 0)
 
+    def effective(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the effective numbers of right answers and of answers, for intervals, at some of the lengths."""
+        place = np.searchsorted(self.lengths, lengths)
+        share = self._independent()[place]
+        return self.correct[place] * share, self.total[place] * share
+
     def __repr__(self) -> str:
         """Show the accuracy over all lengths, and for the shortest and the longest."""
         return (
@@ -223,7 +227,7 @@ class LengthReport(Counted, Result):
         named = {"trained": ~self.beyond, "beyond": self.beyond} if self.trained_length is not None else {}
         if self.one_class.any() and not self.one_class.all():
             named |= {"several classes": ~self.one_class, "one class": self.one_class}
-        return _some(named, len(self.lengths))
+        return some(named, len(self.lengths))
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return the records of `rows` for each of the `groups`, with all sequences of a group counted together.
@@ -359,11 +363,6 @@ class LengthReport(Counted, Result):
         return shortcuts.only(self.lengths)
 
 
-def _some(groups: dict[str, NDArray[np.bool_]], count: int) -> dict[str, NDArray[np.bool_]]:
-    """Return the groups that are not empty, and the group of all."""
-    return {name: chosen for name, chosen in groups.items() if chosen.any()} | {"all": np.ones(count, dtype=bool)}
-
-
 def _base_rate(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the shares of the most frequent of K classes, for counts (L, K) of totals (L,); NaN if K is 0."""
     return shares(class_total.max(axis=1, initial=0), total) if class_total.shape[1] else np.full(len(total), np.nan)
@@ -402,135 +401,3 @@ def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:
 def _shortcut_rows(shortcuts: ShortcutReport) -> list[dict[str, Any]]:
     rows = [{"length": name, **row} for name, row in shortcuts.totals().items()]
     return rows if shortcuts.bayes is None else [*rows, {"length": "Bayes rate", "accuracy": shortcuts.bayes}]
-
-
-# Correct and total of the first, correct and total of the second; for steps, effective numbers.
-Counts = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Comparison(Result):
-    """The accuracies of two models at the lengths that both were tested on.
-
-    Differences are the first minus the second. Their intervals assume independent sequences. If both models were tested
-    on the same sequences, on which they tend to agree, the intervals are somewhat too wide. At a level of 95 %, about
-    one in twenty differences excludes zero by chance, so look at the groups first.
-
-    Attributes
-    ----------
-    first, second : LengthReport
-    names : two strings
-    lengths : ndarray, int64 (N,)
-        The lengths that both reports have.
-
-    Examples
-    --------
-    >>> from myrnn import LengthReport
-    >>> import numpy as np
-    >>> lengths, total = np.array([4, 8]), np.array([1000, 1000])
-    >>> trained, guess = (LengthReport(lengths, total, np.array(right), 0.5) for right in ([990, 730], [500, 510]))
-    >>> comparison = trained.compare(guess, ("trained", "guess"))
-    >>> comparison
-    Comparison(trained less guess: +35.50 points (+32.86 to +38.07) over 2 lengths)
-    >>> comparison.difference.round(2), comparison.told_apart
-    (array([0.49, 0.22]), array([ True,  True]))
-    """
-
-    first: LengthReport
-    second: LengthReport
-    names: tuple[str, str]
-    lengths: NDArray[np.int64]
-
-    @property
-    def difference(self) -> NDArray[np.float64]:
-        """The first accuracy minus the second at each length, float64 (N,)."""
-        correct, total, other_correct, other_total = self._counts
-        return shares(correct, total) - shares(other_correct, other_total)
-
-    @property
-    def interval(self) -> NDArray[np.float64]:
-        """Newcombe's interval of each difference, float64 (N, 2), at the level of the first report."""
-        return newcombe_interval(*self._counts, confidence=self.first.confidence)
-
-    @property
-    def told_apart(self) -> NDArray[np.bool_]:
-        """At which lengths the interval excludes zero, bool (N,)."""
-        low, high = self.interval.T
-        return np.logical_or(low > 0, high < 0)
-
-    def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
-        """Return the mean difference and its interval over the groups of lengths, all lengths weighted equally.
-
-        They are ``"trained"`` (lengths that both were trained on), ``"beyond"`` (that neither was) and ``"all"``.
-        """
-        found = {}
-        for name, chosen in self._groups().items():
-            right, tried, other_right, other_tried = (counts[chosen] for counts in self._counts)
-            found[name] = mean_difference_interval(right, tried, other_right, other_tried, self.first.confidence)
-        return found
-
-    def __repr__(self) -> str:
-        """Show the mean difference over all common lengths."""
-        mean, (low, high) = self.groups()["all"]
-        return (
-            f"Comparison({self.names[0]} less {self.names[1]}: {100 * mean:+.2f} points "
-            f"({100 * low:+.2f} to {100 * high:+.2f}) over {_checks.count_of(len(self.lengths), 'length')})"
-        )
-
-    def table(self) -> Table:
-        """Return both accuracies and their differences; terminals show per cent and percentage points.
-
-        Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
-        """
-        columns = difference_columns({"length": self.lengths}, self._counts, self.first.confidence)
-        below: list[tuple[Row, str | None]] = []
-        for name, (mean, (low, high)) in self.groups().items():
-            chosen = self._groups()[name]
-            pair = {key: float(columns[key][chosen].mean()) for key in ("first", "second")}
-            ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
-            below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
-        return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
-
-    @property
-    def _counts(self) -> Counts:
-        """Correct and total of the first, correct and total of the second, at the common lengths."""
-        places = [np.searchsorted(report.lengths, self.lengths) for report in (self.first, self.second)]
-        one, other = (
-            (report.correct[place] * share[place], report.total[place] * share[place])
-            for report, place in zip((self.first, self.second), places, strict=True)
-            for share in [report._independent()]
-        )
-        return *one, *other
-
-    def _groups(self) -> dict[str, NDArray[np.bool_]]:
-        beyond = [np.isin(self.lengths, report.lengths[report.beyond]) for report in (self.first, self.second)]
-        both_known = None not in (self.first.trained_length, self.second.trained_length)
-        named = {"trained": ~(beyond[0] | beyond[1]), "beyond": beyond[0] & beyond[1]} if both_known else {}
-        return _some(named, len(self.lengths))
-
-
-def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
-    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
-
-    `of` is the column of lengths or kinds, by its name.
-    """
-    correct, total, other_correct, other_total = counts
-    first, second = shares(correct, total), shares(other_correct, other_total)
-    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
-    columns = {**of, "first": first, "second": second, "difference": first - second}
-    return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
-
-
-def difference_table(
-    title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
-) -> Table:
-    """Return such columns as a table: terminals show per cent and percentage points."""
-    level = "" if confidence is None else f" ({confidence:.0%})"
-    shown = (
-        text(next(iter(columns))),
-        share("first", names[0]),
-        share("second", names[1]),
-        Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),
-        Shown("told apart", lambda row: "yes" if row["told_apart"] else "no"),
-    )
-    return Table(title, columns, shown, **others)

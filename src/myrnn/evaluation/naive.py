@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats
+
+LAST = "last"
 
 
 def naive_forecast(
@@ -89,3 +91,31 @@ def number_rows(name: str, given: Any) -> Floats:
             f"{values.shape}"
         )
     return values.reshape(len(values), -1).astype(np.float64)
+
+
+def naive_of(
+    given: Any, truth: Floats, steps: Steps | None, horizon: int | Sequence[int]
+) -> tuple[str | None, Floats | None]:
+    """Return the name of a naive forecast, and its numbers; NaN where there is none."""
+    if given is None:
+        return None, None
+    name = "the forecasts given as naive"
+    if isinstance(given, Mapping) and len(given) == 1:
+        ((name, given),) = given.items()
+    if isinstance(given, str):
+        _checks.one_of("naive", given, (LAST,))
+    if isinstance(given, str | int | np.integer) and not isinstance(given, bool):
+        if steps is None:
+            raise InvalidArgument(f"naive={given!r} needs offsets, which say where each series begins")
+        period = 1 if isinstance(given, str) else _checks.integer("naive", given, minimum=1)
+        forecast = shifted(truth, steps, period, horizon)
+        if np.isnan(forecast).all():
+            raise InvalidArgument(f"naive={given!r} has no forecast: no series is long enough")
+        return naive_name(period), forecast
+    forecast = number_rows("naive", given)
+    if forecast.shape != truth.shape or np.isinf(forecast).any() or np.isnan(forecast).all():
+        raise InvalidArgument(
+            f"naive must be 'last', a period, or numbers in the shape of the targets, {truth.shape}, NaN where there "
+            f"is no forecast, not {_checks.shown(given)}"
+        )
+    return name, forecast

@@ -1,4 +1,4 @@
-"""Scores of models and baselines side by side: numbers with their intervals, and their table."""
+"""The measures of predictions by kind of target: numbers with their intervals, and their table."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.classes import confusion_of, f1_of
 from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
 from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
-# The kinds of targets at every step.
-TAGS, TEXT, NUMBERS = "tags", "text", "numbers"
+# The kinds of targets: a class for each sequence or step, the next symbol, numbers.
+LABELS, TAGS, TEXT, NUMBERS = "labels", "tags", "text", "numbers"
 MODEL = "the model"
 # The advantage of the model over a rule, per step.
 GAIN = "gain"
-# The columns of each kind, and their headings in a table.
+# The measures of each kind, and their headings in a table.
 HEADINGS = {
+    LABELS: {"accuracy": "right, %", "balanced_accuracy": "balanced, %", "macro_f1": "macro F1, %"},
     TAGS: {
         "accuracy": "steps right, %",
         "sequence_accuracy": "whole sequences, %",
@@ -36,7 +36,9 @@ HEADINGS = {
     },
     NUMBERS: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill", GAIN: "model's gain, MAE"},
 }
-SHARES = frozenset({"accuracy", "sequence_accuracy", "macro_f1"})
+# The measure that ranks models.
+RANKED_BY = {LABELS: "accuracy", TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
+SHARES = frozenset({"accuracy", "sequence_accuracy", "balanced_accuracy", "macro_f1"})
 # Shown without their intervals, which follow from those of the bits per symbol, or not at all.
 _PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})
 
@@ -61,9 +63,7 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         """Return the number and its interval, such as ``1.874 (1.852 to 1.896)``."""
-        if np.isnan(self.value):
-            return "-"
-        return shown_number(self.value) + ("" if np.isnan(self.low) else f" ({_ends(self.low, self.high)})")
+        return written("", *self)
 
 
 Scores = Mapping[str, Estimate]
@@ -74,8 +74,25 @@ def shown_number(value: float) -> str:
     return f"{value:.3f}" if 0.01 <= abs(value) < 100 or value == 0 else f"{value:.4g}"
 
 
-def _ends(low: float, high: float) -> str:
-    return f"{shown_number(low)} to {shown_number(high)}"
+def written(measure: str, value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Return a measure and its interval as text, shares in per cent; a dash for None or NaN."""
+    if value is None or np.isnan(value):
+        return "-"
+    has_ends = low is not None and high is not None and not np.isnan(low) and measure not in _PLAIN
+    if measure in SHARES:
+        return percent(value, (low, high) if has_ends else None)  # type: ignore[arg-type]
+    return shown_number(value) + (f" ({shown_number(low)} to {shown_number(high)})" if has_ends else "")  # type: ignore[arg-type]
+
+
+def summary_of(kind: str, scores: Scores) -> str:
+    """Return the measures of a model in a line, such as ``MAE 0.375 (0.2 to 0.5), RMSE 0.559``."""
+    parts = []
+    for measure, heading in HEADINGS[kind].items():
+        if measure in scores and measure not in _HIDDEN:
+            value, *ends = written(measure, *scores[measure]).split(" ", 1)
+            unit = "%" if measure in SHARES else ""
+            parts.append(" ".join((heading.removesuffix(", %"), f"{value}{unit}", *ends)))
+    return ", ".join(parts)
 
 
 def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: str | None = None) -> Table:
@@ -83,38 +100,25 @@ def scores_table(title: str, kind: str, scores: Mapping[str, Scores], caption: s
     columns: dict[str, Any] = {"model": list(scores)}
     shown = [text("model", "")]
     for measure, heading in HEADINGS[kind].items():
-        column = [each.get(measure, Estimate(float("nan"))) for each in scores.values()]
-        if not column or np.isnan([one.value for one in column]).all():
+        # Infinities cannot be represented in JSON.
+        ends = np.array([each.get(measure, Estimate(float("nan"))) for each in scores.values()]).reshape(-1, 3)
+        value, low, high = np.where(np.isfinite(ends), ends, np.nan).T
+        if np.isnan(ends[:, 0]).all():
             continue
-        columns[measure] = [one.value for one in column]
-        if not np.isnan([one.low for one in column]).all():
-            columns |= {f"{measure}_low": [one.low for one in column], f"{measure}_high": [one.high for one in column]}
+        columns[measure] = value
+        if not np.isnan(ends[:, 1]).all():
+            columns |= {f"{measure}_low": low, f"{measure}_high": high}
         if measure == GAIN:
             shown.append(_shown_gain(heading, kind == TAGS))
         elif measure not in _HIDDEN:
             shown.append(shown_measure(measure, heading))
-    finite = {name: values if name == "model" else _finite(values) for name, values in columns.items()}
-    return Table(title, finite, shown, caption=caption)
+    return Table(title, columns, shown, caption=caption)
 
 
-def _finite(values: list[float]) -> Floats:
-    """Return numbers, with NaN instead of infinities, which JSON cannot represent."""
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def shown_measure(measure: str, heading: str | None = None) -> Shown:
+def shown_measure(measure: str, heading: str) -> Shown:
     """Show a measure with its interval, whose ends are in the columns ``..._low`` and ``..._high``."""
-
-    def cell(row: Row) -> str:
-        value = row.get(measure)
-        low, high = (None if measure in _PLAIN else row.get(f"{measure}_{end}") for end in ("low", "high"))
-        if value is None:
-            return "-"
-        if measure in SHARES:
-            return percent(value, None if low is None or high is None else (low, high))
-        return shown_number(value) + ("" if low is None or high is None else f" ({_ends(low, high)})")
-
-    return Shown(measure.replace("_", " ") if heading is None else heading, cell)
+    ends = f"{measure}_low", f"{measure}_high"
+    return Shown(heading, lambda row: written(measure, row.get(measure), *(row.get(end) for end in ends)))
 
 
 def _shown_gain(heading: str, in_points: bool) -> Shown:
@@ -145,55 +149,47 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 # --- The measures of each kind ----------------------------------------------------------------------------------------
 
 
-def tag_scores(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int, steps: Steps, confidence: float
-) -> dict[str, Estimate]:
-    """Return the scores of classes predicted at every step: of steps, of whole sequences, and the macro F1."""
-    right = truth == predicted
-    confusion, lost = confusion_of(truth, predicted, classes)
-    there = steps.lengths > 0
+def tag_scores(right: NDArray[np.bool_], macro_f1: float, steps: Steps, confidence: float) -> dict[str, Estimate]:
+    """Return the scores of classes predicted at every step, from which are right (S,)."""
     # A sequence is right if none of its steps is wrong.
-    whole = np.logical_and.reduceat(right, steps.offsets[:-1][there])
-    low, high = wilson_interval(whole.sum(), len(whole), confidence).tolist()
+    whole = np.logical_and.reduceat(right, steps.offsets[:-1][steps.lengths > 0])
     return {
-        "accuracy": share_estimate(steps.sums(right), steps, confidence),
-        "sequence_accuracy": Estimate(float(whole.mean()), low, high),
-        "macro_f1": Estimate(float(np.nanmean(f1_of(confusion, lost)))),
+        "accuracy": _share(steps.sums(right), steps, confidence),
+        "sequence_accuracy": share_of(whole, confidence),
+        "macro_f1": Estimate(macro_f1),
     }
+
+
+def share_of(right: NDArray[np.bool_], confidence: float) -> Estimate:
+    """Return the share of independent cases (N,) that are right, with Wilson's interval."""
+    return Estimate(float(right.mean()), *wilson_interval(right.sum(), len(right), confidence).tolist())
 
 
 def text_scores(nats: Floats, right: Floats, steps: Steps, confidence: float) -> dict[str, Estimate]:
     """Return the scores of symbol predictions, from the cross-entropy and the right ones of each cluster, (M,)."""
-    mean = over_clusters(nats, steps)
-    loss = Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
+    loss = mean_of(nats, steps, confidence)
     with np.errstate(over="ignore"):
         perplexity = Estimate(*np.exp(loss).tolist())
     return {
         "bits_per_symbol": Estimate(*(end / float(np.log(2)) for end in loss)),
         "perplexity": perplexity,
         "cross_entropy": loss,
-        "accuracy": share_estimate(right, steps, confidence),
+        "accuracy": _share(right, steps, confidence),
     }
 
 
 def number_scores(
     errors: Floats, targets: Floats, steps: Steps, naive_errors: Floats | None, confidence: float
 ) -> tuple[dict[str, Estimate], list[dict[str, Estimate]]]:
-    """Return the scores of predicted numbers: over all columns, and for each.
+    """Return the scores of predicted numbers, over all C columns and for each, from their errors (S, C).
 
-    Parameters
-    ----------
-    errors, targets : ndarray, float64 (S, C)
-    steps : Steps
-    naive_errors : ndarray, float64 (S, C), or None
-        Those of the naive forecast; NaN where there is none.
-    confidence : float
+    The errors of the naive forecast are NaN where there is none.
     """
     squares, count = errors**2, np.ones(errors.shape)
     ratio_of = {
         "mae": (np.abs(errors), count),
         "rmse": (squares, count),
-        "r2": (squares, np.where(varying(targets), targets - targets.mean(axis=0), 0.0) ** 2),
+        "r2": (squares, np.where(np.ptp(targets, axis=0) != 0, targets - targets.mean(axis=0), 0.0) ** 2),
     }
     if naive_errors is not None:
         known = ~np.isnan(naive_errors)
@@ -210,11 +206,6 @@ def number_scores(
         mean = values[known_columns].mean()
         together[measure] = _finished(measure, mean, influence[:, known_columns].mean(axis=1), confidence)
     return together, each
-
-
-def varying(targets: Floats) -> NDArray[np.bool_]:
-    """Return which columns have an R², bool (C,): those that are not constant."""
-    return np.asarray(np.ptp(targets, axis=0) != 0)
 
 
 def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> float:
@@ -251,13 +242,18 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
     return Estimate(float(ratio), low, high) if measure == "mae" else Estimate(float(1 - ratio), 1 - high, 1 - low)
 
 
-def over_clusters(sums: Floats, steps: Steps) -> Ratios:
+def mean_of(sums: Floats, steps: Steps, confidence: float) -> Estimate:
     """Return the mean over steps of values with these sums over clusters (M,)."""
+    mean = _over_clusters(sums, steps)
+    return Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
+
+
+def _over_clusters(sums: Floats, steps: Steps) -> Ratios:
     sizes = np.diff(steps.clusters).astype(np.float64)
     return ratios(sums, sizes, np.zeros(len(sizes), dtype=np.int64), 1)
 
 
-def share_estimate(right: Floats, steps: Steps, confidence: float) -> Estimate:
+def _share(right: Floats, steps: Steps, confidence: float) -> Estimate:
     """Return the share of steps that are right, with its interval, from their number in each cluster (M,)."""
-    share = over_clusters(right, steps)
+    share = _over_clusters(right, steps)
     return Estimate(float(share.value[0]), *share_ends(share, confidence)[0].tolist())

@@ -11,7 +11,7 @@ function as a figure of a kind of result, whose method ``plot`` then calls it.
 """
 
 from myrnn.plots.automata import plot_automaton
-from myrnn.plots.classification import plot_accuracy_by_bucket, plot_calibration, plot_confusion, plot_transfer
+from myrnn.plots.classification import plot_calibration, plot_confusion, plot_transfer
 from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
 from myrnn.plots.lengths import Panel, plot_accuracy_by_length, plot_length_bands, plot_length_grid, plot_shortcuts
@@ -29,7 +29,6 @@ __all__ = [
     "LivePlot",
     "Panel",
     "create_plot",
-    "plot_accuracy_by_bucket",
     "plot_accuracy_by_length",
     "plot_automaton",
     "plot_by_position",

@@ -1,4 +1,4 @@
-"""Figures of classifier tests: confusion, accuracy by length and by probability, transfer."""
+"""Figures of classifier tests: confusion, accuracy by probability, transfer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from myrnn.evaluation import Calibration, ClassificationReport, LengthBuckets, TransferTable
-from myrnn.evaluation.classes import HasConfusion
+from myrnn.evaluation import Calibration, Confusion, TransferTable
 from myrnn.plots import style
 from myrnn.results import draws
 
@@ -30,15 +29,15 @@ _LONGEST_TURNED = 30
 _MOST_WITH_INTERVAL = 8
 
 
-@draws(ClassificationReport)
-def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
+@draws(Confusion)
+def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
     """Draw the confusion matrix of sequences, or steps, as a heat map.
 
     Rows are the true classes, columns the predicted ones. Colours show shares of the row.
 
     Parameters
     ----------
-    report : ClassificationReport or TagReport
+    confusion : Confusion
     ax : matplotlib Axes, optional
         By default those of a new figure.
 
@@ -51,11 +50,11 @@ def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
     >>> from myrnn import classification_report
     >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
-    >>> ax = plot_confusion(report)
+    >>> ax = plot_confusion(report.confusion)
     >>> [text.get_text() for text in ax.texts]  # the counts that are not 0
     ['1', '1', '1']
     """
-    counts = report.confusion
+    counts = confusion.counts
     ax = style.axes_for(ax, height=5.2 if len(counts) > 4 else 4.2)
     of_row = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(of_row, cmap=_BLUES, vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -64,7 +63,7 @@ def plot_confusion(report: HasConfusion, *, ax: Axes | None = None) -> Axes:
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if of_row[row, column] > _DARK else "black"
             ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=color)
-    _name_classes(ax, report.classes)
+    _name_classes(ax, confusion.classes)
     style.add_percent_scale(ax, image, "share of the class, %")
     return ax
 
@@ -79,44 +78,6 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true class")
-
-
-@draws(LengthBuckets)
-def plot_accuracy_by_bucket(buckets: LengthBuckets, *, chance: float | None = None, ax: Axes | None = None) -> Axes:
-    """Draw accuracy for buckets of lengths, with an interval for each.
-
-    Parameters
-    ----------
-    buckets : LengthBuckets
-    chance : float, optional
-        The accuracy of always predicting the most frequent class, drawn as a line.
-    ax : matplotlib Axes, optional
-        By default those of a new figure.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Examples
-    --------
-    >>> from myrnn import classification_report
-    >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
-    >>> report = classification_report(["ham", "spam", "spam"], chances, ["ham", "spam"], lengths=[3, 5, 5])
-    >>> ax = plot_accuracy_by_bucket(report.lengths, chance=report.majority)
-    >>> ax.get_xlabel()
-    'length of the sequence (number of sequences)'
-    """
-    ax = style.axes_for(ax, height=3.6)
-    bars = style.interval_bars(buckets.accuracy, buckets.interval)
-    ax.errorbar(np.arange(len(buckets.total)), buckets.accuracy, bars, **style.series(0), **style.POINTS)
-    if chance is not None:
-        level = style.draw_chance(ax, chance)
-        style.add_legend(ax, [(level, "the most frequent class")])
-    style.name_buckets(ax, buckets.names, buckets.total)
-    style.fit_accuracy(ax, buckets.interval[:, 0], chance)
-    ax.set_xlabel("length of the sequence (number of sequences)")
-    ax.set_ylabel("accuracy")
-    return ax
 
 
 @draws(Calibration)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import NumberReport, StepBuckets, TagReport, TextReport
+from myrnn.evaluation import Buckets, Report
 from myrnn.plots import style
 from myrnn.results import draws
 
@@ -25,9 +25,9 @@ _FEW_FORECASTS = 12
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
 
 
-@draws(StepBuckets)
+@draws(Buckets)
 def plot_by_position(
-    buckets: StepBuckets,
+    buckets: Buckets,
     *,
     measure: str | None = None,
     levels: Mapping[str, float] | None = None,
@@ -36,15 +36,16 @@ def plot_by_position(
 ) -> Axes:
     """Draw a measure by the position of the step, or by the length of the sequence, with an interval at each.
 
-    Call it again with the same `ax` and another `label` to compare models that were tested on the same sequences.
+    Dashed lines show scores of others over all buckets. Call it again with the same `ax` and another `label` to compare
+    models that were tested on the same sequences.
 
     Parameters
     ----------
-    buckets : StepBuckets
+    buckets : Buckets
     measure : str, optional
         The name of the measure, such as ``"accuracy"``; by default the first.
     levels : mapping of str to float, optional
-        Scores of others over all steps, by name: a dashed line for each.
+        Scores of others over all buckets, by name; by default those of the buckets, for their first measure.
     label : str, optional
         The name of the model in the legend.
     ax : matplotlib Axes, optional
@@ -64,13 +65,15 @@ def plot_by_position(
     >>> from myrnn import tag_report
     >>> chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]
     >>> report = tag_report([0, 1, 1, 0], chances, [0, 2, 4])
-    >>> ax = plot_by_position(report.positions, label="GRU", levels={"the most frequent class": report.majority})
-    >>> ax.get_xlabel()
-    'position of the step in its sequence (number of steps)'
+    >>> ax = plot_by_position(report.positions, label="GRU")
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('position of the step in its sequence (number of steps)', ['GRU', 'the most frequent class'])
     """
     from matplotlib.lines import Line2D
 
     name, values = buckets.values_of(measure)
+    if levels is None:
+        levels = buckets.levels if name == next(iter(buckets.measures)) else {}
     ax = style.axes_for(ax, height=3.6)
     look = style.series(len(ax.containers))
     if len(values) > style.FEW_POINTS:
@@ -79,16 +82,16 @@ def plot_by_position(
     bars = style.interval_bars(values[:, 0], values[:, 1:])
     settings: dict[str, Any] = {**style.POINTS, "label": None if named is None else style.word_of(named)}
     ax.errorbar(np.arange(len(values)), values[:, 0], bars, **look, **settings)
-    for dashes, (level_name, level) in zip(_DASHES * len(levels or {}), (levels or {}).items(), strict=False):
+    for dashes, (level_name, level) in zip(_DASHES * len(levels), levels.items(), strict=False):
         ax.axhline(level, color=style.GREY, dashes=dashes, linewidth=1.3, zorder=1, label=style.word_of(level_name))
     counts = style.name_buckets(ax, buckets.names, buckets.total)
     if name == "accuracy":
         lowest = np.fmin(values[:, 0], values[:, 1])
-        style.fit_accuracy(ax, lowest, min((levels or {}).values(), default=None))
+        style.fit_accuracy(ax, lowest, min(levels.values(), default=None))
     else:
         # Later curves may be higher.
         ax.set_ylim(bottom=0.0, auto=True)
-    ax.set_xlabel(_KINDS[buckets.by] + (" (number of steps)" if counts else ""))
+    ax.set_xlabel(_KINDS[buckets.by] + (f" (number of {buckets.each}s)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
     entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
     if entries:
@@ -96,23 +99,14 @@ def plot_by_position(
     return ax
 
 
-_RANKED_BY = {TagReport: "accuracy", TextReport: "bits_per_symbol", NumberReport: "rmse"}
-
-
-@draws(TagReport)
-@draws(TextReport)
-@draws(NumberReport)
-def plot_report(report: TagReport | TextReport | NumberReport, *, ax: Axes | None = None) -> Axes:
-    """Draw the main measure by position, with the best baseline or the most frequent class."""
-    if report.positions is None:
+@draws(Report)
+def plot_report(report: Report, *, ax: Axes | None = None) -> Axes:
+    """Draw the confusion of labels; of others the main measure by position, with the best of the simple rules."""
+    part = report.confusion if report.positions is None else report.positions
+    if part is None:
         raise InvalidArgument("there are no positions to draw: number_report was called without offsets")
-    measure, levels = _RANKED_BY[type(report)], {}
-    if isinstance(report, TagReport):
-        levels = {"the most frequent class": report.majority}
-    if report.baselines is not None:
-        best = report.baselines.best
-        levels = {best: report.baselines.scores[best][measure].value}
-    return plot_by_position(report.positions, measure=measure, levels=levels, ax=ax)
+    drawn: Axes = part.plot(ax=ax)
+    return drawn
 
 
 def plot_forecast(

@@ -36,8 +36,8 @@ from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.listing import ORDERS, STATES, RunListing, RunSummary, list_runs
 from myrnn.runs.load import Run, classes_of, holds_own, load_history, load_run
 from myrnn.runs.model import describe_model
-from myrnn.runs.reports import Report, known_of, report_on
-from myrnn.runs.save import save_run, summarize, tests_table, write_data_run, write_run
+from myrnn.runs.reports import known_of, report_on, tests_table
+from myrnn.runs.save import save_run, summarize, write_data_run, write_run
 from myrnn.runs.work import ANY_SHARE, DataWork, TaskWork, begin, evaluated, go_on, run, tested_lengths
 
 __all__ = [
@@ -54,7 +54,6 @@ __all__ = [
     "Fitted",
     "GivenData",
     "Job",
-    "Report",
     "Run",
     "RunComparison",
     "RunListing",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn import _checks, plots
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import Comparison, LengthBuckets, LengthReport, difference_columns, difference_table
+from myrnn.evaluation import Buckets, Comparison, LengthReport, difference_columns, difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, text
 from myrnn.runs.folder import REPORT, WEIGHTS, read_folder
@@ -41,7 +41,7 @@ class ComparedRun:
     curve : LearningCurve
     lengths : LengthReport or None
         The test of a run on a task, if there was one.
-    tests : dict of str to LengthBuckets
+    tests : dict of str to Buckets
         The same for a run on data, by test name.
     scores : dict of str to dict of str to float
         For a run that did not learn labels: the scores of each test by name, each with its interval, ``NAME_low`` and
@@ -61,7 +61,7 @@ class ComparedRun:
     weights: dict[str, NDArray[Any]]
     curve: LearningCurve
     lengths: LengthReport | None = None
-    tests: Mapping[str, LengthBuckets] = field(default_factory=dict)
+    tests: Mapping[str, Buckets] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
@@ -384,17 +384,33 @@ def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
     return replace(report, each="step", sequences=sequences, whole=whole)
 
 
-def _buckets(given: Any) -> LengthBuckets:
+def _buckets(given: Any) -> Buckets:
     if not isinstance(given, dict):
         raise InvalidArgument(f"a test must be an object, not {_checks.shown(given)}")
-    longest, shortest, total, correct = _counts(given, ("longest", "shortest", "total", "correct"))
-    if (shortest > longest).any():
-        raise InvalidArgument("'longest' must be 'shortest' at least")
-    return LengthBuckets(shortest, longest, total, correct, _confidence(given))
+    last, first, total = _integers(given, ("last", "first", "total"))
+    if (first > last).any():
+        raise InvalidArgument("'last' must be 'first' at least")
+    if not total.all():
+        raise InvalidArgument("'total' must be 1 at least")
+    names = ("accuracy", "accuracy_low", "accuracy_high")
+    values = np.array([[_checks.real(name, row.get(name), minimum=0) for name in names] for row in given["lengths"]])
+    if (values > 1).any():
+        raise InvalidArgument("'accuracy' must be 1 at most")
+    return Buckets("length", "sequence", first, last, total, {"accuracy": values}, _confidence(given))
 
 
 def _counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
     """Return the columns of the counts by length: the lengths, ascending, and at last the totals and correct counts."""
+    columns = _integers(given, names)
+    if (columns[-1] > columns[-2]).any():
+        raise InvalidArgument("'correct' must be 'total' at most")
+    if not columns[-2].all():
+        raise InvalidArgument("'total' must be 1 at least")
+    return columns
+
+
+def _integers(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return columns of counts by length, of which the first ascends."""
     rows = given.get("lengths")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InvalidArgument("'lengths' must be a list of records")
@@ -404,10 +420,6 @@ def _counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.i
         )
         for name in names
     ]
-    if (columns[-1] > columns[-2]).any():
-        raise InvalidArgument("'correct' must be 'total' at most")
-    if not columns[-2].all():
-        raise InvalidArgument("'total' must be 1 at least")
     if (np.diff(columns[0]) < 1).any():
         raise InvalidArgument("the lengths must rise")
     return columns

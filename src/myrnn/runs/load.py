@@ -16,7 +16,7 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.data import LABELS, SERIES, VALUES, ClassLabels, SequenceEncoder, TargetEncoder
 from myrnn.errors import DataError, InvalidArgument, RunError
-from myrnn.evaluation import as_tested
+from myrnn.evaluation import Report, as_tested
 from myrnn.experiment import OWN, Experiment, weight_generator
 from myrnn.inspection import parse_tokens
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, LearningCurve
@@ -28,7 +28,7 @@ from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIG
 from myrnn.runs.job import Job, parse_job
 from myrnn.runs.model import check_same, class_of, load_weights, remake
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
-from myrnn.runs.reports import Report, report_on
+from myrnn.runs.reports import report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
 from myrnn.tasks import answered, recognition_of

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from myrnn import plots
 from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, Numbers, RawSequences, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
-    ClassificationReport,
-    NumberReport,
-    TagReport,
-    TextReport,
+    Report,
     classification_report,
     naive_forecast,
     number_report,
@@ -28,14 +22,12 @@ from myrnn.evaluation import (
     text_baselines,
 )
 from myrnn.evaluation.naive import naive_name
-from myrnn.results import Table, is_lost, number, text
+from myrnn.results import ENDS, Result, Table, counted, integer, is_lost, number, share, text
 from myrnn.runs.fitted import Fitted, scores_of
 from myrnn.sequences import Sequences, offsets_of, places_from
 
 # The kinds of targets with simple baseline models.
 WITH_BASELINES = (TAGS, TEXT)
-
-Report = ClassificationReport | TagReport | TextReport | NumberReport
 
 
 def known_of(fitted: Fitted, X: Any, y: Any) -> Sequences:
@@ -91,7 +83,7 @@ def _check_none(name: str, given: Any, learn: str) -> None:
         raise InvalidArgument(f"{name} must be None where {learn} is learned: the sequences tell what comes next")
 
 
-def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> TextReport:
+def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> Report:
     sequences = fitted.targets.sequences(fitted.encoder, raw)
     if not len(sequences.targets):
         raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
@@ -109,7 +101,7 @@ def _of_text(fitted: Fitted, raw: RawSequences, known: Sequences | None) -> Text
     return report_of_chosen(chosen, right, lost, symbols, sequences.offsets, baselines=baselines)
 
 
-def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None) -> TagReport:
+def _of_tags(fitted: Fitted, raw: RawSequences, y: Any, known: Sequences | None) -> Report:
     given = RawTargets.tags(y, raw.offsets, fewest=1)
     assert given.classes is not None and given.rows is not None
     sequences = fitted.targets.inputs(fitted.encoder, raw)
@@ -127,7 +119,7 @@ def _of_classes(classes: ClassLabels, given: RawTargets) -> RawTargets:
     return RawTargets(TAGS, classes.encode(given.classes.classes[given.rows]), classes)
 
 
-def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -> NumberReport:
+def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -> Report:
     targets = fitted.targets
     sequences = targets.inputs(fitted.encoder, raw)
     outputs = scores_of(fitted.predictor, sequences)
@@ -142,9 +134,7 @@ def _of_numbers(fitted: Fitted, raw: RawSequences, y: Any, period: int | None) -
     return number_report(given.rows.reshape(len(said), -1), said, offsets, names=targets.columns)
 
 
-def _of_series(
-    fitted: Fitted, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int
-) -> NumberReport:
+def _of_series(fitted: Fitted, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int) -> Report:
     """Return the report on the next rows that were predicted at every step that the model read."""
     # The last prediction of each series is of an unknown row.
     lengths = np.maximum(sequences.lengths - 1, 0)
@@ -156,8 +146,8 @@ def _of_series(
     truth, naive = raw.rows.astype(np.float64), naive_forecast(raw.rows, raw.offsets, period)[later]
     if np.isnan(naive).all():
         raise InvalidArgument(f"period={period} has no forecast to compare with: no series is long enough")
-    report = number_report(truth[later], said[steps], offsets_of(lengths), naive=naive, names=fitted.columns)
-    return replace(report, naive=naive_name(period))
+    named = {naive_name(period): naive}
+    return number_report(truth[later], said[steps], offsets_of(lengths), naive=named, names=fitted.columns)
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,34 +160,32 @@ def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def parts_of(report: Report) -> tuple[dict[str, Callable[[Any], Any]], dict[str, Callable[[], Any]]]:
     """Return functions that write each table of a report and draw each of its figures, by name."""
-    if isinstance(report, ClassificationReport):
-        return {"classes": report.to_csv}, {
-            "confusion": report.plot,
-            "accuracy_by_length": partial(report.lengths.plot, chance=report.majority),
-            "calibration": report.calibration.plot,
-        }
-    tables: dict[str, Callable[[Any], Any]] = {"scores": report.to_csv}
-    figures: dict[str, Callable[[], Any]] = {"by_position": report.plot}
-    if isinstance(report, TagReport):
-        tables["classes"] = report.class_table().to_csv
-        figures["confusion"] = partial(plots.plot_confusion, report)
-    if report.positions is None:
-        del figures["by_position"]
-    else:
-        tables["by_position"] = report.positions.to_csv
-    return tables, figures
+    tables: dict[str, Result | None] = {"classes": report.confusion, "by_position": report.positions}
+    if report.kind != LABELS:
+        tables["scores"] = report
+    figures: dict[str, Result | None] = {
+        "confusion": report.confusion,
+        "accuracy_by_length": report.lengths,
+        "calibration": report.calibration,
+        "by_position": report.positions,
+    }
+    return (
+        {name: part.to_csv for name, part in tables.items() if part is not None},
+        {name: part.plot for name, part in figures.items() if part is not None},
+    )
 
 
-def table_of_scores(reports: Mapping[str, Report]) -> Table:
-    """Return a table with the scores of several tests."""
-    scores = {name: _scores(report) for name, report in reports.items()}
-    columns: dict[str, list[Any]] = {"test": list(scores)}
-    names = list(next(iter(scores.values())))
-    columns |= {name: [found.get(name) for found in scores.values()] for name in names}
-    return Table("Tests", columns, (text("test"), *(number(name, ".4g", name.replace("_", " ")) for name in names)))
-
-
-def _scores(report: Report) -> dict[str, float]:
-    if isinstance(report, ClassificationReport):
-        return {"accuracy": report.accuracy}
-    return {name: float(score.value) for name, score in report.scores.items()}
+def tests_table(reports: Mapping[str, Report]) -> Table:
+    """Return a table of several tests of a model with their accuracies or other scores."""
+    first = next(iter(reports.values()))
+    if first.kind != LABELS:
+        columns = {name: [one.scores[name].value for one in reports.values()] for name in first.scores}
+        shown = [number(name, ".4g", name.replace("_", " ")) for name in columns]
+        return Table("Tests", {"test": list(reports), **columns}, (text("test"), *shown))
+    total = [report.sequences for report in reports.values()]
+    correct = [round(report.accuracy * report.sequences) for report in reports.values()]
+    return Table(
+        f"Tests, % ({first.confidence:.0%} interval)",
+        {"test": list(reports), **counted(correct, total, first.confidence)},
+        (text("test"), share("accuracy", interval=ENDS), integer("total", "of")),
+    )

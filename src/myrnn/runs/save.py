@@ -12,16 +12,15 @@ from typing import Any
 from myrnn import plots
 from myrnn.data import LABELS
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import ClassificationReport, LengthReport
+from myrnn.evaluation import LengthReport, Report
 from myrnn.experiment import Part, Training
 from myrnn.learning_curve import ACCURACY
 from myrnn.models import file_of, num_parameters
-from myrnn.results import Table, counted, integer, share, text
 from myrnn.runs.fitted import Fitted
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, RUN_ON_DATA, WEIGHTS, made_with, weight_bytes
 from myrnn.runs.model import SOURCE, describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
-from myrnn.runs.reports import Report, parts_of, table_of_scores
+from myrnn.runs.reports import parts_of, tests_table
 from myrnn.storage import empty_folder, json_to_bytes
 from myrnn.training import History
 
@@ -234,21 +233,6 @@ def _learned(fitted: Fitted) -> dict[str, Any]:
         return {"labels": fitted.labels.to_settings()}
     columns = {} if fitted.columns is None else {"columns": list(fitted.columns)}
     return {"targets": fitted.targets.to_settings(), **columns}
-
-
-def tests_table(reports: Mapping[str, Report]) -> Table:
-    """Return a table of several tests with their accuracies or other scores."""
-    of_labels = [report for report in reports.values() if isinstance(report, ClassificationReport)]
-    if len(of_labels) < len(reports):
-        return table_of_scores(reports)
-    total = [int(report.total.sum()) for report in of_labels]
-    correct = [round(report.accuracy * tried) for report, tried in zip(of_labels, total, strict=True)]
-    confidence = next(iter(reports.values())).confidence
-    return Table(
-        f"Tests, % ({confidence:.0%} interval)",
-        {"test": list(reports), **counted(correct, total, confidence)},
-        (text("test"), share("accuracy", interval=("low", "high")), integer("total", "of")),
-    )
 
 
 def _figure(axes: Any, name: str) -> dict[str, Callable[[Path], Any]]:

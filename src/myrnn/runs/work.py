@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import compiling_seconds
 from myrnn.data import LABELS, TAGS
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation import LengthReport, as_tested, check_classes, evaluate
+from myrnn.evaluation import LengthReport, Report, as_tested, check_classes, evaluate
 from myrnn.experiment import OWN, Experiment, is_own
 from myrnn.graphs import write_graph
 from myrnn.models import num_parameters, with_stack_depth
@@ -25,7 +25,7 @@ from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, e
 from myrnn.runs.job import Job, described, load_job
 from myrnn.runs.load import Run, load_run
 from myrnn.runs.model import class_of
-from myrnn.runs.reports import WITH_BASELINES, Report, known_of, report_on
+from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.runs.save import summarize, write_data_run, write_run
 from myrnn.sequences import Sequences
 from myrnn.storage import FolderLock, clear_scratch
