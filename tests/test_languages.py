@@ -516,13 +516,13 @@ def test_files_of_flare_and_of_mlregtest_are_read_directly(tmp_path):
     flares = read_sequences(folder / "main.tok")
     assert [list(string) for string in flares.sequences] == [["1", "0", "1"], [], ["1"]]
     assert flares.labels.tolist() == ["1", "0", "1"]
-    assert Experiment(data=folder / "main.tok").data.labels == str(folder / "labels.txt")
+    assert Experiment(data=folder / "main.tok").source.settings.labels == str(folder / "labels.txt")
     tabbed = tmp_path / "Train.txt"
     tabbed.write_text("abA\tTRUE\nbb\tFALSE\n")
     mlregtest = read_sequences(tabbed)
     assert [list(string) for string in mlregtest.sequences] == [["a", "b", "A"], ["b", "b"]]
     assert mlregtest.labels.tolist() == ["TRUE", "FALSE"]
-    assert Experiment(data=tabbed).data.labels is None
+    assert Experiment(data=tabbed).source.settings.labels is None
     tabbed.write_text("abA\tTRUE\nbb\n")
     with pytest.raises(DataError, match=r"line 2: no tab followed by a label"):
         read_sequences(tabbed)

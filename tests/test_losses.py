@@ -156,11 +156,12 @@ def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch
     assert results.runs["training.loss"] == ["cross-entropy", "smoothed"]
 
 
-def test_the_default_loss_is_not_named_in_files():
-    experiment = Experiment(training={"loss": "cross-entropy"})
-    assert "loss" not in experiment.to_dict()["training"]
-    assert pickle.loads(pickle.dumps(experiment)) == experiment == Experiment()
-    assert json.dumps(experiment.to_dict())
+@pytest.mark.parametrize("named", [{}, {"loss": "cross-entropy"}])
+def test_a_loss_is_kept_in_files_if_it_is_named(named):
+    experiment = Experiment(training=named)
+    assert experiment.to_dict()["training"].get("loss") == named.get("loss")
+    assert pickle.loads(pickle.dumps(experiment)) == experiment
+    assert Experiment.from_dict(json.loads(json.dumps(experiment.to_dict()))) == experiment
 
 
 TASK = tasks.TwinHalves(1, 2, alphabet_size=3)

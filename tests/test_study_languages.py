@@ -33,9 +33,9 @@ def test_every_task_is_tested_at_lengths_that_it_has(name, runs, tasks):
     points = read_study(STUDIES / f"{name}.toml").points
     assert len(points) == runs
     tests = {point.experiment.source: point.experiment.evaluation.lengths for point in points}
-    assert {settings.make().language_name for settings in tests} == tasks
-    for settings, lengths in tests.items():
-        task = settings.make()
+    assert {source.settings.make().language_name for source in tests} == tasks
+    for source, lengths in tests.items():
+        task = source.settings.make()
         drawn = task.sample_lengths(np.array(lengths), np.random.default_rng(0))
         assert drawn.lengths.tolist() == list(lengths)
         # The short lengths are those of strings of up to 40 symbols, and some are as long as those of 500.

@@ -135,7 +135,7 @@ def made(tmp_path_factory):
     data_run(folder / "data" / LONG)
     without_pictures(folder / "data" / LONG, folder / "data" / f"{LONG}-2")
     (folder / "study.toml").write_text(
-        'name = "rates of a simple network"\ntask.pattern_length_max = 2\nevaluate.samples = 20\n'
+        'name = "rates of a simple network"\ntask.pattern_length_max = 2\nevaluation.samples = 20\n'
         "training = { iterations = 5, engine = 'mygrad' }\nmodel.dim_recurrent = 2\n"
         "[[variants]]\nname = 'a simple network with a long name'\noptimizer.learning_rate = [0.001, 0.00025]\n"
     )

@@ -119,7 +119,7 @@ class Study:
     >>> from myrnn.sweeps import read_study
     >>> study = read_study({"name": "sizes", "model": {"dim_recurrent": [2, 4]}, "training": {"seed": "0:3"}})
     >>> study.name, len(study.points), study.settings[-1]
-    ('sizes', 8, 'training.on_divergence')
+    ('sizes', 8, 'training.loss')
     """
 
     name: str
