@@ -161,7 +161,7 @@ def test_a_loss_is_kept_in_files_if_it_is_named(named):
     experiment = Experiment(training=named)
     assert experiment.to_dict()["training"].get("loss") == named.get("loss")
     assert pickle.loads(pickle.dumps(experiment)) == experiment
-    assert Experiment.from_dict(json.loads(json.dumps(experiment.to_dict()))) == experiment
+    assert Experiment.read(json.loads(json.dumps(experiment.to_dict()))) == experiment
 
 
 TASK = tasks.TwinHalves(1, 2, alphabet_size=3)
