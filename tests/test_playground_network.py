@@ -14,7 +14,8 @@ from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
-from myrnn.models import RNN, load_own
+from myrnn.models import RNN
+from myrnn.models.own import load_own
 from myrnn.playground import keep, views
 from myrnn.playground.keep import script
 from myrnn.playground.material import Drawn

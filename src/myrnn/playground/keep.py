@@ -18,7 +18,8 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
-from myrnn.models import OwnModel, Stacked
+from myrnn.models import Stacked
+from myrnn.models.own import OwnModel
 from myrnn.playground.material import TEST_SEED
 from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
 from myrnn.playground.settings import OWN, sections_of, settings_of

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.experiment import weight_generator
+from myrnn.experiment.parts import weight_generator
 from myrnn.generation import generate
 from myrnn.learning_curve import LearningCurve
-from myrnn.models import make_own, sizes_for
+from myrnn.models.network import sizes_for
+from myrnn.models.own import make_own
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.playground.material import Material, material_of
 from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
@@ -27,7 +28,7 @@ from myrnn.runs import Run
 from myrnn.runs.folder import weight_bytes
 from myrnn.sequences import Sequences
 from myrnn.tasks import Task
-from myrnn.training import Training
+from myrnn.training.loop import Training
 from myrnn.training.settings import EngineName
 
 ModelClass = Callable[..., Any]

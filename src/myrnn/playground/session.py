@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 from myrnn.compiler.cache import begin_to_compile, is_known
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import LengthReport
-from myrnn.models import OwnModel
+from myrnn.models.own import OwnModel
 from myrnn.playground import keep, messages, views
 from myrnn.playground.bench import Bench, reason, without_folders
 from myrnn.playground.material import Material, data_of
