@@ -47,8 +47,8 @@ def train(units: int, batch: int, iterations: int, **options: Any) -> float:
 def disk(units: int, turns: int) -> float:
     """Return the wall-clock seconds to write one checkpoint."""
     import myrnn
-    from myrnn.training import Training
     from myrnn.training.checkpoint import save_state
+    from myrnn.training.loop import Training
 
     model = myrnn.RNN(10, units, 2, rng=0)
     training = Training(model, myrnn.tasks.TwinHalves(1, 10), myrnn.Adam(model.parameters), engine="native")

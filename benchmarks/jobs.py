@@ -24,7 +24,8 @@ from benchmarks.cells import (
     gallery_cell,
 )
 from myrnn.data import SequenceEncoder, flat_sequences
-from myrnn.models import GRU, LSTM, RNN, parameter_names
+from myrnn.models import GRU, LSTM, RNN
+from myrnn.models.model import parameter_names
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
 

@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from myrnn.experiment import Data, Evaluation, GivenSource, Source, TaskSource, Training
+from myrnn.experiment import Data, Evaluation, TaskSource
+from myrnn.experiment.sources import GivenSource, Source
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
+from myrnn.training import TrainingSettings as Training
 
 DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
 # Defaults that depend on other settings.

@@ -21,8 +21,9 @@ from myrnn.sweeps import sweep
 from myrnn.sweeps.folder import SWEEP
 from myrnn.sweeps.log import LOG
 from myrnn.tasks import TwinHalves
-from myrnn.training import Training, train
+from myrnn.training import train
 from myrnn.training.checkpoint import FORMAT, save_state
+from myrnn.training.loop import Training
 
 TASK = TwinHalves(pattern_length_max=2, alphabet_size=3)
 SEQUENCES = [["to", "be"], ["or"], ["not", "to", "be"], ["be", "be"]] * 3

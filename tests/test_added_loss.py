@@ -13,7 +13,8 @@ from marks import the_rest_is_long
 from myrnn import add_loss, compile, train
 from myrnn.errors import InvalidArgument
 from myrnn.optimizers import SGD
-from myrnn.training import Training, measure
+from myrnn.training import measure
+from myrnn.training.loop import Training
 from targets_help import LENGTHS, Model, data, gaussian, smoothed
 from test_native_targets import agree
 

@@ -23,7 +23,9 @@ from myrnn.models import RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.storage import FolderLock
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import Checkpoint, Report, Training, TrainingState, feed, load_checkpoint, train
+from myrnn.training import Checkpoint, Report, TrainingState, feed, train
+from myrnn.training.checkpoint import load_checkpoint
+from myrnn.training.loop import Training
 from myrnn.training.state import Restarts
 
 TASK = TwinHalves(pattern_length_max=3)

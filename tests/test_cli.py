@@ -18,7 +18,8 @@ from myrnn import __version__
 from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import PRESETS, Experiment
+from myrnn.experiment import Experiment
+from myrnn.experiment.presets import PRESETS
 from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam

@@ -5,11 +5,11 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.inspection import inspect
+from myrnn.learning_curve import History
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
-from myrnn.training import History
 from run_folders import figures_left_blank
 
 SMALL = (

@@ -21,7 +21,7 @@ from myrnn import (
     sweep,
 )
 from myrnn.cli import main
-from myrnn.data import read_examples
+from myrnn.data.read import read_examples
 from myrnn.errors import DataError, InvalidArgument
 from myrnn.experiment import Data
 from myrnn.runs import load_run

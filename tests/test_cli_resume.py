@@ -20,7 +20,7 @@ from myrnn.cli import main
 from myrnn.errors import RunError
 from myrnn.runs import list_runs, load_run
 from myrnn.storage import FolderLock
-from myrnn.training import load_checkpoint
+from myrnn.training.checkpoint import load_checkpoint
 from run_folders import figures_left_blank
 
 SMALL = (

@@ -15,9 +15,9 @@ import myrnn
 from marks import most_are_long
 from myrnn import SGD
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
-from myrnn.training import Training
 from myrnn.training.engine import MyGradEngine
 from myrnn.training.feed import BLOCK
+from myrnn.training.loop import Training
 from myrnn.training.native import NativeEngine
 
 

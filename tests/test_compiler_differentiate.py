@@ -12,7 +12,7 @@ from myrnn.compiler.graph import Builder, check, evaluate, topological
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once
-from myrnn.models import parameter_names
+from myrnn.models.model import parameter_names
 
 C, D, K = 3, 4, 2
 

@@ -14,7 +14,8 @@ from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once
-from myrnn.models import GRU, LSTM, RNN, parameter_names
+from myrnn.models import GRU, LSTM, RNN
+from myrnn.models.model import parameter_names
 
 
 def weight(*shape):

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from myrnn.data import TokenSequences, flat_sequences, read_examples, read_sequences
+from myrnn.data import TokenSequences, flat_sequences, read_sequences
 from myrnn.data import symbols as symbols_module
+from myrnn.data.read import read_examples
 from myrnn.errors import DataError, InvalidArgument, MyRNNError
 
 

@@ -20,7 +20,8 @@ from myrnn.randomness import KEEP, NORMAL, Draw, SequenceDraws, keys_of, run_wit
 from myrnn.runs import load_run, save_run
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
-from myrnn.training import Checkpoint, Training, measure
+from myrnn.training import Checkpoint, measure
+from myrnn.training.loop import Training
 from natively import native
 
 C, D, K = 4, 6, 3

@@ -11,12 +11,14 @@ from scipy.stats import binomtest
 
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, classify, counterexamples, evaluate, transfer, wilson_interval
+from myrnn.evaluation import LengthReport, classify, counterexamples, evaluate, transfer
+from myrnn.learning_curve import History
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
+from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import History, train
+from myrnn.training import train
 
 TASK = TwinHalves(pattern_length_max=3)
 

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import (
-    number_baselines,
-    number_report,
-    ratio_interval,
-    tag_baselines,
-    tag_report,
-    text_baselines,
-    text_report,
-)
+from myrnn.evaluation import number_baselines, number_report, tag_baselines, tag_report, text_baselines, text_report
+from myrnn.evaluation.intervals import ratio_interval
 from myrnn.sequences import Sequences, of_checked
 
 BEGIN = "begin"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import classification_report, wilson_interval
+from myrnn.evaluation import classification_report
+from myrnn.results import wilson_interval
 
 NAMES = np.array(["a", "b", "c", "d"])
 OUT_OF_RANGE = "probabilities must lie between 0 and 1, or a row must be all NaN"

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, evaluate, newcombe_interval, shortcuts, wilson_interval
+from myrnn.evaluation import LengthReport, evaluate, shortcuts
+from myrnn.evaluation.intervals import newcombe_interval
 from myrnn.models import GRU, RNN
+from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Flare, TwinHalves
 

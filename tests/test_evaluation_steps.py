@@ -11,16 +11,9 @@ from scipy import stats
 from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import (
-    Baselines,
-    cluster_interval,
-    naive_forecast,
-    number_report,
-    ratio_interval,
-    tag_report,
-    text_report,
-    wilson_interval,
-)
+from myrnn.evaluation import Baselines, naive_forecast, number_report, tag_report, text_report
+from myrnn.evaluation.intervals import cluster_interval, ratio_interval
+from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 
 

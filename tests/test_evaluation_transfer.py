@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import evaluate, transfer, wilson_interval
+from myrnn.evaluation import evaluate, transfer
 from myrnn.models import GRU, RNN
+from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 

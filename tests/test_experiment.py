@@ -21,8 +21,10 @@ import myrnn
 from myrnn.cli import main
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import evaluate
-from myrnn.experiment import Experiment, Part, Training, merged
-from myrnn.models import GRU, RNN, num_parameters
+from myrnn.experiment import Experiment, Part
+from myrnn.experiment.experiment import merged
+from myrnn.models import GRU, RNN
+from myrnn.models.model import num_parameters
 from myrnn.optimizers import SGD
 from myrnn.registry import find, kinds, register
 from myrnn.runs import load_run
@@ -31,7 +33,8 @@ from myrnn.schedules import named_schedule
 from myrnn.sweeps import read_study
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import Checkpoint, loop
-from myrnn.training import Training as TrainingLoop
+from myrnn.training import TrainingSettings as Training
+from myrnn.training.loop import Training as TrainingLoop
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 

@@ -29,7 +29,8 @@ from myrnn.graphs import ComputationalGraph, build_graph
 from myrnn.graphs.layout import lay_out
 from myrnn.graphs.read import ShownLines
 from myrnn.graphs.rolled import WIDTH, draw_recurrence, equation_lines, wrapped
-from myrnn.models import GRU, LSTM, RNN, Stacked, parameter_names
+from myrnn.models import GRU, LSTM, RNN, Stacked
+from myrnn.models.model import parameter_names
 
 # Drawings do not need machine code.
 pytestmark = pytest.mark.usefixtures("in_python")

@@ -29,12 +29,14 @@ from myrnn import (
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotARecurrence
 from myrnn.losses import loss_for, mean_loss, name_of
-from myrnn.models import Stacked, parameter_names
+from myrnn.models import Stacked
+from myrnn.models.model import parameter_names
 from myrnn.runs import load_run
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetPart
 from myrnn.tasks import NextCharacter, recognition_of
 from myrnn.tasks.languages import ContextFree, Dyck, Flare, Membership, Regular, Tomita
-from myrnn.training import measure, total_score
+from myrnn.training import measure
+from myrnn.training.outputs import total_score
 
 WEIGHTS = {"also_next_symbol": 0.3, "also_next_symbols": 0.5}
 # The empty string is a member here.

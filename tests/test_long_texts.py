@@ -7,13 +7,15 @@ import pytest
 
 from myrnn import Experiment, LanguageModel, Sequences
 from myrnn.compiler import compile
-from myrnn.data import RawTargets, flat_sequences
+from myrnn.data import flat_sequences
+from myrnn.data.targets import RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import Classifier
+from myrnn.evaluation.classify import Classifier
 from myrnn.models import Stacked
 from myrnn.runs.prepare import prepare_given
 from myrnn.runs.training import trained
-from myrnn.training import Checkpoint, load_checkpoint
+from myrnn.training import Checkpoint
+from myrnn.training.checkpoint import load_checkpoint
 
 K = 5
 

@@ -14,19 +14,8 @@ from scipy import stats
 from scipy.special import softmax
 
 from myrnn.errors import InvalidArgument
-from myrnn.models import (
-    GRU,
-    LSTM,
-    MGU,
-    RNN,
-    Model,
-    Stacked,
-    StackRNN,
-    dense,
-    num_parameters,
-    parameter_names,
-    parameters_of,
-)
+from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
+from myrnn.models.model import Model, num_parameters, parameter_names, parameters_of
 
 MODELS = {
     "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),

@@ -8,7 +8,8 @@ from mygrad.nnet.losses import softmax_crossentropy
 from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
 from myrnn.compiler.model import compile_for
 from myrnn.errors import InvalidArgument
-from myrnn.models import parameter_names, with_stack_depth
+from myrnn.models.model import parameter_names
+from myrnn.models.stacked import with_stack_depth
 from myrnn.registry import kind_of, make
 
 ONE_LAYER = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}

@@ -13,7 +13,7 @@ import myrnn
 from marks import most_are_long
 from myrnn import GRU, RNN, SGD, Adam, RMSprop, tasks
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.training import Training
+from myrnn.training.loop import Training
 
 TASK = tasks.TwinHalves(1, 4)
 

@@ -18,7 +18,8 @@ from myrnn.compiler.native import Native
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.sequences import offsets_of
 from myrnn.targets import TargetKind
-from myrnn.training import Training, Validation, measure
+from myrnn.training import Validation, measure
+from myrnn.training.loop import Training
 from recurrences import ALL
 from recurrences import C as WIDTH
 from targets_help import LENGTHS, STEPS, Model, data, gaussian, smoothed

@@ -16,7 +16,7 @@ from myrnn.compiler import cache
 from myrnn.compiler.native import Native, limit_threads, shards_for
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite, TrainingDiverged
-from myrnn.training import Training
+from myrnn.training.loop import Training
 from zoo import Narrow, made
 
 TASK = tasks.TwinHalves(1, 4)

@@ -8,7 +8,7 @@ import pytest
 
 from myrnn import output
 from myrnn.cli import entry
-from myrnn.training import progress_display
+from myrnn.training.progress import progress_display
 
 
 class Failing(io.StringIO):

@@ -9,7 +9,7 @@ from myrnn import evaluate
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.playground import keep, views
-from myrnn.playground.data import data_of
+from myrnn.playground.material import data_of
 from myrnn.playground.network import Network
 from playground_help import loop, open_session
 
@@ -72,10 +72,10 @@ def opened(name="parity"):
 
 
 def test_the_data_of_a_run_become_a_task(here):
-    data = opened().data
+    data = opened().material
     assert (data.name, data.symbol_names, data.class_names) == ("train.csv", ("?", "a", "b"), ("even", "odd"))
-    assert (data.dim_input, data.dim_output, len(data.sequences), len(data.test.sequences)) == (3, 2, 60, 130)
-    assert (data.lengths.tolist(), data.test.lengths.tolist()) == ([1, 2, 3, 4, 5], list(range(1, 9)))
+    assert (data.dim_input, data.dim_output, len(data.sequences), len(data.tested.sequences)) == (3, 2, 60, 130)
+    assert (data.lengths.tolist(), data.tested.lengths.tolist()) == ([1, 2, 3, 4, 5], list(range(1, 9)))
     words = {tuple(data.sequences.tokens(i)): data.sequences.labels[i] for i in range(60)}
     rng = np.random.default_rng(0)
     for drawn in (data.sample(50, rng), data.sample_lengths([3] * 20 + [5] * 10, rng), data.some(20, rng)):
@@ -85,7 +85,7 @@ def test_the_data_of_a_run_become_a_task(here):
 
 
 def test_parts_of_data_contain_every_sequence_once(here):
-    test = opened().data.test
+    test = opened().material.tested
     parts = [test.part(7, part) for part in range(30)]
     assert max(np.bincount(parts[0].lengths)) == 7
     assert len(parts[-1]) == 0
@@ -94,18 +94,18 @@ def test_parts_of_data_contain_every_sequence_once(here):
 
 
 def test_the_class_is_only_known_for_sequences_in_the_data(here):
-    data = opened().data
-    for sequences in (data.sequences, data.test.sequences):
+    data = opened().material
+    for sequences in (data.sequences, data.tested.sequences):
         for i in range(20):
             tokens = sequences.tokens(i).tolist()
-            assert data.class_of(tokens) == tokens.count(1) % 2
-    assert data.class_of([0, 1]) is None
-    assert data.class_of([1] * 70) is None
+            assert data.answers(tokens)[-1] == tokens.count(1) % 2
+    assert data.answers([0, 1]) == [None] * 2
+    assert data.answers([1] * 70) == [None] * 70
 
 
 @pytest.mark.parametrize(("label", "length", "found"), [(0, 3, 3), (1, 5, 5), (1, 70, 5)])
 def test_a_sequence_of_a_class_has_about_the_requested_length(here, label, length, found):
-    one = opened().data.like(label, length, np.random.default_rng(0))
+    one = opened().material.like(label, length, np.random.default_rng(0))
     assert (one.labels.tolist(), one.lengths.tolist()) == ([label], [found])
 
 
@@ -116,7 +116,7 @@ def test_a_network_on_data_continues_through_its_sequences(here):
     network = opened()
     before = [parameter.data.copy() for parameter in network.model.parameters]
     assert network.advance(0.0, 1) == 1
-    assert network.data.class_of(network.last_tokens) is not None
+    assert network.material.answers(network.last_tokens)[-1] is not None
     assert any((old != new.data).any() for old, new in zip(before, network.model.parameters, strict=True))
     assert (network.iteration, network.done_before, network.longest) == (1, 0, 5)
 
@@ -126,7 +126,7 @@ def test_a_network_on_data_is_tested_on_all_its_test_by_length(here, monkeypatch
     network, report = opened(), None
     while (further := views.tried_further(network, report, 400)) is not report:
         report = further
-    whole = evaluate(network.model, network.data.test.sequences, trained=5)
+    whole = evaluate(network.model, network.material.tested.sequences, trained=5)
     assert report.rows() == whole.rows()
     assert report.total.sum() == 130
     shown = views.accuracy_shown(report)
@@ -135,7 +135,7 @@ def test_a_network_on_data_is_tested_on_all_its_test_by_length(here, monkeypatch
 
 def test_a_row_of_data_shows_the_loss_if_the_class_is_known(here):
     network = opened()
-    known = network.data.sequences.tokens(0).tolist()
+    known = network.material.sequences.tokens(0).tolist()
     assert views.row(network, known)["answers"][-1] == known.count(1) % 2
     assert views.row(network, known)["loss"] > 0
     other = views.row(network, [0, 1])
@@ -146,10 +146,10 @@ def test_mistakes_and_shortcuts_are_those_of_the_test(here):
     network = opened()
     told = views.mistakes(network, "trained", 500, 0)
     assert told["samples"] == 130
-    assert all(network.data.test.class_of(one["tokens"]) == one["truth"] for one in told["mistakes"])
+    assert all(network.material.tested.answers(one["tokens"])[-1] == one["truth"] for one in told["mistakes"])
     with refused("such mistakes exist only for twin halves and palindromes"):
         views.mistakes(network, "longer", 500, 0)
-    assert set(views.shortcut_levels(network.tested)["lengths"]) <= set(range(1, 9))
+    assert set(views.shortcut_levels(network.material.tested)["lengths"]) <= set(range(1, 9))
 
 
 @pytest.mark.parametrize(
@@ -198,15 +198,15 @@ def test_a_network_whose_files_are_missing_is_shown_without_data(gone):
     network = opened()
     for prepare in network.preparations():
         prepare()
-    assert "train.csv" in network.missing
-    assert views.description_of(network.task).endswith(
-        f"The network can be looked at, but not trained: {network.missing}."
+    assert "train.csv" in network.material.missing
+    assert network.material.description.endswith(
+        f"The network can be looked at, but not trained: {network.material.missing}."
     )
     assert {"play", "step", "draw"} < network.off.keys()
     assert len(views.row(network, [1, 2])["likely"]) == 2
-    with refused(network.missing):
+    with refused(network.material.missing):
         network.advance(0.0, 1)
-    with refused(network.missing):
+    with refused(network.material.missing):
         views.gradient(network)
     with pytest.raises(InvalidArgument, match=r"^there are no test sequences: .*test\.csv"):
         views.tried_further(network, None, 1)

@@ -14,9 +14,11 @@ from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
 from myrnn.inspection import recurrent_eigenvalues
-from myrnn.models import RNN, load_own
+from myrnn.models import RNN
+from myrnn.models.own import load_own
 from myrnn.playground import keep, views
 from myrnn.playground.keep import script
+from myrnn.playground.material import Drawn
 from myrnn.playground.network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.registry import make
 from myrnn.runs import load_run, save_run
@@ -146,7 +148,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_reported_sequence():
         parameter.data[...] = trained_one.data
     network.advance(0.0, 1)
     tokens = network.recorded.last_of(network.iteration - 1)
-    truth = views.answers_of(network.task, tokens.tolist())[-1]
+    truth = network.material.answers(tokens.tolist())[-1]
     x = np.eye(10, dtype=np.float32)[tokens]
     loss, _ = compile(twin).loss_and_gradients(x, truth)
     assert network.last_loss == pytest.approx(loss, rel=1e-5)
@@ -277,7 +279,7 @@ def test_a_network_with_nonfinite_numbers_has_no_row():
 
 def test_accuracy_agrees_with_evaluate():
     network = trained()
-    sequences = views.test_sequences(network.tested, 30)
+    sequences = network.material.tested.part(30)
     told = views.accuracy_shown(views.accuracy(network, sequences))
     report = evaluate(network.model, sequences, engine="mygrad")
     assert told["lengths"] == [2, 4, 6, 8, 10, 12]
@@ -290,7 +292,7 @@ def test_accuracy_agrees_with_evaluate():
 @pytest.mark.parametrize("settings", [SMALL, {**SMALL, "cell": "lstm", "dim_recurrent": 256, "pattern_length_max": 20}])
 def test_each_evaluation_does_a_bounded_amount_of_work(settings):
     network = Network(settings)
-    sequences = views.test_sequences(network.tested, views.portion(network))
+    sequences = network.material.tested.part(views.portion(network))
     assert len(sequences.values) * network.compiled.work_per_row <= views.WORK or views.portion(network) == 1
     assert 1 <= views.portion(network) <= views.MOST
 
@@ -301,7 +303,7 @@ def test_an_idle_network_is_evaluated_on_more_and_more_sequences():
     reports = [trial.report() for _ in range(5)]
     assert [report.total[0] for report in reports] == [40, 80, 120, 120, 120]
     assert trial.total == 6 * 120
-    parts = [views.accuracy(network, views.test_sequences(network.tested, 40, part)) for part in range(3)]
+    parts = [views.accuracy(network, network.material.tested.part(40, part)) for part in range(3)]
     assert reports[-1].correct.tolist() == sum(part.correct for part in parts).tolist()
     assert reports[0].correct.tolist() == parts[0].correct.tolist()
     network.advance(0.0, 1)
@@ -342,7 +344,7 @@ def test_mistakes_are_mistakes(family):
     assert told["mistakes"]
     for mistake in told["mistakes"]:
         tokens = mistake["tokens"]
-        assert mistake["truth"] == views.answers_of(network.task, tokens)[-1] != mistake["predicted"]
+        assert mistake["truth"] == network.material.answers(tokens)[-1] != mistake["predicted"]
         assert inspect(network.model, np.array(tokens)).predicted == mistake["predicted"]
         length = len(tokens)
         assert length > 6 if family == "longer" else length <= 6
@@ -374,7 +376,7 @@ def test_the_units_are_those_of_the_state_of_a_user_defined_class(units):
 
 
 def test_shortcuts_and_the_recurrence_are_shown():
-    levels = views.shortcut_levels(TwinHalves(1, 3))
+    levels = views.shortcut_levels(Drawn(TwinHalves(1, 3)))
     assert levels["lengths"] == [2, 4, 6]
     assert np.shape(levels["accuracy"]) == (len(levels["names"]), 3)
     told = views.recurrence(trained(iterations=1))

@@ -11,7 +11,7 @@ from numba.core.event import install_recorder
 from myrnn import inspect
 from myrnn.compiler import cache
 from myrnn.errors import InvalidArgument
-from myrnn.models import load_own
+from myrnn.models.own import load_own
 from myrnn.optimizers import RMSprop
 from myrnn.playground import bench as bench_module
 from myrnn.playground import session as session_module

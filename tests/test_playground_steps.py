@@ -29,7 +29,7 @@ def trained(settings, iterations=200):
 
 
 def told_tokens(network):
-    return views.example_of(network.task)
+    return network.material.example()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,7 +65,7 @@ def test_a_sequence_without_answers_has_no_loss():
 def test_accuracy_counts_steps(settings):
     network = Network(settings)
     report = views.tried_further(network, None, 3)
-    drawn = views.test_sequences(network.tested, views.portion(network))
+    drawn = network.material.tested.part(views.portion(network))
     assert views.accuracy_shown(report)["whole"] == evaluate(network.model, drawn).whole_accuracy
     assert report.total.tolist() == evaluate(network.model, drawn).total.tolist()
     # An idle network is evaluated further, up to this many sequences of each length.
@@ -182,7 +182,7 @@ def test_a_task_with_one_answer_needs_the_class():
 
 
 def test_a_task_with_too_many_symbols_is_refused(monkeypatch):
-    monkeypatch.setattr("myrnn.playground.network.MOST_OF_TASK", 20)
+    monkeypatch.setattr("myrnn.playground.material.MOST_OF_TASK", 20)
     message = (
         "the page shows only tasks of two classes, or with a class for each step, with at most 20 tokens and a method "
         "'truth': NextCharacter is not one"

@@ -1,7 +1,8 @@
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import PRESETS, Experiment, find_preset
+from myrnn.experiment import Experiment
+from myrnn.experiment.presets import PRESETS, find_preset
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

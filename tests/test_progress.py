@@ -15,8 +15,8 @@ from rich.console import Console
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.tasks import TwinHalves
-from myrnn.training import duration, progress, progress_display, train
-from myrnn.training.progress import ASCII, BLOCKS, Curve, curves_line, sparkline
+from myrnn.training import progress, train
+from myrnn.training.progress import ASCII, BLOCKS, Curve, curves_line, duration, progress_display, sparkline
 
 CURVES = (Curve("loss 0.1000", [0.7, 0.6, 0.1]), Curve("accuracy 90.0%", [0.5, 0.6, 0.9]))
 

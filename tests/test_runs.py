@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import evaluate
+from myrnn.learning_curve import History
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.registry import make
@@ -20,7 +21,8 @@ from myrnn.runs import load_run, save_run
 from myrnn.runs.folder import claim_folder
 from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import History, reference_logits, train
+from myrnn.training import train
+from myrnn.training.engine import reference_logits
 
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5, negatives="near_miss")
 

@@ -5,7 +5,7 @@ import pytest
 
 from myrnn import RNN, Adam, tasks
 from myrnn._signals import ALARM, Terminated, TookTooLong, held_interrupts, noted_stops, within
-from myrnn.training import Training
+from myrnn.training.loop import Training
 
 
 def press():

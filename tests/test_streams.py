@@ -21,7 +21,7 @@ from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
-from myrnn.training import Training
+from myrnn.training.loop import Training
 from myrnn.training.windows import WindowFeed
 from recurrences import ALL, C
 from recurrences.truncated import by_hand

@@ -19,7 +19,7 @@ from scipy import stats
 import myrnn
 from myrnn.cli import main
 from myrnn.errors import CompileError, InvalidArgument, RunError
-from myrnn.experiment import weight_generator
+from myrnn.experiment.parts import weight_generator
 from myrnn.models import RNN, cells
 from myrnn.optimizers import Adam
 from myrnn.runs.folder import made_with

@@ -18,7 +18,7 @@ from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import tag_report
 from myrnn.experiment import Experiment
-from myrnn.models import sizes_for
+from myrnn.models.network import sizes_for
 from myrnn.registry import make
 from myrnn.results import wilson_interval
 from myrnn.runs import compare_runs, load_run

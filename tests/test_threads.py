@@ -18,7 +18,7 @@ from myrnn.compiler.native import Block, in_threads
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError
 from myrnn.exercises import check_model
-from myrnn.training import Training
+from myrnn.training.loop import Training
 
 TASK = tasks.TwinHalves(1, 3)
 

@@ -18,18 +18,13 @@ from myrnn.estimators import SequenceClassifier
 from myrnn.evaluation import evaluate
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam
+from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import (
-    ENGINES,
-    Report,
-    Training,
-    TrainingStart,
-    feed,
-    named_schedule,
-    reference_logits,
-    train,
-)
+from myrnn.training import Report, TrainingStart, feed, train
+from myrnn.training.engine import reference_logits
+from myrnn.training.loop import Training
+from myrnn.training.settings import ENGINES
 
 TASK = TwinHalves(pattern_length_max=3)
 

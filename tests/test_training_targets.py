@@ -15,7 +15,10 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.plots import LivePlot
 from myrnn.runs import save_run
 from myrnn.tasks import TwinHalves
-from myrnn.training import Training, Validation, load_checkpoint, measure, reference_logits
+from myrnn.training import Validation, measure
+from myrnn.training.checkpoint import load_checkpoint
+from myrnn.training.engine import reference_logits
+from myrnn.training.loop import Training
 from targets_help import KINDS, LENGTHS, STEPS, Model, data, gaussian, smoothed
 
 

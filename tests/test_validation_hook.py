@@ -5,7 +5,8 @@ import pytest
 
 from myrnn import RNN, Adam, tasks
 from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.training import Checkpoint, Training, Validation, train
+from myrnn.training import Checkpoint, Validation, train
+from myrnn.training.loop import Training
 
 TASK = tasks.TwinHalves(1, 2)
 

@@ -12,7 +12,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from benchmarks.jobs import CHARACTERS, LEARNING_RATE, STREAMS, WINDOW, WINDOWS, Job, Replay, data_set
-from myrnn.training import Training
+from myrnn.training.loop import Training
 
 # Sequences of a fixed set: enough for many different batches.
 FIXED_BATCHES = 64

@@ -16,7 +16,7 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.streams import Streams
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.models import parameters_of
+from myrnn.models.model import parameters_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
 

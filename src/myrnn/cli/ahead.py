@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from myrnn._checks import count_of
 from myrnn.cli import show
 from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, check_file, check_picture, load, option
-from myrnn.data import SERIES, TEXT, read_examples
+from myrnn.data.read import read_examples
+from myrnn.data.targets import SERIES, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.plots import plot_forecast, save_figure
 from myrnn.runs import Run

@@ -26,7 +26,8 @@ from myrnn.cli.predict import predict
 from myrnn.cli.runs import runs
 from myrnn.cli.train import train
 from myrnn.errors import MyRNNError
-from myrnn.experiment import PARTS, Data
+from myrnn.experiment import Data
+from myrnn.experiment.parts import PARTS
 from myrnn.output import notify
 from myrnn.registry import kinds
 from myrnn.settings import settings_of

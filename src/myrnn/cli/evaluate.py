@@ -28,9 +28,9 @@ from myrnn.cli.options import (
     refuse,
     refuse_of_others,
 )
-from myrnn.data import LABELS
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
-from myrnn.models import stacks_of
+from myrnn.models.stacked import stacks_of
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.prepare import tested_lengths

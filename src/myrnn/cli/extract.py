@@ -11,7 +11,7 @@ from myrnn import _checks
 from myrnn.cli import show
 from myrnn.cli.options import OwnClass, RunFolder, check_picture, load, option
 from myrnn.compiler import CompiledModel, compile
-from myrnn.data import LABELS
+from myrnn.data.targets import LABELS
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.inspection import extract_automaton
 from myrnn.inspection.automata.words import LONGEST, table_lengths

@@ -26,15 +26,16 @@ from myrnn.cli.options import (
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
-from myrnn.data import LABELS, SERIES, VALUES
+from myrnn.data.targets import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.build import write_graph, write_recurrence
 from myrnn.learning_curve import ACCURACY, History, word_for
 from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
 from myrnn.results import Table, integer, number, text
-from myrnn.runs import Run, load_history
+from myrnn.runs import Run
 from myrnn.runs.compare import run_names
-from myrnn.training import curve_levels, sparkline
+from myrnn.runs.load import load_history
+from myrnn.training.progress import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
 # Longer sequences do not appear in the names of files.

@@ -12,12 +12,15 @@ import typer
 from typer.core import TyperCommand
 
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import PARTS, SOURCES, Data, Evaluation, GivenSource, Source, TaskSource, Training
-from myrnn.models import load_own
+from myrnn.experiment import Data, Evaluation, TaskSource
+from myrnn.experiment.parts import PARTS
+from myrnn.experiment.sources import SOURCES, GivenSource, Source
+from myrnn.models.own import load_own
 from myrnn.plots import FIGURE_ENDINGS
 from myrnn.registry import kinds
 from myrnn.runs import Run, load_run
 from myrnn.settings import Section, Setting, settings_of
+from myrnn.training import TrainingSettings as Training
 
 # Headings in the help.
 ON_TASK, ON_DATA = "Options for a task", "Options for data"

@@ -16,8 +16,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.lesson import PARTS, lesson_source, write_lesson
 from myrnn.plots import save_figure
 from myrnn.results import Table
-from myrnn.sweeps import Study, SweepResults, checked_names, read_study
+from myrnn.sweeps import Study, SweepResults, read_study
 from myrnn.sweeps import sweep as do_all
+from myrnn.sweeps.results import checked_names
 
 PORT = 8400
 

@@ -28,7 +28,8 @@ from myrnn.cli.options import (
     option,
     refuse,
 )
-from myrnn.data import LABELS, NEXT, TAGS, TEXT, LabelledSequences, read_sequences
+from myrnn.data import LabelledSequences, read_sequences
+from myrnn.data.targets import LABELS, NEXT, TAGS, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, ramp

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from myrnn._checks import count_of
-from myrnn.data import LABELS, TEXT, LabelledSequences
+from myrnn.data import LabelledSequences
+from myrnn.data.targets import LABELS, TEXT
 from myrnn.evaluation import Calibration, LengthReport, Report, ShortcutReport
-from myrnn.experiment import is_own
+from myrnn.experiment.parts import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
-from myrnn.models import num_parameters
+from myrnn.models.model import num_parameters
 from myrnn.results import Table
 from myrnn.runs import Run
 from myrnn.runs.prepare import Prepared, PreparedData
@@ -28,7 +29,7 @@ from myrnn.runs.training import stopped_early
 from myrnn.runs.work import PendingRun
 from myrnn.storage import place_file
 from myrnn.tasks import Palindromes, TwinHalves, recognition_of
-from myrnn.training import duration
+from myrnn.training.progress import duration
 
 LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")

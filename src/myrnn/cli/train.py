@@ -14,8 +14,12 @@ from myrnn.cli import show
 from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Experiment, GivenSource, TaskSource, find_preset, is_own, merged
-from myrnn.models import load_own
+from myrnn.experiment import Experiment, TaskSource
+from myrnn.experiment.experiment import merged
+from myrnn.experiment.parts import is_own
+from myrnn.experiment.presets import find_preset
+from myrnn.experiment.sources import GivenSource
+from myrnn.models.own import load_own
 from myrnn.runs.folder import (
     claim_folder,
     dropped_unless_saved,

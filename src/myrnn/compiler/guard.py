@@ -54,7 +54,7 @@ from myrnn.compiler.trace import MYGRAD, Recorder, takes_numbers
 from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.losses import CROSS_ENTROPY, mean_loss
-from myrnn.models import network_of, parameter_names, parameters_of
+from myrnn.models.model import network_of, parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of, run_with
 from myrnn.sequences import Sequences, offsets_of, steps_of
 

@@ -34,7 +34,7 @@ from myrnn.compiler.streams import Carried, State, Streams, carried_of, check_st
 from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
-from myrnn.models import num_classes, parameter_names, parameters_of
+from myrnn.models.model import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences, groups, steps_at
 from myrnn.targets import CLASS, TargetKind

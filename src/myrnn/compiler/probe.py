@@ -26,7 +26,8 @@ from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.growth import check_growth
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
-from myrnn.models import Recognizer, network_of, parameter_names
+from myrnn.models import Recognizer
+from myrnn.models.model import network_of, parameter_names
 from myrnn.sequences import one_hot
 
 # Lengths that are traced to find the loop; the longest requested one is traced as well.

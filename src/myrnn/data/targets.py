@@ -106,7 +106,8 @@ class TargetEncoder:
 
     Examples
     --------
-    >>> from myrnn.data import RawTargets, SequenceEncoder, flat_sequences
+    >>> from myrnn.data import SequenceEncoder, flat_sequences
+    >>> from myrnn.data.targets import RawTargets
     >>> raw = flat_sequences(["abba"])
     >>> text = TargetEncoder.fit(RawTargets("text"), raw, SequenceEncoder.fit(raw))
     >>> text.sequences(SequenceEncoder.fit(raw), raw)[0][1].tolist()

@@ -15,21 +15,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.data import (
-    SERIES,
-    TOKENIZE,
-    ClassLabels,
-    RawSequences,
-    RawTargets,
-    TokenSequences,
-    flat_sequences,
-)
+from myrnn.data import ClassLabels, TokenSequences, flat_sequences
+from myrnn.data.symbols import TOKENIZE, RawSequences
+from myrnn.data.targets import SERIES, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
 from myrnn.evaluation import Report
-from myrnn.experiment import PARTS, Data, Experiment, GivenSource, Training
+from myrnn.experiment import Data, Experiment
+from myrnn.experiment.parts import PARTS
+from myrnn.experiment.sources import GivenSource
 from myrnn.learning_curve import LearningCurve
-from myrnn.models import ACTIVATIONS, parameters_of
+from myrnn.models.cells import ACTIVATIONS
+from myrnn.models.model import parameters_of
 from myrnn.output import notify
 from myrnn.registry import kinds
 from myrnn.runs.folder import INDEX
@@ -44,6 +41,7 @@ from myrnn.runs.trained import Run
 from myrnn.runs.training import stopped_early, trained
 from myrnn.settings import settings_of
 from myrnn.storage import damaged, empty_folder
+from myrnn.training import TrainingSettings as Training
 
 # The embedding size that a network chooses itself.
 AUTO = "auto"

@@ -13,7 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
-from myrnn.data import LABELS, ClassLabels, RawSequences, RawTargets
+from myrnn.data import ClassLabels
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import LABELS, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import SERIES, Differences, Numbers, RawSequences, RawTargets
+from myrnn.data import Differences, Numbers
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import SERIES, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.estimators.tables import check_names
-from myrnn.evaluation import mean_r2
+from myrnn.evaluation.scores import mean_r2
 
 # The longest horizon.
 MOST_STEPS = 100_000

@@ -9,7 +9,10 @@ import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import TEXT, UNKNOWN, RawSequences, RawTargets, TokenSequences, Vocabulary
+from myrnn.data import TokenSequences, Vocabulary
+from myrnn.data.encode import UNKNOWN
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import TEXT, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
 from myrnn.generation import generate

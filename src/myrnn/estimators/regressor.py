@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
-from myrnn.data import VALUES, RawSequences, RawTargets
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import VALUES, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator, check_count
-from myrnn.evaluation import mean_r2
+from myrnn.evaluation.scores import mean_r2
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):

@@ -9,7 +9,8 @@ import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data import TAGS, RawSequences, RawTargets
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import TAGS, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import AUTO, SequenceEstimator, check_count
 

@@ -26,25 +26,21 @@ from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baseline
 from myrnn.evaluation.buckets import Buckets
 from myrnn.evaluation.calibration import Calibration
 from myrnn.evaluation.classes import Confusion
-from myrnn.evaluation.classify import Classifier, as_tested, check_classes
-from myrnn.evaluation.comparison import Comparison, difference_columns, difference_table
+from myrnn.evaluation.comparison import Comparison
 from myrnn.evaluation.evaluate import evaluate
-from myrnn.evaluation.intervals import cluster_interval, mean_difference_interval, newcombe_interval, ratio_interval
 from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.mistakes import Counterexamples, Halves, Mistake, counterexamples
 from myrnn.evaluation.naive import naive_forecast
 from myrnn.evaluation.report import Report
-from myrnn.evaluation.scores import Estimate, mean_r2
-from myrnn.evaluation.scoring import classification_report, number_report, report_of_chosen, tag_report, text_report
+from myrnn.evaluation.scores import Estimate
+from myrnn.evaluation.scoring import classification_report, number_report, tag_report, text_report
 from myrnn.evaluation.shortcuts import ShortcutReport, shortcuts
 from myrnn.evaluation.transfer import TransferTable, transfer
-from myrnn.results import wilson_interval
 
 __all__ = [
     "Baselines",
     "Buckets",
     "Calibration",
-    "Classifier",
     "Comparison",
     "Confusion",
     "Counterexamples",
@@ -55,27 +51,16 @@ __all__ = [
     "Report",
     "ShortcutReport",
     "TransferTable",
-    "as_tested",
-    "check_classes",
     "classification_report",
-    "cluster_interval",
     "counterexamples",
-    "difference_columns",
-    "difference_table",
     "evaluate",
-    "mean_difference_interval",
-    "mean_r2",
     "naive_forecast",
-    "newcombe_interval",
     "number_baselines",
     "number_report",
-    "ratio_interval",
-    "report_of_chosen",
     "shortcuts",
     "tag_baselines",
     "tag_report",
     "text_baselines",
     "text_report",
     "transfer",
-    "wilson_interval",
 ]

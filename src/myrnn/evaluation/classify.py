@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.model import compile_for
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.models import Recognizer, num_classes, parameter_names, parameters_of
+from myrnn.models import Recognizer
+from myrnn.models.model import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of
-from myrnn.training import ENGINES, held_interrupts, progress_display, reference_in_parts, reference_logits
+from myrnn.training.engine import reference_in_parts, reference_logits
+from myrnn.training.progress import progress_display
+from myrnn.training.settings import ENGINES
 
 # The approximate number of sequences between two updates of the progress display: op by op, and natively.
 PORTION, NATIVE_PORTION = 1000, 20_000

@@ -17,7 +17,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_generator, written_out
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
-from myrnn.models import sizes_for
+from myrnn.models.network import sizes_for
 from myrnn.results import Table
 from myrnn.settings import settings_of
 from myrnn.training import TrainingSettings as Training

@@ -14,7 +14,8 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.models import Units, check_settings_of, load_own, make_own, named_before, not_named
+from myrnn.models.cells import Units
+from myrnn.models.own import check_settings_of, load_own, make_own, named_before, not_named
 from myrnn.registry import Kind, find, kind_of, kinds, read_name
 from myrnn.settings import REQUIRED, Section, read_settings
 

@@ -12,8 +12,10 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
-from myrnn.data import LABELS, NEXT, SERIES, is_tabbed, labels_beside, without_gz
 from myrnn.data.differences import LONGEST_PERIOD, MOST_DIFFERENCES
+from myrnn.data.files import is_tabbed, without_gz
+from myrnn.data.read import labels_beside
+from myrnn.data.targets import LABELS, NEXT, SERIES
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section

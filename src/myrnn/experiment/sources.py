@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 
 from myrnn import _checks
-from myrnn.data import SERIES, VALUES, without_gz
+from myrnn.data.files import without_gz
+from myrnn.data.targets import SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.experiment.parts import PARTS, Part
 from myrnn.experiment.sections import Data, Evaluation

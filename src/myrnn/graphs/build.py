@@ -18,7 +18,7 @@ from myrnn.graphs.draw import ComputationalGraph
 from myrnn.graphs.read import ShownLines, read_graph
 from myrnn.graphs.rolled import draw_recurrence, observe
 from myrnn.inspection.one import compiled_of
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS
 

@@ -16,7 +16,7 @@ from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
-from myrnn.models import network_of, num_parameters, parameter_names
+from myrnn.models.model import network_of, num_parameters, parameter_names
 
 Array = NDArray[np.float32]
 Place = tuple[int, str]

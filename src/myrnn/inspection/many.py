@@ -15,9 +15,9 @@ from myrnn.compiler.native import Observation
 from myrnn.compiler.probe import input_width
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.evaluation import as_tested
+from myrnn.evaluation.classify import as_tested
 from myrnn.inspection.one import compiled_of, main_state, norms
-from myrnn.models import network_of, parameters_of
+from myrnn.models.model import network_of, parameters_of
 from myrnn.sequences import Sequences, given_sequences
 
 Curves = dict[str, NDArray[np.float64]]

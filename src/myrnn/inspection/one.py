@@ -15,7 +15,7 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.graph import topological
 from myrnn.compiler.model import MAX_LENGTH
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
 
 DIGITS = frozenset("0123456789")

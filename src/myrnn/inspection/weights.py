@@ -15,7 +15,7 @@ from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.loops import Recurrence
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
-from myrnn.models import network_of, parameter_names, parameters_of
+from myrnn.models.model import network_of, parameter_names, parameters_of
 from myrnn.results import Result, Table, integer, number, text
 
 

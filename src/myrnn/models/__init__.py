@@ -5,59 +5,18 @@ one layer, `stacked` networks of several layers, and `network` registers all of 
 with several objectives into a classifier.
 """
 
-from myrnn.models.cells import ACTIVATIONS, GRU, LSTM, MGU, RNN, StackRNN, Units
+from myrnn.models.cells import GRU, LSTM, MGU, RNN, StackRNN
 from myrnn.models.dense import dense
-from myrnn.models.model import (
-    Model,
-    network_of,
-    num_classes,
-    num_parameters,
-    parameter_names,
-    parameters_of,
-)
-from myrnn.models.network import check_gives_each_step, embedding_of, no_input, sizes_for
-from myrnn.models.own import (
-    ClassFile,
-    OwnModel,
-    check_settings_of,
-    file_of,
-    load_own,
-    make_own,
-    named_before,
-    not_named,
-)
 from myrnn.models.recognizer import Recognizer
-from myrnn.models.stacked import Stacked, stacks_of, with_stack_depth
+from myrnn.models.stacked import Stacked
 
 __all__ = [
-    "ACTIVATIONS",
     "GRU",
     "LSTM",
     "MGU",
     "RNN",
-    "ClassFile",
-    "Model",
-    "OwnModel",
     "Recognizer",
     "StackRNN",
     "Stacked",
-    "Units",
-    "check_gives_each_step",
-    "check_settings_of",
     "dense",
-    "embedding_of",
-    "file_of",
-    "load_own",
-    "make_own",
-    "named_before",
-    "network_of",
-    "no_input",
-    "not_named",
-    "num_classes",
-    "num_parameters",
-    "parameter_names",
-    "parameters_of",
-    "sizes_for",
-    "stacks_of",
-    "with_stack_depth",
 ]

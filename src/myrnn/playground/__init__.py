@@ -3,7 +3,7 @@
 It only calls the rest of the library. The files, in the order in which data pass through them:
 
 settings  the choices of a person, from the settings of everything registered
-data      the sequences of a run on data, used as a task
+material  what a network learns: a task that draws sequences, or the data of a run
 messages  between the page and its session
 network   a model with its training
 views     what the page shows of a network, and how often

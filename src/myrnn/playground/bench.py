@@ -12,9 +12,8 @@ from typing import Any
 from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
-from myrnn.playground.network import MOST_ITERATIONS, Network, is_per_step, symbols_of
+from myrnn.playground.network import MOST_ITERATIONS, Network
 from myrnn.playground.views import MOST, Trial, Views, portion
-from myrnn.runs.reader import classes_of
 
 # The folders of an absolute path, before the name of a file.
 _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")
@@ -229,7 +228,7 @@ class Bench:
             "network": _described(pinned),
             "iteration": pinned.iteration + pinned.done_before,
             "curve": {"width": pinned.curve.width, "loss": loss, "accuracy": accuracy},
-            "accuracy": None if getattr(pinned.tested, "missing", "") else self._accuracy(),
+            "accuracy": None if pinned.material.tested.missing else self._accuracy(),
             "gradient": views.gradient(pinned) if pinned.compiled and "gradient" in self.views.offered else None,
         }
         # Compute all of it first: a user-defined class may fail.
@@ -332,8 +331,8 @@ class Bench:
 
 def _reads(one: Network, other: Network, greatest: int) -> bool:
     """Return whether tokens up to the greatest, and the classes, mean the same in two networks."""
-    symbols, others = (symbols_of(network.task)[: greatest + 1] for network in (one, other))
-    return symbols == others and classes_of(one.task) == classes_of(other.task)
+    symbols, others = (network.material.symbol_names[: greatest + 1] for network in (one, other))
+    return symbols == others and one.material.class_names == other.material.class_names
 
 
 def reason(error: BaseException) -> str:
@@ -349,17 +348,17 @@ def without_folders(text: str) -> str:
 
 def _described(network: Network) -> dict[str, Any]:
     """Return what the page must know about a network first."""
-    task = network.task
+    material = network.material
     described: dict[str, Any] = {
         "settings": network.settings,
         "task": {
-            "told": without_folders(views.description_of(task)),
-            "symbols": symbols_of(task),
-            "classes": classes_of(task),
-            "families": views.families_of(task),
-            "each": "step" if is_per_step(task) else "sequence",
+            "told": without_folders(material.description),
+            "symbols": material.symbol_names,
+            "classes": material.class_names,
+            "families": material.families,
+            "each": "step" if material.per_step else "sequence",
             "views": views.views_of(network),
-            "example": views.example_of(task),
+            "example": material.example(),
         },
         "off": {name: without_folders(why) for name, why in network.off.items()},
         "is_loaded": network.run is not None,

@@ -18,14 +18,14 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
-from myrnn.models import OwnModel, Stacked
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase, is_per_step, symbols_of
+from myrnn.models import Stacked
+from myrnn.models.own import OwnModel
+from myrnn.playground.material import TEST_SEED
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
 from myrnn.playground.settings import OWN, sections_of, settings_of
-from myrnn.playground.views import TEST_SEED, answers_of, targets_of
 from myrnn.runs import Run, list_runs, load_run, save_run
 from myrnn.runs.folder import claim_folder
 from myrnn.runs.load import holds_own
-from myrnn.runs.reader import classes_of
 
 RUNS = Path("runs")
 MOST_LISTED = 50
@@ -116,9 +116,9 @@ def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing
     if network.compiled is None:
         raise InvalidArgument("this figure needs a model that can be compiled")
     if name == "states":
-        task = network.task
-        names = {"class_names": classes_of(task), "symbol_names": symbols_of(task)}
-        seen = inspect(network.compiled, np.array(tokens), targets_of(task, answers_of(task, tokens)), **names)
+        material = network.material
+        names = {"class_names": material.class_names, "symbol_names": material.symbol_names}
+        seen = inspect(network.compiled, np.array(tokens), material.targets(material.answers(tokens)), **names)
         return lambda: drawn(seen.plot, form)
     if name == "gradient":
         flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
@@ -199,7 +199,7 @@ def script(network: Network, own: OwnModel | None = None) -> str:
         optimizer=_made("optimizer", network.optimizer, optimizer, "params=model.parameters"),
     )
     if phases:
-        program += _trained(phases) + _REPORT.format(lengths=_listed(network.tested.lengths.tolist()))
+        program += _trained(phases) + _REPORT.format(lengths=_listed(network.material.tested.lengths.tolist()))
     else:
         program += "# It has not been trained yet.\n"
     imports = [f"{line}\n" for used, line in _IMPORTS.items() if used in program]
@@ -211,7 +211,7 @@ def script(network: Network, own: OwnModel | None = None) -> str:
 def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> str:
     """Return the lines that make or load the model."""
     sizes = {"dim_input": network.task.dim_input, "dim_output": network.task.dim_output}
-    if is_per_step(network.task):
+    if network.material.per_step:
         sizes["per_step"] = True
     of_own = f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make" if own and section["name"] == OWN else ""
     if network.run is not None:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.playground.data import MOST_OF_TASK
+from myrnn.playground.material import MOST_OF_TASK
 from myrnn.playground.settings import LONGEST
 
 # No message of the page is longer.

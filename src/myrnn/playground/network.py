@@ -8,39 +8,28 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.experiment import weight_generator
+from myrnn.experiment.parts import weight_generator
 from myrnn.generation import generate
 from myrnn.learning_curve import LearningCurve
-from myrnn.models import make_own, sizes_for
+from myrnn.models.network import sizes_for
+from myrnn.models.own import make_own
 from myrnn.optimizers import SGD, Adam, RMSprop
-from myrnn.playground.data import MOST_OF_TASK, DataTask
-from myrnn.playground.settings import ADJUSTABLE, DATA, OWN, sections_of, unrepeatable
+from myrnn.playground.material import Material, material_of
+from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
 from myrnn.registry import make
 from myrnn.runs import Run
 from myrnn.runs.folder import weight_bytes
-from myrnn.runs.reader import classes_of
 from myrnn.sequences import Sequences
-from myrnn.tasks import Task, twice_as_long
-from myrnn.training import Training
+from myrnn.tasks import Task
+from myrnn.training.loop import Training
 from myrnn.training.settings import EngineName
-
-
-class PageTask(Task, Protocol):
-    """A task that the page can show: with few tokens, and two classes or a class for each step."""
-
-    class_names: tuple[str, ...]
-
-    def truth(self, sequences: Sequences) -> NDArray[np.int64]:
-        """Return the true class of every sequence; or of every step, -1 where a step has none."""
-        ...
-
 
 ModelClass = Callable[..., Any]
 
@@ -56,7 +45,7 @@ MOST_POINTS = 512
 class Recorded:
     """A task that remembers the last drawn sequences, so that those of the latest iteration can be shown."""
 
-    def __init__(self, task: PageTask | DataTask, batch_size: int) -> None:
+    def __init__(self, task: Task, batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
         self._blocks: deque[tuple[int, Sequences]] = deque(maxlen=2)
         self._drawn = 0
@@ -134,15 +123,15 @@ class Network:
         settings: dict[str, Any],
         own: ModelClass | None = None,
         run: Run | None = None,
-        data: DataTask | None = None,
+        data: Material | None = None,
     ) -> None:
         self.settings = dict(settings)
         sections = sections_of(self.settings)
-        self.data = data if settings["task"] == DATA else None  # the data that it learns from, unless it has a task
-        self.task: PageTask | DataTask = self.data or _drawing(sections["task"])
+        self.material = material_of(sections["task"], data)
+        self.task: Task = self.material.task  # what the library draws from, and saves
         self.run = run
-        # Before it learns anything more.
-        self.origin = None if run is None or self.data is not None else _origin_of(run)
+        # Before it learns anything more; a training on data counts no iterations.
+        self.origin = None if run is None or run.task is None else _origin_of(run)
         self.model = new_model(self.settings, self.task, own) if run is None else run.model
         self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
         # None if the model cannot be compiled or inspected; and why it is not trained by native code, or empty.
@@ -230,15 +219,10 @@ class Network:
         return self.iteration, self.failed
 
     @property
-    def missing(self) -> str:
-        """Why there are no training sequences, or empty."""
-        return "" if self.data is None else self.data.missing
-
-    @property
     def ended(self) -> str:
         """Why it does not train any more, or empty."""
         enough = f"{MOST_ITERATIONS:,} iterations are enough here: save it, and go on in Python"
-        return self.failed or self.missing or (enough if self.iteration >= MOST_ITERATIONS else "")
+        return self.failed or self.material.missing or (enough if self.iteration >= MOST_ITERATIONS else "")
 
     def check_goes_on(self) -> None:
         """Refuse to train a network that does not train any more."""
@@ -259,15 +243,13 @@ class Network:
     def off(self) -> dict[str, str]:
         """What cannot be done with it, by the name of the request, and why."""
         off = dict.fromkeys(("reset", "link"), self.unrepeatable) if self.unrepeatable else {}
-        if self.data is not None:
-            off |= dict.fromkeys(("link", "save", "script"), "the page does this for tasks only, not for data")
-        return off | (dict.fromkeys(("play", "step", "draw"), self.missing) if self.missing else {})
+        return off | self.material.off
 
     @property
     def before(self) -> LearningCurve | None:
         """The history of the continued run, if it counts iterations."""
-        counts = self.run is not None and self.data is None and len(self.run.history)
-        return self.run.history if self.run is not None and counts else None
+        run = self.run
+        return run.history if run is not None and run.task is not None and len(run.history) else None
 
     @property
     def done_before(self) -> int:
@@ -283,17 +265,10 @@ class Network:
         return reduce(LearningCurve.joined, parts if self.before is None else [self.before, *parts])
 
     @property
-    def tested(self) -> PageTask | DataTask:
-        """The test: that of the data, or the task with sequences up to twice as long if possible."""
-        if self.data is not None and self.data.test is not None:
-            return self.data.test
-        tested: PageTask | DataTask = twice_as_long(self.task)
-        return tested
-
-    @property
     def writes(self) -> bool:
         """Whether it can continue a sequence: its classes are the next symbols."""
-        return self.compiled is not None and is_per_step(self.task) and classes_of(self.task) == symbols_of(self.task)
+        material = self.material
+        return self.compiled is not None and material.per_step and material.class_names == material.symbol_names
 
     @property
     def longest(self) -> int | None:
@@ -313,12 +288,12 @@ class Network:
         compiled = self.compiled
         if compiled is None:
             return []
-        if self.missing:
+        if self.material.missing:
             tokens = Sequences([0, 0], [0, 1, 2], [0, 0], self.task.dim_input)
         else:
             tokens = self.task.sample(2, np.random.default_rng(0))
         return [
-            *([] if self.missing else [lambda: self.training]),
+            *([] if self.material.missing else [lambda: self.training]),
             lambda: compiled.logits(tokens),
             lambda: compiled.observe(tokens.features(0), tokens.targets[tokens.rows(np.array([0]))]),
             *([lambda: generate(compiled, [0], 1, seed=0)] if self.writes else []),
@@ -352,7 +327,7 @@ class Network:
         return count
 
 
-def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelClass | None = None) -> Any:
+def new_model(settings: dict[str, Any], task: Task, own: ModelClass | None = None) -> Any:
     """Return a model with its initial weights, drawn from the seed in a different stream from the sequences."""
     section = sections_of(settings)["model"]
     rng = weight_generator(settings["seed"])
@@ -363,32 +338,6 @@ def new_model(settings: dict[str, Any], task: PageTask | DataTask, own: ModelCla
             "there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"
         )
     return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
-
-
-def symbols_of(task: PageTask | DataTask) -> tuple[str, ...]:
-    """Return the names of the symbols of a task."""
-    names: tuple[str, ...] | None = getattr(task, "symbol_names", None)
-    return tuple(map(str, range(task.dim_input))) if names is None else names
-
-
-def is_per_step(task: PageTask | DataTask) -> bool:
-    """Return whether each step has an answer, instead of the whole sequence."""
-    return bool(getattr(task, "per_step", False))
-
-
-def _drawing(section: dict[str, Any]) -> PageTask:
-    """Return a task that draws sequences; refuse one that the page cannot show."""
-    if section["name"] == DATA:
-        raise InvalidArgument("there are no data here: load a run on data")
-    task: Any = make("task", **section)
-    fits = (task.dim_output == 2 or is_per_step(task)) and task.dim_input <= MOST_OF_TASK
-    if not (fits and hasattr(task, "truth")):
-        raise InvalidArgument(
-            f"the page shows only tasks of two classes, or with a class for each step, with at most {MOST_OF_TASK} "
-            f"tokens and a method 'truth': {type(task).__name__} is not one"
-        )
-    shown: PageTask = task
-    return shown
 
 
 def _origin_of(run: Run) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from myrnn import _checks
 from myrnn._signals import handled_by, handlers
 from myrnn.errors import InvalidArgument
-from myrnn.models import load_own
+from myrnn.models.own import load_own
 from myrnn.playground.app import LOCAL_NAMES, make_app
 from myrnn.playground.messages import LONGEST_MESSAGE
 from myrnn.playground.session import Sessions

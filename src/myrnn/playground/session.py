@@ -24,12 +24,12 @@ from anyio.abc import TaskGroup
 from myrnn.compiler.cache import begin_to_compile, is_known
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import LengthReport
-from myrnn.models import OwnModel
+from myrnn.models.own import OwnModel
 from myrnn.playground import keep, messages, views
 from myrnn.playground.bench import Bench, reason, without_folders
-from myrnn.playground.data import DataTask, data_of
+from myrnn.playground.material import Material, data_of
 from myrnn.playground.messages import Message, Outbox
-from myrnn.playground.network import Network, is_per_step
+from myrnn.playground.network import Network
 from myrnn.playground.settings import checked_settings
 
 _log = logging.getLogger("myrnn.playground")
@@ -44,8 +44,6 @@ MOST_WAITING = 200
 _TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
 # The test sequences per length of a saved run.
 EACH = 500
-# The most draws for a sequence of a class.
-_TRIES = 60
 
 # Messages that run the network, and wait until it is compiled.
 _NATIVE = (messages.Step, messages.Pin, messages.Save, messages.Figure)
@@ -90,7 +88,7 @@ class Session:
         self._shared, self._own = shared, own
         self._rng = np.random.default_rng()
         # Those of the last loaded run on data.
-        self._data: DataTask | None = None
+        self._data: Material | None = None
         self._waiting: list[Message] = []
         self._news = asyncio.Event()
         # The steps whose programs were requested last, and those whose programs are still being compiled.
@@ -249,22 +247,14 @@ class Session:
             self._bench.begin(lambda: Network(settings, self._own.make if self._own else None, data=self._data))
 
     def _draw(self, label: int | None, length: int) -> None:
-        task = self._bench.now.task
-        if is_per_step(task):
-            drawn = views.drawn_like(task, length, self._rng)
-        elif label is None:
+        material = self._bench.now.material
+        if label is None and not material.per_step:
             raise InvalidArgument("name the class of the sequence")
-        elif isinstance(task, DataTask):
-            drawn = task.like(label, length, self._rng)
-        else:
-            for _ in range(_TRIES):
-                drawn = task.sample_lengths([max(2, length - length % 2)], self._rng)
-                if drawn.labels[0] == label:
-                    break
+        drawn = material.like(label, length, self._rng)
         self._bench.look_at(drawn.tokens(0).tolist())
 
     async def _shortcuts(self, network: Network) -> None:
-        self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.tested))
+        self.outbox.answer("shortcuts", **await to_thread.run_sync(views.shortcut_levels, network.material.tested))
 
     async def _save(self, network: Network) -> None:
         folder = await self._in_turn(keep.save, network, await self._tested(network))

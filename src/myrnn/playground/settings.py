@@ -16,12 +16,13 @@ import msgspec
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import PARTS, Training
-from myrnn.models import Units
+from myrnn.experiment.parts import PARTS
+from myrnn.models.cells import Units
 from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
 from myrnn.settings import settings_of as settings_of_section
+from myrnn.training import TrainingSettings as Training
 
 # The longest displayed sequence; training sequences are at most half as long.
 LONGEST = 80

@@ -13,43 +13,18 @@ from typing import Any
 import numpy as np
 
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
+from myrnn.evaluation import LengthReport, counterexamples, evaluate
 from myrnn.generation import generate
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, incoming_weights, inspect, recurrent_eigenvalues
-from myrnn.playground.data import DataTask
-from myrnn.playground.network import Network, PageTask, is_per_step
-from myrnn.runs.reader import classes_of
+from myrnn.playground.material import TEST_SEED, Material
+from myrnn.playground.network import Network
 from myrnn.sequences import Sequences
-from myrnn.tasks import (
-    FAMILIES,
-    NO_ANSWER,
-    CopyAfterPause,
-    NextCharacter,
-    Palindromes,
-    RunningParity,
-    TwinHalves,
-    sample_family,
-    twice_as_long,
-)
 
 MISTAKES = 8
 FLOW_SAMPLES = 40
 # The number of likeliest classes shown for each step, and the symbols that a network writes.
 LIKELY, WRITTEN = 3, 160
-# The approximate length of an example of a task.
-EXAMPLE = 14
-SHORTCUT_SAMPLES = 40_000
-# Seed of the test sequences: new to the network, and the same at every update.
-TEST_SEED = 1_000_001
-# The descriptions of the tasks.
-_DESCRIPTIONS: dict[type, str] = {
-    TwinHalves: "The task: is the second half the same as the first? 123 123 is a match, 123 132 is not.",
-    Palindromes: "The task: is the second half the first one backwards? 123 321 is a match, 123 123 is not.",
-    RunningParity: "The task: after each bit, is the number of ones so far odd or even?",
-    CopyAfterPause: "The task: remember the digits during the pause, and say one of them at each question mark.",
-    NextCharacter: "The task: after each character, which one comes next? The text is the Zen of Python.",
-}
 # The number of test sequences per length at a time is limited by about this many multiplications.
 MOST, WORK = 40, 40_000_000
 # The factor by which op by op is slower.
@@ -69,57 +44,19 @@ def packed(values: Any) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
-def answers_of(task: PageTask | DataTask, tokens: list[int]) -> list[int | None]:
-    """Return the right class at each step of a sequence, or None; the only one of a sequence is at the last step."""
-    if isinstance(task, DataTask):
-        return [*[None] * (len(tokens) - 1), task.class_of(tokens)]
-    truth = task.truth(Sequences.from_pairs([(np.array(tokens), 0)], task.dim_input)).tolist()
-    found = [None if answer == NO_ANSWER else int(answer) for answer in truth]
-    return [*[None] * (len(tokens) - len(found)), *found]
-
-
-def targets_of(task: PageTask | DataTask, answers: list[int | None]) -> Any:
-    """Return these answers in the form that `inspect` takes; None if there are none."""
-    if not is_per_step(task) or not any(answer is not None for answer in answers):
-        return answers[-1] if not is_per_step(task) else None
-    return [NO_ANSWER if answer is None else answer for answer in answers]
-
-
 def views_of(network: Network) -> tuple[str, ...]:
     """Return the views that a network has."""
-    if not is_per_step(network.task):
+    if not network.material.per_step:
         return "row", "accuracy", "gradient", "eigenvalues", "mistakes"
     return ("row", "accuracy", "eigenvalues", *(["text"] if network.writes else []))
-
-
-def drawn_like(task: PageTask | DataTask, length: int, rng: np.random.Generator) -> Sequences:
-    """Return one sequence of a task, with a test length as close as possible."""
-    lengths = twice_as_long(task).lengths
-    return task.sample_lengths(lengths[[abs(lengths - length).argmin()]], rng)
-
-
-def example_of(task: PageTask | DataTask) -> list[int] | None:
-    """Return a sequence that illustrates a task; None for data."""
-    if isinstance(task, DataTask):
-        return None
-    return drawn_like(task, EXAMPLE, np.random.default_rng(TEST_SEED)).tokens(0).tolist()
-
-
-def description_of(task: PageTask | DataTask) -> str:
-    """Return the description of a task."""
-    if not isinstance(task, DataTask):
-        return next((text for kind, text in _DESCRIPTIONS.items() if isinstance(task, kind)), "")
-    first, second = task.class_names
-    text = f"The data: {task.name}. Is a sequence “{first}” or “{second}”? “?” stands for every other symbol."
-    return f"{text} The network can be looked at, but not trained: {task.missing}." if task.missing else text
 
 
 def row(network: Network, tokens: list[int], state: str = "") -> dict[str, Any]:
     """Return the network's inner values on a sequence, with the loss of the right or the predicted answers."""
     assert network.compiled is not None
-    answers = answers_of(network.task, tokens)
-    targets = targets_of(network.task, answers)
-    seen = inspect(network.compiled, np.array(tokens), targets, class_names=classes_of(network.task))
+    answers = network.material.answers(tokens)
+    targets = network.material.targets(answers)
+    seen = inspect(network.compiled, np.array(tokens), targets, class_names=network.material.class_names)
     name = state if state in seen.states else seen.main_state
     if not all(np.isfinite(part).all() for part in (seen.states[name], seen.logits, seen.state_gradients[name])):
         raise NotFinite("there is nothing to see in this sequence: the network's numbers overflow")
@@ -157,7 +94,9 @@ def accuracy_shown(report: LengthReport) -> dict[str, Any]:
 def gradient(network: Network) -> dict[str, Any]:
     """Return the share of the gradient that is left by steps before the end, over sequences of the task."""
     assert network.compiled is not None
-    flow = gradient_flow(network.compiled, _longest(network.task), seed=TEST_SEED, relative=True)
+    task = network.task
+    longest = task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
+    flow = gradient_flow(network.compiled, longest, seed=TEST_SEED, relative=True)
     name = next(iter(flow.mean))
     return {
         # If there are several, the name of each.
@@ -185,20 +124,11 @@ def eigenvalues_or_none(network: Network) -> list[dict[str, Any]]:
         return []
 
 
-def families_of(task: PageTask | DataTask) -> tuple[str, ...]:
-    """Return the families of sequences in which mistakes can be searched."""
-    return FAMILIES if isinstance(task, TwinHalves | Palindromes) else FAMILIES[:1]
-
-
 def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str, Any]:
     """Return sequences of a family that the network gets wrong, the most confident mistakes first."""
-    rng, task = np.random.default_rng((TEST_SEED, seed)), network.task
-    if family not in families_of(task):
+    if family not in network.material.families:
         raise InvalidArgument("such mistakes exist only for twin halves and palindromes")
-    if isinstance(task, TwinHalves | Palindromes):
-        drawn = sample_family(task, family, samples, rng)
-    else:
-        drawn = network.tested.some(samples, rng) if isinstance(network.tested, DataTask) else task.sample(samples, rng)
+    drawn = network.material.of_family(family, samples, np.random.default_rng((TEST_SEED, seed)))
     model = network.model if network.compiled is None else network.compiled
     engine = "mygrad" if network.compiled is None else "native"
     found = counterexamples(model, drawn, most=MISTAKES, engine=engine)
@@ -214,12 +144,9 @@ def mistakes(network: Network, family: str, samples: int, seed: int) -> dict[str
     return {"family": family, "mistakes": listed, "count": found.mistakes, "samples": found.samples}
 
 
-def shortcut_levels(task: PageTask | DataTask) -> dict[str, Any]:
+def shortcut_levels(material: Material) -> dict[str, Any]:
     """Return the accuracy by length of classifiers that see only part of each sequence."""
-    if isinstance(task, DataTask):
-        report = shortcuts(task.some(SHORTCUT_SAMPLES, np.random.default_rng(TEST_SEED)), seed=TEST_SEED)
-    else:
-        report = shortcuts(task, SHORTCUT_SAMPLES, TEST_SEED, lengths=task.lengths)
+    report = material.shortcuts()
     return {
         "lengths": report.lengths.tolist(),
         "names": list(report.names),
@@ -257,11 +184,6 @@ def unit(network: Network, number: int, state: str = "") -> dict[str, Any]:
     return {"unit": number, "incoming": named}
 
 
-def _longest(task: PageTask | DataTask) -> Sequences:
-    """Return sequences of the largest length of a task."""
-    return task.sample_lengths(np.repeat(task.lengths[-1:], FLOW_SAMPLES), np.random.default_rng(TEST_SEED))
-
-
 # How it does on new sequences -----------------------------------------------------------------------------------------
 
 
@@ -269,16 +191,9 @@ def portion(network: Network) -> int:
     """Return the number of test sequences per length at a time, at least one."""
     if network.compiled is None:
         return MOST // SLOWER
-    work = int(network.tested.lengths.sum()) * network.compiled.work_per_row
+    work = int(network.material.tested.lengths.sum()) * network.compiled.work_per_row
     # A single unit has no matrix product.
     return int(np.clip(WORK // max(1, work), 1, MOST))
-
-
-def test_sequences(task: PageTask | DataTask, each: int, part: int = 0) -> Sequences:
-    """Return `each` sequences of every length of a task (data may have fewer), the same at every call."""
-    if isinstance(task, DataTask):
-        return task.part(each, part)
-    return task.sample_lengths(np.repeat(task.lengths, each), np.random.default_rng((TEST_SEED, part)))
 
 
 def accuracy(network: Network, sequences: Sequences) -> LengthReport:
@@ -294,7 +209,7 @@ def tried_further(network: Network, known: LengthReport | None, most: int) -> Le
     tried = 0 if known is None else int(known.sequences.max())
     if known is not None and tried >= most:
         return known
-    sequences = test_sequences(network.tested, each, -(-tried // each))
+    sequences = network.material.tested.part(each, -(-tried // each))
     if known is None:
         return accuracy(network, sequences)
     return known.joined(accuracy(network, sequences)) if len(sequences) else known
@@ -311,7 +226,7 @@ class Trial:
 
     @cached_property
     def _first(self) -> Sequences:
-        return test_sequences(self._network.tested, portion(self._network))
+        return self._network.material.tested.part(portion(self._network))
 
     @property
     def known(self) -> LengthReport | None:

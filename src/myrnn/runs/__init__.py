@@ -13,7 +13,7 @@ write and read it; `work` does all of this for one run. `listing` and `compare` 
 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs
 from myrnn.runs.listing import RunListing, RunSummary, list_runs
-from myrnn.runs.load import load_history, load_run
+from myrnn.runs.load import load_run
 from myrnn.runs.reader import DataReader, TaskReader
 from myrnn.runs.save import save_run
 from myrnn.runs.trained import Run
@@ -29,7 +29,6 @@ __all__ = [
     "TaskReader",
     "compare_runs",
     "list_runs",
-    "load_history",
     "load_run",
     "run",
     "save_run",

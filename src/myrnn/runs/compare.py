@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks, plots
-from myrnn.data import LABELS
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import Buckets, Comparison, LengthReport, difference_columns, difference_table
+from myrnn.evaluation import Buckets, Comparison, LengthReport
+from myrnn.evaluation.comparison import difference_columns, difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, text
 from myrnn.runs.folder import INDEX, REPORT, WEIGHTS, read_folder

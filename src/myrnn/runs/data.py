@@ -12,7 +12,10 @@ import numpy as np
 
 from myrnn._checks import count_of, first_of
 from myrnn._user_code import warn
-from myrnn.data import LABELS, LabelledSequences, RawSequences, TokenSequences, read_examples
+from myrnn.data import LabelledSequences, TokenSequences
+from myrnn.data.read import read_examples
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 

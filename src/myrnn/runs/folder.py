@@ -15,9 +15,9 @@ from typing import Any
 
 from myrnn._version import __version__
 from myrnn.errors import RunError
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models.model import parameter_names, parameters_of
 from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder
-from myrnn.training import keep_last_checkpoint, load_checkpoint, saved_iteration
+from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint, saved_iteration
 
 INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "settings.json",

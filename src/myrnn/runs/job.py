@@ -11,7 +11,9 @@ from typing import Any
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import MEMORY, OWN, PARTS, SOURCES, Experiment, Source, read_source
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import OWN, PARTS
+from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source
 from myrnn.runs.folder import (
     CHECKPOINTS,
     INDEX,
@@ -26,7 +28,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
 from myrnn.storage import Stored, damaged
-from myrnn.training import saved_iteration
+from myrnn.training.checkpoint import saved_iteration
 
 HASHES = "data_files"
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import OWN
+from myrnn.experiment.parts import OWN
 from myrnn.results import Result, Shown, Table
 from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
 from myrnn.runs.job import parse_source
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
-from myrnn.training import saved_iteration
+from myrnn.training.checkpoint import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
 ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "rmse", "made")

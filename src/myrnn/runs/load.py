@@ -12,8 +12,9 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import OWN, SOURCES, Source
-from myrnn.learning_curve import LearningCurve
+from myrnn.experiment.parts import OWN
+from myrnn.experiment.sources import SOURCES, Source
+from myrnn.learning_curve import History, LearningCurve
 from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
 from myrnn.runs.job import Job, parse_job
 from myrnn.runs.model import check_same, class_of, load_weights, remake
@@ -22,7 +23,6 @@ from myrnn.runs.reader import OWN as OWN_FUNCTION
 from myrnn.runs.reader import DataReader, Reader, TaskReader
 from myrnn.runs.trained import Run
 from myrnn.storage import Stored
-from myrnn.training import History
 
 # What an estimator has saved about itself.
 ESTIMATOR = "estimator"

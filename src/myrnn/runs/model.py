@@ -15,12 +15,14 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
-from myrnn.experiment import OWN, SHA256, Part, is_own
-from myrnn.models import file_of, make_own, named_before, not_named, parameter_names, parameters_of
+from myrnn.experiment import Part
+from myrnn.experiment.parts import OWN, SHA256, is_own
+from myrnn.models.model import parameter_names, parameters_of
+from myrnn.models.own import file_of, make_own, named_before, not_named
 from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
-from myrnn.training import reference_logits
+from myrnn.training.engine import reference_logits
 
 # A copy of the file of a user-defined class, for people who read the folder.
 SOURCE = "model.txt"

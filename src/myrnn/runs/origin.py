@@ -7,7 +7,7 @@ from typing import Any
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import Training
+from myrnn.training import TrainingSettings as Training
 
 # Keys in the settings of a run.
 CONTINUED_FROM, PHASES = "continued_from", "phases"

@@ -15,39 +15,37 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler.native import memory
 from myrnn.data import (
-    DEFAULT_COLUMNS,
-    LABELS,
-    NEXT,
-    SERIES,
-    UNKNOWN,
-    VALUES,
     ClassLabels,
     Differences,
     LabelledSequences,
     Numbers,
-    RawSequences,
-    RawTargets,
     SequenceEncoder,
     TargetEncoder,
     TokenSequences,
     Vocabulary,
-    cut_in_two,
     flat_sequences,
-    is_number,
-    trend_of,
 )
-from myrnn.data.differences import MOST_DIFFERENCES
+from myrnn.data.differences import MOST_DIFFERENCES, trend_of
+from myrnn.data.encode import UNKNOWN
+from myrnn.data.read import DEFAULT_COLUMNS
+from myrnn.data.series import is_number
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import LABELS, NEXT, SERIES, VALUES, RawTargets, cut_in_two
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import check_classes, evaluate
-from myrnn.experiment import MEMORY, Experiment, MemorySource, is_own
-from myrnn.models import check_gives_each_step, embedding_of, no_input, with_stack_depth
+from myrnn.evaluation import evaluate
+from myrnn.evaluation.classify import check_classes
+from myrnn.experiment import Experiment, MemorySource
+from myrnn.experiment.parts import is_own
+from myrnn.experiment.sources import MEMORY
+from myrnn.models.network import check_gives_each_step, embedding_of, no_input
+from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.data import hash_of_memory, hashes_of, read_file, read_tests, tests_of
 from myrnn.runs.model import describe_model
 from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown
 from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of, twice_as_long
-from myrnn.training import check_sees_no_future
+from myrnn.training.engine import check_sees_no_future
 
 # The default window, in steps, for text and series.
 WINDOW = 64

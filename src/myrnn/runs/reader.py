@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.data import (
-    LABELS,
-    SERIES,
     ClassLabels,
     Numbers,
-    RawSequences,
     SequenceEncoder,
     Standardizer,
     TargetEncoder,
@@ -28,8 +25,10 @@ from myrnn.data import (
     Vocabulary,
     flat_sequences,
 )
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import LABELS, SERIES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import as_tested
+from myrnn.evaluation.classify import as_tested
 from myrnn.inspection.one import parse_tokens
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
@@ -137,7 +136,8 @@ class DataReader:
 
     Examples
     --------
-    >>> from myrnn.data import RawTargets, SequenceEncoder, TargetEncoder, flat_sequences
+    >>> from myrnn.data import SequenceEncoder, TargetEncoder, flat_sequences
+    >>> from myrnn.data.targets import RawTargets
     >>> raw = flat_sequences(["abba"])
     >>> encoder = SequenceEncoder.fit(raw)
     >>> reader = DataReader(encoder, TargetEncoder.fit(RawTargets("text"), raw, encoder), "characters")

@@ -9,7 +9,9 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from myrnn.data import LABELS, NEXT, SERIES, TAGS, TEXT, ClassLabels, Numbers, RawSequences, RawTargets
+from myrnn.data import ClassLabels, Numbers
+from myrnn.data.symbols import RawSequences
+from myrnn.data.targets import LABELS, NEXT, SERIES, TAGS, TEXT, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import (
     LengthReport,
@@ -17,12 +19,12 @@ from myrnn.evaluation import (
     classification_report,
     naive_forecast,
     number_report,
-    report_of_chosen,
     tag_baselines,
     tag_report,
     text_baselines,
 )
 from myrnn.evaluation.naive import naive_name
+from myrnn.evaluation.scoring import report_of_chosen
 from myrnn.results import ENDS, Result, Table, counted, integer, is_lost, number, share, text
 from myrnn.runs.data import read_tests, tests_of
 from myrnn.runs.trained import Run

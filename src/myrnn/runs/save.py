@@ -14,10 +14,12 @@ import numpy as np
 from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport
-from myrnn.experiment import OWN, Experiment, Part
+from myrnn.experiment import Experiment, Part
+from myrnn.experiment.parts import OWN
 from myrnn.graphs.build import write_graph
-from myrnn.learning_curve import ACCURACY
-from myrnn.models import file_of, num_parameters
+from myrnn.learning_curve import ACCURACY, History
+from myrnn.models.model import num_parameters
+from myrnn.models.own import file_of
 from myrnn.registry import kind_of
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, WEIGHTS, weight_bytes
 from myrnn.runs.job import Job
@@ -27,7 +29,6 @@ from myrnn.runs.reader import TaskReader
 from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run
 from myrnn.storage import empty_folder, json_to_bytes
-from myrnn.training import History
 
 Files = dict[str, bytes | Callable[[Path], Any]]
 

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
-from myrnn.data import LABELS
+from myrnn.data.targets import LABELS
 from myrnn.errors import DataError, InvalidArgument
-from myrnn.evaluation import Classifier
-from myrnn.experiment import Experiment, weight_generator
-from myrnn.models import network_of
+from myrnn.evaluation.classify import Classifier
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import weight_generator
+from myrnn.learning_curve import History
+from myrnn.models.model import network_of
 from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, is_lost, text
 from myrnn.runs.data import hash_of, read_tests, tests_of
 from myrnn.runs.model import remake
 from myrnn.runs.reader import NamedSequences, TaskReader
 from myrnn.sequences import Sequences
-from myrnn.training import History
 
 
 @dataclass(eq=False, repr=False)

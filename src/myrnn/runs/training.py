@@ -10,33 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.evaluation import Classifier
-from myrnn.learning_curve import shown_score, word_for
+from myrnn.evaluation.classify import Classifier
+from myrnn.learning_curve import History, shown_score, word_for
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
-from myrnn.models import num_parameters
+from myrnn.models.model import num_parameters
 from myrnn.results import check_lost
 from myrnn.runs.prepare import Prepared
 from myrnn.runs.trained import Run, sequences_of
+from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
-from myrnn.training import (
-    Checkpoint,
-    Curve,
-    Display,
-    History,
-    Report,
-    Training,
-    TrainingStart,
-    Validation,
-    held_interrupts,
-    load_checkpoint,
-    mean_over,
-    metric_of,
-    named_schedule,
-    progress_display,
-)
-from myrnn.training.progress import progress_hooks
+from myrnn.training import Checkpoint, Report, TrainingStart, Validation
+from myrnn.training.checkpoint import load_checkpoint
+from myrnn.training.loop import Training
+from myrnn.training.measure import mean_over
+from myrnn.training.outputs import metric_of
+from myrnn.training.progress import Curve, Display, progress_display, progress_hooks
 
 # Further advice when a training diverges.
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from myrnn._signals import held_interrupts
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import OWN, Experiment, is_own, with_memory
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import OWN, is_own
+from myrnn.experiment.sources import with_memory
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
 from myrnn.runs.job import Job, load_job
 from myrnn.runs.load import load_run
@@ -19,7 +22,7 @@ from myrnn.runs.save import write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
 from myrnn.storage import FolderLock, clear_scratch
-from myrnn.training import Checkpoint, held_interrupts
+from myrnn.training import Checkpoint
 
 # An interval that the user sets is used whatever share of the time it takes.
 ANY_SHARE = 1e9

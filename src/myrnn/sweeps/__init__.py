@@ -8,16 +8,13 @@ each an experiment), `run` (one of them, as a record), `pool` (the workers), `lo
 
 from myrnn.sweeps import figures as figures  # it registers them
 from myrnn.sweeps.folder import load_sweep, sweep
-from myrnn.sweeps.pool import BACKENDS
-from myrnn.sweeps.results import SweepResults, checked_names
+from myrnn.sweeps.results import SweepResults
 from myrnn.sweeps.study import Point, Study, read_study
 
 __all__ = [
-    "BACKENDS",
     "Point",
     "Study",
     "SweepResults",
-    "checked_names",
     "load_sweep",
     "read_study",
     "sweep",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn import plots
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import SOURCES
+from myrnn.experiment.sources import SOURCES
 from myrnn.results import draws
 from myrnn.sweeps.results import SweepResults, cell, checked_metric, grouped, metrics, short
 from myrnn.sweeps.study import Point

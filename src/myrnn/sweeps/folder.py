@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import is_own
+from myrnn.experiment.parts import is_own
 from myrnn.plots import save_figure
 from myrnn.plots.style import figures_for_files
 from myrnn.registry import find
@@ -27,7 +27,7 @@ from myrnn.sweeps.pool import Backend, Pool, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
 from myrnn.sweeps.run import Done, Failed, Record, is_divergence
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study, stored_study
-from myrnn.training import Curve, Display, progress_display
+from myrnn.training.progress import Curve, Display, progress_display
 
 # The study, and the time and the versions of its beginning.
 SWEEP = FolderFormat("myrnn sweep", 1, "sweep", "sweep.json", {}, index_bytes=MOST_STORED + 100_000)

@@ -20,11 +20,13 @@ from mygrad import mem_guard_off
 
 from myrnn.compiler.cache import without_notice
 from myrnn.compiler.native import limit_threads
-from myrnn.data import LABELS
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
 from myrnn.evaluation import Report
-from myrnn.experiment import Experiment, is_own
-from myrnn.models import load_own, num_parameters
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import is_own
+from myrnn.models.model import num_parameters
+from myrnn.models.own import load_own
 from myrnn.registry import kinds
 from myrnn.runs.folder import made_with
 from myrnn.runs.prepare import Prepared, PreparedData, prepare

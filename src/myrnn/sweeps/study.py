@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from myrnn import _checks
-from myrnn.data import without_gz
+from myrnn.data.files import without_gz
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import SHA256, SOURCES, Experiment, is_own
-from myrnn.experiment.parts import written_out
-from myrnn.models import check_settings_of, load_own
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import SHA256, is_own, written_out
+from myrnn.experiment.sources import SOURCES
+from myrnn.models.own import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, Distribution, Listed, combinations, read_choice
 

@@ -12,7 +12,8 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import shortcuts as shortcuts_of
 from myrnn.evaluation.intervals import t_of
 from myrnn.evaluation.lengths import base_rates
-from myrnn.experiment import Experiment, Source, TaskSource
+from myrnn.experiment import Experiment, TaskSource
+from myrnn.experiment.sources import Source
 from myrnn.results import Shown, Table, integer, share
 from myrnn.runs.prepare import tested_lengths
 from myrnn.tasks import recognition_of

@@ -19,7 +19,7 @@ from myrnn.compiler.probe import ADVICE, unreached
 from myrnn.compiler.trace import MYGRAD, lines_that_look
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError
 from myrnn.losses import Objective
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, RandomSource, SequenceDraws, keys_of, run_with
 from myrnn.sequences import Sequences, groups
 from myrnn.targets import TargetKind

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, Scored
-from myrnn.models import parameters_of
+from myrnn.models.model import parameters_of
 
 if TYPE_CHECKING:
     from myrnn.training.checkpoint import TrainingState

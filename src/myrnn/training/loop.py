@@ -21,7 +21,8 @@ from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.learning_curve import History
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
-from myrnn.models import Recognizer, parameters_of
+from myrnn.models import Recognizer
+from myrnn.models.model import parameters_of
 from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.targets import LABELS

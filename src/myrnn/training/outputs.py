@@ -13,7 +13,7 @@ from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Objective, mean_of_logits
-from myrnn.models import num_classes
+from myrnn.models.model import num_classes
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 

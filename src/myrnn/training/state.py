@@ -17,7 +17,7 @@ from myrnn import _checks
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.learning_curve import LearningCurve
-from myrnn.models import parameter_names, parameters_of
+from myrnn.models.model import parameter_names, parameters_of
 from myrnn.targets import TargetKind
 from myrnn.training.feed import Position
 from myrnn.training.hooks import Report, is_numbers, is_shipped

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from myrnn import _checks
-from myrnn.evaluation import as_tested
+from myrnn.evaluation.classify import as_tested
 from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, ExtractionLog
 from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed

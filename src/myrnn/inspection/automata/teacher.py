@@ -17,9 +17,9 @@ from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
-from myrnn.evaluation import Classifier
+from myrnn.evaluation.classify import Classifier
 from myrnn.inspection.one import compiled_of
-from myrnn.models import network_of, parameters_of
+from myrnn.models.model import network_of, parameters_of
 from myrnn.results import check_finite
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks.languages.automata import Dfa
