@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pack_sequence
 import myrnn
 from benchmarks.environment import Meter, enter, refusal
 from myrnn.evaluation.intervals import t_of
+from myrnn.models.model import parameter_names
 from myrnn.sequences import Sequences
 from myrnn.tasks import Flare
 from myrnn.tasks.languages import FLARE
@@ -63,7 +64,7 @@ class Network(nn.Module):
         self.layer = layer(model.dim_input, model.dim_recurrent)
         self.readout = nn.Linear(model.dim_recurrent, model.dim_output)
         self.one_hot = torch.eye(model.dim_input)
-        by_name = dict(zip(myrnn.models.parameter_names(model), model.parameters, strict=True))
+        by_name = dict(zip(parameter_names(model), model.parameters, strict=True))
 
         def joined(name: str) -> Tensor:
             parts = [by_name[name.format(gate)].data for gate in GATES[cell]]

@@ -42,8 +42,9 @@ from benchmarks.units import Comparison, Unit, Work  # noqa: E402
 from benchmarks.worker import calibrate, explain, serve  # noqa: E402
 from benchmarks.works import all_works  # noqa: E402
 
-import myrnn  # noqa: E402
 from marks import most_are_long  # noqa: E402
+from myrnn import compile  # noqa: E402
+from myrnn.training.loop import Training  # noqa: E402
 
 JOB = Job("rnn")
 needs_c = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler")
@@ -291,7 +292,7 @@ def test_first_weights_are_all_that_the_model_has(cell):
 @pytest.mark.parametrize("cell", most_are_long(["mgu-tagger", "attention", "bidirectional", "tagger", "characters"], 5))
 def test_models_of_other_structures_compile(cell):
     job = Job(cell, dim_recurrent=4)
-    compiled = myrnn.compile(job.model())
+    compiled = compile(job.model())
     assert compiled.per_step == (cell in PER_STEP)
     x, y = job.sequences(1)[0]
     _, gradients = compiled.loss_and_gradients(x, y if compiled.per_step else int(y[0]))
@@ -421,7 +422,7 @@ def clock(monkeypatch):
         return lambda self, count: (trained.append(count), step(self, count))[1]
 
     for name in ("advance", "run"):
-        monkeypatch.setattr(myrnn.training.Training, name, counted(getattr(myrnn.training.Training, name)))
+        monkeypatch.setattr(Training, name, counted(getattr(Training, name)))
     monkeypatch.setattr(ours, "time", SimpleNamespace(perf_counter=lambda: float(sum(trained))))
     return ours
 

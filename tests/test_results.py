@@ -8,7 +8,7 @@ import polars
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.learning_curve import CURVE_HEADERS, History, LearningCurve
+from myrnn.learning_curve import CURVE_HEADERS, LearningCurve
 from myrnn.results import (
     Result,
     Table,
@@ -196,13 +196,6 @@ def test_curves_are_drawn_against_what_they_count():
     loss, accuracy = EPOCH.plot()
     assert [line.get_label() for line in loss.get_lines()] == ["training", "validation"]
     assert accuracy.get_xlabel() == "epochs"
-
-
-def test_the_history_of_a_training_is_a_learning_curve():
-    import myrnn
-    from myrnn import training
-
-    assert History is LearningCurve is myrnn.learning_curve.History is training.History
 
 
 def test_digits_that_come_from_rounding_are_not_shown():

@@ -179,8 +179,8 @@ _IMPORTS = {
     "np.": "import numpy as np",
     "myrnn.": "import myrnn",
     "registry.": "from myrnn import registry",
-    "load_own(": "from myrnn.models import load_own",
-    "make_own(": "from myrnn.models import make_own",
+    "load_own(": "from myrnn.models.own import load_own",
+    "make_own(": "from myrnn.models.own import make_own",
     "load_run(": "from myrnn.runs import load_run",
 }
 
