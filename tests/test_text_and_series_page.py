@@ -21,7 +21,7 @@ def test_the_code_of_the_page_runs_and_its_claims_hold(capsys):
     out = capsys.readouterr().out
     assert "bits per character" in out
     report = names["report"]
-    rules = [found["accuracy"].value for found in report.baselines.scores.values()]
+    rules = [found["accuracy"].value for found in report.baselines.values()]
     assert report.accuracy > 0.9 > max(rules)
     assert names["regressor"].score(names["series"][200:], names["largest"][200:]) > 0.8
     assert names["model"].bits(names["held_out"]) < 3.2
