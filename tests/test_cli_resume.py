@@ -426,7 +426,7 @@ def test_a_full_disk(here, whole):
     first = done.stderr.splitlines()[0]
     assert first == (
         "myrnn: cannot write the run folder disk/run: No space left on device; "
-        "iteration 60 is saved, resume with: myrnn train --resume disk/run"
+        "disk/run holds the network of iteration 60; iteration 60 is saved, resume with: myrnn train --resume disk/run"
     )
     assert done.stdout.split()[:2] == ["disk/run:", "checkpoints"]
     for name in ("model.safetensors", "history.csv"):

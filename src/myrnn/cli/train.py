@@ -130,11 +130,7 @@ def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | No
         if work.run is None:
             return ""
         history = work.run.history
-        best = history.step[work.run.best - 1]
-        # What can be resumed says the last one itself.
-        if is_unfinished(folder) and best == history.step[-1]:
-            return ""
-        return f"{folder} holds the network of {history.unit} {best}"
+        return f"{folder} holds the network of {history.unit} {history.step[work.run.best - 1]}"
 
     if not quiet:
         show.beginning(work, done)
