@@ -1,7 +1,8 @@
 // The questions of the tour. After `from` iterations `seen` gets the facts about the network (the iterations; mean
 // accuracy on `trained` lengths and `beyond`; the whole `report`; what is `left` of the gradient; the share that is wrong
 // of a family of mistakes) and returns what is found as soon as it can be seen; `ask` looks for mistakes of a family.
-// Where there is something to compare, the training pauses as soon as `enough` is known, and all is looked at again.
+// Where there is something to compare, the training pauses as soon as the facts that it `needs` are `enough`, and all is
+// looked at again; if they no longer are, it goes on.
 import {count, percent} from "./dom.js";
 import {share} from "./gradient.js";
 
@@ -24,7 +25,7 @@ export const STOPS = [
     text: "Now the halves have up to ten digits, and the network trains at full speed. Accuracy falls with the length. Watch the gradient: how much of what the network learns from reaches back to the first digits?",
     watch: "Wait for some ten thousand sequences …",
     from: 60000,
-    enough: ({report, left}) => report && left < 0.5,
+    needs: ["report", "left"], enough: ({left}) => left < 0.5,
     seen: ({report, left}) => report && left !== undefined && Math.min(...report.total) >= TRIED &&
       `With two digits ${percent(report.accuracy[0])} are right, with twenty ${percent(report.accuracy[report.lengths.indexOf(20)])}. Only ${share(left)} of the gradient is left 19 steps before the end, so the network learns little from the first digits of a long sequence.`,
   },
@@ -34,7 +35,7 @@ export const STOPS = [
     text: "The lines over the bars are shortcuts that need no comparison. Two of them only count digits and are nearly always right, because in a match every digit occurs an even number of times. Palindromes show which one the network does: they have the same digits in another order.",
     watch: "First the network must become good at the task …",
     from: 30000,
-    enough: ({trained}) => trained >= 0.8,
+    needs: ["trained"], enough: ({trained}) => trained >= 0.8,
     seen: ({trainedWrong, otherWrong}, ask) => {
       if (trainedWrong === undefined) return null;
       ask("other");
@@ -51,7 +52,7 @@ export const STOPS = [
     text: "At every step a tanh squeezes the state, and the gradient with it. Press play and watch the curve. Each line on its axis is ten or more times smaller than the one above.",
     watch: "Watch the curve fall …",
     from: 1000,
-    enough: ({left}) => left < 1e-3,
+    needs: ["left"], enough: ({left}) => left < 1e-3,
     seen: ({left}) => left !== undefined &&
       `${left > 0 ? `Only ${share(left)}` : "Nothing"} of the gradient is left 19 steps before the end: it has vanished. The network cannot learn from the first digits. Now pin it, and train an LSTM on the same task.`,
     second: {

@@ -14,6 +14,8 @@ export class Tour {
     this.awaited = null;
     // Whether the network already has the part's settings.
     this.isFresh = false;
+    // Whether the tour has paused the training to look again.
+    this.hasPaused = false;
     // The user's choices before the tour.
     this.before = null;
     this.forget();
@@ -131,6 +133,7 @@ export class Tour {
 
   wait(awaited) {
     this.awaited = awaited;
+    this.hasPaused = false;
     this.forget();
     this.tellEnd(awaited.watch, false);
     this.bring(this.stop.card);
@@ -146,11 +149,14 @@ export class Tour {
     let facts = this.known(iteration => iteration >= awaited.from);
     if (awaited.enough) {
       if (!transport.playing) facts = this.known(iteration => iteration >= awaited.from && iteration === transport.iteration);
-      if (!awaited.enough(facts)) return;
-      if (transport.playing) {
-        app.connection.send("pause");
-        return;
+      if (!awaited.needs.every(name => facts[name] !== undefined)) return;
+      const enough = awaited.enough(facts);
+      // The network changes until it rests, and may then need more training; a pause of the user's lasts.
+      if (enough ? transport.playing : !transport.playing && this.hasPaused) {
+        app.connection.send(enough ? "pause" : "play");
+        this.hasPaused = enough;
       }
+      if (!enough || transport.playing) return;
     }
     const found = awaited.seen({iteration: transport.iteration, ...facts}, family => app.mistakes.choose(family));
     if (!found) return;
