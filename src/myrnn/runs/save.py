@@ -18,7 +18,6 @@ from myrnn.experiment import Experiment, Part
 from myrnn.experiment.parts import OWN
 from myrnn.graphs.build import write_graph
 from myrnn.learning_curve import ACCURACY, History
-from myrnn.models.model import num_parameters
 from myrnn.models.own import file_of
 from myrnn.registry import kind_of
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, WEIGHTS, weight_bytes
@@ -27,7 +26,7 @@ from myrnn.runs.model import SOURCE, describe_model
 from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
 from myrnn.runs.reader import TaskReader
 from myrnn.runs.reports import parts_of, tests_table
-from myrnn.runs.trained import Run
+from myrnn.runs.trained import Run, training_numbers
 from myrnn.storage import empty_folder, json_to_bytes
 
 Files = dict[str, bytes | Callable[[Path], Any]]
@@ -109,26 +108,13 @@ def save_run(
         **({PHASES: check_phases(list(phases))} if phases else {}),
     }
     run = Run(experiment, model, TaskReader(task), history, best=len(history))
-    run.report = {"training": _numbers(model, history)}
+    run.report = {"training": training_numbers(run)}
     if report is not None:
         run.report["evaluation"] = report.numbers()
     target = empty_folder(folder, "run")
     settings = Job(experiment, describe_model(model, task, dim_recurrent=dim_recurrent)).settings(target)
     write_run(target, {**settings, **further}, run, {} if report is None else {"": report})
     return target
-
-
-def _numbers(model: Any, history: History) -> dict[str, Any]:
-    """Return the results of a training that was done by hand."""
-    last = {name: float(column[-1]) if len(history) else None for name, column in history.columns.items()}
-    iterations = int(last.pop(history.unit) or 0)
-    return {
-        "engine": history.engine,
-        "iterations": iterations,
-        "longest": history.longest,
-        "parameters": num_parameters(model),
-        **last,
-    }
 
 
 def write_run(

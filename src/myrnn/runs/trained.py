@@ -19,7 +19,7 @@ from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
 from myrnn.learning_curve import History
-from myrnn.models.model import network_of
+from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, is_lost, text
 from myrnn.runs.data import hash_of, read_tests, tests_of
 from myrnn.runs.model import remake
@@ -259,3 +259,17 @@ def _numbers_of(report: Mapping[str, Any], within: str = "") -> Iterator[tuple[s
 def _value_cell(row: Row) -> str:
     value = row["value"]
     return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def training_numbers(run: Run) -> dict[str, Any]:
+    """Return the numbers of a training for ``report.json``: of its length, and of the best entry of its history."""
+    history, unit = run.history, run.history.unit
+    columns = {name: column for name, column in history.columns.items() if name != unit}
+    return {
+        "engine": history.engine,
+        f"{unit}s": int(history.step[-1]) if len(history) else 0,
+        **({"best_epoch": run.best} if unit == "epoch" else {}),
+        "longest": history.longest,
+        "parameters": num_parameters(run.model),
+        **{name: float(column[run.best - 1]) if len(history) else None for name, column in columns.items()},
+    }

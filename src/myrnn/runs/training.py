@@ -16,10 +16,9 @@ from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation.classify import Classifier
 from myrnn.learning_curve import History, shown_score, word_for
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
-from myrnn.models.model import num_parameters
 from myrnn.results import check_lost
 from myrnn.runs.prepare import Prepared
-from myrnn.runs.trained import Run, sequences_of
+from myrnn.runs.trained import Run, sequences_of, training_numbers
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint, Report, TrainingStart, Validation
@@ -88,7 +87,7 @@ def trained(
     else:
         watched.use_best()
         run.history, run.best = _by_epoch(training, watched), watched.best
-    run.report = {"training": _numbers(run, prepared, clock.numbers(training.iteration))}
+    run.report = {"training": {**training_numbers(run), **clock.numbers(training.iteration), **prepared.facts()}}
     return run
 
 
@@ -143,23 +142,6 @@ def _by_epoch(training: Training, validation: Validation) -> History:
         engine=found.engine,
         chance=found.chance,
     )
-
-
-def _numbers(run: Run, prepared: Prepared, clock: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a training for ``report.json``."""
-    history, unit = run.history, run.experiment.source.unit
-    last = {name: float(column[run.best - 1]) for name, column in history.columns.items() if name != unit}
-    best = {} if prepared.held_out is None else {"best_epoch": run.best}
-    return {
-        "engine": history.engine,
-        f"{unit}s": int(history.step[-1]) if len(history) else 0,
-        **best,
-        "longest": history.longest,
-        "parameters": num_parameters(run.model),
-        **last,
-        **clock,
-        **prepared.facts(),
-    }
 
 
 def loss_and_score(
