@@ -12,10 +12,10 @@ import zoo
 from marks import most_are_long
 from myrnn.compiler import compile, ops
 from myrnn.compiler.assemble import fuse
-from myrnn.compiler.derive import Kind
+from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
-from myrnn.compiler.instructions import For, Loop, Place
+from myrnn.compiler.instructions import Elementwise, For, Place
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import plan
 from myrnn.compiler.schedule import schedule
@@ -142,7 +142,9 @@ def test_available_values_are_not_computed_again():
     assert fuse([middle], {middle}, set()).groups == []
 
 
-KINDS = [Kind(*flags) for flags in itertools.product((False, True), repeat=2)] + [Kind(False, False, observed=True)]
+KINDS = [ProgramKind(*flags) for flags in itertools.product((False, True), repeat=2)] + [
+    ProgramKind(False, False, observed=True)
+]
 
 
 def instructions(body):
@@ -176,7 +178,7 @@ def buffers_of(instruction):
     """Return all buffers of an instruction."""
     values = [getattr(instruction, field.name) for field in dataclasses.fields(instruction)]
     places = [v for v in values if isinstance(v, Place)]
-    if isinstance(instruction, Loop):
+    if isinstance(instruction, Elementwise):
         places += [
             *instruction.reads.values(),
             *(store.place for store in instruction.stores),

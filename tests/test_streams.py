@@ -15,7 +15,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from marks import most_are_long, the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
 from myrnn.compiler import compile
-from myrnn.compiler.derive import Kind
+from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.native import Native
 from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
@@ -425,7 +425,7 @@ def test_a_program_that_has_not_run_yet_can_generate(monkeypatch):
     code = SimpleNamespace(call=lambda function, batched, samples, members, *rest: calls.append(members))
     monkeypatch.setattr("myrnn.compiler.cache.load", lambda source: code)
     compiled = compile(RNN(SYMBOLS, 8, SYMBOLS, rng=0), check=False)
-    native = Native(compiled.program(carried=True, tokens=True), Kind(tokens=True, carried=True))
+    native = Native(compiled.program(carried=True, tokens=True), ProgramKind(tokens=True, carried=True))
     streams = Streams(np.array([~0]), np.zeros((1, native.program.carried.width), np.float32))
     native.generate(1, streams, native.block().numbers, np.full(3, 0.5), 1.0, SYMBOLS)
     assert [members.tolist() for members in calls] == [[0]]

@@ -20,12 +20,12 @@ from myrnn.compiler.instructions import (
     Buffer,
     Call,
     Draws,
+    Elementwise,
     For,
     GoOn,
     Inputs,
     Instruction,
     Length,
-    Loop,
     Moment,
     Over,
     Padded,
@@ -403,7 +403,7 @@ class Assembler:
             size = (*nodes, *(s.node for s in stores))[0].size
             computed = tuple(n for n in nodes if n not in fused.linear)
             comment = _comment(self.printer, fused, nodes, stores)
-            self.out.append(Loop(over, size, computed, (*begun, *stores), reads, comment))
+            self.out.append(Elementwise(over, size, computed, (*begun, *stores), reads, comment))
 
     def _note_read(self, reads: dict[Node, Place], node: Node, computed: Group) -> None:
         if node not in computed and node not in reads and not is_one_number(node):

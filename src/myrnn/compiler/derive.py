@@ -111,7 +111,7 @@ class Pullback:
     gradients: dict[Node, Node]
 
 
-class Kind(NamedTuple):
+class ProgramKind(NamedTuple):
     """The kind of program: tokens or features, one sequence or a batch, and its purpose."""
 
     # An observed one keeps all gradients. Without a loss, it uses softmax cross-entropy, which is an instruction.
@@ -125,7 +125,7 @@ class Kind(NamedTuple):
     penalty: PenaltyGraph | None = None
 
 
-ONE_OF_FEATURES = Kind()
+ONE_OF_FEATURES = ProgramKind()
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Derivative:
     # From the other initial states and the derived nodes to the parameters.
     prelude: Pullback
     # The kind of data for which the next passes make a program.
-    kind: Kind = ONE_OF_FEATURES
+    kind: ProgramKind = ONE_OF_FEATURES
 
     @property
     def pullbacks(self) -> tuple[Pullback, ...]:

@@ -24,24 +24,24 @@ from myrnn.compiler.instructions import (
     Clear,
     CrossEntropy,
     Draws,
+    Elementwise,
     For,
     GoOn,
     HandOn,
     Inputs,
     Instruction,
     Length,
-    Loop,
     Losses,
     Moment,
     Over,
     Padded,
     Penalize,
+    Phase,
     Place,
     Product,
     Row,
     Rows,
     Schedule,
-    Section,
     Sum,
     Targets,
 )  # fmt: skip
@@ -132,8 +132,8 @@ BATCH = Form(
 def emit(schedule: Schedule) -> Program:
     """Write a schedule as a module with the function `run`."""
     renderer = _Renderer(schedule)
-    renderer.sections(schedule.forward)
-    renderer.sections(schedule.backward)
+    renderer.phases(schedule.forward)
+    renderer.phases(schedule.backward)
     renderer.lines("restore_mode(mode)", "return loss, score")
     memory, plan = renderer.memory(), schedule.plan
     r = plan.derivative.recurrence
@@ -188,10 +188,10 @@ class _Renderer:
             self.lines(*self._form.for_each.get(over, ()))
             yield
 
-    def sections(self, sections: Iterable[Section]) -> None:
-        for section in sections:
-            self.lines("", f"# {section.title}")
-            self._body(section.body)
+    def phases(self, phases: Iterable[Phase]) -> None:
+        for phase in phases:
+            self.lines("", f"# {phase.title}")
+            self._body(phase.body)
 
     def _body(self, body: Iterable[Instruction]) -> None:
         for instruction in body:
@@ -208,7 +208,7 @@ class _Renderer:
                 with self._block(f"for t in range({'steps - 1, -1, -1' if backward else 'steps'}):"):
                     self.lines(*self._form.at_step)
                     self._body(body)
-            case Loop(over, size):
+            case Elementwise(over, size):
                 with self._each_row(over), self._block(f"for j in range(0, {self._padded_size(size)}, {LANES}):"):
                     self._loop(instruction)
             case Product():
@@ -332,7 +332,7 @@ class _Renderer:
 
     # Loops and products ----------------------------------------------------------------------------------------------
 
-    def _loop(self, loop: Loop) -> None:
+    def _loop(self, loop: Elementwise) -> None:
         inputs = [i for n in loop.nodes for i in n.inputs]
         uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
         # The expression of each node that is computed here: a variable, or an inline expression.
@@ -362,7 +362,7 @@ class _Renderer:
                 v = compose("{0} + {1}", [atom(f"load({address})"), v])
             self._call("store", address, ast.unparse(v))
 
-    def _lanes(self, node: Node, loop: Loop) -> ast.expr:
+    def _lanes(self, node: Node, loop: Elementwise) -> ast.expr:
         """Return the lane expression of a node that a loop reads."""
         if node not in loop.reads:
             return compose(_literal(float(node.numbers[0])))

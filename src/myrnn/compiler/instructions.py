@@ -104,7 +104,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Loop:
+class Elementwise:
     """Computes nodes of one size element by element; all stores come after all computations."""
 
     over: Over
@@ -269,14 +269,14 @@ class For:
 
 
 Instruction = (
-    Loop | Product | Sum | Call | Clear | Inputs | Draws | Length | Moment | GoOn | HandOn | Targets | CrossEntropy
-    | Losses | Penalize | For
+    Elementwise | Product | Sum | Call | Clear | Inputs | Draws | Length | Moment | GoOn | HandOn | Targets
+    | CrossEntropy | Losses | Penalize | For
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the program under one heading."""
+class Phase:
+    """A part of the program, with its heading."""
 
     title: str
     body: tuple[Instruction, ...]
@@ -287,8 +287,8 @@ class Schedule:
     """The instructions of a program; printed one per line, each with its outputs and inputs."""
 
     plan: Plan
-    forward: tuple[Section, ...]
-    backward: tuple[Section, ...]
+    forward: tuple[Phase, ...]
+    backward: tuple[Phase, ...]
     # Everything that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
@@ -305,8 +305,8 @@ class Schedule:
 
     def __str__(self) -> str:
         """Return the instructions as text."""
-        sections = [*self.forward, *self.backward]
-        return "\n".join(line for s in sections for line in (s.title, *_lines(s.body, "    ")))
+        phases = [*self.forward, *self.backward]
+        return "\n".join(line for phase in phases for line in (phase.title, *_lines(phase.body, "    ")))
 
 
 def _lines(body: Iterable[Instruction], indent: str) -> list[str]:
@@ -317,7 +317,7 @@ def _lines(body: Iterable[Instruction], indent: str) -> list[str]:
             case For():
                 lines += _lines(instruction.body, f"{indent}    ")
                 continue
-            case Loop():
+            case Elementwise():
                 reads, writes = list(instruction.reads.values()), [store.place for store in instruction.stores]
             case _:
                 # The output of an instruction comes first.
@@ -334,7 +334,7 @@ def _title(instruction: Instruction) -> str:
     match instruction:
         case For(backward):
             return f"for every step{', the last one first' if backward else ''}:"
-        case Loop():
+        case Elementwise():
             return f"loop over {instruction.size}: {instruction.comment}"
         case Product():
             when = ", not at the first step" if instruction.over is Over.GOING else ""

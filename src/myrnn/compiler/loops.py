@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from myrnn.compiler.draws import Drawn, settled
 from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
 from myrnn.compiler.probe import ADVICE, difference_message
-from myrnn.compiler.tables import Table, fill_tables
+from myrnn.compiler.tables import StepTable, fill_tables
 from myrnn.compiler.trace import Origin, Trace, joined
 from myrnn.errors import NotARecurrence
 
@@ -48,7 +48,7 @@ class Recurrence:
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()  # the shapes of the parameters, in the model's order
     # The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
-    tables: tuple[Table, ...] = ()
+    tables: tuple[StepTable, ...] = ()
     draws: tuple[Drawn, ...] = ()  # the random numbers, by the number of the ``drawn`` or ``once`` leaf
     # Whether sequences continue from streams, and write their final states to them: see `streams`.
     carried: bool = False
@@ -126,7 +126,7 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     # The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
     # numbers.
     trace = settled(trace, recurrence.draws)
-    filled: list[tuple[Table, int]] = []
+    filled: list[tuple[StepTable, int]] = []
     if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
         # This builder folds no constants, so that both graphs show all numbers as in the model.
         flat = Builder(fold=False)

@@ -175,7 +175,7 @@ def _number_beside(value: Value, number: float) -> Value:
     return plain(value.nodes[0].build.constant(number), ())
 
 
-READS: dict[str, Rule] = {"Comparison": _comparison, "Reading": _reading}
+READS: dict[str, Rule] = {"PiecewiseConstant": _comparison, "Reading": _reading}
 """Rules for the operations of `reads`."""
 
 # Shapes and positions -------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
     return node
 
 
-def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
+def _fold(fold: Fold, row: ops.Operation, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Apply a sum or similar: `row` combines two nodes."""
     (value,) = operands
     axes, parts = _axes_of(creator, len(value.shape)), value.from_last
@@ -316,14 +316,14 @@ def _fold(fold: Fold, row: ops.Row, start: float, creator: Any, operands: list[V
     return plain(_over_parts(fold, row, start, value, axes), shape)
 
 
-def _over_parts(fold: Fold, row: ops.Row, start: float, value: Value, axes: Axes) -> Node:
+def _over_parts(fold: Fold, row: ops.Operation, start: float, value: Value, axes: Axes) -> Node:
     """Fold a value along axes, including that of its parts."""
     assert value.from_last is not None
     others = _less(axes, value.from_last)
     return _so_far(row, start, [_folded(fold, part, others) for part in value.parts(value.from_last)])[-1]
 
 
-def _so_far(row: ops.Row, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
+def _so_far(row: ops.Operation, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Return the running results of `row` over the nodes from `start` on, so that all steps are alike."""
     begin: Any = np.full(nodes[0].size, start)
     return tuple(accumulate(nodes, row, initial=begin))[1:]
@@ -336,7 +336,7 @@ def _total(node: Node, outer: int, n: int, inner: int) -> Node:
 _sum = partial(_folded, _total)
 
 
-def _in_pairs(row: ops.Row, node: Node, outer: int, n: int, inner: int) -> Node:
+def _in_pairs(row: ops.Operation, node: Node, outer: int, n: int, inner: int) -> Node:
     """Fold neighbours in pairs: this takes few nodes, and the first of equal numbers stays the first."""
     rest = None
     while n > 1:
@@ -355,7 +355,7 @@ def _mean(creator: Any, operands: list[Value], shape: Shape) -> Value:
     return replace(total, nodes=tuple(node / count for node in total.nodes))
 
 
-def _running(row: ops.Row, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
+def _running(row: ops.Operation, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Apply `row` cumulatively along an axis."""
 
     def whole(value: Value) -> Node:
@@ -421,7 +421,7 @@ def _norm(creator: Any, value: Value, axes: Axes) -> Node:
     return ops.power(_sum(plain(ops.power(sizes, order), value.shape), axes), 1 / order)
 
 
-def _softmax(row: ops.Row, creator: Any, operands: list[Value], shape: Shape) -> Value:
+def _softmax(row: ops.Operation, creator: Any, operands: list[Value], shape: Shape) -> Value:
     """Apply a softmax or its logarithm; over the parts in passes: maximum, sum of exponentials, result."""
     (value,) = operands
     axes, parts = _axes_of(creator, len(value.shape)), value.from_last
@@ -438,7 +438,7 @@ def _softmax(row: ops.Row, creator: Any, operands: list[Value], shape: Shape) ->
     return _element_wise(lambda x, y: x - ops.log(y), None, [lower, total], shape)
 
 
-def _softmax_of(row: ops.Row, creator: Any, value: Value, axes: Axes) -> Node:
+def _softmax_of(row: ops.Operation, creator: Any, value: Value, axes: Axes) -> Node:
     wide = [a for a in axes if value.shape[a] != 1]
     if len(wide) == 1:
         outer, n, inner = _around(value.shape, wide[0])

@@ -15,7 +15,15 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.derive import ONE_OF_FEATURES, PERIOD, Derivative, Kind, differentiate, hoist, trained_by_length
+from myrnn.compiler.derive import (
+    ONE_OF_FEATURES,
+    PERIOD,
+    Derivative,
+    ProgramKind,
+    differentiate,
+    hoist,
+    trained_by_length,
+)
 from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.explain import explained
@@ -68,7 +76,7 @@ class Stages:
     def __init__(self, traces: Traces, recurrence: Recurrence) -> None:
         self._returned: dict[Any, Any] = {(trace, None): traces, (roll, None): recurrence}
 
-    def after(self, last: Callable[[Any], Any], kind: Kind = ONE_OF_FEATURES) -> Any:
+    def after(self, last: Callable[[Any], Any], kind: ProgramKind = ONE_OF_FEATURES) -> Any:
         """Return the result of a pass, for one kind of data."""
         if kind.carried:
             return self._going_on.after(last, kind._replace(carried=False))
@@ -124,7 +132,7 @@ class CompiledModel:
         self.recurrence: Recurrence = stages.after(roll)
         self.dim_input, self.dim_output = self.recurrence.dim_input, self.recurrence.readout.size
         self._parameters = parameters_of(model)
-        self._natives: dict[Kind, Native] = {}
+        self._natives: dict[ProgramKind, Native] = {}
 
     def of(self, model: Any, parameters: tuple[Tensor, ...]) -> CompiledModel | None:
         """Return this recurrence over another model, which is to be checked, or None if that is another kind."""
@@ -181,13 +189,13 @@ class CompiledModel:
     ) -> Program:
         """Return the program of a kind; an observed one keeps gradients, a carried one continues from given states."""
         with failures_named(self.model):
-            program: Program = self._stages.after(emit, Kind(tokens, batched, observed, carried=carried))
+            program: Program = self._stages.after(emit, ProgramKind(tokens, batched, observed, carried=carried))
             return program
 
     @property
     def stages(self) -> dict[str, str]:
         """The results of every pass for the model, as text, by the name of the pass: the input of the next one."""
-        return {make.__name__: show(self._stages.after(make, Kind(tokens=True))) for make in PASSES}
+        return {make.__name__: show(self._stages.after(make, ProgramKind(tokens=True))) for make in PASSES}
 
     @property
     def derivative(self) -> Derivative:
@@ -224,7 +232,7 @@ class CompiledModel:
         penalty: PenaltyGraph | None = None,
     ) -> Native:
         """Return the compiled program of a kind, checked against the model; this may take a few seconds."""
-        kind = Kind(tokens, batched, observed, loss, carried, penalty)
+        kind = ProgramKind(tokens, batched, observed, loss, carried, penalty)
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]

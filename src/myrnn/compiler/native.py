@@ -17,7 +17,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from myrnn.compiler import cache
-from myrnn.compiler.derive import Kind
+from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.instructions import Buffer
 from myrnn.compiler.plan import ParameterLayout, padded
 from myrnn.compiler.program import Program
@@ -133,7 +133,7 @@ natives: WeakSet[Native] = WeakSet()
 class Native:
     """An emitted and compiled program with its memory."""
 
-    def __init__(self, program: Program, kind: Kind) -> None:
+    def __init__(self, program: Program, kind: ProgramKind) -> None:
         # Kinds are equal if their losses compute the same; the traced functions may differ.
         self.program, self.loss, self.penalty = program, kind.loss, kind.penalty
         self.tokens, self.batched = kind.tokens, kind.batched

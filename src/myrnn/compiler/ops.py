@@ -44,7 +44,7 @@ def _largest(sizes: Sizes, *_: Any) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class Operation:
     """An operation."""
 
     name: str
@@ -84,30 +84,32 @@ class Row:
         return build.make(self.name, *operands, **attributes)
 
 
-OPERATIONS: dict[str, Row] = {}
+OPERATIONS: dict[str, Operation] = {}
 """Name -> row."""
 
 
 # MyGrad's classes have the same names, capitalized, unless a row says otherwise.
 
 
-def function(name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
+def function(name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Operation:
     """Add a function with as many arguments as there are intervals, at least one."""
     domain = domain or (ANY,)
     inputs = ", ".join(f"{{{i}}}" for i in range(len(domain)))
     columns = {"native": f"{name}({inputs})", "text": name, "mygrad": name.capitalize(), **columns}
-    return Row(name, "map", reference, derivative, domain=domain, **columns)
+    return Operation(name, "map", reference, derivative, domain=domain, **columns)
 
 
-def infix(sign: str, name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Row:
+def infix(sign: str, name: str, reference: Any, derivative: Any, *domain: Interval, **columns: Any) -> Operation:
     """Add a function of two numbers with a sign between them."""
     columns = {"native": f"{{0}} {sign} {{1}}", "text": sign, **columns}
     return function(name, reference, derivative, *domain or (ANY, ANY), **columns)
 
 
-def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str = "") -> Row:
+def formula(name: str, reference: Any, made: Any, *domain: Interval, mygrad: str = "") -> Operation:
     """Add a function that is composed of others."""
-    return Row(name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad or name.capitalize())
+    return Operation(
+        name, "formula", reference, formula=made, domain=domain or (ANY,), mygrad=mygrad or name.capitalize()
+    )
 
 
 # Arithmetic -----------------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ equal = infix("==", "equal", _as_float(np.equal), None, native="same({0}, {1})",
 sign = function("sign", np.sign, None, native="above({0}, 0.0) - above(0.0, {0})", mygrad="")
 floor = function("floor", np.floor, None, cheap=True, mygrad="")
 rint = function("rint", np.rint, None, cheap=True, mygrad="")
-select: Row = function(
+select: Operation = function(
     "select",
     lambda mask, a, b: np.where(mask != 0, a, b),
     lambda g, y, mask, a, b: (None, select(mask, g, 0.0), select(mask, 0.0, g)),
@@ -203,8 +205,8 @@ abs_nan = function(
     text="abs",
     mygrad="",
 )
-sin: Row = function("sin", np.sin, lambda g, y, x: g * cos(x))
-cos: Row = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
+sin: Operation = function("sin", np.sin, lambda g, y, x: g * cos(x))
+cos: Operation = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
 
 
 def _sinc(g: Node, y: Node, x: Node) -> Node:
@@ -313,7 +315,7 @@ def _join(*parts_and_places: Any) -> Array:
     return result
 
 
-take = Row(
+take = Operation(
     "take",
     "move",
     lambda x, indices: x[indices_of(indices)],
@@ -323,7 +325,7 @@ take = Row(
     attributes=("indices",),
     size=lambda sizes, indices: len(indices) // 4,
 )
-put = Row(
+put = Operation(
     "put",
     "move",
     _put,
@@ -333,7 +335,7 @@ put = Row(
     attributes=("indices", "size"),
     size=lambda sizes, indices, size: size,
 )
-join = Row(
+join = Operation(
     "join",
     "move",
     _join,
@@ -356,7 +358,7 @@ def spread(x: Node, outer: int, n: int, inner: int) -> Node:
     return take(x, indices=np.broadcast_to(np.arange(x.size).reshape(outer, 1, inner), (outer, n, inner)))
 
 
-total = Row(
+total = Operation(
     "sum",
     "reduce",
     lambda x, *axes: x.reshape(axes).sum(1).reshape(-1),
@@ -366,7 +368,7 @@ total = Row(
     attributes=_AXES,
     size=lambda sizes, outer, n, inner: outer * inner,
 )
-expand = Row(
+expand = Operation(
     "expand",
     "map",
     np.repeat,
@@ -402,8 +404,10 @@ def _softmax_rule(g: Node, y: Node, x: Node) -> Node:
     return share - y * _along(share, y)
 
 
-softmax = Row("softmax", "reduce", _softmax, _softmax_rule, native="softmax_axis", text="softmax", attributes=_AXES)
-log_softmax = Row(
+softmax = Operation(
+    "softmax", "reduce", _softmax, _softmax_rule, native="softmax_axis", text="softmax", attributes=_AXES
+)
+log_softmax = Operation(
     "log_softmax",
     "reduce",
     _log_softmax,
@@ -435,7 +439,7 @@ def _matmul_rule(g: Node, y: Node, a: Node, b: Node) -> Any:
     return left, matmul(take(a, indices=transposed_indices(m, k)), g, m=k, k=m, n=n, transposed=False)
 
 
-matmul = Row(
+matmul = Operation(
     "matmul",
     "product",
     _matmul,
@@ -444,7 +448,7 @@ matmul = Row(
     attributes=("m", "k", "n", "transposed"),
     size=lambda sizes, m, k, n, transposed: m * n,
 )
-outer = Row(
+outer = Operation(
     "outer",
     "product",
     lambda a, b: np.outer(a, b).reshape(-1),

@@ -6,7 +6,14 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from myrnn.compiler.derive import Derivative, Kind, Pullback, differentiate_loss, differentiate_penalty, reads_states
+from myrnn.compiler.derive import (
+    Derivative,
+    ProgramKind,
+    Pullback,
+    differentiate_loss,
+    differentiate_penalty,
+    reads_states,
+)
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.loops import Recurrence
@@ -102,7 +109,7 @@ class Outer:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartPlan:
     """The plan of a part: the values that it keeps, and the gradients of weights."""
 
     # Values of the forward pass that are kept for the backward pass.
@@ -131,7 +138,7 @@ class PenaltyPart:
     """A penalty, and its backward pass to the parameters."""
 
     value: Node
-    part: Part
+    part: PartPlan
 
 
 @dataclass(frozen=True)
@@ -142,11 +149,11 @@ class Plan:
     printer: Printer
     parameters: Parameters
     weights: dict[Node, Weight]
-    prelude: Part
+    prelude: PartPlan
     # For each loop: the initial states that read last states, and its steps.
-    entries: tuple[Part, ...]
-    steps: tuple[Part, ...]
-    readout: Part
+    entries: tuple[PartPlan, ...]
+    steps: tuple[PartPlan, ...]
+    readout: PartPlan
     # None for softmax cross-entropy.
     loss: LossPart | None
     penalty: PenaltyPart | None
@@ -159,7 +166,7 @@ class Plan:
     unread_at_first: frozenset[Node]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ProgramKind:
         """The kind of data of the program."""
         return self.derivative.kind
 
@@ -309,7 +316,7 @@ def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: fr
 
 
 def _lookups(
-    derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[Part], penalty: PenaltyPart | None
+    derivative: Derivative, weights: dict[Node, Weight], steps: Sequence[PartPlan], penalty: PenaltyPart | None
 ) -> frozenset[int]:
     if not derivative.kind.tokens:
         return frozenset()
@@ -334,9 +341,9 @@ def _part(
     forward: Sequence[Node],
     pullback: Pullback,
     weights: dict[Node, Weight],
-    kind: Kind,
+    kind: ProgramKind,
     projected: Container[Node] = (),
-) -> Part:
+) -> PartPlan:
     outer, others = [], []
     for leaf, terms in pullback.weights.items():
         weight = weights[leaf]
@@ -347,7 +354,7 @@ def _part(
             else:
                 others.append((leaf, term))
     saved = {node for node in _saved(forward, backward_targets(pullback)) if node not in projected}
-    return Part(saved, tuple(outer), tuple(others))
+    return PartPlan(saved, tuple(outer), tuple(others))
 
 
 def _loss_part(derivative: Derivative) -> LossPart | None:
@@ -373,7 +380,7 @@ def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> set[Node]:
     return saved
 
 
-def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[Part]) -> frozenset[Node]:
+def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[PartPlan]) -> frozenset[Node]:
     r = derivative.recurrence
     clean = {node for p in derivative.pullbacks for node in (*p.states.values(), *p.kept.values())}
     clean |= {term.right for part in parts for term in part.outer}

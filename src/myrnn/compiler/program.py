@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.derive import Kind
+from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Buffer, Rows
 from myrnn.compiler.plan import LANES, Parameters, padded
 from myrnn.compiler.streams import Carried
-from myrnn.compiler.tables import Table
+from myrnn.compiler.tables import StepTable
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Memory:
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
     # Numbers for every step, which grow when longer sequences are traced.
-    by_step: dict[Buffer, Table]
+    by_step: dict[Buffer, StepTable]
     # Fixed indices, int32 -> the name of their offset among all of them.
     table_names: dict[bytes, str]
 
@@ -98,7 +98,7 @@ class Program:
     """An emitted program: the text of its module, and the locations of the function's results."""
 
     source: str
-    kind: Kind
+    kind: ProgramKind
     memory: Memory
     weights: Parameters
     # The name of the offset of the logits, and K, their number.

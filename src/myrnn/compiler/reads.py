@@ -73,7 +73,7 @@ class Reading(WithoutGradient):
         return raw(a).astype(dtype, copy=False)
 
 
-class Comparison(WithoutGradient):
+class PiecewiseConstant(WithoutGradient):
     """A function that is constant almost everywhere: comparison, logic, sign, rounding."""
 
     def __call__(self, *operands: Tensor, function: np.ufunc) -> NDArray[Any]:
@@ -397,7 +397,7 @@ def _compared(function: np.ufunc, *operands: Any) -> Any:
     """Compare tensors and numbers; Python numbers take the dtype of the other operand."""
     dtype = np.result_type(*map(_numbers_of, operands))
     return Array._op(
-        Comparison,
+        PiecewiseConstant,
         *(
             o if isinstance(o, Tensor) else np.asarray(o, dtype if isinstance(o, int | float) else None)
             for o in operands

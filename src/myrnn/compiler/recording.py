@@ -19,7 +19,7 @@ from myrnn.randomness import Draw, Sites
 
 
 @dataclass(frozen=True)
-class Call:
+class DrawCall:
     """A call of `dropout` or `noise` in a trace, from a line of a file."""
 
     site: int
@@ -33,14 +33,14 @@ class Recording:
 
     def __init__(self) -> None:
         self._sites = Sites()
-        self.calls: list[Call] = []
+        self.calls: list[DrawCall] = []
 
     def draw(self, draw: Draw, h: Any) -> Tensor:
         """Return a tensor of the shape of `h`."""
         site, frame = self._sites.number(), sys._getframe(3)
         numbers = np.full(h.shape, draw.neutral, dtype=h.dtype if h.dtype.kind == "f" else np.float32)
         line = frame.f_code.co_filename, frame.f_lineno
-        self.calls.append(Call(site, draw, Tensor(numbers, constant=True), line))
+        self.calls.append(DrawCall(site, draw, Tensor(numbers, constant=True), line))
         return self.calls[-1].tensor
 
 
@@ -58,7 +58,7 @@ class SiteUse:
 
 
 def values_of(
-    calls: Sequence[Call], length: int, build: Builder, whole: Collection[int]
+    calls: Sequence[DrawCall], length: int, build: Builder, whole: Collection[int]
 ) -> tuple[dict[int, Value], tuple[SiteUse, ...]]:
     """Return the values of the drawn tensors, by their ids, and the use of each site."""
     # The sites in `whole` do not draw by rows, even if the number of rows matches by chance.

@@ -26,18 +26,18 @@ from myrnn.compiler.instructions import (
     Losses,
     Over,
     Penalize,
+    Phase,
     Place,
     Product,
     Row,
     Rows,
     Schedule,
-    Section,
     Store,
     Sum,
     Targets,
 )
 from myrnn.compiler.loops import Loop
-from myrnn.compiler.plan import Part, Plan
+from myrnn.compiler.plan import PartPlan, Plan
 from myrnn.compiler.streams import carried_of, steps_so_far
 
 
@@ -148,8 +148,8 @@ class _Scheduler(Assembler):
         }
         return Schedule(
             self.plan,
-            tuple(Section(title, tuple(body)) for title, body in forward.items() if body),
-            tuple(Section(title, tuple(body)) for title, body in backward.items() if body),
+            tuple(Phase(title, tuple(body)) for title, body in forward.items() if body),
+            tuple(Phase(title, tuple(body)) for title, body in backward.items() if body),
             tuple(self.buffers),
             self.constants,
             self.tables,
@@ -433,7 +433,7 @@ class _Scheduler(Assembler):
             self._stand([self._leaf("gradient", "penalty", size=1)], [self._penalty_times])
             self._way_back(Over.ONCE, self.plan.penalty.part, [])
 
-    def _way_back(self, over: Over, part: Part, stores: list[Store], *, backward: bool = True) -> None:
+    def _way_back(self, over: Over, part: PartPlan, stores: list[Store], *, backward: bool = True) -> None:
         """Compute the stores, and the terms of a part in the gradients of weights."""
         weights, at_step = self.plan.weights, over is Over.STEP
         wide = [(leaf, term) for leaf, term in part.others if not weights[leaf].is_flat]

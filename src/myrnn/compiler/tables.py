@@ -33,7 +33,7 @@ MOST_NUMBERS = 64
 
 
 @dataclass(frozen=True)
-class Table:
+class StepTable:
     """Numbers for every step.
 
     Attributes
@@ -120,7 +120,7 @@ class _Slot:
         return np.asarray(values, dtype=np.float32)
 
 
-def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Table], dict[int, Trace], Origin | None]:
+def find_tables(traces: Mapping[int, Trace]) -> tuple[list[StepTable], dict[int, Trace], Origin | None]:
     """Find the numbers that differ from step to step; return the tables and the traces with their rows."""
     # A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Also return
     # a location of numbers that differ from length to length, if there are any.
@@ -187,7 +187,7 @@ class _Replaced:
     """The replacements of numbers in traces."""
 
     def __init__(self) -> None:
-        self.tables: list[Table] = []
+        self.tables: list[StepTable] = []
         self.fractions: list[Fraction] = []
         self.nodes: dict[_Slot, Node] = {}
         # The index of the table of the steps themselves, which fractions read.
@@ -211,7 +211,7 @@ class _Replaced:
             self.fractions.append(fraction)
         if fraction.of_step and self._steps is None:
             self._steps = len(self.tables)
-            self.tables.append(Table(1, False, {t: np.array([t], np.float32) for t in range(LONGEST_TABLE)}))
+            self.tables.append(StepTable(1, False, {t: np.array([t], np.float32) for t in range(LONGEST_TABLE)}))
         for place, slot in slots.items():
             step = None if self._steps is None else self._row(slot, place, self._steps, 1)
             self.nodes[slot] = fraction.node(step, slot.node.build.leaf("length", size=1))
@@ -221,7 +221,7 @@ class _Replaced:
         return slot.node.build.leaf("row", place[1], "table", table, size=size)
 
 
-def _table_of(slots: Slots) -> Table | None:
+def _table_of(slots: Slots) -> StepTable | None:
     """Return the table with the numbers of a kind; None if they do not depend on the step alone."""
     sizes = {slot.numbers.size for slot in slots.values()}
     if len(sizes - {1}) > 1:
@@ -231,7 +231,7 @@ def _table_of(slots: Slots) -> Table | None:
     if len({values.tobytes() for values in numbers.values()}) == 1:
         return None
     for backward in (False, True):
-        table = Table(max(sizes), backward)
+        table = StepTable(max(sizes), backward)
         if all(
             np.array_equal(table.rows.setdefault(table.step_of(row, length), values), values, equal_nan=True)
             for (length, row), values in numbers.items()
@@ -367,9 +367,9 @@ def _chosen(select: Node) -> Node | None:
     return one if np.all(values) else None if np.any(values) else other
 
 
-def fill_tables(tables: Sequence[Table], unrolled: Node, traced: Node, length: int) -> list[tuple[Table, int]]:
+def fill_tables(tables: Sequence[StepTable], unrolled: Node, traced: Node, length: int) -> list[tuple[StepTable, int]]:
     """Read unknown rows of tables off a trace, in parallel with the unrolled loops; return which they are."""
-    filled: list[tuple[Table, int]] = []
+    filled: list[tuple[StepTable, int]] = []
 
     def fill(leaf: Node, numbers: Any) -> None:
         row, _, k = leaf.attributes

@@ -33,7 +33,7 @@ from myrnn.compiler.lower import READS, SHAPES, Rule, lost
 from myrnn.compiler.ops import OPERATIONS, join
 from myrnn.compiler.reads import (
     Array,
-    Comparison,
+    PiecewiseConstant,
     Reading,
     WithoutGradient,
     array_of,
@@ -638,7 +638,7 @@ def _lowered(
 
 def _rule_for(creator: Any, tensor: Any) -> Rule:
     name = type(creator).__name__
-    if type(creator) in (Reading, Comparison):
+    if type(creator) in (Reading, PiecewiseConstant):
         return READS[name]
     # A user-defined operation may have the name of one of MyGrad's.
     is_mygrads = type(creator).__module__.startswith("mygrad.")

@@ -12,7 +12,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from myrnn.compiler.runtime.functions import Floats, Integers, compiled
-from myrnn.compiler.runtime.lanes import Index, Value, instruction
+from myrnn.compiler.runtime.lanes import CodeValue, Index, instruction
 
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _LOW = 0xFFFFFFFF
@@ -22,7 +22,7 @@ _LOW = 0xFFFFFFFF
 def _word(begin: Index, number: Index) -> Index:
     """Return a word of the sequence with this beginning."""
 
-    def mixed(word: Value, shift: int) -> Value:
+    def mixed(word: CodeValue, shift: int) -> CodeValue:
         return word.join("xor", word.join("lshr", shift))
 
     word = begin + (number + 1) * _GOLDEN

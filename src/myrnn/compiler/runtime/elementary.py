@@ -15,9 +15,9 @@ from myrnn.compiler.runtime.lanes import (
     FLOATS,
     INTEGERS,
     WIDTH,
+    CodeValue,
     Float,
     Lanes,
-    Value,
     call,
     fma,
     instruction,
@@ -32,7 +32,7 @@ _TINY = 1.17549435e-38
 # ---- building blocks ----
 
 
-def polynomial(x: Value, coefficients: tuple[float, ...]) -> Value:
+def polynomial(x: CodeValue, coefficients: tuple[float, ...]) -> CodeValue:
     """Return c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
     result = x.beside(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
@@ -40,18 +40,18 @@ def polynomial(x: Value, coefficients: tuple[float, ...]) -> Value:
     return result
 
 
-def clip(x: Value, least: float, most: float) -> Value:
+def clip(x: CodeValue, least: float, most: float) -> CodeValue:
     """Return `x` cut to at least `least` and at most `most`; NaN stays NaN."""
     x = where(x < least, least, x)
     return where(x > most, most, x)
 
 
-def bits_of(x: Value) -> Value:
+def bits_of(x: CodeValue) -> CodeValue:
     """Return the bits of floats as integers: the exponent is above the lowest 23."""
     return x.cast("bitcast", INTEGERS)
 
 
-def of_bits(bits: Value) -> Value:
+def of_bits(bits: CodeValue) -> CodeValue:
     """Return the floats with these bits."""
     return bits.cast("bitcast", FLOATS)
 
@@ -102,7 +102,7 @@ def highest(value: Lanes) -> Float:
     while half:
         value = maximum(value, shuffle(value, value, [(lane + half) % WIDTH for lane in range(WIDTH)]))
         half //= 2
-    return Value(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
+    return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
 
 
 @instruction
@@ -125,12 +125,12 @@ _EXP = (1.0, 1.0, 0.49999994, 0.16666521, 0.04166839, 0.00836871, 0.0013814613)
 _ROUND, _ROUND_BITS = 12582912.0, 0x4B400000
 
 
-def _power_of_two(exponent: Value) -> Value:
+def _power_of_two(exponent: CodeValue) -> CodeValue:
     """Return 2^exponent for whole exponents from -126 to 127, infinity for 128."""
     return of_bits((exponent + 127) << 23)
 
 
-def _exp_parts(x: Value, least: float) -> tuple[Value, Value]:
+def _exp_parts(x: CodeValue, least: float) -> tuple[CodeValue, CodeValue]:
     """Return e^f and n such that e^x = 2^n e^f, n being whole, for `x` clipped to [`least`, 89]."""
     x = clip(x, least, 89.0)
     shifted = fma(x, 1.44269504088896341, _ROUND)
@@ -283,13 +283,13 @@ _ARCTAN = (-3.33329491539e-1, 1.99777106478e-1, -1.38776856032e-1, 8.05374449538
 _ARCSIN = (1.6666752422e-1, 7.4953002686e-2, 4.5470025998e-2, 2.4181311049e-2, 4.2163199048e-2)
 
 
-def _odd(x: Value, coefficients: tuple[float, ...]) -> Value:
+def _odd(x: CodeValue, coefficients: tuple[float, ...]) -> CodeValue:
     """Return x + x^3 (c0 + c1 x^2 + ...)."""
     square = x * x
     return fma(x * square, polynomial(square, coefficients), x)
 
 
-def _arctan(x: Value) -> Value:
+def _arctan(x: CodeValue) -> CodeValue:
     """Return the angle whose tangent is `x`, for `x` of 0 or more."""
     # By the addition theorem, relative to pi / 2 for angles beyond 3 pi / 8, to pi / 4 beyond pi / 8.
     steep, middle = x > 2.414213562373095, x > 0.4142135623730951
@@ -321,7 +321,7 @@ def arctan2(y: Lanes, x: Lanes) -> Lanes:
     return call("copysign", angle, y)
 
 
-def _arcsin(x: Value) -> tuple[Value, Value]:
+def _arcsin(x: CodeValue) -> tuple[CodeValue, CodeValue]:
     """Return the angle whose sine is `x`, for `x` of 0 or more, and, beyond a half, its difference from pi / 2."""
     far = x > 0.5
     near = _odd(where(far, sqrt(0.5 * (1.0 - x)), x), _ARCSIN)
@@ -348,7 +348,7 @@ def arccos(x: Lanes) -> Lanes:
 # ---- inverse hyperbolic functions ----
 
 
-def _log_of_twice(x: Value) -> Value:
+def _log_of_twice(x: CodeValue) -> CodeValue:
     """Return log(2 x), the inverse hyperbolic function of a number whose square would overflow."""
     return log(x) + math.log(2)
 

@@ -5,8 +5,8 @@ over lanes *is* vector code: `load` reads 16 consecutive numbers of a flat array
 them at once, `store` writes them back. LLVM splits lanes into the registers of the machine (one of AVX-512, two of
 AVX2, four of NEON).
 
-An `instruction` is a Python function of `Value`, which represents a value of generated code. Numba calls the function
-where compiled code calls it, and gets the LLVM instructions that its operators have appended.
+An `instruction` is a Python function of `CodeValue`, which represents a value of generated code. Numba calls the
+function where compiled code calls it, and gets the LLVM instructions that its operators have appended.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _LanesModel(models.PrimitiveModel):
 
 @lower_cast(types.Number, _Lanes)  # type: ignore[untyped-decorator]
 def _sixteen(context: Any, builder: Any, kind: Any, lanes: Any, number: Any) -> Any:
-    return splat(Value(builder, context.cast(builder, number, kind, types.float32))).llvm
+    return splat(CodeValue(builder, context.cast(builder, number, kind, types.float32))).llvm
 
 
 # Annotations for the arguments and results of instructions; arrays are passed by address.
@@ -74,7 +74,7 @@ def _comparison(symbol: str) -> Any:
     return lambda self, other: self.compare(symbol, other)
 
 
-class Value:
+class CodeValue:
     """A value of generated code: a number, sixteen of them, or an address. Operators append instructions."""
 
     # Python numbers become constants. Comparisons give truth values; with NaN all are false except `!=`.
@@ -83,27 +83,27 @@ class Value:
         self.builder, self.llvm = builder, llvm
         self.is_float = getattr(llvm.type, "element", llvm.type) == ir.FloatType()
 
-    def beside(self, other: Any) -> Value:
+    def beside(self, other: Any) -> CodeValue:
         """Return the other value; a number as a constant of this one's type."""
-        return other if isinstance(other, Value) else Value(self.builder, _constant(self.llvm.type, other))
+        return other if isinstance(other, CodeValue) else CodeValue(self.builder, _constant(self.llvm.type, other))
 
-    def join(self, name: str, other: Any, flags: tuple[str, ...] = ()) -> Value:
+    def join(self, name: str, other: Any, flags: tuple[str, ...] = ()) -> CodeValue:
         """Append LLVM's instruction `name` on this value and another one."""
         build = getattr(self.builder, f"f{name}" if self.is_float else name)
-        return Value(self.builder, build(self.llvm, self.beside(other).llvm, flags=flags))
+        return CodeValue(self.builder, build(self.llvm, self.beside(other).llvm, flags=flags))
 
-    def compare(self, symbol: str, other: Any) -> Value:
+    def compare(self, symbol: str, other: Any) -> CodeValue:
         """Return where this value is smaller, larger or equal."""
         of_floats = self.builder.fcmp_unordered if symbol == "!=" else self.builder.fcmp_ordered
         build = of_floats if self.is_float else self.builder.icmp_signed
-        return Value(self.builder, build(symbol, self.llvm, self.beside(other).llvm))
+        return CodeValue(self.builder, build(symbol, self.llvm, self.beside(other).llvm))
 
-    def cast(self, name: str, kind: Any) -> Value:
+    def cast(self, name: str, kind: Any) -> CodeValue:
         """Return the value as another type, by LLVM's instruction `name`."""
-        return Value(self.builder, getattr(self.builder, name)(self.llvm, kind))
+        return CodeValue(self.builder, getattr(self.builder, name)(self.llvm, kind))
 
-    def __neg__(self) -> Value:  # noqa: D105 - as the operators below
-        return Value(self.builder, self.builder.fneg(self.llvm))
+    def __neg__(self) -> CodeValue:  # noqa: D105 - as the operators below
+        return CodeValue(self.builder, self.builder.fneg(self.llvm))
 
     __add__, __radd__ = _infix("add")
     __sub__, __rsub__ = _infix("sub")
@@ -125,32 +125,32 @@ def _constant(kind: Any, number: Any) -> Any:
     return ir.Constant(kind, number)
 
 
-def call(name: str, *values: Any) -> Value:
+def call(name: str, *values: Any) -> CodeValue:
     """Call an LLVM intrinsic for as many lanes as are given."""
-    known = next(value for value in values if isinstance(value, Value))
+    known = next(value for value in values if isinstance(value, CodeValue))
     kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
     function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{WIDTH}f32")
-    return Value(known.builder, known.builder.call(function, [known.beside(value).llvm for value in values]))
+    return CodeValue(known.builder, known.builder.call(function, [known.beside(value).llvm for value in values]))
 
 
-def fma(a: Any, b: Any, c: Any) -> Value:
+def fma(a: Any, b: Any, c: Any) -> CodeValue:
     """Return a * b + c, as one instruction if the machine has it."""
     return call("fmuladd", a, b, c)
 
 
-def shuffle(a: Value, b: Value, order: list[int]) -> Value:
+def shuffle(a: CodeValue, b: CodeValue, order: list[int]) -> CodeValue:
     """Return the numbers of two lanes selected by `order`; those of `b` count from 16 on."""
-    return Value(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(INTEGERS, order)))
+    return CodeValue(a.builder, a.builder.shuffle_vector(a.llvm, b.llvm, ir.Constant(INTEGERS, order)))
 
 
-def splat(number: Value) -> Value:
+def splat(number: CodeValue) -> CodeValue:
     """Return a number repeated sixteen times."""
     undefined = ir.Constant(ir.VectorType(number.llvm.type, WIDTH), ir.Undefined)
     first = number.builder.insert_element(undefined, number.llvm, ir.Constant(ir.IntType(32), 0))
-    return Value(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
+    return CodeValue(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
 
 
-def _vector_at(array: Value, index: Value) -> Any:
+def _vector_at(array: CodeValue, index: CodeValue) -> Any:
     return array.builder.bitcast(array.builder.gep(array.llvm, [index.llvm]), FLOATS.as_pointer())
 
 
@@ -172,7 +172,9 @@ def _register(symbol: Any, kinds: Signature, function: Callable[..., Any]) -> No
         values = []
         for kind, value in zip(kinds.args, arguments, strict=True):
             is_array = isinstance(kind, types.Array)
-            values.append(Value(builder, context.make_array(kind)(context, builder, value).data if is_array else value))
+            values.append(
+                CodeValue(builder, context.make_array(kind)(context, builder, value).data if is_array else value)
+            )
         result = function(*values)
         return context.get_dummy_value() if result is None else result.llvm
 
@@ -196,14 +198,14 @@ _register(operator.neg, signature(lanes, lanes), operator.neg)
 @instruction
 def load(array: Array, index: Index) -> Lanes:
     """Return `array[index:index + 16]` of a flat float32 array. Nothing is checked."""
-    return Value(array.builder, array.builder.load(_vector_at(array, index), align=4))
+    return CodeValue(array.builder, array.builder.load(_vector_at(array, index), align=4))
 
 
 @instruction
 def spread(array: Array, index: Index) -> Lanes:
     """Return `array[index]` of a flat float32 array, repeated sixteen times. Nothing is checked."""
     address = array.builder.gep(array.llvm, [index.llvm])
-    return splat(Value(array.builder, array.builder.load(address, align=4)))
+    return splat(CodeValue(array.builder, array.builder.load(address, align=4)))
 
 
 @instruction
@@ -223,15 +225,15 @@ def where(condition: Lanes, a: Lanes, b: Lanes) -> Lanes:
     """Return `a` where a condition is true, or a number is not 0, else `b`."""
     if condition.is_float:
         condition = condition != 0.0
-    kind = next((value.llvm.type for value in (a, b) if isinstance(value, Value)), FLOATS)
-    a, b = (value.llvm if isinstance(value, Value) else _constant(kind, value) for value in (a, b))
-    return Value(condition.builder, condition.builder.select(condition.llvm, a, b))
+    kind = next((value.llvm.type for value in (a, b) if isinstance(value, CodeValue)), FLOATS)
+    a, b = (value.llvm if isinstance(value, CodeValue) else _constant(kind, value) for value in (a, b))
+    return CodeValue(condition.builder, condition.builder.select(condition.llvm, a, b))
 
 
 @instruction
 def keep(value: Lanes, count: Index) -> Lanes:
     """Return the first `count` lanes of `value`, and zeros in the others."""
-    numbers = Value(value.builder, ir.Constant(INTEGERS, list(range(WIDTH))))
+    numbers = CodeValue(value.builder, ir.Constant(INTEGERS, list(range(WIDTH))))
     return where(numbers < splat(count.cast("trunc", ir.IntType(32))), value, 0.0)
 
 
@@ -242,4 +244,4 @@ def total(value: Lanes) -> Float:
     while half:
         value = value + shuffle(value, value, [lane + half if lane < half else lane for lane in range(WIDTH)])
         half //= 2
-    return Value(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
+    return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))

@@ -23,9 +23,9 @@ from myrnn.compiler.runtime.functions import Floats, compiled
 from myrnn.compiler.runtime.lanes import (
     FLOATS,
     Array,
+    CodeValue,
     Index,
     Truth,
-    Value,
     fma,
     instruction,
     keep,
@@ -60,14 +60,14 @@ def make_tile(rows: int, vectors: int) -> Any:
             for variable, place in block:
                 builder.store(load(out, place).llvm, variable)
         with cgutils.for_range(builder, steps.llvm) as loop:
-            step = Value(builder, loop.index)
+            step = CodeValue(builder, loop.index)
             right = [load(b, b_at + step * b_row + 16 * vector) for vector in range(vectors)]
             for row in range(rows):
                 left = spread(a, a_at + step * a_step + row * a_row)
                 for variable, vector in zip(sums[row], right, strict=True):
-                    builder.store(fma(left, vector, Value(builder, builder.load(variable))).llvm, variable)
+                    builder.store(fma(left, vector, CodeValue(builder, builder.load(variable))).llvm, variable)
         for variable, place in block:
-            store(out, place, Value(builder, builder.load(variable)))
+            store(out, place, CodeValue(builder, builder.load(variable)))
 
     return tile
 

@@ -21,7 +21,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from myrnn.compiler.runtime.functions import Integers, compiled
-from myrnn.compiler.runtime.lanes import Index, Value, instruction
+from myrnn.compiler.runtime.lanes import CodeValue, Index, instruction
 
 _BYTE, _WORD, _LONG = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
@@ -100,14 +100,14 @@ _SPINS = 2000
 def _arrive(cells: _Cells) -> Index:
     """Atomically add one to the count and return its previous value."""
     address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
-    return Value(cells.builder, cells.builder.atomic_rmw("add", address, ir.Constant(_LONG, 1), "seq_cst"))
+    return CodeValue(cells.builder, cells.builder.atomic_rmw("add", address, ir.Constant(_LONG, 1), "seq_cst"))
 
 
 @instruction
 def _arrived(cells: _Cells) -> Index:
     """Return the total number of arrivals."""
     address = cells.builder.gep(cells.llvm, [ir.Constant(_LONG, _COUNT)])
-    return Value(cells.builder, cells.builder.load_atomic(address, "seq_cst", 8))
+    return CodeValue(cells.builder, cells.builder.load_atomic(address, "seq_cst", 8))
 
 
 @compiled
