@@ -14,10 +14,10 @@ from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, dense, tasks
 from myrnn._signals import ALARM
 from myrnn.errors import InvalidArgument
-from myrnn.exercises import ExerciseReport, Finding, check_generate_sequence, check_model, limits
+from myrnn.exercises import ExerciseReport, Finding, check_generate_sequence, check_model
+from myrnn.exercises import report as reports
 from myrnn.exercises.generator import SETTINGS
-from myrnn.exercises.limits import few_lines
-from myrnn.exercises.report import is_unlikely
+from myrnn.exercises.report import few_lines, is_unlikely
 
 EYE = np.eye(10, dtype=np.float32)
 
@@ -785,7 +785,7 @@ SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableException
 
 @SWALLOWED
 def test_an_answer_that_never_ends_is_stopped(monkeypatch):
-    monkeypatch.setattr(limits, "SECONDS", 0.2)
+    monkeypatch.setattr(reports, "SECONDS", 0.2)
     before = signal.getsignal(ALARM)
 
     def endless(pattern_length_min=1, pattern_length_max=10, palindrome=False):
@@ -806,7 +806,7 @@ def test_an_answer_that_never_ends_is_stopped(monkeypatch):
 
 @SWALLOWED
 def test_a_model_that_never_ends_is_stopped(monkeypatch):
-    monkeypatch.setattr(limits, "SECONDS", 0.2)
+    monkeypatch.setattr(reports, "SECONDS", 0.2)
     report = check_model(student((LOOP, "while True:\n            x_t = x[0]")))
     failed = {finding.says: finding.detail for finding in report.failed}
     assert "still running after 0.2 s" in failed["A sequence gives one row of scores, a tensor of shape (1, K)."]

@@ -396,9 +396,9 @@ def test_a_model_for_sequences_fails_the_check_for_steps_and_vice_versa():
 
 def test_dependencies_on_a_replaced_property_move_to_the_new_one():
     first = Checklist()
-    one = first("One.")(lambda answer: "")
-    first("Two.", one)(lambda answer: "")
-    other = first.replacing(one, "Another.", lambda answer: "no")
+    one = first("One.")(lambda answer: None)
+    first("Two.", one)(lambda answer: None)
+    other = first.replacing(one, "Another.", lambda answer: ["no"])
     assert [finding.outcome for finding in first.run("x", 0).findings] == ["passed", "passed"]
     assert [(found.says, found.outcome) for found in other.run("x", 0).findings] == [
         ("Another.", "failed"),

@@ -1,8 +1,8 @@
 """Exercises with automatic checks of students' functions and model classes.
 
-`limits` stops answers that never end, `report` runs a list of checks and shows the results. The checks of the lesson's
-first part are in `generator` and `model`, those of the second in `functions` and `steps`; `answers` has the solutions
-that the second part builds on.
+`report` runs a list of checks, stops answers that never end, and shows the results. The checks of the lesson's first
+part are in `generator` and `model`, those of the second in `functions` and `steps`; `answers` has the solutions that
+the second part builds on.
 """
 
 from myrnn.exercises import answers

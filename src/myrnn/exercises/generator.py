@@ -17,7 +17,7 @@ from myrnn import _checks
 from myrnn._checks import count_of, shown
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe, is_unlikely, name_of
-from myrnn.sequences import Sequences, offsets_of, ramp, sums
+from myrnn.sequences import Sequences, offsets_of, ramp
 from myrnn.tasks import Palindromes, TwinHalves
 
 DIGITS = 10
@@ -41,7 +41,7 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
     Returns
     -------
     ExerciseReport
-        ``.ok`` and one line for each property. An exception of `fn` is a property that does not hold.
+        ``.ok`` and one line for each property.
 
     Raises
     ------
@@ -95,27 +95,24 @@ class _Digits:
     """The sequences and labels of one setting, in flat arrays."""
 
     def __init__(self, setting: _Setting, results: list[Any]) -> None:
-        sequences = [np.asarray(sequence) for _, _, sequence in results]
         self.setting = setting
-        self.tokens = np.concatenate(sequences)
-        self.lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+        digits = [sequence for _, _, sequence in results]
+        offsets = offsets_of([len(each) for each in digits])
+        self.sequences = Sequences(np.concatenate(digits), offsets, np.zeros(len(digits), dtype=np.int64), DIGITS)
+        self.tokens, self.lengths = self.sequences.values, self.sequences.lengths
         self.labels = np.array([_label(y) for _, y, _ in results], dtype=np.int64)
-        self.offsets = offsets_of(self.lengths)
         # Which tokens belong to a first half.
         self.first = ramp(self.lengths) < np.repeat(self.lengths // 2, self.lengths)
 
     @cached_property
     def matches(self) -> NDArray[np.bool_]:
         """Whether each sequence is a match for the setting."""
-        partner = self.tokens[~self.first]
-        halves = self.lengths // 2
-        if self.setting.palindrome:
-            partner = partner[np.repeat(np.cumsum(halves), halves) - 1 - ramp(halves)]
-        return sums(self.tokens[self.first] != partner, offsets_of(halves)) == 0
+        task = Palindromes() if self.setting.palindrome else TwinHalves()
+        return task.truth(self.sequences) == 1
 
     def text(self, index: int) -> str:
         """Return a sequence as a message shows it."""
-        return " ".join(map(str, self.tokens[self.offsets[index] : self.offsets[index + 1]].tolist()))
+        return " ".join(map(str, self.sequences.tokens(index).tolist()))
 
 
 def _label(y: Any) -> int:
@@ -133,16 +130,13 @@ class _Draws:
         # The first results, each with a copy.
         self.early: list[tuple[Any, Any]] = []
 
-    def draw(self, *names: str) -> str:
-        """Call the generator with the settings; return an error message, or an empty string."""
+    def draw(self, *names: str) -> Iterator[str]:
+        """Call the generator with the settings, and say what goes wrong."""
         for name in names:
-            setting = SETTINGS[name]
             try:
-                results = self._call(setting)
+                self._results[name] = self._call(SETTINGS[name])
             except FAULTS as error:
-                return f"With {setting.call} {describe(error)}"
-            self._results[name] = results
-        return ""
+                yield f"With {SETTINGS[name].call} {describe(error)}"
 
     def _call(self, setting: _Setting) -> list[Any]:
         results = []
@@ -177,114 +171,107 @@ checks = Checklist()
 
 
 @checks("It can be called without arguments.")
-def _called(draws: _Draws) -> str:
+def _called(draws: _Draws) -> Iterator[str]:
     return draws.draw("default")
 
 
 @checks("It takes pattern_length_min and pattern_length_max.")
-def _bounds(draws: _Draws) -> str:
+def _bounds(draws: _Draws) -> Iterator[str]:
     return draws.draw("3 to 5", "11 to 12", "length 1")
 
 
 @checks("It takes palindrome=True.", _called)
-def _palindrome(draws: _Draws) -> str:
+def _palindrome(draws: _Draws) -> Iterator[str]:
     return draws.draw("palindromes", "palindromes of 4")
 
 
 @checks("It returns (x, y, sequence): three NumPy arrays.", _called)
-def _three_arrays(draws: _Draws) -> str:
+def _three_arrays(draws: _Draws) -> Iterator[str]:
     for setting, result in draws.results():
         if not isinstance(result, tuple | list):
             kind = "nothing: is the return missing?" if result is None else f"{type(result).__name__}."
-            return f"With {setting.call} it returned {kind}"
+            yield f"With {setting.call} it returned {kind}"
         if len(result) != 3:
-            return f"With {setting.call} it returned {count_of(len(result), 'value')}, not 3."
+            yield f"With {setting.call} it returned {count_of(len(result), 'value')}, not 3."
         for name, part in zip(("x", "y", "sequence"), result, strict=True):
             if not isinstance(part, np.ndarray):
-                return f"{name} is {shown(part)}, of type {type(part).__name__}, and must be an array."
-    return ""
+                yield f"{name} is {shown(part)}, of type {type(part).__name__}, and must be an array."
 
 
 @checks("sequence holds the T digits: integers 0 to 9, shape (T,), T even.", _three_arrays)
-def _sequence(draws: _Draws) -> str:
+def _sequence(draws: _Draws) -> Iterator[str]:
     for _, _, digits in draws.parts():
         if digits.ndim != 1 or digits.dtype.kind not in "iu":
-            return f"sequence is {digits.dtype} of shape {digits.shape}."
+            yield f"sequence is {digits.dtype} of shape {digits.shape}."
         if len(digits) < 2 or len(digits) % 2:
-            return f"A sequence has {count_of(len(digits), 'digit')}, so it has no two halves: {digits.tolist()}."
+            yield f"A sequence has {count_of(len(digits), 'digit')}, so it has no two halves: {digits.tolist()}."
         if digits.min() < 0 or digits.max() >= DIGITS:
-            return f"A sequence holds {digits.max() if digits.max() >= DIGITS else digits.min()}: {digits.tolist()}."
-    return ""
+            yield f"A sequence holds {digits.max() if digits.max() >= DIGITS else digits.min()}: {digits.tolist()}."
 
 
 @checks("x has shape (T, 10).", _sequence)
-def _x_shape(draws: _Draws) -> str:
+def _x_shape(draws: _Draws) -> Iterator[str]:
     for x, _, digits in draws.parts():
         if x.shape != (len(digits), DIGITS):
             hint = " The digits 0 to 9 are ten." if x.shape == (len(digits), DIGITS + 1) else ""
-            return f"x has shape {x.shape} for {len(digits)} digits, which make ({len(digits)}, {DIGITS}).{hint}"
-    return ""
+            yield f"x has shape {x.shape} for {len(digits)} digits, which make ({len(digits)}, {DIGITS}).{hint}"
 
 
 @checks("x is float32.", _three_arrays)
-def _x_dtype(draws: _Draws) -> str:
-    return next((f"x is {x.dtype}." for x, _, _ in draws.parts() if x.dtype != np.float32), "")
+def _x_dtype(draws: _Draws) -> Iterator[str]:
+    return (f"x is {x.dtype}." for x, _, _ in draws.parts() if x.dtype != np.float32)
 
 
 @checks("Row t of x is the one-hot encoding of digit t of sequence.", _x_shape)
-def _one_hot(draws: _Draws) -> str:
+def _one_hot(draws: _Draws) -> Iterator[str]:
     encodings = np.eye(DIGITS)
     for x, _, digits in draws.parts():
         if not np.array_equal(x, encodings[digits]):
             t = int(np.argmax((x != encodings[digits]).any(axis=1)))
             row = "[" + " ".join(f"{value:g}" for value in x[t].tolist()) + "]"
-            return f"Digit {t} of {digits.tolist()} is {digits[t]}, but row {t} of x is {row}."
-    return ""
+            yield f"Digit {t} of {digits.tolist()} is {digits[t]}, but row {t} of x is {row}."
 
 
 @checks("y has shape (1,) and holds 0 or 1.", _three_arrays)
-def _y_shape(draws: _Draws) -> str:
+def _y_shape(draws: _Draws) -> Iterator[str]:
     for _, y, _ in draws.parts():
         if y.shape != (1,):
-            return f"y has shape {y.shape}: {shown(y)}."
+            yield f"y has shape {y.shape}: {shown(y)}."
         if y[0] not in (0, 1):
-            return f"y is {shown(y)}."
-    return ""
+            yield f"y is {shown(y)}."
 
 
 @checks("y is int16.", _three_arrays)
-def _y_dtype(draws: _Draws) -> str:
-    return next((f"y is {y.dtype}." for _, y, _ in draws.parts() if y.dtype != np.int16), "")
+def _y_dtype(draws: _Draws) -> Iterator[str]:
+    return (f"y is {y.dtype}." for _, y, _ in draws.parts() if y.dtype != np.int16)
 
 
 # Chance ---------------------------------------------------------------------------------------------------------------
 
 
 @checks("Every call draws a new sequence and returns new arrays.", _three_arrays)
-def _anew(draws: _Draws) -> str:
+def _anew(draws: _Draws) -> Iterator[str]:
     kept = [result[2] for _, result in draws.early]
     if all(np.array_equal(kept[0], other) for other in kept[1:]):
-        return f"{len(kept)} calls gave the same sequence {kept[0].tolist()}: is a seed set inside?"
+        yield f"{len(kept)} calls gave the same sequence {kept[0].tolist()}: is a seed set inside?"
     for given, copy in draws.early:
         for name, part, before in zip(("x", "y", "sequence"), given, copy, strict=True):
             if not np.array_equal(part, before):
-                return f"A later call changed the {name} of an earlier one: make a new array in every call."
-    return ""
+                yield f"A later call changed the {name} of an earlier one: make a new array in every call."
 
 
 @checks("Every length lies within the bounds.", _sequence, _bounds)
-def _within(draws: _Draws) -> str:
+def _within(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
         setting = numbers.setting
         low, high = 2 * setting.shortest, 2 * setting.longest
         for length in (numbers.lengths.min(), numbers.lengths.max()):
             if not low <= length <= high:
-                return f"With {setting.call} lengths are {low} to {high}, but there is one of length {length}."
-    return ""
+                yield f"With {setting.call} lengths are {low} to {high}, but there is one of length {length}."
 
 
 @checks("Every length within the bounds is drawn, all equally often.", _within)
-def _lengths(draws: _Draws) -> str:
+def _lengths(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
         setting, total = numbers.setting, len(numbers.lengths)
         patterns = np.arange(setting.shortest, setting.longest + 1)
@@ -292,20 +279,19 @@ def _lengths(draws: _Draws) -> str:
         missing = [length for length, count in counts.items() if not count]
         if missing:
             last = " Does the range leave out its upper end?" if missing == [2 * setting.longest] else ""
-            return f"With {setting.call} none of {total:,} sequences has length {missing[-1]}.{last}"
+            yield f"With {setting.call} none of {total:,} sequences has length {missing[-1]}.{last}"
         for length, count in counts.items():
             if is_unlikely(count, total, 1 / len(patterns)):
                 expected = f"{1 / len(patterns):.1%}"
-                return f"With {setting.call} {count / total:.1%} of the sequences have length {length}, not {expected}."
-    return ""
+                yield f"With {setting.call} {count / total:.1%} of the sequences have length {length}, not {expected}."
 
 
 @checks("Every digit of the pattern is drawn at random, all ten equally often.", _sequence, _anew)
-def _digits(draws: _Draws) -> str:
+def _digits(draws: _Draws) -> Iterator[str]:
     every = draws.numbers()
     first = np.concatenate([numbers.first for numbers in every])
     tokens = np.concatenate([numbers.tokens for numbers in every])
-    begins = np.concatenate([np.isin(np.arange(len(n.tokens)), n.offsets[:-1]) for n in every])
+    begins = np.concatenate([ramp(n.lengths) == 0 for n in every])
     # The first digit may be drawn in another way than those after it.
     for what, drawn in (
         ("of the digits of the first half are", tokens[first & ~begins]),
@@ -314,20 +300,19 @@ def _digits(draws: _Draws) -> str:
         counts = np.bincount(drawn, minlength=DIGITS)
         digit = int(np.argmax(np.abs(counts - len(drawn) / DIGITS)))
         if is_unlikely(int(counts[digit]), len(drawn), 1 / DIGITS):
-            return f"{counts[digit] / len(drawn):.1%} {what} {digit}, not 10%."
+            yield f"{counts[digit] / len(drawn):.1%} {what} {digit}, not 10%."
     # Two neighbours in a first half belong to one sequence.
     follows = first[1:] & first[:-1]
     same, total = int((tokens[1:] == tokens[:-1])[follows].sum()), int(follows.sum())
     if is_unlikely(same, total, 1 / DIGITS):
-        return f"A digit of the first half equals the one before it in {same / total:.1%} of the cases, not 10%."
-    return ""
+        yield f"A digit of the first half equals the one before it in {same / total:.1%} of the cases, not 10%."
 
 
 # Labels ---------------------------------------------------------------------------------------------------------------
 
 
 @checks("y is 1 exactly where the second half repeats the first.", _sequence, _y_shape)
-def _truth(draws: _Draws) -> str:
+def _truth(draws: _Draws) -> Iterator[str]:
     return _untrue(draws.numbers(palindrome=False), "the halves are the same", "the halves differ")
 
 
@@ -337,26 +322,25 @@ def _truth(draws: _Draws) -> str:
     _y_shape,
     _palindrome,
 )
-def _palindrome_truth(draws: _Draws) -> str:
+def _palindrome_truth(draws: _Draws) -> Iterator[str]:
     return _untrue(draws.numbers(palindrome=True), "it reads the same backwards", "it does not read the same backwards")
 
 
-def _untrue(every: list[_Digits], match: str, no_match: str) -> str:
+def _untrue(every: list[_Digits], match: str, no_match: str) -> Iterator[str]:
     for numbers in every:
         wrong = np.flatnonzero(numbers.labels != numbers.matches)
         if not len(wrong):
             continue
         index = int(wrong[np.argmin(numbers.lengths[wrong])])
         why = match if numbers.matches[index] else no_match
-        return (
+        yield (
             f"{numbers.text(index)} is labelled {numbers.labels[index]}, but {why} "
             f"({len(wrong):,} of {len(numbers.labels):,} labels are untrue with {numbers.setting.call})."
         )
-    return ""
 
 
 @checks("Half of the sequences match, at every length.", _sequence, _y_shape, _anew)
-def _balance(draws: _Draws) -> str:
+def _balance(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
         groups = [("", np.ones(len(numbers.lengths), dtype=bool))]
         groups += [(f" of length {length}", numbers.lengths == length) for length in np.unique(numbers.lengths)]
@@ -364,20 +348,18 @@ def _balance(draws: _Draws) -> str:
             matches, total = int(numbers.matches[group].sum()), int(group.sum())
             if is_unlikely(matches, total, 0.5):
                 share = f"{matches / total:.1%} of {total:,} sequences{which} match, not half."
-                return f"With {numbers.setting.call} {share}"
-    return ""
+                yield f"With {numbers.setting.call} {share}"
 
 
 @checks("A second half that does not match is drawn at random.", _truth, _digits)
-def _random_negatives(draws: _Draws) -> str:
+def _random_negatives(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
         negative = np.repeat(~numbers.matches, numbers.lengths // 2)
         apart = (numbers.tokens[~numbers.first] - numbers.tokens[numbers.first])[negative] % DIGITS
         found = np.unique(apart).tolist()
         # Of length 1, a match is no non-match: nine differences are left.
         if not set(range(1, DIGITS)) <= set(found):
-            return f"With {numbers.setting.call} they differ from the first half only by {found} (modulo 10)."
-    return ""
+            yield f"With {numbers.setting.call} they differ from the first half only by {found} (modulo 10)."
 
 
 # Another exercise -----------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
-"""Lists of checks, their findings, property by property, and their display."""
+"""Lists of checks, the limits of an answer, and findings, property by property."""
 
 from __future__ import annotations
 
+import contextlib
 import html
-from collections.abc import Callable
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import scipy
 
@@ -13,7 +16,6 @@ from myrnn._checks import shown
 from myrnn._signals import TookTooLong, within
 from myrnn._user_code import line_of, user_frame
 from myrnn.errors import InvalidArgument
-from myrnn.exercises import limits
 
 PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MARKS = {PASSED: "pass", FAILED: "FAIL", NOT_CHECKED: "  - "}
@@ -22,11 +24,15 @@ SIGNS = {PASSED: ("✓", "#1a7f37"), FAILED: ("✗", "#b3261e"), NOT_CHECKED: ("
 # Every count is compared with its exact binomial distribution. A check makes fewer than 90 such comparisons, so that a
 # right answer fails less than once in a million times.
 FALSE_ALARM = 1e-8
+# Some twenty times the duration of a check of a usual answer.
+SECONDS = 20.0
+LINES, CHARACTERS = 20, 2000
+MORE = "... (the rest of the output is left out)\n"
 # Exceptions of an answer that are findings. KeyboardInterrupt comes from the user who waits.
 FAULTS = (Exception, SystemExit, TookTooLong)
 
-# Tests a property; returns an error message, or an empty string.
-Breach = Callable[[Any], str]
+# Tests a property: the first message that it yields, if there is one, says how an answer breaks it.
+Breach = Callable[[Any], Iterable[str] | None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class ExerciseReport:
-    """All findings about an answer; a notebook displays it.
+    """All findings about an answer. An exception of the answer is a property that does not hold.
+
+    A notebook displays it.
 
     Attributes
     ----------
@@ -126,10 +134,12 @@ class Checklist:
     >>> checks = Checklist()
     >>> @checks("It is a number.")
     ... def number(answer):
-    ...     return "" if isinstance(answer, int) else f"It is {answer!r}."
+    ...     if not isinstance(answer, int):
+    ...         yield f"It is {answer!r}."
     >>> @checks("It is positive.", number)
     ... def positive(answer):
-    ...     return "" if answer > 0 else "It is not."
+    ...     if answer <= 0:
+    ...         yield "It is not."
     >>> print(checks.run("answer", "x"))
     answer: 1 of 2 properties do not hold, 1 could not be checked yet
       FAIL  It is a number.
@@ -160,7 +170,7 @@ class Checklist:
     def run(self, name: str, answer: Any) -> ExerciseReport:
         """Check an answer. Exceptions and endless loops are faults like any other."""
         findings: dict[Breach, Finding] = {}
-        with limits.few_lines():
+        with few_lines():
             for says, breach, needs in self._properties:
                 if any(findings[needed].outcome != PASSED for needed in needs):
                     findings[breach] = Finding(says, NOT_CHECKED)
@@ -170,14 +180,35 @@ class Checklist:
         return ExerciseReport(name, tuple(findings.values()))
 
 
-def name_of(fn: Callable[..., Any]) -> str:
-    """Return the name of a student's function.
+@contextlib.contextmanager
+def few_lines(lines: int = LINES, characters: int = CHARACTERS) -> Iterator[None]:
+    """Pass the first lines of the output through, and drop the rest."""
+    with contextlib.redirect_stdout(_FewLines(sys.stdout, lines, characters)):
+        yield
 
-    Raises
-    ------
-    InvalidArgument
-        When it is not a function.
-    """
+
+class _FewLines(io.TextIOBase):
+    def __init__(self, stream: TextIO, lines: int, characters: int) -> None:
+        self._stream, self._lines, self._characters = stream, lines, characters
+        self._is_full = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not self._is_full:
+            kept = "".join(text.splitlines(keepends=True)[: self._lines])[: self._characters]
+            self._lines, self._characters = self._lines - kept.count("\n"), self._characters - len(kept)
+            self._is_full = len(kept) < len(text)
+            self._stream.write(kept + (MORE if self._is_full else ""))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """Return the name of a student's function; raises InvalidArgument if it is not a function."""
     if not callable(fn):
         raise InvalidArgument(f"fn must be a function, passed without calling it, not {shown(fn)}")
     return str(getattr(fn, "__name__", type(fn).__name__))
@@ -199,9 +230,10 @@ def is_unlikely(count: int, total: int, chance: float) -> bool:
 
 def _detail(breach: Breach, answer: Any) -> str:
     try:
-        return within(limits.SECONDS, lambda: breach(answer))
+        return within(SECONDS, lambda: next(filter(None, breach(answer) or ()), ""))
     except FAULTS as error:
-        return describe(error)
+        # Python turns a StopIteration of the answer into a RuntimeError.
+        return describe(error.__cause__ if isinstance(error.__cause__, StopIteration) else error)
 
 
 def describe(error: BaseException) -> str:

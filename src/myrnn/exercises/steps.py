@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from mygrad import Tensor
 
-from myrnn._checks import count_of
 from myrnn.compiler.trace import MYGRAD
 from myrnn.exercises.model import (
     SEQUENCES,
@@ -22,6 +21,7 @@ from myrnn.exercises.model import (
     one_row,
     repeatable,
     scores_of,
+    wrong_scores,
 )
 from myrnn.exercises.report import ExerciseReport
 
@@ -40,7 +40,7 @@ def check_step_model(cls: type) -> ExerciseReport:
     Returns
     -------
     ExerciseReport
-        ``.ok`` and one line for each property. An exception of the class is a property that does not hold.
+        ``.ok`` and one line for each property.
 
     Raises
     ------
@@ -59,13 +59,7 @@ def check_step_model(cls: type) -> ExerciseReport:
 
 
 class _StepCandidate(Candidate):
-    """A model class with scores at every step. Its models here return those of the last one.
-
-    Attributes
-    ----------
-    whole : Candidate
-        The class itself.
-    """
+    """A model class with scores at every step. Its models return those of the last one, those of `whole` all."""
 
     def __init__(self, cls: type) -> None:
         super().__init__(_last_row_of(cls))
@@ -79,28 +73,20 @@ def _last_row_of(cls: Any) -> type:
     return type(cls.__name__, (cls,), {"__call__": call})
 
 
-def _every_row(candidate: _StepCandidate) -> str:
-    inputs, hidden, classes = SIZES
-    for steps in (20, 2, 1):
-        given = candidate.whole.make()(encoded(*(np.arange(steps) % inputs)))
-        if not isinstance(given, Tensor):
-            kinds = {
-                "NoneType": " Is the return missing?",
-                "list": " Join the rows of the list with mg.concatenate.",
-                "tuple": " Join the rows of the tuple with mg.concatenate.",
-            }
-            kind = type(given).__name__
-            return f"The model returns {kind}, not a mygrad.Tensor.{kinds.get(kind, '')}"
-        if given.shape != (steps, classes):
-            hints = {
-                (1, classes): " These are the scores of one step: keep those of every step.",
-                (steps, 1, classes): " mg.stack adds an axis; mg.concatenate joins rows of shape (1, K).",
-                (1, steps * classes): " The rows are side by side: concatenate joins them along axis 0.",
-                (steps, hidden): " These are hidden states: the readout W_hy is still to come, at every step.",
-                (steps + 1, classes): " Are the scores of the empty state among them?",
-            }
-            return f"For {count_of(steps, 'step')} the scores have shape {given.shape}.{hints.get(given.shape, '')}"
-    return ""
+def _every_row(candidate: _StepCandidate) -> Iterator[str]:
+    _, hidden, classes = SIZES
+    return wrong_scores(
+        candidate.whole,
+        lambda steps: {
+            (steps, classes): "",
+            (1, classes): " These are the scores of one step: keep those of every step.",
+            (steps, 1, classes): " mg.stack adds an axis; mg.concatenate joins rows of shape (1, K).",
+            (1, steps * classes): " The rows are side by side: concatenate joins them along axis 0.",
+            (steps, hidden): " These are hidden states: the readout W_hy is still to come, at every step.",
+            (steps + 1, classes): " Are the scores of the empty state among them?",
+        },
+        {kind: f" Join the rows of the {kind} with mg.concatenate." for kind in ("list", "tuple")},
+    )
 
 
 step_checks = checks.replacing(
@@ -109,7 +95,7 @@ step_checks = checks.replacing(
 
 
 @step_checks("Row t of the scores equals the scores after elements 0 to t alone.", repeatable, are_parameters)
-def _prefixes(candidate: _StepCandidate) -> str:
+def _prefixes(candidate: _StepCandidate) -> Iterator[str]:
     model = candidate.whole.filled()
     for digits in SEQUENCES:
         rows = scores_of(model, encoded(*digits))
@@ -117,22 +103,21 @@ def _prefixes(candidate: _StepCandidate) -> str:
         if not differ(rows, alone):
             continue
         if not differ(rows, rows[:1]):
-            return "All rows are the same: append the scores inside the loop, after each new state."
+            yield "All rows are the same: append the scores inside the loop, after each new state."
         if not differ(rows, alone[::-1]):
-            return "The rows come in the opposite order."
+            yield "The rows come in the opposite order."
         t = int(np.argmax(np.abs(rows - alone).max(axis=1)))
-        return (
+        yield (
             f"For the digits {list(digits)} row {t} is {listed(rows[t])}, but for the first {t + 1} of them alone "
             f"the last row is {listed(alone[t])}. Does a score depend on what comes later?"
         )
-    return ""
 
 
 @step_checks("Row t of the scores depends on element t.", repeatable, are_parameters)
-def _reads_its_own(candidate: _StepCandidate) -> str:
+def _reads_its_own(candidate: _StepCandidate) -> Iterator[str]:
     model = candidate.whole.filled()
     for *before, last in SEQUENCES:
         rows = [scores_of(model, encoded(*before, digit))[-1] for digit in (last, (last + 1) % SIZES[0])]
         if differ(*rows):
-            return ""
-    return "These are the scores before element t is read: append the scores after the new state."
+            return
+    yield "These are the scores before element t is read: append the scores after the new state."
