@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.registry import register
+from myrnn.settings import settings_of_call
 
 Rate = Annotated[
     float,
@@ -39,16 +40,13 @@ Little = Annotated[float, Meta(gt=0, description="Added to the denominator of th
 class _Optimizer(ABC):
     """What all optimizers share: parameters, a learning rate and weight decay."""
 
-    # The settings that `repr` shows.
-    _settings: tuple[str, ...]
-
     def __init__(self, params: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
         self.params = _checks.tensors("params", params)
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
     def __repr__(self) -> str:
         """Return the settings and the number of parameters."""
-        made = _checks.call_of(self, *self._settings)
+        made = _checks.call_of(self, *settings_of_call(type(self).__init__))
         numbers = sum(parameter.size for parameter in self.params)
         return f"{made.removesuffix(')')}, of {len(self.params)} tensors with {numbers:,} numbers)"
 
@@ -98,8 +96,6 @@ class SGD(_Optimizer):
     SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
 
-    _settings = ("learning_rate", "momentum", "weight_decay")
-
     @keywords
     def __init__(
         self,
@@ -137,8 +133,7 @@ class RMSprop(_Optimizer):
     eps : float
         Added to the square root of the average, to avoid division by zero.
     weight_decay : float
-        Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. PyTorch's
-        `RMSprop` adds it to the gradient instead.
+        As for `SGD`. PyTorch's `RMSprop` adds it to the gradient instead.
 
     References
     ----------
@@ -150,8 +145,6 @@ class RMSprop(_Optimizer):
     >>> RMSprop(RNN(10, 8, 2).parameters)
     RMSprop(learning_rate=0.01, alpha=0.9, eps=1e-08, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
-
-    _settings = ("learning_rate", "alpha", "eps", "weight_decay")
 
     @keywords
     def __init__(
@@ -189,8 +182,7 @@ class Adam(_Optimizer):
     eps : float
         Added to the square root of the second average, to avoid division by zero.
     weight_decay : float
-        Each step shrinks every weight (of two or more dimensions) by this share times the learning rate. This is
-        PyTorch's `AdamW`; 0.01 is usual.
+        As for `SGD`. This is PyTorch's `AdamW`; 0.01 is usual.
 
     References
     ----------
@@ -202,8 +194,6 @@ class Adam(_Optimizer):
     >>> Adam(RNN(10, 8, 2).parameters, learning_rate=0.01)
     Adam(learning_rate=0.01, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, of 5 tensors with 170 numbers)
     """
-
-    _settings = ("learning_rate", "beta1", "beta2", "eps", "weight_decay")
 
     @keywords
     def __init__(
