@@ -12,7 +12,7 @@ import myrnn
 from myrnn import GRU, LSTM, RNN, Adam, extract_automaton
 from myrnn.plots import save_figure
 from myrnn.results import Table, integer, number, text
-from myrnn.tasks.languages import EqualCounts, Tomita
+from myrnn.tasks import EqualCounts, Tomita
 
 KINDS = {
     "RNN": lambda inputs: RNN(inputs, 16, 2, activation="tanh", rng=0),

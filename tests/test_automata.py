@@ -20,7 +20,8 @@ from myrnn.inspection.automata.teacher import Teacher, flat
 from myrnn.inspection.automata.words import method_words, table_lengths, trial_words, words_of_length
 from myrnn.runs import save_run
 from myrnn.sequences import Sequences
-from myrnn.tasks.languages import Dfa, EqualCounts, Regular, Tomita, regular, tomita
+from myrnn.tasks import EqualCounts, Regular, Tomita
+from myrnn.tasks.languages import Dfa, regular, tomita
 from myrnn.tasks.languages.automata import telling_apart
 
 ODD = Dfa("01", [[0, 1], [1, 0]], [False, True])

@@ -280,9 +280,21 @@ def test_automata_check_their_tables(moves, accepting, message):
         Dfa("ab", moves, accepting)
 
 
-def test_tokens_that_are_not_in_the_automaton_are_refused():
-    with pytest.raises(InvalidArgument, match="tokens from 0 to 1, the symbols of the automaton"):
-        tomita(4).contains(np.array([10**8], dtype=np.int32), np.array([0, 1]))
+@pytest.mark.parametrize("token", [2, -1, 10**8])
+@pytest.mark.parametrize(
+    "language", [tomita(4), Grammar("S -> 0 S 1 |"), Predicate("01", bool)], ids=["dfa", "cfg", "fn"]
+)
+def test_tokens_that_are_not_in_the_language_are_refused(language, token):
+    strings, offsets = np.array([0, token], dtype=np.int32), np.array([0, 2])
+    for ask in (language.contains, language.followers):
+        with pytest.raises(InvalidArgument, match=r"tokens from 0 to 1, the symbols of the (automaton|language)"):
+            ask(strings, offsets)
+
+
+@pytest.mark.parametrize("token", [-(10**8), 10**8])
+def test_stacks_leave_tokens_alone_that_are_no_brackets(token):
+    strings = np.array([0, token, 2], dtype=np.int32)
+    assert Dyck(2).language.contains(strings, np.array([0, 3])).tolist() == [True]
 
 
 def test_white_space_may_be_a_symbol():

@@ -33,8 +33,16 @@ from myrnn.models import Stacked
 from myrnn.models.model import parameter_names
 from myrnn.runs import load_run
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TargetPart
-from myrnn.tasks import NextCharacter, recognition_of
-from myrnn.tasks.languages import ContextFree, Dyck, Flare, Membership, Regular, Tomita
+from myrnn.tasks import (
+    ContextFree,
+    Dyck,
+    Flare,
+    Membership,
+    NextCharacter,
+    Regular,
+    Tomita,
+    recognition_of,
+)
 from myrnn.training import measure
 from myrnn.training.outputs import total_score
 

@@ -8,12 +8,13 @@ from matplotlib.patches import Circle
 from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.plots.automata import DEAD_NOTE, edge_labels, lay_out
-from myrnn.tasks.languages import Dfa, Dyck, Tomita, regular, tomita
-from myrnn.tasks.languages.finite import cycle_navigation
+from myrnn.tasks import Dyck, Tomita
+from myrnn.tasks.languages import Dfa, regular, tomita
+from myrnn.tasks.languages.known import cycle_navigation
 
 AUTOMATA = {
     **{f"tomita {number}": tomita(number) for number in range(1, 8)},
-    "cycle": cycle_navigation(5),
+    "cycle": cycle_navigation(),
     "brackets": Dyck(2, 3).language,
     "words": tomita(3).with_symbols(("left", "right")),
 }

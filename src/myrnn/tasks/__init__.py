@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn.sequences import Sequences
-from myrnn.tasks.drawn import NO_ANSWER
+from myrnn.tasks.drawn import NO_ANSWER, answered
 from myrnn.tasks.halves import FAMILIES, Palindromes, TwinHalves, generate_sequence, sample_family
-from myrnn.tasks.languages import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
-from myrnn.tasks.steps import CopyAfterPause, NextCharacter, RunningParity, answered
+from myrnn.tasks.languages.tasks import ContextFree, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
+from myrnn.tasks.languages.transduction import DeepMind
+from myrnn.tasks.steps import CopyAfterPause, NextCharacter, RunningParity
 
 __all__ = [
     "FAMILIES",

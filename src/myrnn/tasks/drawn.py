@@ -20,10 +20,13 @@ NO_ANSWER = -1
 # No reasonable task comes near this, or near so many symbols: longer sequences, or halves, would only fill the memory.
 LONGEST = 20_000
 
-AlphabetSize = Annotated[
-    int,
-    Meta(ge=2, le=100_000, title="Digits", description="How many different symbols there are.", examples=[2, 3, 5, 10]),
-]
+
+def number(title: str, description: str, examples: str, least: int = 1, most: int = LONGEST) -> Meta:
+    """Return the bounds and the texts of a setting that is a number, with examples such as "1 2 5"."""
+    return Meta(ge=least, le=most, title=title, description=description, examples=list(map(int, examples.split())))
+
+
+AlphabetSize = Annotated[int, number("Digits", "How many different symbols there are.", "2 3 5 10", 2, 100_000)]
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,14 @@ class DrawnTask(ABC):
             raise InvalidArgument(f"{least} must not exceed {most}, but they are {low} and {high}")
 
     @property
-    @abstractmethod
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, ascending, int64."""
+        every = self._span(*(getattr(self, name) for name in self.bounds))
+        return every[self._possible(every)[0]]
+
+    def _span(self, low: int, high: int) -> NDArray[np.int64]:
+        """Return the lengths, possible or not, for these bounds."""
+        return np.arange(low, high + 1)
 
     @abstractmethod
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
@@ -111,3 +119,50 @@ def tokens_of(sequences: Sequences) -> NDArray[Any]:
     if not sequences.is_tokens:
         raise InvalidArgument("sequences must hold tokens, not features")
     return sequences.values
+
+
+def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
+    """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0.
+
+    Parameters
+    ----------
+    task : Task
+        With a method ``truth``.
+    values : array_like of int (sum of T,)
+        The tokens of all N sequences, concatenated.
+    offsets : ndarray, int64 (N + 1,)
+        The start of each sequence, and the end of the last one.
+
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    InvalidArgument
+        When a step has several answers at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn.tasks import RunningParity
+    >>> sequences = answered(RunningParity(), [1, 0, 1, 1, 1], np.array([0, 4, 5]))
+    >>> sequences
+    Sequences(2 of tokens below 2, lengths 1 to 4, a class for each step)
+    >>> sequences.targets.tolist()
+    [1, 1, 0, 1, 1]
+    """
+    truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
+    if truth.dtype.kind == "b":
+        raise InvalidArgument(
+            "each step of the sequence has several right answers, which cannot be shown; evaluate tests them"
+        )
+    known = truth != NO_ANSWER
+    return Sequences(
+        values,
+        offsets,
+        np.maximum(truth, 0),
+        task.dim_input,
+        per_step=bool(getattr(task, "per_step", False)),
+        weights=None if known.all() else known.astype(np.float32),
+    )

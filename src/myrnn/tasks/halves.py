@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, places_from, ramp, sums
-from myrnn.tasks.drawn import LONGEST, AlphabetSize, DrawnTask, tokens_of
+from myrnn.tasks.drawn import AlphabetSize, DrawnTask, number, tokens_of
 
 Tokens = NDArray[np.int32]
 Integers = NDArray[np.int64]
@@ -29,25 +29,9 @@ FAMILIES = ("trained", "longer", "near", "other")
 class _Halves(DrawnTask):
     """The common part of the two tasks: a random first half, and a second half that follows from it or does not."""
 
-    pattern_length_min: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=LONGEST,
-            title="Shortest half",
-            description="The shortest half of a sequence.",
-            examples=[1, 2, 3, 5, 8, 10],
-        ),
-    ] = 1
+    pattern_length_min: Annotated[int, number("Shortest half", "The shortest half of a sequence.", "1 2 3 5 8 10")] = 1
     pattern_length_max: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=LONGEST,
-            title="Longest half",
-            description="The longest half of a sequence.",
-            examples=[1, 2, 3, 5, 8, 10, 15, 20],
-        ),
+        int, number("Longest half", "The longest half of a sequence.", "1 2 3 5 8 10 15 20")
     ] = 10
     alphabet_size: AlphabetSize = 10
     negatives: Annotated[
@@ -70,10 +54,8 @@ class _Halves(DrawnTask):
         """C: the size of the alphabet."""
         return self.alphabet_size
 
-    @property
-    def lengths(self) -> Integers:
-        """Every length T that the task draws, ascending, int64."""
-        return 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
+    def _span(self, low: int, high: int) -> Integers:
+        return np.arange(2 * low, 2 * high + 2)
 
     def truth(self, sequences: Sequences) -> Integers:
         """Return the true class of every sequence, int64 (N,): 1 where the second half matches.
@@ -207,13 +189,6 @@ class Palindromes(_Halves):
     ] = "even"
 
     name: ClassVar[str] = "palindromes"
-
-    @property
-    def lengths(self) -> Integers:
-        """Every length T that the task draws, ascending, int64."""
-        even = 2 * np.arange(self.pattern_length_min, self.pattern_length_max + 1)
-        chosen = {"even": [even], "odd": [even + 1], "both": [even, even + 1]}[self.parity]
-        return np.sort(np.concatenate(chosen))
 
     def _possible(self, lengths: Integers) -> tuple[NDArray[np.bool_], str]:
         words = {"even": "even, 2 or more", "odd": "odd, 3 or more", "both": "2 or more"}[self.parity]

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from msgspec import Meta
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, places_from, ramp
-from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, tokens_of
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answered, number, tokens_of
 
 MOST_STEPS = 2 * LONGEST
-
-LengthMin = Annotated[
-    int,
-    Meta(ge=1, le=MOST_STEPS, title="Shortest", description="The shortest sequence.", examples=[1, 2, 5, 10, 20, 40]),
-]
-LengthMax = Annotated[
-    int,
-    Meta(ge=1, le=MOST_STEPS, title="Longest", description="The longest sequence.", examples=[1, 2, 5, 10, 20, 30, 40]),
-]
 
 
 @dataclass(frozen=True)
 class _AnyLength(NamedTask):
     """A task with an answer at every step of sequences of any length between two bounds."""
 
-    length_min: LengthMin = 1
-    length_max: LengthMax = 20
+    length_min: Annotated[int, number("Shortest", "The shortest sequence.", "1 2 5 10 20 40", most=MOST_STEPS)] = 1
+    length_max: Annotated[int, number("Longest", "The longest sequence.", "1 2 5 10 20 30 40", most=MOST_STEPS)] = 20
 
     per_step: ClassVar[bool] = True
     most: ClassVar[int] = MOST_STEPS
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, ascending, int64."""
-        return np.arange(self.length_min, self.length_max + 1)
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
         return lengths >= 1, "1 or more"
@@ -117,22 +102,12 @@ class CopyAfterPause(NamedTask):
     [-1, -1, -1, -1, -1, 8, 6]
     """
 
-    copied_min: Annotated[
-        int,
-        Meta(ge=1, le=LONGEST, title="Fewest", description="The fewest symbols to copy.", examples=[1, 2, 3, 5, 8, 10]),
-    ] = 1
-    copied_max: Annotated[
-        int,
-        Meta(ge=1, le=LONGEST, title="Most", description="The most symbols to copy.", examples=[1, 2, 3, 5, 8, 10, 15]),
-    ] = 5
+    copied_min: Annotated[int, number("Fewest", "The fewest symbols to copy.", "1 2 3 5 8 10")] = 1
+    copied_max: Annotated[int, number("Most", "The most symbols to copy.", "1 2 3 5 8 10 15")] = 5
     pause: Annotated[
         int,
-        Meta(
-            ge=0,
-            le=MOST_STEPS,
-            title="Pause",
-            description="How many steps there are between the symbols and the questions.",
-            examples=[0, 2, 5, 10, 20],
+        number(
+            "Pause", "How many steps there are between the symbols and the questions.", "0 2 5 10 20", 0, MOST_STEPS
         ),
     ] = 5
     alphabet_size: AlphabetSize = 10
@@ -151,10 +126,8 @@ class CopyAfterPause(NamedTask):
         """The names of the C tokens: numbers, ``.`` and ``?``."""
         return (*self.class_names, ".", "?")
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Every length T that the task draws, ascending, int64."""
-        return 2 * np.arange(self.copied_min, self.copied_max + 1) + self.pause
+    def _span(self, low: int, high: int) -> NDArray[np.int64]:
+        return np.arange(2 * low, 2 * high + 1) + self.pause
 
     def truth(self, sequences: Sequences) -> NDArray[np.int64]:
         """Return the right class at every step, int64 (sum of T,), -1 where there is no answer.
@@ -215,14 +188,9 @@ If the implementation is easy to explain, it may be a good idea.
 Namespaces are one honking great idea -- let's do more of those!"""
 
 
-@cache
-def _text() -> tuple[str, tuple[str, ...], NDArray[np.int32]]:
-    """Return the text in lower case and on one line, its characters, and the index of each among these."""
-    text = " ".join(ZEN.lower().split())
-    names = tuple(sorted(set(text)))
-    tokens = np.array([names.index(character) for character in text], dtype=np.int32)
-    tokens.flags.writeable = False
-    return text, names, tokens
+TEXT = " ".join(ZEN.lower().split())
+CHARACTERS = tuple(sorted(set(TEXT)))
+TOKENS = np.array([CHARACTERS.index(character) for character in TEXT], dtype=np.int32)
 
 
 @register("task", "next-character")
@@ -249,21 +217,12 @@ class NextCharacter(_AnyLength):
 
     name: ClassVar[str] = "next-character"
     predicts_next: ClassVar[bool] = True
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-        return _text()[0]
-
-    @property
-    def symbol_names(self) -> tuple[str, ...]:
-        """The C characters of the text, in their order."""
-        return _text()[1]
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The same: any of them may come next."""
-        return self.symbol_names
+    # The whole text, and the C characters in it: any of them may come next.
+    text: ClassVar[str] = TEXT
+    symbol_names: ClassVar[tuple[str, ...]] = CHARACTERS
+    class_names: ClassVar[tuple[str, ...]] = CHARACTERS
+    # The last character has none after it.
+    most: ClassVar[int] = len(TEXT) - 1
 
     def text_of(self, tokens: Sequence[int] | NDArray[Any]) -> str:
         """Return tokens as text."""
@@ -276,68 +235,15 @@ class NextCharacter(_AnyLength):
         return answers
 
     def _possible(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], str]:
-        longest = len(self.text) - 1
-        return (lengths >= 1) & (lengths <= longest), f"1 to {longest}"
+        return (lengths >= 1) & (lengths <= self.most), f"1 to {self.most}"
 
     def __post_init__(self) -> None:
         """Check the settings, and that the text is long enough."""
         super().__post_init__()
-        if self.length_max >= len(self.text):
-            raise InvalidArgument(f"length_max must be at most {len(self.text) - 1}, not {self.length_max}")
-
-    def twice_as_long(self) -> NextCharacter:
-        """Return the task with pieces up to twice as long."""
-        return replace(self, length_max=min(2 * self.length_max, len(self.text) - 1))
+        if self.length_max > self.most:
+            raise InvalidArgument(f"length_max must be at most {self.most}, not {self.length_max}")
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
-        text = _text()[2]
-        begin = rng.integers(0, len(text) - lengths)
+        begin = rng.integers(0, len(TOKENS) - lengths)
         places = np.repeat(begin, lengths) + ramp(lengths)
-        return Sequences(text[places], offsets_of(lengths), text[places + 1], self.dim_input, per_step=True)
-
-
-def answered(task: Any, values: ArrayLike, offsets: NDArray[np.int64]) -> Sequences:
-    """Return sequences of tokens with the truth of a task as targets; steps without an answer have weight 0.
-
-    Parameters
-    ----------
-    task : Task
-        With a method ``truth``.
-    values : array_like of int (sum of T,)
-        The tokens of all N sequences, concatenated.
-    offsets : ndarray, int64 (N + 1,)
-        The start of each sequence, and the end of the last one.
-
-    Returns
-    -------
-    Sequences
-
-    Raises
-    ------
-    InvalidArgument
-        When a step has several answers at once.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from myrnn.tasks import RunningParity
-    >>> sequences = answered(RunningParity(), [1, 0, 1, 1, 1], np.array([0, 4, 5]))
-    >>> sequences
-    Sequences(2 of tokens below 2, lengths 1 to 4, a class for each step)
-    >>> sequences.targets.tolist()
-    [1, 1, 0, 1, 1]
-    """
-    truth = task.truth(Sequences(values, offsets, np.zeros(len(offsets) - 1, dtype=np.int64), task.dim_input))
-    if truth.dtype.kind == "b":
-        raise InvalidArgument(
-            "each step of the sequence has several right answers, which cannot be shown; evaluate tests them"
-        )
-    known = truth != NO_ANSWER
-    return Sequences(
-        values,
-        offsets,
-        np.maximum(truth, 0),
-        task.dim_input,
-        per_step=bool(getattr(task, "per_step", False)),
-        weights=None if known.all() else known.astype(np.float32),
-    )
+        return Sequences(TOKENS[places], offsets_of(lengths), TOKENS[places + 1], self.dim_input, per_step=True)

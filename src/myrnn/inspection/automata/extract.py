@@ -104,7 +104,7 @@ def extract_automaton(
 
     Examples
     --------
-    >>> from myrnn.tasks.languages import Tomita
+    >>> from myrnn.tasks import Tomita
     >>> language = Tomita(4).language
     >>> found = extract_automaton(language, "01")
     >>> found.dfa, found.complete, [(one.states, one.counterexample) for one in found.hypotheses]

@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.results import Result, Row, Shown, Table, integer
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import draw_paths, follow
-from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, checked_tokens
 
 # More states than this are a mistake: an expression such as (a|b)*a(a|b){20} has a million of them.
 MOST_STATES = 10_000
@@ -120,11 +120,7 @@ class Dfa(Language, Result):
     def states(self, strings: Strings, offsets: Offsets) -> NDArray[np.int32]:
         """Return all states that N strings go through, each from the start on, int32 (sum of T + N,)."""
         found = np.zeros(int(offsets[-1]) + len(offsets) - 1, dtype=np.int32)
-        tokens = np.ascontiguousarray(strings, dtype=np.int32)
-        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < len(self.symbols):
-            raise InvalidArgument(
-                f"strings must have tokens from 0 to {len(self.symbols) - 1}, the symbols of the automaton"
-            )
+        tokens = checked_tokens(strings, len(self.symbols), "automaton")
         follow(self.moves, tokens, np.asarray(offsets, dtype=np.int64), found)
         return found
 
@@ -260,10 +256,7 @@ def _says_whether(row: Row) -> str:
 
 
 def telling_apart(one: Dfa, state: int, other: Dfa, its_state: int) -> tuple[int, ...] | None:
-    """Return a shortest string that is accepted from a state of one automaton but not from that of another.
-
-    Or the other way round; None if there is no such string. The two have the same symbols.
-    """
+    """Return a shortest string that is accepted from only one of two states, of automata over the same symbols."""
     # From which pair of states each was reached, and on which symbol.
     came: dict[tuple[int, int], tuple[tuple[int, int], int] | None] = {(state, its_state): None}
     waiting = deque(came)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isqrt
 from typing import Any
 
@@ -19,11 +18,11 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of, places_from, ramp, sums
 from myrnn.tasks.drawn import NO_ANSWER
 from myrnn.tasks.languages.kernels import NOTHING, PUT, TAKE_ANY, track_stacks
-from myrnn.tasks.languages.language import Bools, Integers, Offsets, Strings
+from myrnn.tasks.languages.language import Bools, Integers, Offsets, Strings, as_texts
 
 MODULUS = 5
-_DIGITS = "01234"
-_SUM, _BRACKETS, _EQUATION = f"{_DIGITS}+-*", f"{_DIGITS}+-*()", f"{_DIGITS}+-()x="
+DIGITS = "01234"
+_SUM, _BRACKETS, _EQUATION = f"{DIGITS}+-*", f"{DIGITS}+-*()", f"{DIGITS}+-()x="
 
 Text = Callable[[str], str]
 Values = Callable[[Strings, Offsets], NDArray[Any]]
@@ -32,13 +31,6 @@ Draw = Callable[[Integers, np.random.Generator], Strings]
 
 
 # --- of one string
-
-
-def as_texts(symbols: str, strings: Strings, offsets: Offsets) -> list[str]:
-    """Return strings over these symbols as texts, with a dot for any other token."""
-    names = np.frombuffer(f"{symbols}.".encode("latin-1"), np.uint8)
-    text = names[np.minimum(strings, len(symbols))].tobytes().decode("latin-1")
-    return [text[begin:end] for begin, end in pairwise(offsets.tolist())]
 
 
 def as_tokens(symbols: str, texts: Iterable[str]) -> Strings:
@@ -68,21 +60,6 @@ def each(symbols: str, classes: str, value: Text) -> Values:
         return as_tokens(classes, found)
 
     return values
-
-
-def reverse(text: str) -> str:
-    """Return a text backwards."""
-    return text[::-1]
-
-
-def evens_first(text: str) -> str:
-    """Return the symbols 0, 2, 4 and so on, and then the others."""
-    return text[::2] + text[1::2]
-
-
-def in_order(text: str) -> str:
-    """Return the symbols in their order."""
-    return "".join(sorted(text))
 
 
 def hidden(text: str) -> str:
@@ -118,7 +95,7 @@ def value_of(expression: str, x: str = "0") -> str:
     total, product = 0, 1
     wants_number = True
     for symbol in expression:
-        if wants_number and (symbol in _DIGITS or symbol == "x"):
+        if wants_number and (symbol in DIGITS or symbol == "x"):
             product, wants_number = product * int(x if symbol == "x" else symbol) % MODULUS, False
         elif wants_number and symbol == "-":
             product = -product
@@ -144,7 +121,7 @@ def value_of(expression: str, x: str = "0") -> str:
 def _solution(text: str) -> str:
     left, right = text.split("=")
     wanted = value_of(right)
-    found = [x for x in _DIGITS if value_of(left, x) == wanted]
+    found = [x for x in DIGITS if value_of(left, x) == wanted]
     if len(found) != 1:
         raise InvalidArgument(f"{text} has {len(found)} solutions, one is needed")
     return found[0]
@@ -162,18 +139,23 @@ def stacks(acts: Sequence[int], strings: Strings, offsets: Offsets) -> tuple[Int
     """
     left, sizes = np.zeros(len(strings), dtype=np.int64), np.zeros(len(offsets) - 1, dtype=np.int64)
     fits, tops = np.zeros(len(sizes), dtype=np.bool_), np.zeros(len(left) + len(sizes), dtype=np.int64)
-    tokens = np.minimum(strings, len(acts))
+    # Tokens that are no symbols do nothing.
+    tokens = np.clip(strings, -1, len(acts))
     track_stacks(np.array((*acts, NOTHING)), tokens, np.asarray(offsets, dtype=np.int64), left, sizes, fits, tops)
     return left, sizes, fits, tops
+
+
+def from_top(left: Integers, sizes: Integers, offsets: Offsets) -> Integers:
+    """Return the places that `stacks` gives of the symbols that are left, the highest first."""
+    return left[np.repeat(offsets[:-1] + sizes - 1, sizes) - ramp(sizes)]
 
 
 def _stack_left(strings: Strings, offsets: Offsets) -> Integers:
     left, sizes, _, _ = stacks([PUT, PUT, TAKE_ANY, PUT, PUT], strings, offsets)
     starts = offsets[:-1] + np.arange(len(sizes))
     found = np.full(len(strings) + len(sizes), NO_ANSWER)
-    # The top comes first; 3 puts a 0 on the stack, and 4 a 1.
-    downward = np.repeat(offsets[:-1] + sizes - 1, sizes) - ramp(sizes)
-    found[places_from(starts, sizes)] = strings[left[downward]] % 3
+    # 3 puts a 0 on the stack, and 4 a 1.
+    found[places_from(starts, sizes)] = strings[from_top(left, sizes, offsets)] % 3
     found[starts + sizes] = 2
     return found
 
@@ -283,20 +265,22 @@ def _same(lengths: Integers) -> Integers:
     return lengths
 
 
-DEEPMIND = {
+FUNCTIONS = {
     "even-pairs": StringFunction("01", "01", lambda s, ends: s[ends[:-1]] != s[ends[1:] - 1]),
     "parity-check": StringFunction("01", "01", lambda s, ends: sums(s, ends) % 2),
-    "cycle-navigation": StringFunction("<=>", _DIGITS, lambda s, ends: sums(s - 1, ends) % MODULUS),
-    "modular-arithmetic": _of_text(_SUM, _DIGITS, value_of, draw=_draw_sum, possible=lambda n: n % 2 == 1),
-    "modular-arithmetic-brackets": _of_text(_BRACKETS, _DIGITS, value_of, draw=_draw_brackets),
-    "solve-equation": _of_text(_EQUATION, _DIGITS, _solution, draw=_draw_equation, possible=lambda n: n >= 3),
+    "cycle-navigation": StringFunction("<=>", DIGITS, lambda s, ends: sums(s - 1, ends) % MODULUS),
+    "modular-arithmetic": _of_text(_SUM, DIGITS, value_of, draw=_draw_sum, possible=lambda n: n % 2 == 1),
+    "modular-arithmetic-brackets": _of_text(_BRACKETS, DIGITS, value_of, draw=_draw_brackets),
+    "solve-equation": _of_text(_EQUATION, DIGITS, _solution, draw=_draw_equation, possible=lambda n: n >= 3),
     "missing-duplicate": _of_text("01_ ", "01", hidden, draw=draw_hidden, possible=lambda n: n >= 2),
-    "reverse-string": _of_text("01", "01", reverse, _same),
+    "reverse-string": _of_text("01", "01", lambda text: text[::-1], _same),
     "stack-manipulation": StringFunction("01v^!", "01e", _stack_left, lambda n: n + 1, _draw_stack),
     "duplicate-string": _of_text("01", "01", lambda text: text + text, lambda n: 2 * n),
     "odds-first": _of_text("01", "01", lambda text: text[1::2] + text[::2], _same),
     "binary-addition": _of_numbers("+", operator.add, 1),
     "binary-multiplication": _of_numbers("*", operator.mul, 0),
     "compute-sqrt": _of_text("01", "01", _big_endian_root, lambda n: (n + 1) // 2),
-    "bucket-sort": _of_text(_DIGITS, _DIGITS, in_order, _same),
+    "bucket-sort": _of_text(DIGITS, DIGITS, lambda text: "".join(sorted(text)), _same),
 }
+DEEPMIND = tuple(FUNCTIONS)
+"""The names of DeepMind's 15 tasks."""

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import UNKNOWN, count_trees, draw_trees, parse
-from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, redrawn
+from myrnn.tasks.languages.language import (
+    Bools,
+    Integers,
+    Language,
+    Offsets,
+    Strings,
+    checked_symbols,
+    checked_tokens,
+    redrawn,
+)
 
 MOST_SYMBOLS = 64
 MOST_SETS = 500
@@ -153,7 +162,7 @@ class Grammar(Language):
         """Return which of N strings are members, and write what may follow their prefixes, as `kernels.parse` does."""
         found = np.zeros(len(offsets) - 1, dtype=np.bool_)
         found[np.diff(offsets) == 0] = self.has_empty
-        tokens, ends = np.ascontiguousarray(strings, dtype=np.int32), np.asarray(offsets, dtype=np.int64)
+        tokens, ends = checked_tokens(strings, len(self.symbols)), np.asarray(offsets, dtype=np.int64)
         rules = self._binary, self._terminal, self._corners, self._leaves
         known = parse(*rules, self._masks, self._joined, self._known, tokens, ends, found, follows)
         if known < 0:

@@ -58,62 +58,45 @@ def draw_paths(moves: Any, shares: Any, offsets: Any, uniform: Any, strings: Any
             left -= 1
 
 
-@native
-def draw_brackets(kinds: int, logs: Any, offsets: Any, uniform: Any, stack: Any, strings: Any) -> None:
-    """Write balanced brackets; ``logs[left, height]`` is the logarithm of the number of ways to go on."""
-    for index in range(len(offsets) - 1):
-        height, left = 0, offsets[index + 1] - offsets[index]
-        for place in range(offsets[index], offsets[index + 1]):
-            closing = np.exp(logs[left - 1, height - 1] - logs[left, height]) if height > 0 else 0.0
-            rest = uniform[place] - closing
-            left -= 1
-            if rest < 0 or left < height + 1:
-                height -= 1
-                strings[place] = stack[height] + kinds
-            else:
-                kind = min(int(rest / (1 - closing) * kinds), kinds - 1)
-                strings[place] = stack[height] = kind
-                height += 1
+# What a walk of heights does: the mark ends it.
+MARK, DOWN, UP = 0, 1, 2
 
 
 @native
-def draw_stacks(starts: Any, logs: Any, offsets: Any, uniform: Any, stack: Any, strings: Any) -> None:
-    """Write stacks, operations, the mark and the stacks that result; see `structures.StackManipulation`."""
-    push, pop, mark = 2, 3, 4
+def draw_walks(
+    starts: Any, logs: Any, offsets: Any, width: int, kinds: int, has_mark: bool, uniform: Any, moves: Any
+) -> None:
+    """Write the moves of a stack's height, which begins with some symbols; see `known.StackLanguage`.
+
+    At a move up ``uniform`` gets a number that is uniform there.
+    """
     for index in range(len(offsets) - 1):
-        place, end, height = offsets[index], offsets[index + 1], starts[index]
-        for level in range(height):
-            stack[level] = strings[place + level] = int(uniform[place + level] < 0.5)
-        place += height
-        chosen = push
-        while chosen != mark:
-            left = end - place
-            total = logs[left, height]
-            rest = uniform[place]
-            for option in (mark, pop, push):
+        end, height = offsets[index + 1], starts[index]
+        place = offsets[index] + height
+        while place < end:
+            left, rest, taken = end - place, uniform[place], 0.0
+            chosen = UP
+            for move in (MARK, DOWN, UP):
                 share = 0.0
-                if option == mark and left == height + 1:
-                    share = np.exp(-total)
-                elif option == pop and height > 0:
-                    share = np.exp(logs[left - 1, height - 1] - total)
-                elif option == push and left >= 2:
-                    share = 2 * np.exp(logs[left - 2, height + 1] - total)
+                if move == MARK and has_mark and left == height + 1:
+                    share = np.exp(-logs[left, height])
+                elif move == DOWN and height > 0:
+                    share = np.exp(logs[left - 1, height - 1] - logs[left, height])
+                elif move == UP and left >= width:
+                    share = kinds * np.exp(logs[left - width, height + 1] - logs[left, height])
+                    uniform[place] = rest / (1 - taken) if share > 0 else 0.0
                 if share > 0:
                     # Rounding may leave a remainder: the last possible one takes it.
-                    chosen = option
-                    rest -= share
-                    if rest < 0:
+                    chosen = move
+                    if rest < share:
                         break
-            strings[place] = chosen
-            place += 1
-            if chosen == pop:
-                height -= 1
-            elif chosen == push:
-                strings[place] = stack[height] = int(uniform[place] < 0.5)
-                place += 1
-                height += 1
-        for level in range(height):
-            strings[place + level] = stack[height - 1 - level]
+                    rest, taken = rest - share, taken + share
+            moves[place] = chosen
+            if chosen == MARK:
+                moves[place:end] = MARK
+                break
+            place += width if chosen == UP else 1
+            height += 1 if chosen == UP else -1
 
 
 # What a symbol does to a stack; a number from 0 on takes that symbol from the top.
@@ -122,12 +105,7 @@ PUT, NOTHING, TAKE_ANY = -3, -2, -1
 
 @native
 def track_stacks(acts: Any, strings: Any, offsets: Any, left: Any, sizes: Any, fits: Any, tops: Any) -> None:
-    """Write the stack that each string leaves, and whether every symbol that was to be taken was on top.
-
-    `acts` says what each symbol does; what cannot be taken stays. ``left`` gets the places of the symbols on the stack,
-    the lowest first, from the string's start on, `sizes` their number, and `tops` the place of the top symbol at each
-    prefix, -1 where the stack is empty.
-    """
+    """Write what `functions.stacks` returns; what cannot be taken stays."""
     for index in range(len(offsets) - 1):
         begin, height, fit = offsets[index], 0, True
         for place in range(begin, offsets[index + 1]):

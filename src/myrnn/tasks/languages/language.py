@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +108,7 @@ class Language(ABC):
         InvalidArgument
             When that is unknown for the language.
         """
-        lengths = np.diff(offsets)
+        strings, lengths = checked_tokens(strings, len(self.symbols)), np.diff(offsets)
         rows = offsets[:-1] + np.arange(len(lengths))
         found = np.zeros((len(strings) + len(lengths), len(self.symbols) + 1), dtype=np.bool_)
         found[places_from(rows, lengths), strings] = True
@@ -171,6 +173,45 @@ class Language(ABC):
         return bool(self.contains(tokens, offsets_of([len(tokens)]))[0])
 
 
+class OneByOne(Language):
+    """A language whose members are recognized one by one: texts, or tuples where names are longer than a character."""
+
+    @abstractmethod
+    def _holds(self, string: Any) -> bool:
+        """Return whether a string is a member."""
+
+    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
+        """Return which of N strings are members, bool (N,)."""
+        tokens, given = checked_tokens(strings, len(self.symbols)), list[Any]()
+        if self.has_short_names:
+            given += as_texts("".join(self.symbols), tokens, offsets)
+        else:
+            names = [self.symbols[token] for token in tokens.tolist()]
+            given = [tuple(names[begin:end]) for begin, end in pairwise(offsets.tolist())]
+        return np.fromiter(map(self._holds, given), np.bool_, len(given))
+
+
+def checked_tokens(strings: Strings, symbols: int, owner: str = "language") -> Strings:
+    """Return strings as native code can read them; raises InvalidArgument for tokens that are no symbols."""
+    tokens = np.ascontiguousarray(strings, dtype=np.int32)
+    if len(tokens) and not 0 <= tokens.min() <= tokens.max() < symbols:
+        raise InvalidArgument(f"strings must have tokens from 0 to {symbols - 1}, the symbols of the {owner}")
+    return tokens
+
+
+def as_texts(symbols: str, strings: Strings, offsets: Offsets) -> list[str]:
+    """Return strings over these symbols as texts, with a dot for any other token."""
+    names = np.array([*symbols, "."], dtype="<U1")
+    text = names[np.minimum(strings, len(symbols))].tobytes().decode("utf-32-le", "surrogatepass")
+    return [text[begin:end] for begin, end in pairwise(offsets.tolist())]
+
+
+def all_strings(symbols: int, length: int) -> NDArray[np.int32]:
+    """Return all strings of a length over so many symbols, int32 (V ** length, length)."""
+    rows = np.array(list(product(range(symbols), repeat=length)), dtype=np.int32)
+    return rows.reshape(symbols**length, length)
+
+
 def sums_so_far(values: NDArray[np.generic], offsets: Offsets) -> Integers:
     """Return the sum of the values of each prefix of N strings, int64 (sum of T + N,)."""
     totals, counts = offsets_of(values), np.diff(offsets) + 1
@@ -190,12 +231,13 @@ def redrawn(
     lengths: Integers,
     draw: Callable[[Integers], Strings],
     accepts: Callable[[Strings, Offsets], Bools],
-    refusal: str,
+    otherwise: str | Callable[[Integers], Strings],
     tries: int = MOST_TRIES,
 ) -> Strings:
     """Return a string of each length, drawn until it is accepted.
 
-    After `tries` it raises InvalidArgument with the message `refusal`, in which ``{tries}`` and ``{length}`` may stand.
+    Those that are not accepted in so many tries are drawn by `otherwise`. If that is a text, InvalidArgument is raised
+    with it as message, in which ``{tries}`` and ``{length}`` may stand.
     """
     offsets = offsets_of(lengths)
     strings = np.zeros(int(offsets[-1]), dtype=np.int32)
@@ -207,7 +249,10 @@ def redrawn(
         left = left[~accepts(drawn, offsets_of(counts))]
         if not len(left):
             return strings
-    raise InvalidArgument(refusal.format(tries=tries, length=lengths[left[0]]))
+    if isinstance(otherwise, str):
+        raise InvalidArgument(otherwise.format(tries=tries, length=lengths[left[0]]))
+    strings[places_from(offsets[:-1][left], lengths[left])] = otherwise(lengths[left])
+    return strings
 
 
 def checked_symbols(given: Iterable[str]) -> tuple[str, ...]:

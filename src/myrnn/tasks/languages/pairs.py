@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import re
-from abc import abstractmethod
 from collections.abc import Callable
 from math import isqrt
 
@@ -12,38 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.sequences import offsets_of, places_from
-from myrnn.tasks.languages.functions import (
-    Text,
-    as_texts,
-    as_tokens,
-    bits_of,
-    draw_hidden,
-    each,
-    hidden,
-    number,
-    stacks,
-)
-from myrnn.tasks.languages.kernels import NOTHING, PUT, TAKE_ANY, draw_stacks
-from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, preceded, sums_so_far
-from myrnn.tasks.languages.regular import regular
+from myrnn.tasks.languages.functions import Text, as_tokens, bits_of, draw_hidden, each, hidden, number
+from myrnn.tasks.languages.language import Bools, Integers, Offsets, OneByOne, Strings, preceded, sums_so_far
 
 # The shares of numbers of digits are kept for strings up to this length; those of longer ones are many.
 LONGEST_KEPT = 80
 
 
-class _OfTexts(Language):
-    """A language whose symbols are characters, and whose members are recognized one by one."""
-
-    @abstractmethod
-    def _holds(self, text: str) -> bool:
-        """Return whether a string is a member."""
-
-    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        texts = as_texts("".join(self.symbols), strings, offsets)
-        return np.fromiter(map(self._holds, texts), np.bool_, len(texts))
-
-
-class Pairs(_OfTexts):
+class Pairs(OneByOne):
     """Strings ``w # f(w)``, or ``w f(w)`` without a mark, for a function f whose values are as long as its inputs."""
 
     def __init__(self, letters: str, value: Text, mark: str = "#") -> None:
@@ -73,70 +48,7 @@ class Pairs(_OfTexts):
         may_follow[~is_known] = True
 
 
-class StackManipulation(Language):
-    """A stack of bits, bottom first; operations ``PUSH 0``, ``PUSH 1`` and ``POP``; ``#``; the stack, top first.
-
-    A string with a POP of an empty stack is not a member.
-    """
-
-    symbols = ("0", "1", "PUSH", "POP", "#")
-
-    def __init__(self) -> None:
-        self._programs = regular("[01]*(v[01]|\\^)*#[xy]*", "01v^#xy")
-        self._acts = (PUT, PUT, NOTHING, TAKE_ANY, NOTHING, 0, 1)
-        self._logs = np.zeros((0, 0))
-
-    def has_members(self, lengths: Integers) -> Bools:
-        # # alone, 0 # 0, 0 POP #, PUSH 0 # 0 and so on: all but none and two.
-        return (lengths == 1) | (lengths >= 3)
-
-    def draw_members(self, lengths: Integers, rng: np.random.Generator) -> Strings:
-        logs = self._known_logs(int(np.max(lengths, initial=0)))
-        offsets = offsets_of(lengths)
-        starts = np.zeros(len(lengths), dtype=np.int64)
-        for length in np.unique(lengths):
-            # So many stacks of each height, times the ways to go on with the rest of the string.
-            heights = np.arange(length)
-            ways = heights * np.log(2) + logs[length - heights, heights]
-            chosen = lengths == length
-            shares = np.exp(ways - np.logaddexp.reduce(ways))
-            starts[chosen] = rng.choice(heights, np.count_nonzero(chosen), p=shares / shares.sum())
-        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
-        stack = np.zeros(int(np.max(lengths, initial=0)) + 1, dtype=np.int32)
-        draw_stacks(starts, logs, offsets, rng.random(len(strings)), stack, strings)
-        return strings
-
-    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        program = self._program(strings, offsets)
-        _, sizes, fits, _ = stacks(self._acts, program, offsets)
-        return fits & (sizes == 0) & self._programs.contains(program, offsets)
-
-    def _add_followers(self, strings: Strings, offsets: Offsets, may_follow: Bools, is_member: Bools) -> None:
-        program = self._program(strings, offsets)
-        rows = self._programs.followers(program, offsets)[:, :5]
-        rows[:, 3] &= stacks(self._acts, program, offsets)[3] >= 0
-        may_follow |= rows
-
-    def _program(self, strings: Strings, offsets: Offsets) -> Strings:
-        """Return strings whose bits behind the mark are other symbols (x and y), which take a bit from the stack."""
-        marks = offsets_of(strings == 4)
-        is_behind = marks[:-1] > np.repeat(marks[offsets[:-1]], np.diff(offsets))
-        return np.where(is_behind & (strings < 2), strings + 5, strings)
-
-    def _known_logs(self, longest: int) -> NDArray[np.float64]:
-        """Return the logarithm of the ways to go on, by the symbols that are left and the height of the stack."""
-        if len(self._logs) <= longest:
-            logs = np.full((longest + 1, longest + 3), -np.inf)
-            for left in range(1, longest + 1):
-                logs[left, left - 1] = 0
-                if left >= 2:
-                    logs[left, :-1] = np.logaddexp(logs[left, :-1], np.log(2) + logs[left - 2, 1:])
-                logs[left, 1:] = np.logaddexp(logs[left, 1:], logs[left - 1, :-1])
-            self._logs = logs
-        return self._logs
-
-
-class MissingDuplicate(_OfTexts):
+class MissingDuplicate(OneByOne):
     """``w w`` of bits with one 1 hidden as ``_``."""
 
     symbols = ("0", "1", "_")
@@ -155,7 +67,7 @@ class MissingDuplicate(_OfTexts):
         may_follow[:, 2] = sums_so_far(strings == 2, offsets) == 0
 
 
-class Arithmetic(_OfTexts):
+class Arithmetic(OneByOne):
     """Binary numbers with signs between, of which the last is ``work(*numbers)`` of the others.
 
     Numbers are little-endian: ``011`` is six. They have at least one digit, and may end in zeros. ``ways(digits)`` is

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of
-from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, redrawn
+from myrnn.sequences import offsets_of, places_from
+from myrnn.tasks.languages.language import Bools, Integers, OneByOne, Strings, all_strings, checked_symbols, redrawn
 
 # Up to so many strings of a length, all are tried, and members are drawn from a list.
 MOST_LISTED = 20_000
@@ -20,7 +19,7 @@ MOST_LISTED = 20_000
 TRIED, FEWEST = 2_000, 20
 
 
-class Predicate(Language):
+class Predicate(OneByOne):
     """The strings that a function accepts.
 
     Parameters
@@ -54,14 +53,8 @@ class Predicate(Language):
             if not callable(given) and not (name == "draw" and given is None):
                 raise InvalidArgument(f"{name} must be a function, not {type(given).__name__}")
         self.function, self.draw = function, draw
-        self._is_text = self.has_short_names
         self._sampled: dict[int, tuple[bool, bool]] = {}
         self._listed: dict[int, tuple[NDArray[np.int32], bool]] = {}
-
-    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        names = np.array(self.symbols)[strings].tolist()
-        ends = offsets.tolist()
-        return np.array([self._says(names[a:b]) for a, b in pairwise(ends)], dtype=np.bool_)
 
     def has_members(self, lengths: Integers) -> Bools:
         return np.array([self._kinds(length)[0] for length in lengths.tolist()], dtype=np.bool_)
@@ -96,11 +89,10 @@ class Predicate(Language):
                     "of {tries:,} strings of length {length} that were drawn, none was a member (a function `draw` can "
                     "draw them)",
                 )
-            found[(starts[chosen][:, np.newaxis] + np.arange(length)).reshape(-1)] = rows
+            found[places_from(starts[chosen], lengths[chosen])] = rows
         return found
 
-    def _says(self, names: list[str]) -> bool:
-        string = "".join(names) if self._is_text else tuple(names)
+    def _holds(self, string: Any) -> bool:
         try:
             return bool(self.function(string))
         except Exception as error:
@@ -131,8 +123,7 @@ class Predicate(Language):
     def _members(self, length: int) -> tuple[NDArray[np.int32], bool]:
         """Return all members of a short length, (count, length), and whether there are other strings."""
         if length not in self._listed:
-            tokens = np.array(list(product(range(len(self.symbols)), repeat=length)), dtype=np.int32)
-            rows = tokens.reshape(len(self.symbols) ** length, length)
+            rows = all_strings(len(self.symbols), length)
             found = self.contains(rows.reshape(-1), np.arange(len(rows) + 1) * length)
             self._listed[length] = rows[found], not bool(found.all())
         return self._listed[length]

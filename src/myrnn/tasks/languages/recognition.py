@@ -19,7 +19,7 @@ from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.targets import CLASS, SEVERAL, TargetPart
 from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, tokens_of
 from myrnn.tasks.languages.kernels import edit
-from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, preceded
+from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, preceded, redrawn
 from myrnn.tasks.languages.predicate import FEWEST, TRIED
 
 # The symbols before and after a string if continuations are learned.
@@ -157,15 +157,8 @@ class Recognition(NamedTask):
         """The names of the K classes; with several objectives, those of recognition."""
         return ("no member", "member") if self.objective == "recognition" else (*self.language.symbols, END)
 
-    @property
-    def lengths(self) -> Integers:
-        """Every length T that the task draws, ascending, int64; if continuations are learned, it includes the start."""
-        every = np.arange(self.length_min, self.length_max + 1)
-        if not self._is_classed:
-            every = every[self._kinds(every)[:, 0]]
-        elif not self.any_length:
-            every = every[self._kinds(every).all(axis=1)]
-        return every + self.per_step
+    def _span(self, low: int, high: int) -> Integers:
+        return np.arange(low, high + 1) + self.per_step
 
     def truth(self, sequences: Sequences) -> Integers:
         """Return the true class of every sequence, int64 (N,): 1 for a member.
@@ -214,23 +207,21 @@ class Recognition(NamedTask):
         return self._labelled(chosen, label, source)
 
     def _possible(self, lengths: Integers) -> tuple[Bools, str]:
-        possible = lengths >= int(self.per_step)
-        possible[possible], words = self._possible_strings(lengths[possible] - self.per_step)
-        return possible, f"one more than {words or 'those of strings'}" if self.per_step else words
-
-    def _possible_strings(self, lengths: Integers) -> tuple[Bools, str]:
-        kinds = self._kinds(lengths)
+        is_string, strings = lengths >= self.per_step, np.maximum(lengths - self.per_step, 0)
+        kinds = self._kinds(strings)
         if not self._is_classed:
-            return kinds[:, 0], "those of members"
-        if self.any_length:
+            possible, words = kinds[:, 0], "those of members"
+        elif self.any_length:
             # Of lengths of its own the task has warned.
-            is_own = (lengths >= self.length_min) & (lengths <= self.length_max)
-            possible, words = is_own | ~self._rare(lengths)[0], "all but some"
+            is_own = (strings >= self.length_min) & (strings <= self.length_max)
+            possible = is_own | ~self._rare(strings)[0]
+            words = "those of strings" if possible[is_string].all() else "all but some"
         else:
             possible, words = kinds.all(axis=1), "those with members and others"
-        if possible.all():
-            return possible, "" if self.any_length else words
-        return possible, f"{words}: {self._missing(lengths[~possible][:1])}"
+        missing = strings[is_string & ~possible]
+        if self._is_classed and len(missing):
+            words += f": {self._missing(missing[:1])}"
+        return is_string & possible, f"one more than {words}" if self.per_step else words
 
     def _draw(self, lengths: Integers, rng: np.random.Generator) -> Sequences:
         lengths = lengths - self.per_step
@@ -306,31 +297,28 @@ class Recognition(NamedTask):
         An edit inserts, deletes or replaces a symbol. If no member is that close, or after 10 tries, any non-member is
         drawn.
         """
-        offsets = offsets_of(lengths)
-        strings = np.zeros(int(offsets[-1]), dtype=np.int32)
-        left = np.arange(len(lengths))
-        for _ in range(MOST_TRIES):
-            edits = rng.multinomial(rng.geometric(0.5, len(left)), [1 / 3, 1 / 3, 1 / 3])
-            source = lengths[left] - edits[:, 0] + edits[:, 1]
+        # Whether there are members from which so many edits lead to the length of a string.
+        fits = np.zeros(0, dtype=np.bool_)
+
+        def draw(counts: Integers) -> Strings:
+            nonlocal fits
+            edits = rng.multinomial(rng.geometric(0.5, len(counts)), [1 / 3, 1 / 3, 1 / 3])
+            source = counts - edits[:, 0] + edits[:, 1]
             fits = source >= 0
             fits[fits] = self._kinds(source[fits])[:, 0]
-            tried, edits, source = left[fits], edits[fits], source[fits]
+            edits, source, offsets = edits[fits], source[fits], offsets_of(counts)
             members = self.language.draw_members(source, rng)
-            edited = np.zeros(int(lengths[tried].sum()), dtype=np.int32)
-            ends = offsets_of(lengths[tried])
+            edited = np.zeros(int(offsets[-1]), dtype=np.int32)
             random = rng.integers(0, 2**32, 2 * int(edits.sum()), dtype=np.int64)
             inserts, deletes, replaces = np.ascontiguousarray(edits.T)
-            symbols = len(self.language.symbols)
-            edit(members, offsets_of(source), inserts, deletes, replaces, symbols, random, edited, ends[:-1])
-            counts = lengths[tried]
-            strings[places_from(offsets[:-1][tried], counts)] = edited
-            done = tried[~self.language.contains(edited, ends)]
-            left = np.setdiff1d(left, done, assume_unique=True)
-            if not len(left):
-                return strings
-        counts = lengths[left]
-        strings[places_from(offsets[:-1][left], counts)] = self.language.draw_others(counts, rng)
-        return strings
+            symbols, starts = len(self.language.symbols), offsets[:-1][fits]
+            edit(members, offsets_of(source), inserts, deletes, replaces, symbols, random, edited, starts)
+            return edited
+
+        def is_other(strings: Strings, offsets: Offsets) -> Bools:
+            return fits & ~self.language.contains(strings, offsets)
+
+        return redrawn(lengths, draw, is_other, lambda counts: self.language.draw_others(counts, rng), MOST_TRIES)
 
     def _kinds(self, lengths: Integers) -> Bools:
         """Return of which lengths there are members, and others, bool (N, 2)."""

@@ -1,15 +1,15 @@
 """Regular expressions, read into automata.
 
-An expression becomes a nondeterministic automaton, and the sets of its states that a string can have come to are those
-of the deterministic one. Thompson, "Regular expression search algorithm", 1968.
+A state of the automaton is the set of all that may be left to read of an expression. Antimirov, "Partial derivatives of
+regular expressions and finite automaton constructions", 1996.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import NoReturn
+from functools import cache, cached_property
+from typing import ClassVar, NoReturn
 
 from myrnn.errors import InvalidArgument
 from myrnn.tasks.languages.automata import Dfa
@@ -61,44 +61,60 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
         raise InvalidArgument(
             f"the regular expression {pattern!r} has {missing[0]!r}, which is not in the alphabet {''.join(symbols)!r}"
         )
-    return _Machine(pattern, symbols).automaton(tree)
+    return _automaton(pattern, tree, symbols)
 
 
 # --- an expression as a tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Set:
     """One of these characters, or with `others` one of all others."""
 
     characters: frozenset[str]
     others: bool = False
 
+    size: ClassVar[int] = 1
+    sequences: ClassVar[tuple[()]] = ()
 
-@dataclass(frozen=True)
-class _Chain:
-    """Some expressions, one after the other."""
-
-    parts: tuple[_Tree, ...]
+    def has(self, character: str) -> bool:
+        return (character in self.characters) != self.others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Choice:
-    """One of some expressions."""
+    """One of some sequences of parts."""
 
-    parts: tuple[_Tree, ...]
+    sequences: tuple[tuple[_Part, ...], ...]
+
+    @cached_property
+    def size(self) -> int:
+        """The number of characters and sets, written out."""
+        return sum(part.size for parts in self.sequences for part in parts)
 
 
 @dataclass(frozen=True)
 class _Repeat:
-    """An expression so many times, without end where `most` is None."""
+    """A part so many times, without end where `most` is None."""
 
-    part: _Tree
+    part: _Part
     least: int
     most: int | None
 
+    @property
+    def size(self) -> int:
+        """The number of characters and sets, written out."""
+        return self.part.size * (max(self.least, 1) if self.most is None else self.most)
 
-_Tree = _Set | _Chain | _Choice | _Repeat
+    @property
+    def sequences(self) -> tuple[tuple[_Part, ...], ...]:
+        """What it may be read as: nothing, or the part and the repeats that are left."""
+        fewer = _Repeat(self.part, max(self.least - 1, 0), None if self.most is None else self.most - 1)
+        again = () if self.most == 0 else ((self.part, fewer),)
+        return again if self.least else ((), *again)
+
+
+_Part = _Set | _Choice | _Repeat
 
 
 class _Reader:
@@ -109,7 +125,7 @@ class _Reader:
         # All characters that stand for themselves.
         self.named: set[str] = set()
 
-    def read(self) -> _Tree:
+    def read(self) -> _Choice:
         """Return the whole expression."""
         tree = self._choice()
         if self.at < len(self.pattern):
@@ -126,14 +142,14 @@ class _Reader:
         self.at += 1
         return self.pattern[self.at - 1]
 
-    def _choice(self) -> _Tree:
-        parts = [self._chain()]
+    def _choice(self) -> _Choice:
+        sequences = [self._sequence()]
         while self._comes("|"):
             self.at += 1
-            parts.append(self._chain())
-        return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
+            sequences.append(self._sequence())
+        return _Choice(tuple(sequences))
 
-    def _chain(self) -> _Tree:
+    def _sequence(self) -> tuple[_Part, ...]:
         parts = []
         while self.at < len(self.pattern) and not self._comes("|)"):
             part = self._single()
@@ -142,10 +158,11 @@ class _Reader:
                 part, repeats = _Repeat(part, *self._times()), repeats + 1
                 if repeats > DEEPEST:
                     self._fail(f"repeats a part more than {DEEPEST} times over", begin)
-            parts.append(part)
-        return _Chain(tuple(parts))
+            # A part without symbols matches the empty string alone.
+            parts += [part] if part.size else []
+        return tuple(parts)
 
-    def _single(self) -> _Tree:
+    def _single(self) -> _Part:
         begin = self.at
         if self._comes("("):
             self.at += 1
@@ -182,7 +199,7 @@ class _Reader:
         self.named.add(found)
         return found
 
-    def _set(self) -> _Tree:
+    def _set(self) -> _Set:
         begin = self.at
         self.at += 1
         others = self._comes("^")
@@ -224,79 +241,45 @@ class _Reader:
 # --- a tree as an automaton
 
 
-class _Machine:
-    """A nondeterministic automaton, built from the end of an expression to its beginning. State 0 is the end."""
+def _automaton(pattern: str, tree: _Choice, symbols: tuple[str, ...]) -> Dfa:
+    """Return the smallest automaton of an expression."""
+    if tree.size > MOST_PLACES:
+        raise InvalidArgument(
+            f"the regular expression {pattern!r} is too large: written out, it has more than {MOST_PLACES:,} symbols"
+        )
+    # What may be left to read, by number: a part, and the number of the rest behind it. Nothing is left at 0.
+    rests: list[tuple[_Part, int]] = [(_Set(frozenset()), 0)]
+    numbers: dict[tuple[_Part, int], int] = {}
 
-    def __init__(self, pattern: str, symbols: tuple[str, ...]) -> None:
-        self.pattern, self.symbols = pattern, symbols
-        # The tokens that each state reads, or None if it reads nothing, and the states after it.
-        self.tokens: list[frozenset[int] | None] = [frozenset()]
-        self.after: list[list[int]] = [[]]
-        self.places = 0
+    def joined(parts: tuple[_Part, ...], rest: int) -> int:
+        for part in reversed(parts):
+            if (part, rest) not in numbers:
+                numbers[part, rest] = len(rests)
+                rests.append((part, rest))
+            rest = numbers[part, rest]
+        return rest
 
-    def automaton(self, tree: _Tree) -> Dfa:
-        """Return the smallest automaton of an expression."""
+    @cache
+    def opened(rest: int) -> set[int]:
+        part, behind = rests[rest]
+        return {joined(parts, behind) for parts in part.sequences}
 
-        @cache
-        def ahead(state: int) -> frozenset[int]:
-            """Return the states that read next, or the end."""
-            seen, waiting = {state}, [state]
-            while waiting:
-                here = waiting.pop()
-                new = set(self.after[here] if self.tokens[here] is None else ()) - seen
-                seen |= new
-                waiting += new
-            return frozenset(each for each in seen if self.tokens[each] is not None)
+    @cache
+    def ahead(rest: int) -> frozenset[int]:
+        """Return the rests that a rest may be read as, those that begin with a character."""
+        seen, waiting = {rest}, [rest]
+        while waiting:
+            new = opened(waiting.pop()) - seen
+            seen |= new
+            waiting += new
+        return frozenset(each for each in seen if isinstance(rests[each][0], _Set))
 
-        def move(states: frozenset[int], token: int) -> frozenset[int]:
-            return frozenset().union(*(ahead(self.after[s][0]) for s in states if token in (self.tokens[s] or ())))
+    def move(states: frozenset[int], token: int) -> frozenset[int]:
+        read = (rests[state] for state in states)
+        after = (rest for part, rest in read if isinstance(part, _Set) and part.has(symbols[token]))
+        return frozenset().union(*map(ahead, after))
 
-        start = self._enter(tree, 0)
-        try:
-            return Dfa.explored(self.symbols, ahead(start), move, lambda states: 0 in states).minimal()
-        except InvalidArgument as error:
-            raise InvalidArgument(f"the regular expression {self.pattern!r} is too large: {error}") from None
-
-    def _state(self, tokens: frozenset[int] | None, *after: int) -> int:
-        self.tokens.append(tokens)
-        self.after.append([*after])
-        return len(self.tokens) - 1
-
-    def _enter(self, tree: _Tree, after: int) -> int:
-        """Return a state from which strings of a part lead to the state `after`."""
-        if isinstance(tree, _Set):
-            if self.places == MOST_PLACES:
-                raise InvalidArgument(
-                    f"the regular expression {self.pattern!r} is too large: written out, it has more than "
-                    f"{MOST_PLACES:,} symbols"
-                )
-            self.places += 1
-            chosen = (t for t, name in enumerate(self.symbols) if (name in tree.characters) != tree.others)
-            return self._state(frozenset(chosen), after)
-        if isinstance(tree, _Choice):
-            return self._state(None, *(self._enter(part, after) for part in tree.parts))
-        if isinstance(tree, _Chain):
-            for part in reversed(tree.parts):
-                after = self._enter(part, after)
-            return after
-        return after if _is_empty(tree) else self._repeat(tree, after)
-
-    def _repeat(self, tree: _Repeat, after: int) -> int:
-        copies = tree.most
-        if copies is None:
-            # The last copy can be read again.
-            after = self._state(None, after)
-            last = self._enter(tree.part, after)
-            self.after[after].append(last)
-            copies, after = tree.least - 1, last if tree.least else after
-        for number in range(copies, 0, -1):
-            begin = self._enter(tree.part, after)
-            after = begin if number <= tree.least else self._state(None, begin, after)
-        return after
-
-
-def _is_empty(tree: _Tree) -> bool:
-    """Return whether a part has no symbol, so that it matches the empty string alone."""
-    if isinstance(tree, _Repeat):
-        return _is_empty(tree.part)
-    return not isinstance(tree, _Set) and all(map(_is_empty, tree.parts))
+    try:
+        return Dfa.explored(symbols, ahead(joined((tree,), 0)), move, lambda states: 0 in states).minimal()
+    except InvalidArgument as error:
+        raise InvalidArgument(f"the regular expression {pattern!r} is too large: {error}") from None

@@ -7,72 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from msgspec import Meta
 
-from myrnn import _checks
 from myrnn.registry import register
-from myrnn.tasks.languages import finite, functions, pairs, structures
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.grammar import Grammar
+from myrnn.tasks.languages.known import FLARE, Blocks, Brackets, bounded_dyck, flare, tomita
 from myrnn.tasks.languages.language import Language
 from myrnn.tasks.languages.predicate import Predicate
 from myrnn.tasks.languages.recognition import Recognition, symbols_of
 from myrnn.tasks.languages.regular import regular
 
+Made = TypeVar("Made", bound=Language)
+
+
+@lru_cache(64)
+def _made(make: Callable[..., Made], *settings: Any) -> Made:
+    """Return a language; languages of tasks that are equal are made once."""
+    return make(*settings)
+
+
 # --- known languages
-
-_FLARE: dict[str, Callable[[], Language]] = {
-    "even-pairs": lambda: regular("(0(0|1)*0|1(0|1)*1|0|1)?"),
-    "repeat-01": lambda: regular("(01)*"),
-    "parity": lambda: regular("0*1(0|10*1)*"),
-    "cycle-navigation": finite.cycle_navigation,
-    "modular-arithmetic-simple": finite.modular_arithmetic,
-    "dyck-2-3": lambda: finite.bounded_dyck(2, 3).with_symbols(("(0", "(1", ")0", ")1")),
-    "first": lambda: regular("1(0|1)*"),
-    "majority": structures.Majority,
-    "stack-manipulation": pairs.StackManipulation,
-    "marked-reversal": lambda: pairs.Pairs("01", functions.reverse),
-    "unmarked-reversal": lambda: pairs.Pairs("01", functions.reverse, mark=""),
-    "marked-copy": lambda: pairs.Pairs("01", str),
-    "missing-duplicate-string": pairs.MissingDuplicate,
-    "odds-first": lambda: pairs.Pairs("01", functions.evens_first),
-    "binary-addition": pairs.addition,
-    "binary-multiplication": pairs.multiplication,
-    "compute-sqrt": pairs.square_root,
-    "bucket-sort": lambda: pairs.Pairs("12345", functions.in_order),
-}
-FLARE = tuple(_FLARE)
-"""The names of FLaRe's 18 languages."""
-
-
-@cache
-def flare(name: str) -> Language:
-    """Return one of FLaRe's languages, by its name.
-
-    Parameters
-    ----------
-    name : str
-        As for `Flare`.
-
-    Returns
-    -------
-    Language
-
-    Raises
-    ------
-    InvalidArgument
-        When there is no such language.
-
-    Examples
-    --------
-    >>> parity = flare("parity")
-    >>> "0111" in parity, "0110" in parity, parity
-    (True, False, Dfa(2 states over 0 1))
-    """
-    return _FLARE[_checks.one_of("name", name, FLARE)]()
 
 
 @register("task", "flare")
@@ -146,7 +104,7 @@ class Tomita(Recognition):
     @property
     def language(self) -> Dfa:
         """The language, as its smallest automaton."""
-        return finite.tomita(self.number)
+        return tomita(self.number)
 
 
 @register("task", "dyck")
@@ -182,7 +140,7 @@ class Dyck(Recognition):
     @property
     def language(self) -> Language:
         """The language."""
-        return _dyck(self.kinds, self.depth)
+        return _made(Brackets, self.kinds) if self.depth is None else _made(bounded_dyck, self.kinds, self.depth)
 
 
 @register("task", "equal-counts")
@@ -216,7 +174,7 @@ class EqualCounts(Recognition):
     @property
     def language(self) -> Language:
         """The language."""
-        return _equal(self.letters, self.ordered)
+        return _made(Blocks, symbols_of(self.letters) or (), self.ordered)
 
 
 # --- user-defined languages
@@ -280,7 +238,7 @@ class Regular(Recognition):
     @property
     def language(self) -> Dfa:
         """The language, as its smallest automaton."""
-        return _regular(self.pattern, self.alphabet)
+        return _made(regular, self.pattern, symbols_of(self.alphabet))
 
 
 @register("task", "context-free")
@@ -320,7 +278,7 @@ class ContextFree(Recognition):
     @property
     def language(self) -> Grammar:
         """The language."""
-        return _grammar(self.grammar, self.alphabet)
+        return _made(Grammar, self.grammar, symbols_of(self.alphabet))
 
 
 @dataclass(frozen=True)
@@ -364,26 +322,3 @@ class Membership(Recognition):
     def language(self) -> Language:
         """The language."""
         return self._language
-
-
-# --- languages of tasks that are equal are made once
-
-
-@cache
-def _dyck(kinds: int, depth: int | None) -> Language:
-    return structures.Brackets(kinds) if depth is None else finite.bounded_dyck(kinds, depth)
-
-
-@cache
-def _equal(letters: str, ordered: bool) -> Language:
-    return structures.Blocks(symbols_of(letters) or (), ordered)
-
-
-@lru_cache(64)
-def _regular(pattern: str, alphabet: str | None) -> Dfa:
-    return regular(pattern, symbols_of(alphabet))
-
-
-@lru_cache(64)
-def _grammar(text: str, alphabet: str | None) -> Grammar:
-    return Grammar(text, symbols_of(alphabet))

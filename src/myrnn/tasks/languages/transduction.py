@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -11,14 +11,11 @@ from msgspec import Meta
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, places_from
-from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, tokens_of
-from myrnn.tasks.languages import functions
-from myrnn.tasks.languages.functions import StringFunction
-from myrnn.tasks.languages.language import Bools, Integers, Strings
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, answered, tokens_of
+from myrnn.tasks.languages.functions import DEEPMIND, FUNCTIONS, StringFunction
+from myrnn.tasks.languages.language import Bools, Integers
 
 BLANK = "."
-DEEPMIND = tuple(functions.DEEPMIND)
-"""The names of DeepMind's 15 tasks."""
 
 
 @register("task", "deepmind")
@@ -76,7 +73,7 @@ class DeepMind(NamedTask):
 
     @property
     def _function(self) -> StringFunction:
-        return functions.DEEPMIND[self.language_name]
+        return FUNCTIONS[self.language_name]
 
     @property
     def per_step(self) -> bool:
@@ -93,11 +90,8 @@ class DeepMind(NamedTask):
         """The names of the K classes."""
         return tuple(self._function.classes)
 
-    @property
-    def lengths(self) -> Integers:
-        """Every length T that the task draws, including blanks, ascending, int64."""
-        strings = np.arange(self.string_min, self.string_max + 1)
-        return self._whole(strings[self._function.possible(strings)])
+    def _span(self, low: int, high: int) -> Integers:
+        return np.arange(*self._whole(np.array([low, high + 1])))
 
     def truth(self, sequences: Sequences) -> Integers:
         """Return the right class of every sequence, int64 (N,), or of every step, -1 where nothing is asked."""
@@ -105,8 +99,13 @@ class DeepMind(NamedTask):
         sizes, possible = self._parts(sequences.lengths)
         if not possible.all():
             raise InvalidArgument(f"{self.language_name} has no sequence of length {sequences.lengths[~possible][0]}")
-        strings = values[places_from(sequences.offsets[:-1], sizes)] if self.per_step else values
-        return self._answers(strings, sizes, sequences.offsets)
+        begins = sequences.offsets[:-1]
+        answers = self._function.values(values[places_from(begins, sizes)], offsets_of(sizes))
+        if not self.per_step:
+            return answers.astype(np.int64)
+        truth = np.full(len(values), NO_ANSWER)
+        truth[places_from(begins + sizes, sequences.lengths - sizes)] = answers
+        return truth
 
     def _whole(self, sizes: Integers) -> Integers:
         """Return the lengths of sequences with strings of these lengths."""
@@ -120,25 +119,12 @@ class DeepMind(NamedTask):
         return sizes, (whole[sizes] == lengths) & self._function.possible(sizes) & (sizes >= 1)
 
     def _possible(self, lengths: Integers) -> tuple[Bools, str]:
-        few = replace(self, string_min=1, string_max=11).lengths[:4]
-        return self._parts(lengths)[1], f"{', '.join(map(str, few))} and so on"
+        few = np.arange(1, 12)
+        words = ", ".join(map(str, self._whole(few[self._function.possible(few)])[:4]))
+        return self._parts(lengths)[1], f"{words} and so on"
 
     def _draw(self, lengths: Integers, rng: np.random.Generator) -> Sequences:
         offsets, sizes = offsets_of(lengths), self._parts(lengths)[0]
-        strings = self._function.inputs(sizes, rng)
-        truth = self._answers(strings, sizes, offsets)
-        if not self.per_step:
-            return Sequences(strings, offsets, truth, self.dim_input)
         values = np.full(int(offsets[-1]), self.dim_input - 1, dtype=np.int32)
-        values[places_from(offsets[:-1], sizes)] = strings
-        weights = (truth != NO_ANSWER).astype(np.float32)
-        return Sequences(values, offsets, np.maximum(truth, 0), self.dim_input, per_step=True, weights=weights)
-
-    def _answers(self, strings: Strings, sizes: Integers, offsets: Integers) -> Integers:
-        """Return the answer to each string, or at each step of sequences that begin with these strings."""
-        answers = self._function.values(strings, offsets_of(sizes))
-        if not self.per_step:
-            return answers.astype(np.int64)
-        truth = np.full(int(offsets[-1]), NO_ANSWER)
-        truth[places_from(offsets[:-1] + sizes, np.diff(offsets) - sizes)] = answers
-        return truth
+        values[places_from(offsets[:-1], sizes)] = self._function.inputs(sizes, rng)
+        return answered(self, values, offsets)
