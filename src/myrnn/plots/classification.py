@@ -64,7 +64,7 @@ def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
             color = "white" if of_row[row, column] > _DARK else "black"
             ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=color)
     _name_classes(ax, confusion.classes)
-    style.add_percent_scale(ax, image, "share of the class, %")
+    _add_percent_scale(ax, image, "share of the class, %")
     return ax
 
 
@@ -78,6 +78,16 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true class")
+
+
+def _add_percent_scale(ax: Axes, image: Any, label: str) -> None:
+    """Add a colour bar of shares in per cent to a heat map, without grid and frame."""
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    scale = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05, format=lambda share, _: f"{100 * share:.0f}")
+    scale.set_label(label, fontsize=10)
+    scale.ax.tick_params(labelsize=9, length=0)
+    scale.outline.set_visible(False)
 
 
 @draws(Calibration)
@@ -110,16 +120,10 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     ax.bar(edges[:-1], shares, np.diff(edges), align="edge", label="share of the predictions", **columns)
     ax.plot([0, 1], [0, 1], label="perfect calibration", **{**style.LEVEL, "zorder": 2})
     filled = total > 0
-    accuracy = calibration.accuracy[filled]
-    bars = style.interval_bars(accuracy, calibration.interval[filled])
+    x, y, ends = (part[filled] for part in (calibration.mean_probability, calibration.accuracy, calibration.interval))
     # A probability of 1 is at the edge, where its point would be cut in half.
-    look: dict[str, Any] = {**style.POINTS, "zorder": 3, "clip_on": False}
-    probability = calibration.mean_probability[filled]
-    ax.errorbar(probability, accuracy, bars, label="the classifier", **style.series(0), **look)
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1.03)
-    ax.set_xlabel("probability of the predicted class")
-    ax.set_ylabel("accuracy")
+    style.draw_intervals(ax, x, y, ends, "the classifier", **style.series(0), zorder=3, clip_on=False)
+    ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability of the predicted class", ylabel="accuracy")
     style.add_legend(ax, loc="upper left")
     return ax
 
@@ -166,7 +170,7 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
             continue
         ax.text(column, row, f"{100 * share:.1f}", va="bottom", ha="center", fontsize=11, color=color)
         ax.text(column, row + 0.08, f"{low:.1f}-{high:.1f}", va="top", ha="center", fontsize=7.5, color=color)
-    style.add_percent_scale(ax, image, "accuracy, %")
+    _add_percent_scale(ax, image, "accuracy, %")
     _name_sides(ax, table.models, table.tasks)
     return ax
 

@@ -64,8 +64,7 @@ def plot_learning_curve(
         _draw(panels, curve, columns, "validation" if label is None else f"{label}, validation")
     for ax in panels if best_epoch is not None else ():
         ax.axvline(best_epoch, color=style.GREY, linestyle=":", linewidth=1.4, zorder=1, label="weights kept")
-    if panels[0].get_legend_handles_labels()[0]:
-        style.add_legend(panels[0])
+    style.add_legend(panels[0])
     if curve.chance is not None:
         level = style.draw_chance(panels[1], curve.chance)
         style.add_legend(panels[1], [(level, level.get_label())])
@@ -113,9 +112,7 @@ def plot_learning_curves(curves: Mapping[str, LearningCurve]) -> Any:
 
 
 def _draw(panels: NDArray[Any], curve: LearningCurve, names: tuple[str, ...], label: str | None) -> None:
-    look = style.series(sum(line.get_gid() == _TRAINING for line in panels[0].get_lines()))
-    if len(curve) > style.FEW_POINTS:
-        look["marker"] = ""
+    look = style.series(style.drawn_before(panels[0], _TRAINING), markers=len(curve) <= style.FEW_POINTS)
     named = None if label is None else style.word_of(label)
     for ax, title, name in zip(panels, ("loss", word_for(curve.metric)), names, strict=True):
         ax.plot(curve.step, curve.columns[name], markersize=4, linewidth=1.6, label=named, gid=_TRAINING, **look)

@@ -189,8 +189,8 @@ def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
 
 
 def _draw_steps(ax: Axes, values: Floats, label: str, place: int) -> None:
-    size = 4 if len(values) <= _MOST_STEPS else 0
-    ax.plot(np.arange(1, len(values) + 1), values, markersize=size, linewidth=1.6, label=label, **style.series(place))
+    look = style.series(place, markers=len(values) <= _MOST_STEPS)
+    ax.plot(np.arange(1, len(values) + 1), values, markersize=4, linewidth=1.6, label=label, **look)
 
 
 def _label_steps(ax: Axes, inspection: Inspection) -> None:
@@ -240,7 +240,7 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
 
     ax = style.axes_for(ax, height=3.6)
     for name in flow.mean:
-        look = style.series(sum(line.get_gid() == "flow" for line in ax.get_lines()))
+        look = style.series(style.drawn_before(ax, "flow"))
         mean, low, high = (np.where(curve[name] > 0, curve[name], np.nan) for curve in (flow.mean, flow.low, flow.high))
         text = name if label is None else f"{label}, {name}" if len(flow.mean) > 1 else label
         ax.fill_between(flow.distance, low, high, color=look["color"], alpha=0.18, linewidth=0, gid="flow")
@@ -251,8 +251,7 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     ax.margins(x=0.02)
     band = Patch(facecolor=style.GREY, alpha=0.3)
-    curves = zip(*ax.get_legend_handles_labels(), strict=True)
-    style.put_legend_above(ax, [*curves, (band, "the middle 80 % of sequences")])
+    style.put_legend_above(ax, [*style.labelled(ax), (band, "the middle 80 % of sequences")])
     return ax
 
 
@@ -344,8 +343,7 @@ def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
             ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
         ax.scatter([], [], 40, color=[color], marker=f"${signs_of[kind]}$", label=texts[kind])
     ax.set_title("the last symbol read; a dot where there is no space for it", fontsize=10)
-    shown = zip(*ax.get_legend_handles_labels(), strict=True)
-    signs = [(handle, "" if text in signs_of.values() else text) for handle, text in shown]
+    signs = [(handle, "" if text in signs_of.values() else text) for handle, text in style.labelled(ax)]
     style.add_legend(ax, signs, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0)
 
 

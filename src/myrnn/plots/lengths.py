@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
+# Lengths (N,), runs (R, N) by group, and the base rates (N,) or the accuracy of guessing.
+_Groups = tuple[Floats, dict[str, Floats], Floats | float | None]
 
+_AXES = {"xlabel": "length of the sequence", "ylabel": "accuracy"}
 _BEYOND = "longer than trained on"
 _MOST_TICKS = 20
 # Colours that the model and its two classes do not use come first.
@@ -77,28 +80,22 @@ def plot_accuracy_by_length(
     ['GRU', 'longer than trained on', 'chance']
     """
     known = None if shortcuts is None else report.matching(shortcuts)
-    is_new = ax is None
+    is_new, has_others = ax is None, by_class or known is not None
     ax = style.axes_for(ax, height=3.6)
-    if label is None and (shortcuts is not None or by_class):
-        label = "the model"
-    _draw_model(ax, report, None if label is None else style.word_of(label))
-    shade_beyond(ax, report.lengths, report.trained_length)
-    level = None if shortcuts is not None else report.base_rate if report.class_names else report.chance
+    _draw_model(ax, report, "the model" if label is None and has_others else label)
+    level = None if known is not None else report.base_rate if report.class_names else report.chance
     _draw_level(ax, report.lengths, level)
-    _fit_lengths(ax)
+    _fit_lengths(ax, report)
     style.fit_accuracy(ax, report.interval[:, 0], level)
-    _name_axes(ax)
+    ax.set(**_AXES)
     if by_class:
         _draw_classes(ax, report)
     if known is not None:
         _draw_shortcuts(ax, known)
-    entries = legend_entries(ax)
-    if by_class or shortcuts is not None:
-        style.put_legend_above(ax, entries)
-        if is_new:
-            style.fit_height(ax)
-    elif entries:
-        style.add_legend(ax, entries)
+    if has_others:
+        style.put_legend_above(ax, _legend_entries(ax), resize=is_new)
+    else:
+        style.add_legend(ax, _legend_entries(ax))
     return ax
 
 
@@ -134,10 +131,10 @@ def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
     """
     ax = style.axes_for(ax, height=3.6)
     if not ax.has_data():
-        _name_axes(ax)
-        tick_lengths(ax, report.lengths)
+        ax.set(**_AXES)
+        _tick_lengths(ax, report.lengths)
     _draw_shortcuts(ax, report)
-    style.put_legend_above(ax, legend_entries(ax))
+    style.put_legend_above(ax, _legend_entries(ax))
     return ax
 
 
@@ -186,31 +183,17 @@ def plot_length_bands(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['GRU', 'RNN', 'longer than trained on', 'chance', 'from the lowest run to the highest']
     """
-    (x,) = style.columns(lengths=lengths)
-    runs = {name: _runs(name, values, x) for name, values in curves.items()}
-    if not runs:
-        raise InvalidArgument("there is no curve to draw: curves is empty")
+    groups = x, runs, level = _checked(Panel(lengths, curves, trained_up_to, base_rate, chance))
     is_new = ax is None
     ax = style.axes_for(ax, height=style.GROUPS_HEIGHT)
-    with_bands = sum(len(accuracy) > 1 for accuracy in runs.values()) <= _MOST_BANDS
-    beyond = x > (np.inf if trained_up_to is None else trained_up_to)
-    for place, (name, accuracy) in enumerate(runs.items()):
-        at = x if with_bands else x + _aside(place, len(runs), x)
-        _draw_runs(ax, at, accuracy, beyond, style.series(place), with_bands, style.word_of(name))
-    outmost = 0.0 if with_bands else abs(_aside(0, len(runs), x))
-    margin = max(0.02 * (x[-1] - x[0]), 0.5) + outmost
-    ax.set_xlim(x[0] - margin, x[-1] + margin)
-    tick_lengths(ax, x)
-    shade_beyond(ax, x, trained_up_to)
-    _stretch_shades(ax, x[-1] + margin)
-    level = _level(x, base_rate, chance)
-    _draw_level(ax, x, level)
+    bands = sum(len(accuracy) > 1 for accuracy in runs.values())
+    looks = {name: style.series(place) for place, name in enumerate(runs)}
+    _draw_groups(ax, groups, looks, trained_up_to, hollow=True, upright=bands > _MOST_BANDS)
+    _tick_lengths(ax, x)
     style.fit_accuracy(ax, np.concatenate([accuracy.min(axis=0) for accuracy in runs.values()]), level)
-    _name_axes(ax)
-    sample = [_band_sample(with_bands)] if any(len(accuracy) > 1 for accuracy in runs.values()) else []
-    style.put_legend_above(ax, [*legend_entries(ax), *sample])
-    if is_new:
-        style.fit_height(ax)
+    ax.set(**_AXES)
+    sample = [_band_sample(bands > _MOST_BANDS)] if bands else []
+    style.put_legend_above(ax, [*_legend_entries(ax), *sample], resize=is_new)
     return ax
 
 
@@ -267,6 +250,8 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
     >>> [ax.get_title() for ax in plot_length_grid(panels)]
     ['twin halves', 'palindromes']
     """
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
     if not panels:
         raise InvalidArgument("there is nothing to draw: panels is empty")
     rows = -(-len(panels) // _GRID_COLUMNS)
@@ -276,17 +261,22 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
     legend_rows = -(-(len(names) + 1) // legend_columns)
     height = _PANEL_HEIGHT * rows + max(_LEGEND_HEIGHT, _LEGEND_LINE * legend_rows)
     axes = style.new_grid(len(panels), min(_GRID_COLUMNS, len(panels)), height)
-    looks = {name: {**style.series(place), "marker": ""} for place, name in enumerate(names)}
+    looks = {name: style.series(place, markers=False) for place, name in enumerate(names)}
     entries: dict[str, Any] = {}
     for place, (ax, (title, panel)) in enumerate(zip(axes, panels.items(), strict=True)):
-        entries |= _draw_panel(ax, panel, looks)
+        x, *_ = groups = _checked(panel)
+        _draw_groups(ax, groups, looks, panel.trained_up_to)
+        ax.set_ylim(0.0, 1.03)
+        style.share_ticks(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True) if len(x) > 1 else FixedLocator(x))
+        entries |= {text: handle for handle, text in style.labelled(ax)}
         ax.set_title(fill(style.word_of(title, 2 * _TITLE_WIDTH - 6), _TITLE_WIDTH), fontsize=9)
         ax.tick_params(labelsize=8)
         if place % _GRID_COLUMNS:
             ax.tick_params(labelleft=False)
     figure = axes[0].figure
-    figure.supxlabel("length of the sequence", fontsize=10)
-    figure.supylabel("accuracy", fontsize=10)
+    figure.supxlabel(_AXES["xlabel"], fontsize=10)
+    figure.supylabel(_AXES["ylabel"], fontsize=10)
     figure.legend(
         entries.values(),
         entries,
@@ -303,18 +293,14 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
 
 def _draw_model(ax: Axes, report: LengthReport, label: str | None) -> None:
     look = style.series(len(ax.containers))
-    bars = style.interval_bars(report.accuracy, report.interval)
-    if len(report.lengths) > style.MANY_POINTS:
+    is_dense = len(report.lengths) > style.MANY_POINTS
+    if is_dense:
         # Bars and markers would merge into one area.
-        low, high = report.interval.T
-        ax.fill_between(report.lengths, low, high, color=look["color"], alpha=0.16, linewidth=0)
-        thin = {**look, "marker": "", "linewidth": 1.0, "elinewidth": 0, "label": label}
-        ax.errorbar(report.lengths, report.accuracy, bars, **thin)
-        return
-    settings: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, "label": label}
-    ax.errorbar(report.lengths, report.accuracy, bars, **look, **settings)
-    hollow = {**look, "markersize": 5, "markerfacecolor": "white", "linestyle": ""}
-    if report.beyond.any():
+        _draw_band(ax, report.lengths, *report.interval.T, look)
+        look |= {"marker": "", "linewidth": 1.0, "elinewidth": 0, "capsize": 0}
+    style.draw_intervals(ax, report.lengths, report.accuracy, report.interval, label, **look)
+    if report.beyond.any() and not is_dense:
+        hollow = {**look, "markersize": 5, "markerfacecolor": "white", "linestyle": ""}
         ax.plot(report.lengths[report.beyond], report.accuracy[report.beyond], zorder=3, **hollow)
 
 
@@ -353,60 +339,55 @@ def _overlap(one: Floats, other: Floats) -> bool:
     return not np.any((one[:, 0] > other[:, 1]) | (other[:, 0] > one[:, 1]))
 
 
-def _draw_panel(ax: Axes, panel: Panel, looks: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Draw a panel of a grid, and return its legend entries by name."""
-    from matplotlib.ticker import MaxNLocator
+def _draw_groups(
+    ax: Axes,
+    groups: _Groups,
+    looks: Mapping[str, dict[str, Any]],
+    trained_up_to: int | None,
+    hollow: bool = False,
+    upright: bool = False,
+) -> None:
+    """Draw groups of runs, with hollow markers beyond the training, and upright bars instead of bands."""
+    x, runs, level = groups
+    # The bars of several groups are side by side at each length.
+    room = _BESIDE * float(np.diff(x).min()) if upright and len(x) > 1 else 0.0
+    asides = room * ((np.arange(len(runs)) + 0.5) / len(runs) - 0.5)
+    beyond = x > (trained_up_to if hollow and trained_up_to is not None else np.inf)
+    for aside, (name, accuracy) in zip(asides, runs.items(), strict=True):
+        # A line of one point is invisible.
+        at, look = x + aside, looks[name] if len(x) > 1 else {"marker": "o", **looks[name]}
+        low, high, mean = accuracy.min(axis=0), accuracy.max(axis=0), accuracy.mean(axis=0)
+        if len(accuracy) > 1 and not upright:
+            _draw_band(ax, at, low, high, look)
+        elif len(accuracy) > 1:
+            ax.vlines(at, low, high, color=look["color"], alpha=0.6, linewidth=1.2)
+        ax.plot(at, mean, linewidth=1.6, markersize=4.5, label=style.word_of(name), **look)
+        ax.plot(at[beyond], mean[beyond], markersize=4.5, markerfacecolor="white", **{**look, "linestyle": ""})
+    margin = max(0.02 * (x[-1] - x[0]), 0.5) + abs(asides[0])
+    ax.set_xlim(x[0] - margin, x[-1] + margin)
+    _shade_beyond(ax, x, trained_up_to)
+    _draw_level(ax, x, level)
 
+
+def _draw_band(ax: Axes, x: NDArray[Any], low: Floats, high: Floats, look: dict[str, Any]) -> None:
+    ax.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
+
+
+def _checked(panel: Panel) -> _Groups:
+    """Return what a panel shows, checked."""
     (x,) = style.columns(lengths=panel.lengths)
-    runs = {name: _runs(name, values, x) for name, values in panel.curves.items()}
+    runs = {name: _checks.array(f"the curves of {name}", values) for name, values in panel.curves.items()}
     if not runs:
         raise InvalidArgument("there is no curve to draw: curves is empty")
-    for name, accuracy in runs.items():
-        # A line of one point is invisible.
-        look = looks[name] if len(x) > 1 else {**looks[name], "marker": "o"}
-        _draw_runs(ax, x, accuracy, np.zeros(len(x), dtype=np.bool_), look, True, style.word_of(name))
-    margin = max(0.02 * (x[-1] - x[0]), 0.5)
-    ax.set_xlim(x[0] - margin, x[-1] + margin)
-    shade_beyond(ax, x, panel.trained_up_to)
-    _stretch_shades(ax, x[-1] + margin)
-    _draw_level(ax, x, _level(x, panel.base_rate, panel.chance))
-    ax.set_ylim(0.0, 1.03)
-    style.share_ticks(ax)
-    if len(x) > 1:
-        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    else:
-        tick_lengths(ax, x)
-    handles, names = ax.get_legend_handles_labels()
-    return dict(zip(names, handles, strict=True))
-
-
-def _draw_runs(
-    ax: Axes, at: Floats, accuracy: Floats, beyond: NDArray[np.bool_], look: dict[str, Any], band: bool, name: str
-) -> None:
-    low, high, mean = accuracy.min(axis=0), accuracy.max(axis=0), accuracy.mean(axis=0)
-    if len(accuracy) > 1 and band:
-        ax.fill_between(at, low, high, color=look["color"], alpha=0.16, linewidth=0)
-    elif len(accuracy) > 1:
-        ax.vlines(at, low, high, color=look["color"], alpha=0.6, linewidth=1.2)
-    ax.plot(at, mean, linewidth=1.6, markersize=4.5, label=name, **look)
-    ax.plot(at[beyond], mean[beyond], markersize=4.5, markerfacecolor="white", **{**look, "linestyle": ""})
-
-
-def _runs(name: str, values: ArrayLike, x: Floats) -> Floats:
-    runs = _checks.array(f"the curves of {name}", values)
-    if runs.ndim != 2 or runs.shape[1] != len(x) or not len(runs):
-        raise InvalidArgument(f"the curves of {name} must be of shape (R, {len(x)}), not {runs.shape}")
-    return runs.astype(np.float64)
-
-
-def _level(x: Floats, base_rate: ArrayLike | None, chance: float | None) -> Floats | float | None:
-    """Return the base rate at each length, or the accuracy of guessing, or None."""
-    if base_rate is None:
-        return chance
-    (rates,) = style.columns(base_rate=base_rate)
-    if len(rates) != len(x):
-        raise InvalidArgument(f"base_rate must be one number for each of the {len(x)} lengths, not {len(rates)}")
-    return rates
+    for name, values in runs.items():
+        if values.ndim != 2 or values.shape[1] != len(x) or not len(values):
+            raise InvalidArgument(f"the curves of {name} must be of shape (R, {len(x)}), not {values.shape}")
+    level: Any = panel.chance
+    if panel.base_rate is not None:
+        (level,) = style.columns(base_rate=panel.base_rate)
+        if len(level) != len(x):
+            raise InvalidArgument(f"base_rate must be one number for each of the {len(x)} lengths, not {len(level)}")
+    return x, {name: values.astype(np.float64) for name, values in runs.items()}, level
 
 
 def _draw_level(ax: Axes, lengths: NDArray[Any], level: Floats | float | None) -> None:
@@ -417,71 +398,54 @@ def _draw_level(ax: Axes, lengths: NDArray[Any], level: Floats | float | None) -
         style.draw_chance(ax, level)
 
 
-def _aside(place: int, groups: int, x: Floats) -> float:
-    """Return the offset of a group from its length, so that the bars of several groups are side by side."""
-    room = _BESIDE * float(np.diff(x).min()) if len(x) > 1 else 0.0
-    return room * ((place + 0.5) / groups - 0.5)
-
-
 # Ground, limits, ticks and legends ------------------------------------------------------------------------------------
 
 
-def shade_beyond(ax: Axes, lengths: NDArray[Any], trained_up_to: int | None) -> None:
-    """Shade the lengths beyond the training, if there are any, once for each boundary."""
+def _shade_beyond(ax: Axes, lengths: NDArray[Any], trained_up_to: int | None) -> None:
+    """Shade the lengths beyond the training, once for each boundary, up to the end of the axis."""
     from matplotlib.patches import Rectangle
 
-    if trained_up_to is None or not (lengths > trained_up_to).any():
-        return
-    boundary = (trained_up_to + lengths[lengths > trained_up_to].min()) / 2
-    if any(patch.get_x() == boundary for patch in _shades(ax)):
-        return
-    shade = Rectangle((boundary, 0), 1, 1, transform=ax.get_xaxis_transform(), color="black", alpha=0.06, linewidth=0)
-    shade.set_gid(_BEYOND)
-    shade.set_zorder(0)
-    ax.add_artist(shade)  # unlike add_patch, this does not affect the limits
+    beyond = lengths[lengths > trained_up_to] if trained_up_to is not None else lengths[:0]
+    if trained_up_to is not None and len(beyond):
+        boundary = (trained_up_to + beyond.min()) / 2
+        if all(shade.get_x() != boundary for shade in _shades(ax)):
+            look: dict[str, Any] = {"color": "black", "alpha": 0.06, "linewidth": 0, "zorder": 0, "gid": _BEYOND}
+            shade = Rectangle((boundary, 0), 1, 1, transform=ax.get_xaxis_transform(), **look)
+            ax.add_artist(shade)  # unlike add_patch, this does not affect the limits
+    for shade in _shades(ax):
+        shade.set_width(ax.get_xlim()[1] - shade.get_x())
 
 
 def _shades(ax: Axes) -> list[Any]:
     return [artist for artist in ax.get_children() if artist.get_gid() == _BEYOND]
 
 
-def _stretch_shades(ax: Axes, end: float) -> None:
-    """Extend the shaded areas to `end`."""
-    for shade in _shades(ax):
-        shade.set_width(end - shade.get_x())
-
-
-def _fit_lengths(ax: Axes) -> None:
-    """Fit the axis to the lengths of all curves, with a tick at each or every k-th."""
+def _fit_lengths(ax: Axes, report: LengthReport) -> None:
+    """Fit the axis to the lengths of all curves, with a tick at each or every k-th, and shade those beyond."""
     from matplotlib.container import ErrorbarContainer
 
     curves = [np.asarray(curve[0].get_xdata()) for curve in ax.containers if isinstance(curve, ErrorbarContainer)]
     lengths = np.unique(np.concatenate(curves))
     margin = max(0.03 * (lengths[-1] - lengths[0]), 0.5)
     ax.set_xlim(lengths[0] - margin, lengths[-1] + margin)
-    tick_lengths(ax, lengths)
+    _tick_lengths(ax, lengths)
     ax.set_xticks(lengths if len(lengths) <= style.FEW_POINTS else [], minor=True)
-    _stretch_shades(ax, lengths[-1] + margin)
+    _shade_beyond(ax, report.lengths, report.trained_length)
 
 
-def tick_lengths(ax: Axes, lengths: NDArray[Any]) -> None:
+def _tick_lengths(ax: Axes, lengths: NDArray[Any]) -> None:
     """Put a tick at each length, or at as many as have room."""
     names = [f"{length:.0f}" for length in lengths]
     shown = style.apart(np.asarray(lengths), names, _MOST_TICKS)
     ax.set_xticks(lengths[shown], labels=[names[place] for place in shown])
 
 
-def _name_axes(ax: Axes) -> None:
-    ax.set_xlabel("length of the sequence")
-    ax.set_ylabel("accuracy")
-
-
-def legend_entries(ax: Axes) -> list[tuple[Any, str]]:
+def _legend_entries(ax: Axes) -> list[tuple[Any, str]]:
     """Return the legend entries: models first, then the other curves, the hollow markers, base rate and chance."""
     from matplotlib.container import ErrorbarContainer
     from matplotlib.lines import Line2D
 
-    named = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    named = style.labelled(ax)
     levels = {text: (handle, text) for handle, text in reversed(named) if text in (style.BASE_RATE, style.CHANCE)}
     curves = [(handle, text) for handle, text in named if text not in levels]
     curves.sort(key=lambda entry: not isinstance(entry[0], ErrorbarContainer))
@@ -491,9 +455,9 @@ def legend_entries(ax: Axes) -> list[tuple[Any, str]]:
     return [*curves, *levels.values()]
 
 
-def _band_sample(band: bool) -> tuple[Any, str]:
+def _band_sample(upright: bool) -> tuple[Any, str]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    upright = Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="none")
-    return (Patch(facecolor=style.GREY, alpha=0.3) if band else upright), "from the lowest run to the highest"
+    bar = Line2D([], [], color=style.GREY, marker="|", markersize=9, linestyle="none")
+    return (bar if upright else Patch(facecolor=style.GREY, alpha=0.3)), "from the lowest run to the highest"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
@@ -75,16 +75,12 @@ def plot_by_position(
     if levels is None:
         levels = buckets.levels if name == next(iter(buckets.measures)) else {}
     ax = style.axes_for(ax, height=3.6)
-    look = style.series(len(ax.containers))
-    if len(values) > style.FEW_POINTS:
-        look["marker"] = ""
+    look = style.series(len(ax.containers), markers=len(values) <= style.FEW_POINTS)
     named = "the model" if label is None and levels else label
-    bars = style.interval_bars(values[:, 0], values[:, 1:])
-    settings: dict[str, Any] = {**style.POINTS, "label": None if named is None else style.word_of(named)}
-    ax.errorbar(np.arange(len(values)), values[:, 0], bars, **look, **settings)
+    style.draw_intervals(ax, np.arange(len(values)), values[:, 0], values[:, 1:], named, **look)
     for dashes, (level_name, level) in zip(_DASHES * len(levels), levels.items(), strict=False):
         ax.axhline(level, color=style.GREY, dashes=dashes, linewidth=1.3, zorder=1, label=style.word_of(level_name))
-    counts = style.name_buckets(ax, buckets.names, buckets.total)
+    counts = _name_buckets(ax, buckets.names, buckets.total)
     if name == "accuracy":
         lowest = np.fmin(values[:, 0], values[:, 1])
         style.fit_accuracy(ax, lowest, min(levels.values(), default=None))
@@ -93,10 +89,26 @@ def plot_by_position(
         ax.set_ylim(bottom=0.0, auto=True)
     ax.set_xlabel(_KINDS[buckets.by] + (f" (number of {buckets.each}s)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
-    entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
-    if entries:
-        style.add_legend(ax, sorted(entries, key=lambda entry: isinstance(entry[0], Line2D)))
+    style.add_legend(ax, sorted(style.labelled(ax), key=lambda entry: isinstance(entry[0], Line2D)))
     return ax
+
+
+def _name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
+    """Write the name of each bucket at its position, and its size if there is space; return whether there is."""
+    short = [name.replace(" to ", "-") for name in names]
+    has_room = style.fit_beside(short)
+    if has_room:
+        short = [f"{name}\n({_short_count(count)})" for name, count in zip(short, total.tolist(), strict=True)]
+    style.name_places(ax, range(len(short)), short, turned=not has_room)
+    ax.set_xlim(-0.5, len(short) - 0.5)
+    return has_room
+
+
+def _short_count(count: int) -> str:
+    """Return a number in few characters: ``9,999``, ``238k``, ``1.2M``."""
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1000:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
 @draws(Report)
@@ -166,10 +178,10 @@ def plot_forecast(
         )
     first = len(series) - len(said) if begin is None else _checks.integer("begin", begin, minimum=0)
     ax = style.axes_for(ax, height=3.2)
-    drawn = [line for line in ax.get_lines() if line.get_gid() == "forecast"]
+    drawn = style.drawn_before(ax, "forecast")
     if not drawn:
         ax.plot(np.arange(1, len(series) + 1), series, color="black", linewidth=1.3, label="truth", zorder=2)
-    color, line = (kinds[len(drawn) % len(kinds)] for kinds in (style.PALETTE, style.LINES))
+    color, line = (kinds[drawn % len(kinds)] for kinds in (style.PALETTE, style.LINES))
     look: dict[str, Any] = {"color": color, "linestyle": line, "marker": "o" if len(said) <= _FEW_FORECASTS else ""}
     steps = np.arange(first + 1, first + len(said) + 1)
     if band:
@@ -177,5 +189,5 @@ def plot_forecast(
     ax.plot(steps, said, markersize=3.5, linewidth=1.5, label=style.word_of(label), gid="forecast", zorder=3, **look)
     style.count_iterations(ax, "step")
     ax.set_ylabel("value")
-    style.put_legend_above(ax, zip(*ax.get_legend_handles_labels(), strict=True))
+    style.put_legend_above(ax)
     return ax

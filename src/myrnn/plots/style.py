@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
-# Points with an interval at each.
-POINTS: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5}
 LINES = ("-", "--", ":", "-.")
 GREY, LIGHT_GREY = "#666666", "#D9D9D9"
 # The levels of guessing, and of always giving the most frequent class.
@@ -42,7 +40,7 @@ LEVEL: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zo
 VIRIDIS_END = 0.88  # beyond it, viridis is a yellow that vanishes on white paper
 
 WIDTH = 6.4  # inches: a column of text in a notebook, and a page's width on paper
-# The height of a figure of groups, and what a legend above the axes must leave of it.
+# The least height of a figure with a legend above its axes, and what the legend must leave of it.
 GROUPS_HEIGHT, _AXES_HEIGHT = 3.8, 2.8
 DPI = 100  # for the screen
 PRINT_DPI = 200  # for files
@@ -173,13 +171,15 @@ def _figure_that_shows_itself(size: tuple[float, float]) -> Figure:
 # Lines, names and numbers ---------------------------------------------------------------------------------------------
 
 
-def series(place: int) -> dict[str, Any]:
+def series(place: int, *, markers: bool = True) -> dict[str, Any]:
     """Return the colour, marker and line of the curve with this number: the first 24 all differ."""
-    return {
-        "color": PALETTE[place % len(PALETTE)],
-        "marker": MARKERS[place % len(MARKERS)],
-        "linestyle": LINES[place // len(PALETTE) % len(LINES)],
-    }
+    line = {"color": PALETTE[place % len(PALETTE)], "linestyle": LINES[place // len(PALETTE) % len(LINES)]}
+    return {**line, "marker": MARKERS[place % len(MARKERS)]} if markers else line
+
+
+def drawn_before(ax: Axes, kind: str) -> int:
+    """Return the number of lines of this kind (their `gid`) on the axes."""
+    return sum(line.get_gid() == kind for line in ax.get_lines())
 
 
 def word_of(name: str, longest: int = 60) -> str:
@@ -189,13 +189,6 @@ def word_of(name: str, longest: int = 60) -> str:
     short = name if len(name) <= longest else f"{name[: longest - 1 - end]}…{name[-end:]}"
     # A dollar sign would begin a formula, and a label that begins with an underscore is left out of a legend.
     return ("\u200b" if short.startswith("_") else "") + short.replace("$", r"\$")
-
-
-def short_count(count: int) -> str:
-    """Return a number in few characters: ``9,999``, ``238k``, ``1.2M``."""
-    if count < 10_000:
-        return f"{count:,}"
-    return f"{count / 1000:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
 def count_iterations(ax: Axes, name: str = "iterations") -> None:
@@ -217,18 +210,6 @@ def log_axis(ax: Axes) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
-
-
-def name_buckets(ax: Axes, names: Sequence[str], total: NDArray[np.int64]) -> bool:
-    """Write the name of each bucket at its position, and its size if there is space; return whether there is."""
-    short = [name.replace(" to ", "-") for name in names]
-    has_room = fit_beside(short)
-    if has_room:
-        counts = map(short_count, total.tolist())
-        short = [f"{name}\n({count})" for name, count in zip(short, counts, strict=True)]
-    name_places(ax, range(len(short)), short, turned=not has_room)
-    ax.set_xlim(-0.5, len(short) - 0.5)
-    return has_room
 
 
 def fit_beside(names: Sequence[str]) -> bool:
@@ -272,10 +253,14 @@ def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:
     return found
 
 
-def interval_bars(values: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the distances of the ends of intervals (N, 2) from their values (N,), in Matplotlib's form (2, N)."""
+def draw_intervals(
+    ax: Axes, x: ArrayLike, values: NDArray[np.float64], ends: NDArray[np.float64], label: str | None, **look: Any
+) -> None:
+    """Draw a point at each value (N,), with a bar from end to end of its interval (N, 2)."""
     # Rounding may put a perfect score just outside its interval; Matplotlib refuses negative bars.
-    return np.maximum([values - ends[:, 0], ends[:, 1] - values], 0.0)
+    bars = np.maximum([values - ends[:, 0], ends[:, 1] - values], 0.0)
+    settings: dict[str, Any] = {"markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2.5, **look}
+    ax.errorbar(x, values, bars, label=None if label is None else word_of(label), **settings)
 
 
 # Accuracy -------------------------------------------------------------------------------------------------------------
@@ -322,41 +307,34 @@ def share_ticks(ax: Axes) -> None:
 # Legends and scales ---------------------------------------------------------------------------------------------------
 
 
+def labelled(ax: Axes) -> list[tuple[Any, str]]:
+    """Return the labelled curves: the entries of a legend."""
+    return list(zip(*ax.get_legend_handles_labels(), strict=True))
+
+
 def add_legend(ax: Axes, entries: Iterable[tuple[Any, str]] | None = None, **look: Any) -> None:
-    """Put the legend inside the axes, where it hides the least; without entries it lists all labelled curves."""
-    entries = zip(*ax.get_legend_handles_labels(), strict=True) if entries is None else entries
+    """Put the legend, by default of all labelled curves, inside the axes where it hides the least."""
     settings: dict[str, Any] = {"loc": "best", "fontsize": 9, "framealpha": 0.9, "edgecolor": "none", **look}
-    ax.legend(*zip(*entries, strict=True), **settings)
+    if entries := labelled(ax) if entries is None else entries:
+        ax.legend(*zip(*entries, strict=True), **settings)
 
 
-def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]]) -> None:
-    """Put the legend above the axes, where it hides no curves, in as many columns as fit."""
-    handles, labels = zip(*entries, strict=True)
+def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]] | None = None, *, resize: bool = False) -> None:
+    """Put the legend above the axes, where it hides no curves, in as many columns as fit.
+
+    With `resize` the figure becomes higher if a legend of many curves would flatten the axes.
+    """
+    handles, labels = zip(*(labelled(ax) if entries is None else entries), strict=True)
     look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "fontsize": 9, "frameon": False}
-    grid = ax.get_subplotspec()
+    grid, figure = ax.get_subplotspec(), ax.figure.figure
     # A wider legend would compress the axes.
     room = _SHARE_OF_AXES * ax.figure.bbox.width / (1 if grid is None else grid.get_gridspec().ncols)
     for count in range(_LEGEND_COLUMNS, 0, -1):
-        legend = ax.legend(handles, labels, ncols=count, **look)
-        if legend.get_window_extent().width <= room:
-            return
-
-
-def fit_height(ax: Axes) -> None:
-    """Make a figure of `GROUPS_HEIGHT` higher if a legend of many groups would flatten the axes."""
-    legend, figure = ax.get_legend(), ax.figure.figure
-    if legend is not None:
-        figure.set_figheight(max(GROUPS_HEIGHT, _AXES_HEIGHT + legend.get_window_extent().height / figure.dpi))
-
-
-def add_percent_scale(ax: Axes, image: Any, label: str) -> None:
-    """Add a colour bar of shares in per cent to a heat map, without grid and frame."""
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-    scale = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05, format=lambda share, _: f"{100 * share:.0f}")
-    scale.set_label(label, fontsize=10)
-    scale.ax.tick_params(labelsize=9, length=0)
-    scale.outline.set_visible(False)
+        extent = ax.legend(handles, labels, ncols=count, **look).get_window_extent()
+        if extent.width <= room:
+            break
+    if resize:
+        figure.set_figheight(max(GROUPS_HEIGHT, _AXES_HEIGHT + extent.height / figure.dpi))
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -98,9 +98,7 @@ def plot_setting(
     if outcome_name != "loss":
         style.fit_accuracy(ax, y, None)
     if any(named):
-        style.put_legend_above(ax, zip(*ax.get_legend_handles_labels(), strict=True))
-    if is_new:
-        style.fit_height(ax)
+        style.put_legend_above(ax, resize=is_new)
     return ax
 
 
