@@ -424,7 +424,7 @@ def test_a_pinned_network_is_compared_with_another(page):
     pinned = page.row()["pinned"]
     assert (pinned["iteration"], pinned["tokens"]) == (1, [1, 2, 3, 1, 2, 3])
     assert page.row()["values"] != values
-    assert "RNN (ReLU), 50 units" in page.text("pinned-label")
+    assert "twin halves, RNN, ReLU, 50 units, Adam 0.001, " in page.text("pinned-label")
     page.click("pin")
     page.wait(lambda: not page.shown("pinned-label"), "it was not unpinned")
 

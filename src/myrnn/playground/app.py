@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from myrnn._version import __version__
 from myrnn.errors import InvalidArgument
-from myrnn.playground.messages import Hello, Refresh, as_json, parse
+from myrnn.playground.messages import MESSAGES, Hello, as_json, parse
 from myrnn.playground.session import Full, Session, Sessions
 from myrnn.playground.settings import known_to_the_page, offered_settings
 
@@ -195,7 +195,7 @@ async def _serve(socket: WebSocket, sessions: Sessions, hello: Hello, name: str,
     ready.set()
     if name == hello.session:
         with contextlib.suppress(InvalidArgument):
-            session.submit(Refresh())
+            session.submit(MESSAGES["refresh"]())
     # Any failure here ends the connection and is logged; the page then reconnects.
     try:
         async with anyio.create_task_group() as both:

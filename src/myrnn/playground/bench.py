@@ -13,27 +13,24 @@ from myrnn.errors import InvalidArgument, MyRNNError, NotFinite
 from myrnn.playground import views
 from myrnn.playground.messages import Outbox
 from myrnn.playground.network import MOST_ITERATIONS, Network
+from myrnn.playground.settings import ENOUGH, FOLLOWED
 from myrnn.playground.views import MOST, Trial, Views, portion
 
 # The folders of an absolute path, before the name of a file.
 _FOLDERS = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[/\\]|\\\\|/)(?:[^\s:'\"/\\]+[/\\])+")
 # The shortest time between two updates of a training, in seconds.
 TICK = 0.05
-# At fewer iterations per second, the page shows every training sequence.
-FOLLOWED = 25.0
 COMPILING = "Compiling this cell. This takes a few seconds the first time; the result is kept."
-# The most sequences per length for testing a network at rest, and the number to search for mistakes.
-ENOUGH, SEARCHED = 400, 2000
+# The number of sequences to search for mistakes.
+SEARCHED = 2000
 
 
 @dataclass(frozen=True)
-class _Aside:
-    """The state that is set aside during a tour."""
+class Pinned:
+    """A network that is kept for comparison, and what the page shows of it, which no longer changes."""
 
     network: Network
-    began: list[dict[str, Any]]
-    pinned: Network | None
-    pinned_shown: dict[str, Any]
+    shown: dict[str, Any]
 
 
 class Bench:
@@ -42,7 +39,7 @@ class Bench:
     def __init__(self, tokens: list[int], outbox: Outbox) -> None:
         self.outbox, self.views = outbox, Views()
         self.network: Network | None = None
-        self.pinned: Network | None = None
+        self.pinned: Pinned | None = None
         # Iterations per second (0: as fast as possible), and the time (monotonic) of the next ones.
         self.playing, self.speed, self.due = False, 0.0, 0.0
         # Programs that must be loaded and checked before the network can be trained and inspected.
@@ -51,15 +48,13 @@ class Bench:
         self.tokens, self.state, self.family = tokens, "", "trained"
         self._trial: Trial | None = None
         self._draws = 0
-        # The eigenvalues of the initial network.
-        self._began: list[dict[str, Any]] = []
         self._shown_at = 0.0
         # Why the last chosen settings gave no network.
         self._missing = ""
         # The first point of the curve that the page lacks, and the width of those that it has.
         self._curve_from, self._curve_width = 0, 1
-        self._pinned_shown: dict[str, Any] = {"network": None}
-        self._aside: _Aside | None = None
+        # The networks that are set aside during a tour.
+        self._aside: tuple[Network, Pinned | None] | None = None
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -75,8 +70,7 @@ class Bench:
         self.outbox.show("status", playing=False, speed=self.speed, busy=COMPILING)
         self.playing = False
         try:
-            network = make()
-            self._put(network, views.eigenvalues_or_none(network))
+            self._put(make())
         except BaseException:
             self.show_status()
             raise
@@ -119,22 +113,23 @@ class Bench:
     def set_aside(self) -> None:
         """Set the current and the pinned network aside, unless others are set aside already."""
         if self._aside is None and self.network is not None:
-            self._aside = _Aside(self.network, self._began, self.pinned, self._pinned_shown)
+            self._aside = self.network, self.pinned
 
     def take_back(self) -> None:
         """Restore the networks that were set aside."""
-        aside, self._aside = self._aside, None
-        if aside is None:
+        if self._aside is None:
             return
-        self.pinned, self._pinned_shown = aside.pinned, aside.pinned_shown
+        (network, self.pinned), self._aside = self._aside, None
         self.forget_problem()
-        self._put(aside.network, aside.began)
+        self._put(network)
         self.show_pinned()
 
-    def _put(self, network: Network, began: list[dict[str, Any]]) -> None:
+    def _put(self, network: Network) -> None:
+        if network.began is None:
+            network.began = views.eigenvalues_or_none(network)
         self.network, self.playing, self.state = network, False, ""
         self.steps = network.preparations()
-        self._trial, self._began = Trial(network, ENOUGH), began
+        self._trial = Trial(network, ENOUGH)
         self._curve_from, self._curve_width = 0, 1
         self.views.offered = frozenset(views.views_of(network))
         self.views.forget()
@@ -188,7 +183,7 @@ class Bench:
         self.views.forget()
 
     def _show_network(self) -> None:
-        self.outbox.begin("network", **_described(self.now), eigenvalues=self._began, aside=self._aside is not None)
+        self.outbox.begin("network", **_described(self.now), eigenvalues=self.now.began, aside=self._aside is not None)
 
     def show_training(self) -> None:
         """Send the new points of the curve, and the progress of the training."""
@@ -232,17 +227,17 @@ class Bench:
             "gradient": views.gradient(pinned) if pinned.compiled and "gradient" in self.views.offered else None,
         }
         # Compute all of it first: a user-defined class may fail.
-        self.pinned, self._pinned_shown = pinned, shown
+        self.pinned = Pinned(pinned, shown)
         self.show_pinned()
 
     def unpin(self) -> None:
         """Let the pinned network go."""
-        self.pinned, self._pinned_shown = None, {"network": None}
+        self.pinned = None
         self.show_pinned()
 
     def show_pinned(self) -> None:
-        """Send everything about the pinned network, which no longer changes."""
-        self.outbox.answer("pinned", **self._pinned_shown)
+        """Send everything about the pinned network."""
+        self.outbox.answer("pinned", **({"network": None} if self.pinned is None else self.pinned.shown))
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
@@ -323,9 +318,9 @@ class Bench:
     def _row(self, network: Network) -> dict[str, Any]:
         tokens = self._readable(network)
         seen, pinned = views.row(network, tokens, self.state), self.pinned
-        if pinned is not None and pinned.compiled is not None and _reads(pinned, network, max(tokens)):
+        if pinned is not None and pinned.network.compiled is not None and _reads(pinned.network, network, max(tokens)):
             with contextlib.suppress(NotFinite):
-                seen["pinned"] = views.row(pinned, tokens, self.state)
+                seen["pinned"] = views.row(pinned.network, tokens, self.state)
         return seen
 
 

@@ -7,6 +7,7 @@ import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from myrnn.models.own import OwnModel
 from myrnn.playground.material import TEST_SEED
 from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
 from myrnn.playground.settings import OWN, sections_of, settings_of
+from myrnn.results import Result
 from myrnn.runs import Run, list_runs, load_run, save_run
 from myrnn.runs.folder import claim_folder
 from myrnn.runs.load import holds_own
@@ -107,32 +109,27 @@ def load(name: str, own: ModelClass | None = None) -> tuple[Run, dict[str, Any]]
 def figure(name: str, form: str, network: Network, tokens: list[int]) -> Drawing:
     """Compute the content of a figure, and return a function that draws it without MyGrad, as SVG or as base64 PNG."""
     if name == "graph":
-        return _graph(network, form)
+        if form != "svg":
+            raise InvalidArgument("the graph is an SVG: choose SVG")
+        graph = build_graph(network.model if network.compiled is None else network.compiled)
+        assert graph is not None
+        return graph.to_svg
     if name == "training":
-        history = network.history
-        if not len(history):
+        if not len(network.history):
             raise InvalidArgument("there is nothing to draw yet: press play first")
-        return lambda: drawn(history.plot, form)
+        return partial(drawn, network.history.plot, form)
     if network.compiled is None:
         raise InvalidArgument("this figure needs a model that can be compiled")
+    result: Result
     if name == "states":
         material = network.material
         names = {"class_names": material.class_names, "symbol_names": material.symbol_names}
-        seen = inspect(network.compiled, np.array(tokens), material.targets(material.answers(tokens)), **names)
-        return lambda: drawn(seen.plot, form)
-    if name == "gradient":
-        flow = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
-        return lambda: drawn(flow.plot, form)
-    values = recurrent_eigenvalues(network.compiled)
-    return lambda: drawn(values.plot, form)
-
-
-def _graph(network: Network, form: str) -> Drawing:
-    if form != "svg":
-        raise InvalidArgument("the graph is an SVG: choose SVG")
-    graph = build_graph(network.model if network.compiled is None else network.compiled)
-    assert graph is not None
-    return graph.to_svg
+        result = inspect(network.compiled, np.array(tokens), material.targets(material.answers(tokens)), **names)
+    elif name == "gradient":
+        result = gradient_flow(network.compiled, network.task, seed=TEST_SEED, relative=True)
+    else:
+        result = recurrent_eigenvalues(network.compiled)
+    return partial(drawn, result.plot, form)
 
 
 def drawn(plot: Callable[[], Any], form: str) -> str:

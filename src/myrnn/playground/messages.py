@@ -29,7 +29,12 @@ Settings = dict[Name, int | float | bool | str | None]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
-    """A request of the page. The name of its class, in lower case, is its ``type``."""
+    """A request of the page. Its ``type`` is the name of its class in lower case, unless that is given."""
+
+    @property
+    def kind(self) -> str:
+        """Its ``type``."""
+        return str(self.__struct_config__.tag)
 
 
 class Hello(Message, frozen=True):
@@ -46,26 +51,6 @@ class Configure(Message, frozen=True):
 
     settings: Settings
     anew: bool
-
-
-class Refresh(Message, frozen=True):
-    """Send everything to a page that knows nothing."""
-
-
-class Play(Message, frozen=True):
-    """Train until `Pause`."""
-
-
-class Pause(Message, frozen=True):
-    """Stop training."""
-
-
-class Step(Message, frozen=True):
-    """Do one iteration."""
-
-
-class Reset(Message, frozen=True):
-    """Start the same network again."""
 
 
 class Speed(Message, frozen=True):
@@ -111,46 +96,10 @@ class Unit(Message, frozen=True):
     unit: Annotated[int, Meta(ge=0, le=255)]
 
 
-class Shortcuts(Message, frozen=True):
-    """Send the accuracy of simple shortcuts."""
-
-
-class SendEquations(Message, frozen=True, tag="recurrence"):
-    """Send the equations of the network."""
-
-
-class SetAside(Message, frozen=True, tag="set_aside"):
-    """Set the network aside while a tour trains its own networks."""
-
-
-class TakeBack(Message, frozen=True, tag="take_back"):
-    """Restore the network that was set aside."""
-
-
-class Pin(Message, frozen=True):
-    """Keep the network for comparison, and start it again."""
-
-
-class Unpin(Message, frozen=True):
-    """Drop the pinned network."""
-
-
-class Save(Message, frozen=True):
-    """Test the network, and write a run folder."""
-
-
-class Runs(Message, frozen=True):
-    """List the saved runs."""
-
-
 class Load(Message, frozen=True):
     """Continue a saved run."""
 
     run: Name
-
-
-class Script(Message, frozen=True):
-    """Write a Python program that trains the same network."""
 
 
 class Figure(Message, frozen=True):
@@ -160,7 +109,29 @@ class Figure(Message, frozen=True):
     format: Literal["svg", "png"]
 
 
-MESSAGES: dict[str, type[Message]] = {str(one.__struct_config__.tag): one for one in Message.__subclasses__()}
+# The requests that are only a word, with what they ask for.
+_ACTIONS = {
+    "refresh": "send everything to a page that knows nothing",
+    "play": "train until `pause`",
+    "pause": "stop training",
+    "step": "do one iteration",
+    "reset": "start the same network again",
+    "shortcuts": "send the accuracy of simple shortcuts",
+    "recurrence": "send the equations of the network",
+    "set_aside": "set the network aside while a tour trains its own networks",
+    "take_back": "restore the network that was set aside",
+    "pin": "keep the network for comparison, and start it again",
+    "unpin": "drop the pinned network",
+    "save": "test the network, and write a run folder",
+    "runs": "list the saved runs",
+    "script": "write a Python program that trains the same network",
+}
+_with_fields = Message.__subclasses__()
+_actions: list[Any] = [
+    msgspec.defstruct(name, (), bases=(Message,), namespace={"__doc__": what}, frozen=True)
+    for name, what in _ACTIONS.items()
+]
+MESSAGES: dict[str, type[Message]] = {str(one.__struct_config__.tag): one for one in (*_with_fields, *_actions)}
 _decoder = msgspec.json.Decoder(reduce(operator.or_, MESSAGES.values()))
 
 

@@ -149,6 +149,8 @@ class Network:
         # The last sequence of the latest iteration, and the mean loss of the iteration's sequences before the step.
         self.last_tokens: list[int] = []
         self.last_loss = 0.0
+        # The eigenvalues of its matrices before it learns anything here, as the page draws them; unknown at first.
+        self.began: list[dict[str, Any]] | None = None
         self.failed = ""  # why its training failed within an iteration, and what to do; otherwise empty
 
     @property

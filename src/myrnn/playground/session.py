@@ -46,19 +46,11 @@ _TOO_MANY = f"{MOST_WAITING} messages are waiting already: give it a moment"
 EACH = 500
 
 # Messages that run the network, and wait until it is compiled.
-_NATIVE = (messages.Step, messages.Pin, messages.Save, messages.Figure)
+_NATIVE = frozenset(["step", "pin", "save", "figure"])
 # Messages that change the network, and wait for a pending pin or save.
-_CHANGES = (
-    messages.Configure,
-    messages.Reset,
-    messages.Load,
-    messages.Play,
-    messages.Unpin,
-    messages.SetAside,
-    messages.TakeBack,
-)
+_CHANGES = frozenset(["configure", "reset", "load", "play", "unpin", "set_aside", "take_back"])
 # Of these only the last counts if several wait.
-_REPLACED = (messages.Configure, messages.Look)
+_REPLACED = frozenset(["configure", "tokens"])
 
 # Work that remains after a turn: it takes long and needs no MyGrad, or takes its own turns.
 Later = Callable[[], Awaitable[None]]
@@ -158,10 +150,10 @@ class Session:
         # Whether the network is still to be pinned or saved, or to be changed after that.
         keeps = False
         for place, message in enumerate(self._waiting):
-            waits = isinstance(message, _NATIVE) or (keeps and isinstance(message, _CHANGES))
+            waits = message.kind in _NATIVE or (keeps and message.kind in _CHANGES)
             if not (waits and self._bench.steps):
                 return place
-            keeps = keeps or isinstance(message, (*_CHANGES, messages.Pin, messages.Save))
+            keeps = keeps or message.kind in {*_CHANGES, "pin", "save"}
         return None
 
     def _next_message(self) -> Message | None:
@@ -169,7 +161,7 @@ class Session:
         if place is None:
             return None
         message, waiting = self._waiting.pop(place), self._waiting
-        while isinstance(message, _REPLACED) and place < len(waiting) and type(waiting[place]) is type(message):
+        while message.kind in _REPLACED and place < len(waiting) and waiting[place].kind == message.kind:
             latest = waiting.pop(place)
             if isinstance(message, messages.Configure) and isinstance(latest, messages.Configure):
                 latest = messages.Configure(latest.settings, latest.anew or message.anew)
@@ -178,25 +170,15 @@ class Session:
 
     def _answer(self, message: Message) -> Later | None:
         """Answer a message; the returned work remains to be done."""
-        bench, outbox = self._bench, self.outbox
+        bench = self._bench
         off = {} if bench.network is None else bench.network.off
-        if (tag := str(message.__struct_config__.tag)) in off:
-            raise InvalidArgument(off[tag])
+        if message.kind in off:
+            raise InvalidArgument(off[message.kind])
         match message:
             case messages.Configure(settings, anew):
                 self._configure(settings, anew)
-            case messages.Reset():
-                self._configure(bench.now.settings, anew=True)
-            case messages.Play():
-                bench.play()
-            case messages.Pause():
-                bench.pause()
-            case messages.Step():
-                bench.step()
             case messages.Speed(speed):
                 bench.choose_speed(speed)
-            case messages.Refresh():
-                bench.show_all()
             case messages.Look(tokens):
                 bench.look_at(tokens)
             case messages.DrawSequence(label, length):
@@ -208,36 +190,51 @@ class Session:
             case messages.Family(family):
                 bench.choose_family(family)
             case messages.Unit(unit):
-                outbox.answer("unit", **views.unit(bench.now, unit, bench.state))
-            case messages.SendEquations():
-                network = bench.now
-                why = {"equations": without_folders(network.note), "svg": None}
-                outbox.answer("recurrence", **(views.recurrence(network) if network.compiled else why))
-            case messages.SetAside():
-                bench.set_aside()
-            case messages.TakeBack():
-                bench.take_back()
-            case messages.Pin():
-                bench.pin()
-                self._configure(bench.now.settings, anew=True)
-            case messages.Unpin():
-                bench.unpin()
-            case messages.Runs():
-                outbox.answer("runs", runs=keep.listed_runs())
+                self.outbox.answer("unit", **views.unit(bench.now, unit, bench.state))
             case messages.Load(run):
                 loaded, settings = keep.load(run, self._own.make if self._own else None)
                 if loaded.task is None:
                     self._data = data_of(loaded)
                 bench.begin(lambda: Network(settings, run=loaded, data=self._data))
-            case messages.Script():
-                outbox.answer("script", text=keep.script(bench.now, self._own))
-            case messages.Shortcuts():
-                return partial(self._shortcuts, bench.now)
-            case messages.Save():
-                keep.check_can_be_saved(bench.now)
-                return partial(self._save, bench.now)
             case messages.Figure(figure, form):
                 return partial(self._figure, bench.now, figure, form)
+            case _:
+                return self._act(message.kind)
+        return None
+
+    def _act(self, kind: str) -> Later | None:
+        """Answer a message that is only a word."""
+        bench, outbox = self._bench, self.outbox
+        acts: dict[str, Callable[[], None]] = {
+            "refresh": bench.show_all,
+            "play": bench.play,
+            "pause": bench.pause,
+            "step": bench.step,
+            "unpin": bench.unpin,
+            "set_aside": bench.set_aside,
+            "take_back": bench.take_back,
+            "runs": lambda: outbox.answer("runs", runs=keep.listed_runs()),
+        }
+        if kind in acts:
+            acts[kind]()
+            return None
+        network = bench.now
+        match kind:
+            case "pin":
+                bench.pin()
+                self._configure(network.settings, anew=True)
+            case "reset":
+                self._configure(network.settings, anew=True)
+            case "recurrence":
+                why = {"equations": without_folders(network.note), "svg": None}
+                outbox.answer("recurrence", **(views.recurrence(network) if network.compiled else why))
+            case "script":
+                outbox.answer("script", text=keep.script(network, self._own))
+            case "shortcuts":
+                return partial(self._shortcuts, network)
+            case "save":
+                keep.check_can_be_saved(network)
+                return partial(self._save, network)
         return None
 
     def _configure(self, settings: dict[str, Any], anew: bool) -> None:

@@ -29,6 +29,10 @@ LONGEST = 80
 OWN = "own"
 # The task of a network that learns from the data of a run.
 DATA = "data"
+# At fewer iterations per second, the page shows every training sequence.
+FOLLOWED = 25
+# The most sequences per length for testing a network at rest.
+ENOUGH = 400
 # Settings that can change during a training: the network keeps its weights.
 ADJUSTABLE = ("learning_rate", "gradient_clip", "batch_size")
 
@@ -291,7 +295,7 @@ def known_to_the_page() -> str:
         for setting in settings_of_section(kind.section):
             if setting.name == "learning_rate":
                 rates.setdefault(name, setting.default)
-    known = {"DEFAULTS": defaults(), "LONGEST": LONGEST, "RATES": rates}
+    known = {"DEFAULTS": defaults(), "ENOUGH": ENOUGH, "FOLLOWED": FOLLOWED, "LONGEST": LONGEST, "RATES": rates}
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in known.items())
 
 

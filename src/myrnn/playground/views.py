@@ -31,8 +31,14 @@ MOST, WORK = 40, 40_000_000
 SLOWER = 20
 # For each view: the share of the time that it may take during training at full speed, and the shortest time between two
 # updates, in seconds.
-_SHARES = {"row": 0.008, "accuracy": 0.006, "gradient": 0.003, "eigenvalues": 0.002, "mistakes": 0.001, "text": 0.002}
-_PAUSES = {"row": 0.05, "accuracy": 0.25, "gradient": 0.5, "eigenvalues": 0.1, "mistakes": 1.0, "text": 0.5}
+_PACE = {
+    "row": (0.008, 0.05),
+    "accuracy": (0.006, 0.25),
+    "gradient": (0.003, 0.5),
+    "eigenvalues": (0.002, 0.1),
+    "mistakes": (0.001, 1.0),
+    "text": (0.002, 0.5),
+}
 # If the network waits most of the time, views may take the idle time.
 _IDLE = 20.0
 # The longest time between updates, in seconds, whatever they cost: older views mislead.
@@ -264,10 +270,10 @@ class Views:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._views = {name: _View() for name in _SHARES}
+        self._views = {name: _View() for name in _PACE}
         self.watched: frozenset[str] = frozenset()
         # The views that the network has.
-        self.offered: frozenset[str] = frozenset(_SHARES)
+        self.offered: frozenset[str] = frozenset(_PACE)
 
     def forget(self, name: str | None = None) -> None:
         """Let a view (by default each) be updated as soon as possible, even without a change."""
@@ -284,8 +290,7 @@ class Views:
 
     def looked(self, name: str, shown: Hashable, cost: float, busy: bool) -> None:
         """Record that a view now shows `shown`, and the seconds that it took; `busy` is training at full speed."""
-        share = _SHARES[name] * (1.0 if busy else _IDLE)
-        view = self._views[name]
+        (share, shortest), view = _PACE[name], self._views[name]
         # The first update also loads what all of them need.
-        pause = 0.0 if view.shown is None else min(LONGEST_PAUSE, cost / share)
-        view.shown, view.due = shown, self._clock() + max(_PAUSES[name], pause)
+        pause = 0.0 if view.shown is None else min(LONGEST_PAUSE, cost / (share * (1.0 if busy else _IDLE)))
+        view.shown, view.due = shown, self._clock() + max(shortest, pause)

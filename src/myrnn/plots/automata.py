@@ -50,7 +50,6 @@ def plot_automaton(dfa: Dfa | ExtractedAutomaton, *, dead: bool = False, ax: Axe
     dead : bool
         Whether to draw the dead states, from which nothing is accepted, and the arrows into them.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -77,23 +76,16 @@ def plot_automaton(dfa: Dfa | ExtractedAutomaton, *, dead: bool = False, ax: Axe
         )
     place = {state: index for index, state in enumerate(states)}
     labels = {
-        (place[edge[0]], place[edge[1]]): text
-        for edge, text in edge_labels(dfa).items()
-        if edge[0] in place and edge[1] in place
+        (place[begin], place[end]): text
+        for (begin, end), text in edge_labels(dfa).items()
+        if begin in place and end in place
     }
     places = lay_out(len(states), list(labels))
     arrows, written = _geometry(places, labels)
     ends = np.concatenate([_points(curve) for curve in arrows])
     spots = np.array([spot for spot, _ in written] or [places[0]])
-    low, high = (
-        sign
-        * np.max(
-            [(sign * part).max(axis=0) + room for part, room in ((places, RADIUS), (spots, LABEL_ROOM), (ends, 0))],
-            axis=0,
-        )
-        + sign * ROOM
-        for sign in (-1, 1)
-    )
+    taken = np.concatenate([places - RADIUS, places + RADIUS, spots - LABEL_ROOM, spots + LABEL_ROOM, ends])
+    low, high = taken.min(axis=0) - ROOM, taken.max(axis=0) + ROOM
     # Centre a small automaton.
     spare = max(0.0, style.WIDTH / UNIT - (high - low)[0]) / 2
     low[0], high[0] = low[0] - spare, high[0] + spare
@@ -183,11 +175,11 @@ def _cost(places: Floats, lines: NDArray[np.int64]) -> float:
         return float(places[0, 0])
     begins, ends = places[lines[:, 0]], places[lines[:, 1]]
     along = ends - begins
-    lengths = np.hypot(*along.T)
+    lengths = np.linalg.norm(along, axis=1)
     # The distance of each state from each line that does not end there.
     offset = places[np.newaxis] - begins[:, np.newaxis]
     share = np.clip((offset * along[:, np.newaxis]).sum(axis=2) / (lengths**2)[:, np.newaxis], 0, 1)
-    distance = np.hypot(*np.moveaxis(offset - share[..., np.newaxis] * along[:, np.newaxis], 2, 0))
+    distance = np.linalg.norm(offset - share[..., np.newaxis] * along[:, np.newaxis], axis=2)
     distance[np.arange(len(lines))[:, np.newaxis], lines] = np.inf
     covered = (distance < 1.6 * RADIUS).sum()
     first, second = np.triu_indices(len(lines), 1)
@@ -237,8 +229,7 @@ def _geometry(places: Floats, labels: dict[Edge, str]) -> tuple[list[Floats], li
                 busy[state].append(float(np.arctan2(*(point - places[state])[::-1])))
     angle = _free(busy[0], wanted=np.pi)
     busy[0].append(angle)
-    away = np.array((np.cos(angle), np.sin(angle)))
-    arrows = [places[0] + np.outer((2.6 * RADIUS, 1.8 * RADIUS, RADIUS), away), *curves.values()]
+    arrows = [places[0] + np.outer((2.6 * RADIUS, 1.8 * RADIUS, RADIUS), _away(angle)), *curves.values()]
     taken, written = [*places], []
     for edge, curve in curves.items():
         others = np.concatenate([_points(c) for e, c in curves.items() if e != edge] or [np.zeros((0, 2))])
@@ -259,8 +250,12 @@ def _geometry(places: Floats, labels: dict[Edge, str]) -> tuple[list[Floats], li
 
 def _covers(curve: Floats, places: Floats) -> bool:
     """Whether a curve crosses other states, or comes close to them."""
-    distance = np.hypot(*np.moveaxis(_points(curve)[:, np.newaxis] - places, 2, 0))
-    return bool((distance < 1.25 * RADIUS).any())
+    return bool((_distances(_points(curve), places) < 1.25 * RADIUS).any())
+
+
+def _distances(points: Floats, others: Floats) -> Floats:
+    """Return the distance of each point (N, 2) from each of the others (M, 2), float64 (N, M)."""
+    return np.linalg.norm(points[:, np.newaxis] - others, axis=2)
 
 
 def _curve(begin: Floats, end: Floats, bend: float) -> Floats:
@@ -295,10 +290,9 @@ def _label_spot(curve: Floats, taken: Floats, others: Floats) -> Floats:
     """Return the point of a curve farthest from states, other labels and other lines; ideally its middle."""
     shares = np.array((0.5, 0.42, 0.58, 0.34, 0.66))
     spots = _points(curve, shares)
-    near = np.hypot(*np.moveaxis(spots[:, np.newaxis] - taken, 2, 0)).min(axis=1)
+    near = _distances(spots, taken).min(axis=1)
     if len(others):
-        lines = np.hypot(*np.moveaxis(spots[:, np.newaxis] - others, 2, 0)).min(axis=1)
-        near = np.minimum(near, 2 * lines)
+        near = np.minimum(near, 2 * _distances(spots, others).min(axis=1))
     return spots[int((np.minimum(near, 2 * RADIUS) - 0.2 * np.abs(shares - 0.5)).argmax())]
 
 
@@ -314,11 +308,13 @@ def _free(busy: list[float], wanted: float) -> float:
 
 def _loop(place: Floats, angle: float) -> tuple[Floats, Floats]:
     """Return the four control points of a loop, float64 (4, 2), and the position of its label."""
-    half, reach = 0.5, 3.0 * RADIUS
-    ends = [place + RADIUS * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]
-    far = [place + reach * np.array((np.cos(a), np.sin(a))) for a in (angle - half, angle + half)]
-    label = place + 2.85 * RADIUS * np.array((np.cos(angle), np.sin(angle)))
-    return np.array((ends[0], far[0], far[1], ends[1])), label
+    left, right = _away(angle - 0.5), _away(angle + 0.5)
+    return place + RADIUS * np.array((left, 3 * left, 3 * right, right)), place + 2.85 * RADIUS * _away(angle)
+
+
+def _away(angle: float) -> Floats:
+    """Return the direction of an angle, float64 (2,)."""
+    return np.array((np.cos(angle), np.sin(angle)))
 
 
 def _arrow(ax: Axes, curve: Floats) -> None:

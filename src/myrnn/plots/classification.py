@@ -15,6 +15,8 @@ from myrnn.results import draws
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# The colour bar of shares.
+_PERCENT: dict[str, Any] = {"fraction": 0.05, "format": lambda share, _: f"{100 * share:.0f}"}
 _BLUES = "Blues"  # one hue from light to dark, safe for colour-blind readers
 # With more classes the cells are too small for numbers, and with even more, names are too small to read.
 _MOST_NUMBERED, _MOST_NAMED = 14, 40
@@ -39,7 +41,6 @@ def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
     ----------
     confusion : Confusion
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
             color = "white" if of_row[row, column] > _DARK else "black"
             ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=color)
     _name_classes(ax, confusion.classes)
-    _add_percent_scale(ax, image, "share of the class, %")
+    style.add_scale(ax, image, "share of the class, %", **_PERCENT)
     return ax
 
 
@@ -80,16 +81,6 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     ax.set_ylabel("true class")
 
 
-def _add_percent_scale(ax: Axes, image: Any, label: str) -> None:
-    """Add a colour bar of shares in per cent to a heat map, without grid and frame."""
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-    scale = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.05, format=lambda share, _: f"{100 * share:.0f}")
-    scale.set_label(label, fontsize=10)
-    scale.ax.tick_params(labelsize=9, length=0)
-    scale.outline.set_visible(False)
-
-
 @draws(Calibration)
 def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of predictions against their probability.
@@ -98,7 +89,6 @@ def plot_calibration(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     ----------
     calibration : Calibration
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -138,7 +128,6 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     ----------
     table : TransferTable
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -170,7 +159,7 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
             continue
         ax.text(column, row, f"{100 * share:.1f}", va="bottom", ha="center", fontsize=11, color=color)
         ax.text(column, row + 0.08, f"{low:.1f}-{high:.1f}", va="top", ha="center", fontsize=7.5, color=color)
-    _add_percent_scale(ax, image, "accuracy, %")
+    style.add_scale(ax, image, "accuracy, %", **_PERCENT)
     _name_sides(ax, table.models, table.tasks)
     return ax
 

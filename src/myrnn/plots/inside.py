@@ -50,7 +50,6 @@ def plot_states(
         The order of the units: similar ones side by side (the leaves of Ward's tree in optimal leaf ordering), by the
         step of their peak (the earliest on top), or as numbered.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -122,7 +121,6 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
     ----------
     inspection : Inspection
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -144,7 +142,7 @@ def plot_probabilities(inspection: Inspection, *, ax: Axes | None = None) -> Axe
         _draw_steps(ax, values[:, which], names[which], place)
     ax.axhline(1 / classes, label=style.CHANCE, **style.LEVEL)
     ax.set_ylim(-0.04, 1.04)
-    of, end = f" of {names[1]}\n" if classes == 2 else " ", "if it ended here"
+    of, end = f" of {style.word_of(names[1])}\n" if classes == 2 else " ", "if it ended here"
     ax.set_ylabel(f"probability{of}at this step" if isinstance(inspection.y, np.ndarray) else f"probability{of}{end}")
     _label_steps(ax, inspection)
     style.add_legend(ax)
@@ -161,7 +159,6 @@ def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
     ----------
     inspection : Inspection
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -190,7 +187,7 @@ def plot_gradients(inspection: Inspection, *, ax: Axes | None = None) -> Axes:
 
 def _draw_steps(ax: Axes, values: Floats, label: str, place: int) -> None:
     look = style.series(place, markers=len(values) <= _MOST_STEPS)
-    ax.plot(np.arange(1, len(values) + 1), values, markersize=4, linewidth=1.6, label=label, **look)
+    ax.plot(np.arange(1, len(values) + 1), values, markersize=4, linewidth=1.6, label=style.word_of(label), **look)
 
 
 def _label_steps(ax: Axes, inspection: Inspection) -> None:
@@ -220,7 +217,6 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
     label : str, optional
         The name of the model in the legend.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -242,7 +238,7 @@ def plot_gradient_flow(flow: GradientFlow, *, label: str | None = None, ax: Axes
     for name in flow.mean:
         look = style.series(style.drawn_before(ax, "flow"))
         mean, low, high = (np.where(curve[name] > 0, curve[name], np.nan) for curve in (flow.mean, flow.low, flow.high))
-        text = name if label is None else f"{label}, {name}" if len(flow.mean) > 1 else label
+        text = style.word_of(name if label is None else f"{label}, {name}" if len(flow.mean) > 1 else label)
         ax.fill_between(flow.distance, low, high, color=look["color"], alpha=0.18, linewidth=0, gid="flow")
         ax.plot(flow.distance, mean, markersize=4, linewidth=1.6, label=text, gid="flow", **look)
     style.log_axis(ax)
@@ -265,7 +261,6 @@ def plot_state_space(space: StateSpace, *, color: str = "step", ax: Axes | None 
     color : {"step", "class", "symbol"}
         The meaning of the colours: steps on a scale, classes in separate colours, symbols as themselves.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -322,7 +317,7 @@ def _scatter_classes(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
     ax.scatter(points[:, 0], points[:, 1], c=[colors[kind] for kind in kinds.tolist()], **_dots(points))
     for kind in present:
         text = names[kind] if names is not None and kind < len(names) else f"class {kind}"
-        ax.scatter([], [], 30, color=colors[kind], label=text)
+        ax.scatter([], [], 30, color=colors[kind], label=style.word_of(text))
     style.add_legend(ax)
 
 
@@ -341,7 +336,7 @@ def _scatter_symbols(ax: Axes, points: Floats, kinds: NDArray[Any], names: Seque
             (points[(kinds == kind) & ~apart], {"s": 9, "alpha": 0.45}),
         ):
             ax.scatter(chosen[:, 0], chosen[:, 1], color=[color], **{**_dots(points), **look})
-        ax.scatter([], [], 40, color=[color], marker=f"${signs_of[kind]}$", label=texts[kind])
+        ax.scatter([], [], 40, color=[color], marker=f"${signs_of[kind]}$", label=style.word_of(texts[kind]))
     ax.set_title("the last symbol read; a dot where there is no space for it", fontsize=10)
     signs = [(handle, "" if text in signs_of.values() else text) for handle, text in style.labelled(ax)]
     style.add_legend(ax, signs, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0)

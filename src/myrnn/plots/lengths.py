@@ -34,7 +34,6 @@ _MOST_BANDS = 3
 _GRID_COLUMNS, _PANEL_HEIGHT, _LEGEND_HEIGHT = 3, 1.6, 0.7
 # The height of a line of the legend of a grid in inches, the characters that fit into one, and into a title's line.
 _LEGEND_LINE, _LEGEND_ROOM, _TITLE_WIDTH = 0.17, 100, 27
-_BESIDE = 0.6  # the share of the distance to the next length that the bars of all groups occupy
 
 
 @draws(LengthReport)
@@ -63,7 +62,6 @@ def plot_accuracy_by_length(
     by_class : bool
         Whether to also draw the accuracy for each true class.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -116,7 +114,6 @@ def plot_shortcuts(report: ShortcutReport, *, ax: Axes | None = None) -> Axes:
     ----------
     report : ShortcutReport
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -164,7 +161,6 @@ def plot_length_bands(
     chance : float, optional
         The accuracy of guessing, drawn as a line if the base rate is not known.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -268,7 +264,7 @@ def plot_length_grid(panels: Mapping[str, Panel]) -> NDArray[Any]:
         _draw_groups(ax, groups, looks, panel.trained_up_to)
         ax.set_ylim(0.0, 1.03)
         style.share_ticks(ax)
-        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True) if len(x) > 1 else FixedLocator(x))
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True) if len(x) > 1 else FixedLocator(x.tolist()))
         entries |= {text: handle for handle, text in style.labelled(ax)}
         ax.set_title(fill(style.word_of(title, 2 * _TITLE_WIDTH - 6), _TITLE_WIDTH), fontsize=9)
         ax.tick_params(labelsize=8)
@@ -296,7 +292,8 @@ def _draw_model(ax: Axes, report: LengthReport, label: str | None) -> None:
     is_dense = len(report.lengths) > style.MANY_POINTS
     if is_dense:
         # Bars and markers would merge into one area.
-        _draw_band(ax, report.lengths, *report.interval.T, look)
+        low, high = report.interval.T
+        _draw_band(ax, report.lengths, low, high, look)
         look |= {"marker": "", "linewidth": 1.0, "elinewidth": 0, "capsize": 0}
     style.draw_intervals(ax, report.lengths, report.accuracy, report.interval, label, **look)
     if report.beyond.any() and not is_dense:
@@ -349,9 +346,7 @@ def _draw_groups(
 ) -> None:
     """Draw groups of runs, with hollow markers beyond the training, and upright bars instead of bands."""
     x, runs, level = groups
-    # The bars of several groups are side by side at each length.
-    room = _BESIDE * float(np.diff(x).min()) if upright and len(x) > 1 else 0.0
-    asides = room * ((np.arange(len(runs)) + 0.5) / len(runs) - 0.5)
+    asides = style.beside(len(runs), float(np.diff(x).min()) if upright and len(x) > 1 else 0.0)
     beyond = x > (trained_up_to if hollow and trained_up_to is not None else np.inf)
     for aside, (name, accuracy) in zip(asides, runs.items(), strict=True):
         # A line of one point is invisible.

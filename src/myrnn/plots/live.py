@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = {"train": style.BLUE, "test": style.VERMILLION}
+_LEGEND: dict[str, Any] = {
+    **{"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2, "ncols": 3, "frameon": False},
+    **{"fontsize": 9, "handlelength": 1.4, "handletextpad": 0.5, "columnspacing": 1.0},
+}
 _DIGIT_SPACE = "\u2007"  # as wide as a digit, so that the legend does not move
 
 
@@ -350,11 +354,11 @@ class _Panel:
         shown = []
         self._batches.set_data([], [])
         if train is not None and with_batches:
-            shown = [(self._batches, train.positions, train.values, "", "each batch")]
+            shown = [(self._batches, train.batch_domain, train.batch_data, "", "each batch")]
         for line, record, marker, name in ((self._train, train, "o", "train"), (self._test, test, "s", "test")):
-            if record is not None and record.means:
-                label = f"{name} {record.means[-1]:{_DIGIT_SPACE}<6.4g}"
-                shown.append((line, record.mean_positions, record.means, marker, label))
+            if record is not None and record.epoch_data:
+                label = f"{name} {record.epoch_data[-1]:{_DIGIT_SPACE}<6.4g}"
+                shown.append((line, record.epoch_domain, record.epoch_data, marker, label))
         for line, positions, values, marker, _ in shown:
             x, y = np.array(positions), np.array(values)
             first = np.searchsorted(x, span[0], side="right")
@@ -363,14 +367,7 @@ class _Panel:
         # A legend that the user has made stays.
         if shown and self._ax.get_legend() is self._legend:
             lines, *_, labels = zip(*shown, strict=True)
-            look: dict[str, Any] = {
-                "loc": "lower right",
-                "bbox_to_anchor": (1.0, 1.0),
-                "borderaxespad": 0.2,
-                "ncols": 3,
-            }
-            look |= {"fontsize": 9, "frameon": False, "handlelength": 1.4, "handletextpad": 0.5, "columnspacing": 1.0}
-            self._legend = self._ax.legend(lines, labels, **look)
+            self._legend = self._ax.legend(lines, labels, **_LEGEND)
         if shown:
             self._ax.relim()
             self._ax.autoscale_view(scalex=False)

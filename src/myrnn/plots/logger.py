@@ -13,42 +13,37 @@ from myrnn.errors import InvalidArgument
 
 
 class MetricRecord:
-    """The values of one metric by batch, and their means by epoch; positions count iterations."""
+    """The values of one metric by batch, and their means by epoch, by noggin's names; domains count iterations."""
 
-    def __init__(self) -> None:
-        self.values, self.positions = array("d"), array("d")
-        self.means, self.mean_positions = array("d"), array("d")
-        self.position = 0.0
-        self._total, self._weight, self._pending = 0.0, 0.0, 0
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.batch_data, self.batch_domain = array("d"), array("d")
+        self.epoch_data, self.epoch_domain = array("d"), array("d")
+        self.cnt_since_epoch, self.total_weighting, self.running_weighted_sum = 0, 0.0, 0.0
+
+    @property
+    def position(self) -> float:
+        """The number of recorded iterations."""
+        return self.batch_domain[-1] if self.batch_domain else 0.0
 
     def add(self, value: float, weight: int, iterations: int) -> None:
         """Record the value of a batch with this weight in the epoch's mean."""
-        self.position += iterations
-        self.positions.append(self.position)
-        self.values.append(value)
-        self._total += weight * value
-        self._weight += weight
-        self._pending += 1
+        self.batch_domain.append(self.position + iterations)
+        self.batch_data.append(value)
+        self.running_weighted_sum += weight * value
+        self.total_weighting += weight
+        self.cnt_since_epoch += 1
 
     def end_epoch(self, position: float) -> None:
         """Record the mean since the last epoch, unless there was no batch."""
-        if self._pending:
-            self.means.append(self._total / self._weight)
-            self.mean_positions.append(position)
-            self._total, self._weight, self._pending = 0.0, 0.0, 0
+        if self.cnt_since_epoch:
+            self.epoch_data.append(self.running_weighted_sum / self.total_weighting)
+            self.epoch_domain.append(position)
+            self.cnt_since_epoch, self.total_weighting, self.running_weighted_sum = 0, 0.0, 0.0
 
-    def numbers(self, name: str) -> dict[str, Any]:
-        """Return copies of the numbers under noggin's keys."""
-        return {
-            "name": name,
-            "batch_data": np.array(self.values),
-            "batch_domain": np.array(self.positions),
-            "epoch_data": np.array(self.means),
-            "epoch_domain": np.array(self.mean_positions),
-            "cnt_since_epoch": self._pending,
-            "total_weighting": self._weight,
-            "running_weighted_sum": self._total,
-        }
+    def numbers(self) -> dict[str, Any]:
+        """Return copies of all of it."""
+        return {key: np.array(part) if isinstance(part, array) else part for key, part in vars(self).items()}
 
 
 class Split(dict[str, MetricRecord]):
@@ -70,7 +65,7 @@ class Split(dict[str, MetricRecord]):
         values = {name: _number(name, value) for name, value in metrics.items()}
         self.names = names
         for name, value in values.items():
-            self.setdefault(name, MetricRecord()).add(value, batch_size, iterations)
+            self.setdefault(name, MetricRecord(name)).add(value, batch_size, iterations)
         self.batches += 1
 
     def end_epoch(self, beside: Mapping[str, MetricRecord]) -> None:
@@ -145,12 +140,12 @@ class LiveLogger:
     @property
     def train_metrics(self) -> dict[str, dict[str, Any]]:
         """The training record: for each name ``batch_data``, ``epoch_data``, their ``_domain``, and running sums."""
-        return {name: record.numbers(name) for name, record in self.train.items()}
+        return {name: record.numbers() for name, record in self.train.items()}
 
     @property
     def test_metrics(self) -> dict[str, dict[str, Any]]:
         """The test record, like `train_metrics`."""
-        return {name: record.numbers(name) for name, record in self.test.items()}
+        return {name: record.numbers() for name, record in self.test.items()}
 
     def __repr__(self) -> str:
         """Return the metrics and the number of records."""

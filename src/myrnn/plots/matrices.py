@@ -34,7 +34,6 @@ def plot_matrix(values: ArrayLike, *, title: str = "", ax: Axes | None = None) -
         A layer computes ``x @ values``: rows are inputs, columns outputs.
     title : str
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -133,7 +132,6 @@ def plot_eigenvalues(
     labels : two str
         The legend entries of `before` and `eigenvalues`.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------

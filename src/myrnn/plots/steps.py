@@ -49,7 +49,6 @@ def plot_by_position(
     label : str, optional
         The name of the model in the legend.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -148,7 +147,6 @@ def plot_forecast(
     label : str
         The name of the forecast in the legend.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------

@@ -67,7 +67,9 @@ _LEGEND_COLUMNS = 3
 # The look of names that do not fit side by side.
 TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 # The number of characters that fit side by side below the axes.
-_ROOM_FOR_NAMES = 84
+ROOM_FOR_NAMES = 84
+# The share of the distance between two places that groups side by side occupy.
+_BESIDE = 0.6
 # The share of a figure's width for the axes and the legend above them, without the labels at the side.
 _SHARE_OF_AXES = 0.88
 
@@ -214,7 +216,7 @@ def log_axis(ax: Axes) -> None:
 
 def fit_beside(names: Sequence[str]) -> bool:
     """Return whether names fit side by side below the axes."""
-    return max(map(len, names)) * len(names) <= _ROOM_FOR_NAMES
+    return max(map(len, names)) * len(names) <= ROOM_FOR_NAMES
 
 
 def name_places(ax: Axes, places: Iterable[float], names: Sequence[str], *, turned: bool | None = None) -> None:
@@ -223,9 +225,14 @@ def name_places(ax: Axes, places: Iterable[float], names: Sequence[str], *, turn
     ax.set_xticks(list(places), labels=names, **(TURNED if is_turned else {}))
 
 
+def beside(groups: int, gap: float) -> NDArray[np.float64]:
+    """Return the offset of each group, float64 (groups,), if all are side by side at places this far apart."""
+    return _BESIDE * gap * ((np.arange(groups) + 0.5) / groups - 0.5)
+
+
 def apart(places: NDArray[Any], words: Sequence[str], most: int) -> NDArray[np.int64]:
     """Return which of N ascending places have room for their words, at most about `most`, int64 (M,)."""
-    room = _ROOM_FOR_NAMES / (max(map(len, words)) + 1.5)
+    room = ROOM_FOR_NAMES / (max(map(len, words)) + 1.5)
     span = float(places[-1] - places[0])
     gap = span / max(min(most, room), 1.0)
     kept = [0]
@@ -335,6 +342,17 @@ def put_legend_above(ax: Axes, entries: Iterable[tuple[Any, str]] | None = None,
             break
     if resize:
         figure.set_figheight(max(GROUPS_HEIGHT, _AXES_HEIGHT + extent.height / figure.dpi))
+
+
+def add_scale(ax: Axes, image: Any, label: str, **settings: Any) -> Any:
+    """Add a colour bar, and remove grid and frame of both; return it."""
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    scale = ax.figure.colorbar(image, ax=ax, pad=0.02, **settings)
+    scale.set_label(label, fontsize=10)
+    scale.ax.tick_params(labelsize=9, length=0)
+    scale.outline.set_visible(False)
+    return scale
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

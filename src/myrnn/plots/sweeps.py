@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# The width of all groups side by side at a word, as a share of the distance to the next.
-_BESIDE = 0.6
 # Means are drawn if a setting has at most this many values.
 _FEW_VALUES = 12
 # The width for runs with the same value of a setting: as a share of the distance to its neighbour, and at most of the
@@ -25,8 +23,8 @@ _FEW_VALUES = 12
 _APART, _WIDEST = 0.5, 0.24
 # Longer words than this would overlap.
 _LONGEST_WORD = 24
-# The most words of an axis of settings, the characters of all axes side by side, and of one at least.
-_MOST_WORDS, _ROW_OF_WORDS, _SHORTEST_WORD = 20, 84, 5
+# The most words of an axis of settings, and the characters that each of them has at least.
+_MOST_WORDS, _SHORTEST_WORD = 20, 5
 # Numbers with a larger ratio of largest to smallest have a log axis.
 _WIDE = 9
 
@@ -53,7 +51,6 @@ def plot_setting(
     name, outcome_name : str
         The labels of the axes.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -80,10 +77,10 @@ def plot_setting(
     scale = Scale(setting)
     x = scale.places(setting)
     names = list(dict.fromkeys(named))
-    for place, group in enumerate(names):
+    # Words have space beside each other; numbers are placed by value.
+    asides = style.beside(len(names), 0.0 if scale.is_number else 1.0)
+    for place, (group, aside) in enumerate(zip(names, asides, strict=True)):
         mine = np.array([other == group for other in named]) & np.isfinite(y)
-        # Words have space beside each other; numbers are placed by value.
-        aside = 0.0 if scale.is_number else _BESIDE * ((place + 0.5) / len(names) - 0.5)
         _draw_group(ax, x[mine] + aside, y[mine], scale, place, style.word_of(group))
     ticks = scale.ticks(8)
     places, words = scale.places(ticks), [word(value) for value in ticks]
@@ -131,7 +128,6 @@ def plot_parallel(
     outcome_name : str
         The label of the last axis.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -201,7 +197,7 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
         ticks = scale.ticks(6)
         # So many words fit above each other, and of each so much beside the next axis.
         ticks = ticks[:: -(-len(ticks) // _MOST_WORDS)]
-        longest = max(_ROW_OF_WORDS // (len(scales) + 1), _SHORTEST_WORD)
+        longest = max(style.ROOM_FOR_NAMES // (len(scales) + 1), _SHORTEST_WORD)
         for value, height in zip(ticks, scale.shares(ticks), strict=True):
             ax.text(place, height, word(value, longest), ha="center", **text)
     ax.axvline(len(scales), **line)

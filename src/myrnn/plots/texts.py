@@ -23,7 +23,9 @@ MOST_SYMBOLS = 5_000
 _FONT = "DejaVu Sans Mono"
 _ADVANCE = 0.602  # the width of its characters, relative to their height
 _LINE = 0.215  # inches
-_SCALE = 0.75  # inches for the scale below
+# The scale below, and its height in inches.
+_SCALE: dict[str, Any] = {"orientation": "horizontal", "aspect": 40, "shrink": 0.6}
+_SCALE_HEIGHT = 0.75
 # Replacements for invisible characters; the font shows a box for characters that it lacks.
 _SIGNS = {"\n": "↵", "\t": "→", "\r": "↵", " ": " "}
 _MISSING = "□"
@@ -53,7 +55,6 @@ def plot_text_probabilities(
     width : int
         The number of characters per line.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -83,7 +84,8 @@ def plot_text_probabilities(
     ticks = np.arange(0, _MOST_BITS + 1, 2)
     texts = [f"{100 / 2**bit:.2g}%" if bit else "100%" for bit in ticks.tolist()]
     texts[-1] += " or less"
-    _add_scale(ax, image, "predicted probability of the symbol", dict(zip(ticks.tolist(), texts, strict=True)))
+    scale = style.add_scale(ax, image, "predicted probability of the symbol", **_SCALE)
+    scale.set_ticks(ticks, labels=texts)
     return ax
 
 
@@ -110,7 +112,6 @@ def plot_text_activations(
     width : int
         The number of characters per line.
     ax : matplotlib Axes, optional
-        By default those of a new figure.
 
     Returns
     -------
@@ -137,7 +138,8 @@ def plot_text_activations(
     finite = np.abs(values[np.isfinite(values)])
     limit = float(finite.max(initial=0.0)) or 1.0
     ax, image = _draw(words, values, ("RdBu_r", -limit, limit), width, ax)
-    _add_scale(ax, image, "activation" if name is None else f"activation of {style.word_of(name)}", None)
+    label = "activation" if name is None else f"activation of {style.word_of(name)}"
+    style.add_scale(ax, image, label, **_SCALE)
     return ax
 
 
@@ -163,7 +165,7 @@ def _draw(
 
     shown = _shown(words)
     boxes, lines = _layout(words, shown, _checks.integer("width", width, minimum=1))
-    ax = style.axes_for(ax, height=_SCALE + _LINE * lines)
+    ax = style.axes_for(ax, height=_SCALE_HEIGHT + _LINE * lines)
     name, low, high = scale
     norm, color_map = Normalize(low, high), _part_of(name)
     known = np.isfinite(values)
@@ -179,8 +181,6 @@ def _draw(
     across = max(float(boxes[:, [0, 2]].sum(axis=1).max()), width, 72 * inches / (_LARGEST_FONT * _ADVANCE))
     ax.set_xlim(0, across)
     ax.set_ylim(lines, 0)
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
     ax.set_xticks([])
     ax.set_yticks([])
     colors = _text_colors(values, known, color_map, norm)
@@ -233,12 +233,3 @@ def _text_colors(values: Floats, known: NDArray[np.bool_], color_map: Colormap, 
     linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
     light = (linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known
     return np.where(light, "black", "white").tolist()
-
-
-def _add_scale(ax: Axes, image: Any, label: str, ticks: dict[int, str] | None) -> None:
-    scale = ax.figure.colorbar(image, ax=ax, orientation="horizontal", pad=0.02, aspect=40, shrink=0.6)
-    scale.set_label(label, fontsize=10)
-    if ticks is not None:
-        scale.set_ticks(list(ticks), labels=list(ticks.values()))
-    scale.ax.tick_params(labelsize=9, length=0)
-    scale.outline.set_visible(False)

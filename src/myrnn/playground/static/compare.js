@@ -1,12 +1,6 @@
 // The pinned network, for comparison with the one in training.
 import {byId, count} from "./dom.js";
 
-const CELLS = {
-  "rnn-relu": "RNN (ReLU)", "rnn-tanh": "RNN (tanh)", gru: "GRU", lstm: "LSTM", mgu: "MGU", "stack-rnn": "RNN with a stack",
-  own: "your class",
-};
-const OPTIMIZERS = {adam: "Adam", rmsprop: "RMSprop", sgd: "SGD"};
-
 export function startCompare(app) {
   const button = byId("pin"), hint = button.dataset.hint;
   button.addEventListener("click", () => app.connection.send(app.pinned ? "unpin" : "pin"));
@@ -17,12 +11,8 @@ export function startCompare(app) {
     button.title = button.dataset.hint;
     const told = byId("pinned-label");
     told.hidden = !app.pinned;
-    if (app.pinned) told.textContent = `Pinned, in purple: ${describe(app.pinned)}. Change a setting and press play to compare.`;
+    if (!app.pinned) return;
+    const {network, iteration} = app.pinned, done = `${count(iteration)} ${iteration === 1 ? "iteration" : "iterations"}`;
+    told.textContent = `Pinned, in purple: ${app.settingsPanel.summary(network.settings)}, ${done}. Change a setting and press play to compare.`;
   });
-}
-
-function describe({network, iteration}) {
-  const {cell, dim_recurrent: units, task, optimizer, learning_rate: rate} = network.settings;
-  const done = `${count(iteration)} ${iteration === 1 ? "iteration" : "iterations"}`;
-  return `${CELLS[cell]}, ${units} units, ${task.replaceAll("-", " ")}, ${OPTIMIZERS[optimizer]} ${rate}, ${done}`;
 }

@@ -34,11 +34,9 @@ export function short(number) {
   return String(Number(number.toPrecision(3)));
 }
 
-// base64 of little-endian float32, as the server packs numbers.
-export function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
-  return new Float32Array(bytes.buffer);
-}
+// The bytes that a text holds as base64; numbers are little-endian float32.
+export const bytesOf = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
+export const unpacked = text => new Float32Array(bytesOf(text).buffer);
 
 let hiding = 0;
 export function toast(message) {

@@ -1,5 +1,5 @@
 // Runs, links, scripts and figures.
-import {byId, make, saveFile, toast} from "./dom.js";
+import {bytesOf, byId, make, saveFile, toast} from "./dom.js";
 
 const KINDS = {svg: "image/svg+xml", png: "image/png"};
 
@@ -37,8 +37,7 @@ export function startKeep(app) {
     tell("The script is in your downloads. python playground.py trains the same network.");
   });
   app.connection.on("figure", ({figure, format, content}) => {
-    const bytes = format === "png" ? Uint8Array.from(atob(content), c => c.charCodeAt(0)) : content;
-    saveFile(`${figure}.${format}`, bytes, KINDS[format]);
+    saveFile(`${figure}.${format}`, format === "png" ? bytesOf(content) : content, KINDS[format]);
     tell(`${figure}.${format} is in your downloads.`);
   });
   app.connection.on("network", ({off, is_loaded: isLoaded}) => {

@@ -3,7 +3,7 @@ import {judged, saysAt, shareOf, shown} from "./answers.js";
 import {Digits} from "./digits.js";
 import {byId, make, percent, rootSize, say, short, unpacked} from "./dom.js";
 import {drawHeat, largest} from "./heat.js";
-import {LONGEST} from "./known.js";
+import {FOLLOWED, LONGEST} from "./known.js";
 import {SequenceField} from "./sequence.js";
 import {onTheme} from "./theme.js";
 import {Unit} from "./unit.js";
@@ -11,7 +11,7 @@ import {Unit} from "./unit.js";
 // Of a column, and of the heights of the states and of those of the pinned network, in parts of the root's size.
 const NARROWEST = 0.8, WIDEST = 6, LOWEST = 7.5, HIGHEST = 20, UNIT = 0.4;
 // The speed at which every sequence can be followed, in iterations a second.
-const FOLLOWED = 3, TOLD = 25;
+const SLOW = 3;
 // What the states of the cells are called; any other has its name alone.
 const STATES = {h: "hidden state", c: "cell state"};
 
@@ -57,7 +57,7 @@ export class Row {
     byId("state").addEventListener("change", event => this.app.connection.send("state", {name: event.target.value}));
     byId("follow").addEventListener("change", event => {
       const {speed} = this.app.transport;
-      if (event.target.checked && (speed === 0 || speed > TOLD)) this.app.transport.setSpeed(FOLLOWED);
+      if (event.target.checked && (speed === 0 || speed > FOLLOWED)) this.app.transport.setSpeed(SLOW);
     });
     const heat = byId("heat");
     heat.addEventListener("pointermove", event => this.mark(this.placeOf(event)));

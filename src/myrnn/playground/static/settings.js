@@ -52,14 +52,17 @@ export class Settings {
     for (const {name, of} of this.described || []) {
       this.controls.get(name).closest(".control").hidden = Boolean(of) && !of[1].includes(settings[of[0]]);
     }
-    byId("settings-told").textContent = this.told();
+    if (this.controls.size) byId("settings-told").textContent = `Settings: ${this.summary(settings)}`;
     writeLink(settings, this.app.tokens, DEFAULTS);
   }
 
-  // A one-line summary of the choices for small screens.
-  told() {
-    const chosen = name => this.controls.get(name)?.selectedOptions[0].textContent.replace(/ \(.*/, "");
-    return this.controls.size ? `Settings: ${chosen("task")}, ${chosen("cell")}, ${chosen("dim_recurrent")} units, ${chosen("optimizer")} ${chosen("learning_rate")}` : "";
+  // The most important settings in a few words.
+  summary(settings) {
+    const word = name => {
+      const {offered} = this.described.find(one => one.name === name), known = offered.find(([value]) => value === settings[name]);
+      return known ? known[1].replace(/ \(.*/, "") : settings[name];
+    };
+    return `${word("task")}, ${word("cell")}, ${word("dim_recurrent")} units, ${word("optimizer")} ${word("learning_rate")}`;
   }
 
   changed(name) {

@@ -5,9 +5,7 @@
 // looked at again; if they no longer are, it goes on.
 import {count, percent} from "./dom.js";
 import {share} from "./gradient.js";
-
-// The number of test sequences per length for a network at rest.
-const TRIED = 400;
+import {ENOUGH} from "./known.js";
 
 export const STOPS = [
   {
@@ -26,7 +24,7 @@ export const STOPS = [
     watch: "Wait for some ten thousand sequences …",
     from: 60000,
     needs: ["report", "left"], enough: ({left}) => left < 0.5,
-    seen: ({report, left}) => report && left !== undefined && Math.min(...report.total) >= TRIED &&
+    seen: ({report, left}) => report && left !== undefined && Math.min(...report.total) >= ENOUGH &&
       `With two digits ${percent(report.accuracy[0])} are right, with twenty ${percent(report.accuracy[report.lengths.indexOf(20)])}. Only ${share(left)} of the gradient is left 19 steps before the end, so the network learns little from the first digits of a long sequence.`,
   },
   {
