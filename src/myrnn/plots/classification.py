@@ -74,7 +74,7 @@ def _name_classes(ax: Axes, classes: Sequence[str]) -> None:
     names = [style.word_of(classes[place], _LONGEST_NAME) for place in places]
     fits = max(map(len, names)) * len(names) <= 60
     size = 9 if len(names) <= 20 else 6
-    ax.set_xticks(places, labels=names, fontsize=size, **({} if fits else style.TURNED))
+    style.name_places(ax, places, names, turned=not fits, fontsize=size)
     ax.set_yticks(places, labels=names, fontsize=size)
     ax.tick_params(length=0)
     ax.set_xlabel("predicted")
@@ -177,11 +177,10 @@ def _hatch_cell(ax: Axes, column: int, row: int) -> None:
 def _name_sides(ax: Axes, models: Sequence[str], tasks: Sequence[str]) -> None:
     longest = 60 if len(tasks) <= _MOST_UPRIGHT else _LONGEST_TURNED
     models, tasks = ([style.word_of(name, longest) for name in names] for names in (models, tasks))
-    if len(tasks) > _MOST_UPRIGHT:
-        ax.set_xticks(range(len(tasks)), labels=tasks, **style.TURNED)
-    else:
-        width = max(_ROW // len(tasks), _SHORTEST_LINE)
-        ax.set_xticks(range(len(tasks)), labels=[fill(name, width, break_long_words=False) for name in tasks])
+    are_turned = len(tasks) > _MOST_UPRIGHT
+    if not are_turned:
+        tasks = [fill(name, max(_ROW // len(tasks), _SHORTEST_LINE), break_long_words=False) for name in tasks]
+    style.name_places(ax, range(len(tasks)), tasks, turned=are_turned)
     ax.set_yticks(range(len(models)), labels=[fill(name, _SIDE) for name in models])
     ax.tick_params(length=0, labelsize=9)
     ax.tick_params(axis="x", labelsize=9 if len(tasks) < _MOST_UPRIGHT else 8)

@@ -64,8 +64,6 @@ _FILE_SETTINGS: Any = {"svg.hashsalt": "myrnn", "svg.fonttype": "path", "pdf.fon
 _ONE_AT_A_TIME = threading.Lock()
 
 _LEGEND_COLUMNS = 3
-# The look of names that do not fit side by side.
-TURNED: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 # The number of characters that fit side by side below the axes.
 ROOM_FOR_NAMES = 84
 # The share of the distance between two places that groups side by side occupy.
@@ -219,10 +217,13 @@ def fit_beside(names: Sequence[str]) -> bool:
     return max(map(len, names)) * len(names) <= ROOM_FOR_NAMES
 
 
-def name_places(ax: Axes, places: Iterable[float], names: Sequence[str], *, turned: bool | None = None) -> None:
+def name_places(
+    ax: Axes, places: Iterable[float], names: Sequence[str], *, turned: bool | None = None, **look: Any
+) -> None:
     """Write names below places of the horizontal axis, turned if they would overlap."""
-    is_turned = not fit_beside(names) if turned is None else turned
-    ax.set_xticks(list(places), labels=names, **(TURNED if is_turned else {}))
+    if not fit_beside(names) if turned is None else turned:
+        look |= {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(list(places), labels=names, **look)
 
 
 def beside(groups: int, gap: float) -> NDArray[np.float64]:
