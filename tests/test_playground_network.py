@@ -18,7 +18,7 @@ from myrnn.models import RNN
 from myrnn.models.own import load_own
 from myrnn.playground import keep, views
 from myrnn.playground.keep import script
-from myrnn.playground.material import Drawn
+from myrnn.playground.material import TaskMaterial
 from myrnn.playground.network import NEXT_SEED, Network, Recorded, new_model
 from myrnn.registry import make
 from myrnn.runs import load_run, save_run
@@ -376,7 +376,7 @@ def test_the_units_are_those_of_the_state_of_a_user_defined_class(units):
 
 
 def test_shortcuts_and_the_recurrence_are_shown():
-    levels = views.shortcut_levels(Drawn(TwinHalves(1, 3)))
+    levels = views.shortcut_levels(TaskMaterial(TwinHalves(1, 3)))
     assert levels["lengths"] == [2, 4, 6]
     assert np.shape(levels["accuracy"]) == (len(levels["names"]), 3)
     told = views.recurrence(trained(iterations=1))

@@ -22,7 +22,7 @@ from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import Stacked
 from myrnn.models.own import OwnModel
 from myrnn.playground.material import TEST_SEED
-from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, Phase
+from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, TrainingPhase
 from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.results import Result
 from myrnn.runs import Run, list_runs, load_run, save_run
@@ -221,7 +221,7 @@ def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> s
     return _NEW.format(seed=network.settings["seed"], made=made)
 
 
-def _trained(phases: list[Phase]) -> str:
+def _trained(phases: list[TrainingPhase]) -> str:
     calls = [
         _TRAIN.format(name="later" if i else "history", report_every=REPORT_EVERY, **asdict(phase))
         for i, phase in enumerate(phases)

@@ -97,10 +97,10 @@ class Material(ABC):
         """Return the accuracy by length of classifiers that see only part of each sequence."""
 
 
-class Drawn(Material):
+class TaskMaterial(Material):
     """The sequences that a task draws."""
 
-    def __init__(self, task: Any, test: Drawn | None = None) -> None:
+    def __init__(self, task: Any, test: TaskMaterial | None = None) -> None:
         self.task, self.lengths, self.class_names, self.off = task, task.lengths, classes_of(task), {}
         self.tested = test or self
         self.symbol_names = getattr(task, "symbol_names", None) or tuple(map(str, range(task.dim_input)))
@@ -147,7 +147,7 @@ class Drawn(Material):
         return self.task.sample_lengths(lengths[[abs(lengths - length).argmin()]], rng)
 
 
-class Given(Material):
+class GivenMaterial(Material):
     """The sequences of a run on data (each with at least one step), which are a task for the library, too."""
 
     def __init__(
@@ -157,13 +157,13 @@ class Given(Material):
         class_names: tuple[str, ...],
         symbol_names: tuple[str, ...],
         missing: str = "",
-        test: Given | None = None,
+        test: GivenMaterial | None = None,
     ) -> None:
         self.task, self.name, self.sequences = self, name, sequences
         self.class_names, self.dim_output = class_names, len(class_names)
         self.symbol_names, self.dim_input = symbol_names, len(symbol_names)
         self.lengths, self.missing = np.unique(sequences.lengths), missing
-        self.tested: Given = test or self
+        self.tested: GivenMaterial = test or self
         self.off = dict.fromkeys(("link", "save", "script"), "the page does this for tasks only, not for data")
         classes = " or ".join(f"“{one}”" for one in class_names)
         self.description = f"The data: {name}. Is a sequence {classes}? “?” stands for every other symbol."
@@ -246,10 +246,10 @@ def material_of(section: dict[str, Any], data: Material | None) -> Material:
             f"the page shows only tasks of two classes, or with a class for each step, with at most {MOST_OF_TASK} "
             f"tokens and a method 'truth': {type(task).__name__} is not one"
         )
-    return Drawn(task, Drawn(twice_as_long(task)))
+    return TaskMaterial(task, TaskMaterial(twice_as_long(task)))
 
 
-def data_of(run: Run) -> Given:
+def data_of(run: Run) -> GivenMaterial:
     """Return the data of a run on data, even if its files are missing; InvalidArgument if the page cannot show them."""
     reader = run.reader
     symbols, wanted = reader.symbol_names, "the playground opens runs on data of two classes and at most"
@@ -262,12 +262,12 @@ def data_of(run: Run) -> Given:
     names = (reader.class_names, symbols)
     data, none = run.experiment.source.settings, Sequences([], [0], [], len(symbols))
     tested, reason = _read(run, none) if run.experiment.evaluation.test else (none, "the run was given none")
-    test = Given("the test", tested, *names, f"there are no test sequences: {reason}" if reason else "")
+    test = GivenMaterial("the test", tested, *names, f"there are no test sequences: {reason}" if reason else "")
     if data.file is None:
         name, (learned, reason) = "sequences in memory", (none, "its sequences were not kept")
     else:
         name, (learned, reason) = Path(data.file).name, _read(run, none, data.file, data.labels)
-    return Given(name, learned, *names, reason, test)
+    return GivenMaterial(name, learned, *names, reason, test)
 
 
 def _read(run: Run, none: Sequences, *file: str | None) -> tuple[Sequences, str]:

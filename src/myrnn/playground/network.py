@@ -75,7 +75,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Phase:
+class TrainingPhase:
     """A part of a training with constant settings."""
 
     iterations: int
@@ -141,7 +141,7 @@ class Network:
         if not has_native_form:
             self.note = self.note or f"{type(self.optimizer).__name__} has no native form"
         # The parts of the training before the current settings: each phase, with its history.
-        self._finished: list[tuple[Phase, LearningCurve]] = []
+        self._finished: list[tuple[TrainingPhase, LearningCurve]] = []
         self.recorded = Recorded(self.task, settings["batch_size"])
         self._training: Training | None = None
         self.curve = MeanCurve()
@@ -190,12 +190,12 @@ class Network:
         return int(self.settings["seed"]) + NEXT_SEED * len(self._finished)
 
     @property
-    def _phase(self) -> Phase:
+    def _phase(self) -> TrainingPhase:
         given = {name: self.settings[name] for name in ADJUSTABLE}
-        return Phase(iterations=self._done, seed=self._seed, **given)
+        return TrainingPhase(iterations=self._done, seed=self._seed, **given)
 
     @property
-    def phases(self) -> list[Phase]:
+    def phases(self) -> list[TrainingPhase]:
         """The parts of the training, in order; without an adjustment there is one."""
         current = [self._phase] if self._done else []
         return [*(phase for phase, _ in self._finished), *current]
