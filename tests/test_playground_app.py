@@ -12,7 +12,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.playground import serve as serve_playground
 from myrnn.playground.app import STATIC, cookie_name, make_app
 from myrnn.playground.session import Session, Sessions
-from myrnn.playground.settings import LONGEST, defaults
+from myrnn.playground.settings import ENOUGH, FOLLOWED, LONGEST, defaults
 from playground_help import SMALL
 
 PORT = 8400
@@ -68,13 +68,13 @@ def test_the_page_needs_nothing_from_elsewhere():
         assert "http://" not in text and "https://" not in text.replace('"https:"', ""), path
 
 
-def test_the_page_has_the_defaults_and_the_longest_sequence_of_the_server(client):
+def test_the_page_has_the_defaults_and_the_limits_of_the_server(client):
     answer = client.get("/static/known.js")
     assert answer.headers["content-type"].startswith("text/javascript")
     names, values = zip(*(line.removesuffix(";").split(" = ") for line in answer.text.splitlines()), strict=True)
-    assert names == ("export const DEFAULTS", "export const LONGEST", "export const RATES")
+    assert names == tuple(f"export const {name}" for name in ("DEFAULTS", "ENOUGH", "FOLLOWED", "LONGEST", "RATES"))
     rates = {"adam": 0.001, "rmsprop": 0.001, "sgd": 0.03}
-    assert [json.loads(value) for value in values] == [defaults(), LONGEST, rates]
+    assert [json.loads(value) for value in values] == [defaults(), ENOUGH, FOLLOWED, LONGEST, rates]
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/other"])

@@ -746,9 +746,9 @@ def test_a_page_that_reconnects_takes_over_its_session(sessions):
 def test_closed_sessions_free_their_memory_and_share_programs(monkeypatch):
     networks, put = [], bench_module.Bench._put
 
-    def noted(bench, network, began):
+    def noted(bench, network):
         networks.append(weakref.ref(network))
-        put(bench, network, began)
+        put(bench, network)
 
     monkeypatch.setattr(bench_module.Bench, "_put", noted)
     loaded, programs, sessions = set(), [], []
