@@ -200,6 +200,16 @@ def test_the_likeliest_of_many_classes_are_drawn():
     assert legend_texts(plots.plot_probabilities(inspection([[1.0]], probabilities=[[1.0]]))) == ["class 0", "chance"]
 
 
+def test_names_that_matplotlib_would_hide_or_read_as_formulas_are_written_as_they_are():
+    ax = plots.plot_probabilities(
+        inspection(np.eye(2), probabilities=np.full((2, 3), 1 / 3), classes=["_a", "$b$", "c"])
+    )
+    assert legend_texts(ax) == ["\u200b_a", r"\$b\$", "c", "chance"]
+    ax.figure.draw_without_rendering()
+    curve = np.ones((3, 2))
+    assert legend_texts(plots.plot_gradient_flow(flow({"h": curve}), label="_$x$"))[0] == "\u200b_" + r"\$x\$"
+
+
 # --- gradients
 
 

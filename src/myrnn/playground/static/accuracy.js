@@ -61,7 +61,7 @@ export class Accuracy {
     }
     const {lengths, accuracy, low, high, total, trained} = report;
     const step = lengths.length > 1 ? Math.min(...lengths.slice(1).map((length, i) => length - lengths[i])) : 2;
-    const x = [lengths[0] - step, lengths[lengths.length - 1] + step * 0.8];
+    const x = [lengths[0] - step, lengths.at(-1) + step * 0.8];
     const every = Math.ceil(lengths.length / Math.max(4, chart.width / 34));
     chart.axes({
       x, y: [0, 1.05], xTicks: lengths.filter((_, i) => i % every === 0), yTicks: [0, 0.25, 0.5, 0.75, 1],

@@ -63,7 +63,7 @@ export class Curves {
 
   // [x, y] of a curve with what came before it.
   points(curve, past, name) {
-    const before = past ? past.iteration[past.iteration.length - 1] : 0;
+    const before = past ? past.iteration.at(-1) : 0;
     const values = smoothed(curve[name]);
     const xs = values.map((_, i) => before + (i + 1) * curve.width);
     return past ? [[...past.iteration, ...xs], [...past[name], ...values]] : [xs, values];
@@ -73,7 +73,7 @@ export class Curves {
     const pinned = this.app.pinned;
     const [xs, ys] = this.points(this, this.past, name);
     const other = pinned ? this.points(pinned.curve, pinned.network.past, name) : [[], []];
-    const last = Math.max(20, xs[xs.length - 1] || 0, other[0][other[0].length - 1] || 0);
+    const last = Math.max(20, xs.at(-1) || 0, other[0].at(-1) || 0);
     const isLoss = name === "loss";
     const classes = this.app.task.classes.length, guessing = Math.log(classes);
     const high = isLoss ? Math.max(1.08 * guessing, ...ys, ...other[1]) : 1;
@@ -87,7 +87,7 @@ export class Curves {
     chart.level(isLoss ? guessing : 1 / classes, "guessing");
     chart.line(other[0], clipped(other[1]), "pinned");
     chart.line(xs, clipped(ys), isLoss ? "loss" : "accuracy");
-    const now = ys[ys.length - 1];
+    const now = ys.at(-1);
     const told = now === undefined ? "nothing yet" : isLoss ? now.toFixed(3) : percent(now, 1);
     chart.headline(name, told, name);
     chart.svg.setAttribute("aria-label", `${name}: ${told}`);

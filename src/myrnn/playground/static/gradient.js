@@ -34,7 +34,7 @@ export class Gradient {
   }
 
   sentence(whose, {mean, distance, state}) {
-    const last = mean[mean.length - 1], steps = distance[distance.length - 1];
+    const last = mean.at(-1), steps = distance.at(-1);
     if (!steps) return "";
     const where = `${state ? ` in state ${state},` : ""} ${steps} steps before the end`;
     if (last === null || last === undefined) return `${whose}nothing is left${where}.`;

@@ -29,7 +29,7 @@ export class Unit {
 
   // Keep the last step's states of every snapshot, for the history of any unit.
   remember({values, units, iteration}) {
-    const last = this.past[this.past.length - 1];
+    const last = this.past.at(-1);
     if (last && (last.states.length !== units || last.iteration > iteration)) this.past = [];
     if (last && last.iteration === iteration) this.past.pop();
     this.past.push({iteration, states: values.slice(-units)});
