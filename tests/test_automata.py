@@ -15,9 +15,8 @@ import myrnn
 from myrnn import GRU, LSTM, RNN, Adam, Stacked, extract_automaton
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.inspection.automata.states import Cells
+from myrnn.inspection.automata.search import Cells, method_words, table_lengths, trial_words, words_of_length
 from myrnn.inspection.automata.teacher import Teacher, flat
-from myrnn.inspection.automata.words import method_words, table_lengths, trial_words, words_of_length
 from myrnn.runs import save_run
 from myrnn.sequences import Sequences
 from myrnn.tasks import EqualCounts, Regular, Tomita
@@ -180,7 +179,7 @@ def test_states_that_no_short_word_reaches_are_followed(odd, monkeypatch):
     assert teacher.accepts_one(word) != (wrong.write(word) in wrong)
     # Known cells are kept.
     assert cells.find_difference(ODD) == (None, True) and len(cells) >= 2
-    monkeypatch.setattr("myrnn.inspection.automata.states.MOST_CELLS", 1)
+    monkeypatch.setattr("myrnn.inspection.automata.search.MOST_CELLS", 1)
     assert Cells(teacher).find_difference(regular("[01]{3}").complement)[1] in (True, False)
 
 

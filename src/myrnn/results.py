@@ -47,22 +47,8 @@ def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
 
 
 def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return Wilson's interval for a share.
-
-    Parameters
-    ----------
-    correct, total : array_like of int, shape (...)
-    confidence : float
-
-    Returns
-    -------
-    ndarray, float64 (..., 2)
-        Low and high; 0 and 1 where the total is 0.
-
-    References
-    ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
+    """Return Wilson's interval for shares, float64 (..., 2): low and high, 0 and 1 where the total is 0."""
+    # Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     share = shares(correct, total)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     spread = z**2 / np.maximum(np.asarray(total, dtype=np.float64), 1)
@@ -91,6 +77,12 @@ class Counted:
     def interval(self) -> Floats:
         """The Wilson interval of each accuracy, float64 with one axis more: low and high."""
         return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
+
+    def _rates(self, prefix: str = "") -> dict[str, Any]:
+        """Return the counts and rates as columns, one row for each number in `correct`."""
+        total, (low, high) = np.broadcast_to(self.total, self.correct.shape), self.interval.reshape(-1, 2).T
+        columns = {"total": total.ravel(), "correct": self.correct.ravel(), "accuracy": self.accuracy.ravel()}
+        return {f"{prefix}{name}": values for name, values in {**columns, "low": low, "high": high}.items()}
 
 
 def counted(
@@ -197,15 +189,96 @@ def _text(value: Any) -> str:
     return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-# --- Tables -----------------------------------------------------------------------------------------------------------
+# --- Results and tables -----------------------------------------------------------------------------------------------
+
+
+class Result(ABC):
+    """The base of all results: a notebook displays and `print` shows its table, a prompt one line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from myrnn.learning_curve import LearningCurve
+    >>> curve = LearningCurve(np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95]))
+    >>> isinstance(curve, Result), curve.rows()[1]
+    (True, {'iteration': 200, 'loss': 0.2, 'accuracy': 0.95})
+    >>> [ax.get_ylabel() for ax in curve.plot(label="GRU")]
+    ['loss', 'accuracy']
+    """
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Return the numbers as a table."""
+
+    def data(self) -> Table:
+        """Return all numbers; by default the columns of the displayed table."""
+        return self.table()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one plain record per row of `data`."""
+        columns = self.data().columns
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the columns of `data` as CSV: None as an empty field, numbers at full precision."""
+        write_csv(self.data().columns, path)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the columns of `data` as a pandas data frame; pandas must be installed."""
+        import pandas
+
+        return pandas.DataFrame(self.data().columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the columns of `data` as a Polars data frame."""
+        import polars
+
+        return polars.DataFrame(self.data().columns, strict=False)
+
+    def plot(self, what: str | None = None, **options: Any) -> Any:
+        """Draw the result, and return the Matplotlib axes.
+
+        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
+        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
+
+        Parameters
+        ----------
+        what : str, optional
+            The name of the figure, if the result has several; by default its first one.
+        **options
+            Those of the function that draws the figure, such as ``ax``, the Axes to draw into; see `myrnn.plots`.
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no such figure.
+        """
+        import myrnn.plots  # noqa: F401  # it registers the figures, and imports the results
+
+        figures = next((_FIGURES[kind] for kind in type(self).__mro__ if kind in _FIGURES), None)
+        if figures is None:
+            raise InvalidArgument(f"there is no figure of {type(self).__name__}: it has a table, rows and to_csv")
+        name = next(iter(figures)) if what is None else one_of("what", what, tuple(figures))
+        return figures[name](self, **options)
+
+    def __str__(self) -> str:
+        """Return the table as `print` shows it."""
+        return self.table().to_text().rstrip("\n")
+
+    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
+        bundle: dict[str, str] = self.table().rich()._repr_mimebundle_(include, exclude)
+        return bundle
+
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Table:
+class Table(Result):
     """A table of named columns, and how it is shown.
 
-    Terminals and notebooks display it. Everything else has all columns at full precision: `rows`, `to_csv`, `to_json`,
-    `to_pandas` and `to_polars`.
+    It is a result that is its own table. Terminals and notebooks display it; everything else has all columns at full
+    precision.
 
     Attributes
     ----------
@@ -256,33 +329,13 @@ class Table:
         """Return the title and the size."""
         return f"Table({self.title!r}: {count_of(len(self), 'row')} of {', '.join(self.columns)})"
 
-    def __str__(self) -> str:
-        """Return the table as `print` shows it."""
-        return self.to_text().rstrip("\n")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record per row."""
-        return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns as CSV: None as an empty field, numbers at full precision."""
-        write_csv(self.columns, path)
+    def table(self) -> Table:
+        """Return the table itself."""
+        return self
 
     def to_json(self) -> str:
         """Return the rows as a JSON list of objects."""
         return json.dumps(self.rows(), allow_nan=False)
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return the columns as a pandas data frame; pandas must be installed."""
-        import pandas
-
-        return pandas.DataFrame(self.columns)
-
-    def to_polars(self) -> polars.DataFrame:
-        """Return the columns as a Polars data frame."""
-        import polars
-
-        return polars.DataFrame(self.columns, strict=False)
 
     def to_text(self, width: int = 80) -> str:
         """Return the text that a terminal of this width shows, without colours."""
@@ -319,88 +372,6 @@ class Table:
     def __rich__(self) -> RichTable:
         """Let Rich print it."""
         return self.rich()
-
-    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
-        bundle: dict[str, str] = self.rich()._repr_mimebundle_(include, exclude)
-        return bundle
-
-    def _repr_html_(self) -> str:
-        return self._repr_mimebundle_()["text/html"]
-
-
-class Result(ABC):
-    """The base of all results: a notebook displays and `print` shows its table, a prompt one line.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from myrnn.learning_curve import LearningCurve
-    >>> curve = LearningCurve(np.array([100, 200]), np.array([0.69, 0.2]), np.array([0.5, 0.95]))
-    >>> isinstance(curve, Result), curve.rows()[1]
-    (True, {'iteration': 200, 'loss': 0.2, 'accuracy': 0.95})
-    >>> [ax.get_ylabel() for ax in curve.plot(label="GRU")]
-    ['loss', 'accuracy']
-    """
-
-    @abstractmethod
-    def table(self) -> Table:
-        """Return the numbers as a table."""
-
-    def data(self) -> Table:
-        """Return all numbers; by default the columns of the displayed table."""
-        return self.table()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one plain record per row of `data`."""
-        return self.data().rows()
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns of `data` as CSV."""
-        self.data().to_csv(path)
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return the columns of `data` as a pandas data frame; pandas must be installed."""
-        return self.data().to_pandas()
-
-    def to_polars(self) -> polars.DataFrame:
-        """Return the columns of `data` as a Polars data frame."""
-        return self.data().to_polars()
-
-    def plot(self, what: str | None = None, **options: Any) -> Any:
-        """Draw the result, and return the Matplotlib axes.
-
-        A notebook shows the figure. A script writes it to a file with `myrnn.plots.save_figure`; or it imports
-        ``matplotlib.pyplot`` before drawing, and calls ``pyplot.show()``.
-
-        Parameters
-        ----------
-        what : str, optional
-            The name of the figure, if the result has several; by default its first one.
-        **options
-            Those of the function that draws the figure, such as ``ax``, the Axes to draw into; see `myrnn.plots`.
-
-        Raises
-        ------
-        InvalidArgument
-            When there is no such figure.
-        """
-        import myrnn.plots  # noqa: F401  # it registers the figures, and imports the results
-
-        figures = next((_FIGURES[kind] for kind in type(self).__mro__ if kind in _FIGURES), None)
-        if figures is None:
-            raise InvalidArgument(f"there is no figure of {type(self).__name__}: it has a table, rows and to_csv")
-        name = next(iter(figures)) if what is None else one_of("what", what, tuple(figures))
-        return figures[name](self, **options)
-
-    def __str__(self) -> str:
-        """Return the table as `print` shows it."""
-        return str(self.table())
-
-    def _repr_mimebundle_(self, include: Sequence[str] = (), exclude: Sequence[str] = (), **_: Any) -> dict[str, str]:
-        return self.table()._repr_mimebundle_(include, exclude)
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
 
 
 # The figures of each kind of result by name, the default first.

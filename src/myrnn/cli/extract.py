@@ -14,7 +14,7 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.data.targets import LABELS
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.inspection import extract_automaton
-from myrnn.inspection.automata.words import LONGEST, table_lengths
+from myrnn.inspection.automata.search import LONGEST, table_lengths
 from myrnn.plots import save_figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
@@ -206,9 +206,16 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
 
 
 def run_in_numpy(
-    recurrence: Recurrence, parameters: Sequence[NDArray[np.float32]], x: NDArray[np.float32]
+    recurrence: Recurrence,
+    parameters: Sequence[NDArray[np.float32]],
+    x: NDArray[np.float32],
+    watch: Callable[[int, dict[Node, NDArray[Any]]], None] = lambda part, known: None,
 ) -> NDArray[np.float32]:
-    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,) or (T, K)."""
+    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,) or (T, K).
+
+    `watch` gets the number of each part before it is computed (two for each loop, before it and in it, and one for the
+    readout) and the values that it may read.
+    """
     build, leaf = recurrence.build, recurrence.build.leaf
     known = {leaf("parameter", i, size=p.size): p for i, p in enumerate(parameters)}
     rows = [{leaf("input", size=recurrence.dim_input): x_t} for x_t in x]
@@ -217,15 +224,19 @@ def run_in_numpy(
             row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(x)))
     known |= {drawn.leaf(build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
     known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
-    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
+    for i, (loop, first) in enumerate(zip(recurrence.loops, recurrence.first_states, strict=True)):
         leaves = placeholders(build, [n.size for n in loop.step], first)
+        watch(2 * i, known)
         known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
         for t, row in enumerate(reversed(rows) if loop.backward else rows):
             known[leaf("time", loop.backward, size=1)] = np.array([t], dtype=np.float32)
+            watch(2 * i + 1, known | row)
             found = evaluate([*loop.step, *loop.kept.values()], known | row)
             known |= dict(zip(leaves, found, strict=False))
             kept = zip(loop.kept.items(), found[len(leaves) :], strict=True)
             row |= {leaf("kept", k, size=n.size): value for (k, n), value in kept}
+    for row in rows if recurrence.per_step else [{}]:
+        watch(2 * len(recurrence.loops), known | row)
     if recurrence.per_step:
         return np.array([row[recurrence.readout] for row in rows]).reshape(len(x), recurrence.readout.size)
     return evaluate([recurrence.readout], known)[0]

@@ -312,7 +312,7 @@ class CompiledModel:
         self, native: Native, sequences: Sequences, long: NDArray[np.int64]
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield the logits of sequences piece by piece, as many sequences at once as there are threads."""
-        parameters, width = self._numbers(native), self._row_of_a_stream[1].width
+        parameters, width = self.numbers_for(native), self._row_of_a_stream[1].width
         steps = max(1, PORTION_BYTES // native.bytes_per_step)
         total = int(sequences.lengths[long].sum())
         together = min(len(long), shards_for(total, total * self.work_per_row, LEAST_WORK))
@@ -351,7 +351,7 @@ class CompiledModel:
 
     def _computed(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
         native = self.native(tokens=sequences.is_tokens, batched=batched)
-        parameters = self._numbers(native)
+        parameters = self.numbers_for(native)
         rows = len(sequences.values) if self.per_step else len(sequences)
         out = np.zeros((rows, self.dim_output), dtype=np.float32)
         portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
@@ -472,7 +472,7 @@ class CompiledModel:
         """Return the program that reads `steps` more steps from a state of this model, and the current weights."""
         self._check_going_on(state.steps + steps)
         native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
-        return native, self._numbers(native)
+        return native, self.numbers_for(native)
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:
@@ -538,9 +538,9 @@ class CompiledModel:
         """Check sequences, and the model on them; return the program for them, and its parameters."""
         self._check_use(sequences, gradients=gradients)
         native = self.native(tokens=sequences.is_tokens, observed=observed)
-        return native, self._numbers(native)
+        return native, self.numbers_for(native)
 
-    def _numbers(self, native: Native) -> Floats:
+    def numbers_for(self, native: Native) -> Floats:
         """Return the current weights in the layout of a program."""
         # A thread that compiles this model may write other numbers into its parameters meanwhile.
         with MYGRAD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import mygrad
@@ -18,7 +19,7 @@ from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import Recognizer
 from myrnn.models.model import num_classes, parameter_names, parameters_of
-from myrnn.results import check_finite, is_lost
+from myrnn.results import is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of
@@ -35,10 +36,7 @@ Use = Callable[[slice, NDArray[np.float32]], Found]
 
 
 def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
-    """Return sequences drawn from a task, or the given ones; each must have a class.
-
-    With `lengths`, the same number of each is drawn, at least one.
-    """
+    """Return sequences drawn from a task, or the given ones; each must have a class."""
     drawn = draw_any(task, samples, seed, lengths)
     drawn.check_labels()
     return drawn
@@ -46,23 +44,28 @@ def draw(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Seque
 
 def draw_any(task: Any, samples: int, seed: int, lengths: ArrayLike | None) -> Sequences:
     """Return sequences drawn from a task, or the given ones, with any targets."""
-    task = recognition_of(task)
-    count = _checks.integer("samples", samples, minimum=1)
-    given = given_sequences(task, count)
-    if given is not None:
-        if lengths is not None:
-            raise InvalidArgument("lengths can be asked of a task that draws, not of given sequences")
-        drawn = given
-    elif callable(getattr(task, "sample", None)):
-        rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
-        drawn = task.sample(count, rng) if lengths is None else _equally_often(task, lengths, count, rng)
-    else:
-        raise InvalidArgument(
-            f"task must be a task, a Sequences or an iterable of (x, y) pairs, not {type(task).__name__}"
-        )
+    drawn = drawn_or_given("task", recognition_of(task), samples, seed, lengths)
     if not len(drawn):
         raise InvalidArgument("task holds no sequence to evaluate on")
     return drawn
+
+
+def drawn_or_given(
+    name: str, task: Any, samples: int, seed: int, lengths: ArrayLike | None = None, dim_input: int | None = None
+) -> Sequences:
+    """Return sequences drawn from a task, or the given ones; `name` is that of the argument `task`."""
+    count = _checks.integer("samples", samples, minimum=1)
+    given = given_sequences(task, count, dim_input)
+    if given is not None:
+        if lengths is not None:
+            raise InvalidArgument("lengths can be asked of a task that draws, not of given sequences")
+        return given
+    if not callable(getattr(task, "sample", None)):
+        raise InvalidArgument(
+            f"{name} must be a task, a Sequences or an iterable of (x, y) pairs, not {type(task).__name__}"
+        )
+    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    return task.sample(count, rng) if lengths is None else _equally_often(task, lengths, count, rng)
 
 
 def as_tested(model: Any, task: Any) -> tuple[Any, Any]:
@@ -94,13 +97,7 @@ def class_names(task: Any, classes: int) -> tuple[str, ...]:
 
 
 class Classifier:
-    """A model with an engine: native if it compiles, otherwise op by op.
-
-    Parameters
-    ----------
-    model : callable or CompiledModel
-    engine : {"auto", "native", "mygrad"}
-    """
+    """A model with an engine: native if it compiles, otherwise op by op."""
 
     def __init__(self, model: Any, engine: str) -> None:
         self._compiled = model if isinstance(model, CompiledModel) else None
@@ -108,67 +105,64 @@ class Classifier:
         parameters_of(self.model)
         self._engine = _checks.one_of("engine", engine, ENGINES)
 
-    def logits(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K); like `scores`, but all must be finite.
-
-        Raises
-        ------
-        NotFinite
-            When logits are not finite.
-        """
-        logits = self.scores(sequences, progress)
-        check_finite(logits, sequences.lengths)
-        return logits
-
     def scores(self, sequences: Sequences, progress: bool | None = False) -> NDArray[np.float32]:
-        """Return the logits of every sequence, float32 (N, K), or of every step; some may not be finite.
-
-        Tokens of a smaller alphabet are the first tokens of the model's alphabet.
-
-        Raises
-        ------
-        InvalidArgument
-            When the sequences do not fit the model's inputs, or a label is not one of its classes.
-        NotFinite
-            When the model's parameters are not finite.
-        """
+        """Return the logits of every sequence, float32 (N, K), or of every step; some may not be finite."""
         readable = self._readable(sequences)
-        # MyGrad's sigmoid overflows on its way to 0; any other overflow is visible in the logits.
-        with np.errstate(over="ignore", invalid="ignore"):
-            logits = self._native_logits(readable, progress) if self._engine != "mygrad" else None
-            if logits is None:
-                logits = _reference_logits(self.model, readable, progress)
+
+        def native(compiled: CompiledModel) -> NDArray[np.float32]:
+            if progress is not False:
+                # Compile before there is a progress bar, because the compilation shows its own line.
+                compiled.logits(readable[:2])
+            return _in_portions(lambda part: compiled.logits(readable[part]), len(readable), NATIVE_PORTION, progress)
+
+        def reference() -> NDArray[np.float32]:
+            classify = partial(reference_logits, self.model, readable)
+            return _in_portions(classify, len(readable), PORTION, progress)
+
+        logits = self._run(readable, native, reference)
         self._check_scores(readable, logits)
         return logits
 
     def prepare(self, sequences: Sequences) -> None:
         """Compile what computes the logits of such sequences."""
-        if self._engine != "mygrad":
-            try:
-                self._compiled_for(sequences).prepare(sequences)
-            except CompileError as error:
-                self._leave_native(error)
+        self._run(sequences, lambda compiled: compiled.prepare(sequences), lambda: None)
 
     def in_parts(self, sequences: Sequences, use: Use[Found]) -> list[Found]:
-        """Call `use` with the logits of some steps at a time, and return all that it returned.
-
-        The logits are those of `scores`, for every step. They take little memory, however many steps there are. The
-        other argument of `use` is their place among all rows. If the compiled model fails on the way, all parts come
-        again, from MyGrad.
-        """
+        """Call `use` with some rows of `scores` at a time and their place among all; return all that it returned."""
+        # This takes little memory, however many steps there are. If the compiled model fails on the way, all parts come
+        # again, from MyGrad.
         readable = self._readable(sequences)
 
-        def checked(place: slice, logits: NDArray[np.float32]) -> Found:
-            self._check_scores(readable, logits)
-            return use(place, logits)
+        def used(parts: Iterable[tuple[slice, NDArray[np.float32]]]) -> list[Found]:
+            found = []
+            with held_interrupts() as obey:
+                for place, logits in parts:
+                    self._check_scores(readable, logits)
+                    found.append(use(place, logits))
+                    obey()
+            return found
 
+        return self._run(
+            readable,
+            lambda compiled: used(compiled.logits_in_parts(readable)),
+            lambda: used(reference_in_parts(self.model, readable)),
+        )
+
+    def _run(
+        self, sequences: Sequences, native: Callable[[CompiledModel], Found], reference: Callable[[], Found]
+    ) -> Found:
+        """Return what the compiled model gives, or MyGrad for a model that does not compile."""
+        # MyGrad's sigmoid overflows on its way to 0; any other overflow is visible in the logits.
         with np.errstate(over="ignore", invalid="ignore"):
             if self._engine != "mygrad":
                 try:
-                    return _used(self._compiled_for(readable).logits_in_parts(readable), checked)
+                    return native(self._compiled_for(sequences))
                 except CompileError as error:
-                    self._leave_native(error)
-            return _used(reference_in_parts(self.model, readable), checked)
+                    if self._engine == "native":
+                        raise
+                    warn(f"the model is evaluated op by op with MyGrad, because {error}")
+                    self._engine = "mygrad"
+            return reference()
 
     def _check_scores(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
         if sequences.kind.what == CLASS:
@@ -185,28 +179,10 @@ class Classifier:
         if lost is not None:
             raise NotFinite(f"the model cannot be evaluated: its {lost} holds numbers that are not finite")
 
-    def _native_logits(self, sequences: Sequences, progress: bool | None) -> NDArray[np.float32] | None:
-        """Return the logits of the compiled model; if it does not compile, switch to MyGrad and return None."""
-        try:
-            compiled = self._compiled_for(sequences)
-            if progress is not False:
-                # Compile before there is a progress bar, because the compilation shows its own line.
-                compiled.logits(sequences[:2])
-            return _in_portions(lambda part: compiled.logits(sequences[part]), len(sequences), NATIVE_PORTION, progress)
-        except CompileError as error:
-            self._leave_native(error)
-            return None
-
     def _compiled_for(self, sequences: Sequences) -> CompiledModel:
         if self._compiled is None:
             self._compiled = compile_for(self.model, sequences)
         return self._compiled
-
-    def _leave_native(self, error: CompileError) -> None:
-        if self._engine == "native":
-            raise error
-        warn(f"the model is evaluated op by op with MyGrad, because {error}")
-        self._engine = "mygrad"
 
     def _readable(self, sequences: Sequences) -> Sequences:
         width = self._width(sequences.dim_input)
@@ -246,19 +222,6 @@ def _equally_often(task: Any, lengths: ArrayLike, samples: int, rng: np.random.G
         raise InvalidArgument("lengths is empty: name at least one length")
     distinct = np.unique(wanted)
     return task.sample_lengths(np.repeat(distinct, max(1, samples // distinct.size)), rng)
-
-
-def _used(parts: Iterable[tuple[slice, NDArray[np.float32]]], use: Use[Found]) -> list[Found]:
-    found = []
-    with held_interrupts() as obey:
-        for place, logits in parts:
-            found.append(use(place, logits))
-            obey()
-    return found
-
-
-def _reference_logits(model: Any, sequences: Sequences, progress: bool | None) -> NDArray[np.float32]:
-    return _in_portions(lambda part: reference_logits(model, sequences, part), len(sequences), PORTION, progress)
 
 
 def _in_portions(

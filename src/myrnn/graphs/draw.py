@@ -300,11 +300,8 @@ def _tooltip(node: GraphNode, gradients: Mapping[int, float]) -> str:
 
 # DOT ------------------------------------------------------------------------------------------------------------------
 
-_LOOKS = {
-    "operation": 'shape=box, style="rounded,filled", fillcolor="#ffffff"',
-    "parameter": 'shape=box, style="filled", fillcolor="#d6e8f3", color="#0072B2"',
-    "input": 'shape=box, style="filled", fillcolor="#fbecc8", color="#E69F00"',
-    "constant": 'shape=box, style="filled", fillcolor="#e6e6e6", color="#999999"',
+_LOOKS = {"operation": f'shape=box, style="rounded,filled", fillcolor="{_PAPER}"'} | {
+    kind: f'shape=box, style="filled", fillcolor="{fill}", color="{_STROKES[kind]}"' for kind, fill in _FILLS.items()
 }
 
 

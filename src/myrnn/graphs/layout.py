@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
@@ -153,21 +154,16 @@ class _Item:
 
 def _layers(members: Sequence[int], edges: Iterable[Edge], width: int, rank: Callable[[int], Any]) -> list[list[int]]:
     """Fill layer after layer with members whose inputs are all above, those of the lowest rank first."""
-    readers: dict[int, list[int]] = defaultdict(list)
-    waiting = dict.fromkeys(members, 0)
+    graph = TopologicalSorter[int]({node: () for node in members})
     for source, target in edges:
-        readers[source].append(target)
-        waiting[target] += 1
-    ready = [node for node in members if not waiting[node]]
-    layers = []
-    while ready:
-        ready.sort(key=rank)
+        graph.add(target, source)
+    graph.prepare()
+    ready, layers = list[int](), list[list[int]]()
+    while graph.is_active():
+        ready = sorted([*ready, *graph.get_ready()], key=rank)
         layer, ready = ready[:width], ready[width:]
         layers.append(layer)
-        for reader in (reader for node in layer for reader in readers[node]):
-            waiting[reader] -= 1
-            if not waiting[reader]:
-                ready.append(reader)
+        graph.done(*layer)
     return layers
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
-from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.loops import Recurrence, placeholders, run_in_numpy
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
 
@@ -65,10 +66,9 @@ def observe(compiled: CompiledModel, equations: Equations, x: Any, y: Any) -> Ob
 
 def _of_logits(logits: Array, classes: NDArray[np.int64]) -> Array:
     """Return the gradient of the mean softmax cross-entropy of the rows with a class, not -1."""
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     is_right = np.arange(logits.shape[1]) == classes[:, np.newaxis]
     counts = classes >= 0
-    gradients: Array = scores / scores.sum(axis=1, keepdims=True) - is_right
+    gradients: Array = scipy.special.softmax(logits, axis=1) - is_right
     return gradients * (counts / max(1, int(counts.sum()))).astype(np.float32)[:, np.newaxis]
 
 
@@ -87,39 +87,22 @@ def result_place(recurrence: Recurrence, equations: Equations) -> Place:
 
 def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> dict[Place, Array]:
     """Compute the value of every equation with NumPy, (1 or T, size); for a loop, in its own order."""
-    recurrence, leaf = compiled.recurrence, compiled.recurrence.build.leaf
-    known = {leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(compiled.model.parameters)}
-    known[leaf("length", size=1)] = np.full(1, len(sequence), dtype=np.float32)
-    rows = [{leaf("input", size=recurrence.dim_input): row} for row in sequence]
-    for k, table in enumerate(recurrence.tables):
-        for t, row in enumerate(rows):
-            row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(rows)))
-    known |= {drawn.leaf(recurrence.build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
+    parts = [part for loop in equations.loops for part in (loop.initial, loop.step)] + [equations.readout]
     found: dict[Place, list[Array]] = defaultdict(list)
 
-    def run(part: Sequence[Equation], column: int, row: Mapping[Node, Array], targets: Sequence[Node]) -> list[Array]:
-        values = evaluate([*(e.node for e in part), *targets], {**known, **row})
-        for equation, value in zip(part, values, strict=False):
+    def watch(column: int, known: dict[Node, Array]) -> None:
+        values = evaluate([equation.node for equation in parts[column]], known)
+        for equation, value in zip(parts[column], values, strict=True):
             found[column, equation.name].append(value)
-        return values[len(part) :]
 
-    for i, (loop, part) in enumerate(zip(recurrence.loops, equations.loops, strict=True)):
-        states, kept = _state_leaves(recurrence, i), _kept_leaves(recurrence, i)
-        known |= dict(zip(states, run(part.initial, 2 * i, {}, loop.initial), strict=True))
-        for t, row in enumerate(reversed(rows) if loop.backward else rows):
-            known[leaf("time", loop.backward, size=1)] = np.full(1, t, dtype=np.float32)
-            after = run(part.step, 2 * i + 1, row, [*loop.step, *loop.kept.values()])
-            known |= dict(zip(states, after, strict=False))
-            row |= dict(zip(kept, after[len(states) :], strict=True))
-    for row in rows if recurrence.per_step else [{}]:
-        run(equations.readout, 2 * len(equations.loops), row, [])
+    run_in_numpy(compiled.recurrence, [p.data.reshape(-1) for p in compiled.model.parameters], sequence, watch)
     return {place: np.stack(values) for place, values in found.items()}
 
 
 def _state_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
     """Return the leaves that represent the states of a loop."""
-    first, nodes = recurrence.first_states[loop], recurrence.loops[loop].step
-    return [recurrence.build.leaf("state", i, size=node.size) for i, node in enumerate(nodes, first)]
+    sizes = [node.size for node in recurrence.loops[loop].step]
+    return placeholders(recurrence.build, sizes, recurrence.first_states[loop])
 
 
 def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
@@ -184,7 +167,7 @@ class _Rolled:
         name, shape = self.equations.states[state.attributes[0]], self._shape(state)
         tooltip = (f"{name} of the step before", f"shape {shape}, float32")
         details = ("of the step before", *([shape] * self.shown.dims))
-        return self._add("operation", name, details, tooltip, (start,), column, "state")
+        return self._add("operation", name, details, tooltip, inputs=(start,), column=column, emphasis="state")
 
     def _cards(self, equations: Sequence[Equation], known: dict[Node, int], column: int) -> dict[str, int]:
         """Make the cards of a part, and add their results to `known`."""
@@ -220,8 +203,10 @@ class _Rolled:
         emphasis: Emphasis = "state" if is_state else ""
         if place == self.result:
             emphasis = "result"
-        key = self._add("operation", label, tuple(filter(None, details)), tooltip, inputs, column, emphasis)
-        return self._with_gradient(key, gradients)
+        details = tuple(filter(None, details))
+        return self._add(
+            "operation", label, details, tooltip, gradients, inputs=inputs, column=column, emphasis=emphasis
+        )
 
     def _leaf(self, node: Node) -> int:
         if node not in self.leaves:
@@ -234,8 +219,8 @@ class _Rolled:
         sides = [str(n) for n in data.shape if n != 1] or ["1"]
         size = "×".join(sides) + (f" = {data.size:,}" if len(sides) > 1 else "")  # noqa: RUF001
         shape = f"shape {data.shape}, {data.dtype}, {count_of(data.size, 'number')}"
-        key = self._add("parameter", name, (size,), (f"{name} (parameter)", shape, value_range(data)))
-        return self._with_gradient(key, self.observed.leaf_gradients.get(place))
+        tooltip = (f"{name} (parameter)", shape, value_range(data))
+        return self._add("parameter", name, (size,), tooltip, self.observed.leaf_gradients.get(place))
 
     def _input(self, node: Node) -> int:
         if node.operation == "table":
@@ -253,13 +238,7 @@ class _Rolled:
         name, sequence = self.equations.sequence, self.observed.sequence
         seen = [] if sequence is None else [f"{self._over_steps()}: {value_range(sequence)}"]
         tooltip = (f"{name}, the current row of the sequence (input)", f"shape ({node.size},)", *seen)
-        key = self._add("input", name, (str(node.size),), tooltip)
-        return self._with_gradient(key, self.observed.leaf_gradients.get("x"))
-
-    def _with_gradient(self, key: int, gradients: Array | None) -> int:
-        if gradients is not None:
-            self.gradients[key] = _norm(gradients)
-        return key
+        return self._add("input", name, (str(node.size),), tooltip, self.observed.leaf_gradients.get("x"))
 
     def _over_steps(self) -> str:
         return f"over {count_of(self.observed.steps, 'step')}"
@@ -274,12 +253,13 @@ class _Rolled:
         label: str,
         details: tuple[str, ...],
         tooltip: tuple[str, ...],
-        inputs: tuple[int, ...] = (),
-        column: int = 0,
-        emphasis: Emphasis = "",
+        gradients: Array | None = None,
+        **others: Any,
     ) -> int:
         key = len(self.nodes)
-        self.nodes.append(GraphNode(key, kind, label, details, tooltip, inputs, column=column, emphasis=emphasis))
+        self.nodes.append(GraphNode(key, kind, label, details, tooltip, **others))
+        if gradients is not None:
+            self.gradients[key] = _norm(gradients)
         return key
 
 

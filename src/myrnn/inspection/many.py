@@ -13,12 +13,11 @@ from myrnn import _checks, results
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.native import Observation
 from myrnn.compiler.probe import input_width
-from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, NotFinite
-from myrnn.evaluation.classify import as_tested
+from myrnn.evaluation.classify import as_tested, drawn_or_given
 from myrnn.inspection.one import compiled_of, main_state, norms
 from myrnn.models.model import network_of, parameters_of
-from myrnn.sequences import Sequences, given_sequences
+from myrnn.sequences import Sequences
 
 Curves = dict[str, NDArray[np.float64]]
 # The band around the mean; it contains eight of ten sequences.
@@ -27,15 +26,8 @@ QUANTILES = (0.1, 0.9)
 
 def _compiled_with_sequences(model: Any, given: Any, samples: int, seed: int) -> tuple[CompiledModel, Sequences]:
     """Draw sequences from a task, or take the given ones, without empty sequences; compile the model for them."""
-    name, count = "task_or_sequences", _checks.integer("samples", samples, minimum=1)
-    width = _width_of(model, given)
-    drawn = given_sequences(given, count, width)
-    if drawn is None and callable(getattr(given, "sample", None)):
-        drawn = given.sample(count, np.random.default_rng(_checks.integer("seed", seed, minimum=0)))
-    if drawn is None:
-        raise InvalidArgument(
-            f"{name} must be a task, a Sequences or an iterable of (x, y) pairs, not {type(given).__name__}"
-        )
+    name, width = "task_or_sequences", _width_of(model, given)
+    drawn = drawn_or_given(name, given, samples, seed, dim_input=width)
     if drawn.dim_input != width:
         raise InvalidArgument(
             f"{name} has sequences of {_checks.count_of(drawn.dim_input, 'input')}, but the model takes {width}"
@@ -66,8 +58,7 @@ def _observations(compiled: CompiledModel, sequences: Sequences) -> Iterator[Obs
     """Run each sequence with its own label for the loss and observe it; the model is checked once for all."""
     compiled.guard.check_use(sequences, gradients=True)
     native = compiled.native(observed=True)
-    with MYGRAD:
-        parameters = native.block_of([parameter.data for parameter in parameters_of(compiled.model)]).numbers
+    parameters = compiled.numbers_for(native)
     for i in range(len(sequences)):
         # The program takes features. All of them at once may need too much memory.
         one = Sequences.from_pairs([(sequences.features(i), int(sequences.labels[i]))])
@@ -327,12 +318,8 @@ def state_space(
 
     Parameters
     ----------
-    model : callable or CompiledModel
-        As for `myrnn.inspect`.
-    task_or_sequences : Task, Sequences or iterable of (x, y)
-        Draws the sequences, or holds them.
-    samples, seed : int
-        The number of sequences to draw, and the seed of the draws.
+    model, task_or_sequences, samples, seed
+        As for `gradient_flow`.
     state : str, optional
         The name of the state; by default the one that the logits are computed from.
     last : bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from mygrad import Tensor
 from numpy.typing import NDArray
 
@@ -95,8 +96,7 @@ class Inspection(results.Result):
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """The probability of every class if the sequence ended after each step, float64 (T, K)."""
-        powers = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return scipy.special.softmax(self.logits.astype(np.float64), axis=1)
 
     @property
     def symbols(self) -> list[str] | None:

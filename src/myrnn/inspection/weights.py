@@ -117,9 +117,7 @@ def recurrent_eigenvalues(model: Any) -> RecurrentEigenvalues:
     for name, matrix in matrices.items():
         if not np.isfinite(matrix).all():
             raise InvalidArgument(f"{name} holds numbers that are not finite, so it has no eigenvalues")
-    return RecurrentEigenvalues(
-        matrices, {n: _eigenvalues(m) for n, m in matrices.items()}, type(network_of(compiled.model)).__name__
-    )
+    return RecurrentEigenvalues(matrices, {name: _eigenvalues(matrix) for name, matrix in matrices.items()}, owner)
 
 
 def _eigenvalues(matrix: NDArray[np.float32]) -> NDArray[np.complex128]:

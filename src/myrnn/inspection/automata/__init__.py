@@ -1,8 +1,8 @@
 """Extraction of automata from trained networks, by queries about strings or from clusters of states.
 
-`teacher` answers which strings a network accepts, and where its states go. `words` and `states` search for a string on
-which a network and an automaton differ; `extracted` has the results; `learn` and `clusters` make automata, and
-`extract` has the public function.
+`teacher` answers which strings a network accepts, and where its states go. `search` looks for a string on which a
+network and an automaton differ; `extracted` has the results; `learn` makes automata, and `extract` has
+the public function.
 """
 
 from myrnn.inspection.automata.extract import extract_automaton

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from myrnn import _checks
 from myrnn.evaluation.classify import as_tested
-from myrnn.inspection.automata.clusters import cluster
 from myrnn.inspection.automata.extracted import ExtractedAutomaton, ExtractionLog
-from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, learn, needed
+from myrnn.inspection.automata.learn import BOTH, EQUIVALENCES, WORDS, Equivalence, cluster, learn, needed
+from myrnn.inspection.automata.search import LONGEST, Trials
 from myrnn.inspection.automata.teacher import Teacher
-from myrnn.inspection.automata.words import LONGEST, TableTest
 from myrnn.tasks.languages.automata import Dfa
 
 LSTAR, CLUSTERS = "lstar", "clusters"
@@ -121,20 +118,17 @@ def extract_automaton(
     limit = _checks.real("seconds", seconds, above=0.0)
     most = _checks.integer("max_states", max_states, minimum=1)
     source = _checks.integer("seed", seed, minimum=0)
-    rng = np.random.default_rng(source)
     model, examples = as_tested(model, examples)
     teacher = Teacher(model, alphabet, accept)
-    tried = teacher.read(examples, count, rng)
-    table, prepared = TableTest(teacher, longest, source), None
-    if method == LSTAR:
-        prepared = Equivalence(teacher, equivalence, count, longest, rng, tried, table)
+    trials = Trials(teacher, examples, count, longest, source)
+    prepared = Equivalence(trials, equivalence) if method == LSTAR else None
     teacher.warm_up(follow_states=method == CLUSTERS or equivalence != WORDS)
     log = ExtractionLog(teacher)
     teacher.stop_after(limit)
     if prepared is not None:
         dfa, stopped = learn(teacher, prepared, log, most)
     else:
-        dfa, stopped = cluster(teacher, log, most, count, longest, rng, tried, table)
+        dfa, stopped = cluster(trials, log, most)
     if dfa is None:
         # There was not enough time for a single hypothesis.
         teacher.stop_after(float("inf"))
@@ -147,7 +141,7 @@ def extract_automaton(
         seconds=log.seconds,
         complete=stopped is None,
         max_length=longest,
-        tested=table.tested if stopped is None else 0,
+        tested=trials.tested if stopped is None else 0,
         stopped=stopped,
         method=method,
         name=teacher.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
+from myrnn.inspection.automata.search import LONGEST, TABLE_SAMPLES, table_lengths, table_words
 from myrnn.inspection.automata.teacher import Teacher, Word, word_at
-from myrnn.inspection.automata.words import LONGEST, TABLE_SAMPLES, table_lengths, table_words
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings
 
+# Returns which of some strings are accepted.
+Acceptor = Callable[[Strings, Offsets], Bools]
 # The most strings named in a table, and the length at which they are cut.
 MOST_NAMED, LONGEST_NAMED = 10, 40
 EMPTY = "(empty)"
@@ -211,54 +214,43 @@ class ExtractedAutomaton(results.Result):
         tried = _checks.integers("lengths", list(np.ravel(_checks.array("lengths", asked))), minimum=0, maximum=LONGEST)
         count = _checks.integer("samples", samples, minimum=1)
         source = _checks.integer("seed", seed, minimum=0)
-        what, truth, language = self._other(recognition_of(other), accept)
+        what, accepted, language = self._other(recognition_of(other), accept)
         languages: list[Language] = [self.dfa, self.dfa.complement, *([] if language is None else [language])]
         rows, differ = [], []
         for length, words, is_all in table_words(languages, np.unique(tried).tolist(), count, source):
-            ours, theirs = self.dfa.contains(*words), truth.contains(*words)
+            ours, theirs = self.dfa.contains(*words), accepted(*words)
             rows.append((length, len(ours), int((ours == theirs).sum()), is_all))
             for text in dict.fromkeys(self.dfa.write(word_at(words, int(i))) for i in np.flatnonzero(ours != theirs)):
                 differ.append(text)
         each = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return Agreement(each[:, 0], each[:, 1], each[:, 2], each[:, 3] > 0, differ, self.dfa, what)
 
-    def _other(self, other: Any, accept: int | None) -> tuple[str, Any, Language | None]:
-        """Return the name of the reference, an acceptor of strings, and the language to draw from."""
+    def _other(self, other: Any, accept: int | None) -> tuple[str, Acceptor, Language | None]:
+        """Return the name of the reference, which strings it accepts, and the language to draw from."""
         language = other if isinstance(other, Language) else getattr(other, "language", None)
-        if isinstance(language, Language) and language.symbols != self.dfa.symbols:
+        known = language if isinstance(language, Language) else None
+        if known is not None and known.symbols != self.dfa.symbols:
             raise InvalidArgument(
-                f"the other language has the symbols {' '.join(language.symbols)}, and the automaton "
+                f"the other language has the symbols {' '.join(known.symbols)}, and the automaton "
                 f"{' '.join(self.dfa.symbols)}"
             )
-        known = language if isinstance(language, Language) else None
         if callable(getattr(other, "truth", None)):
             if other.dim_input != len(self.dfa.symbols):
                 raise InvalidArgument(
                     f"the task has {_checks.count_of(other.dim_input, 'symbol')}, and the automaton "
                     f"{len(self.dfa.symbols)}"
                 )
-            return "truth", _Task(other, 1 if accept is None else accept), known
+
+            def accepted(strings: Strings, offsets: Offsets) -> Bools:
+                nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
+                answers = other.truth(Sequences(strings, offsets, nothing, other.dim_input))
+                return answers == (1 if accept is None else accept)
+
+            return "truth", accepted, known
         if known is not None:
-            return "truth", known, known
-        return "network", _Network(Teacher(other, self.alphabet, accept)), None
-
-
-@dataclass(frozen=True)
-class _Network:
-    teacher: Teacher
-
-    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        return self.teacher.accepts((strings, offsets))
-
-
-@dataclass(frozen=True)
-class _Task:
-    task: Any
-    accept: int
-
-    def contains(self, strings: Strings, offsets: Offsets) -> Bools:
-        nothing = np.zeros(len(offsets) - 1, dtype=np.int64)
-        return self.task.truth(Sequences(strings, offsets, nothing, self.task.dim_input)) == self.accept
+            return "truth", known.contains, known
+        teacher = Teacher(other, self.alphabet, accept)
+        return "network", lambda *words: teacher.accepts(words), None
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -325,24 +317,19 @@ class Agreement(results.Counted, results.Result):
         beside : Agreement, optional
             Another agreement for the same lengths, shown in further columns prefixed by ``truth_`` or ``network_``.
         """
-        columns: dict[str, Any] = {"length": self.lengths, **self._columns(""), "is_all": self.is_all}
+        columns: dict[str, Any] = {"length": self.lengths, **self._rates(), "is_all": self.is_all}
         shown = [results.text("length", is_number=True), _agreeing("", self.what)]
         captions = [self.caption]
         if beside is not None:
             if not np.array_equal(self.lengths, beside.lengths):
                 raise InvalidArgument("beside must be of the same lengths")
             prefix = f"{beside.what}_"
-            columns |= beside._columns(prefix)
+            columns |= beside._rates(prefix)
             shown.append(_agreeing(prefix, beside.what))
             captions.append(beside.caption)
         shown.append(results.Shown("strings", lambda row: f"{'all ' if row['is_all'] else ''}{row['total']:,}"))
         caption = "\n".join(text for text in captions if text is not None) or None
         return results.Table(f"The automaton agrees, % ({self.confidence:.0%} interval)", columns, shown, caption)
-
-    def _columns(self, prefix: str) -> dict[str, Any]:
-        low, high = self.interval.T
-        found = {"total": self.total, "correct": self.correct, "accuracy": self.accuracy, "low": low, "high": high}
-        return {f"{prefix}{name}": values for name, values in found.items()}
 
     @property
     def caption(self) -> str | None:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
-from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.inspection.one import compiled_of
-from myrnn.models.model import network_of, parameters_of
+from myrnn.models.model import network_of
 from myrnn.results import check_finite
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks.languages.automata import Dfa
@@ -201,8 +200,7 @@ class Teacher:
     def _native(self) -> Any:
         assert self._compiled is not None
         native = self._compiled.native(tokens=True)
-        with MYGRAD:
-            return native, native.block_of([p.data for p in parameters_of(self._compiled.model)]).numbers
+        return native, self._compiled.numbers_for(native)
 
     # States ----------------------------------------------------------------------------------------------------------
 
