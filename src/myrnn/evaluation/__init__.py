@@ -3,15 +3,12 @@
 The modules, each after those that it imports:
 
 classify        sequences to test a model on, and the model's outputs for them
-steps           the layout of steps in flat arrays, and the clusters of intervals
 intervals       confidence intervals of differences, and of rates over dependent steps
 scores          the measures of each kind of target, with their intervals
 classes         precision, recall and F1 of classes, and their confusion
-calibration     accuracy by the probability of the predicted class
-buckets         accuracy and other measures by length and by position
-naive           naive forecasts of numbers
+buckets         accuracy and other measures by length and by position, and accuracy by probability
 ngrams          counts of the symbols that follow each context
-baselines       scores of frequent tags, n-grams and naive forecasts
+baselines       simple rules (frequent tags, n-grams, naive forecasts) and their scores
 report          scores beside baselines, by class, length and position
 scoring         reports on labels, tags, text and numbers
 shortcuts       accuracy of classifiers that see only part of each sequence
@@ -22,15 +19,13 @@ transfer        tests of models on tasks that they were not trained on
 mistakes        the shortest and the most confident mistakes
 """
 
-from myrnn.evaluation.baselines import Baselines, number_baselines, tag_baselines, text_baselines
-from myrnn.evaluation.buckets import Buckets
-from myrnn.evaluation.calibration import Calibration
+from myrnn.evaluation.baselines import Baselines, naive_forecast, number_baselines, tag_baselines, text_baselines
+from myrnn.evaluation.buckets import Buckets, Calibration
 from myrnn.evaluation.classes import Confusion
 from myrnn.evaluation.comparison import Comparison
 from myrnn.evaluation.evaluate import evaluate
 from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.mistakes import Counterexamples, Halves, Mistake, counterexamples
-from myrnn.evaluation.naive import naive_forecast
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import Estimate
 from myrnn.evaluation.scoring import classification_report, number_report, tag_report, text_report

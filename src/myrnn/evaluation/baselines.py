@@ -1,4 +1,4 @@
-"""Scores of simple rules to compare a model with: frequent tags, n-grams, naive forecasts."""
+"""Simple rules to compare a model with: frequent tags, n-grams, naive forecasts; and their scores."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn.data.targets import TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import Confusion, confusion_counts
-from myrnn.evaluation.naive import naive_name, shifted
+from myrnn.evaluation.intervals import Steps
 from myrnn.evaluation.ngrams import Contexts, Counts, blocks, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,
-    NUMBERS,
     RANKED_BY,
     SHARES,
-    TAGS,
-    TEXT,
     Scores,
     mean_of,
     number_scores,
@@ -29,15 +27,14 @@ from myrnn.evaluation.scores import (
     tag_scores,
     text_scores,
 )
-from myrnn.evaluation.steps import Steps
 from myrnn.results import Floats, Result, Table
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS
-from myrnn.targets import NUMBERS as NUMBER_TARGETS
+from myrnn.targets import CLASS, NUMBERS
 
 LARGEST_ORDER = 8
 # The highest order that is chosen without being asked for.
 MOST_CHOSEN = 6
+LAST = "last"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -49,8 +46,7 @@ class Baselines(Result):
     kind : {"tags", "text", "numbers"}
         The kind of targets.
     scores : dict of str to dict of str to Estimate
-        The measures of each rule by name, as in the report of this kind: each has a ``value`` and the interval ``low``
-        to ``high``.
+        The measures of each rule by name; they are those of `Report.scores`.
     losses : dict of str to ndarray, float64 (M,)
         The loss of each rule in each of M clusters (sequences, or blocks of a long one): wrong steps, bits, or absolute
         errors averaged over the columns.
@@ -145,7 +141,6 @@ def tag_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `Report.scores`.
 
     Raises
     ------
@@ -223,12 +218,11 @@ def text_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `Report.scores`.
 
     Raises
     ------
     InvalidArgument
-        When the sequences are empty or of another kind, or an argument is invalid.
+        As for `tag_baselines`, or when the sequences are of features.
 
     References
     ----------
@@ -299,12 +293,12 @@ def number_baselines(
     Returns
     -------
     Baselines
-        The measures are those of `Report.scores`; ``skill`` is relative to the last value.
+        Their ``skill`` is relative to the last value.
 
     Raises
     ------
     InvalidArgument
-        When the sequences are empty or have other targets, or an argument is invalid.
+        As for `tag_baselines`.
 
     References
     ----------
@@ -319,7 +313,7 @@ def number_baselines(
     {'the mean': 1.333, 'the last value': 2.0}
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    steps = _checked(train, test, NUMBER_TARGETS)
+    steps = _checked(train, test, NUMBERS)
     if train.targets.shape[1] != test.targets.shape[1]:
         raise InvalidArgument(
             f"train and test must have equally many columns of targets, not {train.targets.shape[1]} and "
@@ -342,7 +336,7 @@ def number_baselines(
         for name, forecast in forecasts.items()
     }
     losses = {name: steps.sums(np.abs(forecast - truth).mean(axis=1)) for name, forecast in forecasts.items()}
-    return Baselines(NUMBERS, scores, losses, steps.clusters, level)
+    return Baselines(VALUES, scores, losses, steps.clusters, level)
 
 
 # --- Arguments --------------------------------------------------------------------------------------------------------
@@ -375,3 +369,111 @@ def _orders(given: Sequence[int]) -> list[int]:
     if not orders:
         raise InvalidArgument("orders must be at least one number, not an empty list")
     return orders
+
+
+# --- Naive forecasts --------------------------------------------------------------------------------------------------
+
+
+def naive_forecast(
+    targets: ArrayLike, offsets: ArrayLike, period: int = 1, *, horizon: int | Sequence[int] = 1
+) -> Floats:
+    """Return the naive forecast: the last known value, or the value one season before.
+
+    Parameters
+    ----------
+    targets : array_like of float (S,) or (S, C)
+        The values of N series, concatenated.
+    offsets : array_like of int (N + 1,)
+        The start of each series, and the end of the last one.
+    period : int
+        The length of the season; 1 for the last value.
+    horizon : int or sequence of int (C,)
+        How many steps ahead the forecasts are, for all columns or for each. A seasonal forecast takes the nearest value
+        that is known by then.
+
+    Returns
+    -------
+    ndarray, float64 (S, C)
+        NaN if the same series has no earlier value.
+
+    Raises
+    ------
+    InvalidArgument
+        When an argument is invalid.
+
+    References
+    ----------
+    As for `number_baselines`.
+
+    Examples
+    --------
+    >>> naive_forecast([1.0, 2.0, 3.0, 10.0, 20.0], [0, 3, 5]).ravel().tolist()
+    [nan, 1.0, 2.0, nan, 10.0]
+    """
+    truth = number_rows("targets", targets)
+    _checks.finite("targets", truth)
+    return shifted(truth, Steps.given(offsets, len(truth)), period, horizon)
+
+
+def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[int]) -> Floats:
+    """Compute `naive_forecast` for checked values (S, C)."""
+    season = _checks.integer("period", period, minimum=1)
+    forecast = np.full(truth.shape, np.nan)
+    for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
+        back = season * -(-ahead // season)
+        known = np.flatnonzero(steps.position_of(slice(0, len(steps))) > back)
+        forecast[known, column] = truth[known - back, column]
+    return forecast
+
+
+def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
+    if isinstance(given, int | np.integer):
+        return [_checks.integer("horizon", given, minimum=1)] * columns
+    horizons = _checks.integers("horizon", given, minimum=1, maximum=2**31).tolist()
+    if len(horizons) != columns:
+        raise InvalidArgument(f"horizon must be one number, or one for each column, {columns} in all, not {given!r}")
+    return horizons
+
+
+def naive_name(period: int) -> str:
+    """Return the name of the forecast with this period."""
+    return "the last value" if period == 1 else f"the value {period:,} steps before"
+
+
+def number_rows(name: str, given: Any) -> Floats:
+    """Return numbers (S,) or (S, C) as float64 (S, C)."""
+    values = _checks.array(name, given)
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "biuf":
+        raise InvalidArgument(
+            f"{name} must be numbers of shape (S,) or (S, C), of at least one row, not {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    return values.reshape(len(values), -1).astype(np.float64)
+
+
+def naive_of(
+    given: Any, truth: Floats, steps: Steps | None, horizon: int | Sequence[int]
+) -> tuple[str | None, Floats | None]:
+    """Return the name of a naive forecast, and its numbers; NaN where there is none."""
+    if given is None:
+        return None, None
+    name = "the forecasts given as naive"
+    if isinstance(given, Mapping) and len(given) == 1:
+        ((name, given),) = given.items()
+    if isinstance(given, str):
+        _checks.one_of("naive", given, (LAST,))
+    if isinstance(given, str | int | np.integer) and not isinstance(given, bool):
+        if steps is None:
+            raise InvalidArgument(f"naive={given!r} needs offsets, which say where each series begins")
+        period = 1 if isinstance(given, str) else _checks.integer("naive", given, minimum=1)
+        forecast = shifted(truth, steps, period, horizon)
+        if np.isnan(forecast).all():
+            raise InvalidArgument(f"naive={given!r} has no forecast: no series is long enough")
+        return naive_name(period), forecast
+    forecast = number_rows("naive", given)
+    if forecast.shape != truth.shape or np.isinf(forecast).any() or np.isnan(forecast).all():
+        raise InvalidArgument(
+            f"naive must be 'last', a period, or numbers in the shape of the targets, {truth.shape}, NaN where there "
+            f"is no forecast, not {_checks.shown(given)}"
+        )
+    return name, forecast

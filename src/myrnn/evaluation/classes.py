@@ -182,22 +182,12 @@ def _count(name: str, heading: str) -> Shown:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels encoded as class numbers.
+    """Labels encoded as class numbers."""
 
-    Attributes
-    ----------
-    names, unseen : tuple of str
-        The K classes in order, and those of them that the model does not know.
-    truth : ndarray, int64 (N,)
-        The class of every label.
-    columns : ndarray, int64
-        The class of every column of the probabilities.
-    """
-
-    names: tuple[str, ...]
-    unseen: tuple[str, ...]
-    truth: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    names: tuple[str, ...]  # the K classes in order
+    unseen: tuple[str, ...]  # those of them that the model does not know
+    truth: NDArray[np.int64]  # the class of every label
+    columns: NDArray[np.int64]  # the class of every column of the probabilities
 
     @classmethod
     def of(cls, name: str, truth: ArrayLike, classes: ArrayLike) -> Labels:
@@ -255,10 +245,7 @@ def _in_order(names: set[str]) -> list[str]:
 
 
 def checked_probabilities(given: ArrayLike, count: int, classes: int | None, each: str = "label") -> NDArray[Any]:
-    """Return probabilities (N, K) in their own dtype; a row without a prediction is all NaN.
-
-    Without `classes`, K is the number of columns.
-    """
+    """Return probabilities (N, K) in their own dtype, K of any size without `classes`; lost rows are all NaN."""
     values = _checks.array("probabilities", given)
     columns = classes if classes is not None or values.ndim != 2 else values.shape[1]
     if values.shape != (count, columns) or not columns or values.dtype.kind not in "biuf":

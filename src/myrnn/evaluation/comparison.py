@@ -94,14 +94,17 @@ class Comparison(Result):
 
         Its columns are ``length``, ``first``, ``second``, ``difference``, ``low``, ``high`` and ``told_apart``.
         """
-        columns = difference_columns({"length": self.lengths}, self._counts, self.first.confidence)
+        correct, total, other_correct, other_total = self._counts
+        first, second = shares(correct, total), shares(other_correct, other_total)
         below: list[tuple[Row, str | None]] = []
         for name, (mean, (low, high)) in self.groups().items():
             chosen = self._groups()[name]
-            pair = {key: float(columns[key][chosen].mean()) for key in ("first", "second")}
+            pair = {"first": float(first[chosen].mean()), "second": float(second[chosen].mean())}
             ends = {"low": low, "high": high, "told_apart": low > 0 or high < 0}
             below.append(({"length": name, **pair, "difference": mean, **ends}, "bold"))
-        return difference_table("Accuracy by length, %", columns, self.names, self.first.confidence, below=[below])
+        columns = {"length": self.lengths}
+        title, confidence = "Accuracy by length, %", self.first.confidence
+        return difference_table(title, columns, self._counts, self.names, confidence, below=[below])
 
     @property
     def _counts(self) -> Counts:
@@ -115,25 +118,23 @@ class Comparison(Result):
         return some(named, len(self.lengths))
 
 
-def difference_columns(of: Mapping[str, Any], counts: Sequence[NDArray[np.int64]], confidence: float) -> dict[str, Any]:
-    """Return two accuracies and their difference with its interval, from the counts of each length or kind (N,).
-
-    `of` is the column of lengths or kinds, by its name.
-    """
+def difference_table(
+    title: str,
+    of: Mapping[str, Any],
+    counts: Sequence[NDArray[Any]],
+    names: Sequence[str],
+    confidence: float | None,
+    **others: Any,
+) -> Table:
+    """Return two accuracies and their difference, from the counts (N,) of each length, or of what `of` names."""
     correct, total, other_correct, other_total = counts
     first, second = shares(correct, total), shares(other_correct, other_total)
-    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence).T
+    low, high = newcombe_interval(correct, total, other_correct, other_total, confidence or 0.95).T
     columns = {**of, "first": first, "second": second, "difference": first - second}
-    return {**columns, "low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
-
-
-def difference_table(
-    title: str, columns: dict[str, Any], names: Sequence[str], confidence: float | None, **others: Any
-) -> Table:
-    """Return such columns as a table: terminals show per cent and percentage points."""
+    columns |= {"low": low, "high": high, "told_apart": (low > 0) | (high < 0)}
     level = "" if confidence is None else f" ({confidence:.0%})"
     shown = (
-        text(next(iter(columns))),
+        text(next(iter(of))),
         share("first", names[0]),
         share("second", names[1]),
         Shown(f"difference{level}", lambda row: points(row["difference"], (row["low"], row["high"]))),

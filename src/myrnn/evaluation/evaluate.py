@@ -6,16 +6,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
-from myrnn.evaluation.lengths import LengthReport
+from myrnn.evaluation.lengths import LengthReport, base_rate_of
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import is_lost, predicted, warn_of_lost
-from myrnn.targets import SEVERAL
+from myrnn.results import Floats, is_lost, predicted, warn_of_lost
+from myrnn.sequences import Sequences
+from myrnn.targets import CLASS, SEVERAL
+
+Ints = NDArray[np.int64]
 
 
 @keywords
@@ -98,9 +101,7 @@ def evaluate(
     logits = classifier.scores(sequences, progress)
     if len(logits) != len(sequences.targets):
         raise InvalidArgument("each step has a class, but the model has one output for a sequence: make it per_step")
-    # The rows that count, the sequence of each, and which are right.
-    row = np.arange(len(logits)) if sequences.weights is None else np.flatnonzero(sequences.weights > 0)
-    owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
+    row, owner = _answers(sequences)
     if not len(row):
         raise InvalidArgument("task holds no step with an answer")
     each, classes, lost = sequences.kind.each, logits.shape[1], is_lost(logits)[row]
@@ -117,10 +118,8 @@ def evaluate(
     wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
     count = partial(np.bincount, minlength=len(distinct))
     of_length = np.searchsorted(distinct, sequences.lengths[owner])
-    # One cell for each pair of a length and a class.
-    cells, shape = of_length * classes + targets, (len(distinct), classes)
-    total = np.bincount(cells, minlength=distinct.size * classes).reshape(shape)
-    correct = np.bincount(cells[right], minlength=distinct.size * classes).reshape(shape)
+    total = _by_class(of_length, targets, len(distinct), classes)
+    correct = _by_class(of_length[right], targets[right], len(distinct), classes)
     return LengthReport(
         lengths=distinct,
         total=total.sum(axis=1),
@@ -136,3 +135,26 @@ def evaluate(
         sequences=count(places),
         whole=count(places[wrong == 0]),
     )
+
+
+def base_rates(sequences: Sequences) -> tuple[Ints, Floats]:
+    """Return the lengths of sequences with classes, or classes at their steps, and the base rate of each."""
+    if sequences.kind.what != CLASS:
+        raise InvalidArgument("a base rate is that of classes")
+    row, owner = _answers(sequences)
+    distinct, place = np.unique(sequences.lengths[owner], return_inverse=True)
+    targets = sequences.targets[row]
+    total = _by_class(place, targets, len(distinct), int(targets.max(initial=0)) + 1)
+    return distinct, base_rate_of(total, total.sum(axis=1))
+
+
+def _answers(sequences: Sequences) -> tuple[Ints, Ints]:
+    """Return the rows of the targets that count, and the sequence of each."""
+    weights = sequences.weights
+    row = np.arange(len(sequences.targets)) if weights is None else np.flatnonzero(weights > 0)
+    return row, np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
+
+
+def _by_class(length: Ints, targets: Ints, lengths: int, classes: int) -> Ints:
+    """Return how many targets of each class there are at each length, int64 (L, K)."""
+    return np.bincount(length * classes + targets, minlength=lengths * classes).reshape(lengths, classes)

@@ -1,40 +1,46 @@
-"""Confidence intervals of shares, of their differences, and of rates over dependent steps."""
+"""Intervals: of differences of shares, and of rates over steps of sequences, which are not independent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument
-from myrnn.evaluation.steps import Steps, Values
+from myrnn._user_code import warn
 from myrnn.results import Floats, shares, wilson_interval
+from myrnn.sequences import checked_offsets, groups, offsets_of
+
+# With fewer sequences than this, each is cut into blocks, because variances of so few are uncertain. Schmeiser, "Batch
+# size effects in the analysis of simulation output", Operations Research 30, 1982, finds that 10 to 30 blocks are
+# enough.
+_FEWEST_SEQUENCES, _BLOCKS = 10, 30
+# The steps that are computed with at once, to limit memory.
+_AT_ONCE = 2**18
 
 
 def newcombe_interval(
     correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
 ) -> Floats:
-    """Return the interval for the difference of two independent shares, the first minus the second: (..., 2).
-
-    It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1. Newcombe, "Interval
-    estimation for the difference between independent proportions: comparison of eleven methods", Statistics in Medicine
-    17, 1998 (method 10).
-    """
+    """Return the interval for the difference of two independent shares, the first minus the second: (..., 2)."""
+    # It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1. Newcombe, "Interval
+    # estimation for the difference between independent proportions: comparison of eleven methods", Statistics in
+    # Medicine 17, 1998 (method 10).
     return np.stack(_reach(correct, total, other_correct, other_total, confidence), axis=-1)
 
 
 def mean_difference_interval(
     correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
 ) -> tuple[float, Floats]:
-    """Return the unweighted mean of N differences of two shares, and its interval.
-
-    Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
-    Medicine 27, 2008 (limits of a sum from the limits of its parts).
-    """
+    """Return the unweighted mean of N differences of two shares, and its interval."""
+    # Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
+    # Medicine 27, 2008 (limits of a sum from the limits of its parts).
     difference = shares(correct, total) - shares(other_correct, other_total)
     low, high = _reach(correct, total, other_correct, other_total, confidence)
     count, mean = len(difference), float(difference.mean())
@@ -59,57 +65,110 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
 # unit is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
 
 
-def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return the interval for a ratio of two sums over M clusters, such as the mean loss of all steps of sequences.
+class Values(Protocol):
+    """Values of all steps, of which some are returned at a time: an array (S, ...), or computed when needed."""
 
-    By Student's t with M - 1 degrees of freedom; NaN for fewer than two clusters. Cochran, "Sampling techniques", 3rd
-    edition, 1977, chapter 6 (the ratio estimate and its variance).
-    """
-    return mean_ends(_one_ratio(numerator, denominator), confidence)[0]
+    def __getitem__(self, steps: slice, /) -> NDArray[Any]:
+        """Return the values of some consecutive steps."""
+        ...
 
 
-def cluster_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return the interval for a share of steps that are right or wrong together within M clusters, from their counts.
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The layout of the S steps of N sequences."""
 
-    It is Wilson's interval for the effective number of steps: the number of independent steps that would give the same
-    precision. If all clusters agree (above all, if all steps are right), the number of clusters is used instead, as if
-    all steps of a cluster were one.
+    offsets: NDArray[np.int64]  # (N + 1,): the start of each sequence, and the end of the last one
 
-    Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
-    from survey data", Survey Methodology 24, 1998 (the effective sample size); Dean and Pagano, "Evaluating confidence
-    interval methods for binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3,
-    2015 (Wilson's interval with it).
-    """
-    return share_ends(_one_ratio(correct, total), confidence)[0]
+    @classmethod
+    def given(cls, offsets: ArrayLike, count: int) -> Steps:
+        """Return the layout for checked offsets of sequences that have `count` steps in all."""
+        return cls(checked_offsets(offsets, count))
+
+    def __len__(self) -> int:
+        """Return the number of steps, S."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """T of every sequence, int64 (N,)."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def clusters(self) -> NDArray[np.int64]:
+        """The start of each cluster (a sequence, or a block of one if there are few) and the last end, (M + 1,)."""
+        lengths = self.lengths[self.lengths > 0]
+        if len(lengths) >= _FEWEST_SEQUENCES:
+            return offsets_of(lengths)
+        pieces = np.maximum(1, np.minimum(lengths, np.rint(lengths * _BLOCKS / lengths.sum()).astype(np.int64)))
+        each = [np.diff(np.arange(count + 1) * length // count) for length, count in zip(lengths, pieces, strict=True)]
+        return offsets_of(np.concatenate(each))
+
+    @property
+    def cluster_count(self) -> str:
+        """The number of clusters in words, such as ``"200 sequences"`` or ``"30 blocks"``."""
+        count = len(self.clusters) - 1
+        return _checks.count_of(count, "sequence" if count == np.count_nonzero(self.lengths) else "block")
+
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Yield blocks of steps, each of whole clusters: the clusters and the steps, to be computed with at once."""
+        for clusters in groups(np.diff(self.clusters), _AT_ONCE):
+            yield clusters, slice(*self.clusters[[clusters.start, clusters.stop]].tolist())
+
+    def cluster_of(self, clusters: slice) -> NDArray[np.int64]:
+        """Return the cluster of every step of some clusters, int64."""
+        return np.repeat(np.arange(clusters.start, clusters.stop), np.diff(self.clusters)[clusters])
+
+    def position_of(self, steps: slice) -> NDArray[np.int64]:
+        """Return the position of some steps in their sequences, from 1, int64."""
+        first, last = np.searchsorted(self.offsets, [steps.start, steps.stop - 1], side="right") - 1
+        begins = self.offsets[first : last + 1]
+        counts = np.diff(np.concatenate(([steps.start], begins[1:], [steps.stop])))
+        return np.arange(steps.start, steps.stop) - np.repeat(begins, counts) + 1
+
+    def sums(self, values: Values) -> Floats:
+        """Return the sums of `values` (S, ...) over every cluster, float64 (M, ...)."""
+        parts = [
+            np.add.reduceat(values[steps], self.clusters[clusters] - steps.start, axis=0, dtype=np.float64)
+            for clusters, steps in self.blocks()
+        ]
+        return np.concatenate(parts)
+
+
+def warn_of_lost_steps(lost: NDArray[np.bool_], steps: Steps, what: str, consequence: str) -> None:
+    """Warn once, for all steps, that outputs of a model at some of them are not finite."""
+    if not lost.any():
+        return
+    first = int(lost.argmax())
+    warn(
+        f"the {what} of {int(lost.sum()):,} of {_checks.count_of(len(lost), 'step')} are not finite, the first at "
+        f"[{first}], step {steps.position_of(slice(first, first + 1))[0]:,} of its sequence: {consequence}"
+    )
 
 
 class Ratios(NamedTuple):
-    """Ratios of sums over clusters, for G groups.
-
-    Attributes
-    ----------
-    value, variance : ndarray, float64 (G,)
-        NaN for an empty group; the variance also for a single cluster.
-    total : ndarray, float64 (G,)
-        The sums of the denominators.
-    clusters : ndarray, int64 (G,)
-        The number of clusters in each group.
-    """
+    """Ratios of sums over clusters, for G groups; NaN for an empty one."""
 
     value: Floats
-    variance: Floats
-    total: Floats
-    clusters: NDArray[np.int64]
+    variance: Floats  # NaN for a single cluster, too
+    total: Floats  # the sums of the denominators
+    clusters: NDArray[np.int64]  # the number of clusters in each group
 
 
 def ratios(numerator: Floats, denominator: Floats, group: NDArray[np.int64], groups: int) -> Ratios:
     """Return the ratio of every group, from the numerators and denominators (M,) of its clusters."""
+    # Cochran, "Sampling techniques", 3rd edition, 1977, chapter 6 (the ratio estimate and its variance).
     total = np.bincount(group, denominator, groups)
     value = shares(np.bincount(group, numerator, groups), total)
     residual = numerator - value[group] * denominator
     clusters = np.bincount(group, minlength=groups)
     spread = shares(np.bincount(group, residual**2, groups), total**2)
     return Ratios(value, spread * clusters * shares(1.0, clusters - 1), total, clusters)
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:
+    """Return the ratio of two sums over M clusters, such as the mean loss of all steps of sequences."""
+    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    return ratios(above, below, np.zeros(len(above), dtype=np.int64), 1)
 
 
 def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) -> Ratios:
@@ -124,13 +183,21 @@ def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) ->
 
 
 def mean_ends(found: Ratios, confidence: float) -> Floats:
-    """Return the intervals of means, float64 (G, 2)."""
+    """Return the intervals of means by Student's t, float64 (G, 2); NaN for fewer than two clusters."""
     reach = t_of(found.clusters, confidence) * np.sqrt(found.variance)
     return np.stack((found.value - reach, found.value + reach), axis=-1)
 
 
 def share_ends(found: Ratios, confidence: float) -> Floats:
-    """Return the intervals of shares, float64 (G, 2)."""
+    """Return the intervals of shares, float64 (G, 2): Wilson's, for the effective number of steps.
+
+    It is the number of independent steps that would give the same precision. If all clusters agree (above all, if all
+    steps are right), the number of clusters is used instead, as if all steps of a cluster were one.
+    """
+    # Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
+    # from survey data", Survey Methodology 24, 1998 (the effective sample size); Dean and Pagano, "Evaluating
+    # confidence interval methods for binomial proportions in clustered surveys", Journal of Survey Statistics and
+    # Methodology 3, 2015 (Wilson's interval with it).
     share, clusters = found.value, found.clusters
     independent = shares(share * (1 - share), found.variance)
     # With few clusters the variance itself is uncertain, so use Student's t instead of the normal distribution.
@@ -143,19 +210,3 @@ def t_of(clusters: NDArray[np.int64] | int, confidence: float) -> Floats:
     """Return the half-width of an interval in standard errors, float64; NaN for fewer than two clusters."""
     freedom = np.asarray(clusters, dtype=np.float64) - 1
     return scipy.special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
-
-
-def _one_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:
-    above, below = _checks.array("numerator", numerator), _checks.array("denominator", denominator)
-    if (
-        above.ndim != 1
-        or above.shape != below.shape
-        or not len(above)
-        or {above.dtype.kind, below.dtype.kind} - {*"biuf"}
-    ):
-        raise InvalidArgument(
-            f"there must be two numbers for each of at least one cluster, not arrays of shapes {above.shape} and "
-            f"{below.shape}"
-        )
-    group = np.zeros(len(above), dtype=np.int64)
-    return ratios(above.astype(np.float64), below.astype(np.float64), group, 1)

@@ -28,15 +28,9 @@ from myrnn.results import (
     shares,
     wilson_interval,
 )
-from myrnn.sequences import Sequences
-from myrnn.targets import CLASS
 
 # The most classes with separate columns in a table 80 columns wide.
 FEW_CLASSES = 2
-
-
-def _no_classes() -> NDArray[np.int64]:
-    return np.zeros((0, 0), dtype=np.int64)
 
 
 def _none() -> NDArray[np.int64]:
@@ -96,8 +90,8 @@ class LengthReport(Counted, Result):
     chance: float
     trained_length: int | None = None
     confidence: float = 0.95
-    class_total: NDArray[np.int64] = field(default_factory=_no_classes)
-    class_correct: NDArray[np.int64] = field(default_factory=_no_classes)
+    class_total: NDArray[np.int64] = field(default_factory=_none)
+    class_correct: NDArray[np.int64] = field(default_factory=_none)
     class_names: tuple[str, ...] = ()
     not_finite: NDArray[np.int64] = field(default_factory=_none)
     each: str = "sequence"
@@ -138,7 +132,7 @@ class LengthReport(Counted, Result):
 
         This is the accuracy of always giving that class.
         """
-        return _base_rate(self.class_total, self.total)
+        return base_rate_of(self.class_total, self.total)
 
     @property
     def balanced_accuracy(self) -> NDArray[np.float64]:
@@ -172,10 +166,8 @@ class LengthReport(Counted, Result):
         return sequences if self.each == "sequence" else f"{_checks.count_of(self.total.sum(), 'step')} of {sequences}"
 
     def _independent(self, groups: Sequence[NDArray[np.bool_]] | None = None) -> NDArray[np.float64]:
-        """Return the effective share of the counts in intervals, for each length or for groups of lengths.
-
-        It is based on Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, for clusters of n steps.
-        """
+        """Return the effective share of the counts in intervals, for each length or for groups of lengths."""
+        # Kish's effective number of equal clusters, (sum of n)^2 / sum of n^2, for clusters of n steps.
         steps = self.total.astype(np.float64)
         squares = steps**2 / np.maximum(self.sequences, 1)
         if groups is not None:
@@ -380,7 +372,7 @@ class LengthReport(Counted, Result):
         return shortcuts.only(self.lengths)
 
 
-def _base_rate(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+def base_rate_of(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the shares of the most frequent of K classes, for counts (L, K) of totals (L,); NaN if K is 0."""
     return shares(class_total.max(axis=1, initial=0), total) if class_total.shape[1] else np.full(len(total), np.nan)
 
@@ -390,25 +382,6 @@ def _balanced(correct: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[n
     occur = total > 0
     sums = np.where(occur, shares(correct, total), 0.0).sum(axis=1)
     return np.where(occur.sum(axis=1) > 1, shares(sums, occur.sum(axis=1)), np.nan)
-
-
-def base_rates(sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the lengths of sequences with classes, or classes at their steps, and the base rate of each.
-
-    Raises
-    ------
-    InvalidArgument
-        When the targets are not classes.
-    """
-    if sequences.kind.what != CLASS:
-        raise InvalidArgument("a base rate is that of classes")
-    counts = slice(None) if sequences.weights is None else sequences.weights > 0
-    lengths = np.repeat(sequences.lengths, sequences.lengths) if sequences.per_step else sequences.lengths
-    distinct, place = np.unique(lengths[counts], return_inverse=True)
-    targets = sequences.targets[counts]
-    classes = int(targets.max(initial=0)) + 1
-    total = np.bincount(place * classes + targets, minlength=len(distinct) * classes).reshape(-1, classes)
-    return distinct, _base_rate(total, total.sum(axis=1))
 
 
 def _class_row(total: Row, key: str, name: str) -> dict[str, Any]:

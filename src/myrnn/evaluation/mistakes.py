@@ -222,20 +222,10 @@ def counterexamples(
 
     Parameters
     ----------
-    model : callable or CompiledModel
-        As for `myrnn.train`. It is not changed, and no graph is built.
-    task : Task, Sequences or iterable of (x, y)
-        Draws the sequences, or holds them.
-    samples : int
-        How many sequences to draw.
-    seed : int
-        Seed of the drawn sequences.
+    model, task, samples, seed, lengths, engine
+        As for `evaluate`.
     most : int
         The maximum number of mistakes in each of the two lists.
-    lengths : array_like of int, optional
-        Draw these lengths instead of the task's, the same number of each.
-    engine : {"auto", "native", "mygrad"}
-        How to run the equations.
 
     Returns
     -------

@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from myrnn import _checks
-from myrnn.evaluation.buckets import Buckets
-from myrnn.evaluation.calibration import Calibration
+from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
+from myrnn.evaluation.buckets import Buckets, Calibration
 from myrnn.evaluation.classes import Confusion
 from myrnn.evaluation.scores import (
-    LABELS,
     MODEL,
-    NUMBERS,
-    TAGS,
-    TEXT,
     Estimate,
     Scores,
     plain_scores,
@@ -24,7 +20,7 @@ from myrnn.evaluation.scores import (
 from myrnn.results import Result, Table
 
 # The titles of the scores of each kind, and the words for what was tested.
-_TITLES = {LABELS: "Labels", TAGS: "A class at every step", TEXT: "The next symbol", NUMBERS: "Numbers"}
+_TITLES = {LABELS: "Labels", TAGS: "A class at every step", TEXT: "The next symbol", VALUES: "Numbers"}
 _UNITS = ("step", "row", "sequence")
 
 

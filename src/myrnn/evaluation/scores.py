@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import Ratios, mean_ends, ratios, share_ends, t_of
-from myrnn.evaluation.steps import Steps
+from myrnn.evaluation.intervals import Steps, mean_ends, ratio, share_ends, t_of
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
 
-# The kinds of targets: a class for each sequence or step, the next symbol, numbers.
-LABELS, TAGS, TEXT, NUMBERS = "labels", "tags", "text", "numbers"
 MODEL = "the model"
 # The advantage of the model over a rule, per step.
 GAIN = "gain"
@@ -34,10 +32,10 @@ HEADINGS = {
         "accuracy": "right, %",
         GAIN: "model's gain, bits",
     },
-    NUMBERS: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill", GAIN: "model's gain, MAE"},
+    VALUES: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill", GAIN: "model's gain, MAE"},
 }
 # The measure that ranks models.
-RANKED_BY = {LABELS: "accuracy", TAGS: "accuracy", TEXT: "bits_per_symbol", NUMBERS: "rmse"}
+RANKED_BY = {LABELS: "accuracy", TAGS: "accuracy", TEXT: "bits_per_symbol", VALUES: "rmse"}
 SHARES = frozenset({"accuracy", "sequence_accuracy", "balanced_accuracy", "macro_f1"})
 # Shown without their intervals, which follow from those of the bits per symbol, or not at all.
 _PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})
@@ -181,10 +179,7 @@ def text_scores(nats: Floats, right: Floats, steps: Steps, confidence: float) ->
 def number_scores(
     errors: Floats, targets: Floats, steps: Steps, naive_errors: Floats | None, confidence: float
 ) -> tuple[dict[str, Estimate], list[dict[str, Estimate]]]:
-    """Return the scores of predicted numbers, over all C columns and for each, from their errors (S, C).
-
-    The errors of the naive forecast are NaN where there is none.
-    """
+    """Return the scores of predicted numbers, over all C columns and for each, from their errors (S, C)."""
     squares, count = errors**2, np.ones(errors.shape)
     ratio_of = {
         "mae": (np.abs(errors), count),
@@ -244,16 +239,11 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
 
 def mean_of(sums: Floats, steps: Steps, confidence: float) -> Estimate:
     """Return the mean over steps of values with these sums over clusters (M,)."""
-    mean = _over_clusters(sums, steps)
+    mean = ratio(sums, np.diff(steps.clusters))
     return Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
-
-
-def _over_clusters(sums: Floats, steps: Steps) -> Ratios:
-    sizes = np.diff(steps.clusters).astype(np.float64)
-    return ratios(sums, sizes, np.zeros(len(sizes), dtype=np.int64), 1)
 
 
 def _share(right: Floats, steps: Steps, confidence: float) -> Estimate:
     """Return the share of steps that are right, with its interval, from their number in each cluster (M,)."""
-    share = _over_clusters(right, steps)
+    share = ratio(right, np.diff(steps.clusters))
     return Estimate(float(share.value[0]), *share_ends(share, confidence)[0].tolist())

@@ -10,20 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.baselines import Baselines, beside, best_of
-from myrnn.evaluation.buckets import by_length, by_position, of_sequences
-from myrnn.evaluation.calibration import calibration
+from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, number_rows
+from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
-from myrnn.evaluation.intervals import ratios_of_steps, share_ends
-from myrnn.evaluation.naive import naive_of, number_rows
+from myrnn.evaluation.intervals import Steps, ratios_of_steps, share_ends, warn_of_lost_steps
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
-    LABELS,
-    NUMBERS,
     RANKED_BY,
-    TAGS,
-    TEXT,
     Estimate,
     Scores,
     number_scores,
@@ -31,7 +26,6 @@ from myrnn.evaluation.scores import (
     tag_scores,
     text_scores,
 )
-from myrnn.evaluation.steps import Steps, warn_of_lost_steps
 from myrnn.results import NO_CLASS, Floats, is_lost, warn_of_lost
 
 MAJORITY = "the most frequent class"
@@ -159,9 +153,7 @@ def tag_report(
 
     References
     ----------
-    Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
-    from survey data", Survey Methodology 24, 1998. Dean and Pagano, "Evaluating confidence interval methods for
-    binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3, 2015.
+    Those of :doc:`/explanation/intervals`.
 
     Examples
     --------
@@ -229,10 +221,8 @@ def text_report(
         finite: its step counts as wrong, as if its symbol had probability 0, and a warning says how many there are.
     offsets : array_like of int (N + 1,), optional
         The start of each sequence, and the end of the last one; by default there is one sequence.
-    confidence : float
-        The level of the intervals.
-    baselines : Baselines, optional
-        The result of `text_baselines` for the same sequences, shown below the model.
+    confidence, baselines
+        As for `tag_report`; the baselines are those of `text_baselines`.
 
     Returns
     -------
@@ -241,7 +231,7 @@ def text_report(
     Raises
     ------
     InvalidArgument
-        When the arrays do not fit together or hold no step, or the probabilities are invalid.
+        As for `tag_report`.
 
     Notes
     -----
@@ -254,8 +244,7 @@ def text_report(
     References
     ----------
     Jelinek, Mercer, Bahl and Baker, "Perplexity - a measure of the difficulty of speech recognition tasks", Journal of
-    the Acoustical Society of America 62, 1977. Schmeiser, "Batch size effects in the analysis of simulation output",
-    Operations Research 30, 1982 (the blocks).
+    the Acoustical Society of America 62, 1977.
 
     Examples
     --------
@@ -349,8 +338,8 @@ def number_report(
         many rows there are.
     offsets : array_like of int (N + 1,), optional
         The start of each sequence, and the end of the last one; by default each row is independent.
-    confidence : float
-        The level of the intervals.
+    confidence, baselines
+        As for `tag_report`; the baselines are those of `number_baselines`.
     naive : {"last"}, int, array_like or mapping of str to array_like, optional
         The forecast to compare with: the last known value, the value this many steps before (a season), or forecasts in
         the shape of `targets`, NaN where there is none; a mapping gives these their name.
@@ -359,8 +348,6 @@ def number_report(
         value.
     names : sequence of str (C,), optional
         The names of the columns; by default their numbers.
-    baselines : Baselines, optional
-        The result of `number_baselines` for the same sequences, shown below the model.
 
     Returns
     -------
@@ -377,14 +364,13 @@ def number_report(
     R² is 1 minus the ratio of the squared error to that of the mean of the test targets; a constant column has none.
     MAE and RMSE over several columns are those of all their numbers, whatever their units.
 
-    Intervals are those of cluster samples, over sequences: of a ratio of sums for MAE, R² and skill, and of the root of
-    one for RMSE. With fewer than 10 sequences the clusters are blocks of consecutive steps, about 30 in all.
+    Intervals are those of cluster samples, as for `text_report`: of a ratio of sums for MAE, R² and skill, and of the
+    root of one for RMSE.
 
     References
     ----------
     Murphy, "Skill scores based on the mean square error and their relationships to the correlation coefficient",
-    Monthly Weather Review 116, 1988. Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition,
-    2021, section 5.2 (naive and seasonal naive forecasts).
+    Monthly Weather Review 116, 1988; and for naive forecasts that of `number_baselines`.
 
     Examples
     --------
@@ -409,11 +395,11 @@ def number_report(
     lost = ~np.isfinite(said).all(axis=1)
     errors = np.where(np.isfinite(said), said, np.nan) - truth
     by_step = {"rmse": (errors**2).mean(axis=1), "mae": np.abs(errors).mean(axis=1)}
-    rules = beside(baselines, NUMBERS, steps.sums(by_step["mae"]), steps, level)
+    rules = beside(baselines, VALUES, steps.sums(by_step["mae"]), steps, level)
     warn_of_lost_steps(lost, steps, "predictions", "errors that are computed from them are NaN")
     together, each = number_scores(errors, truth, steps, None if forecast is None else forecast - truth, level)
     return Report(
-        NUMBERS,
+        VALUES,
         together,
         {"rows": rows, "not_finite": int(lost.sum()), "naive": name, "naive_rows": naive_rows},
         level,
@@ -425,7 +411,7 @@ def number_report(
             }
         ),
         rules,
-        positions=None if offsets is None else by_position(steps, by_step, level, _best(NUMBERS, rules)),
+        positions=None if offsets is None else by_position(steps, by_step, level, _best(VALUES, rules)),
         columns=dict(zip(called, each, strict=True)),
     )
 

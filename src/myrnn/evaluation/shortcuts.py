@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,8 +76,7 @@ class ShortcutReport(Counted, Result):
         """Return a row for every shortcut and length: shortcut, length, total, correct, accuracy, low, high."""
         count, lengths = len(self.names), len(self.lengths)
         columns = {"shortcut": np.repeat(self.names, lengths), "length": np.tile(self.lengths, count)}
-        counts = counted(self.correct.ravel(), np.tile(self.total, count), self.confidence)
-        return Table("Accuracy of shortcuts", {**columns, **counts})
+        return Table("Accuracy of shortcuts", {**columns, **self._rates()})
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return the record of each shortcut over all lengths, by name."""
@@ -142,10 +140,8 @@ def shortcuts(
         The number of sequences to draw, at least 2.
     seed : int
         Seed of the drawn sequences and of their halves.
-    lengths : array_like of int, optional
-        Draw these lengths instead of the task's, the same number of each.
-    confidence : float
-        The level of the intervals.
+    lengths, confidence
+        As for `evaluate`.
 
     Returns
     -------
@@ -248,8 +244,9 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
         seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
         return int(seen.reshape(-1, classes).max(axis=1).sum())
 
-    # The first of equally good positions.
-    return max(places(int(part.lengths.max())), key=right, default=0)
+    # The first of equally good positions, from the beginning and from the end.
+    longest = int(part.lengths.max())
+    return max((*range(longest), *range(-longest, 0)), key=right, default=0)
 
 
 def _bayes(task: Any, sequences: Sequences) -> float | None:
@@ -349,11 +346,6 @@ def joined(*parts: NDArray[np.generic]) -> Codes:
         _, place = np.unique(part, return_inverse=True)
         code = code * np.uint64(place.max(initial=0) + 1) + place.astype(np.uint64)
     return code
-
-
-def places(longest: int) -> Sequence[int]:
-    """Return all positions of sequences up to a length: from the beginning, and from the end."""
-    return (*range(longest), *range(-longest, 0))
 
 
 def _summed(values: Codes, offsets: NDArray[np.int64], operation: np.ufunc) -> Codes:

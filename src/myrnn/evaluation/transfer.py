@@ -75,15 +75,10 @@ class TransferTable(Counted, Result):
     def data(self) -> Table:
         """Return a row for every model and task: model, task, total, correct, accuracy, low, high, reason."""
         pairs = [(model, task) for model in self.models for task in self.tasks]
-        low, high = self.interval.reshape(-1, 2).T
         columns = {
             "model": [model for model, _ in pairs],
             "task": [task for _, task in pairs],
-            "total": self.total.ravel(),
-            "correct": self.correct.ravel(),
-            "accuracy": self.accuracy.ravel(),
-            "low": low,
-            "high": high,
+            **self._rates(),
             "reason": [self.reasons.get(pair, "") for pair in pairs],
         }
         return Table("Accuracy on each task", columns)
@@ -139,14 +134,8 @@ def transfer(
         A str is the name of a task, with its settings if need be, such as ``"palindromes:parity=odd"``.
     samples : int
         The number of sequences to draw from every task.
-    seed : int
-        Seed of the drawn sequences.
-    lengths : array_like of int, optional
-        Draw these lengths instead of each task's, the same number of each.
-    confidence : float
-        The level of the intervals.
-    engine : {"auto", "native", "mygrad"}
-        How to run the equations.
+    seed, lengths, confidence, engine
+        As for `evaluate`.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from myrnn import _checks, plots
 from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Buckets, Comparison, LengthReport
-from myrnn.evaluation.comparison import difference_columns, difference_table
+from myrnn.evaluation.comparison import difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, text
 from myrnn.runs.folder import INDEX, REPORT, WEIGHTS, read_folder
@@ -198,7 +198,8 @@ class RunComparison(Result):
         counts = np.array([row for _, row in rows], dtype=np.int64).reshape(-1, 4).T
         return difference_table(
             "Accuracy, %",
-            difference_columns({of: [_checks.printable(name) for name, _ in rows]}, list(counts), confidence or 0.95),
+            {of: [_checks.printable(name) for name, _ in rows]},
+            list(counts),
             [_checks.printable(name) for name in self.names],
             confidence,
             styles=[None] * lengths + ["bold" if name == "all" else None for name, _ in rows[lengths:]],

@@ -23,7 +23,7 @@ from myrnn.evaluation import (
     tag_report,
     text_baselines,
 )
-from myrnn.evaluation.naive import naive_name
+from myrnn.evaluation.baselines import naive_name
 from myrnn.evaluation.scoring import report_of_chosen
 from myrnn.results import ENDS, Result, Table, counted, integer, is_lost, number, share, text
 from myrnn.runs.data import read_tests, tests_of

@@ -10,8 +10,8 @@ import numpy as np
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import shortcuts as shortcuts_of
+from myrnn.evaluation.evaluate import base_rates
 from myrnn.evaluation.intervals import t_of
-from myrnn.evaluation.lengths import base_rates
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.sources import Source
 from myrnn.results import Shown, Table, integer, share
