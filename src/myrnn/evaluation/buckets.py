@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.evaluation.intervals import Steps, Values, mean_ends, ratios_of_steps, share_ends
+from myrnn.evaluation.intervals import Computed, Steps, Values, mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
 from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, share, shares, wilson_interval
 
@@ -137,18 +137,8 @@ def by_position(steps: Steps, values: Mapping[str, Values], confidence: float, l
         # 1, 2, 3 to 4, 5 to 8, 9 to 16 and so on.
         last = np.minimum(2 ** np.arange((longest - 1).bit_length() + 1), longest)
     first = np.concatenate(([1], last[:-1] + 1))
-    return _of_steps("position", first, last, _BucketOfPosition(steps, last), steps, values, confidence, levels)
-
-
-@dataclass(frozen=True)
-class _BucketOfPosition:
-    """The bucket of the position of every step; `last` has the last position of each bucket."""
-
-    steps: Steps
-    last: NDArray[np.int64]
-
-    def __getitem__(self, steps: slice) -> NDArray[np.int64]:
-        return np.searchsorted(self.last, self.steps.position_of(steps))
+    place = Computed(lambda some: np.searchsorted(last, steps.position_of(some)))
+    return _of_steps("position", first, last, place, steps, values, confidence, levels)
 
 
 def _of_steps(

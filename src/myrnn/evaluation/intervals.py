@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -65,12 +65,19 @@ def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confi
 # unit is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
 
 
-class Values(Protocol):
-    """Values of all steps, of which some are returned at a time: an array (S, ...), or computed when needed."""
+@dataclass(frozen=True)
+class Computed:
+    """Values of all steps that are computed when some are read, to limit memory."""
 
-    def __getitem__(self, steps: slice, /) -> NDArray[Any]:
+    compute: Callable[[slice], NDArray[Any]]
+
+    def __getitem__(self, steps: slice) -> NDArray[Any]:
         """Return the values of some consecutive steps."""
-        ...
+        return self.compute(steps)
+
+
+# Values of all steps, an array (S, ...) or computed when needed.
+Values = NDArray[Any] | Computed
 
 
 @dataclass(frozen=True, eq=False)

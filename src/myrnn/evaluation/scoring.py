@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, number_rows
 from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
-from myrnn.evaluation.intervals import Steps, ratios_of_steps, share_ends, warn_of_lost_steps
+from myrnn.evaluation.intervals import Computed, Steps, ratios_of_steps, share_ends, warn_of_lost_steps
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
     RANKED_BY,
@@ -280,7 +279,7 @@ def report_of_chosen(
     `lost` marks steps with outputs that are not finite; `symbols` is the number of different symbols.
     """
     steps = Steps.given(offsets, len(chosen))
-    nats, bits = _Surprise(chosen, lost, 1.0), _Surprise(chosen, lost, float(np.log(2)))
+    nats, bits = _surprise(chosen, lost, 1.0), _surprise(chosen, lost, float(np.log(2)))
     rules = beside(baselines, TEXT, steps.sums(bits), steps, confidence)
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
     impossible = int(np.count_nonzero(lost | ~(chosen > 0)))
@@ -302,18 +301,15 @@ def report_of_chosen(
     )
 
 
-@dataclass(frozen=True)
-class _Surprise:
-    """The negative logarithms of probabilities (S,), made finite for 0, in a unit of so many nats."""
+def _surprise(chosen: NDArray[Any], lost: NDArray[np.bool_], unit: float) -> Computed:
+    """Return the negative logarithms of probabilities (S,), made finite for 0, in a unit of so many nats."""
+    smallest = np.finfo(chosen.dtype if chosen.dtype.kind == "f" else np.float64).tiny
 
-    chosen: NDArray[Any]
-    lost: NDArray[np.bool_]
-    unit: float
+    def compute(steps: slice) -> Floats:
+        given = np.where(lost[steps], 0, chosen[steps]).astype(np.float64)
+        return -np.log(np.clip(given, smallest, 1.0)) / unit
 
-    def __getitem__(self, steps: slice) -> Floats:
-        given = np.where(self.lost[steps], 0, self.chosen[steps]).astype(np.float64)
-        smallest = np.finfo(self.chosen.dtype if self.chosen.dtype.kind == "f" else np.float64).tiny
-        return -np.log(np.clip(given, smallest, 1.0)) / self.unit
+    return Computed(compute)
 
 
 def number_report(
