@@ -79,10 +79,9 @@ class Counted:
         return wilson_interval(self.correct, np.broadcast_to(self.total, self.correct.shape), self.confidence)
 
     def _rates(self, prefix: str = "") -> dict[str, Any]:
-        """Return the counts and rates as columns, one row for each number in `correct`."""
-        total, (low, high) = np.broadcast_to(self.total, self.correct.shape), self.interval.reshape(-1, 2).T
-        columns = {"total": total.ravel(), "correct": self.correct.ravel(), "accuracy": self.accuracy.ravel()}
-        return {f"{prefix}{name}": values for name, values in {**columns, "low": low, "high": high}.items()}
+        """Return the columns of `counted`, one row for each number in `correct`."""
+        total = np.broadcast_to(self.total, self.correct.shape)
+        return _rate_columns(self.correct.ravel(), total.ravel(), self.interval.reshape(-1, 2), prefix)
 
 
 def counted(
@@ -92,7 +91,12 @@ def counted(
 
     `independent` is the share of the total that the interval counts: less than 1 if some of it is correlated.
     """
-    low, high = wilson_interval(np.multiply(correct, independent), np.multiply(total, independent), confidence).T
+    interval = wilson_interval(np.multiply(correct, independent), np.multiply(total, independent), confidence)
+    return _rate_columns(correct, total, interval, prefix)
+
+
+def _rate_columns(correct: ArrayLike, total: ArrayLike, interval: Floats, prefix: str) -> dict[str, Any]:
+    low, high = interval.T
     columns = {"total": total, "correct": correct, "accuracy": shares(correct, total), "low": low, "high": high}
     return {f"{prefix}{name}": values for name, values in columns.items()}
 
