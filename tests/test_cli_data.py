@@ -24,7 +24,8 @@ from myrnn.cli import main
 from myrnn.data import read_sequences
 from myrnn.errors import InvalidArgument, NotFinite, RunError
 from myrnn.evaluation import classification_report
-from myrnn.runs import Run, load_run, reports, save, training, work
+from myrnn.runs import Run, load_run, reports, training, work
+from myrnn.runs import saved as written
 from myrnn.runs.folder import RUN, UNFINISHED
 from myrnn.runs.prepare import prepare
 from myrnn.training import Validation
@@ -634,7 +635,7 @@ def test_a_signal_during_the_test_only_loses_the_test(here, capsys, monkeypatch)
 )
 def test_a_signal_while_pictures_are_drawn_loses_nothing(here, capsys, monkeypatch, number, word, code):
     pressing = Pressing(2, number, plots.save_figure)
-    monkeypatch.setattr(save.plots, "save_figure", pressing)
+    monkeypatch.setattr("myrnn.plots.save_figure", pressing)
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == code
     out, err = capsys.readouterr()
     assert out == "run\n"
@@ -649,7 +650,7 @@ def test_a_second_signal_while_pictures_are_drawn_acts_at_once(here, capsys, mon
         signal.raise_signal(signal.SIGINT)
         pytest.fail("the second signal was held back")
 
-    monkeypatch.setattr(save.plots, "save_figure", twice)
+    monkeypatch.setattr("myrnn.plots.save_figure", twice)
     assert main(["train", "--data=train.csv", "--test=train.csv", *SMALL, "--out=run", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == "run\n"
@@ -699,7 +700,7 @@ def out_of_memory(*_, **__):
     ],
 )
 def test_a_failure_after_the_training_does_not_lose_the_classifier(here, capsys, monkeypatch, target, fault, message):
-    module = {"plots": save, "class": reports, "Run.p": work}[target[:5]]
+    module = {"plots": written, "class": reports, "Run.p": work}[target[:5]]
     monkeypatch.setattr(f"{module.__name__}.{target}", fault)
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--out=run", "--quiet"]) == 2
     out, err = capsys.readouterr()

@@ -25,7 +25,7 @@ from myrnn.compiler.cache import NOTICE, compiling_seconds, notice
 from myrnn.compiler.runtime import training, updates
 from myrnn.compiler.runtime.functions import FUNCTIONS, MachineCode
 from myrnn.compiler.runtime.products import fill
-from myrnn.runs.training import EpochProgress
+from myrnn.training.progress import TrainingProgress
 
 RUNTIME = Path(cache.__file__).parent / "runtime"
 SOURCE = """
@@ -411,9 +411,9 @@ def test_all_compilations_of_a_fit_count(monkeypatch, capsys):
     monkeypatch.setattr(cache, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr("myrnn.compiler.cache.load", load)
     before_the_bar = []
-    begin = EpochProgress.on_train_begin
+    begin = TrainingProgress.on_train_begin
     noted = lambda self, start: before_the_bar.append(now[0]) or begin(self, start)  # noqa: E731
-    monkeypatch.setattr(EpochProgress, "on_train_begin", noted)
+    monkeypatch.setattr(TrainingProgress, "on_train_begin", noted)
     classifier = SequenceClassifier(dim_recurrent=3, max_epochs=1, engine="native", random_state=0)
     classifier.fit(["ab", "ba"] * 4, ["a", "b"] * 4)
     assert [compiling_seconds()] == before_the_bar == [now[0]] != [0.0]

@@ -16,7 +16,8 @@ from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.runs.prepare import validation_mask
-from myrnn.runs.training import EpochProgress, loss_and_score
+from myrnn.runs.training import loss_and_score
+from myrnn.training.progress import TrainingProgress
 
 SMALL = {"dim_recurrent": 4, "max_epochs": 3, "engine": "mygrad", "random_state": 0}
 
@@ -312,7 +313,7 @@ class Interrupt:
     """A hook that presses Ctrl-C after a number of iterations."""
 
     def __init__(self, monkeypatch, iteration):
-        shown = EpochProgress.on_progress
+        shown = TrainingProgress.on_progress
 
         def on_progress(progress, done):
             shown(progress, done)
@@ -321,7 +322,7 @@ class Interrupt:
                 signal.raise_signal(signal.SIGINT)
 
         self.pressed = False
-        monkeypatch.setattr(EpochProgress, "on_progress", on_progress)
+        monkeypatch.setattr(TrainingProgress, "on_progress", on_progress)
 
 
 @pytest.mark.parametrize("engine", ["native", "mygrad"])

@@ -264,7 +264,7 @@ def test_a_save_that_fails_leaves_no_run(tmp_path, parts, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("myrnn.runs.save.write_graph", fail)
+    monkeypatch.setattr("myrnn.runs.saved.write_graph", fail)
     with refused(f"cannot write the run folder {tmp_path / 'run'}: No space left on device"):
         save_run(tmp_path / "run", **parts)
     assert list((tmp_path / "run").iterdir()) == []

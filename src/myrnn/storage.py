@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError
 
 # A file's bytes, or a function that writes the file to a given path.
 Content = bytes | Callable[[Path], Any]
@@ -61,10 +62,8 @@ class FolderFormat:
         missing = set(self.files) - set(self.optional) - set(files)
         assert not missing, f"a {self.what} needs {missing}"
         header = {"format": self.name, "format_version": self.version}
-        try:
+        with refused(f"cannot write the {self.what} folder {folder}"):
             self._write(Path(folder), {**header, **values}, files)
-        except OSError as error:
-            raise RunError(f"cannot write the {self.what} folder {folder}: {error.strerror or error}") from error
 
     def _write(self, folder: Path, values: Mapping[str, Any], files: Mapping[str, Content]) -> None:
         index = folder / self.index
@@ -91,24 +90,34 @@ class FolderFormat:
             # The folder itself may be new; its name is an entry of its parent.
             _to_disk(folder.resolve().parent)
 
-    def read(self, folder: str | os.PathLike[str]) -> Stored:
-        """Read a folder's index and listed files; RunError names one that is missing, damaged, too large or changed."""
-        return self._read_some(Path(folder), self.files)
+    def read(self, folder: str | os.PathLike[str], *names: str) -> Stored:
+        """Read a folder's index and listed files; RunError names one that is missing, damaged, too large or changed.
 
-    def glance(self, folder: str | os.PathLike[str], *names: str) -> Stored:
-        """Read a folder's index and some of its files; of the others check only that they exist, and their sizes."""
-        return self._read_some(Path(folder), names)
+        With `names`, read only these files; of the others check only that they exist, and their sizes.
+        """
+        path, index = Path(folder), self.read_index(folder)
+        listed = index.get("files")
+        if not isinstance(listed, dict):
+            damaged(path, self.index, f"has no valid 'files': {_checks.shown(listed)}")
+        here = [name for name in self.files if name in listed or name not in self.optional]
+        asked = names or self.files
+        for name in here:
+            facts = listed.get(name)
+            if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
+                damaged(path, self.index, f"has no size and hash for {name}")
+            if name not in asked:
+                _check_size(path, name, _size(path, name), facts["bytes"])
+        content = {name: self._read_checked(path, name, listed[name]) for name in here if name in asked}
+        return Stored(path, self.index, index, content)
 
     def read_index(self, folder: str | os.PathLike[str]) -> dict[str, Any]:
         """Return the values of the index alone; raises RunError as `read` does."""
         path = Path(folder)
-        try:
+        with refused(f"cannot read the {self.what} folder {path}"):
             if not path.is_dir():
                 raise RunError(f"there is no {self.what} folder {path}" + (": it is a file" if path.is_file() else ""))
             if not (path / self.index).exists():
                 raise RunError(f"{path} is not a whole {self.what}: {self.index} is missing, which is written last")
-        except OSError as error:
-            raise RunError(f"cannot read the {self.what} folder {path}: {error.strerror or error}") from error
         index = _parse_object(path, self.index, _read(path, self.index, self.index_bytes))
         if index.get("format") != self.name:
             damaged(path, self.index, f"is not that of a {self.what}: 'format' must be {self.name!r}")
@@ -126,21 +135,6 @@ class FolderFormat:
             )
         if version < self.version:
             raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
-
-    def _read_some(self, path: Path, names: Collection[str]) -> Stored:
-        index = self.read_index(path)
-        listed = index.get("files")
-        if not isinstance(listed, dict):
-            damaged(path, self.index, f"has no valid 'files': {_checks.shown(listed)}")
-        here = [name for name in self.files if name in listed or name not in self.optional]
-        for name in here:
-            facts = listed.get(name)
-            if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
-                damaged(path, self.index, f"has no size and hash for {name}")
-            if name not in names:
-                _check_size(path, name, _size(path, name), facts["bytes"])
-        content = {name: self._read_checked(path, name, listed[name]) for name in here if name in names}
-        return Stored(path, index, content)
 
     def _read_checked(self, path: Path, name: str, facts: Mapping[str, Any]) -> bytes:
         content = _read(path, name, self.files[name])
@@ -189,6 +183,7 @@ class Stored:
     """The files of a folder: their sizes and hashes are checked, their content is not."""
 
     folder: Path
+    index_name: str
     index: dict[str, Any]  # the values of the index
     content: Mapping[str, bytes]  # the files that belong to the format
 
@@ -206,6 +201,28 @@ class Stored:
     def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
         """Raise the RunError for a damaged file of this folder; `what` follows the file's name in the message."""
         damaged(self.folder, name, what, cause)
+
+    def using(self, name: str | None = None) -> AbstractContextManager[None]:
+        """Turn an InvalidArgument of the block into the error of this file, by default of the index."""
+        return used(self.folder, name or self.index_name)
+
+
+@contextmanager
+def used(folder: Path, name: str) -> Iterator[None]:
+    """Turn an InvalidArgument of the block into the error of a damaged file."""
+    try:
+        yield
+    except InvalidArgument as error:
+        damaged(folder, name, f"cannot be used: {error}", error)
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Turn an OSError of the block into a RunError that begins with `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{what}: {error.strerror or error}") from error
 
 
 def damaged(folder: Path, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
@@ -267,6 +284,17 @@ def place_file(path: Path, write: Callable[[Path], Any]) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file; empty if it cannot be read, which its reader will report."""
+    try:
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        pass
+    return ""
 
 
 def _write(path: Path, content: Content) -> None:

@@ -34,7 +34,7 @@ from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
 from myrnn.results import Table, integer, number, text
 from myrnn.runs import Run
 from myrnn.runs.compare import run_names
-from myrnn.runs.load import load_history
+from myrnn.runs.saved import load_history
 from myrnn.training.progress import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")

@@ -30,7 +30,7 @@ from myrnn.runs.folder import (
     iterations_saved,
 )
 from myrnn.runs.job import load_job, source_of
-from myrnn.runs.load import load_run
+from myrnn.runs.saved import load_run
 from myrnn.runs.work import PendingRun, begin
 from myrnn.runs.work import go_on as work_of
 from myrnn.storage import FolderLock, clear_scratch

@@ -31,12 +31,11 @@ from myrnn.output import notify
 from myrnn.registry import kinds
 from myrnn.runs.folder import INDEX
 from myrnn.runs.job import Job
-from myrnn.runs.load import ESTIMATOR, holds_own, load_run
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
 from myrnn.runs.reader import OWN, DataReader, names_unknown
 from myrnn.runs.reports import known_of, report_on
-from myrnn.runs.save import write_run
+from myrnn.runs.saved import ESTIMATOR, holds_own, load_run, write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import stopped_early, trained
 from myrnn.settings import settings_of

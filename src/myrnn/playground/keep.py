@@ -27,7 +27,7 @@ from myrnn.playground.settings import OWN, sections_of, settings_of
 from myrnn.results import Result
 from myrnn.runs import Run, list_runs, load_run, save_run
 from myrnn.runs.folder import claim_folder
-from myrnn.runs.load import holds_own
+from myrnn.runs.saved import holds_own
 
 RUNS = Path("runs")
 MOST_LISTED = 50

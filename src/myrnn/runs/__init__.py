@@ -5,17 +5,16 @@ A folder holds ``settings.json`` (everything needed to repeat the run, with the 
 data also has ``encoding.json``. ``settings.json`` is written last: a folder without it is not a complete run. A run in
 progress has ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-In the order in which an experiment passes through them: `data` reads its files; `reader` says what a model reads and
-what its outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is
-the result; `reports` tests it; `folder`, `model`, `origin` and `job` know the content of a folder; `save` and `load`
-write and read it; `work` does all of this for one run. `listing` and `compare` read several.
+In the order in which an experiment passes through them: `reader` says what a model reads, also from files, and what its
+outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the result;
+`reports` tests it; `folder`, `model` and `job` know the content of a folder; `saved` writes and reads a complete one;
+`work` does all of this for one run. `listing` and `compare` read several.
 """
 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs
 from myrnn.runs.listing import RunListing, RunSummary, list_runs
-from myrnn.runs.load import load_run
 from myrnn.runs.reader import DataReader, TaskReader
-from myrnn.runs.save import save_run
+from myrnn.runs.saved import load_run, save_run
 from myrnn.runs.trained import Run
 from myrnn.runs.work import run
 

@@ -19,9 +19,9 @@ from myrnn.evaluation import Buckets, Comparison, LengthReport
 from myrnn.evaluation.comparison import difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, text
-from myrnn.runs.folder import INDEX, REPORT, WEIGHTS, read_folder
+from myrnn.runs.folder import REPORT, RUN, WEIGHTS
 from myrnn.runs.job import parse_source
-from myrnn.runs.load import parse_history
+from myrnn.runs.saved import parse_history
 from myrnn.storage import Stored
 
 # Parts of an index that are not settings: those of the file, the fitted values, and the outputs of a user-defined
@@ -324,16 +324,14 @@ def _shown(name: str, heading: str) -> Shown:
 
 def _read(folder: Path) -> ComparedRun:
     """Read a run; raises RunError if it is incomplete or damaged."""
-    stored = read_folder(folder)
+    stored = RUN.read(folder)
     report = stored.json(REPORT)
-    try:
+    with stored.using():
         source = parse_source(stored.index)
-    except InvalidArgument as error:
-        stored.damaged(INDEX, f"cannot be used: {error}", error)
     curve = parse_history(stored, report, source)
     settings, weights = _flat(stored.index), stored.arrays(WEIGHTS)
     evaluation = _object(stored, report, "evaluation")
-    try:
+    with stored.using(REPORT):
         learn = getattr(source.settings, "learn", None)
         if learn == LABELS:
             found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
@@ -341,8 +339,6 @@ def _read(folder: Path) -> ComparedRun:
         if learn is not None:
             return ComparedRun(settings, weights, curve, scores=_scores(stored, report, evaluation))
         lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
-    except InvalidArgument as error:
-        stored.damaged(REPORT, f"cannot be used: {error}", error)
     return ComparedRun(settings, weights, curve, lengths)
 
 

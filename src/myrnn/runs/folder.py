@@ -16,8 +16,8 @@ from typing import Any
 from myrnn._version import __version__
 from myrnn.errors import RunError
 from myrnn.models.model import parameter_names, parameters_of
-from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder
-from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint, saved_iteration
+from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder
+from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint
 
 INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "settings.json",
@@ -43,16 +43,6 @@ RUN = FolderFormat(
 )
 
 
-def read_folder(folder: str | os.PathLike[str], *names: str) -> Stored:
-    """Read a complete run; with `names`, read only these files and check that the others exist."""
-    return RUN.glance(folder, *names) if names else RUN.read(folder)
-
-
-def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the index of a complete run; raises RunError as `read_folder` does."""
-    return RUN.read_index(folder)
-
-
 def has_run(folder: Path) -> bool:
     """Return whether a folder holds a run that was complete once; also while it is given more iterations."""
     return (folder / INDEX).exists()
@@ -67,7 +57,7 @@ def is_whole(folder: Path) -> bool:
     """Return whether a folder holds a run with nothing left to do; raises RunError if it is damaged."""
     if is_unfinished(folder) or not has_run(folder):
         return False
-    read_folder(folder)
+    RUN.read(folder)
     return True
 
 
@@ -143,8 +133,3 @@ def weight_bytes(model: Any) -> bytes:
     """Return a model's weights, by their names, as safetensors."""
     names = parameter_names(model)
     return arrays_to_bytes({name: p.data for name, p in zip(names, parameters_of(model), strict=True)})
-
-
-def is_begun(folder: Path) -> bool:
-    """Return whether a folder holds the state of a training."""
-    return bool(saved_iteration(folder / CHECKPOINTS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,23 +15,19 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import OWN, PARTS
 from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source
-from myrnn.runs.folder import (
-    CHECKPOINTS,
-    INDEX,
-    RUN,
-    UNFINISHED,
-    WEIGHTS,
-    has_run,
-    is_begun,
-    is_unfinished,
-    made_with,
-    read_folder,
-)
-from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
-from myrnn.storage import Stored, damaged
+from myrnn.runs.folder import CHECKPOINTS, RUN, UNFINISHED, WEIGHTS, has_run, is_unfinished, made_with
+from myrnn.runs.model import GIVEN, LARGEST, check_size, checked_settings, part_of_own
+from myrnn.storage import Stored, used
+from myrnn.training import TrainingSettings as Training
 from myrnn.training.checkpoint import saved_iteration
 
 HASHES = "data_files"
+# If the run continued another one, its name, the SHA-256 of its weights and its iterations.
+CONTINUED_FROM = "continued_from"
+ORIGIN = ("name", "weights", "iterations")
+# If settings changed during the training: the arguments of each call of `train`.
+PHASES = "phases"
+PHASE = ("iterations", "learning_rate", "batch_size", "seed", "gradient_clip")
 
 
 @dataclass(frozen=True)
@@ -80,15 +77,13 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
     if unfinished or not has_run(path):
         stored = UNFINISHED.read(path)
     else:
-        stored = read_folder(path)
-        if not is_begun(path):
+        stored = RUN.read(path)
+        if not saved_iteration(path / CHECKPOINTS):
             raise RunError(f"{path} is complete, and has no state of its training to resume from")
     if (path / CHECKPOINTS).is_symlink():
         stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
-    try:
+    with stored.using():
         job = parse_job(stored)
-    except InvalidArgument as error:
-        stored.damaged(UNFINISHED.index if unfinished else INDEX, f"cannot be used: {error}", error)
     _warn_of_versions(stored)
     if not unfinished and job.model["name"] == OWN:
         # The logits of a complete run are those of the trained model, not of the initial weights.
@@ -99,17 +94,16 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
 def source_of(folder: Path) -> Source:
     """Return the source of the sequences of a run, complete or not; raises RunError if its index is damaged."""
     kind = UNFINISHED if is_unfinished(folder) or not has_run(folder) else RUN
-    try:
+    with used(folder, kind.index):
         return parse_source(kind.read_index(folder))
-    except InvalidArgument as error:
-        damaged(folder, kind.index, f"cannot be used: {error}", error)
 
 
 def parse_job(stored: Stored) -> Job:
     """Return the job in an index; raises InvalidArgument if it is not valid."""
     index = stored.index
     model = checked_settings("model", index.get("model"))
-    check_size(model, len(stored.content.get(WEIGHTS, b"")) or RUN.files[WEIGHTS], _whose(stored))
+    whose = f"{WEIGHTS} has" if WEIGHTS in stored.content else "a run can hold"
+    check_size(model, len(stored.content.get(WEIGHTS, b"")) or RUN.files[WEIGHTS], whose)
     # A user-defined class is checked when the model is made.
     of_user = model["name"] == OWN
     part: Any = part_of_own(model) if of_user else {name: value for name, value in model.items() if name not in GIVEN}
@@ -145,10 +139,6 @@ def parse_source(index: Mapping[str, Any]) -> Source:
     return read_source(**given)
 
 
-def _whose(stored: Stored) -> str:
-    return f"{WEIGHTS} has" if WEIGHTS in stored.content else "a run can hold"
-
-
 def _warn_of_versions(stored: Stored) -> None:
     then, now = stored.index.get("versions"), made_with()["versions"]
     if then != now and isinstance(then, dict):
@@ -158,3 +148,28 @@ def _warn_of_versions(stored: Stored) -> None:
                 f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
                 "it continues, but perhaps not bit for bit"
             )
+
+
+def check_origin(given: Any) -> dict[str, Any]:
+    """Return, checked, the name, the SHA-256 of the weights and the iterations of the run that this one continues."""
+    if not isinstance(given, dict) or set(given) != set(ORIGIN):
+        raise InvalidArgument(f"{CONTINUED_FROM} must have {', '.join(ORIGIN)}, not {_checks.shown(given)}")
+    name, weights = given["name"], given["weights"]
+    if not isinstance(name, str):
+        raise InvalidArgument(f"the name in {CONTINUED_FROM} must be a text, not {_checks.shown(name)}")
+    if not (isinstance(weights, str) and re.fullmatch("[0-9a-f]{64}", weights)):
+        raise InvalidArgument(f"the weights in {CONTINUED_FROM} must be a SHA-256, not {_checks.shown(weights)}")
+    _checks.integer("iterations", given["iterations"], minimum=0, maximum=LARGEST)
+    return dict(given)
+
+
+def check_phases(given: Any) -> list[dict[str, Any]]:
+    """Return, checked, the phases of a training whose settings changed on the way, each as `train` takes them."""
+    if not isinstance(given, list) or not all(isinstance(phase, dict) for phase in given):
+        raise InvalidArgument(f"{PHASES} must be a list of objects, not {_checks.shown(given)}")
+    for phase in given:
+        if set(phase) != set(PHASE):
+            raise InvalidArgument(f"every one of {PHASES} must have {', '.join(PHASE)}, not {_checks.shown(phase)}")
+        _checks.real("learning_rate", phase["learning_rate"], minimum=0)
+        Training.read({name: phase[name] for name in PHASE if name != "learning_rate"}, "a phase")
+    return [dict(phase) for phase in given]

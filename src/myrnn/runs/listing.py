@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from myrnn import _checks
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.errors import RunError
 from myrnn.experiment.parts import OWN
 from myrnn.results import Result, Shown, Table
-from myrnn.runs.folder import CHECKPOINTS, INDEX, REPORT, UNFINISHED, has_run, is_unfinished, read_folder
+from myrnn.runs.folder import CHECKPOINTS, REPORT, RUN, UNFINISHED, has_run, is_unfinished
 from myrnn.runs.job import parse_source
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
@@ -205,7 +205,7 @@ def summarize_run(folder: Path) -> RunSummary | None:
     try:
         if not has_run(folder):
             return _unfinished(folder)
-        summary = _whole(name, read_folder(folder, REPORT))
+        summary = _whole(name, RUN.read(folder, REPORT))
     except RunError as error:
         return RunSummary(name, "unreadable", fault=str(error))
     except OSError as error:
@@ -236,7 +236,7 @@ def _unfinished(folder: Path) -> RunSummary | None:
     state = _state(folder)
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
-        source, model = _source_and_model(stored, UNFINISHED.index)
+        source, model = _source_and_model(stored)
         done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
         return RunSummary(folder.name, state, source, model, iterations=done or None, made=made)
     if state == "in progress" or saved_iteration(folder):
@@ -245,7 +245,7 @@ def _unfinished(folder: Path) -> RunSummary | None:
 
 
 def _whole(name: str, stored: Stored) -> RunSummary:
-    source, model = _source_and_model(stored, INDEX)
+    source, model = _source_and_model(stored)
     report = stored.json(REPORT)
     training, evaluation = _part(report, "training"), _part(report, "evaluation")
     tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
@@ -269,13 +269,11 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     )
 
 
-def _source_and_model(stored: Stored, file: str) -> tuple[str, str]:
-    """Return short descriptions of the task or data and of the model in an index; `file` is its name."""
-    try:
+def _source_and_model(stored: Stored) -> tuple[str, str]:
+    """Return short descriptions of the task or data and of the model in an index."""
+    with stored.using():
         model = _model_name(checked_settings("model", stored.index.get("model")))
         return parse_source(stored.index).summary(), model
-    except InvalidArgument as error:
-        stored.damaged(file, f"cannot be used: {error}", error)
 
 
 def _model_name(settings: Mapping[str, Any]) -> str:

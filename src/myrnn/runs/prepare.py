@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -39,11 +40,11 @@ from myrnn.experiment.parts import is_own
 from myrnn.experiment.sources import MEMORY
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
-from myrnn.runs.data import hash_of_memory, hashes_of, read_file, read_tests, tests_of
 from myrnn.runs.model import describe_model
-from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown
+from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown, read_file, read_tests
 from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
+from myrnn.storage import sha256_of
 from myrnn.tasks import recognition_of, twice_as_long
 from myrnn.training.engine import check_sees_no_future
 
@@ -215,13 +216,13 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     source, train = experiment.source, None
     data = source.settings
     # Hash first, so that a file that changes while it is read does not match later.
-    hashes = hashes_of(experiment)
+    hashes = _hashes_of(experiment)
     if isinstance(source, MemorySource):
         if source.given is None:
             raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
         X, y = source.given
         raw = flat_sequences(X, tokenize=data.tokenize)
-        hashes[MEMORY] = hash_of_memory(raw, y)
+        hashes[MEMORY] = _hash_of_memory(raw, y)
     else:
         train = read_file(experiment, data.file, data.labels, None, data.tokenize)
         _warn_of_numbers(train)
@@ -230,8 +231,33 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     prepared = prepare_given(experiment, raw, _targets_of(experiment, train, raw, y), make=make)
     prepared.given, prepared.hashes, prepared.train = (X, y), hashes, train
     prepared.reader.columns = None if train is None else train.columns
-    prepared.test_files = dict(read_tests(experiment, prepared.reader, tests_of(experiment)))
+    prepared.test_files = dict(read_tests(experiment, prepared.reader))
     return prepared
+
+
+def _hashes_of(experiment: Experiment) -> dict[str, str]:
+    """Return the SHA-256 of the files of an experiment by role; a warning tells of a test on the training file."""
+    hashes = {name: sha256_of(file) for name, file in experiment.files.items()}
+    for role, file in experiment.files.items():
+        if role.startswith("test ") and hashes[role] == hashes.get("data"):
+            warn(f"{file} is the same as the training file: a test on it says nothing about new sequences")
+    return hashes
+
+
+def _hash_of_memory(raw: RawSequences, y: Any) -> str:
+    """Return the SHA-256 of sequences in memory and their targets."""
+    arrays = (raw.codes if isinstance(raw, TokenSequences) else raw.rows, raw.offsets)
+    try:
+        targets = np.asarray(y).tolist()
+    except ValueError:
+        # Lists of different lengths.
+        targets = [np.asarray(one).tolist() for one in y]
+    named = (raw.kind, raw.symbols) if isinstance(raw, TokenSequences) else ("numbers",)
+    kinds = [(array.dtype.str, array.shape) for array in arrays]
+    digest = hashlib.sha256(repr((named, kinds, targets)).encode("utf-8", "surrogatepass"))
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def _warn_of_numbers(train: LabelledSequences) -> None:

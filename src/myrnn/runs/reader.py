@@ -5,9 +5,10 @@ Both kinds of reader have the same attributes and methods, so a run does not ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.data import (
     ClassLabels,
+    LabelledSequences,
     Numbers,
     SequenceEncoder,
     Standardizer,
@@ -25,10 +27,12 @@ from myrnn.data import (
     Vocabulary,
     flat_sequences,
 )
+from myrnn.data.read import read_examples
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, SERIES
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import as_tested
+from myrnn.experiment import Experiment
 from myrnn.inspection.one import parse_tokens
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
@@ -357,3 +361,62 @@ def _tokens_of(task: Any, text: str) -> list[int]:
         what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
         raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
     return [names.index(character) for character in text]
+
+
+# --- files
+
+
+def read_tests(
+    experiment: Experiment, reader: DataReader, file: str | None = None, labels: str | None = None
+) -> Iterator[tuple[str, LabelledSequences]]:
+    """Read the tests of an experiment one by one, or the file given instead, with the name of each.
+
+    Text is split as in the training, whose classes they have.
+    """
+    of_labels = dict(experiment.evaluation.test_labels)
+    tests = [(name, path, of_labels.get(name)) for name, path in experiment.evaluation.test]
+    kind = "tokens" if reader.is_symbols else "features"
+    for name, path, labelled in tests if file is None else [(Path(file).name, file, labels)]:
+        read = read_file(experiment, path, labelled, kind, reader.text_as, reader.columns)
+        yield name, _of_known(read, reader.class_names) if reader.learn == LABELS else read
+
+
+def read_file(
+    experiment: Experiment,
+    file: str,
+    labels: str | None,
+    kind: Any,
+    tokenize: str,
+    columns: Sequence[str] | None = None,
+) -> LabelledSequences:
+    """Read a file of sequences and their targets as an experiment says."""
+    data = experiment.source.settings
+    return read_examples(
+        file,
+        data.learn,
+        labels,
+        tokenize=tokenize,
+        text_column=data.text_column,
+        label_column=data.label_column,
+        delimiter=data.delimiter,
+        kind=kind,
+        skip_bad_lines=data.skip_bad_lines,
+        columns=columns,
+    )
+
+
+def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
+    """Return the sequences of classes that the training knows; a warning counts the others."""
+    assert given.labels is not None
+    labels = given.labels.tolist()
+    places = [place for place, label in enumerate(labels) if label in classes]
+    if len(places) == len(labels):
+        return given
+    if not places:
+        raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
+    news = [name for name in given.classes if name not in classes]
+    warn(
+        f"{given.source}: {len(labels) - len(places):,} of {_checks.count_of(len(labels), 'sequence')} left out, of "
+        f"{_checks.count_of(len(news), 'class')} that the training does not know: {_checks.first_of(news)}"
+    )
+    return given.select(places)

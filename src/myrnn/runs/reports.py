@@ -26,7 +26,7 @@ from myrnn.evaluation import (
 from myrnn.evaluation.baselines import naive_name
 from myrnn.evaluation.scoring import report_of_chosen
 from myrnn.results import ENDS, Result, Table, counted, integer, is_lost, number, share, text
-from myrnn.runs.data import read_tests, tests_of
+from myrnn.runs.reader import read_tests
 from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences, offsets_of, places_from
 
@@ -68,7 +68,7 @@ def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: 
 def reports_on(run: Run, file: str | None = None, period: int | None = None) -> dict[str, Report]:
     """Return a report on each test of a run on data by name, or on the sequences of a file."""
     run.check_tests(file)
-    tests = read_tests(run.experiment, run.reader, tests_of(run.experiment, file))
+    tests = read_tests(run.experiment, run.reader, file)
     return {name: report_on(run, given.sequences, given.targets, None, period) for name, given in tests}
 
 

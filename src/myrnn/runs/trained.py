@@ -21,10 +21,10 @@ from myrnn.experiment.parts import weight_generator
 from myrnn.learning_curve import History
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, is_lost, text
-from myrnn.runs.data import hash_of, read_tests, tests_of
 from myrnn.runs.model import remake
-from myrnn.runs.reader import NamedSequences, TaskReader
+from myrnn.runs.reader import NamedSequences, TaskReader, read_tests
 from myrnn.sequences import Sequences
+from myrnn.storage import sha256_of
 
 
 @dataclass(eq=False, repr=False)
@@ -204,7 +204,7 @@ class Run(Result):
         self.check_tests(file)
         places, found = {name: place for place, name in enumerate(reader.class_names)}, {}
         try:
-            for name, given in read_tests(self.experiment, reader, tests_of(self.experiment, file, labels)):
+            for name, given in read_tests(self.experiment, reader, file, labels):
                 assert given.labels is not None
                 numbers = np.array([places[label] for label in given.labels.tolist()], dtype=np.int64)
                 found[name] = NamedSequences(reader.read(given.sequences, numbers), reader)
@@ -221,7 +221,7 @@ class Run(Result):
         if not self.experiment.evaluation.test:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
         for role, path in self.experiment.evaluation.files.items():
-            then, now = self.hashes.get(role), hash_of(path)
+            then, now = self.hashes.get(role), sha256_of(path)
             if then and now not in ("", then):
                 warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
 

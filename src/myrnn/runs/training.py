@@ -1,4 +1,4 @@
-"""Training a prepared experiment: validation after every epoch, checkpoints, progress, numbers for the report."""
+"""Training a prepared experiment: validation after every epoch, checkpoints, numbers for the report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation.classify import Classifier
-from myrnn.learning_curve import History, shown_score, word_for
+from myrnn.learning_curve import History
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
 from myrnn.results import check_lost
 from myrnn.runs.prepare import Prepared
 from myrnn.runs.trained import Run, sequences_of, training_numbers
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
-from myrnn.training import Checkpoint, Report, TrainingStart, Validation
+from myrnn.training import Checkpoint, TrainingStart, Validation
 from myrnn.training.checkpoint import load_checkpoint
 from myrnn.training.loop import Training
 from myrnn.training.measure import mean_over
 from myrnn.training.outputs import metric_of
-from myrnn.training.progress import Curve, Display, progress_display, progress_hooks
+from myrnn.training.progress import TrainingProgress
 
 # Further advice when a training diverges.
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"
@@ -41,7 +41,7 @@ def trained(
     run = Run(experiment, model, prepared.reader, nothing, own=own, hashes=prepared.hashes)
     optimizer, clock = experiment.optimizer.make(params=model.parameters), _Clock()
     watched = None if prepared.held_out is None else _validation(run, prepared)
-    shown = progress_hooks(progress) if watched is None else (EpochProgress(progress, prepared.iterations, watched),)
+    shown = TrainingProgress(progress, watched)
     training: Training | None = None
     try:
         # Also while the model is compiled: MyGrad's finalizers would swallow Ctrl-C there.
@@ -60,7 +60,7 @@ def trained(
                 on_divergence=settings.on_divergence,
                 loss=settings.loss,
                 truncate=prepared.truncate,
-                hooks=[hook for hook in (watched, *shown, checkpoint, clock) if hook is not None],
+                hooks=[hook for hook in (watched, shown, checkpoint, clock) if hook is not None],
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
                 training.restore(state)
@@ -173,42 +173,3 @@ class _Clock:
         resumed = {"resumed_at": self._first} if self._first else {}
         speed = {"seconds": seconds, "iterations_per_second": (iterations - self._first) / seconds}
         return {"preparation_seconds": self._begin - self._made, **resumed, **speed}
-
-
-class EpochProgress:
-    """A hook that shows iterations, the time left, and the results of the last epochs."""
-
-    def __init__(self, show: bool | None, iterations: int, validation: Validation) -> None:
-        self._show, self._iterations, self._validation = show, iterations, validation
-        self._display: Display | None = None
-        self._curves: tuple[Curve, ...] = ()
-        self._losses: list[float] = []
-        self._scores: list[float] = []
-
-    def on_train_begin(self, start: TrainingStart) -> None:
-        """Start the display here, so that its time excludes compilation and other preparation."""
-        self._display = progress_display(self._show, "training", self._iterations, "iterations")
-        self.on_progress(start.iteration)
-
-    def on_progress(self, iteration: int) -> None:
-        """Show the number of iterations done."""
-        if self._display is not None:
-            self._display.update(iteration, self._curves)
-
-    def on_reported(self, report: Report) -> None:
-        """Show the results of the epochs."""
-        self._losses.append(report.loss)
-        self._scores.append(report.score)
-        metric, name = report.metric, word_for(report.metric)
-        validated = self._validation.columns[f"validation_{metric}"]
-        shown, name = (validated, f"validation {name}") if validated else (self._scores, name)
-        self._curves = (
-            Curve(f"epoch {self._validation.reports}  loss {report.loss:.4f}", self._losses),
-            Curve(f"{name} {shown_score(metric, shown[-1])}", shown),
-        )
-        self.on_progress(report.iteration)
-
-    def on_train_end(self, history: Any) -> None:
-        """Leave the last state on the screen."""
-        if self._display is not None:
-            self._display.close()

@@ -15,10 +15,9 @@ from myrnn.experiment.parts import OWN, is_own
 from myrnn.experiment.sources import with_memory
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
 from myrnn.runs.job import Job, load_job
-from myrnn.runs.load import load_run
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
-from myrnn.runs.save import write_run
+from myrnn.runs.saved import load_run, write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
 from myrnn.storage import FolderLock, clear_scratch

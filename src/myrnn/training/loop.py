@@ -50,7 +50,7 @@ from myrnn.training.hooks import (
 )
 from myrnn.training.native import Losses, Scores
 from myrnn.training.outputs import chance_of, checked_class_weights, guessing_loss
-from myrnn.training.progress import progress_hooks
+from myrnn.training.progress import TrainingProgress
 from myrnn.training.records import RecordForm
 from myrnn.training.settings import (
     DEFAULTS,
@@ -223,7 +223,11 @@ def train(
         loss=loss,
         penalty=penalty,
         truncate=truncate,
-        hooks=[*([] if saving is None else [saving]), *progress_hooks(progress), *checked_hooks(hooks)],
+        hooks=[
+            *([] if saving is None else [saving]),
+            *([] if progress is False else [TrainingProgress(progress)]),
+            *checked_hooks(hooks),
+        ],
     )
     if (state := _state_to_resume(resume, saving)) is not None:
         training.restore(state)

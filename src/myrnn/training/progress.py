@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn.learning_curve import History, shown_score, word_for
 from myrnn.output import Output, in_kernel, notice_console, notify, on_terminal
-from myrnn.training.hooks import Report, TrainingStart
+from myrnn.training.hooks import Report, TrainingStart, Validation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,38 +74,45 @@ def progress_display(show: bool | None, what: str, total: int, unit: str, begun:
     return shown
 
 
-def progress_hooks(show: bool | None) -> tuple[Any, ...]:
-    """Return the hook that shows a training's progress, or none."""
-    return () if show is False else (_TrainingProgress(show),)
+class TrainingProgress:
+    """The hook that shows iterations per second, the time left, and the curves of loss and score, also of a validation.
 
+    The reports of a training with validation are its epochs.
+    """
 
-class _TrainingProgress:
-    """The hook that shows iterations per second, the time left, and the curves of loss and accuracy."""
-
-    def __init__(self, show: bool | None) -> None:
-        self._show = show
+    def __init__(self, show: bool | None, validation: Validation | None = None) -> None:
+        self._show, self._validation = show, validation
         self._display: Display | None = None
         self._losses: list[float] = []
         self._scores: list[float] = []
         self._curves: tuple[Curve, ...] = ()
 
     def on_train_begin(self, start: TrainingStart) -> None:
+        """Start the display here, so that its time excludes compilation and other preparation."""
         self._display = progress_display(self._show, "training", start.iterations, "iterations", start.iteration)
 
     def on_progress(self, iteration: int) -> None:
+        """Show the number of iterations done."""
         if self._display is not None:
             self._display.update(iteration, self._curves)
 
-    def on_report(self, report: Report) -> None:
+    def on_reported(self, report: Report) -> None:
+        """Show the results so far."""
         self._losses.append(report.loss)
         self._scores.append(report.score)
+        loss, score, shown = f"loss {report.loss:.4f}", word_for(report.metric), self._scores
+        if self._validation is not None:
+            loss = f"epoch {self._validation.reports}  {loss}"
+            if validated := self._validation.columns[f"validation_{report.metric}"]:
+                score, shown = f"validation {score}", validated
         self._curves = (
-            Curve(f"loss {report.loss:.4f}", self._losses),
-            Curve(f"{word_for(report.metric)} {shown_score(report.metric, report.score)}", self._scores),
+            Curve(loss, self._losses),
+            Curve(f"{score} {shown_score(report.metric, shown[-1])}", shown),
         )
         self.on_progress(report.iteration)
 
     def on_train_end(self, history: History) -> None:
+        """Leave the last state on the screen."""
         if self._display is not None:
             self._display.close()
 

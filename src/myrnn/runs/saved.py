@@ -1,31 +1,173 @@
-"""Reading a run folder. Nothing in it is trusted: every value is checked before it is used."""
+"""A complete run in its folder: written whole or not at all, and read. Nothing in a folder is trusted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from myrnn import _checks
+from myrnn import _checks, plots
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import LengthReport
+from myrnn.experiment import Experiment, Part
 from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import SOURCES, Source
-from myrnn.learning_curve import History, LearningCurve
-from myrnn.runs.folder import ENCODING, HISTORY, INDEX, REPORT, UNFINISHED, WEIGHTS, has_run, read_folder, read_index
-from myrnn.runs.job import Job, parse_job
-from myrnn.runs.model import check_same, class_of, load_weights, remake
-from myrnn.runs.origin import CONTINUED_FROM, PHASES, check_origin, check_phases
+from myrnn.graphs.build import write_graph
+from myrnn.learning_curve import ACCURACY, History, LearningCurve
+from myrnn.models.own import file_of
+from myrnn.registry import kind_of
+from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, has_run, weight_bytes
+from myrnn.runs.job import CONTINUED_FROM, PHASES, Job, check_origin, check_phases, parse_job
+from myrnn.runs.model import SOURCE, check_same, class_of, describe_model, load_weights, remake
 from myrnn.runs.reader import OWN as OWN_FUNCTION
 from myrnn.runs.reader import DataReader, Reader, TaskReader
-from myrnn.runs.trained import Run
-from myrnn.storage import Stored
+from myrnn.runs.reports import parts_of, tests_table
+from myrnn.runs.trained import Run, training_numbers
+from myrnn.storage import Stored, empty_folder, json_to_bytes
 
+Files = dict[str, bytes | Callable[[Path], Any]]
 # What an estimator has saved about itself.
 ESTIMATOR = "estimator"
+
+
+def save_run(
+    folder: str | os.PathLike[str],
+    *,
+    task: Any,
+    model: Any,
+    optimizer: Any,
+    history: History,
+    training: Mapping[str, Any] | None = None,
+    report: LengthReport | None = None,
+    dim_recurrent: int | None = None,
+    continued_from: Mapping[str, Any] | None = None,
+    phases: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write the run folder of a training that was done by hand, and return its path.
+
+    Parameters
+    ----------
+    folder : path
+        A path that does not exist, or an empty folder.
+    task : TwinHalves or Palindromes
+    model : a network of this package, or a model of a user-defined class
+        With its trained weights. For a user-defined class that was loaded from a file, the folder names the file, has
+        its hash, and a copy to read, which is never run. `load_run` finds that file, or takes the class.
+    optimizer : SGD, RMSprop or Adam
+        Only its settings are stored.
+    history : History
+    training : mapping, optional
+        The arguments of `train` that are not defaults: iterations, batch_size, seed, engine, report_every, schedule (by
+        name), gradient_clip.
+    report : LengthReport, optional
+        Writes ``accuracy_by_length.csv`` and its figures.
+    dim_recurrent : int, optional
+        The number of units of a user-defined model, by default its attribute `dim_recurrent`.
+    continued_from : mapping, optional
+        The run that the training continued: its ``name``, the SHA-256 of its ``weights`` and its ``iterations``.
+    phases : sequence of mapping
+        If the learning rate, the batch size or the clipping changed during the training: the arguments of the calls of
+        `train`, in order. Each has ``iterations``, ``learning_rate``, ``batch_size``, ``seed`` and ``gradient_clip``.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidArgument
+        When the task or optimizer is of a kind that cannot be rebuilt from a file, or the history is not that of a
+        classifier.
+    RunError
+        When the folder is not empty or cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn.runs import load_run, save_run
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
+    ...     saved = load_run(path)
+    >>> saved.task == task, saved.class_names
+    (True, ('no match', 'match'))
+    """
+    if history.metric != ACCURACY:
+        raise InvalidArgument(f"save_run saves a classifier, whose history has {ACCURACY}, not {history.metric}")
+    part = Part.of("model", model) if kind_of("model", model) is not None else OWN
+    experiment = Experiment(Part.of("task", task), part, Part.of("optimizer", optimizer), training)
+    further = {
+        **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
+        **({PHASES: check_phases(list(phases))} if phases else {}),
+    }
+    run = Run(experiment, model, TaskReader(task), history, best=len(history))
+    run.report = {"training": training_numbers(run)}
+    if report is not None:
+        run.report["evaluation"] = report.numbers()
+    target = empty_folder(folder, "run")
+    settings = Job(experiment, describe_model(model, task, dim_recurrent=dim_recurrent)).settings(target)
+    write_run(target, {**settings, **further}, run, {} if report is None else {"": report})
+    return target
+
+
+def write_run(
+    folder: Path, settings: Mapping[str, Any], run: Run, reports: Mapping[str, Any], pictures: bool = True
+) -> None:
+    """Write the files of a run, and last the index with its settings; raises RunError if that fails."""
+    encoding = run.reader.to_settings()
+    files: Files = {
+        WEIGHTS: weight_bytes(run.model),
+        HISTORY: run.history.to_csv,
+        REPORT: json_to_bytes(run.report),
+        **({} if encoding is None else {ENCODING: json_to_bytes(encoding)}),
+        **_source(run.model),
+    }
+    # One at a time: a figure occupies memory until it is written.
+    figures: dict[str, Callable[[], Any]] = {}
+    if pictures and len(run.history):
+        # Without validation the last weights count.
+        best = run.best if run.history.validation_loss is not None else None
+        curve = replace(run.history, chance=run.reader.shown_chance)
+        figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
+    if pictures and run.task is not None:
+        files["graph.svg"] = partial(write_graph, run.recognizer, _example(run.reader))
+    for name, report in reports.items():
+        end = "" if len(reports) == 1 else f"-{name}"
+        tables, drawn = parts_of(report)
+        files |= {f"{part}{end}.csv": write for part, write in tables.items()}
+        figures |= {f"{part}{end}": draw for part, draw in drawn.items()}
+    if len(reports) > 1:
+        files["tests.csv"] = tests_table(reports).to_csv
+    for name, draw in figures.items():
+        figure = draw()
+        files |= {f"{name}{ending}": partial(plots.save_figure, figure) for ending in (".svg", ".png")}
+    RUN.write(folder, settings, files)
+
+
+def _example(reader: Any) -> Any:
+    """Return a sequence of about four symbols, whose graph fits on a page."""
+    task = reader.recognition
+    length = task.lengths[np.argmin(abs(task.lengths - 4))]
+    return task.sample_lengths([length], np.random.default_rng(1))
+
+
+def _source(model: Any) -> Files:
+    """Return a copy of the file of a user-defined class, if it was loaded from one."""
+    file = file_of(type(model))
+    return {} if file is None else {SOURCE: file.source}
+
+
+# --- reading
 
 
 def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = None) -> Run:
@@ -70,11 +212,9 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     """
     stored, report, job = _read(folder)
     reader = _reader(stored, job, tokenize)
-    try:
+    with stored.using():
         # Any fault in the settings is an error of the index.
         made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
-    except InvalidArgument as error:
-        stored.damaged(INDEX, f"cannot be used: {error}", error)
     try:
         if made is None and model is None:
             model = class_of(job.model)
@@ -85,13 +225,17 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     except InvalidArgument as error:
         raise InvalidArgument(f"{folder}: {error}") from None
     history = parse_history(stored, report, job.experiment.source, job.model["dim_output"])
+    with stored.using(REPORT):
+        best = _checks.integer(
+            "best_epoch", report["training"].get("best_epoch", len(history)), minimum=0, maximum=len(history)
+        )
     names = (*SOURCES, "model", "optimizer", "training", CONTINUED_FROM, PHASES)
     return Run(
         job.experiment,
         made,
         reader,
         history,
-        best=_best(stored, report, history),
+        best=best,
         folder=Path(folder),
         report=report,
         settings={name: stored.index[name] for name in names if name in stored.index},
@@ -112,9 +256,9 @@ def _read(folder: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any], Job]:
     path = Path(folder)
     if (path / UNFINISHED.index).exists() and not has_run(path):
         raise RunError(f"{folder} is not complete: myrnn train --resume {folder} resumes it")
-    stored = read_folder(path)
+    stored = RUN.read(path)
     report = stored.json(REPORT)
-    try:
+    with stored.using():
         job = parse_job(stored)
         if CONTINUED_FROM in stored.index:
             check_origin(stored.index[CONTINUED_FROM])
@@ -122,8 +266,6 @@ def _read(folder: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any], Job]:
             check_phases(stored.index[PHASES])
         if not isinstance(stored.index.get(ESTIMATOR, {}), dict):
             raise InvalidArgument(f"{ESTIMATOR!r} must be an object")
-    except InvalidArgument as error:
-        stored.damaged(INDEX, f"cannot be used: {error}", error)
     return stored, report, job
 
 
@@ -133,8 +275,8 @@ def _reader(stored: Stored, job: Job, tokenize: Any) -> Reader:
     if job.experiment.source.section == "task":
         return TaskReader(data.make())
     if ENCODING not in stored.content:
-        stored.damaged(INDEX, f"has no size and hash for {ENCODING}")
-    try:
+        stored.damaged(RUN.index, f"has no size and hash for {ENCODING}")
+    with stored.using(ENCODING):
         settings = stored.json(ENCODING)
         reader = DataReader.from_settings(settings, data.learn, data.max_vocabulary, tokenize)
         sizes = job.model["dim_input"], job.model["dim_output"]
@@ -142,23 +284,12 @@ def _reader(stored: Stored, job: Job, tokenize: Any) -> Reader:
         if (reader.dim_input, reader.dim_output) != sizes or (is_classes and reader.dim_output < 2):
             outputs = _checks.count_of(reader.dim_output, "class" if is_classes else "number")
             raise InvalidArgument(f"it has {_checks.count_of(reader.dim_input, 'input')} and {outputs}, not {sizes}")
-    except InvalidArgument as error:
-        stored.damaged(ENCODING, f"cannot be used: {error}", error)
     how = settings["tokenize"]
     if how == OWN_FUNCTION and not callable(tokenize):
         raise InvalidArgument(f"{stored.folder} reads text with a user-defined function: give it as tokenize=")
     if how != OWN_FUNCTION and tokenize is not None:
         raise InvalidArgument(f"{stored.folder} reads text without a user-defined function: leave out tokenize=")
     return reader
-
-
-def _best(stored: Stored, report: Mapping[str, Any], history: History) -> int:
-    """Return the report, or epoch, whose weights the model has."""
-    last = len(history)
-    try:
-        return _checks.integer("best_epoch", report["training"].get("best_epoch", last), minimum=0, maximum=last)
-    except InvalidArgument as error:
-        stored.damaged(REPORT, f"cannot be used: {error}", error)
 
 
 def _load_weights(stored: Stored, job: Job, model: Any) -> None:
@@ -175,7 +306,7 @@ def _load_weights(stored: Stored, job: Job, model: Any) -> None:
 
 def holds_own(folder: str | os.PathLike[str]) -> bool:
     """Return whether the model of a run is user-defined; raises RunError if there is no run."""
-    model = read_index(folder).get("model")
+    model = RUN.read_index(folder).get("model")
     return isinstance(model, dict) and model.get("name") == OWN
 
 
@@ -205,11 +336,9 @@ def parse_history(
     ):
         stored.damaged(HISTORY, "must have finite losses of 0 or more and accuracies between 0 and 1")
     training = report.get("training")
-    try:
+    with stored.using(REPORT):
         if not isinstance(training, dict):
             raise InvalidArgument("'training' is missing")
         longest = _checks.integer("longest", training.get("longest"), minimum=0)
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
-    except InvalidArgument as error:
-        stored.damaged(REPORT, f"cannot be used: {error}", error)
     return replace(curve, longest=longest, engine=engine, chance=None if outputs is None else source.chance(outputs))
