@@ -55,10 +55,8 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
         number = operator.index(value)
     except TypeError:
         raise InvalidArgument(f"{name} must be an integer, not {shown(value)}") from None
-    if minimum is not None and number < minimum:
-        raise InvalidArgument(f"{name} must be at least {minimum}, not {shown(number)}")
-    if maximum is not None and number > maximum:
-        raise InvalidArgument(f"{name} must be at most {maximum}, not {shown(number)}")
+    if words := broken_bound(number, least=minimum, most=maximum):
+        raise InvalidArgument(f"{name} must be {words}, not {shown(number)}")
     return number
 
 
@@ -79,21 +77,41 @@ def real(
         raise InvalidArgument(f"{name} must be a number, not {shown(value)}") from None
     if not np.isfinite(number):
         raise InvalidArgument(f"{name} must be finite, not {number}")
-    if minimum is not None and number < minimum:
-        raise InvalidArgument(f"{name} must be at least {minimum}, not {number}")
-    if above is not None and number <= above:
-        raise InvalidArgument(f"{name} must be above {above}, not {number}")
-    if below is not None and number >= below:
-        raise InvalidArgument(f"{name} must be below {below}, not {number}")
+    if words := broken_bound(number, minimum, above, below=below):
+        raise InvalidArgument(f"{name} must be {words}, not {number}")
     return number
+
+
+def broken_bound(
+    number: float,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> str | None:
+    """Return the bound that a number breaks, such as ``at least 1``; None if it breaks none."""
+    if least is not None and number < least:
+        return f"at least {least}"
+    if above is not None and number <= above:
+        return f"above {above}"
+    if most is not None and number > most:
+        return f"at most {most}"
+    if below is not None and number >= below:
+        return f"below {below}"
+    return None
 
 
 def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`; otherwise raise an error that suggests the nearest one."""
     if isinstance(value, str) and value in choices:
         return value
-    listed = ", ".join(repr(choice) for choice in choices)
-    raise InvalidArgument(f"{name} must be one of {listed}, not {shown(value)}{nearest(value, choices)}")
+    raise InvalidArgument(not_one_of(name, value, choices))
+
+
+def not_one_of(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return the message for a value that is none of `choices`."""
+    listed = ", ".join(map(repr, choices))
+    return f"{name} must be one of {listed}, not {shown(value)}{nearest(value, choices)}"
 
 
 def nearest(value: Any, choices: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 from myrnn.errors import InvalidArgument
-from myrnn.settings import settings_of_call
+from myrnn.settings import check_arguments
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -98,9 +98,7 @@ def keywords(function: Function) -> Function:
         except TypeError:
             # Python's own message says which arguments are missing or too many.
             return function(*arguments, **given)
-        for name, setting in settings_of_call(function).items():
-            if name in bound.arguments:
-                bound.arguments[name] = setting.checked(bound.arguments[name])
+        bound.arguments.update(check_arguments(function, bound.arguments))
         return function(*bound.args, **bound.kwargs)
 
     return cast(Function, checked)

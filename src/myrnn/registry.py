@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn._user_code import failure, warn
 from myrnn.errors import InvalidArgument
-from myrnn.settings import REQUIRED, Section, Setting, read_settings, settings_of
+from myrnn.settings import REQUIRED, Section, Setting, arguments_of, read_settings, settings_of
 
 # The parts, and the arguments of each that are not settings.
 _GIVEN = {
@@ -139,32 +139,31 @@ def register(
 
 
 def _section(part: str, name: str, make: Callable[..., Any], defaults: Mapping[str, Any]) -> type[Section]:
-    # Annotations are on the fields of a dataclass, and on the constructor of another class.
-    source = make if not isinstance(make, type) or hasattr(make, "__dataclass_fields__") else make.__init__  # type: ignore[misc]
-    hints = get_type_hints(source, include_extras=True)
     fields: list[tuple[str, Any, Any]] = []
-    for setting, parameter in inspect.signature(make).parameters.items():
+    for parameter in inspect.signature(make).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidArgument(f"{name} takes any arguments, *{setting}: its settings must have names")
-        if setting not in _GIVEN[part]:
-            _check_hint(name, setting, hints.get(setting, Any))
-            default = defaults.get(setting, parameter.default)
-            if part == "schedule" and default is parameter.empty:
-                raise InvalidArgument(f"{name} is chosen by its name alone: its setting {setting!r} needs a default")
-            fields.append((setting, hints.get(setting, Any), REQUIRED if default is parameter.empty else default))
+            raise InvalidArgument(f"{name} takes any arguments, *{parameter.name}: its settings must have names")
+    for setting in arguments_of(make).values():
+        if setting.name not in _GIVEN[part]:
+            _check_kind(name, setting)
+            default = defaults.get(setting.name, setting.default)
+            if part == "schedule" and default is REQUIRED:
+                raise InvalidArgument(
+                    f"{name} is chosen by its name alone: its setting {setting.name!r} needs a default"
+                )
+            fields.append((setting.name, setting.kind, default))
     made: Any = msgspec.defstruct(name, fields, bases=(Section,), frozen=True, kw_only=True)
     return cast(type[Section], made)
 
 
-def _check_hint(name: str, setting: str, hint: Any) -> None:
+def _check_kind(name: str, setting: Setting) -> None:
     """Refuse a setting that a file or an option cannot represent."""
-    described = Setting(setting, hint, None)
-    parts = [kind for kind in described.parts if kind is not type(None)]
-    if setting == "name" or len(parts) != 1:
-        raise InvalidArgument(f"{name} has a setting {setting!r}, which must have one type and not be called 'name'")
-    choices, type_ = described.choices, described.type
-    if not (type_ in (int, float, bool, str, Any) or (choices and all(isinstance(c, str) for c in choices))):
-        raise InvalidArgument(f"{name} has a setting {setting!r}, which must be a number, a truth value or text")
+    what = f"{name} has a setting {setting.name!r}, which must"
+    if setting.name == "name" or len([kind for kind in setting.parts if kind is not type(None)]) != 1:
+        raise InvalidArgument(f"{what} have one type and not be called 'name'")
+    choices = setting.choices
+    if not (setting.type in (int, float, bool, str, Any) or (choices and all(isinstance(c, str) for c in choices))):
+        raise InvalidArgument(f"{what} be a number, a truth value or text")
 
 
 def kinds(part: str) -> Mapping[str, Kind]:

@@ -10,7 +10,7 @@ import inspect
 import operator
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -101,14 +101,12 @@ class Setting:
     def checked(self, value: Any) -> Any:
         """Return the value as it is stored; raises InvalidArgument if it is not valid."""
         given = self._plain(value)
-        try:
-            found = msgspec.convert(given, self.kind)
         # UnicodeEncodeError is for text with half of a surrogate pair.
-        except (msgspec.ValidationError, UnicodeEncodeError):
-            raise InvalidArgument(self._refusal(given)) from None
-        if self.choices and found is not None and found not in self.choices:
-            raise InvalidArgument(self._refusal(given))
-        return found
+        with suppress(msgspec.ValidationError, UnicodeEncodeError):
+            found = msgspec.convert(given, self.kind)
+            if found is None or not self.choices or found in self.choices:
+                return found
+        raise InvalidArgument(self._refusal(given))
 
     def _plain(self, value: Any) -> Any:
         """Return numbers of other types, such as NumPy's, as Python's own."""
@@ -123,23 +121,12 @@ class Setting:
 
     def _refusal(self, value: Any) -> str:
         if self.choices:
-            near = _checks.nearest(value, self.choices)
-            return f"{self.name} must be one of {', '.join(map(repr, self.choices))}, not {_checks.shown(value)}{near}"
+            return _checks.not_one_of(self.name, value, self.choices)
         what = {int: "an integer", float: "a number", bool: "true or false", str: "text"}.get(self.type, self.type)
         if isinstance(value, int if self.type is int else int | float) and not isinstance(value, bool):
-            what = next((words for is_broken, words in self._bounds(value) if is_broken), what)
+            meta = self.meta
+            what = _checks.broken_bound(value, meta.ge, meta.gt, meta.le, meta.lt) or what
         return f"{self.name} must be {what}, not {_checks.shown(value)}"
-
-    def _bounds(self, value: float) -> Iterator[tuple[bool, str]]:
-        meta = self.meta
-        if meta.ge is not None:
-            yield value < meta.ge, f"at least {meta.ge}"
-        if meta.gt is not None:
-            yield value <= meta.gt, f"above {meta.gt}"
-        if meta.le is not None:
-            yield value > meta.le, f"at most {meta.le}"
-        if meta.lt is not None:
-            yield value >= meta.lt, f"below {meta.lt}"
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,19 +174,27 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 @cache
-def settings_of_call(function: Callable[..., Any]) -> dict[str, Setting]:
-    """Return the arguments of a function, or the fields of a dataclass, that are annotated as settings."""
-    hints = get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters
-    settings = {name: Setting(name, hints.get(name), parameter.default) for name, parameter in parameters.items()}
-    return {name: setting for name, setting in settings.items() if setting.is_described}
+def arguments_of(make: Any) -> dict[str, Setting]:
+    """Return the arguments of a function or a class as settings, by name."""
+    # Annotations are on the fields of a dataclass, and on the constructor of another class.
+    source = make if not isinstance(make, type) or hasattr(make, "__dataclass_fields__") else make.__init__  # type: ignore[misc]
+    hints, parameters = get_type_hints(source, include_extras=True), inspect.signature(make).parameters
+    defaults = {name: REQUIRED if p.default is p.empty else p.default for name, p in parameters.items()}
+    return {name: Setting(name, hints.get(name, Any), default) for name, default in defaults.items()}
+
+
+def check_arguments(make: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check those arguments whose annotations have more than a type, and return them as they are stored."""
+    known = arguments_of(make)
+    return {
+        name: setting.checked(given[name]) for name, setting in known.items() if setting.is_described and name in given
+    }
 
 
 def check_fields(thing: Any) -> None:
     """Check the fields of a frozen dataclass by their annotations."""
-    described: Callable[..., Any] = type(thing)
-    for name, setting in settings_of_call(described).items():
-        object.__setattr__(thing, name, setting.checked(getattr(thing, name)))
+    for name, value in check_arguments(type(thing), vars(thing)).items():
+        object.__setattr__(thing, name, value)
 
 
 def read_settings(section: type[Section], text: str, owner: str, others: bool = False) -> dict[str, Any]:
