@@ -19,7 +19,7 @@ from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
-from myrnn.experiment.presets import PRESETS
+from myrnn.experiment.experiment import PRESETS
 from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam

@@ -2,7 +2,7 @@ import pytest
 
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
-from myrnn.experiment.presets import PRESETS, find_preset
+from myrnn.experiment.experiment import PRESETS, find_preset
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

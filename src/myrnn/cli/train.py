@@ -15,9 +15,8 @@ from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, keeping
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment, TaskSource
-from myrnn.experiment.experiment import merged
+from myrnn.experiment.experiment import find_preset, merged
 from myrnn.experiment.parts import is_own
-from myrnn.experiment.presets import find_preset
 from myrnn.experiment.sources import GivenSource
 from myrnn.models.own import load_own
 from myrnn.runs.folder import (

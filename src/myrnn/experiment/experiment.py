@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -228,8 +228,7 @@ class Experiment:
         if not isinstance(self.source, TaskSource):
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
         task, rng = self.source.part.make(), weight_generator(self.training.seed)
-        if is_own(self.model.name):
-            make = self.model.own_class() if own is None else own
+        if (make := self.model.own_class(own)) is not None:
             model = self.model.make_own(make, task.dim_input, task.dim_output, rng)
         else:
             model = self.model.make(**sizes_for(task, self.model.name), rng=rng)
@@ -312,3 +311,39 @@ def _mapping(name: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InvalidArgument(f"{name} must have settings by name, not {_checks.shown(given)}")
     return given
+
+
+# --- experiments by name
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that belong together; all others keep their defaults."""
+
+    name: str
+    summary: str
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("lesson", "the lesson's own network and training, which are the defaults"),
+        # docs/explanation/study-halves.md says how it was found and what else was tried.
+        Preset(
+            "best",
+            "the best training found for the lesson's network",
+            {
+                "task": {"name": "twin-halves", "pattern_length_min": 1, "pattern_length_max": 10},
+                "model": {"name": "rnn", "recurrent_init": "identity", "dim_recurrent": 50},
+                "optimizer": {"name": "adam", "learning_rate": 0.002},
+                "training": {"iterations": 62_500, "batch_size": 128, "schedule": "cosine"},
+            },
+        ),
+    )
+}
+
+
+def find_preset(name: str) -> Preset:
+    """Return the preset called `name`, or raise an error that lists all."""
+    return PRESETS[_checks.one_of("--preset", name, tuple(PRESETS))]

@@ -96,7 +96,9 @@ class Part:
             sha256 = _checked_hash(settings.pop(SHA256)) if SHA256 in settings else None
             _refuse_sizes(settings)
             return cls(part, name, _own_settings(settings), sha256)
-        section = section_of(part, name)
+        if not isinstance(name, str):
+            raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
+        section = find(part, name).section
         if part == "model":
             _refuse_sizes(settings)
         for setting in settings:
@@ -121,14 +123,16 @@ class Part:
         """Return a new object with these settings; `further` adds or replaces some."""
         return self.kind.new(**{**self.settings.to_dict(), **further})
 
-    def own_class(self) -> Callable[..., Any]:
-        """Return the class of a user-defined model, after checking that it has these settings.
+    def own_class(self, loaded: Callable[..., Any] | None = None) -> Callable[..., Any] | None:
+        """Return the class of a user-defined model, by default that of its file; None for a model with a name.
 
         Raises
         ------
         InvalidArgument
             When there is no such class, it has no such settings, or the user has not named it.
         """
+        if loaded is not None or not is_own(self.name):
+            return loaded
         found = load_own(self.name) if self.sha256 is None else named_before(self.name, self.sha256)
         if found is None:
             raise InvalidArgument(f"{not_named(self.name)}: name the class with its file")
@@ -162,13 +166,6 @@ def _refuse_sizes(settings: Mapping[str, Any]) -> None:
     for setting in ("dim_input", "dim_output"):
         if setting in settings:
             raise InvalidArgument(f"{setting} follows from the task: leave it out")
-
-
-def section_of(part: str, name: str) -> type[Section]:
-    """Return the settings of a kind of task, model or optimizer."""
-    if not isinstance(name, str):
-        raise InvalidArgument(f"name must be a word, not {_checks.shown(name)}")
-    return find(part, name).section
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:

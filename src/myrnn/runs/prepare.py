@@ -36,7 +36,6 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate
 from myrnn.evaluation.classify import check_classes
 from myrnn.experiment import Experiment, MemorySource
-from myrnn.experiment.parts import is_own
 from myrnn.experiment.sources import MEMORY
 from myrnn.models.network import check_gives_each_step, embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
@@ -97,8 +96,7 @@ class Prepared(ABC):
 
 def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> Prepared:
     """Read or make everything that an experiment needs for its training."""
-    if make is None and is_own(experiment.model.name):
-        make = experiment.model.own_class()
+    make = experiment.model.own_class(make)
     chosen = {"task": _of_task, "data": _of_data}[experiment.source.section]
     return chosen(experiment, make)
 
@@ -404,8 +402,6 @@ def new_model(
     name, settings = experiment.model.name, experiment.model.settings
     is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
     inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
-    if make is None and is_own(name):
-        make = experiment.model.own_class()
     if make is not None:
         check_memory((inputs, units, outputs), 0)
         model = experiment.model.make_own(make, inputs, outputs, rng)

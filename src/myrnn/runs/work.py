@@ -11,7 +11,7 @@ from typing import Any
 from myrnn._signals import held_interrupts
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment
-from myrnn.experiment.parts import OWN, is_own
+from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import with_memory
 from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
 from myrnn.runs.job import Job, load_job
@@ -76,7 +76,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
     """
     if not isinstance(experiment, Experiment):
         raise InvalidArgument(f"experiment must be an Experiment, not {type(experiment).__name__}")
-    make = experiment.model.own_class() if is_own(experiment.model.name) else None
+    make = experiment.model.own_class()
     if folder is not None and is_unfinished(Path(folder)):
         path = Path(folder)
         with FolderLock(path):
@@ -171,8 +171,7 @@ def begin(
     experiment: Experiment, make: Any = None, *, every: float | None = None, progress: bool | None = None
 ) -> PendingRun:
     """Return the work of a new experiment: its sequences are read, and its model is made."""
-    if make is None and is_own(experiment.model.name):
-        make = experiment.model.own_class()
+    make = experiment.model.own_class(make)
     prepared = prepare(experiment, make)
     return PendingRun(Job(experiment, prepared.describe(), prepared.hashes), prepared, make, every, progress)
 
