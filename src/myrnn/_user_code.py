@@ -47,6 +47,11 @@ def _is_users(frame: FrameType) -> bool:
     return is_users_file(frame.f_code.co_filename) and not is_ours
 
 
+def in_one_line(error: object) -> str:
+    """Return a message, such as that of an exception, in one line."""
+    return " ".join(str(error).split())
+
+
 def line_of(frame: traceback.FrameSummary) -> str:
     """Return the source text of a frame's line; empty if there is no source."""
     return linecache.getline(frame.filename, frame.lineno or 0).strip()
@@ -59,7 +64,7 @@ def failure(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg}, in {error.filename}:{error.lineno}" + (
             f": {text}" if text else ""
         )
-    message = " ".join(str(error).split())
+    message = in_one_line(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frame = user_frame(error)
     if frame is None:

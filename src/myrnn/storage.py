@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn._user_code import in_one_line
 from myrnn.errors import InvalidArgument, RunError
 
 # A file's bytes, or a function that writes the file to a given path.
@@ -196,7 +197,7 @@ class Stored:
         try:
             return safetensors.numpy.load(self.content[name])
         except Exception as error:  # its reader has its own exception classes for invalid bytes
-            self.damaged(name, f"is not valid: {_one_line(error)}", error)
+            self.damaged(name, f"is not valid: {in_one_line(error)}", error)
 
     def damaged(self, name: str, what: str, cause: BaseException | None = None) -> NoReturn:
         """Raise the RunError for a damaged file of this folder; `what` follows the file's name in the message."""
@@ -230,10 +231,6 @@ def damaged(folder: Path, name: str, what: str, cause: BaseException | None = No
     message = _checks.printable(what)
     short = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
     raise RunError(f"{folder}: {name} {short}") from cause
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def empty_folder(folder: str | os.PathLike[str], what: str) -> Path:
@@ -408,7 +405,7 @@ def _parse_object(folder: Path, name: str, content: bytes) -> dict[str, Any]:
             parsed = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
         _check_depth(parsed)
     except (ValueError, RecursionError) as error:
-        damaged(folder, name, f"is not valid JSON: {_one_line(error)}", error)
+        damaged(folder, name, f"is not valid JSON: {in_one_line(error)}", error)
     if not isinstance(parsed, dict):
         damaged(folder, name, f"must hold an object, not {_checks.shown(parsed)}")
     return parsed

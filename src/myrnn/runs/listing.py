@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from myrnn import _checks
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import OWN
-from myrnn.results import Result, Shown, Table
+from myrnn.results import Result, Row, Shown, Table, text
 from myrnn.runs.folder import CHECKPOINTS, REPORT, RUN, UNFINISHED, has_run, is_unfinished
 from myrnn.runs.job import parse_source
 from myrnn.runs.model import LARGEST, checked_settings
@@ -23,7 +23,7 @@ from myrnn.training.checkpoint import saved_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
 ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "rmse", "made")
-NUMBERS = ("iterations", "loss", "accuracy", "tested")
+TIME = "%Y-%m-%d %H:%M:%S"
 # Later times, after the year 2514, are invalid.
 LATEST = 2.0**34
 MOST_ITERATIONS = 2**63 - 1
@@ -78,7 +78,7 @@ class RunSummary:
 
     def row(self) -> dict[str, Any]:
         """Return a plain record, with the time as text in the local time zone."""
-        made = None if self.made is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.made))
+        made = None if self.made is None else time.strftime(TIME, time.localtime(self.made))
         return {**asdict(self), "made": made}
 
 
@@ -114,10 +114,6 @@ class RunListing(Result, Sequence[RunSummary]):
         """Return a run, or a listing of several."""
         return RunListing(self.folder, self.runs[place]) if isinstance(place, slice) else self.runs[place]
 
-    def __iter__(self) -> Iterator[RunSummary]:
-        """Iterate over the runs."""
-        return iter(self.runs)
-
     def __repr__(self) -> str:
         """Say how many there are, and how many of them are not complete."""
         partial = sum(run.state != "whole" for run in self.runs)
@@ -145,18 +141,23 @@ class RunListing(Result, Sequence[RunSummary]):
     def table(self) -> Table:
         """Return the attributes of every `RunSummary`, ``made`` as text; a terminal shows an abridged table."""
         rows = [run.row() for run in self.runs]
-        lines = {run.name: _cells(run) for run in self.runs}
-        headings = ["run", "task", "model", "iterations", "loss", "accuracy", "tested", "made"]
-        if any(line[-1] for line in lines.values()):
-            headings.append("")
-
-        def shown(place: int, heading: str) -> Shown:
-            return Shown(heading, lambda row: lines[row["name"]][place], is_number=heading in NUMBERS)
-
+        shown = [
+            # Characters that a terminal cannot show are escaped.
+            Shown("run", lambda row: _checks.printable(row["name"]), is_number=False),
+            text("task"),
+            text("model"),
+            Shown("iterations", _length),
+            _number("loss", ".4f"),
+            _number("accuracy", ".1%"),
+            Shown("tested", _tested),
+            Shown("made", _date, is_number=False),
+        ]
+        if any(run.state != "whole" for run in self.runs):
+            shown.append(Shown("", lambda row: "" if row["state"] == "whole" else row["state"], is_number=False))
         return Table(
             "",
             {field.name: [row[field.name] for row in rows] for field in fields(RunSummary)},
-            [shown(place, heading) for place, heading in enumerate(headings)],
+            shown,
             styles=[None if run.state == "whole" else "yellow" for run in self.runs],
         )
 
@@ -250,8 +251,8 @@ def _whole(name: str, stored: Stored) -> RunSummary:
     training, evaluation = _part(report, "training"), _part(report, "evaluation")
     tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
     # The worst of several tests.
-    tested = min((one for test in tests if (one := _number(test.get("accuracy"))) is not None), default=None)
-    rmse = max((one for test in tests if (one := _number(test.get("rmse"))) is not None), default=None)
+    tested = min((one for test in tests if (one := _finite(test.get("accuracy"))) is not None), default=None)
+    rmse = max((one for test in tests if (one := _finite(test.get("rmse"))) is not None), default=None)
     if isinstance(classes := training.get("classes"), dict):
         source = f"{source}, {_checks.count_of(len(classes), 'class')}"
     return RunSummary(
@@ -261,9 +262,9 @@ def _whole(name: str, stored: Stored) -> RunSummary:
         model,
         iterations=_count(training.get("iterations")),
         epochs=_count(training.get("epochs")),
-        loss=_number(training.get("loss")),
-        accuracy=_number(training.get("accuracy")),
-        tested=_number(evaluation.get("accuracy_trained_lengths", tested)),
+        loss=_finite(training.get("loss")),
+        accuracy=_finite(training.get("accuracy")),
+        tested=_finite(evaluation.get("accuracy_trained_lengths", tested)),
         rmse=rmse,
         made=_moment(stored.index.get("created")),
     )
@@ -292,50 +293,47 @@ def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITERATIONS
-    return value if sound else None
+    with suppress(InvalidArgument):
+        return _checks.integer("", value, minimum=0, maximum=MOST_ITERATIONS)
+    return None
 
 
-def _number(value: Any) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
+def _finite(value: Any) -> float | None:
+    with suppress(InvalidArgument):
+        return _checks.real("", value)
+    return None
 
 
-def _moment(text: Any) -> float | None:
+def _moment(given: Any) -> float | None:
     """Return the time in an index, in seconds since 1970."""
     try:
-        moment = datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(given).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return moment if 0 <= moment <= LATEST else None
 
 
-def _cells(run: RunSummary) -> tuple[str, ...]:
-    """Return a run's line in the table; characters of a name that a terminal cannot show are escaped."""
-    length = f"{run.epochs:,} ep." if run.iterations is None and run.epochs is not None else _shown(run.iterations, ",")
-    return (
-        _checks.printable(run.name),
-        run.task or "",
-        run.model or "",
-        length,
-        _shown(run.loss, ".4f"),
-        _shown(run.accuracy, ".1%"),
-        _shown(run.tested, ".1%") if run.rmse is None else f"RMSE {run.rmse:.4g}",
-        "" if run.made is None else _date(run.made),
-        "" if run.state == "whole" else run.state,
-    )
+def _length(row: Row) -> str:
+    if row["iterations"] is None and row["epochs"] is not None:
+        return f"{row['epochs']:,} ep."
+    return _form(row["iterations"], ",")
 
 
-def _date(made: float) -> str:
+def _tested(row: Row) -> str:
+    return _form(row["tested"], ".1%") if row["rmse"] is None else f"RMSE {row['rmse']:.4g}"
+
+
+def _date(row: Row) -> str:
     """Return a time of this year to the minute, an earlier one to the day."""
-    then = time.localtime(made)
+    if row["made"] is None:
+        return ""
+    then = time.strptime(row["made"], TIME)
     return time.strftime("%b %d %H:%M" if then.tm_year == time.localtime().tm_year else "%Y-%m-%d", then)
 
 
-def _shown(number: float | None, form: str) -> str:
+def _number(name: str, form: str) -> Shown:
+    return Shown(name, lambda row: _form(row[name], form))
+
+
+def _form(number: float | None, form: str) -> str:
     return "" if number is None else f"{number:{form}}"

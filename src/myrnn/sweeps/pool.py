@@ -24,7 +24,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from myrnn import _checks
-from myrnn._user_code import warn
+from myrnn._user_code import in_one_line, warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.sweeps.run import Failed, Record, SentRun, do, fault_of
 from myrnn.sweeps.study import Point
@@ -131,7 +131,7 @@ class Pool:
                 return self._over.get(timeout=EVERY)
 
     def _gone(self, error: BaseException) -> RunError:
-        why = _line(error).rstrip(".") or "its scheduler cannot be reached any more"
+        why = in_one_line(error).rstrip(".") or "its scheduler cannot be reached any more"
         return RunError(f"{self._backend.label} is lost: {why}; the same command goes on")
 
     def check(self, points: Iterable[Point]) -> None:
@@ -140,7 +140,9 @@ class Pool:
         try:
             faults = [future.result() for future in [backend.submit(fault_of, SentRun.of(point)) for point in points]]
         except (*backend.broken, *backend.lost) as error:
-            raise InvalidArgument(f"a worker is lost when it makes a model of this study: {_line(error)}") from None
+            raise InvalidArgument(
+                f"a worker is lost when it makes a model of this study: {in_one_line(error)}"
+            ) from None
         except backend.gone as error:
             raise self._gone(error) from error
         if fault := next(filter(None, faults), None):
@@ -225,7 +227,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise RunError(f"there is no Dask scheduler at {address}: {_line(error)}") from error
+        raise RunError(f"there is no Dask scheduler at {address}: {in_one_line(error)}") from error
     with _silent("distributed.client"), client:
         try:
             client.wait_for_workers(1, timeout=CONNECT)
@@ -265,7 +267,7 @@ def _ray(address: str | None, jobs: int | None) -> Iterator[Backend]:
             ray.init(address or "local", log_to_driver=False, include_dashboard=dashboard, configure_logging=False)
     except (OSError, RuntimeError, ValueError) as error:
         what = "Ray does not start here" if address is None else f"there is no Ray cluster at {address}"
-        raise RunError(f"{what}: {_line(error)}") from error
+        raise RunError(f"{what}: {in_one_line(error)}") from error
     count = int(ray.cluster_resources().get("CPU", 1)) if jobs is None else jobs
     remote = cache(ray.remote)
     try:
@@ -300,7 +302,3 @@ def _required(extra: str, module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise InvalidArgument(f"the backend {extra} is not installed: pip install 'myrnn[{extra}]'") from error
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())

@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import Meta
 from mygrad import mem_guard_off
 
+from myrnn._user_code import in_one_line
 from myrnn.compiler.cache import without_notice
 from myrnn.compiler.native import limit_threads
 from myrnn.data.targets import LABELS
@@ -193,7 +194,7 @@ def failure(sent: SentRun, error: BaseException) -> Failed:
 
 
 def _message(sent: SentRun, error: BaseException) -> str:
-    message = " ".join(str(error).split())
+    message = in_one_line(error)
     return message.replace(os.path.join(sent.folder, ""), "") if sent.folder else message
 
 
