@@ -198,16 +198,9 @@ def check_fields(thing: Any) -> None:
 
 
 def read_settings(section: type[Section], text: str, owner: str, others: bool = False) -> dict[str, Any]:
-    """Return the settings in a text such as ``2,depth=3``; messages call the section `owner`.
-
-    A setting begins at the start or after a comma, with its name and ``=``. Text in front of them is the value of
-    the section's first setting. With `others` any name is that of a setting.
-
-    Raises
-    ------
-    InvalidArgument
-        When a setting is unknown or given twice.
-    """
+    """Return the settings in a text such as ``2,depth=3``; messages call the section `owner`."""
+    # A setting begins at the start or after a comma, with its name and ``=``. Text in front of them is the value of
+    # the section's first setting. With `others` any name is that of a setting.
     known = {setting.name: setting for setting in settings_of(section)}
     # A word of one letter that is no setting may belong to the value, as in the regular expression (a,b=c)*.
     names = "|".join((*map(re.escape, known), r"[A-Za-z_][\w-]*" if others else r"[A-Za-z_][\w-]+"))

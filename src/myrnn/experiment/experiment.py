@@ -207,6 +207,14 @@ class Experiment:
         return replace(self, training=training)
 
     @property
+    def parts(self) -> dict[str, str]:
+        """The names of its task, model, optimizer, schedule and loss, as far as it has them."""
+        task, training = getattr(self.source.settings, "name", None), self.training
+        names = {"task": task, "model": self.model.name, "optimizer": self.optimizer.name}
+        names |= {"schedule": training.schedule, "loss": training.loss}
+        return {part: name for part, name in names.items() if name is not None}
+
+    @property
     def files(self) -> dict[str, str]:
         """The data files by role: ``"data"``, ``"labels"``, ``"test NAME"``, ``"test_labels NAME"``."""
         return {**self.source.files, **self.evaluation.files}

@@ -235,8 +235,13 @@ def _do_all(
         return
     pool, note = Pool(backend), _versions_noted()
     # The parts of a user may be wrong, or missing in the workers: try the first run of each.
-    first = {_parts(point): point for point in reversed(study.points) if not is_over(point)}
-    if foreign := [point for parts, point in first.items() if not all(map(_is_ours, parts))]:
+    first = {tuple(point.experiment.parts.items()): point for point in reversed(study.points) if not is_over(point)}
+    foreign = [
+        point
+        for parts, point in first.items()
+        if not all(not is_own(name) and find(part, name).is_ours for part, name in parts)
+    ]
+    if foreign:
         pool.check(foreign)
     try:
         with Log(folder) as log, progress.over(planned, [(point, records[point.run]) for point in over]):
@@ -249,24 +254,6 @@ def _do_all(
         done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
-
-
-def _parts(point: Point) -> tuple[tuple[str, str], ...]:
-    """Return the tasks, models and so on of a run, by their part and name."""
-    experiment = point.experiment
-    training = experiment.training
-    names = {
-        experiment.source.section: getattr(experiment.source.settings, "name", None),
-        "model": experiment.model.name,
-        "optimizer": experiment.optimizer.name,
-        "schedule": training.schedule,
-        "loss": training.loss,
-    }
-    return tuple((part, name) for part, name in names.items() if name is not None)
-
-
-def _is_ours(part: tuple[str, str]) -> bool:
-    return not is_own(part[1]) and find(*part).is_ours
 
 
 def _hashes(study: Study) -> dict[str, str]:

@@ -209,44 +209,49 @@ class SweepResults(Result):
             The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
             the run. Missing values are None.
         """
-        names = self.setting_names(by)
         checked_metric(self.study, metric)
+        records = []
+        for group, rows in self._groups(by):
+            values, best = self._known(rows, metric), _best_row(self.runs, rows, metric)
+            measured = {
+                "mean": statistics.fmean(values) if values else None,
+                "spread": statistics.stdev(values) if len(values) > 1 else None,
+                "low": min(values, default=None),
+                "high": max(values, default=None),
+                "best": None if best is None else self.runs["run"][best],
+            }
+            records.append({**group, **measured})
+        return records
+
+    def _groups(self, by: str | Iterable[str] | None) -> list[tuple[dict[str, Any], list[int]]]:
+        """Return the settings that each group shares and the numbers of its runs, and its rows."""
+        names, found = self.setting_names(by), []
         if not len(self):
             raise InvalidArgument("the sweep has no results yet")
-        return [
-            dict(zip(names, key, strict=True)) | self._summary(rows, metric)
-            for key, rows in grouped(self.runs, names).items()
-        ]
+        for key, rows in grouped(self.runs, names).items():
+            failed = sum(self.runs["status"][row] == "failed" for row in rows)
+            found.append(({**dict(zip(names, key, strict=True)), "runs": len(rows), "failed": failed}, rows))
+        return found
 
-    def _summary(self, rows: Sequence[int], metric: str) -> dict[str, Any]:
-        values = [value for row in rows if (value := self.runs[metric][row]) is not None]
-        best = _best_row(self.runs, rows, metric)
-        return {
-            "runs": len(rows),
-            "failed": sum(self.runs["status"][row] == "failed" for row in rows),
-            "mean": statistics.fmean(values) if values else None,
-            "spread": statistics.stdev(values) if len(values) > 1 else None,
-            "low": min(values, default=None),
-            "high": max(values, default=None),
-            "best": None if best is None else self.runs["run"][best],
-        }
+    def _known(self, rows: Iterable[int], metric: str) -> list[Any]:
+        """Return the values of a metric that some runs have."""
+        return [value for row in rows if (value := self.runs[metric][row]) is not None]
 
     def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
         """Return the groups as a table; by accuracy of runs on data, also with the mean accuracy in each test."""
+        by = self.setting_names(by)
         records = self.groups(by, metric)
         columns = {name: [record[name] for record in records] for name in records[0]}
-        names = self.setting_names(by)
-        settings = [_setting(name, columns[name]) for name in names]
-        if not names:
-            settings = [Shown("study", lambda row: self.study.name, is_number=False)]
-        counts = [integer("runs"), *([integer("failed")] if any(columns["failed"]) else [])]
+        settings = heads_of(by, records)
+        if not by:
+            settings.insert(0, Shown("study", lambda row: self.study.name, is_number=False))
         numbers = ("mean", "spread", "low", "high")
         measured = [number(name, ".4f") if metric == "loss" else share(name) for name in numbers]
         tests = [f"test.{name}" for name in self.study.tests] if metric == "accuracy" else []
         for name in tests:
             columns[name] = [group["mean"] for group in self.groups(by, name)]
         title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
-        shown = (*settings, *counts, *(share(name, short(name)) for name in tests), *measured)
+        shown = (*settings, *(share(name, short(name)) for name in tests), *measured)
         return Table(title, columns, shown, caption=self._left_out or None)
 
     def summary(self, by: str | Iterable[str] | None = None) -> Table:
@@ -268,22 +273,16 @@ class SweepResults(Result):
             None for tasks with an answer at each step. They and base rates are None for files and for groups of several
             tasks.
         """
-        names = self.setting_names(by)
-        if not len(self):
-            raise InvalidArgument("the sweep has no results yet")
-        points = {point.run: point.experiment for point in self.study.points}
-        rows = []
-        for key, group in grouped(self.runs, names).items():
-            row: dict[str, Any] = dict(zip(names, key, strict=True))
-            row |= {"runs": len(group), "failed": sum(self.runs["status"][run] == "failed" for run in group)}
+        by = self.setting_names(by)
+        points, records = {point.run: point.experiment for point in self.study.points}, []
+        for group, rows in self._groups(by):
+            spans: dict[str, Any] = {}
             for name in SPANS:
-                row |= columns_of([value for run in group if (value := self.runs[name][run]) is not None], name)
-            row |= best_shortcuts(
-                [points[self.runs["run"][run]] for run in group], [self.runs["longest"][run] for run in group]
-            )
-            rows.append(row)
-        settings = [_setting(name, [row[name] for row in rows]) for name in names]
-        return table_of(f"{self.study.name}: accuracy, %", settings, rows, self._left_out)
+                spans |= columns_of(self._known(rows, name), name)
+            experiments = [points[self.runs["run"][row]] for row in rows]
+            shortcuts = best_shortcuts(experiments, [self.runs["longest"][row] for row in rows])
+            records.append({**group, **spans, **shortcuts})
+        return table_of(f"{self.study.name}: accuracy, %", heads_of(by, records), records, self._left_out)
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -395,7 +394,12 @@ def cell(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _setting(name: str, values: Sequence[Any]) -> Shown:
-    """Return how a setting of groups is displayed: numbers are right-aligned."""
-    is_number = not any(isinstance(value, str) for value in values)
-    return Shown(short(name), lambda row: cell(row[name]), is_number)
+def heads_of(names: Iterable[str], records: Sequence[dict[str, Any]]) -> list[Shown]:
+    """Return how the settings of groups, and the numbers of their runs, are displayed: numbers are right-aligned."""
+
+    def setting(name: str) -> Shown:
+        is_number = not any(isinstance(record[name], str) for record in records)
+        return Shown(short(name), lambda row: cell(row[name]), is_number)
+
+    failed = [integer("failed")] if any(record["failed"] for record in records) else []
+    return [*map(setting, names), integer("runs"), *failed]

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from myrnn.compiler.cache import without_notice
 from myrnn.compiler.native import limit_threads
 from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
-from myrnn.evaluation import Report
+from myrnn.evaluation import Report, classification_report
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import is_own
 from myrnn.models.model import num_parameters
@@ -49,48 +50,27 @@ class TestCounts(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="done"):
-    """The result of a run; only the place, the duration and the versions depend on where it is done.
+    """The result of a run; only the place, the duration and the versions depend on where it is done."""
 
-    Attributes
-    ----------
-    run : str
-        The identity of its `Point`.
-    engine : str
-    parameters, longest : int
-        The number of weights, and the longest length in the training.
-    loss : float
-        That of the last report, or of the best epoch for a run on data.
-    lengths, total, correct : list of int
-        The number of tested and of correct sequences of each length; for a run on data, in all tests together.
-    not_finite : int
-        The number of sequences, or steps, with scores that are not finite. They count as wrong.
-    validation : float, optional
-        The validation accuracy of the best epoch, for a run on data.
-    tests : dict of str to TestCounts
-        The tests of a run on data, by name.
-    files : dict of str to str
-        The SHA-256 of the files of a run on data as they were read, by the names of `Experiment.files`.
-    seconds : float
-    worker : str
-    versions : dict, optional
-        Those of the worker.
-    """
-
-    run: str
+    run: str  # the identity of its `Point`
     engine: str
     parameters: Count
-    loss: float
-    longest: Count
+    loss: float  # that of the last report, or of the best epoch for a run on data
+    longest: Count  # the longest length in the training
+    # The number of tested and of correct sequences of each length; for a run on data, in all tests together.
     lengths: list[Count]
     total: list[Count]
     correct: list[Count]
+    # The number of sequences, or steps, with scores that are not finite. They count as wrong.
     not_finite: Count = 0
+    # For a run on data: the validation accuracy of the best epoch, the tests by name, and the SHA-256 of the files as
+    # they were read, by the names of `Experiment.files`.
     validation: float | None = None
     tests: dict[str, TestCounts] = {}
     files: dict[str, str] = {}
     seconds: float = 0.0
     worker: str = ""
-    versions: dict[str, Any] | None = None
+    versions: dict[str, Any] | None = None  # those of the worker
 
     def __post_init__(self) -> None:
         """Check that the counts are consistent, since records are read from files."""
@@ -103,11 +83,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
     @property
     def accuracies(self) -> dict[str, float | None]:
-        """The ``accuracy``, the ``worst``, and the accuracy on lengths longer than those of the training (``beyond``).
-
-        The first two are for the trained lengths and the worst of them. For a run on data they are for all tests
-        together and the worst of them, followed by the accuracy in each test, such as ``test.NAME``.
-        """
+        """The metrics of `SweepResults.groups`, except the loss."""
         counts = list(zip(self.lengths, self.total, self.correct, strict=True))
         known = counts if self.files else [row for row in counts if row[0] <= self.longest]
         if self.files and not counts:
@@ -147,24 +123,17 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class SentRun:
-    """A run on its way to a worker, as plain values: a worker that lacks a part of it can say so.
-
-    Attributes
-    ----------
-    run, folder : str
-        Those of its `Point`.
-    sections : mapping
-        Its experiment, with full paths.
-    """
+    """A run on its way to a worker, as plain values: a worker that lacks a part of it can say so."""
 
     run: str
     folder: str
-    sections: Mapping[str, Any]
+    sections: Mapping[str, Any]  # its experiment, with full paths
+    parts: Mapping[str, str]
 
     @classmethod
     def of(cls, point: Point) -> SentRun:
         """Return a run of a study."""
-        return cls(point.run, point.folder, point.located.to_dict())
+        return cls(point.run, point.folder, point.located.to_dict(), point.experiment.parts)
 
     def read(self) -> tuple[Experiment, Any]:
         """Return the experiment, and the class of a user-defined model, from the very file that the study has read."""
@@ -200,10 +169,8 @@ def _message(sent: SentRun, error: BaseException) -> str:
 
 def fault_of(sent: SentRun) -> str | None:
     """Return what keeps this process from doing such a run, before any is done; None if nothing does."""
-    training = sent.sections["training"]
-    parts = {part: sent.sections[part]["name"] for part in ("task", "model", "optimizer") if part in sent.sections}
-    for part, name in {**parts, "schedule": training.get("schedule"), "loss": training.get("loss")}.items():
-        if name is not None and name not in kinds(part) and not (part == "model" and is_own(name)):
+    for part, name in sent.parts.items():
+        if name not in kinds(part) and not (part == "model" and is_own(name)):
             instead = "name the class by its file, as my_file.py:MyClass" if part == "model" else "put it in a package"
             return f"{part} {name!r} is registered only in this process, not in its workers: {instead}, or use jobs=1"
     try:
@@ -245,25 +212,25 @@ def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
         report, _ = prepared.test("", run, progress=False)
         counts = {name: getattr(report, name).tolist() for name in ("lengths", "total", "correct")}
         return {**counts, "not_finite": int(report.not_finite.sum())}
-    tests, lengths, right, not_finite = {}, [], [], 0
+    tests, total, correct, not_finite = {}, Counter[int](), Counter[int](), 0
     for name, test in prepared.test_files.items():
-        report, _ = prepared.test(name, run)
         if run.reader.learn != LABELS:
+            report, _ = prepared.test(name, run)
             tests[name] = _counts_of_steps(report)
             continue
         probabilities = run.probabilities(prepared.reader.read(test.sequences), not_finite=np.nan)
-        is_finite = np.isfinite(probabilities).all(axis=1)
-        names = np.array(prepared.reader.class_names)
-        is_right = (names[probabilities.argmax(axis=1)] == np.array(test.labels)) & is_finite
-        not_finite += int(np.count_nonzero(~is_finite))
-        tests[name] = TestCounts(len(is_right), int(is_right.sum()), report.macro_f1)
-        lengths.append(test.lengths)
-        right.append(is_right)
-    tried = np.concatenate([*lengths, np.zeros(0, dtype=np.int64)])
-    values, places, total = np.unique(tried, return_inverse=True, return_counts=True)
-    correct = np.bincount(places, np.concatenate([*right, np.zeros(0)]), len(values)).astype(np.int64)
-    counted = {"lengths": values.tolist(), "total": total.tolist(), "correct": correct.tolist()}
-    return {**counted, "not_finite": not_finite, "tests": tests}
+        assert test.labels is not None
+        classes, every = np.array(run.class_names), max(len(test.lengths), 1)
+        report = classification_report(test.labels, probabilities, classes, test.lengths, buckets=every)
+        found = report.lengths
+        assert found is not None
+        tests[name] = TestCounts(int(found.total.sum()), int(found.correct.sum()), report.macro_f1)
+        total.update(dict(zip(found.first.tolist(), found.total.tolist(), strict=True)))
+        correct.update(dict(zip(found.first.tolist(), found.correct.tolist(), strict=True)))
+        not_finite += report.not_finite
+    lengths = sorted(total)
+    counted = {"total": [total[length] for length in lengths], "correct": [correct[length] for length in lengths]}
+    return {"lengths": lengths, **counted, "not_finite": not_finite, "tests": tests}
 
 
 def _counts_of_steps(report: Report) -> TestCounts:

@@ -14,7 +14,7 @@ from myrnn.evaluation.evaluate import base_rates
 from myrnn.evaluation.intervals import t_of
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.sources import Source
-from myrnn.results import Shown, Table, integer, share
+from myrnn.results import Shown, Table, share
 from myrnn.runs.prepare import tested_lengths
 from myrnn.tasks import recognition_of
 
@@ -95,11 +95,9 @@ def base_rates_of(settings: Any, lengths: tuple[int, ...]) -> Any:
     return rates[np.searchsorted(drawn, lengths)]
 
 
-def table_of(title: str, settings: Sequence[Shown], rows: Sequence[dict[str, Any]], note: str = "") -> Table:
-    """Return the table of such rows, which begin with the settings of a group; `note` stands below it."""
-    shown: list[Shown] = [*settings, integer("runs")]
-    if any(row["failed"] for row in rows):
-        shown.append(integer("failed"))
+def table_of(title: str, heads: Sequence[Shown], rows: Sequence[dict[str, Any]], note: str = "") -> Table:
+    """Return the table of such rows, which begin with the `heads` of a group; `note` stands below it."""
+    shown: list[Shown] = [*heads]
     for name, heading in SPANS.items():
         shown += [_mean(name, heading), share(f"{name}_lowest", "lowest"), share(f"{name}_highest", "highest")]
         if any(row[f"base_rate_{name}"] is not None for row in rows):
