@@ -267,8 +267,8 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
-def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Return the content of a TOML or JSON file, section by section, unchecked."""
+def _sections_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the sections in a TOML or JSON file, unchecked."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -282,13 +282,7 @@ def _sections_of(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         raise InvalidArgument(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
-    sections = {}
-    known = {name: section for name, section in _mapping(str(path), found).items() if section is not None}
-    for name, section in known.items():
-        key = {"data": "file"}.get(name, "name")
-        named = {key: section} if name in (*PARTS, "data") and isinstance(section, str) else section
-        sections[name] = dict(_mapping(f"[{name}] in {path}", named))
-    return sections
+    return {name: section for name, section in _mapping(str(path), found).items() if section is not None}
 
 
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Buckets, Comparison, LengthReport
 from myrnn.evaluation.comparison import difference_table
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import Result, Row, Shown, Table, draws, text
+from myrnn.results import Result, Row, Shown, Table, draws, flat, text
 from myrnn.runs.folder import REPORT, RUN, WEIGHTS
 from myrnn.runs.job import parse_source
 from myrnn.runs.saved import parse_history
 from myrnn.storage import Stored
 
-# Parts of an index that are not settings: those of the file, the fitted values, and the outputs of a user-defined
-# model.
-NO_SETTINGS = ("format", "format_version", "sha256", "files", "created", "classifier", "model.logits")
+# Parts of an index that are not settings: those of the file, and the outputs of a user-defined model.
+NO_SETTINGS = ("format", "format_version", "sha256", "files", "created")
+LOGITS = "model.logits"
 # Larger counts are not exact as a float.
 MOST_COUNTED = 2**53
 
@@ -329,7 +329,7 @@ def _read(folder: Path) -> ComparedRun:
     with stored.using():
         source = parse_source(stored.index)
     curve = parse_history(stored, report, source)
-    settings, weights = _flat(stored.index), stored.arrays(WEIGHTS)
+    settings, weights = _settings_of(stored.index), stored.arrays(WEIGHTS)
     evaluation = _object(stored, report, "evaluation")
     with stored.using(REPORT):
         learn = getattr(source.settings, "learn", None)
@@ -427,14 +427,8 @@ def _confidence(given: Mapping[str, Any]) -> float:
     return _checks.real("confidence", given.get("confidence"), above=0, below=1)
 
 
-def _flat(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names; lists become text."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if f"{within}{name}" in NO_SETTINGS:
-            continue
-        if isinstance(value, dict):
-            found |= _flat(value, f"{within}{name}.")
-        else:
-            found[f"{within}{name}"] = json.dumps(value) if isinstance(value, list) else value
-    return found
+def _settings_of(index: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in an index under dotted names; lists become text."""
+    settings = flat({name: value for name, value in index.items() if name not in NO_SETTINGS})
+    named = {name: value for name, value in settings if name != LOGITS}
+    return {name: json.dumps(value) if isinstance(value, list) else value for name, value in named.items()}

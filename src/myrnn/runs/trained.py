@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
 from myrnn.learning_curve import History
 from myrnn.models.model import network_of, num_parameters
-from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, is_lost, text
+from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, flat, is_lost, text
 from myrnn.runs.model import remake
 from myrnn.runs.reader import NamedSequences, TaskReader, read_tests
 from myrnn.sequences import Sequences
@@ -99,7 +99,7 @@ class Run(Result):
 
     def table(self) -> Table:
         """Return a row for each number of the `report`: its name, such as ``training.loss``, and its value."""
-        numbers = dict(_numbers_of(self.report))
+        numbers = {name: value for name, value in flat(self.report) if not isinstance(value, list)}
         columns = {"result": list(numbers), "value": list(numbers.values())}
         return Table(repr(self), columns, (text("result"), Shown("value", _value_cell)))
 
@@ -245,15 +245,6 @@ def sequences_of(lost: NDArray[np.bool_], sequences: Sequences) -> NDArray[np.bo
     marked = np.zeros(len(sequences), dtype=np.bool_)
     marked[np.searchsorted(sequences.offsets, np.flatnonzero(lost), side="right") - 1] = True
     return marked
-
-
-def _numbers_of(report: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted names and the values of a report, without its lists."""
-    for name, value in report.items():
-        if isinstance(value, Mapping):
-            yield from _numbers_of(value, f"{within}{name}.")
-        elif not isinstance(value, list):
-            yield f"{within}{name}", value
 
 
 def _value_cell(row: Row) -> str:

@@ -30,18 +30,10 @@ def plot_lengths(results: SweepResults, *, by: str | Iterable[str] | None = None
     """Draw accuracy by length: a line for the mean of each group and a band from its lowest run to its highest."""
     names = results.setting_names(by)
     lines = _few(results, names) if by is None else names
-    accuracy, lengths = results.by_length()
-    if not len(lengths):
+    panel = _panel(results, range(len(results)), lines)
+    if panel is None:
         raise InvalidArgument(NO_LENGTH)
-    curves = {}
-    for key, rows in grouped(results.runs, lines).items():
-        known = accuracy[rows][~np.isnan(accuracy[rows]).any(axis=1)]
-        if len(known):
-            curves[_label(lines, key)] = known
-    longest = {value for value in results.runs["longest"] if value is not None}
-    trained = longest.pop() if len(longest) == 1 else None
-    rates, chance = _levels(results, results.study.points, lengths)
-    return plots.plot_length_bands(lengths, curves, trained_up_to=trained, base_rate=rates, chance=chance, ax=ax)
+    return plots.plot_length_bands(**panel._asdict(), ax=ax)
 
 
 @draws(SweepResults)
@@ -50,25 +42,28 @@ def plot_grid(results: SweepResults, *, by: str | Iterable[str] | None = None) -
     names = results.setting_names(by)
     across = tuple(name for name in names if name.partition(".")[0] in SOURCES)
     lines = tuple(name for name in names if name not in across)
-    panels = {}
     titles = _titles(results, across)
-    for key, rows in grouped(results.runs, across).items():
-        accuracy, lengths = results.by_length(rows)
-        chosen = {
-            _label(lines, line): accuracy[[rows.index(row) for row in members if row in rows]]
-            for line, members in grouped(results.runs, lines).items()
-            if any(row in rows for row in members)
-        }
-        known = {name: runs[~np.isnan(runs).any(axis=1)] for name, runs in chosen.items()}
-        longest = {results.runs["longest"][row] for row in rows} - {None}
-        trained = longest.pop() if len(longest) == 1 else None
-        if len(lengths) and any(len(runs) for runs in known.values()):
-            curves = {name: runs for name, runs in known.items() if len(runs)}
-            levels = _levels(results, [results.point(results.runs["run"][row]) for row in rows], lengths)
-            panels[titles[key]] = plots.Panel(lengths, curves, trained, *levels)
+    found = {titles[key]: _panel(results, rows, lines) for key, rows in grouped(results.runs, across).items()}
+    panels = {title: panel for title, panel in found.items() if panel is not None}
     if not panels:
         raise InvalidArgument(NO_LENGTH)
     return plots.plot_length_grid(panels)
+
+
+def _panel(results: SweepResults, rows: Sequence[int], lines: Sequence[str]) -> plots.Panel | None:
+    """Return the accuracies of some runs by length, by the settings of each line; None without common lengths."""
+    accuracy, lengths = results.by_length(rows)
+    if not len(lengths):
+        return None
+    curves, places = {}, {row: place for place, row in enumerate(rows)}
+    for key, members in grouped(results.runs, lines).items():
+        runs = accuracy[[places[row] for row in members if row in places]]
+        if len(known := runs[~np.isnan(runs).any(axis=1)]):
+            curves[_label(lines, key)] = known
+    longest = {results.runs["longest"][row] for row in rows} - {None}
+    trained = longest.pop() if len(longest) == 1 else None
+    points = [results.point(results.runs["run"][row]) for row in rows]
+    return plots.Panel(lengths, curves, trained, *_levels(results, points, lengths)) if curves else None
 
 
 @draws(SweepResults)

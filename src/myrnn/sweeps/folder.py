@@ -21,7 +21,7 @@ from myrnn.plots.style import figures_for_files
 from myrnn.registry import find
 from myrnn.results import write_csv
 from myrnn.runs.folder import made_with
-from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file
+from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file, refused, used
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
@@ -112,10 +112,8 @@ def sweep(
         _do_all(plan, records, place, path, _Progress(progress, metric))
         records, _ = read_log(path)
         results = SweepResults.of(path, plan, records)
-        try:
+        with refused(f"cannot write the tables into {path}"):
             _write_results(results, records)
-        except OSError as error:
-            raise RunError(f"cannot write the tables into {path}: {error.strerror or error}") from error
     if results.not_finite:
         runs = sum(bool(count) for count in results.runs["not_finite"])
         warn(
@@ -169,10 +167,8 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     given = index.get("study")
     if not isinstance(given, Mapping):
         damaged(path, SWEEP.index, "holds no study")
-    try:
+    with used(path, SWEEP.index):
         study = stored_study(given, index.get("classes"))
-    except InvalidArgument as error:
-        damaged(path, SWEEP.index, f"cannot be used: {error}", error)
     results = SweepResults.of(path, study, *read_log(path))
     if results.damaged:
         lines, missing = _checks.count_of(results.damaged, "damaged line"), results.planned - len(results)
@@ -202,11 +198,7 @@ def _held(folder: Path, study: Study) -> Iterator[None]:
             )
         content = {"study": study.given, "classes": dict(study.classes)}
         if {name: known.get(name) for name in content} != content:
-            values = {"created": known.get("created"), "versions": known.get("versions"), **content}
-            try:
-                SWEEP.write(folder, values, {})
-            except OSError as error:
-                raise RunError(f"cannot write into {folder}: {error.strerror or error}") from error
+            SWEEP.write(folder, {"created": known.get("created"), "versions": known.get("versions"), **content}, {})
         yield
 
 
@@ -370,7 +362,7 @@ def _write_parquet(columns: Columns, kinds: Mapping[str, type], path: Path) -> N
 
 def _write_figures(results: SweepResults) -> None:
     draw: dict[str, Callable[[], Any]] = {}
-    if len(results.by_length()[1]):
+    if len(results.by_length(range(len(results)))[1]):
         draw["accuracy_by_length"] = partial(results.plot, "lengths")
     # Runs on data without tests have only a validation, or not even that.
     known = (name for name in metrics(results.study) if any(value is not None for value in results.runs[name]))

@@ -297,13 +297,9 @@ class SweepResults(Result):
             return _telling(self.runs, [name for name in self.study.settings if name not in chance])
         return checked_names(self.study.settings, by)
 
-    def by_length(self, chosen: Sequence[int] | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the accuracies of runs at their common lengths (L,): float64 (R, L), NaN for none.
-
-        By default of all runs; `chosen` are the rows of some.
-        """
-        some = range(len(self)) if chosen is None else chosen
-        rows = {self.runs["run"][row]: place for place, row in enumerate(some)}
+    def by_length(self, chosen: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the accuracies of runs, by their rows, at their common lengths (L,): float64 (R, L), NaN for none."""
+        rows = {self.runs["run"][row]: place for place, row in enumerate(chosen)}
         mine = [place for place, run in enumerate(self.lengths["run"]) if run in rows]
         values = {name: [self.lengths[name][place] for place in mine] for name in self.lengths}
         lengths, places = np.unique(np.asarray(values["length"], dtype=np.int64), return_inverse=True)

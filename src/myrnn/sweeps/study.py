@@ -7,9 +7,9 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -303,7 +303,8 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
     if {"task", "data"} <= given:
         raise InvalidArgument("a run has [task] or [data], not both")
     sections = {}
-    for section in ("data" if "data" in given else "task", FIXED, "model", "optimizer", "training"):
+    # The tests come last: their settings depend on the model.
+    for section in ("data" if "data" in given else "task", "model", "optimizer", "training", FIXED):
         settings = {**common.get(section, {}), **_table(f"[{section}]", own.get(section, {}))}
         sections[section] = {
             name: Listed((value,))
@@ -342,7 +343,7 @@ def _points(variants: Mapping[str, Sections], draws: int, seed: int, classes: _C
             with _located(f"variant {variant!r}" if variant else ""):
                 if drawn and not draw:
                     _check_ends(sections, classes)
-                experiments = list(_experiments(sections, seed, draw, classes))
+                experiments = _experiments(sections, seed, draw, classes)
             for experiment in experiments:
                 has_files = experiment.files or is_own(experiment.model.name)
                 point = Point(identity(experiment), variant, experiment, folder if has_files else "")
@@ -355,49 +356,37 @@ def _points(variants: Mapping[str, Sections], draws: int, seed: int, classes: _C
                     raise InvalidArgument(f"{where} lead to the same run: {point.label}")
 
 
-def _experiments(sections: Sections, seed: int, draw: int, classes: _Classes) -> Iterator[Experiment]:
-    """Yield the experiment of every combination of values in a draw."""
-
-    def nested(names: Sequence[str], read: Mapping[str, Any]) -> Iterator[Experiment]:
-        name, *inner = names
-        for values in combinations(sections[name], seed, draw):
-            experiment = _experiment(name, values, read, classes)
-            if inner:
-                # A section is read once for all runs that share it.
-                yield from nested(inner, {**read, **_read_section(experiment, name)})
-            else:
-                yield experiment
-
-    # The tests come last: their settings depend on the model.
-    return nested(sorted(sections, key=lambda name: name == FIXED), {})
+def _experiments(sections: Sections, seed: int, draw: int, classes: _Classes) -> list[Experiment]:
+    """Return the experiment of every combination of values in a draw."""
+    found = [Experiment()]
+    for name, choices in sections.items():
+        # A section is read once for all runs that share it.
+        values = list(combinations(choices, seed, draw))
+        found = [_changed(experiment, name, each, classes) for experiment in found for each in values]
+    return found
 
 
 def _check_ends(sections: Sections, classes: _Classes) -> None:
     """Check the ends of every range, so that errors do not depend on the draws."""
-    read: dict[str, Any] = {}
+    experiment = Experiment()
     for name, choices in sections.items():
-        tried = [_experiment(name, values, read, classes) for values in combinations(choices, 0, None)]
-        read |= _read_section(tried[0], name)
+        experiment, *_ = [_changed(experiment, name, ends, classes) for ends in combinations(choices, 0, None)]
 
 
-def _read_section(experiment: Experiment, name: str) -> dict[str, Any]:
-    """Return a section of an experiment, in the form that another one takes."""
-    return {"source": experiment.source} if name in SOURCES else {name: getattr(experiment, name)}
-
-
-def _experiment(name: str, values: Mapping[str, Any], read: Mapping[str, Any], classes: _Classes) -> Experiment:
-    """Return the experiment with the sections read so far and one more; an error names the new one."""
+def _changed(experiment: Experiment, name: str, values: Mapping[str, Any], classes: _Classes) -> Experiment:
+    """Return the experiment with a section read from these values; a source begins a new one. An error names it."""
     with _located(f"[{name}]"):
         if name == "data":
             if "file" not in values:
                 raise InvalidArgument("file is missing: it names the training data")
             values = _filled(values, values["file"])
         elif name == FIXED:
-            source = read["source"]
+            source = experiment.source
             values = _filled(values, source.label) if source.files else {"samples": SAMPLES, **values}
         elif name == "model":
             values = classes.pinned(values)
-        return Experiment(**{**read, name: values})
+        changed: dict[str, Any] = {name: values}
+        return Experiment(**changed) if name in SOURCES else replace(experiment, **changed)
 
 
 def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:
