@@ -200,7 +200,7 @@ def test_a_random_model_is_not_compared(tmp_path):
         ({"logits": [[1, 2]]}, "logits must be numbers, 2 rows of 2"),
         ({"logits": [["a", "b"]] * 2}, "logits must be numbers, 2 rows of 2"),
         ({"logits": [[1], [1, 2]]}, "logits must be an array, but its items differ in shape"),
-        ({"code": "import os"}, "model own has no 'code'"),
+        ({"code": "import os"}, "model own has no setting 'code'"),
         ({"logits": ...}, "model own needs 'logits'"),
     ],
 )

@@ -21,7 +21,6 @@ from myrnn.experiment.sources import GivenSource
 from myrnn.models.own import load_own
 from myrnn.runs.folder import (
     claim_folder,
-    dropped_unless_saved,
     end_job,
     has_run,
     is_unfinished,
@@ -96,7 +95,7 @@ def train_and_save(options: Mapping[str, Any]) -> None:
     work = begin(experiment, every=options.get("checkpoint_every"), progress=not quiet)
     own = experiment.model.name if is_own(experiment.model.name) else None
     with claim_folder(options.get("out"), work.name) as folder:
-        with dropped_unless_saved(folder), explained(folder, own, experiment.training.on_divergence) as stops:
+        with explained(folder, own, experiment.training.on_divergence) as stops:
             work.job.begin(folder)
             if not quiet and "preset" in options:
                 show.named_rows(("preset", _preset_line(options)))

@@ -79,32 +79,24 @@ def end_job(folder: Path) -> None:
 
 
 @contextmanager
-def dropped_unless_saved(folder: Path) -> Iterator[None]:
-    """If the work fails without a checkpoint, remove the files that the run has begun."""
-    try:
-        yield
-    except BaseException:
-        if is_unfinished(folder) and iterations_saved(folder) is None:
-            (folder / UNFINISHED.index).unlink(missing_ok=True)
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        raise
-
-
-@contextmanager
 def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Lock an empty folder while a run is made, and remove it if the work fails and it is still empty."""
+    """Lock an empty folder while a run is made; if that fails without a checkpoint, remove what it has begun."""
     claimed = _new_folder(name) if folder is None else empty_folder(folder, "run")
-    made = False
     try:
         with FolderLock(claimed):
             # Another process may have written into it before it was locked.
             clear_scratch(empty_folder(claimed, "run"))
-            yield claimed
-            made = True
-    finally:
-        if not made:
-            with suppress(OSError):  # it is not empty
-                claimed.rmdir()
+            try:
+                yield claimed
+            except BaseException:
+                if is_unfinished(claimed) and iterations_saved(claimed) is None:
+                    (claimed / UNFINISHED.index).unlink(missing_ok=True)
+                    shutil.rmtree(claimed / CHECKPOINTS, ignore_errors=True)
+                raise
+    except BaseException:
+        with suppress(OSError):  # it is not empty
+            claimed.rmdir()
+        raise
 
 
 def _new_folder(name: str) -> Path:

@@ -108,8 +108,7 @@ def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
         wanted |= {FILE, SHA256}
     if given.get(PER_STEP) is True:
         wanted.add(PER_STEP)
-    if odd := sorted(set(given) ^ wanted):
-        raise InvalidArgument("model own " + (f"needs {odd[0]!r}" if odd[0] in wanted else f"has no {odd[0]!r}"))
+    _check_keys("model own", given, wanted)
     name = given["class"]
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.replace("<locals>", "_").split(".")):
         raise InvalidArgument(f"class must be the name of a class, not {_checks.shown(name)}")
@@ -194,10 +193,13 @@ def checked_settings(part: str, given: Any) -> dict[str, Any]:
     wanted = {"name", *sizes, *kind.section.__struct_fields__}
     if PER_STEP in settings and part == "model" and settings[PER_STEP] is True:
         wanted.add(PER_STEP)
-    if odds := set(settings) ^ wanted:
-        odd = sorted(odds)[0]
-        raise InvalidArgument(f"{part} {name} " + (f"needs {odd!r}" if odd in wanted else f"has no setting {odd!r}"))
+    _check_keys(f"{part} {name}", settings, wanted)
     return settings
+
+
+def _check_keys(owner: str, given: Mapping[str, Any], wanted: set[str]) -> None:
+    if odds := sorted(set(given) ^ wanted):
+        raise InvalidArgument(f"{owner} {'needs' if odds[0] in wanted else 'has no setting'} {odds[0]!r}")
 
 
 def check_size(model: Mapping[str, Any], most: int, whose: str) -> None:

@@ -13,7 +13,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import with_memory
-from myrnn.runs.folder import CHECKPOINTS, claim_folder, dropped_unless_saved, end_job, is_unfinished
+from myrnn.runs.folder import CHECKPOINTS, claim_folder, end_job, is_unfinished
 from myrnn.runs.job import Job, load_job
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
@@ -85,7 +85,7 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
             _do(work, path)
     else:
         work = begin(experiment, make, progress=progress)
-        with claim_folder(folder, work.name) as path, dropped_unless_saved(path):
+        with claim_folder(folder, work.name) as path:
             work.job.begin(path)
             _do(work, path)
     return load_run(path, model=make)
