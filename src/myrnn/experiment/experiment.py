@@ -17,7 +17,6 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_generator, written_out
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
-from myrnn.models.network import sizes_for
 from myrnn.results import Table
 from myrnn.settings import settings_of
 from myrnn.training import TrainingSettings as Training
@@ -236,10 +235,7 @@ class Experiment:
         if not isinstance(self.source, TaskSource):
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
         task, rng = self.source.part.make(), weight_generator(self.training.seed)
-        if (make := self.model.own_class(own)) is not None:
-            model = self.model.make_own(make, task.dim_input, task.dim_output, rng)
-        else:
-            model = self.model.make(**sizes_for(task, self.model.name), rng=rng)
+        model = self.model.new_model(task, rng, self.model.own_class(own))
         return task, model, self.optimizer.make(params=model.parameters)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.models.cells import Units
+from myrnn.models.network import sizes_for
 from myrnn.models.own import check_settings_of, load_own, make_own, named_before, not_named
 from myrnn.registry import Kind, find, kind_of, kinds, read_name
 from myrnn.settings import REQUIRED, Section, read_settings
@@ -144,10 +145,14 @@ class Part:
         """The arguments of a user-defined class besides its sizes."""
         return {name: value for name, value in self.settings.to_dict().items() if name != "dim_recurrent"}
 
-    def make_own(self, make: Callable[..., Any], dim_input: int, dim_output: int, rng: np.random.Generator) -> Any:
-        """Return a new model of a user-defined class with these settings."""
-        units = getattr(self.settings, "dim_recurrent", 1)
-        return make_own(make, (dim_input, units, dim_output), rng, self.own_settings)
+    def new_model(
+        self, reads: Any, rng: np.random.Generator, own: Callable[..., Any] | None = None, **further: Any
+    ) -> Any:
+        """Return a new model for a task, or a reader, which has its sizes; `own` is the class of a user-defined one."""
+        if own is None:
+            return self.make(**sizes_for(reads, self.name), rng=rng, **further)
+        sizes = (reads.dim_input, getattr(self.settings, "dim_recurrent", 1), reads.dim_output)
+        return make_own(own, sizes, rng, self.own_settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the name and all settings as plain values."""

@@ -23,7 +23,6 @@ from myrnn.data import (
     SequenceEncoder,
     TargetEncoder,
     TokenSequences,
-    Vocabulary,
     flat_sequences,
 )
 from myrnn.data.differences import MOST_DIFFERENCES, trend_of
@@ -37,7 +36,7 @@ from myrnn.evaluation import evaluate
 from myrnn.evaluation.classify import check_classes
 from myrnn.experiment import Experiment, MemorySource
 from myrnn.experiment.sources import MEMORY
-from myrnn.models.network import check_gives_each_step, embedding_of, no_input
+from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.model import describe_model
 from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown, read_file, read_tests
@@ -315,7 +314,13 @@ def prepare_given(
     if not np.diff(read.offsets)[~validation].any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
     targets = TargetEncoder.fit(given, read, encoder, ~validation)
-    model = new_model(experiment, encoder, targets, rng, make)
+    reader = DataReader(
+        encoder,
+        replace(targets, differences=differences),
+        raw.tokenize if isinstance(raw, TokenSequences) else None,
+        names_unknown(encoder, data.max_vocabulary),
+    )
+    model = _new_model(experiment, reader, rng, make)
     sequences = targets.sequences(encoder, read, given)
     weights = class_weights(settings.class_weight if class_weight is None else class_weight, given)
     if given.learn in NEXT:
@@ -328,12 +333,7 @@ def prepare_given(
     return PreparedData(
         experiment=experiment,
         model=model,
-        reader=DataReader(
-            encoder,
-            replace(targets, differences=differences),
-            raw.tokenize if isinstance(raw, TokenSequences) else None,
-            names_unknown(encoder, data.max_vocabulary),
-        ),
+        reader=reader,
         sequences=learned,
         held_out=sequences.select(validation),
         seed=int(rng.integers(2**31)),
@@ -391,30 +391,17 @@ def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple
     return learned, batch, max(-(-windows // batch), FEWEST_ITERATIONS), truncate
 
 
-def new_model(
-    experiment: Experiment,
-    encoder: SequenceEncoder,
-    targets: TargetEncoder,
-    rng: np.random.Generator,
-    make: Callable[..., Any] | None = None,
+def _new_model(
+    experiment: Experiment, reader: DataReader, rng: np.random.Generator, make: Callable[..., Any] | None
 ) -> Any:
     """Return the model of an experiment with data, with its initial weights."""
-    name, settings = experiment.model.name, experiment.model.settings
-    is_symbols, outputs = isinstance(encoder.inner, Vocabulary), len(targets)
-    inputs, units = encoder.dim_input, settings.dim_recurrent if hasattr(settings, "dim_recurrent") else 1
-    if make is not None:
-        check_memory((inputs, units, outputs), 0)
-        model = experiment.model.make_own(make, inputs, outputs, rng)
-    else:
-        further: dict[str, Any] = {}
-        if hasattr(settings, "dim_embedding"):
-            further = {"dim_embedding": embedding_of(name, settings.dim_embedding, is_symbols)}
-        if targets.per_step:
-            check_gives_each_step(name)
-            further["per_step"] = True
-        check_memory((inputs, units, outputs), further.get("dim_embedding", 0))
-        model = experiment.model.make(dim_input=inputs, dim_output=outputs, rng=rng, **further)
-    if is_symbols:
+    part, width, further = experiment.model, 0, {}
+    if make is None and hasattr(part.settings, "dim_embedding"):
+        width = embedding_of(part.name, part.settings.dim_embedding, reader.is_symbols)
+        further = {"dim_embedding": width}
+    check_memory(reader.dim_input, getattr(part.settings, "dim_recurrent", 1), width)
+    model = part.new_model(reader, rng, make, **further)
+    if reader.is_symbols:
         no_input(model, UNKNOWN)
     return model
 
@@ -459,9 +446,8 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
     return np.asarray(weights, dtype=np.float64)
 
 
-def check_memory(dims: tuple[int, int, int], dim_embedding: int) -> None:
+def check_memory(inputs: int, units: int, dim_embedding: int) -> None:
     """Raise before allocating a model whose weights alone would not fit in memory."""
-    inputs, units, _ = dims
     there = memory()
     limits = (
         (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),

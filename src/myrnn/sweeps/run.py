@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import msgspec
@@ -180,7 +181,7 @@ def fault_of(sent: SentRun) -> str | None:
                 prepare(experiment, make).describe()
             elif make is not None:
                 # The sizes follow from the data, which are not read yet.
-                experiment.model.make_own(make, 2, 2, np.random.default_rng(0))
+                experiment.model.new_model(SimpleNamespace(dim_input=2, dim_output=2), np.random.default_rng(0), make)
     except (Exception, SystemExit) as error:
         message = _message(sent, error)
         return message if isinstance(error, MyRNNError) else f"{type(error).__name__}: {message}".removesuffix(": ")
