@@ -13,8 +13,7 @@ from myrnn.experiment import Experiment
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import run, save_run
-from myrnn.runs.folder import CHECKPOINTS, RUN, UNFINISHED
-from myrnn.runs.job import Job
+from myrnn.runs.folder import CHECKPOINTS, RUN, UNFINISHED, Job
 from myrnn.runs.model import describe_model
 from myrnn.storage import FolderFormat
 from myrnn.sweeps import sweep

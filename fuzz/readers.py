@@ -14,8 +14,7 @@ from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimators import SequenceClassifier
 from myrnn.runs import compare_runs, list_runs, load_run
-from myrnn.runs.folder import CHECKPOINTS, iterations_saved
-from myrnn.runs.job import load_job
+from myrnn.runs.folder import CHECKPOINTS, iterations_saved, load_job
 from myrnn.runs.listing import STATES
 from myrnn.runs.work import go_on
 from myrnn.sequences import Sequences

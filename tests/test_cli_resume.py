@@ -386,12 +386,12 @@ def test_a_link_out_of_the_folder_is_refused(here, monkeypatch, capsys):
 
 @pytest.mark.filterwarnings("always")
 def test_other_versions_are_reported(here, whole, monkeypatch, capsys):
-    from myrnn.runs import job
+    from myrnn.runs import folder
 
     stopped(monkeypatch, "run")
-    real = job.made_with
+    real = folder.made_with
     monkeypatch.setattr(
-        job,
+        folder,
         "made_with",
         lambda *names: {**real(*names), "versions": {**real(*names)["versions"], "numpy": "99.0"}},
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from myrnn import SequenceClassifier
 from myrnn.errors import RunError
 from myrnn.runs import load_run
-from myrnn.runs.job import load_job
+from myrnn.runs.folder import load_job
 from myrnn.storage import damaged
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
-from myrnn.runs.job import load_job
+from myrnn.runs.folder import load_job
 from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train

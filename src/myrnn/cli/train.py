@@ -26,8 +26,9 @@ from myrnn.runs.folder import (
     is_unfinished,
     is_whole,
     iterations_saved,
+    load_job,
+    source_of,
 )
-from myrnn.runs.job import load_job, source_of
 from myrnn.runs.saved import load_run
 from myrnn.runs.work import PendingRun, begin
 from myrnn.runs.work import go_on as work_of

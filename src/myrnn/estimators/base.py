@@ -29,8 +29,7 @@ from myrnn.models.cells import ACTIVATIONS
 from myrnn.models.model import parameters_of
 from myrnn.output import notify
 from myrnn.registry import kinds
-from myrnn.runs.folder import INDEX
-from myrnn.runs.job import Job
+from myrnn.runs.folder import INDEX, Job
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
 from myrnn.runs.reader import OWN, DataReader, names_unknown

@@ -7,7 +7,7 @@ progress has ``unfinished.json`` and the state of its training in ``checkpoints`
 
 In the order in which an experiment passes through them: `reader` says what a model reads, also from files, and what its
 outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the result;
-`reports` tests it; `folder`, `model` and `job` know the content of a folder; `saved` writes and reads a complete one;
+`reports` tests it; `model` and `folder` know the content of a folder; `saved` writes and reads a complete one;
 `work` does all of this for one run. `listing` and `compare` read several.
 """
 

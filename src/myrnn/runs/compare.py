@@ -19,8 +19,7 @@ from myrnn.evaluation import Buckets, Comparison, LengthReport
 from myrnn.evaluation.comparison import difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, flat, text
-from myrnn.runs.folder import REPORT, RUN, WEIGHTS
-from myrnn.runs.job import parse_source
+from myrnn.runs.folder import REPORT, RUN, WEIGHTS, parse_source
 from myrnn.runs.saved import parse_history
 from myrnn.storage import Stored
 

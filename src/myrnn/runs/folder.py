@@ -1,4 +1,4 @@
-"""The state of run folders: their files, and whether a run has begun, is complete or is in progress."""
+"""Run folders: their files, whether a run has begun, is in progress or complete, and the work that a folder holds."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from myrnn import _checks
+from myrnn._user_code import warn
 from myrnn._version import __version__
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError
+from myrnn.experiment import Experiment
+from myrnn.experiment.parts import OWN, PARTS
+from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source
 from myrnn.models.model import parameter_names, parameters_of
-from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, empty_folder
-from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint
+from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
+from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder, used
+from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint, saved_iteration
 
 INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "settings.json",
@@ -41,6 +48,7 @@ RUN = FolderFormat(
     {WEIGHTS: 4_000_000_000, HISTORY: 500_000_000, REPORT: 1_000_000_000, ENCODING: 1_000_000_000},
     optional=(ENCODING,),
 )
+HASHES = "data_files"
 
 
 def has_run(folder: Path) -> bool:
@@ -125,3 +133,126 @@ def weight_bytes(model: Any) -> bytes:
     """Return a model's weights, by their names, as safetensors."""
     names = parameter_names(model)
     return arrays_to_bytes({name: p.data for name, p in zip(names, parameters_of(model), strict=True)})
+
+
+# --- the work of a run, written before the first iteration and read to resume
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of a run: train a new model as an experiment says, and test it."""
+
+    experiment: Experiment
+    model: Mapping[str, Any]  # its description in the folder
+    hashes: Mapping[str, str] = field(default_factory=dict)  # the SHA-256 of the files of the experiment, by their role
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """Return the settings for the index in a folder, which has relative paths."""
+        kept = self.experiment.with_paths(lambda file: os.path.relpath(Path(file).resolve(), folder.resolve()))
+        hashes = {HASHES: dict(self.hashes)} if self.hashes else {}
+        return {**made_with(), **kept.to_dict(), "model": dict(self.model), **hashes}
+
+    def begin(self, folder: Path) -> None:
+        """Write the job into a folder; raises RunError if that fails."""
+        settings = self.settings(folder)
+        if self.model["name"] != OWN:
+            # As they were given, to compare them with those of an experiment that resumes it.
+            settings["model"] |= self.experiment.model.to_dict()
+        UNFINISHED.write(folder, settings, {})
+
+    def changed(self, folder: Path, **asked: Any) -> Job:
+        """Return the job with some training settings changed, for a run in progress or complete."""
+        new = replace(self, experiment=self.experiment.with_training(**asked))
+        source, before, now = self.experiment.source, self.experiment.length, new.experiment.length
+        if now == before:
+            return self if new.experiment == self.experiment else new
+        if (schedule := self.experiment.training.schedule) != "constant":
+            raise InvalidArgument(
+                f"the learning rate of {folder} falls to 0 over its {_checks.count_of(before, source.unit)} "
+                f"({schedule}): it cannot do {now:,}"
+            )
+        done = saved_iteration(folder / CHECKPOINTS)
+        # How many iterations an epoch has is known when the data are read.
+        if source.unit == "iteration" and now < done:
+            raise InvalidArgument(f"iterations must be at least {done}, the number that {folder} has done, not {now}")
+        return new
+
+
+def load_job(folder: str | os.PathLike[str]) -> Job:
+    """Read the job of a run that is in progress, or is complete and keeps the state of its training."""
+    path = Path(folder)
+    unfinished = is_unfinished(path)
+    if unfinished or not has_run(path):
+        stored = UNFINISHED.read(path)
+    else:
+        stored = RUN.read(path)
+        if not saved_iteration(path / CHECKPOINTS):
+            raise RunError(f"{path} is complete, and has no state of its training to resume from")
+    if (path / CHECKPOINTS).is_symlink():
+        stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
+    with stored.using():
+        job = parse_job(stored)
+    _warn_of_versions(stored)
+    if not unfinished and job.model["name"] == OWN:
+        # The logits of a complete run are those of the trained model, not of the initial weights.
+        return replace(job, model={**job.model, "logits": None})
+    return job
+
+
+def source_of(folder: Path) -> Source:
+    """Return the source of the sequences of a run, complete or not; raises RunError if its index is damaged."""
+    kind = UNFINISHED if is_unfinished(folder) or not has_run(folder) else RUN
+    with used(folder, kind.index):
+        return parse_source(kind.read_index(folder))
+
+
+def parse_job(stored: Stored) -> Job:
+    """Return the job in an index; raises InvalidArgument if it is not valid."""
+    index = stored.index
+    model = checked_settings("model", index.get("model"))
+    whose = f"{WEIGHTS} has" if WEIGHTS in stored.content else "a run can hold"
+    check_size(model, len(stored.content.get(WEIGHTS, b"")) or RUN.files[WEIGHTS], whose)
+    # A user-defined class is checked when the model is made.
+    of_user = model["name"] == OWN
+    part: Any = part_of_own(model) if of_user else {name: value for name, value in model.items() if name not in GIVEN}
+    sections = {name: index.get(name) for name in ("training", "evaluation")}
+    if not all(isinstance(section, dict) for section in sections.values()):
+        raise InvalidArgument("it has no settings of training and tests")
+    source, optimizer = parse_source(index), checked_settings("optimizer", index.get("optimizer"))
+    experiment = Experiment(source=source, model=part, optimizer=optimizer, **sections)
+    source.check_sizes(model["dim_input"], model["dim_output"])
+    hashes = index.get(HASHES, {})
+    if not isinstance(hashes, dict) or not {*experiment.files, MEMORY} >= set(hashes):
+        raise InvalidArgument(f"{HASHES} must be those of its files, not {_checks.shown(hashes)}")
+    here = Path(os.path.relpath(stored.folder.resolve()))
+
+    def found(file: str) -> str:
+        return os.path.normpath(here / file)
+
+    # The path of a class is from the working folder of its user.
+    source, evaluation = source.with_paths(found), experiment.evaluation.with_paths(found)
+    return Job(replace(experiment, source=source, evaluation=evaluation), model, hashes)
+
+
+def parse_source(index: Mapping[str, Any]) -> Source:
+    """Return the source of the sequences in an index; raises InvalidArgument if it is not valid."""
+    given = {name: index[name] for name in SOURCES if name in index}
+    if len(given) != 1:
+        raise InvalidArgument(f"it must have one source of its sequences, {' or '.join(SOURCES)}")
+    ((name, section),) = given.items()
+    if name in PARTS:
+        checked_settings(name, section)
+    elif not isinstance(section, dict):
+        raise InvalidArgument(f"the {name} must have settings by name, not {_checks.shown(section)}")
+    return read_source(**given)
+
+
+def _warn_of_versions(stored: Stored) -> None:
+    then, now = stored.index.get("versions"), made_with()["versions"]
+    if then != now and isinstance(then, dict):
+        changed = next((name for name in now if then.get(name) != now[name]), None)
+        if changed is not None:
+            warn(
+                f"{stored.folder} was begun with {changed} {_checks.shown(then.get(changed))}, this is {now[changed]}: "
+                "it continues, but perhaps not bit for bit"
+            )

@@ -15,8 +15,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import OWN
 from myrnn.results import Result, Row, Shown, Table, text
-from myrnn.runs.folder import CHECKPOINTS, REPORT, RUN, UNFINISHED, has_run, is_unfinished
-from myrnn.runs.job import parse_source
+from myrnn.runs.folder import CHECKPOINTS, REPORT, RUN, UNFINISHED, has_run, is_unfinished, parse_source
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
 from myrnn.training.checkpoint import saved_iteration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,18 +22,24 @@ from myrnn.graphs.build import write_graph
 from myrnn.learning_curve import ACCURACY, History, LearningCurve
 from myrnn.models.own import file_of
 from myrnn.registry import kind_of
-from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, has_run, weight_bytes
-from myrnn.runs.job import CONTINUED_FROM, PHASES, Job, check_origin, check_phases, parse_job
-from myrnn.runs.model import SOURCE, check_same, class_of, describe_model, load_weights, remake
+from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, Job, has_run, parse_job, weight_bytes
+from myrnn.runs.model import LARGEST, SOURCE, check_same, class_of, describe_model, load_weights, remake
 from myrnn.runs.reader import OWN as OWN_FUNCTION
 from myrnn.runs.reader import DataReader, Reader, TaskReader
 from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes
+from myrnn.training import TrainingSettings as Training
 
 Files = dict[str, bytes | Callable[[Path], Any]]
 # What an estimator has saved about itself.
 ESTIMATOR = "estimator"
+# If the run continued another one, its name, the SHA-256 of its weights and its iterations.
+CONTINUED_FROM = "continued_from"
+ORIGIN = ("name", "weights", "iterations")
+# If settings changed during the training: the arguments of each call of `train`.
+PHASES = "phases"
+PHASE = ("iterations", "learning_rate", "batch_size", "seed", "gradient_clip")
 
 
 def save_run(
@@ -165,6 +172,31 @@ def _source(model: Any) -> Files:
     """Return a copy of the file of a user-defined class, if it was loaded from one."""
     file = file_of(type(model))
     return {} if file is None else {SOURCE: file.source}
+
+
+def check_origin(given: Any) -> dict[str, Any]:
+    """Return, checked, the name, the SHA-256 of the weights and the iterations of the run that this one continues."""
+    if not isinstance(given, dict) or set(given) != set(ORIGIN):
+        raise InvalidArgument(f"{CONTINUED_FROM} must have {', '.join(ORIGIN)}, not {_checks.shown(given)}")
+    name, weights = given["name"], given["weights"]
+    if not isinstance(name, str):
+        raise InvalidArgument(f"the name in {CONTINUED_FROM} must be a text, not {_checks.shown(name)}")
+    if not (isinstance(weights, str) and re.fullmatch("[0-9a-f]{64}", weights)):
+        raise InvalidArgument(f"the weights in {CONTINUED_FROM} must be a SHA-256, not {_checks.shown(weights)}")
+    _checks.integer("iterations", given["iterations"], minimum=0, maximum=LARGEST)
+    return dict(given)
+
+
+def check_phases(given: Any) -> list[dict[str, Any]]:
+    """Return, checked, the phases of a training whose settings changed on the way, each as `train` takes them."""
+    if not isinstance(given, list) or not all(isinstance(phase, dict) for phase in given):
+        raise InvalidArgument(f"{PHASES} must be a list of objects, not {_checks.shown(given)}")
+    for phase in given:
+        if set(phase) != set(PHASE):
+            raise InvalidArgument(f"every one of {PHASES} must have {', '.join(PHASE)}, not {_checks.shown(phase)}")
+        _checks.real("learning_rate", phase["learning_rate"], minimum=0)
+        Training.read({name: phase[name] for name in PHASE if name != "learning_rate"}, "a phase")
+    return [dict(phase) for phase in given]
 
 
 # --- reading

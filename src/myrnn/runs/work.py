@@ -13,8 +13,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import with_memory
-from myrnn.runs.folder import CHECKPOINTS, claim_folder, end_job, is_unfinished
-from myrnn.runs.job import Job, load_job
+from myrnn.runs.folder import CHECKPOINTS, Job, claim_folder, end_job, is_unfinished, load_job
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
 from myrnn.runs.saved import load_run, write_run
