@@ -604,10 +604,10 @@ def test_a_written_experiment_can_be_read_from_any_folder(tmp_path, monkeypatch,
     ]
     for experiment in experiments:
         getattr(experiment, write)("deep/it.toml")
-        read = Experiment.from_toml("deep/it.toml")
+        read = Experiment.from_file("deep/it.toml")
         assert read.with_paths(os.path.abspath) == experiment.with_paths(os.path.abspath)
         monkeypatch.chdir(tmp_path / "deep")
-        assert {os.path.abspath(file) for file in Experiment.from_json("it.toml").files.values()} == {
+        assert {os.path.abspath(file) for file in Experiment.from_file("it.toml").files.values()} == {
             os.path.abspath(tmp_path / file) for file in experiment.files.values()
         }
         monkeypatch.chdir(tmp_path)
@@ -632,14 +632,14 @@ def test_any_text_is_written_as_valid_toml(tmp_path_factory, column, label):
     )
     experiment.to_toml(path)
     assert tomllib.loads(path.read_text(encoding="utf-8"))["data"]["text_column"] == column
-    assert Experiment.from_toml(path).training == experiment.training
+    assert Experiment.from_file(path).training == experiment.training
 
 
 def test_a_repeated_key_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("it.json").write_text('{"task": {"name": "palindromes"}, "training": {"seed": 1, "iterations": 5, "seed": 2}}')
     with refused("it.json: the key 'seed' is repeated in one object"):
-        Experiment.from_json("it.json")
+        Experiment.from_file("it.json")
     assert main(["train", "--config=it.json"]) == 2
     assert capsys.readouterr().err == "myrnn: it.json: the key 'seed' is repeated in one object\n"
 

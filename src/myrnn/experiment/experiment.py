@@ -148,8 +148,6 @@ class Experiment:
             raise InvalidArgument(f"{path}: {error}") from None
         return found.with_paths(lambda file: os.path.join(os.path.dirname(path), file))
 
-    from_toml = from_json = from_file
-
     def to_dict(self) -> dict[str, Any]:
         """Return all settings that apply to the source, as plain values, by section."""
         sections = {self.source.section: self.source.to_dict()}

@@ -20,18 +20,11 @@ DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Values that are all tried."""
+class Choice:
+    """The values of a setting: all are tried, or some are drawn, uniformly or log-uniformly."""
 
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Values to draw from, uniformly or log-uniformly."""
-
-    place: str  # the setting, as in ``"optimizer.learning_rate"``: every setting is drawn independently
-    values: tuple[Any, ...]  # the values to choose from, or the two ends of a range. The setting must allow all of them
+    values: tuple[Any, ...]  # all of them, or the two ends of a range. The setting must allow all of them
+    place: str = ""  # if they are drawn: the setting, as in ``"optimizer.learning_rate"``; each is drawn independently
     is_range: bool = False
     by_logarithm: bool = False
 
@@ -50,13 +43,10 @@ class Distribution:
         return min(int(value), high) if whole else min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
-Choice = Listed | Distribution
-
-
 def combinations(section: Mapping[str, Choice], seed: int, number: int | None) -> Iterator[dict[str, Any]]:
     """Yield all combinations of a section in draw `number`; without one, the ends of ranges and all other values."""
     values = [
-        choice.values if number is None or isinstance(choice, Listed) else (choice.draw(seed, number),)
+        choice.values if number is None or not choice.place else (choice.draw(seed, number),)
         for choice in section.values()
     ]
     for chosen in product(*values):
@@ -71,10 +61,8 @@ def read_choice(place: str, shown: str, value: Any) -> Choice:
         return _drawn(place, shown, value)
     if isinstance(value, str):
         numbers = _checks.span(shown, value, MOST_NUMBERS)
-        return Listed((value,) if numbers is None else tuple(numbers))
-    if isinstance(value, list | tuple):
-        return Listed(_distinct(shown, value))
-    return Listed((value,))
+        return Choice((value,) if numbers is None else tuple(numbers))
+    return Choice(_distinct(shown, value) if isinstance(value, list | tuple) else (value,))
 
 
 def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
@@ -90,7 +78,7 @@ def _distinct(shown: str, values: list[Any] | tuple[Any, ...]) -> tuple[Any, ...
     return tuple(values)
 
 
-def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Distribution:
+def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Choice:
     for name in table:
         _checks.one_of(f"what {shown} is drawn from", name, ("low", "high", "log", "choices"))
     if "choices" in table:
@@ -98,14 +86,14 @@ def _drawn(place: str, shown: str, table: Mapping[str, Any]) -> Distribution:
             raise InvalidArgument(f"{shown} is drawn from choices or from a range of low and high, not from both")
         if not isinstance(table["choices"], list | tuple):
             raise InvalidArgument(f"{shown}.choices must be a list, not {_checks.shown(table['choices'])}")
-        return Distribution(place, _distinct(f"{shown}.choices", table["choices"]))
+        return Choice(_distinct(f"{shown}.choices", table["choices"]), place)
     low, high = _ends(shown, table)
     by_logarithm = table.get("log", False)
     if not isinstance(by_logarithm, bool):
         raise InvalidArgument(f"{shown}.log must be true or false, not {_checks.shown(by_logarithm)}")
     if by_logarithm and low <= 0:
         raise InvalidArgument(f"{shown}.low must be above 0 to be drawn by its logarithm, not {low}")
-    return Distribution(place, (low, high), is_range=True, by_logarithm=by_logarithm)
+    return Choice((low, high), place, is_range=True, by_logarithm=by_logarithm)
 
 
 def _ends(shown: str, table: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -24,7 +24,7 @@ from myrnn.experiment.parts import SHA256, is_own, written_out
 from myrnn.experiment.sources import SOURCES
 from myrnn.models.own import check_settings_of, load_own
 from myrnn.storage import json_to_bytes
-from myrnn.sweeps.choices import Choice, Distribution, Listed, combinations, read_choice
+from myrnn.sweeps.choices import Choice, combinations, read_choice
 
 MOST_BYTES = 1_000_000
 # The size as JSON, the form in the folder of a sweep.
@@ -307,7 +307,7 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
     for section in ("data" if "data" in given else "task", "model", "optimizer", "training", FIXED):
         settings = {**common.get(section, {}), **_table(f"[{section}]", own.get(section, {}))}
         sections[section] = {
-            name: Listed((value,))
+            name: Choice((value,))
             if section == FIXED
             else read_choice(f"{section}.{name}", f"[{section}] {name}", value)
             for name, value in settings.items()
@@ -317,7 +317,7 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
 
 def _drawn(sections: Sections) -> list[str]:
     choices = (choice for section in sections.values() for choice in section.values())
-    return [choice.place for choice in choices if isinstance(choice, Distribution)]
+    return [choice.place for choice in choices if choice.place]
 
 
 def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
@@ -327,7 +327,7 @@ def _check_size(variants: Mapping[str, Sections], draws: int) -> None:
         for name, choices in sections.items():
             if (count := math.prod(len(choice.values) for choice in choices.values())) > MOST_RUNS:
                 raise InvalidArgument(f"[{name}] has {count:,} combinations: at most {MOST_RUNS:,} are possible")
-        listed = (len(c.values) for choices in sections.values() for c in choices.values() if isinstance(c, Listed))
+        listed = (len(c.values) for choices in sections.values() for c in choices.values() if not c.place)
         runs += math.prod(listed) * (draws if _drawn(sections) else 1)
     if runs > MOST_RUNS:
         raise InvalidArgument(f"these are {runs:,} runs: at most {MOST_RUNS:,} are possible; draw some with [search]")
