@@ -332,27 +332,23 @@ def _read(folder: Path) -> ComparedRun:
     evaluation = _object(stored, report, "evaluation")
     with stored.using(REPORT):
         learn = getattr(source.settings, "learn", None)
-        if learn == LABELS:
-            found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
-            return ComparedRun(settings, weights, curve, tests={name: _buckets(test) for name, test in found.items()})
         if learn is not None:
-            return ComparedRun(settings, weights, curve, scores=_scores(stored, report, evaluation))
+            found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
+            if odd := [test for test in found.values() if not isinstance(test, dict)]:
+                raise InvalidArgument(f"a test must be an object, not {_checks.shown(odd[0])}")
+            if learn == LABELS:
+                tests = {name: _buckets(test) for name, test in found.items()}
+                return ComparedRun(settings, weights, curve, tests=tests)
+            scores = {name: _scores(test) for name, test in found.items()}
+            return ComparedRun(settings, weights, curve, scores=scores)
         lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
     return ComparedRun(settings, weights, curve, lengths)
 
 
-def _scores(
-    stored: Stored, report: Mapping[str, Any], evaluation: dict[str, Any] | None
-) -> dict[str, dict[str, float]]:
-    """Return the numbers of each test of a run that did not learn labels."""
-    found = {"test": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
-    scores = {}
-    for name, numbers in found.items():
-        if not isinstance(numbers, dict):
-            raise InvalidArgument(f"a test must be an object, not {_checks.shown(numbers)}")
-        plain = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
-        scores[name] = {key: _checks.real(key, value) for key, value in plain.items() if type(value) is not bool}
-    return scores
+def _scores(given: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a test of a run that did not learn labels."""
+    plain = {name: value for name, value in given.items() if type(value) in (int, float)}
+    return {name: _checks.real(name, value) for name, value in plain.items()}
 
 
 def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, Any] | None:
@@ -381,9 +377,7 @@ def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
     return replace(report, each="step", sequences=sequences, whole=whole)
 
 
-def _buckets(given: Any) -> Buckets:
-    if not isinstance(given, dict):
-        raise InvalidArgument(f"a test must be an object, not {_checks.shown(given)}")
+def _buckets(given: Mapping[str, Any]) -> Buckets:
     last, first, total = _integers(given, ("last", "first", "total"))
     if (first > last).any():
         raise InvalidArgument("'last' must be 'first' at least")
