@@ -259,13 +259,12 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn import Experiment, train
     >>> from myrnn.runs import save_run
-    >>> task = tasks.TwinHalves(pattern_length_max=2)
     >>> with TemporaryDirectory() as folder:
     ...     for units in (4, 8):
-    ...         model = RNN(task.dim_input, units, task.dim_output, rng=0)
-    ...         optimizer = Adam(model.parameters)
+    ...         experiment = Experiment("twin-halves:pattern_length_max=2", f"rnn:dim_recurrent={units}")
+    ...         task, model, optimizer = experiment.make()
     ...         history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
     ...         path = Path(folder, f"rnn-{units}")
     ...         _ = save_run(path, task=task, model=model, optimizer=optimizer, history=history)

@@ -61,11 +61,9 @@ class Run(Result):
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> from myrnn import RNN, Adam, tasks, train
+    >>> from myrnn import Experiment, train
     >>> from myrnn.runs import load_run, save_run
-    >>> task = tasks.TwinHalves(pattern_length_max=2)
-    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
-    >>> optimizer = Adam(model.parameters)
+    >>> task, model, optimizer = Experiment("twin-halves:pattern_length_max=2", "rnn:dim_recurrent=8").make()
     >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
     >>> with TemporaryDirectory() as folder:
     ...     path = save_run(Path(folder, "halves"), task=task, model=model, optimizer=optimizer, history=history)
