@@ -181,19 +181,16 @@ class Job:
 def load_job(folder: str | os.PathLike[str]) -> Job:
     """Read the job of a run that is in progress, or is complete and keeps the state of its training."""
     path = Path(folder)
-    unfinished = is_unfinished(path)
-    if unfinished or not has_run(path):
-        stored = UNFINISHED.read(path)
-    else:
-        stored = RUN.read(path)
-        if not saved_iteration(path / CHECKPOINTS):
-            raise RunError(f"{path} is complete, and has no state of its training to resume from")
+    kind = _format_of(path)
+    stored = kind.read(path)
+    if kind is RUN and not saved_iteration(path / CHECKPOINTS):
+        raise RunError(f"{path} is complete, and has no state of its training to resume from")
     if (path / CHECKPOINTS).is_symlink():
         stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")
     with stored.using():
         job = parse_job(stored)
     _warn_of_versions(stored)
-    if not unfinished and job.model["name"] == OWN:
+    if kind is RUN and job.model["name"] == OWN:
         # The logits of a complete run are those of the trained model, not of the initial weights.
         return replace(job, model={**job.model, "logits": None})
     return job
@@ -201,9 +198,13 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
 
 def source_of(folder: Path) -> Source:
     """Return the source of the sequences of a run, complete or not; raises RunError if its index is damaged."""
-    kind = UNFINISHED if is_unfinished(folder) or not has_run(folder) else RUN
+    kind = _format_of(folder)
     with used(folder, kind.index):
         return parse_source(kind.read_index(folder))
+
+
+def _format_of(folder: Path) -> FolderFormat:
+    return UNFINISHED if is_unfinished(folder) or not has_run(folder) else RUN
 
 
 def parse_job(stored: Stored) -> Job:

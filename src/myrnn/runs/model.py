@@ -88,8 +88,17 @@ def _place(settings: Mapping[str, Any]) -> str:
     return f"{settings[FILE]}:{settings['class']}" if FILE in settings else OWN
 
 
-def class_of(settings: Mapping[str, Any]) -> Any:
-    """Return the class of a user-defined model if the user has named its file before; raises InvalidArgument if not."""
+def class_of(settings: Mapping[str, Any], given: Any = None) -> Any:
+    """Return the class of a user-defined model: `given`, or the one of its file if the user has named that before.
+
+    It is None for a model with a name; then none may be given.
+    """
+    if settings["name"] != OWN:
+        if given is not None:
+            raise InvalidArgument(f"its model is the built-in {settings['name']}: leave out the model class")
+        return None
+    if given is not None:
+        return given
     name, place = settings["class"], _place(settings)
     found = named_before(place, settings[SHA256]) if FILE in settings else None
     if found is not None:
@@ -133,13 +142,10 @@ def checked_own(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def remake(settings: Mapping[str, Any], given: Any, rng: np.random.Generator) -> Any:
     """Rebuild the model of a run with new weights."""
-    if settings["name"] != OWN:
-        if given is not None:
-            raise InvalidArgument(f"its model is the built-in {settings['name']}: leave out the model class")
+    given = class_of(settings, given)
+    if given is None:
         return make("model", **settings, rng=rng)
     name = settings["class"]
-    if given is None:
-        given = class_of(settings)
     if not isinstance(given, type) and hasattr(given, "parameters"):
         parameters_of(given)
         return given

@@ -244,9 +244,8 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         # Any fault in the settings is an error of the index.
         made = None if job.model["name"] == OWN else remake(job.model, None, np.random.default_rng(0))
     try:
-        if made is None and model is None:
-            model = class_of(job.model)
-        if made is None or model is not None:
+        model = class_of(job.model, model)
+        if made is None:
             made = remake(job.model, model, np.random.default_rng(0))
         _load_weights(stored, job, made)
         check_same(job.model, made)

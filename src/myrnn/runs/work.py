@@ -179,15 +179,12 @@ def go_on(
     folder: Path, job: Job, make: Any = None, *, every: float | None = None, progress: bool | None = None
 ) -> PendingRun:
     """Return the work of a job that was begun before."""
-    if job.model["name"] == OWN:
-        saved = job.model["class"]
-        if make is None:
-            make = class_of(job.model)
+    make = class_of(job.model, make)
+    if isinstance(make, type) and job.model["logits"] is None:
         # Without outputs to compare, its class must at least have the same name.
-        if job.model["logits"] is None and isinstance(make, type) and make.__name__ != saved.rpartition(".")[2]:
+        saved = job.model["class"]
+        if make.__name__ != saved.rpartition(".")[2]:
             raise InvalidArgument(f"it was begun with the class {saved}, not {make.__name__}")
-    elif make is not None:
-        raise InvalidArgument(f"its model is the built-in {job.model['name']}: leave out the model class")
     prepared = prepare(job.experiment, make)
     for name, found in prepared.hashes.items():
         if job.hashes.get(name) != found:
