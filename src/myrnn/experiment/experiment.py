@@ -18,7 +18,7 @@ from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_gene
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
 from myrnn.results import Table
-from myrnn.settings import settings_of
+from myrnn.settings import REQUIRED, settings_of
 from myrnn.training import TrainingSettings as Training
 
 SECTIONS = (*SOURCES, "model", "optimizer", "training", "evaluation")
@@ -169,14 +169,12 @@ class Experiment:
         InvalidArgument
             When a setting is None but its default is not: TOML has no null, but JSON does.
         """
-        for name, section in self.to_dict().items():
-            given: Any = self.source.settings if name == self.source.section else getattr(self, name)
-            settings: Any = given.settings if isinstance(given, Part) else given
-            kind: Any = type(settings)
-            usual = {setting.name: setting.default for setting in settings_of(kind)}
-            usual |= self.source.default(name)
-            for setting, value in section.items():
-                if value is None and usual.get(setting) is not None:
+        sections = self.to_dict()
+        for name, section in sections.items():
+            known = {setting: value for setting, value in section.items() if value is not None}
+            again = Experiment.read({**sections, name: known}).to_dict()[name]
+            for setting in section:
+                if setting not in known and again.get(setting, REQUIRED) is not None:
                     raise InvalidArgument(f"TOML cannot say that {setting} is None: write JSON, with to_json")
         self._write(path, _toml)
 
