@@ -149,13 +149,8 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from myrnn import load_sweep, sweep
-    >>> study = {
-    ...     "name": "small",
-    ...     "task": {"pattern_length_max": 2},
-    ...     "model": {"dim_recurrent": [2, 4]},
-    ...     "training": {"iterations": 10, "engine": "mygrad"},
-    ...     "evaluation": {"samples": 40},
-    ... }
+    >>> short = {"training": {"iterations": 10, "engine": "mygrad"}, "evaluation": {"samples": 40}}
+    >>> study = {"name": "small", "task": {"pattern_length_max": 2}, "model": {"dim_recurrent": [2, 4]}, **short}
     >>> with TemporaryDirectory() as folder:
     ...     done = sweep(study, Path(folder, "small"), jobs=1, progress=False)
     ...     read = load_sweep(done.folder)

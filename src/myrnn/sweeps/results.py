@@ -86,13 +86,8 @@ class SweepResults(Result):
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from myrnn import sweep
-    >>> study = {
-    ...     "name": "small",
-    ...     "task": {"pattern_length_max": 2},
-    ...     "model": {"dim_recurrent": [2, 4]},
-    ...     "training": {"iterations": 10, "engine": "mygrad"},
-    ...     "evaluation": {"samples": 40},
-    ... }
+    >>> short = {"training": {"iterations": 10, "engine": "mygrad"}, "evaluation": {"samples": 40}}
+    >>> study = {"name": "small", "task": {"pattern_length_max": 2}, "model": {"dim_recurrent": [2, 4]}, **short}
     >>> with TemporaryDirectory() as folder:
     ...     results = sweep(study, Path(folder, "small"), jobs=1, progress=False)
     >>> [(group["model.dim_recurrent"], group["runs"]) for group in results.groups()]
