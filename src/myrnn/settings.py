@@ -183,12 +183,15 @@ def arguments_of(make: Any) -> dict[str, Setting]:
     return {name: Setting(name, hints.get(name, Any), default) for name, default in defaults.items()}
 
 
+@cache
+def settings_of_call(make: Any) -> dict[str, Setting]:
+    """Return the arguments of a function or a class whose annotations have more than a type."""
+    return {name: setting for name, setting in arguments_of(make).items() if setting.is_described}
+
+
 def check_arguments(make: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check those arguments whose annotations have more than a type, and return them as they are stored."""
-    known = arguments_of(make)
-    return {
-        name: setting.checked(given[name]) for name, setting in known.items() if setting.is_described and name in given
-    }
+    """Check those of the arguments that are settings, and return them as they are stored."""
+    return {name: setting.checked(given[name]) for name, setting in settings_of_call(make).items() if name in given}
 
 
 def check_fields(thing: Any) -> None:
