@@ -79,7 +79,7 @@ def evaluate(
 
     References
     ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927 (the intervals).
+    Those of :doc:`/explanation/intervals`.
 
     Examples
     --------

@@ -41,9 +41,8 @@ def _none() -> NDArray[np.int64]:
 class LengthReport(Counted, Result):
     """Accuracy for every length.
 
-    It counts sequences or, if each step has a class, the steps that have one. The steps of a sequence are not
-    independent: a model that loses track is wrong many times in a row. So the intervals for steps count sequences, as
-    if all steps of a sequence were right or wrong together. This is the most cautious choice.
+    It counts sequences or, if each step has a class, the steps that have one. Its intervals are those of
+    :doc:`/explanation/intervals`: for steps they count sequences, the most cautious choice.
 
     Attributes
     ----------

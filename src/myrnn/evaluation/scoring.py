@@ -120,9 +120,6 @@ def tag_report(
 ) -> Report:
     """Compare the classes that a model predicts at every step with the true ones.
 
-    The interval of the accuracy is that of a cluster sample, because the steps of a sequence tend to be right or wrong
-    together. The interval of the share of whole sequences is Wilson's.
-
     Parameters
     ----------
     targets : array_like (S,)
@@ -237,13 +234,10 @@ def text_report(
     A probability of 0 is replaced by the smallest positive number of its type at full precision, 1.2e-38 for float32
     and 2.2e-308 for float64, so that the cross-entropy is finite; `impossible` counts these symbols.
 
-    Intervals are those of cluster samples, over sequences. With fewer than 10 sequences the clusters are blocks of
-    consecutive steps, about 30 in all.
-
     References
     ----------
     Jelinek, Mercer, Bahl and Baker, "Perplexity - a measure of the difficulty of speech recognition tasks", Journal of
-    the Acoustical Society of America 62, 1977.
+    the Acoustical Society of America 62, 1977. For the intervals, those of :doc:`/explanation/intervals`.
 
     Examples
     --------
@@ -360,13 +354,11 @@ def number_report(
     R² is 1 minus the ratio of the squared error to that of the mean of the test targets; a constant column has none.
     MAE and RMSE over several columns are those of all their numbers, whatever their units.
 
-    Intervals are those of cluster samples, as for `text_report`: of a ratio of sums for MAE, R² and skill, and of the
-    root of one for RMSE.
-
     References
     ----------
     Murphy, "Skill scores based on the mean square error and their relationships to the correlation coefficient",
-    Monthly Weather Review 116, 1988; and for naive forecasts that of `number_baselines`.
+    Monthly Weather Review 116, 1988. For naive forecasts, that of `number_baselines`; for the intervals, those of
+    :doc:`/explanation/intervals`.
 
     Examples
     --------

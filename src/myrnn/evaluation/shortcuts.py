@@ -119,10 +119,7 @@ def shortcuts(
 ) -> ShortcutReport:
     """Estimate the accuracy of classifiers that see only part of each sequence, and its length.
 
-    ``length alone``: nothing else. ``first, last``: the first and the last symbol. ``counts``: how often each symbol
-    occurs, not where. ``even counts``: only whether all counts are even (for an odd length, all but one), which two
-    equal halves imply. ``one place``: the symbol at one position, the same in all sequences, from the beginning or the
-    end, whichever is best. ``pairs``: how often each pair of symbols occurs next to each other.
+    The six classifiers are those of :doc:`/explanation/shortcuts`.
 
     Each classifier is a table from observations to their most frequent class. It is fitted on one half of the sequences
     and tested on the other, so memorising many rare entries earns no credit. The best position is also chosen on the
