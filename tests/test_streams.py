@@ -1,4 +1,7 @@
-"""States that continue: a sequence read in pieces gives the same as the whole, in compiled models and in training."""
+"""States that continue: a sequence read in pieces gives the same as the whole, in compiled models and in training.
+
+`test_recurrences` reads sequences in pieces with all models of the corpus.
+"""
 
 import pickle
 import re
@@ -12,7 +15,7 @@ import pytest
 from mygrad import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
-from marks import most_are_long, the_rest_is_long
+from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
 from myrnn.compiler import compile
 from myrnn.compiler.derive import ProgramKind
@@ -23,8 +26,6 @@ from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
 from myrnn.training.loop import Training
 from myrnn.training.windows import WindowFeed
-from recurrences import ALL, C
-from recurrences.truncated import by_hand
 
 D, K, SYMBOLS = 6, 3, 5
 
@@ -221,71 +222,6 @@ def test_one_hot_rows_of_integers_are_not_read_as_tokens():
         compiled.step(compiled.start(), [0, 1, 0, 0, 0])
     _, logits = compiled.step(compiled.start(), np.array([[0.0, 1, 0, 0, 0]]))
     np.testing.assert_array_equal(logits[0], compiled.step(compiled.start(), 1)[1])
-
-
-@pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("entry", most_are_long([entry for entry in ALL if entry.compiles], 40))
-def test_models_of_every_kind_continue_or_are_refused(entry):
-    compiled = compile(entry.made(), max_length=12, dim_input=C, check=False)
-    x = np.random.default_rng(0).normal(size=(12, C)).astype(np.float32)
-    try:
-        state = compiled.start()
-    except CompileError as error:
-        assert str(error).startswith(REFUSED)
-        return
-    outputs = []
-    for piece in (x[:5], x[5], x[6:]):
-        state, logits = compiled.step(state, piece)
-        outputs.append(logits.reshape(-1, logits.shape[-1]))
-    whole, found = compiled(x), np.concatenate(outputs) if compiled.per_step else outputs[-1]
-    np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-4)
-
-
-# Models whose loops cannot be changed as by hand, by the reason.
-OTHERWISE = {
-    "the first steps differ, and weights are used before the loop": {"HoltTrend", "TensorChain"},
-    "it goes on after the last row, or reads one row ahead": {"StartAndEndTokens", "PaddedWindows"},
-    "it has no loop statement": {"Fold", "FoldOfEmbeddings", "Scan", "Recursive", "MyGradGRU"},
-    "all steps are convolved at once": {"RealGatedLRU", "ConvolutionFirst", "MyGradConvolution"},
-    "all states are read at the end": {"SmoothMax"},
-}
-
-
-def changed(model):
-    rng = np.random.default_rng(1)
-    for parameter in model.parameters:
-        parameter.data = np.asarray(parameter.data + 0.3 * rng.normal(size=parameter.shape), np.float32)
-
-
-def alike(ones, others):
-    return all(
-        np.allclose(np.ravel(one), np.ravel(other), rtol=1e-4, atol=1e-5)
-        for one, other in zip(ones, others, strict=True)
-    )
-
-
-@pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(
-    "name",
-    the_rest_is_long(
-        [e.name for e in ALL if e.compiles], "ThinProduct", "SharedByLayers", "SharedByDelays", "CarriedProjection"
-    ),
-)
-def test_what_is_carried_is_what_a_loop_written_by_hand_carries(name):
-    # After a change of the weights, a product with an old weight is not what the model's variables make of it.
-    (entry,) = (e for e in ALL if e.name == name)
-    model, x = entry.made(), np.random.default_rng(0).normal(size=(16, C)).astype(np.float32)
-    compiled = compile(model, max_length=16, dim_input=C, check=False)
-    try:
-        state, first = compiled.step(compiled.start(), x[:7])
-    except CompileError as error:
-        assert str(error).startswith(REFUSED)
-        return
-    changed(model)
-    found = first, compiled.step(state, x[7:])[1]
-    assert any(alike(found, others) for others in by_hand(entry, x, 7, changed)) != any(
-        name in names for names in OTHERWISE.values()
-    )
 
 
 # --- truncated backpropagation

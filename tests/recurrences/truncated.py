@@ -137,17 +137,26 @@ class Loops(ast.NodeTransformer):
 
 
 @functools.cache
-def changed_module(name, carried):
-    """Return the names of a module of the corpus whose loops carry their variables."""
+def changed_code(name):
+    """Return the code of a module of the corpus whose loops carry their variables, and what it imports from others."""
     module = importlib.import_module(f"recurrences.{name}")
-    tree, names = ast.parse(inspect.getsource(module)), {"carried_": carried, "__name__": module.__name__}
-    names["__package__"] = module.__package__
+    tree, imports = ast.parse(inspect.getsource(module)), []
     for node in list(tree.body):
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module != "registry":
             tree.body.remove(node)
-            names |= {a.asname or a.name: changed_module(node.module, carried)[a.name] for a in node.names}
+            imports.append(node)
     tree = ast.fix_missing_locations(Loops(name).visit(tree))
-    exec(compile(tree, module.__file__, "exec"), names)
+    return compile(tree, module.__file__, "exec"), imports
+
+
+def changed_module(name, carried):
+    """Return the names of a module of the corpus whose loops carry their variables."""
+    code, imports = changed_code(name)
+    names = {"carried_": carried, "__name__": f"recurrences.{name}", "__package__": "recurrences"}
+    for node in imports:
+        others = changed_module(node.module, carried)
+        names |= {alias.asname or alias.name: others[alias.name] for alias in node.names}
+    exec(code, names)
     return names
 
 
