@@ -22,16 +22,9 @@ from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
 from myrnn.compiler.work import operations_noted
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
+pytestmark = pytest.mark.usefixtures("gru_in_python")
+
 ROWS, COLUMNS = 4, 3
-
-
-@pytest.fixture(autouse=True)
-def gru_in_python(monkeypatch):
-    """Do not compile MyGrad's GRU, which takes long at the first call."""
-    module = sys.modules["mygrad.nnet.layers.gru"]
-    for name in ("dot", "_gru_layer", "_gru_dLds", "_gru_bptt"):
-        if hasattr(found := getattr(module, name), "py_func"):
-            monkeypatch.setattr(module, name, found.py_func)
 
 
 class Model:

@@ -1,7 +1,6 @@
 """The page about operations shows how the compiler really treats each of MyGrad's functions."""
 
 import inspect
-import sys
 
 import mygrad as mg
 import numpy as np
@@ -17,11 +16,8 @@ def maker():
         yield module
 
 
-def test_the_page_shows_the_operations_as_they_are(maker, monkeypatch):
-    # MyGrad compiles its GRU at the first call, which takes long.
-    module = sys.modules["mygrad.nnet.layers.gru"]
-    for compiled in ("dot", "_gru_layer"):
-        monkeypatch.setattr(module, compiled, getattr(module, compiled).py_func)
+@pytest.mark.usefixtures("gru_in_python")
+def test_the_page_shows_the_operations_as_they_are(maker):
     document = (DOCS / "reference" / "operations.md").read_text(encoding="utf-8")
     assert maker.filled(document) == document, "run python docs/make_operations.py"
 

@@ -1,7 +1,6 @@
 """The page about ways to write a model shows the real results of the compiler."""
 
 import re
-import sys
 
 import pytest
 
@@ -9,12 +8,8 @@ from pages import DOCS, script
 
 
 @pytest.fixture(scope="module")
-def maker():
-    with script("make_what_compiles") as module, pytest.MonkeyPatch.context() as patch:
-        # MyGrad compiles its GRU at the first call, which takes long.
-        layer = sys.modules["mygrad.nnet.layers.gru"]
-        for compiled in ("dot", "_gru_layer"):
-            patch.setattr(layer, compiled, getattr(layer, compiled).py_func)
+def maker(gru_in_python):
+    with script("make_what_compiles") as module:
         yield module
 
 
