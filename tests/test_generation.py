@@ -53,7 +53,7 @@ def models():
 )
 def test_both_engines_draw_the_same(model, options):
     for prime in ([2], [0, 4, 1, 1]):
-        ours, theirs = (generate(model, prime, 40, seed=1, engine=e, **options) for e in ("native", "mygrad"))
+        ours, theirs = (generate(model, prime, 16, seed=1, engine=e, **options) for e in ("native", "mygrad"))
         assert ours.dtype == np.int64
         np.testing.assert_array_equal(ours, theirs)
 
@@ -172,4 +172,4 @@ def test_nonfinite_outputs_are_not_probabilities(engine, temperature):
     for added in ([0, np.inf, 0, 0, 0], [np.inf] * TOKENS, [-np.inf] * TOKENS):
         with pytest.raises(NotFinite, match="after 2 tokens the outputs of the model are not finite"):
             generate(Added(added), [0, 1], 8, temperature=temperature, engine=engine)
-    assert 1 not in generate(Added([0, -np.inf, 0, 0, 0]), [0], 100, seed=0, engine=engine)
+    assert 1 not in generate(Added([0, -np.inf, 0, 0, 0]), [0], 40, seed=0, engine=engine)

@@ -129,7 +129,7 @@ def test_draws_of_a_grammar_are_the_same_in_every_process():
         subprocess.run(
             [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True
         ).stdout
-        for seed in ("1", "2", "4")
+        for seed in ("1", "4")
     }
     assert len(found) == 1
 

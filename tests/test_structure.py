@@ -105,6 +105,7 @@ def wrong_imports(path, source):
 
 
 MODULES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+KNOWN = frozenset(MODULES)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
@@ -141,7 +142,7 @@ def module_of(name):
     parts = name.split(".")[1:]
     for count in range(len(parts), 0, -1):
         for file in (Path(*parts[:count]).with_suffix(".py"), Path(*parts[:count], "__init__.py")):
-            if file in MODULES:
+            if file in KNOWN:
                 return file
     return None
 

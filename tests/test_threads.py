@@ -97,7 +97,7 @@ def weights(model):
 
 def trained(engine="mygrad"):
     model = RNN(10, 8, 2, rng=0)
-    myrnn.train(model, TASK, SGD(model.parameters), 150, engine=engine, progress=False)
+    myrnn.train(model, TASK, SGD(model.parameters), 60, engine=engine, progress=False)
     return weights(model)
 
 
