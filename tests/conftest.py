@@ -2,6 +2,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import matplotlib
@@ -24,7 +25,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from interpreter import interpreted  # noqa: E402
 from processes import kill_all  # noqa: E402
-from run_folders import figures_left_blank  # noqa: E402
+from run_folders import figures_left_blank, save_drawn  # noqa: E402
 from sweeps_help import ENDLESS, LEAKY, NATIVE, STUDY  # noqa: E402
 
 
@@ -64,11 +65,35 @@ def in_python(monkeypatch):
     monkeypatch.setattr("myrnn.compiler.cache.load", interpreted)
 
 
-@pytest.fixture
-def blank_figures():
-    """Leave the figures of runs blank in tests of other things, because drawing them takes most of the time."""
-    with figures_left_blank():
+@pytest.fixture(scope="module")
+def module_in_python():
+    """Run compiled models in Python in all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("myrnn.compiler.cache.load", interpreted)
         yield
+
+
+@pytest.fixture(scope="module")
+def gru_in_python():
+    """Run MyGrad's GRU in Python; it is compiled at the first call, which takes long."""
+    layer = sys.modules["mygrad.nnet.layers.gru"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("dot", "_gru_layer", "_gru_dLds", "_gru_bptt"):
+            patch.setattr(layer, name, getattr(layer, name).py_func)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blank_figures(request):
+    """Leave figures blank, because drawing them takes longer than a small training, except in the tests of figures."""
+    with nullcontext() if request.path.name.startswith("test_plots") else figures_left_blank():
+        yield
+
+
+@pytest.fixture
+def drawn_figures(monkeypatch):
+    """Save the figures of a test as they are drawn."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save_drawn)
 
 
 @pytest.fixture
@@ -104,7 +129,8 @@ def one_core(study, tmp_path_factory):
     from myrnn.sweeps import sweep  # late: few tests need it
 
     folder = tmp_path_factory.mktemp("one") / "core"
-    sweep(study, folder, jobs=1)
+    with figures_left_blank():
+        sweep(study, folder, jobs=1)
     return folder
 
 
@@ -122,6 +148,7 @@ def native_one_core(native_study, tmp_path_factory):
     from myrnn.sweeps import load_sweep, sweep  # late: few tests need it
 
     folder = tmp_path_factory.mktemp("one") / "native"
-    sweep(native_study, folder, jobs=1)
+    with figures_left_blank():
+        sweep(native_study, folder, jobs=1)
     assert load_sweep(folder).runs["engine"].count("native") == 4
     return folder

@@ -21,6 +21,7 @@ from myrnn.optimizers import Adam
 from myrnn.runs import load_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Checkpoint, train
+from run_folders import figures_left_blank
 
 ITERATIONS = 120
 # A complete run is extended.
@@ -210,4 +211,5 @@ def main(kind, folder, least, seed):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    with figures_left_blank():
+        main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -372,7 +372,7 @@ def test_the_command_asks_which_of_several_classes_is_accepted(tmp_path, monkeyp
     assert capsys.readouterr().err == "myrnn: the network has 3 classes: --accept chooses one of x, y, z\n"
 
 
-def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, capsys, blank_figures):
+def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, capsys):
     """The network is right on every string: so is the automaton of either class, and both columns show it."""
     monkeypatch.setenv("COLUMNS", "80")
     task, network = Regular("0*(10*10*)*10*", length_max=4), counter()
@@ -389,7 +389,7 @@ def test_the_command_compares_the_class_that_is_accepted(tmp_path, monkeypatch, 
         assert f"accepted    {accept}\n" in shown
 
 
-def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys, blank_figures):
+def test_the_command_shows_the_automaton_of_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     small = ("--dim-recurrent=2", "--iterations=2", "--quiet")

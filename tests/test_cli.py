@@ -27,7 +27,6 @@ from myrnn.registry import find, kinds
 from myrnn.runs import load_run, save_run, training, work
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
-from run_folders import figures_left_blank
 
 SMALL = (
     "--task=twin-halves:pattern_length_max=3",
@@ -40,25 +39,18 @@ SMALL = (
 
 
 @pytest.fixture
-def here_with_figures(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch):
     """An empty working folder, and a terminal of 80 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
 
-@pytest.fixture
-def here(here_with_figures, blank_figures):
-    """The same; the figures of runs stay blank."""
-    return here_with_figures
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run of the command for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved") / "run"
-    with figures_left_blank():
-        assert main(["train", *SMALL, "--out", str(folder), "--quiet"]) == 0
+    assert main(["train", *SMALL, "--out", str(folder), "--quiet"]) == 0
     return folder
 
 
@@ -84,7 +76,7 @@ def table_rows(text):
 # --- train
 
 
-def test_train_shows_what_it_does_and_writes_a_run(here_with_figures, capsys):
+def test_train_shows_what_it_does_and_writes_a_run(here, drawn_figures, capsys):
     assert main(["train", *SMALL, "--out", "run"]) == 0
     out, err = capsys.readouterr()
     assert "task        twin-halves, lengths 2 to 6, 10 symbols" in out

@@ -29,7 +29,6 @@ from myrnn.runs import saved as written
 from myrnn.runs.folder import RUN, UNFINISHED
 from myrnn.runs.prepare import prepare
 from myrnn.training import Validation
-from run_folders import figures_left_blank
 
 AGAIN = r"; resume with: myrnn train --resume run"
 SAVED = r"; iteration \d+ is saved, resume with: myrnn train --resume run"
@@ -39,7 +38,7 @@ TEST = "sequence,label\ngood,pos\nodd film,neg\nbad bad,neg\nfine,other\n,neg\n"
 
 
 @pytest.fixture
-def here_with_figures(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch):
     """A working folder with files of data, and a terminal of 80 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
@@ -48,20 +47,13 @@ def here_with_figures(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def here(here_with_figures, blank_figures):
-    """The same; the figures of runs stay blank."""
-    return here_with_figures
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run on words for tests that only read it."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "train.csv").write_text(TRAIN)
-    with figures_left_blank():
-        line = ("--data", str(folder / "train.csv"), *SMALL, "--out", str(folder / "run"), "--quiet")
-        assert main(["train", *line]) == 0
+    line = ("--data", str(folder / "train.csv"), *SMALL, "--out", str(folder / "run"), "--quiet")
+    assert main(["train", *line]) == 0
     return folder / "run"
 
 
@@ -74,7 +66,7 @@ def left():
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_train_reads_trains_tests_and_writes(here_with_figures, capsys):
+def test_train_reads_trains_tests_and_writes(here, drawn_figures, capsys):
     assert main(["train", "--data=train.csv", "--test=test.csv", *SMALL, "--model=gru", "--out=run"]) == 0
     out, err = capsys.readouterr()
     assert "data        train.csv: 25 sequences of length 0 to 3, 5 different words\n" in out

@@ -10,7 +10,6 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, shortcuts
 from myrnn.runs import load_run
 from myrnn.tasks import TwinHalves
-from run_folders import figures_left_blank
 
 SMALL = (
     "--task=twin-halves:pattern_length_max=3",
@@ -27,9 +26,8 @@ def saved(tmp_path_factory):
     """Two runs: one of halves with ten symbols, and one of palindromes with five."""
     folder = tmp_path_factory.mktemp("saved")
     other = ("--task=palindromes:pattern_length_max=3,alphabet_size=5", "--model=gru")
-    with figures_left_blank():
-        assert main(["train", *SMALL, "--out", str(folder / "halves")]) == 0
-        assert main(["train", *SMALL, *other, "--out", str(folder / "mirror")]) == 0
+    assert main(["train", *SMALL, "--out", str(folder / "halves")]) == 0
+    assert main(["train", *SMALL, *other, "--out", str(folder / "mirror")]) == 0
     return folder
 
 

@@ -10,7 +10,6 @@ from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
 from myrnn.tasks import TwinHalves
-from run_folders import figures_left_blank
 
 SMALL = (
     *("--task=twin-halves:pattern_length_max=3", "--iterations=40", "--report-every=20", "--samples=60"),
@@ -40,9 +39,8 @@ def here(tmp_path, monkeypatch):
 def runs(tmp_path_factory):
     """A run of each kind of model for tests that only read it."""
     folder = tmp_path_factory.mktemp("runs")
-    with figures_left_blank():
-        for kind in ("rnn", "gru", "lstm"):
-            assert main(["train", *SMALL, "--model", kind, "--dim-recurrent=6", "--out", str(folder / kind)]) == 0
+    for kind in ("rnn", "gru", "lstm"):
+        assert main(["train", *SMALL, "--model", kind, "--dim-recurrent=6", "--out", str(folder / kind)]) == 0
     return folder
 
 
@@ -86,7 +84,7 @@ def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsy
     assert bytes_of(runs / kind) == before
 
 
-def test_figures_are_written_to_the_run_by_default(runs, here, capsys):
+def test_figures_are_written_to_the_run_by_default(runs, here, drawn_figures, capsys):
     shutil.copytree(runs / "rnn", "run")
     assert main(["inspect", "run", "12", "--quiet", "--samples=9", "--format=png"]) == 0
     out = capsys.readouterr().out
@@ -146,7 +144,7 @@ def test_a_network_that_was_never_trained_is_refused(here, capsys):
     )
 
 
-def test_the_start_of_a_sequence_may_be_left_out(here, in_python, blank_figures, capsys):
+def test_the_start_of_a_sequence_may_be_left_out(here, in_python, capsys):
     few = ("--iterations=2", "--samples=20", "--dim-recurrent=3", "--engine=mygrad", "--quiet")
     for name in ("recognition", "next_symbol", "next_symbols"):
         dyck = f"--task=dyck:kinds=1,length_max=4,objective={name}"

@@ -6,7 +6,6 @@ from PIL import Image
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
 from myrnn.runs.compare import run_names
-from run_folders import figures_left_blank
 
 SMALL = (
     "--task=twin-halves:pattern_length_max=3",
@@ -23,14 +22,13 @@ SMALL = (
 def runs(tmp_path_factory):
     """Two runs of the command that differ in their model."""
     folder = tmp_path_factory.mktemp("runs")
-    with figures_left_blank():
-        for name in ("rnn", "gru"):
-            assert main(["train", *SMALL, f"--model={name}", "--out", str(folder / name)]) == 0
+    for name in ("rnn", "gru"):
+        assert main(["train", *SMALL, f"--model={name}", "--out", str(folder / name)]) == 0
     return folder
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, drawn_figures):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path

@@ -720,7 +720,7 @@ def test_a_copy_of_a_compiled_model_draws_the_same(in_python):
     assert one.u.data.tobytes() != other.u.data.tobytes()
 
 
-def test_a_run_of_a_model_that_draws_is_saved_and_loaded(tmp_path, blank_figures, in_python):
+def test_a_run_of_a_model_that_draws_is_saved_and_loaded(tmp_path, in_python):
     task = TwinHalves(pattern_length_max=2, alphabet_size=C)
     model = OfTask()
     optimizer = Adam(model.parameters)

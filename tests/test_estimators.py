@@ -325,7 +325,6 @@ OP_BY_OP = {"max_epochs": 1, "engine": "mygrad", "dim_recurrent": 2}
 
 # A network of one epoch forecasts anything.
 @pytest.mark.filterwarnings("ignore:.*outside of the numbers that were learned")
-@pytest.mark.usefixtures("blank_figures")
 def test_tables_name_columns_as_the_data_do(tmp_path):
     frame = pd.DataFrame({"height": WAVE, "width": WAVE[::-1]})[:30]
     found = SequenceForecaster(**OP_BY_OP, truncate=None).fit(frame)
@@ -346,7 +345,6 @@ def test_tables_name_columns_as_the_data_do(tmp_path):
     assert run(experiment, tmp_path / "run").reader.targets.columns == ("size",)
 
 
-@pytest.mark.usefixtures("blank_figures")
 def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, monkeypatch):
     lines = ["sequence,tags", *(f"{word},{' '.join(marks)}" for word, marks in zip(WORDS[:20], MARKS, strict=False))]
     files = [str(tmp_path / f"{name}.csv") for name in ("train", "one", "other")]

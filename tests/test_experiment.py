@@ -36,8 +36,6 @@ from myrnn.training import Checkpoint, loop
 from myrnn.training import TrainingSettings as Training
 from myrnn.training.loop import Training as TrainingLoop
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 TANH = {"model": {"name": "rnn", "activation": "tanh"}}
 
 
@@ -222,18 +220,18 @@ STACKS = {
 
 def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    deep = {"samples": 200, "lengths": [20], "stack_depth": 15}
+    deep = {"samples": 40, "lengths": [20], "stack_depth": 15}
     run = myrnn.run(Experiment.read({**STACKS, "evaluation": deep}), "run", progress=False)
     assert run.model.stack_depth == 3
     settings = {"lengths": [20], "seed": 1, "trained": 6, "engine": "mygrad", "progress": False}
-    shallow = evaluate(run.model, run.task, 200, **settings)
+    shallow = evaluate(run.model, run.task, 40, **settings)
     run.model.stack_depth = 15
-    deep = evaluate(run.model, run.task, 200, **settings)
+    deep = evaluate(run.model, run.task, 40, **settings)
     assert run.report["evaluation"]["lengths"][0]["correct"] == deep.correct[0] != shallow.correct[0]
     for options, report in (([], deep), (["--stack-depth=3"], shallow)):
         capsys.readouterr()
-        assert main(["evaluate", "run", "--lengths=20", "--samples=200", "--out=table.csv", "--quiet", *options]) == 0
-        assert Path("table.csv").read_text().splitlines()[1].startswith(f"20,2000,{report.correct[0]},")
+        assert main(["evaluate", "run", "--lengths=20", "--samples=40", "--out=table.csv", "--quiet", *options]) == 0
+        assert Path("table.csv").read_text().splitlines()[1].startswith(f"20,400,{report.correct[0]},")
 
 
 def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_path, monkeypatch, capsys):

@@ -308,7 +308,6 @@ def test_a_forecast_that_leaves_what_was_learned_is_named():
 # --- the command
 
 
-@pytest.mark.usefixtures("blank_figures")
 def test_the_command_forecasts_the_level(tmp_path, capsys):
     file, folder = tmp_path / "sales.csv", tmp_path / "run"
     series = LINE + SEASON

@@ -37,7 +37,7 @@ def sequences(cell, inputs=3, classes=2):
 
 
 @pytest.mark.parametrize("cell", gallery.NAMES)
-def test_a_cell_trains_natively_as_with_mygrad(cell):
+def test_a_cell_trains_natively_as_with_mygrad(cell, in_python):
     losses = {}
     for engine in ("native", "mygrad"):
         model = gallery_cell(cell, 3, 8, 2)

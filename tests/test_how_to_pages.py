@@ -126,7 +126,7 @@ def test_the_files_of_the_page_can_be_read(folder):
 
 
 @pytest.mark.long
-def test_five_minutes(folder, capsys, blank_figures):
+def test_five_minutes(folder, capsys):
     text = (DOCS / "start" / "five-minutes.md").read_text(encoding="utf-8")
     cell, compiling, data, classifying, opening = re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)
     (folder / "my_cell.py").write_text(cell, encoding="utf-8")

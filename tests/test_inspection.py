@@ -11,7 +11,6 @@ from rich.console import Console
 from tests.test_compiler_equations import BothWays, BothWaysTwice, SecondPass
 
 import myrnn
-from interpreter import interpreted
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite
 from myrnn.graphs import build_graph
@@ -33,6 +32,9 @@ from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
 from zoo import LastRow, ShiftedState, made
 
+# `test_cli_inspect` looks inside with machine code.
+pytestmark = pytest.mark.usefixtures("module_in_python")
+
 TASK = TwinHalves(pattern_length_max=4)
 DIGITS = "1231239"
 KINDS = [RNN, GRU, LSTM]
@@ -48,14 +50,6 @@ def one_hot(tokens, width=10):
 
 def weight(rng, *shape):
     return mg.tensor((0.4 * rng.normal(size=shape)).astype(np.float32))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def in_python():
-    """Run the programs in Python: `test_cli_inspect` looks inside with machine code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("myrnn.compiler.cache.load", interpreted)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -356,7 +356,7 @@ def test_a_stopped_run_gives_the_same_result(saved, tmp_path, capsys):
     assert [(folder / name).read_bytes() for name in SAME] == [(saved / name).read_bytes() for name in SAME]
 
 
-def test_a_run_is_evaluated_predicts_and_is_inspected(saved, tmp_path, capsys, in_python, blank_figures):
+def test_a_run_is_evaluated_predicts_and_is_inspected(saved, tmp_path, capsys, in_python):
     copy = tmp_path / "run"
     copy.mkdir()
     for file in saved.iterdir():
@@ -398,7 +398,7 @@ def test_a_study_varies_the_additional_objectives(tmp_path):
     assert all(value is not None for value in load_sweep(tmp_path / "sweep").summary().columns["shortcut_accuracy"])
 
 
-def test_a_user_defined_class_learns_both(tmp_path, monkeypatch, blank_figures):
+def test_a_user_defined_class_learns_both(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
         "from myrnn import Stacked\n\n\nclass Mine(Stacked):\n"

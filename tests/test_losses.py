@@ -122,7 +122,7 @@ def test_gradients_agree_with_differences(registered, name, weights):
         assert logits.grad[place] == pytest.approx((next(ends) - next(ends)) / (2 * step), rel=1e-5)
 
 
-def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, blank_figures, capsys):
+def test_a_registered_loss_is_known_everywhere(registered, tmp_path, monkeypatch, in_python, capsys):
     monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("sequence,label\n" + "ab,x\nba,y\nb,y\n" * 8)
     small = ("--dim-recurrent=3", "--loss=brier", "--quiet")

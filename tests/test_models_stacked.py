@@ -122,7 +122,7 @@ def test_a_stack_may_be_deepened_later():
 
 
 @pytest.mark.parametrize("per_step", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_the_stacks_of_all_layers_may_be_deepened_later(per_step):
+def test_the_stacks_of_all_layers_may_be_deepened_later(per_step, in_python):
     deep, shallow = (
         Stacked(4, 5, 3, cell="stack-rnn", per_step=per_step, stack_depth=depth, stack_width=2, rng=0)
         for depth in (70, 2)

@@ -42,7 +42,7 @@ def unpacked(text, shape):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, blank_figures):
+def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

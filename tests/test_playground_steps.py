@@ -21,11 +21,17 @@ PARITY, COPY, TEXT = ({**SMALL, "task": name} for name in ("running-parity", "co
 EACH = [PARITY, COPY, TEXT]
 
 
-def trained(settings, iterations=200):
+def trained(settings, iterations=30):
     network = Network(settings)
     while network.iteration < iterations:
         network.advance(0.01, iterations - network.iteration)
     return network
+
+
+@pytest.fixture(scope="module")
+def parity():
+    """A trained network that no test changes."""
+    return trained(PARITY, 30)
 
 
 def told_tokens(network):
@@ -57,7 +63,7 @@ def test_a_row_has_the_answer_and_the_truth_at_each_step(settings):
 
 
 def test_a_sequence_without_answers_has_no_loss():
-    told = views.row(trained(COPY), [1, 2, 3])
+    told = views.row(trained(COPY, 1), [1, 2, 3])
     assert (told["answers"], told["loss"]) == ([None, None, None], None)
 
 
@@ -87,7 +93,7 @@ def test_the_curve_is_over_the_answers_of_each_iteration(settings):
     assert network.last_loss == pytest.approx(row["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("settings", EACH)
+@pytest.mark.parametrize("settings", [PARITY, COPY])
 def test_the_curve_agrees_with_the_history(settings):
     network = trained({**settings, "batch_size": 4}, 500)
     _, accuracy = network.curve.since(0)
@@ -119,7 +125,7 @@ def test_the_script_of_a_network_has_outputs_for_each_step():
         assert one.data.tobytes() == other.data.tobytes()
 
 
-def test_a_run_is_saved_and_loaded(tmp_path, monkeypatch, blank_figures):
+def test_a_run_is_saved_and_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = trained(COPY)
     folder = keep.save(network, views.tried_further(network, None, 1))
@@ -132,14 +138,14 @@ def test_a_run_is_saved_and_loaded(tmp_path, monkeypatch, blank_figures):
 
 
 @pytest.mark.parametrize("name", ["states", "training", "eigenvalues", "graph"])
-def test_pictures_are_drawn(name):
-    assert keep.figure(name, "svg", trained(PARITY, 600), [1, 0, 1])().lstrip().startswith("<")
+def test_pictures_are_drawn(name, parity):
+    assert keep.figure(name, "svg", parity, [1, 0, 1])().lstrip().startswith("<")
 
 
-def test_inapplicable_requests_are_refused():
+def test_inapplicable_requests_are_refused(parity):
     kind = "a class for each sequence is needed here, without weights, but these sequences have a class for each step"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(kind)}$"):
-        keep.figure("gradient", "svg", trained(PARITY, 20), [1, 0, 1])
+        keep.figure("gradient", "svg", parity, [1, 0, 1])
 
 
 # --- a page

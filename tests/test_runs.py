@@ -168,7 +168,7 @@ def test_all_settings_are_saved(folder):
     }
 
 
-def test_a_run_has_every_file(tmp_path, parts, report):
+def test_a_run_has_every_file(tmp_path, parts, report, drawn_figures):
     folder = save_run(tmp_path / "run", **parts, report=report)
     names = {path.name for path in folder.iterdir()}
     figures = {f"{name}.{kind}" for name in ("training", "accuracy_by_length") for kind in ("svg", "png")}

@@ -226,7 +226,7 @@ def test_weights_of_other_dtypes_are_different(made, copied):
 # --- the command
 
 
-def test_the_command_shows_what_differs(made, copied, capsys):
+def test_the_command_shows_what_differs(made, copied, drawn_figures, capsys):
     assert main(["runs", "compare", str(made / "rnn"), str(made / "gru"), "--figure=two.png"]) == 0
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines()]
@@ -249,7 +249,7 @@ def test_the_command_shows_what_is_equal(made, copied, capsys):
     assert "history     the same up to 30 iterations\n" in capsys.readouterr().out
 
 
-def test_the_command_says_that_tasks_differ_or_tests_are_missing(made, copied, capsys):
+def test_the_command_says_that_tasks_differ_or_tests_are_missing(made, copied, drawn_figures, capsys):
     folder = copied("rnn", "changed")
     edit_json(folder, "settings.json", lambda index: index["task"].update(negatives="near_miss"))
     assert main(["runs", "compare", str(made / "rnn"), str(folder)]) == 0

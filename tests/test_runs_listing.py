@@ -63,7 +63,6 @@ def test_a_listing_agrees_with_the_runs(runs):
     assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["evaluation"]["accuracy"])
 
 
-@pytest.mark.usefixtures("blank_figures")
 def test_runs_on_numbers_are_listed_with_their_error(tmp_path):
     for name, words in (("near.csv", ["a", "abba", "ab"]), ("far.csv", ["abbaabbaabba"])):
         lines = ["sequence,target", *(f"{word},{len(word)}" for word in words)]

@@ -23,7 +23,7 @@ from myrnn.storage import seal
 from myrnn.tasks import TwinHalves
 from myrnn.training import train
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
+pytestmark = pytest.mark.usefixtures("in_python")
 
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5)
 
