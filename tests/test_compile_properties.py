@@ -14,6 +14,17 @@ from mygrad.nnet.losses import softmax_crossentropy
 from myrnn.compiler import compile
 from myrnn.compiler import model as compiler_model
 from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.leaves import (
+    INPUT,
+    LENGTH,
+    Derived,
+    Gradient,
+    Kept,
+    LoopState,
+    Parameter,
+    ParameterRows,
+    StepNumber,
+)
 from myrnn.compiler.native import longest_first
 from myrnn.errors import NotARecurrence
 from myrnn.sequences import Sequences
@@ -316,35 +327,35 @@ class _Unrolled:
         for part in self.derivative.pullbacks:
             nodes += [*part.states.values(), *part.kept.values(), *part.weights]
             nodes += [term for terms in part.weights.values() for term in terms]
-        self.leaves = {(n.operation, *n.attributes): n for n in topological(nodes) if not n.inputs}
+        self.leaves = {n.leaf: n for n in topological(nodes) if n.is_leaf}
         self.fixed = {}
-        for (kind, *which), node in self.leaves.items():
-            if kind == "parameter":
-                self.fixed[node] = self.parameters[which[0]].reshape(-1)
-            elif kind == "rows":
-                begin = which[1] * self.parameters[which[0]].shape[1]
-                self.fixed[node] = self.parameters[which[0]].reshape(-1)[begin : begin + node.size]
+        for leaf, node in self.leaves.items():
+            if isinstance(leaf, Parameter):
+                self.fixed[node] = self.parameters[leaf.number].reshape(-1)
+            elif isinstance(leaf, ParameterRows):
+                begin = leaf.first * self.parameters[leaf.number].shape[1]
+                self.fixed[node] = self.parameters[leaf.number].reshape(-1)[begin : begin + node.size]
         derived = self._evaluated(self.derivative.derived, {})
-        self.fixed |= {n: derived[k[1]] for k, n in self.leaves.items() if k[0] == "derived"}
+        self.fixed |= {n: derived[leaf.number] for leaf, n in self.leaves.items() if isinstance(leaf, Derived)}
 
     def run(self, x, label):
-        r, rows = self.recurrence, [{("input",): row.astype(np.float64)} for row in x]
-        self.sizes = {("state", i): size for i, size in enumerate(r.state_sizes)}
-        self.sizes |= {("kept", k): node.size for k, node in r.kept.items()}
+        r, rows = self.recurrence, [{INPUT: row.astype(np.float64)} for row in x]
+        self.sizes = {LoopState(i): size for i, size in enumerate(r.state_sizes)}
+        self.sizes |= {Kept(k): node.size for k, node in r.kept.items()}
         last, befores = {}, []
         for loop, first in zip(r.loops, r.first_states, strict=True):
-            names = [("state", first + i) for i in range(len(loop.step))]
-            kept = [("kept", k) for k in loop.kept]
+            names = [LoopState(first + i) for i in range(len(loop.step))]
+            kept = [Kept(k) for k in loop.kept]
             own = self._named(names, loop.initial, last)
             befores.append([])
             for done, row in enumerate(reversed(rows) if loop.backward else rows):
-                before = last | own | row | {("time", loop.backward): np.array([float(done)])}
+                before = last | own | row | {StepNumber(loop.backward): np.array([float(done)])}
                 found = self._named([*names, *kept], [*loop.step, *loop.kept.values()], before)
                 befores[-1].append((before, row))
                 own = {name: found[name] for name in names}
                 row |= {name: found[name] for name in kept}
             last |= own
-        after = last | {("length",): np.array([float(len(x))])}
+        after = last | {LENGTH: np.array([float(len(x))])}
         logits = np.broadcast_to(self._evaluated([r.readout], after)[0], (r.readout.size,))
         share = np.exp(logits - logits.max())
         share /= share.sum()
@@ -354,19 +365,19 @@ class _Unrolled:
         # Gradients of every state at the end and the beginning of its loop, and of stored values by row.
         back = dict.fromkeys(last, 0.0)
         begin, of_kept = {}, {id(row): {} for row in rows}
-        self._add(back, self._back(self.derivative.readout, after | {("gradient", "logits"): share}))
+        self._add(back, self._back(self.derivative.readout, after | {Gradient("logits"): share}))
         for i in reversed(range(len(r.loops))):
-            names = [("state", r.first_states[i] + j) for j in range(len(r.loops[i].step))]
+            names = [LoopState(r.first_states[i] + j) for j in range(len(r.loops[i].step))]
             own = {name: back[name] + np.zeros(self.sizes[name]) for name in names}
             for before, row in reversed(befores[i]):
-                given = {("gradient", *name[1:]): value for name, value in own.items()}
+                given = {Gradient(state): value for state, value in own.items()}
                 for k in r.loops[i].kept:
-                    given["gradient", "kept", k] = of_kept[id(row)].get(("kept", k), np.zeros(self.sizes["kept", k]))
+                    given[Gradient(Kept(k))] = of_kept[id(row)].get(Kept(k), np.zeros(self.sizes[Kept(k)]))
                 found = self._back(self.derivative.loops[i], before | given)
                 own = {name: found.pop(name, np.zeros(self.sizes[name])) for name in names}
-                self._add(of_kept[id(row)], {name: found.pop(name) for name in list(found) if name[0] == "kept"})
+                self._add(of_kept[id(row)], {name: found.pop(name) for name in list(found) if isinstance(name, Kept)})
                 self._add(back, found)
-            given = {("gradient", *name[1:]): value for name, value in own.items()}
+            given = {Gradient(state): value for state, value in own.items()}
             begin |= given
             self._add(back, self._back(self.derivative.entries[i], last | given))
         self._back(self.derivative.prelude, begin | self._gradients_of_derived())
@@ -388,7 +399,7 @@ class _Unrolled:
     def _back(self, part, known):
         """Add to the gradients of weights; return those of states and stored values."""
         terms = [(leaf, term) for leaf, several in part.weights.items() for term in several]
-        read = {("state", i): node for i, node in part.states.items()} | {("kept", k): n for k, n in part.kept.items()}
+        read = {LoopState(i): node for i, node in part.states.items()} | {Kept(k): n for k, n in part.kept.items()}
         results = self._evaluated([*read.values(), *(term for _, term in terms)], known)
         for (leaf, _), term in zip(terms, results[len(read) :], strict=True):
             self.gradients[leaf] = self.gradients.get(leaf, 0) + np.broadcast_to(term, leaf.size)
@@ -396,18 +407,18 @@ class _Unrolled:
 
     def _gradients_of_derived(self):
         derived = enumerate(self.derivative.derived)
-        leaves = {i: self.leaves.get(("derived", i)) for i, _ in derived}
+        leaves = {i: self.leaves.get(Derived(i)) for i, _ in derived}
         return {
-            ("gradient", "derived", i): self.gradients.get(leaves[i], np.zeros(node.size))
+            Gradient(Derived(i)): self.gradients.get(leaves[i], np.zeros(node.size))
             for i, node in enumerate(self.derivative.derived)
         }
 
     def _by_parameter(self):
         found = [np.zeros(p.size) for p in self.parameters]
         for leaf, gradient in self.gradients.items():
-            if leaf.operation in ("parameter", "rows"):
-                which, *first = leaf.attributes
-                begin = first[0] * self.parameters[which].shape[1] if first else 0
+            if isinstance(kind := leaf.leaf, Parameter | ParameterRows):
+                which, first = kind.number, getattr(kind, "first", 0)
+                begin = first * self.parameters[which].shape[1] if first else 0
                 found[which][begin : begin + leaf.size] += gradient
         return [f.reshape(p.shape) for f, p in zip(found, self.parameters, strict=True)]
 

@@ -9,6 +9,7 @@ from myrnn.compiler import ops
 from myrnn.compiler.derive import differentiate, hoist, pull_back
 from myrnn.compiler.equations import printer_of
 from myrnn.compiler.graph import Builder, check, evaluate, topological
+from myrnn.compiler.leaves import Derived, Gradient, Input, LoopState, Parameter, ParameterRows
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once
@@ -58,20 +59,19 @@ def known_weights(model, derivative):
     r = derivative.recurrence
     known = {}
     for node in topological([*r.step, r.readout, *r.initial, *derivative.derived]):
-        if node.operation == "parameter":
-            known[node] = arrays[node.attributes[0]].reshape(-1)
-        elif node.operation == "rows":
-            index, first = node.attributes
-            known[node] = arrays[index][first:].reshape(-1)[: node.size]
+        if isinstance(node.leaf, Parameter):
+            known[node] = arrays[node.leaf.number].reshape(-1)
+        elif isinstance(node.leaf, ParameterRows):
+            known[node] = arrays[node.leaf.number][node.leaf.first :].reshape(-1)[: node.size]
     values = evaluate(derivative.derived, known, np.float64)
     for node in topological([*r.step, r.readout]):
-        if node.operation == "derived":
-            known[node] = values[node.attributes[0]]
+        if isinstance(node.leaf, Derived):
+            known[node] = values[node.leaf.number]
     return known
 
 
-def leaves(nodes, operation, *attributes):
-    return [n for n in topological(nodes) if n.operation == operation and n.attributes[: len(attributes)] == attributes]
+def leaves(nodes, kind):
+    return [n for n in topological(nodes) if isinstance(n.leaf, kind)]
 
 
 def targets_of(pullback):
@@ -93,19 +93,19 @@ def backpropagated(model, derivative, x, logit_gradient):
     def bind(nodes, states=(), row=None, gradients=()):
         known = dict(weights)
         for node in topological(nodes):
-            if node.operation == "state":
-                known[node] = states[node.attributes[0]]
-            elif node.operation == "input":
+            if isinstance(node.leaf, LoopState):
+                known[node] = states[node.leaf.number]
+            elif isinstance(node.leaf, Input):
                 known[node] = row
-            elif node.operation == "gradient":
-                kind = node.attributes
-                known[node] = gradients[kind[0]] if kind[0] != "derived" else sums[("derived", kind[1])]
+            elif isinstance(node.leaf, Gradient):
+                of = node.leaf.of
+                known[node] = sums[of] if isinstance(of, Derived) else gradients[getattr(of, "number", of)]
         return known
 
     def add_terms(pullback, known):
         for leaf, terms in pullback.weights.items():
             for value in evaluate(terms, known, np.float64):
-                key = ("derived", leaf.attributes[0]) if leaf.operation == "derived" else leaf
+                key = leaf.leaf if isinstance(leaf.leaf, Derived) else leaf
                 sums[key] = sums.get(key, 0) + value
 
     states = [evaluate(r.initial, weights, np.float64)]
@@ -125,9 +125,9 @@ def backpropagated(model, derivative, x, logit_gradient):
     add_terms(derivative.prelude, known)
     found = [np.zeros(p.shape) for p in model.parameters]
     for leaf, value in sums.items():
-        if not isinstance(leaf, tuple):
-            index, *row = leaf.attributes
-            first = row[0] * model.parameters[index].shape[-1] if row else 0
+        if not isinstance(leaf, Derived):
+            index, row = leaf.leaf.number, getattr(leaf.leaf, "first", 0)
+            first = row * model.parameters[index].shape[-1] if row else 0
             found[index].reshape(-1)[first : first + leaf.size] += value
     return found, np.array(of_rows[::-1])
 
@@ -147,28 +147,30 @@ def test_the_graphs_give_mygrads_gradients(parts, length):
 
 def test_the_graphs_only_read_allowed_leaves(parts):
     _, _, hoisted, derivative = parts
-    weights = ["parameter", "rows", "derived"]
-    check(derivative.recurrence.step, ["state", "input", *weights])
-    check(derivative.derived, ["parameter"])
+    weights = [Parameter, ParameterRows, Derived]
+    check(derivative.recurrence.step, [LoopState, Input, *weights])
+    check(derivative.derived, [Parameter])
     for pullback in (derivative.readout, *derivative.loops):
-        check(targets_of(pullback), ["state", "input", "gradient", *weights])
-    check(targets_of(derivative.prelude), ["gradient", *weights])
+        check(targets_of(pullback), [LoopState, Input, Gradient, *weights])
+    check(targets_of(derivative.prelude), [Gradient, *weights])
     assert hoisted.recurrence.step == derivative.recurrence.step
 
 
 def test_a_product_of_joined_vectors_is_split_and_fixed_weights_leave_the_loop(parts):
     _, recurrence, hoisted, _ = parts
-    assert leaves(recurrence.step, "parameter") and any(n.operation == "join" for n in topological(recurrence.step))
+    assert leaves(recurrence.step, Parameter) and any(n.operation == "join" for n in topological(recurrence.step))
     step = topological(hoisted.recurrence.step)
     assert not any(n.operation == "join" for n in step)
-    assert sorted(n.attributes for n in step if n.operation == "rows") == [(0, 0), (0, C)]
+    assert sorted(n.leaf.order[1:] for n in step if isinstance(n.leaf, ParameterRows)) == [(0, 0), (0, C)]
     (mask,) = hoisted.derived
-    assert mask.operation == "multiply" and [n.size for n in leaves(hoisted.recurrence.step, "derived")] == [D * D]
+    assert mask.operation == "multiply" and [n.size for n in leaves(hoisted.recurrence.step, Derived)] == [D * D]
 
 
 def test_weights_of_the_loop_get_terms_that_can_be_summed_in_one_product(parts):
     found = parts[3].loops[0].weights.items()
-    terms = [term.operation for leaf, terms in found if leaf.operation in ("rows", "derived") for term in terms]
+    terms = [
+        term.operation for leaf, terms in found if isinstance(leaf.leaf, ParameterRows | Derived) for term in terms
+    ]
     assert terms and set(terms) == {"outer"}
 
 
@@ -182,8 +184,8 @@ def test_gradients_are_named_after_their_weights(parts):
 
 def test_gradients_of_slices_that_fill_a_vector_are_joined():
     build = Builder(simplify=True)
-    state = build.leaf("state", 0, size=5)
-    gradients = [build.leaf("gradient", i, size=n) for i, n in enumerate((2, 3))]
+    state = build.leaf(LoopState(0), 5)
+    gradients = [build.leaf(Gradient(LoopState(i)), n) for i, n in enumerate((2, 3))]
     slices = [ops.take(-state, indices=np.array(places)) for places in ([0, 1], [4, 3, 2])]
     (term,) = pull_back(build, slices, gradients)[0][state]
     assert [node.operation for node in (term, *term.inputs)] == ["negative", "join"]

@@ -11,6 +11,7 @@ from mygrad.nnet.activations import sigmoid, softmax
 from myrnn.compiler import compile
 from myrnn.compiler.equations import kept_names, write_equations
 from myrnn.compiler.graph import Builder, evaluate, topological
+from myrnn.compiler.leaves import Input, Kept, Length, LoopState, Parameter
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
 from myrnn.compiler.trace import trace_once
@@ -264,12 +265,12 @@ def values_of(recurrence, model, states, kept, row):
     known = {}
     for node in topological(recurrence.nodes):
         leaf = {
-            "parameter": lambda n: model.parameters[n.attributes[0]].data.reshape(-1),
-            "state": lambda n: states[n.attributes[0]],
-            "kept": lambda n: kept[n.attributes[0]],
-            "input": lambda n: row,
-            "length": lambda n: np.array([4.0]),
-        }.get(node.operation)
+            Parameter: lambda n: model.parameters[n.leaf.number].data.reshape(-1),
+            LoopState: lambda n: states[n.leaf.number],
+            Kept: lambda n: kept[n.leaf.number],
+            Input: lambda n: row,
+            Length: lambda n: np.array([4.0]),
+        }.get(type(node.leaf))
         if leaf is not None:
             known[node] = leaf(node).astype(np.float64)
     return known
@@ -401,8 +402,8 @@ def test_broadcast_values_have_no_index_and_sums_name_their_axis():
 
 def test_an_equation_lists_what_it_reads():
     step = written(TwoLayers())[1].loops[0].step
-    told = [[n.operation for n in equation.reads] for equation in step]
-    assert told[0] == ["input", "parameter", "state", "parameter"]
+    told = [[type(n.leaf) for n in equation.reads] for equation in step]
+    assert told[0] == [Input, Parameter, LoopState, Parameter]
     assert step[1].reads[0] is step[0].node
     held = written(Lag())[1].loops[0].step[1]
     assert held.reads == (held.node,)

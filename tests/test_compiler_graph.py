@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node, check, evaluate, substitute, topological
+from myrnn.compiler.leaves import Gradient, LoopState
 from myrnn.compiler.ops import indices_of
 
 
 def leaf(build, number=0, size=3):
-    return build.leaf("state", number, size=size)
+    return build.leaf(LoopState(number), size)
 
 
 def test_equal_computations_are_the_same_node():
@@ -91,7 +92,7 @@ def test_a_function_of_repeated_numbers_is_widened_last():
     one, other = (ops.expand(leaf(build, i, size=1), size=3) for i in range(2))
     both = one + other
     assert both.size == 3 and both.operation == "expand" and both.inputs[0].operation == "add"
-    check([both], ["state"])
+    check([both], [LoopState])
 
 
 def test_sizes_that_do_not_fit_are_found():
@@ -112,7 +113,7 @@ def test_nested_takes_are_merged_and_a_take_of_everything_is_dropped():
 
 def test_nodes_have_readable_reprs():
     build = Builder()
-    assert repr(leaf(build, 2)) == "<state[2] of 3>"
+    assert repr(leaf(build, 2)) == "<loop_state_2 of 3>"
     assert repr(ops.tanh(leaf(build))) == "<tanh of 3>"
     assert repr(build.constant(1.0)) == "<constant of 1>"
 
@@ -130,7 +131,7 @@ def test_a_graph_of_any_depth_needs_no_recursion():
     other = leaf(build, 1)
     (moved,) = substitute(build, [node], {a: other})
     assert topological([moved])[0] is other and len(topological([moved])) == 50_001
-    check([node], ["state"])
+    check([node], [LoopState])
 
 
 def test_topological_order_stops_at_given_nodes():
@@ -164,7 +165,7 @@ def test_a_function_of_repeated_numbers_is_a_repeated_number():
     one = leaf(build, size=1)
     node = ops.multiply(build.make("expand", one, size=3), np.full(3, 0.5))
     assert node is build.make("expand", one * 0.5, size=3)
-    check([node], ["state"])
+    check([node], [LoopState])
 
 
 def test_a_choice_with_a_constant_condition_is_folded():
@@ -176,12 +177,12 @@ def test_a_choice_with_a_constant_condition_is_folded():
 
 def test_check_finds_unknown_leaves_and_wrong_sizes():
     build = Builder()
-    node = ops.add(leaf(build), build.leaf("gradient", 0, size=3))
-    check([node], ["state", "gradient"])
-    with pytest.raises(AssertionError, match=r"unexpected leaf <gradient\[0\] of 3>"):
-        check([node], ["state"])
+    node = ops.add(leaf(build), build.leaf(Gradient(LoopState(0)), 3))
+    check([node], [LoopState, Gradient])
+    with pytest.raises(AssertionError, match=r"unexpected leaf <d_loop_state_0 of 3>"):
+        check([node], [LoopState])
     with pytest.raises(AssertionError, match="wrong size of <tanh of 5>"):
-        check([Node("tanh", (leaf(build),), (), 5, build)], ["state"])
+        check([Node("tanh", (leaf(build),), (), 5, build)], [LoopState])
 
 
 @st.composite
@@ -208,13 +209,13 @@ def test_the_order_is_inputs_first_and_moving_a_graph_keeps_its_numbers(graph, s
     place = {node: i for i, node in enumerate(order)}
     assert len(place) == len(order)
     assert all(place[i] < place[node] for node in order for i in node.inputs)
-    check(nodes, ["state"])
+    check(nodes, [LoopState])
     rng = np.random.default_rng(seed)
     values = rng.uniform(-1, 1, size=(3, 3))
     other = Builder(simplify=True)
     moved = substitute(other, nodes, {})
-    one = evaluate(nodes, {n: values[n.attributes[0]] for n in order if n.operation == "state"}, np.float64)
-    leaves = [n for n in topological(moved) if n.operation == "state"]
-    two = evaluate(moved, {n: values[n.attributes[0]] for n in leaves}, np.float64)
+    one = evaluate(nodes, {n: values[n.leaf.number] for n in order if isinstance(n.leaf, LoopState)}, np.float64)
+    leaves = [n for n in topological(moved) if isinstance(n.leaf, LoopState)]
+    two = evaluate(moved, {n: values[n.leaf.number] for n in leaves}, np.float64)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -10,6 +10,7 @@ from mygrad.nnet.activations import logsoftmax, softmax
 from marks import named
 from myrnn.compiler.derive import differentiate_loss
 from myrnn.compiler.graph import Builder, check, evaluate
+from myrnn.compiler.leaves import OUTPUTS, TARGET, Gradient, Outputs, Target
 from myrnn.compiler.loss import MOST_CLASSES, trace_loss
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.losses import losses_of
@@ -95,14 +96,14 @@ def test_loss_and_gradient_are_those_of_mygrad(loss, kind, outputs):
     graph = trace_loss(loss, kind, outputs, targets)
     build = Builder(simplify=True)
     value, gradient = differentiate_loss(graph, build)
-    check([value, gradient], {"output", "target", "gradient"})
+    check([value, gradient], [Outputs, Target, Gradient])
     given = mg.tensor(np.random.default_rng(1).normal(size=(len(targets), outputs)))
     losses = losses_of(loss, given, targets)
     losses.sum().backward()
     numbers = targets.astype(np.float64) if graph.table is None else graph.table[targets]
     for i, row in enumerate(numbers):
-        known = {build.leaf("output", size=outputs): given.data[i], build.leaf("gradient", "loss", size=1): np.ones(1)}
-        known[build.leaf("target", size=len(row))] = row
+        known = {build.leaf(OUTPUTS, outputs): given.data[i], build.leaf(Gradient("loss"), 1): np.ones(1)}
+        known[build.leaf(TARGET, len(row))] = row
         found = evaluate([value, gradient], known, np.float64)
         np.testing.assert_allclose(found[0], losses.data[i], rtol=1e-6)
         np.testing.assert_allclose(found[1], given.grad[i], rtol=1e-5, atol=1e-7)
@@ -112,8 +113,8 @@ def test_a_loss_of_weight_0_has_no_gradient_even_if_it_is_not_finite():
     graph = trace_loss("mean-squared-error", TargetKind(NUMBERS, columns=2), 2, np.ones((3, 2)))
     build = Builder(simplify=True)
     _, gradient = differentiate_loss(graph, build)
-    known = {build.leaf("output", size=2): np.full(2, np.inf), build.leaf("target", size=2): np.ones(2)}
-    known[build.leaf("gradient", "loss", size=1)] = np.zeros(1)
+    known = {build.leaf(OUTPUTS, 2): np.full(2, np.inf), build.leaf(TARGET, 2): np.ones(2)}
+    known[build.leaf(Gradient("loss"), 1)] = np.zeros(1)
     with np.errstate(invalid="ignore"):
         assert evaluate([gradient], known)[0].tolist() == [0, 0]
 

@@ -12,6 +12,7 @@ from numba import njit
 
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, evaluate
+from myrnn.compiler.leaves import Gradient, LoopState
 from myrnn.compiler.ops import ANY, OPERATIONS
 from myrnn.compiler.runtime import elementary
 from myrnn.compiler.runtime.lanes import load, spread, store
@@ -146,13 +147,13 @@ def built(name, values):
     """Return a builder, the node of a case on leaves, and the leaves."""
     operation, case = ALL[name]
     build = Builder(simplify=True)
-    leaves = [build.leaf("state", i, size=v.size) for i, v in enumerate(values)]
+    leaves = [build.leaf(LoopState(i), v.size) for i, v in enumerate(values)]
     return build, OPERATIONS[operation](*leaves, **dict(case.attributes)), leaves
 
 
 def pulled_back(build, out, leaves, values, gradient):
     """Return the gradients of the leaves, by the rule and the driver, in float64."""
-    grad = build.leaf("gradient", 0, size=out.size)
+    grad = build.leaf(Gradient(LoopState(0)), out.size)
     terms, _ = pull_back(build, [out], [grad])
     known = {grad: gradient, **dict(zip(leaves, values, strict=True))}
     sums = []
@@ -276,8 +277,8 @@ def test_no_gradient_passes_where_an_operation_is_constant():
 
 def expression(node, inputs):
     """Return the expression that emitted code has for a node, from those of its leaves."""
-    if node.operation == "state":
-        return inputs[node.attributes[0]]
+    if isinstance(node.leaf, LoopState):
+        return inputs[node.leaf.number]
     if node.is_constant:
         return repr(float(node.numbers[0]))
     return f"({OPERATIONS[node.operation].native.format(*(expression(i, inputs) for i in node.inputs))})"

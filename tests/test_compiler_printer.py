@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.compiler.graph import Builder, evaluate
+from myrnn.compiler.leaves import INPUT, LoopState, Parameter
 from myrnn.compiler.ops import take
 from myrnn.compiler.printer import LONGEST, Printer, atom, compose, sum_of
 
 BUILD = Builder(fold=False)
 SIZE = 3
-H, X = BUILD.leaf("state", 0, size=SIZE), BUILD.leaf("input", size=SIZE)
-B, W = BUILD.leaf("parameter", 0, size=SIZE), BUILD.leaf("parameter", 1, size=SIZE * SIZE)
+H, X = BUILD.leaf(LoopState(0), SIZE), BUILD.leaf(INPUT, SIZE)
+B, W = BUILD.leaf(Parameter(0), SIZE), BUILD.leaf(Parameter(1), SIZE * SIZE)
 VALUES = {
     H: np.array([0.3, -0.7, 1.1]),
     X: np.array([-0.2, 0.9, 0.4]),
@@ -114,7 +115,7 @@ def test_brackets_are_printed_only_if_needed_and_the_text_computes_the_node(made
 
 LEAVES = {
     "a state": (H, "h"),
-    "a state without a name": (BUILD.leaf("state", 4, size=3), "state_4"),
+    "a state without a name": (BUILD.leaf(LoopState(4), 3), "loop_state_4"),
     "numbers": (BUILD.constant([1, 2, 3, 4, 5, 6.5]), "[1, 2, 3, 4, ...]"),
     "equal numbers": (BUILD.constant([0.1, 0.1]), "0.1"),
     "infinity": (BUILD.constant([-np.inf]), "-inf"),

@@ -9,6 +9,7 @@ from mygrad.nnet.activations import relu
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, check, evaluate, substitute, topological
+from myrnn.compiler.leaves import INPUT, Input, Length, LoopState, Parameter, Row
 from myrnn.compiler.loops import Loop, Recurrence, unroll
 from myrnn.compiler.probe import Traces
 from myrnn.compiler.roll import roll
@@ -204,8 +205,8 @@ def test_the_unrolled_recurrence_is_the_traced_graph(run):
         again = unroll(recurrence, length, build)
         assert again is traced.output
         rows = np.random.default_rng(length).normal(size=(length, C)).astype(np.float32)
-        known = {build.leaf("row", t, size=C): row for t, row in enumerate(rows)}
-        known |= {build.leaf("parameter", i, size=p.size): p.data.reshape(-1) for i, p in enumerate(model.parameters)}
+        known = {build.leaf(Row(t), C): row for t, row in enumerate(rows)}
+        known |= {build.leaf(Parameter(i), p.size): p.data.reshape(-1) for i, p in enumerate(model.parameters)}
         (found,) = evaluate([again], known, np.float64)
         np.testing.assert_allclose(found, model(mg.tensor(rows)).data[0], rtol=1e-5, atol=1e-6)
 
@@ -213,9 +214,9 @@ def test_the_unrolled_recurrence_is_the_traced_graph(run):
 @pytest.mark.parametrize("run", GOOD, ids=lambda run: run.__name__)
 def test_the_parts_only_read_allowed_leaves(run):
     _, recurrence, _ = rolled(run)
-    check(recurrence.initial, ["parameter"])
-    check(recurrence.step, ["parameter", "state", "input"])
-    check([recurrence.readout], ["parameter", "state", "length"])
+    check(recurrence.initial, [Parameter])
+    check(recurrence.step, [Parameter, LoopState, Input])
+    check([recurrence.readout], [Parameter, LoopState, Length])
     assert recurrence.dim_input == C
     assert [node.size for node in recurrence.initial] == list(recurrence.state_sizes)
 
@@ -223,7 +224,7 @@ def test_the_parts_only_read_allowed_leaves(run):
 def test_initial_states_are_found():
     assert all(node.is_constant and not node.numbers.any() for node in rolled(lagged)[1].initial)
     (h0,) = rolled(learned)[1].initial
-    assert h0.operation == "parameter" and h0.attributes == (3,)
+    assert isinstance(h0.leaf, Parameter) and h0.leaf.number == 3
     assert not rolled(folded)[1].initial[0].numbers.any()
     np.testing.assert_array_equal(rolled(half)[1].initial[0].numbers, 0.5)
 
@@ -279,8 +280,8 @@ def test_a_model_can_treat_an_empty_sequence_differently():
 
 def test_the_length_is_read_if_the_model_divides_by_it():
     readout = rolled(mean_over_time)[1].readout
-    assert any(node.operation == "length" for node in topological([readout]))
-    assert not any(node.operation == "length" for node in topological([rolled(running_sum)[1].readout]))
+    assert any(isinstance(node.leaf, Length) for node in topological([readout]))
+    assert not any(isinstance(node.leaf, Length) for node in topological([rolled(running_sum)[1].readout]))
 
 
 def test_names_and_lines_are_preserved():
@@ -391,9 +392,9 @@ def recurrences(draw):
     """Return a builder and a recurrence with a random step that depends on every state."""
     build = Builder()
     count = draw(st.integers(1, 3))
-    states = [build.leaf("state", i, size=D) for i in range(count)]
-    row = build.leaf("input", size=D)
-    weight = build.leaf("parameter", 0, size=D)
+    states = [build.leaf(LoopState(i), D) for i in range(count)]
+    row = build.leaf(INPUT, D)
+    weight = build.leaf(Parameter(0), D)
     nodes = [*states, row, weight]
     for _ in range(draw(st.integers(0, 6))):
         a, b = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))

@@ -16,6 +16,7 @@ from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.emit import emit
 from myrnn.compiler.graph import Builder, evaluate, topological
 from myrnn.compiler.instructions import Elementwise, For, Place
+from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import plan
 from myrnn.compiler.schedule import schedule
@@ -25,8 +26,8 @@ from myrnn.compiler.schedule import schedule
 def graphs(draw):
     """Return leaves, targets and stored nodes of a random graph with products, feature sums and single numbers."""
     build = Builder(simplify=draw(st.booleans()))
-    leaves = [build.leaf("state", i, size=size) for i, size in enumerate((4, 4, 1, 3))]
-    leaves += [build.leaf("parameter", i, size=size) for i, size in enumerate((16, 12, 12))]
+    leaves = [build.leaf(LoopState(i), size) for i, size in enumerate((4, 4, 1, 3))]
+    leaves += [build.leaf(Parameter(i), size) for i, size in enumerate((16, 12, 12))]
     nodes = leaves[:4]
     for _ in range(draw(st.integers(1, 25))):
         a = draw(st.sampled_from(nodes))
@@ -114,8 +115,8 @@ def test_every_node_is_computed_once_and_nothing_is_forgotten(drawn):
 
 def test_a_sum_of_products_becomes_one_linear_node():
     build = Builder()
-    h, x, bias = (build.leaf("state", i, size=4) for i in range(3))
-    weight = build.leaf("parameter", 0, size=16)
+    h, x, bias = (build.leaf(LoopState(i), 4) for i in range(3))
+    weight = build.leaf(Parameter(0), 16)
     products = [ops.matmul(v, weight, m=1, k=4, n=4, transposed=False) for v in (h, x)]
     total = ops.add(ops.add(products[0], bias), products[1])
     fused = fuse([ops.tanh(total)], {h, x, bias, weight}, set())
@@ -126,7 +127,7 @@ def test_a_sum_of_products_becomes_one_linear_node():
 
 def test_a_product_that_is_read_twice_is_a_separate_node():
     build = Builder()
-    h, weight = build.leaf("state", 0, size=4), build.leaf("parameter", 0, size=16)
+    h, weight = build.leaf(LoopState(0), 4), build.leaf(Parameter(0), 16)
     product = ops.matmul(h, weight, m=1, k=4, n=4, transposed=False)
     total = ops.add(product, h)
     fused = fuse([total, ops.tanh(product)], {h, weight}, set())
@@ -135,7 +136,7 @@ def test_a_product_that_is_read_twice_is_a_separate_node():
 
 def test_available_values_are_not_computed_again():
     build = Builder()
-    h = build.leaf("state", 0, size=4)
+    h = build.leaf(LoopState(0), 4)
     middle = ops.exp(h)
     fused = fuse([ops.tanh(middle)], {middle}, set())
     assert fused.groups == [(True, (ops.tanh(middle),))]

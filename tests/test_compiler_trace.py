@@ -16,6 +16,7 @@ from myrnn import RNN
 from myrnn.compiler import compile
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
+from myrnn.compiler.leaves import Gradient, LoopState, Parameter, Row
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
@@ -49,9 +50,9 @@ def traced(model):
 def numbers(trace, model, x):
     """Return the numbers that a trace gives with NumPy."""
     order = topological([trace.output])
-    check(order, ["row", "parameter"])
-    known = {n: x[n.attributes[0]] for n in order if n.operation == "row"}
-    known |= {n: model.parameters[n.attributes[0]].data.reshape(-1) for n in order if n.operation == "parameter"}
+    check(order, [Row, Parameter])
+    known = {n: x[n.leaf.step] for n in order if isinstance(n.leaf, Row)}
+    known |= {n: model.parameters[n.leaf.number].data.reshape(-1) for n in order if isinstance(n.leaf, Parameter)}
     return evaluate([trace.output], known, np.float64)[0]
 
 
@@ -355,10 +356,10 @@ def test_a_rule_gives_mygrads_gradients(name, of):
     trace, x = traced(model)
     build, size = trace.output.build, trace.output.size
     values = (model.w.data if of == "parameter" else x).astype(float)
-    leaves = [build.leaf("parameter", 0, size=values.size)]
+    leaves = [build.leaf(Parameter(0), values.size)]
     if of == "sequence":
-        leaves = [build.leaf("row", t, size=COLUMNS) for t in range(ROWS)]
-    gradient, coming = np.random.default_rng(2).normal(size=size), build.leaf("gradient", 0, size=size)
+        leaves = [build.leaf(Row(t), COLUMNS) for t in range(ROWS)]
+    gradient, coming = np.random.default_rng(2).normal(size=size), build.leaf(Gradient(LoopState(0)), size)
     terms, _ = pull_back(build, [trace.output], [coming])
     known = {coming: gradient, **dict(zip(leaves, values.reshape(len(leaves), -1), strict=True))}
     found = [sum(evaluate(terms.get(leaf, []), known, np.float64), np.zeros(leaf.size)) for leaf in leaves]

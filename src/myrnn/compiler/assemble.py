@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,21 +20,31 @@ from myrnn.compiler.instructions import (
     Argument,
     Buffer,
     Call,
-    Draws,
     Elementwise,
     For,
+    Give,
     GoOn,
     Inputs,
     Instruction,
-    Length,
-    Moment,
     Over,
     Padded,
     Place,
     Product,
-    Row,
     Rows,
     Store,
+    When,
+)
+from myrnn.compiler.leaves import (
+    CarriedNumbers,
+    Constant,
+    Derived,
+    Drawn,
+    Input,
+    Length,
+    Parameter,
+    ParameterRows,
+    StepNumber,
+    StepTable,
 )
 from myrnn.compiler.ops import OPERATIONS, indices_of
 from myrnn.compiler.plan import Plan, Weight, padded
@@ -212,7 +223,7 @@ class Assembler:
         self.places: dict[Node, Place] = {}
         self.buffers: list[Buffer] = []
         self.constants: dict[Node, Buffer] = {}
-        self.tables: dict[int, Buffer] = {}
+        self.tables: dict[Buffer, StepTable] = {}
         # Instructions that must come before, because something asked for their result, by heading.
         self.before: dict[str, list[Instruction]] = {
             heading: [] for heading in (PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
@@ -225,7 +236,7 @@ class Assembler:
         self._names = Names(plan.sizes)
         # The locations of each weight and its gradient.
         self.weights: dict[Node, tuple[Place, Place]] = {}
-        for leaf in sorted(plan.weights, key=lambda n: (n.operation, n.attributes)):
+        for leaf in sorted(plan.weights, key=weight_order):
             self.weights[leaf] = self._place_weight(leaf)
 
     # Buffers and places ----------------------------------------------------------------------------------------------
@@ -239,16 +250,17 @@ class Assembler:
     def _place_weight(self, leaf: Node) -> tuple[Place, Place]:
         """Return the locations of a weight and its gradient."""
         weight = self.plan.weights[leaf]
-        if leaf.operation == "derived":
-            name = f"derived_{leaf.attributes[0]}"
+        if isinstance(leaf.leaf, Derived):
+            name = str(leaf.leaf)
             matrix = self.new(name, weight.columns, lines=weight.rows)
             return matrix, self.new(f"d_{name}", weight.columns, lines=weight.rows)
-        index, *first_row = leaf.attributes
+        assert isinstance(leaf.leaf, Parameter | ParameterRows)
         rows, columns = weight.stored
-        layout = self.plan.parameters.layouts[index]
+        layout = self.plan.parameters.layouts[leaf.leaf.number]
         at, name = layout.at, layout.name
-        if first_row:
-            at, name = at + first_row[0] * padded(weight.columns), f"{name}_from_{first_row[0]}"
+        if isinstance(leaf.leaf, ParameterRows):
+            first = leaf.leaf.first
+            at, name = at + first * padded(weight.columns), f"{name}_from_{first}"
         buffer = Buffer("p", self._names.new(name), columns, Rows.ONE, rows, at)
         self.buffers.append(buffer)
         return buffer.whole, replace(buffer, array="g").whole
@@ -268,31 +280,28 @@ class Assembler:
         if leaf in self.plan.weights and self.plan.weights[leaf].is_flat:
             return self.weights[leaf][0]
         if ("flat", leaf) not in self._made:
-            match leaf.operation:
-                case "constant":
+            match leaf.leaf:
+                case Constant():
                     flat = self.new("constant", leaf.size)
                     self.constants[leaf] = flat.buffer
-                case "input":
+                case Input():
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
                     self.before[INPUT].append(Inputs(flat))
-                case "table":
-                    (k,) = leaf.attributes
-                    table = self.plan.derivative.recurrence.tables[k]
-                    flat = replace(
-                        self.new("table", leaf.size, Rows.TABLE), row=Row.LEFT if table.backward else Row.DONE
-                    )
-                    self.tables[k] = flat.buffer
-                case "drawn" | "once":
-                    flat = self._drawn(leaf)
-                case "time":
+                case StepTable() as table:
+                    flat = self.new("table", leaf.size, Rows.TABLE)
+                    self.tables[flat.buffer] = table
+                    flat = replace(flat, row=When.LEFT if table.backward else When.DONE)
+                case Drawn() as drawn:
+                    flat = self._drawn(drawn)
+                case StepNumber() as given:
                     flat = self.new("time", 1, Rows.SEQUENCES)
-                    self.out.append(Moment(flat, *leaf.attributes))
-                case "length":
+                    self.out.append(Give(Over.STEP, flat, given))
+                case Length() as given:
                     flat = self.new("length", 1, Rows.SEQUENCES)
-                    self.before[INPUT].append(Length(flat))
-                case "carried":
+                    self.before[INPUT].append(Give(Over.END, flat, given))
+                case CarriedNumbers(offset):
                     flat = self.new(self.printer.names[leaf], leaf.size, Rows.SEQUENCES)
-                    self.before[INPUT].append(GoOn(flat, *leaf.attributes))
+                    self.before[INPUT].append(GoOn(flat, offset))
                 case _:
                     weight, (matrix, _) = self.plan.weights[leaf], self.weights[leaf]
                     flat = self.new(f"{matrix.buffer.name}_flat", leaf.size)
@@ -300,15 +309,13 @@ class Assembler:
             self._made["flat", leaf] = flat
         return self._made["flat", leaf]
 
-    def _drawn(self, leaf: Node) -> Place:
+    def _drawn(self, drawn: Drawn) -> Place:
         """Return the location of random numbers, for each step or each sequence, and add their instruction."""
-        drawn = self.plan.derivative.recurrence.draws[leaf.attributes[0]]
         amount = self._given(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
-        out = self.new(drawn.draw.kind, leaf.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
-        row = Row.NOW if drawn.once else Row.LEFT if drawn.backward else Row.DONE
-        over = Over.START if drawn.once else Over.STEP
-        draws = Draws(over, out, amount, drawn.draw.kind, drawn.site, row, drawn.parts, drawn.by_part)
-        self.before[DRAWN].append(draws if drawn.once else For(False, (draws,)))
+        out = self.new(drawn.draw.kind, drawn.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
+        row = When.NOW if drawn.once else When.LEFT if drawn.backward else When.DONE
+        give = Give(Over.START if drawn.once else Over.STEP, out, drawn, row, amount)
+        self.before[DRAWN].append(give if drawn.once else For(False, (give,)))
         return out
 
     def _transposed(self, leaf: Node) -> Place:
@@ -326,7 +333,7 @@ class Assembler:
         """Return the list for the instructions that make a copy of a weight."""
         if self.is_backward:
             return self.before[BACKWARD]
-        return self.before[DERIVED if leaf.operation == "derived" else PARAMETERS]
+        return self.before[DERIVED if isinstance(leaf.leaf, Derived) else PARAMETERS]
 
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a contiguous part of another node that can be read in place."""
@@ -336,7 +343,7 @@ class Assembler:
     def steps(self, backward: bool) -> Iterator[None]:
         """Collect the following instructions in a loop over the steps."""
         before, self.out = self.out, []
-        for key in [key for key in self._made if key[1].operation == "time"]:
+        for key in [key for key in self._made if isinstance(key[1].leaf, StepNumber)]:
             # A slice of a step differs in every step, and must be written again.
             del self._made[key]
         yield
@@ -448,6 +455,12 @@ class Assembler:
             arguments = [(out, source, where) for source, where in zip(sources, node.attributes[0], strict=True)]
         comment = f"{self.printer.label(node)} = {self.printer.expression(node)}"
         self.out += [Call(over, function, a, comment) for a in arguments]
+
+
+def weight_order(node: Node) -> tuple[Any, ...]:
+    """Return what weights are sorted by."""
+    assert node.leaf is not None
+    return node.leaf.order
 
 
 def moved(

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
-from myrnn.compiler.found import Found, View, read_at_step
-from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.found import Found, View
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import LoopState, Row, StepNumber, StepTable
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
 from myrnn.compiler.probe import ADVICE, describe
@@ -36,12 +37,12 @@ class Beginning:
     unknown: set[int]  # states whose initial value no step determines: they are zero
     odd: dict[int, dict[int, Node]]  # the index of a state -> its value after the steps that differ, by step
     # The numbers of tables that occur directly in the first steps, by step and table.
-    inline: dict[tuple[int, int], NDArray[np.float32]]
+    inline: dict[tuple[int, StepTable], NDArray[np.float32]]
 
     def begun(self, template: Mapping[Node, Node], step: Sequence[Node], backward: bool) -> dict[Node, Node]:
         """Return a step that computes its states like the first steps if these differ."""
         build = step[0].build
-        time = build.leaf("time", backward, size=1)
+        time = build.given(StepNumber(backward))
         odd = {step[i]: by_step for i, by_step in self.odd.items()}
         done: dict[Node, Node] = {}
         for node in topological(dict.fromkeys(template.values())):
@@ -77,7 +78,7 @@ class BeginningFinder:
     steps: Sequence[tuple[Node, ...]]
     cut: Sequence[Node]
     # The numbers of tables that occur directly in steps.
-    inline: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict, init=False)
+    inline: dict[tuple[int, StepTable], NDArray[np.float32]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Take over what the trace shows."""
@@ -98,7 +99,7 @@ class BeginningFinder:
             if len(after) < len(self.sizes):
                 after = self._at_the_end(t + 1) | after
             which, match = self._back(t, after)
-            self.inline |= {(t, k): numbers for k, numbers in match.numbers.items()}
+            self.inline |= {(t, table): numbers for table, numbers in match.numbers.items()}
             before = {i: node for i, node in match.states.items() if not self._is_new(node, t)}
             if t:
                 before = self._zeros(match, before) | before
@@ -129,7 +130,7 @@ class BeginningFinder:
         initial = []
         for i, size in zip(self.numbers, self.sizes, strict=True):
             start = after.get(i, self.build.constant(np.zeros(size)))
-            finals = {n: self.so_far.last(n) for n in topological([start]) if n.operation == "final"}
+            finals = self.so_far.lasts(topological([start]))
             initial.append(sized(substitute(self.build, [start], finals)[0], size))
         begun = substitute(self.build, list(match.hidden), dict(zip(self.leaves, initial, strict=True)))
         # A number that is the same for every element is written once.
@@ -170,7 +171,7 @@ class BeginningFinder:
     @staticmethod
     def _is_new(node: Node, t: int) -> bool:
         """Whether a node reads the row of a step, or a later one."""
-        return any(n.operation == "row" and n.attributes[0] >= t for n in topological([node]))
+        return any(row.step >= t for row in leaves_of(Row, [node]))
 
     def _odd(self, i: int, node: Node, t: int, before: dict[int, Node]) -> Node:
         """Return a state after a step by the states before it and its row; other values that it needs join `before`."""
@@ -182,17 +183,15 @@ class BeginningFinder:
         for old in self._old(node, t, known):
             free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
             if not free:
-                row = next(n for n in topological([old]) if n.operation == "row")
-                raise NotARecurrence(row_message(row, node, self.view, t))
+                raise NotARecurrence(row_message(leaves_of(Row, [old])[0], node, self.view, t))
             before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
-        for n in topological([node], stop=known):
-            if n.operation == "final" and n not in known:
-                known[n] = self.so_far.last(n)
-            elif n.operation == "row" and n not in known:
-                step, *stream = n.attributes
-                if step != t:
-                    raise NotARecurrence(row_message(n, node, self.view, t))
-                known[n] = read_at_step(self.build, stream, n.size)
+        order = topological([node], stop=known)
+        known |= self.so_far.lasts(order, known)
+        for n in order:
+            if isinstance(n.leaf, Row) and n not in known:
+                if n.leaf.step != t:
+                    raise NotARecurrence(row_message(n.leaf, node, self.view, t))
+                known[n] = self.build.leaf(n.leaf.of, n.size)
         return substitute(self.build, [node], known)[0]
 
     def _old(self, node: Node, t: int, known: Mapping[Node, Node]) -> list[Node]:
@@ -211,7 +210,7 @@ class BeginningFinder:
 
     @staticmethod
     def _reads_rows(node: Node) -> bool:
-        return any(n.operation == "row" for n in topological([node]))
+        return bool(leaves_of(Row, [node]))
 
     def _at_the_end(self, length: int) -> dict[int, Node]:
         """Return what the logits of a short sequence show of the states after it; empty if they differ."""
@@ -220,9 +219,8 @@ class BeginningFinder:
         view, longer = self.views[length], self.views[self.middle + 1]
         known = dict(zip(self.cut, self.leaves, strict=True))
         for n in topological([longer.output], stop=known):
-            if n.operation == "row" and n not in known:
-                t, *stream = n.attributes
-                known[n] = read_at_step(self.build, stream, n.size) if t == self.middle else n
+            if isinstance(n.leaf, Row) and n not in known:
+                known[n] = self.build.leaf(n.leaf.of, n.size) if n.leaf.step == self.middle else n
         match = Match(view.folded, self.first, length - 1)
         try:
             match.add(substitute(self.build, [longer.output], known)[0], view.written[-1])
@@ -248,12 +246,12 @@ def sized(node: Node, size: int) -> Node:
 
 
 def _states_in(node: Node) -> set[int]:
-    return {n.attributes[0] for n in topological([node]) if n.operation == "state"}
+    return {state.number for state in leaves_of(LoopState, [node])}
 
 
-def row_message(row: Node, reader: Node, view: View, step: int) -> str:
+def row_message(row: Row, reader: Node, view: View, step: int) -> str:
     """Return the refusal of a step that reads the row of another one."""
     return (
-        f"the model reads element {row.attributes[0]} of a sequence of {view.length} at step {step},but not at\n"
+        f"the model reads element {row.step} of a sequence of {view.length} at step {step},but not at\n"
         f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
     )

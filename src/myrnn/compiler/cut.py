@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.leaves import Row
 
 # A node's entry or exit, or the common source or sink.
 Place = tuple[Node, str] | str
@@ -15,7 +16,7 @@ def _varying(targets: Iterable[Node], sources: Collection[Node]) -> list[Node]:
     """Return what the targets are made of, down to the sources and rows, without nodes of parameters only."""
     found: dict[Node, None] = {}
     for node in topological(targets, stop=sources):
-        if node in sources or node.operation == "row" or any(i in found for i in node.inputs):
+        if node in sources or isinstance(node.leaf, Row) or any(i in found for i in node.inputs):
             found[node] = None
     return list(found)
 

@@ -15,11 +15,30 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import (
+    INPUT,
+    OUTPUTS,
+    CarriedNumbers,
+    Constant,
+    Derived,
+    Drawn,
+    Gradient,
+    Kept,
+    Leaf,
+    Length,
+    LoopState,
+    Parameter,
+    ParameterRows,
+    StepNumber,
+)
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, select, take, total
 from myrnn.compiler.penalty import PenaltyGraph
+
+# The leaves that a product may have as a matrix.
+WEIGHTS = Parameter | ParameterRows | Derived
 
 # Hoisting -------------------------------------------------------------------------------------------------------------
 
@@ -28,11 +47,10 @@ from myrnn.compiler.penalty import PenaltyGraph
 class Hoisted:
     """A recurrence whose steps and readout read values that depend only on parameters as leaves."""
 
-    # Whole rows of a parameter are a leaf ``rows`` (the parameter's number and the first row), because they need no
-    # computing. Everything else is a leaf ``derived``.
+    # Whole rows of a parameter need no computing. Everything else is a leaf `Derived`.
 
     recurrence: Recurrence
-    # The node of each leaf ``derived``, by its number.
+    # The node of each leaf `Derived`, by its number.
     derived: tuple[Node, ...]
     # The recurrence as it was found.
     rolled: Recurrence
@@ -46,13 +64,13 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     order = topological(targets)
     fixed: set[Node] = set()
     for node in order:
-        if node.operation in ("parameter", "constant") or (node.inputs and all(i in fixed for i in node.inputs)):
+        if isinstance(node.leaf, Parameter | Constant) or (node.inputs and all(i in fixed for i in node.inputs)):
             fixed.add(node)
     read = {i for node in order if node not in fixed for i in node.inputs} | set(targets)
     candidates = [n for n in order if n in fixed and n in read and n.inputs]
     leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, recurrence.shapes)) is not None}
     chosen = [n for n in candidates if n not in leaves]
-    leaves |= {n: build.leaf("derived", i, size=n.size) for i, n in enumerate(chosen)}
+    leaves |= {n: build.leaf(Derived(i), n.size) for i, n in enumerate(chosen)}
     place = dict(zip(order, substitute(build, order, leaves), strict=True))
     # The initial states are not rewritten: they are computed once in any case.
     return Hoisted(split.placed(place, keep_initial=True), tuple(chosen), recurrence)
@@ -82,15 +100,14 @@ def _split_product(node: Node, inputs: list[Node]) -> Node | None:
 
 def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | None:
     """Return the leaf for whole rows of a parameter; None for anything else."""
-    if node.operation != "take" or node.inputs[0].operation != "parameter":
+    if node.operation != "take" or not isinstance(parameter := node.inputs[0].leaf, Parameter):
         return None
-    index = node.inputs[0].attributes[0]
-    where, shape = indices_of(node.attributes[0]), shapes[index]
+    where, shape = indices_of(node.attributes[0]), shapes[parameter.number]
     if len(shape) != 2 or where[0] % shape[1] or node.size % shape[1]:
         return None
     if not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
         return None
-    return node.build.leaf("rows", index, int(where[0]) // shape[1], size=node.size)
+    return node.build.leaf(ParameterRows(parameter.number, int(where[0]) // shape[1]), node.size)
 
 
 # Derivatives ---------------------------------------------------------------------------------------------------------
@@ -104,7 +121,7 @@ class Pullback:
     states: dict[int, Node]
     kept: dict[int, Node]
     input: Node
-    # Leaf (``parameter``, ``rows`` or ``derived``) -> the terms that this part adds to its gradient. A term ``outer(v,
+    # Leaf (of `WEIGHTS`) -> the terms that this part adds to its gradient. A term ``outer(v,
     # dz)`` is separate from the others, because it can be summed over all steps in one product.
     weights: dict[Node, tuple[Node, ...]]
     # Values of the forward pass -> their gradients.
@@ -132,8 +149,7 @@ ONE_OF_FEATURES = ProgramKind()
 class Derivative:
     """The recurrence and all its derivatives."""
 
-    # Gradients from outside are leaves ``gradient``: of the logits (attribute ``"logits"``), of each state (its
-    # number), of kept values (``"kept"`` and its number) and of each derived node (``"derived"`` and its number).
+    # Gradients from outside are leaves `Gradient`: of the logits, of states, of kept values and of derived nodes.
 
     recurrence: Recurrence
     derived: tuple[Node, ...]
@@ -156,20 +172,23 @@ class Derivative:
 
 def reads_states(nodes: Sequence[Node]) -> bool:
     """Whether any of the nodes reads a state, a carried value or random numbers, which differ between sequences."""
-    return any(n.operation in ("state", "carried", "once") for n in topological(nodes))
+    return any(
+        isinstance(leaf, LoopState | CarriedNumbers) or (isinstance(leaf, Drawn) and leaf.once)
+        for leaf in leaves_of(Leaf, nodes)
+    )
 
 
 def differentiate(hoisted: Hoisted) -> Derivative:
     """Derive backpropagation through time."""
     r = hoisted.recurrence
     leaf = r.build.leaf
-    of_states = [leaf("gradient", i, size=size) for i, size in enumerate(r.state_sizes)]
-    of_derived = [leaf("gradient", "derived", i, size=n.size) for i, n in enumerate(hoisted.derived)]
-    of_logits = [leaf("gradient", "logits", size=r.readout.size)]
+    of_states = [leaf(Gradient(LoopState(i)), size) for i, size in enumerate(r.state_sizes)]
+    of_derived = [leaf(Gradient(Derived(i)), n.size) for i, n in enumerate(hoisted.derived)]
+    of_logits = [leaf(Gradient("logits"), r.readout.size)]
     loops, entries, begin, of_begin = [], [], list[Node](), list[Node]()
     for loop, first in zip(r.loops, r.first_states, strict=True):
         own = of_states[first : first + len(loop.step)]
-        of_kept = [leaf("gradient", "kept", k, size=n.size) for k, n in loop.kept.items()]
+        of_kept = [leaf(Gradient(Kept(k)), n.size) for k, n in loop.kept.items()]
         loops.append(_pullback([*loop.step, *loop.kept.values()], [*own, *of_kept], r))
         if reads_states(loop.initial):
             entries.append(_pullback(loop.initial, own, r))
@@ -191,19 +210,17 @@ def differentiate(hoisted: Hoisted) -> Derivative:
 def _pullback(targets: Sequence[Node], gradients: Sequence[Node], recurrence: Recurrence) -> Pullback:
     build = recurrence.build
     terms, gradients_of = pull_back(build, targets, gradients)
-    row = build.leaf("input", size=recurrence.dim_input)
+    row = build.leaf(INPUT, recurrence.dim_input)
 
-    def read(operation: str) -> dict[int, Node]:
-        return {
-            node.attributes[0]: _summed(build, terms[node], node.size)
-            for node in sorted((n for n in terms if n.operation == operation), key=lambda n: n.attributes)
-        }
+    def read(kind: type[LoopState | Kept]) -> dict[int, Node]:
+        found = {node.leaf.number: node for node in terms if isinstance(node.leaf, kind)}
+        return {number: _summed(build, terms[found[number]], found[number].size) for number in sorted(found)}
 
     return Pullback(
-        read("state"),
-        read("kept"),
+        read(LoopState),
+        read(Kept),
         _summed(build, terms.get(row, []), row.size),
-        {node: tuple(t) for node, t in terms.items() if node.operation in ("parameter", "rows", "derived")},
+        {node: tuple(t) for node, t in terms.items() if isinstance(node.leaf, WEIGHTS)},
         gradients_of,
     )
 
@@ -261,7 +278,7 @@ def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool
 
 def _reads_time_alone(condition: Node) -> bool:
     leaves = [n for n in topological([condition]) if n.is_leaf and not n.is_constant]
-    return bool(leaves) and all(n.operation in ("time", "length") for n in leaves)
+    return bool(leaves) and all(isinstance(n.leaf, StepNumber | Length) for n in leaves)
 
 
 def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
@@ -273,20 +290,20 @@ def _where_chosen(term: Node, condition: Node, which: bool) -> Node:
 
 
 def differentiate_loss(loss: LossGraph, build: Builder) -> tuple[Node, Node]:
-    """Return the loss of a row, and the gradient of its outputs; that of the loss is the leaf ``gradient`` "loss"."""
+    """Return the loss of a row, and the gradient of its outputs; that of the loss is a leaf."""
     # If the latter is 0, so is the former: zero times infinity would be NaN.
     (value,) = substitute(build, [loss.value], {})
-    of_loss, outputs = build.leaf("gradient", "loss", size=1), build.leaf("output", size=loss.outputs)
+    of_loss, outputs = build.leaf(Gradient("loss"), 1), build.leaf(OUTPUTS, loss.outputs)
     terms, _ = pull_back(build, [value], [of_loss])
     gradient = _summed(build, terms.get(outputs, []), outputs.size)
     return value, select(equal(of_loss, 0.0), 0.0, gradient)
 
 
 def differentiate_penalty(penalty: PenaltyGraph, recurrence: Recurrence) -> tuple[Node, Pullback]:
-    """Return a penalty and its backward pass; its gradient is the leaf ``gradient`` "penalty"."""
+    """Return a penalty and its backward pass; its gradient is a leaf."""
     build = recurrence.build
     (value,) = substitute(build, [penalty.value], {})
-    return value, _pullback([value], [build.leaf("gradient", "penalty", size=1)], recurrence)
+    return value, _pullback([value], [build.leaf(Gradient("penalty"), 1)], recurrence)
 
 
 def _summed(build: Builder, terms: list[Node], size: int) -> Node:
@@ -335,11 +352,12 @@ class _Reach:
     def __init__(self, recurrence: Recurrence) -> None:
         self._recurrence = recurrence
         self._reads = {
-            node: tuple(
-                {n.attributes[0] for n in order if n.operation == kind} for kind in ("parameter", "state", "kept")
+            node: (
+                {parameter.number for parameter in leaves_of(Parameter, [node])},
+                {state.number for state in leaves_of(LoopState, [node])},
+                {kept.number for kept in leaves_of(Kept, [node])},
             )
             for node in recurrence.nodes
-            for order in [topological([node])]
         }
         self.after = cache(self._after)
 

@@ -1,56 +1,25 @@
 """Random numbers of `dropout` and `noise`, which a step reads like its row of the sequence.
 
-A trace has a leaf ``draw`` for the result of a call, or for each row of a result as long as the sequence. Only traces
-of several lengths show whether a site is used at every step or once per sequence, and which step a leaf belongs to.
-Then `settled` turns those of step t into ``row`` with the attributes t, ``"drawn"`` and k, like the rows of tables, and
-those of a sequence into ``once`` with the attribute k.
+A trace has a leaf `CallResult` for the result of a call, or for each row of a result as long as the sequence. Only
+traces of several lengths show whether a site is used at every step or once per sequence, and which step a leaf belongs
+to. Then `settled` turns those of a step into rows of what is `Drawn`, and those of a sequence into parts of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.leaves import INPUT, CallResult, Drawn, Row
 from myrnn.compiler.ops import take
 from myrnn.compiler.recording import SiteUse, line_of_code
 from myrnn.compiler.trace import Trace
 from myrnn.errors import CompileError
-from myrnn.randomness import Draw
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The draws of a site of a model for a sequence."""
-
-    site: int
-    draw: Draw
-    size: int  # the amount of numbers that a step, or the sequence, reads
-    once: bool = False  # whether it is drawn once per sequence instead of every step
-    parts: int = 1  # the number of calls per step, or per sequence: for example one for each of several layers
-    by_part: bool = False  # whether the first calls of all steps come before the second ones
-    of_rows: bool = False  # whether a call draws for all rows of the sequence
-    backward: bool = False  # whether the steps are counted from the last row of a sequence to the first
-
-    def leaf(self, build: Builder, number: int) -> Node:
-        """Return the leaf that a step reads, or that of the sequence; `number` is its index among all."""
-        return build.leaf("once" if self.once else "drawn", number, size=self.size)
-
-    @property
-    def neutral(self) -> np.ndarray[Any, Any]:
-        """The numbers that leave values unchanged, float32 (size,)."""
-        return np.full(self.size, self.draw.neutral, dtype=np.float32)
-
-    @property
-    def name(self) -> str:
-        """Its name in equations."""
-        return f"{self.draw.kind}_{self.site}"
-
 
 # What traces of several lengths show ---------------------------------------------------------------------------------
 
@@ -103,17 +72,14 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
     spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
     for node in topological([trace.output]):
-        if node.operation == "row" and len(node.attributes) == 1:
-            spans[node] = (node.attributes[0], node.attributes[0])
+        if isinstance(node.leaf, Row) and node.leaf.of is INPUT:
+            spans[node] = (node.leaf.step, node.leaf.step)
             continue
         below = [spans[i] for i in node.inputs if i in spans]
         if below:
             spans[node] = (min(low for low, _ in below), max(high for _, high in below))
-            met |= {
-                i.attributes[0]: spans[node]
-                for i in node.inputs
-                if i.operation == "draw" and i.attributes[1] == drawn.site
-            }
+            calls = (i.leaf for i in node.inputs if isinstance(i.leaf, CallResult))
+            met |= {call.number: spans[node] for call in calls if call.site == drawn.site}
     for by_part in (False, True) if drawn.parts > 1 else (False,):
         # The first ones may combine with a state that is made of no row.
         steps = [t if by_part else t * drawn.parts for t in range(2, trace.length)]
@@ -129,7 +95,9 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
 def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
     """Return the trace with random numbers in the form that steps, or the sequence, read."""
     order = topological([trace.output])
-    known = {leaf: _settled(leaf, trace.length, draws) for leaf in order if leaf.operation == "draw"}
+    known = {
+        node: _settled(node, node.leaf, trace.length, draws) for node in order if isinstance(node.leaf, CallResult)
+    }
     if not known:
         return trace
     nodes = substitute(trace.output.build, order, known)
@@ -137,19 +105,18 @@ def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
     return replace(trace, output=nodes[-1], origins=origins)
 
 
-def _settled(leaf: Node, length: int, draws: Sequence[Drawn]) -> Node:
-    i, site, *draw = leaf.attributes
-    for number, drawn in enumerate(draws):
-        if (drawn.site, drawn.draw) != (site, Draw(*draw)):
+def _settled(node: Node, call: CallResult, length: int, draws: Sequence[Drawn]) -> Node:
+    for drawn in draws:
+        if (drawn.site, drawn.draw) != (call.site, call.draw):
             continue
         if drawn.once:
-            part, whole = i, drawn.leaf(leaf.build, number)
+            part, whole = call.number, node.build.given(drawn)
         else:
-            part, t = divmod(i, max(1, length)) if drawn.by_part else divmod(i, drawn.parts)[::-1]
+            part, t = divmod(call.number, max(1, length)) if drawn.by_part else divmod(call.number, drawn.parts)[::-1]
             if t >= length:
                 continue
             step = length - 1 - t if drawn.backward else t
-            whole = leaf.build.leaf("row", step, "drawn", number, size=drawn.size)
-        if part < drawn.parts and leaf.size * drawn.parts == drawn.size:
-            return take(whole, indices=np.arange(part * leaf.size, (part + 1) * leaf.size))
-    return leaf
+            whole = node.build.leaf(Row(step, drawn), drawn.size)
+        if part < drawn.parts and node.size * drawn.parts == drawn.size:
+            return take(whole, indices=np.arange(part * node.size, (part + 1) * node.size))
+    return node

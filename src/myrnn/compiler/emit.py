@@ -23,28 +23,27 @@ from myrnn.compiler.instructions import (
     Call,
     Clear,
     CrossEntropy,
-    Draws,
     Elementwise,
     For,
+    Give,
     GoOn,
     HandOn,
     Inputs,
     Instruction,
-    Length,
     Losses,
-    Moment,
     Over,
     Padded,
     Penalize,
     Phase,
     Place,
     Product,
-    Row,
     Rows,
     Schedule,
     Sum,
     Targets,
+    When,
 )  # fmt: skip
+from myrnn.compiler.leaves import Drawn, Length, StepNumber
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import LANES, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
@@ -66,7 +65,7 @@ class Form:
     # The number of parallel rows; one if it is missing.
     count: dict[Over, str]
     # The first row of a buffer with several rows, at each moment and after a step.
-    row: dict[Over | Row, str]
+    row: dict[Over | When, str]
     # Definitions at a step, and for each of several rows.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
@@ -81,7 +80,7 @@ SINGLE = Form(
         Over.START: "",
         Over.STEP: "t",
         Over.GOING: "t",
-        Row.AFTER: "t + 1",
+        When.AFTER: "t + 1",
         Over.END: "steps",
         Over.ALL: "",
         Over.LATER: "1",
@@ -105,7 +104,7 @@ BATCH = Form(
         Over.START: "start[steps - length]",
         Over.STEP: "row",
         Over.GOING: "row",
-        Row.AFTER: "after",
+        When.AFTER: "after",
         Over.END: "total",
         Over.ALL: "",
         Over.LATER: "start[1]",
@@ -237,14 +236,13 @@ class _Renderer:
                         self._call("one_hot", self._address(out, Over.ALL), "x", width)
                     else:
                         self._call("copy", self._address(out, Over.ALL), "features", f"source * {width}", width)
-            case Moment(out, backward):
-                with self._each_row(Over.STEP):
-                    self.lines(f"w[{self._base(out, Over.STEP)}] = {'left' if backward else 'done'}")
-            case Draws():
-                self._draws(instruction)
-            case Length(out):
-                with self._each_row(Over.END):
-                    self.lines(f"w[{self._base(out, Over.END)}] = {self._form.length}")
+            case Give(_, _, Drawn() as drawn):
+                self._draws(instruction, drawn)
+            case Give(over, out, given):
+                steps = "left" if isinstance(given, StepNumber) and given.backward else "done"
+                with self._each_row(over):
+                    number = self._form.length if isinstance(given, Length) else steps
+                    self.lines(f"w[{self._base(out, over)}] = {number}")
             case GoOn(out, at):
                 with self._each_row(Over.START):
                     self._call("go_on", self._address(out, Over.START), *self._in_stream(at), self._number(out.size))
@@ -270,23 +268,24 @@ class _Renderer:
         width = carried_of(self._schedule.plan.derivative.recurrence).width
         return "carried", self._form.stream, self._number(width), self._number(at, "at")
 
-    def _draws(self, draws: Draws) -> None:
+    def _draws(self, give: Give, drawn: Drawn) -> None:
         """Write a row of a site's stream for each sequence: that of the step, after T rows for each earlier part."""
-        parts, rows = draws.parts if draws.by_part else 1, self._form.count.get(draws.over)
-        amount, site = self._address(draws.amount, Over.ONCE), self._fixed(draws.site, "site")
+        assert give.amount is not None
+        parts, rows = drawn.parts if drawn.by_part else 1, self._form.count.get(give.over)
+        amount, site = self._address(give.amount, Over.ONCE), self._fixed(drawn.site, "site")
         for part in range(parts):
-            size = draws.out.size // parts
-            place = replace(draws.out, size=size, offset=part * size)
-            target, count = self._first_row(place, draws.over), self._number(size)
+            size = give.out.size // parts
+            place = replace(give.out, size=size, offset=part * size)
+            target, count = self._first_row(place, give.over), self._number(size)
             if rows is None:
-                step = {Row.DONE: "done", Row.LEFT: "left"}.get(draws.row, "0")
+                step = {When.DONE: "done", When.LEFT: "left"}.get(give.row, "0")
                 row = f"{part} * steps + {step}" if part else step
-                self._call(f"draw_{draws.kind}", target, count, amount, "keys", site, row)
+                self._call(f"draw_{drawn.draw.kind}", target, count, amount, "keys", site, row)
                 continue
-            shift, times = {Row.DONE: ("t - steps", part + 1), Row.LEFT: ("left", part)}.get(draws.row, ("0", 0))
+            shift, times = {When.DONE: ("t - steps", part + 1), When.LEFT: ("left", part)}.get(give.row, ("0", 0))
             self._call(
-                f"draw_{draws.kind}s", target, self._stride(place), count, amount, "keys", site, "offsets", "members",
-                rows, shift, times,
+                f"draw_{drawn.draw.kind}s", target, self._stride(place), count, amount, "keys", site, "offsets",
+                "members", rows, shift, times,
             )  # fmt: skip
 
     def _cross_entropy(self, loss: CrossEntropy) -> None:
@@ -400,9 +399,9 @@ class _Renderer:
     def _base(self, place: Place, over: Over, each_row: bool = True) -> str:
         """Return the offset of a location, in the row of sequence r if there are several in parallel."""
         buffer, parts = place.buffer, [place.buffer.name]
-        rows, moment = "", over if place.row is Row.NOW else place.row
-        if place.row in (Row.TOKEN, Row.DONE, Row.LEFT):
-            rows = {Row.TOKEN: "x", Row.DONE: "done", Row.LEFT: "left"}[place.row]
+        rows, moment = "", over if place.row is When.NOW else place.row
+        if place.row in (When.TOKEN, When.DONE, When.LEFT):
+            rows = {When.TOKEN: "x", When.DONE: "done", When.LEFT: "left"}[place.row]
         elif buffer.rows in (Rows.STEPS, Rows.STATES):
             rows = self._form.row[moment]
         if each_row and buffer.rows not in (Rows.ONE, Rows.TABLE) and over in self._form.count:
@@ -424,7 +423,7 @@ class _Renderer:
 
     def _lies_apart(self, place: Place, over: Over) -> bool:
         """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
-        moment = over if place.row is Row.NOW else place.row
+        moment = over if place.row is When.NOW else place.row
         return self._kind.batched and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def _line(self, place: Place) -> str:
@@ -478,9 +477,8 @@ class _Renderer:
     def memory(self) -> Memory:
         """Return the integers that the program reads."""
         buffers = tuple(b for b in self._schedule.buffers if b.array == "w")
-        given = self._schedule.plan.derivative.recurrence.tables
-        tables = {buffer: given[k] for k, buffer in self._schedule.tables.items()}
-        return Memory(self._numbers | self._offsets(), buffers, self._schedule.constants, tables, self._tables)
+        numbers, schedule = self._numbers | self._offsets(), self._schedule
+        return Memory(numbers, buffers, schedule.constants, schedule.tables, self._tables)
 
     def _offsets(self) -> dict[str, int]:
         """Return where the parameters begin, and where those that are not lookups end."""

@@ -12,6 +12,23 @@ from typing import Any
 
 from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.leaves import (
+    INPUT,
+    CallResult,
+    CarriedNumbers,
+    Derived,
+    Drawn,
+    Gradient,
+    Input,
+    Kept,
+    Length,
+    LoopState,
+    Parameter,
+    ParameterRows,
+    Row,
+    StepNumber,
+    StepTable,
+)
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import add
 from myrnn.compiler.printer import LONGEST, Printer, is_square
@@ -45,7 +62,7 @@ def variables_of(stage: Trace | Recurrence) -> dict[Node, str]:
 def kept_names(recurrence: Recurrence) -> dict[int, str]:
     """Return a name for values that loops keep of every step: the state, the model's own variable, or ``kept_i``."""
     variables, states = variables_of(recurrence), state_names(recurrence)
-    logits = recurrence.readout.attributes[0] if recurrence.per_step else None
+    logits = recurrence.readout.leaf.number if isinstance(recurrence.readout.leaf, Kept) else None
     found: dict[int, str] = {}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         own = dict(zip(loop.step, states[first:], strict=False))
@@ -58,9 +75,10 @@ def kept_names(recurrence: Recurrence) -> dict[int, str]:
 
 def _total(node: Node, variables: dict[Node, str]) -> str:
     """Return ``total_h`` for a state that sums up `h` step by step, as for a mean over all steps; otherwise empty."""
-    if node.operation != "add" or not any(i.operation == "state" for i in node.inputs):
+    summed = [i for i in node.inputs if not isinstance(i.leaf, LoopState)]
+    if node.operation != "add" or len(summed) == len(node.inputs):
         return ""
-    return next((f"total_{variables[i]}" for i in node.inputs if i.operation != "state" and i in variables), "")
+    return next((f"total_{variables[i]}" for i in summed if i in variables), "")
 
 
 def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterable[Node]) -> dict[Node, str]:
@@ -72,38 +90,33 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
     names: dict[Node, str] = {}
     kept = kept_names(stage) if isinstance(stage, Recurrence) else {}
     for node in topological(nodes):
-        match node.operation, node.attributes:
-            case "input", _:
+        match node.leaf:
+            case Input():
                 names[node] = sequence
-            case "row", (t,):
+            case Row(t, Input()):
                 names[node] = f"{sequence}[{t}]"
-            case "draw", (t, site, kind, _):
-                names[node] = f"{kind}_{site}[{t}]"
-            case ("drawn" | "once") as kind, (k,):
-                drawn = stage.draws[k]
-                names[node] = drawn.name if drawn.once else f"{drawn.name}[t]"
-            case "length", _:
+            case CallResult(t, site, draw):
+                names[node] = f"{draw.kind}_{site}[{t}]"
+            case Drawn() as drawn:
+                names[node] = str(drawn) if drawn.once else f"{drawn}[t]"
+            case Length():
                 names[node] = steps
-            case "table", (k,):
-                names[node] = f"table_{k}"
-            case "time", _:
+            case StepNumber():
                 names[node] = "t"
-            case "carried", (at,):
-                names[node] = _carried_name(stage, states, at)
-            case "state", (i,):
+            case CarriedNumbers(offset):
+                names[node] = _carried_name(stage, states, offset)
+            case LoopState(i):
                 names[node] = states[i]
-            case "kept", (k,):
+            case Kept(k):
                 names[node] = f"{kept[k]}[t]"
-            case "gradient", (int(i),):
+            case Gradient(LoopState(i)):
                 names[node] = f"d_{states[i]}"
-            case "gradient", which:
-                names[node] = "_".join(map(str, ("d", *which)))
-            case "parameter", (i,):
+            case Parameter(i):
                 names[node] = parameters[i]
-            case "rows", (i, first):
+            case ParameterRows(i, first):
                 names[node] = f"{parameters[i]}[{first}:{first + node.size // stage.shapes[i][-1]}]"
-            case "derived", (i,):
-                names[node] = f"derived_{i}"
+            case Derived() | StepTable() | Gradient():
+                names[node] = str(node.leaf)
     return names
 
 
@@ -168,12 +181,12 @@ def _loss_names(derivative: Derivative) -> dict[Node, str]:
     if (loss := derivative.kind.loss) is None:
         return {}
     build = derivative.recurrence.build
-    return loss.names(build) | {build.leaf("gradient", "loss", size=1): "d_loss"}
+    return loss.names(build) | {build.leaf(Gradient("loss"), 1): "d_loss"}
 
 
 def _leaves_of(derivative: Derivative) -> dict[Node, str]:
     r = derivative.recurrence
-    nodes = [*r.nodes, *derivative.derived, *(r.build.leaf("kept", k, size=n.size) for k, n in r.kept.items())]
+    nodes = [*r.nodes, *derivative.derived, *(r.build.leaf(Kept(k), n.size) for k, n in r.kept.items())]
     if r.carried:
         nodes.append(steps_so_far(r))
     for pullback in derivative.pullbacks:
@@ -235,7 +248,7 @@ class Equations:
 def write_equations(recurrence: Recurrence) -> Equations:
     """Write the initial states, the steps and the readout as equations."""
     r, states = recurrence, state_names(recurrence)
-    row = r.build.leaf("input", size=r.dim_input)
+    row = r.build.leaf(INPUT, r.dim_input)
     leaves, variables = leaf_names(r, states, [row, *r.nodes]), variables_of(r)
     lines = {node: origin.line for node, origin in r.origins.items() if node.inputs}
     printer, kept, loops = Printer(leaves, 10 * LONGEST), kept_names(r), []
@@ -329,7 +342,7 @@ def _show_traces(traces: Traces) -> str:
     # Traces of other lengths say the same at greater length.
     trace = traces.by_length[2]
     leaves = leaf_names(traces, (), [trace.output])
-    rows = {node: node.attributes[0] for node in leaves if node.operation == "row"}
+    rows = {node: node.leaf.step for node in leaves if isinstance(node.leaf, Row)}
     return _titled([("2 steps", _equations(leaves, [("logits", trace.output)], variables_of(trace), rows))])
 
 
@@ -339,7 +352,7 @@ def _show_derivative(derivative: Derivative) -> str:
     gradients = _gradient_names(derivative, forward)
     # In a step a state and its gradient have two values: before it, and after it with a prime.
     after = {node: f"{name}'" for name, node in zip(before, recurrence.step, strict=True) if node.inputs}
-    after |= {node: f"{name}'" for node, name in leaves.items() if node.operation == "gradient"}
+    after |= {node: f"{name}'" for node, name in leaves.items() if isinstance(node.leaf, Gradient)}
     parts: list[tuple[str, Pullback, dict[Node, str]]] = [("back through the readout", derivative.readout, {})]
     for i in reversed(range(len(recurrence.loops))):
         which = f" of loop {i + 1}" if len(recurrence.loops) > 1 else ""

@@ -12,6 +12,7 @@ import numpy as np
 
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
+from myrnn.compiler.leaves import Row
 from myrnn.compiler.probe import Traces, where
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.compiler.turns import period_of
@@ -51,7 +52,7 @@ def _unread_rows(traced: Traces) -> str | None:
 
 
 def _row(trace: Trace, step: int) -> Node | None:
-    return next((n for n in topological([trace.output]) if n.operation == "row" and n.attributes == (step,)), None)
+    return next((n for n in topological([trace.output]) if n.leaf == Row(step)), None)
 
 
 def _goes_on_alone(traced: Traces) -> str | None:

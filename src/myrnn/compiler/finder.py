@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
-from myrnn.compiler.found import STEPWISE, Found, Stream, View, leaf_of, read_at_step
+from myrnn.compiler.found import Found, Stream, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.leaves import INPUT, Final, Kept, LoopState, Parameter, Row, StepNumber, StepTable, Stepwise
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.trace import Origin, Trace
@@ -47,7 +48,7 @@ class Finder:
         # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
         self.hidden: list[tuple[Node, ...]] = []
         # The numbers of tables that occur directly in the first steps, by step and table.
-        self.inline: dict[tuple[int, int], NDArray[Any]] = {}
+        self.inline: dict[tuple[int, StepTable], NDArray[Any]] = {}
         # Whether the states are not what the model's variables hold, but what it computes of that with weights.
         self.ahead = False
         # Nodes made only of the current row of the sequence.
@@ -97,11 +98,11 @@ class Finder:
     def _note_step(self, node: Node) -> None:
         read = [i for i in node.inputs if i in self.position]
         steps = {self.position[i] for i in read}
-        if node.operation == "row":
-            steps = {node.attributes[0]}
+        if isinstance(node.leaf, Row):
+            steps = {node.leaf.step}
         if steps:
             self.position[node] = max(steps)
-            if node.operation == "row" or (len(steps) == 1 and self.of_one_row.issuperset(read)):
+            if node.is_leaf or (len(steps) == 1 and self.of_one_row.issuperset(read)):
                 self.of_one_row.add(node)
 
     # Steps -----------------------------------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ class Finder:
                 else id(i)
                 for i in node.inputs
             )
-            which = node.attributes[1:] if node.operation == "row" else node.attributes
+            which = node.leaf.of if isinstance(node.leaf, Row) else node.leaf or node.attributes
             found[node] = numbers.setdefault((node.operation, which, node.size, made), len(numbers))
         return found
 
@@ -299,16 +300,14 @@ class Finder:
     def _as_rows(self, length: int) -> list[Node]:
         """Return the outputs of a trace, with the last value of each stream as that of its step."""
         view = self.views[length]
-        finals = [n for n in view.nodes if n.operation == "final"]
-        rows = {n: self.build.leaf("row", length - 1, *n.attributes, size=n.size) for n in finals}
+        finals = {n: n.leaf for n in view.nodes if isinstance(n.leaf, Final)}
+        rows = {n: self.build.leaf(Row(length - 1, Kept(end.number)), n.size) for n, end in finals.items()}
         return substitute(self.build, view.nodes, rows)
 
     def _at_the_end(self, step: int) -> dict[Node, Node]:
         """Return the nodes of the loop as a sequence that ends after this step shows them."""
-        rows = [n for n in self.inside if n.operation == "row" and n.attributes[0] == step]
-        last = {
-            n: leaf_of(self.so_far, self.build, step, step + 1, n.attributes[1:], n.size, self.backward) for n in rows
-        }
+        rows = {n: n.leaf for n in self.inside if isinstance(n.leaf, Row) and n.leaf.step == step}
+        last = {n: leaf_of(self.so_far, self.build, row, step + 1, n.size, self.backward) for n, row in rows.items()}
         return dict(zip(self.inside, substitute(self.build, self.inside, last), strict=True))
 
     def _step(self, before: Sequence[Node], after: Sequence[Node], step: int) -> dict[Node, Node]:
@@ -320,14 +319,13 @@ class Finder:
         for node in order:
             if node in known:
                 continue
-            if node.operation == "row":
-                t, *stream = node.attributes
-                if t != step:
+            if isinstance(node.leaf, Row):
+                if node.leaf.step != step:
                     reader = next((n for n in order if node in n.inputs), node)
-                    raise NotARecurrence(row_message(node, reader, self.view, step))
-                known[node] = read_at_step(self.build, stream, node.size)
-            elif node.operation == "final":
-                known[node] = self.so_far.last(node)
+                    raise NotARecurrence(row_message(node.leaf, reader, self.view, step))
+                known[node] = self.build.leaf(node.leaf.of, node.size)
+            elif isinstance(node.leaf, Final):
+                known[node] = self.so_far.last(node.leaf.number)
         return dict(zip(order, substitute(self.build, order, known), strict=True))
 
     # What the rest reads ---------------------------------------------------------------------------------------------
@@ -343,7 +341,7 @@ class Finder:
             if any(i in before for i in node.inputs):
                 before.add(node)
             if (
-                node.operation == "kept"
+                isinstance(node.leaf, Kept)
                 or (node in before and node in loop.step)
                 or any(i in after for i in node.inputs)
             ):
@@ -353,31 +351,34 @@ class Finder:
             for n in dict.fromkeys([*template.values(), *loop.step])
             if n in before and (n in needed or n not in after)
         ]
-        self.of_input = {build.leaf("input", size=so_far.traced.dim_input): None}
+        self.of_input = {build.leaf(INPUT, so_far.traced.dim_input): None}
         for node in topological(dict.fromkeys(template.values())):
             read = [i for i in node.inputs if i not in fixed]
             if read and all(i in self.of_input for i in read):
                 self.of_input[node] = None
-            elif not read and node.operation not in ("state", *STEPWISE):
+            elif not read and not isinstance(node.leaf, LoopState | Stepwise):
                 fixed.add(node)
         nodes += self.of_input
-        sizes: dict[tuple[Any, ...], int] = {(): so_far.traced.dim_input}
-        sizes |= {(k,): s.node.size for k, s in enumerate(so_far.streams)}
-        sizes |= {("table", k): table.size for k, table in enumerate(so_far.tables)}
-        sizes |= {("drawn", k): d.size for k, d in enumerate(so_far.traced.draws) if not d.once}
+        sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
+        sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.streams)}
+        sizes |= {given: given.width for given in so_far.given}
 
-        def leaf(stream: tuple[Any, ...], size: int, t: int) -> tuple[Node, Node]:
-            name = read_at_step(build, stream, size)
-            if (t, *stream[1:]) in self.inline and stream[:1] == ("table",):
-                return name, build.constant(self.inline[t, stream[1]])
-            return name, leaf_of(so_far, build, t, view.length, stream, size, self.backward)
+        def value(read: Stepwise, size: int, t: int) -> Node:
+            if isinstance(read, StepNumber):
+                return build.constant(float(t))
+            if isinstance(read, StepTable) and (t, read) in self.inline:
+                return build.constant(self.inline[t, read])
+            return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 
-        rows = {t: dict(leaf(stream, size, t) for stream, size in sizes.items()) for t in range(view.length)}
+        rows = {
+            t: {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()}
+            for t in range(view.length)
+        }
         unrolled = Unrolled(replace(loop, backward=False), self.first, rows, so_far.finals(), build)
         labels: dict[Node, list[Label]] = {}
         for t, found in enumerate(unrolled.after(nodes, view.length)):
             for node, one in zip(nodes, found, strict=True):
-                if not one.is_constant and one.operation != "parameter":
+                if not one.is_constant and not isinstance(one.leaf, Parameter):
                     labels.setdefault(one, []).append((node, t))
         return labels
 
@@ -408,7 +409,7 @@ class Finder:
                 often[label] += count
         for node in readers:
             for template, t in labels[node]:
-                if t == self.middle and template.operation != "state" and template not in self.of_input:
+                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in self.of_input:
                     kept[template] = None
         for node in readers:
             of_kept = [one for one in labels[node] if one[0] in kept]
@@ -435,9 +436,8 @@ class Finder:
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
         order = topological([around[1]], stop=known)
         last = None
-        if not any(n.operation == "row" and n not in known for n in order):
-            ends = {n: self.so_far.last(n) for n in order if n.operation == "final" and n not in known}
-            (last,) = substitute(self.build, [around[1]], {**known, **ends})
+        if not any(isinstance(n.leaf, Row) and n not in known for n in order):
+            (last,) = substitute(self.build, [around[1]], {**known, **self.so_far.lasts(order, known)})
         return Stream(template, self.backward, last, len(self.so_far.loops), around)
 
     def _hand_over(
@@ -460,21 +460,21 @@ class Finder:
             template: last.origins[node]
             for node, several in labels[self.middle + 1].items()
             for template, t in several
-            if t == self.middle and template.operation == "state" and node in last.origins
+            if t == self.middle and isinstance(template.leaf, LoopState) and node in last.origins
         }
         for node, one in template.items():
             if one in named or node in self.view.origins:
                 so_far.origins.setdefault(one, named.get(one) or self.view.origins[node])
         for s in streams:
-            if s.node.operation == "input":
+            if s.node.leaf is INPUT:
                 so_far.ends[self.backward] = numbers[s.node]
         for length, view in self.views.items():
             left, known = so_far.left[length], {}
             for old, node in zip(view.order, view.nodes, strict=True):
                 for one, t in labels[length].get(node, ()):
-                    if one.operation != "input" and (one in kept or (one in ends and t == length - 1)):
+                    if one.leaf is not INPUT and (one in kept or (one in ends and t == length - 1)):
                         step = length - 1 - t if self.backward else t
-                        known[old] = so_far.flat.leaf("row", step, numbers[one], size=old.size)
+                        known[old] = so_far.flat.leaf(Row(step, Kept(numbers[one])), old.size)
                         break
             order = topological([left.output], stop=known)
             nodes = substitute(so_far.flat, order, known)

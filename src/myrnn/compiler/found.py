@@ -1,16 +1,16 @@
 """The loops found so far in a model, and the remaining traces.
 
-In the remaining traces, values computed by loops are leaves ``row``, of a step and a *stream*: a new sequence, over
-which the next loop is searched. A `View` shows the rest of one trace as a loop in one direction sees it.
+In the remaining traces, values computed by loops are rows of a *stream*: a new sequence, over which the next loop is
+searched. A `View` shows the rest of one trace as a loop in one direction sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop, rewritten
 from myrnn.compiler.probe import ADVICE, Traces, lengths_for, longest_of, middle_of
 from myrnn.compiler.tables import find_tables
@@ -68,11 +68,14 @@ class Found:
         # States whose initial value no step determines.
         self.unknown: set[int] = set()
         self.origins: dict[Node, Origin] = {}
-        # The remaining traces: values computed by loops are leaves ``row``, of a step and a stream.
+        # The remaining traces: values computed by loops are rows of a stream.
         left = {
             n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back, traced.apart)) if n in traces
         }
-        self.tables, self.left, self.by_length = find_tables(left)
+        tables, self.left, self.by_length = find_tables(left)
+        # What steps are given: the time, and what the traces show.
+        self.given: list[Given] = [*(StepNumber(way) for way in (False, True)), *tables]
+        self.given += [drawn for drawn in traced.draws if drawn.by_step]
         # The unchanged traces of the shortest sequences, also of an empty one that the model treats differently.
         self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}
 
@@ -92,49 +95,51 @@ class Found:
             )
         view = View(self, self.longest)
         order = topological([view.output])
-        rows = [n for n in order if n.operation == "row"]
-        row = rows[len(rows) // 2]
-        reader = next((n for n in order if row in n.inputs and n in view.origins), row)
-        t, *stream = row.attributes
-        what = (
-            "element" if not stream else "numbers of step" if stream[0] in GIVEN else "what a loop has computed at step"
-        )
+        rows = [(n, n.leaf) for n in order if isinstance(n.leaf, Row)]
+        node, row = rows[len(rows) // 2]
+        reader = next((n for n in order if node in n.inputs and n in view.origins), node)
+        of_loop = "numbers of step" if isinstance(row.of, Given) else "what a loop has computed at step"
+        what = "element" if row.of is INPUT else of_loop
         return NotARecurrence(
-            f"the model reads {what} {t} of a sequence of {view.length} in another way than those around it, or out\n"
-            "  of order: it is not part of a loop over the whole sequence.\n"
+            f"the model reads {what} {row.step} of a sequence of {view.length} in another way than those around it, or "
+            "out\n  of order: it is not part of a loop over the whole sequence.\n"
             f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
         )
 
-    def last(self, leaf: Node) -> Node:
+    def last(self, number: int) -> Node:
         """Return the last value of a stream, made of last states."""
-        stream = self.streams[leaf.attributes[0]]
+        stream = self.streams[number]
         if stream.last is None:
             raise NeedsState(stream)
         return stream.last
 
+    def lasts(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
+        """Return the last values among nodes -> these, made of last states."""
+        return {n: self.last(n.leaf.number) for n in order if isinstance(n.leaf, Final) and n not in known}
+
     def finals(self) -> dict[Node, Node]:
         """Return the values of last states in a view."""
         return {
-            s.last: self.build.leaf("final", k, size=s.node.size)
+            s.last: self.build.leaf(Final(k), s.node.size)
             for k, s in enumerate(self.streams)
-            if s.last is not None and s.last.operation == "state"
+            if s.last is not None and isinstance(s.last.leaf, LoopState)
         }
 
 
 class View:
     """The rest of a trace as a loop in one direction sees it."""
 
-    # Rows are numbered in its order, and the last value of each stream is a leaf ``final``.
+    # Rows are numbered in its order, and the last value of each stream is a leaf `Final`.
 
     def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
         left = found.left[length]
         self.length, self.order = length, topological([left.output])
 
-        def seen(row: Node) -> Node:
-            t, *stream = row.attributes
-            return leaf_of(found, found.flat, length - 1 - t if backward else t, length, stream, row.size, backward)
+        def seen(row: Row, size: int) -> Node:
+            step = length - 1 - row.step if backward else row.step
+            return leaf_of(found, found.flat, Row(step, row.of), length, size, backward)
 
-        known = {n: seen(n) for n in self.order if n.operation == "row"}
+        known = {n: seen(n.leaf, n.size) for n in self.order if isinstance(n.leaf, Row)}
         # The nodes of `order` with rows as they are seen here, once as written, and once with constants folded.
         self.written = substitute(found.flat, self.order, known)
         self.nodes = substitute(found.build, self.written, {})
@@ -145,30 +150,13 @@ class View:
         }
 
 
-# Values that steps read besides the sequence and loops: from a table, or random.
-GIVEN = ("table", "drawn")
-# Values that a step reads from the current row.
-STEPWISE = ("input", "kept", *GIVEN)
-
-
-def read_at_step(build: Builder, stream: Sequence[Any], size: int) -> Node:
-    """Return the leaf that a step reads for a row: of the sequence, of kept values, or of given ones."""
-    if stream and stream[0] in GIVEN:
-        return build.leaf(*stream, size=size)
-    return build.leaf("kept" if stream else "input", *stream, size=size)
-
-
-def leaf_of(
-    found: Found, build: Builder, step: int, length: int, stream: Sequence[Any], size: int, backward: bool
-) -> Node:
-    """Return the leaf for a value of a stream, or of the sequence, at a step of a loop in one direction."""
+def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, backward: bool) -> Node:
+    """Return the leaf for a row as a loop in one direction sees it: the last one of a stream is its end."""
     is_last = {False: length - 1, True: 0}
-    t = length - 1 - step if backward else step
-    if stream and stream[0] in GIVEN:
-        return build.leaf("row", step, *stream, size=size)
-    if stream and t == is_last[found.streams[stream[0]].backward]:
-        return build.leaf("final", *stream, size=size)
+    t = length - 1 - row.step if backward else row.step
+    if isinstance(row.of, Kept) and t == is_last[found.streams[row.of.number].backward]:
+        return build.leaf(Final(row.of.number), size)
     for end, number in found.ends.items():
-        if not stream and t == is_last[end]:
-            return build.leaf("final", number, size=size)
-    return build.leaf("row", step, *stream, size=size)
+        if row.of is INPUT and t == is_last[end]:
+            return build.leaf(Final(number), size)
+    return build.leaf(row, size)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
+from myrnn.compiler.leaves import AnyLeaf, Constant, Given, Leaf
 from myrnn.compiler.ops import OPERATIONS, indices_of
 
 
@@ -22,17 +23,17 @@ from myrnn.compiler.ops import OPERATIONS, indices_of
 class Node:
     """One computation. Operators on nodes make nodes: ``g * (1 - y * y)``."""
 
-    # A key of `OPERATIONS`, or a leaf: ``parameter``, ``constant``, ``row`` (of the sequence, by its step), ``input``
-    # (the row of the current step), ``kept``, ``table``, ``drawn`` and ``once`` (random, for a step and a sequence),
-    # ``state``, ``time`` (how many steps its loop has done), ``length`` (T) or ``gradient``.
+    # A key of `OPERATIONS`; empty for a leaf.
     operation: str
     inputs: tuple[Node, ...]
-    # Further attributes of the operation, such as indices; for a leaf, its identity.
+    # Further attributes of the operation, such as indices.
     attributes: tuple[Any, ...]
     # The number of its elements.
     size: int
     # The builder that it belongs to; operators make nodes of the same builder.
     build: Builder = field(repr=False)
+    # What a node without inputs is.
+    leaf: Leaf | None = None
 
     # NumPy scalars defer to the operators of the node.
     __array_ufunc__ = None
@@ -66,24 +67,23 @@ class Node:
 
     def __repr__(self) -> str:
         """Return the operation and its size."""
-        what = f"{self.operation}{list(self.attributes)}" if self.is_leaf and not self.is_constant else self.operation
-        return f"<{what} of {self.size}>"
+        return f"<{'constant' if self.is_constant else self.leaf or self.operation} of {self.size}>"
 
     @property
     def is_leaf(self) -> bool:
         """Whether it has no inputs."""
-        return not self.inputs
+        return self.leaf is not None
 
     @property
     def is_constant(self) -> bool:
         """Whether its numbers are fixed."""
-        return self.operation == "constant"
+        return isinstance(self.leaf, Constant)
 
     @property
     def numbers(self) -> NDArray[np.float32]:
         """The numbers of a constant, float32 (size,)."""
-        assert self.is_constant
-        return np.frombuffer(self.attributes[0], dtype=np.float32)
+        assert isinstance(self.leaf, Constant)
+        return np.frombuffer(self.leaf.numbers, dtype=np.float32)
 
 
 class Builder:
@@ -98,15 +98,19 @@ class Builder:
         self._rebuilt: dict[tuple[Any, ...], Node] = {}
         self._simplify, self._fold = simplify, fold
 
-    def leaf(self, operation: str, *attributes: Any, size: int) -> Node:
-        """Return the leaf of this kind."""
-        return self._intern(operation, (), attributes, size)
+    def leaf(self, leaf: Leaf, size: int) -> Node:
+        """Return the node of this leaf."""
+        return self._intern("", (), (), size, leaf)
+
+    def given(self, given: Given) -> Node:
+        """Return the node of numbers that are given to a step."""
+        return self.leaf(given, given.width)
 
     def constant(self, values: Any) -> Node:
         """Return the constant with these numbers, flattened."""
         # Adding zero turns minus zero into zero.
         numbers = np.ascontiguousarray(values, dtype=np.float32).reshape(-1) + np.float32(0)
-        return self._intern("constant", (), (numbers.tobytes(),), numbers.size)
+        return self.leaf(Constant(numbers.tobytes()), numbers.size)
 
     def make(self, operation: str, *operands: Any, **attributes: Any) -> Node:
         """Return the node of an operation on nodes or numbers; arrays among the attributes are indices."""
@@ -126,8 +130,8 @@ class Builder:
 
     def rebuild(self, node: Node, inputs: Sequence[Node]) -> Node:
         """Return the operation of `node` on other inputs; a leaf of another builder is copied to this one."""
-        if node.is_leaf:
-            return self.leaf(node.operation, *node.attributes, size=node.size)
+        if node.leaf is not None:
+            return self.leaf(node.leaf, node.size)
         key = (node.operation, *map(id, inputs), node.attributes)
         known = self._rebuilt.get(key)
         if known is None:
@@ -174,11 +178,13 @@ class Builder:
                 return self.make("expand", first if right else inputs[1], size=size)
         return None
 
-    def _intern(self, operation: str, inputs: tuple[Node, ...], attributes: tuple[Any, ...], size: int) -> Node:
-        key = (operation, *map(id, inputs), attributes, size)
+    def _intern(
+        self, operation: str, inputs: tuple[Node, ...], attributes: tuple[Any, ...], size: int, leaf: Leaf | None = None
+    ) -> Node:
+        key = (leaf or operation, *map(id, inputs), attributes, size)
         node = self._table.get(key)
         if node is None:
-            node = self._table[key] = Node(operation, inputs, attributes, size, self)
+            node = self._table[key] = Node(operation, inputs, attributes, size, self, leaf)
         return node
 
 
@@ -233,6 +239,11 @@ def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any
     return order
 
 
+def leaves_of(kind: type[AnyLeaf], targets: Iterable[Node]) -> list[AnyLeaf]:
+    """Return the leaves of a kind that the targets need."""
+    return [node.leaf for node in topological(targets) if isinstance(node.leaf, kind)]
+
+
 def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
     """Return those of the nodes that the targets need, each after its inputs."""
     # A set of nodes has a different order in every process; emitted code must not.
@@ -262,12 +273,11 @@ def evaluate(targets: Sequence[Node], known: dict[Node, NDArray[Any]], dtype: An
     return [values[target] for target in targets]
 
 
-def check(targets: Iterable[Node], leaves: Iterable[str]) -> None:
+def check(targets: Iterable[Node], leaves: Iterable[type[Leaf]]) -> None:
     """Assert that the graph is well formed: known operations, right sizes, no leaves but those of `leaves`."""
-    allowed = {*leaves, "constant"}
     for node in topological(targets):
-        if not node.inputs:
-            assert node.operation in allowed, f"unexpected leaf {node}"
+        if node.is_leaf:
+            assert isinstance(node.leaf, (*leaves, Constant)), f"unexpected leaf {node}"
             continue
         row = OPERATIONS[node.operation]
         assert node.size == row.size(tuple(i.size for i in node.inputs), *node.attributes), f"wrong size of {node}"

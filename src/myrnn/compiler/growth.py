@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.leaves import INPUT, Row
 from myrnn.compiler.trace import Origin, Trace
 from myrnn.errors import NotARecurrence
 
@@ -36,8 +37,8 @@ def of_rows(trace: Trace, stop: Iterable[Node] = ()) -> dict[Node, set[int]]:
     """Return the nodes that depend on rows, and on which; nothing depends on a row through a node of `stop`."""
     found, ends = dict[Node, set[int]](), set(stop)
     for node in topological([trace.output]):
-        if node.operation == "row" and len(node.attributes) == 1:
-            found[node] = {node.attributes[0]}
+        if isinstance(node.leaf, Row) and node.leaf.of is INPUT:
+            found[node] = {node.leaf.step}
         elif node not in ends and (read := [found[i] for i in node.inputs if i in found]):
             found[node] = set().union(*read)
     return found

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from myrnn.compiler.graph import Node
+from myrnn.compiler.leaves import Given, StepTable
 from myrnn.compiler.plan import Plan
 
 # Where numbers stand -------------------------------------------------------------------------------------------------
@@ -40,7 +41,7 @@ class Over(Enum):
     LATER = "all steps but the first"
 
 
-class Row(Enum):
+class When(Enum):
     """The row of a buffer that a location means, relative to the moment of an instruction."""
 
     NOW = "now"
@@ -73,18 +74,18 @@ class Place:
 
     buffer: Buffer
     size: int
-    row: Row = Row.NOW
+    row: When = When.NOW
     offset: int = 0
 
     @property
     def lasts(self) -> bool:
         """Whether each step has its own row, so that all steps can be read at once."""
-        return self.row is Row.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
+        return self.row is When.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def __str__(self) -> str:
         """Return the location as an index."""
         array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
-        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (Row.TOKEN, Row.DONE, Row.LEFT)
+        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (When.TOKEN, When.DONE, When.LEFT)
         row = f"[{self.row.value}]" if moves else ""
         return f"{array}{self.buffer.name}{row}" + (f"[{self.offset}:]" if self.offset else "")
 
@@ -177,32 +178,14 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Draws random numbers of a kind for each sequence, at a step or once; or writes the neutral numbers."""
+class Give:
+    """Writes given numbers for each sequence, at a step or once."""
 
     over: Over
     out: Place
-    amount: Place
-    kind: str  # ``dropout`` or ``noise``
-    site: int
-    row: Row  # the order of the steps
-    parts: int  # the number of calls per step
-    by_part: bool
-
-
-@dataclass(frozen=True)
-class Length:
-    """Writes the length of each sequence."""
-
-    out: Place
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Writes how many steps a loop has done for each sequence, from its first element on or from its last."""
-
-    out: Place
-    backward: bool
+    given: Given
+    row: When = When.NOW  # the order of the steps of random numbers
+    amount: Place | None = None  # of randomness: the rate or the standard deviation
 
 
 @dataclass(frozen=True)
@@ -269,8 +252,8 @@ class For:
 
 
 Instruction = (
-    Elementwise | Product | Sum | Call | Clear | Inputs | Draws | Length | Moment | GoOn | HandOn | Targets
-    | CrossEntropy | Losses | Penalize | For
+    Elementwise | Product | Sum | Call | Clear | Inputs | Give | GoOn | HandOn | Targets | CrossEntropy | Losses
+    | Penalize | For
 )  # fmt: skip
 
 
@@ -292,8 +275,8 @@ class Schedule:
     # Everything that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
-    # The buffers of the tables of numbers for every step, by the number of the table.
-    tables: dict[int, Buffer]
+    # The buffers of the tables of numbers for every step.
+    tables: dict[Buffer, StepTable]
     logits: Buffer
     states: tuple[Buffer, ...]
     state_gradients: tuple[Buffer, ...]
@@ -343,6 +326,8 @@ def _title(instruction: Instruction) -> str:
             return f"sum of products: {instruction.comment}"
         case Call(_, function, _, comment):
             return f"{function}: {comment}" if comment else function
+        case Give(_, _, given):
+            return f"give {given}"
         case Clear(out):
             return "clear" if out else "clear all gradients of parameters"
     return type(instruction).__name__.lower()

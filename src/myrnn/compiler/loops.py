@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.draws import Drawn, settled
-from myrnn.compiler.graph import Builder, Node, evaluate, substitute, topological
+from myrnn.compiler.draws import settled
+from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute, topological
+from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.probe import ADVICE, difference_message
-from myrnn.compiler.tables import StepTable, fill_tables
+from myrnn.compiler.tables import fill_tables
 from myrnn.compiler.trace import Origin, Trace, joined
 from myrnn.errors import NotARecurrence
 
@@ -23,10 +25,8 @@ class Loop:
     """One pass over the sequence."""
 
     initial: tuple[Node, ...]  # the initial states: they read parameters, constants, and last states of earlier loops
-    # The states after a step. They read ``input``, ``table``, ``drawn`` and ``kept`` leaves (the current row of the
-    # sequence, of a table of numbers for every step, of random numbers, and of values that earlier loops kept),
-    # ``state`` leaves (the loop's own states before the step, and the last states of others), ``once`` leaves (random
-    # numbers for the whole sequence), parameters and constants.
+    # The states after a step. They read the current row of the sequence, values that earlier loops kept, given numbers,
+    # states (the loop's own before the step, and the last ones of others), parameters and constants.
     step: tuple[Node, ...]
     kept: dict[int, Node] = field(default_factory=dict)  # number -> value that later loops read of every step
     backward: bool = False  # whether it runs from the last row to the first
@@ -40,23 +40,21 @@ class Recurrence:
 
     dim_input: int  # C
     loops: tuple[Loop, ...]
-    # The logits: they read ``state`` leaves (the last states), the ``length``, parameters and constants; or a ``kept``
-    # leaf if there are logits for every step.
+    # The logits: they read last states, given numbers of the sequence, parameters and constants; or they are a kept
+    # value, if there are logits for every step.
     readout: Node
     # Node of a step or of `readout` -> its line in the user's code.
     origins: dict[Node, Origin] = field(default_factory=dict, repr=False)
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()  # the shapes of the parameters, in the model's order
-    # The numbers that differ from step to step, which steps read as ``table`` leaves, by their number.
-    tables: tuple[StepTable, ...] = ()
-    draws: tuple[Drawn, ...] = ()  # the random numbers, by the number of the ``drawn`` or ``once`` leaf
+    draws: tuple[Drawn, ...] = ()  # the random numbers of the model
     # Whether sequences continue from streams, and write their final states to them: see `streams`.
     carried: bool = False
 
     @property
     def per_step(self) -> bool:
         """Whether there are logits for every step."""
-        return self.readout.operation == "kept"
+        return isinstance(self.readout.leaf, Kept)
 
     @property
     def initial(self) -> tuple[Node, ...]:
@@ -93,6 +91,16 @@ class Recurrence:
         """All its nodes: initial states, steps, kept values, and the readout."""
         return [*self.initial, *self.step, *self.kept.values(), self.readout]
 
+    @cached_property
+    def given(self) -> list[Given]:
+        """The given numbers that it reads."""
+        return leaves_of(Given, self.nodes)
+
+    @property
+    def tables(self) -> list[StepTable]:
+        """Those of tables, which are known for the steps of some traces."""
+        return [given for given in self.given if isinstance(given, StepTable)]
+
     @property
     def build(self) -> Builder:
         """The builder of all its nodes."""
@@ -127,11 +135,12 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     # numbers.
     trace = settled(trace, recurrence.draws)
     filled: list[tuple[StepTable, int]] = []
-    if any(t not in table.rows for table in recurrence.tables for t in range(trace.length)):
+    tables = recurrence.tables
+    if any(t not in table.rows for table in tables for t in range(trace.length)):
         # This builder folds no constants, so that both graphs show all numbers as in the model.
         flat = Builder(fold=False)
         unrolled = unroll(recurrence.rebuilt(flat), trace.length, flat, unknown=True)
-        filled = fill_tables(recurrence.tables, unrolled, rewritten(trace, flat).output, trace.length)
+        filled = fill_tables(unrolled, rewritten(trace, flat).output, trace.length)
     traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length, recurrence.build)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
@@ -151,8 +160,10 @@ def _differing_step(traced: Node, unrolled: Node) -> str:
     ours, its = topological([traced]), topological([unrolled])
     for node in (*ours, *its):
         below = [step[i] for i in node.inputs if i in step]
-        if below or node.operation == "row":
-            step[node] = max(below) if below else node.attributes[0]
+        if isinstance(node.leaf, Row):
+            step[node] = node.leaf.step
+        elif below:
+            step[node] = max(below)
     odd = [step[n] for n in {*ours} ^ {*its} if n in step]
     # Values made only of the states after a step may belong to it or to the next.
     return f"step {min(odd)} or the next" if odd else "some step"
@@ -175,29 +186,27 @@ def _have_the_same_numbers(one: Node, other: Node) -> bool:
 
 def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool = False) -> Node:
     """Return the logits of `length` steps as one graph on the rows, with `unknown` also on unknown rows of tables."""
+
+    def value(given: Given, t: int) -> Node:
+        numbers = given.at(t, length)
+        if numbers is None and isinstance(given, StepTable) and not unknown:
+            numbers = given.neutral
+        return build.leaf(Row(t, given), given.width) if numbers is None else build.constant(numbers)
+
+    row, width = build.leaf(INPUT, recurrence.dim_input), recurrence.dim_input
+    by_step = [given for given in recurrence.given if given.by_step]
     rows = {
-        t: {build.leaf("input", size=recurrence.dim_input): build.leaf("row", t, size=recurrence.dim_input)}
+        t: {row: build.leaf(Row(t), width)} | {build.given(given): value(given, t) for given in by_step}
         for t in range(length)
     }
-    for k, table in enumerate(recurrence.tables):
-        for t, row in rows.items():
-            step = table.step_of(t, length)
-            is_known = step in table.rows or not unknown
-            row[build.leaf("table", k, size=table.size)] = (
-                build.constant(table.row(step)) if is_known else build.leaf("row", t, "table", k, size=table.size)
-            )
-    for k, drawn in enumerate(recurrence.draws):
-        if not drawn.once:
-            for t, row in rows.items():
-                row[drawn.leaf(build, k)] = build.leaf("row", t, "drawn", k, size=drawn.size)
     # Leaves that all loops may read.
-    last = {build.leaf("length", size=1): build.constant(float(length))}
+    last = {build.given(LENGTH): build.constant(float(length))}
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         unrolled = Unrolled(loop, first, rows, last, build)
         for t, nodes in enumerate(unrolled.after(list(loop.kept.values()), length)):
             t = length - 1 - t if loop.backward else t
             rows[t] |= {
-                build.leaf("kept", k, size=n.size): node for (k, n), node in zip(loop.kept.items(), nodes, strict=True)
+                build.leaf(Kept(k), n.size): node for (k, n), node in zip(loop.kept.items(), nodes, strict=True)
             }
         last |= unrolled.states
     if recurrence.per_step:
@@ -216,30 +225,34 @@ def run_in_numpy(
     `watch` gets the number of each part before it is computed (two for each loop, before it and in it, and one for the
     readout) and the values that it may read.
     """
-    build, leaf = recurrence.build, recurrence.build.leaf
-    known = {leaf("parameter", i, size=p.size): p for i, p in enumerate(parameters)}
-    rows = [{leaf("input", size=recurrence.dim_input): x_t} for x_t in x]
-    for k, table in enumerate(recurrence.tables):
-        for t, row in enumerate(rows):
-            row[leaf("table", k, size=table.size)] = table.row(table.step_of(t, len(x)))
-    known |= {drawn.leaf(build, k): drawn.neutral for k, drawn in enumerate(recurrence.draws)}
-    known[leaf("length", size=1)] = np.array([len(x)], dtype=np.float32)
+    build = recurrence.build
+    known = {build.leaf(Parameter(i), p.size): p for i, p in enumerate(parameters)}
+    known |= given_numbers(recurrence, 0, len(x), by_step=False)
+    rows = [
+        {build.leaf(INPUT, recurrence.dim_input): x_t} | given_numbers(recurrence, t, len(x), by_step=True)
+        for t, x_t in enumerate(x)
+    ]
     for i, (loop, first) in enumerate(zip(recurrence.loops, recurrence.first_states, strict=True)):
         leaves = placeholders(build, [n.size for n in loop.step], first)
         watch(2 * i, known)
         known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
-        for t, row in enumerate(reversed(rows) if loop.backward else rows):
-            known[leaf("time", loop.backward, size=1)] = np.array([t], dtype=np.float32)
+        for row in reversed(rows) if loop.backward else rows:
             watch(2 * i + 1, known | row)
             found = evaluate([*loop.step, *loop.kept.values()], known | row)
             known |= dict(zip(leaves, found, strict=False))
             kept = zip(loop.kept.items(), found[len(leaves) :], strict=True)
-            row |= {leaf("kept", k, size=n.size): value for (k, n), value in kept}
+            row |= {build.leaf(Kept(k), n.size): value for (k, n), value in kept}
     for row in rows if recurrence.per_step else [{}]:
         watch(2 * len(recurrence.loops), known | row)
     if recurrence.per_step:
         return np.array([row[recurrence.readout] for row in rows]).reshape(len(x), recurrence.readout.size)
     return evaluate([recurrence.readout], known)[0]
+
+
+def given_numbers(recurrence: Recurrence, row: int, length: int, *, by_step: bool) -> dict[Node, NDArray[np.float32]]:
+    """Return the given numbers of a step, or those of the whole sequence; without randomness."""
+    known = ((given, given.at(row, length)) for given in recurrence.given if given.by_step == by_step)
+    return {recurrence.build.given(given): given.neutral if n is None else n for given, n in known}
 
 
 class Unrolled:
@@ -258,7 +271,6 @@ class Unrolled:
         order = topological(targets)
         for t in range(length):
             made = {**self._last, **self.states, **self._rows[length - 1 - t if self._loop.backward else t]}
-            made |= {self._build.leaf("time", way, size=1): self._build.constant(float(t)) for way in (False, True)}
             for node in order:
                 if node not in made:
                     made[node] = self._build.rebuild(node, [made[i] for i in node.inputs])
@@ -276,4 +288,4 @@ def rewritten(trace: Trace, build: Builder) -> Trace:
 
 def placeholders(build: Builder, sizes: Sequence[int], first: int = 0) -> list[Node]:
     """Return the leaves for states of these sizes, numbered from `first` on."""
-    return [build.leaf("state", first + i, size=size) for i, size in enumerate(sizes)]
+    return [build.leaf(LoopState(first + i), size) for i, size in enumerate(sizes)]

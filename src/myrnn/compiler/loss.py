@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, substitute, topological
+from myrnn.compiler.leaves import OUTPUTS, TARGET, ClassNumbers
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
 from myrnn.compiler.trace import MYGRAD, Recorder, read_graph, tensors_below
@@ -66,7 +67,7 @@ class LossGraph:
 
     def names(self, build: Builder) -> dict[Node, str]:
         """Name its leaves in a builder."""
-        outputs, target = build.leaf("output", size=self.outputs), build.leaf("target", size=self.width)
+        outputs, target = build.leaf(OUTPUTS, self.outputs), build.leaf(TARGET, self.width)
         return {outputs: "outputs", target: "target"}
 
     def __str__(self) -> str:
@@ -123,7 +124,7 @@ def text_of(value: Node) -> tuple[Any, ...]:
     """Return a graph in a form that can be compared with one of another builder."""
     order = topological([value])
     number = {node: i for i, node in enumerate(order)}
-    return tuple((n.operation, tuple(number[i] for i in n.inputs), n.attributes, n.size) for n in order)
+    return tuple((n.leaf or n.operation, tuple(number[i] for i in n.inputs), n.attributes, n.size) for n in order)
 
 
 class _Tracer:
@@ -137,7 +138,7 @@ class _Tracer:
 
     def of_numbers(self, examples: NDArray[Any]) -> Node:
         """Return the loss of a row, which is the same for all numbers."""
-        target = self._build.leaf("target", size=examples.shape[1])
+        target = self._build.leaf(TARGET, examples.shape[1])
         rows = examples.astype(np.float32)
         graphs = []
         for i in (0, len(rows) // 2, len(rows) - 1):
@@ -153,7 +154,7 @@ class _Tracer:
 
     def _trace(self, target: Any, values: dict[int, Any]) -> Node:
         outputs, recorder = mygrad.tensor(self._drawn(1), constant=False), Recorder()
-        values[id(outputs)] = plain(self._build.leaf("output", size=self._outputs), outputs.shape)
+        values[id(outputs)] = plain(self._build.leaf(OUTPUTS, self._outputs), outputs.shape)
         found = tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
         if recorder.looks:
             raise CompileError(
@@ -181,7 +182,7 @@ class _Tracer:
     def check_numbers(self, value: Node, targets: NDArray[Any], numbers: NDArray[np.float32]) -> None:
         """Compare the traced loss with the loss itself, on rows of targets and their numbers."""
         outputs = self._drawn(len(targets))
-        leaves = self._build.leaf("output", size=self._outputs), self._build.leaf("target", size=numbers.shape[1])
+        leaves = self._build.leaf(OUTPUTS, self._outputs), self._build.leaf(TARGET, numbers.shape[1])
         found = [
             evaluate([value], dict(zip(leaves, row, strict=True)), np.float64)[0]
             for row in zip(outputs.astype(np.float64), numbers.astype(np.float64), strict=True)
@@ -243,7 +244,7 @@ def _by_class(values: Sequence[Node]) -> tuple[Node, NDArray[np.float32]]:
         known = next((i for i, row in enumerate(rows) if np.array_equal(row, table)), len(rows))
         if known == len(rows):
             rows.append(table)
-        return build.leaf("class", known, size=table.shape[1])
+        return build.leaf(ClassNumbers(known), table.shape[1])
 
     done: dict[_Group, Node] = {}
     whole = tuple(values)
@@ -261,9 +262,9 @@ def _by_class(values: Sequence[Node]) -> tuple[Node, NDArray[np.float32]]:
         else:
             done[group] = build.rebuild(first, inputs)
     table = np.concatenate([np.zeros((len(values), 0), np.float32), *rows], axis=1)
-    target, ends = build.leaf("target", size=table.shape[1]), np.cumsum([row.shape[1] for row in rows])
+    target, ends = build.leaf(TARGET, table.shape[1]), np.cumsum([row.shape[1] for row in rows])
     leaves = {
-        build.leaf("class", i, size=row.shape[1]): take(target, indices=np.arange(end - row.shape[1], end))
+        build.leaf(ClassNumbers(i), row.shape[1]): take(target, indices=np.arange(end - row.shape[1], end))
         for i, (row, end) in enumerate(zip(rows, ends, strict=True))
     }
     return substitute(build, [done[whole]], leaves)[0], table
@@ -283,7 +284,8 @@ def _check_alike(group: _Group) -> None:
     for k, node in enumerate(group):
         is_taken = first.operation == "take"
         if (
-            (node.operation, len(node.inputs), node.size) != (first.operation, len(first.inputs), first.size)
+            (node.operation, node.leaf, len(node.inputs), node.size)
+            != (first.operation, first.leaf, len(first.inputs), first.size)
             or (node.attributes != first.attributes and not is_taken)
             or (is_taken and node.inputs[0].size != first.inputs[0].size)
         ):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.found import GIVEN, STEPWISE
-from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import Final, Kept, LoopState, Row, StepTable, Stepwise
 
 
 class Differs(Exception):
@@ -30,8 +30,8 @@ class Match:
         # Pairs with a number as node; and values made of a state that is a different one elsewhere.
         self.hidden: dict[Node, Node] = {}
         self.parted: list[Node] = []
-        # The number of a table -> its numbers at this step, if they occur directly.
-        self.numbers: dict[int, NDArray[Any]] = {}
+        # A table -> its numbers at this step, if they occur directly.
+        self.numbers: dict[StepTable, NDArray[Any]] = {}
         self._readers: dict[int, Node] = {}
         self._seen: set[tuple[Node, Node]] = set()
 
@@ -48,14 +48,14 @@ class Match:
             folded = self._folded[its]
             if ours is folded or are_the_same_numbers(ours, folded):
                 continue
-            if ours.operation == "state" and ours.attributes[0] >= self._first:
-                self._note(ours, folded, reader)
-            elif ours.operation == "table" and folded.is_constant and folded.size in (1, ours.size):
-                self.numbers[ours.attributes[0]] = np.broadcast_to(folded.numbers, ours.size)
-            elif ours.operation in STEPWISE:
-                stream = (ours.operation, *ours.attributes) if ours.operation in GIVEN else ours.attributes
-                is_row = its.operation == "row" and its.attributes == (self._step, *stream)
-                if not is_row and not (its.operation == "final" and its.attributes == ours.attributes):
+            leaf = ours.leaf
+            if isinstance(leaf, LoopState) and leaf.number >= self._first:
+                self._note(leaf.number, ours, folded, reader)
+            elif isinstance(leaf, StepTable) and folded.is_constant and folded.size in (1, ours.size):
+                self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
+            elif isinstance(leaf, Stepwise):
+                is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
+                if not is_end and its.leaf != Row(self._step, leaf):
                     raise Differs(ours, its)
             elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
                 if self._reads_states_alone(ours):
@@ -66,11 +66,10 @@ class Match:
                 stack += ((i, j, ours) for i, j in zip(ours.inputs, its.inputs, strict=True))
             elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
                 self.parted.append(ours)
-            elif ours.operation != "state":
+            elif not isinstance(leaf, LoopState):
                 raise Differs(ours, its)
 
-    def _note(self, state: Node, node: Node, reader: Node) -> None:
-        (i,) = state.attributes
+    def _note(self, i: int, state: Node, node: Node, reader: Node) -> None:
         known, other = self.states.setdefault(i, node), self._readers.setdefault(i, reader)
         if known.size < node.size:
             self.states[i] = node
@@ -84,7 +83,7 @@ class Match:
 
     @staticmethod
     def _reads_states_alone(node: Node) -> bool:
-        return not any(n.operation in STEPWISE for n in topological([node]))
+        return not leaves_of(Stepwise, [node])
 
 
 def are_the_same_numbers(one: Node, other: Node) -> bool:
@@ -108,18 +107,18 @@ def _chosen(node: Node) -> Node:
 
 def _are_alike(one: Node, other: Node) -> bool:
     """Whether both are the same operation, on any inputs."""
-    return (one.operation, one.attributes, one.size, len(one.inputs)) == (
-        other.operation, other.attributes, other.size, len(other.inputs)
+    return (one.operation, one.leaf, one.attributes, one.size, len(one.inputs)) == (
+        other.operation, other.leaf, other.attributes, other.size, len(other.inputs)
     )  # fmt: skip
 
 
 def _reads_a_table(node: Node) -> bool:
-    return any(n.operation == "table" for n in topological([node]))
+    return bool(leaves_of(StepTable, [node]))
 
 
 def _is_zero_on_zeros(node: Node) -> bool:
     """Whether a node is zero when the states are zero, such as a product with one."""
     build = node.build
-    states = {n: build.constant(np.zeros(n.size)) for n in topological([node]) if n.operation == "state"}
+    states = {n: build.constant(np.zeros(n.size)) for n in topological([node]) if isinstance(n.leaf, LoopState)}
     (made,) = substitute(build, [node], states)
     return made.is_constant and not made.numbers.any()

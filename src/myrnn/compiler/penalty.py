@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from mygrad import Tensor
 
-from myrnn.compiler.graph import Builder, Node, evaluate, topological
+from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of
+from myrnn.compiler.leaves import Parameter
 from myrnn.compiler.loss import text_of, tried
 from myrnn.compiler.trace import MYGRAD, Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
@@ -22,13 +23,13 @@ class PenaltyGraph:
     """A penalty on parameters; penalties with the same computation are equal."""
 
     text: tuple[Any, ...] = field(repr=False)
-    value: Node = field(compare=False)  # it reads the leaves ``parameter``
+    value: Node = field(compare=False)  # it reads parameters
     function: Penalty = field(compare=False)  # the penalty that was traced
 
     @property
     def parameters(self) -> set[int]:
         """The numbers of the parameters that it reads."""
-        return {n.attributes[0] for n in topological([self.value]) if n.operation == "parameter"}
+        return {parameter.number for parameter in leaves_of(Parameter, [self.value])}
 
     def has_changed(self, model: Any, parameters: Sequence[Tensor]) -> bool:
         """Whether the function now computes something different than when it was traced."""
@@ -52,7 +53,7 @@ def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) ->
 def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
     # Computations on constants stay as written, as in a loss.
     build, recorder = Builder(fold=False), Recorder()
-    leaves = [build.leaf("parameter", i, size=p.size) for i, p in enumerate(parameters)]
+    leaves = [build.leaf(Parameter(i), p.size) for i, p in enumerate(parameters)]
     values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
     with MYGRAD, np.errstate(all="ignore"):
         found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))

@@ -15,7 +15,8 @@ from myrnn.compiler.derive import (
     reads_states,
 )
 from myrnn.compiler.equations import printer_of
-from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.graph import Node, leaves_of, topological
+from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Parameter, ParameterRows
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
@@ -236,7 +237,7 @@ def plan(derivative: Derivative) -> Plan:
         of_penalty,
         projected,
         _clean(derivative, weights, parts),
-        frozenset(r.build.leaf("state", i, size=r.state_sizes[i]) for i in zero),
+        frozenset(r.build.leaf(LoopState(i), r.state_sizes[i]) for i in zero),
         frozenset() if kind.observed else _unread_at_first(derivative),
     )
 
@@ -244,9 +245,9 @@ def plan(derivative: Derivative) -> Plan:
 def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]:
     """Return the products of rows with weights that are computed for all steps at once, before the loop."""
     stepping = [n for loop in derivative.recurrence.loops if loop.step for n in (*loop.step, *loop.kept.values())]
-    products = {n for n in topological(stepping) if n.operation == "matmul" and n.inputs[0].operation == "kept"}
+    products = {n for n in topological(stepping) if n.operation == "matmul" and isinstance(n.inputs[0].leaf, Kept)}
     everywhere = stepping if not derivative.kind.tokens else [*stepping, *derivative.recurrence.kept.values()]
-    products |= {n for n in topological(everywhere) if n.operation == "matmul" and n.inputs[0].operation == "input"}
+    products |= {n for n in topological(everywhere) if n.operation == "matmul" and n.inputs[0].leaf is INPUT}
     return {n for n in products if _goes_along_rows(n, weights)}
 
 
@@ -272,16 +273,18 @@ def _weights(derivative: Derivative, further: Sequence[Node]) -> dict[Node, Weig
     r = derivative.recurrence
     graph = topological([*r.nodes, *derivative.derived, *further])
     weights: dict[Node, Weight] = {}
-    taken_apart = {n.attributes[0] for n in graph if n.operation == "rows"}
-    for leaf in [n for n in graph if n.operation in ("parameter", "rows")]:
-        shape = derivative.recurrence.shapes[leaf.attributes[0]]
-        columns = shape[-1] if shape else 1
-        rows = leaf.size // columns
-        whole = leaf.operation == "parameter" and leaf.attributes[0] not in taken_apart
-        flipped = whole and columns < min(LANES, rows) and _only_multiplied(graph, leaf, rows, columns)
-        weights[leaf] = Weight(rows, columns, flipped)
-    for leaf in [n for n in graph if n.operation == "derived"]:
-        weights[leaf] = Weight(*_shape_by_products(graph, leaf))
+    taken_apart = {n.leaf.number for n in graph if isinstance(n.leaf, ParameterRows)}
+    for node in graph:
+        if isinstance(leaf := node.leaf, Parameter | ParameterRows):
+            shape = derivative.recurrence.shapes[leaf.number]
+            columns = shape[-1] if shape else 1
+            rows = node.size // columns
+            whole = isinstance(leaf, Parameter) and leaf.number not in taken_apart
+            flipped = whole and columns < min(LANES, rows) and _only_multiplied(graph, node, rows, columns)
+            weights[node] = Weight(rows, columns, flipped)
+    for node in graph:
+        if isinstance(node.leaf, Derived):
+            weights[node] = Weight(*_shape_by_products(graph, node))
     return weights
 
 
@@ -289,9 +292,7 @@ def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int)
     """Whether every use is a product of a vector other than the input with the leaf in its own shape."""
     weight = Weight(rows, columns)
     return all(
-        weight.fits(n) and n.inputs[0] is not leaf and n.inputs[0].operation != "input"
-        for n in graph
-        if leaf in n.inputs
+        weight.fits(n) and n.inputs[0] is not leaf and n.inputs[0].leaf is not INPUT for n in graph if leaf in n.inputs
     )
 
 
@@ -305,7 +306,7 @@ def _shape_by_products(graph: Sequence[Node], leaf: Node) -> tuple[int, int]:
 
 def _parameters(weights: dict[Node, Weight], recurrence: Recurrence, lookups: frozenset[int]) -> Parameters:
     """Lay out the parameters one after the other, the lookups last."""
-    flipped = {n.attributes[0] for n, weight in weights.items() if n.operation == "parameter" and weight.flipped}
+    flipped = {n.leaf.number for n, weight in weights.items() if isinstance(n.leaf, Parameter) and weight.flipped}
     layouts, at = {}, 0
     for index, shape in sorted(enumerate(recurrence.shapes), key=lambda item: item[0] in lookups):
         columns = shape[-1] if shape else 1
@@ -325,12 +326,12 @@ def _lookups(
     }
     for part in [*steps, *([penalty.part] if penalty else [])]:
         elsewhere |= {leaf for leaf, _ in part.others} | {o.leaf for o in part.outer if not o.is_row}
-    taken_apart = {leaf.attributes[0] for leaf in weights if leaf.operation == "rows"}
+    taken_apart = {node.leaf.number for node in weights if isinstance(node.leaf, ParameterRows)}
     return frozenset(
-        leaf.attributes[0]
+        node.leaf.number
         for pullback in derivative.loops
-        for leaf in pullback.weights
-        if leaf.operation == "parameter" and weights[leaf].rows >= LOOKUP_ROWS and leaf not in elsewhere
+        for node in pullback.weights
+        if isinstance(node.leaf, Parameter) and weights[node].rows >= LOOKUP_ROWS and node not in elsewhere
     ) - taken_apart  # fmt: skip
 
 
@@ -350,7 +351,7 @@ def _part(
         for term in terms:
             if term.operation == "outer" and [i.size for i in term.inputs] == [weight.rows, weight.columns]:
                 left, right = reversed(term.inputs) if weight.flipped else term.inputs
-                outer.append(Outer(leaf, left, right, kind.tokens and left.operation == "input"))
+                outer.append(Outer(leaf, left, right, kind.tokens and left.leaf is INPUT))
             else:
                 others.append((leaf, term))
     saved = {node for node in _saved(forward, backward_targets(pullback)) if node not in projected}
@@ -388,16 +389,16 @@ def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[
         weight = weights.get(node.inputs[1]) if node.operation == "matmul" else None
         if weight is not None and weight.fits(node) and not weight.goes_along_rows(node):
             clean.add(node.inputs[0])
-    given = [(n, [r.step[i], r.initial[i]]) for n in clean if n.operation == "state" for i in n.attributes]
-    given += [(n, [r.kept[k]]) for n in clean if n.operation == "kept" for k in n.attributes]
-    return frozenset(clean.union(*(nodes for _, nodes in given)))
+    made = [[r.step[n.leaf.number], r.initial[n.leaf.number]] for n in clean if isinstance(n.leaf, LoopState)]
+    made += [[r.kept[n.leaf.number]] for n in clean if isinstance(n.leaf, Kept)]
+    return frozenset(clean.union(*made))
 
 
 def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
     """Return the gradients of states that nothing reads at step 0: no parameter depends on them."""
     r = derivative.recurrence
     before = [n for p in (derivative.prelude, *derivative.entries) for n in backward_targets(p)]
-    read = {n.attributes[0] for n in topological(before) if n.operation == "gradient"}
+    read = {gradient.of for gradient in leaves_of(Gradient, before)}
     unread = set[Node]()
     for loop, pullback, first in zip(r.loops, derivative.loops, r.first_states, strict=True):
         if loop.backward:
@@ -406,6 +407,6 @@ def _unread_at_first(derivative: Derivative) -> frozenset[Node]:
         others = [n for n in backward_targets(pullback) if n not in own.values()]
         # The gradient of a weight that is added to a state is the state's gradient.
         terms = [term for several in pullback.weights.values() for term in several]
-        needed = set(topological([*others, *terms, *(node for i, node in own.items() if i in read)]))
-        unread |= {node for i, node in own.items() if i not in read and node not in needed}
+        needed = set(topological([*others, *terms, *(node for i, node in own.items() if LoopState(i) in read)]))
+        unread |= {node for i, node in own.items() if LoopState(i) not in read and node not in needed}
     return frozenset(unread)

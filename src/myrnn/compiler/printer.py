@@ -133,11 +133,11 @@ def is_square(node: Node) -> bool:
 
 def _template(node: Node) -> str:
     """Return the text of a node, with placeholders for its inputs."""
+    if node.is_constant:
+        return _number(node) or _listed(node.numbers, "g")
+    if node.is_leaf:
+        return str(node.leaf)
     match node.operation:
-        case "constant":
-            return _number(node) or _listed(node.numbers, "g")
-        case _ if node.is_leaf:
-            return "_".join(map(str, (node.operation, *node.attributes)))
         case "multiply" if is_square(node):
             return "{0} ** 2"
         case "matmul":

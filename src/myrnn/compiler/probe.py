@@ -21,9 +21,10 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn._user_code import is_users_file
-from myrnn.compiler.draws import Drawn, drawn_whole, find_draws, ordered, settled, turned
+from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.growth import check_growth
+from myrnn.compiler.leaves import Drawn
 from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models import Recognizer
@@ -454,7 +455,7 @@ def describe(node: Node) -> str:
             return f"{numbers[0]:g}"
         shown = np.array2string(numbers, precision=4, threshold=6, max_line_width=120)
         return f"{numbers.size} constants {shown}"
-    return f"{node.operation}({', '.join(map(str, node.attributes))})" if node.is_leaf else node.operation
+    return str(node.leaf or node.operation)
 
 
 def where(trace: Trace, node: Node | None) -> Origin:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Buffer, Rows
+from myrnn.compiler.leaves import StepTable
 from myrnn.compiler.plan import LANES, Parameters, padded
 from myrnn.compiler.streams import Carried
-from myrnn.compiler.tables import StepTable
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from mygrad import Tensor
 
 from myrnn.compiler.graph import Builder
+from myrnn.compiler.leaves import CallResult
 from myrnn.compiler.values import Value, plain
 from myrnn.errors import CompileError
 from myrnn.randomness import Draw, Sites
@@ -79,8 +80,7 @@ def values_of(
             )
         first, last = use.leaves, use.leaves + rows
         uses[call.site] = replace(use, leaves=last)
-        draw, site = call.draw, call.site
-        leaves = [build.leaf("draw", i, site, draw.kind, draw.amount, size=use.size) for i in range(first, last)]
+        leaves = [build.leaf(CallResult(i, call.site, call.draw), use.size) for i in range(first, last)]
         values[id(call.tensor)] = Value(tuple(leaves), shape, 0) if of_rows else plain(leaves[0], shape)
     return values, tuple(uses.values())
 

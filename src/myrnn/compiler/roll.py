@@ -13,21 +13,22 @@ nodes, at every length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.finder import Finder, both_lines
-from myrnn.compiler.found import GIVEN, Found, NeedsState, Stream, View, read_at_step
-from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.found import Found, NeedsState, Stream, View
+from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import INPUT, LENGTH, Final, Kept, LoopState, Row, Stepwise
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.probe import ADVICE, Traces, first_difference
+from myrnn.compiler.tables import without_fractions
 from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
@@ -74,9 +75,9 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
 
 def _carries_too_much(found: Recurrence) -> bool:
     """Whether there are states that nothing depends on in the end."""
-    reads = [{n.attributes[0] for n in topological([node]) if n.operation == "state"} for node in found.step]
+    reads = [{state.number for state in leaves_of(LoopState, [node])} for node in found.step]
     rest = [found.readout, *found.kept.values(), *found.initial]
-    needed = {n.attributes[0] for n in topological(rest) if n.operation == "state"}
+    needed = {state.number for state in leaves_of(LoopState, rest)}
     while more := set[int]().union(*(reads[i] for i in needed)) - needed:
         needed |= more
     return len(needed) < len(reads)
@@ -106,7 +107,7 @@ def _proved(traced: Traces, traces: dict[int, Trace], *, together: bool, period:
             if readout is None:
                 raise
             # With so few steps the readout differs.
-            is_so_short = ops.equal(readout.build.leaf("length", size=1), float(steps))
+            is_so_short = ops.equal(readout.build.given(LENGTH), float(steps))
             whole, refusals[steps] = replace(whole, readout=ops.select(is_so_short, readout, whole.readout)), error
     for steps, trace in traces.items() if refusals else ():
         try:
@@ -143,17 +144,19 @@ class Search(Found):
         else:
             readout = self._readout()
             self._begin_as_short_sequences(readout)
-        read = topological([*(n for loop in self.loops for n in loop.step), *(s.node for s in self.streams), readout])
-        used = {n.attributes[0] for n in read if n.operation == "kept"}
+        read = [*(n for loop in self.loops for n in loop.step), *(s.node for s in self.streams), readout]
+        used = {kept.number for kept in leaves_of(Kept, read)}
         loops = tuple(
             replace(loop, kept={k: s.node for k, s in enumerate(self.streams) if s.loop == i and k in used})
             for i, loop in enumerate(self.loops)
         )
         traced = self.traced
-        return Recurrence(
-            traced.dim_input, loops, readout, self.origins, traced.parameter_names, traced.shapes, tuple(self.tables),
-            traced.draws,
-        )  # fmt: skip
+        found = Recurrence(
+            traced.dim_input, loops, readout, self.origins, traced.parameter_names, traced.shapes, traced.draws
+        )
+        order = topological(found.nodes)
+        computed = substitute(self.build, order, without_fractions(found.nodes))
+        return found.placed(dict(zip(order, computed, strict=True)))
 
     def _finds(self, *, backward: bool) -> bool:
         """Find the next loop of one direction; change nothing if none reduces the rest."""
@@ -167,8 +170,8 @@ class Search(Found):
         """Return the number of operations of the longest trace that are not in a loop yet, and of rows they read."""
         # Rows at which a stream ends do not count: loops could pass them on without end.
         order = topological([self.left[self.longest].output])
-        rows = [n for n in order if n.operation == "row" and not self._is_end(n)]
-        return sum(1 for n in order if n.inputs), len(rows)
+        rows = [n.leaf for n in order if isinstance(n.leaf, Row)]
+        return sum(1 for n in order if n.inputs), sum(1 for row in rows if not self._is_end(row))
 
     def _so_far(self) -> SoFar:
         """Return copies of what was found."""
@@ -182,27 +185,28 @@ class Search(Found):
         if not self.traced.per_step:
             return not self._reads_rows(View(self, self.longest).output)
         return all(
-            abs(n.attributes[0] - t) <= lag or self._is_end(n)
+            abs(row.step - t) <= lag or self._is_end(row)
             for t, logits in enumerate(self._logits())
-            for n in topological([logits])
-            if n.operation == "row"
+            for row in leaves_of(Row, [logits])
         )
 
     def _logits(self) -> tuple[Node, ...]:
         """Return the rest of the logits of every step of the longest trace."""
         return self.left[self.longest].output.inputs
 
-    def _is_end(self, row: Node) -> bool:
+    def _is_end(self, row: Row) -> bool:
         """Whether a row of the longest trace is the end of a stream."""
-        t, *stream = row.attributes
-        if stream and stream[0] in GIVEN:
-            return False
-        numbers = stream or self.ends.values()
-        return any(t == (0 if self.streams[k].backward else self.longest - 1) for k in numbers)
+        return any(row.step == (0 if self.streams[k].backward else self.longest - 1) for k in self._streams_of(row.of))
+
+    def _streams_of(self, read: Stepwise) -> Iterable[int]:
+        """Return the streams whose end may be that of a leaf: those of the sequence are its ends."""
+        if isinstance(read, Kept):
+            return (read.number,)
+        return self.ends.values() if read is INPUT else ()
 
     @staticmethod
     def _reads_rows(output: Node) -> bool:
-        return any(n.operation == "row" for n in topological([output]))
+        return bool(leaves_of(Row, [output]))
 
     def _readout(self) -> Node:
         """Return the logits as a function of the last states; constants that always equal the length become it."""
@@ -226,11 +230,11 @@ class Search(Found):
 
     def _on_last_states(self, view: View, *, with_length: bool) -> dict[Node, Node]:
         """Return a view's values made of last states; `with_length`, the length replaces constants that equal it."""
-        length, known = self.build.leaf("length", size=1), dict[Node, Node]()
+        length, known = self.build.given(LENGTH), dict[Node, Node]()
         for n in view.written:
             folded = view.folded[n]
-            if folded.operation == "final":
-                known[n] = self.last(folded)
+            if isinstance(folded.leaf, Final):
+                known[n] = self.last(folded.leaf.number)
             elif with_length and folded is self.build.constant(float(view.length)):
                 known[n] = length
         order = topological([view.written[-1]], stop=known)
@@ -243,7 +247,7 @@ class Search(Found):
             return None
         view = View(self, steps)
         try:
-            known = {n: self.last(n) for n in topological([view.output]) if n.operation == "final"}
+            known = self.lasts(topological([view.output]))
         except NeedsState:
             return None
         (readout,) = substitute(self.build, [view.output], known)
@@ -254,43 +258,47 @@ class Search(Found):
         logits, shifted = self._logits()[self.middle], self._shifted()
         order, known = topological([logits]), dict[Node, Node]()
         for n in order:
-            if n.operation == "row":
-                t, *stream = n.attributes
-                if t == self.middle:
-                    known[n] = read_at_step(self.build, stream, n.size)
+            if isinstance(row := n.leaf, Row):
+                if row.step == self.middle:
+                    known[n] = self.build.leaf(row.of, n.size)
                 elif n in shifted:
                     known[n] = shifted[n]
                 else:
-                    (number,) = stream or [k for end, k in self.ends.items() if t == (0 if end else self.longest - 1)]
-                    known[n] = self.last(self.build.leaf("final", number, size=n.size))
+                    known[n] = self._last_of(row)
         nodes = substitute(self.build, order, known)
         for n, node in zip(order, nodes, strict=True):
             if n in self.left[self.longest].origins:
                 self.origins.setdefault(node, self.left[self.longest].origins[n])
-        if nodes[-1].operation == "kept" and nodes[-1] not in shifted.values():
+        if isinstance(nodes[-1].leaf, Kept) and nodes[-1] not in shifted.values():
             return nodes[-1]
         self.streams.append(Stream(nodes[-1], False, None, len(self.loops), ()))
         self.loops.append(Loop((), ()))
-        return self.build.leaf("kept", len(self.streams) - 1, size=logits.size)
+        return self.build.leaf(Kept(len(self.streams) - 1), logits.size)
+
+    def _last_of(self, row: Row) -> Node:
+        """Return the value of a row that is the end of a stream, made of last states."""
+        ends = (k for end, k in self.ends.items() if row.step == (0 if end else self.longest - 1))
+        return self.last(row.of.number if isinstance(row.of, Kept) else next(ends))
 
     def _shifted(self) -> dict[Node, Node]:
         """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
         all_logits = self._logits()
-        rows = [n for n in topological([all_logits[self.middle]]) if n.operation == "row"]
-        lags = {n: self.middle - n.attributes[0] for n in rows if abs(self.middle - n.attributes[0]) <= MOST_LAG}
-        known = {n: read_at_step(self.build, n.attributes[1:], n.size) for n, lag in lags.items() if not lag}
+        order = topological([all_logits[self.middle]])
+        rows = {n: row for n in order if isinstance(row := n.leaf, Row) and abs(self.middle - row.step) <= MOST_LAG}
+        lags = {n: self.middle - row.step for n, row in rows.items()}
+        known = {n: self.build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
         lags = {n: lag for n, lag in lags.items() if lag}
         # A state for each row, and for those between it and the step, so that each takes over from a closer one.
-        states: dict[tuple[bool, tuple[Any, ...], int], Node] = {}
+        states: dict[tuple[bool, Stepwise, int], Node] = {}
         for backward in (False, True):
             for n, lag in lags.items():
                 for i in range(1, abs(lag) + 1 if (lag < 0) is backward else 0):
-                    key = backward, n.attributes[1:], i
+                    key = backward, rows[n].of, i
                     if key not in states:
-                        states[key] = self.build.leaf("state", self.states + len(states), size=n.size)
+                        states[key] = self.build.leaf(LoopState(self.states + len(states)), n.size)
         if not states:
             return {}
-        known |= {n: states[lag < 0, n.attributes[1:], abs(lag)] for n, lag in lags.items()}
+        known |= {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items()}
         (template,) = substitute(self.build, [all_logits[self.middle]], known)
         initial = self._at_edges(template, list(states.values()))
         found = {}
@@ -299,18 +307,19 @@ class Search(Found):
             if not own:
                 continue
             nearer = [
-                states[backward, stream, i - 1] if i > 1 else read_at_step(self.build, stream, leaf.size)
-                for (_, stream, i), leaf in own
+                states[backward, read, i - 1] if i > 1 else self.build.leaf(read, leaf.size)
+                for (_, read, i), leaf in own
             ]
             for _, leaf in own:
-                found[leaf] = self.build.leaf("kept", len(self.streams), size=leaf.size)
+                found[leaf] = self.build.leaf(Kept(len(self.streams)), leaf.size)
                 self.streams.append(Stream(leaf, backward, None, len(self.loops), ()))
             self.loops.append(Loop(tuple(initial[leaf] for _, leaf in own), tuple(nearer), {}, backward))
         return {n: found[known[n]] for n in lags}
 
     def _at_edges(self, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
         """Return the values before the first row, and after the last one, for states that the logits read."""
-        first, found = states[0].attributes[0], dict[int, Node]()
+        numbers = leaves_of(LoopState, states)
+        first, found = numbers[0].number, dict[int, Node]()
         for t in (0, self.longest - 1):
             logits = self._logits()[t]
             order = topological([logits])
@@ -320,17 +329,13 @@ class Search(Found):
             except Differs:
                 raise self.no_loop() from None
             for i, node in match.states.items():
-                rows = [n for n in topological([node]) if n.operation == "row"]
-                ends = {
-                    n: self.last(self.build.leaf("final", *n.attributes[1:], size=n.size))
-                    for n in rows
-                    if self._is_end(n)
-                }
+                rows = {n: row for n in topological([node]) if isinstance(row := n.leaf, Row)}
+                ends = {n: self._last_of(row) for n, row in rows.items() if self._is_end(row)}
                 if len(ends) == len(rows):
                     (found[i],) = substitute(self.build, [node], ends)
         return {
-            leaf: sized(found.get(leaf.attributes[0], self.build.constant(np.zeros(leaf.size))), leaf.size)
-            for leaf in states
+            leaf: sized(found.get(state.number, self.build.constant(np.zeros(leaf.size))), leaf.size)
+            for leaf, state in zip(states, numbers, strict=True)
         }
 
     def _begin_as_short_sequences(self, readout: Node) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from myrnn.compiler.assemble import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Assembler, moved
 from myrnn.compiler.derive import Pullback, reads_states
 from myrnn.compiler.equations import state_names
-from myrnn.compiler.graph import Node, in_order, topological
+from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.instructions import (
     Clear,
     CrossEntropy,
@@ -29,12 +29,25 @@ from myrnn.compiler.instructions import (
     Phase,
     Place,
     Product,
-    Row,
     Rows,
     Schedule,
     Store,
     Sum,
     Targets,
+    When,
+)
+from myrnn.compiler.leaves import (
+    OUTPUTS,
+    TARGET,
+    Derived,
+    Drawn,
+    Given,
+    Gradient,
+    Input,
+    Kept,
+    Leaf,
+    LoopState,
+    StepTable,
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import PartPlan, Plan
@@ -60,27 +73,26 @@ class _Scheduler(Assembler):
         self._input_gradients = self.new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
         penalty = plan.penalty
         self._penalty, self._penalty_times = (self.new(n, 1) if penalty else None for n in ("penalty", "penalty_times"))
-        self._state_leaves = [self._leaf("state", i, size=size) for i, size in enumerate(sizes)]
-        self._gradient_leaves = [self._leaf("gradient", i, size=size) for i, size in enumerate(sizes)]
-        self._kept_leaves = {k: self._leaf("kept", k, size=n.size) for k, n in r.kept.items()}
+        self._state_leaves = [self._leaf(LoopState(i), size) for i, size in enumerate(sizes)]
+        self._gradient_leaves = [self._leaf(Gradient(LoopState(i)), size) for i, size in enumerate(sizes)]
+        self._kept_leaves = {k: self._leaf(Kept(k), n.size) for k, n in r.kept.items()}
         self._kept = {k: self.new(self.printer.names[n], n.size, Rows.STEPS) for k, n in self._kept_leaves.items()}
         self._kept_gradients = {
             k: self.new(f"d_{place.buffer.name}", place.size, Rows.STEPS) for k, place in self._kept.items()
         }
-        if r.per_step:
-            self._logits, self._logit_gradients = (
-                of[r.readout.attributes[0]] for of in (self._kept, self._kept_gradients)
-            )
+        if isinstance(r.readout.leaf, Kept):
+            kept = r.readout.leaf.number
+            self._logits, self._logit_gradients = self._kept[kept], self._kept_gradients[kept]
         else:
             self._logits = self.new("logits", r.readout.size, Rows.SEQUENCES)
             self._logit_gradients = self.new("d_logits", r.readout.size, Rows.SEQUENCES)
         # Last states that other parts than the readout read, or that are stored where it does not read: copies, and the
         # sums of their gradients.
         read = {
-            n.attributes[0]
+            state.number
             for loop, first in zip(r.loops, r.first_states, strict=True)
-            for n in topological([*loop.initial, *loop.step, *loop.kept.values()])
-            if n.operation == "state" and n.attributes[0] < first
+            for state in leaves_of(LoopState, [*loop.initial, *loop.step, *loop.kept.values()])
+            if state.number < first
         }
         read |= {i for i in range(len(sizes)) if r.loops[self._loop_of(i)].backward}
         self._last = {i: self.new(f"last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
@@ -95,7 +107,7 @@ class _Scheduler(Assembler):
         forward: dict[str, list[Instruction]] = {}
         prelude = self._written(self._prelude)
         fixed = dict(self.places)
-        projections = self._written(self._projections, "input")
+        projections = self._written(self._projections, Input)
         fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
         loops = self._recurrence.loops
         entered, walked = [], []
@@ -105,7 +117,7 @@ class _Scheduler(Assembler):
             forward[f"The states before the first step{which}."] = self._written(self._enter, number)
             entered.append(self.places)
             self.places = dict(fixed)
-            forward[f"Values for all steps at once{which}."] = self._written(self._projections, "kept")
+            forward[f"Values for all steps at once{which}."] = self._written(self._projections, Kept)
             fixed |= {n: place for n, place in self.places.items() if n in self.plan.projected}
             way = "Backward, the last step first" if loop.backward else "Forward, step by step"
             way = "All steps at once" if _is_at_once(loop) else way
@@ -171,10 +183,10 @@ class _Scheduler(Assembler):
         write(*which)
         return self.out
 
-    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> list[Store]:
+    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: When = When.NOW) -> list[Store]:
         return [self.store(n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True)]
 
-    def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: Row = Row.NOW) -> None:
+    def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: When = When.NOW) -> None:
         """Set the locations of nodes."""
         self.places.update((n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True))
 
@@ -182,7 +194,7 @@ class _Scheduler(Assembler):
 
     def _derived(self) -> list[tuple[Node, Node]]:
         """Return nodes that are computed once from parameters and read somewhere, with their leaves."""
-        leaves = [(n, self._leaf("derived", i, size=n.size)) for i, n in enumerate(self._derivative.derived)]
+        leaves = [(n, self._leaf(Derived(i), n.size)) for i, n in enumerate(self._derivative.derived)]
         return [(node, leaf) for node, leaf in leaves if leaf in self.plan.weights]
 
     def _own(self, number: int) -> slice:
@@ -216,15 +228,15 @@ class _Scheduler(Assembler):
             loop, own = r.loops[number], self._own(number)
             self.compute(_begin(loop), self._stores(loop.initial, self._states[own]))
 
-    def _projections(self, source: str) -> None:
+    def _projections(self, source: type[Input | Kept]) -> None:
         """Multiply all rows by the weights of their first products; a token selects a row of the weight."""
         r = self._recurrence
         for node in in_order(self.plan.projected, [*r.step, *r.kept.values()]):
             row, (matrix, _) = node.inputs[0], self.weights[node.inputs[1]]
-            if row.operation != source or node in self.places or (source == "kept" and row not in self.places):
+            if not isinstance(row.leaf, source) or node in self.places or (source is Kept and row not in self.places):
                 continue
-            if source == "input" and self.plan.kind.tokens:
-                self.places[node] = Place(matrix.buffer, node.size, Row.TOKEN)
+            if source is Input and self.plan.kind.tokens:
+                self.places[node] = Place(matrix.buffer, node.size, When.TOKEN)
                 continue
             out = self.places[node] = self.new(self.printer.text("{0}", node), node.size, Rows.STEPS)
             comment = self.printer.expression(node)
@@ -255,9 +267,9 @@ class _Scheduler(Assembler):
         over = Over.ALL if _is_at_once(loop) else Over.STEP
         with self._in(number), nullcontext() if over is Over.ALL else self.steps(backward=loop.backward):
             # Nodes that are multiplied as rows, or summed over all steps, need a row each.
-            of_tables = [n for n in order if n.operation in ("table", "once") and n in operands | factors]
-            self.places |= {n: self.place(n) for n in of_tables}
-            self._give_rows(of_tables, over)
+            given = [n for n in order if n in operands | factors and _needs_rows(n)]
+            self.places |= {n: self.place(n) for n in given}
+            self._give_rows(given, over)
             self._give_rows((n for n in order if n in self.plan.projected and n in operands | factors), over)
             self._give_rows((n for n in self._state_leaves if n in operands and n in self.places), over)
             known = {*self.places, *lasting}
@@ -332,12 +344,12 @@ class _Scheduler(Assembler):
         if loss.width:
             target = self.new("target", loss.width, rows)
             self.out.append(Targets(over, target, loss.is_of_classes))
-            self._stand([self._leaf("target", size=loss.width)], [target])
+            self._stand([self._leaf(TARGET, loss.width)], [target])
         values, counts = self.new("losses", 1, rows), self.new("d_losses", 1, rows)
-        self._stand([self._leaf("output", size=loss.outputs)], [self._logits])
+        self._stand([self._leaf(OUTPUTS, loss.outputs)], [self._logits])
         self.compute(over, [self.store(part.value, values)], in_order(part.saved, [part.value]))
         self.out.append(Losses(over, counts, values, self._logits, loss.scored, loss.what, loss.classes))
-        self._stand([self._leaf("gradient", "loss", size=1)], [counts])
+        self._stand([self._leaf(Gradient("loss"), 1)], [counts])
 
     # Back ------------------------------------------------------------------------------------------------------------
 
@@ -354,7 +366,7 @@ class _Scheduler(Assembler):
             Clear(),
             *(Clear(gradient) for _, gradient in self.weights.values() if gradient.buffer.array == "w"),
         ]
-        self._stand([self._leaf("gradient", "logits", size=self._recurrence.readout.size)], [self._logit_gradients])
+        self._stand([self._leaf(Gradient("logits"), self._recurrence.readout.size)], [self._logit_gradients])
         places = [self._last_gradients.get(i, place) for i, place in enumerate(self._gradients)]
         gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]
         self._way_back(Over.END, self.plan.readout, self._stores(gradients, places))
@@ -368,7 +380,7 @@ class _Scheduler(Assembler):
                 self.compute(_end(loop), self._stores([self._gradient_leaves[i]], [self._gradients[i]]))
         self._stand(self._gradient_leaves[own], self._gradients[own], _after(loop))
         self._stand(
-            [self._leaf("gradient", "kept", k, size=n.size) for k, n in loop.kept.items()],
+            [self._leaf(Gradient(Kept(k)), n.size) for k, n in loop.kept.items()],
             [self._kept_gradients[k] for k in loop.kept],
         )
         self.out += [Clear(self._kept_gradients[k]) for k in loop.kept if not self._is_summed(k, number + 1)]
@@ -381,7 +393,7 @@ class _Scheduler(Assembler):
             stores.append(self.store(node, self._kept_gradients[k], add=self._is_summed(k, number + 1)))
         for o in part.outer:
             if o.is_row:
-                gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, Row.TOKEN)
+                gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, When.TOKEN)
                 stores.append(self.store(o.right, gradient, add=True))
         if self._input_gradients is not None:
             stores.append(self.store(pullback.input, self._input_gradients, add=number < len(r.loops) - 1))
@@ -425,12 +437,13 @@ class _Scheduler(Assembler):
         for node, leaf in self._derived():
             weight, (_, gradient) = self.plan.weights[leaf], self.weights[leaf]
             flat = gradient if weight.is_flat else self.new(f"{gradient.buffer.name}_flat", node.size)
-            self._stand([self._leaf("gradient", "derived", *leaf.attributes, size=node.size)], [flat])
+            assert leaf.leaf is not None
+            self._stand([self._leaf(Gradient(leaf.leaf), node.size)], [flat])
             if not weight.is_flat:
                 self.out.append(moved(weight, flat, gradient, to_matrix=False))
         self._way_back(Over.ONCE, self.plan.prelude, [])
         if self.plan.penalty is not None and self._penalty_times is not None:
-            self._stand([self._leaf("gradient", "penalty", size=1)], [self._penalty_times])
+            self._stand([self._leaf(Gradient("penalty"), 1)], [self._penalty_times])
             self._way_back(Over.ONCE, self.plan.penalty.part, [])
 
     def _way_back(self, over: Over, part: PartPlan, stores: list[Store], *, backward: bool = True) -> None:
@@ -462,19 +475,26 @@ class _Scheduler(Assembler):
 
 def _is_at_once(loop: Loop) -> bool:
     """Whether a loop needs no order of its steps: it reads no states, no time, and nothing of a whole sequence."""
-    nodes = topological(loop.kept.values())
-    return not loop.step and not any(n.operation in ("state", "table", "once", "time", "length") for n in nodes)
+    return not loop.step and not any(
+        isinstance(leaf, LoopState | Given) and not (isinstance(leaf, Drawn) and leaf.by_step)
+        for leaf in leaves_of(Leaf, loop.kept.values())
+    )
+
+
+def _needs_rows(node: Node) -> bool:
+    """Whether the numbers of a leaf must be written again for each step, to be multiplied as rows."""
+    return isinstance(node.leaf, StepTable) or (isinstance(node.leaf, Drawn) and node.leaf.once)
 
 
 # The rows of states: before each step and after the last one, in the order of the sequence.
 
 
-def _before(loop: Loop) -> Row:
-    return Row.AFTER if loop.backward else Row.NOW
+def _before(loop: Loop) -> When:
+    return When.AFTER if loop.backward else When.NOW
 
 
-def _after(loop: Loop) -> Row:
-    return Row.NOW if loop.backward else Row.AFTER
+def _after(loop: Loop) -> When:
+    return When.NOW if loop.backward else When.AFTER
 
 
 def _begin(loop: Loop) -> Over:

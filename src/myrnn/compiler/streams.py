@@ -1,8 +1,8 @@
 """Carried states: the next piece of a sequence begins with the final states of the piece before it.
 
 The carried values are a row of numbers for each *stream*, a sequence that is read piece by piece: its states, the
-number of its steps, and a one. A stream that begins has zeros there. A recurrence that continues reads these numbers as
-leaves ``carried``, by the offset in the row.
+number of its steps, and a one. A stream that begins has zeros there. A recurrence that continues reads these numbers by
+their offset in the row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import LENGTH, CarriedNumbers, Length, LoopState, StepNumber
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import select
 from myrnn.errors import CompileError, InvalidArgument
@@ -61,13 +62,12 @@ def going_on(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence that continues from a stream; raises CompileError when a step depends on more."""
     _check(recurrence)
     build, carried = recurrence.build, carried_of(recurrence)
-    has_begun = build.leaf("carried", carried.begun, size=1)
-    before = build.leaf("carried", carried.steps, size=1)
+    has_begun, before = (build.leaf(CarriedNumbers(at), 1) for at in (carried.begun, carried.steps))
     order = topological(recurrence.nodes)
-    later = {n: n + before for n in order if n.operation in ("time", "length")}
+    later = {n: n + before for n in order if isinstance(n.leaf, StepNumber | Length)}
 
     def begins(node: Node, at: int, size: int) -> Node:
-        state = build.leaf("carried", at, size=size)
+        state = build.leaf(CarriedNumbers(at), size)
         is_zero = node.is_constant and not node.numbers.any()
         return state if is_zero else select(has_begun, state, node)
 
@@ -79,8 +79,8 @@ def going_on(recurrence: Recurrence) -> Recurrence:
 
 def steps_so_far(recurrence: Recurrence) -> Node:
     """Return the number of steps of a stream at the end of a piece."""
-    leaf = recurrence.build.leaf
-    return leaf("length", size=1) + leaf("carried", carried_of(recurrence).steps, size=1)
+    build = recurrence.build
+    return build.given(LENGTH) + build.leaf(CarriedNumbers(carried_of(recurrence).steps), 1)
 
 
 def without_beginning(recurrence: Recurrence) -> Recurrence:
@@ -96,7 +96,7 @@ MOST_STEPS = 2**24
 
 def check_steps(recurrence: Recurrence, steps: int) -> None:
     """Refuse this many steps of a model that computes with their number; raises CompileError."""
-    if steps > MOST_STEPS and any(n.operation in ("time", "length") for n in topological(recurrence.nodes)):
+    if steps > MOST_STEPS and any(isinstance(given, StepNumber | Length) for given in recurrence.given):
         raise CompileError(
             f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, but there are {steps:,}"
         )
@@ -105,18 +105,16 @@ def check_steps(recurrence: Recurrence, steps: int) -> None:
 def _check(recurrence: Recurrence) -> None:
     why = None
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
-        read = topological([*loop.initial, *loop.step, *loop.kept.values()])
+        read = leaves_of(LoopState, [*loop.initial, *loop.step, *loop.kept.values()])
         if loop.backward:
             why = "it goes over the sequence backward, too"
-        elif any(n.operation == "state" and n.attributes[0] < first for n in read):
+        elif any(state.number < first for state in read):
             why = "one of its loops needs the last states of another"
         elif loop.ahead:
             why = "its first step shows what weights make of a state, but not the state: begin with a state of zeros"
-    if any(
-        n.operation == "length" for loop in recurrence.loops for n in topological([*loop.step, *loop.kept.values()])
-    ):
+    if any(leaves_of(Length, [*loop.step, *loop.kept.values()]) for loop in recurrence.loops):
         why = "its steps read how long the whole sequence is"
-    if any(n.operation == "table" for n in topological(recurrence.nodes)):
+    if recurrence.tables:
         why = "its steps read numbers of a table, which is only known for a limited number of steps"
     if why is not None:
         raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")

@@ -13,85 +13,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.graph import Builder, Node, evaluate, topological
+from myrnn.compiler.leaves import LENGTH, Drawn, Fraction, Given, Parameter, Row, StepNumber, StepTable
 from myrnn.compiler.ops import indices_of, matmul
 from myrnn.compiler.trace import Origin, Trace
 
-# The kind of nodes without numbers that are the same at every step.
-_UNKNOWN = ("parameter", "once")
+# Leaves without numbers that are the same at every step.
+_UNKNOWN = Parameter | Drawn
 # This many first and last steps may compute something else.
 EDGE = 3
 # At most this many fixed numbers are searched for below a node that depends only on parameters.
 MOST_NUMBERS = 64
-
-
-@dataclass(frozen=True)
-class StepTable:
-    """Numbers for every step.
-
-    Attributes
-    ----------
-    size : int
-        The amount of numbers that a step reads.
-    backward : bool
-        Whether the steps are counted from the last row of a sequence to the first.
-    rows : dict
-        The number of a step -> its numbers, float32 (size,). It grows as longer sequences are traced.
-    """
-
-    size: int
-    backward: bool
-    rows: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
-
-    def row(self, step: int) -> np.ndarray[Any, Any]:
-        """Return the numbers of a step; ones if no trace shows them, as when they multiply a state of zeros."""
-        return self.rows.get(step, np.ones(self.size, dtype=np.float32))
-
-    def step_of(self, row: int, length: int) -> int:
-        """Return the number of the step for a row of a sequence."""
-        return length - 1 - row if self.backward else row
-
-
 # The most steps of a compiled model whose numbers differ from step to step.
 LONGEST_TABLE = 5000
-
-
-@dataclass(frozen=True)
-class Fraction:
-    """A number of step t and length T, ``(of_step * t + of_length * T + more) / (T + below)``, or its numerator."""
-
-    of_step: float
-    of_length: float
-    more: float
-    below: float | None
-
-    def at(self, steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the numbers at these steps of sequences of these lengths, as programs compute them."""
-        t, length = steps.astype(np.float32), lengths.astype(np.float32)
-        found = np.float32(self.of_step) * t + np.float32(self.of_length) * length + np.float32(self.more)
-        return found if self.below is None else found / (length + np.float32(self.below))
-
-    def node(self, step: Node | None, length: Node) -> Node:
-        """Return it as a node, from nodes for the step and the length."""
-        terms = [
-            node if factor == 1 else node * factor
-            for node, factor in ((step, self.of_step), (length, self.of_length))
-            if node is not None and factor
-        ]
-        constant = length.build.constant(self.more)
-        found = sum(terms[1:], terms[0]) if terms else constant
-        if terms and self.more:
-            found = found + constant
-        if self.below is None:
-            return found
-        return found / (length + self.below if self.below else length)
 
 
 Path = tuple[int, ...]
@@ -120,10 +61,9 @@ class _Slot:
         return np.asarray(values, dtype=np.float32)
 
 
-def find_tables(traces: Mapping[int, Trace]) -> tuple[list[StepTable], dict[int, Trace], Origin | None]:
-    """Find the numbers that differ from step to step; return the tables and the traces with their rows."""
-    # A row of table k at row t of a sequence is the leaf ``row`` with the attributes t, ``"table"`` and k. Also return
-    # a location of numbers that differ from length to length, if there are any.
+def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Trace], Origin | None]:
+    """Find the numbers that differ from step to step; return what gives them, and the traces with their rows."""
+    # Also return a location of numbers that differ from length to length, if there are any.
     longest, both = max(traces), (False, True)
     # Most models have no such numbers, as two traces show.
     some = {length: topological([traces[length].output]) for length in sorted(traces)[-2:]}
@@ -145,7 +85,8 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[StepTable], dict[int,
     if not found.nodes:
         return [], dict(traces), by_length
     rewritten = {length: _rewritten(trace, orders[length], found.nodes) for length, trace in traces.items()}
-    return found.tables, rewritten, by_length
+    by_step = [fraction for fraction in found.fractions if fraction.of_step]
+    return [*found.tables, *by_step], rewritten, by_length
 
 
 Alike = dict[tuple[int, int], list[_Slot]]
@@ -190,15 +131,13 @@ class _Replaced:
         self.tables: list[StepTable] = []
         self.fractions: list[Fraction] = []
         self.nodes: dict[_Slot, Node] = {}
-        # The index of the table of the steps themselves, which fractions read.
-        self._steps: int | None = None
 
     def by_table(self, slots: Slots) -> bool:
         """Replace the numbers of a kind by a table, if possible."""
-        table = _table_of(slots)
+        table = _table_of(slots, len(self.tables))
         if table is not None:
-            for place, slot in slots.items():
-                self.nodes[slot] = self._row(slot, place, len(self.tables), table.size)
+            for (_, row), slot in slots.items():
+                self.nodes[slot] = slot.node.build.leaf(Row(row, table), table.size)
             self.tables.append(table)
         return table is not None
 
@@ -209,19 +148,33 @@ class _Replaced:
             return False
         if fraction not in self.fractions:
             self.fractions.append(fraction)
-        if fraction.of_step and self._steps is None:
-            self._steps = len(self.tables)
-            self.tables.append(StepTable(1, False, {t: np.array([t], np.float32) for t in range(LONGEST_TABLE)}))
-        for place, slot in slots.items():
-            step = None if self._steps is None else self._row(slot, place, self._steps, 1)
-            self.nodes[slot] = fraction.node(step, slot.node.build.leaf("length", size=1))
+        for (_, row), slot in slots.items():
+            build = slot.node.build
+            # What differs between lengths alone is no number of a step.
+            self.nodes[slot] = build.leaf(Row(row, fraction), 1) if fraction.of_step else _computed(fraction, build)
         return True
 
-    def _row(self, slot: _Slot, place: tuple[int, int], table: int, size: int) -> Node:
-        return slot.node.build.leaf("row", place[1], "table", table, size=size)
+
+def without_fractions(nodes: Sequence[Node]) -> dict[Node, Node]:
+    """Return the fractions that the nodes read -> the nodes that compute them from the step and the length."""
+    return {n: _computed(leaf, n.build) for n in topological(nodes) if isinstance(leaf := n.leaf, Fraction)}
 
 
-def _table_of(slots: Slots) -> StepTable | None:
+def _computed(fraction: Fraction, build: Builder) -> Node:
+    """Return the node that computes a fraction."""
+    step, length = build.given(StepNumber(backward=False)), build.given(LENGTH)
+    factors = ((step, fraction.of_step), (length, fraction.of_length))
+    terms = [node if factor == 1 else node * factor for node, factor in factors if factor]
+    constant = build.constant(fraction.more)
+    found = sum(terms[1:], terms[0]) if terms else constant
+    if terms and fraction.more:
+        found = found + constant
+    if fraction.below is None:
+        return found
+    return found / (length + fraction.below if fraction.below else length)
+
+
+def _table_of(slots: Slots, number: int) -> StepTable | None:
     """Return the table with the numbers of a kind; None if they do not depend on the step alone."""
     sizes = {slot.numbers.size for slot in slots.values()}
     if len(sizes - {1}) > 1:
@@ -231,7 +184,7 @@ def _table_of(slots: Slots) -> StepTable | None:
     if len({values.tobytes() for values in numbers.values()}) == 1:
         return None
     for backward in (False, True):
-        table = StepTable(max(sizes), backward)
+        table = StepTable(number, max(sizes), backward)
         if all(
             np.array_equal(table.rows.setdefault(table.step_of(row, length), values), values, equal_nan=True)
             for (length, row), values in numbers.items()
@@ -259,7 +212,7 @@ def _is_fraction(slots: Slots, fraction: Fraction) -> bool:
     if numbers is None or len(set(numbers.tolist())) == 1:
         return False
     with np.errstate(all="ignore"):
-        return np.array_equal(fraction.at(steps, lengths), numbers)
+        return np.array_equal(fraction.of(steps, lengths), numbers)
 
 
 def _numbers_of(slots: Slots) -> NDArray[np.float32] | None:
@@ -302,7 +255,7 @@ def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:
 
 def _row_of_parameter(node: Node) -> tuple[int, int] | None:
     """Return the index of the row of a parameter that a node is, and the number of rows; None for anything else."""
-    if node.operation != "take" or node.inputs[0].operation != "parameter" or not node.size:
+    if node.operation != "take" or not isinstance(node.inputs[0].leaf, Parameter) or not node.size:
         return None
     if node.inputs[0].size % node.size:
         return None
@@ -330,13 +283,13 @@ class _Kinds:
         below: dict[Node, list[Path]] = {}
         for node in order:
             rows = [row[i] for i in node.inputs if i in row]
-            if node.operation == "row":
-                t = node.attributes[0]
+            if isinstance(node.leaf, Row):
+                t = node.leaf.step
                 row[node] = t if length is None else length - 1 - t
-                kind[node] = self._number(("row", node.attributes[1:], node.size))
+                kind[node] = self._number((Row, node.leaf.of, node.size))
                 continue
-            if node.operation in _UNKNOWN:
-                row[node], kind[node] = -1, self._number((node.operation, node.attributes))
+            if isinstance(node.leaf, _UNKNOWN):
+                row[node], kind[node] = -1, self._number(node.leaf)
                 continue
             if not rows:
                 below[node] = [()]
@@ -361,19 +314,24 @@ class _Kinds:
 def _chosen(select: Node) -> Node | None:
     """Return the side that a choice by numbers, such as that of a first step, selects."""
     condition, one, other = select.inputs
-    if any(n.operation in ("row", *_UNKNOWN) for n in topological([condition])):
+    if _reads_more_than_numbers(condition):
         return None
     (values,) = evaluate([condition], {})
     return one if np.all(values) else None if np.any(values) else other
 
 
-def fill_tables(tables: Sequence[StepTable], unrolled: Node, traced: Node, length: int) -> list[tuple[StepTable, int]]:
+def _reads_more_than_numbers(node: Node) -> bool:
+    return any(isinstance(n.leaf, Row | _UNKNOWN) for n in topological([node]))
+
+
+def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTable, int]]:
     """Read unknown rows of tables off a trace, in parallel with the unrolled loops; return which they are."""
     filled: list[tuple[StepTable, int]] = []
 
     def fill(leaf: Node, numbers: Any) -> None:
-        row, _, k = leaf.attributes
-        table, step = tables[k], tables[k].step_of(row, length)
+        assert isinstance(leaf.leaf, Row) and isinstance(leaf.leaf.of, StepTable)
+        table = leaf.leaf.of
+        step = table.step_of(leaf.leaf.step, length)
         if np.size(numbers) in (1, table.size) and step not in table.rows:
             table.rows[step] = np.broadcast_to(np.asarray(numbers, dtype=np.float32), table.size)
             filled.append((table, step))
@@ -385,8 +343,8 @@ def fill_tables(tables: Sequence[StepTable], unrolled: Node, traced: Node, lengt
             continue
         seen.add((ours, its))
         picked = _row_of_parameter(its) if _is_of_table(ours) else None
-        if ours.operation == "row" and ours.attributes[1:2] == ("table",):
-            if not any(n.operation in ("row", *_UNKNOWN) for n in topological([its])):
+        if _is_row_of_table(ours):
+            if not _reads_more_than_numbers(its):
                 fill(ours, evaluate([its], {})[0])
         elif picked is not None:
             number, count = picked
@@ -398,6 +356,10 @@ def fill_tables(tables: Sequence[StepTable], unrolled: Node, traced: Node, lengt
     return filled
 
 
+def _is_row_of_table(node: Node) -> bool:
+    return isinstance(node.leaf, Row) and isinstance(node.leaf.of, StepTable)
+
+
 def _is_of_table(node: Node) -> bool:
     """Whether a node is the product of a row of a table and a matrix."""
-    return node.operation == "matmul" and node.inputs[0].operation == "row" and len(node.inputs[0].attributes) == 3
+    return node.operation == "matmul" and _is_row_of_table(node.inputs[0])

@@ -29,6 +29,7 @@ from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Builder, Node, inputs_first
+from myrnn.compiler.leaves import Parameter, Row
 from myrnn.compiler.lower import READS, SHAPES, Rule, lost
 from myrnn.compiler.ops import OPERATIONS, join
 from myrnn.compiler.reads import (
@@ -410,10 +411,8 @@ def _graph_of(
             f"{length} steps it returned shape {output.shape}"
         )
     _check_untouched(parameters, sequence, recorder)
-    values = {
-        id(p): plain(build.leaf("parameter", i, size=p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))
-    }
-    rows = tuple(build.leaf("row", t, size=width) for t in range(length))
+    values = {id(p): plain(build.leaf(Parameter(i), p.size), p.shape) for i, p in reversed(list(enumerate(parameters)))}
+    rows = tuple(build.leaf(Row(t), width) for t in range(length))
     values[id(sequence)] = Value(rows, sequence.shape, 0)
     of_drawn, draws = drawn
     values |= of_drawn
@@ -547,7 +546,7 @@ class _Learned:
         known = self._known
         for one in inputs_first([node], lambda n: () if n in known else _with_gradient(n)):
             if one not in known:
-                known[one] = one.operation == "parameter" or any(known[i] for i in _with_gradient(one))
+                known[one] = isinstance(one.leaf, Parameter) or any(known[i] for i in _with_gradient(one))
         return known[node]
 
 

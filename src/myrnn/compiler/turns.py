@@ -8,6 +8,7 @@ from typing import Any
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.leaves import Row, StepNumber
 from myrnn.compiler.probe import Traces, longest_of, middle_of
 
 # The most kinds of steps.
@@ -37,8 +38,8 @@ def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Co
     found: dict[int, Counter[int]] = {}
     for node in order:
         below = [step[i] for i in node.inputs if i in step]
-        if node.operation == "row":
-            below = [length - 1 - node.attributes[0] if backward else node.attributes[0]]
+        if isinstance(node.leaf, Row):
+            below = [length - 1 - node.leaf.step if backward else node.leaf.step]
         if not below:
             continue
         t = step[node] = max(below)
@@ -47,8 +48,7 @@ def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Co
             (step[i] - t, kind[i] if step[i] == t else i.size) if i in step else "number" if i.is_constant else id(i)
             for i in node.inputs
         )
-        what = () if node.operation == "row" else node.attributes
-        kind[node] = numbers.setdefault((node.operation, what, node.size, made), len(numbers))
+        kind[node] = numbers.setdefault((node.operation, node.attributes, node.size, made), len(numbers))
         found.setdefault(t, Counter())[kind[node]] += 1
     return found
 
@@ -56,7 +56,7 @@ def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Co
 def in_turn(steps: Sequence[tuple[Node, ...]], first: int, backward: bool) -> tuple[Node, ...]:
     """Return a step that selects one of several in turn, the first of which is that of step `first`."""
     period, build = float(len(steps)), steps[0][0].build
-    time = build.leaf("time", backward, size=1)
+    time = build.given(StepNumber(backward))
     turn = time - period * ops.floor(time / period)
     chosen = []
     for several in zip(*steps, strict=True):

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
-from myrnn.compiler.found import GIVEN, View
+from myrnn.compiler.found import View
 from myrnn.compiler.graph import Node
+from myrnn.compiler.leaves import Given, Parameter, Row
 from myrnn.compiler.trace import Execution, Origin
 
 
@@ -27,10 +28,10 @@ class Variables:
         self._inside, self._position = inside, position
         learned, given = set[Node](), set[Node]()
         for node in order:
-            if node.operation == "parameter" or not learned.isdisjoint(node.inputs):
+            if isinstance(node.leaf, Parameter) or not learned.isdisjoint(node.inputs):
                 learned.add(node)
             read = [i for i in node.inputs if i in position]
-            if node.operation == "row" and set(GIVEN).intersection(node.attributes[1:2]):
+            if isinstance(node.leaf, Row) and isinstance(node.leaf.of, Given):
                 given.add(node)
             elif read and given.issuperset(read):
                 given.add(node)

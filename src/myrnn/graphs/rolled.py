@@ -15,6 +15,7 @@ from myrnn._checks import count_of
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
+from myrnn.compiler.leaves import Drawn, Kept, Length, LoopState, Parameter, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence, placeholders, run_in_numpy
 from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
@@ -107,7 +108,7 @@ def _state_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
 
 def _kept_leaves(recurrence: Recurrence, loop: int) -> list[Node]:
     """Return the leaves that represent what a loop keeps of every step."""
-    return [recurrence.build.leaf("kept", k, size=node.size) for k, node in recurrence.loops[loop].kept.items()]
+    return [recurrence.build.leaf(Kept(k), node.size) for k, node in recurrence.loops[loop].kept.items()]
 
 
 # The drawing ----------------------------------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ class _Rolled:
         """Make the card of an equation, or of the initial value of a state."""
         label, lines = equation_lines(equation.name, equation.text)
         inputs = tuple(known[node] if node in known else self._leaf(node) for node in equation.reads)
-        read = {node.attributes[0] for node in equation.reads if node.operation == "parameter"}
+        read = {leaf.number for node in equation.reads if isinstance(leaf := node.leaf, Parameter)}
         count = [count_of(sum(self.parameters[place].size for place in read), "parameter")] if read else []
         shape = self._shape(equation.node if begins is None else begins)
         sizes = " ".join([shape] * self.shown.dims + ["float32"] * self.shown.dtypes)
@@ -210,11 +211,11 @@ class _Rolled:
 
     def _leaf(self, node: Node) -> int:
         if node not in self.leaves:
-            self.leaves[node] = self._parameter(node) if node.operation == "parameter" else self._input(node)
+            leaf = node.leaf
+            self.leaves[node] = self._parameter(leaf.number) if isinstance(leaf, Parameter) else self._input(node)
         return self.leaves[node]
 
-    def _parameter(self, node: Node) -> int:
-        place = node.attributes[0]
+    def _parameter(self, place: int) -> int:
         data, name = self.parameters[place].data, self.names[place]
         sides = [str(n) for n in data.shape if n != 1] or ["1"]
         size = "×".join(sides) + (f" = {data.size:,}" if len(sides) > 1 else "")  # noqa: RUF001
@@ -223,18 +224,18 @@ class _Rolled:
         return self._add("parameter", name, (size,), tooltip, self.observed.leaf_gradients.get(place))
 
     def _input(self, node: Node) -> int:
-        if node.operation == "table":
-            what = "numbers for every step, computed from the time (input)"
-            return self._add("input", f"table_{node.attributes[0]}", (str(node.size),), (what,))
-        if node.operation in ("drawn", "once"):
-            drawn = self.recurrence.draws[node.attributes[0]]
-            what = f"{drawn.draw.kind}, drawn at random in training (input)"
-            return self._add("input", drawn.name, (str(node.size),), (what,))
-        if node.operation == "length":
-            value = f" = {self.observed.steps}" if self.observed.steps else ""
-            return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))
-        if node.operation == "time":
-            return self._add("input", "t", (), ("t, the number of the step, from 0 on (input)",))
+        match node.leaf:
+            case StepTable() as table:
+                what = "numbers for every step, computed from the time (input)"
+                return self._add("input", str(table), (str(node.size),), (what,))
+            case Drawn() as drawn:
+                what = f"{drawn.draw.kind}, drawn at random in training (input)"
+                return self._add("input", str(drawn), (str(node.size),), (what,))
+            case Length():
+                value = f" = {self.observed.steps}" if self.observed.steps else ""
+                return self._add("input", f"T{value}", (), ("T, the number of steps (input)",))
+            case StepNumber():
+                return self._add("input", "t", (), ("t, the number of the step, from 0 on (input)",))
         name, sequence = self.equations.sequence, self.observed.sequence
         seen = [] if sequence is None else [f"{self._over_steps()}: {value_range(sequence)}"]
         tooltip = (f"{name}, the current row of the sequence (input)", f"shape ({node.size},)", *seen)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks, results
 from myrnn.compiler import CompiledModel, compile
-from myrnn.compiler.graph import topological
+from myrnn.compiler.graph import leaves_of
+from myrnn.compiler.leaves import LoopState
 from myrnn.compiler.model import MAX_LENGTH
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models.model import parameter_names, parameters_of
@@ -340,8 +341,7 @@ def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[n
 
 def main_state(compiled: CompiledModel) -> str:
     """Return the name of the state that the logits are computed from, or of the first of several."""
-    leaves = topological([compiled.recurrence.readout])
-    read = [leaf.attributes[0] for leaf in leaves if leaf.operation == "state"]
+    read = [state.number for state in leaves_of(LoopState, [compiled.recurrence.readout])]
     return compiled.state_names[min(read, default=0)]
 
 

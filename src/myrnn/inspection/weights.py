@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.leaves import Kept, LoopState, Parameter
 from myrnn.compiler.loops import Recurrence
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
@@ -150,9 +151,9 @@ def _parts(
     rows, inner, columns, transposed = product.attributes
     # A row times a matrix, or a matrix times a column, whose transpose has the same eigenvalues.
     vector, leaf = product.inputs if rows == 1 else product.inputs[::-1]
-    if 1 not in (rows, columns) or leaf.operation != "parameter":
+    if 1 not in (rows, columns) or not isinstance(leaf.leaf, Parameter):
         return
-    which = leaf.attributes[0]
+    which = leaf.leaf.number
     if rows == 1:
         matrix = parameters[which].data.reshape((columns, inner) if transposed else (inner, columns))
         matrix = matrix.T if transposed else matrix
@@ -180,7 +181,7 @@ def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
 
 
 def _is_state(node: Node, state: int) -> bool:
-    return node.operation == "state" and node.attributes[0] == state
+    return node.leaf == LoopState(state)
 
 
 def _columns_used(product: Node, units: int, nodes: Iterable[Node]) -> list[int]:
@@ -266,15 +267,15 @@ def _columns(recurrence: Recurrence, after: Node, place: int) -> Iterator[tuple[
             continue
         seen.add(number)
         node, place = number
-        if node.operation == "kept":
+        if isinstance(node.leaf, Kept):
             # An earlier loop computed it.
-            waiting.append((kept[node.attributes[0]], place))
+            waiting.append((kept[node.leaf.number], place))
         elif node.operation == "matmul":
             matrix, (rows, _, columns, transposed) = node.inputs[1], node.attributes
-            if rows == 1 and matrix.operation == "parameter":
-                yield matrix.attributes[0], place, columns, transposed
-        elif weights := [leaf for leaf in _factors(node) if leaf.operation == "parameter"]:
-            yield from ((leaf.attributes[0], 0, 1, False) for leaf in weights)
+            if rows == 1 and isinstance(matrix.leaf, Parameter):
+                yield matrix.leaf.number, place, columns, transposed
+        elif weights := [factor.leaf for factor in _factors(node) if isinstance(factor.leaf, Parameter)]:
+            yield from ((weight.number, 0, 1, False) for weight in weights)
         elif node.operation != "sum":
             waiting += _before(node, place)
 
