@@ -253,13 +253,6 @@ def pull_back(
     return terms, gradients_of
 
 
-# Operations that may turn finite numbers into infinities or NaN, or have such derivatives.
-_SINGULAR = frozenset(
-    "divide power log log1p logaddexp sqrt cbrt exp expm1 arcsin arccos arctan2 arccosh arctanh reciprocal exp2 log2 "
-    "log10 logaddexp2 tan cot sec csc arcsec arccsc sinh cosh coth csch arccoth arccsch".split()
-)
-
-
 def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool]]]:
     """Return nodes that only one side of a choice by time or length needs, with the choice and the side."""
     # If that side is not chosen, its gradient is zero, and zero times infinity would be NaN.
@@ -268,7 +261,7 @@ def _chosen_by_time(targets: Sequence[Node]) -> dict[Node, list[tuple[Node, bool
     for select_ in (n for n in order if n.operation == "select" and _reads_time_alone(n.inputs[0])):
         condition, *sides = select_.inputs
         for side, other, is_first in ((sides[0], sides[1], True), (sides[1], sides[0], False)):
-            if not any(n.operation in _SINGULAR for n in topological([side])):
+            if not any(n.inputs and OPERATIONS[n.operation].singular for n in topological([side])):
                 continue
             elsewhere = topological([*(n for n in targets if n is not select_), condition, other], stop=[select_])
             for node in set(topological([side])) - set(elsewhere):

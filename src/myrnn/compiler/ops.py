@@ -62,6 +62,8 @@ class Operation:
     text: str = ""
     # Whether to recompute it in the backward pass instead of keeping it.
     cheap: bool = False
+    # Whether it, or its derivative, may turn finite numbers into infinities or NaN.
+    singular: bool = False
     # MyGrad's class of the same operation, if it is element-wise without options.
     mygrad: str = ""
     # The names of the operation's attributes.
@@ -138,7 +140,7 @@ select: Operation = function(
 add = infix("+", "add", np.add, lambda g, y, a, b: (g, g), cheap=True)
 subtract = infix("-", "subtract", np.subtract, lambda g, y, a, b: (g, -g), cheap=True)
 multiply = infix("*", "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), cheap=True)
-divide = infix("/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), ANY, POSITIVE)
+divide = infix("/", "divide", np.divide, lambda g, y, a, b: (g / b, -(g * y / b)), ANY, POSITIVE, singular=True)
 negative = function("negative", np.negative, lambda g, y, x: -g, native="-{0}", text="-", cheap=True)
 
 
@@ -148,7 +150,7 @@ def _power(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * (b * power(a, lower)), g * y * log(select(equal(a, 0.0), 1.0, a))
 
 
-power = infix("**", "power", np.power, _power, POSITIVE, ANY, native="power({0}, {1})")
+power = infix("**", "power", np.power, _power, POSITIVE, ANY, native="power({0}, {1})", singular=True)
 # The C library's power takes one number at a time, and squares are products already.
 cube = function(
     "cube",
@@ -188,13 +190,15 @@ fixed = function("fixed", np.positive, None, native="{0}", cheap=True, mygrad=""
 relu = function("relu", lambda x: x * (x > 0), lambda g, y, x: g * greater(y, 0.0), mygrad="ReLu")
 tanh = function("tanh", np.tanh, lambda g, y, x: g * (1.0 - y * y))
 sigmoid = function("sigmoid", lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1.0 - y)))
-exp = function("exp", np.exp, lambda g, y, x: g * y)
-expm1 = function("expm1", np.expm1, lambda g, y, x: g * exp(x))
-log = function("log", np.log, lambda g, y, x: g / x, POSITIVE)
-log1p = function("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), POSITIVE)
-logaddexp = function("logaddexp", np.logaddexp, lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)), ANY, ANY)
-sqrt = function("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), POSITIVE)
-cbrt = function("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)))
+exp = function("exp", np.exp, lambda g, y, x: g * y, singular=True)
+expm1 = function("expm1", np.expm1, lambda g, y, x: g * exp(x), singular=True)
+log = function("log", np.log, lambda g, y, x: g / x, POSITIVE, singular=True)
+log1p = function("log1p", np.log1p, lambda g, y, x: g / (1.0 + x), POSITIVE, singular=True)
+logaddexp = function(
+    "logaddexp", np.logaddexp, lambda g, y, a, b: (g * sigmoid(a - b), g * sigmoid(b - a)), ANY, ANY, singular=True
+)
+sqrt = function("sqrt", np.sqrt, lambda g, y, x: g / (2.0 * y), POSITIVE, singular=True)
+cbrt = function("cbrt", np.cbrt, lambda g, y, x: g / (3.0 * (y * y)), singular=True)
 absolute = function("abs", np.abs, lambda g, y, x: g * sign(x), native="absolute({0})", mygrad="")
 # MyGrad's abs with nan_to_num=False.
 abs_nan = function(
@@ -204,6 +208,7 @@ abs_nan = function(
     native=absolute.native,
     text="abs",
     mygrad="",
+    singular=True,
 )
 sin: Operation = function("sin", np.sin, lambda g, y, x: g * cos(x))
 cos: Operation = function("cos", np.cos, lambda g, y, x: -(g * sin(x)))
@@ -225,8 +230,8 @@ def _arcsin(g: Node, y: Node, x: Node) -> Node:
     return g * select(end, 0.0, 1.0 / sqrt(select(end, 1.0, (1.0 - x) * (1.0 + x))))
 
 
-arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE)
-arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE)
+arcsin = function("arcsin", np.arcsin, _arcsin, WITHIN_ONE, singular=True)
+arccos = function("arccos", np.arccos, lambda g, y, x: -_arcsin(g, y, x), WITHIN_ONE, singular=True)
 arctan = function("arctan", np.arctan, lambda g, y, x: g / (1.0 + x * x))
 # Adding zero turns minus zero into zero, whose inverse is plus infinity.
 arccot = function(
@@ -242,10 +247,10 @@ def _arctan2(g: Node, y: Node, a: Node, b: Node) -> Any:
     return g * b / square, -(g * a / square)
 
 
-arctan2 = function("arctan2", np.arctan2, _arctan2, ANY, ANY)
+arctan2 = function("arctan2", np.arctan2, _arctan2, ANY, ANY, singular=True)
 arcsinh = function("arcsinh", np.arcsinh, lambda g, y, x: g / sqrt(1.0 + x * x))
-arccosh = function("arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), ABOVE_ONE)
-arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), WITHIN_ONE)
+arccosh = function("arccosh", np.arccosh, lambda g, y, x: g / sqrt((x - 1.0) * (x + 1.0)), ABOVE_ONE, singular=True)
+arctanh = function("arctanh", np.arctanh, lambda g, y, x: g / ((1.0 - x) * (1.0 + x)), WITHIN_ONE, singular=True)
 
 # Formulas -------------------------------------------------------------------------------------------------------------
 
