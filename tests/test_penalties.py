@@ -9,7 +9,7 @@ import pytest
 
 from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
-from myrnn.compiler.penalty import PenaltyGraph, trace_penalty
+from myrnn.compiler.loss import PenaltyGraph, trace_penalty
 from myrnn.errors import CompileError
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves

@@ -33,9 +33,8 @@ from myrnn.compiler.leaves import (
     StepNumber,
 )
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.loss import LossGraph
+from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, select, take, total
-from myrnn.compiler.penalty import PenaltyGraph
 
 # The leaves that a product may have as a matrix.
 WEIGHTS = Parameter | ParameterRows | Derived

@@ -30,9 +30,8 @@ from myrnn.compiler.explain import explained
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard, verify
 from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.loss import LossGraph
+from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
-from myrnn.compiler.penalty import PenaltyGraph
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, input_width, read_length, trace
 from myrnn.compiler.program import Program

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from myrnn._start import when_gru_is_imported
 from myrnn._user_code import is_users_file
+from myrnn.compiler.patches import replaced
 
 COMPARED = {
     "__gt__": np.greater,
@@ -331,32 +332,22 @@ def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Ten
 
     def replace_gru(module: Any) -> None:
         unit = module.GRUnit
-        stack.enter_context(_replaced(unit, "__call__", _beginning(unit.__call__, is_here)))
+        stack.enter_context(replaced([(unit, "__call__", _beginning(unit.__call__, is_here))]))
 
+    table = [
+        *((owner, name, _converting(getattr(owner, name), is_here)) for owner, name in _CONVERSIONS),
+        (mygrad, "sliding_window_view", _windows(mygrad.sliding_window_view)),
+        *((Tensor, name, _comparing(getattr(Tensor, name), ufunc, is_here)) for name, ufunc in COMPARED.items()),
+        (Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)),
+        (Tensor, "__init__", _made(Tensor.__init__, remember)),
+        *((Tensor, name, _copied(getattr(Tensor, name), remember)) for name in ("astype", "copy")),
+        (Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)),
+        (Where, "__call__", _choosing(Where.__call__, is_here)),
+    ]
     with ExitStack() as stack:
-        for owner, name in _CONVERSIONS:
-            stack.enter_context(_replaced(owner, name, _converting(getattr(owner, name), is_here)))
-        stack.enter_context(_replaced(mygrad, "sliding_window_view", _windows(mygrad.sliding_window_view)))
-        for name, function in COMPARED.items():
-            stack.enter_context(_replaced(Tensor, name, _comparing(getattr(Tensor, name), function, is_here)))
-        stack.enter_context(_replaced(Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)))
-        stack.enter_context(_replaced(Tensor, "__init__", _made(Tensor.__init__, remember)))
-        for name in ("astype", "copy"):
-            stack.enter_context(_replaced(Tensor, name, _copied(getattr(Tensor, name), remember)))
-        stack.enter_context(_replaced(Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)))
+        stack.enter_context(replaced(table))
         stack.enter_context(when_gru_is_imported(replace_gru))
-        stack.enter_context(_replaced(Where, "__call__", _choosing(Where.__call__, is_here)))
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, function: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def _converting(convert: Any, is_here: Callable[[], bool]) -> Any:

@@ -32,6 +32,7 @@ from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.leaves import Parameter, Row
 from myrnn.compiler.lower import READS, SHAPES, Rule, lost
 from myrnn.compiler.ops import OPERATIONS, join
+from myrnn.compiler.patches import replaced
 from myrnn.compiler.reads import (
     Array,
     PiecewiseConstant,
@@ -60,7 +61,9 @@ _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
 _LIKE_LAYERS = os.path.join("myrnn", "models", "dense.py"), os.path.join("myrnn", "randomness.py")
 # The files with functions that stand between the model and MyGrad while it is watched.
-_WRAPPERS = frozenset(os.path.join(os.path.dirname(__file__), f"{name}.py") for name in ("trace", "reads", "work"))
+_WRAPPERS = frozenset(
+    os.path.join(os.path.dirname(__file__), f"{name}.py") for name in ("trace", "reads", "work", "patches")
+)
 # The built-in models only inspect their argument to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 
@@ -181,10 +184,12 @@ class Recorder:
                 self._kept.append(operation)
                 self._note_made(operation, _user_frame(sys._getframe(1)))
 
+        watched = [(Tensor, "data", property(look, give))]
+        if names:
+            watched.append((Tensor, "_creator", property(lambda tensor: vars(tensor)["_creator"], make)))
         with (
             MYGRAD,
-            _watched("data", look, give),
-            _watched("_creator", lambda tensor: vars(tensor)["_creator"], make) if names else nullcontext(),
+            replaced(watched),
             reads_traced(is_here, x, note) if arrays else nullcontext(),
         ):
             try:
@@ -272,21 +277,6 @@ class Recorder:
             by, frame = _called(frame), frame.f_back
         if frame is not None and kind == _OF_USER and not _asks_for_size(frame.f_code, frame.f_lasti):
             self._looks.setdefault((frame.f_code.co_filename, frame.f_lineno), by)
-
-
-@contextmanager
-def _watched(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Let these functions read and write an attribute of all tensors, through a property of the class."""
-    before = vars(Tensor).get(name)
-    setattr(Tensor, name, property(read, write))
-    try:
-        yield
-    finally:
-        # A model may trace another one while it runs.
-        if before is None:
-            delattr(Tensor, name)
-        else:
-            setattr(Tensor, name, before)
 
 
 def lines_that_look(model: Callable[[Any], Any], x: Any) -> list[TensorRead]:

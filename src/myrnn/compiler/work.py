@@ -20,6 +20,7 @@ from mygrad import Tensor
 from mygrad.operation_base import _NoValue
 from numpy.typing import NDArray
 
+from myrnn.compiler.patches import replaced
 from myrnn.compiler.probe import answer
 from myrnn.compiler.reads import COMPARED, Array, raw
 
@@ -77,15 +78,14 @@ def operations_noted(parameters: Sequence[Tensor] = ()) -> Iterator[list[Any]]:
 
         return noted
 
-    before = {name: vars(Tensor)[name] for name in _WAYS}
-    for name, way in before.items():
-        is_of_class = isinstance(way, classmethod)
-        setattr(Tensor, name, classmethod(noting(name, way.__func__)) if is_of_class else noting(name, way))
+    def noted_way(name: str) -> Any:
+        way = vars(Tensor)[name]
+        return classmethod(noting(name, way.__func__)) if isinstance(way, classmethod) else noting(name, way)
+
     try:
-        yield found
+        with replaced((Tensor, name, noted_way(name)) for name in _WAYS):
+            yield found
     finally:
-        for name, way in before.items():
-            setattr(Tensor, name, way)
         for parameter in parameters:
             del vars(parameter)[_NOTE]
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import CompiledModel
-from myrnn.compiler.loss import LossGraph, trace_loss
+from myrnn.compiler.loss import LossGraph, trace_loss, trace_penalty
 from myrnn.compiler.native import Block, Native, shards_for
-from myrnn.compiler.penalty import trace_penalty
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import check_steps
 from myrnn.compiler.trace import MYGRAD
