@@ -77,7 +77,8 @@ def result_place(recurrence: Recurrence, equations: Equations) -> Place:
     """Return the place of the logits' equation: logits of every step may be computed in a loop."""
     if equations.readout:
         return 2 * len(equations.loops), equations.readout[-1].name
-    node = recurrence.kept[recurrence.readout.attributes[0]]
+    assert isinstance(recurrence.readout.leaf, Kept)
+    node = recurrence.kept[recurrence.readout.leaf.number]
     return next(
         (2 * i + 1, equation.name)
         for i, loop in enumerate(equations.loops)
@@ -165,7 +166,8 @@ class _Rolled:
 
     def _entry(self, state: Node, start: int, column: int) -> int:
         """Make the card through which a state enters the step: from its initial value, then from the step before."""
-        name, shape = self.equations.states[state.attributes[0]], self._shape(state)
+        assert isinstance(state.leaf, LoopState)
+        name, shape = self.equations.states[state.leaf.number], self._shape(state)
         tooltip = (f"{name} of the step before", f"shape {shape}, float32")
         details = ("of the step before", *([shape] * self.shown.dims))
         return self._add("operation", name, details, tooltip, inputs=(start,), column=column, emphasis="state")
