@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from myrnn.compiler import ops
 from myrnn.compiler.found import Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import LoopState, Row, StepNumber, StepTable
+from myrnn.compiler.leaves import Given, LoopState, Row, StepNumber
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
 from myrnn.compiler.probe import ADVICE, describe
@@ -37,7 +37,7 @@ class Beginning:
     unknown: set[int]  # states whose initial value no step determines: they are zero
     odd: dict[int, dict[int, Node]]  # the index of a state -> its value after the steps that differ, by step
     # The numbers of tables that occur directly in the first steps, by step and table.
-    inline: dict[tuple[int, StepTable], NDArray[np.float32]]
+    inline: dict[tuple[int, Given], NDArray[np.float32]]
 
     def begun(self, template: Mapping[Node, Node], step: Sequence[Node], backward: bool) -> dict[Node, Node]:
         """Return a step that computes its states like the first steps if these differ."""
@@ -78,7 +78,7 @@ class BeginningFinder:
     steps: Sequence[tuple[Node, ...]]
     cut: Sequence[Node]
     # The numbers of tables that occur directly in steps.
-    inline: dict[tuple[int, StepTable], NDArray[np.float32]] = field(default_factory=dict, init=False)
+    inline: dict[tuple[int, Given], NDArray[np.float32]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Take over what the trace shows."""
@@ -99,7 +99,7 @@ class BeginningFinder:
             if len(after) < len(self.sizes):
                 after = self._at_the_end(t + 1) | after
             which, match = self._back(t, after)
-            self.inline |= {(t, table): numbers for table, numbers in match.numbers.items()}
+            self.inline |= {(t, given): numbers for given, numbers in match.numbers.items()}
             before = {i: node for i, node in match.states.items() if not self._is_new(node, t)}
             if t:
                 before = self._zeros(match, before) | before

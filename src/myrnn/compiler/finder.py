@@ -15,7 +15,7 @@ from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import Found, Stream, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
-from myrnn.compiler.leaves import INPUT, Final, Kept, LoopState, Parameter, Row, StepNumber, StepTable, Stepwise
+from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.trace import Origin, Trace
@@ -48,7 +48,7 @@ class Finder:
         # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
         self.hidden: list[tuple[Node, ...]] = []
         # The numbers of tables that occur directly in the first steps, by step and table.
-        self.inline: dict[tuple[int, StepTable], NDArray[Any]] = {}
+        self.inline: dict[tuple[int, Given], NDArray[Any]] = {}
         # Whether the states are not what the model's variables hold, but what it computes of that with weights.
         self.ahead = False
         # Nodes made only of the current row of the sequence.
@@ -366,7 +366,7 @@ class Finder:
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
                 return build.constant(float(t))
-            if isinstance(read, StepTable) and (t, read) in self.inline:
+            if isinstance(read, Given) and (t, read) in self.inline:
                 return build.constant(self.inline[t, read])
             return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 

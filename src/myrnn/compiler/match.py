@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import Final, Kept, LoopState, Row, StepTable, Stepwise
+from myrnn.compiler.leaves import Final, Fraction, Given, Kept, LoopState, Row, StepTable, Stepwise
 
 
 class Differs(Exception):
@@ -30,8 +30,8 @@ class Match:
         # Pairs with a number as node; and values made of a state that is a different one elsewhere.
         self.hidden: dict[Node, Node] = {}
         self.parted: list[Node] = []
-        # A table -> its numbers at this step, if they occur directly.
-        self.numbers: dict[StepTable, NDArray[Any]] = {}
+        # Given numbers -> those at this step, if they occur directly.
+        self.numbers: dict[Given, NDArray[Any]] = {}
         self._readers: dict[int, Node] = {}
         self._seen: set[tuple[Node, Node]] = set()
 
@@ -51,7 +51,7 @@ class Match:
             leaf = ours.leaf
             if isinstance(leaf, LoopState) and leaf.number >= self._first:
                 self._note(leaf.number, ours, folded, reader)
-            elif isinstance(leaf, StepTable) and folded.is_constant and folded.size in (1, ours.size):
+            elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
                 self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
             elif isinstance(leaf, Stepwise):
                 is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
@@ -113,7 +113,7 @@ def _are_alike(one: Node, other: Node) -> bool:
 
 
 def _reads_a_table(node: Node) -> bool:
-    return bool(leaves_of(StepTable, [node]))
+    return bool(leaves_of(StepTable, [node]) or leaves_of(Fraction, [node]))
 
 
 def _is_zero_on_zeros(node: Node) -> bool:
