@@ -23,7 +23,7 @@ from myrnn.models import RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.storage import FolderLock
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import Checkpoint, Report, TrainingState, feed, train
+from myrnn.training import Checkpoint, TrainingReport, TrainingState, feed, train
 from myrnn.training.checkpoint import load_checkpoint
 from myrnn.training.loop import Training
 from myrnn.training.state import Restarts
@@ -963,7 +963,7 @@ def test_a_long_training_keeps_a_report_every_hundredth_of_it():
         restarts, found = Restarts(gradient_clip=None, allowed=allowed), [50_000]
         restarts.last = SimpleNamespace(iteration=found[0])
         for iteration in range(50_100, 51_200, 100):
-            if restarts.wants(Report(iteration, 100, 0.5, 0.9), guessing=np.log(2)):
+            if restarts.wants(TrainingReport(iteration, 100, 0.5, 0.9), guessing=np.log(2)):
                 found.append(iteration)
                 restarts.last = SimpleNamespace(iteration=iteration)
         return found

@@ -5,7 +5,7 @@ import pytest
 
 from myrnn.cli import main
 from myrnn.inspection import inspect
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
@@ -121,7 +121,7 @@ def test_an_empty_figure_is_reported_and_the_others_are_drawn(here, capsys):
     model = RNN(10, 4, 2, rng=0)
     for parameter in model.parameters:
         parameter.data[...] = 0
-    history = History(np.array([1]), np.array([0.7]), np.array([0.5]))
+    history = LearningCurve(np.array([1]), np.array([0.7]), np.array([0.5]))
     save_run("run", task=TwinHalves(), model=model, optimizer=Adam(model.parameters), history=history)
     assert main(["inspect", "run", "1212", "--samples=9", "--quiet"]) == 0
     out = capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_a_missing_run_is_refused(here, capsys):
 
 def test_a_network_that_was_never_trained_is_refused(here, capsys):
     model = GRU(10, 4, 2, rng=0)
-    nothing = History(np.array([], dtype=np.int64), np.array([]), np.array([]))
+    nothing = LearningCurve(np.array([], dtype=np.int64), np.array([]), np.array([]))
     save_run("run", task=TwinHalves(), model=model, optimizer=Adam(model.parameters), history=nothing)
     assert failure(capsys, "run", "12") == (
         "myrnn: run holds a network that is not trained yet: there is nothing to inspect\n"

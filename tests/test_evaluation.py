@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, classify, counterexamples, evaluate, transfer
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
 from myrnn.results import wilson_interval
@@ -181,7 +181,7 @@ def test_lengths_beyond_the_trained_ones_are_marked():
     assert a_report(0).beyond.tolist() == [True, True, True]
 
 
-@pytest.mark.parametrize("trained", [4, History(np.array([1]), np.array([0.7]), np.array([0.5]), longest=4)])
+@pytest.mark.parametrize("trained", [4, LearningCurve(np.array([1]), np.array([0.7]), np.array([0.5]), longest=4)])
 def test_the_trained_length_comes_from_the_history_or_a_number(trained):
     report = evaluate(RNN(10, 8, 2, rng=0), TASK, samples=10, lengths=[2, 4, 6], trained=trained)
     assert (report.trained_length, report.beyond.tolist()) == (4, [False, False, True])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import evaluate
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.registry import make
@@ -212,7 +212,7 @@ def test_untested_lengths_have_no_accuracy(report):
 
 
 def test_a_run_without_a_report_loads(tmp_path, parts):
-    empty = History(np.empty(0, np.int64), np.empty(0), np.empty(0))
+    empty = LearningCurve(np.empty(0, np.int64), np.empty(0), np.empty(0))
     folder = save_run(tmp_path / "run", **{**parts, "history": empty})
     assert len(load_run(folder).history) == 0
     assert not (folder / "training.png").exists()

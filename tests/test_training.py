@@ -21,7 +21,7 @@ from myrnn.optimizers import SGD, Adam
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
-from myrnn.training import Report, TrainingStart, feed, train
+from myrnn.training import TrainingReport, TrainingStart, feed, train
 from myrnn.training.engine import reference_logits
 from myrnn.training.loop import Training
 from myrnn.training.settings import ENGINES
@@ -576,7 +576,7 @@ def test_an_object_without_events_is_not_a_hook(hooks, message):
 
 
 def test_a_report_says_its_numbers():
-    assert Report(10, 20, 0.5, 0.75).accuracy == 0.75
+    assert TrainingReport(10, 20, 0.5, 0.75).accuracy == 0.75
 
 
 # --- arguments

@@ -71,7 +71,7 @@ def word_for(metric: str) -> str:
 class LearningCurve(Scored[Floats], Result):
     """Loss and accuracy during a training, one mean per report.
 
-    `train` returns it. ``History`` is another name for it.
+    `train` returns it.
 
     Attributes
     ----------
@@ -233,6 +233,3 @@ class LearningCurve(Scored[Floats], Result):
     def data(self) -> Table:
         """Return the columns of all reports."""
         return Table("Learning curve", self.columns)
-
-
-History = LearningCurve

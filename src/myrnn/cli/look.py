@@ -29,7 +29,7 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.data.targets import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.build import write_graph, write_recurrence
-from myrnn.learning_curve import ACCURACY, History, word_for
+from myrnn.learning_curve import ACCURACY, LearningCurve, word_for
 from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
 from myrnn.results import Table, integer, number, text
 from myrnn.runs import Run
@@ -187,7 +187,7 @@ def plot(
     show.path("plot", out)
 
 
-def _curves(names: list[str], histories: list[History], levels: str) -> Table:
+def _curves(names: list[str], histories: list[LearningCurve], levels: str) -> Table:
     metric, steps = histories[0].metric, f"{histories[0].unit}s"
 
     def curves(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from myrnn.experiment import Experiment, Part
 from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import SOURCES, Source
 from myrnn.graphs.build import write_graph
-from myrnn.learning_curve import ACCURACY, History, LearningCurve
+from myrnn.learning_curve import ACCURACY, LearningCurve
 from myrnn.models.own import file_of
 from myrnn.registry import kind_of
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, Job, has_run, parse_job, weight_bytes
@@ -48,7 +48,7 @@ def save_run(
     task: Any,
     model: Any,
     optimizer: Any,
-    history: History,
+    history: LearningCurve,
     training: Mapping[str, Any] | None = None,
     report: LengthReport | None = None,
     dim_recurrent: int | None = None,
@@ -67,7 +67,7 @@ def save_run(
         its hash, and a copy to read, which is never run. `load_run` finds that file, or takes the class.
     optimizer : SGD, RMSprop or Adam
         Only its settings are stored.
-    history : History
+    history : LearningCurve
     training : mapping, optional
         The arguments of `train` that are not defaults: iterations, batch_size, seed, engine, report_every, schedule (by
         name), gradient_clip.
@@ -272,7 +272,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
     )
 
 
-def load_history(folder: str | os.PathLike[str]) -> History:
+def load_history(folder: str | os.PathLike[str]) -> LearningCurve:
     """Return the history of a complete run, which needs no model; raises RunError as `load_run` does."""
     stored, report, job = _read(folder)
     return parse_history(stored, report, job.experiment.source, job.model["dim_output"])

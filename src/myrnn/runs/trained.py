@@ -18,7 +18,7 @@ from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, flat, is_lost, text
 from myrnn.runs.model import remake
@@ -38,7 +38,7 @@ class Run(Result):
         With its trained weights.
     reader : TaskReader or DataReader
         What the model reads, and what its outputs mean.
-    history : History
+    history : LearningCurve
         One row per report, or per epoch.
     best : int
         The report, or epoch, whose weights the model has, counted from 1.
@@ -79,7 +79,7 @@ class Run(Result):
     experiment: Experiment
     model: Any
     reader: Any
-    history: History
+    history: LearningCurve
     best: int = 0
     is_cut: bool = False
     folder: Any = None

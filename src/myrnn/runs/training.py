@@ -14,7 +14,7 @@ from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation.classify import Classifier
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
 from myrnn.results import check_lost
 from myrnn.runs.prepare import Prepared
@@ -37,11 +37,11 @@ def trained(
 ) -> Run:
     """Train the model of a prepared experiment, and return the run."""
     experiment, model, settings = prepared.experiment, prepared.model, prepared.experiment.training
-    nothing = History.from_columns({experiment.source.unit: [], "loss": [], "accuracy": []})
+    nothing = LearningCurve.from_columns({experiment.source.unit: [], "loss": [], "accuracy": []})
     run = Run(experiment, model, prepared.reader, nothing, own=own, hashes=prepared.hashes)
     optimizer, clock = experiment.optimizer.make(params=model.parameters), _Clock()
     watched = None if prepared.held_out is None else _validation(run, prepared)
-    shown = TrainingProgress(progress, watched)
+    hooks = (watched, TrainingProgress(progress, watched), checkpoint, clock)
     training: Training | None = None
     try:
         # Also while the model is compiled: MyGrad's finalizers would swallow Ctrl-C there.
@@ -60,7 +60,7 @@ def trained(
                 on_divergence=settings.on_divergence,
                 loss=settings.loss,
                 truncate=prepared.truncate,
-                hooks=[hook for hook in (watched, shown, checkpoint, clock) if hook is not None],
+                hooks=[hook for hook in hooks if hook is not None],
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
                 training.restore(state)
@@ -131,12 +131,12 @@ def _check_length(prepared: Prepared, training: Training, watched: Validation | 
         )
 
 
-def _by_epoch(training: Training, validation: Validation) -> History:
+def _by_epoch(training: Training, validation: Validation) -> LearningCurve:
     """Return the means of every complete epoch."""
     found, whole = training.history, validation.reports
     columns = {"loss": found.loss, found.metric: found.score}
     columns |= {name: np.array(values) for name, values in validation.columns.items() if values}
-    return History.from_columns(
+    return LearningCurve.from_columns(
         {"epoch": np.arange(1, whole + 1), **{name: column[:whole] for name, column in columns.items()}},
         longest=found.longest,
         engine=found.engine,

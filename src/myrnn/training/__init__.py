@@ -7,14 +7,14 @@ sequences. `hooks` watch, and `progress` shows the progress. `loop` has `train`,
 """
 
 from myrnn.training.checkpoint import Checkpoint, TrainingState
-from myrnn.training.hooks import Report, TrainingStart, Validation
+from myrnn.training.hooks import TrainingReport, TrainingStart, Validation
 from myrnn.training.loop import train
 from myrnn.training.measure import measure
 from myrnn.training.settings import TrainingSettings
 
 __all__ = [
     "Checkpoint",
-    "Report",
+    "TrainingReport",
     "TrainingSettings",
     "TrainingStart",
     "TrainingState",

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
 from myrnn.training.feed import Position
-from myrnn.training.hooks import OF_HOOKS, Report, TrainingStart
+from myrnn.training.hooks import OF_HOOKS, TrainingReport, TrainingStart
 from myrnn.training.records import RecordForm
 from myrnn.training.state import Learner, OptimizerMemory, Snapshot
 
@@ -164,7 +164,7 @@ class Checkpoint:
         """Write a checkpoint if it is time."""
         self._write_if_due()
 
-    def on_reported(self, report: Report) -> None:
+    def on_reported(self, report: TrainingReport) -> None:
         """Write a checkpoint if it is time."""
         self._write_if_due()
 
@@ -176,7 +176,7 @@ class Checkpoint:
         except RunError as error:
             warn(f"{error}: training goes on, and the checkpoint before this one stays")
 
-    def on_train_end(self, history: History) -> None:
+    def on_train_end(self, history: LearningCurve) -> None:
         """Write the last checkpoint, and unlock the folder."""
         try:
             self.write()
@@ -336,7 +336,7 @@ def _make(folder: Path) -> None:
 
 def to_state(
     snapshot: Snapshot,
-    reports: Sequence[Report],
+    reports: Sequence[TrainingReport],
     memory: OptimizerMemory,
     form: RecordForm,
     settings: Mapping[str, Any],
@@ -364,7 +364,7 @@ def to_state(
 
 def from_state(
     state: TrainingState, learner: Learner, form: RecordForm, of_feed: Collection[str]
-) -> tuple[Snapshot, list[Report]]:
+) -> tuple[Snapshot, list[TrainingReport]]:
     """Return the snapshot and the reports of a state, checked; its arrays must match those of the learner."""
     values, memory = state.values, learner.memory
     # Hooks, and an optimizer with load_state_dict, check what they restore.

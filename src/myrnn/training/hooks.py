@@ -9,11 +9,11 @@ A hook has one or more of these methods; training calls whichever it has:
 ``on_progressed(iteration)``
     with the same number, after every hook has received it, unless a report follows;
 ``on_report(report)``
-    with a `Report`, every `report_every` iterations and after the last;
+    with a `TrainingReport`, every `report_every` iterations and after the last;
 ``on_reported(report)``
     with the same report, after every hook has received it;
 ``on_train_end(history)``
-    once, with the `History` so far, also when training stops by an error or is interrupted.
+    once, with the `LearningCurve` so far, also when training stops by an error or is interrupted.
 
 In ``on_report`` a hook may set the optimizer's ``learning_rate``: training continues with it, also from a checkpoint,
 and leaves it there. With a schedule, only the schedule counts. ``start.stop()`` ends the training after the current
@@ -95,7 +95,7 @@ class TrainingStart:
 
 
 @dataclass(frozen=True)
-class Report(Scored[float]):
+class TrainingReport(Scored[float]):
     """The means over the iterations since the last report.
 
     Attributes
@@ -280,7 +280,7 @@ class Validation:
         if self.is_over:
             start.stop()
 
-    def on_report(self, report: Report) -> None:
+    def on_report(self, report: TrainingReport) -> None:
         """Measure, and keep the weights if they are the best so far."""
         found = None if self._measure is None else self._measured(self._measure)
         # A report only counts once it is complete: an interrupt may come at any time.

@@ -19,7 +19,7 @@ from myrnn._user_code import warn
 from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
 from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.learning_curve import History
+from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of
 from myrnn.models import Recognizer
 from myrnn.models.model import parameters_of
@@ -39,7 +39,7 @@ from myrnn.training.checkpoint import (
 from myrnn.training.engine import ChosenEngine, check_sees_no_future, tried_on
 from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
-    Report,
+    TrainingReport,
     TrainingStart,
     checked_hooks,
     is_shipped,
@@ -98,7 +98,7 @@ def train(
     resume: bool | str | os.PathLike[str] = False,
     hooks: Iterable[Any] = (),
     progress: bool | None = None,
-) -> History:
+) -> LearningCurve:
     """Train `model` in place by backpropagation through time.
 
     Every iteration takes `batch_size` sequences, computes their mean loss and its gradient, and lets the optimizer step
@@ -179,7 +179,7 @@ def train(
 
     Returns
     -------
-    History
+    LearningCurve
 
     Raises
     ------
@@ -223,11 +223,7 @@ def train(
         loss=loss,
         penalty=penalty,
         truncate=truncate,
-        hooks=[
-            *([] if saving is None else [saving]),
-            *([] if progress is False else [TrainingProgress(progress)]),
-            *checked_hooks(hooks),
-        ],
+        hooks=[*([] if saving is None else [saving]), TrainingProgress(progress), *checked_hooks(hooks)],
     )
     if (state := _state_to_resume(resume, saving)) is not None:
         training.restore(state)
@@ -335,7 +331,7 @@ class Training:
         return self._batch_size
 
     @property
-    def history(self) -> History:
+    def history(self) -> LearningCurve:
         """The reports so far; the last one covers everything since the one before."""
         return self._record.history(self._engine.name)
 
@@ -375,7 +371,7 @@ class Training:
         if last is not None and self._restarts.last is not None:
             self._restarts.last = last
 
-    def run(self, iterations: int) -> History:
+    def run(self, iterations: int) -> LearningCurve:
         """Do `iterations` more, fewer if the sequences end; return the history of all, or raise TrainingDiverged."""
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
@@ -509,7 +505,7 @@ class Training:
         further = self._feed.position(), states_of(self._hooks)
         return Snapshot(record.iteration, record.longest, rate, values, arrays, record.since(), *further)
 
-    def _put_back(self, snapshot: Snapshot, reports: list[Report], restarts: int) -> None:
+    def _put_back(self, snapshot: Snapshot, reports: list[TrainingReport], restarts: int) -> None:
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts

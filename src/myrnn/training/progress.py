@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.learning_curve import History, shown_score, word_for
+from myrnn.learning_curve import LearningCurve, shown_score, word_for
 from myrnn.output import Output, in_kernel, notice_console, notify, on_terminal
-from myrnn.training.hooks import Report, TrainingStart, Validation
+from myrnn.training.hooks import TrainingReport, TrainingStart, Validation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,10 +75,7 @@ def progress_display(show: bool | None, what: str, total: int, unit: str, begun:
 
 
 class TrainingProgress:
-    """The hook that shows iterations per second, the time left, and the curves of loss and score, also of a validation.
-
-    The reports of a training with validation are its epochs.
-    """
+    """The hook that shows iterations per second, the time left, and the curves of loss and score, or of validation."""
 
     def __init__(self, show: bool | None, validation: Validation | None = None) -> None:
         self._show, self._validation = show, validation
@@ -96,22 +93,20 @@ class TrainingProgress:
         if self._display is not None:
             self._display.update(iteration, self._curves)
 
-    def on_reported(self, report: Report) -> None:
-        """Show the results so far."""
+    def on_reported(self, report: TrainingReport) -> None:
+        """Show the results of the report, and of its validation."""
         self._losses.append(report.loss)
         self._scores.append(report.score)
-        loss, score, shown = f"loss {report.loss:.4f}", word_for(report.metric), self._scores
+        loss, name, scores = f"loss {report.loss:.4f}", word_for(report.metric), self._scores
         if self._validation is not None:
             loss = f"epoch {self._validation.reports}  {loss}"
             if validated := self._validation.columns[f"validation_{report.metric}"]:
-                score, shown = f"validation {score}", validated
-        self._curves = (
-            Curve(loss, self._losses),
-            Curve(f"{score} {shown_score(report.metric, shown[-1])}", shown),
-        )
+                name, scores = f"validation {name}", validated
+        score = f"{name} {shown_score(report.metric, scores[-1])}"
+        self._curves = Curve(loss, self._losses), Curve(score, scores)
         self.on_progress(report.iteration)
 
-    def on_train_end(self, history: History) -> None:
+    def on_train_end(self, history: LearningCurve) -> None:
         """Leave the last state on the screen."""
         if self._display is not None:
             self._display.close()

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.learning_curve import ACCURACY
 from myrnn.targets import LABELS, TargetKind
-from myrnn.training.hooks import Report
+from myrnn.training.hooks import TrainingReport
 from myrnn.training.outputs import metric_of, scores_dtype
 from myrnn.training.state import Results
 
@@ -36,7 +36,7 @@ class RecordForm:
 
     @property
     def _columns(self) -> Types:
-        """The columns of the reports, in the order of a `Report`."""
+        """The columns of the reports, in the order of a `TrainingReport`."""
         return {"iteration": np.int64, "sequences": np.int64, "loss": np.float64, metric_of(self.kind): np.float64}
 
     @property
@@ -47,7 +47,7 @@ class RecordForm:
             return {"losses": np.float64, "correct": np.int64}
         return {"losses": np.float64, "scores": scores_dtype(self.kind), "counted": np.int64}
 
-    def arrays(self, reports: Sequence[Report], since: Results) -> dict[str, NDArray[Any]]:
+    def arrays(self, reports: Sequence[TrainingReport], since: Results) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         of_since = zip(self._since, (since.losses, since.scores, since.counted), strict=False)
         columns = {
@@ -71,7 +71,7 @@ class RecordForm:
         counted = others[1] if len(others) > 1 else np.full(len(losses), self.batch_size, dtype=np.int64)
         return Results(losses, others[0], counted)
 
-    def reports(self, arrays: Arrays, last: int) -> list[Report]:
+    def reports(self, arrays: Arrays, last: int) -> list[TrainingReport]:
         """Return the reports, checked; `last` is the iteration of the last of them."""
         columns = [arrays[f"reports.{name}"] for name in self._columns]
         for (name, dtype), column in zip(self._columns.items(), columns, strict=True):
@@ -86,4 +86,4 @@ class RecordForm:
         if np.any(sequences < 1) or np.any(losses < self.least_loss) or np.any((scores < 0) | (scores > most)):
             raise InvalidArgument(f"the reports must have sequences, losses of 0 or more and {what}")
         rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [Report(iteration, count, loss, score, metric) for iteration, count, loss, score in rows]
+        return [TrainingReport(iteration, count, loss, score, metric) for iteration, count, loss, score in rows]

@@ -20,7 +20,7 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.targets import TargetKind
 from myrnn.training.feed import Position
-from myrnn.training.hooks import Report, is_numbers, is_shipped
+from myrnn.training.hooks import TrainingReport, is_numbers, is_shipped
 from myrnn.training.native import Losses, Scores
 from myrnn.training.outputs import metric_of, scores_dtype
 
@@ -239,7 +239,7 @@ class Record:
         self._batch_size, self._metric, self._chance = batch_size, metric_of(kind), chance
         self.none = Results(np.empty(0), np.empty(0, dtype=scores_dtype(kind)), np.empty(0, dtype=np.int64))
         self.iteration, self.longest = 0, 0
-        self._reports: list[Report] = []
+        self._reports: list[TrainingReport] = []
         # The results of the iterations since the last report.
         self._since: list[Results] = []
 
@@ -265,21 +265,21 @@ class Record:
         names = ("losses", "scores", "counted")
         return Results(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
-    def report(self) -> Report:
+    def report(self) -> TrainingReport:
         """Return the means over the iterations since the last report; the score of nothing is 0, like its loss."""
         since = self.since()
         sequences = len(since.losses) * self._batch_size
         score = float(np.sum(since.scores)) / max(1, int(since.counted.sum()))
-        return Report(self.iteration, sequences, float(np.mean(since.losses)), score, self._metric)
+        return TrainingReport(self.iteration, sequences, float(np.mean(since.losses)), score, self._metric)
 
-    def close(self) -> Report:
+    def close(self) -> TrainingReport:
         """Make a report of the iterations since the last one, and return it."""
         report = self.report()
         self._reports.append(report)
         self._since = []
         return report
 
-    def reports(self, until: int) -> list[Report]:
+    def reports(self, until: int) -> list[TrainingReport]:
         """Return the reports up to an iteration."""
         return [report for report in self._reports if report.iteration <= until]
 
@@ -290,7 +290,7 @@ class Record:
         columns = {name: [getattr(report, name) for report in reports] for name in names}
         return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=self._chance)
 
-    def go_to(self, snapshot: Snapshot, reports: list[Report]) -> None:
+    def go_to(self, snapshot: Snapshot, reports: list[TrainingReport]) -> None:
         """Return to the state of a snapshot, with the reports up to there."""
         self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
         self._since = [snapshot.since] if len(snapshot.since.losses) else []
@@ -346,7 +346,7 @@ class Restarts:
         """The current largest norm of the gradients."""
         return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
 
-    def wants(self, report: Report, guessing: float) -> bool:
+    def wants(self, report: TrainingReport, guessing: float) -> bool:
         """Return whether it may go back to this report instead of the last one."""
         # Copying the state at every report would cost a long training more time than a restart has to repeat.
         if self.last is None or not is_in_hand(report.loss, guessing):
