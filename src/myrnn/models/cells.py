@@ -38,7 +38,6 @@ RecurrentInit = Annotated[
     Literal["glorot", "orthogonal", "identity", "minus_identity"],
     Meta(description="The initialization of the recurrent weights: glorot, orthogonal, identity or minus_identity."),
 ]
-# Files omit these settings at their defaults, because older files do not have them.
 GatedInit = Annotated[
     Literal["glorot", "orthogonal"],
     Meta(description="The initialization of the recurrent weights: glorot or orthogonal."),
@@ -218,23 +217,18 @@ class StackRNNLayer(Layer):
 
 
 class _OneLayer(Layer):
-    """A layer that reads one sequence, and a dense layer that scores its last hidden state."""
+    """A layer that reads one sequence, and a dense layer that scores its last hidden state.
+
+    The class of the layer follows it in the list of bases.
+    """
 
     dim_input: int
     dim_output: int
+    recurrent_init: str
     fc_h2y: dense
 
-    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
-        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
-        check_sequence(x, self.dim_input)
-        state = self.start()
-        for x_t in x:
-            state = self.step(x_t[np.newaxis], state)
-        return self.fc_h2y(state[0])
-
-
-class _Gated(_OneLayer):
-    """A model of one gated layer; the class of the layer follows it in the list of bases."""
+    # The arguments of the constructor besides the sizes and `rng`.
+    _settings: tuple[str, ...] = ("recurrent_init",)
 
     @keywords
     def __init__(
@@ -246,9 +240,16 @@ class _Gated(_OneLayer):
         recurrent_init: GatedInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        self._make((dim_input, dim_recurrent, dim_output), recurrent_init, rng)
+
+    def _make(
+        self, sizes: tuple[int, int, int], recurrent_init: str, rng: np.random.Generator | int | None, **own: Any
+    ) -> None:
+        """Make the layer, with settings of its own, and the dense layer."""
         rng = None if rng is None else _checks.generator("rng", rng)
         layer = layer_maker(rng)
-        super().__init__(dim_input, dim_recurrent, layer)  # type: ignore[call-arg]  # of the layer
+        dim_input, dim_recurrent, dim_output = sizes
+        super().__init__(dim_input, dim_recurrent, layer, **own)  # type: ignore[call-arg]  # of the layer
         self.recurrent_init = recurrent_init
         self.dim_input, self.dim_output = dim_input, dim_output
         self.fc_h2y = layer(dim_recurrent, dim_output)
@@ -256,7 +257,15 @@ class _Gated(_OneLayer):
 
     def __repr__(self) -> str:
         """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "recurrent_init")
+        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", *self._settings)
+
+    def __call__(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Return the class scores of one sequence: `x` is (T, C), the logits are (1, K)."""
+        check_sequence(x, self.dim_input)
+        state = self.start()
+        for x_t in x:
+            state = self.step(x_t[np.newaxis], state)
+        return self.fc_h2y(state[0])
 
 
 class RNN(_OneLayer, RNNLayer):
@@ -299,6 +308,8 @@ class RNN(_OneLayer, RNNLayer):
     (1, 2)
     """
 
+    _settings = ("activation", "recurrent_init")
+
     @keywords
     def __init__(
         self,
@@ -310,23 +321,14 @@ class RNN(_OneLayer, RNNLayer):
         recurrent_init: RecurrentInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
         # The identity needs no random numbers.
         without = partial(dense, weight_initializer=constant, weight_kwargs={"dtype": np.float32})
-        recurrent = without if "identity" in recurrent_init else layer
-        RNNLayer.__init__(self, dim_input, dim_recurrent, layer, activation, recurrent)
-        self.recurrent_init = recurrent_init
-        self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
-        begin_recurrent([self], recurrent_init, rng)
-
-    def __repr__(self) -> str:
-        """Return the call that makes such a model."""
-        return _checks.call_of(self, "dim_input", "dim_recurrent", "dim_output", "activation", "recurrent_init")
+        recurrent = without if "identity" in recurrent_init else None
+        sizes = dim_input, dim_recurrent, dim_output
+        self._make(sizes, recurrent_init, rng, activation=activation, recurrent=recurrent)
 
 
-class GRU(_Gated, GRULayer):
+class GRU(_OneLayer, GRULayer):
     """A gated recurrent unit that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -358,7 +360,7 @@ class GRU(_Gated, GRULayer):
     """
 
 
-class MGU(_Gated, MGULayer):
+class MGU(_OneLayer, MGULayer):
     """A minimal gated unit that scores a sequence by its last hidden state: a GRU with a single gate.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -389,7 +391,7 @@ class MGU(_Gated, MGULayer):
     """
 
 
-class LSTM(_Gated, LSTMLayer):
+class LSTM(_OneLayer, LSTMLayer):
     """A long short-term memory network that scores a sequence by its last hidden state.
 
     With T steps, C inputs, D recurrent units and K classes::
@@ -466,6 +468,8 @@ class StackRNN(_OneLayer, StackRNNLayer):
     (1, 2)
     """
 
+    _settings = ("stack_depth", "stack_width", "recurrent_init")
+
     @keywords
     def __init__(
         self,
@@ -478,18 +482,8 @@ class StackRNN(_OneLayer, StackRNNLayer):
         recurrent_init: GatedInit = "glorot",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        rng = None if rng is None else _checks.generator("rng", rng)
-        layer = layer_maker(rng)
-        StackRNNLayer.__init__(self, dim_input, dim_recurrent, layer, stack_depth, stack_width)
-        self.recurrent_init = recurrent_init
-        self.dim_input, self.dim_output = dim_input, dim_output
-        self.fc_h2y = layer(dim_recurrent, dim_output)
-        begin_recurrent([self], recurrent_init, rng)
-
-    def __repr__(self) -> str:
-        """Return the call that makes such a model."""
-        sizes = ("dim_input", "dim_recurrent", "dim_output")
-        return _checks.call_of(self, *sizes, "stack_depth", "stack_width", "recurrent_init")
+        sizes = dim_input, dim_recurrent, dim_output
+        self._make(sizes, recurrent_init, rng, stack_depth=stack_depth, stack_width=stack_width)
 
 
 def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator | None) -> None:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
-import numpy as np
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import (
-    GRU,
-    LSTM,
-    MGU,
-    RNN,
-    Activation,
-    GatedInit,
-    RecurrentInit,
-    Size,
-    StackDepth,
-    StackRNN,
-    StackWidth,
-    Units,
-)
+from myrnn.models.cells import GRU, LSTM, MGU, RNN, StackRNN
 from myrnn.models.stacked import Stacked
 from myrnn.registry import find, register
 
-Generator = np.random.Generator | int | None
 Layers = Annotated[int, Meta(ge=1, le=1_000, description="The number of recurrent layers.")]
 Bidirectional = Annotated[bool, Meta(description="Whether each layer reads in both directions.")]
 Embedding = Annotated[
@@ -35,101 +19,39 @@ Embedding = Annotated[
 ]
 
 
-def _is_of(cell: str, kind: type) -> Callable[[Any], bool]:
-    return lambda model: type(model) is kind or (type(model) is Stacked and model.cell == cell)
+def _register(cell: str, kind: Any) -> None:
+    """Register the networks of a cell: a model of this kind, or a `Stacked` if it needs more than one plain layer."""
 
-
-def _made(
-    cell: str,
-    kind: Any,
-    sizes: tuple[int, int, int],
-    own: Mapping[str, Any],
-    layers: int,
-    dim_embedding: int | None,
-    bidirectional: bool,
-    per_step: bool,
-) -> Any:
-    """Return a model of a kind: a single layer, or a `Stacked` if more is needed."""
-    if layers == 1 and not (dim_embedding or bidirectional or per_step):
-        return kind(*sizes, **own)
-    deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None, **own}
-    return Stacked(*sizes, **deep, bidirectional=bidirectional, per_step=per_step)
-
-
-def _describe(make: Any, kind: type) -> None:
-    """Let messages and lists name and describe a kind of network by its class."""
-    make.__name__, make.__doc__ = kind.__name__, (kind.__doc__ or "").partition("\n")[0]
-
-
-@register("model", "rnn", owns=_is_of("rnn", RNN), dim_recurrent=50)
-def rnn(
-    dim_input: Size,
-    dim_recurrent: Units,
-    dim_output: Size,
-    *,
-    activation: Activation = "relu",
-    recurrent_init: RecurrentInit = "glorot",
-    layers: Layers = 1,
-    dim_embedding: Embedding | None = None,
-    bidirectional: Bidirectional = False,
-    per_step: bool = False,
-    rng: Generator = None,
-) -> Any:
-    """Return an `RNN`, or a `Stacked` of its layers."""
-    sizes = dim_input, dim_recurrent, dim_output
-    own = {"activation": activation, "recurrent_init": recurrent_init, "rng": rng}
-    return _made("rnn", RNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
-
-
-def _gated(cell: str, kind: Any) -> None:
     def make(
-        dim_input: Size,
-        dim_recurrent: Units,
-        dim_output: Size,
-        *,
-        recurrent_init: GatedInit = "glorot",
         layers: Layers = 1,
         dim_embedding: Embedding | None = None,
         bidirectional: Bidirectional = False,
         per_step: bool = False,
-        rng: Generator = None,
+        **own: Any,
     ) -> Any:
-        sizes = dim_input, dim_recurrent, dim_output
-        own = {"recurrent_init": recurrent_init, "rng": rng}
-        return _made(cell, kind, sizes, own, layers, dim_embedding, bidirectional, per_step)
+        if layers == 1 and not (dim_embedding or bidirectional or per_step):
+            return kind(**own)
+        deep: dict[str, Any] = {"cell": cell, "layers": layers, "dim_embedding": dim_embedding or None}
+        return Stacked(**own, **deep, bidirectional=bidirectional, per_step=per_step)
 
-    _describe(make, kind)
-    register("model", cell, owns=_is_of(cell, kind), dim_recurrent=50)(make)
+    def owns(model: Any) -> bool:
+        return type(model) is kind or (type(model) is Stacked and model.cell == cell)
 
-
-_gated("gru", GRU)
-_gated("lstm", LSTM)
-_gated("mgu", MGU)
-
-
-@register("model", "stack-rnn", owns=_is_of("stack-rnn", StackRNN), dim_recurrent=50)
-def stack_rnn(
-    dim_input: Size,
-    dim_recurrent: Units,
-    dim_output: Size,
-    *,
-    stack_depth: StackDepth = 48,
-    stack_width: StackWidth = 8,
-    recurrent_init: GatedInit = "glorot",
-    layers: Layers = 1,
-    dim_embedding: Embedding | None = None,
-    bidirectional: Bidirectional = False,
-    per_step: bool = False,
-    rng: Generator = None,
-) -> Any:
-    """Return a `StackRNN`, or a `Stacked` of its layers."""
-    sizes = dim_input, dim_recurrent, dim_output
-    own = {"stack_depth": stack_depth, "stack_width": stack_width, "recurrent_init": recurrent_init, "rng": rng}
-    return _made("stack-rnn", StackRNN, sizes, own, layers, dim_embedding, bidirectional, per_step)
+    # It takes the arguments of both, in the order in which they are listed.
+    *of_kind, rng = inspect.signature(kind).parameters.values()
+    of_stack = list(inspect.signature(make).parameters.values())[:-1]
+    of_stack = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in of_stack]
+    known: Any = make
+    known.__signature__ = inspect.Signature([*of_kind, *of_stack, rng])
+    hints = (get_type_hints(source, include_extras=True) for source in (kind.__init__, make))
+    known.__annotations__ = {name: hint for found in hints for name, hint in found.items()}
+    # Messages and lists name and describe it by its class.
+    known.__name__, known.__doc__ = kind.__name__, kind.__doc__.partition("\n")[0]
+    register("model", cell, owns=owns, dim_recurrent=50)(make)
 
 
-_describe(rnn, RNN)
-_describe(stack_rnn, StackRNN)
+for _cell, _kind in {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}.items():
+    _register(_cell, _kind)
 
 # The cells that read symbols through an embedding by default, and its size. Both were chosen by measurement:
 # docs/how-to/your-own-sequences.md has the numbers.

@@ -200,9 +200,8 @@ class Stacked:
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """All parameters of the model, layer by layer."""
-        lowest = () if self.embedding is None else self.embedding.parameters
-        recurrent = tuple(parameter for layer in self.stack for parameter in layer.parameters)
-        return lowest + recurrent + self.fc_h2y.parameters
+        parts = (self.embedding, *self.stack, self.fc_h2y)
+        return tuple(parameter for part in parts if part is not None for parameter in part.parameters)
 
 
 def stacks_of(model: Any) -> list[StackRNNLayer]:
