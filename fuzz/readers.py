@@ -20,7 +20,7 @@ from myrnn.runs.work import go_on
 from myrnn.sequences import Sequences
 from myrnn.sweeps import load_sweep
 from myrnn.training.checkpoint import load_checkpoint
-from myrnn.training.engine import reference_logits
+from myrnn.training.outputs import reference_logits
 
 # The maximum length of a message.
 LONGEST_MESSAGE = 1000

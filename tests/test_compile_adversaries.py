@@ -393,8 +393,8 @@ def changed_while_training(engine, changes):
                 changes[report.iteration](model)
 
     def counted(kind, run):
-        def counting(self, sequences, order, rates, first):
-            found = run(self, sequences, order, rates, first)
+        def counting(self, sequences, order, *settings):
+            found = run(self, sequences, order, *settings)
             done.extend([kind] * len(order))
             return found
 

@@ -22,7 +22,7 @@ from myrnn.runs.folder import claim_folder
 from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import train
-from myrnn.training.engine import reference_logits
+from myrnn.training.outputs import reference_logits
 
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5, negatives="near_miss")
 

@@ -22,8 +22,8 @@ from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import TrainingReport, TrainingStart, feed, train
-from myrnn.training.engine import reference_logits
 from myrnn.training.loop import Training
+from myrnn.training.outputs import reference_logits
 from myrnn.training.settings import ENGINES
 
 TASK = TwinHalves(pattern_length_max=3)

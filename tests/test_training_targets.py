@@ -17,8 +17,8 @@ from myrnn.runs import save_run
 from myrnn.tasks import TwinHalves
 from myrnn.training import Validation, measure
 from myrnn.training.checkpoint import load_checkpoint
-from myrnn.training.engine import reference_logits
 from myrnn.training.loop import Training
+from myrnn.training.outputs import reference_logits
 from targets_help import KINDS, LENGTHS, STEPS, Model, data, gaussian, smoothed
 
 

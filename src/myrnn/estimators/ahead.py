@@ -14,7 +14,7 @@ from myrnn.results import check_lost, is_lost
 from myrnn.runs.reader import DataReader
 from myrnn.runs.trained import Run, sequences_of
 from myrnn.sequences import Sequences
-from myrnn.training.engine import reference_logits
+from myrnn.training.outputs import reference_logits
 
 Floats = NDArray[np.float64]
 

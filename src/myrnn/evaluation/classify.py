@@ -23,7 +23,7 @@ from myrnn.results import is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of
-from myrnn.training.engine import reference_in_parts, reference_logits
+from myrnn.training.outputs import reference_in_parts, reference_logits
 from myrnn.training.progress import progress_display
 from myrnn.training.settings import ENGINES
 

@@ -22,7 +22,7 @@ from myrnn.models.own import file_of, make_own, named_before, not_named
 from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
 from myrnn.storage import Stored
-from myrnn.training.engine import reference_logits
+from myrnn.training.outputs import reference_logits
 
 # A copy of the file of a user-defined class, for people who read the folder.
 SOURCE = "model.txt"

@@ -44,7 +44,7 @@ from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 from myrnn.tasks import recognition_of, twice_as_long
-from myrnn.training.engine import check_sees_no_future
+from myrnn.training.outputs import check_sees_no_future
 
 # The default window, in steps, for text and series.
 WINDOW = 64

@@ -36,7 +36,7 @@ from myrnn.training.checkpoint import (
     load_checkpoint,
     to_state,
 )
-from myrnn.training.engine import ChosenEngine, check_sees_no_future, tried_on
+from myrnn.training.engine import ChosenEngine
 from myrnn.training.feed import check_sequences, make_feed
 from myrnn.training.hooks import (
     TrainingReport,
@@ -48,8 +48,8 @@ from myrnn.training.hooks import (
     with_event,
     with_state,
 )
-from myrnn.training.native import Losses, Scores
-from myrnn.training.outputs import chance_of, checked_class_weights, guessing_loss
+from myrnn.training.native import Losses, Problem, Scores
+from myrnn.training.outputs import chance_of, check_sees_no_future, checked_class_weights, guessing_loss, tried_on
 from myrnn.training.progress import TrainingProgress
 from myrnn.training.records import RecordForm
 from myrnn.training.settings import (
@@ -294,7 +294,7 @@ class Training:
         learned = WithAddedLoss(model) if adds else model
         of_all = replace(objective, loss=OfBoth(objective.loss), added=1) if adds else objective
         with self._adding():
-            self._engine = ChosenEngine(engine, learned, optimizer, batch_size, gradient_clip, of_all, example, seed)
+            self._engine = ChosenEngine(engine, Problem(learned, optimizer, of_all, batch_size, seed), example)
         if isinstance(self._feed, WindowFeed):
             self._feed.carry(self._engine.carried)
         self._given = {
@@ -443,7 +443,7 @@ class Training:
         if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
         with self._adding():
-            losses, scores = self._engine.run(data, order, rates, done)
+            losses, scores = self._engine.run(data, order, rates, done, self._restarts.gradient_clip)
         check_losses(losses, done)
         self._record.add(
             Results(losses, scores, data.counted[order].sum(axis=1)), data.lengths[order] - self._start_steps
@@ -509,7 +509,6 @@ class Training:
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
-        self._engine.clip(self._restarts.gradient_clip)
         self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:
             self._restarts.last = snapshot

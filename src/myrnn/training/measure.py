@@ -14,10 +14,9 @@ from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.losses import Loss, loss_for, losses_of_logits
 from myrnn.results import is_lost
 from myrnn.sequences import Sequences
-from myrnn.training.engine import columns_of, reference_in_parts
 from myrnn.training.feed import check_sequences
 from myrnn.training.native import check_rows
-from myrnn.training.outputs import checked_class_weights, total_score
+from myrnn.training.outputs import checked_class_weights, reference_in_parts, total_score, tried_on
 from myrnn.training.settings import DEFAULTS, ENGINES, EngineName
 
 # Comparing a compiled model with the model takes about as long as MyGrad takes for this many steps of sequences.
@@ -76,7 +75,7 @@ def measure(
         raise InvalidArgument("sequences must be a Sequences of at least one")
     kind = sequences.kind
     _checks.one_of("engine", engine, ENGINES)
-    columns, chosen = columns_of(model, sequences), loss_for(loss, kind)
+    (columns, _), chosen = tried_on(model, sequences), loss_for(loss, kind)
     weights = checked_class_weights(class_weight, kind, columns)
     check_sequences(sequences, columns, sequences.dim_input, kind)
     if not len(sequences.targets):

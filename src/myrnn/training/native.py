@@ -37,6 +37,17 @@ CHECKED_SHARE = 0.01
 LEAST_WORK = 4_000_000
 
 
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What an engine solves: a model, the objective to minimise, and the optimizer that does so."""
+
+    model: Any
+    optimizer: Any
+    objective: Objective
+    batch_size: int
+    seed: int  # of what the model draws
+
+
 @dataclass(frozen=True)
 class NativeOptimizer:
     """A kind of optimizer in native code: its number, settings and state, and whether the rate scales its decay."""
@@ -138,53 +149,38 @@ class NativeEngine:
 
     name = "native"
 
-    def __init__(
-        self,
-        compiled: CompiledModel,
-        optimizer: Any,
-        batch_size: int,
-        gradient_clip: float | None,
-        objective: Objective,
-        example: Sequences,
-        seed: int,
-    ) -> None:
-        self._seed = seed
+    def __init__(self, problem: Problem, compiled: CompiledModel, example: Sequences) -> None:
+        self._problem, self._compiled = problem, compiled
         compiled.guard.refuse_looks()
         check_rows(compiled, example.kind)
         compiled.guard.reads_streams(isinstance(example, Windows))
         if isinstance(example, Windows):
             compiled.guard.check_lengths(example.whole)
             check_steps(compiled.recurrence, int(example.whole.lengths.max()))
-        self._compiled, self._optimizer = compiled, optimizer
         self._parameters = tuple(compiled.model.parameters)
-        self.gradient_clip = gradient_clip
-        weights = objective.class_weights
+        weights, penalty = problem.objective.class_weights, problem.objective.penalty
         self._class_weights = np.ones(compiled.dim_output, np.float32) if weights is None else weights
-        self._loss = _traced(objective, compiled, example)
-        penalty = objective.penalty
+        self._loss = _traced(problem.objective, compiled, example)
         self._penalty = None if penalty is None else trace_penalty(penalty, compiled.model, self._parameters)
         self._native = compiled.native(
             tokens=example.is_tokens,
-            batched=batch_size > 1,
+            batched=problem.batch_size > 1,
             loss=self._loss,
             carried=isinstance(example, Windows),
             penalty=self._penalty,
         )
-        self._state = _OptimizerState(optimizer, compiled, self._native)
-        steps = batch_size * float(example.lengths.mean())
-        self._shards = shards_for(batch_size, steps * compiled.work_per_row, LEAST_WORK) if batch_size > 1 else 1
+        carried = self._native.program.carried
+        self.carried = 0 if carried is None else carried.width
+        self._state = _OptimizerState(problem.optimizer, compiled, self._native)
+        steps = problem.batch_size * float(example.lengths.mean())
+        work = steps * compiled.work_per_row
+        self._shards = shards_for(problem.batch_size, work, LEAST_WORK) if problem.batch_size > 1 else 1
         self._blocks = (self._native.block(), self._native.block(), self._native.block())
         self._seen: Sequences | None = None
         self._is_doubted = False
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
         self.iterations_per_call = 32
-
-    @property
-    def carried(self) -> int:
-        """The amount of numbers that a stream carries; 0 if every sequence begins anew."""
-        carried = self._native.program.carried
-        return 0 if carried is None else carried.width
 
     @property
     def has_changed(self) -> bool:
@@ -196,7 +192,12 @@ class NativeEngine:
         self._is_doubted = True
 
     def run(
-        self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None, first: int
+        self,
+        sequences: Sequences,
+        order: NDArray[np.int64],
+        rates: NDArray[np.float64] | None,
+        first: int,
+        limit: float | None,
     ) -> tuple[Losses, Scores]:
         """Do one iteration for each row of `order`, see `Engine.run`; after a CompileError nothing has changed."""
         if sequences is not self._seen:
@@ -221,8 +222,8 @@ class NativeEngine:
         for block, place, array in self._arrays():
             block.write(place, array)
         streams = sequences.streams if isinstance(sequences, Windows) else None
-        keys = keys_of(self._seed, first, order.shape) if self._native.draws else None
-        descent = self._descent(sequences, order, rates)
+        keys = keys_of(self._problem.seed, first, order.shape) if self._native.draws else None
+        descent = self._descent(sequences, order, rates, limit)
         losses, scores = self._native.train(sequences, order, descent, self._shards, streams, keys)
         ran = time.perf_counter() - begin
         self._ran += ran
@@ -243,12 +244,18 @@ class NativeEngine:
             return "penalty"
         return None
 
-    def _descent(self, sequences: Sequences, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Descent:
+    def _descent(
+        self,
+        sequences: Sequences,
+        order: NDArray[np.int64],
+        rates: NDArray[np.float64] | None,
+        limit: float | None,
+    ) -> Descent:
         state = self._state
         return Descent(
             self._class_weights,
-            np.full(len(order), float(self._optimizer.learning_rate)) if rates is None else rates,
-            self.gradient_clip or 0.0,
+            np.full(len(order), float(self._problem.optimizer.learning_rate)) if rates is None else rates,
+            limit or 0.0,
             state.settings,
             state.steps + 1,
             state.ranges,

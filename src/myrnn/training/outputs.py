@@ -1,7 +1,9 @@
-"""The outputs of a model that targets of each kind require, and their scores."""
+"""The outputs of a model that targets of each kind require, their scores, and the outputs op by op with MyGrad."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import mygrad
@@ -9,16 +11,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
+from myrnn._user_code import failure
+from myrnn.added_loss import with_added
 from myrnn.compiler.trace import MYGRAD
-from myrnn.errors import InvalidArgument
+from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Objective, mean_of_logits
-from myrnn.models.model import num_classes
-from myrnn.sequences import Sequences
+from myrnn.models.model import num_classes, parameters_of
+from myrnn.randomness import RandomSource, run_with
+from myrnn.sequences import Sequences, groups
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 
 # The number of target rows that determine the loss of guessing.
 MOST_ROWS = 10_000
+# The shape of a model's logits is determined on this many steps of a sequence, fewer if they have more numbers (16 MB).
+BEGINNING, BEGINNING_NUMBERS = 500, 2**22
+# The steps of sequences whose outputs are kept at once.
+STEPS_OF_A_PART = 2000
+# The number of steps in the test of whether a model sees future steps.
+TRIED = 6
 
 
 def checked_columns(shape: tuple[int, ...], kind: TargetKind, steps: int) -> int:
@@ -98,3 +109,111 @@ def checked_class_weights(given: ArrayLike | None, kind: TargetKind, classes: in
     _checks.finite("class_weight", weights)
     _checks.not_negative("class_weight", weights)
     return weights.astype(np.float32)
+
+
+def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Return the outputs, op by op and without a graph: float32 (N, K) or, if steps have targets, (sum of T, K)."""
+    chosen = np.arange(len(sequences)) if indices is None else indices
+    rows = []
+    for index in chosen[have_rows(sequences, chosen)]:
+        with MYGRAD, mygrad.no_autodiff:
+            rows.append(np.asarray(output_of(model, sequences, index)))
+    return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def reference_in_parts(model: Any, sequences: Sequences) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the outputs of `reference_logits`, some rows at a time, each part with its place among all rows."""
+    if not sequences.per_step:
+        yield slice(0, len(sequences)), reference_logits(model, sequences)
+        return
+    for part in groups(sequences.lengths, STEPS_OF_A_PART):
+        place = slice(*sequences.offsets[[part.start, part.stop]].tolist())
+        if place.start < place.stop:
+            yield place, reference_logits(model, sequences, np.arange(part.start, part.stop))
+
+
+def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
+    """Run the model on one sequence; return K, and whether it adds to its loss, or raise InvalidArgument."""
+    made_for, width = getattr(model, "dim_input", None), sequences.dim_input
+    if isinstance(made_for, int | np.integer) and made_for != width:
+        kind = "symbols" if sequences.is_tokens else "features"
+        raise InvalidArgument(
+            f"the sequences have {width} {kind}, but {type(model).__name__} was made for "
+            f"{_checks.count_of(made_for, 'input')}: "
+            f"make it with dim_input={width}"
+        )
+    # With one step, a row for each step is a row for the sequence; and without steps, nothing may be added to the loss.
+    index = int((sequences.lengths if sequences.per_step else sequences.lengths > 0).argmax())
+    try:
+        # The beginning of a long sequence is enough.
+        beginning = sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width)))
+        return _tried(model, beginning, sequences.kind)
+    except MyRNNError:
+        # The model may need the whole sequence.
+        return _tried(model, sequences.features(index), sequences.kind)
+
+
+def check_sees_no_future(model: Any, sequences: Sequences) -> None:
+    """Refuse a model whose output at a step depends on later steps: it would read the answer instead of learning it."""
+    # The test continues the beginning of the longest sequence in two ways, with the weights of the model and with small
+    # ones: with large weights, units are saturated and hide what they depend on. A model that fails on so short a
+    # sequence is not tested.
+    first = sequences.features(int(sequences.lengths.argmax()), TRIED)
+    changed = np.roll(first, 1, axis=1) if sequences.is_tokens else -1 - first
+    continued = [first, *(np.concatenate([first[:begin], changed[begin:]]) for begin in range(1, len(first)))]
+    for weights in (nullcontext(), _small_weights(model)):
+        with weights, np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+            try:
+                outputs, *others = [np.asarray(model(x)) for x in continued]
+            except Exception:
+                return
+        for begin, other in enumerate(others, 1):
+            if not np.allclose(outputs[:begin], other[:begin], rtol=1e-4, atol=1e-5, equal_nan=True):
+                raise InvalidArgument(
+                    "the model's output after a step depends on later steps, which contain the targets: it must not "
+                    "read backward (bidirectional=False)"
+                )
+
+
+@contextmanager
+def _small_weights(model: Any) -> Iterator[None]:
+    """Scale each parameter to a norm of at most 1 for the block."""
+    before = {id(parameter): (parameter, parameter.data) for parameter in parameters_of(model)}
+    try:
+        for parameter, data in before.values():
+            parameter.data = (data / max(1.0, float(np.linalg.norm(data)))).astype(data.dtype)
+        yield
+    finally:
+        for parameter, data in before.values():
+            parameter.data = data
+
+
+def _tried(model: Any, x: NDArray[np.float32], kind: TargetKind) -> tuple[int, bool]:
+    try:
+        # Numbers may overflow, as in training: that ends in a loss that is refused.
+        with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+            found, added = with_added(model, x)
+            _checks.of_mygrad("the result of the model", found)
+            outputs = np.asarray(found)
+    except MyRNNError:
+        raise
+    except Exception as error:
+        raise InvalidArgument(f"the model fails on a sequence of shape {x.shape}: {failure(error)}") from error
+    return checked_columns(outputs.shape, kind, len(x)), bool(added)
+
+
+def have_rows(sequences: Sequences, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of the sequences have targets: if each step has one, an empty sequence has none."""
+    return (sequences.lengths[indices] > 0) | (not sequences.per_step)
+
+
+def output_of(model: Any, sequences: Sequences, index: int, source: RandomSource | None = None, added: int = 0) -> Any:
+    """Run the model on a sequence and return its outputs, whose shape fits the targets."""
+    # With a source, as in training, it draws random numbers. The last `added` outputs have no target.
+    features = sequences.features(index)
+    output = model(features) if source is None else run_with(source, model, features)
+    shape = np.shape(output)
+    if added:
+        shape = *shape[:-1], shape[-1] - added
+    checked_columns(shape, sequences.kind, int(sequences.lengths[index]))
+    return output
