@@ -24,8 +24,8 @@ from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
+from myrnn.training.feed import WindowFeed
 from myrnn.training.loop import Training
-from myrnn.training.windows import WindowFeed
 
 D, K, SYMBOLS = 6, 3, 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -324,6 +325,18 @@ class Sequences:
             counts = counts * self.targets[:, : self.kind.scored].any(axis=1)
         counts = counts.astype(np.int64)
         return sums(counts, self.offsets) if self.per_step else counts
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the sequences and all of their attributes."""
+        digest = hashlib.sha256(repr((self.values.shape, self.dim_input)).encode())
+        for part in (self.values, self.offsets, self.targets):
+            digest.update(np.ascontiguousarray(part))
+        if self.kind != LABELS:
+            digest.update(repr(self.kind).encode())
+        if self.weights is not None:
+            digest.update(np.ascontiguousarray(self.weights))
+        return digest.hexdigest()
 
     @overload
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]: ...

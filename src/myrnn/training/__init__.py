@@ -6,11 +6,12 @@ states on disk. `outputs` defines the outputs required for targets and their sco
 sequences. `hooks` watch, and `progress` shows the progress. `loop` has `train`, and `settings` its settings.
 """
 
-from myrnn.training.checkpoint import Checkpoint, TrainingState
+from myrnn.training.checkpoint import Checkpoint
 from myrnn.training.hooks import TrainingReport, TrainingStart, Validation
 from myrnn.training.loop import train
 from myrnn.training.measure import measure
 from myrnn.training.settings import TrainingSettings
+from myrnn.training.state import TrainingState
 
 __all__ = [
     "Checkpoint",

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training as plain values and arrays on disk, from which it can resume."""
+"""Checkpoints: states of a training on disk, from which it can resume."""
 
 from __future__ import annotations
 
@@ -6,93 +6,24 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.learning_curve import LearningCurve
 from myrnn.storage import FolderFormat, FolderLock, arrays_to_bytes, clear_scratch, is_scratch
-from myrnn.training.feed import Position
-from myrnn.training.hooks import OF_HOOKS, TrainingReport, TrainingStart
-from myrnn.training.records import RecordForm
-from myrnn.training.state import Learner, OptimizerMemory, Snapshot
+from myrnn.training.hooks import TrainingReport, TrainingStart
+from myrnn.training.state import TrainingState
 
 INDEX, ARRAYS = "state.json", "state.safetensors"
 FORMAT = FolderFormat("myrnn checkpoint", 1, "checkpoint", INDEX, {ARRAYS: 8_000_000_000})
 
 _NAME = re.compile(r"checkpoint-(\d{12})")
 
-OF_OPTIMIZER = "optimizer."
-# The state to which a restart would go back, within another one.
-GOOD, OF_GOOD = "good", "good."
-
 
 class CutOff(InvalidArgument):
     """The state of a training is requested within an iteration."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TrainingState:
-    """Everything needed to resume a training: only plain values and arrays.
-
-    Attributes
-    ----------
-    values : mapping
-        Numbers, text, lists and mappings, as JSON holds them.
-    arrays : mapping of str to ndarray
-        The parameters, the optimizer's state, the rest of the shuffle, and the reports.
-
-    Examples
-    --------
-    >>> class Last:
-    ...     def on_train_begin(self, start):
-    ...         self.state = start.state
-    ...     def on_train_end(self, history):
-    ...         print(self.state())
-    >>> from myrnn import RNN, Adam, tasks, train
-    >>> task = tasks.TwinHalves(pattern_length_max=2)
-    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
-    >>> optimizer = Adam(model.parameters)
-    >>> history = train(model, task, optimizer, 10, engine="mygrad", hooks=[Last()], progress=False)
-    TrainingState(10 iterations, 22 arrays)
-    """
-
-    values: Mapping[str, Any]
-    arrays: Mapping[str, NDArray[Any]]
-
-    @property
-    def iteration(self) -> int:
-        """The number of iterations done."""
-        return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
-
-    def with_good(self, good: TrainingState) -> TrainingState:
-        """Return this state together with an earlier one, to which a restart would go back."""
-        if good.iteration == self.iteration:
-            return self
-        arrays = {f"{OF_GOOD}{name}": array for name, array in good.arrays.items()}
-        return TrainingState({**self.values, GOOD: dict(good.values)}, {**self.arrays, **arrays})
-
-    def parts(self) -> tuple[TrainingState, TrainingState | None]:
-        """Return the state, and the earlier one to which a restart would go back, if it is another."""
-        good = {name.removeprefix(OF_GOOD): array for name, array in self.arrays.items() if name.startswith(OF_GOOD)}
-        if GOOD not in self.values and not good:
-            return self, None
-        arrays = {name: array for name, array in self.arrays.items() if not name.startswith(OF_GOOD)}
-        values = {name: value for name, value in self.values.items() if name != GOOD}
-        return TrainingState(values, arrays), TrainingState(_mapping(self.values, GOOD), good)
-
-    def __repr__(self) -> str:
-        """Return the number of iterations done and of arrays."""
-        iterations = _checks.count_of(self.iteration, "iteration")
-        return f"TrainingState({iterations}, {_checks.count_of(len(self.arrays), 'array')})"
 
 
 class Checkpoint:
@@ -332,148 +263,3 @@ def _make(folder: Path) -> None:
         raise RunError(f"{folder} is or lies below a file: checkpoints need a folder of their own") from None
     except (OSError, ValueError) as error:
         raise RunError(f"cannot make the folder {folder}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def to_state(
-    snapshot: Snapshot,
-    reports: Sequence[TrainingReport],
-    memory: OptimizerMemory,
-    form: RecordForm,
-    settings: Mapping[str, Any],
-    further: Mapping[str, Any],
-) -> TrainingState:
-    """Return the state of a training: a snapshot, the reports and its settings."""
-    position = snapshot.position
-    remembered = {name: value for name, value in snapshot.values.items() if value != memory.settings.get(name, _OTHER)}
-    steps = remembered.pop("t") if _counts_steps(memory) and "t" in remembered else 0
-    values = {
-        "iteration": snapshot.iteration,
-        "longest": snapshot.longest,
-        "steps": steps,
-        "learning_rate": snapshot.learning_rate,
-        "generator": dict(position.generator),
-        "used": position.used,
-        "sequences": position.fingerprint(),
-        "settings": dict(settings),
-        **({"optimizer": {name: _written(value) for name, value in remembered.items()}} if remembered else {}),
-        **further,
-    }
-    results = form.arrays(reports, snapshot.since)
-    return TrainingState(values, {**snapshot.arrays, **snapshot.hooks, **position.arrays, **results})
-
-
-def from_state(
-    state: TrainingState, learner: Learner, form: RecordForm, of_feed: Collection[str]
-) -> tuple[Snapshot, list[TrainingReport]]:
-    """Return the snapshot and the reports of a state, checked; its arrays must match those of the learner."""
-    values, memory = state.values, learner.memory
-    # Hooks, and an optimizer with load_state_dict, check what they restore.
-    free = (OF_HOOKS, OF_OPTIMIZER) if memory.has_state_dict else (OF_HOOKS,)
-    hooks = {name: array for name, array in state.arrays.items() if name.startswith(OF_HOOKS)}
-    arrays = {name: array for name, array in state.arrays.items() if name not in hooks}
-    expected = {name: array for name, array in learner.arrays().items() if not name.startswith(free)}
-    own = {name: array for name, array in arrays.items() if not name.startswith(free)}
-    _check_arrays(own, expected, {*expected, *of_feed, *form.names})
-    generator, sequences = _mapping(values, "generator"), values.get("sequences")
-    snapshot = Snapshot(
-        state.iteration,
-        _checks.integer("longest", values.get("longest"), minimum=0),
-        _checks.real("learning_rate", values.get("learning_rate"), minimum=0),
-        _remembered(values, memory),
-        {name: arrays[name] for name in arrays if name in expected or name.startswith(free)},
-        form.since(arrays, state.iteration),
-        Position(
-            generator,
-            _checks.integer("used", values.get("used"), minimum=0),
-            {name: arrays[name] for name in of_feed},
-            lambda: str(sequences),
-        ),
-        hooks,
-    )
-    return snapshot, form.reports(arrays, snapshot.iteration - len(snapshot.since.losses))
-
-
-# Equal to no value.
-_OTHER = object()
-
-
-def _counts_steps(memory: OptimizerMemory) -> bool:
-    """Whether the optimizer counts its steps as Adam does: a state stores the number under ``steps``."""
-    return not memory.has_state_dict and type(memory.values().get("t")) is int
-
-
-def _remembered(values: Mapping[str, Any], memory: OptimizerMemory) -> dict[str, Any]:
-    """Return the plain values of an optimizer from those of a state."""
-    steps = _checks.integer("steps", values.get("steps"), minimum=0)
-    given = _mapping(values, "optimizer") if "optimizer" in values else {}
-    remembered = {name: _read(name, value) for name, value in given.items()}
-    if memory.has_state_dict:
-        return remembered
-    if unknown := sorted(set(given) - set(memory.values())):
-        raise InvalidArgument(f"the state has {unknown[0]!r} of the optimizer, which this training does not have")
-    for name in set(remembered) & set(memory.settings):
-        if _is_number(memory.settings[name]) and not _is_number(remembered[name]):
-            raise InvalidArgument(f"{name} of the optimizer must be a number, not {_checks.shown(remembered[name])}")
-    counted = {"t": steps} if _counts_steps(memory) else {}
-    return {**memory.settings, **counted, **remembered}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _written(value: Any) -> Any:
-    """Return a plain value for JSON: a NumPy number with its type, a tuple as a list."""
-    if isinstance(value, list | tuple):
-        return {"type": type(value).__name__, "value": [_written(part) for part in value]}
-    if isinstance(value, np.generic):
-        return {"type": value.dtype.name, "value": value.item()}
-    return value
-
-
-def _read(name: str, given: Any) -> Any:
-    """Return the value that `_written` gave for JSON."""
-    if given is None or isinstance(given, bool | int | float | str):
-        return given
-    if isinstance(given, Mapping) and set(given) == {"type", "value"}:
-        kind, value = given["type"], given["value"]
-        if kind in ("list", "tuple") and isinstance(value, list):
-            parts = [_read(name, part) for part in value]
-            return tuple(parts) if kind == "tuple" else parts
-        with suppress(TypeError, ValueError, OverflowError):
-            if isinstance(value, bool | int | float) and np.dtype(kind).kind in "biuf":
-                return np.dtype(kind).type(value)
-    raise InvalidArgument(f"{name} of the optimizer must be a number or text, not {_checks.shown(given)}")
-
-
-def check_settings(state: TrainingState, settings: Mapping[str, Any]) -> None:
-    """Refuse a state from a training with other settings: it would continue as a different training."""
-    given = _mapping(state.values, "settings")
-    for name in {**settings, **given}:
-        theirs, ours = given.get(name), settings.get(name)
-        if theirs != ours:
-            raise InvalidArgument(
-                f"{name} must be what it was when the training was saved, {_checks.shown(theirs)}, "
-                f"not {_checks.shown(ours)}"
-            )
-
-
-def _check_arrays(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]], wanted: set[str]) -> None:
-    if odd := sorted(wanted ^ set(arrays)):
-        here, there = ("the state", "this training") if odd[0] in arrays else ("this training", "the state")
-        raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} does not have")
-    for name, array in expected.items():
-        given = arrays[name]
-        if given.dtype != array.dtype or given.shape != array.shape:
-            raise InvalidArgument(
-                f"{name} must be {array.dtype} of shape {array.shape}, but in the state it is {given.dtype} of shape "
-                f"{given.shape}"
-            )
-        _checks.finite(name, given)
-
-
-def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    if not isinstance(found, Mapping):
-        raise InvalidArgument(f"the state must have {name!r} with values by name, not {_checks.shown(found)}")
-    return found

@@ -18,10 +18,10 @@ from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of
 from myrnn.sequences import Sequences
+from myrnn.training.feed import Windows
 from myrnn.training.native import Losses, NativeEngine, Problem, Scores
 from myrnn.training.outputs import have_rows, output_of, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
-from myrnn.training.windows import Windows
 
 # Compiling takes about as long as MyGrad takes for this many steps of sequences.
 WORTH_COMPILING = 50_000

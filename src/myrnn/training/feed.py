@@ -2,14 +2,16 @@
 
 A feed returns sequences and the order in which to train on them, without copying them. They depend only on its seed,
 never on how many are taken at a time, so that neither reports nor the engine change the result.
+
+With truncated backpropagation, sequences of any length are read window by window, each from where the one before ended
+(Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
+1990).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Protocol
 
@@ -17,28 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.compiler.streams import Streams
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences
+from myrnn.sequences import Sequences, offsets_of, places_from
 from myrnn.targets import CLASS, LABELS, TargetKind
+from myrnn.training.state import TrainingState
 
 # Sequences drawn at once: enough for efficient vectorised drawing, few enough to stay in the processor's cache.
 BLOCK = 8192
 
 Portion = tuple[Sequences, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, eq=False)
-class Position:
-    """The position of a feed."""
-
-    # The state of the generator, in NumPy's form.
-    generator: Mapping[str, Any]
-    # The number of iterations already taken from the block that the generator draws next.
-    used: int = 0
-    # The rest of the shuffle; for a feed of windows also the position of each stream, and its states.
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=lambda: {"left": np.empty(0, dtype=np.int64)})
-    # Returns the SHA-256 of the sequences of the feed.
-    fingerprint: Callable[[], str] = str
 
 
 class Feed(Protocol):
@@ -52,17 +42,22 @@ class Feed(Protocol):
         """Return some of the data that is to come, without taking it."""
         ...
 
-    def position(self) -> Position:
+    def state(self) -> TrainingState:
         """Return where the feed stands; raises InvalidArgument where it cannot go back there."""
         ...
 
-    def go_to(self, position: Position) -> None:
-        """Go on from a position; raises InvalidArgument if the feed cannot, or has other sequences there."""
+    def go_to(self, state: TrainingState) -> None:
+        """Go on from a state; raises InvalidArgument if the feed cannot, or has other sequences there."""
         ...
 
 
-def make_feed(task: Any, batch_size: int, rng: np.random.Generator) -> Feed:
+def make_feed(task: Any, batch_size: int, rng: np.random.Generator, truncate: int | None) -> Feed:
     """Return the feed for a task, a `Sequences`, or an iterable of ``(x, y)``."""
+    if truncate is not None:
+        if not isinstance(task, Sequences):
+            kind = type(task).__name__
+            raise InvalidArgument(f"truncate reads fixed sequences: task must be a Sequences, not {kind}")
+        return WindowFeed(task, batch_size, rng, truncate)
     if isinstance(task, Sequences):
         return _DataFeed(task, batch_size, rng)
     if callable(getattr(task, "sample", None)):
@@ -97,16 +92,17 @@ class _TaskFeed:
         self._used = min(begin + count, self._iterations)
         return block, self._order[begin : self._used]
 
-    def position(self) -> Position:
+    def state(self) -> TrainingState:
         block = self.peek()
-        return Position(self._before, used=self._used, fingerprint=lambda: fingerprint(block))
+        return TrainingState({"generator": self._before, "used": self._used, "sequences": block.sha256}, {})
 
-    def go_to(self, position: Position) -> None:
-        used = _checks.integer("used", position.used, minimum=0, maximum=self._iterations)
-        rng = generator_at(position.generator)
+    def go_to(self, state: TrainingState) -> None:
+        used = _checks.integer("used", state.values.get("used"), minimum=0, maximum=self._iterations)
+        rng = generator_at(state.mapping("generator"))
+        before = rng.bit_generator.state
         block = self._draw(rng)
-        check_same(position, fingerprint(block), "the task draws others")
-        self._before, self._rng, self._block, self._used = position.generator, rng, block, used
+        _check_same(state, block, "the task draws others")
+        self._before, self._rng, self._block, self._used = before, rng, block, used
 
     def _draw(self, rng: np.random.Generator) -> Sequences:
         wanted = self._order.size
@@ -117,14 +113,36 @@ class _TaskFeed:
         return drawn
 
 
-class _DataFeed:
-    """Iterates over given sequences, shuffled anew each time."""
+class _Shuffled:
+    """Given sequences, shuffled anew each time that all were taken; `left` is the rest of the shuffle."""
+
+    def __init__(self, data: Sequences, rng: np.random.Generator) -> None:
+        self._data, self._rng = data, rng
+        self._left = np.empty(0, dtype=np.int64)
+
+    def state(self) -> TrainingState:
+        """Return the state of the shuffle."""
+        values = {"generator": self._rng.bit_generator.state, "sequences": self._data.sha256}
+        return TrainingState(values, {"left": self._left.copy()})
+
+    def go_to(self, state: TrainingState) -> None:
+        """Continue from a state; raises InvalidArgument if it belongs to other sequences."""
+        _check_same(state, self._data, "these are others")
+        rng = generator_at(state.mapping("generator"))
+        left = _checks.integers("left", state.arrays["left"], minimum=0, maximum=len(self._data) - 1)
+        if len(np.unique(left)) < len(left):
+            raise InvalidArgument("left must name no sequence twice")
+        self._rng, self._left = rng, left.astype(np.int64)
+
+
+class _DataFeed(_Shuffled):
+    """Iterates over given sequences."""
 
     def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator) -> None:
         if not len(data):
             raise InvalidArgument("task holds no sequence: at least one is needed to train on")
-        self._data, self._batch_size, self._rng = data, batch_size, rng
-        self._left = np.empty(0, dtype=np.int64)
+        super().__init__(data, rng)
+        self._batch_size = batch_size
 
     def peek(self) -> Sequences:
         return self._data
@@ -138,20 +156,6 @@ class _DataFeed:
         order = np.concatenate(parts)
         self._left = order[wanted:]
         return self._data, order[:wanted].reshape(count, self._batch_size)
-
-    def position(self) -> Position:
-        return Position(
-            self._rng.bit_generator.state, arrays={"left": self._left.copy()}, fingerprint=lambda: self._fingerprint
-        )
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self._data)
-
-    def go_to(self, position: Position) -> None:
-        check_same(position, self._fingerprint, "these are others")
-        rng = generator_at(position.generator)
-        self._rng, self._left = rng, left_of(position, self._data)
 
 
 class _StreamFeed:
@@ -176,40 +180,121 @@ class _StreamFeed:
         used = full * self._batch_size
         return Sequences.from_pairs(pairs[:used]), np.arange(used).reshape(full, self._batch_size)
 
-    def position(self) -> Position:
+    def state(self) -> TrainingState:
         raise InvalidArgument(
             "a training on an iterator cannot be resumed, because its sequences are gone: "
             "train on a task, a Sequences or a list of (x, y)"
         )
 
-    def go_to(self, position: Position) -> None:
-        self.position()
+    def go_to(self, state: TrainingState) -> None:
+        self.state()
 
 
-def fingerprint(sequences: Sequences) -> str:
-    """Return the SHA-256 of sequences and all of their attributes."""
-    digest = hashlib.sha256(repr((sequences.values.shape, sequences.dim_input)).encode())
-    for part in (sequences.values, sequences.offsets, sequences.targets):
-        digest.update(np.ascontiguousarray(part))
-    if sequences.kind != LABELS:
-        digest.update(repr(sequences.kind).encode())
-    if sequences.weights is not None:
-        digest.update(np.ascontiguousarray(sequences.weights))
-    return digest.hexdigest()
+class Windows(Sequences):
+    """Pieces of sequences, each of which continues its stream."""
+
+    streams: Streams
+    whole: Sequences  # the sequences that they are pieces of
+
+    def __init__(
+        self, data: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64], streams: Streams
+    ) -> None:
+        places = places_from(begins, lengths)
+        weights = None if data.weights is None else data.weights[places]
+        rows = data.targets[places]
+        known: dict[str, Any] = {"weights": weights, "parts": data.parts}
+        super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, **known)
+        object.__setattr__(self, "streams", streams)
+        object.__setattr__(self, "whole", data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies independent sequences, which begin anew."""
+        make = partial(Sequences, per_step=True, weights=self.weights, parts=self.parts)
+        return make, (self.values, self.offsets, self.targets, self.dim_input)
 
 
-def check_same(position: Position, found: str, otherwise: str) -> None:
-    """Refuse a position in other sequences; raises InvalidArgument."""
-    if position.fingerprint() != found:
+class WindowFeed(_Shuffled):
+    """Reads B sequences with targets for steps in parallel, `steps` at a time; when one ends, the next begins."""
+
+    def __init__(self, data: Sequences, batch_size: int, rng: np.random.Generator, steps: int) -> None:
+        super().__init__(data, rng)
+        self._steps = _checks.integer("truncate", steps, minimum=1)
+        self._long = np.flatnonzero(data.lengths > 0)
+        if not data.per_step:
+            raise InvalidArgument(f"truncate needs a target for every step, but the targets are {data.kind}")
+        if len(self._long) < batch_size:
+            have = _checks.count_of(len(self._long), "sequence")
+            raise InvalidArgument(
+                f"truncate reads batch_size={batch_size} sequences side by side, but there "
+                f"{'is' if len(self._long) == 1 else 'are'} {have}: "
+                f"cut a long one in pieces with sequences.cut({batch_size})"
+            )
+        # For each stream, its position in the data, and the end of its sequence.
+        self._places = np.zeros((batch_size, 2), dtype=np.int64)
+        self._carried = np.zeros((batch_size, 0), dtype=np.float32)
+
+    def carry(self, width: int) -> None:
+        """Let each stream carry `width` numbers."""
+        self._carried = np.zeros((len(self._places), width), dtype=np.float32)
+
+    def peek(self) -> Windows:
+        """Return the windows of the next iteration."""
+        rng, left, places = self._rng.bit_generator.state, self._left, self._places.copy()
+        windows, _ = self.take(1)
+        self._rng.bit_generator.state, self._left, self._places = rng, left, places
+        return windows
+
+    def take(self, count: int) -> tuple[Windows, NDArray[np.int64]]:
+        """Return the windows of the next iterations, and their order, int64 (count, B)."""
+        streams = len(self._places)
+        begins, lengths, rows = (np.zeros((count, streams), dtype=np.int64) for _ in range(3))
+        for i in range(count):
+            (ended,) = np.nonzero(self._places[:, 0] >= self._places[:, 1])
+            for stream in ended:
+                self._places[stream] = self._next()
+            rows[i] = np.arange(streams)
+            rows[i, ended] = ~ended
+            at, end = self._places.T
+            begins[i], lengths[i] = at, np.minimum(self._steps, end - at)
+            self._places[:, 0] += lengths[i]
+        windows = Windows(self._data, begins.ravel(), lengths.ravel(), Streams(rows.ravel(), self._carried))
+        return windows, np.arange(rows.size).reshape(count, streams)
+
+    def _next(self) -> NDArray[np.int64]:
+        if not len(self._left):
+            self._left = self._rng.permutation(self._long)
+        index, self._left = self._left[0], self._left[1:]
+        return self._data.offsets[index : index + 2]
+
+    def state(self) -> TrainingState:
+        """Return the state of the shuffle and of all streams."""
+        shuffle = super().state()
+        streams: dict[str, NDArray[Any]] = {"places": self._places.copy(), "carried": self._carried.copy()}
+        return TrainingState(shuffle.values, {**shuffle.arrays, **streams})
+
+    def go_to(self, state: TrainingState) -> None:
+        """Continue from a state; raises InvalidArgument if it belongs to other sequences or other streams."""
+        _check_same(state, self._data, "these are others")
+        given: NDArray[Any] = np.asarray(state.arrays["places"])
+        flat = _checks.integers("places", given.ravel(), minimum=0, maximum=len(self._data.values))
+        if given.shape != self._places.shape or np.any(flat[::2] > flat[1::2]):
+            raise InvalidArgument("places must say for each stream where it reads next and where it ends")
+        carried = state.arrays["carried"]
+        if carried.shape != self._carried.shape or not np.isfinite(carried).all():
+            raise InvalidArgument(
+                f"carried must be {self._carried.shape[1]} finite numbers for each of {len(given)} streams, "
+                f"not an array of shape {carried.shape}"
+            )
+        super().go_to(state)
+        self._places = flat.astype(np.int64).reshape(given.shape)
+        # Windows that were taken read these arrays.
+        self._carried[...] = carried
+
+
+def _check_same(state: TrainingState, found: Sequences, otherwise: str) -> None:
+    """Refuse the state of a feed of other sequences; raises InvalidArgument."""
+    if state.values.get("sequences") != found.sha256:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
-
-
-def left_of(position: Position, data: Sequences) -> NDArray[np.int64]:
-    """Return the rest of the shuffle, int64; raises InvalidArgument if it does not belong to these sequences."""
-    left = _checks.integers("left", position.arrays["left"], minimum=0, maximum=len(data) - 1)
-    if len(np.unique(left)) < len(left):
-        raise InvalidArgument("left must name no sequence twice")
-    return left.astype(np.int64)
 
 
 def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetKind = LABELS) -> None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, Scored
 from myrnn.models.model import parameters_of
-
-if TYPE_CHECKING:
-    from myrnn.training.checkpoint import TrainingState
+from myrnn.training.state import TrainingState, is_numbers
 
 OF_HOOKS = "hook."
 EVENTS = ("on_train_begin", "on_progress", "on_progressed", "on_report", "on_reported", "on_train_end")
@@ -177,21 +175,16 @@ def states_of(hooks: Sequence[Any]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def restore_states(hooks: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def restore_states(hooks: Sequence[Any], state: TrainingState) -> None:
     """Restore the states of hooks, as `states_of` returned them."""
-    left = dict(arrays)
+    left = state.beginning_with(OF_HOOKS)
     for name, hook in with_state(hooks).items():
-        begin = f"{OF_HOOKS}{name}."
+        begin = f"{name}."
         own = [key for key in left if key.startswith(begin)]
         hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
     if left:
-        name = next(iter(left)).removeprefix(OF_HOOKS).partition(".")[0]
+        name = next(iter(left)).partition(".")[0]
         raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
-
-
-def is_numbers(array: Any) -> bool:
-    """Whether something is an array of numbers, as checkpoints hold it."""
-    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
 
 
 def with_event(hooks: Sequence[Any], event: str) -> list[Any]:

@@ -27,18 +27,11 @@ from myrnn.schedules import Rates, Schedule, named_schedule
 from myrnn.sequences import Sequences
 from myrnn.targets import LABELS
 from myrnn.tasks import recognition_of
-from myrnn.training.checkpoint import (
-    Checkpoint,
-    CutOff,
-    TrainingState,
-    check_settings,
-    from_state,
-    load_checkpoint,
-    to_state,
-)
+from myrnn.training.checkpoint import Checkpoint, CutOff, load_checkpoint
 from myrnn.training.engine import ChosenEngine
-from myrnn.training.feed import check_sequences, make_feed
+from myrnn.training.feed import WindowFeed, check_sequences, make_feed
 from myrnn.training.hooks import (
+    OF_HOOKS,
     TrainingReport,
     TrainingStart,
     checked_hooks,
@@ -51,7 +44,8 @@ from myrnn.training.hooks import (
 from myrnn.training.native import Losses, Problem, Scores
 from myrnn.training.outputs import chance_of, check_sees_no_future, checked_class_weights, guessing_loss, tried_on
 from myrnn.training.progress import TrainingProgress
-from myrnn.training.records import RecordForm
+from myrnn.training.records import Record, Results
+from myrnn.training.restarts import MOST_RESTARTS, Restarts, check_finite, check_losses
 from myrnn.training.settings import (
     DEFAULTS,
     BatchSize,
@@ -62,18 +56,7 @@ from myrnn.training.settings import (
     ReportEvery,
     Seed,
 )
-from myrnn.training.state import (
-    MOST_RESTARTS,
-    Learner,
-    Record,
-    Restarts,
-    Results,
-    Snapshot,
-    check_finite,
-    check_learner,
-    check_losses,
-)
-from myrnn.training.windows import WindowFeed
+from myrnn.training.state import Learner, TrainingState
 
 
 @keywords
@@ -277,7 +260,7 @@ class Training:
         self._model, self._optimizer, self._parameters = model, optimizer, parameters_of(model)
         self._learner = Learner(model, optimizer)
         rng = np.random.default_rng(seed)
-        self._feed = make_feed(task, batch_size, rng) if truncate is None else _windows(task, batch_size, rng, truncate)
+        self._feed = make_feed(task, batch_size, rng, truncate)
         example = self._feed.peek()
         self._kind, self._dim_input = example.kind, example.dim_input
         if self._start_steps and isinstance(model, Recognizer):
@@ -309,8 +292,8 @@ class Training:
             **({} if truncate is None else {"truncate": truncate}),
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
-        self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns))
-        self._form = RecordForm(self._kind, batch_size, -np.inf if of_all.can_be_negative else 0.0)
+        least_loss = -np.inf if of_all.can_be_negative else 0.0
+        self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns), least_loss)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False
@@ -355,21 +338,29 @@ class Training:
     def restore(self, state: TrainingState) -> None:
         """Set the training to the state of another of the same kind, from which it continues bit for bit."""
         first = self._rates.first_before(state.values)
-        check_settings(state, {**self._settings(), "learning_rate": first})
+        state.check_settings({**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
         now, good = state.parts()
-        of_feed = self._feed.position().arrays
-        snapshot, reports = from_state(now, self._learner, self._form, of_feed)
-        last = None if good is None else from_state(good, self._learner, self._form, of_feed)[0]
+        reports = self._checked_reports(now)
+        if good is not None:
+            self._checked_reports(good)
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
-        restore_states(self._hooks, snapshot.hooks)
-        self._feed.go_to(snapshot.position)
+        restore_states(self._hooks, now)
+        self._feed.go_to(now)
         self._engine.become(engine)
         self._rates.first = first
-        self._put_back(snapshot, reports, restarts)
-        if last is not None and self._restarts.last is not None:
-            self._restarts.last = last
+        self._put_back(now, reports, restarts)
+        if good is not None and self._restarts.last is not None:
+            self._restarts.last = good
+
+    def _checked_reports(self, state: TrainingState) -> list[TrainingReport]:
+        """Check the state of the model, the optimizer and the results, and return the reports."""
+        # Hooks, the feed, and an optimizer with load_state_dict, check what they restore.
+        free = (OF_HOOKS, *self._learner.free)
+        state.check_names({*self._learner.arrays(), *self._feed.state().arrays, *self._record.names}, free)
+        self._learner.check(state)
+        return self._record.read_reports(state)
 
     def run(self, iterations: int) -> LearningCurve:
         """Do `iterations` more, fewer if the sequences end; return the history of all, or raise TrainingDiverged."""
@@ -465,7 +456,9 @@ class Training:
             getattr(hook, event)(*arguments)
 
     def _close_report(self) -> None:
-        check_learner(self._parameters, self._learner.memory, self.iteration)
+        # A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
+        check_finite("the weights", (parameter.data for parameter in self._parameters), self.iteration)
+        check_finite("the gradients that the optimizer remembers", self._learner.gradients(), self.iteration)
         report = self._record.close()
         # The states of hooks only belong to the report after they have received it.
         self._is_whole = not with_state(self._hooks)
@@ -481,8 +474,8 @@ class Training:
         """Go back to a good report with half the rate, and clip; raise an error with advice if that is not wanted."""
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
-        self._feed.go_to(snapshot.position)
-        restore_states(self._hooks, snapshot.hooks)
+        self._feed.go_to(snapshot)
+        restore_states(self._hooks, snapshot)
         self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
         warn(self._restarts.message(error, self.iteration))
 
@@ -490,34 +483,29 @@ class Training:
         assert self._restarts.last is not None
         return self._state_at(self._restarts.last)
 
-    def _state_at(self, snapshot: Snapshot) -> TrainingState:
+    def _state_at(self, snapshot: TrainingState) -> TrainingState:
+        """Return a state with the reports and all settings, which are left out of a snapshot to save time."""
         check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
-        further = {"engine": self._engine.name, "restarts": self._restarts.count}
-        reports = self._record.reports(snapshot.iteration)
-        return to_state(snapshot, reports, self._learner.memory, self._form, self._settings(), further)
+        further = {"engine": self._engine.name, "restarts": self._restarts.count, "settings": self._settings()}
+        reports = self._record.reports_until(snapshot.iteration)
+        return TrainingState({**snapshot.values, **further}, {**snapshot.arrays, **reports})
 
     def _settings(self) -> dict[str, Any]:
         return {**self._given, **self._learner.settings(self._rates.first)}
 
-    def _snapshot(self) -> Snapshot:
-        arrays, values = self._learner.copies(), self._learner.memory.values()
-        record, rate = self._record, self._rates.own
-        further = self._feed.position(), states_of(self._hooks)
-        return Snapshot(record.iteration, record.longest, rate, values, arrays, record.since(), *further)
+    def _snapshot(self) -> TrainingState:
+        parts = self._learner.state(), self._record.state(), self._feed.state()
+        values = {name: value for part in parts for name, value in part.values.items()}
+        arrays = {name: array for part in parts for name, array in part.arrays.items()}
+        return TrainingState(values, {**arrays, **states_of(self._hooks)})
 
-    def _put_back(self, snapshot: Snapshot, reports: list[TrainingReport], restarts: int) -> None:
+    def _put_back(self, snapshot: TrainingState, reports: list[TrainingReport], restarts: int) -> None:
         self._learner.put_back(snapshot)
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
         self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:
             self._restarts.last = snapshot
-
-
-def _windows(task: Any, batch_size: int, rng: np.random.Generator, truncate: int) -> WindowFeed:
-    if not isinstance(task, Sequences):
-        raise InvalidArgument(f"truncate reads fixed sequences: task must be a Sequences, not {type(task).__name__}")
-    return WindowFeed(task, batch_size, rng, truncate)
 
 
 def _check_optimizer(optimizer: Any, model: Any) -> None:

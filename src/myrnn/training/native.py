@@ -23,7 +23,7 @@ from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.randomness import keys_of
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
-from myrnn.training.windows import Windows
+from myrnn.training.feed import Windows
 
 Losses = NDArray[np.float64]
 # The number of right sequences, int64, or the sums of another score, float64.

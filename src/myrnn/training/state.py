@@ -1,11 +1,12 @@
-"""Everything that a training changes, and the state that it goes back to if it diverges."""
+"""The state of a training as plain values and arrays, and the part of it that the model and its optimizer have."""
 
 from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,58 +16,107 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.compiler.trace import MYGRAD
-from myrnn.errors import InvalidArgument, TrainingDiverged
-from myrnn.learning_curve import LearningCurve
+from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names, parameters_of
-from myrnn.targets import TargetKind
-from myrnn.training.feed import Position
-from myrnn.training.hooks import TrainingReport, is_numbers, is_shipped
-from myrnn.training.native import Losses, Scores
-from myrnn.training.outputs import metric_of, scores_dtype
 
-MOST_RESTARTS = 5
-# The norm that gradients are clipped to after a restart, if they were not clipped before.
-CLIP_AFTER_RESTART = 1.0
-# The least distance of two reports to go back to, as a share of the training, unless it restarts by itself.
-KEPT = 100
-ADVICE = "try a smaller learning rate, or clip the gradients with gradient_clip=1.0"
-
+# The beginnings of the names of arrays.
+OF_PARAMETERS, OF_OPTIMIZER = "parameter.", "optimizer."
+# The state to which a restart would go back, within another one.
+GOOD, OF_GOOD = "good", "good."
 # The most values in a list of an optimizer that holds no arrays.
 MOST_VALUES = 100
 # Attributes of these types are part of the program and do not change.
 CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, np.ufunc)
 
 
-@dataclass(frozen=True, eq=False)
-class Results:
-    """The results of iterations."""
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingState:
+    """Everything needed to resume a training: only plain values and arrays.
 
-    losses: Losses
-    scores: Scores  # the number of right targets, or the sum of another score
-    counted: NDArray[np.int64]  # the number of targets
+    Attributes
+    ----------
+    values : mapping
+        Numbers, text, lists and mappings, as JSON holds them.
+    arrays : mapping of str to ndarray
+        The parameters, the optimizer's state, the rest of the shuffle, and the reports.
 
+    Examples
+    --------
+    >>> class Last:
+    ...     def on_train_begin(self, start):
+    ...         self.state = start.state
+    ...     def on_train_end(self, history):
+    ...         print(self.state())
+    >>> from myrnn import RNN, Adam, tasks, train
+    >>> task = tasks.TwinHalves(pattern_length_max=2)
+    >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
+    >>> optimizer = Adam(model.parameters)
+    >>> history = train(model, task, optimizer, 10, engine="mygrad", hooks=[Last()], progress=False)
+    TrainingState(10 iterations, 22 arrays)
+    """
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """Everything that a training changes, except its reports."""
-
-    iteration: int
-    # T of the longest sequence so far.
-    longest: int
-    # The optimizer's own rate, which a hook may have set.
-    learning_rate: float
-    # The numbers and texts in the optimizer's state.
     values: Mapping[str, Any]
-    # Copies of the parameters and of the arrays in the optimizer's state.
     arrays: Mapping[str, NDArray[Any]]
-    # The results of the iterations since the last report.
-    since: Results
-    position: Position
-    # The states of hooks, as ``hook.<name>.<array>``.
-    hooks: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def iteration(self) -> int:
+        """The number of iterations done."""
+        return _checks.integer("iteration", self.values.get("iteration"), minimum=0)
+
+    def with_good(self, good: TrainingState) -> TrainingState:
+        """Return this state together with an earlier one, to which a restart would go back."""
+        if good.iteration == self.iteration:
+            return self
+        arrays = {f"{OF_GOOD}{name}": array for name, array in good.arrays.items()}
+        return TrainingState({**self.values, GOOD: dict(good.values)}, {**self.arrays, **arrays})
+
+    def parts(self) -> tuple[TrainingState, TrainingState | None]:
+        """Return the state, and the earlier one to which a restart would go back, if it is another."""
+        good = self.beginning_with(OF_GOOD)
+        if GOOD not in self.values and not good:
+            return self, None
+        arrays = {name: array for name, array in self.arrays.items() if not name.startswith(OF_GOOD)}
+        values = {name: value for name, value in self.values.items() if name != GOOD}
+        return TrainingState(values, arrays), TrainingState(self.mapping(GOOD), good)
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Return one of the values, which must be values by name."""
+        found = self.values.get(name)
+        if not isinstance(found, Mapping):
+            raise InvalidArgument(f"the state must have {name!r} with values by name, not {_checks.shown(found)}")
+        return found
+
+    def beginning_with(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays whose names begin with a prefix, by the rest of their names."""
+        return {name.removeprefix(prefix): array for name, array in self.arrays.items() if name.startswith(prefix)}
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse the state of a training with other settings: it would continue as a different training."""
+        given = self.mapping("settings")
+        for name in {**settings, **given}:
+            theirs, ours = given.get(name), settings.get(name)
+            if theirs != ours:
+                raise InvalidArgument(
+                    f"{name} must be what it was when the training was saved, {_checks.shown(theirs)}, "
+                    f"not {_checks.shown(ours)}"
+                )
+
+    def check_names(self, wanted: Collection[str], free: tuple[str, ...]) -> None:
+        """Refuse unknown and missing arrays, but those whose names begin with one of `free`."""
+        odd = sorted(name for name in set(self.arrays) ^ set(wanted) if not name.startswith(free))
+        if odd:
+            here, there = ("the state", "this training") if odd[0] in self.arrays else ("this training", "the state")
+            raise InvalidArgument(f"{here} has {_checks.shown(odd[0])}, which {there} does not have")
+
+    def __repr__(self) -> str:
+        """Return the number of iterations done and of arrays."""
+        iterations = _checks.count_of(self.iteration, "iteration")
+        return f"TrainingState({iterations}, {_checks.count_of(len(self.arrays), 'array')})"
 
 
-# The state of an optimizer --------------------------------------------------------------------------------------------
+def is_numbers(array: Any) -> bool:
+    """Whether something is an array of numbers, as checkpoints hold it."""
+    return isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
 
 
 class OptimizerMemory:
@@ -130,8 +180,22 @@ class OptimizerMemory:
             )
         self._form = form
 
-    def put_back(self, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
-        """Restore these arrays and values."""
+    def read(self, state: TrainingState) -> dict[str, Any]:
+        """Return the plain values of a state, checked."""
+        found = {name: _read(name, value) for name, value in state.mapping("optimizer").items()}
+        if self.has_state_dict:
+            return found
+        now = self.values()
+        for name, value in sorted(found.items()):
+            if name not in now:
+                raise InvalidArgument(f"the state has {name!r} of the optimizer, which this training does not have")
+            if _is_number(now[name]) and not (value is None or _is_number(value)):
+                raise InvalidArgument(f"{name} of the optimizer must be a number, not {_checks.shown(value)}")
+        return found
+
+    def put_back(self, state: TrainingState) -> None:
+        """Restore the arrays and values of a state."""
+        arrays, values = state.beginning_with(OF_OPTIMIZER), self.read(state)
         if self.has_state_dict:
             self._optimizer.load_state_dict({**{name: array.copy() for name, array in arrays.items()}, **values})
             return
@@ -179,193 +243,101 @@ def _is_plain(value: Any) -> bool:
     return python is None or type(python) in (bool, int, float, str)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _written(value: Any) -> Any:
+    """Return a plain value for JSON: a NumPy number with its type, a tuple as a list."""
+    if isinstance(value, list | tuple):
+        return {"type": type(value).__name__, "value": [_written(part) for part in value]}
+    if isinstance(value, np.generic):
+        return {"type": value.dtype.name, "value": value.item()}
+    return value
+
+
+def _read(name: str, given: Any) -> Any:
+    """Return the value that `_written` gave for JSON."""
+    if given is None or isinstance(given, bool | int | float | str):
+        return given
+    if isinstance(given, Mapping) and set(given) == {"type", "value"}:
+        kind, value = given["type"], given["value"]
+        if kind in ("list", "tuple") and isinstance(value, list):
+            parts = [_read(name, part) for part in value]
+            return tuple(parts) if kind == "tuple" else parts
+        with suppress(TypeError, ValueError, OverflowError):
+            if isinstance(value, bool | int | float) and np.dtype(kind).kind in "biuf":
+                return np.dtype(kind).type(value)
+    raise InvalidArgument(f"{name} of the optimizer must be a number or text, not {_checks.shown(given)}")
+
+
 class Learner:
-    """A model and its optimizer: their content by name, to be copied and restored."""
+    """A model and its optimizer: all that a training changes in them."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         self._model, self._optimizer = model, optimizer
-        self.memory = OptimizerMemory(optimizer)
+        self._memory = OptimizerMemory(optimizer)
 
     def settings(self, learning_rate: float) -> dict[str, Any]:
         """Return the optimizer's kind and settings; `learning_rate` is its initial one."""
-        values = {name: _setting(value) for name, value in self.memory.settings.items()}
-        decay = values.pop("weight_decay", 0.0)
-        if decay and is_shipped(self._optimizer):
-            # Checkpoints from before the rate scaled it hold the bare number, and cannot be continued.
-            decay = f"{decay!r} times learning_rate"
-        kind = type(self._optimizer).__name__
-        return {"optimizer": kind, "learning_rate": float(learning_rate), "weight_decay": decay, **values}
+        settings = {name: _plain(value) for name, value in self._memory.settings.items()}
+        return {"optimizer": type(self._optimizer).__name__, "learning_rate": float(learning_rate), **settings}
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
         """The parameters by name."""
         return dict(zip(parameter_names(self._model), parameters_of(self._model), strict=True))
 
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The beginnings of the names of arrays that the optimizer checks itself."""
+        return (OF_OPTIMIZER,) if self._memory.has_state_dict else ()
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the parameters and of the optimizer's state, by name."""
-        arrays = {f"parameter.{name}": parameter.data for name, parameter in self.parameters.items()}
-        return arrays | {f"optimizer.{name}": array for name, array in self.memory.arrays().items()}
+        arrays = {f"{OF_PARAMETERS}{name}": parameter.data for name, parameter in self.parameters.items()}
+        return arrays | {f"{OF_OPTIMIZER}{name}": array for name, array in self._memory.arrays().items()}
 
-    def copies(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the arrays while no other thread that compiles the model has changed them."""
-        self.memory.check()
+    def gradients(self) -> Iterator[NDArray[Any]]:
+        """Yield the arrays of gradients and of their squares that the optimizer remembers."""
+        return self._memory.gradients()
+
+    def state(self) -> TrainingState:
+        """Return copies of the arrays while no other thread that compiles the model has changed them, and values."""
+        self._memory.check()
         with MYGRAD:
-            return {name: array.copy() for name, array in self.arrays().items()}
+            arrays = {name: array.copy() for name, array in self.arrays().items()}
+        values = {name: _written(value) for name, value in self._memory.values().items()}
+        rate = float(getattr(self._optimizer, "learning_rate", 0))
+        return TrainingState({"learning_rate": rate, "optimizer": values}, arrays)
 
-    def put_back(self, snapshot: Snapshot) -> None:
-        """Write the arrays and values of a snapshot into the model and the optimizer."""
+    def check(self, state: TrainingState) -> None:
+        """Refuse a state with arrays or values that do not fit."""
+        for name, array in self.arrays().items():
+            if name.startswith(self.free):
+                continue
+            given = state.arrays[name]
+            if given.dtype != array.dtype or given.shape != array.shape:
+                raise InvalidArgument(
+                    f"{name} must be {array.dtype} of shape {array.shape}, but in the state it is {given.dtype} of "
+                    f"shape {given.shape}"
+                )
+            _checks.finite(name, given)
+        _checks.real("learning_rate", state.values.get("learning_rate"), minimum=0)
+        self._memory.read(state)
+
+    def put_back(self, state: TrainingState) -> None:
+        """Write the arrays and values of a state into the model and the optimizer."""
         with MYGRAD:
             for name, parameter in self.parameters.items():
-                parameter.data[...] = snapshot.arrays[f"parameter.{name}"]
-            begin = "optimizer."
-            kept = {name.removeprefix(begin): a for name, a in snapshot.arrays.items() if name.startswith(begin)}
-            self.memory.put_back(kept, snapshot.values)
+                parameter.data[...] = state.arrays[f"{OF_PARAMETERS}{name}"]
+            self._memory.put_back(state)
         if hasattr(self._optimizer, "learning_rate"):
-            self._optimizer.learning_rate = snapshot.learning_rate
+            self._optimizer.learning_rate = float(state.values["learning_rate"])
 
 
-def _setting(value: Any) -> Any:
-    """Return a setting in the form of a checkpoint."""
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON holds it."""
     if isinstance(value, list | tuple):
-        return [_setting(part) for part in value]
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return float(value) if is_number else value.item() if isinstance(value, np.generic) else value
-
-
-class Record:
-    """The reports of a training, and the results since the last; `chance` is the accuracy of guessing a class."""
-
-    def __init__(self, batch_size: int, kind: TargetKind, chance: float | None) -> None:
-        self._batch_size, self._metric, self._chance = batch_size, metric_of(kind), chance
-        self.none = Results(np.empty(0), np.empty(0, dtype=scores_dtype(kind)), np.empty(0, dtype=np.int64))
-        self.iteration, self.longest = 0, 0
-        self._reports: list[TrainingReport] = []
-        # The results of the iterations since the last report.
-        self._since: list[Results] = []
-
-    def add(self, results: Results, lengths: NDArray[np.int64]) -> None:
-        """Add iterations: their results, and the lengths of their sequences."""
-        self.longest = max(self.longest, int(np.max(lengths)))
-        self.iteration += len(results.losses)
-        self._since.append(results)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there were iterations since the last report."""
-        return bool(self._since)
-
-    @property
-    def count(self) -> int:
-        """The number of reports."""
-        return len(self._reports)
-
-    def since(self) -> Results:
-        """Return the results of the iterations since the last report."""
-        parts = [self.none, *self._since]
-        names = ("losses", "scores", "counted")
-        return Results(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    def report(self) -> TrainingReport:
-        """Return the means over the iterations since the last report; the score of nothing is 0, like its loss."""
-        since = self.since()
-        sequences = len(since.losses) * self._batch_size
-        score = float(np.sum(since.scores)) / max(1, int(since.counted.sum()))
-        return TrainingReport(self.iteration, sequences, float(np.mean(since.losses)), score, self._metric)
-
-    def close(self) -> TrainingReport:
-        """Make a report of the iterations since the last one, and return it."""
-        report = self.report()
-        self._reports.append(report)
-        self._since = []
-        return report
-
-    def reports(self, until: int) -> list[TrainingReport]:
-        """Return the reports up to an iteration."""
-        return [report for report in self._reports if report.iteration <= until]
-
-    def history(self, engine: str) -> LearningCurve:
-        """Return the reports so far; the last one covers everything since the one before."""
-        reports = [*self._reports, self.report()] if self.is_open else self._reports
-        names = ("iteration", "loss", self._metric)
-        columns = {name: [getattr(report, name) for report in reports] for name in names}
-        return LearningCurve.from_columns(columns, longest=self.longest, engine=engine, chance=self._chance)
-
-    def go_to(self, snapshot: Snapshot, reports: list[TrainingReport]) -> None:
-        """Return to the state of a snapshot, with the reports up to there."""
-        self.iteration, self.longest, self._reports = snapshot.iteration, snapshot.longest, reports
-        self._since = [snapshot.since] if len(snapshot.since.losses) else []
-
-
-# Divergence -----------------------------------------------------------------------------------------------------------
-
-
-def check_losses(losses: NDArray[np.float64], first: int) -> None:
-    """Raise TrainingDiverged for the first loss that is not finite; `first` is the iteration of the first of all."""
-    bad = np.flatnonzero(~np.isfinite(losses))
-    if len(bad):
-        raise TrainingDiverged(f"the loss is {losses[bad[0]]} at iteration {first + int(bad[0])}: {ADVICE}")
-
-
-def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
-    """Raise TrainingDiverged if an array is no longer finite; `what` names the arrays."""
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
-
-
-def check_learner(parameters: Iterable[Tensor], memory: OptimizerMemory, iteration: int) -> None:
-    """Raise TrainingDiverged if a weight, or a gradient or its square in the optimizer's state, is no longer finite."""
-    # A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
-    check_finite("the weights", (parameter.data for parameter in parameters), iteration)
-    check_finite("the gradients that the optimizer remembers", memory.gradients(), iteration)
-
-
-def is_in_hand(loss: float, guessing: float) -> bool:
-    """Return whether a training may go back to a report with this loss; `guessing` is the loss of guessing."""
-    # Losses are far above that of guessing well before they overflow, and a training should not resume from the weights
-    # that led there.
-    # Twice that of guessing, which may be below 0 for a user's loss.
-    return loss <= guessing + abs(guessing)
-
-
-class Restarts:
-    """The restarts of a training that diverged, if they are `allowed`, and their effects."""
-
-    def __init__(self, gradient_clip: float | None, allowed: bool) -> None:
-        self._gradient_clip, self.allowed = gradient_clip, allowed
-        self.count = 0
-        # The state to go back to; None as long as nothing is kept.
-        self.last: Snapshot | None = None
-
-    @property
-    def scale(self) -> float:
-        """The factor of learning rates: every restart halves them."""
-        return 0.5**self.count
-
-    @property
-    def gradient_clip(self) -> float | None:
-        """The current largest norm of the gradients."""
-        return CLIP_AFTER_RESTART if self.count and self._gradient_clip is None else self._gradient_clip
-
-    def wants(self, report: TrainingReport, guessing: float) -> bool:
-        """Return whether it may go back to this report instead of the last one."""
-        # Copying the state at every report would cost a long training more time than a restart has to repeat.
-        if self.last is None or not is_in_hand(report.loss, guessing):
-            return False
-        return self.allowed or KEPT * (report.iteration - self.last.iteration) >= self.last.iteration
-
-    def message(self, error: TrainingDiverged, iteration: int) -> str:
-        """Say that the training has gone back to an iteration after an error."""
-        what = str(error).partition(": ")[0]
-        return (
-            f"{what}: training resumes from iteration {iteration} with {self.scale:g} times the learning rate "
-            f"and gradients clipped to {self.gradient_clip:g}"
-        )
-
-    def back_from(self, error: TrainingDiverged) -> Snapshot:
-        """Return the state to go back to after an error; raise the error, or advice, if there is none."""
-        if self.last is None or not self.allowed:
-            raise error
-        if self.count == MOST_RESTARTS:
-            what, _, advice = str(error).partition(": ")
-            raise TrainingDiverged(f"{what}, also after {MOST_RESTARTS} restarts: {advice}") from None
-        return self.last
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
