@@ -1,17 +1,18 @@
 """Training: `train`, its results, and hooks that watch it.
 
-`feed` gives the sequences of every iteration, and an `engine`, compiled (`native`) or MyGrad's, runs it. `state` holds
-everything that changes, and the state to go back to; `records` converts results to arrays, and `checkpoint` saves
-states on disk. `outputs` defines the outputs required for targets and their scores, `measure` the scores on other
-sequences. `hooks` watch, and `progress` shows the progress. `loop` has `train`, and `settings` its settings.
+`settings` has the settings. `state` is everything needed to continue, of which the model and the optimizer have a part;
+`feed` gives the sequences of every iteration, `outputs` the outputs required for targets and their scores, and an
+`engine`, compiled (`native`) or MyGrad's, runs the iterations. `hooks` watch; `records` keeps the results, `restarts`
+what to go back to, and `checkpoint` saves states on disk. `loop` puts them together, `progress` shows the progress,
+`train` does it in one call, and `measure` scores a model on other sequences.
 """
 
 from myrnn.training.checkpoint import Checkpoint
 from myrnn.training.hooks import TrainingReport, TrainingStart, Validation
-from myrnn.training.loop import train
 from myrnn.training.measure import measure
 from myrnn.training.settings import TrainingSettings
 from myrnn.training.state import TrainingState
+from myrnn.training.train import train
 
 __all__ = [
     "Checkpoint",
