@@ -203,7 +203,7 @@ def test_evaluation_ignores_steps_of_weight_0(what, engine):
 
 def test_evaluation_compiles_if_it_pays_off(monkeypatch):
     model, sequences, seen = Model(True), data("numbers", True), []
-    module = import_module("myrnn.training.measure")
+    module = import_module("myrnn.training.validation")
     with monkeypatch.context() as patched:
         patched.setattr(module, "compile_for", lambda *given: seen.append(given))
         measure(model, sequences)

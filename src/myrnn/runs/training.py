@@ -24,9 +24,9 @@ from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint, TrainingStart, Validation
 from myrnn.training.checkpoint import load_checkpoint
 from myrnn.training.loop import Training
-from myrnn.training.measure import mean_over
 from myrnn.training.outputs import metric_of
 from myrnn.training.progress import TrainingProgress
+from myrnn.training.validation import mean_over
 
 # Further advice when a training diverges.
 BOUNDED = "; an RNN's states may overflow on long sequences, those of a GRU or an LSTM do not"

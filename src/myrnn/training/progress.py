@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from myrnn.learning_curve import LearningCurve, shown_score, word_for
 from myrnn.output import Output, in_kernel, notice_console, notify, on_terminal
-from myrnn.training.hooks import TrainingReport, TrainingStart, Validation
+from myrnn.training.hooks import TrainingReport, TrainingStart
+from myrnn.training.validation import Validation
 
 if TYPE_CHECKING:
     from rich.console import Console
