@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.errors import InvalidArgument
 from myrnn.models.dense import dense, layer_maker
+from myrnn.models.model import check_sequence
 
 Size = Annotated[int, Meta(ge=1)]
 Units = Annotated[
@@ -343,10 +343,8 @@ class GRU(_OneLayer, GRULayer):
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
-    recurrent_init : {"glorot", "orthogonal"}
-        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
-    rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
+    recurrent_init, rng
+        As for `RNN`; the recurrent weights are ``"glorot"`` or ``"orthogonal"``.
 
     References
     ----------
@@ -374,10 +372,8 @@ class MGU(_OneLayer, MGULayer):
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
-    recurrent_init : {"glorot", "orthogonal"}
-        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
-    rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
+    recurrent_init, rng
+        As for `RNN`; the recurrent weights are ``"glorot"`` or ``"orthogonal"``.
 
     References
     ----------
@@ -410,10 +406,8 @@ class LSTM(_OneLayer, LSTMLayer):
     ----------
     dim_input, dim_recurrent, dim_output : int
         C, D and K.
-    recurrent_init : {"glorot", "orthogonal"}
-        The initialization of the recurrent weights: Glorot normal like the others, or random orthogonal matrices.
-    rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
+    recurrent_init, rng
+        As for `RNN`; the recurrent weights are ``"glorot"`` or ``"orthogonal"``.
 
     References
     ----------
@@ -451,10 +445,8 @@ class StackRNN(_OneLayer, StackRNNLayer):
         C, D and K.
     stack_depth, stack_width : int
         S and W. A push onto a full stack discards the lowest value; below the last value there are zeros.
-    recurrent_init : {"glorot", "orthogonal"}
-        The initialization of W_hh: Glorot normal like the other weights, or a random orthogonal matrix.
-    rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
+    recurrent_init, rng
+        As for `RNN`; W_hh is ``"glorot"`` or ``"orthogonal"``.
 
     References
     ----------
@@ -502,16 +494,3 @@ def begin_recurrent(layers: Iterable[Layer], how: str, rng: np.random.Generator 
         elif how != "glorot":
             same = np.eye(*weight.shape)
             weight.data[...] = same if how == "identity" else -same
-
-
-def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
-    """Refuse anything but one sequence of finite numbers, shape (T, dim_input)."""
-    values = x.data if isinstance(x, Tensor) else x
-    # Every row of a matrix is a matrix again, so it cannot be iterated step by step.
-    if not isinstance(values, np.ndarray) or isinstance(values, np.matrix):
-        raise InvalidArgument(f"x must be an array or a tensor of shape (T, {dim_input}), not {type(x).__name__}")
-    if values.ndim != 2 or values.shape[1] != dim_input or values.dtype.kind not in "bfiu":
-        raise InvalidArgument(
-            f"x must be one sequence of numbers of shape (T, {dim_input}), not {values.dtype} of shape {values.shape}"
-        )
-    _checks.finite("x", values)

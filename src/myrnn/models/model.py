@@ -76,6 +76,19 @@ def num_classes(shape: tuple[int, ...]) -> int:
     return int(shape[1])
 
 
+def check_sequence(x: Tensor | NDArray[Any], dim_input: int) -> None:
+    """Refuse anything but one sequence of finite numbers, shape (T, dim_input)."""
+    values = x.data if isinstance(x, Tensor) else x
+    # Every row of a matrix is a matrix again, so it cannot be iterated step by step.
+    if not isinstance(values, np.ndarray) or isinstance(values, np.matrix):
+        raise InvalidArgument(f"x must be an array or a tensor of shape (T, {dim_input}), not {type(x).__name__}")
+    if values.ndim != 2 or values.shape[1] != dim_input or values.dtype.kind not in "bfiu":
+        raise InvalidArgument(
+            f"x must be one sequence of numbers of shape (T, {dim_input}), not {values.dtype} of shape {values.shape}"
+        )
+    _checks.finite("x", values)
+
+
 class Wrapper:
     """A model that only asks another one, `model`, whose parameters and names it has."""
 

@@ -28,10 +28,9 @@ from myrnn.models.cells import (
     StackRNNLayer,
     StackWidth,
     begin_recurrent,
-    check_sequence,
 )
 from myrnn.models.dense import layer_maker
-from myrnn.models.model import network_of
+from myrnn.models.model import check_sequence, network_of
 
 LAYERS: dict[str, Callable[..., Layer]] = {
     "rnn": RNNLayer,
@@ -77,10 +76,8 @@ class Stacked:
         Whether each layer reads in both directions.
     per_step : bool
         Whether each step has an output, instead of the whole sequence.
-    recurrent_init : {"glorot", "orthogonal", "identity", "minus_identity"}
-        The initialization of the recurrent weights of every layer: see `RNN`.
-    rng : numpy.random.Generator, int or None
-        Draws the weights (Glorot normal); None uses NumPy's global generator, like MyGrad's initializers.
+    recurrent_init, rng
+        As for `RNN`, for every layer.
 
     References
     ----------
