@@ -393,9 +393,9 @@ def changed_while_training(engine, changes):
                 changes[report.iteration](model)
 
     def counted(kind, run):
-        def counting(self, sequences, order, *settings):
-            found = run(self, sequences, order, *settings)
-            done.extend([kind] * len(order))
+        def counting(self, batches):
+            found = run(self, batches)
+            done.extend([kind] * len(batches.order))
             return found
 
         return counting

@@ -26,6 +26,7 @@ from myrnn.optimizers import SGD
 from myrnn.tasks import TwinHalves
 from myrnn.training.feed import WindowFeed
 from myrnn.training.loop import Training
+from myrnn.training.native import Batches
 
 D, K, SYMBOLS = 6, 3, 5
 
@@ -376,7 +377,7 @@ def test_streams_distributed_over_threads_are_the_same_streams():
         rows = np.array([0, 1, ~2, 3])
         numbers = np.random.default_rng(0).normal(size=(4, native.program.carried.width)).astype(np.float32)
         training = Training(model, sequences, SGD(model.parameters), 4, truncate=100)
-        descent = training._engine._engine._descent(sequences, np.arange(4)[None], None, None)
+        descent = training._engine._engine._descent(Batches(sequences, np.arange(4)[None]))
         descent = descent._replace(parameters=parameters.copy())
         losses, _ = native.train(sequences, np.arange(4)[None], descent, shards, Streams(rows, numbers))
         found.append((losses, numbers))

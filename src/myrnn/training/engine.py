@@ -19,7 +19,7 @@ from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of
 from myrnn.sequences import Sequences
 from myrnn.training.feed import Windows
-from myrnn.training.native import Losses, NativeEngine, Problem, Scores
+from myrnn.training.native import Batches, Losses, NativeEngine, Problem, Scores
 from myrnn.training.outputs import have_rows, output_of, scores_dtype, total_score
 from myrnn.training.settings import ENGINES
 
@@ -34,18 +34,9 @@ class Engine(Protocol):
     iterations_per_call: int  # the number of iterations per call, so that progress can be shown in between
     carried: int  # the amount of numbers that a stream carries; 0 if every sequence begins anew
 
-    def run(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64] | None,
-        first: int,
-        limit: float | None,
-    ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`, int64 (n, B); return its mean losses and scores before the step."""
-        # Without `rates`, the optimizer's learning rate stays. `first` numbers the first iteration: the model draws by
-        # it. `limit` is the largest joint norm of all gradients. A score is the number of right classes, or the sum of
-        # `total_score`.
+    def run(self, batches: Batches) -> tuple[Losses, Scores]:
+        """Do one iteration for each batch; return its mean losses and scores before the step."""
+        # A score is the number of right classes, or the sum of `total_score`.
         ...
 
     def doubt(self) -> None:
@@ -69,15 +60,9 @@ class MyGradEngine:
     def doubt(self) -> None:
         """Do nothing: every iteration calls the model itself."""
 
-    def run(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64] | None,
-        first: int,
-        limit: float | None,
-    ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`; see `Engine.run`."""
+    def run(self, batches: Batches) -> tuple[Losses, Scores]:
+        """Do one iteration for each batch; see `Engine.run`."""
+        sequences, order, rates, first, limit = batches
         losses, scores = np.empty(len(order)), np.empty(len(order), dtype=scores_dtype(sequences.kind))
         optimizer = self._problem.optimizer
         own = None if rates is None else optimizer.learning_rate
@@ -180,26 +165,19 @@ class ChosenEngine:
         """Check the model again before the next iterations, because user code may have changed it."""
         self._engine.doubt()
 
-    def run(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64] | None,
-        first: int,
-        limit: float | None,
-    ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`; see `Engine.run`."""
+    def run(self, batches: Batches) -> tuple[Losses, Scores]:
+        """Do one iteration for each batch; see `Engine.run`."""
         if self._is_changed and self._steps >= WORTH_COMPILING:
-            self._compile_again(sequences)
+            self._compile_again(batches.sequences)
         try:
-            done = self._engine.run(sequences, order, rates, first, limit)
+            done = self._engine.run(batches)
         except CompileError as error:
             # The engine has restored everything to the state before these iterations.
             if self._fallback is None or not isinstance(self._engine, NativeEngine):
                 raise
             self._leave_native(error, self._engine.has_changed)
-            return self.run(sequences, order, rates, first, limit)
-        self._steps += int(sequences.lengths[order].sum())
+            return self.run(batches)
+        self._steps += int(batches.sequences.lengths[batches.order].sum())
         return done
 
     def _leave_native(self, error: CompileError, has_changed: bool) -> None:

@@ -40,7 +40,7 @@ from myrnn.training.hooks import (
     with_event,
     with_state,
 )
-from myrnn.training.native import Losses, Problem, Scores
+from myrnn.training.native import Batches, Losses, Problem, Scores
 from myrnn.training.outputs import chance_of, check_sees_no_future, checked_class_weights, guessing_loss, tried_on
 from myrnn.training.records import Record, Results
 from myrnn.training.restarts import MOST_RESTARTS, Restarts, check_finite, check_losses
@@ -262,7 +262,7 @@ class Training:
         if not self._rates.is_shipped or (is_new and not self._is_task_shipped):
             self._engine.doubt()
         with self._adding():
-            losses, scores = self._engine.run(data, order, rates, done, self._restarts.gradient_clip)
+            losses, scores = self._engine.run(Batches(data, order, rates, done, self._restarts.gradient_clip))
         check_losses(losses, done)
         results = Results(losses, scores, data.counted[order].sum(axis=1))
         self._record.add(results, data.lengths[order] - self._start_steps)

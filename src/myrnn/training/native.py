@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,16 @@ class Problem:
     objective: Objective
     batch_size: int
     seed: int  # of what the model draws
+
+
+class Batches(NamedTuple):
+    """The batches of one call of an engine, one for each iteration."""
+
+    sequences: Sequences
+    order: NDArray[np.int64]  # int64 (n, B): the sequences of each batch
+    rates: NDArray[np.float64] | None = None  # the learning rate of each; None leaves the optimizer's own
+    first: int = 0  # the number of the first iteration: the model draws by it
+    limit: float | None = None  # the largest joint norm of all gradients
 
 
 @dataclass(frozen=True)
@@ -191,15 +201,9 @@ class NativeEngine:
         """Check the model again before the next iterations, because user code may have changed it."""
         self._is_doubted = True
 
-    def run(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64] | None,
-        first: int,
-        limit: float | None,
-    ) -> tuple[Losses, Scores]:
-        """Do one iteration for each row of `order`, see `Engine.run`; after a CompileError nothing has changed."""
+    def run(self, batches: Batches) -> tuple[Losses, Scores]:
+        """Do one iteration for each batch, see `Engine.run`; after a CompileError nothing has changed."""
+        sequences, order = batches.sequences, batches.order
         if sequences is not self._seen:
             if sequences.is_tokens != self._native.tokens:
                 now, at_first = ("tokens", "features") if sequences.is_tokens else ("features", "tokens")
@@ -222,9 +226,8 @@ class NativeEngine:
         for block, place, array in self._arrays():
             block.write(place, array)
         streams = sequences.streams if isinstance(sequences, Windows) else None
-        keys = keys_of(self._problem.seed, first, order.shape) if self._native.draws else None
-        descent = self._descent(sequences, order, rates, limit)
-        losses, scores = self._native.train(sequences, order, descent, self._shards, streams, keys)
+        keys = keys_of(self._problem.seed, batches.first, order.shape) if self._native.draws else None
+        losses, scores = self._native.train(sequences, order, self._descent(batches), self._shards, streams, keys)
         ran = time.perf_counter() - begin
         self._ran += ran
         self.iterations_per_call = int(np.clip(CALL / ran * len(order), 1, 10 * self.iterations_per_call))
@@ -244,22 +247,18 @@ class NativeEngine:
             return "penalty"
         return None
 
-    def _descent(
-        self,
-        sequences: Sequences,
-        order: NDArray[np.int64],
-        rates: NDArray[np.float64] | None,
-        limit: float | None,
-    ) -> Descent:
-        state = self._state
+    def _descent(self, batches: Batches) -> Descent:
+        state, rates = self._state, batches.rates
+        if rates is None:
+            rates = np.full(len(batches.order), float(self._problem.optimizer.learning_rate))
         return Descent(
             self._class_weights,
-            np.full(len(order), float(self._problem.optimizer.learning_rate)) if rates is None else rates,
-            limit or 0.0,
+            rates,
+            batches.limit or 0.0,
             state.settings,
             state.steps + 1,
             state.ranges,
-            state.trained(sequences, order),
+            state.trained(batches.sequences, batches.order),
             *(block.numbers for block in self._blocks),
         )
 
