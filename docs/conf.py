@@ -114,6 +114,7 @@ autosummary_context = {
             "myrnn.evaluation.Buckets": "values_of",
             "myrnn.data.TargetEncoder": "fit sequences inputs read next_rows check_columns",
             "myrnn.data.Differences": "of next_without continued",
+            "myrnn.training.TrainingState": "with_good parts mapping beginning_with check_settings check_names",
             "myrnn.runs.Run": "check_tests predictor recognizer",
             "myrnn.runs.TaskReader": "to_settings recognizer shown_chance",
             "myrnn.runs.DataReader": "raw warn_of_range text_as to_settings from_settings recognizer shown_chance",
