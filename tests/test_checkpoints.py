@@ -546,7 +546,7 @@ def test_a_state_resumes_with_its_engine():
         ({"iteration": "20"}, "iteration must be an integer, not '20'"),
         ({"iteration": 30}, "the reports must rise to 30, where the state's last one is"),
         ({"longest": None}, "longest must be an integer, not None"),
-        ({"optimizer": {"t": "x"}}, "t of the optimizer must be a number, not 'x'"),
+        ({"optimizer": {"t": -1}}, "t of the optimizer must be at least 0, not -1"),
         ({"used": 10**9}, "used must be at most 8192, not 1000000000"),
         ({"restarts": 6}, "restarts must be at most 5, not 6"),
         ({"engine": "c"}, "engine must be one of 'auto', 'native', 'mygrad', not 'c'"),
