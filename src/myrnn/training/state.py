@@ -191,7 +191,8 @@ class OptimizerMemory:
                 raise InvalidArgument(f"the state has {name!r} of the optimizer, which this training does not have")
             if name == "t" and type(now[name]) is int:  # the number of steps
                 _checks.integer(f"{name} of the optimizer", value, minimum=0)
-            if _is_number(now[name]) and not (value is None or _is_number(value)):
+            is_unset = value is None and name not in self.settings
+            if _is_number(now[name]) and not (is_unset or _is_number(value)):
                 raise InvalidArgument(f"{name} of the optimizer must be a number, not {_checks.shown(value)}")
         return found
 
