@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from myrnn.errors import InvalidArgument
 from myrnn.models import GRU, LSTM, MGU, RNN, Stacked, StackRNN, dense
-from myrnn.models.model import Model, num_parameters, parameter_names, parameters_of
+from myrnn.models.model import num_parameters, parameter_names, parameters_of
 
 MODELS = {
     "relu": lambda *dims, rng=None: RNN(*dims, rng=rng),
@@ -184,7 +184,6 @@ def test_parameters_are_ordered_by_layer_with_names_and_shapes(make, names):
     assert list(zip(parameter_names(model), shapes, strict=True)) == expected
     assert parameters_of(model) == model.parameters
     assert num_parameters(model) == sum(rows * columns for _, (rows, columns) in expected)
-    assert isinstance(model, Model)
     assert (model.dim_input, model.dim_recurrent, model.dim_output) == (3, 5, 2)
 
 

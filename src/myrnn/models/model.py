@@ -1,9 +1,13 @@
-"""The definition of a model, its parameters and their names."""
+"""The parameters of a model and their names, and checks of what it reads and returns.
+
+A model is of any class: ``model(x)``, with `x` of shape (T, C), returns the logits (1, K), or outputs (T, K) if each
+step has a target, and ``model.parameters`` is a tuple of MyGrad tensors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from mygrad import Tensor
@@ -12,23 +16,6 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import InvalidArgument
-
-
-@runtime_checkable
-class Model(Protocol):
-    """Any class that takes one sequence and returns one row of class scores, or a row for every step."""
-
-    # ``model(x)``, with `x` of shape (T, C), returns the logits, shape (1, K), or outputs (T, K) if each step has a
-    # target; ``model.parameters`` is a tuple of MyGrad tensors. No base class is needed.
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """All trainable tensors."""
-        ...
-
-    def __call__(self, x: NDArray[np.float32]) -> Tensor:
-        """Return the logits, (1, K), or outputs (T, K), for `x` of shape (T, C)."""
-        ...
 
 
 def parameters_of(model: Any) -> tuple[Tensor, ...]:
