@@ -329,13 +329,10 @@ class Sequences:
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the sequences and all of their attributes."""
-        digest = hashlib.sha256(repr((self.values.shape, self.dim_input)).encode())
-        for part in (self.values, self.offsets, self.targets):
-            digest.update(np.ascontiguousarray(part))
-        if self.kind != LABELS:
-            digest.update(repr(self.kind).encode())
-        if self.weights is not None:
-            digest.update(np.ascontiguousarray(self.weights))
+        digest = hashlib.sha256(repr((self.values.shape, self.dim_input, self.kind)).encode())
+        for part in (self.values, self.offsets, self.targets, self.weights):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part))
         return digest.hexdigest()
 
     @overload
@@ -418,8 +415,7 @@ def steps_at(sequences: Sequences, place: slice) -> Sequences:
     """Return consecutive steps, which have a target each, as one sequence."""
     weights = None if sequences.weights is None else sequences.weights[place]
     offsets = np.array([0, place.stop - place.start])
-    known: dict[str, Any] = {"per_step": True, "weights": weights, "parts": sequences.parts}
-    return of_checked(sequences.values[place], offsets, sequences.targets[place], sequences.dim_input, **known)
+    return sequences._of_these(sequences.values[place], offsets, sequences.targets[place], weights)
 
 
 def groups(lengths: NDArray[np.int64], steps: int, left_out: Iterable[int] = ()) -> Iterator[slice]:
