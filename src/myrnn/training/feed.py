@@ -93,15 +93,16 @@ class _TaskFeed:
         return block, self._order[begin : self._used]
 
     def state(self) -> TrainingState:
-        block = self.peek()
-        return TrainingState({"generator": self._before, "used": self._used, "sequences": block.sha256}, {})
+        values = {"sequences": self.peek().sha256, "generator": self._before, "used": self._used}
+        # There is no shuffle; but a state of given sequences is refused for its sequences, not for its arrays.
+        return TrainingState(values, {"left": np.empty(0, dtype=np.int64)})
 
     def go_to(self, state: TrainingState) -> None:
-        used = _checks.integer("used", state.values.get("used"), minimum=0, maximum=self._iterations)
         rng = generator_at(state.mapping("generator"))
         before = rng.bit_generator.state
         block = self._draw(rng)
         _check_same(state, block, "the task draws others")
+        used = _checks.integer("used", state.values.get("used"), minimum=0, maximum=self._iterations)
         self._before, self._rng, self._block, self._used = before, rng, block, used
 
     def _draw(self, rng: np.random.Generator) -> Sequences:

@@ -52,7 +52,7 @@ class TrainingState:
     >>> model = RNN(task.dim_input, 8, task.dim_output, rng=0)
     >>> optimizer = Adam(model.parameters)
     >>> history = train(model, task, optimizer, 10, engine="mygrad", hooks=[Last()], progress=False)
-    TrainingState(10 iterations, 22 arrays)
+    TrainingState(10 iterations, 23 arrays)
     """
 
     values: Mapping[str, Any]
