@@ -61,6 +61,10 @@ def test_a_loss_that_is_not_finite_leaves_a_gap():
         (([], [], []), "iteration must be a list of at least one number, not of shape (0,)"),
         (([1], [[1.0]], [1.0]), "loss must be a list of at least one number, not of shape (1, 1)"),
         (([1], ["a"], [1.0]), "loss must be a list of numbers, not ['a']"),
+        (
+            ([1, 2], np.ma.array([1.0, 2.0], mask=[False, True]), [1.0, 1.0]),
+            "loss must have no masked values (1 of 2): leave them out or fill them",
+        ),
     ],
 )
 def test_wrong_histories_are_refused(arguments, message):

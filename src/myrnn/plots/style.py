@@ -248,6 +248,7 @@ def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:
     """Return the arguments as float64 (N,) arrays of one length N > 0."""
     found = []
     for name, values in named.items():
+        _checks.unmasked(name, values)
         try:
             column = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError):
