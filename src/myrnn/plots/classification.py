@@ -21,8 +21,6 @@ _BLUES = "Blues"  # one hue from light to dark, safe for colour-blind readers
 # With more classes the cells are too small for numbers, and with even more, names are too small to read.
 _MOST_NUMBERED, _MOST_NAMED = 14, 40
 _LONGEST_NAME = 18
-# The positions on the colour map above which text must be light.
-_DARK, _DARK_TRANSFER = 0.6, 0.68
 _CELL_HEIGHT, _ROOM = 0.62, 1.35  # inches
 # Characters that fit below all cells together, below one cell at least, and beside the cells.
 _ROW, _SHORTEST_LINE, _SIDE = 52, 8, 24
@@ -60,10 +58,10 @@ def plot_confusion(confusion: Confusion, *, ax: Axes | None = None) -> Axes:
     of_row = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(of_row, cmap=_BLUES, vmin=0.0, vmax=1.0, interpolation="nearest")
     if len(counts) <= _MOST_NUMBERED:
-        size = 10 if len(counts) <= 8 else 8
+        size, inks = 10 if len(counts) <= 8 else 8, style.ink_on(image.to_rgba(of_row))
         for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if of_row[row, column] > _DARK else "black"
-            ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=color)
+            look = {"ha": "center", "va": "center", "fontsize": size, "color": inks[row, column]}
+            ax.text(column, row, f"{counts[row, column]:,}", **look)
     _name_classes(ax, confusion.classes)
     style.add_scale(ax, image, "share of the class, %", **_PERCENT)
     return ax
@@ -142,17 +140,17 @@ def plot_transfer(table: TransferTable, *, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in ax.texts]
     ['98.0', '93.0-99.4', '55.0', '45.2-64.4']
     """
-    accuracy, interval = table.accuracy, table.interval
-    lowest = float(np.nanmin(table.chance))
+    accuracy, interval, known = table.accuracy, table.interval, np.ma.masked_invalid(table.accuracy)
     ax = style.axes_for(ax, height=_ROOM + _CELL_HEIGHT * len(table.models))
-    image = ax.imshow(np.ma.masked_invalid(accuracy), cmap=_BLUES, vmin=lowest, vmax=1.0, aspect="auto")
+    image = ax.imshow(known, cmap=_BLUES, vmin=np.nanmin(table.chance), vmax=1.0, aspect="auto")
+    inks = style.ink_on(image.to_rgba(known))
     for row, column in np.ndindex(*accuracy.shape):
         share = accuracy[row, column]
         if np.isnan(share):
             _hatch_cell(ax, column, row)
             continue
         low, high = 100 * interval[row, column]
-        color = "white" if share > lowest + _DARK_TRANSFER * (1 - lowest) else "black"
+        color = inks[row, column]
         if len(table.tasks) > _MOST_WITH_INTERVAL:
             # Only a short number fits into a narrow cell.
             ax.text(column, row, f"{100 * share:.0f}", va="center", ha="center", fontsize=7, color=color)

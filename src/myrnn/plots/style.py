@@ -66,6 +66,8 @@ _ONE_AT_A_TIME = threading.Lock()
 _LEGEND_COLUMNS = 3
 # The number of characters that fit side by side below the axes.
 ROOM_FOR_NAMES = 84
+# Above this luminance of the background, black text has more contrast than white.
+_LIGHT = 0.179
 # The share of the distance between two places that groups side by side occupy.
 _BESIDE = 0.6
 # The share of a figure's width for the axes and the legend above them, without the labels at the side.
@@ -242,6 +244,13 @@ def apart(places: NDArray[Any], words: Sequence[str], most: int) -> NDArray[np.i
         if places[index] - places[kept[-1]] >= gap * (1 - 1e-9):
             kept.append(index)
     return np.array(kept)
+
+
+def ink_on(grounds: ArrayLike) -> NDArray[np.str_]:
+    """Return "black" or "white" for text on each background (..., 4), whichever has more contrast (W3C, WCAG 2)."""
+    ground = np.asarray(grounds, dtype=np.float64)[..., :3]
+    linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
+    return np.where(linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT, "black", "white")
 
 
 def columns(**named: ArrayLike) -> list[NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from myrnn.plots import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.colors import Colormap
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +36,6 @@ _MOST_BITS = 8
 _COLORS = {"Oranges": (0.0, 0.4, 0.8), "RdBu_r": (0.06, 0.5, 0.8)}
 _LARGEST_FONT = 11.0  # points
 _GAP = 0.04  # of a line, above and below a background
-# Above this luminance of the background, black text has more contrast than white, by the formula of the W3C's WCAG 2.
-_LIGHT = 0.179
 
 
 def plot_text_probabilities(
@@ -183,7 +181,7 @@ def _draw(
     ax.set_ylim(lines, 0)
     ax.set_xticks([])
     ax.set_yticks([])
-    colors = _text_colors(values, known, color_map, norm)
+    colors = np.where(known, style.ink_on(color_map(norm(np.where(known, values, 0.0)))), "black").tolist()
     look: dict[str, Any] = {"family": _FONT, "fontsize": 72 * inches / (across * _ADVANCE), "parse_math": False}
     for text, color, (x, y, _) in zip(shown, colors, boxes.tolist(), strict=True):
         for place, sign in enumerate(text):
@@ -225,11 +223,3 @@ def _layout(words: list[str], shown: list[str], width: int) -> tuple[Floats, int
         if word.endswith("\n"):
             column, line = 0, line + 1
     return np.array(boxes, dtype=np.float64), int(boxes[-1][1]) + 1
-
-
-def _text_colors(values: Floats, known: NDArray[np.bool_], color_map: Colormap, norm: Normalize) -> list[str]:
-    """Return the colour of every symbol: black on a light background, white on a dark one."""
-    ground = color_map(norm(np.where(known, values, 0.0)))[:, :3]
-    linear = np.where(ground <= 0.04045, ground / 12.92, ((ground + 0.055) / 1.055) ** 2.4)
-    light = (linear @ np.array([0.2126, 0.7152, 0.0722]) > _LIGHT) | ~known
-    return np.where(light, "black", "white").tolist()
