@@ -87,10 +87,14 @@ class dense:
 
 def layer_maker(rng: np.random.Generator | None) -> Callable[..., dense]:
     """Return `dense`, whose weights come from NumPy's global generator; with `rng`, they come from that."""
-    return dense if rng is None else partial(dense, weight_initializer=partial(_glorot_normal, rng))
+    return dense if rng is None else partial(dense, weight_initializer=seeded_glorot_normal(rng))
+
+
+def seeded_glorot_normal(rng: np.random.Generator | int | None) -> Initializer:
+    """Return an initializer like MyGrad's ``glorot_normal`` (Glorot and Bengio, 2010), but with its own generator."""
+    return partial(_glorot_normal, _checks.generator("rng", rng))
 
 
 def _glorot_normal(rng: np.random.Generator, rows: int, columns: int) -> Tensor:
-    """Do what MyGrad's ``glorot_normal`` does (Glorot and Bengio, 2010), but with another generator than NumPy's."""
     deviation = np.sqrt(2 / (rows + columns))
     return Tensor(rng.normal(0.0, deviation, (rows, columns)), dtype=np.float32)
