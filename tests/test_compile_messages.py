@@ -136,6 +136,22 @@ class SineOfTheShare(Model):
         return (h @ self.v)[None]
 
 
+class RootOfTheLength(Model):
+    def __call__(self, x):
+        h = zeros()
+        for x_t in x:
+            h = self.step(x_t, h)
+        return (h / np.sqrt(len(x)) @ self.v)[None]
+
+
+class MeanOfAStack(Model):
+    def __call__(self, x):
+        h = zeros()
+        for x_t in np.stack([x, 2 * x]).mean(0):
+            h = self.step(x_t, h)
+        return (h @ self.v)[None]
+
+
 class Decoder(Model):
     """Runs as many steps after the sequence as it has."""
 
@@ -273,6 +289,8 @@ MESSAGES = {
     ),
     MeanOfTheStates: ("steps read a value of the whole", "mean = mg.mean(mg.stack(states)", "read the mean so far"),
     SineOfTheShare: ("numbers that differ from length to length", "np.sin(np.pi * t / len(x))", "a column of the data"),
+    RootOfTheLength: ("numbers that differ from length to length", "np.sqrt(len(x))", "a column of the data"),
+    MeanOfAStack: ("reads element", "np.stack([x, 2 * x])", "not part of a loop over the whole sequence"),
     Decoder: (
         "goes on for as many steps as the sequence has, without reading a row",
         "h @ self.v",

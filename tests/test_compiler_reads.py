@@ -100,7 +100,7 @@ ROWS = {
     "masks put together": skipped,
     "rows with a value": lambda x: np.asarray(x) * np.any(np.asarray(x) > 0.5, axis=1, keepdims=True),
     "rows of values": lambda x: np.asarray(x) * (np.asarray(x) > -1).all(1)[:, None],
-    "rounded": lambda x: np.round(np.asarray(x), 1) + np.rint(np.asarray(x)) + np.round(np.asarray(x)),
+    "rounded": lambda x: np.around(np.asarray(x), 1) + np.rint(np.asarray(x)) + np.round(np.asarray(x)),
     "rounded down, up and to zero": lambda x: sum(f(3 * np.asarray(x)) for f in (np.floor, np.ceil, np.trunc)),
     "columns in another order": lambda x: np.flip(np.asarray(x), axis=1),
     "differences of columns": lambda x: np.diff(np.asarray(x), prepend=1),

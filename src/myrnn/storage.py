@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -256,6 +257,17 @@ def others_may_write(path: Path) -> bool:
         return False
     status = path.stat()
     return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
+
+
+def others_may_replace(folder: Path) -> bool:
+    """Return whether others may change what is in a folder, or put another one in its place."""
+    if os.name != "posix" or others_may_write(folder):
+        return os.name == "posix"
+    parent, *above = folder.resolve().parents
+    # The folders above may belong to a group of this user alone. Where everybody may write, as in /tmp, nobody may move
+    # what is not their own.
+    modes = [parent.stat().st_mode & ~0o755, *(one.stat().st_mode & ~0o775 for one in above)]
+    return any(mode & 0o022 and not mode & stat.S_ISVTX for mode in modes)
 
 
 def is_scratch(path: Path) -> bool:

@@ -34,7 +34,7 @@ from myrnn._version import __version__
 from myrnn.compiler.runtime import runtime_texts, training
 from myrnn.compiler.runtime.functions import MachineCode, called_by, caller, code_generation, machine_code, symbol
 from myrnn.output import notify, passing_line
-from myrnn.storage import others_may_write
+from myrnn.storage import others_may_replace
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
@@ -151,9 +151,10 @@ def cache_folder() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     folder = (Path(chosen) if chosen else user_cache_path("myrnn", appauthor=False)) / "compiled"
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, exist_ok=True)
         # What is in there is executed.
-        if not others_may_write(folder):
+        if not others_may_replace(folder):
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         _refuse(folder)
@@ -165,8 +166,8 @@ def cache_folder() -> Path:
 @cache
 def _refuse(folder: Path) -> None:
     notify(
-        f"myrnn: machine code is not kept in {folder}, because other users may write there: make it writable only "
-        f"for you (chmod go-w), or set {CACHE_VARIABLE} to another folder"
+        f"myrnn: machine code is not kept in {folder}, because other users may write there, or in a folder above: make "
+        f"it writable only for you (chmod go-w), or set {CACHE_VARIABLE} to another folder"
     )
 
 

@@ -57,10 +57,10 @@ def _row(trace: Trace, step: int) -> Node | None:
 
 def _goes_on_alone(traced: Traces) -> str | None:
     """Find steps after the last row that read none, as many as the sequence has."""
-    alone = {n: _without_rows(traced.by_length[n]) for n in LONG}
-    one, other = (alone[n] for n in LONG)
-    # The readout of such a model has no more nodes for longer sequences.
-    if len(other) <= len(one) or len(one) < LONG[0]:
+    (one, first), (other, later) = (_without_rows(traced.by_length[n]) for n in LONG)
+    # The readout of a model without such steps has no more nodes for longer sequences. What was joined, as by a stack
+    # of sequences, may be read row by row.
+    if len(other) <= len(one) or len(one) < LONG[0] or later > first:
         return None
     trace = traced.by_length[LONG[-1]]
     line = next((trace.origins[n] for n in reversed(other) if n in trace.origins), Origin())
@@ -73,13 +73,18 @@ def _goes_on_alone(traced: Traces) -> str | None:
     )
 
 
-def _without_rows(trace: Trace) -> list[Node]:
-    """Return the nodes that depend on rows only through the first values that depend on all of them."""
+def _without_rows(trace: Trace) -> tuple[list[Node], int]:
+    """Return the nodes that depend on rows only through the first values that depend on all of them.
+
+    Also return the largest number of parts that are taken from one of these values.
+    """
     found = of_rows(trace)
     whole = {n for n, rows in found.items() if len(rows) == trace.length}
     first = {n for n in whole if not any(i in whole for i in n.inputs)}
     still = of_rows(trace, first)
-    return [n for n in found if n in whole and n not in first and n not in still]
+    alone = [n for n in found if n in whole and n not in first and n not in still]
+    taken = Counter(n.inputs[0] for n in alone if n.operation == "take")
+    return alone, max(taken.values(), default=0)
 
 
 def _whole_first(traced: Traces) -> str | None:

@@ -500,13 +500,13 @@ def both_lines(
     one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
 ) -> str:
     """Return lines that show the computation here and there."""
-    first, second = (_where(*known) for known in ((one, ours, here), (other, its, there)))
+    first, second = (where_of(*known) for known in ((one, ours, here), (other, its, there)))
     if first == second:
         return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
     return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
 
 
-def _where(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
+def where_of(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
     """Return the user's line of a node of a part, or that of a reader if it has none."""
     wanted = [n for n, made in part.items() if made is node]
     wanted += [n for n, made in part.items() if node in made.inputs]

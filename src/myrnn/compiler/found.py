@@ -87,12 +87,7 @@ class Found:
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
         if self.by_length is not None:
-            return NotARecurrence(
-                "the model computes with numbers that differ from length to length, and are not a fraction of it.\n"
-                f"  {self.by_length}\n"
-                "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
-                '  Feed other numbers as a column of the data, or train with engine="mygrad".'
-            )
+            return differs_by_length(self.by_length)
         view = View(self, self.longest)
         order = topological([view.output])
         rows = [(n, n.leaf) for n in order if isinstance(n.leaf, Row)]
@@ -124,6 +119,16 @@ class Found:
             for k, s in enumerate(self.streams)
             if s.last is not None and isinstance(s.last.leaf, LoopState)
         }
+
+
+def differs_by_length(line: Origin) -> NotARecurrence:
+    """Return the refusal of a model that computes with other numbers at every length."""
+    return NotARecurrence(
+        "the model computes with numbers that differ from length to length, and are not a fraction of it.\n"
+        f"  {line}\n"
+        "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
+        '  Feed other numbers as a column of the data, or train with engine="mygrad".'
+    )
 
 
 class View:

@@ -20,7 +20,7 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn._user_code import is_users_file
+from myrnn._user_code import failure, is_users_file
 from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.growth import check_growth
@@ -320,7 +320,9 @@ def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
         with mygrad.no_autodiff, np.errstate(all="ignore"):
             result = model(x.copy())
     except Exception as error:
-        raise CompileError(f"the model fails on an array of shape {x.shape}, but not on a tensor: {error}") from error
+        raise CompileError(
+            f"the model fails on an array of shape {x.shape}, but not on a tensor: {failure(error)}"
+        ) from error
     return np.asarray(result.data if isinstance(result, Tensor) else result)
 
 

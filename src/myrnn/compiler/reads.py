@@ -291,6 +291,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.lib.stride_tricks.sliding_window_view: _windows(np.lib.stride_tricks.sliding_window_view),
     np.dot: _dot,
     np.round: _rounded,
+    np.around: _rounded,
     np.any: lambda array, *given, **named: array.any(*given, **named),
     np.all: lambda array, *given, **named: array.all(*given, **named),
 }

@@ -21,8 +21,8 @@ import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.beginning import sized
-from myrnn.compiler.finder import Finder, both_lines
-from myrnn.compiler.found import Found, NeedsState, Stream, View
+from myrnn.compiler.finder import Finder, both_lines, where_of
+from myrnn.compiler.found import Found, NeedsState, Stream, View, differs_by_length
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, LENGTH, Final, Kept, LoopState, Row, Stepwise
 from myrnn.compiler.loops import Loop, Recurrence, placeholders, prove
@@ -219,6 +219,8 @@ class Search(Found):
             general, other = (self._on_last_states(view, with_length=True) for view in (shorter, longer))
             if general[shorter.output] is not other[longer.output]:
                 here, there = first_difference(one, two) or (one, two)
+                if here.is_constant and there.is_constant and here.size == there.size:
+                    raise differs_by_length(where_of(shorter, parts[0], here))
                 raise NotARecurrence(
                     f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
                     + both_lines(shorter, parts[0], here, longer, parts[1], there)
