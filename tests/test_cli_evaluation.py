@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from myrnn.cli import main
-from myrnn.cli.evaluate import parse_lengths
-from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, shortcuts
 from myrnn.runs import load_run
 from myrnn.tasks import TwinHalves
@@ -83,21 +81,6 @@ def test_evaluate_in_quiet_only_writes(saved, here, capsys):
     assert main(line) == 0
     assert capsys.readouterr() == ("", "")
     assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("text", "lengths"),
-    [("2:8:2", [2, 4, 6, 8]), ("2:9:3", [2, 5, 8]), ("3:5", [3, 4, 5]), ("4", [4]), ("10,2", [10, 2]), ("7:7:7", [7])],
-)
-def test_lengths_are_read(text, lengths):
-    assert parse_lengths(text) == lengths
-
-
-@pytest.mark.parametrize("text", ["", "1:2:3:4", "2:", "a", "2,,4", "-2", "2.5", "\u0662", "2:4,6"])
-def test_invalid_lengths_are_refused(text):
-    wanted = "--lengths must be FIRST:LAST or FIRST:LAST:STEP, such as 2:80:2, or numbers separated by commas"
-    with pytest.raises(InvalidArgument, match=f"^{re.escape(wanted)}, not {re.escape(repr(text))}$"):
-        parse_lengths(text)
 
 
 # --- mistakes

@@ -99,7 +99,7 @@ def test_a_data_frame_with_one_column_of_text_is_like_its_column(frame, tmp_path
     loaded = SequenceClassifier.load(classifier.save(tmp_path / "run"))
     assert np.array_equal(loaded.predict(table), classifier.predict(table))
     texts = frame({"text": ["to be or", "not to be"] * 6})
-    assert fitted(texts).encoder_.inner.symbols == ("be", "not", "or", "to")
+    assert fitted(texts).encoder_.symbols == ("be", "not", "or", "to")
     with pytest.raises(InvalidArgument, match=r"^X is a column of text, but row 11 holds (None|nan)$"):
         fitted(frame({"text": [*WORDS[:-1], None]}))
 
@@ -146,7 +146,7 @@ def test_unknown_symbols_share_one_index(cell, embedding):
 
 def test_the_most_frequent_symbols_are_kept():
     classifier = fitted(["aab", "abc", "aab", "c"] * 3, max_vocabulary=2)
-    assert classifier.encoder_.inner.symbols == ("a", "b")
+    assert classifier.encoder_.symbols == ("a", "b")
     assert np.array_equal(classifier.predict_proba(["ac"]), classifier.predict_proba(["az"]))
 
 
@@ -154,7 +154,7 @@ def test_symbols_that_only_occur_in_the_validation_are_unknown(monkeypatch):
     mask = np.arange(12) >= 10
     monkeypatch.setattr("myrnn.runs.prepare.validation_mask", lambda *_: mask)
     X = [["a"]] * 5 + [["b"]] * 5 + [["only here"]] * 2
-    assert fitted(X, ["x"] * 5 + ["y"] * 6 + ["x"]).encoder_.inner.symbols == ("a", "b")
+    assert fitted(X, ["x"] * 5 + ["y"] * 6 + ["x"]).encoder_.symbols == ("a", "b")
 
 
 def test_columns_are_standardised_by_the_training_alone(monkeypatch):
@@ -163,9 +163,9 @@ def test_columns_are_standardised_by_the_training_alone(monkeypatch):
     X = [100.0 * part + [1, 2, 3] for part in RAGGED]
     rows = np.concatenate([part for part, kept in zip(X, mask, strict=True) if not kept])
     classifier = fitted(X)
-    assert classifier.encoder_.inner.mean == pytest.approx(rows.mean(axis=0))
-    assert classifier.encoder_.inner.scale == pytest.approx(rows.std(axis=0))
-    assert fitted(X, standardize=False).encoder_.inner.mean == (0.0, 0.0, 0.0)
+    assert classifier.encoder_.mean == pytest.approx(rows.mean(axis=0))
+    assert classifier.encoder_.scale == pytest.approx(rows.std(axis=0))
+    assert fitted(X, standardize=False).encoder_.mean == (0.0, 0.0, 0.0)
 
 
 def test_empty_sequences():
@@ -501,7 +501,7 @@ def test_any_sequences_are_classified_or_refused(of_every_kind, X, which):
 def test_text_is_read_as_words_if_it_has_spaces(X, tokenize, how, symbols):
     classifier = fitted(X, tokenize=tokenize, validation_fraction=0)
     assert classifier.tokenize_ == how
-    assert set(classifier.encoder_.inner.symbols) == symbols
+    assert set(classifier.encoder_.symbols) == symbols
     # Text to predict is read in the same way, whatever it contains.
     if how is not None:
         units = ["good", "bad"] if how == "words" else ["good", "bad"[::-1]]

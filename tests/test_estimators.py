@@ -285,17 +285,17 @@ def test_encoders_do_not_see_the_validation_part():
     for per_step in (False, True):
         y = [np.full(3, power) for power in powers] if per_step else powers
         regressor = SequenceRegressor(validation_fraction=0.1, **few).fit([np.full((3, 1), p) for p in powers], y)
-        scales = regressor.encoder_.inner, regressor.targets_.inner
+        scales = regressor.encoder_, regressor.targets_.inner
         left_out |= {round(powers.sum() - 9 * scale.mean[0], 6) for scale in scales}
         assert all(scale.scale[0] == pytest.approx(np.std(sorted({*powers} - left_out))) for scale in scales)
     assert len(left_out) == 1 and left_out < {*powers}
     tagger = SequenceTagger(validation_fraction=0.1, **few).fit([[i] * 2 for i in range(10)], ["xy"] * 10)
-    assert len(tagger.encoder_.inner.symbols) == 9
+    assert len(tagger.encoder_.symbols) == 9
     model = LanguageModel(validation_fraction=0.1, truncate=None, **few).fit("ab" * 45 + "z" * 10)
-    assert model.encoder_.inner.symbols == ("a", "b")
+    assert model.encoder_.symbols == ("a", "b")
     series = np.arange(100.0) % 30
     forecaster = SequenceForecaster(validation_fraction=0.1, truncate=None, **few).fit(series)
-    assert forecaster.encoder_.inner.mean == (series[:90].mean(),) != (series.mean(),)
+    assert forecaster.encoder_.mean == (series[:90].mean(),) != (series.mean(),)
 
 
 def test_an_epoch_is_one_pass_at_any_window_size():
@@ -436,7 +436,7 @@ def test_a_single_text_is_validated_on_its_end(model):
     assert "validation_loss" not in only.history_
     # The end has symbols that the beginning lacks: they are unknown.
     odd = LanguageModel(**FEW, max_epochs=1, validation_fraction=0.25).fit("ab" * 60 + "xy" * 20)
-    assert odd.encoder_.inner.symbols == ("a", "b")
+    assert odd.encoder_.symbols == ("a", "b")
 
 
 # --- what they refuse

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tomllib
@@ -21,7 +22,7 @@ import myrnn
 from myrnn.cli import main
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import evaluate
-from myrnn.experiment import Experiment, Part
+from myrnn.experiment import Evaluation, Experiment, Part
 from myrnn.experiment.experiment import merged
 from myrnn.models import GRU, RNN
 from myrnn.models.model import num_parameters
@@ -277,7 +278,7 @@ def test_a_file_can_omit_the_kinds(tmp_path, monkeypatch):
         ("[evaluation]\nlengths=[[1,2],[3]]\n", "mine.toml: lengths must be an array, but its items differ in shape"),
         (
             "[evaluation]\nlengths=1.5\n",
-            "mine.toml: lengths must be a list, or 'first:last:step' as in '2:40:2', not 1.5",
+            "mine.toml: lengths must be a list, or text as '2,4' or '2:40:2', not 1.5",
         ),
         ("a=" + "[" * 3000, "mine.toml is not TOML"),
         ("[evaluation]\nlengths=[3]\n", "mine.toml: TwinHalves has no sequence of length 3"),
@@ -288,6 +289,28 @@ def test_errors_in_a_file_name_the_file(tmp_path, monkeypatch, capsys, text, mes
     Path("mine.toml").write_text(text)
     assert main(["train", "--config=mine.toml", "--dim-recurrent=3"]) == 2
     assert capsys.readouterr().err.startswith(f"myrnn: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("2:8:2", (2, 4, 6, 8)),
+        ("2:9:3", (2, 5, 8)),
+        ("3:5", (3, 4, 5)),
+        ("4", (4,)),
+        ("10,2", (2, 10)),
+        ("7:7:7", (7,)),
+        ("2:4, 9", (2, 3, 4, 9)),
+    ],
+)
+def test_lengths_are_read(text, lengths):
+    assert Evaluation(lengths=text).lengths == lengths
+
+
+@pytest.mark.parametrize("text", ["", "1:2:3:4", "2:", "a", "2,,4", "-2", "2.5", "\u0662"])
+def test_invalid_lengths_are_refused(text):
+    with refused(re.escape(f"lengths must be a list, or text as '2,4' or '2:40:2', not {text!r}")):
+        Evaluation(lengths=text)
 
 
 def test_experiments_are_pickled_and_copied():

@@ -241,7 +241,7 @@ def test_a_run_is_described_in_one_line():
         ({"evaluation": {"samples": 0}}, "[evaluation] samples must be at least 1, not 0"),
         (
             {"evaluation": {"lengths": "some"}},
-            "[evaluation] lengths must be a list, or 'first:last:step' as in '2:40:2', not 'some'",
+            "[evaluation] lengths must be a list, or text as '2,4' or '2:40:2', not 'some'",
         ),
         ({"evaluation": {"lengths": []}}, "[evaluation] lengths is empty: name at least one length"),
         ({"evaluation": {"seed": [1, 2]}}, "[evaluation] seed must be an integer, not [1, 2]"),

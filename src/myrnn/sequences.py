@@ -34,8 +34,25 @@ from myrnn.targets import (
 LARGEST_INT32 = 2**31 - 1
 
 
+class Flat:
+    """Sequences, one after the other in flat arrays: sequence ``i`` is from ``offsets[i]`` to ``offsets[i + 1]``."""
+
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of sequences, N."""
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """T of every sequence, int64 (N,); read-only."""
+        lengths = np.diff(self.offsets)
+        lengths.flags.writeable = False
+        return lengths
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class Sequences:
+class Sequences(Flat):
     """Many sequences, concatenated in one array, and their targets.
 
     Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Its target is ``targets[i]``; with a target for each step,
@@ -193,10 +210,6 @@ class Sequences:
         known: dict[str, Any] = {"per_step": per_step, "weights": weights, "parts": parts_of_targets}
         return cls(np.concatenate(parts), offsets, rows, dim_input, **known)
 
-    def __len__(self) -> int:
-        """Return the number of sequences, N."""
-        return len(self.offsets) - 1
-
     def __repr__(self) -> str:
         """Return their number, kind and lengths, and what their targets are unless they are labels."""
         kind = f"tokens below {self.dim_input}" if self.is_tokens else _checks.count_of(self.dim_input, "feature")
@@ -238,13 +251,6 @@ class Sequences:
     def is_tokens(self) -> bool:
         """Whether the values are integer tokens, not features."""
         return self.values.ndim == 1
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,); read-only."""
-        lengths = np.diff(self.offsets)
-        lengths.flags.writeable = False
-        return lengths
 
     def tokens(self, index: int) -> NDArray[np.int64]:
         """Return the integer tokens of one sequence, int64 (T,)."""

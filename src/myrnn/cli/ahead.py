@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.cli import show
-from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, check_file, check_picture, load, option
+from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, file_option, load, option, picture_option
 from myrnn.data.read import read_examples
 from myrnn.data.targets import SERIES, TEXT
 from myrnn.errors import InvalidArgument
@@ -55,7 +55,7 @@ def generate(
 
 def _first_symbol(writer: LanguageModel) -> Any:
     """Return the default first symbol of a text: a line break, or else the first known symbol."""
-    symbols: Any = writer.encoder_.inner.symbols  # type: ignore[union-attr]  # of text there are some
+    symbols = writer.encoder_.symbols
     first = "\n" if "\n" in symbols else symbols[0]
     return first if writer.tokenize_ is not None else [first]
 
@@ -74,8 +74,8 @@ def forecast(
     level: Annotated[float, option("The share of the paths that lie in an interval.")] = 0.9,
     paths: Annotated[int, option("How many paths are drawn; with 0 there is no interval.", min=0)] = 1000,
     seed: Annotated[int, option("Seed of the errors that are drawn.", min=0)] = 0,
-    out: Annotated[Path | None, option("Write the forecast as CSV here.", metavar="FILE")] = None,
-    figure: Annotated[Path | None, option("Draw it: .svg, .png or .pdf.", metavar="FILE")] = None,
+    out: Annotated[Path | None, file_option("Write the forecast as CSV here.", metavar="FILE")] = None,
+    figure: Annotated[Path | None, picture_option("Draw it: .svg, .png or .pdf.", metavar="FILE")] = None,
     model: OwnClass = None,
     quiet: Quiet = False,
 ) -> None:
@@ -85,8 +85,6 @@ def forecast(
     """
     from myrnn import estimators
 
-    check_file("--out", out)
-    check_picture("--figure", figure)
     loaded = [_loaded(run, model, SERIES, "forecasts") for run in runs]
     series = _series(loaded[0], data, text_column, delimiter)
     members = [estimators.SequenceForecaster.of_run(run) for run in loaded]
@@ -96,8 +94,7 @@ def forecast(
     if figure is not None:
         save_figure(_drawn(found, series.reshape(len(series), -1)[-BEFORE * horizon :]), figure)
     if quiet:
-        rows = found.rows()
-        return show.csv_rows(None, rows[0], (row.values() for row in rows), digits=9)
+        return show.csv_columns(None, found.table().columns, digits=9)
     show.table(found)
     of = ", ".join(run_names(runs))
     show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))

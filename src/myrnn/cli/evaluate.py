@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from myrnn import _checks, evaluation
+from myrnn import evaluation
 from myrnn.cli import show
 from myrnn.cli.options import (
     ON_DATA,
@@ -20,26 +17,25 @@ from myrnn.cli.options import (
     OwnClass,
     Quiet,
     RunFolder,
-    check_file,
-    check_picture,
+    file_option,
     given,
     load,
     option,
+    picture_option,
     refuse,
     refuse_of_others,
 )
 from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
+from myrnn.experiment import Evaluation
 from myrnn.models.stacked import stacks_of
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.prepare import tested_lengths
 from myrnn.runs.reports import reports_on
 from myrnn.sequences import Sequences
-from myrnn.tasks import Palindromes, TwinHalves, recognition_of, twice_as_long
+from myrnn.tasks import recognition_of, twice_as_long
 
-# More lengths than this are a typing error.
-MOST_LENGTHS = 10_000
 # A sentence of the help about runs with several tests.
 OF_EACH = " A run with several tests gets one file for each: NAME-TEST.ENDING."
 
@@ -79,8 +75,10 @@ def evaluate(
         int, option("Show the N shortest and the N most confident mistakes.", metavar="N", min=0)
     ] = 0,
     engine: Engine = "auto",
-    out: Annotated[Path | None, option(f"Write the table to this CSV file, too.{OF_EACH}")] = None,
-    figure: Annotated[Path | None, option(f"Draw the table into this file: .svg, .png or .pdf.{OF_EACH}")] = None,
+    out: Annotated[Path | None, file_option(f"Write the table to this CSV file, too.{OF_EACH}")] = None,
+    figure: Annotated[
+        Path | None, picture_option(f"Draw the table into this file: .svg, .png or .pdf.{OF_EACH}")
+    ] = None,
     model: OwnClass = None,
     period: Annotated[
         int | None,
@@ -98,8 +96,6 @@ def evaluate(
     A network trained on a task is tested on new sequences of the task, a network trained on data on the tests of its
     run.
     """
-    check_file("--out", out)
-    check_picture("--figure", figure)
     loaded = load(run, model)
     options = given(context)
     refuse_of_others(context, loaded)
@@ -161,33 +157,17 @@ def _report(run: Run, data: str | None, period: int | None, out: Path | None, fi
             show.report(report, {**report.numbers(), "seconds": seconds}, name)
 
 
-def parse_lengths(text: str) -> list[int]:
-    """Return the lengths in ``"2:80:2"``, 80 included, or in ``"2,4,10"``."""
-    numbers = _checks.span("--lengths", text, MOST_LENGTHS)
-    if numbers is not None:
-        return list(numbers)
-    parts = text.split(",")
-    # isdigit() would accept digits of other scripts, too.
-    if any(not part or set(part) - set("0123456789") or len(part) > 9 for part in parts):
-        wanted = "FIRST:LAST or FIRST:LAST:STEP, such as 2:80:2, or numbers separated by commas"
-        raise InvalidArgument(f"--lengths must be {wanted}, not {text!r}")
-    return [int(part) for part in parts]
-
-
-def _lengths(task: Any, text: str | None, longest: int | None) -> NDArray[np.int64] | list[int]:
+def _lengths(task: Any, text: str | None, longest: int | None) -> Any:
     if text is not None:
         if longest is not None:
             raise InvalidArgument("--lengths and --length-max do not go together: --lengths is enough")
-        return parse_lengths(text)
+        return Evaluation(lengths=text).lengths
     if longest is None:
         return tested_lengths(task)
     task = recognition_of(task)
     shortest = int(task.lengths[0])
     if longest < shortest:
         raise InvalidArgument(f"--length-max must be at least {shortest}, the shortest of the task, not {longest}")
-    if isinstance(task, TwinHalves | Palindromes):
-        task = replace(task, pattern_length_max=max(task.pattern_length_min, longest // 2))
     while task.lengths[-1] < longest and (longer := twice_as_long(task)).lengths[-1] > task.lengths[-1]:
         task = longer
-    lengths: NDArray[np.int64] = task.lengths
-    return lengths[lengths <= longest]
+    return task.lengths[task.lengths <= longest]

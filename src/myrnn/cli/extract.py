@@ -9,7 +9,7 @@ import typer
 
 from myrnn import _checks
 from myrnn.cli import show
-from myrnn.cli.options import OwnClass, RunFolder, check_picture, load, option
+from myrnn.cli.options import OwnClass, RunFolder, load, option, picture_option
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data.targets import LABELS
 from myrnn.errors import CompileError, InvalidArgument
@@ -36,11 +36,12 @@ def extract(
     seconds: Annotated[float, option("The time limit.")] = 60.0,
     max_states: Annotated[int, option("Stop when the automaton has more states.", min=1)] = 200,
     seed: Annotated[int, option("Seed of the random strings.", min=0)] = 0,
-    out: Annotated[Path | None, option("The figure: a .svg, .png or .pdf file.  [default: RUN/automaton.svg]")] = None,
+    out: Annotated[
+        Path | None, picture_option("The figure: a .svg, .png or .pdf file.  [default: RUN/automaton.svg]")
+    ] = None,
     model: OwnClass = None,
 ) -> None:
     """Extract an automaton that accepts the same sequences as a network, and draw it."""
-    check_picture("--out", out)
     run = load(folder, model)
     if run.reader.learn != LABELS or not run.reader.is_symbols:
         raise InvalidArgument(

@@ -19,10 +19,10 @@ from myrnn.cli.options import (
     RunFolder,
     Runs,
     argument,
-    check_file,
-    check_picture,
+    file_option,
     load,
     option,
+    picture_option,
     refuse_of_others,
 )
 from myrnn.compiler import CompiledModel, compile
@@ -155,12 +155,11 @@ def graph(
     run: RunFolder,
     sequence: Annotated[str | None, option(f"Draw all steps of this sequence. {SEQUENCE}")] = None,
     out: Annotated[
-        Path | None, option("The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]")
+        Path | None, file_option("The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]")
     ] = None,
     model: OwnClass = None,
 ) -> None:
     """Draw the step that a network repeats, or the graph of one sequence, as SVG."""
-    check_file("--out", out)
     loaded = load(run, model)
     if sequence is None:
         path = loaded.folder / "recurrence.svg" if out is None else out
@@ -174,10 +173,9 @@ def graph(
 
 def plot(
     runs: Runs,
-    out: Annotated[Path, option("The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
+    out: Annotated[Path, picture_option("The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
 ) -> None:
     """Draw loss and accuracy of one or more runs in one figure."""
-    check_picture("--out", out)
     names = run_names(runs)
     histories = [load_history(run) for run in runs]
     save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)

@@ -35,6 +35,29 @@ def option(help: str, *names: str, of: str | None = None, **details: Any) -> Any
     return typer.Option(*names, help=help, rich_help_panel=of, **details)
 
 
+def file_option(help: str, **details: Any) -> Any:
+    """Return an option for a file to write, whose folder must exist before any work is done."""
+    return option(help, callback=_check_folder, **details)
+
+
+def picture_option(help: str, **details: Any) -> Any:
+    """Return an option for a figure to write, which must be of a supported format besides."""
+    return option(help, callback=_check_picture, **details)
+
+
+def _check_folder(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    if path is not None and not path.parent.is_dir():
+        raise InvalidArgument(f"{parameter.opts[0]} must lie in a folder that exists, but {path.parent} does not")
+    return path
+
+
+def _check_picture(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
+        *first, last = FIGURE_ENDINGS
+        raise InvalidArgument(f"{parameter.opts[0]} must end in {', '.join(first)} or {last}, not {path.name!r}")
+    return _check_folder(parameter, path)
+
+
 def argument(help: str, metavar: str) -> Any:
     """Return an argument."""
     return typer.Argument(help=help, metavar=metavar, show_default=False)
@@ -125,20 +148,6 @@ def _heading(parameter: Any) -> str:
     return getattr(parameter, "rich_help_panel", None) or usual
 
 
-def check_file(name: str, path: Path | None) -> None:
-    """Refuse a file in a folder that does not exist, before any work is done."""
-    if path is not None and not path.parent.is_dir():
-        raise InvalidArgument(f"{name} must lie in a folder that exists, but {path.parent} does not")
-
-
-def check_picture(name: str, path: Path | None) -> None:
-    """Refuse a figure of an unsupported format, or in a folder that does not exist."""
-    if path is not None and path.suffix.lower() not in FIGURE_ENDINGS:
-        *first, last = FIGURE_ENDINGS
-        raise InvalidArgument(f"{name} must end in {', '.join(first)} or {last}, not {path.name!r}")
-    check_file(name, path)
-
-
 def load(folder: Path, own: str | None) -> Run:
     """Read a run; `own` is the file and class of its model, such as ``"my_file.py:MyClass"``."""
     return load_run(folder, None if own is None else load_own(own).make)
@@ -198,9 +207,9 @@ def _setting_options() -> Iterator[inspect.Parameter]:
     for name, (section, setting) in _fields().items():
         of_task, of_data = (_applies(section, setting.name, source) for source in (TaskSource, GivenSource))
         usual, of_given = setting.default, GivenSource.defaults.get(section, {}).get(setting.name, setting.default)
-        default = _text(usual if of_task else of_given)
+        default = default_text(usual if of_task else of_given)
         if of_task and of_data and of_given != usual:
-            default += f"; for data {_text(of_given)}"
+            default += f"; for data {default_text(of_given)}"
         is_shown = of_task or (of_given not in (None, ()) and setting.type is not bool)
         text = setting.help + (f"  [default: {default}]" if is_shown else "")
         options.append(_option(setting, name, text, headings[of_task, of_data]))
@@ -215,14 +224,15 @@ def _of_kinds(part: str, name: str) -> tuple[Setting, str]:
         for setting in settings_of(kind.section):
             if setting.name == name:
                 found = setting
-                by_default.setdefault(_text(setting.default), []).append(kind.name)
+                by_default.setdefault(default_text(setting.default), []).append(kind.name)
     each = [text if len(by_default) == 1 else f"{text} for {' and '.join(names)}" for text, names in by_default.items()]
     on_data = GivenSource.defaults.get(part, {}).get(name)
     return found, f"{', '.join(each)}{'' if on_data is None else f'; for data {on_data}'}"
 
 
-def _text(default: Any) -> str:
-    return "none" if default is None else str(default)
+def default_text(default: object) -> str:
+    """Return a default in the form in which it follows the name of a setting."""
+    return str(default).lower() if isinstance(default, bool | None) else f"{default}"
 
 
 def _applies(section: str, setting: str, source: type[Source]) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from myrnn.cli import show
-from myrnn.cli.options import EXAMPLES, argument
+from myrnn.cli.options import EXAMPLES, argument, default_text
 from myrnn.registry import Kind, find, kinds
 from myrnn.results import Row, Shown, Table, text
 from myrnn.settings import REQUIRED, Setting, settings_of
@@ -60,7 +60,7 @@ def _all(part: str) -> Table:
 
 def _listed(kind: Kind) -> str:
     settings = settings_of(kind.section)
-    return ", ".join(s.name if s.default is REQUIRED else f"{s.name}={_text(s.default)}" for s in settings)
+    return ", ".join(s.name if s.default is REQUIRED else f"{s.name}={default_text(s.default)}" for s in settings)
 
 
 def _command(kind: Kind) -> str:
@@ -72,7 +72,7 @@ def _settings(kind: Kind) -> Table:
     settings = settings_of(kind.section)
     columns = {
         "setting": [setting.name for setting in settings],
-        "default": ["" if s.default is REQUIRED else _text(s.default) for s in settings],
+        "default": ["" if s.default is REQUIRED else default_text(s.default) for s in settings],
         "values": [_values(setting) for setting in settings],
         "about": [setting.help for setting in settings],
     }
@@ -91,8 +91,3 @@ def _values(setting: Setting) -> str:
         "below": setting.meta.lt,
     }
     return ", ".join((kind, *(f"{word} {bound:,}" for word, bound in bounds.items() if bound is not None)))
-
-
-def _text(default: object) -> str:
-    """Return a default in the form in which it follows the name of a setting."""
-    return str(default).lower() if isinstance(default, bool | None) else f"{default}"

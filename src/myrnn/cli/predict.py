@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import scipy
 import typer
 from numpy.typing import NDArray
 
@@ -22,20 +20,18 @@ from myrnn.cli.options import (
     RunFolder,
     SkipBadLines,
     argument,
-    check_file,
+    file_option,
     given,
     load,
     option,
     refuse,
 )
 from myrnn.data import LabelledSequences, read_sequences
-from myrnn.data.targets import LABELS, NEXT, TAGS, TEXT
+from myrnn.data.targets import LABELS, NEXT, TEXT, VALUES
 from myrnn.errors import InvalidArgument
+from myrnn.results import Table
 from myrnn.runs import Run
 from myrnn.sequences import Sequences, ramp
-
-# Rows that are converted to text at a time.
-PORTION = 10_000
 
 
 def predict(
@@ -52,7 +48,7 @@ def predict(
     delimiter: Delimiter = None,
     skip_bad_lines: SkipBadLines = False,
     out: Annotated[
-        Path | None, option("Write the CSV of --data here.  [default: print it]", of=ON_DATA, metavar="FILE")
+        Path | None, file_option("Write the CSV of --data here.  [default: print it]", of=ON_DATA, metavar="FILE")
     ] = None,
     model: OwnClass = None,
     not_finite: Annotated[
@@ -67,7 +63,6 @@ def predict(
             raise InvalidArgument("give sequences, or a file of them with --data")
     elif sequences:
         raise InvalidArgument("sequences and --data do not go together: give one or the other")
-    check_file("--out", out)
     loaded = load(run, model)
     if data is not None and loaded.task is not None:
         raise InvalidArgument(
@@ -83,56 +78,16 @@ def predict(
         _checks.one_of("--not-finite", not_finite, loaded.class_names)
     if data is None:
         texts = sequences or []
-        return _of_texts(loaded, texts, not_finite) if learn == LABELS else _of_steps(loaded, loaded.read_texts(texts))
-    read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
-    if learn == LABELS:
-        _of_file(loaded, read, out, not_finite)
+        inputs, lines = loaded.read_texts(texts), np.arange(1, len(texts) + 1)
+        if learn == LABELS:
+            return _show(loaded, texts, inputs, not_finite)
     else:
-        _of_steps(loaded, loaded.reader.read(read.sequences), read.lines, out)
-    if read.skipped:
+        read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
+        inputs, lines = loaded.reader.read(read.sequences), read.lines
+    show.csv_columns(out, _columns(loaded, inputs, lines, not_finite))
+    if data is not None and read.skipped:
         were = "was" if read.skipped == 1 else "were"
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
-
-
-def _of_steps(run: Run, sequences: Sequences, lines: NDArray[np.int64] | None = None, out: Path | None = None) -> None:
-    """Write predicted tags or numbers as CSV; sequences without line numbers are counted from 1."""
-    reader = run.reader
-    outputs, lengths = run.outputs(sequences), sequences.lengths
-    lines = np.arange(1, len(sequences) + 1) if lines is None else lines
-    columns: dict[str, Any] = {"line": lines}
-    if reader.per_step:
-        columns = {"line": np.repeat(lines, lengths), "step": ramp(lengths)}
-    if reader.learn == TAGS:
-        shares = scipy.special.softmax(outputs.astype(np.float64), axis=1)
-        best = shares.argmax(axis=1)
-        columns["tag"] = np.array(reader.class_names)[best]
-        columns["probability"] = shares[np.arange(len(best)), best]
-    else:
-        rows = reader.targets.decode(outputs).reshape(len(outputs), -1)
-        names = ["number"] if rows.shape[1] == 1 else [f"number {place}" for place in range(rows.shape[1])]
-        columns |= dict(zip(names, rows.T, strict=True))
-    show.csv_rows(out, columns, zip(*(column.tolist() for column in columns.values()), strict=True))
-
-
-def _of_texts(run: Run, texts: Sequence[str], not_finite: str | None) -> None:
-    """Show the classes of sequences on the command line; for a task also the true ones."""
-    names, sequences = run.class_names, run.read_texts(texts)
-    if run.reader.per_step:
-        raise InvalidArgument(
-            f"{run.folder} has an output at every step: myrnn inspect {run.folder} {texts[0]!r} shows them"
-        )
-    probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
-    is_known = hasattr(run.reader.recognition, "truth")
-    truths = [(names[label],) for label in sequences.labels] if is_known else [()] * len(texts)
-    rows: list[tuple[str, ...]] = []
-    for text, row, truth in zip(texts, probabilities, truths, strict=True):
-        if np.isnan(row).any():
-            assert not_finite is not None
-            found = not_finite, "-"
-        else:
-            found = names[int(row.argmax())], f"{row.max():.4f}"
-        rows.append((text, *found, *truth))
-    show.predictions(rows)
 
 
 def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> LabelledSequences:
@@ -148,21 +103,37 @@ def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> Labe
     )
 
 
-def _of_file(run: Run, read: LabelledSequences, out: Path | None, not_finite: str | None) -> None:
-    """Write the classes of the sequences in a file, and their probabilities, as CSV.
+def _columns(run: Run, sequences: Sequences, lines: NDArray[np.int64], not_finite: str | None) -> dict[str, Any]:
+    """Return the predictions: labels with the probabilities of all classes, tags with their own, or numbers."""
+    reader = run.reader
+    columns: dict[str, Any] = {"line": lines}
+    if reader.per_step:
+        columns = {"line": np.repeat(lines, sequences.lengths), "step": ramp(sequences.lengths)}
+    if reader.learn == VALUES:
+        outputs = run.outputs(sequences)
+        rows = reader.targets.decode(outputs).reshape(len(outputs), -1)
+        names = ["number"] if rows.shape[1] == 1 else [f"number {place}" for place in range(rows.shape[1])]
+        return columns | dict(zip(names, rows.T, strict=True))
+    shares = run.probabilities(sequences, None if not_finite is None else np.nan)
+    best, classes = shares.argmax(axis=1), np.array(run.class_names, dtype=object)
+    found = np.where(np.isnan(shares).any(axis=1), not_finite or "", classes[best])
+    columns |= {reader.learn.removesuffix("s"): found, "probability": shares[np.arange(len(best)), best]}
+    if reader.learn == LABELS:
+        columns |= {f"p({name})": part for name, part in zip(classes, shares.T, strict=True)}
+    return columns
 
-    The columns are ``line`` (in the file), ``label``, ``probability`` (of that label), and one for every class.
-    """
-    names = run.class_names
-    sequences = run.reader.read(read.sequences)
-    probabilities = run.probabilities(sequences, None if not_finite is None else np.nan)
 
-    def rows() -> Iterator[list[Any]]:
-        for begin in range(0, len(probabilities), PORTION):
-            part = slice(begin, begin + PORTION)
-            best = probabilities[part].argmax(axis=1).tolist()
-            for line, place, row in zip(read.lines[part].tolist(), best, probabilities[part].tolist(), strict=True):
-                is_lost = np.isnan(row[place])
-                yield [line, not_finite, *[""] * (1 + len(row))] if is_lost else [line, names[place], row[place], *row]
-
-    show.csv_rows(out, ["line", "label", "probability", *(f"p({name})" for name in names)], rows())
+def _show(run: Run, texts: list[str], sequences: Sequences, not_finite: str | None) -> None:
+    """Show the classes of sequences on the command line; for a task also the true ones."""
+    if run.reader.per_step:
+        raise InvalidArgument(
+            f"{run.folder} has an output at every step: myrnn inspect {run.folder} {texts[0]!r} shows them"
+        )
+    found = _columns(run, sequences, np.arange(len(texts)), not_finite)
+    shares = ["-" if np.isnan(share) else f"{share:.4f}" for share in found["probability"]]
+    columns, styles = {"sequence": texts, "class": found["label"].tolist(), "probability": shares}, []
+    if hasattr(run.reader.recognition, "truth"):
+        columns["truth"] = [run.class_names[label] for label in sequences.labels]
+        pairs = zip(columns["class"], columns["truth"], strict=True)
+        styles = ["yellow" if said != truth else None for said, truth in pairs]
+    show.new_console().print(Table("", columns, styles=styles))

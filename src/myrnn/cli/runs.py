@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from myrnn import _checks
 from myrnn.cli import show
-from myrnn.cli.options import RunFolder, argument, check_file, check_picture, option
+from myrnn.cli.options import RunFolder, argument, file_option, option, picture_option
 from myrnn.output import notify
 from myrnn.plots import save_figure
 from myrnn.runs import RunComparison, RunListing, compare_runs, list_runs
@@ -45,7 +45,7 @@ def show_runs(
     ] = "made",
     reverse: Annotated[bool, option("Sort in descending order.", "--reverse", "-r")] = False,
     last: Annotated[int, option("Show only the last N; 0 shows all.", metavar="N", min=0)] = 50,
-    out: Annotated[Path | None, option("Write all runs to this CSV file, too.")] = None,
+    out: Annotated[Path | None, file_option("Write all runs to this CSV file, too.")] = None,
 ) -> None:
     """List the runs of a folder: what was trained, how it ended, and whether it is complete.
 
@@ -53,7 +53,6 @@ def show_runs(
     sequences of the same lengths.
     """
     _checks.one_of("--sort", sort, ORDERS)
-    check_file("--out", out)
     found = list_runs(folder).sorted(sort, reverse)
     if out is not None:
         found.to_csv(out)
@@ -81,11 +80,10 @@ def compare(
     second: Annotated[Path, argument("The folder of another run.", "RUN")],
     figure: Annotated[
         Path | None,
-        option("Draw accuracy by length of both into this file, or their trainings: .svg, .png or .pdf."),
+        picture_option("Draw accuracy by length of both into this file, or their trainings: .svg, .png or .pdf."),
     ] = None,
 ) -> None:
     """Compare two runs: settings, weights, and accuracy by length with intervals."""
-    check_picture("--figure", figure)
     found = compare_runs(first, second)
     if figure is not None:
         save_figure(found.plot(), figure)

@@ -220,14 +220,14 @@ def table(result: Any, **options: Any) -> None:
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
-def csv_rows(out: Path | None, names: Iterable[str], rows: Iterable[Iterable[Any]], digits: int = 6) -> None:
-    """Write rows as CSV to a file, which is named afterwards, or to the standard output without one."""
+def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]], digits: int = 6) -> None:
+    """Write columns as CSV to a file, which is named afterwards, or to the standard output without one."""
 
     def write(file: TextIO) -> None:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for row in rows:
-            writer.writerow([f"{value:.{digits}g}" if isinstance(value, float) else value for value in row])
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow([_csv_cell(value, digits) for value in row])
 
     def place(path: Path) -> None:
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -239,12 +239,10 @@ def csv_rows(out: Path | None, names: Iterable[str], rows: Iterable[Iterable[Any
     path("written", out)
 
 
-def predictions(rows: Sequence[tuple[str, ...]]) -> None:
-    """Show class and probability of sequences, and the true class if known, as a table."""
-    names = ("sequence", "class", "probability", "truth")[: len(rows[0])]
-    styles = ["yellow" if len(row) > 3 and row[1] != row[3] else None for row in rows]
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    new_console().print(Table("", columns, styles=styles))
+def _csv_cell(value: Any, digits: int) -> Any:
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def files(folder: Path) -> None:

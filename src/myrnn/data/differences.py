@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data.encode import ROUNDING
+from myrnn.data.encode import ROUNDING, Stored
 from myrnn.data.symbols import Numbers
-from myrnn.errors import InvalidArgument
 from myrnn.sequences import offsets_of, places_from
 
 Floats = NDArray[np.float64]
@@ -26,7 +23,7 @@ _RISE = 2.5
 
 
 @dataclass(frozen=True)
-class Differences:
+class Differences(Stored):
     """The differences of a series that a network learns; by default none, so that it learns the series itself.
 
     Attributes
@@ -96,7 +93,7 @@ class Differences:
 
     def _kept(self, raw: Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets of the differences, and the rows of the series that they belong to."""
-        lengths = np.maximum(np.diff(raw.offsets) - self.lost, 0)
+        lengths = np.maximum(raw.lengths - self.lost, 0)
         return offsets_of(lengths), places_from(raw.offsets[:-1] + self.lost, lengths)
 
     def _sum_before(self, rows: Floats, steps: NDArray[np.int64]) -> Floats:
@@ -105,21 +102,10 @@ class Differences:
             found += factor * rows[steps - lag]
         return found
 
-    def to_settings(self) -> dict[str, Any]:
-        """Return values for JSON."""
-        return {"order": self.order, "period": self.period}
-
-    @classmethod
-    def from_settings(cls, settings: Any) -> Differences:
-        """Rebuild them; raises InvalidArgument for values that `to_settings` cannot return."""
-        if not isinstance(settings, Mapping) or set(settings) != {"order", "period"}:
-            raise InvalidArgument("differences must have 'order' and 'period', and nothing else")
-        return cls(**settings)
-
 
 def trend_of(raw: Numbers) -> tuple[int, float, float] | None:
     """Return a column with a trend, the rise of its line over the longest series, and the deviation, or None."""
-    lengths = np.diff(raw.offsets)
+    lengths = raw.lengths
     explained, rest, steps = np.zeros(raw.rows.shape[1]), np.zeros(raw.rows.shape[1]), 0
     rise, longest, largest = np.zeros(raw.rows.shape[1]), 0, np.abs(raw.rows).max(axis=0, initial=0)
     for begin, length in zip(raw.offsets[:-1].tolist(), lengths.tolist(), strict=True):

@@ -1,16 +1,18 @@
 """Encoders from symbols, numbers and labels of any kind to model inputs and classes.
 
-A `SequenceEncoder` (a `Vocabulary` or a `Standardizer`) and `ClassLabels` are fitted on the training sequences. They
-are plain data: ``to_settings()`` returns values for JSON, and ``from_settings()`` checks them.
+A `SequenceEncoder`, which is a `Vocabulary` or a `Standardizer`, and `ClassLabels` are fitted on the training
+sequences. They are plain data: ``to_settings()`` returns values for JSON, and ``from_settings()`` checks them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,19 +40,98 @@ BLOCK = 2**16
 ROUNDING = 1e-12
 # What a standardizer knows of every column.
 _MEASURES = ("mean", "scale", "low", "high")
-# The types of labels, and the kinds of NumPy dtypes that hold them.
-LABEL_KINDS: dict[str, tuple[type, str]] = {
-    "str": (str, "U"),
-    "int": (int, "iu"),
-    "float": (float, "f"),
-    "bool": (bool, "b"),
+# The types of labels, and the kinds of NumPy dtypes that hold them. Truth values come first: they are integers, too.
+LABEL_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool, np.bool_), "b"),
+    "str": ((str,), "U"),
+    "int": ((int, np.integer), "iu"),
+    "float": ((float, np.floating), "f"),
 }
 # Classes that need more bytes are refused before they are allocated.
 MOST_BYTES = 2**28
 
 
+class Stored:
+    """A frozen dataclass of plain values that is stored as JSON."""
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return values for JSON."""
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        return settings
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> Self:
+        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
+        names = cls.__match_args__  # type: ignore[attr-defined]  # of every dataclass
+        if not isinstance(settings, Mapping) or set(settings) != set(names):
+            raise InvalidArgument(f"{cls.__name__} must have {', '.join(names)}, and nothing else")
+        try:
+            return msgspec.convert(settings, cls)
+        except msgspec.ValidationError as error:
+            raise InvalidArgument(f"{cls.__name__}: {error}") from None
+
+
+class SequenceEncoder(Stored, ABC):
+    """What turns sequences into the values that a model reads: a `Vocabulary` or a `Standardizer`.
+
+    Attributes
+    ----------
+    kind : {"characters", "words", "integers", "numbers"}
+        The kind of the sequences.
+    dim_input : int
+        C: the number of tokens, or of columns.
+
+    Examples
+    --------
+    >>> from myrnn.data import flat_sequences
+    >>> encoder = SequenceEncoder.fit(flat_sequences([["to", "be"], ["or", "not", "to", "be"]]))
+    >>> encoder
+    Vocabulary(4 words: 'be', 'not', 'or', 'to')
+    >>> encoder.encode(flat_sequences([["to", "see"]], encoder.kind)).tokens(0).tolist()
+    [4, 0]
+    """
+
+    kind: str
+
+    @staticmethod
+    def fit(
+        raw: RawSequences,
+        training: NDArray[np.bool_] | None = None,
+        *,
+        standardize: bool = True,
+        max_vocabulary: int | None = None,
+    ) -> Vocabulary | Standardizer:
+        """Fit to the sequences that `training` marks, by default to all.
+
+        With `standardize`, columns of numbers are scaled to mean 0 and standard deviation 1. Symbols beyond the
+        `max_vocabulary` most frequent ones become unknown.
+        """
+        if isinstance(raw, TokenSequences):
+            return _vocabulary_of(raw, training, max_vocabulary)
+        measured = _standardizer_of(raw, training)
+        return measured if standardize else measured.without_scale()
+
+    @property
+    @abstractmethod
+    def dim_input(self) -> int:
+        """The number of tokens, or of columns."""
+
+    @abstractmethod
+    def values(self, raw: Any) -> NDArray[Any]:
+        """Return the values of all steps of sequences of the fitted kind: tokens (S,) or rows (S, C)."""
+
+    def encode(self, raw: RawSequences, targets: NDArray[Any] | None = None, *, per_step: bool = False) -> Sequences:
+        """Return sequences of the fitted kind as model input, with `targets`, or class 0 for each."""
+        if raw.kind != self.kind:
+            raise InvalidArgument(f"the sequences must be {self.kind}, as in fit")
+        values = self.values(raw)
+        if targets is None:
+            return of_checked(values, raw.offsets, np.zeros(len(raw), dtype=np.int64), self.dim_input)
+        return Sequences(values, raw.offsets, targets, self.dim_input, per_step=per_step)
+
+
 @dataclass(frozen=True, repr=False)
-class Vocabulary:
+class Vocabulary(SequenceEncoder):
     """Symbols and their tokens: 0 for every unknown one, and 1, 2, ... for the symbols in order.
 
     Attributes
@@ -62,8 +143,8 @@ class Vocabulary:
     Examples
     --------
     >>> from myrnn.data import flat_sequences
-    >>> vocabulary = Vocabulary.fit(flat_sequences(["abba", "cab"]), max_size=2)
-    >>> vocabulary.symbols, vocabulary.encode(flat_sequences(["bad"])).tolist()
+    >>> vocabulary = Vocabulary.fit(flat_sequences(["abba", "cab"]), max_vocabulary=2)
+    >>> vocabulary.symbols, vocabulary.values(flat_sequences(["bad"])).tolist()
     (('a', 'b'), [2, 1, 0])
     """
 
@@ -84,26 +165,20 @@ class Vocabulary:
         """Return the first symbols."""
         return f"Vocabulary({len(self.symbols):,} {self.kind}: {_checks.first_of(self.symbols)})"
 
-    @classmethod
-    def fit(
-        cls, raw: TokenSequences, training: NDArray[np.bool_] | None = None, max_size: int | None = None
-    ) -> Vocabulary:
-        """Return the `max_size` (by default all) most frequent symbols of the sequences that `training` marks."""
-        counts = _counts(raw, training)
-        kept = np.flatnonzero(counts)
-        if max_size is not None and len(kept) > _checks.integer("max_size", max_size, minimum=1):
-            kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:max_size]])
-        return cls(raw.kind, tuple(raw.symbols[code] for code in kept))
-
     def __len__(self) -> int:
         """Return the number of tokens: one per symbol, and one for unknown symbols."""
         return len(self.symbols) + 1
+
+    @property
+    def dim_input(self) -> int:
+        """The number of tokens."""
+        return len(self)
 
     @cached_property
     def _tokens(self) -> dict[Any, int]:
         return {symbol: token for token, symbol in enumerate(self.symbols, start=1)}
 
-    def encode(self, raw: TokenSequences) -> NDArray[np.int32]:
+    def values(self, raw: TokenSequences) -> NDArray[np.int32]:
         """Return the token of every step, int32 (sum of T,)."""
         tokens = np.array([self._tokens.get(symbol, UNKNOWN) for symbol in raw.symbols], dtype=np.int32)
         encoded = np.empty(len(raw.codes), dtype=np.int32)
@@ -120,23 +195,20 @@ class Vocabulary:
             if count and symbol not in self._tokens
         }
 
-    def to_settings(self) -> dict[str, Any]:
-        """Return values for JSON."""
-        return {"kind": self.kind, "symbols": list(self.symbols)}
 
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Vocabulary:
-        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        symbols = settings.get("symbols")
-        if set(settings) != {"kind", "symbols"} or not isinstance(symbols, list):
-            raise InvalidArgument("a vocabulary must have 'kind' and a list 'symbols', and nothing else")
-        return cls(settings["kind"], tuple(symbols))
+def _vocabulary_of(raw: TokenSequences, training: NDArray[np.bool_] | None, most: int | None) -> Vocabulary:
+    """Return the `most` (by default all) most frequent symbols of the sequences that `training` marks."""
+    counts = _counts(raw, training)
+    kept = np.flatnonzero(counts)
+    if most is not None and len(kept) > _checks.integer("max_vocabulary", most, minimum=1):
+        kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:most]])
+    return Vocabulary(raw.kind, tuple(raw.symbols[code] for code in kept))
 
 
 def _counts(raw: TokenSequences, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """Return how often each symbol occurs, in all sequences or in the chosen ones."""
     counts = np.zeros(len(raw.symbols), dtype=np.int64)
-    steps = None if chosen is None else np.repeat(chosen, np.diff(raw.offsets))
+    steps = None if chosen is None else np.repeat(chosen, raw.lengths)
     for part in blocks(len(raw.codes)):
         codes = raw.codes[part] if steps is None else raw.codes[part][steps[part]]
         counts += np.bincount(codes, minlength=len(counts))
@@ -144,7 +216,7 @@ def _counts(raw: TokenSequences, chosen: NDArray[np.bool_] | None = None) -> NDA
 
 
 @dataclass(frozen=True, repr=False)
-class Standardizer:
+class Standardizer(SequenceEncoder):
     """The offset and the scale of every column of numbers, and its range in the training.
 
     Attributes
@@ -161,7 +233,7 @@ class Standardizer:
     >>> standardizer = Standardizer.fit(raw)
     >>> standardizer
     Standardizer(1 column)
-    >>> rows = standardizer.encode(raw)
+    >>> rows = standardizer.values(raw)
     >>> rows.ravel().round(2), standardizer.decode(rows).ravel().round(4)
     (array([-0.93, -0.46,  1.39], dtype=float32), array([1., 2., 6.]))
     """
@@ -170,6 +242,8 @@ class Standardizer:
     scale: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    kind = "numbers"
 
     def __post_init__(self) -> None:
         """Check that all are finite numbers, equally many, the scales above 0, and the ranges in order."""
@@ -184,30 +258,22 @@ class Standardizer:
         """Return the number of columns."""
         return f"Standardizer({_checks.count_of(len(self.mean), 'column')})"
 
-    @classmethod
-    def fit(cls, raw: Numbers, training: NDArray[np.bool_] | None = None) -> Standardizer:
-        """Measure every column over all steps of the sequences that `training` marks, by default of all."""
-        rows = raw.rows if training is None else raw.rows[np.repeat(training, np.diff(raw.offsets))]
-        if not len(rows):
-            zeros = (0.0,) * raw.rows.shape[1]
-            return cls(zeros, (1.0,) * len(zeros), zeros, zeros)
-        # Relative to the largest number, so that neither sums nor squares overflow.
-        largest = np.max([np.abs(part).max(axis=0) for part in _blocks(rows)], axis=0)
-        unit = np.where(largest > 0, largest, 1.0)
-        mean = sum((part / unit).sum(axis=0) for part in _blocks(rows)) / len(rows)
-        variance = sum(np.square(part / unit - mean).sum(axis=0) for part in _blocks(rows)) / len(rows)
-        deviation = np.sqrt(variance)
-        # The deviation of numbers close to the smallest float is zero, and cannot be divided by.
-        scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
-        ends = (rows.min(axis=0), rows.max(axis=0))
-        return cls(*(tuple(map(float, values)) for values in (mean * unit, scale, *ends)))
+    @property
+    def dim_input(self) -> int:
+        """The number of columns."""
+        return len(self.mean)
 
     def without_scale(self) -> Standardizer:
         """Return one with the same ranges that leaves numbers unchanged."""
         return replace(self, mean=(0.0,) * len(self.mean), scale=(1.0,) * len(self.mean))
 
-    def encode(self, raw: Numbers, name: str = "X") -> NDArray[np.float32]:
+    def values(self, raw: Numbers, name: str = "X") -> NDArray[np.float32]:
         """Return the standardized rows, float32 (sum of T, C); a number that overflows float32 is an error."""
+        if not len(raw.rows):
+            return np.zeros((0, self.dim_input), dtype=np.float32)
+        if raw.rows.shape[1] != self.dim_input:
+            have = _checks.count_of(raw.rows.shape[1], "column")
+            raise InvalidArgument(f"the sequences have {have}, but those in fit had {self.dim_input}")
         encoded = np.empty(raw.rows.shape, dtype=np.float32)
         mean, scale = np.array(self.mean), np.array(self.scale)
         with np.errstate(over="ignore"):
@@ -229,103 +295,27 @@ class Standardizer:
         found: NDArray[np.float64] = rows.astype(np.float64) * np.array(self.scale) + np.array(self.mean)
         return found
 
-    def to_settings(self) -> dict[str, Any]:
-        """Return values for JSON."""
-        return {name: list(getattr(self, name)) for name in _MEASURES}
 
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Standardizer:
-        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        if set(settings) != set(_MEASURES) or not all(isinstance(values, list) for values in settings.values()):
-            raise InvalidArgument(f"a standardizer must have the lists {', '.join(_MEASURES)}, and nothing else")
-        return cls(**{name: tuple(values) for name, values in settings.items()})
+def _standardizer_of(raw: Numbers, training: NDArray[np.bool_] | None) -> Standardizer:
+    """Measure every column over all steps of the sequences that `training` marks, by default of all."""
+    rows = raw.rows if training is None else raw.rows[np.repeat(training, raw.lengths)]
+    if not len(rows):
+        zeros = (0.0,) * raw.rows.shape[1]
+        return Standardizer(zeros, (1.0,) * len(zeros), zeros, zeros)
+    # Relative to the largest number, so that neither sums nor squares overflow.
+    largest = np.max([np.abs(part).max(axis=0) for part in _blocks(rows)], axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    mean = sum((part / unit).sum(axis=0) for part in _blocks(rows)) / len(rows)
+    variance = sum(np.square(part / unit - mean).sum(axis=0) for part in _blocks(rows)) / len(rows)
+    deviation = np.sqrt(variance)
+    # The deviation of numbers close to the smallest float is zero, and cannot be divided by.
+    scale = np.where((deviation > ROUNDING) & (deviation * unit > 1e-300), deviation * unit, 1.0)
+    ends = (rows.min(axis=0), rows.max(axis=0))
+    return Standardizer(*(tuple(map(float, values)) for values in (mean * unit, scale, *ends)))
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
     return (rows[begin : begin + BLOCK].astype(np.float64) for begin in range(0, len(rows), BLOCK))
-
-
-@dataclass(frozen=True)
-class SequenceEncoder:
-    """A vocabulary for symbols or a standardizer for numbers.
-
-    Attributes
-    ----------
-    inner : Vocabulary or Standardizer
-
-    Examples
-    --------
-    >>> from myrnn.data import flat_sequences
-    >>> encoder = SequenceEncoder.fit(flat_sequences([["to", "be"], ["or", "not", "to", "be"]]))
-    >>> encoder.encode(flat_sequences([["to", "see"]], encoder.kind)).tokens(0).tolist()
-    [4, 0]
-    """
-
-    inner: Vocabulary | Standardizer
-
-    @classmethod
-    def fit(
-        cls,
-        raw: RawSequences,
-        training: NDArray[np.bool_] | None = None,
-        *,
-        standardize: bool = True,
-        max_vocabulary: int | None = None,
-    ) -> SequenceEncoder:
-        """Fit to the sequences that `training` marks, by default to all.
-
-        With `standardize`, columns of numbers are scaled to mean 0 and standard deviation 1. Symbols beyond the
-        `max_vocabulary` most frequent ones become unknown.
-        """
-        if isinstance(raw, TokenSequences):
-            return cls(Vocabulary.fit(raw, training, max_vocabulary))
-        measured = Standardizer.fit(raw, training)
-        return cls(measured if standardize else measured.without_scale())
-
-    @property
-    def kind(self) -> str:
-        """The kind of the sequences: ``"characters"``, ``"words"``, ``"integers"`` or ``"numbers"``."""
-        return self.inner.kind if isinstance(self.inner, Vocabulary) else "numbers"
-
-    @property
-    def dim_input(self) -> int:
-        """C: the number of tokens, or of columns."""
-        return len(self.inner) if isinstance(self.inner, Vocabulary) else len(self.inner.mean)
-
-    def encode(self, raw: RawSequences, targets: NDArray[Any] | None = None, *, per_step: bool = False) -> Sequences:
-        """Return sequences of the fitted kind as model input, with `targets`, or class 0 for each."""
-        rows = np.zeros(len(raw), dtype=np.int64) if targets is None else targets
-        if isinstance(raw, TokenSequences) and isinstance(self.inner, Vocabulary) and raw.kind == self.inner.kind:
-            tokens = self.inner.encode(raw)
-            if targets is None:
-                return of_checked(tokens, raw.offsets, rows, len(self.inner))
-            return Sequences(tokens, raw.offsets, rows, len(self.inner), per_step=per_step)
-        if not isinstance(raw, Numbers) or not isinstance(self.inner, Standardizer):
-            raise InvalidArgument(f"the sequences must be {self.kind}, as in fit")
-        columns = len(self.inner.mean)
-        if not len(raw.rows):
-            raw = Numbers(np.zeros((0, columns)), raw.offsets)
-        if raw.rows.shape[1] != columns:
-            have = _checks.count_of(raw.rows.shape[1], "column")
-            raise InvalidArgument(f"the sequences have {have}, but those in fit had {columns}")
-        return Sequences(self.inner.encode(raw), raw.offsets, rows, per_step=per_step)
-
-    def to_settings(self) -> dict[str, Any]:
-        """Return values for JSON."""
-        name = "vocabulary" if isinstance(self.inner, Vocabulary) else "standardizer"
-        return {name: self.inner.to_settings()}
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> SequenceEncoder:
-        """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        kinds: dict[str, type[Vocabulary] | type[Standardizer]] = {
-            "vocabulary": Vocabulary,
-            "standardizer": Standardizer,
-        }
-        if len(settings) != 1 or not set(settings) <= set(kinds) or not isinstance(next(iter(settings.values())), dict):
-            raise InvalidArgument("an encoder must have either a 'vocabulary' or a 'standardizer'")
-        ((name, inner),) = settings.items()
-        return cls(kinds[name].from_settings(inner))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -384,7 +374,7 @@ class ClassLabels:
         classes = settings.get("classes")
         if set(settings) != {"kind", "dtype", "classes"} or not isinstance(classes, list) or not classes:
             raise InvalidArgument("classes must have 'kind', 'dtype' and a list 'classes', and nothing else")
-        kind, kinds = LABEL_KINDS[_checks.one_of("kind", settings["kind"], tuple(LABEL_KINDS))]
+        (kind, *_), kinds = LABEL_KINDS[_checks.one_of("kind", settings["kind"], tuple(LABEL_KINDS))]
         for name in classes:
             if type(name) is not kind:
                 raise InvalidArgument(f"a class must be {settings['kind']}, not {_checks.shown(name)}")
@@ -442,10 +432,7 @@ def _check_label_kinds(name: str, given: Any) -> None:
 
 
 def _label_kind_of_type(kind: type) -> str | None:
-    if issubclass(kind, bool | np.bool_):
-        return "bool"
-    known = {"str": str, "int": int | np.integer, "float": float | np.floating}
-    return next((name for name, types in known.items() if issubclass(kind, types)), None)
+    return next((name for name, (types, _) in LABEL_KINDS.items() if issubclass(kind, types)), None)
 
 
 def _label_kind(labels: NDArray[Any]) -> str:

@@ -1,7 +1,7 @@
-"""The sequences and labels of one file: CSV and TSV, JSON Lines, Parquet, and plain text.
+"""The lines of one file: CSV and TSV, JSON Lines, Parquet, and plain text.
 
-Python's `csv` reads delimited fields, msgspec JSON, and Polars Parquet. `_Rows` collects the lines, and raises an error
-that names the first malformed one, or skips them.
+Python's `csv` reads delimited fields, msgspec JSON, and Polars Parquet. Each format yields its lines as `Record`, and
+`_collected` keeps the good ones.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
-from myrnn.data.symbols import Numbers, TokenSequences, listed
-from myrnn.errors import DataError, MyRNNError
-from myrnn.sequences import offsets_of
+from myrnn.errors import DataError, InvalidArgument
 
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON_LINES, PARQUET, PLAIN = (".jsonl", ".ndjson"), (".parquet", ".pq"), ".txt"
+# Benchmarks of formal languages have special formats. FLaRe has symbols separated by spaces in one file, and labels in
+# another next to it. MLRegTest has a sequence, a tab and a label in each line of plain text.
+PREPARED, LABELS_FILE = ".tok", "labels.txt"
+WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
 COMPRESSED = ".gz"
 LONGEST_FIRST_LINE = 2**20
 PARQUET_MARK = b"PAR1"
 # The most columns that a message lists.
 MOST_COLUMNS = 12
-# The kinds of sequences in JSON Lines and Parquet.
+# The kinds of sequences in a file.
 TEXT, SYMBOLS, NUMBERS, VECTORS = "text", "a list of symbols", "a list of numbers", "a list of vectors"
 # JSON lists of ambiguous kind.
 INTEGERS, EMPTY = "a list of integers", "an empty list"
@@ -52,53 +55,29 @@ class Columns:
         return [self.text] if self.label is None else [self.text, self.label]
 
 
+class Record(NamedTuple):
+    """A line, or a row of Parquet, counted from 1: its sequence and its label, if labels are read; or its fault."""
+
+    number: int
+    sequence: Any = ""
+    label: Any = None
+    fault: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class FileContent:
-    """The sequences, labels and line numbers (rows in Parquet, from 1) of a file, without its malformed lines."""
+    """The sequences of one kind, the labels and the numbers of the good lines of a file."""
 
-    sequences: list[str] | TokenSequences | Numbers
+    kind: str
+    sequences: list[Any]
     labels: list[Any] | None
     lines: NDArray[np.int64]
     skipped: int
 
 
-class _Rows:
-    """Collects the sequences of a file; a fault is an error unless `skip` is set and at least one line is good."""
-
-    def __init__(self, path: Path, has_labels: bool, skip: bool, unit: str = "line") -> None:
-        self._path, self._skip, self._unit = path, skip, unit
-        self._sequences: list[Any] = []
-        self._labels: list[Any] | None = [] if has_labels else None
-        self._numbers: list[int] = []
-        self._faults: list[str] = []
-
-    def add(self, number: int, sequence: Any, label: Any = None) -> bool:
-        """Add a line, and return whether it is good."""
-        label = label.strip() if isinstance(label, str) else label
-        if self._labels is not None:
-            if label == "":
-                return self.fault(number, "no label")
-            self._labels.append(label)
-        self._sequences.append(sequence)
-        self._numbers.append(number)
-        return True
-
-    def fault(self, number: int, fault: str) -> bool:
-        """Raise the error of a malformed line, or skip it."""
-        message = f"{self._path}, {self._unit} {number}: {fault}"
-        if not self._skip:
-            raise DataError(message)
-        self._faults.append(message)
-        return False
-
-    def content(self, kind: str = TEXT) -> FileContent:
-        """Return all good lines, whose sequences are of one kind."""
-        if not self._numbers and self._faults:
-            raise DataError(f"every {self._unit} is malformed; {self._faults[0]}")
-        if not self._numbers:
-            raise DataError(f"{self._path} holds no sequence")
-        lines = np.array(self._numbers, dtype=np.int64)
-        return FileContent(_of_kind(self._sequences, kind), self._labels, lines, len(self._faults))
+def ending_of(path: Path) -> str:
+    """Return the ending of a file's name, such as ``".csv"``, without that of a compressed file."""
+    return without_gz(path).suffix.lower()
 
 
 def without_gz(path: Path) -> Path:
@@ -106,85 +85,9 @@ def without_gz(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
 
 
-def read_delimited(path: Path, delimiter: str, quotes: bool, columns: Columns, skip: bool) -> FileContent:
-    """Read a delimited file with a line of column names; without `quotes`, a quote is an ordinary character."""
-    # Faults name lines, which Polars does not count.
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        return _read_records(path, _records(_lines(path), delimiter, quotes), columns, skip)
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _records(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str], str]]:
-    """Yield the line where each record begins, its fields, and its fault, after which the next line begins a record."""
-    begin = 0
-    while begin < len(lines):
-        rest = (f"{lines[place]}\n" for place in range(begin, len(lines)))
-        quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-        reader = csv.reader(rest, delimiter=delimiter, quoting=quoting, strict=True)
-        end = begin
-        try:
-            for fields in reader:
-                yield end + 1, fields, ""
-                end = begin + reader.line_num
-        except csv.Error as error:
-            is_open = "end of data" in str(error)
-            yield end + 1, [], 'a quote (") that does not close' if is_open else f"not CSV: {error}"
-            end += 1
-        begin = end
-
-
-def _read_records(
-    path: Path, records: Iterator[tuple[int, list[str], str]], columns: Columns, skip: bool
-) -> FileContent:
-    _, first, fault = next(records)
-    names = [name.strip() for name in first]
-    if fault or not any(names):
-        raise DataError(f"{path}, line 1: {fault or 'no names of columns: the first line must name them'}")
-    _check_columns(path, names, columns)
-    places = [names.index(name) for name in columns.names]
-    rows = _Rows(path, columns.label is not None, skip)
-    for number, fields, fault in records:
-        if not fields and not fault:
-            if len(names) > 1:
-                continue
-            # In a file of one column, an empty line is an empty field.
-            fields = [""]
-        if not fault and len(fields) != len(names):
-            fault = f"{count_of(len(fields), 'field')} where the first line names {len(names)} ({', '.join(names)})"
-        if fault:
-            rows.fault(number, fault)
-        else:
-            rows.add(number, *(fields[place] for place in places))
-    return rows.content()
-
-
-def read_text_pair(path: Path, labels: Path | None, skip: bool) -> FileContent:
-    """Read plain text with a sequence per line, and a file with a label per line."""
-    sequences = _lines(path)
-    names = None if labels is None else _lines(labels)
-    if names is not None and len(names) != len(sequences):
-        raise DataError(
-            f"every sequence needs a label, but {path} has {count_of(len(sequences), 'line')} "
-            f"and {labels} has {len(names):,}"
-        )
-    rows = _Rows(labels or path, labels is not None, skip)
-    for number, pair in enumerate(zip(sequences, *([] if names is None else [names]), strict=True), 1):
-        rows.add(number, *pair)
-    return rows.content()
-
-
-def read_tabbed(path: Path, skip: bool) -> FileContent:
-    """Read lines of a sequence, a tab and its label, without column names."""
-    rows = _Rows(path, True, skip)
-    for number, line in enumerate(_lines(path), 1):
-        text, tab, label = line.rpartition("\t")
-        if tab:
-            rows.add(number, text, label)
-        else:
-            rows.fault(number, "no tab followed by a label")
-    return rows.content()
+def labels_beside(path: Path) -> Path | None:
+    """Return the file of labels that belongs to a file of FLaRe; None for other files."""
+    return path.with_name(LABELS_FILE) if ending_of(path) == PREPARED else None
 
 
 def is_tabbed(path: Path) -> bool:
@@ -197,76 +100,63 @@ def is_tabbed(path: Path) -> bool:
         return False
 
 
-def read_json_lines(path: Path, columns: Columns, skip: bool) -> FileContent:
-    """Read JSON objects, one per line; skip empty lines."""
-    lines = _lines(path)
-    read = msgspec.json.Decoder(_record_type(columns)).decode
-    try:
-        records = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        return _read_values(path, records, read, columns, skip, "line")
-    except DataError:
-        # If no line has one of the columns, the message lists the columns found.
-        keys: dict[str, Any] = {}
-        for line in lines:
-            with suppress(msgspec.MsgspecError, RecursionError):
-                keys |= msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-        if keys:
-            _check_columns(path, list(keys), columns)
-        raise
+def read_file(path: Path, labels: Path | None, columns: Columns, delimiter: str | None, skip: bool) -> FileContent:
+    """Read sequences and labels; with `skip`, malformed lines are counted instead of being an error."""
+    ending = ending_of(path)
+    if labels is None and columns.label is not None:
+        labels = labels_beside(path)
+    if labels is not None and ending in WITH_LABELS:
+        raise InvalidArgument(f"a {ending} file has a column of labels: labels is for plain text, not for {path}")
+    if labels is not None or (ending in (PLAIN, PREPARED) and columns.label is None):
+        return _collected(_of_text(path, labels), labels or path, columns, skip)
+    if delimiter is not None:
+        return _collected(_of_fields(path, delimiter, ending == ".csv", columns), path, columns, skip)
+    if ending in JSON_LINES:
+        return _collected(_of_json(path, columns), path, columns, skip)
+    if ending in PARQUET:
+        return _collected(_of_parquet(path, columns), path, columns, skip, "row")
+    if ending == PLAIN and is_tabbed(path):
+        return _collected(_of_tabbed(path), path, columns, skip)
+    if ending == PLAIN:
+        # If the file is missing, that is the error, not its labels.
+        read_bytes(path)
+        raise InvalidArgument(f"{path} is plain text: its labels must be in a separate file, one per line")
+    endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, optionally followed by {COMPRESSED}"
+    raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
 
-def read_parquet(path: Path, columns: Columns, skip: bool) -> FileContent:
-    """Read the columns of a Parquet file; rows are counted from 1."""
-    import polars as pl
-
-    content = read_bytes(path)
-    if not (content.startswith(PARQUET_MARK) and content.endswith(PARQUET_MARK)):
-        raise DataError(f"{path} is not a Parquet file, or it is cut short")
-    try:
-        _check_columns(path, list(pl.read_parquet_schema(io.BytesIO(content))), columns)
-        frame = pl.read_parquet(io.BytesIO(content), columns=columns.names)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{path} is a damaged Parquet file: {error}") from None
-    rows = enumerate(frame.iter_rows(named=True), 1)
-    read = partial(msgspec.convert, type=_record_type(columns))
-    return _read_values(path, rows, read, columns, skip, "row")
-
-
-def _record_type(columns: Columns) -> Any:
-    """Return the msgspec type of a line or a row, with fields for the sequence and the label."""
-    integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-    sequence: Any = str | list[str | bool | integer | float | list[float]]
-    label: Any = str | bool | int
-    if columns.listed:
-        label = str | bool | integer | float | list[str | bool | integer | float | list[float]]
-    fields = [("sequence", sequence), ("label", label)][: len(columns.names)]
-    return msgspec.defstruct("Record", fields, rename={"sequence": columns.text, "label": columns.label or ""})
-
-
-def _read_values(
-    path: Path,
-    records: Iterable[tuple[int, Any]],
-    read: Callable[[Any], Any],
-    columns: Columns,
-    skip: bool,
-    unit: str,
-) -> FileContent:
-    """Read sequences that are text, or lists of symbols, numbers or vectors, all of one kind."""
-    rows = _Rows(path, columns.label is not None, skip, unit)
-    known, first = "", 0  # the kind of the sequences so far, and the record that decided it
-    for number, record in records:
+def _collected(records: Iterable[Record], path: Path, columns: Columns, skip: bool, unit: str = "line") -> FileContent:
+    """Return the good lines, whose sequences are of one kind; a fault is an error unless `skip` is set."""
+    sequences: list[Any] = []
+    labels: list[Any] = []
+    numbers: list[int] = []
+    faults: list[str] = []
+    known, first = "", 0  # the kind of the sequences so far, and the line that decided it
+    for number, sequence, label, fault in records:
         try:
-            found = read(record)
-            kind, sequence = _checked(found.sequence)
+            if fault:
+                raise DataError(fault)
+            kind, checked = _checked(sequence)
             if known and kind != known and not (_may_be(kind, known) or _may_be(known, kind)):
                 raise DataError(f"the sequence is {kind}, but that of {unit} {first} is {known}")
-        except (msgspec.MsgspecError, MyRNNError, RecursionError) as error:
-            rows.fault(number, str(error))
+            if label is not None:
+                label = label if columns.listed and not isinstance(label, str) else as_text(label).strip()
+            if label == "":
+                raise DataError("no label")
+        except DataError as error:
+            faults.append(f"{path}, {unit} {number}: {error}")
+            if not skip:
+                raise DataError(faults[0]) from None
             continue
-        label = None if columns.label is None else found.label if columns.listed else as_text(found.label)
-        if rows.add(number, sequence, label) and (not known or (kind != known and _may_be(known, kind))):
+        sequences.append(checked)
+        labels.append(label)
+        numbers.append(number)
+        if not known or (kind != known and _may_be(known, kind)):
             known, first = kind, number
-    return rows.content(known)
+    if not numbers:
+        raise DataError(f"every {unit} is malformed; {faults[0]}" if faults else f"{path} holds no sequence")
+    given = None if labels[0] is None else labels
+    return FileContent(known, sequences, given, np.array(numbers, dtype=np.int64), len(faults))
 
 
 def _checked(sequence: Any) -> tuple[str, Any]:
@@ -301,20 +191,133 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _of_kind(sequences: list[Any], kind: str) -> list[str] | TokenSequences | Numbers:
-    """Return sequences of one kind, flat if they are lists."""
-    if kind == TEXT:
-        return sequences
-    offsets = offsets_of(list(map(len, sequences)))
-    if kind in (EMPTY, INTEGERS, SYMBOLS):
-        return listed(list(map(as_text, chain.from_iterable(sequences))), offsets)
-    # Among numbers there may be lists of integers, and empty ones.
-    width = next(rows.shape[1] for rows in sequences if isinstance(rows, np.ndarray))
-    rows = [np.asarray(rows, dtype=np.float64).reshape(-1, width) for rows in sequences]
-    return Numbers(np.concatenate(rows), offsets)
+# --- the formats
 
 
-def _check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
+def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> Iterator[Record]:
+    """Yield the records below a line of column names; without `quotes`, a quote is an ordinary character."""
+    lines = _fields(_lines(path), delimiter, quotes)
+    _, first, fault = next(lines)
+    names = [name.strip() for name in first]
+    if fault or not any(names):
+        raise DataError(f"{path}, line 1: {fault or 'no names of columns: the first line must name them'}")
+    check_columns(path, names, columns)
+    places = [names.index(name) for name in columns.names]
+    for number, fields, fault in lines:
+        if not fields and not fault:
+            if len(names) > 1:
+                continue
+            # In a file of one column, an empty line is an empty field.
+            fields = [""]
+        if not fault and len(fields) != len(names):
+            fault = f"{count_of(len(fields), 'field')} where the first line names {len(names)} ({', '.join(names)})"
+        yield Record(number, fault=fault) if fault else Record(number, *(fields[place] for place in places))
+
+
+def _fields(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str], str]]:
+    """Yield the line where each record begins, its fields, and its fault, after which the next line begins a record."""
+    # Faults name lines, which Polars does not count.
+    quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    limit = csv.field_size_limit(2**31 - 1)
+    begin = 0
+    try:
+        while begin < len(lines):
+            rest = (f"{lines[place]}\n" for place in range(begin, len(lines)))
+            reader = csv.reader(rest, delimiter=delimiter, quoting=quoting, strict=True)
+            end = begin
+            try:
+                for fields in reader:
+                    yield end + 1, fields, ""
+                    end = begin + reader.line_num
+            except csv.Error as error:
+                is_open = "end of data" in str(error)
+                yield end + 1, [], 'a quote (") that does not close' if is_open else f"not CSV: {error}"
+                end += 1
+            begin = end
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _of_text(path: Path, labels: Path | None) -> Iterator[Record]:
+    """Yield a sequence per line of plain text, and its label in the same line of another file."""
+    sequences = _lines(path)
+    if labels is None:
+        yield from map(Record, range(1, len(sequences) + 1), sequences)
+        return
+    names = _lines(labels)
+    if len(names) != len(sequences):
+        raise DataError(
+            f"every sequence needs a label, but {path} has {count_of(len(sequences), 'line')} "
+            f"and {labels} has {len(names):,}"
+        )
+    yield from map(Record, range(1, len(sequences) + 1), sequences, names)
+
+
+def _of_tabbed(path: Path) -> Iterator[Record]:
+    """Yield lines of a sequence, a tab and its label, without column names."""
+    for number, line in enumerate(_lines(path), 1):
+        text, tab, label = line.rpartition("\t")
+        yield Record(number, text, label) if tab else Record(number, fault="no tab followed by a label")
+
+
+def _of_json(path: Path, columns: Columns) -> Iterator[Record]:
+    """Yield JSON objects, one per line; skip empty lines."""
+    lines = _lines(path)
+    read = msgspec.json.Decoder(_record_type(columns)).decode
+    are_columns_known = False
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        record = _read(number, line, read)
+        if record.fault and not are_columns_known:
+            # If no line has one of the columns, the message lists the columns found.
+            keys: dict[str, Any] = {}
+            for other in lines:
+                with suppress(msgspec.MsgspecError, RecursionError):
+                    keys |= msgspec.json.decode(other, type=dict[str, msgspec.Raw])
+            if keys:
+                check_columns(path, list(keys), columns)
+            are_columns_known = True
+        yield record
+
+
+def _of_parquet(path: Path, columns: Columns) -> Iterator[Record]:
+    """Yield the rows of a Parquet file, counted from 1."""
+    import polars as pl
+
+    content = read_bytes(path)
+    if not (content.startswith(PARQUET_MARK) and content.endswith(PARQUET_MARK)):
+        raise DataError(f"{path} is not a Parquet file, or it is cut short")
+    try:
+        check_columns(path, list(pl.read_parquet_schema(io.BytesIO(content))), columns)
+        frame = pl.read_parquet(io.BytesIO(content), columns=columns.names)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise DataError(f"{path} is a damaged Parquet file: {error}") from None
+    read = partial(msgspec.convert, type=_record_type(columns))
+    for number, row in enumerate(frame.iter_rows(named=True), 1):
+        yield _read(number, row, read)
+
+
+def _record_type(columns: Columns) -> Any:
+    """Return the msgspec type of a line or a row, with fields for the sequence and the label."""
+    integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    sequence: Any = str | list[str | bool | integer | float | list[float]]
+    label: Any = str | bool | int
+    if columns.listed:
+        label = str | bool | integer | float | list[str | bool | integer | float | list[float]]
+    fields = [("sequence", sequence), ("label", label)][: len(columns.names)]
+    return msgspec.defstruct("Record", fields, rename={"sequence": columns.text, "label": columns.label or ""})
+
+
+def _read(number: int, given: Any, read: Callable[[Any], Any]) -> Record:
+    try:
+        found = read(given)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return Record(number, fault=str(error))
+    return Record(number, found.sequence, getattr(found, "label", None))
+
+
+def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
     """Refuse a file that lacks a column or has two of the same name; say which columns it has."""
     for name in columns.names:
         if there.count(name) > 1:

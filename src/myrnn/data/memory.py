@@ -71,11 +71,10 @@ def flat_sequences(X: Any, like: str | None = None, tokenize: Tokenize = "auto")
     if not callable(tokenize):
         _checks.one_of("tokenize", tokenize, TOKENIZE)
     raw = _read(X, like, tokenize)
-    found = raw.kind if isinstance(raw, TokenSequences) else NUMBERS
-    if like is None or found == like:
+    if like is None or raw.kind == like:
         return raw
     if raw.offsets[-1]:
-        raise InvalidArgument(f"X must be {KINDS[like]}, as in fit, not {KINDS[found]}")
+        raise InvalidArgument(f"X must be {KINDS[like]}, as in fit, not {KINDS[raw.kind]}")
     # Empty sequences are of any kind.
     if like == NUMBERS:
         return Numbers(np.zeros((0, 1)), raw.offsets)

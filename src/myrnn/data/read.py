@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,19 +17,14 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.data import files
-from myrnn.data.series import PARQUET, PLAIN, read_table
-from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, TokenSequences, split_text
+from myrnn.data.series import read_table
+from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, RawSequences, TokenSequences, listed, split_text
 from myrnn.data.targets import LABELS, LEARN, SERIES, TAGS, TEXT, VALUES
 from myrnn.errors import DataError, InvalidArgument
+from myrnn.sequences import offsets_of
 
 Kind = Literal["tokens", "features"]
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-JSON_LINES = (".jsonl", ".ndjson")
-# Benchmarks of formal languages have special formats. FLaRe has symbols separated by spaces in one file, and labels in
-# another next to it. MLRegTest has a sequence, a tab and a label in each line of plain text.
-PREPARED, LABELS_FILE = ".tok", "labels.txt"
-WITH_LABELS = (*DELIMITERS, *JSON_LINES, *PARQUET)
 # The default columns of targets.
 DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
 
@@ -40,7 +35,7 @@ class LabelledSequences:
 
     Attributes
     ----------
-    sequences : TokenSequences, or list of ndarray, float64 (T, C)
+    sequences : TokenSequences or Numbers
         Symbols, or features.
     labels : ndarray of str (N,) or None
         None if the file was read without labels. They are always text, so that ``1`` in one file and ``"1"`` in another
@@ -71,7 +66,7 @@ class LabelledSequences:
     ['yes', 'yes']
     """
 
-    sequences: TokenSequences | list[NDArray[np.float64]]
+    sequences: RawSequences
     labels: NDArray[np.str_] | None
     lines: NDArray[np.int64]
     skipped: int
@@ -111,23 +106,17 @@ class LabelledSequences:
     @property
     def dim_input(self) -> int | None:
         """The number of features of every step; None for symbols."""
-        return None if isinstance(self.sequences, TokenSequences) else self.sequences[0].shape[1]
+        return None if isinstance(self.sequences, TokenSequences) else self.sequences.rows.shape[1]
 
     def select(self, places: list[int]) -> LabelledSequences:
         """Return the sequences at these indices, with their labels."""
-        tokens = self.sequences
-        kept = tokens[places] if isinstance(tokens, TokenSequences) else [tokens[place] for place in places]
         labels = None if self.labels is None else self.labels[places]
-        return replace(self, sequences=kept, labels=labels, lines=self.lines[places])
+        return replace(self, sequences=self.sequences[places], labels=labels, lines=self.lines[places])
 
-    @cached_property
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """T of every sequence, int64 (N,); read-only."""
-        if isinstance(self.sequences, TokenSequences):
-            return self.sequences.lengths
-        lengths = np.fromiter(map(len, self.sequences), dtype=np.int64, count=len(self))
-        lengths.flags.writeable = False
-        return lengths
+        return self.sequences.lengths
 
     @cached_property
     def classes(self) -> dict[str, int]:
@@ -207,16 +196,10 @@ def read_sequences(
     if kind is not None:
         _checks.one_of("kind", kind, ("tokens", "features"))
     source, labels_source = _path("path", path), None if labels is None else _path("labels", labels)
-    _checks.one_of("tokenize", tokenize, TOKENIZE)
-    columns = files.Columns(
-        _name("text_column", text_column), _name("label_column", label_column) if labelled else None
-    )
-    if columns.text == columns.label:
-        raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
-    table = _table(source, labels_source, columns, _delimiter(source, delimiter), skip_bad_lines)
-    found = _sequences(source, table, tokenize, kind)
-    names = None if table.labels is None else np.array(table.labels, dtype=np.str_)
-    return LabelledSequences(found, names, table.lines, table.skipped, source)
+    label = _name("label_column", label_column) if labelled else None
+    columns = files.Columns(_name("text_column", text_column), label)
+    found, names = _read(source, labels_source, columns, tokenize, delimiter, kind, skip_bad_lines)
+    return found if names is None else replace(found, labels=np.array(names, dtype=np.str_))
 
 
 def read_examples(
@@ -238,32 +221,84 @@ def read_examples(
     # characters. `text_column` may name several columns of a series, as `columns` does.
     column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
     usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
-    text = "sequence" if text_column is None else text_column
+    usual["text_column"] = text = "sequence" if text_column is None else text_column
     if learn == LABELS:
-        label = column or "label"
-        return read_sequences(path, labels, text_column=text, label_column=label, kind=kind, **usual)
+        return read_sequences(path, labels, label_column=column or "label", kind=kind, **usual)
     source = _path("path", path)
     if labels is not None:
         raise InvalidArgument(f"labels needs learn='labels', not {learn!r}: leave them out")
-    ending = files.without_gz(source).suffix.lower()
-    if learn == TEXT:
-        if ending == PLAIN:
-            whole, how = files.read_text(source), CHARACTERS if tokenize == "auto" else tokenize
-            return LabelledSequences(split_text([whole], how, str(source)), None, np.array([1]), 0, source)
-        return read_sequences(source, text_column=text, labelled=False, kind="tokens", **usual)
+    if learn == TEXT and files.ending_of(source) == files.PLAIN:
+        whole, how = files.read_text(source), CHARACTERS if tokenize == "auto" else tokenize
+        return LabelledSequences(split_text([whole], how, str(source)), None, np.array([1]), 0, source)
     if learn == SERIES:
         names = None if columns is None else list(columns)
         if text_column is not None and names is None:
             # In quotes, a name may have a comma.
             names = [name.strip() for name in next(csv.reader([text_column], skipinitialspace=True))]
         if (series := read_table(source, names, _delimiter(source, delimiter))) is not None:
-            return LabelledSequences([series[0]], None, np.array([1]), 0, source, columns=series[1])
-        return read_sequences(source, text_column=text, labelled=False, kind="features", **usual)
+            rows, named = series
+            offsets = np.array([0, len(rows)])
+            return LabelledSequences(Numbers(rows, offsets), None, np.array([1]), 0, source, columns=named)
+    if learn in (TEXT, SERIES):
+        return read_sequences(source, labelled=False, kind="tokens" if learn == TEXT else "features", **usual)
     both = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
-    table = _table(source, None, both, _delimiter(source, delimiter), skip_bad_lines)
-    found = _sequences(source, table, tokenize, kind)
-    read = LabelledSequences(found, None, table.lines, table.skipped, source)
-    return _with_targets(read, learn, table.labels or [], skip_bad_lines)
+    found, given = _read(source, None, both, tokenize, delimiter, kind, skip_bad_lines)
+    return _with_targets(found, learn, given or [], skip_bad_lines)
+
+
+def _read(
+    source: Path,
+    labels: Path | None,
+    columns: files.Columns,
+    tokenize: str,
+    delimiter: str | None,
+    kind: Kind | None,
+    skip: bool,
+) -> tuple[LabelledSequences, list[Any] | None]:
+    """Return the sequences of a file, and their labels or other targets as the file has them."""
+    _checks.one_of("tokenize", tokenize, TOKENIZE)
+    if columns.text == columns.label:
+        raise InvalidArgument(f"text_column and label_column must differ, but both are {columns.text!r}")
+    content = files.read_file(source, labels, columns, _delimiter(source, delimiter), skip)
+    if content.kind == files.TEXT:
+        raw: RawSequences = split_text(content.sequences, tokenize, str(source))
+    elif tokenize == CHARACTERS:
+        raise DataError(f"{source} holds lists: only text can be read as characters")
+    else:
+        raw = _flat(content.sequences, content.kind)
+    found = LabelledSequences(_of_kind(source, raw, kind), None, content.lines, content.skipped, source)
+    return found, content.labels
+
+
+def _flat(sequences: list[Any], kind: str) -> RawSequences:
+    """Return lists of symbols, numbers or vectors as flat sequences."""
+    offsets = offsets_of(list(map(len, sequences)))
+    if kind in (files.EMPTY, files.INTEGERS, files.SYMBOLS):
+        return listed(list(map(files.as_text, chain.from_iterable(sequences))), offsets)
+    # Among numbers there may be lists of integers, and empty ones.
+    width = next(rows.shape[1] for rows in sequences if isinstance(rows, np.ndarray))
+    rows = [np.asarray(rows, dtype=np.float64).reshape(-1, width) for rows in sequences]
+    return Numbers(np.concatenate(rows), offsets)
+
+
+def _of_kind(path: Path, sequences: RawSequences, kind: Kind | None) -> RawSequences:
+    """Return sequences of the required kind."""
+    if isinstance(sequences, Numbers):
+        if kind == "tokens":
+            raise DataError(f"{path} holds lists of numbers or of vectors, but symbols are expected")
+        return sequences
+    if kind != "features":
+        return sequences
+    if sequences.tokenize is not None:
+        raise DataError(f"{path} holds text, but features (numbers or vectors) are expected")
+    # Integers may be symbols or features.
+    try:
+        values = np.array(sequences.symbols, dtype=np.float64)
+    except ValueError:
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        raise DataError(f"{path} holds lists of symbols, but features (numbers or vectors) are expected")
+    return Numbers(values[sequences.codes][:, np.newaxis], sequences.offsets)
 
 
 def _with_targets(read: LabelledSequences, learn: str, given: list[Any], skip: bool) -> LabelledSequences:
@@ -307,18 +342,6 @@ def _values(value: Any, steps: int) -> NDArray[np.float64]:
     return numbers
 
 
-def _sequences(
-    source: Path, table: files.FileContent, tokenize: str, kind: Kind | None
-) -> TokenSequences | list[NDArray[np.float64]]:
-    sequences = table.sequences
-    if isinstance(sequences, TokenSequences | Numbers):
-        if tokenize == CHARACTERS:
-            raise DataError(f"{source} holds lists: only text can be read as characters")
-    else:
-        sequences = split_text(sequences, tokenize, str(source))
-    return _as_kind(source, sequences, kind)
-
-
 def _path(name: str, given: str | os.PathLike[str]) -> Path:
     try:
         return Path(given)
@@ -334,7 +357,7 @@ def _name(argument: str, given: str) -> str:
 
 def _delimiter(path: Path, given: str | None) -> str | None:
     """Return the delimiter of a file; None for formats without one."""
-    usual = DELIMITERS.get(files.without_gz(path).suffix.lower())
+    usual = files.DELIMITERS.get(files.ending_of(path))
     if given is None:
         return usual
     if not isinstance(given, str) or len(given) != 1 or given in '"\r\n\0':
@@ -342,65 +365,5 @@ def _delimiter(path: Path, given: str | None) -> str | None:
             f"delimiter must be one character, such as ';', and no quote or line end, not {_checks.shown(given)}"
         )
     if usual is None:
-        raise InvalidArgument(f"delimiter is for {' and '.join(DELIMITERS)} files, not for {path}")
+        raise InvalidArgument(f"delimiter is for {' and '.join(files.DELIMITERS)} files, not for {path}")
     return given
-
-
-def labels_beside(path: Path) -> Path | None:
-    """Return the file of labels that belongs to a file of FLaRe; None for other files."""
-    return path.with_name(LABELS_FILE) if files.without_gz(path).suffix.lower() == PREPARED else None
-
-
-def _table(
-    path: Path, labels: Path | None, columns: files.Columns, delimiter: str | None, skip: bool
-) -> files.FileContent:
-    ending = files.without_gz(path).suffix.lower()
-    if labels is None and columns.label is not None:
-        labels = labels_beside(path)
-    if labels is not None:
-        if ending in WITH_LABELS:
-            raise InvalidArgument(f"a {ending} file has a column of labels: labels is for plain text, not for {path}")
-        return files.read_text_pair(path, labels, skip)
-    if delimiter is not None:
-        return files.read_delimited(path, delimiter, ending == ".csv", columns, skip)
-    if ending in JSON_LINES:
-        return files.read_json_lines(path, columns, skip)
-    if ending in PARQUET:
-        return files.read_parquet(path, columns, skip)
-    if ending in (PLAIN, PREPARED) and columns.label is None:
-        return files.read_text_pair(path, None, skip)
-    if ending == PLAIN and files.is_tabbed(path):
-        return files.read_tabbed(path, skip)
-    if ending == PLAIN:
-        # If the file is missing, that is the error, not its labels.
-        files.read_bytes(path)
-        raise InvalidArgument(f"{path} is plain text: its labels must be in a separate file, one per line")
-    endings = f"{', '.join(WITH_LABELS)}, {PREPARED} or {PLAIN}, optionally followed by {files.COMPRESSED}"
-    raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
-
-
-def _as_kind(
-    path: Path, sequences: TokenSequences | Numbers, kind: Kind | None
-) -> TokenSequences | list[NDArray[np.float64]]:
-    """Return symbols, or features as views into one array, as required."""
-    if isinstance(sequences, Numbers):
-        if kind == "tokens":
-            raise DataError(f"{path} holds lists of numbers or of vectors, but symbols are expected")
-        return _parts(sequences.rows, sequences.offsets)
-    if kind != "features":
-        return sequences
-    if sequences.tokenize is not None:
-        raise DataError(f"{path} holds text, but features (numbers or vectors) are expected")
-    # Integers may be symbols or features.
-    try:
-        values = np.array(sequences.symbols, dtype=np.float64)
-    except ValueError:
-        values = np.array([np.nan])
-    if not np.isfinite(values).all():
-        raise DataError(f"{path} holds lists of symbols, but features (numbers or vectors) are expected")
-    return _parts(values[sequences.codes][:, np.newaxis], sequences.offsets)
-
-
-def _parts(rows: NDArray[np.float64], offsets: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-    places = offsets.tolist()
-    return [rows[begin:end] for begin, end in pairwise(places)]

@@ -14,21 +14,19 @@ from myrnn._user_code import warn
 from myrnn.data import files
 from myrnn.errors import DataError
 
-PLAIN, PARQUET = ".txt", (".parquet", ".pq")
-
 
 def read_table(
     path: Path, names: list[str] | None, delimiter: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...] | None] | None:
     """Return the numbers of a table, float64 (T, C), and its column names, if any; None if the file holds lists."""
-    ending = files.without_gz(path).suffix.lower()
-    if ending == PLAIN:
+    ending = files.ending_of(path)
+    if ending == files.PLAIN:
         return _of_text(path), None
-    frame = _frame(path, delimiter) if delimiter is not None or ending in PARQUET else None
+    frame = _frame(path, delimiter) if delimiter is not None or ending in files.PARQUET else None
     if frame is None or any(kind.is_nested() for kind in frame.dtypes):
         return None
     listed = ", ".join(map(repr, frame.columns[: files.MOST_COLUMNS]))
-    first = 1 if ending in PARQUET else 2
+    first = 1 if ending in files.PARQUET else 2
     if delimiter is not None:
         _check_header(path, frame.columns)
         for name in frame.columns if names is None else names:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, selected, steps_of
+from myrnn.sequences import Flat, offsets_of, selected, steps_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,8 +33,29 @@ PORTION = 100_000
 BLOCK = 2**18
 
 
+class FlatSequences(Flat, Sequence[Any]):
+    """Sequences as files and memory have them: a list that is stored flat."""
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> Self: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Return one sequence, or the sequences that a slice, a mask or an array of indices selects."""
+        if isinstance(index, slice | np.ndarray | list):
+            _, offsets, places = selected(index, self.offsets)
+            return self._of_these(places, offsets)
+        return self._part(steps_of(index, self.offsets))
+
+    def _part(self, steps: slice) -> Any:
+        raise NotImplementedError
+
+    def _of_these(self, places: Any, offsets: NDArray[np.int64]) -> Self:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class TokenSequences(Sequence[list[Any]]):
+class TokenSequences(FlatSequences):
     """Many sequences of symbols: a list of lists that takes four bytes per symbol.
 
     Sequence ``i`` is ``[symbols[code] for code in codes[offsets[i]:offsets[i + 1]]]``. The arrays are read-only.
@@ -73,40 +93,20 @@ class TokenSequences(Sequence[list[Any]]):
         """Make the arrays read-only."""
         self.codes.flags.writeable = self.offsets.flags.writeable = False
 
-    def __len__(self) -> int:
-        """Return the number of sequences, N."""
-        return len(self.offsets) - 1
-
     def __repr__(self) -> str:
         """Return the number of sequences and of symbols."""
         return f"TokenSequences({len(self):,} of {len(self.symbols):,} different symbols)"
 
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,), read-only."""
-        lengths = np.diff(self.offsets)
-        lengths.flags.writeable = False
-        return lengths
+    def _part(self, steps: slice) -> list[Any]:
+        return [self.symbols[code] for code in self.codes[steps]]
 
-    @overload
-    def __getitem__(self, index: int) -> list[Any]: ...
-    @overload
-    def __getitem__(self, index: slice | NDArray[Any] | list[int]) -> TokenSequences: ...
-    def __getitem__(self, index: Any) -> list[Any] | TokenSequences:
-        """Return the symbols of one sequence, or the sequences that a slice, a mask or an array of indices selects."""
-        if isinstance(index, slice | np.ndarray | list):
-            _, offsets, places = selected(index, self.offsets)
-            return TokenSequences(self.symbols, self.codes[places], offsets, self.kind, self.tokenize)
-        return [self.symbols[code] for code in self.codes[steps_of(index, self.offsets)]]
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        """Iterate over the sequences."""
-        return (self[place] for place in range(len(self)))
+    def _of_these(self, places: Any, offsets: NDArray[np.int64]) -> TokenSequences:
+        return replace(self, codes=self.codes[places], offsets=offsets)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Numbers:
-    """Sequences of finite numbers, concatenated.
+class Numbers(FlatSequences):
+    """Sequences of finite numbers, concatenated: a list of arrays (T, C).
 
     Attributes
     ----------
@@ -125,13 +125,18 @@ class Numbers:
     rows: NDArray[Any]
     offsets: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        """Return the number of sequences, N."""
-        return len(self.offsets) - 1
+    kind = "numbers"
 
     def __repr__(self) -> str:
         """Return the number of sequences and of columns."""
         return f"Numbers({count_of(len(self), 'sequence')} of {count_of(self.rows.shape[1], 'column')})"
+
+    def _part(self, steps: slice) -> NDArray[Any]:
+        part: NDArray[Any] = self.rows[steps]
+        return part
+
+    def _of_these(self, places: Any, offsets: NDArray[np.int64]) -> Numbers:
+        return Numbers(self.rows[places], offsets)
 
 
 RawSequences = TokenSequences | Numbers

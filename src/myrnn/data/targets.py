@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.data.differences import Differences
 from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
-from myrnn.data.symbols import Numbers, RawSequences, TokenSequences
+from myrnn.data.symbols import Numbers, RawSequences
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, of_checked, offsets_of
 from myrnn.targets import CLASS, NUMBERS, TargetKind
@@ -24,6 +24,8 @@ next row of a series."""
 
 # Targets that follow from the sequences themselves.
 NEXT = (TEXT, SERIES)
+# What learns the other targets.
+_LEARNERS = {LABELS: "classifier", TAGS: "tagger", VALUES: "regressor"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +44,39 @@ class RawTargets:
     columns: tuple[str, ...] | None = None
 
     @classmethod
-    def labels(cls, classes: ClassLabels, numbers: NDArray[np.int64]) -> RawTargets:
-        """Return labels of sequences, given by their class numbers, int64 (N,)."""
-        return cls(LABELS, numbers, classes, per_step=False)
+    def read(
+        cls, learn: str, y: Any, offsets: NDArray[np.int64], per_step: bool | None = None, where: str = "y"
+    ) -> RawTargets:
+        """Return the targets of sequences; numbers are by default per step if `y` has an array for each sequence.
+
+        Messages call labels `where`.
+        """
+        if len(offsets) < 2:
+            least = "two are needed, of two classes" if learn == LABELS else "one is needed"
+            raise InvalidArgument(f"X holds no sequence: at least {least}")
+        if learn in NEXT:
+            if y is not None:
+                raise InvalidArgument(f"y must be None where {learn} is learned: the sequences tell what comes next")
+            return cls(learn)
+        if y is None:
+            raise InvalidArgument(f"this {_LEARNERS[learn]} requires y to be passed, but the target y is None")
+        if learn == LABELS:
+            return cls.labels(y, len(offsets) - 1, where)
+        if learn == TAGS:
+            return cls.tags(y, offsets)
+        return cls.numbers(y, offsets, _is_of_steps(y, offsets) if per_step is None else per_step)
+
+    @classmethod
+    def labels(cls, y: Any, count: int, where: str = "y") -> RawTargets:
+        """Return labels of this many sequences, of two classes or more."""
+        if len(y) != count:
+            have, labels = _checks.count_of(count, "sequence"), _checks.count_of(len(y), "label")
+            raise InvalidArgument(f"X holds {have}, but y {labels}")
+        classes = ClassLabels.fit(y)
+        if len(classes) < 2:
+            only = _checks.shown(classes.classes.tolist()[0])
+            raise InvalidArgument(f"{where} holds one class only, {only}: a classifier needs two or more")
+        return cls(LABELS, classes.encode(y), classes, per_step=False)
 
     @classmethod
     def tags(cls, y: Any, offsets: NDArray[np.int64], fewest: int = 2) -> RawTargets:
@@ -68,17 +100,6 @@ class RawTargets:
             )
         flat = rows.reshape(len(rows), -1)
         return cls(VALUES, flat, None, per_step, is_column=rows.ndim == 1, columns=_column_names(y, flat.shape[1]))
-
-    @classmethod
-    def read(cls, learn: str, y: Any, offsets: NDArray[np.int64], per_step: bool | None = None) -> RawTargets:
-        """Return targets other than labels; numbers are per step if `y` has an array for each sequence."""
-        if learn in NEXT:
-            if y is not None:
-                raise InvalidArgument(f"y must be None where {learn} is learned: the sequences tell what comes next")
-            return cls(learn)
-        if learn == TAGS:
-            return cls.tags(y, offsets)
-        return cls.numbers(y, offsets, _is_of_steps(y, offsets) if per_step is None else per_step)
 
     def select(self, chosen: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows of the chosen sequences; `offsets` are those of all sequences."""
@@ -109,8 +130,8 @@ class TargetEncoder:
     >>> from myrnn.data import SequenceEncoder, flat_sequences
     >>> from myrnn.data.targets import RawTargets
     >>> raw = flat_sequences(["abba"])
-    >>> text = TargetEncoder.fit(RawTargets("text"), raw, SequenceEncoder.fit(raw))
-    >>> text.sequences(SequenceEncoder.fit(raw), raw)[0][1].tolist()
+    >>> encoder = SequenceEncoder.fit(raw)
+    >>> TargetEncoder.fit(RawTargets("text"), raw, encoder).sequences(encoder, raw)[0][1].tolist()
     [2, 2, 1]
     """
 
@@ -126,17 +147,17 @@ class TargetEncoder:
         cls,
         given: RawTargets,
         raw: RawSequences,
-        encoder: SequenceEncoder,
+        encoder: Vocabulary | Standardizer,
         training: NDArray[np.bool_] | None = None,
     ) -> TargetEncoder:
         """Fit to the targets of the sequences in `training`, by default all; `encoder` is fitted on the sequences."""
         if given.classes is not None:
             return cls(given.learn, given.classes, given.per_step)
         if given.learn in NEXT:
-            return cls(given.learn, encoder.inner, per_step=True)
+            return cls(given.learn, encoder, per_step=True)
         chosen = np.ones(len(raw), dtype=bool) if training is None else training
         rows = given.select(chosen, raw.offsets)
-        scale = Standardizer.fit(Numbers(rows, np.array([0, len(rows)])))
+        scale = SequenceEncoder.fit(Numbers(rows, np.array([0, len(rows)])))
         return cls(VALUES, scale, given.per_step, is_column=given.is_column, columns=given.columns)
 
     @property
@@ -160,14 +181,16 @@ class TargetEncoder:
             return ("?", *map(str, self.inner.symbols))
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
 
-    def sequences(self, encoder: SequenceEncoder, raw: RawSequences, given: RawTargets | None = None) -> Sequences:
+    def sequences(
+        self, encoder: Vocabulary | Standardizer, raw: RawSequences, given: RawTargets | None = None
+    ) -> Sequences:
         """Return sequences for training; a last step may only be a target, and without `given` targets are 0."""
         if self.learn in NEXT:
             return _shifted(encoder.encode(self.read(raw)))
         rows = self._zeros(raw) if given is None else self._encoded(given)
         return encoder.encode(raw, rows, per_step=self.per_step)
 
-    def inputs(self, encoder: SequenceEncoder, raw: RawSequences) -> Sequences:
+    def inputs(self, encoder: Vocabulary | Standardizer, raw: RawSequences) -> Sequences:
         """Return sequences as model input, with all steps of each and placeholder targets."""
         raw = self.read(raw)
         return encoder.encode(raw, self._zeros(raw), per_step=self.per_step)
@@ -207,7 +230,7 @@ class TargetEncoder:
         if not isinstance(self.inner, Standardizer):
             return given.rows
         self.check_columns(given)
-        return self.inner.encode(Numbers(given.rows, np.array([0, len(given.rows)])), "y")
+        return self.inner.values(Numbers(given.rows, np.array([0, len(given.rows)])), "y")
 
     def to_settings(self) -> dict[str, Any]:
         """Return values for JSON, without those that the encoder of the sequences has."""
@@ -220,7 +243,7 @@ class TargetEncoder:
         return found if self.columns is None else {**found, "columns": list(self.columns)}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: SequenceEncoder) -> TargetEncoder:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: Vocabulary | Standardizer) -> TargetEncoder:
         """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
         if set(settings) - {"is_column", "columns", "differences"} != {"learn", "per_step", "inner"}:
             raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
@@ -232,11 +255,11 @@ class TargetEncoder:
         if (learn in (TAGS, *NEXT) and not per_step) or (learn == LABELS and per_step):
             raise InvalidArgument(f"per_step does not fit {learn}")
         if learn in NEXT:
-            if inner is not None or isinstance(encoder.inner, Vocabulary) != (learn == TEXT):
+            if inner is not None or isinstance(encoder, Vocabulary) != (learn == TEXT):
                 raise InvalidArgument(f"the sequences do not fit {learn}")
             given = settings.get("differences")
             differences = Differences() if given is None else Differences.from_settings(given)
-            return cls(learn, encoder.inner, per_step=True, differences=differences)
+            return cls(learn, encoder, per_step=True, differences=differences)
         if not isinstance(inner, dict):
             raise InvalidArgument("'inner' of targets is missing")
         kind = Standardizer if learn == VALUES else ClassLabels
@@ -259,10 +282,7 @@ def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:
     first = total - round(share * total)
     if not 0 < first < total:
         return None
-    offsets = np.array([0, first, total])
-    if isinstance(raw, TokenSequences):
-        return TokenSequences(raw.symbols, raw.codes, offsets, raw.kind, raw.tokenize)
-    return Numbers(raw.rows, offsets)
+    return replace(raw, offsets=np.array([0, first, total]))
 
 
 def _shifted(sequences: Sequences) -> Sequences:
@@ -284,8 +304,6 @@ def _without(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
 
 def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
     """Return the tags of all steps, concatenated."""
-    if y is None:
-        raise InvalidArgument("this tagger requires y to be passed, but the target y is None")
     if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
         raise InvalidArgument(f"y must be a list of tags for each sequence, not {_checks.shown(y)}")
     _check_count(len(y), offsets)
@@ -307,7 +325,7 @@ def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
 
 
 def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    if y is None or isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
+    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
         raise InvalidArgument(f"y must be an array (T,) or (T, K) for each sequence, not {_checks.shown(y)}")
     _check_count(len(y), offsets)
     parts = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
 from myrnn._keywords import keywords
-from myrnn.data import ClassLabels, TokenSequences, flat_sequences
-from myrnn.data.symbols import TOKENIZE, RawSequences
+from myrnn.data import TokenSequences, flat_sequences
+from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import SERIES, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
@@ -24,26 +24,24 @@ from myrnn.evaluation import Report
 from myrnn.experiment import Data, Experiment
 from myrnn.experiment.parts import PARTS
 from myrnn.experiment.sources import GivenSource
-from myrnn.learning_curve import LearningCurve
-from myrnn.models.cells import ACTIVATIONS
-from myrnn.models.model import parameters_of
 from myrnn.output import notify
 from myrnn.registry import kinds
 from myrnn.runs.folder import INDEX, Job
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
-from myrnn.runs.reader import OWN, DataReader, names_unknown
+from myrnn.runs.reader import OWN, DataReader
 from myrnn.runs.reports import known_of, report_on
 from myrnn.runs.saved import ESTIMATOR, holds_own, load_run, write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import stopped_early, trained
+from myrnn.sequences import Sequences
 from myrnn.settings import settings_of
 from myrnn.storage import damaged, empty_folder
 from myrnn.training import TrainingSettings as Training
 
-# The embedding size that a network chooses itself.
 AUTO = "auto"
-
+# The model's settings that are not in every model. A network chooses an ``"auto"`` embedding itself.
+USUAL_MODEL = {"activation": None, "layers": 1, "dim_embedding": AUTO, "bidirectional": False}
 
 # The parameters of the estimators, in the order of their constructors: the section and the setting of each in an
 # experiment, if it is there.
@@ -86,16 +84,8 @@ def _usual() -> dict[str, Any]:
         fields = settings_of(sections[section]) if section in sections else ()
         usual = next((field.default for field in fields if field.name == setting), None)
         found[name] = GivenSource.defaults.get(section, {}).get(setting, usual)
-    special = {"dim_recurrent": 50, "layers": 1, "dim_embedding": AUTO, "bidirectional": False, "weight_decay": 0.0}
-    return {
-        **found,
-        **special,
-        "cell": PARTS["model"],
-        "optimizer": PARTS["optimizer"],
-        "per_step": False,
-        "random_state": None,
-        "verbose": False,
-    }
+    special = {"dim_recurrent": 50, "weight_decay": 0.0, "per_step": False, "random_state": None, "verbose": False}
+    return {**found, **USUAL_MODEL, **special, "cell": PARTS["model"], "optimizer": PARTS["optimizer"]}
 
 
 class SequenceEstimator(BaseEstimator):
@@ -115,23 +105,11 @@ class SequenceEstimator(BaseEstimator):
     # Values of `tokenize` that are allowed if X holds lists of symbols instead of text.
     unread: ClassVar[tuple[Any, ...]] = ("words",)
 
-    cell: Any
-    dim_recurrent: int
-    activation: str | None
-    layers: int
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    random_state: Any
-    engine: str
-    verbose: bool
-    # For estimators that have them.
+    # Parameters that some estimators lack.
     dim_embedding: int | str | None = AUTO
     bidirectional: bool = False
     class_weight: Any = None
     tokenize: Any = AUTO
-    standardize: bool = True
-    max_vocabulary: int | None = None
 
     def __init_subclass__(cls, **further: Any) -> None:
         """Make the constructor of a class that names its parameters."""
@@ -141,7 +119,16 @@ class SequenceEstimator(BaseEstimator):
             names = {name: usual[name] for name in PLACES if name not in cls.without}
             cls.__init__ = _constructor(names)  # type: ignore[method-assign]
 
-    def _fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit to sequences and their targets, in the forms that the notes of the class describe.
+
+        Raises
+        ------
+        InvalidArgument
+            When a setting, a sequence or a target is invalid; the message says which. It is a ValueError.
+        TrainingDiverged
+            When the loss is no longer finite.
+        """
         names, X = names_of(X), self._sequences(X)
         experiment, table = self.experiment(), is_table(X)
         given = checked_table(self, X, reset=True) if table else X
@@ -162,17 +149,15 @@ class SequenceEstimator(BaseEstimator):
         if self.verbose and (why := stopped_early(run)) is not None:
             patience = experiment.training.early_stopping_patience
             notify(f"stopped {why} (early_stopping_patience={patience})")
-        self._take(run)
-        reads = None if prepared.reader.is_symbols else prepared.reader.dim_input
-        note_features(self, reads, table)
-        if names is not None and not table and reads is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
+        self._network = run
+        self._fitted_on_table = table
+        if not table:
+            columns = None if prepared.reader.is_symbols else prepared.reader.dim_input
+            note_features(self, columns, None if columns is None else names)
         return self
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         """Return the checked targets of the sequences."""
-        if not len(raw):
-            raise InvalidArgument("X holds no sequence: at least one is needed")
         return RawTargets.read(self.learn, y, raw.offsets)
 
     def experiment(self) -> Experiment:
@@ -191,12 +176,10 @@ class SequenceEstimator(BaseEstimator):
                 f"cell must be one of {', '.join(map(repr, kinds('model')))}, or a model class or a function that "
                 f"makes a model, not {_checks.shown(self.cell)}"
             )
-        if not callable(self.tokenize):
-            _checks.one_of("tokenize", self.tokenize, TOKENIZE)
         if isinstance(self.random_state, int | np.integer):
             _checks.integer("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
         _checks.real("learning_rate", self.learning_rate, above=0)
-        sections: dict[str, dict[str, Any]] = {"data": {"learn": self.learn}, "optimizer": {}, "training": {}}
+        sections: dict[str, Any] = {"data": {"learn": self.learn}, "optimizer": {}, "training": {}}
         for name, (section, setting) in PLACES.items():
             if section in sections and name not in self.without:
                 sections[section][setting] = getattr(self, name)
@@ -209,50 +192,25 @@ class SequenceEstimator(BaseEstimator):
         if "truncate" in training:
             window = training["truncate"]
             training["truncate"] = 0 if window is None else _checks.integer("truncate", window, minimum=1)
-        return Experiment(
-            data=sections["data"], model=self._model(named), optimizer=sections["optimizer"], training=training
-        )
+        return Experiment(model=self._model(named), **sections)
 
     def _model(self, named: bool) -> dict[str, Any]:
-        """Return the settings of the model."""
-        if self.activation is not None:
-            _checks.one_of("activation", self.activation, tuple(ACTIVATIONS))
-            if self.cell != "rnn":
-                raise InvalidArgument(
-                    f"activation is for the cell 'rnn', not for {_checks.shown(self.cell)}: leave it out"
-                )
-        layers, width = _checks.integer("layers", self.layers, minimum=1), self.dim_embedding
+        """Return the settings of the model that are not as usual."""
+        given = {name: getattr(self, name) for name, value in USUAL_MODEL.items() if getattr(self, name) != value}
+        if "activation" in given and self.cell != "rnn":
+            raise InvalidArgument(f"activation is for the cell 'rnn', not for {_checks.shown(self.cell)}: leave it out")
+        width = given.pop("dim_embedding", AUTO)
         if isinstance(width, str) and width != AUTO:
             raise InvalidArgument(f"dim_embedding must be an integer, None or 'auto', not {width!r}")
-        if width not in (None, AUTO):
-            width = _checks.integer("dim_embedding", width, minimum=1)
         if not named:
-            if layers != 1 or width not in (None, AUTO) or self.bidirectional:
+            if given or width not in (None, AUTO):
                 raise InvalidArgument(
                     "layers, dim_embedding and bidirectional are for the cells that have a name: leave them out"
                 )
             return {"name": OWN, "dim_recurrent": self.dim_recurrent}
-        settings: dict[str, Any] = {"name": self.cell, "dim_recurrent": self.dim_recurrent}
-        if self.activation is not None:
-            settings["activation"] = self.activation
-        if layers != 1:
-            settings["layers"] = layers
-        if self.bidirectional:
-            settings["bidirectional"] = self.bidirectional
         if width != AUTO:
-            settings["dim_embedding"] = width or 0
-        return settings
-
-    def _take(self, run: Run) -> None:
-        """Store the results of the training under scikit-learn's names."""
-        reader = run.reader
-        assert isinstance(reader, DataReader)
-        self.encoder_, self.targets_, self.model_ = reader.encoder, reader.targets, run.model
-        if isinstance(reader.targets.inner, ClassLabels):
-            self.classes_ = reader.targets.inner.classes
-        self.tokenize_, self.best_epoch_ = reader.tokenize, run.best
-        self.history_ = run.history.columns
-        self._network, self._experiment = run, run.experiment
+            given["dim_embedding"] = 0 if width is None else _checks.integer("dim_embedding", width, minimum=1)
+        return {"name": self.cell, "dim_recurrent": self.dim_recurrent, **given}
 
     def report(
         self, X: Any, y: Any = None, *, train: tuple[Any, Any] | None = None, period: int | None = None
@@ -352,19 +310,21 @@ class SequenceEstimator(BaseEstimator):
         try:
             found = cls(**_parameters(cls, run, reader))
             found.experiment()
-            found._take(run)
+            found._network = run
             table = noted.get("table", False)
             if not isinstance(table, bool):
                 raise InvalidArgument("'table' must be true or false")
             columns = noted.get("n_features_in", None if reader.is_symbols else reader.dim_input)
-            note_features(found, None, table)
+            columns = noted.get("n_features_in", None if reader.is_symbols else reader.dim_input)
             if columns is not None:
-                found.n_features_in_ = _checks.integer("n_features_in", columns, minimum=1)
+                _checks.integer("n_features_in", columns, minimum=1)
             names = noted.get("feature_names_in", reader.columns and list(reader.columns))
-            if names is not None:
-                if not isinstance(names, list) or len(names) != columns or not all(isinstance(n, str) for n in names):
-                    raise InvalidArgument("'feature_names_in' must be a string for each column")
-                found.feature_names_in_ = np.array(names, dtype=object)
+            if names is not None and (
+                not isinstance(names, list) or len(names) != columns or not all(isinstance(n, str) for n in names)
+            ):
+                raise InvalidArgument("'feature_names_in' must be a string for each column")
+            found._fitted_on_table = table
+            note_features(found, columns, names)
         except InvalidArgument as error:
             assert run.folder is not None
             damaged(run.folder, INDEX, f"cannot be used: {error}", error)
@@ -388,6 +348,18 @@ class SequenceEstimator(BaseEstimator):
         check_is_fitted(self)
         return self._network
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a trained network."""
+        return hasattr(self, "_network")
+
+    # The results under scikit-learn's names; the classes list them.
+    model_ = property(lambda self: self._run.model)
+    history_ = property(lambda self: self._run.history.columns)
+    best_epoch_ = property(lambda self: self._run.best)
+    encoder_ = property(lambda self: self._reader.encoder)
+    targets_ = property(lambda self: self._reader.targets)
+    tokenize_ = property(lambda self: self._reader.tokenize)
+
     @property
     def _reader(self) -> DataReader:
         """What the network reads."""
@@ -395,15 +367,9 @@ class SequenceEstimator(BaseEstimator):
         assert isinstance(reader, DataReader)
         return reader
 
-    def _scores(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the outputs of sequences or steps, some of which may not be finite, and the lengths (N,)."""
-        sequences = self._reader.read(self._table(X))
-        return self._run.scores(sequences), sequences.lengths
-
-    def _outputs(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the same; raises NotFinite if some are not finite."""
-        sequences = self._reader.read(self._table(X))
-        return self._run.outputs(sequences), sequences.lengths
+    def _read(self, X: Any) -> Sequences:
+        """Return X as the network reads it."""
+        return self._reader.read(self._table(X))
 
     def _table(self, X: Any) -> Any:
         """Return X, checked if it is a table and the estimator was fitted on one."""
@@ -412,34 +378,6 @@ class SequenceEstimator(BaseEstimator):
             return checked_table(self, X, reset=False)
         check_names(self, X)
         return self._sequences(X)
-
-    def _by_sequence(self, rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Return the predictions for the steps of each sequence."""
-        return np.split(rows, np.cumsum(lengths)[:-1])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, without the compiled network, which is compiled again when it is needed."""
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_network"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickled state."""
-        super().__setstate__(state)
-        if not hasattr(self, "model_"):
-            return
-        for parameter in parameters_of(self.model_):
-            # Joblib sends large arrays to other processes as memory maps, which MyGrad cannot use.
-            parameter.data = np.array(parameter.data)
-        columns = getattr(self, "feature_names_in_", None) if self.learn == SERIES else None
-        reader = DataReader(
-            self.encoder_,
-            self.targets_,
-            self.tokenize_,
-            names_unknown(self.encoder_, self.max_vocabulary),
-            None if columns is None else tuple(columns),
-        )
-        history = LearningCurve.from_columns(self.history_)
-        self._network = Run(self._experiment, self.model_, reader, history, best=self.best_epoch_)
 
     def __sklearn_tags__(self) -> Any:
         """Return the estimator tags of scikit-learn."""
@@ -470,7 +408,12 @@ def _constructor(names: Mapping[str, Any]) -> Callable[..., None]:
     return keywords(__init__)
 
 
-def check_count(said: Sized, y: Sized) -> None:
+def by_sequence(rows: NDArray[Any], sequences: Sequences) -> list[NDArray[Any]]:
+    """Return the predictions for the steps of each sequence."""
+    return np.split(rows, sequences.offsets[1:-1])
+
+
+def check_count(said: list[Any], y: Any) -> None:
     """Refuse a `y` for more or fewer sequences than there are."""
     if len(y) != len(said):
         have = _checks.count_of(len(said), "sequence")

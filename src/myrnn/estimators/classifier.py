@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,15 +10,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
-from myrnn.data import ClassLabels
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
-from myrnn.results import NO_CLASS, check_finite, is_lost, predicted, warn_of_lost
+from myrnn.results import NO_CLASS, is_lost, predicted, warn_of_lost
 
 
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):
@@ -95,8 +93,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         The trained network, for `myrnn.inspect` and similar functions.
     tokenize_ : {"words", "characters"}, callable or None
         How strings were split into symbols; None if X had none.
-    encoder_ : SequenceEncoder
-        Encodes sequences as the network's inputs; ``encoder_.inner`` is the vocabulary or the standardizer.
+    encoder_ : Vocabulary or Standardizer
+        Encodes sequences as the network's inputs.
     n_features_in_ : int
         The number of columns, C; for an array (N, T), its T columns. Sequences of symbols have none.
 
@@ -112,6 +110,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     - a `Sequences`.
 
     Sequences may differ in length and may be empty. Nothing is padded, so no sequence affects the result of another.
+    y holds a label for each sequence, (N,): strings, integers, floats or booleans, of two classes or more.
+
     The vocabulary is learned; all symbols that did not occur in training share one token, which for built-in cells is a
     step without input. A warning names such symbols in a prediction, each once.
 
@@ -133,24 +133,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     learn, word = LABELS, "classifier"
     without = frozenset(("per_step", "truncate", "loss", "difference", "period"))
 
-    def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Fit to sequences and their labels.
-
-        Parameters
-        ----------
-        X : list, array or Sequences
-            N sequences; see the notes of the class.
-        y : array_like (N,)
-            Strings, integers, floats or booleans; at least two classes.
-
-        Raises
-        ------
-        InvalidArgument
-            When a setting, a sequence or a label is invalid; the message says which. It is a ValueError.
-        TrainingDiverged
-            When the loss is no longer finite.
-        """
-        return self._fit(X, y)
+    classes_ = property(lambda self: self._reader.labels.classes)
 
     def predict(self, X: Any, *, not_finite: Any = None) -> NDArray[Any]:
         """Return the most probable class of every sequence, (N,).
@@ -167,14 +150,11 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             When logits are not finite and `not_finite` is None.
         """
         if not_finite is None:
-            logits, lengths = self._scores(X)
-            check_finite(logits, lengths)
-            return self.classes_[np.argmax(logits, axis=1)]
-        check_is_fitted(self)
+            return self.classes_[np.argmax(self._run.outputs(self._read(X)), axis=1)]
         named = np.flatnonzero(self.classes_ == not_finite)
         if len(named) != 1:
             raise InvalidArgument(f"not_finite must be one of the classes, not {_checks.shown(not_finite)}")
-        found = predicted(self._scores(X)[0])
+        found = predicted(self._run.scores(self._read(X)))
         return self.classes_[np.where(found == NO_CLASS, named[0], found)]
 
     def predict_proba(self, X: Any, *, not_finite: float | None = None) -> NDArray[np.float64]:
@@ -192,7 +172,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         NotFinite
             When logits are not finite and `not_finite` is None.
         """
-        return self._run.probabilities(self._reader.read(self._table(X)), not_finite)
+        return self._run.probabilities(self._read(X), not_finite)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of sequences that are classified correctly.
@@ -207,10 +187,11 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         sample_weight : array_like (N,), optional
             The weight of each sequence.
         """
-        logits, lengths = self._scores(X)
-        check_consistent_length(y, logits)
+        sequences = self._read(X)
+        check_consistent_length(y, sequences)
+        logits = self._run.scores(sequences)
         lost = is_lost(logits)
-        warn_of_lost(lost, lengths)
+        warn_of_lost(lost, sequences.lengths)
         if lost.all():
             return 0.0
         said, truth = self.classes_[np.argmax(logits, axis=1)], np.asarray(y)
@@ -219,25 +200,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return float(right * (weights[~lost].sum() / weights.sum()))
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
-        if not len(raw):
-            raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
-        return RawTargets.labels(*checked_labels(y, len(raw)))
-
-
-def checked_labels(y: Any, count: int) -> tuple[ClassLabels, NDArray[np.int64]]:
-    """Return the classes in `y`, and the class number of each label, int64 (N,)."""
-    if y is None:
-        raise InvalidArgument("this classifier requires y to be passed, but the target y is None")
-    labels: ArrayLike = _checks.array("y", y) if isinstance(y, np.ndarray) else y
-    if not isinstance(y, list | tuple):
-        labels = column_or_1d(labels, warn=True)
-        assert_all_finite(labels, input_name="y")
-    if len(labels) != count:  # type: ignore[arg-type]  # either is a sequence
-        given = _checks.count_of(len(labels), "label")  # type: ignore[arg-type]
-        raise InvalidArgument(f"X holds {_checks.count_of(count, 'sequence')}, but y {given}")
-    classes = ClassLabels.fit(labels)
-    if len(classes) < 2:
-        only = _checks.shown(classes.classes.tolist()[0])
-        raise InvalidArgument(f"y holds one class only, {only}: a classifier needs two or more")
-    check_classification_targets(np.asarray(labels))
-    return classes, classes.encode(labels)
+        labels = _checks.array("y", y) if isinstance(y, np.ndarray) else y
+        if y is not None and not isinstance(y, list | tuple):
+            labels = column_or_1d(labels, warn=True)
+            assert_all_finite(labels, input_name="y")
+        given = super()._targets(raw, labels)
+        check_classification_targets(np.asarray(labels))
+        return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import SERIES, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
-from myrnn.estimators.base import SequenceEstimator
+from myrnn.estimators.base import SequenceEstimator, by_sequence
 from myrnn.estimators.tables import check_names
 from myrnn.evaluation.scores import mean_r2
 
@@ -56,9 +56,9 @@ class SequenceForecaster(SequenceEstimator):
 
     Notes
     -----
-    X is one series, an array (T,) or (T, C), or a list of such series. The network only learns behaviour that is
-    present in the past. It does not follow a trend beyond the numbers that it learned: use `difference`, or, if there
-    is a season, `period`. A warning names a trend, and numbers outside of those that were learned.
+    X is one series, an array (T,) or (T, C), or a list of such series; y is ignored. The network only learns behaviour
+    that is present in the past. It does not follow a trend beyond the numbers that it learned: use `difference`, or, if
+    there is a season, `period`. A warning names a trend, and numbers outside of those that were learned.
 
     References
     ----------
@@ -80,31 +80,13 @@ class SequenceForecaster(SequenceEstimator):
     without = frozenset(("dim_embedding", "bidirectional", "per_step", "class_weight", "tokenize", "max_vocabulary"))
     defaults: ClassVar = {"cell": "gru", "truncate": 64}
 
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Fit to a series, or several.
-
-        Parameters
-        ----------
-        X : array_like (T,) or (T, C), or a list of such arrays
-        y : None
-            Ignored.
-
-        Raises
-        ------
-        InvalidArgument
-            When a setting or a series is invalid. It is a ValueError.
-        TrainingDiverged
-            When the loss is no longer finite.
-        """
-        return self._fit(X, y)
-
     def _sequences(self, X: Any) -> Any:
         return series_of(X)[0]
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         if not isinstance(raw, Numbers):
             raise InvalidArgument("X must hold numbers, not symbols: use a LanguageModel for symbols")
-        self._check_length(np.diff(raw.offsets), Differences(self.difference, self.period))
+        self._check_length(raw.lengths, Differences(self.difference, self.period))
         return super()._targets(raw, None)
 
     def _check_length(self, lengths: NDArray[np.int64], differences: Differences) -> None:
@@ -127,7 +109,7 @@ class SequenceForecaster(SequenceEstimator):
         rows, targets = self._reader.raw(listed), self._reader.targets
         assert isinstance(rows, Numbers)
         sequences = targets.inputs(self._reader.encoder, rows)
-        said = self._by_sequence(targets.next_rows(rows, self._run.outputs(sequences)), sequences.lengths)
+        said = by_sequence(targets.next_rows(rows, self._run.outputs(sequences)), sequences)
         parts = [np.full(one.shape, np.nan) for one in listed]
         for part, found in zip(parts, said, strict=True):
             part[len(part) - len(found) :] = found.reshape(len(found), *part.shape[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import scipy
@@ -14,11 +14,9 @@ from myrnn.data.encode import UNKNOWN
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import TEXT, RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import SequenceEstimator
+from myrnn.estimators.base import SequenceEstimator, by_sequence
 from myrnn.generation import generate
 from myrnn.losses import CROSS_ENTROPY, losses_of_logits
-from myrnn.results import check_lost, is_lost
-from myrnn.runs.trained import sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training.settings import EngineName
 
@@ -50,12 +48,13 @@ class LanguageModel(SequenceEstimator):
         ``epoch``, ``loss``, the mean cross-entropy per symbol in nats, ``accuracy``, the share of steps where the most
         probable symbol was right, and their validation values.
     best_epoch_, model_, tokenize_, encoder_
-        As those of `SequenceClassifier`; ``encoder_.inner.symbols`` are the symbols.
+        As those of `SequenceClassifier`; ``encoder_.symbols`` are the symbols.
 
     Notes
     -----
-    X is one text, or a list of independent texts. The first symbol of a text is given, not predicted. To learn where
-    texts end, end them with a special symbol, such as a line break.
+    X is one text, or a list of independent texts: strings, lists of symbols or of integers; y is ignored. The first
+    symbol of a text is given, not predicted. To learn where texts end, end them with a special symbol, such as a line
+    break.
 
     References
     ----------
@@ -83,24 +82,6 @@ class LanguageModel(SequenceEstimator):
         "tokenize": "characters",
     }
 
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Fit to a text, or several.
-
-        Parameters
-        ----------
-        X : str, or list of str, of lists of symbols, or of integers
-        y : None
-            Ignored.
-
-        Raises
-        ------
-        InvalidArgument
-            When a setting or a text is invalid. It is a ValueError.
-        TrainingDiverged
-            When the loss is no longer finite.
-        """
-        return self._fit(X, y)
-
     def _sequences(self, X: Any) -> Any:
         return _listed(X)
 
@@ -109,7 +90,7 @@ class LanguageModel(SequenceEstimator):
             raise InvalidArgument(
                 "X must be text or lists of symbols, not numbers: use a SequenceForecaster for numbers"
             )
-        if not (np.diff(raw.offsets) > 1).any():
+        if not (raw.lengths > 1).any():
             raise InvalidArgument("X holds no text of two symbols or more: there is nothing to predict")
         return super()._targets(raw, None)
 
@@ -124,7 +105,7 @@ class LanguageModel(SequenceEstimator):
             When logits are not finite.
         """
         found, sequences = self._log_probabilities(X)
-        return self._by_sequence(found, sequences.lengths)
+        return by_sequence(found, sequences)
 
     def score(self, X: Any, y: None = None) -> float:
         """Return the mean log-probability of a symbol, in nats: 0 is perfect."""
@@ -146,13 +127,12 @@ class LanguageModel(SequenceEstimator):
         sequences = self._reader.read(_listed(X))
         if len(sequences) != 1 or not len(sequences.values):
             raise InvalidArgument("X must be one text with at least one symbol")
-        last, lost = np.empty(len(self._reader.targets)), np.zeros(len(sequences.values), dtype=np.bool_)
+        last = np.empty(len(self._reader.targets))
 
         def use(place: slice, logits: NDArray[np.float32]) -> None:
-            last[:], lost[place] = logits[-1], is_lost(logits)
+            last[:] = logits[-1]
 
-        self._run.predictor.in_parts(sequences, use)
-        check_lost(sequences_of(lost, sequences), sequences.lengths)
+        self._run.use_outputs(sequences, use)
         shares = np.exp(scipy.special.log_softmax(last))
         names = ("?", *self._vocabulary.symbols)
         return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
@@ -209,21 +189,19 @@ class LanguageModel(SequenceEstimator):
 
     @property
     def _vocabulary(self) -> Vocabulary:
-        inner = self._reader.encoder.inner
+        inner = self._reader.encoder
         assert isinstance(inner, Vocabulary)
         return inner
 
     def _log_probabilities(self, X: Any) -> tuple[NDArray[np.float64], Sequences]:
         reader = self._reader
         sequences = reader.targets.sequences(reader.encoder, reader.raw(_listed(X)))
-        found, lost = np.empty(len(sequences.targets)), np.zeros(len(sequences.targets), dtype=np.bool_)
+        found = np.empty(len(sequences.targets))
 
         def use(place: slice, logits: NDArray[np.float32]) -> None:
-            lost[place] = is_lost(logits)
             found[place] = -losses_of_logits(CROSS_ENTROPY, logits.astype(np.float64), sequences.targets[place])
 
-        self._run.predictor.in_parts(sequences, use)
-        check_lost(sequences_of(lost, sequences), sequences.lengths)
+        self._run.use_outputs(sequences, use)
         return found, sequences
 
 

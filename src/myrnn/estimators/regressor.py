@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +10,7 @@ from sklearn.base import RegressorMixin
 
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import VALUES, RawTargets
-from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import SequenceEstimator, check_count
+from myrnn.estimators.base import SequenceEstimator, by_sequence, check_count
 from myrnn.evaluation.scores import mean_r2
 
 
@@ -39,6 +38,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     best_epoch_, model_, tokenize_, encoder_, n_features_in_
         As those of `SequenceClassifier`.
 
+    Notes
+    -----
+    X is as for `SequenceClassifier`; y holds numbers for each sequence, (N,) or (N, K), or with `per_step` for each of
+    its steps: N arrays (T,) or (T, K).
+
     Examples
     --------
     >>> import numpy as np
@@ -56,30 +60,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     without = frozenset(("truncate", "class_weight", "difference", "period"))
     defaults: ClassVar = {"cell": "gru"}
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit to sequences and their numbers.
-
-        Parameters
-        ----------
-        X : list, array or Sequences
-            N sequences; see `SequenceClassifier`.
-        y : array_like (N,) or (N, K), or a list of N arrays (T,) or (T, K)
-            The list form is for `per_step`.
-
-        Raises
-        ------
-        InvalidArgument
-            When a setting, a sequence or a number is invalid; the message says which. It is a ValueError.
-        TrainingDiverged
-            When the loss is no longer finite.
-        """
-        return self._fit(X, y)
-
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
-        if not len(raw):
-            raise InvalidArgument("X holds no sequence: at least one is needed")
-        if y is None:
-            raise InvalidArgument("this regressor requires y to be passed, but the target y is None")
         return RawTargets.read(VALUES, y, raw.offsets, bool(self.per_step))
 
     def predict(self, X: Any) -> NDArray[np.float64] | list[NDArray[np.float64]]:
@@ -90,9 +71,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         NotFinite
             When outputs are not finite.
         """
-        outputs, lengths = self._outputs(X)
-        rows = self._reader.targets.decode(outputs)
-        return self._by_sequence(rows, lengths) if self._reader.per_step else rows
+        sequences = self._read(X)
+        rows = self._reader.targets.decode(self._run.outputs(sequences))
+        return by_sequence(rows, sequences) if sequences.per_step else rows
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination R²: 1 is perfect, 0 as good as the mean of y.

@@ -50,16 +50,14 @@ def _is_text(X: Any) -> bool:
     )
 
 
-def note_features(estimator: Any, columns: int | None, table: bool) -> None:
-    """Store the number of columns of sequences that are not a table."""
-    estimator._fitted_on_table = table
-    if table:
-        return
-    for name in ("feature_names_in_", "n_features_in_"):
-        if hasattr(estimator, name):
+def note_features(estimator: Any, columns: int | None, names: list[str] | None) -> None:
+    """Store the number of the columns and their names, as scikit-learn does for tables; forget them if None."""
+    noted = {"n_features_in_": columns, "feature_names_in_": names and np.array(names, dtype=object)}
+    for name, value in noted.items():
+        if value is not None:
+            setattr(estimator, name, value)
+        elif hasattr(estimator, name):
             delattr(estimator, name)
-    if columns is not None:
-        estimator.n_features_in_ = columns
 
 
 def names_of(X: Any) -> list[str] | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import TAGS, RawTargets
 from myrnn.errors import InvalidArgument
-from myrnn.estimators.base import AUTO, SequenceEstimator, check_count
+from myrnn.estimators.base import AUTO, SequenceEstimator, by_sequence, check_count
 
 
 class SequenceTagger(SequenceEstimator):
@@ -38,8 +37,9 @@ class SequenceTagger(SequenceEstimator):
 
     Notes
     -----
-    X is as for `SequenceClassifier`; y is a list of tags for each sequence, of the same length. For a string X whose
-    symbols are its characters, the tags may be a string of the same length.
+    X is as for `SequenceClassifier`; y holds a tag for each step: a list (T,) of strings, integers, floats or booleans
+    for each sequence, with at least two different ones in all, or an array (N, T). For a string X whose symbols are its
+    characters, the tags may be a string of the same length.
 
     References
     ----------
@@ -60,24 +60,7 @@ class SequenceTagger(SequenceEstimator):
     without = frozenset(("per_step", "truncate", "loss", "difference", "period"))
     defaults: ClassVar = {"cell": "gru"}
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit to sequences and the tags of their steps.
-
-        Parameters
-        ----------
-        X : list, array or Sequences
-            N sequences.
-        y : list of array_like (T,), or array_like (N, T)
-            A tag for each step: strings, integers, floats or booleans; at least two different ones.
-
-        Raises
-        ------
-        InvalidArgument
-            When a setting, a sequence or a tag is invalid; the message says which. It is a ValueError.
-        TrainingDiverged
-            When the loss is no longer finite.
-        """
-        return self._fit(X, y)
+    classes_ = property(lambda self: self._reader.labels.classes)
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:
         try:
@@ -95,8 +78,8 @@ class SequenceTagger(SequenceEstimator):
         NotFinite
             When logits are not finite.
         """
-        logits, lengths = self._outputs(X)
-        return self._by_sequence(self.classes_[np.argmax(logits, axis=1)], lengths)
+        sequences = self._read(X)
+        return by_sequence(self.classes_[np.argmax(self._run.outputs(sequences), axis=1)], sequences)
 
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
         """Return the probabilities of the tags of every step, in the order of `classes_`: N arrays float64 (T, K).
@@ -106,8 +89,8 @@ class SequenceTagger(SequenceEstimator):
         NotFinite
             When logits are not finite.
         """
-        logits, lengths = self._outputs(X)
-        return self._by_sequence(scipy.special.softmax(logits.astype(np.float64), axis=1), lengths)
+        sequences = self._read(X)
+        return by_sequence(self._run.probabilities(sequences), sequences)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the share of all steps whose tag is correct; y is as in `fit`."""

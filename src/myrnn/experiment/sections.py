@@ -13,8 +13,7 @@ from msgspec import Meta
 
 from myrnn import _checks
 from myrnn.data.differences import LONGEST_PERIOD, MOST_DIFFERENCES
-from myrnn.data.files import is_tabbed, without_gz
-from myrnn.data.read import labels_beside
+from myrnn.data.files import PLAIN, ending_of, is_tabbed, labels_beside, without_gz
 from myrnn.data.targets import LABELS, NEXT, SERIES
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32
@@ -155,7 +154,7 @@ def _check_file(setting: str, file: str) -> None:
 
 def is_plain_text(file: str) -> bool:
     """Return whether the name of a file ends in .txt, with or without .gz."""
-    return without_gz(Path(file)).suffix.lower() == ".txt"
+    return ending_of(Path(file)) == PLAIN
 
 
 class Evaluation(Section, frozen=True, kw_only=True):
@@ -290,16 +289,15 @@ def _listed(given: Any) -> list[Any]:
 def _lengths(given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
+    wanted = "lengths must be a list, or text as '2,4' or '2:40:2', not"
     if isinstance(given, str):
-        spans = [_checks.span("lengths", part.strip(), MOST_LENGTHS) for part in given.split(",")]
-        numbers = [number for span in spans for number in span or ()]
+        parts = [part.strip() for part in given.split(",")]
+        spans = [_checks.span("lengths", part if ":" in part else f"{part}:{part}", MOST_LENGTHS) for part in parts]
         if None in spans:
-            raise InvalidArgument(f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {given!r}")
-        given = numbers
+            raise InvalidArgument(f"{wanted} {given!r}")
+        given = [number for span in spans for number in span or ()]
     if not isinstance(given, list | tuple | range | np.ndarray):
-        raise InvalidArgument(
-            f"lengths must be a list, or 'first:last:step' as in '2:40:2', not {_checks.shown(given)}"
-        )
+        raise InvalidArgument(f"{wanted} {_checks.shown(given)}")
     whole = _checks.integers("lengths", given, minimum=1, maximum=LARGEST_INT32)
     if not len(whole):
         raise InvalidArgument("lengths is empty: name at least one length")

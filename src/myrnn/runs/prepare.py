@@ -16,11 +16,11 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler.native import memory
 from myrnn.data import (
-    ClassLabels,
     Differences,
     LabelledSequences,
     Numbers,
     SequenceEncoder,
+    Standardizer,
     TargetEncoder,
     TokenSequences,
     flat_sequences,
@@ -272,21 +272,10 @@ def _warn_of_numbers(train: LabelledSequences) -> None:
 def _targets_of(experiment: Experiment, train: LabelledSequences | None, raw: RawSequences, y: Any) -> RawTargets:
     """Return the targets of the training sequences."""
     data, where = experiment.source.settings, "y" if train is None else str(train.source)
-    if not len(raw):
-        raise InvalidArgument("X holds no sequence: at least two are needed, of two classes")
-    if data.learn != LABELS:
-        given = RawTargets.read(data.learn, y, raw.offsets, data.per_step)
-        if given.is_column and train is not None:
-            return replace(given, columns=(data.label_column or DEFAULT_COLUMNS[VALUES],))
-        return given
-    if len(y) != len(raw):
-        have, labels = _checks.count_of(len(raw), "sequence"), _checks.count_of(len(y), "label")
-        raise InvalidArgument(f"X holds {have}, but y {labels}")
-    classes = ClassLabels.fit(y)
-    if len(classes) < 2:
-        only = classes.classes.tolist()[0]
-        raise InvalidArgument(f"{where} holds one class only, {only!r}: a classifier needs two or more")
-    return RawTargets.labels(classes, classes.encode(y))
+    given = RawTargets.read(data.learn, y, raw.offsets, data.per_step, where)
+    if given.is_column and train is not None:
+        return replace(given, columns=(data.label_column or DEFAULT_COLUMNS[VALUES],))
+    return given
 
 
 def prepare_given(
@@ -311,7 +300,7 @@ def prepare_given(
         _warn_of_trend(read, differences)
     read, validation = _validated(read, given, settings.validation_fraction, rng)
     encoder = SequenceEncoder.fit(read, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
-    if not np.diff(read.offsets)[~validation].any():
+    if not read.lengths[~validation].any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
     targets = TargetEncoder.fit(given, read, encoder, ~validation)
     reader = DataReader(

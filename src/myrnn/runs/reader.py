@@ -20,7 +20,6 @@ from myrnn.data import (
     ClassLabels,
     LabelledSequences,
     Numbers,
-    SequenceEncoder,
     Standardizer,
     TargetEncoder,
     TokenSequences,
@@ -129,7 +128,7 @@ class DataReader:
 
     Attributes
     ----------
-    encoder : SequenceEncoder
+    encoder : Vocabulary or Standardizer
     targets : TargetEncoder
     tokenize : {"words", "characters"}, function or None
         How text was split; None for lists of symbols, or for numbers.
@@ -149,7 +148,7 @@ class DataReader:
     (('?', 'a', 'b'), array([2, 1, 2]))
     """
 
-    encoder: SequenceEncoder
+    encoder: Vocabulary | Standardizer
     targets: TargetEncoder
     tokenize: Any = None
     names_unknown: bool = True
@@ -178,7 +177,7 @@ class DataReader:
     @property
     def is_symbols(self) -> bool:
         """Whether symbols are read instead of numbers."""
-        return isinstance(self.encoder.inner, Vocabulary)
+        return isinstance(self.encoder, Vocabulary)
 
     @property
     def text_as(self) -> str:
@@ -214,7 +213,7 @@ class DataReader:
     @property
     def symbol_names(self) -> tuple[str, ...] | None:
         """The names of the symbols, ``?`` for unknown ones; None if numbers are read."""
-        inner = self.encoder.inner
+        inner = self.encoder
         return ("?", *map(str, inner.symbols)) if isinstance(inner, Vocabulary) else None
 
     @property
@@ -249,7 +248,7 @@ class DataReader:
 
     def warn_of_range(self, rows: NDArray[np.float64], what: str) -> None:
         """Warn if rows of a series, or its differences, are clearly outside of the range of the training."""
-        inner = self.encoder.inner
+        inner = self.encoder
         assert isinstance(inner, Standardizer)
         low, high = np.array(inner.low), np.array(inner.high)
         beyond = np.maximum(low - rows, rows - high) - BEYOND * (high - low)
@@ -270,7 +269,7 @@ class DataReader:
 
     def _name_unknown(self, raw: RawSequences) -> None:
         """Warn once about each symbol that was not in the training."""
-        inner = self.encoder.inner
+        inner = self.encoder
         if not self.names_unknown or not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
             return
         new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self._named}
@@ -285,7 +284,7 @@ class DataReader:
     def to_settings(self) -> dict[str, Any]:
         """Return values for JSON."""
         return {
-            "sequences": self.encoder.to_settings(),
+            "sequences": {type(self.encoder).__name__.lower(): self.encoder.to_settings()},
             "targets": self.targets.to_settings(),
             "tokenize": OWN if callable(self.tokenize) else self.tokenize,
             "columns": None if self.columns is None else list(self.columns),
@@ -302,7 +301,7 @@ class DataReader:
         for part in ("sequences", "targets"):
             if not isinstance(settings[part], dict):
                 raise InvalidArgument(f"it has no valid {part!r}")
-        encoder = SequenceEncoder.from_settings(settings["sequences"])
+        encoder = _encoder_of(settings["sequences"])
         targets = TargetEncoder.from_settings(settings["targets"], encoder)
         if targets.learn != learn:
             raise InvalidArgument(f"it has {targets.learn}, not {learn}")
@@ -324,9 +323,18 @@ class DataReader:
 Reader = TaskReader | DataReader
 
 
-def names_unknown(encoder: SequenceEncoder, most: int | None) -> bool:
+def _encoder_of(settings: Mapping[str, Any]) -> Vocabulary | Standardizer:
+    """Return the encoder of stored settings."""
+    if "vocabulary" in settings and len(settings) == 1:
+        return Vocabulary.from_settings(settings["vocabulary"])
+    if "standardizer" in settings and len(settings) == 1:
+        return Standardizer.from_settings(settings["standardizer"])
+    raise InvalidArgument("an encoder must have either a 'vocabulary' or a 'standardizer'")
+
+
+def names_unknown(encoder: Vocabulary | Standardizer, most: int | None) -> bool:
     """Return whether to name unknown symbols: with a full vocabulary, the user asked for rare ones to be unknown."""
-    return most is None or len(getattr(encoder.inner, "symbols", ())) < most
+    return most is None or len(getattr(encoder, "symbols", ())) < most
 
 
 class NamedSequences(Sequences):

@@ -57,7 +57,7 @@ def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: 
     raw = run.reader.raw(X)
     if targets.learn == LABELS:
         probabilities = run.probabilities(run.reader.targets.inputs(run.reader.encoder, raw), not_finite=np.nan)
-        return classification_report(y, probabilities, np.array(run.class_names), np.diff(raw.offsets))
+        return classification_report(y, probabilities, np.array(run.class_names), raw.lengths)
     if targets.learn == TAGS:
         return _of_tags(run, raw, y, known)
     if targets.learn == TEXT:

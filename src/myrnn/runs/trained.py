@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
 from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
-from myrnn.results import Result, Row, Shown, Table, check_finite, check_lost, flat, is_lost, text
+from myrnn.results import Result, Row, Shown, Table, check_lost, flat, is_lost, text
 from myrnn.runs.model import remake
 from myrnn.runs.reader import NamedSequences, TaskReader, read_tests
 from myrnn.sequences import Sequences
@@ -95,6 +95,10 @@ class Run(Result):
         network = type(network_of(self.model)).__name__
         return f"Run({where}{network} on {self.experiment.source.label}, {self.history!r})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what to pickle: the model is compiled again when it is needed."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
     def table(self) -> Table:
         """Return a row for each number of the `report`: its name, such as ``training.loss``, and its value."""
         numbers = {name: value for name, value in flat(self.report) if not isinstance(value, list)}
@@ -161,18 +165,29 @@ class Run(Result):
         check_lost(sequences_of(is_lost(found), sequences), sequences.lengths)
         return found
 
+    def use_outputs(self, sequences: Sequences, use: Callable[[slice, NDArray[np.float32]], None]) -> None:
+        """Call `use` with the place and the outputs of each part, without keeping all; raises NotFinite as well."""
+        lost = np.zeros(len(sequences.targets), dtype=np.bool_)
+
+        def each(place: slice, outputs: NDArray[np.float32]) -> None:
+            lost[place] = is_lost(outputs)
+            use(place, outputs)
+
+        self.predictor.in_parts(sequences, each)
+        check_lost(sequences_of(lost, sequences), sequences.lengths)
+
     def probabilities(self, sequences: Sequences, not_finite: float | None = None) -> NDArray[np.float64]:
-        """Return the probabilities of the classes, float64 (N, K).
+        """Return the probabilities of the classes of every sequence, float64 (N, K), or of every step.
 
         Raises
         ------
         NotFinite
-            When logits are not finite; with `not_finite`, such a sequence gets this value for all classes.
+            When logits are not finite; with `not_finite`, all classes get this value there.
         """
         logits = self.scores(sequences)
-        if not_finite is None:
-            check_finite(logits, sequences.lengths)
         lost = is_lost(logits)
+        if not_finite is None:
+            check_lost(sequences_of(lost, sequences), sequences.lengths)
         found = np.full(logits.shape, np.nan if not_finite is None else float(not_finite))
         found[~lost] = scipy.special.softmax(logits[~lost].astype(np.float64), axis=1)
         return found
