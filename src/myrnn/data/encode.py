@@ -51,6 +51,14 @@ LABEL_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 MOST_BYTES = 2**28
 
 
+def converted(owner: str, settings: Any, kind: Any) -> Any:
+    """Return stored settings as a dataclass or a struct; raises InvalidArgument where they do not fit."""
+    try:
+        return msgspec.convert(settings, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"{owner}: {error}") from None
+
+
 class Stored:
     """A frozen dataclass of plain values that is stored as JSON."""
 
@@ -65,10 +73,8 @@ class Stored:
         names = cls.__match_args__  # type: ignore[attr-defined]  # of every dataclass
         if not isinstance(settings, Mapping) or set(settings) != set(names):
             raise InvalidArgument(f"{cls.__name__} must have {', '.join(names)}, and nothing else")
-        try:
-            return msgspec.convert(settings, cls)
-        except msgspec.ValidationError as error:
-            raise InvalidArgument(f"{cls.__name__}: {error}") from None
+        found: Self = converted(cls.__name__, settings, cls)
+        return found
 
 
 class SequenceEncoder(Stored, ABC):
@@ -111,10 +117,14 @@ class SequenceEncoder(Stored, ABC):
         measured = _standardizer_of(raw, training)
         return measured if standardize else measured.without_scale()
 
-    @property
     @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of tokens, or of columns."""
+
+    @property
     def dim_input(self) -> int:
-        """The number of tokens, or of columns."""
+        """C, the number of tokens, or of columns."""
+        return len(self)
 
     @abstractmethod
     def values(self, raw: Any) -> NDArray[Any]:
@@ -170,9 +180,9 @@ class Vocabulary(SequenceEncoder):
         return len(self.symbols) + 1
 
     @property
-    def dim_input(self) -> int:
-        """The number of tokens."""
-        return len(self)
+    def names(self) -> tuple[str, ...]:
+        """The names of the tokens: ``?`` for all unknown symbols, and the symbols."""
+        return ("?", *map(str, self.symbols))
 
     @cached_property
     def _tokens(self) -> dict[Any, int]:
@@ -256,11 +266,10 @@ class Standardizer(SequenceEncoder):
 
     def __repr__(self) -> str:
         """Return the number of columns."""
-        return f"Standardizer({_checks.count_of(len(self.mean), 'column')})"
+        return f"Standardizer({_checks.count_of(len(self), 'column')})"
 
-    @property
-    def dim_input(self) -> int:
-        """The number of columns."""
+    def __len__(self) -> int:
+        """Return the number of columns."""
         return len(self.mean)
 
     def without_scale(self) -> Standardizer:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.data.differences import Differences
-from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
+from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary, converted
 from myrnn.data.symbols import Numbers, RawSequences
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, of_checked, offsets_of
@@ -172,13 +173,13 @@ class TargetEncoder:
 
     def __len__(self) -> int:
         """Return K, the number of outputs: one for each class, or for each number."""
-        return len(self.inner.mean) if isinstance(self.inner, Standardizer) else len(self.inner)
+        return len(self.inner)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes; for symbols the first is ``?``, which stands for all unknown ones."""
         if isinstance(self.inner, Vocabulary):
-            return ("?", *map(str, self.inner.symbols))
+            return self.inner.names
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()
 
     def sequences(
@@ -235,45 +236,44 @@ class TargetEncoder:
     def to_settings(self) -> dict[str, Any]:
         """Return values for JSON, without those that the encoder of the sequences has."""
         inner = None if self.learn in NEXT else self.inner.to_settings()
-        found = {"learn": self.learn, "per_step": self.per_step, "inner": inner}
-        if self.is_column:
-            found["is_column"] = True
-        if self.differences.lost:
-            found["differences"] = self.differences.to_settings()
-        return found if self.columns is None else {**found, "columns": list(self.columns)}
+        differences = self.differences.to_settings() if self.differences.lost else None
+        columns = None if self.columns is None else list(self.columns)
+        found = _Settings(self.learn, self.per_step, inner, self.is_column, differences, columns)
+        settings: dict[str, Any] = msgspec.to_builtins(found)
+        return settings
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: Vocabulary | Standardizer) -> TargetEncoder:
         """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        if set(settings) - {"is_column", "columns", "differences"} != {"learn", "per_step", "inner"}:
-            raise InvalidArgument("targets must have 'learn', 'per_step' and 'inner', and nothing else")
-        learn, inner = _checks.one_of("learn", settings["learn"], LEARN), settings["inner"]
-        for name in ("per_step", "is_column"):
-            if not isinstance(settings.get(name, False), bool):
-                raise InvalidArgument(f"{name} of targets must be true or false")
-        per_step, is_column = settings["per_step"], settings.get("is_column", False)
-        if (learn in (TAGS, *NEXT) and not per_step) or (learn == LABELS and per_step):
+        given: _Settings = converted("targets", settings, _Settings)
+        learn = _checks.one_of("learn", given.learn, LEARN)
+        if (learn in (TAGS, *NEXT) and not given.per_step) or (learn == LABELS and given.per_step):
             raise InvalidArgument(f"per_step does not fit {learn}")
         if learn in NEXT:
-            if inner is not None or isinstance(encoder, Vocabulary) != (learn == TEXT):
+            if given.inner is not None or isinstance(encoder, Vocabulary) != (learn == TEXT):
                 raise InvalidArgument(f"the sequences do not fit {learn}")
-            given = settings.get("differences")
-            differences = Differences() if given is None else Differences.from_settings(given)
+            kept = given.differences
+            differences = Differences() if kept is None else Differences.from_settings(kept)
             return cls(learn, encoder, per_step=True, differences=differences)
-        if not isinstance(inner, dict):
+        if given.inner is None:
             raise InvalidArgument("'inner' of targets is missing")
         kind = Standardizer if learn == VALUES else ClassLabels
-        found = cls(learn, kind.from_settings(inner), per_step, is_column=is_column)
-        columns = settings.get("columns")
-        if columns is None:
-            return found
-        if (
-            not isinstance(columns, list)
-            or len(columns) != len(found)
-            or not all(isinstance(name, str) for name in columns)
-        ):
+        columns = None if given.columns is None else tuple(given.columns)
+        found = cls(learn, kind.from_settings(given.inner), given.per_step, is_column=given.is_column, columns=columns)
+        if columns is not None and len(columns) != len(found):
             raise InvalidArgument(f"'columns' of targets must be {_checks.count_of(len(found), 'name')}")
-        return replace(found, columns=tuple(columns))
+        return found
+
+
+class _Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What is stored of a target encoder."""
+
+    learn: str
+    per_step: bool
+    inner: dict[str, Any] | None
+    is_column: bool = False
+    differences: dict[str, Any] | None = None
+    columns: list[str] | None = None
 
 
 def cut_in_two(raw: RawSequences, share: float) -> RawSequences | None:

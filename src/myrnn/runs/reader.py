@@ -213,8 +213,7 @@ class DataReader:
     @property
     def symbol_names(self) -> tuple[str, ...] | None:
         """The names of the symbols, ``?`` for unknown ones; None if numbers are read."""
-        inner = self.encoder
-        return ("?", *map(str, inner.symbols)) if isinstance(inner, Vocabulary) else None
+        return self.encoder.names if isinstance(self.encoder, Vocabulary) else None
 
     @property
     def alphabet(self) -> Any:
@@ -248,9 +247,8 @@ class DataReader:
 
     def warn_of_range(self, rows: NDArray[np.float64], what: str) -> None:
         """Warn if rows of a series, or its differences, are clearly outside of the range of the training."""
-        inner = self.encoder
-        assert isinstance(inner, Standardizer)
-        low, high = np.array(inner.low), np.array(inner.high)
+        assert isinstance(self.encoder, Standardizer)
+        low, high = np.array(self.encoder.low), np.array(self.encoder.high)
         beyond = np.maximum(low - rows, rows - high) - BEYOND * (high - low)
         outside = (beyond > 0).any(axis=1)
         if not outside.any():
@@ -269,10 +267,10 @@ class DataReader:
 
     def _name_unknown(self, raw: RawSequences) -> None:
         """Warn once about each symbol that was not in the training."""
-        inner = self.encoder
-        if not self.names_unknown or not isinstance(inner, Vocabulary) or not isinstance(raw, TokenSequences):
+        known = self.encoder
+        if not self.names_unknown or not isinstance(known, Vocabulary) or not isinstance(raw, TokenSequences):
             return
-        new = {symbol: count for symbol, count in inner.unknown(raw).items() if symbol not in self._named}
+        new = {symbol: count for symbol, count in known.unknown(raw).items() if symbol not in self._named}
         if not new:
             return
         self._named.update(new)
