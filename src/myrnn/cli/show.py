@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,11 +17,10 @@ from rich.text import Text
 from myrnn._checks import count_of
 from myrnn.data import LabelledSequences
 from myrnn.data.targets import LABELS, TEXT
-from myrnn.evaluation import Calibration, LengthReport, Report, ShortcutReport
+from myrnn.evaluation import LengthReport, Report, ShortcutReport
 from myrnn.experiment.parts import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
 from myrnn.models.model import num_parameters
-from myrnn.results import Table
 from myrnn.runs import Run
 from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.reports import tests_table
@@ -160,10 +159,8 @@ def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:
 
 def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: ShortcutReport | None = None) -> None:
     """Show accuracy by length as a table, with the number of sequences and their seed or file."""
-    console = new_console()
-    console.print()
-    console.print(report.table(shortcuts))
-    console.print()
+    table(report, shortcuts=shortcuts)
+    print()
     total = report.sequences.sum()
     if isinstance(seed, str):
         drawn = f"{count_of(total, 'sequence')} of {seed}"
@@ -184,32 +181,36 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
 
 def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
     """Show a test on given sequences."""
-    _tables([table for table in found.tables() if len(table) <= MOST_ROWS], name)
+    if name != "test":
+        print()
+        path("test", Path(name))
+    for one in found.tables():
+        if len(one) <= MOST_ROWS:
+            table(one)
+    print()
     unit = next(unit for unit in ("step", "row", "sequence") if f"{unit}s" in numbers)
     tested = ("tested", f"on {count_of(numbers[f'{unit}s'], unit)} in {duration(numbers['seconds'])}")
-    named_rows(*(_classification(found) if found.kind == LABELS else ()), tested, *_lost(found))
-
-
-def _tables(tables: Sequence[Table], name: str) -> None:
-    console = new_console()
-    if name != "test":
-        console.print()
-        path("test", Path(name))
-    for table in tables:
-        console.print()
-        console.print(table)
-    console.print()
+    lost = []
+    if found.counts.get("shortest_not_finite") is not None:
+        which = f"the logits of {found.not_finite:,}, the shortest of length {found.shortest_not_finite}"
+        lost = [("not finite", f"{which}: they count as wrong")]
+    named_rows(*(_classification(found) if found.kind == LABELS else ()), tested, *lost)
 
 
 def _classification(found: Report) -> list[tuple[str, str]]:
     confusion, calibration = found.confusion, found.calibration
     assert confusion is not None and calibration is not None
     accuracy, low, high = found.scores["accuracy"]
+    if math.isnan(calibration.excess):
+        calibrated = "not at all: no class was predicted"
+    else:
+        how = "too sure" if calibration.excess > 0 else "too unsure"
+        calibrated = f"to within {calibration.expected_error:.2%}; {how} by {abs(calibration.excess):.2%} on average"
     return [
         ("accuracy", f"{accuracy:.2%} ({low:.2%} to {high:.2%})"),
         ("majority", f"{confusion.majority:.2%}, by always predicting the most frequent class"),
         ("balanced", f"accuracy {confusion.balanced_accuracy:.2%}, macro F1 {confusion.macro_f1:.4f}"),
-        ("calibrated", _calibrated(calibration)),
+        ("calibrated", calibrated),
     ]
 
 
@@ -251,8 +252,7 @@ def files(folder: Path) -> None:
         file.name + ("/" if file.is_dir() else "") for file in folder.iterdir() if not file.name.startswith(".")
     )
     pictures = [name for name in names if name.endswith(PICTURES)]
-    console = new_console()
-    console.print()
+    print()
     path("run folder", folder)
     named_rows(("pictures", ", ".join(pictures)), ("data", ", ".join(name for name in names if name not in pictures)))
 
@@ -281,21 +281,6 @@ def new_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDEST
     return console
-
-
-def _lost(found: Report) -> list[tuple[str, str]]:
-    """Return the row that counts the sequences with logits that are not finite; empty if there are none."""
-    if found.counts.get("shortest_not_finite") is None:
-        return []
-    which = f"the logits of {found.not_finite:,}, the shortest of length {found.shortest_not_finite}"
-    return [("not finite", f"{which}: they count as wrong")]
-
-
-def _calibrated(calibration: Calibration) -> str:
-    if math.isnan(calibration.excess):
-        return "not at all: no class was predicted"
-    how = "too sure" if calibration.excess > 0 else "too unsure"
-    return f"to within {calibration.expected_error:.2%}; {how} by {abs(calibration.excess):.2%} on average"
 
 
 def _files(name: str, data: LabelledSequences) -> list[tuple[str, str]]:
