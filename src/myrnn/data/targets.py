@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -82,7 +83,7 @@ class RawTargets:
     @classmethod
     def tags(cls, y: Any, offsets: NDArray[np.int64], fewest: int = 2) -> RawTargets:
         """Return labels of steps, given as lists (T,) of labels, or strings of T characters."""
-        flat = _flat_tags(y, offsets)
+        flat = flat_tags(y, offsets)
         if not flat:
             raise InvalidArgument("every sequence of X is empty: there is no step with a tag")
         classes = ClassLabels.fit(flat)
@@ -94,7 +95,7 @@ class RawTargets:
     @classmethod
     def numbers(cls, y: Any, offsets: NDArray[np.int64], per_step: bool) -> RawTargets:
         """Return numbers: (N,) or (N, K) for sequences; with `per_step`, N arrays (T,) or (T, K)."""
-        rows = _flat_numbers(y, offsets) if per_step else _numbers("y", y)
+        rows = flat_numbers(y, offsets) if per_step else _numbers("y", y)
         if not per_step and len(rows) != len(offsets) - 1:
             raise InvalidArgument(
                 f"X holds {_checks.count_of(len(offsets) - 1, 'sequence')}, but y {_checks.count_of(len(rows), 'row')}"
@@ -302,42 +303,25 @@ def _without(values: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
     return values[kept]
 
 
-def _flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
+def flat_tags(y: Any, offsets: NDArray[np.int64]) -> list[Any]:
     """Return the tags of all steps, concatenated."""
-    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
-        raise InvalidArgument(f"y must be a list of tags for each sequence, not {_checks.shown(y)}")
-    _check_count(len(y), offsets)
-    flat: list[Any] = []
-    y = _rows_of(y)
-    for index, (tags, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
-        listed = tags.tolist() if hasattr(tags, "tolist") else tags
-        if not isinstance(listed, list | tuple | str):
-            raise InvalidArgument(
-                f"y must be a list of tags for each sequence, but y[{index}] is {_checks.shown(tags)}"
-            )
-        if len(listed) != steps:
-            raise InvalidArgument(
-                f"sequence {index} has {_checks.count_of(steps, 'step')}, but y[{index}] "
-                f"{_checks.count_of(len(listed), 'tag')}"
-            )
-        flat.extend(listed)
-    return flat
+
+    def read(name: str, given: Any) -> Any:
+        listed = given.tolist() if hasattr(given, "tolist") else given
+        if isinstance(listed, list | tuple | str):
+            return listed
+        raise InvalidArgument(f"y must be a list of tags for each sequence, but {name} is {_checks.shown(given)}")
+
+    return list(chain.from_iterable(_of_sequences(y, offsets, "a list of tags", "tag", read)))
 
 
-def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
-        raise InvalidArgument(f"y must be an array (T,) or (T, K) for each sequence, not {_checks.shown(y)}")
-    _check_count(len(y), offsets)
-    parts = []
-    y = _rows_of(y)
-    for index, (given, steps) in enumerate(zip(y, np.diff(offsets).tolist(), strict=True)):
-        part = _numbers(f"y[{index}]", [given] if isinstance(given, int | float) else given)
-        if len(part) != steps:
-            raise InvalidArgument(
-                f"sequence {index} has {_checks.count_of(steps, 'step')}, but y[{index}] "
-                f"{_checks.count_of(len(part), 'row')}"
-            )
-        parts.append(part)
+def flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the numbers of all steps, concatenated: float64 (S,) or (S, K)."""
+
+    def read(name: str, given: Any) -> NDArray[np.float64]:
+        return _numbers(name, [given] if isinstance(given, int | float) else given)
+
+    parts = _of_sequences(y, offsets, "an array (T,) or (T, K)", "row", read)
     filled = [part for part in parts if len(part)]
     if not filled:
         return np.zeros((0, 1))
@@ -350,16 +334,31 @@ def _flat_numbers(y: Any, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.concatenate(filled)
 
 
+def _of_sequences(
+    y: Any, offsets: NDArray[np.int64], wanted: str, unit: str, read: Callable[[str, Any], Any]
+) -> list[Any]:
+    """Return what `y` has for each sequence, as `read` returns it, if it is as long as the sequence."""
+    if isinstance(y, str | bytes | dict) or not hasattr(y, "__len__"):
+        raise InvalidArgument(f"y must be {wanted} for each sequence, not {_checks.shown(y)}")
+    lengths = np.diff(offsets).tolist()
+    if len(y) != len(lengths):
+        have, given = (_checks.count_of(count, "sequence") for count in (len(lengths), len(y)))
+        raise InvalidArgument(f"X holds {have}, but y is for {given}")
+    parts = []
+    # A data frame iterates over column names.
+    for index, part in enumerate(np.asarray(y) if hasattr(y, "columns") else y):
+        parts.append(read(f"y[{index}]", part))
+        if len(parts[-1]) != lengths[index]:
+            have, given = _checks.count_of(lengths[index], "step"), _checks.count_of(len(parts[-1]), unit)
+            raise InvalidArgument(f"sequence {index} has {have}, but y[{index}] {given}")
+    return parts
+
+
 def _is_of_steps(y: Any, offsets: NDArray[np.int64]) -> bool:
     """Return whether numbers are a list with one array per sequence, of the sequence's length."""
     if not isinstance(y, list | tuple) or len(y) != len(offsets) - 1:
         return False
     return all(hasattr(one, "__len__") and len(one) == steps for one, steps in zip(y, np.diff(offsets), strict=True))
-
-
-def _rows_of(y: Any) -> Any:
-    """Convert a data frame, which iterates over column names, to an array."""
-    return np.asarray(y) if hasattr(y, "columns") else y
 
 
 def _column_names(y: Any, count: int) -> tuple[str, ...] | None:
@@ -368,12 +367,6 @@ def _column_names(y: Any, count: int) -> tuple[str, ...] | None:
     listed = list(first.columns) if hasattr(first, "columns") else [getattr(first, "name", None) or ""]
     names = tuple(map(str, listed))
     return names if len(names) == count and all(names) else None
-
-
-def _check_count(given: int, offsets: NDArray[np.int64]) -> None:
-    if given != len(offsets) - 1:
-        have = _checks.count_of(len(offsets) - 1, "sequence")
-        raise InvalidArgument(f"X holds {have}, but y is for {_checks.count_of(given, 'sequence')}")
 
 
 def _numbers(name: str, given: ArrayLike) -> NDArray[np.float64]:

@@ -413,13 +413,6 @@ def by_sequence(rows: NDArray[Any], sequences: Sequences) -> list[NDArray[Any]]:
     return np.split(rows, sequences.offsets[1:-1])
 
 
-def check_count(said: list[Any], y: Any) -> None:
-    """Refuse a `y` for more or fewer sequences than there are."""
-    if len(y) != len(said):
-        have = _checks.count_of(len(said), "sequence")
-        raise InvalidArgument(f"X holds {have}, but y is for {_checks.count_of(len(y), 'sequence')}")
-
-
 def _plain(value: Any) -> Any:
     """Return a setting as a value for JSON."""
     if isinstance(value, dict):

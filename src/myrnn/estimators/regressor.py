@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
 from myrnn.data.symbols import RawSequences
-from myrnn.data.targets import VALUES, RawTargets
-from myrnn.estimators.base import SequenceEstimator, by_sequence, check_count
+from myrnn.data.targets import VALUES, RawTargets, flat_numbers
+from myrnn.estimators.base import SequenceEstimator, by_sequence
 from myrnn.evaluation.scores import mean_r2
+from myrnn.sequences import offsets_of
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):
@@ -90,9 +91,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         """
         said, truth = self.predict(X), y
         if isinstance(said, list):
-            given: Any = y
-            check_count(said, given)
-            said, truth = np.concatenate(said), np.concatenate([np.asarray(part) for part in given])
+            truth = flat_numbers(y, offsets_of(list(map(len, said))))
+            said = np.concatenate(said)
         return mean_r2(truth, said, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
