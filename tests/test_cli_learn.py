@@ -124,6 +124,7 @@ def test_tags_of_characters_may_be_characters(tmp_path):
         ("a.txt", ["1 2", "3"], "series", "a.txt, line 2: 1 number, but the first line has 2 numbers"),
         ("a.txt", ["1", "two"], "series", "a.txt, line 2: 'two' is not numbers"),
         ("a.txt", ["# nothing"], "series", "a.txt holds no number"),
+        ("a.txt", ["# a series", "1", "", "nan"], "series", "a.txt, line 4: a number is missing or not finite"),
     ],
 )
 def test_errors_in_a_file_are_named(tmp_path, name, lines, learn, message):

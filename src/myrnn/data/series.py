@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def read_table(
     if not names:
         raise DataError(f"{path} has no column of numbers; its columns are {listed or 'none'}")
     rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
-    _check(path, rows, first)
+    if not len(rows):
+        raise DataError(f"{path} holds no row")
+    lost = ~np.isfinite(rows).all(axis=1)
+    if lost.any():
+        raise DataError(f"{path}, line {int(lost.argmax()) + first}: a number is missing or not finite")
     return rows, tuple(names)
 
 
@@ -111,17 +116,8 @@ def _of_text(path: Path) -> NDArray[np.float64]:
         if len(rows[-1]) != len(rows[0]):
             have, first = (_checks.count_of(len(row), "number") for row in (rows[-1], rows[0]))
             raise DataError(f"{path}, line {number}: {have}, but the first line has {first}")
+        if not all(map(math.isfinite, rows[-1])):
+            raise DataError(f"{path}, line {number}: a number is missing or not finite")
     if not rows:
         raise DataError(f"{path} holds no number")
-    found = np.array(rows)
-    _check(path, found, 1)
-    return found
-
-
-def _check(path: Path, rows: NDArray[np.float64], first: int) -> None:
-    if not len(rows):
-        raise DataError(f"{path} holds no row")
-    lost = ~np.isfinite(rows).all(axis=1)
-    if lost.any():
-        place = int(lost.argmax())
-        raise DataError(f"{path}, line {place + first}: a number is missing or not finite")
+    return np.array(rows)
