@@ -55,7 +55,8 @@ def converted(owner: str, settings: Any, kind: Any) -> Any:
     """Return stored settings as a dataclass or a struct; raises InvalidArgument where they do not fit."""
     try:
         return msgspec.convert(settings, kind)
-    except msgspec.ValidationError as error:
+    # UnicodeEncodeError is for text with half of a surrogate pair.
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise InvalidArgument(f"{owner}: {error}") from None
 
 
