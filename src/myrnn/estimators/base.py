@@ -235,7 +235,6 @@ class SequenceEstimator(BaseEstimator):
         InvalidArgument
             When an argument is invalid or does not apply to the estimator.
         """
-        check_is_fitted(self)
         known = None
         if train is not None:
             if not isinstance(train, tuple | list) or len(train) != 2:
@@ -258,7 +257,6 @@ class SequenceEstimator(BaseEstimator):
         RunError
             When the folder is not empty or cannot be written.
         """
-        check_is_fitted(self)
         run, target = self._run, empty_folder(folder, self.word)
         settings = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "cell"}
         noted: dict[str, Any] = {"settings": settings, "table": self._fitted_on_table}

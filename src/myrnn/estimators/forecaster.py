@@ -29,16 +29,10 @@ class SequenceForecaster(SequenceEstimator):
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a user-defined model returns the next row after every step, (T, C), and must not
         read backward.
-    truncate : int, optional
-        The number of steps that are read at a time. States are carried over from window to window, gradients are not,
-        so a series may have any length. With None each series is learned as a whole.
-    batch_size : int
-        The number of series that are read in parallel. A single long one is cut into this many parts. An epoch has
-        at least five iterations: it goes through short data several times.
+    truncate, batch_size, validation_fraction
+        As for `LanguageModel`, which reads texts in the same way.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
-        The loss to minimise, in standard deviations of each column; by default the mean squared error.
-    validation_fraction : float in [0, 1)
-        The held-out share of the series, or of the end of a single one.
+        As for `SequenceRegressor`.
     difference : int
         With 1 the network learns the changes from row to row, with 2 the changes of these: for series with a trend.
         Predictions, scores and forecasts are those of the series itself.
@@ -49,10 +43,8 @@ class SequenceForecaster(SequenceEstimator):
 
     Attributes
     ----------
-    history_ : dict of ndarray (epochs,)
-        ``epoch``, ``loss`` and ``squared_error``, both in standard deviations, and their validation values.
-    best_epoch_, model_, encoder_, n_features_in_
-        As those of `SequenceClassifier`.
+    history_, best_epoch_, model_, encoder_, n_features_in_
+        As those of `SequenceRegressor`.
 
     Notes
     -----

@@ -22,8 +22,6 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
     ----------
     cell : {"rnn", "gru", "lstm", "mgu", "stack-rnn"} or callable
         As for `SequenceClassifier`; a user-defined model returns numbers, (1, K), or (T, K) with `per_step`.
-    bidirectional : bool
-        Whether each layer reads in both directions; for built-in cells.
     per_step : bool
         Whether to predict numbers for each step instead of the whole sequence.
     loss : {"mean-squared-error", "huber"} or a registered name, optional
