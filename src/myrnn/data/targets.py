@@ -17,7 +17,6 @@ from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabu
 from myrnn.data.symbols import Numbers, RawSequences
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences, of_checked, offsets_of
-from myrnn.targets import CLASS, NUMBERS, TargetKind
 
 LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
 LEARN = (LABELS, TAGS, VALUES, TEXT, SERIES)
@@ -166,11 +165,6 @@ class TargetEncoder:
     def is_classes(self) -> bool:
         """Whether the outputs are the logits of classes."""
         return not isinstance(self.inner, Standardizer)
-
-    @property
-    def kind(self) -> TargetKind:
-        """The kind of the targets."""
-        return TargetKind(CLASS if self.is_classes else NUMBERS, self.per_step, None if self.is_classes else len(self))
 
     def __len__(self) -> int:
         """Return K, the number of outputs: one for each class, or for each number."""
