@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.data.encode import ROUNDING, Stored
+from myrnn.data.encode import ROUNDING, PlainValues
 from myrnn.data.symbols import Numbers
 from myrnn.sequences import offsets_of, places_from
 
@@ -23,7 +23,7 @@ _RISE = 2.5
 
 
 @dataclass(frozen=True)
-class Differences(Stored):
+class Differences(PlainValues):
     """The differences of a series that a network learns; by default none, so that it learns the series itself.
 
     Attributes

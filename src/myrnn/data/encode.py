@@ -60,7 +60,7 @@ def converted(owner: str, settings: Any, kind: Any) -> Any:
         raise InvalidArgument(f"{owner}: {error}") from None
 
 
-class Stored:
+class PlainValues:
     """A frozen dataclass of plain values that is stored as JSON."""
 
     def to_settings(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Stored:
         return found
 
 
-class SequenceEncoder(Stored, ABC):
+class SequenceEncoder(PlainValues, ABC):
     """What turns sequences into the values that a model reads: a `Vocabulary` or a `Standardizer`.
 
     Attributes

@@ -1,6 +1,6 @@
 """The lines of one file: CSV and TSV, JSON Lines, Parquet, and plain text.
 
-Python's `csv` reads delimited fields, msgspec JSON, and Polars Parquet. Each format yields its lines as `Record`, and
+Python's `csv` reads delimited fields, msgspec JSON, and Polars Parquet. Each format yields its lines as `FileLine`, and
 `_collected` keeps the good ones.
 """
 
@@ -55,7 +55,7 @@ class Columns:
         return [self.text] if self.label is None else [self.text, self.label]
 
 
-class Record(NamedTuple):
+class FileLine(NamedTuple):
     """A line, or a row of Parquet, counted from 1: its sequence and its label, if labels are read; or its fault."""
 
     number: int
@@ -125,7 +125,9 @@ def read_file(path: Path, labels: Path | None, columns: Columns, delimiter: str 
     raise InvalidArgument(f"path must end in {endings}, not {path.name!r}")
 
 
-def _collected(records: Iterable[Record], path: Path, columns: Columns, skip: bool, unit: str = "line") -> FileContent:
+def _collected(
+    records: Iterable[FileLine], path: Path, columns: Columns, skip: bool, unit: str = "line"
+) -> FileContent:
     """Return the good lines, whose sequences are of one kind; a fault is an error unless `skip` is set."""
     sequences: list[Any] = []
     labels: list[Any] = []
@@ -194,7 +196,7 @@ def as_text(value: Any) -> str:
 # --- the formats
 
 
-def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> Iterator[Record]:
+def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> Iterator[FileLine]:
     """Yield the records below a line of column names; without `quotes`, a quote is an ordinary character."""
     lines = _fields(_lines(path), delimiter, quotes)
     _, first, fault = next(lines)
@@ -211,7 +213,7 @@ def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> It
             fields = [""]
         if not fault and len(fields) != len(names):
             fault = f"{count_of(len(fields), 'field')} where the first line names {len(names)} ({', '.join(names)})"
-        yield Record(number, fault=fault) if fault else Record(number, *(fields[place] for place in places))
+        yield FileLine(number, fault=fault) if fault else FileLine(number, *(fields[place] for place in places))
 
 
 def _fields(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str], str]]:
@@ -238,11 +240,11 @@ def _fields(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[in
         csv.field_size_limit(limit)
 
 
-def _of_text(path: Path, labels: Path | None) -> Iterator[Record]:
+def _of_text(path: Path, labels: Path | None) -> Iterator[FileLine]:
     """Yield a sequence per line of plain text, and its label in the same line of another file."""
     sequences = _lines(path)
     if labels is None:
-        yield from map(Record, range(1, len(sequences) + 1), sequences)
+        yield from map(FileLine, range(1, len(sequences) + 1), sequences)
         return
     names = _lines(labels)
     if len(names) != len(sequences):
@@ -250,17 +252,17 @@ def _of_text(path: Path, labels: Path | None) -> Iterator[Record]:
             f"every sequence needs a label, but {path} has {count_of(len(sequences), 'line')} "
             f"and {labels} has {len(names):,}"
         )
-    yield from map(Record, range(1, len(sequences) + 1), sequences, names)
+    yield from map(FileLine, range(1, len(sequences) + 1), sequences, names)
 
 
-def _of_tabbed(path: Path) -> Iterator[Record]:
+def _of_tabbed(path: Path) -> Iterator[FileLine]:
     """Yield lines of a sequence, a tab and its label, without column names."""
     for number, line in enumerate(_lines(path), 1):
         text, tab, label = line.rpartition("\t")
-        yield Record(number, text, label) if tab else Record(number, fault="no tab followed by a label")
+        yield FileLine(number, text, label) if tab else FileLine(number, fault="no tab followed by a label")
 
 
-def _of_json(path: Path, columns: Columns) -> Iterator[Record]:
+def _of_json(path: Path, columns: Columns) -> Iterator[FileLine]:
     """Yield JSON objects, one per line; skip empty lines."""
     lines = _lines(path)
     read = msgspec.json.Decoder(_record_type(columns)).decode
@@ -281,7 +283,7 @@ def _of_json(path: Path, columns: Columns) -> Iterator[Record]:
         yield record
 
 
-def _of_parquet(path: Path, columns: Columns) -> Iterator[Record]:
+def _of_parquet(path: Path, columns: Columns) -> Iterator[FileLine]:
     """Yield the rows of a Parquet file, counted from 1."""
     import polars as pl
 
@@ -309,12 +311,12 @@ def _record_type(columns: Columns) -> Any:
     return msgspec.defstruct("Record", fields, rename={"sequence": columns.text, "label": columns.label or ""})
 
 
-def _read(number: int, given: Any, read: Callable[[Any], Any]) -> Record:
+def _read(number: int, given: Any, read: Callable[[Any], Any]) -> FileLine:
     try:
         found = read(given)
     except (msgspec.MsgspecError, RecursionError) as error:
-        return Record(number, fault=str(error))
-    return Record(number, found.sequence, getattr(found, "label", None))
+        return FileLine(number, fault=str(error))
+    return FileLine(number, found.sequence, getattr(found, "label", None))
 
 
 def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:

@@ -233,14 +233,14 @@ class TargetEncoder:
         inner = None if self.learn in NEXT else self.inner.to_settings()
         differences = self.differences.to_settings() if self.differences.lost else None
         columns = None if self.columns is None else list(self.columns)
-        found = _Settings(self.learn, self.per_step, inner, self.is_column, differences, columns)
+        found = _StoredTargets(self.learn, self.per_step, inner, self.is_column, differences, columns)
         settings: dict[str, Any] = msgspec.to_builtins(found)
         return settings
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: Vocabulary | Standardizer) -> TargetEncoder:
         """Rebuild it; raises InvalidArgument for values that `to_settings` cannot return."""
-        given: _Settings = converted("targets", settings, _Settings)
+        given: _StoredTargets = converted("targets", settings, _StoredTargets)
         learn = _checks.one_of("learn", given.learn, LEARN)
         if (learn in (TAGS, *NEXT) and not given.per_step) or (learn == LABELS and given.per_step):
             raise InvalidArgument(f"per_step does not fit {learn}")
@@ -260,7 +260,7 @@ class TargetEncoder:
         return found
 
 
-class _Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _StoredTargets(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What is stored of a target encoder."""
 
     learn: str
