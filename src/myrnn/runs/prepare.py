@@ -20,7 +20,6 @@ from myrnn.data import (
     LabelledSequences,
     Numbers,
     SequenceEncoder,
-    Standardizer,
     TargetEncoder,
     TokenSequences,
     flat_sequences,
