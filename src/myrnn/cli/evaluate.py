@@ -36,6 +36,8 @@ from myrnn.runs.reports import reports_on
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of, twice_as_long
 
+# More lengths than this are a typing error.
+MOST_LENGTHS = 10_000
 # A sentence of the help about runs with several tests.
 OF_EACH = " A run with several tests gets one file for each: NAME-TEST.ENDING."
 
@@ -161,7 +163,10 @@ def _lengths(task: Any, text: str | None, longest: int | None) -> Any:
     if text is not None:
         if longest is not None:
             raise InvalidArgument("--lengths and --length-max do not go together: --lengths is enough")
-        return Evaluation(lengths=text).lengths
+        lengths = Evaluation(lengths=text).lengths or ()
+        if len(lengths) > MOST_LENGTHS:
+            raise InvalidArgument(f"--lengths must be at most {MOST_LENGTHS:,} numbers, which {text!r} exceeds")
+        return lengths
     if longest is None:
         return tested_lengths(task)
     task = recognition_of(task)
