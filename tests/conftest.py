@@ -38,6 +38,13 @@ def pytest_configure(config):
         os.environ["MYRNN_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the examples of the estimators as long, because each trains networks of kinds that the tests train, too."""
+    for item in items:
+        if item.nodeid.startswith("src/myrnn/estimators/"):
+            item.add_marker("long")
+
+
 def pytest_collection_finish():
     """Exclude imported modules and collected tests from garbage collection, which would search them every time."""
     gc.collect()

@@ -381,6 +381,7 @@ def test_more_threads_than_cores_are_not_measured():
     assert json.loads(answers.getvalue()) == {"problem": f"needs {count + 1} cores, but may only use {count}"}
 
 
+@pytest.mark.long
 @needs_c
 def test_a_process_trains_in_c_and_ends():
     runner = WorkerProcess(Unit("C", "hand_written_c", JOB, iterations=2000, whole=True))

@@ -122,9 +122,9 @@ RECURRENT = [f"fc_h2{gate}" for gate in "hzrnifog"]
 
 
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
-def test_a_batch_of_lengths_1_and_1000_learns_as_its_sequences_do(engine):
+def test_a_batch_of_a_short_and_a_long_sequence_learns_as_they_do(engine):
     rng = np.random.default_rng(1)
-    X, y = [rng.normal(size=(length, 2)) for length in (1, 1000)], ["a", "b"]
+    X, y = [rng.normal(size=(length, 2)) for length in (1, 200)], ["a", "b"]
     settings = {"optimizer": "sgd", "learning_rate": 0.1, "gradient_clip": None, "validation_fraction": 0}
     fixed = {"cell": fixed_gru, "engine": engine, "max_epochs": 1, "standardize": False, **settings}
     before = [parameter.data.copy() for parameter in fixed_gru(2, 4, 2).parameters]
@@ -290,7 +290,7 @@ class Sums:
         *(pytest.param(c, marks=pytest.mark.long) for c in (Sums, partial(RNN, activation="tanh"))),
     ],
 )
-@pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("mygrad", marks=pytest.mark.long)])
 def test_a_user_defined_cell(cell, engine):
     X, y = draw(60)
     settings = {**SMALL, "engine": engine, "max_epochs": 30, "learning_rate": 0.01, "dim_recurrent": 8}

@@ -33,6 +33,7 @@ def test_japanese_vowels(run, capsys):
     assert f"test accuracy {report.accuracy:.2%}" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_digits(run):
     report, figures = run("digits")
     assert figures == {"training", "confusion"}

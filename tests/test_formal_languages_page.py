@@ -10,6 +10,7 @@ from pages import DOCS
 PAGE = (DOCS / "how-to" / "formal-languages.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_code_of_the_page_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "compute-sqrt" / "datasets" / "test"

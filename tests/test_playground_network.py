@@ -64,7 +64,7 @@ def trained(settings=SMALL, iterations=700):
 def trained_on(network, iterations):
     end = network.iteration + iterations
     while network.iteration < end:
-        network.advance(0.01, end - network.iteration)
+        network.advance(0.1, end - network.iteration)
     return network
 
 

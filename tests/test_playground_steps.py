@@ -24,7 +24,7 @@ EACH = [PARITY, COPY, TEXT]
 def trained(settings, iterations=30):
     network = Network(settings)
     while network.iteration < iterations:
-        network.advance(0.01, iterations - network.iteration)
+        network.advance(0.1, iterations - network.iteration)
     return network
 
 
@@ -45,7 +45,7 @@ def sessions():
 
 
 @pytest.mark.parametrize("settings", EACH)
-def test_a_row_has_the_answer_and_the_truth_at_each_step(settings):
+def test_a_row_has_the_answer_and_the_truth_at_each_step(settings, in_python):
     network = trained(settings)
     tokens = told_tokens(network)
     told = views.row(network, tokens)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import the_rest_is_long
 from myrnn import RNN, Experiment
 from pages import DOCS
 
@@ -36,7 +37,8 @@ FEW = {name: partial(getattr(myrnn, name), samples=50) for name in ("state_space
 FEW["evaluate"] = partial(myrnn.evaluate, samples=2000)
 
 
-@pytest.fixture(params=SNIPPETS)
+# The cell of the README is the lesson in short, and other tests use the same commands.
+@pytest.fixture(params=the_rest_is_long(SNIPPETS, "own class"))
 def ran(request, tmp_path, monkeypatch, capsys):
     """The name of a snippet, the names that it defines, and its output."""
     monkeypatch.chdir(tmp_path)

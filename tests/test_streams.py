@@ -69,7 +69,7 @@ def data(lengths, seed=1):
 
 
 @pytest.mark.parametrize("kind", most_are_long([LSTM, RNN, GRU], 3))
-def test_a_sequence_read_step_by_step_is_the_sequence(kind):
+def test_a_sequence_read_step_by_step_is_the_sequence(kind, in_python):
     compiled = compile(kind(10, 8, 2, rng=0))
     state, tokens = compiled.start(), [3, 1, 4, 1, 5]
     x = np.eye(10, dtype=np.float32)[tokens]
