@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.inspection.automata.teacher import Teacher, Word, Words, all_words, flat, joined, word_at
+from myrnn.inspection.automata.teacher import Teacher, Word, Words, flat, joined, word_at
 from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.automata import Dfa, telling_apart
-from myrnn.tasks.languages.language import Bools, Language
+from myrnn.tasks.languages.language import Bools, Language, all_strings
 
 # The most strings of the W-method, and the most symbols in their middle part.
 MOST_OF_METHOD, MOST_BETWEEN = 5_000, 20
@@ -55,7 +55,7 @@ def method_words(symbols: int, prefixes: Sequence[Word], suffixes: Sequence[Word
     between = 0
     while between < MOST_BETWEEN and len(prefixes) * len(suffixes) * symbols ** (between + 1) <= MOST_OF_METHOD:
         between += 1
-    middles = [tuple(row) for length in range(between + 1) for row in all_words(symbols, length).tolist()]
+    middles = [tuple(row) for length in range(between + 1) for row in all_strings(symbols, length).tolist()]
     return flat({prefix + middle + suffix for prefix in prefixes for middle in middles for suffix in suffixes})
 
 
@@ -91,7 +91,7 @@ def words_of_length(
     """Return all words of a length if there are at most `samples`, otherwise random ones; and whether these are all."""
     symbols = len(languages[0].symbols)
     if length * np.log(max(symbols, 2)) <= np.log(samples) or symbols == 1:
-        return (all_words(symbols, length).reshape(-1), offsets_of(np.full(symbols**length, length))), True
+        return (all_strings(symbols, length).reshape(-1), offsets_of(np.full(symbols**length, length))), True
     return trial_words(languages, np.full(samples, length, dtype=np.int64), rng), False
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from myrnn.models.model import network_of
 from myrnn.results import check_finite
 from myrnn.sequences import Sequences, offsets_of
 from myrnn.tasks.languages.automata import Dfa
-from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, checked_symbols
+from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, all_strings, checked_symbols
 
 Word = tuple[int, ...]
 Words = tuple[Strings, Offsets]
@@ -54,12 +53,6 @@ def joined(*parts: Words) -> Words:
     """Concatenate words in flat arrays."""
     lengths = np.concatenate([np.diff(offsets) for _, offsets in parts])
     return np.concatenate([strings for strings, _ in parts]), offsets_of(lengths)
-
-
-def all_words(symbols: int, length: int) -> NDArray[np.int32]:
-    """Return all words of a length, int32 (V ** length, length)."""
-    rows = np.array(list(product(range(symbols), repeat=length)), dtype=np.int32)
-    return rows.reshape(symbols**length, length)
 
 
 class Teacher:
@@ -149,7 +142,7 @@ class Teacher:
             number = len(self.symbols) ** length
             if length > 1 and count + number > SHORT_WORDS:
                 break
-            parts.append((all_words(len(self.symbols), length).reshape(-1), offsets_of(np.full(number, length))))
+            parts.append((all_strings(len(self.symbols), length).reshape(-1), offsets_of(np.full(number, length))))
             count += number
         words = joined(*parts)
         answers = self.accepts(words)
