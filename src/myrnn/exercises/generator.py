@@ -62,16 +62,20 @@ def check_generate_sequence(fn: Callable[..., Any]) -> ExerciseReport:
 
 @dataclass(frozen=True)
 class _Setting:
-    """Arguments, how often to call with them, and the allowed lengths of the pattern."""
+    """Arguments, and how often to call with them."""
 
     arguments: dict[str, Any]
     calls: int
-    shortest: int = 1
-    longest: int = 10
 
     @property
     def palindrome(self) -> bool:
-        return bool(self.arguments.get("palindrome", False))
+        return "palindrome" in self.arguments
+
+    @property
+    def task(self) -> TwinHalves | Palindromes:
+        """The task that draws such sequences."""
+        bounds = {name: value for name, value in self.arguments.items() if name != "palindrome"}
+        return (Palindromes if self.palindrome else TwinHalves)(**bounds)
 
     @property
     def call(self) -> str:
@@ -83,11 +87,11 @@ class _Setting:
 # lengths; a palindrome differs from a pair of equal halves from length 4 on.
 SETTINGS = {
     "default": _Setting({}, 4000),
-    "length 1": _Setting({"pattern_length_min": 1, "pattern_length_max": 1}, 8000, 1, 1),
-    "3 to 5": _Setting({"pattern_length_min": 3, "pattern_length_max": 5}, 1000, 3, 5),
-    "11 to 12": _Setting({"pattern_length_min": 11, "pattern_length_max": 12}, 300, 11, 12),
+    "length 1": _Setting({"pattern_length_min": 1, "pattern_length_max": 1}, 8000),
+    "3 to 5": _Setting({"pattern_length_min": 3, "pattern_length_max": 5}, 1000),
+    "11 to 12": _Setting({"pattern_length_min": 11, "pattern_length_max": 12}, 300),
     "palindromes": _Setting({"palindrome": True}, 2000),
-    "palindromes of 4": _Setting({"pattern_length_min": 2, "pattern_length_max": 2, "palindrome": True}, 5000, 2, 2),
+    "palindromes of 4": _Setting({"pattern_length_min": 2, "pattern_length_max": 2, "palindrome": True}, 5000),
 }
 
 
@@ -107,8 +111,7 @@ class _Digits:
     @cached_property
     def matches(self) -> NDArray[np.bool_]:
         """Whether each sequence is a match for the setting."""
-        task = Palindromes() if self.setting.palindrome else TwinHalves()
-        return task.truth(self.sequences) == 1
+        return self.setting.task.truth(self.sequences) == 1
 
     def text(self, index: int) -> str:
         """Return a sequence as a message shows it."""
@@ -263,26 +266,24 @@ def _anew(draws: _Draws) -> Iterator[str]:
 @checks("Every length lies within the bounds.", _sequence, _bounds)
 def _within(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
-        setting = numbers.setting
-        low, high = 2 * setting.shortest, 2 * setting.longest
+        low, high = numbers.setting.task.lengths[[0, -1]]
         for length in (numbers.lengths.min(), numbers.lengths.max()):
             if not low <= length <= high:
-                yield f"With {setting.call} lengths are {low} to {high}, but there is one of length {length}."
+                yield f"With {numbers.setting.call} lengths are {low} to {high}, but there is one of length {length}."
 
 
 @checks("Every length within the bounds is drawn, all equally often.", _within)
 def _lengths(draws: _Draws) -> Iterator[str]:
     for numbers in draws.numbers():
         setting, total = numbers.setting, len(numbers.lengths)
-        patterns = np.arange(setting.shortest, setting.longest + 1)
-        counts = {int(2 * pattern): int((numbers.lengths == 2 * pattern).sum()) for pattern in patterns}
+        counts = {length: int((numbers.lengths == length).sum()) for length in setting.task.lengths.tolist()}
         missing = [length for length, count in counts.items() if not count]
         if missing:
-            last = " Does the range leave out its upper end?" if missing == [2 * setting.longest] else ""
+            last = " Does the range leave out its upper end?" if missing == [max(counts)] else ""
             yield f"With {setting.call} none of {total:,} sequences has length {missing[-1]}.{last}"
         for length, count in counts.items():
-            if is_unlikely(count, total, 1 / len(patterns)):
-                expected = f"{1 / len(patterns):.1%}"
+            if is_unlikely(count, total, 1 / len(counts)):
+                expected = f"{1 / len(counts):.1%}"
                 yield f"With {setting.call} {count / total:.1%} of the sequences have length {length}, not {expected}."
 
 

@@ -21,12 +21,12 @@ NO_ANSWER = -1
 LONGEST = 20_000
 
 
-def number(title: str, description: str, examples: str, least: int = 1, most: int = LONGEST) -> Meta:
+def bounded(title: str, description: str, examples: str, least: int = 1, most: int = LONGEST) -> Meta:
     """Return the bounds and the texts of a setting that is a number, with examples such as "1 2 5"."""
     return Meta(ge=least, le=most, title=title, description=description, examples=list(map(int, examples.split())))
 
 
-AlphabetSize = Annotated[int, number("Digits", "How many different symbols there are.", "2 3 5 10", 2, 100_000)]
+AlphabetSize = Annotated[int, bounded("Digits", "How many different symbols there are.", "2 3 5 10", 2, 100_000)]
 
 
 @dataclass(frozen=True)

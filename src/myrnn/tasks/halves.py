@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.registry import register
 from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, places_from, ramp, sums
-from myrnn.tasks.drawn import AlphabetSize, DrawnTask, number, tokens_of
+from myrnn.tasks.drawn import AlphabetSize, DrawnTask, bounded, tokens_of
 
 Tokens = NDArray[np.int32]
 Integers = NDArray[np.int64]
@@ -29,9 +29,9 @@ FAMILIES = ("trained", "longer", "near", "other")
 class _Halves(DrawnTask):
     """The common part of the two tasks: a random first half, and a second half that follows from it or does not."""
 
-    pattern_length_min: Annotated[int, number("Shortest half", "The shortest half of a sequence.", "1 2 3 5 8 10")] = 1
+    pattern_length_min: Annotated[int, bounded("Shortest half", "The shortest half of a sequence.", "1 2 3 5 8 10")] = 1
     pattern_length_max: Annotated[
-        int, number("Longest half", "The longest half of a sequence.", "1 2 3 5 8 10 15 20")
+        int, bounded("Longest half", "The longest half of a sequence.", "1 2 3 5 8 10 15 20")
     ] = 10
     alphabet_size: AlphabetSize = 10
     negatives: Annotated[

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.registry import register
 from myrnn.sequences import Sequences, offsets_of, places_from, ramp
-from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answered, number, tokens_of
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answered, bounded, tokens_of
 
 MOST_STEPS = 2 * LONGEST
 
@@ -22,8 +22,8 @@ MOST_STEPS = 2 * LONGEST
 class _AnyLength(NamedTask):
     """A task with an answer at every step of sequences of any length between two bounds."""
 
-    length_min: Annotated[int, number("Shortest", "The shortest sequence.", "1 2 5 10 20 40", most=MOST_STEPS)] = 1
-    length_max: Annotated[int, number("Longest", "The longest sequence.", "1 2 5 10 20 30 40", most=MOST_STEPS)] = 20
+    length_min: Annotated[int, bounded("Shortest", "The shortest sequence.", "1 2 5 10 20 40", most=MOST_STEPS)] = 1
+    length_max: Annotated[int, bounded("Longest", "The longest sequence.", "1 2 5 10 20 30 40", most=MOST_STEPS)] = 20
 
     per_step: ClassVar[bool] = True
     most: ClassVar[int] = MOST_STEPS
@@ -102,11 +102,11 @@ class CopyAfterPause(NamedTask):
     [-1, -1, -1, -1, -1, 8, 6]
     """
 
-    copied_min: Annotated[int, number("Fewest", "The fewest symbols to copy.", "1 2 3 5 8 10")] = 1
-    copied_max: Annotated[int, number("Most", "The most symbols to copy.", "1 2 3 5 8 10 15")] = 5
+    copied_min: Annotated[int, bounded("Fewest", "The fewest symbols to copy.", "1 2 3 5 8 10")] = 1
+    copied_max: Annotated[int, bounded("Most", "The most symbols to copy.", "1 2 3 5 8 10 15")] = 5
     pause: Annotated[
         int,
-        number(
+        bounded(
             "Pause", "How many steps there are between the symbols and the questions.", "0 2 5 10 20", 0, MOST_STEPS
         ),
     ] = 5
