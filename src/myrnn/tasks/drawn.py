@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -45,11 +46,13 @@ class DrawnTask(ABC):
         if low > high:
             raise InvalidArgument(f"{least} must not exceed {most}, but they are {low} and {high}")
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Every length T that the task draws, ascending, int64."""
         every = self._span(*(getattr(self, name) for name in self.bounds))
-        return every[self._possible(every)[0]]
+        found = every[self._possible(every)[0]]
+        found.flags.writeable = False
+        return found
 
     def _span(self, low: int, high: int) -> NDArray[np.int64]:
         """Return the lengths, possible or not, for these bounds."""

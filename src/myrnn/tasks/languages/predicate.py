@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, places_from
+from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.language import Bools, Integers, OneByOne, Strings, all_strings, checked_symbols, redrawn
 
 # Up to so many strings of a length, all are tried, and members are drawn from a list.
@@ -89,7 +89,7 @@ class Predicate(OneByOne):
                     "of {tries:,} strings of length {length} that were drawn, none was a member (a function `draw` can "
                     "draw them)",
                 )
-            found[places_from(starts[chosen], lengths[chosen])] = rows
+            found[(starts[chosen][:, np.newaxis] + np.arange(length)).reshape(-1)] = rows
         return found
 
     def _holds(self, string: Any) -> bool:
