@@ -355,7 +355,9 @@ def test_logits_that_are_not_finite_are_an_error(in_python):
 
 def test_clusters_work_without_aalpy(monkeypatch, odd):
     monkeypatch.setitem(sys.modules, "aalpy", None)
-    with refused("method 'lstar' needs AALpy: pip install 'myrnn[automata]', or choose method='clusters'"):
+    with refused(
+        "method 'lstar' needs AALpy: pip install '.[automata]' in the folder of MyRNN, or choose method 'clusters'"
+    ):
         extract_automaton(odd, "01")
     assert len(extract_automaton(odd, "01", method="clusters")) == 2
 

@@ -547,9 +547,11 @@ def test_evaluate_says_that_a_test_file_has_changed(here, capsys):
     told = "myrnn: warning: test.csv has changed since run was made: these are not the sequences of its own test\n"
     assert main(evaluate) == 0
     assert capsys.readouterr().err == told
-    # A file that the user names is not one of the run.
+    # A file that the user names is not one of the run, unless it is what the run has learned.
     assert main([*evaluate, "--data=test.csv"]) == 0
     assert capsys.readouterr().err == ""
+    assert main([*evaluate, "--data=train.csv"]) == 0
+    assert "train.csv is the same as the training file: a test on it says nothing" in capsys.readouterr().err
 
 
 def test_sequences_in_memory_are_run_into_a_folder(here):

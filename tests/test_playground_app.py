@@ -312,4 +312,7 @@ def test_a_missing_package_is_reported(monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["playground", "--no-browser"]) == 2
-    assert capsys.readouterr().err == "myrnn: the playground needs uvicorn: pip install 'myrnn[playground]'\n"
+    assert (
+        capsys.readouterr().err
+        == "myrnn: the playground needs uvicorn: pip install '.[playground]' in the folder of MyRNN\n"
+    )

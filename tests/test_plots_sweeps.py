@@ -99,6 +99,13 @@ def test_parallel_lines_end_at_the_outcome_and_the_best_is_on_top():
     }
 
 
+def test_ticks_of_settings_are_not_printed_over_each_other():
+    rates = [0.0001, 0.00011, 0.0003, 0.001, 0.01]
+    ax = plot_parallel({"rate": rates}, [0.1, 0.2, 0.3, 0.4, 0.5])
+    heights = sorted(text.get_position()[1] for text in ax.texts if text.get_position()[0] == 0)
+    assert len(heights) == 4 and min(np.diff(heights)) > 0.04
+
+
 def test_runs_with_equal_settings_are_drawn_apart_with_the_better_one_above():
     ax = plot_parallel({"model": ["rnn"] * 4 + ["gru"] * 4}, np.arange(8) / 10)
     heights = np.array([segment[0, 1] for segment in ax.collections[0].get_segments()])

@@ -324,7 +324,7 @@ def test_runs_of_damaged_lines_are_repeated_with_a_warning(study, one_core, done
         line[rng.integers(len(line) - 1)] ^= 1 << rng.integers(7)
         lines[number] = bytes(line[:-1]).replace(b"\n", b" ") + b"\n"
     path.write_bytes(b"".join(lines))
-    with pytest.warns(UserWarning, match=r"has 3 damaged lines, which are left out: 3 runs of 24 missing here; "):
+    with pytest.warns(UserWarning, match=r"has 3 damaged lines, left out: 3 runs of 24 missing here; "):
         results = load_sweep(done)
     assert (len(results), results.damaged) == (RUNS - 3, 3)
     assert repr(results).endswith(", 3 damaged lines left out)")
@@ -575,7 +575,7 @@ def test_an_unknown_setting_to_group_by_is_refused_before_anything_runs(study, t
 @pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_backend_that_is_missing_is_named_with_its_extra(study, tmp_path, monkeypatch, backend, module):
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with refused(f"the backend {backend} is not installed: pip install 'myrnn[{backend}]'"):
+    with refused(f"the backend {backend} is not installed: pip install '.[{backend}]' in the folder of MyRNN"):
         sweep(study, tmp_path / "out", backend=backend, address="tcp://127.0.0.1:1")
 
 

@@ -234,6 +234,11 @@ FRAMEWORKS = {
 }
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an extra; there is no release yet, so it is run in MyRNN's own folder."""
+    return f"pip install '.[{extra}]' in the folder of MyRNN"
+
+
 def of_mygrad(name: str, given: Any) -> None:
     """Refuse a model, a tensor or parameters of another framework."""
     owner = getattr(given, "__self__", given)

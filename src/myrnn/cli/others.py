@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from myrnn._checks import count_of
+from myrnn._checks import count_of, install
 from myrnn._signals import noted_stops, stopped
 from myrnn.cli import show
 from myrnn.cli.options import Quiet, argument, option
@@ -77,7 +77,7 @@ def playground(
     except ModuleNotFoundError as error:
         if error.name not in ("anyio", "starlette", "uvicorn", "websockets"):
             raise
-        raise InvalidArgument(f"the playground needs {error.name}: pip install 'myrnn[playground]'") from None
+        raise InvalidArgument(f"the playground needs {error.name}: {install('playground')}") from None
     serve(host=host, port=port, model=model, browser=browser, tell=typer.echo)
 
 

@@ -150,7 +150,7 @@ class _Replaced:
             self.fractions.append(fraction)
         for (_, row), slot in slots.items():
             build = slot.node.build
-            # What differs between lengths alone is no number of a step.
+            # A fraction of the length alone is the same at every step.
             self.nodes[slot] = build.leaf(Row(row, fraction), 1) if fraction.of_step else _computed(fraction, build)
         return True
 

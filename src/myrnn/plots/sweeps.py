@@ -25,6 +25,8 @@ _APART, _WIDEST = 0.5, 0.24
 _LONGEST_WORD = 24
 # The most words of an axis of settings, and the characters that each of them has at least.
 _MOST_WORDS, _SHORTEST_WORD = 20, 5
+# Words closer than this share of an axis would be printed over each other.
+_LEAST_GAP = 0.04
 # Numbers with a larger ratio of largest to smallest have a log axis.
 _WIDE = 9
 
@@ -194,7 +196,7 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
     text: dict[str, Any] = {"va": "center", "fontsize": 8.5, "bbox": ground, "zorder": 4}
     for place, scale in enumerate(scales.values()):
         ax.axvline(place, **line)
-        ticks = scale.ticks(6)
+        ticks = _apart_enough(scale, scale.ticks(6))
         # So many words fit above each other, and of each so much beside the next axis.
         ticks = ticks[:: -(-len(ticks) // _MOST_WORDS)]
         longest = max(style.ROOM_FOR_NAMES // (len(scales) + 1), _SHORTEST_WORD)
@@ -208,6 +210,16 @@ def _draw_scales(ax: Axes, scales: Mapping[str, Scale], ends: tuple[float, float
         ax, range(len(scales) + 1), [style.word_of(name, _LONGEST_WORD) for name in (*scales, outcome_name)]
     )
     ax.tick_params(axis="x", length=0)
+
+
+def _apart_enough(scale: Scale, ticks: Sequence[Any]) -> list[Any]:
+    """Return the ticks without those that would be printed over the one below."""
+    shown, last = [], -1.0
+    for tick, share in zip(ticks, scale.shares(ticks), strict=True):
+        if share - last >= _LEAST_GAP:
+            shown.append(tick)
+            last = share
+    return shown
 
 
 def _round_values(low: float, high: float) -> list[tuple[float, float]]:

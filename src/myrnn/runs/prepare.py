@@ -38,7 +38,7 @@ from myrnn.experiment.sources import MEMORY
 from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.model import describe_model
-from myrnn.runs.reader import DataReader, Reader, TaskReader, names_unknown, read_file, read_tests
+from myrnn.runs.reader import DataReader, Reader, TaskReader, is_training_file, names_unknown, read_file, read_tests
 from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
@@ -236,7 +236,7 @@ def _hashes_of(experiment: Experiment) -> dict[str, str]:
     hashes = {name: sha256_of(file) for name, file in experiment.files.items()}
     for role, file in experiment.files.items():
         if role.startswith("test ") and hashes[role] == hashes.get("data"):
-            warn(f"{file} is the same as the training file: a test on it says nothing about new sequences")
+            warn(is_training_file(file))
     return hashes
 
 

@@ -94,8 +94,9 @@ class TaskReader:
 
     @property
     def shown_chance(self) -> float | None:
-        """The accuracy of guessing, for a figure of the training."""
-        return 1 / self.recognition.dim_output
+        """The accuracy of guessing, for a figure of the training; None if the classes are not equally frequent."""
+        is_uneven = getattr(self.recognition, "any_length", False)
+        return None if is_uneven else 1 / self.recognition.dim_output
 
     @property
     def alphabet(self) -> Any:
@@ -370,6 +371,11 @@ def _tokens_of(task: Any, text: str) -> list[int]:
 
 
 # --- files
+
+
+def is_training_file(file: str) -> str:
+    """Return the warning about a test on the training file."""
+    return f"{file} is the same as the training file: a test on it says nothing about new sequences"
 
 
 def read_tests(

@@ -22,7 +22,7 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, check_lost, flat, is_lost, text
 from myrnn.runs.model import remake
-from myrnn.runs.reader import NamedSequences, TaskReader, read_tests
+from myrnn.runs.reader import NamedSequences, TaskReader, is_training_file, read_tests
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 
@@ -228,8 +228,10 @@ class Run(Result):
         return found
 
     def check_tests(self, file: str | None = None) -> None:
-        """Refuse a run without tests, and warn if the files of its tests are others than when it was made."""
+        """Refuse a run without tests; warn of tests that have changed since then, and of one on what was learned."""
         if file is not None:
+            if (hashed := sha256_of(file)) and hashed == self.hashes.get("data"):
+                warn(is_training_file(file))
             return
         if not self.experiment.evaluation.test:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")

@@ -168,7 +168,7 @@ def load_sweep(folder: str | os.PathLike[str]) -> SweepResults:
     if results.damaged:
         lines, missing = _checks.count_of(results.damaged, "damaged line"), results.planned - len(results)
         warn(
-            f"{path / LOG} has {lines}, which are left out: {_checks.count_of(missing, 'run')} of {results.planned:,} "
+            f"{path / LOG} has {lines}, left out: {_checks.count_of(missing, 'run')} of {results.planned:,} "
             "missing here; myrnn sweep does them again"
         )
     return results

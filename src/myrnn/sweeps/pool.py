@@ -301,4 +301,4 @@ def _required(extra: str, module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise InvalidArgument(f"the backend {extra} is not installed: pip install 'myrnn[{extra}]'") from error
+        raise InvalidArgument(f"the backend {extra} is not installed: {_checks.install(extra)}") from error

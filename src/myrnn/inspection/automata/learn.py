@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn._checks import count_of
+from myrnn._checks import count_of, install
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.extracted import ExtractionLog
 from myrnn.inspection.automata.search import MOST_CELLS, Cells, Trials, differing, method_words
@@ -34,7 +34,7 @@ def needed() -> Any:
         import aalpy
     except ImportError:
         raise InvalidArgument(
-            "method 'lstar' needs AALpy: pip install 'myrnn[automata]', or choose method='clusters'"
+            f"method 'lstar' needs AALpy: {install('automata')}, or choose method 'clusters'"
         ) from None
     return aalpy
 
