@@ -37,6 +37,13 @@ class Leaf:
 AnyLeaf = TypeVar("AnyLeaf", bound=Leaf)
 
 
+@dataclass(frozen=True)
+class Numbered(Leaf):
+    """One of several leaves of a kind, by its number."""
+
+    number: int
+
+
 # What a model is made of ----------------------------------------------------------------------------------------------
 
 
@@ -47,33 +54,23 @@ class Constant(Leaf):
     numbers: bytes
 
 
-@dataclass(frozen=True)
-class Parameter(Leaf):
-    """A parameter of the model, by its number."""
-
-    number: int
+class Parameter(Numbered):
+    """A parameter of the model."""
 
 
 @dataclass(frozen=True)
-class ParameterRows(Leaf):
+class ParameterRows(Numbered):
     """Whole rows of a parameter, from the row `first` on."""
 
-    number: int
     first: int
 
 
-@dataclass(frozen=True)
-class Derived(Leaf):
+class Derived(Numbered):
     """A value that depends on parameters alone, and is computed once."""
 
-    number: int
 
-
-@dataclass(frozen=True)
-class LoopState(Leaf):
+class LoopState(Numbered):
     """A state before a step; after its loop, or in another loop, the last one."""
-
-    number: int
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,10 @@ class CarriedNumbers(Leaf):
 # What a step reads of every step --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Stepwise(Leaf):
     """A value that each step has its own of."""
 
 
-@dataclass(frozen=True)
 class Input(Stepwise):
     """The current row of the sequence."""
 
@@ -106,7 +101,6 @@ class Kept(Stepwise):
     number: int
 
 
-@dataclass(frozen=True)
 class Given(Stepwise):
     """Numbers that depend on no state."""
 
@@ -145,7 +139,6 @@ class StepNumber(Given):
         return np.array([length - 1 - row if self.backward else row], dtype=np.float32)
 
 
-@dataclass(frozen=True)
 class Length(Given):
     """The number of rows of the sequence."""
 
@@ -279,11 +272,8 @@ class Row(Leaf):
         return f"{self.of}[{self.step}]"
 
 
-@dataclass(frozen=True)
-class Final(Leaf):
+class Final(Numbered):
     """The value of a kept value, or of the sequence, at the end of the loop that reads it."""
-
-    number: int
 
 
 @dataclass(frozen=True)
@@ -309,7 +299,6 @@ class Gradient(Leaf):
         return f"d_{self.of}"
 
 
-@dataclass(frozen=True)
 class Outputs(Leaf):
     """The outputs of the model for a row, which a loss reads."""
 
@@ -317,7 +306,6 @@ class Outputs(Leaf):
 OUTPUTS = Outputs()
 
 
-@dataclass(frozen=True)
 class Target(Leaf):
     """The target of a row."""
 
@@ -325,8 +313,5 @@ class Target(Leaf):
 TARGET = Target()
 
 
-@dataclass(frozen=True)
-class ClassNumbers(Leaf):
+class ClassNumbers(Numbered):
     """Numbers of a loss that differ from class to class."""
-
-    number: int
