@@ -1,6 +1,11 @@
 """Every row of the table of operations: number, derivative, kinks, native form."""
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mygrad as mg
@@ -10,6 +15,7 @@ from mygrad.nnet.activations import logsoftmax, softmax
 from mygrad.operation_base import Operation
 from numba import njit
 
+import myrnn
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, evaluate
 from myrnn.compiler.leaves import Gradient, LoopState
@@ -317,3 +323,58 @@ def test_the_emitted_expression_agrees_with_the_reference(name, natively):
     with np.errstate(all="ignore"):
         expected = np.full(16, inputs[0][0]) if name == "expand" else OPERATIONS[name].reference(*inputs)
     np.testing.assert_allclose(out, expected, rtol=2e-6, atol=1e-7)
+
+
+# A row that is added to the table, and a program that uses an operation that MyGrad might have one day.
+ROW = """
+softsign = function(
+    "softsign",
+    lambda x: x / (1 + np.abs(x)),
+    lambda g, y, x: g * (1.0 - absolute(y)) * (1.0 - absolute(y)),
+    native="{0} / (1.0 + absolute({0}))",
+)
+"""
+PROGRAM = """
+import mygrad as mg, numpy as np
+from mygrad.operation_base import Operation
+import myrnn
+
+class Softsign(Operation):
+    def __call__(self, x):
+        self.variables = (x,)
+        return x.data / (1 + np.abs(x.data))
+
+    def backward_var(self, grad, index, **kwargs):
+        return grad / (1 + np.abs(self.variables[0].data)) ** 2
+
+Softsign.__module__ = "mygrad.one_day"
+
+class Model:
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.parameters = [mg.tensor(rng.normal(size=s).astype(np.float32)) for s in ((3, 4), (4, 4), (4, 2))]
+
+    def __call__(self, x):
+        w, u, v = self.parameters
+        h = np.zeros((1, 4), dtype=np.float32)
+        for x_t in x:
+            h = mg.Tensor._op(Softsign, x_t[None] @ w + h @ u)
+        return h @ v
+
+# Before its first use, the program's gradients are compared with those of MyGrad.
+compiled = myrnn.compile(Model())
+x = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+np.testing.assert_allclose(compiled(x), Model()(x).data, rtol=1e-5, atol=1e-6)
+print(compiled)
+"""
+
+
+@pytest.mark.long
+def test_an_operation_is_one_row(tmp_path):
+    shutil.copytree(Path(myrnn.__file__).parent, tmp_path / "myrnn")
+    with (tmp_path / "myrnn" / "compiler" / "ops.py").open("a", encoding="utf-8") as table:
+        table.write(ROW)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "h = softsign(" in done.stdout
