@@ -503,6 +503,39 @@ def test_going_back_to_a_report_restores_the_rate_that_a_hook_set(tmp_path):
     assert (state.iteration, state.values["learning_rate"]) == (60, job.optimizer.learning_rate)
 
 
+class Best:
+    """A hook that remembers the best loss, which is infinite before the first report, and one that it never sees."""
+
+    state_name = "best"
+
+    def __init__(self):
+        self.loss = np.inf
+
+    def on_report(self, report):
+        self.loss = min(self.loss, report.loss)
+
+    def state(self):
+        return {"loss": np.array([self.loss]), "never": np.array([np.nan])}
+
+    def restore(self, state):
+        self.loss = float(state["loss"][0])
+
+
+@pytest.mark.parametrize("on_divergence", ["stop", "restart"])
+def test_a_hook_may_remember_numbers_that_are_not_finite(tmp_path, on_divergence):
+    whole, best = Job(on_divergence=on_divergence), Best()
+    history = whole.train(60, hooks=[best])
+    assert best.loss == min(history.loss)
+    first, again = Job(on_divergence=on_divergence), Best()
+    with pytest.raises(KeyboardInterrupt):
+        hooks = [Best(), Stopping("on_progress", 4)]
+        first.train(60, checkpoint=Checkpoint(tmp_path, every=0, share=1e9), hooks=hooks)
+    assert np.isinf(load_checkpoint(tmp_path).arrays["hook.best.loss"]).all()
+    resumed = Job(on_divergence=on_divergence)
+    assert columns(resumed.train(60, checkpoint=tmp_path, resume=True, hooks=[again])) == columns(history)
+    assert again.loss == best.loss
+
+
 def test_a_saved_learning_rate_is_checked():
     training = Job().training()
     state = training.state()

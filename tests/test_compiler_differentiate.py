@@ -161,7 +161,7 @@ def test_a_product_of_joined_vectors_is_split_and_fixed_weights_leave_the_loop(p
     assert leaves(recurrence.step, Parameter) and any(n.operation == "join" for n in topological(recurrence.step))
     step = topological(hoisted.recurrence.step)
     assert not any(n.operation == "join" for n in step)
-    assert sorted(n.leaf.order[1:] for n in step if isinstance(n.leaf, ParameterRows)) == [(0, 0), (0, C)]
+    assert sorted((n.leaf.number, n.leaf.first) for n in step if isinstance(n.leaf, ParameterRows)) == [(0, 0), (0, C)]
     (mask,) = hoisted.derived
     assert mask.operation == "multiply" and [n.size for n in leaves(hoisted.recurrence.step, Derived)] == [D * D]
 

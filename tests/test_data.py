@@ -182,6 +182,13 @@ def test_a_long_field_in_quotes(put):
     assert (data.lengths.tolist(), csv.field_size_limit()) == ([limit + 1], limit)
 
 
+def test_an_error_leaves_the_limit_of_fields_as_it_was(put):
+    limit = csv.field_size_limit()
+    with pytest.raises(DataError) as caught:
+        read_sequences(put("a.csv", "sequence,label\na,b,c\n"))
+    assert (csv.field_size_limit(), "line 2" in str(caught.value)) == (limit, True)
+
+
 def test_text_that_is_not_valid_unicode_has_characters_but_no_words():
     message = "X holds half of a surrogate pair, '\\ud83d', which is not text: remove it, or read characters with"
     for tokenize in ("auto", "words"):

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -474,11 +474,21 @@ def test_another_package_adds_by_an_entry_point(tmp_path):
     assert "How the learning rate changes: constant, cosine, linear, flat." in " ".join(done.stdout.split())
 
 
+@dataclass
+class Flat:
+    """A callable object without a hash, as that of a plain dataclass."""
+
+    share: float = 1.0
+
+    def __call__(self, rate, iterations):
+        return self.share * rate
+
+
 def test_an_invalid_schedule_is_refused(monkeypatch):
     keep_kinds(monkeypatch)
     with refused("rising is chosen by its name alone: its setting 'factor' needs a default"):
         register("schedule", "rising")(lambda rate, iterations, factor: None)
-    register("schedule", "flat")(lambda rate, iterations: rate)
+    register("schedule", "flat")(Flat())
     with refused("the schedule 'flat' must map an iteration to a learning rate, not be 0.1"):
         named_schedule("flat", 0.1, 20)
 

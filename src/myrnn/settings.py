@@ -173,7 +173,6 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return values
 
 
-@cache
 def arguments_of(make: Any) -> dict[str, Setting]:
     """Return the arguments of a function or a class as settings, by name."""
     # Annotations are on the fields of a dataclass, and on the constructor of another class.

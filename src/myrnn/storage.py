@@ -259,15 +259,21 @@ def others_may_write(path: Path) -> bool:
     return status.st_uid not in (0, os.getuid()) or bool(status.st_mode & 0o022)
 
 
+# Whom a container shows as the owner of what belongs to nobody in it, such as the superuser of its host.
+_UNKNOWN_USER = 65534
+
+
 def others_may_replace(folder: Path) -> bool:
     """Return whether others may change what is in a folder, or put another one in its place."""
     if os.name != "posix" or others_may_write(folder):
         return os.name == "posix"
-    parent, *above = folder.resolve().parents
+    parent, *above = (one.stat() for one in folder.resolve().parents)
+    if any(one.st_uid not in (0, _UNKNOWN_USER, os.getuid()) for one in (parent, *above)):
+        return True
     # The folders above may belong to a group of this user alone. Where everybody may write, as in /tmp, nobody may move
     # what is not their own.
-    modes = [parent.stat().st_mode & ~0o755, *(one.stat().st_mode & ~0o775 for one in above)]
-    return any(mode & 0o022 and not mode & stat.S_ISVTX for mode in modes)
+    writable = [parent.st_mode & 0o022, *(one.st_mode & 0o002 for one in above)]
+    return any(by and not one.st_mode & stat.S_ISVTX for by, one in zip(writable, (parent, *above), strict=True))
 
 
 def is_scratch(path: Path) -> bool:

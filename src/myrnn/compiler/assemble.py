@@ -10,11 +10,12 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from myrnn.compiler.derive import WEIGHTS
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.instructions import (
     Argument,
@@ -30,9 +31,9 @@ from myrnn.compiler.instructions import (
     Padded,
     Place,
     Product,
+    RowOf,
     Rows,
     Store,
-    When,
 )
 from myrnn.compiler.leaves import (
     CarriedNumbers,
@@ -270,12 +271,12 @@ class Assembler:
         if node in self.places:
             return self.places[node]
         if node.is_leaf:
-            return self._given(node)
+            return self._place_of_leaf(node)
         assert self._is_slice(node), f"{node} has no place"
         whole = self.place(node.inputs[0])
         return replace(whole, size=node.size, offset=whole.offset + _run(node))
 
-    def _given(self, leaf: Node) -> Place:
+    def _place_of_leaf(self, leaf: Node) -> Place:
         """Return the location of a leaf: a constant, the input, or a weight's numbers without padding between rows."""
         if leaf in self.plan.weights and self.plan.weights[leaf].is_flat:
             return self.weights[leaf][0]
@@ -290,7 +291,7 @@ class Assembler:
                 case StepTable() as table:
                     flat = self.new("table", leaf.size, Rows.TABLE)
                     self.tables[flat.buffer] = table
-                    flat = replace(flat, row=When.LEFT if table.backward else When.DONE)
+                    flat = replace(flat, row=RowOf.LEFT if table.backward else RowOf.DONE)
                 case Drawn() as drawn:
                     flat = self._drawn(drawn)
                 case StepNumber() as given:
@@ -311,9 +312,9 @@ class Assembler:
 
     def _drawn(self, drawn: Drawn) -> Place:
         """Return the location of random numbers, for each step or each sequence, and add their instruction."""
-        amount = self._given(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
+        amount = self._place_of_leaf(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
         out = self.new(drawn.draw.kind, drawn.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
-        row = When.NOW if drawn.once else When.LEFT if drawn.backward else When.DONE
+        row = RowOf.NOW if drawn.once else RowOf.LEFT if drawn.backward else RowOf.DONE
         give = Give(Over.START if drawn.once else Over.STEP, out, drawn, row, amount)
         self.before[DRAWN].append(give if drawn.once else For(False, (give,)))
         return out
@@ -459,8 +460,8 @@ class Assembler:
 
 def weight_order(node: Node) -> tuple[Any, ...]:
     """Return what weights are sorted by."""
-    assert node.leaf is not None
-    return node.leaf.order
+    assert isinstance(node.leaf, WEIGHTS)
+    return (type(node.leaf).__name__, *astuple(node.leaf))
 
 
 def moved(

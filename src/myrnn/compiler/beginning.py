@@ -252,6 +252,6 @@ def _states_in(node: Node) -> set[int]:
 def row_message(row: Row, reader: Node, view: View, step: int) -> str:
     """Return the refusal of a step that reads the row of another one."""
     return (
-        f"the model reads element {row.step} of a sequence of {view.length} at step {step},but not at\n"
+        f"the model reads element {row.step} of a sequence of {view.length} at step {step}, but not at\n"
         f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
     )

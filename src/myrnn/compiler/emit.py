@@ -37,11 +37,11 @@ from myrnn.compiler.instructions import (
     Phase,
     Place,
     Product,
+    RowOf,
     Rows,
     Schedule,
     Sum,
     Targets,
-    When,
 )  # fmt: skip
 from myrnn.compiler.leaves import Drawn, Length, StepNumber
 from myrnn.compiler.ops import OPERATIONS
@@ -65,7 +65,7 @@ class Form:
     # The number of parallel rows; one if it is missing.
     count: dict[Over, str]
     # The first row of a buffer with several rows, at each moment and after a step.
-    row: dict[Over | When, str]
+    row: dict[Over | RowOf, str]
     # Definitions at a step, and for each of several rows.
     at_step: tuple[str, ...]
     for_each: dict[Over, tuple[str, ...]]
@@ -80,7 +80,7 @@ SINGLE = Form(
         Over.START: "",
         Over.STEP: "t",
         Over.GOING: "t",
-        When.AFTER: "t + 1",
+        RowOf.AFTER: "t + 1",
         Over.END: "steps",
         Over.ALL: "",
         Over.LATER: "1",
@@ -104,7 +104,7 @@ BATCH = Form(
         Over.START: "start[steps - length]",
         Over.STEP: "row",
         Over.GOING: "row",
-        When.AFTER: "after",
+        RowOf.AFTER: "after",
         Over.END: "total",
         Over.ALL: "",
         Over.LATER: "start[1]",
@@ -278,11 +278,11 @@ class _Renderer:
             place = replace(give.out, size=size, offset=part * size)
             target, count = self._first_row(place, give.over), self._number(size)
             if rows is None:
-                step = {When.DONE: "done", When.LEFT: "left"}.get(give.row, "0")
+                step = {RowOf.DONE: "done", RowOf.LEFT: "left"}.get(give.row, "0")
                 row = f"{part} * steps + {step}" if part else step
                 self._call(f"draw_{drawn.draw.kind}", target, count, amount, "keys", site, row)
                 continue
-            shift, times = {When.DONE: ("t - steps", part + 1), When.LEFT: ("left", part)}.get(give.row, ("0", 0))
+            shift, times = {RowOf.DONE: ("t - steps", part + 1), RowOf.LEFT: ("left", part)}.get(give.row, ("0", 0))
             self._call(
                 f"draw_{drawn.draw.kind}s", target, self._stride(place), count, amount, "keys", site, "offsets",
                 "members", rows, shift, times,
@@ -399,9 +399,9 @@ class _Renderer:
     def _base(self, place: Place, over: Over, each_row: bool = True) -> str:
         """Return the offset of a location, in the row of sequence r if there are several in parallel."""
         buffer, parts = place.buffer, [place.buffer.name]
-        rows, moment = "", over if place.row is When.NOW else place.row
-        if place.row in (When.TOKEN, When.DONE, When.LEFT):
-            rows = {When.TOKEN: "x", When.DONE: "done", When.LEFT: "left"}[place.row]
+        rows, moment = "", over if place.row is RowOf.NOW else place.row
+        if place.row in (RowOf.TOKEN, RowOf.DONE, RowOf.LEFT):
+            rows = {RowOf.TOKEN: "x", RowOf.DONE: "done", RowOf.LEFT: "left"}[place.row]
         elif buffer.rows in (Rows.STEPS, Rows.STATES):
             rows = self._form.row[moment]
         if each_row and buffer.rows not in (Rows.ONE, Rows.TABLE) and over in self._form.count:
@@ -423,7 +423,7 @@ class _Renderer:
 
     def _lies_apart(self, place: Place, over: Over) -> bool:
         """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
-        moment = over if place.row is When.NOW else place.row
+        moment = over if place.row is RowOf.NOW else place.row
         return self._kind.batched and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def _line(self, place: Place) -> str:

@@ -95,8 +95,6 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = sequence
             case Row(t, Input()):
                 names[node] = f"{sequence}[{t}]"
-            case CallResult(t, site, draw):
-                names[node] = f"{draw.kind}_{site}[{t}]"
             case Drawn() as drawn:
                 names[node] = str(drawn) if drawn.once else f"{drawn}[t]"
             case Length():
@@ -115,7 +113,7 @@ def leaf_names(stage: Traces | Recurrence, states: Sequence[str], nodes: Iterabl
                 names[node] = parameters[i]
             case ParameterRows(i, first):
                 names[node] = f"{parameters[i]}[{first}:{first + node.size // stage.shapes[i][-1]}]"
-            case Derived() | StepTable() | Gradient():
+            case CallResult() | Derived() | StepTable() | Gradient():
                 names[node] = str(node.leaf)
     return names
 

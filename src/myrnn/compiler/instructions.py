@@ -41,7 +41,7 @@ class Over(Enum):
     LATER = "all steps but the first"
 
 
-class When(Enum):
+class RowOf(Enum):
     """The row of a buffer that a location means, relative to the moment of an instruction."""
 
     NOW = "now"
@@ -74,18 +74,18 @@ class Place:
 
     buffer: Buffer
     size: int
-    row: When = When.NOW
+    row: RowOf = RowOf.NOW
     offset: int = 0
 
     @property
     def lasts(self) -> bool:
         """Whether each step has its own row, so that all steps can be read at once."""
-        return self.row is When.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
+        return self.row is RowOf.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
 
     def __str__(self) -> str:
         """Return the location as an index."""
         array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
-        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (When.TOKEN, When.DONE, When.LEFT)
+        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (RowOf.TOKEN, RowOf.DONE, RowOf.LEFT)
         row = f"[{self.row.value}]" if moves else ""
         return f"{array}{self.buffer.name}{row}" + (f"[{self.offset}:]" if self.offset else "")
 
@@ -184,7 +184,7 @@ class Give:
     over: Over
     out: Place
     given: Given
-    row: When = When.NOW  # the order of the steps of random numbers
+    row: RowOf = RowOf.NOW  # the order of the steps of random numbers
     amount: Place | None = None  # of randomness: the rate or the standard deviation
 
 

@@ -8,8 +8,8 @@ step to step, or from sequence to sequence, but depend on no state: each knows h
 from __future__ import annotations
 
 import re
-from dataclasses import astuple, dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,6 @@ class Leaf:
         """Return its name with its numbers, such as ``loop_state_1``."""
         name = re.sub(r"(?<!^)([A-Z])", r"_\1", type(self).__name__).lower()
         return "_".join(map(str, (name, *(getattr(self, one.name) for one in fields(self)))))
-
-    @property
-    def order(self) -> tuple[Any, ...]:
-        """What leaves are sorted by: the kind, then the numbers."""
-        return (type(self).__name__, *astuple(self))
 
 
 AnyLeaf = TypeVar("AnyLeaf", bound=Leaf)
@@ -283,6 +278,10 @@ class CallResult(Leaf):
     number: int
     site: int
     draw: Draw
+
+    def __str__(self) -> str:
+        """Return its name, such as ``dropout_0[2]``."""
+        return f"{self.draw.kind}_{self.site}[{self.number}]"
 
 
 # Gradients and losses -------------------------------------------------------------------------------------------------

@@ -29,12 +29,12 @@ from myrnn.compiler.instructions import (
     Phase,
     Place,
     Product,
+    RowOf,
     Rows,
     Schedule,
     Store,
     Sum,
     Targets,
-    When,
 )
 from myrnn.compiler.leaves import (
     OUTPUTS,
@@ -183,10 +183,10 @@ class _Scheduler(Assembler):
         write(*which)
         return self.out
 
-    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: When = When.NOW) -> list[Store]:
+    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: RowOf = RowOf.NOW) -> list[Store]:
         return [self.store(n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True)]
 
-    def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: When = When.NOW) -> None:
+    def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: RowOf = RowOf.NOW) -> None:
         """Set the locations of nodes."""
         self.places.update((n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True))
 
@@ -236,7 +236,7 @@ class _Scheduler(Assembler):
             if not isinstance(row.leaf, source) or node in self.places or (source is Kept and row not in self.places):
                 continue
             if source is Input and self.plan.kind.tokens:
-                self.places[node] = Place(matrix.buffer, node.size, When.TOKEN)
+                self.places[node] = Place(matrix.buffer, node.size, RowOf.TOKEN)
                 continue
             out = self.places[node] = self.new(self.printer.text("{0}", node), node.size, Rows.STEPS)
             comment = self.printer.expression(node)
@@ -393,7 +393,7 @@ class _Scheduler(Assembler):
             stores.append(self.store(node, self._kept_gradients[k], add=self._is_summed(k, number + 1)))
         for o in part.outer:
             if o.is_row:
-                gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, When.TOKEN)
+                gradient = Place(self.weights[o.leaf][1].buffer, o.right.size, RowOf.TOKEN)
                 stores.append(self.store(o.right, gradient, add=True))
         if self._input_gradients is not None:
             stores.append(self.store(pullback.input, self._input_gradients, add=number < len(r.loops) - 1))
@@ -489,12 +489,12 @@ def _needs_rows(node: Node) -> bool:
 # The rows of states: before each step and after the last one, in the order of the sequence.
 
 
-def _before(loop: Loop) -> When:
-    return When.AFTER if loop.backward else When.NOW
+def _before(loop: Loop) -> RowOf:
+    return RowOf.AFTER if loop.backward else RowOf.NOW
 
 
-def _after(loop: Loop) -> When:
-    return When.NOW if loop.backward else When.AFTER
+def _after(loop: Loop) -> RowOf:
+    return RowOf.NOW if loop.backward else RowOf.AFTER
 
 
 def _begin(loop: Loop) -> Over:

@@ -31,7 +31,7 @@ _UNKNOWN = Parameter | Drawn
 EDGE = 3
 # At most this many fixed numbers are searched for below a node that depends only on parameters.
 MOST_NUMBERS = 64
-# The most steps of a compiled model whose numbers differ from step to step.
+# The most steps of a compiled model that reads a table.
 LONGEST_TABLE = 5000
 
 

@@ -11,7 +11,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,8 @@ def read_file(path: Path, labels: Path | None, columns: Columns, delimiter: str 
     if labels is not None or (ending in (PLAIN, PREPARED) and columns.label is None):
         return _collected(_of_text(path, labels), labels or path, columns, skip)
     if delimiter is not None:
-        return _collected(_of_fields(path, delimiter, ending == ".csv", columns), path, columns, skip)
+        with _long_fields():
+            return _collected(_of_fields(path, delimiter, ending == ".csv", columns), path, columns, skip)
     if ending in JSON_LINES:
         return _collected(_of_json(path, columns), path, columns, skip)
     if ending in PARQUET:
@@ -216,28 +217,34 @@ def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> It
         yield FileLine(number, fault=fault) if fault else FileLine(number, *(fields[place] for place in places))
 
 
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let fields be of any length, which csv limits for the whole process."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
 def _fields(lines: list[str], delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str], str]]:
     """Yield the line where each record begins, its fields, and its fault, after which the next line begins a record."""
     # Faults name lines, which Polars does not count.
     quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    limit = csv.field_size_limit(2**31 - 1)
     begin = 0
-    try:
-        while begin < len(lines):
-            rest = (f"{lines[place]}\n" for place in range(begin, len(lines)))
-            reader = csv.reader(rest, delimiter=delimiter, quoting=quoting, strict=True)
-            end = begin
-            try:
-                for fields in reader:
-                    yield end + 1, fields, ""
-                    end = begin + reader.line_num
-            except csv.Error as error:
-                is_open = "end of data" in str(error)
-                yield end + 1, [], 'a quote (") that does not close' if is_open else f"not CSV: {error}"
-                end += 1
-            begin = end
-    finally:
-        csv.field_size_limit(limit)
+    while begin < len(lines):
+        rest = (f"{lines[place]}\n" for place in range(begin, len(lines)))
+        reader = csv.reader(rest, delimiter=delimiter, quoting=quoting, strict=True)
+        end = begin
+        try:
+            for fields in reader:
+                yield end + 1, fields, ""
+                end = begin + reader.line_num
+        except csv.Error as error:
+            is_open = "end of data" in str(error)
+            yield end + 1, [], 'a quote (") that does not close' if is_open else f"not CSV: {error}"
+            end += 1
+        begin = end
 
 
 def _of_text(path: Path, labels: Path | None) -> Iterator[FileLine]:

@@ -313,7 +313,6 @@ class SequenceEstimator(BaseEstimator):
             if not isinstance(table, bool):
                 raise InvalidArgument("'table' must be true or false")
             columns = noted.get("n_features_in", None if reader.is_symbols else reader.dim_input)
-            columns = noted.get("n_features_in", None if reader.is_symbols else reader.dim_input)
             if columns is not None:
                 _checks.integer("n_features_in", columns, minimum=1)
             names = noted.get("feature_names_in", reader.columns and list(reader.columns))

@@ -53,7 +53,7 @@ from myrnn.training.settings import (
     ReportEvery,
     Seed,
 )
-from myrnn.training.state import Learner, TrainingState
+from myrnn.training.state import OF_OPTIMIZER, OF_PARAMETERS, Learner, TrainingState
 
 
 class Training:
@@ -312,7 +312,9 @@ class Training:
 
     def _state_at(self, snapshot: TrainingState) -> TrainingState:
         """Return a state with the reports and all settings, which are left out of a snapshot to save time."""
-        check_finite("the weights or what the optimizer remembers", snapshot.arrays.values(), snapshot.iteration)
+        # What hooks remember may be infinite, such as the best loss so far at first.
+        learned = (array for name, array in snapshot.arrays.items() if name.startswith((OF_PARAMETERS, OF_OPTIMIZER)))
+        check_finite("the weights or what the optimizer remembers", learned, snapshot.iteration)
         further = {"engine": self._engine.name, "restarts": self._restarts.count, "settings": self._settings()}
         reports = self._record.reports_until(snapshot.iteration)
         return TrainingState({**snapshot.values, **further}, {**snapshot.arrays, **reports})
