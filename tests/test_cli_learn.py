@@ -33,7 +33,7 @@ ROWS = [RNG.normal(size=(RNG.integers(1, 9), 2)).round(3) for _ in range(90)]
 SUMS = [float(rows[:, 0].sum().round(3)) for rows in ROWS]
 WAVE = (np.sin(np.arange(300) / 4) * 10 + 50).round(4)
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 10
-SMALL = ("--model=gru", "--dim-recurrent=8", "--max-epochs=3", "--quiet")
+SMALL = ("--model=rnn", "--dim-recurrent=8", "--max-epochs=3", "--quiet")
 
 
 def refused(message, kind=InvalidArgument):

@@ -8,7 +8,7 @@ from mygrad.nnet.activations import sigmoid
 from marks import most_are_long
 from myrnn.compiler import compile
 from test_compile_interpreted import assert_agrees, assert_all_agree
-from test_compiler_trace import CASES, COLUMNS, MORE, ROWS, gru_in_python  # noqa: F401 - it is a fixture
+from test_compiler_trace import CASES, COLUMNS, MORE, ROWS
 
 # Without its graph MyGrad does not compute it.
 ONCE = {"largest norm"}
