@@ -817,7 +817,7 @@ def test_the_records_of_a_classifier_are_checked(saved, here, capsys, changed, m
             "predict full --data test.csv",
             "full is not a whole run: settings.json is missing, which is written last",
         ),
-        ("evaluate SAVED", "SAVED has no test: give a file of labelled sequences with --data"),
+        ("evaluate SAVED", "SAVED has no test: give a file with --data"),
         ("evaluate SAVED --data none.csv", "there is no file none.csv"),
         *(
             (

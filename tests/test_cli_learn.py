@@ -199,6 +199,18 @@ def test_several_runs_forecast_together(folder, capsys):
     assert len(rows) == 4 and all(float(row["low"]) < float(row["high"]) for row in rows)
 
 
+def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("myrnn.cli.ahead.save_figure", lambda figure, path: drawn.append(figure))
+    assert main(["forecast", str(folder / "wave"), "--horizon=4", f"--figure={folder / 'f.svg'}", "--quiet"]) == 0
+    (ax,) = drawn[0].axes
+    truth, ahead = (line for line in ax.lines if len(line.get_xdata()) > 1)
+    assert ahead.get_xdata().tolist() == [301, 302, 303, 304] and ax.get_ylabel() == "height"
+    shown = np.isfinite(truth.get_ydata())
+    assert truth.get_xdata()[shown].tolist() == list(range(289, 301))
+    np.testing.assert_allclose(truth.get_ydata()[shown], WAVE[288:])
+
+
 def test_an_experiment_with_data_in_memory(tmp_path):
     experiment = Experiment(data=(WORDS, MARKS), model={"name": "gru", "dim_recurrent": 4}, training={"max_epochs": 1})
     tags = replace(experiment, source=replace(experiment.source, data=Data(learn="tags")))

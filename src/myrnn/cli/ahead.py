@@ -92,7 +92,7 @@ def forecast(
     if out is not None:
         place_file(out, found.to_csv)
     if figure is not None:
-        save_figure(_drawn(found, series.reshape(len(series), -1)[-BEFORE * horizon :]), figure)
+        save_figure(_drawn(found, series.reshape(len(series), -1)), figure)
     if quiet:
         return show.csv_columns(None, found.table().columns, digits=9)
     show.table(found)
@@ -101,10 +101,23 @@ def forecast(
 
 
 def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
-    """Draw the first column of a forecast after the end of the series."""
-    low, high = (None if part is None else part.reshape(len(found), -1)[:, 0] for part in (found.low, found.high))
-    mean = found.mean.reshape(len(found), -1)[:, 0]
-    return plot_forecast(known[:, 0], mean, begin=len(known), low=low, high=high)
+    """Draw every column of a forecast after the end of the series, below each other."""
+    from matplotlib import pyplot
+
+    count = known.shape[1]
+    figure, panels = pyplot.subplots(
+        count, squeeze=False, sharex=True, figsize=(6.4, 2.4 * count + 0.8), layout="constrained"
+    )
+    shown = known.copy()
+    shown[: -BEFORE * len(found)] = np.nan
+    for place, ax in enumerate(panels[:, 0]):
+        low, high = (None if end is None else end.reshape(len(found), -1)[:, place] for end in (found.low, found.high))
+        mean = found.mean.reshape(len(found), -1)[:, place]
+        plot_forecast(shown[:, place], mean, begin=len(known), low=low, high=high, ax=ax)
+        if found.columns is not None:
+            ax.set_ylabel(found.columns[place])
+        ax.label_outer()
+    return figure
 
 
 def _series(run: Run, data: str | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:

@@ -234,7 +234,7 @@ class Run(Result):
                 warn(is_training_file(file))
             return
         if not self.experiment.evaluation.test:
-            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences with --data")
+            raise InvalidArgument(f"{self.folder} has no test: give a file with --data")
         for role, path in self.experiment.evaluation.files.items():
             then, now = self.hashes.get(role), sha256_of(path)
             if then and now not in ("", then):
