@@ -116,7 +116,7 @@ class Given(Stepwise):
 
     def at(self, row: int, length: int) -> Floats | None:
         """Return the numbers at a row of a sequence of this length, float32 (width,); None if they are not known."""
-        raise NotImplementedError
+        return None
 
 
 @dataclass(frozen=True)
@@ -247,9 +247,6 @@ class Drawn(Given):
     def neutral(self) -> Floats:
         """The numbers that leave values unchanged, float32 (size,)."""
         return np.full(self.size, self.draw.neutral, dtype=np.float32)
-
-    def at(self, row: int, length: int) -> None:
-        """Return None: they are random."""
 
 
 # What traces read -----------------------------------------------------------------------------------------------------
