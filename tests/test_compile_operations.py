@@ -10,6 +10,8 @@ from myrnn.compiler import compile
 from test_compile_interpreted import assert_agrees, assert_all_agree
 from test_compiler_trace import CASES, COLUMNS, MORE, ROWS
 
+pytestmark = pytest.mark.usefixtures("gru_in_python")
+
 # Without its graph MyGrad does not compute it.
 ONCE = {"largest norm"}
 NAMES = [*CASES, *(pytest.param(name, marks=pytest.mark.long) for name in MORE if name not in ONCE)]
