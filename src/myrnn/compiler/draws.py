@@ -72,7 +72,7 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
     spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
     for node in topological([trace.output]):
-        if isinstance(node.leaf, Row) and node.leaf.of is INPUT:
+        if isinstance(node.leaf, Row) and node.leaf.of == INPUT:
             spans[node] = (node.leaf.step, node.leaf.step)
             continue
         below = [spans[i] for i in node.inputs if i in spans]

@@ -466,13 +466,13 @@ class Finder:
             if one in named or node in self.view.origins:
                 so_far.origins.setdefault(one, named.get(one) or self.view.origins[node])
         for s in streams:
-            if s.node.leaf is INPUT:
+            if s.node.leaf == INPUT:
                 so_far.ends[self.backward] = numbers[s.node]
         for length, view in self.views.items():
             left, known = so_far.left[length], {}
             for old, node in zip(view.order, view.nodes, strict=True):
                 for one, t in labels[length].get(node, ()):
-                    if one.leaf is not INPUT and (one in kept or (one in ends and t == length - 1)):
+                    if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
                         step = length - 1 - t if self.backward else t
                         known[old] = so_far.flat.leaf(Row(step, Kept(numbers[one])), old.size)
                         break

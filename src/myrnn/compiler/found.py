@@ -94,7 +94,7 @@ class Found:
         node, row = rows[len(rows) // 2]
         reader = next((n for n in order if node in n.inputs and n in view.origins), node)
         of_loop = "numbers of step" if isinstance(row.of, Given) else "what a loop has computed at step"
-        what = "element" if row.of is INPUT else of_loop
+        what = "element" if row.of == INPUT else of_loop
         return NotARecurrence(
             f"the model reads {what} {row.step} of a sequence of {view.length} in another way than those around it, or "
             "out\n  of order: it is not part of a loop over the whole sequence.\n"
@@ -162,6 +162,6 @@ def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, back
     if isinstance(row.of, Kept) and t == is_last[found.streams[row.of.number].backward]:
         return build.leaf(Final(row.of.number), size)
     for end, number in found.ends.items():
-        if row.of is INPUT and t == is_last[end]:
+        if row.of == INPUT and t == is_last[end]:
             return build.leaf(Final(number), size)
     return build.leaf(row, size)

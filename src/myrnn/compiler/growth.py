@@ -37,7 +37,7 @@ def of_rows(trace: Trace, stop: Iterable[Node] = ()) -> dict[Node, set[int]]:
     """Return the nodes that depend on rows, and on which; nothing depends on a row through a node of `stop`."""
     found, ends = dict[Node, set[int]](), set(stop)
     for node in topological([trace.output]):
-        if isinstance(node.leaf, Row) and node.leaf.of is INPUT:
+        if isinstance(node.leaf, Row) and node.leaf.of == INPUT:
             found[node] = {node.leaf.step}
         elif node not in ends and (read := [found[i] for i in node.inputs if i in found]):
             found[node] = set().union(*read)

@@ -247,7 +247,7 @@ def _projected(derivative: Derivative, weights: dict[Node, Weight]) -> set[Node]
     stepping = [n for loop in derivative.recurrence.loops if loop.step for n in (*loop.step, *loop.kept.values())]
     products = {n for n in topological(stepping) if n.operation == "matmul" and isinstance(n.inputs[0].leaf, Kept)}
     everywhere = stepping if not derivative.kind.tokens else [*stepping, *derivative.recurrence.kept.values()]
-    products |= {n for n in topological(everywhere) if n.operation == "matmul" and n.inputs[0].leaf is INPUT}
+    products |= {n for n in topological(everywhere) if n.operation == "matmul" and n.inputs[0].leaf == INPUT}
     return {n for n in products if _goes_along_rows(n, weights)}
 
 
@@ -292,7 +292,7 @@ def _only_multiplied(graph: Sequence[Node], leaf: Node, rows: int, columns: int)
     """Whether every use is a product of a vector other than the input with the leaf in its own shape."""
     weight = Weight(rows, columns)
     return all(
-        weight.fits(n) and n.inputs[0] is not leaf and n.inputs[0].leaf is not INPUT for n in graph if leaf in n.inputs
+        weight.fits(n) and n.inputs[0] is not leaf and n.inputs[0].leaf != INPUT for n in graph if leaf in n.inputs
     )
 
 
@@ -351,7 +351,7 @@ def _part(
         for term in terms:
             if term.operation == "outer" and [i.size for i in term.inputs] == [weight.rows, weight.columns]:
                 left, right = reversed(term.inputs) if weight.flipped else term.inputs
-                outer.append(Outer(leaf, left, right, kind.tokens and left.leaf is INPUT))
+                outer.append(Outer(leaf, left, right, kind.tokens and left.leaf == INPUT))
             else:
                 others.append((leaf, term))
     saved = {node for node in _saved(forward, backward_targets(pullback)) if node not in projected}

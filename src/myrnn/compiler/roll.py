@@ -13,7 +13,7 @@ nodes, at every length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -196,13 +196,13 @@ class Search(Found):
 
     def _is_end(self, row: Row) -> bool:
         """Whether a row of the longest trace is the end of a stream."""
-        return any(row.step == (0 if self.streams[k].backward else self.longest - 1) for k in self._streams_of(row.of))
+        return bool(self._ending_at(row))
 
-    def _streams_of(self, read: Stepwise) -> Iterable[int]:
-        """Return the streams whose end may be that of a leaf: those of the sequence are its ends."""
-        if isinstance(read, Kept):
-            return (read.number,)
-        return self.ends.values() if read is INPUT else ()
+    def _ending_at(self, row: Row) -> list[int]:
+        """Return the streams of which a row of the longest trace is the end; those of the sequence are its ends."""
+        kept = [row.of.number] if isinstance(row.of, Kept) else []
+        numbers = self.ends.values() if row.of == INPUT else kept
+        return [k for k in numbers if row.step == (0 if self.streams[k].backward else self.longest - 1)]
 
     @staticmethod
     def _reads_rows(output: Node) -> bool:
@@ -279,8 +279,7 @@ class Search(Found):
 
     def _last_of(self, row: Row) -> Node:
         """Return the value of a row that is the end of a stream, made of last states."""
-        ends = (k for end, k in self.ends.items() if row.step == (0 if end else self.longest - 1))
-        return self.last(row.of.number if isinstance(row.of, Kept) else next(ends))
+        return self.last(self._ending_at(row)[0])
 
     def _shifted(self) -> dict[Node, Node]:
         """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
