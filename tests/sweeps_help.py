@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import subprocess
 import sys
 
 from processes import start
@@ -106,7 +108,7 @@ class SweepProcess:
 
     def __init__(self, study, out, *options, env=None):
         command = [sys.executable, "-m", "myrnn", "sweep", str(study), "--out", str(out), *options]
-        self._process = start(command, env={**os.environ, **(env or {})})
+        self._process = start(command, env={**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})})
         self.lines = []
 
     @property
@@ -137,7 +139,11 @@ class SweepProcess:
         return self._process.returncode, out, self.lines[-1].strip() if self.lines else ""
 
     def _end(self):
-        out, err = self._process.communicate(timeout=600)
+        try:
+            out, err = self._process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # Python prints where each of its threads is
+            raise AssertionError(f"the sweep does not end: {self._process.communicate(timeout=10)}") from None
         self.lines.extend(err.splitlines())
         return out
 

@@ -64,11 +64,13 @@ def test_both_engines_learn_the_same(targets, per_step, batch_size):
     assert np.isfinite(history.loss).all()
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.long
+@pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_term_added_after_the_loop_counts_too(batch_size):
     agree(data(), batch_size, kind=CalmAfterwards)
 
 
+@pytest.mark.long
 def test_the_added_term_has_the_gradient_computed_by_hand():
     sequences, model, other = data(), Calm(False), Calm(False)
     history = train(model, sequences, SGD(model.parameters, learning_rate=0.1), 12, 2, report_every=1, progress=False)
@@ -172,6 +174,7 @@ def test_a_model_that_begins_to_add_is_refused(engine):
         train(model, data(), optimizer, 100, **options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_the_added_term_may_change(engine):
     class Anneals(Calm):
@@ -186,7 +189,7 @@ def test_the_added_term_may_change(engine):
     assert history.loss[0] > history.loss[1] + 0.01
 
 
-@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("engine", the_rest_is_long(["native", "mygrad"], "mygrad"))
 def test_a_resumed_training_gives_the_same_bytes(tmp_path, engine):
     found = []
     for parts in ((40,), (15, 40)):

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from tests.test_compiler_equations import BothWays
 
 import myrnn
+from marks import the_rest_is_long
 from myrnn import GRU, LSTM, RNN, Adam, Stacked, extract_automaton
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, NotFinite
@@ -97,7 +98,7 @@ def test_the_automata_of_a_nonregular_language_keep_growing():
     assert all((text in found) != (text in task.language) for text in agreement.differences)
 
 
-@pytest.mark.parametrize("method", ["lstar", "clusters"])
+@pytest.mark.parametrize("method", the_rest_is_long(["lstar", "clusters"], "clusters"))
 def test_without_time_the_automaton_has_one_state(method, odd):
     found = extract_automaton(odd, "01", method=method, seconds=1e-9)
     # The shortest words were queried before, so L* has an automaton for them.
@@ -141,6 +142,7 @@ def test_symbols_may_have_other_names_and_tokens(odd):
     assert alone.states == 2 and alone.dfa.symbols == ("1",)
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_step_is_queried_with_words(in_python):
     model = BothWays()
     found = extract_automaton(model, "01234", accept=1, samples=20, max_length=2, max_states=2)
@@ -365,6 +367,7 @@ def test_clusters_work_without_aalpy(monkeypatch, odd):
 # The command ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_command_asks_which_of_several_classes_is_accepted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("three.csv").write_text("sequence,label\n" + "ab,x\nba,y\naa,z\n" * 10)

@@ -389,7 +389,7 @@ def test_a_process_trains_in_c_and_ends():
         setup, iterations = runner.prepare(1.0)
         assert iterations == 2000 and setup > 0
         seconds, cores = runner.run(iterations)
-        assert 0 < seconds < 60 and 0 < cores < 1.1
+        assert seconds > 0 and 0 < cores < 1.5
         with pytest.raises(UnitFailed, match="fails: InvalidArgument: n must be an integer"):
             runner.losses("many")
         runner._process.kill()
@@ -480,6 +480,7 @@ def test_peers_compute_what_mygrad_computes(library, peer, cell, size):
     np.testing.assert_allclose(losses, ours.losses(job, 4, engine="mygrad"), rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("library", "peer"), [("mygrad", "ours"), ("torch", "pytorch"), ("jax", "jax_scan")])
 def test_peers_continue_from_the_same_states(library, peer):
     pytest.importorskip(library)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marks import the_rest_is_long
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.models import RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
@@ -88,7 +89,7 @@ def test_a_restored_training_gives_the_same_result(optimizer, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-@pytest.mark.parametrize("optimizer", ["momentum", "rmsprop", "adam"])
+@pytest.mark.parametrize("optimizer", the_rest_is_long(["momentum", "rmsprop", "adam"], "adam"))
 def test_native_training_resumes_bit_for_bit(optimizer, batch_size):
     def job():
         model = RNN(10, 12, 2, activation="tanh", rng=0)
@@ -475,7 +476,7 @@ class Falling:
 
 @pytest.mark.parametrize("on_divergence", ["stop", "restart"])
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
-@pytest.mark.parametrize("stop", [20, 30, 40])
+@pytest.mark.parametrize("stop", the_rest_is_long([20, 30, 40], 30))
 def test_a_learning_rate_that_a_hook_sets_stays_and_is_saved(tmp_path, stop, engine, on_divergence):
     options = {"engine": engine, "on_divergence": on_divergence}
     whole, first, second, steady = (Job("sgd", **options) for _ in range(4))
@@ -890,17 +891,15 @@ def test_a_folder_in_use_is_refused(tmp_path):
     Job().train(checkpoint=tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
-@pytest.mark.parametrize(
-    ("kind", "kills"),
-    [("writes", 10), *(pytest.param(kind, 25, marks=pytest.mark.long) for kind in ("writes", "moments"))],
-)
-def test_a_process_that_is_killed_repeatedly_finishes(tmp_path, kind, kills):
+@pytest.mark.parametrize("kind", ["writes", "moments"])
+def test_a_process_that_is_killed_repeatedly_finishes(tmp_path, kind):
     script = Path(__file__).with_name("killed.py")
-    command = [sys.executable, script, kind, tmp_path, str(kills), "1"]
+    command = [sys.executable, script, kind, tmp_path, "25", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["kills"] >= kills
+    assert json.loads(done.stdout)["kills"] >= 25
 
 
 # --- divergence

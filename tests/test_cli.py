@@ -717,6 +717,7 @@ def test_a_whole_run_through_a_pipe(tmp_path):
     assert load_run(folder).history.iteration.tolist() == [20, 40, 60]
 
 
+@pytest.mark.long
 def test_a_closed_pipe_is_not_an_error(saved):
     command = [sys.executable, "-m", "myrnn", "predict", str(saved), *["1212"] * 3]
     read, write = os.pipe()

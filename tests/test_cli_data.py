@@ -502,6 +502,7 @@ def test_a_run_on_data_is_evaluated_by_length(parity, here, capsys):
     assert capsys.readouterr().err.endswith("myrnn: other.csv has no sequence of a class that the training knows\n")
 
 
+@pytest.mark.long
 def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert main(["inspect", str(parity), "abba", "--out=inside", "--samples=20"]) == 0
     out = capsys.readouterr().out
@@ -943,6 +944,7 @@ def test_a_complete_run_cannot_be_given_fewer_epochs_or_iterations(here, capsys)
     assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*")} == before
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("default::UserWarning")
 @pytest.mark.parametrize("command", [["evaluate", "run"], ["inspect", "run", "good"]])
 def test_a_missing_test_can_be_replaced_by_another_file(here, capsys, command):

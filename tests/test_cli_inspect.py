@@ -55,14 +55,8 @@ def failure(capsys, *arguments):
     return err
 
 
-@pytest.mark.parametrize(
-    ("kind", "states"),
-    [
-        ("rnn", ["h"]),
-        pytest.param("gru", ["h"], marks=pytest.mark.long),
-        pytest.param("lstm", ["c", "h"], marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "states"), [("rnn", ["h"]), ("gru", ["h"]), ("lstm", ["c", "h"])])
 def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsys):
     (here / "figures").mkdir()
     before = bytes_of(runs / kind)
@@ -84,6 +78,7 @@ def test_the_table_and_the_figures_of_every_kind(kind, states, runs, here, capsy
     assert bytes_of(runs / kind) == before
 
 
+@pytest.mark.long
 def test_figures_are_written_to_the_run_by_default(runs, here, drawn_figures, capsys):
     shutil.copytree(runs / "rnn", "run")
     assert main(["inspect", "run", "12", "--quiet", "--samples=9", "--format=png"]) == 0
@@ -94,6 +89,7 @@ def test_figures_are_written_to_the_run_by_default(runs, here, drawn_figures, ca
     load_run("run")
 
 
+@pytest.mark.long
 def test_the_class_can_be_chosen_and_a_long_sequence_is_not_a_file_name(runs, here, capsys):
     command = ["inspect", str(runs / "rnn"), "12" * 21, "--label=0", "--out", "new/folder", "--samples=9"]
     assert main(command) == 0

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marks import the_rest_is_long
 from myrnn import (
     Experiment,
     LanguageModel,
@@ -80,6 +79,7 @@ def rows_of(text):
 # --- files
 
 
+@pytest.mark.long
 def test_several_file_formats_give_the_same_sequences(folder):
     csv_, json_ = (read_examples(folder / f"tags.{ending}", "tags") for ending in ("csv", "jsonl"))
     assert csv_.targets == json_.targets == MARKS
@@ -148,6 +148,7 @@ def test_a_run_contains_its_learned_model(folder, name, kind):
     assert again == found.experiment
 
 
+@pytest.mark.long
 def test_the_command_does_what_the_library_does(folder, capsys):
     assert main(["predict", str(folder / "tags"), "abba", "ccd"]) == 0
     said = rows_of(capsys.readouterr().out)
@@ -211,6 +212,7 @@ def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatc
     np.testing.assert_allclose(truth.get_ydata()[shown], WAVE[288:])
 
 
+@pytest.mark.long
 def test_an_experiment_with_data_in_memory(tmp_path):
     experiment = Experiment(data=(WORDS, MARKS), model={"name": "gru", "dim_recurrent": 4}, training={"max_epochs": 1})
     tags = replace(experiment, source=replace(experiment.source, data=Data(learn="tags")))
@@ -279,7 +281,8 @@ def test_runs_are_listed_compared_and_drawn(folder, monkeypatch, capsys):
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", the_rest_is_long(["tags", "sums", "text", "wave"], "tags"))
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["tags", "sums", "text", "wave"])
 def test_the_step_of_every_kind_of_network_is_drawn(folder, name, tmp_path):
     assert main(["graph", str(folder / name), f"--out={tmp_path / 'step.svg'}"]) == 0
     if name in ("tags", "text"):

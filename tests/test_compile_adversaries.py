@@ -274,6 +274,7 @@ def test_training_checks_lengths_that_it_has_not_seen_first(monkeypatch):
         myrnn.train(model, many_lengths(), SGD(model.parameters), 50_000, engine="native", progress=False)
 
 
+@pytest.mark.long
 def test_iterations_are_undone_if_training_finds_a_difference():
     model, reference = LateHabit(), LateHabit()
     rng = np.random.default_rng(3)

@@ -8,7 +8,6 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
-from marks import most_are_long
 from myrnn import RNN, Adam, compile, tasks
 from myrnn.compiler import model as compiler_model
 from myrnn.errors import InvalidArgument, NotARecurrence
@@ -171,7 +170,8 @@ class DoublesAtOneLength(RNN):
         return super().__call__(x) * (2 if len(x) == self.odd else 1)
 
 
-@pytest.mark.parametrize("odd", most_are_long([8, 6, 13], 3))
+@pytest.mark.long
+@pytest.mark.parametrize("odd", [8, 6, 13])
 @pytest.mark.usefixtures("in_python")
 def test_another_model_of_a_class_is_checked_at_all_lengths(odd):
     first, other = DoublesAtOneLength(4, 3, 2, rng=0), DoublesAtOneLength(4, 3, 2, rng=1)

@@ -108,13 +108,13 @@ def assert_all_agree(model, dim_input):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 4))
+@pytest.mark.parametrize("kind", most_are_long(ALL, 8))
 def test_every_program_of_every_model(kind):
     assert_all_agree(made(kind), kind.C)
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 4))
+@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 13))
 def test_computed_weights_follow_their_parameters(manner, reading):
     sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
     assert_all_agree(Computed(manner, reading, sizes), sizes[0])

@@ -210,7 +210,7 @@ NOT_OF_NONE = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 2))
+@pytest.mark.parametrize("function", most_are_long(COMPILED, 5))
 def test_logits_and_gradients_are_right_at_every_length(function):
     compiled = compile(made(function), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None
@@ -219,7 +219,8 @@ def test_logits_and_gradients_are_right_at_every_length(function):
         np.testing.assert_allclose(compiled(none), compiled.model(none).data, atol=1e-6)
 
 
-@pytest.mark.parametrize("function", most_are_long([windows, every_third_state, last_three], 3))
+@pytest.mark.long
+@pytest.mark.parametrize("function", [windows, every_third_state, last_three])
 def test_machine_code_is_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13), GROUPS) is None
 

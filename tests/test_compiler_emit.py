@@ -107,7 +107,8 @@ def test_the_emitted_code_is_the_reviewed_code(file, kind, sources):
     assert sources[kind] == expected, f"read what changed, then: {REWRITE}=1 pytest tests/test_compiler_emit.py"
 
 
-@pytest.mark.parametrize("make", most_are_long([GRU, RNN, LSTM], 3))
+@pytest.mark.long
+@pytest.mark.parametrize("make", [GRU, RNN, LSTM])
 @pytest.mark.parametrize("widths", [(3, 8, 15, 17, 50, 100), (16, 32, 64)], ids=["others", "multiples of 16"])
 def test_one_program_serves_all_widths_of_a_class(make, widths):
     found = [compile(make(10, width, 2, rng=0), 9, check=False) for width in widths]

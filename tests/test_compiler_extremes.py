@@ -28,7 +28,8 @@ class Pooled:
         return mg.concatenate([every.max(axis=0), every.min(axis=0)])[np.newaxis] @ self.y
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.long
+@pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_model_with_both_trains_like_mygrad(batch_size):
     rng = np.random.default_rng(2)
     data = [(rng.normal(size=(n, 3)).astype(np.float32), n % 2) for n in (1, 2, 5, 8, 3, 9)]

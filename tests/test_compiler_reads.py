@@ -157,7 +157,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(ROWS, 4))
+@pytest.mark.parametrize("name", most_are_long(ROWS, 16))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks

@@ -92,6 +92,7 @@ def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
 
 
+@pytest.mark.long
 def test_machine_code_is_right_at_every_length():
     assert disagreement(compile(made(three_kinds), max_length=13), GROUPS) is None
 

@@ -377,6 +377,7 @@ def test_an_invalid_setting_is_refused(settings, told):
         fitted(WORDS, **settings)
 
 
+@pytest.mark.long
 def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
     monkeypatch.setattr("myrnn.runs.prepare.memory", lambda: 10**6)
     X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]

@@ -15,7 +15,6 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import validate_data
 
-from marks import most_are_long
 from myrnn import SequenceClassifier, Sequences
 from myrnn.data import read_sequences
 
@@ -98,13 +97,15 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", most_are_long(FORMS, 3))
+@pytest.mark.long
+@pytest.mark.parametrize("form", FORMS)
 def test_cross_validation(form, words, classifier):
     X, y = words
     scores = cross_val_score(classifier, FORMS[form](X), y, cv=3, error_score="raise")
     assert scores.min() > 0.9
 
 
+@pytest.mark.long
 def test_cross_validation_of_a_file(words, classifier, tmp_path):
     X, y = words
     pd.DataFrame({"sequence": X, "label": y}).to_csv(tmp_path / "words.csv", index=False)
@@ -131,6 +132,7 @@ def test_a_search_in_two_processes(words, classifier):
     assert np.array_equal(search.predict_proba(X), alone.predict_proba(X))
 
 
+@pytest.mark.long
 def test_probabilities_calibrated_by_scikit_learn(words, classifier):
     X, y = words
     calibrated = CalibratedClassifierCV(classifier, cv=2).fit(X, y)

@@ -116,6 +116,7 @@ def test_only_a_bidirectional_tagger_sees_later_steps():
     assert scores[0] < 0.9 and scores[1] == 1
 
 
+@pytest.mark.long
 def test_the_engines_learn_the_same():
     for kind, X, y in ((TAGGER, WORDS, MARKS), (REGRESSOR, ROWS, SUMS)):
         both = [
@@ -159,6 +160,7 @@ def test_another_loss_gives_another_network():
         clone(REGRESSOR).set_params(loss="cross-entropy").fit(ROWS, SUMS)
 
 
+@pytest.mark.long
 def test_a_language_model_gives_the_probability_of_a_text(model):
     text = "the cat sat on the log."
     (found,) = model.log_probabilities(text)
@@ -176,6 +178,7 @@ def test_a_language_model_gives_the_probability_of_a_text(model):
     )
 
 
+@pytest.mark.long
 def test_a_language_model_writes(model):
     written = model.generate("the ", 40, temperature=0)
     assert len(written) == 40 and "sat on the" in written
@@ -214,6 +217,7 @@ def test_a_forecaster_continues_a_wave(forecaster):
     assert np.allclose(op_by_op.forecast(WAVE[:300], 4), future[:4], atol=1e-2)
 
 
+@pytest.mark.long
 def test_networks_that_forecast_are_compiled_once(forecaster, monkeypatch):
     members, compiled = [pickle.loads(pickle.dumps(forecaster)) for _ in range(2)], []
     monkeypatch.setattr(
@@ -268,6 +272,7 @@ def test_a_user_defined_cell_learns_each_of_them():
         SequenceTagger(GRU, **FEW, engine="mygrad").fit(WORDS, MARKS)
 
 
+@pytest.mark.long
 def test_a_model_that_predicts_the_next_symbol_must_not_read_ahead():
     for truncate in (None, 8):
         with refused("depends on later steps, which contain the targets"):
@@ -298,6 +303,7 @@ def test_encoders_do_not_see_the_validation_part():
     assert forecaster.encoder_.mean == (series[:90].mean(),) != (series.mean(),)
 
 
+@pytest.mark.long
 def test_an_epoch_is_one_pass_at_any_window_size():
     texts = ["".join(RNG.choice(list("ab"), 5)) for _ in range(200)]
     found = [
@@ -307,6 +313,7 @@ def test_an_epoch_is_one_pass_at_any_window_size():
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 
+@pytest.mark.long
 def test_the_columns_of_data_frames_must_be_those_of_the_training(forecaster):
     frame = pd.DataFrame({"a": WAVE, "b": WAVE[::-1]})
     found = clone(FORECASTER).set_params(max_epochs=1).fit(frame)
@@ -388,6 +395,7 @@ def test_saved_estimators_predict_the_same(name, request, tmp_path):
         SequenceClassifier.load(tmp_path / "kept")
 
 
+@pytest.mark.long
 def test_the_weights_of_a_user_defined_cell_are_saved(tmp_path):
     found = SequenceTagger(Running, **FEW, max_epochs=2).fit(WORDS, MARKS)
     found.save(tmp_path / "own")

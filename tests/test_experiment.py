@@ -219,6 +219,7 @@ STACKS = {
 }
 
 
+@pytest.mark.long
 def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys, in_python):
     monkeypatch.chdir(tmp_path)
     deep = {"samples": 40, "lengths": [20], "stack_depth": 15}

@@ -66,9 +66,8 @@ def test_each_section_has_a_header():
         assert set(line) == {"="} and len(line) == len(title)
 
 
-@pytest.mark.parametrize(
-    "name", ["look_inside/plot_counterexamples", pytest.param("first_steps/plot_lesson", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["look_inside/plot_counterexamples", "first_steps/plot_lesson"])
 def test_an_example_draws_its_figures(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "sphinx_gallery", ModuleType("sphinx_gallery"))
     runpy.run_path(str(GALLERY / f"{name}.py"), run_name="__main__")

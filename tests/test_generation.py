@@ -49,7 +49,7 @@ def models():
                                      {"top_k": 99, "temperature": 2}])  # fmt: skip
 @pytest.mark.parametrize(
     "model",
-    [pytest.param(m, id=type(m).__name__, marks=pytest.mark.long if i > 1 else ()) for i, m in enumerate(models())],
+    [pytest.param(m, id=type(m).__name__, marks=pytest.mark.long if i else ()) for i, m in enumerate(models())],
 )
 def test_both_engines_draw_the_same(model, options):
     for prime in ([2], [0, 4, 1, 1]):
@@ -87,6 +87,7 @@ def test_it_agrees_with_steps_by_hand():
     np.testing.assert_array_equal(generate(compiled, [2], 30, temperature=0.8, seed=3), found)
 
 
+@pytest.mark.long
 def test_it_continues_from_call_to_call(monkeypatch):
     whole = generate(NextToken(), [0], 100, seed=0)
     monkeypatch.setattr("myrnn.generation.CALL", 7)
@@ -101,6 +102,7 @@ def test_only_a_seed_makes_it_reproducible():
     assert len(generate(model, [0], 0)) == 0
 
 
+@pytest.mark.long
 def test_generated_text_is_the_learned_one():
     tokens = np.tile([0, 1, 2, 3, 4, 3, 2], 60)
     sequences = Sequences(tokens[:-1], [0, len(tokens) - 1], tokens[1:], TOKENS, per_step=True)
@@ -120,6 +122,7 @@ def test_the_page_of_text_is_right():
     assert len(words) > 9 and set(words) <= set(re.findall(r"[a-z]+", known["text"]))
 
 
+@pytest.mark.long
 def test_a_backward_model_is_run_again_for_every_token():
     model = NextToken(backward=True)
     with pytest.warns(UserWarning, match="the whole sequence is read again for every token, with MyGrad, because"):
@@ -166,7 +169,7 @@ class Added(RNN):
         return super().__call__(x) + self.added
 
 
-@pytest.mark.parametrize("engine", ["native", "mygrad"])
+@pytest.mark.parametrize("engine", [pytest.param("native", marks=pytest.mark.long), "mygrad"])
 @pytest.mark.parametrize("temperature", [0, 1])
 def test_nonfinite_outputs_are_not_probabilities(engine, temperature):
     for added in ([0, np.inf, 0, 0, 0], [np.inf] * TOKENS, [-np.inf] * TOKENS):

@@ -203,6 +203,7 @@ def test_a_weight_used_in_parallel_is_not_a_recurrence():
     assert build_graph(twins).drawing.columns == ("t = 0", "t = 1", "t = 2", "readout")
 
 
+@pytest.mark.long
 def test_deep_graphs_need_no_recursion():
     steps = 2000
     u, h, plain = mg.tensor(np.eye(2)), np.zeros((1, 2)), mg.tensor(1.0)

@@ -301,6 +301,7 @@ def test_a_change_without_effect_on_a_few_steps_is_found(kind, name, value):
     np.testing.assert_allclose(again(X), before, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_python")
 def test_a_model_may_use_a_compiled_one():
     inner = myrnn.compile(Base(), dim_input=4, check=False)

@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_model_of_two_states(capsys):
     names = run_page("how-to/your-own-model.md")
     assert f"```\n{capsys.readouterr().out}```" in (DOCS / "how-to" / "your-own-model.md").read_text(encoding="utf-8")
@@ -42,6 +43,7 @@ def test_a_model_of_two_states(capsys):
     assert names["report"].accuracy.mean() > 0.6
 
 
+@pytest.mark.long
 def test_a_task(capsys):
     names = run_page("how-to/your-own-task.md")
     report, drawn = names["report"], names["task"].sample(500, np.random.default_rng(0))
@@ -56,6 +58,7 @@ def test_a_loss(in_python):
     assert names["history"].engine == "native" and 0 < names["history"].loss[-1] < 1
 
 
+@pytest.mark.long
 def test_figures_tables_and_weights(folder):
     text = 'from myrnn import run, Experiment\nrun(Experiment(training={"iterations": 10}), "runs/mine")'
     exec(text, {})

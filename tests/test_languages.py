@@ -119,6 +119,7 @@ def test_draws_only_depend_on_the_generator():
         assert np.array_equal(one.labels, other.labels)
 
 
+@pytest.mark.long
 def test_draws_of_a_grammar_are_the_same_in_every_process():
     code = (
         "import numpy as np; from myrnn.tasks.languages import Grammar\n"

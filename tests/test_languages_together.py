@@ -129,7 +129,8 @@ def test_large_and_equal_scores_have_a_finite_loss_and_gradient():
     np.testing.assert_allclose(zeros.grad, expected(drawn, zeros.data)[1], rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.long
+@pytest.mark.parametrize("batch_size", [1, 4])
 def test_both_engines_train_alike(batch_size):
     (ours, history), (theirs, other) = (trained(TASK, engine, batch_size=batch_size) for engine in ("native", "mygrad"))
     assert (history.engine, other.engine) == ("native", "mygrad")
@@ -141,6 +142,7 @@ def test_both_engines_train_alike(batch_size):
     assert (history.longest, history.chance) == (6, 0.5)
 
 
+@pytest.mark.long
 def test_the_accuracy_is_that_of_recognition(in_python):
     model, _ = trained(TASK, "mygrad")
     drawn = TASK.sample(300, 3)
@@ -227,6 +229,7 @@ def test_unusual_languages_and_weights_train(task, in_python):
 # --- what is tested
 
 
+@pytest.mark.long
 def test_a_model_is_tested_as_a_recognizer_of_strings(in_python):
     model, history = trained(TASK, "mygrad", 60)
     report = evaluate(model, TASK, 400, 7, trained=history, progress=False)
@@ -246,6 +249,7 @@ def test_a_model_is_tested_as_a_recognizer_of_strings(in_python):
     assert flows[0].table().rows() == flows[1].table().rows()
 
 
+@pytest.mark.long
 def test_a_user_defined_model_is_checked_at_every_length_through_a_recognizer(in_python):
     class Odd(Stacked):
         """Treats strings of 17 symbols differently."""
@@ -275,6 +279,7 @@ class WithoutWidth:
         return mg.concatenate(outputs)
 
 
+@pytest.mark.long
 def test_a_recognizer_has_the_names_and_inputs_of_its_network(in_python):
     model = network(TASK)
     assert parameter_names(Recognizer(model)) == parameter_names(model)
@@ -356,6 +361,7 @@ def test_a_stopped_run_gives_the_same_result(saved, tmp_path, capsys):
     assert [(folder / name).read_bytes() for name in SAME] == [(saved / name).read_bytes() for name in SAME]
 
 
+@pytest.mark.long
 def test_a_run_is_evaluated_predicts_and_is_inspected(saved, tmp_path, capsys, in_python):
     copy = tmp_path / "run"
     copy.mkdir()
@@ -398,6 +404,7 @@ def test_a_study_varies_the_additional_objectives(tmp_path):
     assert all(value is not None for value in load_sweep(tmp_path / "sweep").summary().columns["shortcut_accuracy"])
 
 
+@pytest.mark.long
 def test_a_user_defined_class_learns_both(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(

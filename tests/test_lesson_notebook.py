@@ -403,6 +403,7 @@ def test_the_students_version_is_valid_python_without_solutions():
     assert len(cells) == len(everything)
 
 
+@pytest.mark.long
 def test_the_students_version_runs_without_solutions(capsys):
     begins = make_version(lesson_source(), "student")[: make_version(lesson_source(), "student").index("## 8. Inside")]
     names = {"__name__": "lesson"}

@@ -34,6 +34,7 @@ def outputs_of(model, sequences, engine="native"):
     return [found[start] for start in sorted(found)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("is_tokens", "cores"), [(True, "1"), (False, "2")])
 def test_the_outputs_of_parts_are_those_of_whole_sequences(is_tokens, cores, in_python, monkeypatch):
     model = Stacked(K, 8, 3, cell="gru", layers=1, per_step=True, rng=0)
@@ -48,6 +49,7 @@ def test_the_outputs_of_parts_are_those_of_whole_sequences(is_tokens, cores, in_
     assert np.array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.long
 def test_a_model_that_reads_backward_reads_long_sequences_whole(in_python, monkeypatch):
     model = Stacked(K, 8, 3, layers=1, bidirectional=True, per_step=True, rng=0)
     sequences = sequences_of([40, 3])
@@ -88,6 +90,7 @@ def fitted(text, folder, **training):
     return trained(prepared, checkpoint=Checkpoint(folder, every=0, share=1e9))
 
 
+@pytest.mark.long
 def test_a_long_epoch_is_resumed_within(tmp_path, in_python, monkeypatch):
     class Killed(Exception):
         pass

@@ -101,9 +101,8 @@ def test_the_numbers_do_not_depend_on_the_split_into_calls(with_lookups, optimiz
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "batch_size"), [("adam", 3), pytest.param("momentum", 1, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("optimizer", "batch_size"), [("adam", 3), ("momentum", 1)])
 def test_native_training_agrees_with_mygrad(with_lookups, optimizer, batch_size):
     with_lookups()
     options = {"batch_size": batch_size, "gradient_clip": 0.2}
@@ -120,7 +119,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", most_are_long(STEPS, 3))
 def test_only_weights_read_by_tokens_alone_are_lookups(step):
     equation, expected = STEPS[step]
     rng = np.random.default_rng(0)

@@ -121,7 +121,8 @@ def test_a_stack_may_be_deepened_later():
     assert np.array_equal(deep(x).data, shallow(x).data)
 
 
-@pytest.mark.parametrize("per_step", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("per_step", [False, True])
 def test_the_stacks_of_all_layers_may_be_deepened_later(per_step, in_python):
     deep, shallow = (
         Stacked(4, 5, 3, cell="stack-rnn", per_step=per_step, stack_depth=depth, stack_width=2, rng=0)

@@ -169,6 +169,7 @@ def test_a_short_sequence_does_not_change_weights_that_it_does_not_use(model_cla
         np.testing.assert_allclose(one.data, other.data, atol=2e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_clipping_and_schedules_give_the_same_numbers(batch_size):
     options = {"gradient_clip": 0.2, "schedule": lambda iteration: 0.1 / (1 + iteration)}
@@ -385,6 +386,7 @@ def test_a_batch_of_very_different_lengths_is_the_mean_of_its_sequences():
         np.testing.assert_allclose(before[i] - parameter.data, mean, atol=1e-5)
 
 
+@pytest.mark.long
 def test_other_sequences_of_a_batch_do_not_change_logits():
     rng = np.random.default_rng(0)
     compiled = myrnn.compile(GRU(3, 9, 4, rng=0))

@@ -235,6 +235,7 @@ class BeyondTwenty:
         return logits * np.float32(0.5) if len(x) > 20 else logits
 
 
+@pytest.mark.long
 def test_max_length_says_how_far_the_model_is_checked(monkeypatch):
     # An equal model of an earlier test may have been checked further.
     monkeypatch.setattr("myrnn.compiler.model._recent", deque())

@@ -60,7 +60,8 @@ def test_both_engines_learn_the_same(penalty, batch_size):
     assert max(np.abs(a - b).max() for a, b in zip(found[0][1], without[1], strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("kind", [GRU, pytest.param(LSTM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [GRU, LSTM])
 def test_cells_with_gates_and_momentum(kind):
     def make():
         return kind(10, 5, 2, rng=0)
@@ -75,6 +76,7 @@ def test_threads_add_it_once(monkeypatch):
     assert_alike(two, trained(squares, "native", batch_size=8))
 
 
+@pytest.mark.long
 def test_rows_of_an_embedding_without_symbols_in_the_batch_are_penalized():
     symbols = 5000
     data = Sequences([1, 2, 3, 2], [0, 2, 4], [0, 1], symbols)
@@ -103,6 +105,7 @@ def test_a_parameter_that_only_the_penalty_reads_is_trained():
     assert np.abs(found[0][1][-1]).max() < 0.2
 
 
+@pytest.mark.long
 def test_it_is_added_to_losses_of_other_kinds_and_of_every_step():
     rng = np.random.default_rng(0)
     data = Sequences(rng.normal(size=(9, 3)), [0, 4, 9], rng.normal(size=(2, 2)))
@@ -157,6 +160,7 @@ class Grows:
         self.factor = 0.1 if report.iteration >= 10 else 0.0
 
 
+@pytest.mark.long
 def test_a_penalty_that_a_hook_changes_is_compiled_again():
     found = []
     for engine in ("auto", "mygrad"):

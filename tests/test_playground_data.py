@@ -246,6 +246,7 @@ def test_a_run_on_data_is_used_in_the_playground(here):
             assert page.ask(kind, "error")["message"] == told["off"][kind]
 
 
+@pytest.mark.long
 def test_another_network_is_trained_on_the_data_of_a_run(here):
     with open_session() as page:
         settings = page.ask("load", "network", run="parity")["settings"]

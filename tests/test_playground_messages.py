@@ -105,6 +105,7 @@ def server(monkeypatch, tmp_path):
         yield client
 
 
+@pytest.mark.long
 def test_the_server_still_answers_after_any_actions_and_garbage(server):
     class Visit(RuleBasedStateMachine):
         """One tab: its actions, and the iteration of its network."""

@@ -600,6 +600,7 @@ def test_the_script_of_a_loaded_run_continues_it(here):
     assert contents(run_script(script(again))["model"]) == contents(again.model)
 
 
+@pytest.mark.long
 def test_the_script_of_a_user_defined_class_runs_its_file(own):
     network = Network({**SMALL, "cell": "own", "seed": 2}, own.make)
     network.advance(0.0, 5)

@@ -743,6 +743,7 @@ def test_a_page_that_reconnects_takes_over_its_session(sessions):
     assert len(sessions) == 1
 
 
+@pytest.mark.long
 def test_closed_sessions_free_their_memory_and_share_programs(monkeypatch):
     networks, put = [], bench_module.Bench._put
 

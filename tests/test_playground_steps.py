@@ -106,6 +106,7 @@ def test_only_applicable_views_are_offered():
     assert "mistakes" in views.views_of(Network(SMALL))
 
 
+@pytest.mark.long
 def test_a_network_writes_the_same_as_generate():
     network = trained(TEXT)
     told = views.text(network, [3, 1], 5)
@@ -170,6 +171,7 @@ def test_a_page_trains_a_network_with_outputs_for_each_step():
         assert not {"gradient", "mistakes", "text"} & page.last.keys()
 
 
+@pytest.mark.long
 def test_a_page_shows_what_a_network_writes():
     with open_session(TEXT, [1, 0, 1]) as page:
         page.send("watch", views=["text"])

@@ -294,6 +294,7 @@ def test_a_perfect_score_has_no_tick_above_1():
         assert max(ax.get_yticks()) == pytest.approx(1)
 
 
+@pytest.mark.long
 def test_many_long_names_stay_apart():
     names = [f"a language with a rather long name, of which this is number {number}" for number in range(18)]
     grid = plot_length_grid({name: Panel(LENGTHS, {name: RUNS["GRU"] for name in names}) for name in names})

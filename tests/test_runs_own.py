@@ -286,6 +286,7 @@ OFFERED = (
 )
 
 
+@pytest.mark.long
 def test_a_class_that_was_named_once_is_found_again(here, capsys, monkeypatch):
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=run"]) == 0
     described = json.loads(Path("run/settings.json").read_text())["model"]

@@ -69,6 +69,7 @@ WAYS_TO_THE_GRU = (
 )
 
 
+@pytest.mark.long
 def test_all_ways_lead_to_the_gru_of_mygrad():
     lines = "\n".join(f"{way}; print(gru.__module__, gru.__qualname__)" for way in WAYS_TO_THE_GRU)
     assert output_of(f"import myrnn\n{lines}") == "mygrad.nnet.layers.gru gru\n" * len(WAYS_TO_THE_GRU)

@@ -84,6 +84,7 @@ def test_a_sequence_read_step_by_step_is_the_sequence(kind, in_python):
     assert (again == logits).all(), "a state that was read from is as it was"
 
 
+@pytest.mark.long
 def test_steps_of_several_sequences_and_several_steps_at_once():
     compiled = compile(Tagger())
     x = np.random.default_rng(0).normal(size=(3, 7, SYMBOLS)).astype(np.float32)
@@ -175,6 +176,7 @@ class Late(Tagger):
         return mg.concatenate(logits), h
 
 
+@pytest.mark.long
 def test_a_model_that_changes_at_a_late_step_is_detected():
     model = Late(300)
     compiled = compile(model)
@@ -493,6 +495,7 @@ def test_a_series_is_cut_into_pieces():
         data([10]).cut(11)
 
 
+@pytest.mark.long
 def test_the_page_of_long_series_is_right():
     page = (Path(__file__).parents[1] / "docs" / "how-to" / "your-own-sequences.md").read_text(encoding="utf-8")
     section = page.split("\n## Long series\n")[1].split("\n## ")[0]

@@ -298,7 +298,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
 
     monkeypatch.setattr(pool, "do", do)
     with open_backend("loky", None, 2) as backend:
-        workers = Pool(backend)
+        workers = Pool(backend, obey=lambda: None)
         records = {point.run: record for point, record in workers.records(iter(chosen))}
     assert set(records) == {point.run for point in chosen}
     assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")
@@ -427,6 +427,7 @@ def test_the_largest_studies_can_be_read_back(tmp_path):
     assert SWEEP.read_index(tmp_path)["study"] == study.given
 
 
+@pytest.mark.long
 def test_a_study_that_could_not_be_read_back_is_refused():
     with pytest.raises(InvalidArgument, match=r"^study is too large for a study: 1\d,\d{3},\d{3} bytes as JSON"):
         read_study({"evaluation": {"lengths": range(10**9, 10**9 + 600_000)}})

@@ -46,6 +46,7 @@ def test_a_class_is_swept_over_its_settings(study, tmp_path):
     assert sweep(given, "again", jobs=1).runs["loss"] == results.runs["loss"][2:]
 
 
+@pytest.mark.long
 def test_other_processes_load_a_class_by_its_file(study, registered_here):
     registered = {
         **read_study(study).given,

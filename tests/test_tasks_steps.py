@@ -253,6 +253,7 @@ def test_a_report_of_steps_says_so(parity):
         report.compare(evaluate(GRU(10, 8, 2, rng=0), TwinHalves(1, 3), 10, engine="mygrad"))
 
 
+@pytest.mark.long
 def test_the_report_of_tags_counts_the_same(parity):
     task, model = parity
     drawn = task.sample(200, np.random.default_rng(5))

@@ -101,13 +101,11 @@ def trained(engine="mygrad"):
     return weights(model)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(
-            lambda: myrnn.evaluate(RNN(10, 8, 2, rng=1), TASK, samples=50, seed=0, engine="mygrad", progress=False),
-            marks=pytest.mark.long,
-        ),
+        lambda: myrnn.evaluate(RNN(10, 8, 2, rng=1), TASK, samples=50, seed=0, engine="mygrad", progress=False),
         lambda: myrnn.compile(RNN(10, 8, 2, rng=2), check=False),
     ],
     ids=["evaluates", "compiles"],

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from myrnn import _checks
+from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import is_own
@@ -23,7 +24,7 @@ from myrnn.results import write_csv
 from myrnn.runs.folder import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file, refused, used
 from myrnn.sweeps.log import LOG, Log, read_log
-from myrnn.sweeps.pool import Backend, Pool, open_backend
+from myrnn.sweeps.pool import Backend, Pool, check_points, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
 from myrnn.sweeps.run import Done, Failed, Record, is_divergence
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study, stored_study
@@ -220,7 +221,7 @@ def _do_all(
     planned = len(study.points)
     if len(over) == planned:
         return
-    pool, note = Pool(backend), _versions_noted()
+    note = _versions_noted()
     # The parts of a user may be wrong, or missing in the workers: try the first run of each.
     first = {tuple(point.experiment.parts.items()): point for point in reversed(study.points) if not is_over(point)}
     foreign = [
@@ -229,12 +230,16 @@ def _do_all(
         if not all(not is_own(name) and find(part, name).is_ours for part, name in parts)
     ]
     if foreign:
-        pool.check(foreign)
+        check_points(backend, foreign)
+    known = [(point, records[point.run]) for point in over]
     try:
-        with Log(folder) as log, progress.over(planned, [(point, records[point.run]) for point in over]):
+        # msgspec would swallow a KeyboardInterrupt.
+        with Log(folder) as log, progress.over(planned, known), held_interrupts() as obey:
+            pool = Pool(backend, obey)
             for point, record in pool.records(point for point in study.points if not is_over(point)):
                 log.add(note(record))
                 progress.add(point, record, pool.running)
+                obey()
     except KeyboardInterrupt as stop:
         # The log is the authority: the signal may have come right after a record was written.
         now = read_log(folder)[0]

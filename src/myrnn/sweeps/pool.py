@@ -34,8 +34,10 @@ BACKENDS = ("loky", "dask", "ray")
 SUSPECT = 3
 # Seconds to wait for a scheduler's answer.
 CONNECT = 20
-# Seconds between two checks that the parent process still exists, or that Ctrl-C was pressed.
+# Seconds between two checks that the parent process still exists.
 EVERY = 1.0
+# Seconds between two checks that Ctrl-C was pressed.
+LISTEN = 0.2
 
 Errors = tuple[type[BaseException], ...]
 LOST = "WorkerLost: the worker is lost every time it does this run, which may need more memory than there is"
@@ -62,10 +64,10 @@ class Backend:
 
 
 class Pool:
-    """Does runs and yields their records as they come."""
+    """Does runs and yields their records as they come; `obey` raises KeyboardInterrupt after Ctrl-C."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, obey: Callable[[], None]) -> None:
+        self._backend, self._obey = backend, obey
         self._under_way: dict[Future[Record], Point] = {}
         self._over = SimpleQueue[Future[Record]]()
         self.lost = 0
@@ -122,31 +124,30 @@ class Pool:
                     is_broken = True
                 yield point, record
         except backend.gone as error:
-            raise self._gone(error) from error
+            raise _lost(backend, error) from error
 
     def _next(self) -> Future[Record]:
         while True:
-            # On Windows, Ctrl-C does not end a wait without a limit.
             with suppress(Empty):
-                return self._over.get(timeout=EVERY)
+                return self._over.get(timeout=LISTEN)
+            self._obey()
 
-    def _gone(self, error: BaseException) -> RunError:
-        why = in_one_line(error).rstrip(".") or "its scheduler cannot be reached any more"
-        return RunError(f"{self._backend.label} is lost: {why}; the same command goes on")
 
-    def check(self, points: Iterable[Point]) -> None:
-        """Raise InvalidArgument if a worker cannot do one of these runs, before any is done."""
-        backend = self._backend
-        try:
-            faults = [future.result() for future in [backend.submit(fault_of, SentRun.of(point)) for point in points]]
-        except (*backend.broken, *backend.lost) as error:
-            raise InvalidArgument(
-                f"a worker is lost when it makes a model of this study: {in_one_line(error)}"
-            ) from None
-        except backend.gone as error:
-            raise self._gone(error) from error
-        if fault := next(filter(None, faults), None):
-            raise InvalidArgument(fault)
+def check_points(backend: Backend, points: Iterable[Point]) -> None:
+    """Raise InvalidArgument if a worker cannot do one of these runs, before any is done."""
+    try:
+        faults = [future.result() for future in [backend.submit(fault_of, SentRun.of(point)) for point in points]]
+    except (*backend.broken, *backend.lost) as error:
+        raise InvalidArgument(f"a worker is lost when it makes a model of this study: {in_one_line(error)}") from None
+    except backend.gone as error:
+        raise _lost(backend, error) from error
+    if fault := next(filter(None, faults), None):
+        raise InvalidArgument(fault)
+
+
+def _lost(backend: Backend, error: BaseException) -> RunError:
+    why = in_one_line(error).rstrip(".") or "its scheduler cannot be reached any more"
+    return RunError(f"{backend.label} is lost: {why}; the same command goes on")
 
 
 # --- the backends
@@ -180,17 +181,26 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
         loky.get_reusable_executor, count, timeout=300, initializer=_live_with, initargs=(os.getpid(),), env=threads
     )
 
+    last = Future[Any]()
+    last.set_result(None)
+
     def submit(function: Callable[[SentRun], Any], sent: SentRun) -> Future[Any]:
+        nonlocal last
         try:
-            found: Future[Any] = workers().submit(function, sent)
+            last = workers().submit(function, sent)
         except BrokenProcessPool as error:
-            found = Future()
-            found.set_exception(error)
-        return found
+            last = Future()
+            last.set_exception(error)
+        return last
 
     try:
         yield Backend(label, lambda: count, submit, broken=(BrokenProcessPool,))
     except BaseException:
+        # The thread of loky fails with a traceback if it is stopped before it has passed all runs on.
+        for _ in range(100):
+            if last.running() or last.done():
+                break
+            time.sleep(EVERY / 100)
         workers().shutdown(kill_workers=True)
         raise
 
