@@ -117,6 +117,7 @@ def by_hand(model, x):
     return logits, added + 0.1 * mg.abs(logits).sum()
 
 
+@pytest.mark.long
 def test_the_added_term_makes_states_small():
     spread = {}
     for kind in (Model, CalmAfterwards):

@@ -194,7 +194,7 @@ def long():
     return myrnn.compile(model)
 
 
-@pytest.mark.parametrize("equivalence", ["both", "states", "words"])
+@pytest.mark.parametrize("equivalence", the_rest_is_long(["both", "states", "words"], "both"))
 def test_an_automaton_is_complete_only_if_its_table_of_agreement_does_not_refute_it(equivalence, long):
     """Neither cells of states nor short words show that long strings are accepted."""
     found = extract_automaton(long, "01", samples=1, equivalence=equivalence)

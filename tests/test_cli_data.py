@@ -854,6 +854,7 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.* malformed lines? of .* skipped:UserWarning")
 @pytest.mark.filterwarnings("ignore:.* not in the training|.* is read as words:UserWarning")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

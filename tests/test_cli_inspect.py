@@ -140,6 +140,7 @@ def test_a_network_that_was_never_trained_is_refused(here, capsys):
     )
 
 
+@pytest.mark.long
 def test_the_start_of_a_sequence_may_be_left_out(here, in_python, capsys):
     few = ("--iterations=2", "--samples=20", "--dim-recurrent=3", "--engine=mygrad", "--quiet")
     for name in ("recognition", "next_symbol", "next_symbols"):

@@ -46,7 +46,7 @@ class Stepped:
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     "name",
-    [*most_are_long(CASES, 8), *(pytest.param(name, marks=pytest.mark.long) for name in sorted(MORE.keys() - ONCE))],
+    [*most_are_long(CASES, 24), *(pytest.param(name, marks=pytest.mark.long) for name in sorted(MORE.keys() - ONCE))],
 )
 def test_an_operation_in_a_step(name):
     model = Stepped({**CASES, **MORE}[name])

@@ -155,7 +155,7 @@ def instructions(body):
             yield from instructions(instruction.body)
 
 
-@pytest.mark.parametrize("model", most_are_long(zoo.ALL, 4))
+@pytest.mark.parametrize("model", most_are_long(zoo.ALL, 12))
 def test_the_printed_schedule_is_the_emitted_one(model):
     compiled = compile(zoo.made(model), dim_input=model.C, check=False)
     for kind in KINDS:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import myrnn
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn import dropout, noise
 from myrnn.compiler.runtime import draws
 from myrnn.errors import CompileError, InvalidArgument
@@ -381,7 +381,7 @@ def test_gradients_are_those_of_the_drawn_numbers(function):
 
 
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
-@pytest.mark.parametrize("function", [of_state, noisy], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", the_rest_is_long([of_state, noisy], noisy))
 def test_a_training_resumes_byte_for_byte(function, engine, tmp_path, in_python):
     whole, first, second = (Model(function) for _ in range(3))
     sequences, folder = data(function), tmp_path / "checkpoints"

@@ -86,6 +86,7 @@ def test_padding_cannot_leak(engine, settings, kind):
         assert row == pytest.approx(np.exp(logits) / np.exp(logits).sum(), abs=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, {"layers": 2}, {"cell": "gru"}, {"cell": "lstm", "layers": 2}], ids=str)
 def test_recurrent_weights_start_as_orthogonal_matrices(settings):
     X, y = draw(20)

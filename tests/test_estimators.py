@@ -127,6 +127,7 @@ def test_the_engines_learn_the_same():
         assert np.allclose(both[0].history_["validation_loss"], both[1].history_["validation_loss"], rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_regressor_predicts_numbers_in_their_original_units(regressor):
     said = regressor.predict(ROWS[100:])
     assert said.shape == (50,) and said.dtype == np.float64

@@ -277,9 +277,9 @@ class HasAStack(Base):
     ("kind", "name", "value"),
     [
         (HasABound, "bound", 1e5),
-        (HasABoundTensor, "bound", mg.tensor(np.float32(1e5))),
-        (HasAThreshold, "threshold", 1e5),
-        (ClipsItsInputs, "bound", 1e5),
+        pytest.param(HasABoundTensor, "bound", mg.tensor(np.float32(1e5)), marks=pytest.mark.long),
+        pytest.param(HasAThreshold, "threshold", 1e5, marks=pytest.mark.long),
+        pytest.param(ClipsItsInputs, "bound", 1e5, marks=pytest.mark.long),
         (ChoosesOneOfTwo, "first", False),
         (HasAStack, "size", 40),
     ],

@@ -145,6 +145,7 @@ def run(cell, names):
 LESSONS = {"own": OWN, **({"given": LESSON.read_text(encoding="utf-8")} if LESSON.is_file() else {})}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_the_cells_run_with_only_the_imports_changed(lesson, capsys):
     np.random.seed(0)  # noqa: NPY002 - the cells draw from this generator

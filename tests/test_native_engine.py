@@ -51,7 +51,7 @@ def memory(optimizer):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 2))
+@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 4))
 def test_weights_optimizer_state_and_history_agree_with_mygrad(name, batch_size):
     # MyGrad takes a second for a hundred batches.
     iterations = 200 if batch_size == 1 else 100
@@ -86,7 +86,7 @@ class Started(RNN):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 3))
 def test_an_empty_sequence_does_not_change_weights_that_only_steps_use(name, batch_size):
     rng = np.random.default_rng(0)
     data = [(rng.normal(size=(n, 10)).astype(np.float32), n % 2) for n in (3, 0, 0, 0, 2, 0, 0, 1)]
@@ -150,7 +150,7 @@ class Together(Weights):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", most_are_long(OPTIMIZERS, 3))
 @pytest.mark.parametrize(
     ("model_class", "lengths"),
     [

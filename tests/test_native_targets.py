@@ -144,9 +144,10 @@ def with_lost_steps(what):
     return Sequences(values, [0, 3, 6], targets, per_step=True, weights=[1, 1, 0] * 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed, "huber"], ids=named)
-@pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.parametrize("batch_size", [1, 2])
 def test_steps_of_weight_0_do_no_harm(engine, loss, batch_size):
     """Steps of weight 0 with nonfinite outputs leave loss, score and weights finite."""
     sequences = with_lost_steps(LOSSES[loss])
@@ -326,7 +327,7 @@ SOME = [entry for i, entry in enumerate(ALL) if entry.compiles and (entry.output
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batched", [False, True])
-@pytest.mark.parametrize("entry", most_are_long(SOME, 6))
+@pytest.mark.parametrize("entry", most_are_long(SOME, 18))
 def test_losses_of_models_of_every_shape_are_those_of_mygrad(entry, batched):
     model = entry.made()
     compiled = compile(model, max_length=min(20, entry.largest), dim_input=WIDTH, check=False)

@@ -387,6 +387,7 @@ def test_streams_distributed_over_threads_are_the_same_streams():
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("streams", [1, 4])
 def test_it_resumes_from_a_checkpoint_to_the_same_bytes(tmp_path, streams):
     sequences = data([30, 17, 40, 1, 25])

@@ -265,6 +265,7 @@ def test_the_report_of_tags_counts_the_same(parity):
     assert tags.sequence_accuracy == pytest.approx(report.whole_accuracy)
 
 
+@pytest.mark.long
 def test_inspection_covers_the_steps_with_answers(parity):
     task, model = parity
     tokens = np.array([1, 0, 1, 1])
