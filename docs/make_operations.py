@@ -16,8 +16,8 @@ from mygrad import linalg, ufunc
 from mygrad.nnet import activations, layers, losses
 
 from myrnn.compiler.graph import Builder, topological
+from myrnn.compiler.lower import INSTEAD
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.rules import INSTEAD
 from myrnn.compiler.trace import trace_once
 from myrnn.errors import UnsupportedOperation
 

@@ -17,8 +17,8 @@ from myrnn.compiler import compile
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
 from myrnn.compiler.leaves import Gradient, LoopState, Parameter, Row
+from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.rules import INSTEAD, RULES
 from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
 from myrnn.compiler.work import operations_noted
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation

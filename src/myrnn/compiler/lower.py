@@ -1,593 +1,111 @@
-"""Translation of MyGrad's operations into the compiler's: one rule for each, by MyGrad's name.
+"""Translation of MyGrad's operations into the compiler's: the table of rules, by MyGrad's class.
 
-Rules are written for whole values, and `lifted` applies them part by part.
+The layers among them are here, step by step and element by element: MyGrad's GRU, convolutions and pooling.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial, reduce
-from itertools import accumulate
-from math import prod
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from myrnn.compiler import ops
-from myrnn.compiler.graph import Node
-from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
-from myrnn.compiler.reads import raw
-from myrnn.compiler.values import Array, Shape, Value, in_parts, moved, plain, with_axis, without_axis
+from myrnn.compiler.arithmetic import ELEMENTWISE, PRODUCTS, REDUCTIONS, product_of
+from myrnn.compiler.graph import Node, evaluate
+from myrnn.compiler.shapes import SHAPES, Rule
+from myrnn.compiler.values import Shape, Value, moved, plain
+from myrnn.compiler.writes import READ_OR_WRITE
 from myrnn.errors import UnsupportedOperation
 
-# Native code works in float32, and flushes subnormal numbers to 0.
-_LEAST = np.finfo(np.float32).tiny
+
+def _product(left: Value, right: Value) -> Node:
+    """Return the product of two matrices; for constants, such as padding or an initial state, the constant."""
+    node = product_of(left, right)
+    inputs = list(map(_constant_of, node.inputs))
+    return node.build.constant(evaluate([node], {})[0]) if all(i.is_constant for i in inputs) else node
 
 
-def lost(numbers: Array) -> str:
-    """Return a message for numbers that become 0 or infinite in native code, or an empty string."""
-    with np.errstate(over="ignore", under="ignore"):
-        sizes = np.abs(numbers.astype(np.float32))
-    gone = (numbers != 0) & np.isfinite(numbers) & ((sizes < _LEAST) | np.isinf(sizes))
-    if not gone.any():
-        return ""
-    number = numbers[gone][0]
-    becomes, instead = ("0", "1e-30 or larger") if abs(number) < 1 else ("infinite", "1e30 or smaller")
-    return f"{number:g} is {becomes} in float32, in which compiled models work: use {instead}."
+def _constant_of(node: Node) -> Node:
+    """Return the constant below a node, moved or not, or else the node."""
+    is_moved = node.operation == "take" and node.inputs[0].is_constant
+    return node.build.constant(evaluate([node], {})[0]) if is_moved else node
 
 
-Rule = Callable[[Any, list[Value], Shape], Value]
-"""From MyGrad's operation, the operands and the shape of the result to its value; other arguments come first."""
+def _gru(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Apply a GRU layer to (T, N, C): states (T + 1, N, D), including the initial one."""
+    *start, rows, Uz, Wz, bz, Ur, Wr, br, Uh, Wh, bh = operands
+    steps, size = shape[0] - 1, shape[1:]
+    # The origin of the initial state is recorded while the model is traced.
+    if creator._dropout or creator.bp_lim != steps - 1 or not hasattr(creator, "reads_beside"):
+        raise UnsupportedOperation("a GRU with dropout, or with bp_lim, has no rule")
+    build = bz.node.build
+    state = plain(start[0].fitted(size) if start else build.constant(np.zeros(size)), size)
+    states = [state.node]
+    for row in rows.parts(-3):
+
+        def before(U: Value, b: Value, row: Value = row) -> Node:
+            return _product(row, U) + _constant_of(b.fitted(size))
+
+        z = ops.sigmoid(before(Uz, bz) + _product(state, Wz))
+        r = ops.sigmoid(before(Ur, br) + _product(state, Wr))
+        h = ops.tanh(before(Uh, bh) + _product(plain(r * state.node, size), Wh))
+        state = plain((1.0 - z) * h + z * state.node, size)
+        states.append(state.node)
+    return Value(tuple(states), shape, 0)
 
 
-def _axis_of_parts(operands: Iterable[Value]) -> int | None:
-    """Return the axis of the parts of the first operand that has parts, counted from the last."""
-    return next((o.from_last for o in operands if o.along is not None), None)
+def _convolution(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Slide filters (F, C, ...) over (N, C, ...), to (N, F, ...)."""
+    options = zip(*(map(int, option) for option in (creator.stride, creator.padding, creator.dilation)), strict=True)
+    x, filters = operands
+    return _slid(x, filters, list(options), shape)
 
 
-def _is_long(value: Value, axis: int, length: int) -> bool:
-    """Return whether a value has this length along an axis."""
-    return len(value.shape) >= -axis and value.shape[axis] == length
+def _slid(x: Value, filters: Value, options: Sequence[tuple[int, int, int]], shape: Shape) -> Value:
+    """Convolve along the third axis, at each position along the others; options are stride, padding and dilation."""
+    if not options:
+        return plain(_product(x, moved(filters, filters.places.T)), shape)
+    (stride, padding, dilation), *rest = options
+    axis = 2 - len(shape)
+    places, taps = x.parts(axis), filters.parts(axis)
+    beside = plain(x.nodes[0].build.constant(np.zeros(places[0].shape)), places[0].shape)
+    result = (*shape[:2], *shape[3:])
+
+    def at(place: int) -> Node:
+        seen = (place * stride + k * dilation - padding for k in range(len(taps)))
+        terms = (
+            _slid(places[i] if 0 <= i < len(places) else beside, tap, rest, result).node
+            for i, tap in zip(seen, taps, strict=True)
+        )
+        return reduce(ops.add, terms)
+
+    return Value(tuple(map(at, range(shape[2]))), shape, 2)
 
 
-def lifted(whole: Callable[..., Node], operands: Sequence[Value], shape: Shape, axis: int | None) -> Value:
-    """Apply a rule for whole values part by part along an axis of the result, counted from the last, or to it all."""
-    # Operands that do not have that axis, or have length one there, are used for every part.
-    if axis is None or len(shape) < -axis or not any(_is_long(o, axis, shape[axis]) for o in operands):
-        return plain(whole(*operands), shape)
-    columns = [
-        o.parts(axis) if _is_long(o, axis, shape[axis]) else
-        [plain(o.node, without_axis(o.shape, axis + len(o.shape)) if len(o.shape) >= -axis else o.shape)] * shape[axis]
-        for o in operands
-    ]  # fmt: skip
-    return in_parts((whole(*part) for part in zip(*columns, strict=True)), shape, axis)
-
-
-# Element by element ---------------------------------------------------------------------------------------------------
-
-
-def _element_wise(function: Callable[..., Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a function of nodes of one size, or of single numbers."""
-
-    def whole(*values: Value) -> Node:
-        common = np.broadcast_shapes(*(v.shape for v in values))
-        node = function(*(v.fitted(common) for v in values))
-        # For constants of equal numbers, a single number is enough.
-        return ops.expand(node, size=prod(common)) if node.size < prod(common) else node
-
-    return lifted(whole, operands, shape, _axis_of_parts(operands))
-
-
-def _elu(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    return _element_wise(partial(ops.elu, alpha=float(creator.alpha)), creator, operands, shape)
-
-
-def _abs(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    return _element_wise(ops.absolute if creator._nan_to_num else ops.abs_nan, creator, operands, shape)
-
-
-def _power(base: Node, exponent: Node) -> Node:
-    return ops.cube(base) if exponent is exponent.build.constant(3.0) else ops.power(base, exponent)
-
-
-def _where(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    if len(operands) == 2:
-        # The condition is not a tensor.
-        condition = np.asarray(creator.condition)
-        operands = [plain(operands[0].nodes[0].build.constant(condition), condition.shape), *operands]
-    return _element_wise(ops.select, creator, operands, shape)
-
-
-ELEMENTWISE: dict[str, Rule] = {
-    **{row.mygrad: partial(_element_wise, row) for row in OPERATIONS.values() if row.mygrad},
-    "Abs": _abs,
-    "AddSequence": partial(_element_wise, lambda *nodes: reduce(ops.add, nodes)),
-    "ELU": _elu,
-    "Power": partial(_element_wise, _power),
-    "MultiplySequence": partial(_element_wise, lambda *nodes: reduce(ops.multiply, nodes)),
-    "Where": _where,
-}
-
-# Values read out of tensors ------------------------------------------------------------------------------------------
-
-# Functions that are constant almost everywhere. Truth values are 1 and 0. For NaN all comparisons are false except
-# "unequal".
-FLAT: dict[Any, Callable[..., Node]] = {
-    np.greater: ops.greater,
-    np.greater_equal: lambda a, b: ops.greater(a, b) + ops.equal(a, b),
-    np.less: lambda a, b: ops.greater(b, a),
-    np.less_equal: lambda a, b: ops.greater(b, a) + ops.equal(a, b),
-    np.equal: ops.equal,
-    np.not_equal: lambda a, b: 1.0 - ops.equal(a, b),
-    np.isnan: lambda a: 1.0 - ops.equal(a, a),
-    np.sign: ops.sign,
-    np.floor: ops.floor,
-    np.ceil: lambda a: -ops.floor(-a),
-    np.trunc: lambda a: ops.sign(a) * ops.floor(ops.absolute(a)),
-    np.rint: ops.rint,
-    np.logical_not: lambda a: 1.0 - a,
-    np.logical_and: ops.multiply,
-    np.logical_or: ops.maximum,
-    np.logical_xor: lambda a, b: 1.0 - ops.equal(a, b),
-}
-
-
-# Comparisons that are the same with the next larger float32 instead of a number on the right; others need the next
-# smaller one. On the left it is the other way round.
-_UPWARD = (np.greater_equal, np.less)
-
-
-def _comparison(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    constants = [raw(v) if v.creator is None and v.constant else None for v in creator.variables]
-    if not any(c is None for c in constants):
-        return plain(operands[0].node.build.constant(creator.function(*constants)), shape)
-    for right, (constant, operand) in enumerate(zip(constants, operands, strict=True)):
-        if constant is not None and constant.dtype.kind != "b":
-            numbers = _compared_in_float32(constant, creator.function, (creator.function in _UPWARD) is bool(right))
-            operands[right] = plain(operand.node.build.constant(numbers), operand.shape)
-    return _element_wise(FLAT[creator.function], creator, operands, shape)
-
-
-def _compared_in_float32(numbers: Array, function: Any, upward: bool) -> Array:
-    """Return numbers with which float32 numbers compare as with the given ones, such as 0.1 in float64."""
-    with np.errstate(over="ignore", under="ignore"):
-        near = numbers.astype(np.float32)
-    differs = ~np.isnan(numbers) & (near != numbers)
-    if function in (np.equal, np.not_equal):
-        return np.where(differs, np.float32(np.nan), near)
-    is_beyond = near < numbers if upward else near > numbers
-    return np.where(is_beyond, np.nextafter(near, np.float32(np.inf if upward else -np.inf)), near)
-
-
-def _reading(creator: Any, operands: list[Value], shape: Shape) -> Value:
+def _pooled(creator: Any, operands: list[Value], shape: Shape) -> Value:
+    """Take the largest of each window over the last axes."""
     (value,) = operands
-    before, after = creator.variables[0].dtype, creator.dtype
-    if after.kind == "b" and before.kind != "b":
-        return _element_wise(FLAT[np.not_equal], creator, [value, _number_beside(value, 0.0)], shape)
-    if after.kind in "iu" and before.kind == "f":
-        raise UnsupportedOperation(f"this rounds to {after}, but compiled models work in float32 only")
+    axes = range(-len(creator.pool), 0)
+    # The last axis first: then the first of equal numbers stays the first.
+    for axis, size, stride in reversed(list(zip(axes, map(int, creator.pool), map(int, creator.stride), strict=True))):
+        parts = value.parts(axis)
+        windows = (parts[i : i + size] for i in range(0, len(parts) - size + 1, stride))
+        nodes = tuple(reduce(ops.larger, (part.node for part in window)) for window in windows)
+        place = axis + len(value.shape)
+        value = Value(nodes, (*value.shape[:place], len(nodes), *value.shape[place + 1 :]), place)
     return value
 
 
-def _number_beside(value: Value, number: float) -> Value:
-    return plain(value.nodes[0].build.constant(number), ())
+LAYERS: dict[str, Rule] = {"GRUnit": _gru, "ConvND": _convolution, "MaxPoolND": _pooled}
 
+RULES: dict[str, Any] = {**ELEMENTWISE, **SHAPES, **REDUCTIONS, **PRODUCTS, **LAYERS, **READ_OR_WRITE}
+"""MyGrad's class -> rule."""
 
-READS: dict[str, Rule] = {"PiecewiseConstant": _comparison, "Reading": _reading}
-"""Rules for the operations of `reads`."""
-
-# Shapes and positions -------------------------------------------------------------------------------------------------
-
-
-def _move(move: Callable[[Array, Any, Shape], Array], creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Move the numbers of a value as `move`, which knows the operation and the new shape, moves those of an array."""
-    return moved(operands[0], np.asarray(move(operands[0].places, creator, shape)))
-
-
-def _get_item(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    value, index = operands[0], creator.index
-    if value.along == 0 and index and isinstance(index[0], int | np.integer):
-        # The common case, x[t], without a pass over every element of the sequence.
-        value, index = plain(value.nodes[operator.index(index[0])], value.shape[1:]), index[1:]
-    return moved(value, np.asarray(value.places[index]))
-
-
-def _stack(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    axis = creator.axis % len(shape)
-    if axis == 0:
-        return Value(tuple(o.node for o in operands), shape, 0)
-    widened = [
-        replace(o, shape=with_axis(o.shape, axis, 1), along=None if o.along is None else o.along + (o.along >= axis))
-        for o in operands
-    ]
-    return _concatenated(axis, widened, shape)
-
-
-def _concatenated(axis: int | None, operands: list[Value], shape: Shape) -> Value:
-    if axis is not None:
-        axis %= len(shape)
-    if axis == 0 and not _is_one_value(operands):
-        return in_parts((part.node for o in operands for part in o.parts(-len(shape))), shape, -len(shape))
-    if axis and all(o.shape[axis] == 1 or o.along == axis for o in operands) and _axis_of_parts(operands) is None:
-        # Single numbers, or columns, side by side: they may be those of all steps.
-        return Value(tuple(o.node for o in operands), shape, axis)
-    parts = _axis_of_parts(operands)
-    if axis is None or (parts is not None and parts + len(shape) == axis):
-        parts = None
-    # The axis counted from the last, in values that lack the axis of the parts.
-    end = None if axis is None else axis - len(shape)
-    if end is not None and parts is not None and end < parts:
-        end += 1
-    return lifted(partial(_joined, axis=end), operands, shape, parts)
-
-
-def _is_one_value(operands: list[Value]) -> bool:
-    """Whether values joined along the first axis are one value, such as vectors side by side or a pushed stack."""
-    # Rows of the sequence, and single rows that may be those of all steps, are parts.
-    return all(o.along is None for o in operands) and any(len(o.shape) == 1 or o.shape[0] > 1 for o in operands)
-
-
-def _joined(*parts: Value, axis: int | None) -> Node:
-    """Return the parts joined along an axis, as one node."""
-    ends = np.cumsum([part.node.size for part in parts])
-    numbers = [part.places + end - part.node.size for part, end in zip(parts, ends, strict=True)]
-    places = np.split(np.argsort(np.concatenate(numbers, axis=axis), axis=None), ends[:-1])
-    filled = [i for i, place in enumerate(places) if place.size]
-    if len(filled) == 1:
-        return parts[filled[0]].node
-    return ops.join(*(parts[i].node for i in filled), places=[places[i] for i in filled])
-
-
-SHAPES: dict[str, Rule] = {
-    **dict.fromkeys(
-        ("Reshape", "Squeeze", "Flatten", "Ravel", "ExpandDims", "AtLeast1D", "AtLeast2D", "AtLeast3D"),
-        partial(_move, lambda a, creator, shape: a.reshape(shape)),
-    ),
-    "BroadcastTo": partial(_move, lambda a, creator, shape: np.broadcast_to(a, shape)),
-    "Transpose": partial(_move, lambda a, creator, shape: a.transpose(creator.axes)),
-    "Tensor_Transpose_Property": partial(_move, lambda a, creator, shape: a.T),
-    "MoveAxis": partial(_move, lambda a, creator, shape: np.moveaxis(a, creator.source, creator.destination)),
-    "SwapAxes": partial(_move, lambda a, creator, shape: np.swapaxes(a, creator.axis1, creator.axis2)),
-    "Roll": partial(_move, lambda a, creator, shape: np.roll(a, creator.shift, creator.axis)),
-    "Repeat": partial(_move, lambda a, creator, shape: np.repeat(a, creator._repeats, creator._axis)),
-    "GetItem": _get_item,
-    "Concatenate": lambda creator, operands, shape: _concatenated(creator.axis, operands, shape),
-    "Stack": _stack,
+_LOSS = "Return logits: training computes the loss"
+INSTEAD = {
+    "BatchNorm": "Normalise over the features, by `mean` and `var`",
+    **dict.fromkeys(("FocalLoss", "MarginRanking", "MulticlassHinge", "SoftmaxCrossEntropy"), _LOSS),
 }
-
-# Along axes -----------------------------------------------------------------------------------------------------------
-
-Axes = tuple[int, ...]
-
-
-def _axes_of(creator: Any, ndim: int) -> Axes:
-    """Return the axes of an operation in order, counted from the last; None is all of them."""
-    # A single number has no axis, though NumPy and MyGrad accept one.
-    axis = creator._kw["axis"] if hasattr(creator, "_kw") else creator.axis
-    if axis is None or not ndim:
-        return tuple(range(-ndim, 0))
-    return tuple(sorted(int(a) % ndim - ndim for a in np.atleast_1d(axis)))
-
-
-def _around(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
-    """Return the sizes before, along and after an axis."""
-    axis %= len(shape)
-    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-
-
-def _along_axes(whole: Callable[[Any, Value, Axes], Node], creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a rule for a value and its axes, part by part unless they include the axis of the parts."""
-    (value,) = operands
-    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
-    if parts is None or parts in axes:
-        return plain(whole(creator, value, axes), shape)
-    # In the result, which may lack the axes, the axis of the parts is closer to the last.
-    after = parts if len(shape) == len(value.shape) else parts + sum(a > parts for a in axes)
-    nodes = (whole(creator, part, _less(axes, parts)) for part in value.parts(parts))
-    return in_parts(nodes, shape, after)
-
-
-def _less(axes: Axes, gone: int) -> Axes:
-    """Return axes, counted from the last, in a value that lacks one."""
-    return tuple(a + (a < gone) for a in axes if a != gone)
-
-
-Fold = Callable[[Node, int, int, int], Node]
-"""From a node of (outer, n, inner) numbers to their fold over n."""
-
-
-def _folded(fold: Fold, value: Value, axes: Axes) -> Node:
-    """Fold a value along its axes, one after the other."""
-    node, shape = value.node, list(value.shape)
-    for axis in reversed(axes):
-        node = fold(node, *_around(shape, axis))
-        shape[axis] = 1
-    return node
-
-
-def _fold(fold: Fold, row: ops.Operation, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a sum or similar: `row` combines two nodes."""
-    (value,) = operands
-    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
-    if parts is None or parts not in axes:
-        return _along_axes(lambda _, value, axes: _folded(fold, value, axes), creator, operands, shape)
-    return plain(_over_parts(fold, row, start, value, axes), shape)
-
-
-def _over_parts(fold: Fold, row: ops.Operation, start: float, value: Value, axes: Axes) -> Node:
-    """Fold a value along axes, including that of its parts."""
-    assert value.from_last is not None
-    others = _less(axes, value.from_last)
-    return _so_far(row, start, [_folded(fold, part, others) for part in value.parts(value.from_last)])[-1]
-
-
-def _so_far(row: ops.Operation, start: float, nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the running results of `row` over the nodes from `start` on, so that all steps are alike."""
-    begin: Any = np.full(nodes[0].size, start)
-    return tuple(accumulate(nodes, row, initial=begin))[1:]
-
-
-def _total(node: Node, outer: int, n: int, inner: int) -> Node:
-    return ops.total(node, outer=outer, n=n, inner=inner)
-
-
-_sum = partial(_folded, _total)
-
-
-def _in_pairs(row: ops.Operation, node: Node, outer: int, n: int, inner: int) -> Node:
-    """Fold neighbours in pairs: this takes few nodes, and the first of equal numbers stays the first."""
-    rest = None
-    while n > 1:
-        places = np.arange(node.size).reshape(outer, n, inner)
-        if n % 2:
-            last = take(node, indices=places[:, -1])
-            rest = last if rest is None else row(last, rest)
-        n //= 2
-        node = row(take(node, indices=places[:, : 2 * n : 2]), take(node, indices=places[:, 1 : 2 * n : 2]))
-    return node if rest is None else row(node, rest)
-
-
-def _mean(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    total = REDUCTIONS["Sum"](creator, operands, shape)
-    count = prod(operands[0].shape) / max(prod(shape), 1)
-    return replace(total, nodes=tuple(node / count for node in total.nodes))
-
-
-def _running(row: ops.Operation, start: float, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply `row` cumulatively along an axis."""
-
-    def whole(value: Value) -> Node:
-        node, (outer, n, inner) = value.node, _around(value.shape, axis)
-        places = np.arange(node.size).reshape(outer, n, inner)
-        step = 1
-        while step < n:
-            # Combine each number with the one `step` places before it: this doubles the numbers in it.
-            begin = plain(node.build.constant(np.full(outer * step * inner, start)), (outer, step, inner))
-            rest = plain(take(node, indices=places[:, :-step]), (outer, n - step, inner))
-            node = row(node, _joined(begin, rest, axis=1))
-            step *= 2
-        return node
-
-    (value,), axis = operands, creator.axis
-    if axis is None:
-        value, axis = moved(value, value.places.ravel()), 0
-    axis = axis % len(value.shape) - len(value.shape)
-    if axis == value.from_last:
-        return replace(value, nodes=_so_far(row, start, value.nodes))
-    parts, axis = value.from_last, axis + (value.from_last is not None and axis < value.from_last)
-    return lifted(whole, [value], shape, parts)
-
-
-def _spread(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a variance, the mean square of the distances from the mean; over the parts, by sums over them."""
-    (value,) = operands
-    axes = _axes_of(creator, len(value.shape))
-    if value.from_last is None or value.from_last not in axes:
-        return _along_axes(_variance, creator, operands, shape)
-    kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
-    count = float(prod(value.shape[a] for a in axes))
-    mean = plain(_over_parts(_total, ops.add, 0.0, value, axes) / count, kept)
-    centred = _element_wise(ops.subtract, None, [value, mean], value.shape)
-    squares = _element_wise(lambda x: x * x, None, [centred], value.shape)
-    return plain(_over_parts(_total, ops.add, 0.0, squares, axes) / (count - _ddof(creator)), shape)
-
-
-def _ddof(creator: Any) -> float:
-    return float(creator.ddof) if isinstance(creator.ddof, int | float) else 0.0
-
-
-def _variance(creator: Any, value: Value, axes: Axes) -> Node:
-    kept = tuple(1 if a - len(value.shape) in axes else n for a, n in enumerate(value.shape))
-    count = float(prod(value.shape[a] for a in axes))
-    centred = value.node - plain(_sum(value, axes) / count, kept).fitted(value.shape)
-    return _sum(plain(centred * centred, value.shape), axes) / (count - _ddof(creator))
-
-
-def _root(value: Value) -> Value:
-    return replace(value, nodes=tuple(ops.sqrt(node) for node in value.nodes))
-
-
-def _norm(creator: Any, value: Value, axes: Axes) -> Node:
-    if not creator._nan_to_num:
-        raise UnsupportedOperation("a norm with nan_to_num=False has no rule")
-    order = float(creator.ord)
-    if order == 2:
-        return ops.sqrt(_sum(plain(value.node * value.node, value.shape), axes))
-    sizes = ops.absolute(value.node)
-    if order == 1:
-        return _sum(plain(sizes, value.shape), axes)
-    return ops.power(_sum(plain(ops.power(sizes, order), value.shape), axes), 1 / order)
-
-
-def _softmax(row: ops.Operation, creator: Any, operands: list[Value], shape: Shape) -> Value:
-    """Apply a softmax or its logarithm; over the parts in passes: maximum, sum of exponentials, result."""
-    (value,) = operands
-    axes, parts = _axes_of(creator, len(value.shape)), value.from_last
-    if parts is None or parts not in axes:
-        return _along_axes(partial(_softmax_of, row), creator, operands, shape)
-    kept = tuple(1 if a - len(shape) in axes else n for a, n in enumerate(shape))
-    # The result does not depend on the number that is subtracted first.
-    top = plain(ops.fixed(_over_parts(partial(_in_pairs, ops.larger), ops.larger, -np.inf, value, axes)), kept)
-    lower = _element_wise(ops.subtract, None, [value, top], shape)
-    exponentials = _element_wise(ops.exp, None, [lower], shape)
-    total = plain(_over_parts(_total, ops.add, 0.0, exponentials, axes), kept)
-    if row is ops.softmax:
-        return _element_wise(ops.divide, None, [exponentials, total], shape)
-    return _element_wise(lambda x, y: x - ops.log(y), None, [lower, total], shape)
-
-
-def _softmax_of(row: ops.Operation, creator: Any, value: Value, axes: Axes) -> Node:
-    wide = [a for a in axes if value.shape[a] != 1]
-    if len(wide) == 1:
-        outer, n, inner = _around(value.shape, wide[0])
-    elif not wide or len(wide) == sum(n != 1 for n in value.shape):
-        n = value.node.size if wide else 1
-        outer, inner = value.node.size // n, 1
-    else:
-        raise UnsupportedOperation(f"a softmax over several of the axes of shape {value.shape} has no rule")
-    return row(value.node, outer=outer, n=n, inner=inner)
-
-
-REDUCTIONS: dict[str, Rule] = {
-    "Sum": partial(_fold, _total, ops.add, 0.0),
-    "Mean": _mean,
-    "Prod": partial(_fold, partial(_in_pairs, ops.multiply), ops.multiply, 1.0),
-    "Max": partial(_fold, partial(_in_pairs, ops.larger), ops.larger, -np.inf),
-    "Min": partial(_fold, partial(_in_pairs, ops.smaller), ops.smaller, np.inf),
-    "CumSum": partial(_running, ops.add, 0.0),
-    "CumProd": partial(_running, ops.multiply, 1.0),
-    "Variance": _spread,
-    "StdDev": lambda *known: _root(_spread(*known)),
-    "Norm": partial(_along_axes, _norm),
-    "Softmax": partial(_softmax, ops.softmax),
-    "LogSoftmax": partial(_softmax, ops.log_softmax),
-}
-
-# Products -------------------------------------------------------------------------------------------------------------
-
-
-def _matmul(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    left, right = operands
-    if len(left.shape) == 1:
-        left = moved(left, left.places[None])
-    if len(right.shape) == 1:
-        right = moved(right, right.places[:, None])
-    full = (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
-    return _reshaped(_multiplied(left, right, full), shape)
-
-
-def _multiplied(left: Value, right: Value, shape: Shape) -> Value:
-    """Return the product of two matrices, or of stacks of them, part by part."""
-    if left.from_last == -1 or right.from_last == -2:
-        # A sum over the parts of products of a column and a row.
-        pairs = zip(left.pieces(-1), right.pieces(-2), strict=True)
-        return plain(_so_far(ops.add, 0.0, [product_of(column, row) for column, row in pairs])[-1], shape)
-    # A single row, such as the last of all, is not a sequence.
-    if left.from_last == -2 and (len(left.nodes) > 1 or right.from_last != -1):
-        return in_parts((product_of(row, right) for row in left.pieces(-2)), shape, -2)
-    if right.from_last == -1:
-        return in_parts((product_of(left, column) for column in right.pieces(-1)), shape, -1)
-    return lifted(product_of, [left, right], shape, _axis_of_parts([left, right]))
-
-
-def _reshaped(value: Value, shape: Shape) -> Value:
-    """Return a value in a shape that differs only by axes of length one."""
-    if value.shape == shape:
-        return value
-    return moved(value, value.places.reshape(shape))
-
-
-def product_of(left: Value, right: Value) -> Node:
-    """Return the product of two matrices, or of stacks of them."""
-    a = left.shape if len(left.shape) > 1 else (1, *left.shape)
-    b = right.shape if len(right.shape) > 1 else (*right.shape, 1)
-    if prod(b[:-2]) != 1:
-        return _stacked_product(plain(left.node, a), plain(right.node, b))
-    m, k, n = prod(a[:-1]), a[-1], b[-1]
-    if m == 1 and n == 1:
-        return _total(left.node * right.node, 1, k, 1)
-    if k == 1 and m > 1 and n > 1:
-        return ops.outer(left.node, right.node)
-    if n == 1 and m > 1:
-        # A matrix times a column is the column, as a row, times the transposed matrix.
-        matrix, flipped = _untransposed(left.node, m, k)
-        return ops.matmul(right.node, matrix, m=1, k=k, n=m, transposed=not flipped)
-    matrix, flipped = _untransposed(right.node, k, n)
-    return ops.matmul(left.node, matrix, m=m, k=k, n=n, transposed=flipped)
-
-
-def _stacked_product(left: Value, right: Value) -> Node:
-    """Return the products of corresponding matrices: element-wise if that is no more work, otherwise one by one."""
-    (*_, m, k), n = left.shape, right.shape[-1]
-    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    if k == 1 or m == n == 1:
-        rows, columns = plain(left.node, (*left.shape, 1)), plain(right.node, (*right.shape[:-2], 1, k, n))
-        terms = rows.fitted((*stack, m, k, n)) * columns.fitted((*stack, m, k, n))
-        return _total(terms, prod(stack) * m, k, n)
-    pairs = (np.broadcast_to(v.places, (*stack, *v.shape[-2:])).reshape(-1, *v.shape[-2:]) for v in (left, right))
-    parts = [
-        plain(product_of(moved(left, its), moved(right, others)), (m, n)) for its, others in zip(*pairs, strict=True)
-    ]
-    return _joined(*parts, axis=0)
-
-
-def _untransposed(node: Node, rows: int, columns: int) -> tuple[Node, bool]:
-    """Return the matrix that `node`, of shape (rows, columns), is the transpose of, and True; or itself, and False."""
-    if node.operation == "take" and rows > 1 and columns > 1 and node.inputs[0].size == rows * columns:
-        if node.attributes[0] == transposed_indices(columns, rows).tobytes():
-            return node.inputs[0], True
-    return node, False
-
-
-def _einsum(creator: Any, operands: list[Value], shape: Shape) -> Value:
-    labels, out = creator.in_lbls, creator.out_lbls
-    of_parts = {own[o.along] for o, own in zip(operands, labels, strict=True) if o.along is not None}
-    label = of_parts.pop() if len(of_parts) == 1 else ""
-    if not label or any(own.count(label) > 1 for own in labels):
-        return plain(_contracted(operands, labels, out), shape)
-    length = next(o.shape[own.index(label)] for o, own in zip(operands, labels, strict=True) if label in own)
-    columns = [
-        o.parts(own.index(label) - len(own)) if label in own else [o] * length
-        for o, own in zip(operands, labels, strict=True)
-    ]
-    cut, rest = [own.replace(label, "") for own in labels], out.replace(label, "")
-    nodes = [_contracted(part, cut, rest) for part in zip(*columns, strict=True)]
-    if label in out:
-        return Value(tuple(nodes), shape, out.index(label))
-    return plain(_so_far(ops.add, 0.0, nodes)[-1], shape)
-
-
-def _contracted(values: Sequence[Value], labels: Sequence[str], out: str) -> Node:
-    """Multiply values that share the axes of the same label, and sum over the axes that `out` lacks."""
-    sizes: dict[str, int] = {}
-    for value, own in zip(values, labels, strict=True):
-        sizes |= {label: n for label, n in zip(own, value.shape, strict=True) if n != 1 or label not in sizes}
-
-    def shape(some: str) -> Shape:
-        return tuple(sizes[label] for label in some)
-
-    def arranged(node: Node, own: str, order: str) -> Node:
-        return take(node, indices=np.einsum(f"{own}->{order}", plain(node, shape(own)).places))
-
-    parts: list[tuple[Node, str]] = []
-    for value, own in zip(values, labels, strict=True):
-        # An axis of length one is broadcast.
-        kept = "".join(dict.fromkeys(label for label, n in zip(own, value.shape, strict=True) if n == sizes[label]))
-        parts.append((take(value.node, indices=np.einsum(f"{own}->{kept}", value.places)), kept))
-    (node, own), *others = parts
-    for i, (other, its) in enumerate(others):
-        later = out + "".join(theirs for _, theirs in others[i + 1 :])
-        batch = "".join(label for label in own if label in its and label in later)
-        inner = "".join(label for label in own if label in its and label not in later)
-        left = "".join(label for label in own if label not in its)
-        right = "".join(label for label in its if label not in own)
-        stack, m, k, n = (prod(shape(some)) for some in (batch, left, inner, right))
-        a, b = arranged(node, own, batch + left + inner), arranged(other, its, batch + inner + right)
-        node, own = product_of(plain(a, (stack, m, k)), plain(b, (stack, k, n))), batch + left + right
-    rest = "".join(label for label in own if label not in out)
-    return _total(arranged(node, own, out + rest), prod(shape(out)), prod(shape(rest)), 1)
-
-
-PRODUCTS: dict[str, Rule] = {"MatMul": _matmul, "EinSum": _einsum}
+"""What to write instead of an operation that has no rule."""

@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
 from myrnn.compiler import ops
+from myrnn.compiler.arithmetic import READS, lost
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.leaves import Parameter, Row
-from myrnn.compiler.lower import READS, SHAPES, Rule, lost
+from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS, join
 from myrnn.compiler.patches import replaced
 from myrnn.compiler.reads import (
@@ -45,7 +46,7 @@ from myrnn.compiler.reads import (
     reads_traced,
 )
 from myrnn.compiler.recording import Recording, SiteUse, values_of
-from myrnn.compiler.rules import INSTEAD, RULES
+from myrnn.compiler.shapes import SHAPES, Rule
 from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation

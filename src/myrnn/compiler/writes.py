@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from myrnn.compiler import ops
+from myrnn.compiler.arithmetic import lost
 from myrnn.compiler.graph import Node
-from myrnn.compiler.lower import SHAPES, lost
 from myrnn.compiler.ops import take
+from myrnn.compiler.shapes import SHAPES
 from myrnn.compiler.values import Array, Shape, Value, moved, plain
 from myrnn.errors import UnsupportedOperation
 
