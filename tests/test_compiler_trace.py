@@ -19,7 +19,8 @@ from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topolog
 from myrnn.compiler.leaves import Gradient, LoopState, Parameter, Row
 from myrnn.compiler.lower import INSTEAD, RULES
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.trace import Origin, Recorder, _variables, trace_once
+from myrnn.compiler.record import Origin
+from myrnn.compiler.trace import Recorder, _variables, trace_once
 from myrnn.compiler.work import operations_noted
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 

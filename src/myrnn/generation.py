@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.streams import Streams
-from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models.model import parameters_of
 from myrnn.sequences import Sequences

@@ -21,7 +21,7 @@ from myrnn.compiler.leaves import Given, LoopState, Row, StepNumber
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
 from myrnn.compiler.probe import ADVICE, describe
-from myrnn.compiler.trace import Origin
+from myrnn.compiler.record import Origin
 from myrnn.errors import NotARecurrence
 
 BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"

@@ -14,7 +14,8 @@ from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
 from myrnn.compiler.probe import Traces, where
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.record import Origin
+from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import period_of
 from myrnn.errors import NotARecurrence
 

@@ -18,7 +18,8 @@ from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.record import Origin
+from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.compiler.variables import Variables
 from myrnn.errors import NotARecurrence

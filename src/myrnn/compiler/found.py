@@ -13,8 +13,9 @@ from myrnn.compiler.graph import Builder, Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop, rewritten
 from myrnn.compiler.probe import ADVICE, Traces, lengths_for, longest_of, middle_of
+from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import find_tables
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import INPUT, Row
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.record import Origin
+from myrnn.compiler.trace import Trace
 from myrnn.errors import NotARecurrence
 
 # Lengths that are compared. Steps that differ at first, or in turn, do not take more nodes from each step to the next.

@@ -15,8 +15,9 @@ from myrnn.compiler.draws import settled
 from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.probe import ADVICE, difference_message
+from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import fill_tables
-from myrnn.compiler.trace import Origin, Trace, joined
+from myrnn.compiler.trace import Trace, joined
 from myrnn.errors import NotARecurrence
 
 

@@ -23,7 +23,8 @@ from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, leaves_o
 from myrnn.compiler.leaves import OUTPUTS, TARGET, ClassNumbers, Parameter
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
-from myrnn.compiler.trace import MYGRAD, Recorder, read_graph, tensors_below
+from myrnn.compiler.reference import MYGRAD
+from myrnn.compiler.trace import Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
 from myrnn.compiler.work import Work, operations_noted
 from myrnn.errors import CompileError, MyRNNError

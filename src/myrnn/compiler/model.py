@@ -28,18 +28,20 @@ from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.explain import explained
 from myrnn.compiler.graph import topological
-from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard, verify
+from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
 from myrnn.compiler.plan import plan
-from myrnn.compiler.probe import BACK, Subject, Traces, input_width, read_length, trace
+from myrnn.compiler.probe import BACK, Subject, Traces, trace
 from myrnn.compiler.program import Program
+from myrnn.compiler.record import Origin
+from myrnn.compiler.reference import MYGRAD, input_width, read_length
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.streams import Carried, State, Streams, carried_of, check_steps, going_on, without_beginning
-from myrnn.compiler.trace import MYGRAD, Origin
 from myrnn.compiler.turns import period_of
+from myrnn.compiler.verify import verify
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
 from myrnn.models.model import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost

@@ -21,12 +21,12 @@ from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.instructions import Buffer
 from myrnn.compiler.plan import ParameterLayout, padded
 from myrnn.compiler.program import Program
+from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime import generation, training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import Streams
-from myrnn.compiler.trace import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.randomness import Keys
 from myrnn.sequences import Sequences

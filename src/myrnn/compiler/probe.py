@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
-import pickle
-import random
-import sys
 import warnings
-from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import FunctionType, ModuleType
 from typing import Any
 
-import mygrad
 import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
-from myrnn._user_code import failure, is_users_file
+from myrnn.compiler.calls import check_calls
 from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turned
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.growth import check_growth
 from myrnn.compiler.leaves import Drawn
-from myrnn.compiler.trace import Origin, Trace, takes_numbers, trace_once
+from myrnn.compiler.record import Origin
+from myrnn.compiler.reference import answer, gradients_kept, shifted, with_values
+from myrnn.compiler.trace import Trace, takes_numbers, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
-from myrnn.models import Recognizer
-from myrnn.models.model import network_of, parameter_names
+from myrnn.models.model import parameter_names
 from myrnn.sequences import one_hot
 
 # Lengths that are traced to find the loop; the longest requested one is traced as well.
 PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
-# If this many calls in a row all change something, the model changes it, not another thread.
-CALLS = 30
 # How many steps a model may look back: few, and if no loop is found, more.
 BACK = (3, 10)
 # The largest distance in steps of successive states, such as those of a dilated loop.
@@ -126,7 +116,7 @@ def trace(subject: Subject) -> Traces:
         tokens, large = one_hot(rng.integers(0, dim_input, 5), dim_input), 10 * _random_rows(5, dim_input, rng)
         for values in (tokens, large):
             _same_graph(traces[5], trace_once(model, parameters, values, build), "the values of the sequence")
-        with replaced(parameters, shifted(parameters, rng)):
+        with with_values(parameters, shifted(parameters, rng)):
             before = [parameter.data.tobytes() for parameter in parameters]
             _same_graph(traces[5], trace_once(model, parameters, x, build), "the values of its parameters")
             if before != [parameter.data.tobytes() for parameter in parameters]:
@@ -192,140 +182,6 @@ def unreached(looks: Sequence[Origin]) -> str:
     )
 
 
-# Changes by a call ----------------------------------------------------------------------------------------------------
-
-_SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_SOURCES = (np.random.Generator, np.random.RandomState, random.Random, itertools.count)
-# The global sources of random numbers.
-_SHARED = (random.random.__self__, np.random.random.__self__)  # type: ignore[attr-defined]
-# The most objects that are examined, nearest to the model first, and the most parts of each.
-_MOST = 10_000
-# Attributes that Python adds to every imported module. Under pytest a loader leads to the whole of pytest.
-_OF_IMPORT = ("__builtins__", "__loader__", "__spec__")
-
-
-def check_calls(model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder) -> None:
-    """Raise NotDeterministic unless repeated calls on one sequence compute the same, without side effects."""
-    first = trace_once(model, parameters, x, build)
-    if changed := _changed_by_calls(model, x[:3]):
-        raise NotDeterministic(
-            "the model draws random numbers while it runs: draw them outside, use myrnn.dropout or myrnn.noise, or\n"
-            '  train it with engine="mygrad".'
-            if changed & {"random", "np.random"}
-            else f"every call of the model changes its {', '.join(sorted(changed))}, so that a later one may compute "
-            'something else.\n  Leave that out of the call, or train it with engine="mygrad".'
-        )
-    if trace_once(model, parameters, x, build).output is not first.output:
-        raise NotDeterministic(
-            "two calls of the model on the same sequence compute different things: it draws random numbers, or\n"
-            "  keeps something from one call to the next. Draw with myrnn.dropout or myrnn.noise, or train it with\n"
-            '  engine="mygrad".'
-        )
-
-
-def _changed_by_calls(model: Any, x: NDArray[np.float32]) -> set[str]:
-    """Return what every one of many calls changes; changes by another thread are missing in some."""
-    changed: set[str] | None = None
-    scalars, sources = _reachable(model)
-    for _ in range(CALLS):
-        # Nothing slow may run between reading the states of sources and the call.
-        drawn = [_drawn(source) for source in sources.values()]
-        answer(model, x)
-        now = {path for path, before in zip(sources, drawn, strict=True) if _drawn(sources[path]) != before}
-        before, (scalars, _) = scalars, _reachable(model)
-        now |= {path for path in {*before, *scalars} if before.get(path) != scalars.get(path)}
-        changed = now if changed is None else changed & now
-        if not changed:
-            break
-    return changed or set()
-
-
-def _drawn(source: Any) -> Any:
-    """Return the state of a source of numbers, which changes with every draw."""
-    return repr(source) if isinstance(source, itertools.count) else pickle.dumps(source)
-
-
-def _reachable(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the scalars, and the sources of random and other numbers, that the model's code can reach, by path."""
-    home = type(network_of(model)).__module__.partition(".")[0]
-    scalars, sources = dict[str, Any](), dict[str, Any](zip(("random", "np.random"), _SHARED, strict=True))
-    seen, waiting = set[int](), deque([("", model)])
-    while waiting and len(seen) + len(scalars) < _MOST:
-        path, value = waiting.popleft()
-        if isinstance(value, _SCALARS):
-            # NaN does not equal itself.
-            scalars[path] = repr(value) if value != value else value
-        elif id(value) not in seen:
-            seen.add(id(value))
-            if isinstance(value, _SOURCES):
-                sources[path] = value
-            else:
-                waiting.extend(_parts(path, value, home)[:_MOST])
-    return scalars, sources
-
-
-def _parts(path: str, value: Any, home: str) -> list[tuple[str, Any]]:
-    """Return the members of a user's object, by path; none of arrays, modules and objects of libraries."""
-    if isinstance(value, np.ndarray | Tensor | ModuleType):
-        return []
-    if isinstance(value, FunctionType):
-        if not _is_users(value.__module__ or "", value.__code__.co_filename, home):
-            return []
-        known = [(name, item) for name, item in list(value.__globals__.items()) if name not in _OF_IMPORT]
-        names = [(f"{value.__module__}.{name}", item) for name, item in known]
-        return [*names, *((path, item) for item in (value.__closure__, value.__defaults__, value.__kwdefaults__))]
-    if isinstance(value, type):
-        module = sys.modules.get(value.__module__)
-        if not _is_users(value.__module__, getattr(module, "__file__", None) or "", home):
-            return []
-        names = [(f"{value.__name__}.{name}", item) for name, item in list(vars(value).items())]
-        return [*((name, item) for name, item in names if ".__" not in name or callable(item)), *_bases(value)]
-    if isinstance(value, dict):
-        return [(f"{path}[{key!r}]", item) for key, item in list(value.items())]
-    if (held := _attributes(value)) is not None:
-        return [*((f"{path}.{name}".lstrip("."), item) for name, item in held.items()), (path, type(value))]
-    if isinstance(value, list):
-        # A growing container changes its length in any case. Tensors may be stored for later inspection.
-        size = [(path, len(value))] if all(isinstance(item, _SCALARS) for item in value) else []
-        return [*size, *((f"{path}[{i}]", item) for i, item in enumerate(value))]
-    size = [(path, len(value))] if isinstance(value, set) else []
-    return [*size, *((path, item) for item in gc.get_referents(value))]
-
-
-def _attributes(value: Any) -> dict[str, Any] | None:
-    """Return an object's own attributes; its class may intercept any other way to ask for them."""
-    try:
-        return dict(object.__getattribute__(value, "__dict__"))
-    except AttributeError:
-        return None
-
-
-def _bases(kind: type) -> list[tuple[str, Any]]:
-    return [(base.__name__, base) for base in kind.__bases__]
-
-
-def _is_users(module: str, file: str, home: str) -> bool:
-    """Whether code may change during a session: it is not a library's, or in the same package as the model."""
-    top = module.partition(".")[0]
-    return top not in ("myrnn", "builtins") and (top == home or is_users_file(file))
-
-
-# The model itself ----------------------------------------------------------------------------------------------------
-
-
-def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
-    """Return the model's own logits for an array, as computed without a graph."""
-    try:
-        # The sequences may be artificial, so overflows on them do not matter.
-        with mygrad.no_autodiff, np.errstate(all="ignore"):
-            result = model(x.copy())
-    except Exception as error:
-        raise CompileError(
-            f"the model fails on an array of shape {x.shape}, but not on a tensor: {failure(error)}"
-        ) from error
-    return np.asarray(result.data if isinstance(result, Tensor) else result)
-
-
 def traced_with_array(
     model: Any, parameters: tuple[Tensor, ...], x: NDArray[np.float32], build: Builder, whole: Collection[int] = ()
 ) -> Trace:
@@ -355,76 +211,6 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
         f"{difference_message(one, other)}"
         f"{ADVICE}"
     )
-
-
-def shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:
-    """Return values near those of the parameters."""
-    shifts = (rng.normal(size=parameter.shape).astype(np.float32) for parameter in parameters)
-    return [p.data * np.float32(1.25) + shift * np.float32(0.1) for p, shift in zip(parameters, shifts, strict=True)]
-
-
-@contextmanager
-def replaced(parameters: tuple[Tensor, ...], values: Sequence[NDArray[np.float32]]) -> Iterator[None]:
-    """Give the parameters other values for a while; afterwards they are the same bytes."""
-    before = [parameter.data.copy() for parameter in parameters]
-    try:
-        for parameter, value in zip(parameters, values, strict=True):
-            _write(parameter, value)
-        yield
-    finally:
-        for parameter, value in zip(parameters, before, strict=True):
-            _write(parameter, value)
-
-
-def _write(parameter: Tensor, values: NDArray[np.float32]) -> None:
-    """Write into a parameter without changing MyGrad's lock on it, which a graph of the user's may hold."""
-    writeable = parameter.data.flags.writeable
-    parameter.data.flags.writeable = True
-    parameter.data[...] = values
-    parameter.data.flags.writeable = writeable
-
-
-@contextmanager
-def gradients_kept(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Restore the parameters' gradients, and keep the user's graphs of them able to go back."""
-    before = [(parameter._grad, set(parameter._ops)) for parameter in parameters]
-    try:
-        yield
-    finally:
-        for parameter, (gradient, readers) in zip(parameters, before, strict=True):
-            parameter._grad = gradient
-            # A backward pass through one graph makes MyGrad forget all graphs of the tensors in it.
-            parameter._ops.update(reader for reader in readers if reader() is not None)
-
-
-def input_width(model: Any, parameters: tuple[Tensor, ...]) -> int:
-    """Return C: that of the model, or the first size of a parameter that it accepts as the width of a sequence."""
-    if isinstance(model, Recognizer):
-        return input_width(model.model, parameters) - 1
-    given = getattr(model, "dim_input", None)
-    if isinstance(given, int | np.integer) and given > 0:
-        return int(given)
-    sizes = [p.shape[0] for p in parameters if p.ndim == 2] + [p.shape[1] for p in parameters if p.ndim == 2]
-    error: Exception | None = None
-    for size in dict.fromkeys(sizes):
-        try:
-            with mygrad.no_autodiff, np.errstate(all="ignore"):
-                model(np.zeros((3, size), dtype=np.float32))
-            return int(size)
-        except Exception as failure:
-            error = error or failure
-    raise CompileError(
-        f"the number of inputs of the model cannot be determined ({error}): name it, compile(model, dim_input=...)"
-    ) from error
-
-
-def read_length(model: Any, dim_input: int, lengths: Sequence[int]) -> int:
-    """Return the first of some lengths that the model reads, or the first of all if it reads none of them."""
-    for length in lengths:
-        with suppress(Exception), mygrad.no_autodiff, np.errstate(all="ignore"):
-            model(np.zeros((length, dim_input), dtype=np.float32))
-            return length
-    return lengths[0]
 
 
 # Where two traces differ ---------------------------------------------------------------------------------------------

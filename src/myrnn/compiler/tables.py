@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from myrnn.compiler.graph import Builder, Node, evaluate, topological
 from myrnn.compiler.leaves import LENGTH, Drawn, Fraction, Given, Parameter, Row, StepNumber, StepTable
 from myrnn.compiler.ops import indices_of, matmul
-from myrnn.compiler.trace import Origin, Trace
+from myrnn.compiler.record import Origin
+from myrnn.compiler.trace import Trace
 
 # Leaves without numbers that are the same at every step.
 _UNKNOWN = Parameter | Drawn

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dis
 import gc
-import linecache
 import os
 import sys
 import threading
@@ -17,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 import mygrad
@@ -45,16 +44,14 @@ from myrnn.compiler.reads import (
     raw,
     reads_traced,
 )
+from myrnn.compiler.record import Execution, Origin, TensorRead
 from myrnn.compiler.recording import Recording, SiteUse, values_of
+from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.shapes import SHAPES, Rule
 from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, UnsupportedOperation
 from myrnn.randomness import run_with
-
-# MyGrad has one switch and one set of locks for all threads: whatever runs a model in it, or writes into parameters,
-# holds this lock.
-MYGRAD = threading.RLock()
 
 # Code that readers of an error would not call their own model: its callers are shown instead.
 _MYGRAD = os.path.join(os.path.dirname(mygrad.__file__), "")
@@ -77,41 +74,6 @@ _GIVE_NO_NUMBERS = frozenset(
 )
 _SIZES = frozenset({"dtype", "ndim", "shape", "size"})
 _CONVERTS = frozenset({"__array__", "__bool__", "__float__", "__index__", "__int__", "item"})
-
-
-class Execution(NamedTuple):
-    """An operation of the model, as numbers that are the same in every trace of it."""
-
-    # `site` stands for an instruction of the user's code, and the calls that lead to it; `turn` also for how many times
-    # each of them has run.
-
-    site: int
-    turn: int
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The line of a computation in the user's code, and the local variable that held its result, if there was one."""
-
-    file: str = ""
-    line: int = 0
-    name: str = ""
-    # The operations that computed it.
-    runs: tuple[Execution, ...] = field(default=(), repr=False, compare=False)
-
-    def __str__(self) -> str:
-        """Return the place and the line's text, as errors show them."""
-        if not self.file:
-            return "(a value of unknown origin)"
-        text = linecache.getline(self.file, self.line).strip()
-        return f"{os.path.basename(self.file)}:{self.line}   {text}"
-
-
-@dataclass(frozen=True)
-class TensorRead(Origin):
-    """A line that takes numbers out of a tensor, and the function that gives them to it, such as ``__bool__``."""
-
-    by: str = ""
 
 
 # How well a variable names its value: best if its function returned with it, then if it was reassigned later, and least

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence, Set
 from myrnn.compiler.found import View
 from myrnn.compiler.graph import Node
 from myrnn.compiler.leaves import Given, Parameter, Row
-from myrnn.compiler.trace import Execution, Origin
+from myrnn.compiler.record import Execution, Origin
 
 
 class Variables:

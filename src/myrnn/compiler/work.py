@@ -21,8 +21,8 @@ from mygrad.operation_base import _NoValue
 from numpy.typing import NDArray
 
 from myrnn.compiler.patches import replaced
-from myrnn.compiler.probe import answer
 from myrnn.compiler.reads import COMPARED, Array, raw
+from myrnn.compiler.reference import answer
 
 Work = tuple[Any, ...]
 

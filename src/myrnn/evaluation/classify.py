@@ -15,7 +15,7 @@ from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.model import compile_for
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import Recognizer
 from myrnn.models.model import num_classes, parameter_names, parameters_of

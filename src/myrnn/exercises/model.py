@@ -13,7 +13,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of, shown
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import Checklist, ExerciseReport
 from myrnn.sequences import one_hot

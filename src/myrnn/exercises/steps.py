@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.exercises.model import (
     SEQUENCES,
     SIZES,

@@ -12,7 +12,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.equations import write_equations
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.graphs.draw import ComputationalGraph
 from myrnn.graphs.read import ShownLines, read_graph

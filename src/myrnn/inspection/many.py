@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks, results
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.native import Observation
-from myrnn.compiler.probe import input_width
+from myrnn.compiler.reference import input_width
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.evaluation.classify import as_tested, drawn_or_given
 from myrnn.inspection.one import compiled_of, main_state, norms

@@ -13,7 +13,8 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler.model import compile_for
 from myrnn.compiler.probe import ADVICE, unreached
-from myrnn.compiler.trace import MYGRAD, lines_that_look
+from myrnn.compiler.reference import MYGRAD
+from myrnn.compiler.trace import lines_that_look
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of

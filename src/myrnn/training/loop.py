@@ -16,7 +16,7 @@ from myrnn._keywords import keywords
 from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.added_loss import OfBoth, WithAddedLoss, adding_nothing
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, Objective, Penalty, loss_for, name_of

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.added_loss import with_added
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Objective, mean_of_logits

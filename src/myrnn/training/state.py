@@ -15,7 +15,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.trace import MYGRAD
+from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names, parameters_of
 
