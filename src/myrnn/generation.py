@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import mygrad
@@ -14,7 +13,6 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.reference import MYGRAD
-from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models.model import parameters_of
 from myrnn.sequences import Sequences
@@ -112,13 +110,11 @@ def _natively(
     for begin in range(0, len(uniforms), CALL):
         some = uniforms[begin : begin + CALL]
         native, parameters = compiled.going_on(state, len(some), tokens=True)
-        numbers = state.numbers.copy()
+        streams = state.to_continue()
         with native.lock:
-            drawn = native.generate(
-                token, Streams(state.places, numbers), parameters, some, temperature, min(top or classes, classes)
-            )
+            drawn = native.generate(token, streams, parameters, some, temperature, min(top or classes, classes))
         _check_drawn(drawn, len(tokens) + begin)
-        state, token = replace(state, numbers=numbers, steps=state.steps + len(drawn)), int(drawn[-1])
+        state, token = state.after(streams, len(drawn)), int(drawn[-1])
         parts.append(drawn)
     return np.concatenate(parts)
 

@@ -4,10 +4,10 @@ In the order in which data flow: `ops`, `leaves` and `graph` (the elements of pr
 `reference`, `patches`, `record`, `reads`, `recording`, `values`, `shapes`, `arithmetic`, `writes` and `lower`), `probe`
 (with `calls`, `draws`, `growth` and `work`), `roll` (with `loops`, `tables`, `found`, `match`, `beginning`, `turns`,
 `variables`, `finder` and `cut`; `explain` says why a model has no loops), `derive` (with `loss`), `plan`, `schedule`
-(with `assemble` and `instructions`) and `emit` (which makes a `program`); `streams` (states carried from one piece of a
-sequence to the next); `printer` and `equations` (every stage as text); `runtime` (functions that emitted code calls),
-`cache` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model in use);
-`model` (the list of passes, and the public functions).
+(with `assemble` and `instructions`) and `emit` (which makes a `program`); `carry` and `streams` (states carried from
+one piece of a sequence to the next); `printer` and `equations` (every stage as text); `runtime` (functions that emitted
+code calls), `cache` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model
+in use); `model` (the list of passes, and the public functions).
 """
 
 from myrnn.compiler.model import CompiledModel, compile

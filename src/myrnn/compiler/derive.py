@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
+from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import (
     INPUT,
     OUTPUTS,
@@ -70,9 +70,8 @@ def hoist(recurrence: Recurrence) -> Hoisted:
     leaves = {n: leaf for n in candidates if (leaf := _rows_of_parameter(n, recurrence.shapes)) is not None}
     chosen = [n for n in candidates if n not in leaves]
     leaves |= {n: build.leaf(Derived(i), n.size) for i, n in enumerate(chosen)}
-    place = dict(zip(order, substitute(build, order, leaves), strict=True))
     # The initial states are not rewritten: they are computed once in any case.
-    return Hoisted(split.placed(place, keep_initial=True), tuple(chosen), recurrence)
+    return Hoisted(split.placed(substitutions(build, targets, leaves), keep_initial=True), tuple(chosen), recurrence)
 
 
 def _rewritten(recurrence: Recurrence, build: Builder) -> Recurrence:

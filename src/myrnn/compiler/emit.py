@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from myrnn.compiler.assemble import Names, is_one_number
+from myrnn.compiler.carry import carried_of
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
@@ -49,7 +50,6 @@ from myrnn.compiler.plan import LANES, Plan, padded
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.runtime import OF_PROGRAMS
-from myrnn.compiler.streams import carried_of
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120

@@ -10,6 +10,7 @@ from functools import reduce
 from itertools import count
 from typing import Any
 
+from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Derivative, Hoisted, Pullback
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import (
@@ -33,7 +34,6 @@ from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import add
 from myrnn.compiler.printer import LONGEST, Printer, is_square
 from myrnn.compiler.probe import Traces
-from myrnn.compiler.streams import carried_of, steps_so_far
 from myrnn.compiler.trace import Trace
 
 Target = tuple[str, Node]

@@ -259,6 +259,12 @@ def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node])
     return [done[target] for target in targets]
 
 
+def substitutions(build: Builder, targets: Iterable[Node], known: dict[Node, Node]) -> dict[Node, Node]:
+    """Return every node that the targets need, with what it becomes when the nodes of `known` are replaced."""
+    order = topological(targets)
+    return dict(zip(order, substitute(build, order, known), strict=True))
+
+
 def evaluate(targets: Sequence[Node], known: dict[Node, NDArray[Any]], dtype: Any = np.float32) -> list[NDArray[Any]]:
     """Compute the targets with NumPy, given the numbers of the leaves: the reference for all native code."""
     values: dict[Node, NDArray[Any]] = dict(known)

@@ -15,6 +15,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.compiler.carry import carried_of, check_steps, going_on, without_beginning
 from myrnn.compiler.derive import (
     ONE_OF_FEATURES,
     PERIOD,
@@ -39,7 +40,7 @@ from myrnn.compiler.record import Origin
 from myrnn.compiler.reference import MYGRAD, input_width, read_length
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
-from myrnn.compiler.streams import Carried, State, Streams, carried_of, check_steps, going_on, without_beginning
+from myrnn.compiler.streams import Carried, State, Streams
 from myrnn.compiler.turns import period_of
 from myrnn.compiler.verify import verify
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
@@ -409,7 +410,7 @@ class CompiledModel:
         self.guard.refuse_looks()
         self.guard.check_unchanged()
         names, carried = self._row_of_a_stream
-        return State(names, carried, np.zeros((count, carried.width), np.float32), 0, streams)
+        return State(names, carried, carried.begin(count).numbers, 0, streams)
 
     def step(self, state: State, x: Any) -> tuple[State, NDArray[np.float32]]:
         """Read the next step of a sequence, or several at once, with the model's current weights.
@@ -461,13 +462,12 @@ class CompiledModel:
         count, steps = len(sequences), len(sequences.values)
         native, parameters = self.going_on(state, steps // count, tokens=sequences.is_tokens)
         out = np.zeros((steps if self.per_step else count, self.dim_output), dtype=np.float32)
-        numbers = state.numbers.copy()
+        streams = state.to_continue()
         with native.lock:
-            native.logits(sequences, np.arange(count), parameters, out, streams=Streams(state.places, numbers))
+            native.logits(sequences, np.arange(count), parameters, out, streams=streams)
         if self.per_step and not is_one:
             out = out.reshape(count, -1, self.dim_output)
-        after = replace(state, numbers=numbers, steps=state.steps + steps // count)
-        return after, out if state.streams is not None else out[0]
+        return state.after(streams, steps // count), out if state.streams is not None else out[0]
 
     def going_on(self, state: State, steps: int, *, tokens: bool) -> tuple[Native, Floats]:
         """Return the program that reads `steps` more steps from a state of this model, and the current weights."""

@@ -222,7 +222,7 @@ class Native:
         carried = self.program.carried
         if carried is None:
             return Streams(self._zeros[:0], self._ones[:0])
-        return Streams(~np.arange(count), np.zeros((count, carried.width), dtype=np.float32))
+        return carried.begin(count)
 
     # Running ---------------------------------------------------------------------------------------------------------
 

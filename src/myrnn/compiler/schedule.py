@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from myrnn.compiler.assemble import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Assembler, moved
+from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Pullback, reads_states
 from myrnn.compiler.equations import state_names
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
@@ -51,7 +52,6 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.plan import PartPlan, Plan
-from myrnn.compiler.streams import carried_of, steps_so_far
 
 
 def schedule(plan: Plan) -> Schedule:

@@ -1,8 +1,7 @@
-"""Carried states: the next piece of a sequence begins with the final states of the piece before it.
+"""Streams: sequences that are read piece by piece, each from the final states of the piece before.
 
-The carried values are a row of numbers for each *stream*, a sequence that is read piece by piece: its states, the
-number of its steps, and a one. A stream that begins has zeros there. A recurrence that continues reads these numbers by
-their offset in the row.
+The carried values are a row of numbers for each stream: its states, the number of its steps, and a one. A stream that
+begins has zeros there.
 """
 
 from __future__ import annotations
@@ -16,11 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.graph import Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import LENGTH, CarriedNumbers, Length, LoopState, StepNumber
-from myrnn.compiler.loops import Recurrence
-from myrnn.compiler.ops import select
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import InvalidArgument
 from myrnn.sequences import Sequences
 
 Floats = NDArray[np.float32]
@@ -28,7 +23,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Carried:
-    """The layout of a stream's row."""
+    """The layout of a stream's row: states of these sizes, the number of steps, and a one."""
 
     sizes: tuple[int, ...]
 
@@ -52,72 +47,14 @@ class Carried:
         """The size of a row."""
         return self.begun + 1
 
+    def begin(self, count: int = 1) -> Streams:
+        """Return this many streams that have not begun."""
+        return self.streams(np.zeros((count, self.width), dtype=np.float32))
 
-def carried_of(recurrence: Recurrence) -> Carried:
-    """Return the values carried from one piece of a sequence to the next."""
-    return Carried(recurrence.state_sizes)
-
-
-def going_on(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence that continues from a stream; raises CompileError when a step depends on more."""
-    _check(recurrence)
-    build, carried = recurrence.build, carried_of(recurrence)
-    has_begun, before = (build.leaf(CarriedNumbers(at), 1) for at in (carried.begun, carried.steps))
-    order = topological(recurrence.nodes)
-    later = {n: n + before for n in order if isinstance(n.leaf, StepNumber | Length)}
-
-    def begins(node: Node, at: int, size: int) -> Node:
-        state = build.leaf(CarriedNumbers(at), size)
-        is_zero = node.is_constant and not node.numbers.any()
-        return state if is_zero else select(has_begun, state, node)
-
-    moved = recurrence.placed(dict(zip(order, substitute(build, order, later), strict=True)))
-    places = iter(zip(carried.places, carried.sizes, strict=True))
-    loops = tuple(replace(loop, initial=tuple(begins(n, *next(places)) for n in loop.initial)) for loop in moved.loops)
-    return replace(moved, loops=loops, carried=True)
-
-
-def steps_so_far(recurrence: Recurrence) -> Node:
-    """Return the number of steps of a stream at the end of a piece."""
-    build = recurrence.build
-    return build.given(LENGTH) + build.leaf(CarriedNumbers(carried_of(recurrence).steps), 1)
-
-
-def without_beginning(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence with initial states that are not learned."""
-    zeros = [[recurrence.build.constant(np.zeros(n.size)) for n in loop.step] for loop in recurrence.loops]
-    loops = (replace(loop, initial=tuple(begin)) for loop, begin in zip(recurrence.loops, zeros, strict=True))
-    return replace(recurrence, loops=tuple(loops))
-
-
-# Programs count the steps in float32.
-MOST_STEPS = 2**24
-
-
-def check_steps(recurrence: Recurrence, steps: int) -> None:
-    """Refuse this many steps of a model that computes with their number; raises CompileError."""
-    if steps > MOST_STEPS and any(isinstance(given, StepNumber | Length) for given in recurrence.given):
-        raise CompileError(
-            f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, but there are {steps:,}"
-        )
-
-
-def _check(recurrence: Recurrence) -> None:
-    why = None
-    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
-        read = leaves_of(LoopState, [*loop.initial, *loop.step, *loop.kept.values()])
-        if loop.backward:
-            why = "it goes over the sequence backward, too"
-        elif any(state.number < first for state in read):
-            why = "one of its loops needs the last states of another"
-        elif loop.ahead:
-            why = "its first step shows what weights make of a state, but not the state: begin with a state of zeros"
-    if any(leaves_of(Length, [*loop.step, *loop.kept.values()]) for loop in recurrence.loops):
-        why = "its steps read how long the whole sequence is"
-    if recurrence.tables:
-        why = "its steps read numbers of a table, which is only known for a limited number of steps"
-    if why is not None:
-        raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")
+    def streams(self, numbers: Floats) -> Streams:
+        """Return the streams with these rows, float32 (N, width), which programs change in place."""
+        rows = np.arange(len(numbers))
+        return Streams(np.where(numbers[:, self.begun] > 0, rows, ~rows), numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +65,6 @@ class Streams:
     rows: NDArray[np.int64]
     # A row of `Carried` for each stream; a program writes the final states here.
     numbers: Floats
-
-
-# Streams one step at a time -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +120,13 @@ class State:
         streams = "" if self.streams is None else f"{self.streams} streams, "
         return f"State({streams}{states}, after {_checks.count_of(self.steps, 'step')})"
 
-    @property
-    def places(self) -> NDArray[np.int64]:
-        """The row of each stream for programs: ``~row`` if it begins anew."""
-        rows = np.arange(len(self.numbers))
-        return np.where(self.numbers[:, self.carried.begun] > 0, rows, ~rows)
+    def to_continue(self) -> Streams:
+        """Return a copy of its rows, to which a program writes the next states."""
+        return self.carried.streams(self.numbers.copy())
+
+    def after(self, streams: Streams, steps: int) -> State:
+        """Return the state after this many more steps, in which a program changed the streams."""
+        return replace(self, numbers=streams.numbers, steps=self.steps + steps)
 
     def _shaped(self, array: NDArray[Any]) -> NDArray[Any]:
         return array[0] if self.streams is None else array

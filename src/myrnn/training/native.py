@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import CompiledModel
+from myrnn.compiler.carry import check_steps
 from myrnn.compiler.loss import LossGraph, trace_loss, trace_penalty
 from myrnn.compiler.native import Block, Native, shards_for
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime.updates import Descent
-from myrnn.compiler.streams import check_steps
 from myrnn.errors import CompileError
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
