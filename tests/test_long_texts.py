@@ -57,7 +57,7 @@ def test_a_model_that_reads_backward_reads_long_sequences_whole(in_python, monke
     monkeypatch.setattr("myrnn.compiler.model.SHORT_BYTES", 100)
     (again,) = outputs_of(model, sequences)
     assert np.array_equal(again, whole)
-    monkeypatch.setattr("myrnn.compiler.native.memory", lambda: 10**5)
+    monkeypatch.setattr("myrnn.compiler.native.machine_memory", lambda: 10**5)
     with pytest.raises(InvalidArgument, match=r"403 steps that are computed at once take about .* GB, but"):
         outputs_of(model, sequences_of([400, 3]))
 

@@ -13,8 +13,9 @@ import pytest
 import myrnn
 from myrnn import RNN, SGD, Adam, Sequences, compile, tasks
 from myrnn.compiler import cache
-from myrnn.compiler.native import Native, limit_threads, shards_for
+from myrnn.compiler.native import Native
 from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.threads import limit_threads, shards_for
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite, TrainingDiverged
 from myrnn.training.loop import Training
 from zoo import Narrow, made

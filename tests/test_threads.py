@@ -14,8 +14,9 @@ import pytest
 import myrnn
 from myrnn import RNN, SGD, build_graph, tasks
 from myrnn.compiler import cache
-from myrnn.compiler.native import Block, in_threads
+from myrnn.compiler.memory import Block
 from myrnn.compiler.reference import MYGRAD
+from myrnn.compiler.threads import in_threads
 from myrnn.errors import CompileError
 from myrnn.exercises import check_model
 from myrnn.training.loop import Training

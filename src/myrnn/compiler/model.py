@@ -32,7 +32,8 @@ from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
-from myrnn.compiler.native import Floats, Native, Observation, in_threads, longest_first, shards_for
+from myrnn.compiler.memory import Floats
+from myrnn.compiler.native import Native, Observation, longest_first
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import BACK, Subject, Traces, trace
 from myrnn.compiler.program import Program
@@ -41,6 +42,7 @@ from myrnn.compiler.reference import MYGRAD, input_width, read_length
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.compiler.streams import Carried, State, Streams
+from myrnn.compiler.threads import in_threads, shards_for
 from myrnn.compiler.turns import period_of
 from myrnn.compiler.verify import verify
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence

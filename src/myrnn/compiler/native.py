@@ -1,12 +1,10 @@
-"""Stage 7: an emitted program as functions over a model's own parameters: memory, threads, calls."""
+"""Stage 7: an emitted program as functions over a model's own parameters."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,8 +16,8 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import cache
 from myrnn.compiler.derive import ProgramKind
-from myrnn.compiler.instructions import Buffer
-from myrnn.compiler.plan import ParameterLayout, padded
+from myrnn.compiler.memory import Block, Floats, Workspace, aligned, machine_memory
+from myrnn.compiler.plan import padded
 from myrnn.compiler.program import Program
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime import generation, training
@@ -27,87 +25,13 @@ from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
 from myrnn.compiler.streams import Streams
+from myrnn.compiler.threads import in_threads
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.randomness import Keys
 from myrnn.sequences import Sequences
 
-Floats = NDArray[np.float32]
-
 # The cost of a token's row, in rows of an update of all rows, and of finding it, in numbers of a row.
 TOKEN_COST, ROW_COST = 6, 150
-
-
-@dataclass(frozen=True)
-class Block:
-    """Numbers in the layout of the parameters: these themselves, their gradients or an optimizer's state."""
-
-    layouts: dict[int, ParameterLayout]
-    numbers: Floats
-
-    def _rows(self, index: int) -> tuple[Floats, NDArray[Any]]:
-        """Return a parameter's numbers as laid out, and without padding in the model's shape."""
-        layout = self.layouts[index]
-        rows, columns = layout.stored
-        padded_rows = self.numbers[layout.at : layout.at + layout.size].reshape(rows, padded(columns))
-        numbers = padded_rows[:, :columns]
-        return padded_rows[:, columns:], numbers.T if layout.flipped else numbers
-
-    def write(self, index: int, array: NDArray[Any]) -> None:
-        """Copy a parameter's array into the block, and zeros into its padding, where a diverged update leaves NaN."""
-        padding, numbers = self._rows(index)
-        padding[...] = 0
-        numbers[...] = array.reshape(numbers.shape)
-
-    def read(self, index: int, array: NDArray[Any]) -> None:
-        """Copy from the block into a parameter's array."""
-        # Not the other way round: an array in another memory order has no such view, only a copy.
-        array[...] = self._rows(index)[1].reshape(array.shape)
-
-
-class Workspace:
-    """The memory of a program, for up to a number of steps, of all sequences together, and of sequences."""
-
-    def __init__(self, program: Program, steps: int, sequences: int) -> None:
-        self.memory, self.steps, self.sequences = program.memory, steps, sequences
-        self.sizes, count = program.memory.resolve(steps, sequences)
-        self.table_rows = program.memory.table_rows
-        self.numbers = aligned(count)
-        program.memory.fill_constants(self.numbers, self.sizes)
-        start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
-        # The form that the functions of `runtime.training` take.
-        self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
-        self.logits = self.at(program.logits)
-        self._penalty_times = None if program.penalty_times is None else self.at(program.penalty_times.name)
-        self.penalize(1)
-
-    def penalize(self, times: int) -> None:
-        """Set how many times the penalty counts."""
-        if self._penalty_times is not None:
-            self.numbers[self._penalty_times] = times
-
-    def at(self, name: str) -> int:
-        """Return the offset of a buffer."""
-        return self.memory.value(name, self.sizes)
-
-    def rows(self, buffer: Buffer, count: int) -> Floats:
-        """Return the first rows of a buffer, without their padding."""
-        at, width = self.at(buffer.name), padded(buffer.columns)
-        return self.numbers[at : at + count * width].reshape(count, width)[:, : buffer.columns].copy()
-
-
-def memory() -> int:
-    """Return the machine's memory in bytes; a very large number if it is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
-
-
-def aligned(size: int) -> Floats:
-    """Return `size` float32 zeros, aligned to 64 bytes."""
-    numbers = np.zeros(size + 16, dtype=np.float32)
-    offset = -(numbers.ctypes.data // 4) % 16
-    return numbers[offset : offset + size]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -165,7 +89,7 @@ class Native:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
             needed = steps * self.bytes_per_step
-            if needed > (there := memory()):
+            if needed > (there := machine_memory()):
                 raise InvalidArgument(
                     f"{steps:,} steps that are computed at once take about {needed / 1e9:.1f} GB, but there are "
                     f"{there / 1e9:.1f} GB: cut long sequences into shorter ones, or make batches smaller"
@@ -425,67 +349,6 @@ def shares_of(sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.floa
 def longest_first(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the order in which a batch takes sequences, or those of each row."""
     return np.argsort(-lengths, axis=-1, kind="stable")
-
-
-# ---- threads ----
-
-# The most threads for the calling thread's work; 0 means the machine's default.
-_limit: ContextVar[int] = ContextVar("limit", default=0)
-
-
-def in_threads(run: Any, shards: int) -> None:
-    """Run shard 0 here and the others in threads; an error in any of them is raised here."""
-    # None of them runs if a thread cannot start: the others would wait for it for ever.
-    together = threading.Barrier(shards)
-    errors: list[BaseException] = []
-
-    def guarded(shard: int) -> None:
-        try:
-            together.wait()
-            run(shard)
-        except BaseException as error:
-            errors.append(error)
-            together.abort()
-
-    threads = [threading.Thread(target=guarded, args=(shard,), daemon=True) for shard in range(1, shards)]
-    try:
-        for thread in threads:
-            thread.start()
-    except BaseException:
-        together.abort()
-        raise
-    guarded(0)
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-@contextmanager
-def limit_threads(count: int) -> Iterator[None]:
-    """Let native code of the calling thread use at most `count` threads in the block, despite ``MYRNN_NUM_THREADS``."""
-    token = _limit.set(count)
-    try:
-        yield
-    finally:
-        _limit.reset(token)
-
-
-def shards_for(rows: int, work: float, least_work: float) -> int:
-    """Return the threads for `rows` that are worth it: `work` until they synchronize, `least_work` for each."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _limit.get() or _environment_limit() or cores
-    worthwhile = int(work // least_work)
-    return max(1, min(cores, limit, rows // 4, worthwhile))
-
-
-def _environment_limit() -> int | None:
-    given = os.environ.get("MYRNN_NUM_THREADS")
-    if not given:
-        return None
-    if not given.strip().isdecimal() or not int(given):
-        raise InvalidArgument(f"MYRNN_NUM_THREADS must be an integer of 1 or more, not {given!r}")
-    return int(given)
 
 
 # ---- forks: the child inherits the locks of its parent's threads, but not the threads ----

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler.native import memory
+from myrnn.compiler.memory import machine_memory
 from myrnn.data import (
     Differences,
     LabelledSequences,
@@ -436,7 +436,7 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
 
 def check_memory(inputs: int, units: int, dim_embedding: int) -> None:
     """Raise before allocating a model whose weights alone would not fit in memory."""
-    there = memory()
+    there = machine_memory()
     limits = (
         (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
         (

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from myrnn.compiler import CompiledModel
 from myrnn.compiler.carry import check_steps
 from myrnn.compiler.loss import LossGraph, trace_loss, trace_penalty
-from myrnn.compiler.native import Block, Native, shards_for
+from myrnn.compiler.memory import Block
+from myrnn.compiler.native import Native
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.threads import shards_for
 from myrnn.errors import CompileError
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
