@@ -204,7 +204,7 @@ def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatc
     drawn = []
     monkeypatch.setattr("myrnn.cli.ahead.save_figure", lambda figure, path: drawn.append(figure))
     assert main(["forecast", str(folder / "wave"), "--horizon=4", f"--figure={folder / 'f.svg'}", "--quiet"]) == 0
-    (ax,) = drawn[0].axes
+    (ax,) = drawn[0]
     truth, ahead = (line for line in ax.lines if len(line.get_xdata()) > 1)
     assert ahead.get_xdata().tolist() == [301, 302, 303, 304] and ax.get_ylabel() == "height"
     shown = np.isfinite(truth.get_ydata())

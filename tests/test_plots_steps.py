@@ -4,6 +4,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
+from myrnn.estimators import Forecast
 from myrnn.evaluation import Buckets
 from myrnn.plots import (
     plot_by_position,
@@ -78,6 +79,23 @@ def test_a_forecast_is_drawn_with_the_truth():
     plot_forecast(np.arange(10.0), [7, 7], begin=10, label="last", ax=ax)
     assert (len(ax.get_lines()), ax.get_lines()[-1].get_xdata().tolist()) == (3, [11, 12])
     assert words_of(ax) == ["truth", "GRU", "last"]
+
+
+def test_a_forecast_of_several_columns_draws_itself_after_its_series():
+    series, mean = np.arange(40.0).reshape(20, 2), np.ones((2, 2))
+    found = Forecast(series, mean, mean - 1, mean + 1, level=0.9, members=1, columns=("height", "width"))
+    axes = found.plot(truth=[[7, 8]])
+    assert [ax.get_ylabel() for ax in axes] == ["height", "width"]
+    truth, said = axes[1].get_lines()
+    shown = np.isfinite(truth.get_ydata())
+    assert truth.get_xdata()[shown].tolist() == list(range(15, 22))
+    assert truth.get_ydata()[shown].tolist() == [29, 31, 33, 35, 37, 39, 8]
+    assert (said.get_xdata().tolist(), said.get_ydata().tolist()) == ([21, 22], [1, 1])
+    alone = Forecast(series[:, 0], mean[:, 0], None, None, level=0.9, members=1)
+    (ax,) = alone.plot()
+    assert (ax.get_ylabel(), len(ax.collections)) == ("value", 0)
+    with pytest.raises(InvalidArgument, match=r"^truth must have the columns of the series, but is of shape \(1, 2\)$"):
+        alone.plot(truth=[[7, 8]])
 
 
 # --- texts

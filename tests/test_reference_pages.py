@@ -167,7 +167,7 @@ def test_a_result_shows_itself_in_one_line_and_in_a_notebook_as_a_table(name):
 
 
 def test_the_page_of_figures_lists_every_result_that_has_one():
-    assert myrnn.plots and myrnn.sweep  # their modules register the figures
+    assert myrnn.plots and myrnn.estimators and myrnn.sweep  # their modules register the figures
     page = (DOCS / "reference" / "api" / "plots.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r":class:`myrnn\.(?:\w+\.)*(\w+)`", page)) - {"InvalidArgument"}
     assert listed == {kind.__name__ for kind in results._FIGURES if kind.__module__.startswith("myrnn.")}

@@ -10,7 +10,6 @@ them.
 import numpy as np
 
 from myrnn import SequenceForecaster, forecast
-from myrnn.plots import plot_forecast
 
 t = np.arange(900)
 series = np.sin(t / 7) * (1.5 + np.sin(t / 40)) + 0.1 * np.random.default_rng(0).normal(size=len(t))
@@ -23,7 +22,7 @@ members = [
 for member in members:
     member.fit(known)
 future = forecast(members, known, horizon=len(rest), level=0.9, paths=300)
-ax = plot_forecast(series[780:], future.mean, begin=60, low=future.low, high=future.high)
+axes = future.plot(truth=rest)
 
 # %%
 # The interval grows with the distance, and is wider where the two networks disagree. How many of the values lie in it?

@@ -15,17 +15,14 @@ from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, file_option,
 from myrnn.data.read import read_examples
 from myrnn.data.targets import SERIES, TEXT
 from myrnn.errors import InvalidArgument
-from myrnn.plots import plot_forecast, save_figure
+from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.compare import run_names
 from myrnn.storage import place_file
 
 if TYPE_CHECKING:
     # scikit-learn takes longer to import than everything else, so commands import it when they need it.
-    from myrnn.estimators import Forecast, LanguageModel
-
-# Rows drawn before a forecast, for each row of the forecast.
-BEFORE = 3
+    from myrnn.estimators import LanguageModel
 
 
 def generate(
@@ -92,32 +89,12 @@ def forecast(
     if out is not None:
         place_file(out, found.to_csv)
     if figure is not None:
-        save_figure(_drawn(found, series.reshape(len(series), -1)), figure)
+        save_figure(found.plot(), figure)
     if quiet:
         return show.csv_columns(None, found.table().columns, digits=9)
     show.table(found)
     of = ", ".join(run_names(runs))
     show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))
-
-
-def _drawn(found: Forecast, known: NDArray[np.float64]) -> Any:
-    """Draw every column of a forecast after the end of the series, below each other."""
-    from matplotlib import pyplot
-
-    count = known.shape[1]
-    figure, panels = pyplot.subplots(
-        count, squeeze=False, sharex=True, figsize=(6.4, 2.4 * count + 0.8), layout="constrained"
-    )
-    shown = known.copy()
-    shown[: -BEFORE * len(found)] = np.nan
-    for place, ax in enumerate(panels[:, 0]):
-        low, high = (None if end is None else end.reshape(len(found), -1)[:, place] for end in (found.low, found.high))
-        mean = found.mean.reshape(len(found), -1)[:, place]
-        plot_forecast(shown[:, place], mean, begin=len(known), low=low, high=high, ax=ax)
-        if found.columns is not None:
-            ax.set_ylabel(found.columns[place])
-        ax.label_outer()
-    return figure
 
 
 def _series(run: Run, data: str | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ uncertainty estimation using deep ensembles", 2017.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,12 @@ from myrnn.errors import InvalidArgument
 from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.forecaster import MOST_STEPS, SequenceForecaster, one_series
 from myrnn.estimators.tables import check_names
-from myrnn.results import Result, Table, integer, number
+from myrnn.plots import plot_forecast, style
+from myrnn.results import Result, Table, draws, integer, number
 
 MOST_PATHS = 100_000
+# Rows of the series drawn before a forecast, for each row of the forecast.
+BEFORE = 3
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +38,8 @@ class Forecast(Result):
 
     Attributes
     ----------
+    series : ndarray, float64 (T,) or (T, C)
+        The known rows.
     mean : ndarray, float64 (horizon,) or (horizon, C)
         The mean of the networks' forecasts, without added errors.
     low, high : ndarray, float64 (horizon,) or (horizon, C), or None
@@ -50,13 +55,16 @@ class Forecast(Result):
     Examples
     --------
     >>> import numpy as np
-    >>> ahead = Forecast(np.array([1.0, 1.5]), np.array([0.8, 1.1]), np.array([1.2, 1.9]), level=0.9, members=1)
+    >>> series, mean, low, high = (np.array(rows) for rows in ([0.0, 0.5], [1.0, 1.5], [0.8, 1.1], [1.2, 1.9]))
+    >>> ahead = Forecast(series, mean, low, high, level=0.9, members=1)
     >>> ahead
     Forecast(2 steps, 1 network)
     >>> ahead.rows()[1]
     {'step': 2, 'mean': 1.5, 'low': 1.1, 'high': 1.9}
+    >>> axes = ahead.plot(truth=[0.9, 1.7])
     """
 
+    series: Floats
     mean: Floats
     low: Floats | None
     high: Floats | None
@@ -73,19 +81,45 @@ class Forecast(Result):
         """Return the steps ahead, each with the mean and the interval of every column."""
         columns: dict[str, Any] = {"step": list(range(1, len(self) + 1))}
         shown = [integer("step")]
-        parts = {"mean": self.mean, "low": self.low, "high": self.high}
-        count = 1 if self.mean.ndim == 1 else self.mean.shape[1]
-        for place, called in enumerate(range(count) if self.columns is None else self.columns):
+        for called, parts in self._by_column():
             for name, rows in parts.items():
-                if rows is not None:
-                    column = name if self.mean.ndim == 1 else f"{name} {called}"
-                    columns[column] = rows.reshape(len(self), -1)[:, place].tolist()
-                    shown.append(number(column, ".4g"))
+                column = name if self.mean.ndim == 1 else f"{name} {called}"
+                columns[column] = rows.tolist()
+                shown.append(number(column, ".4g"))
         return Table(f"Forecast ({_checks.count_of(self.members, 'network')})", columns, tuple(shown))
+
+    def _by_column(self) -> Iterator[tuple[str, dict[str, Floats]]]:
+        """Yield the name of each column, or its number, and its mean, low and high, float64 (horizon,)."""
+        known = {"mean": self.mean, "low": self.low, "high": self.high}
+        parts = {name: rows.reshape(len(self), -1) for name, rows in known.items() if rows is not None}
+        names = self.columns or [str(place) for place in range(parts["mean"].shape[1])]
+        for place, called in enumerate(names):
+            yield called, {name: rows[:, place] for name, rows in parts.items()}
 
     def __repr__(self) -> str:
         """Show the horizon."""
         return f"Forecast({_checks.count_of(len(self), 'step')}, {_checks.count_of(self.members, 'network')})"
+
+
+@draws(Forecast)
+def plot_columns(forecast: Forecast, *, truth: ArrayLike | None = None, axes: Any = None) -> NDArray[Any]:
+    """Draw each column in its own Axes: the end of the series, the forecast, and the rows `truth` that followed."""
+    columns = list(forecast._by_column())
+    panels = style.axes_for_each(len(columns), axes, "one Axes for each column", height=2.4 * len(columns) + 0.8)
+    rows = forecast.series.reshape(len(forecast.series), -1).copy()
+    rows[: -BEFORE * len(forecast)] = np.nan
+    if truth is not None:
+        later = _checks.array("truth", truth)
+        if later.ndim != forecast.series.ndim or later.shape[1:] != forecast.series.shape[1:]:
+            raise InvalidArgument(f"truth must have the columns of the series, but is of shape {later.shape}")
+        rows = np.concatenate((rows, later.reshape(len(later), -1)))
+    for place, (ax, (called, parts)) in enumerate(zip(panels, columns, strict=True)):
+        low, high = parts.get("low"), parts.get("high")
+        plot_forecast(rows[:, place], parts["mean"], begin=len(forecast.series), low=low, high=high, ax=ax)
+        if forecast.columns is not None:
+            ax.set_ylabel(called)
+        ax.label_outer()
+    return panels
 
 
 def forecast(
@@ -164,8 +198,8 @@ def forecast(
     shape = (horizon,) if known.ndim == 1 else (horizon, known.shape[1])
     mean, columns = np.mean(means, axis=0).reshape(shape), members[0]._reader.columns
     if not paths:
-        return Forecast(mean, None, None, level, len(members), columns)
+        return Forecast(known, mean, None, None, level, len(members), columns)
     outside = (1 - level) / 2
     every = np.moveaxis(np.concatenate(drawn, axis=1), 1, 0).reshape(-1, *shape)
     low, high = np.quantile(every, [outside, 1 - outside], axis=0)
-    return Forecast(mean, low, high, level, len(members), columns, every)
+    return Forecast(known, mean, low, high, level, len(members), columns, every)
