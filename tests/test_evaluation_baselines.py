@@ -191,7 +191,8 @@ def test_large_alphabets_are_counted_alike(orders):
 def test_texts_longer_than_a_block_are_counted_alike(baselines, monkeypatch):
     train, test = (drawn(seed, classes=4, longest=100) for seed in (1, 2))
     whole = baselines(train, test)
-    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 7)
+    for module in ("ngrams", "baselines"):
+        monkeypatch.setattr(f"myrnn.evaluation.{module}.AT_ONCE", 7)
     parts = baselines(train, test)
     assert parts.scores == whole.scores
     assert all((parts.losses[name] == losses).all() for name, losses in whole.losses.items())
@@ -203,7 +204,8 @@ def test_a_longer_text_takes_little_more_memory(trained, tested, monkeypatch):
         symbols = np.random.default_rng(steps).integers(0, 4, size=steps + 1)
         return Sequences(symbols[:-1], [0, steps], symbols[1:], per_step=True)
 
-    monkeypatch.setattr("myrnn.evaluation.ngrams._AT_ONCE", 2**14)
+    for module in ("ngrams", "baselines"):
+        monkeypatch.setattr(f"myrnn.evaluation.{module}.AT_ONCE", 2**14)
     peaks, short = [], 300_000
     for more in (0, 300_000):
         train, test = text(short + trained * more), text(short + tested * more)

@@ -15,7 +15,8 @@ import slow_languages
 from marks import the_rest_is_long
 from myrnn import Adam, Experiment, Stacked, evaluate, read_sequences, shortcuts, train
 from myrnn.errors import DataError, InvalidArgument
-from myrnn.sequences import Sequences, offsets_of
+from myrnn.flat import offsets_of
+from myrnn.sequences import Sequences
 from myrnn.tasks import ContextFree, DeepMind, Dyck, EqualCounts, Flare, Membership, Regular, Tomita
 from myrnn.tasks.languages import DEEPMIND, Dfa, Grammar, Predicate, check_labels, flare, regular, tomita
 from myrnn.tasks.languages.functions import draw_expression, value_of

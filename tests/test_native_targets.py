@@ -16,7 +16,7 @@ from myrnn.compiler import compile
 from myrnn.compiler.loss import trace_loss
 from myrnn.compiler.native import Native
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
-from myrnn.sequences import offsets_of
+from myrnn.flat import offsets_of
 from myrnn.targets import TargetKind
 from myrnn.training import Validation, measure
 from myrnn.training.loop import Training

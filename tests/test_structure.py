@@ -25,6 +25,7 @@ ORDER = (
     "results",
     "learning_curve",
     "storage",
+    "flat",
     "targets",
     "sequences",
     "randomness",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.flat import Flat, checked_offsets, offsets_of, places_of, selected, steps_of, sums
 from myrnn.targets import (
     CLASS,
     LABELS,
@@ -32,23 +33,6 @@ from myrnn.targets import (
 
 # Tokens are stored as int32.
 LARGEST_INT32 = 2**31 - 1
-
-
-class Flat:
-    """Sequences, one after the other in flat arrays: sequence ``i`` is from ``offsets[i]`` to ``offsets[i + 1]``."""
-
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        """Return the number of sequences, N."""
-        return len(self.offsets) - 1
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,); read-only."""
-        lengths = np.diff(self.offsets)
-        lengths.flags.writeable = False
-        return lengths
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -316,7 +300,7 @@ class Sequences(Flat):
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the target rows of the sequences at `indices`, in order, int64."""
-        return _places(self.offsets, indices) if self.per_step else indices
+        return places_of(indices, self.offsets) if self.per_step else indices
 
     @cached_property
     def counted(self) -> NDArray[np.int64]:
@@ -387,80 +371,11 @@ def of_checked(
     return made
 
 
-def offsets_of(lengths: ArrayLike) -> NDArray[np.int64]:
-    """Return the start of each sequence in a flat array, and the end of the last one, int64 (N + 1,)."""
-    return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64))))
-
-
-def sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sum of each sequence of integers or truth values, int64 (N,)."""
-    return np.diff(offsets_of(values)[offsets])
-
-
-def ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0 .. counts[0] - 1, 0 .. counts[1] - 1 and so on, one after the other."""
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-
-
-def places_from(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return this many consecutive indices from each start: 2 from 5 and 1 from 9 are 5 6 9."""
-    return np.repeat(starts, counts) + ramp(counts)
-
-
-def steps_of(index: Any, offsets: NDArray[np.int64]) -> slice:
-    """Return the slice of one sequence's steps in a flat array; raises IndexError if there is no such sequence."""
-    count = len(offsets) - 1
-    place = _checks.integer("index", index)
-    if not -count <= place < count:
-        raise IndexError(f"there is no sequence {place}: there are {count}")
-    return slice(offsets[place % count], offsets[place % count + 1])
-
-
 def steps_at(sequences: Sequences, place: slice) -> Sequences:
     """Return consecutive steps, which have a target each, as one sequence."""
     weights = None if sequences.weights is None else sequences.weights[place]
     offsets = np.array([0, place.stop - place.start])
     return sequences._of_these(sequences.values[place], offsets, sequences.targets[place], weights)
-
-
-def groups(lengths: NDArray[np.int64], steps: int, left_out: Iterable[int] = ()) -> Iterator[slice]:
-    """Yield groups of consecutive sequences of at most this many steps, or of one; some sequences are left out."""
-    ends = np.cumsum(lengths)
-    for before, end in pairwise([-1, *left_out, len(lengths)]):
-        begin = before + 1
-        while begin < end:
-            most = steps + (ends[begin - 1] if begin else 0)
-            after = min(end, max(begin + 1, int(np.searchsorted(ends, most, side="right"))))
-            yield slice(begin, after)
-            begin = after
-
-
-Selection = slice | NDArray[np.int64]
-
-
-def selected(indices: Any, offsets: NDArray[np.int64]) -> tuple[Selection, NDArray[np.int64], Selection]:
-    """Return the selected sequences, their new offsets, and the indices of their steps, slices if consecutive."""
-    count = len(offsets) - 1
-    try:
-        chosen = np.arange(count)[indices]
-    except (IndexError, TypeError, ValueError):
-        chosen = None
-    if chosen is None or chosen.ndim != 1:
-        raise InvalidArgument(
-            f"indices must be integers, a mask or a slice that fits {_checks.count_of(count, 'sequence')}, "
-            f"not {_checks.shown(indices)}"
-        )
-    lengths = offsets_of(np.diff(offsets)[chosen])
-    if len(chosen) and np.all(np.diff(chosen) == 1):
-        first, end = int(chosen[0]), int(chosen[-1]) + 1
-        return slice(first, end), lengths, slice(int(offsets[first]), int(offsets[end]))
-    return chosen, lengths, _places(offsets, chosen)
-
-
-def _places(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the indices of all steps of the sequences `chosen` in the flat array."""
-    return places_from(offsets[chosen], np.diff(offsets)[chosen])
 
 
 def given_sequences(given: Any, most: int | None = None, dim_input: int | None = None) -> Sequences | None:
@@ -512,15 +427,6 @@ def _checked_tokens(name: str, values: NDArray[Any], dim_input: int | None) -> t
             f"{name} must be tokens in 0 .. {dim - 1} (dim_input is {dim}), but there is {values[place]} at [{place}]"
         )
     return np.array(values, dtype=np.int32, order="C"), dim
-
-
-def checked_offsets(given: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Return the starts of sequences in a flat array of `total` values, int64 (N + 1,)."""
-    # Convert to int64 before comparing: differences of unsigned integers are never negative.
-    offsets = _checks.integers("offsets", given, minimum=0, maximum=total).astype(np.int64)
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
-        raise InvalidArgument(f"offsets must rise from 0 to the number of values, {total}")
-    return offsets
 
 
 def _checked_pair(index: int, pair: Any) -> tuple[Any, Any]:

@@ -29,9 +29,10 @@ from myrnn.cli.options import (
 from myrnn.data import LabelledSequences, read_sequences
 from myrnn.data.targets import LABELS, NEXT, TEXT, VALUES
 from myrnn.errors import InvalidArgument
+from myrnn.flat import ramp
 from myrnn.results import Table
 from myrnn.runs import Run
-from myrnn.sequences import Sequences, ramp
+from myrnn.sequences import Sequences
 
 
 def predict(

@@ -41,9 +41,10 @@ from myrnn.compiler.tables import LONGEST_TABLE
 from myrnn.compiler.trace import Recorder, takes_numbers
 from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
+from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of
 from myrnn.randomness import run_with
-from myrnn.sequences import Sequences, steps_of
+from myrnn.sequences import Sequences
 
 # The number of steps that are run, and traced, to see whether a model has changed.
 FEW = 5

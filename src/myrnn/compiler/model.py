@@ -46,9 +46,10 @@ from myrnn.compiler.threads import in_threads, shards_for
 from myrnn.compiler.turns import period_of
 from myrnn.compiler.verify import verify
 from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
+from myrnn.flat import groups
 from myrnn.models.model import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
-from myrnn.sequences import Sequences, groups, steps_at
+from myrnn.sequences import Sequences, steps_at
 from myrnn.targets import CLASS, TargetKind
 
 # The default length up to which a model is checked to be a recurrence, and those for models that read no more steps.

@@ -13,10 +13,11 @@ from myrnn.compiler.native import Native, longest_first
 from myrnn.compiler.reference import alike, gradients_kept, shifted, with_values
 from myrnn.compiler.streams import Streams
 from myrnn.errors import NotARecurrence
+from myrnn.flat import offsets_of, steps_of
 from myrnn.losses import CROSS_ENTROPY, mean_loss
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of, run_with
-from myrnn.sequences import Sequences, offsets_of, steps_of
+from myrnn.sequences import Sequences
 
 # Lengths of the random sequences of each trial; a program for one takes the first. None of the longer ones was traced.
 TRIALS = ((8, 10, 9), (3, 1, 4))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.data.encode import ROUNDING, PlainValues
 from myrnn.data.symbols import Numbers
-from myrnn.sequences import offsets_of, places_from
+from myrnn.flat import offsets_of, places_from
 
 Floats = NDArray[np.float64]
 

@@ -24,11 +24,10 @@ from myrnn.data.symbols import (
     Numbers,
     RawSequences,
     TokenSequences,
-    blocks,
     first_not_finite,
-    place_of,
 )
 from myrnn.errors import InvalidArgument
+from myrnn.flat import blocks, place_of
 from myrnn.sequences import Sequences, of_checked
 from myrnn.targets import LARGEST_LABEL
 
@@ -193,7 +192,7 @@ class Vocabulary(SequenceEncoder):
         """Return the token of every step, int32 (sum of T,)."""
         tokens = np.array([self._tokens.get(symbol, UNKNOWN) for symbol in raw.symbols], dtype=np.int32)
         encoded = np.empty(len(raw.codes), dtype=np.int32)
-        for part in blocks(len(encoded)):
+        for part in blocks(0, len(encoded), BLOCK):
             encoded[part] = tokens[raw.codes[part]]
         return encoded
 
@@ -220,7 +219,7 @@ def _counts(raw: TokenSequences, chosen: NDArray[np.bool_] | None = None) -> NDA
     """Return how often each symbol occurs, in all sequences or in the chosen ones."""
     counts = np.zeros(len(raw.symbols), dtype=np.int64)
     steps = None if chosen is None else np.repeat(chosen, raw.lengths)
-    for part in blocks(len(raw.codes)):
+    for part in blocks(0, len(raw.codes), BLOCK):
         codes = raw.codes[part] if steps is None else raw.codes[part][steps[part]]
         counts += np.bincount(codes, minlength=len(counts))
     return counts
@@ -287,8 +286,8 @@ class Standardizer(SequenceEncoder):
         encoded = np.empty(raw.rows.shape, dtype=np.float32)
         mean, scale = np.array(self.mean), np.array(self.scale)
         with np.errstate(over="ignore"):
-            for index, part in enumerate(_blocks(raw.rows)):
-                encoded[index * BLOCK : index * BLOCK + len(part)] = (part - mean) / scale
+            for part in blocks(0, len(encoded), BLOCK):
+                encoded[part] = (raw.rows[part].astype(np.float64) - mean) / scale
         if odd := first_not_finite(encoded):
             row, column = odd
             sequence, step = place_of(row, raw.offsets)
@@ -325,7 +324,7 @@ def _standardizer_of(raw: Numbers, training: NDArray[np.bool_] | None) -> Standa
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    return (rows[begin : begin + BLOCK].astype(np.float64) for begin in range(0, len(rows), BLOCK))
+    return (rows[part].astype(np.float64) for part in blocks(0, len(rows), BLOCK))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

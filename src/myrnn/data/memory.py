@@ -21,11 +21,11 @@ from myrnn.data.symbols import (
     factorised,
     first_not_finite,
     listed,
-    place_of,
     split_text,
 )
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of
+from myrnn.flat import offsets_of, place_of
+from myrnn.sequences import Sequences
 
 WANTED = "a list of strings, of token lists or of (T, C) arrays, an array of shape (N, T, C) or (N, T), or a Sequences"
 NUMBERS = "numbers"

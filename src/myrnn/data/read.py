@@ -21,7 +21,7 @@ from myrnn.data.series import read_table
 from myrnn.data.symbols import CHARACTERS, TOKENIZE, Numbers, RawSequences, TokenSequences, listed, split_text
 from myrnn.data.targets import LABELS, LEARN, SERIES, TAGS, TEXT, VALUES
 from myrnn.errors import DataError, InvalidArgument
-from myrnn.sequences import offsets_of
+from myrnn.flat import offsets_of
 
 Kind = Literal["tokens", "features"]
 

@@ -6,7 +6,7 @@ Text from files and from memory is handled alike: `split_text` for text, `listed
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from myrnn._checks import count_of
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Flat, offsets_of, selected, steps_of
+from myrnn.flat import Flat, blocks, offsets_of, selected, steps_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -142,17 +142,6 @@ class Numbers(FlatSequences):
 RawSequences = TokenSequences | Numbers
 
 
-def blocks(count: int) -> Iterator[slice]:
-    """Yield slices of so many steps, a block at a time: NumPy's temporary arrays are several times as large."""
-    return (slice(begin, min(begin + BLOCK, count)) for begin in range(0, count, BLOCK))
-
-
-def place_of(row: int, offsets: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the sequence that a row of the flat array belongs to, and the index of the row in it."""
-    sequence = int(np.searchsorted(offsets, row, side="right")) - 1
-    return sequence, row - int(offsets[sequence])
-
-
 def first_not_finite(rows: NDArray[Any]) -> tuple[int, int] | None:
     """Return the row and the column of the first number that is not finite; None if there is none."""
     bad = ~np.isfinite(rows)
@@ -220,10 +209,10 @@ def _column(texts: list[str], source: str) -> pl.Series:
 def _characters(texts: list[str]) -> TokenSequences:
     joined = "".join(texts)
     occurs = np.zeros(sys.maxunicode + 1, dtype=np.bool_)
-    for part in blocks(len(joined)):
+    for part in blocks(0, len(joined), BLOCK):
         occurs[_code_points(joined[part])] = True
     codes, ranks = np.empty(len(joined), dtype=np.int32), np.cumsum(occurs, dtype=np.int32) - np.int32(1)
-    for part in blocks(len(joined)):
+    for part in blocks(0, len(joined), BLOCK):
         codes[part] = ranks[_code_points(joined[part])]
     symbols = tuple(map(chr, np.flatnonzero(occurs).tolist()))
     return TokenSequences(symbols, codes, offsets_of(list(map(len, texts))), CHARACTERS, tokenize=CHARACTERS)

@@ -16,7 +16,8 @@ from myrnn.data.differences import Differences
 from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary, converted
 from myrnn.data.symbols import Numbers, RawSequences
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, of_checked, offsets_of
+from myrnn.flat import offsets_of
+from myrnn.sequences import Sequences, of_checked
 
 LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
 LEARN = (LABELS, TAGS, VALUES, TEXT, SERIES)

@@ -12,7 +12,7 @@ from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import VALUES, RawTargets, flat_numbers
 from myrnn.estimators.base import SequenceEstimator, by_sequence
 from myrnn.evaluation.scores import mean_r2
-from myrnn.sequences import offsets_of
+from myrnn.flat import offsets_of
 
 
 class SequenceRegressor(RegressorMixin, SequenceEstimator):

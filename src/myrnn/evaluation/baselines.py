@@ -14,7 +14,7 @@ from myrnn.data.targets import TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import Confusion, confusion_counts
 from myrnn.evaluation.intervals import Steps
-from myrnn.evaluation.ngrams import Contexts, Counts, blocks, fitted, largest, place_in
+from myrnn.evaluation.ngrams import AT_ONCE, Contexts, Counts, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,
     RANKED_BY,
@@ -27,6 +27,7 @@ from myrnn.evaluation.scores import (
     tag_scores,
     text_scores,
 )
+from myrnn.flat import blocks
 from myrnn.results import Floats, Result, Table
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, NUMBERS
@@ -112,7 +113,7 @@ def beside(given: Baselines | None, kind: str, losses: Floats, steps: Steps, con
         raise InvalidArgument(f"baselines must be those of {kind}, of {maker}, not those of {given.kind}")
     if not np.array_equal(given.clusters, steps.clusters):
         raise InvalidArgument(
-            f"baselines must be tried on the same sequences as the model, {_checks.count_of(len(steps), 'step')} of "
+            f"baselines must be tried on the same sequences as the model, {_checks.count_of(steps.total, 'step')} of "
             f"{steps.cluster_count}, not on {_checks.count_of(given.steps, 'step')} of others"
         )
     gains = {name: mean_of(other - losses, steps, confidence) for name, other in given.losses.items()}
@@ -251,8 +252,8 @@ def text_baselines(
     most = MOST_CHOSEN if wanted is None else max(wanted)
     model = fitted(train, Contexts.of(train, test, most - 1, alphabet), most if wanted else None)
     nats, right = np.zeros((2, len(model.orders), len(steps.clusters) - 1))
-    for block in blocks(0, len(steps)):
-        cluster = np.searchsorted(steps.clusters, np.arange(block.start, block.stop), side="right") - 1
+    for block in blocks(0, steps.total, AT_ONCE):
+        cluster = steps.cluster_of(block)
         for order, (probability, likeliest) in enumerate(model.predictions(test, block)):
             np.add.at(nats[order], cluster, -np.log(probability))
             np.add.at(right[order], cluster, (likeliest == test.targets[block]).astype(np.float64))
@@ -421,7 +422,7 @@ def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[in
     forecast = np.full(truth.shape, np.nan)
     for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
         back = season * -(-ahead // season)
-        known = np.flatnonzero(steps.position_of(slice(0, len(steps))) > back)
+        known = np.flatnonzero(steps.position_of(slice(0, steps.total)) > back)
         forecast[known, column] = truth[known - back, column]
     return forecast
 

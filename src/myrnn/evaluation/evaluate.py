@@ -152,7 +152,7 @@ def _answers(sequences: Sequences) -> tuple[Ints, Ints]:
     """Return the rows of the targets that count, and the sequence of each."""
     weights = sequences.weights
     row = np.arange(len(sequences.targets)) if weights is None else np.flatnonzero(weights > 0)
-    return row, np.repeat(np.arange(len(sequences)), sequences.lengths)[row] if sequences.per_step else row
+    return row, sequences.owners[row] if sequences.per_step else row
 
 
 def _by_class(length: Ints, targets: Ints, lengths: int, classes: int) -> Ints:

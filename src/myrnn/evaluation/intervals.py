@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
+from myrnn.flat import Flat, checked_offsets, groups, offsets_of, owners_within
 from myrnn.results import Floats, shares, wilson_interval
-from myrnn.sequences import checked_offsets, groups, offsets_of
 
 # With fewer sequences than this, each is cut into blocks, because variances of so few are uncertain. Schmeiser, "Batch
 # size effects in the analysis of simulation output", Operations Research 30, 1982, finds that 10 to 30 blocks are
@@ -81,7 +81,7 @@ Values = NDArray[Any] | Computed
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class Steps(Flat):
     """The layout of the S steps of N sequences."""
 
     offsets: NDArray[np.int64]  # (N + 1,): the start of each sequence, and the end of the last one
@@ -91,14 +91,10 @@ class Steps:
         """Return the layout for checked offsets of sequences that have `count` steps in all."""
         return cls(checked_offsets(offsets, count))
 
-    def __len__(self) -> int:
-        """Return the number of steps, S."""
+    @property
+    def total(self) -> int:
+        """The number of steps, S."""
         return int(self.offsets[-1])
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """T of every sequence, int64 (N,)."""
-        return np.diff(self.offsets)
 
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
@@ -121,16 +117,13 @@ class Steps:
         for clusters in groups(np.diff(self.clusters), _AT_ONCE):
             yield clusters, slice(*self.clusters[[clusters.start, clusters.stop]].tolist())
 
-    def cluster_of(self, clusters: slice) -> NDArray[np.int64]:
-        """Return the cluster of every step of some clusters, int64."""
-        return np.repeat(np.arange(clusters.start, clusters.stop), np.diff(self.clusters)[clusters])
+    def cluster_of(self, steps: slice) -> NDArray[np.int64]:
+        """Return the cluster of some steps, int64."""
+        return owners_within(steps, self.clusters)
 
     def position_of(self, steps: slice) -> NDArray[np.int64]:
         """Return the position of some steps in their sequences, from 1, int64."""
-        first, last = np.searchsorted(self.offsets, [steps.start, steps.stop - 1], side="right") - 1
-        begins = self.offsets[first : last + 1]
-        counts = np.diff(np.concatenate(([steps.start], begins[1:], [steps.stop])))
-        return np.arange(steps.start, steps.stop) - np.repeat(begins, counts) + 1
+        return np.arange(steps.start, steps.stop) - self.offsets[owners_within(steps, self.offsets)] + 1
 
     def sums(self, values: Values) -> Floats:
         """Return the sums of `values` (S, ...) over every cluster, float64 (M, ...)."""
@@ -181,8 +174,8 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:
 def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) -> Ratios:
     """Return the means of `values` (S,) in every group, from the group of every step."""
     above, below, which = [], [], []
-    for clusters, block in steps.blocks():
-        there, place = np.unique(steps.cluster_of(clusters) * groups + group[block], return_inverse=True)
+    for _, block in steps.blocks():
+        there, place = np.unique(steps.cluster_of(block) * groups + group[block], return_inverse=True)
         above.append(np.bincount(place, values[block], len(there)))
         below.append(np.bincount(place, minlength=len(there)).astype(np.float64))
         which.append(there % groups)

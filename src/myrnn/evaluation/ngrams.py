@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.evaluation.intervals import Steps
+from myrnn.flat import blocks, groups
 from myrnn.results import Floats
-from myrnn.sequences import Sequences, groups
+from myrnn.sequences import Sequences
 
 Ints = NDArray[np.signedinteger[Any]]
 
 # The steps, or the rows of a table, that are computed with at once, to limit memory.
-_AT_ONCE = 2**19
+AT_ONCE = 2**19
 _LARGEST_KEY = 2**63 - 1
 
 
@@ -80,7 +81,7 @@ class Contexts:
             bound *= found.base
             if bound * max(found.base, classes) > _LARGEST_KEY:
                 distinct = Counts()
-                for steps in blocks(0, len(train.targets)):
+                for steps in blocks(0, len(train.targets), AT_ONCE):
                     distinct.add(*np.unique(found.key(train, steps, size), return_counts=True))
                 found.numbered[size], bound = distinct.pairs, len(distinct.pairs)
         return found
@@ -110,7 +111,7 @@ class Contexts:
 
     def count(self, train: Sequences, begin: int, end: int, counts: Counts) -> Counts:
         """Add the pairs of the longest contexts at some steps to the counts, and return these."""
-        for steps in blocks(begin, end):
+        for steps in blocks(begin, end, AT_ONCE):
             pairs = self.key(train, steps, self.length) * self.classes + train.targets[steps]
             counts.add(*np.unique(pairs, return_counts=True))
         return counts
@@ -120,7 +121,7 @@ class Contexts:
         tables = [longest]
         for size in range(self.length, 0, -1):
             longer, counts = tables[-1], Counts()
-            for rows in blocks(0, len(longer.pairs)):
+            for rows in blocks(0, len(longer.pairs), AT_ONCE):
                 pairs = self.shorter(longer.pairs[rows], size)
                 order = np.argsort(pairs, kind="stable")
                 pairs, begins = np.unique(pairs[order], return_index=True)
@@ -157,7 +158,7 @@ class Ngrams:
         keys, bounds = counts.contexts(classes)
         probability, weights = np.empty(len(counts.pairs)), np.empty(len(keys))
         likeliest, shares = np.empty(len(keys), dtype=np.int32), np.empty(len(keys))
-        for some in groups(np.diff(bounds), _AT_ONCE):
+        for some in groups(np.diff(bounds), AT_ONCE):
             rows, begins = slice(bounds[some.start], bounds[some.stop]), bounds[some] - bounds[some.start]
             pairs, times = counts.pairs[rows], counts.times[rows]
             distinct, total = np.diff(begins, append=len(times)), np.add.reduceat(times, begins)
@@ -207,14 +208,9 @@ def _best_order(train: Sequences, model: Ngrams, begin: int) -> int:
     """Return the order with the fewest bits at the steps from `begin` on, which the model has not learned."""
     losses = [
         [-np.log(probability).sum() for probability, _ in model.predictions(train, steps)]
-        for steps in blocks(begin, len(train.targets))
+        for steps in blocks(begin, len(train.targets), AT_ONCE)
     ]
     return int(np.argmin(np.sum(losses, axis=0))) + 1
-
-
-def blocks(begin: int, end: int) -> Iterator[slice]:
-    """Yield the steps, or rows, from `begin` to `end` in blocks."""
-    return (slice(start, min(start + _AT_ONCE, end)) for start in range(begin, end, _AT_ONCE))
 
 
 def place_in(ascending: Ints, keys: Ints) -> Ints:

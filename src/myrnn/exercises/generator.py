@@ -17,7 +17,8 @@ from myrnn import _checks
 from myrnn._checks import count_of, shown
 from myrnn.errors import InvalidArgument
 from myrnn.exercises.report import FAULTS, Checklist, ExerciseReport, describe, is_unlikely, name_of
-from myrnn.sequences import Sequences, offsets_of, ramp
+from myrnn.flat import offsets_of, ramp
+from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 
 DIGITS = 10

@@ -358,7 +358,7 @@ def state_space(
         raise InvalidArgument(f"state {chosen} has one unit, but two principal components need at least two")
     points = np.concatenate([seen.states[which][1:] for seen in _observations(compiled, sequences)])
     lengths = sequences.lengths
-    sequence = np.repeat(np.arange(len(sequences)), lengths)
+    sequence = sequences.owners
     step = np.arange(len(points)) - np.repeat(sequences.offsets[:-1], lengths) + 1
     kept = step == lengths[sequence] if last else np.ones(len(points), dtype=bool)
     place = np.arange(len(points))

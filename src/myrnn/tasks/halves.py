@@ -15,8 +15,9 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.flat import offsets_of, places_from, ramp, sums
 from myrnn.registry import register
-from myrnn.sequences import LARGEST_INT32, Sequences, offsets_of, places_from, ramp, sums
+from myrnn.sequences import LARGEST_INT32, Sequences
 from myrnn.tasks.drawn import AlphabetSize, DrawnTask, bounded, tokens_of
 
 Tokens = NDArray[np.int32]

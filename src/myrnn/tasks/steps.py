@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
+from myrnn.flat import offsets_of, places_from
 from myrnn.registry import register
-from myrnn.sequences import Sequences, offsets_of, places_from, ramp
+from myrnn.sequences import Sequences
 from myrnn.tasks.drawn import LONGEST, NO_ANSWER, AlphabetSize, NamedTask, answered, bounded, tokens_of
 
 MOST_STEPS = 2 * LONGEST
@@ -139,7 +140,7 @@ class CopyAfterPause(NamedTask):
         places = np.flatnonzero(tokens < self.alphabet_size)
         is_question = tokens == self.alphabet_size + 1
         questions = np.flatnonzero(is_question)
-        owner = np.repeat(np.arange(len(sequences)), sequences.lengths)[questions]
+        owner = sequences.owners[questions]
         earlier = offsets_of(is_question)
         asked = np.searchsorted(places, starts)[owner] + earlier[questions] - earlier[starts][owner]
         # A symbol of this sequence before the question; one of a later sequence comes after it.
@@ -245,5 +246,5 @@ class NextCharacter(_AnyLength):
 
     def _draw(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> Sequences:
         begin = rng.integers(0, len(TOKENS) - lengths)
-        places = np.repeat(begin, lengths) + ramp(lengths)
+        places = places_from(begin, lengths)
         return Sequences(TOKENS[places], offsets_of(lengths), TOKENS[places + 1], self.dim_input, per_step=True)

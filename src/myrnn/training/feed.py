@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.compiler.streams import Streams
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of, places_from
+from myrnn.flat import offsets_of, places_from
+from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, LABELS, TargetKind
 from myrnn.training.state import TrainingState
 

@@ -15,11 +15,12 @@ from myrnn._user_code import failure
 from myrnn.added_loss import with_added
 from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import InvalidArgument, MyRNNError
+from myrnn.flat import groups
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Objective, mean_of_logits
 from myrnn.models.model import num_classes, parameters_of
 from myrnn.randomness import RandomSource, run_with
-from myrnn.sequences import Sequences, groups
+from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, NUMBERS, SEVERAL, TOGETHER, TargetKind
 
 # The number of target rows that determine the loss of guessing.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.flat import offsets_of
 from myrnn.inspection.automata.teacher import Teacher, Word, Words, flat, joined, word_at
-from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.automata import Dfa, telling_apart
 from myrnn.tasks.languages.language import Bools, Language, all_strings
 

@@ -16,10 +16,11 @@ from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
+from myrnn.flat import offsets_of
 from myrnn.inspection.one import compiled_of
 from myrnn.models.model import network_of
 from myrnn.results import check_finite
-from myrnn.sequences import Sequences, offsets_of
+from myrnn.sequences import Sequences
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, all_strings, checked_symbols
 
@@ -159,7 +160,7 @@ class Teacher:
             number[self._tokens] = np.arange(len(self.symbols))
             strings = number[given.values]
             known = np.ones(len(given), dtype=np.bool_)
-            known[np.repeat(np.arange(len(given)), given.lengths)[strings < 0]] = False
+            known[given.owners[strings < 0]] = False
             return strings[np.repeat(known, given.lengths)], offsets_of(given.lengths[known])
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise InvalidArgument(f"examples must be a task, a Sequences or strings, not {_checks.shown(given)}")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.flat import offsets_of
 from myrnn.results import Result, Row, Shown, Table, integer
-from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.kernels import draw_paths, follow
 from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, checked_symbols, checked_tokens
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, places_from, ramp, sums
+from myrnn.flat import offsets_of, places_from, ramp, sums
 from myrnn.tasks.drawn import NO_ANSWER
 from myrnn.tasks.languages.kernels import NOTHING, PUT, TAKE_ANY, track_stacks
 from myrnn.tasks.languages.language import Bools, Integers, Offsets, Strings, as_texts

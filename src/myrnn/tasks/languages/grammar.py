@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of
+from myrnn.flat import offsets_of
 from myrnn.tasks.languages.kernels import UNKNOWN, count_trees, draw_trees, parse
 from myrnn.tasks.languages.language import (
     Bools,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, places_from, ramp, sums
+from myrnn.flat import offsets_of, owners_of, places_from, ramp, sums
 from myrnn.tasks.languages import pairs
 from myrnn.tasks.languages.automata import MOST_STATES, Dfa
 from myrnn.tasks.languages.functions import DIGITS, MODULUS, from_top, stacks
@@ -140,12 +140,12 @@ class Blocks(Language):
         strings = self._blocks(lengths)
         if self.ordered:
             return strings
-        owner = np.repeat(np.arange(len(lengths)), lengths)
+        owner = owners_of(lengths)
         return strings[np.lexsort((rng.random(len(strings)), owner))]
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:
         lengths = np.diff(offsets)
-        owner = np.repeat(np.arange(len(lengths)), lengths)
+        owner = owners_of(lengths)
         given = strings if self.ordered else strings[np.lexsort((strings, owner))]
         return self.has_members(lengths) & (sums(given != self._blocks(lengths), offsets) == 0)
 
@@ -226,7 +226,7 @@ class Brackets(StackLanguage):
         closes = np.where(moves == UP, 0, self.kinds)
         tops = stacks(self._acts, closes, offsets_of(lengths))[3]
         places = np.flatnonzero(moves == DOWN)
-        strings[places] = strings[tops[places + np.repeat(np.arange(len(lengths)), lengths)[places]]] + self.kinds
+        strings[places] = strings[tops[places + owners_of(lengths)[places]]] + self.kinds
         return strings
 
     def contains(self, strings: Strings, offsets: Offsets) -> Bools:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.flat import offsets_of
 from myrnn.results import Result, Row, Shown, Table, integer, text
-from myrnn.sequences import offsets_of
 from myrnn.tasks.languages.language import Language
 
 # Labels of members, and of other strings.

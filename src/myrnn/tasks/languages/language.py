@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of, places_from, ramp
+from myrnn.flat import offsets_of, places_from, ramp
 
 Strings = NDArray[np.int32]
 """The tokens of many strings, concatenated, int32 (sum of T,)."""

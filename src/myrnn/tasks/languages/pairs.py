@@ -10,7 +10,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.sequences import offsets_of, places_from
+from myrnn.flat import offsets_of, places_from
 from myrnn.tasks.languages.functions import Text, as_tokens, bits_of, draw_hidden, each, hidden, number
 from myrnn.tasks.languages.language import Bools, Integers, Offsets, OneByOne, Strings, preceded, sums_so_far
 

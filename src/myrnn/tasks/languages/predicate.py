@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import offsets_of
+from myrnn.flat import offsets_of
 from myrnn.tasks.languages.language import Bools, Integers, OneByOne, Strings, all_strings, checked_symbols, redrawn
 
 # Up to so many strings of a length, all are tried, and members are drawn from a list.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
-from myrnn.sequences import Sequences, offsets_of, places_from
+from myrnn.flat import offsets_of, places_from
+from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, SEVERAL, TargetPart
 from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, tokens_of
 from myrnn.tasks.languages.kernels import edit

@@ -9,8 +9,9 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
+from myrnn.flat import offsets_of, places_from
 from myrnn.registry import register
-from myrnn.sequences import Sequences, offsets_of, places_from
+from myrnn.sequences import Sequences
 from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, answered, tokens_of
 from myrnn.tasks.languages.functions import DEEPMIND, FUNCTIONS, StringFunction
 from myrnn.tasks.languages.language import Bools, Integers
