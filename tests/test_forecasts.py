@@ -205,6 +205,24 @@ def test_the_paths_of_a_biased_network_lie_around_its_mean():
     assert np.allclose(found.paths.mean(axis=0), found.mean, atol=0.3)
 
 
+class Slow(Constant):
+    """A network that predicts a constant series only after it has read 90 steps of it."""
+
+    def __call__(self, x):
+        missing = np.maximum(1 - np.arange(len(x)) / 90, 0).astype(np.float32)[:, np.newaxis]
+        return mg.matmul(x, self.parameters[0]) * np.float32(0) - 50 * missing
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{OFF}")
+def test_errors_before_a_network_has_read_enough_are_not_drawn():
+    series = np.full(400, 7.0)
+    found = forecast(fitted(series, Slow), series, 5, paths=200)
+    assert found.low.tolist() == found.mean.tolist() == found.high.tolist() == [7.0] * 5
+    # A short series keeps most of its errors.
+    short = forecast(fitted(series[:3], Slow), series[:3], 2, paths=9)
+    assert len(short.paths) == 9
+
+
 def test_errors_of_consecutive_steps_stay_together():
     # The changes of noise cancel: its level has the same deviation at every step ahead, up to that of the last row.
     found = forecast(fitted(NOISE, difference=1), NOISE, 12, paths=200)

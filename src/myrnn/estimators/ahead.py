@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 # A block of errors is at most this part of all errors.
 FEWEST_BLOCKS = 4
+# The first errors, one in so many, are not drawn: the network had read too little of the series when it made them, and
+# a forecast begins where it has read all of it.
+WARM_UP = 4
 
 
 class Ahead:
@@ -50,12 +53,13 @@ class Ahead:
             self._said = reference_logits(run.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
-        """Draw one-step errors made on the series, in standard deviations (horizon, paths, C)."""
+        """Draw one-step errors made on the series after a warm-up, in standard deviations (horizon, paths, C)."""
         made = self._known.values[1:] - self._said[:-1].astype(np.float64)
         if len(made) < 2:
             have, least = _checks.count_of(len(self._rows), "row"), self._reader.targets.differences.lost + 3
             raise InvalidArgument(f"series has {have}, but intervals need {least}: with paths=0 there are none")
         check_lost(sequences_of(is_lost(self._said), self._known), self._known.lengths)
+        made = made[len(made) // WARM_UP :]
         # The same error at every step would move all paths away from the forecast without errors.
         made -= made.mean(axis=0)
         # Errors of consecutive steps stay together, because they may depend on each other: those of the changes of a

@@ -135,7 +135,8 @@ def forecast(
 
     Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
     paths, and adds to the steps of a path one-step errors that it made at consecutive steps of the series, less the
-    mean error. So the intervals include the uncertainty of the networks (their spread) and the noise that none of them
+    mean error. The errors in the first quarter of the series are left out: the network had read little of it when it
+    made them. So the intervals include the uncertainty of the networks (their spread) and the noise that none of them
     can predict (the errors); but they assume that future errors are as large as past ones. Networks of differences add
     these up along every path, so the intervals are those of the series itself.
 
