@@ -203,6 +203,11 @@ def test_expressions_match_the_same_strings_as_in_python():
         assert automaton.count(5) == found[np.diff(offsets) == 5].sum()
 
 
+def test_signs_of_anchors_are_symbols_behind_a_backslash_and_in_sets():
+    language = regular(r"\^[a$]*\$")
+    assert language.symbols == ("$", "^", "a") and "^a$$" in language and "aa" not in language
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
@@ -218,6 +223,12 @@ def test_expressions_match_the_same_strings_as_in_python():
         ("a[]", "has an empty set [], at character 2"),
         ("a\\", "ends in a backslash, at character 2"),
         (r"\d", r"has \d, which means nothing here: write a set such as [0-9] or [a-z], at character 1"),
+        (
+            "^ab",
+            r"has an anchor ^, but the whole string must match anyway: leave it out, or write \^ for the symbol ^, at "
+            "character 1",
+        ),
+        ("a(b$|a)", r"or write \$ for the symbol $, at character 4"),
         ("[b-a]", "has a range from 'b' to 'a', which comes before it, at character 1"),
         ("", "has no symbol: name the alphabet"),
         ("(a{100}){100}", "is too large: written out, it has more than 1,000 symbols"),

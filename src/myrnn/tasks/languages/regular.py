@@ -29,7 +29,8 @@ def regular(pattern: str, alphabet: Iterable[str] | None = None) -> Dfa:
         Symbols are characters. ``ab`` is a, then b; ``a|b`` is one of both; ``a*``, ``a+`` and ``a?`` are any number
         of a, one or more, one or none; ``a{3}``, ``a{2,}`` and ``a{2,4}`` are so many; ``(`` and ``)`` group; ``[ab]``
         is one of a and b, ``[a-c]`` one of a to c, ``[^ab]`` any other symbol, ``.`` any symbol. A sign after a
-        backslash stands for itself. The whole string must match.
+        backslash stands for itself. The whole string must match, so there are no anchors ``^`` and ``$``; the symbols
+        are ``\^`` and ``\$``.
     alphabet : iterable of str, optional
         The symbols of strings, characters. By default those in the expression, sorted.
 
@@ -184,6 +185,10 @@ class _Reader:
             self._fail(f"has nothing that {self.pattern[begin]} repeats", begin)
         if self._comes("]}"):
             self._fail(f"has a bracket {self.pattern[begin]} that closes nothing", begin)
+        if self._comes("^$"):
+            sign = self.pattern[begin]
+            whole = "the whole string must match anyway: leave it out"
+            self._fail(f"has an anchor {sign}, but {whole}, or write \\{sign} for the symbol {sign}", begin)
         return _Set(frozenset({self._character()}))
 
     def _character(self) -> str:
