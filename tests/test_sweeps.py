@@ -31,6 +31,7 @@ from myrnn.sweeps.folder import SWEEP
 from myrnn.sweeps.log import Log, read_log
 from myrnn.sweeps.pool import Pool, open_backend
 from myrnn.sweeps.run import Done, Failed
+from myrnn.sweeps.summary import columns_of
 from myrnn.tasks import TwinHalves
 from myrnn.training import engine
 from sweeps_help import RUNS, STUDY, SweepProcess, is_alive, tables
@@ -592,7 +593,7 @@ def test_groups_are_mean_spread_and_best(one_core):
         known = [results.runs["accuracy"][i] for i in rows if results.runs["accuracy"][i] is not None]
         assert group["runs"] == 8 and group["failed"] == 8 - len(known)
         if len(known) > 1:
-            assert group["mean"] == statistics.fmean(known)
+            assert group["mean"] == float(f"{statistics.fmean(known):.12g}")
             assert group["spread"] == pytest.approx(np.std(known, ddof=1))
             assert (group["low"], group["high"]) == (min(known), max(known))
             assert results.runs["accuracy"][results.runs["run"].index(group["best"])] == max(known)
@@ -667,6 +668,35 @@ def test_a_task_with_an_answer_at_each_step_and_groups_of_several_tasks_have_no_
     assert (steps["accuracy_low"], steps["beyond"]) == (None, None)
     (both,) = results.summary(()).rows()
     assert both["shortcut_accuracy"] is None and both["base_rate_accuracy"] is None and both["runs"] == 2
+
+
+def test_seeds_that_trained_to_different_lengths_have_a_base_rate_and_a_shortcut_together(tmp_path):
+    study = {
+        "task": {"name": "twin-halves"},
+        "model": {"dim_recurrent": 2},
+        "training": {"iterations": 3, "batch_size": 1, "engine": "mygrad", "seed": "0:3"},
+        "evaluation": {"samples": 20, "lengths": [2, 8, 20]},
+    }
+    results = sweep(study, tmp_path / "out", jobs=1, progress=False)
+    assert len(set(results.runs["longest"])) > 1
+    (together,) = results.summary(()).rows()
+    each = results.summary("training.seed").rows()
+    for name in ("base_rate_accuracy", "base_rate_beyond", "shortcut_accuracy", "shortcut_beyond"):
+        assert together[name] == pytest.approx(statistics.fmean(row[name] for row in each))
+    used = dict.fromkeys(row["shortcut_accuracy_name"] for row in each)
+    assert together["shortcut_accuracy_name"] == " or ".join(used)
+    assert [shown.heading for shown in results.summary(()).shown].count("base rate") == 2
+
+
+def test_means_are_written_without_digits_that_come_from_arithmetic(one_core):
+    results = load_sweep(one_core)
+    groups = list(csv.DictReader((one_core / "groups.csv").read_text(encoding="utf-8").splitlines()))
+    summary = results.summary().rows()
+    shares = [float(row["mean"]) for row in groups if row["metric"] == "accuracy" and row["mean"]]
+    shares += [row[name] for row in summary for name in ("accuracy", "beyond", "base_rate_accuracy")]
+    assert shares and all(share == float(f"{share:.12g}") for share in shares if share is not None)
+    noisy = [0.1 + 0.2, 0.3, 0.3]
+    assert columns_of(noisy, "accuracy")["accuracy"] == 0.3 != np.mean(noisy)
 
 
 def test_a_grid_has_a_panel_for_each_task_and_one_legend(tmp_path):

@@ -198,8 +198,12 @@ def share(name: str, heading: str | None = None, interval: tuple[str, str] | Non
 
 
 def _text(value: Any) -> str:
-    # Digits that come from rounding, as in 0.30000000000000004, are not shown.
     return "" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def rounded(value: float) -> float:
+    """Return a number without digits that only come from arithmetic, as in 0.5349999999999999: 12 are kept."""
+    return float(f"{value:.12g}")
 
 
 # --- Results and tables -----------------------------------------------------------------------------------------------

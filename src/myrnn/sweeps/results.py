@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import Result, Shown, Table, counted, integer, number, share
+from myrnn.results import Result, Shown, Table, counted, integer, number, rounded, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
 from myrnn.sweeps.study import Point, Study
 from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
@@ -209,8 +209,8 @@ class SweepResults(Result):
         for group, rows in self._groups(by):
             values, best = self._known(rows, metric), _best_row(self.runs, rows, metric)
             measured = {
-                "mean": statistics.fmean(values) if values else None,
-                "spread": statistics.stdev(values) if len(values) > 1 else None,
+                "mean": rounded(statistics.fmean(values)) if values else None,
+                "spread": rounded(statistics.stdev(values)) if len(values) > 1 else None,
                 "low": min(values, default=None),
                 "high": max(values, default=None),
                 "best": None if best is None else self.runs["run"][best],
@@ -264,8 +264,9 @@ class SweepResults(Result):
             (``_low``, ``_high``; Student's t, for at least two runs), the lowest and the highest run (``_lowest``,
             ``_highest``), and the accuracy of the best of `myrnn.shortcuts` on the same task and lengths
             (``shortcut_accuracy``), with its name (``shortcut_accuracy_name``), and the base rate
-            (``base_rate_accuracy``): the accuracy of always giving the most frequent class of the length. Shortcuts are
-            None for tasks with an answer at each step. They and base rates are None for files and for groups of several
+            (``base_rate_accuracy``): the accuracy of always giving the most frequent class of the length. Where the
+            trainings of a group reached different lengths, these two are means over the runs, too. Shortcuts are None
+            for tasks with an answer at each step. They and base rates are None for files and for groups of several
             tasks.
         """
         by = self.setting_names(by)

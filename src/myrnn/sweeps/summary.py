@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation import ShortcutReport
 from myrnn.evaluation import shortcuts as shortcuts_of
 from myrnn.evaluation.evaluate import base_rates
 from myrnn.evaluation.intervals import t_of
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.sources import Source
-from myrnn.results import Shown, Table, share
+from myrnn.results import Shown, Table, rounded, share
 from myrnn.runs.prepare import tested_lengths
 from myrnn.tasks import recognition_of
 
@@ -35,27 +36,38 @@ def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
     mean, low, high = float(np.mean(values)), None, None
     if len(values) > 1:
         reach = float(t_of(len(values), CONFIDENCE) * np.std(values, ddof=1) / np.sqrt(len(values)))
-        low, high = max(mean - reach, 0.0), min(mean + reach, 1.0)
+        low, high = rounded(max(mean - reach, 0.0)), rounded(min(mean + reach, 1.0))
     return {
-        name: mean,
+        name: rounded(mean),
         **dict(zip((f"{name}{end}" for end in ends), (low, high, min(values), max(values)), strict=True)),
     }
 
 
 def best_shortcuts(experiments: Iterable[Experiment], longest: Iterable[int | None]) -> dict[str, Any]:
-    """Return base rate and best shortcut on trained lengths and beyond; None if the runs differ in their task."""
-    empty: dict[str, Any] = {f"base_rate_{name}": None for name in SPANS}
-    empty |= {f"shortcut_{name}{end}": None for name in SPANS for end in ("", "_name")}
+    """Return base rate and best shortcut on trained lengths and beyond; None if the runs differ in their task.
+
+    The longest length that a training drew may differ from seed to seed. Like the accuracies beside them, the shares
+    are then means over the runs, each on its own lengths.
+    """
+    names = [f"{kind}_{span}" for span in SPANS for kind in ("base_rate", "shortcut")]
+    found: dict[str, Any] = {**dict.fromkeys(names), **{f"shortcut_{span}_name": None for span in SPANS}}
     asked = {(experiment.source, experiment.evaluation.lengths) for experiment in experiments}
-    trained = {length for length in longest if length is not None}
-    if len(asked) != 1 or len(trained) != 1:
-        return empty
+    if len(asked) != 1:
+        return found
     ((source, lengths),) = asked
-    return {**empty, **_best(source, lengths, trained.pop())}
+    runs = [_best(source, lengths, length) for length in longest if length is not None]
+    for name in names:
+        if shares := [run[name] for run in runs if name in run]:
+            found[name] = rounded(float(np.mean(shares)))
+    for span in SPANS:
+        used = dict.fromkeys(run[f"shortcut_{span}_name"] for run in runs if f"shortcut_{span}_name" in run)
+        found[f"shortcut_{span}_name"] = " or ".join(used) or None
+    return found
 
 
 @cache
 def _best(source: Source, lengths: tuple[int, ...] | None, trained: int) -> dict[str, Any]:
+    """Return base rate and best shortcut for a training whose longest length is `trained`."""
     task = recognition_of(source.part.make()) if isinstance(source, TaskSource) else None
     if task is None:
         return {}
@@ -65,15 +77,10 @@ def _best(source: Source, lengths: tuple[int, ...] | None, trained: int) -> dict
     for name, chosen in (("accuracy", asked <= trained), ("beyond", asked > trained)):
         if rates is not None and chosen.any():
             found[f"base_rate_{name}"] = float(rates[chosen].mean())
-    if getattr(task, "per_step", False):
+    reports = None if getattr(task, "per_step", False) else _shortcuts(source.settings, tuple(asked.tolist()))
+    if reports is None:
         return found
-    try:
-        # The best one is chosen on other strings than those on which it is scored.
-        choice = shortcuts_of(task, SHORTCUT_SAMPLES // 4, seed=2, lengths=asked)
-        report = shortcuts_of(task, SHORTCUT_SAMPLES, lengths=asked)
-    except InvalidArgument:
-        # Its sequences are features.
-        return found
+    choice, report = reports
     for name, chosen in (("accuracy", report.lengths <= trained), ("beyond", report.lengths > trained)):
         if chosen.any():
             chosen_by = choice.only(report.lengths[chosen]).overall
@@ -81,6 +88,18 @@ def _best(source: Source, lengths: tuple[int, ...] | None, trained: int) -> dict
             overall = report.only(report.lengths[chosen]).overall
             found |= {f"shortcut_{name}": overall[best], f"shortcut_{name}_name": best}
     return found
+
+
+@cache
+def _shortcuts(settings: Any, lengths: tuple[int, ...]) -> tuple[ShortcutReport, ShortcutReport] | None:
+    """Return the shortcuts of a task to choose the best one by, and to score it; None if its sequences are features."""
+    task, asked = recognition_of(settings.make()), np.asarray(lengths)
+    try:
+        # The best one is chosen on other strings than those on which it is scored.
+        choice = shortcuts_of(task, SHORTCUT_SAMPLES // 4, seed=2, lengths=asked)
+        return choice, shortcuts_of(task, SHORTCUT_SAMPLES, lengths=asked)
+    except InvalidArgument:
+        return None
 
 
 @cache
