@@ -319,13 +319,12 @@ def test_a_file_of_malformed_lines_only(put):
     [
         (
             "text,target\na,b\n",
-            "{} has no column 'sequence'; its columns are 'text', 'target': say which is the text column "
-            "(--text-column)",
+            "{} has no column 'sequence'; its columns are 'text', 'target': say which is the text column (text_column)",
         ),
         (
             "sequence,target\na,b\n",
             "{} has no column 'label'; its columns are 'sequence', 'target': say which is the label column "
-            "(--label-column)",
+            "(label_column)",
         ),
         ("sequence,label,label\na,b,c\n", "{} has more than one column 'label'"),
         ("\na,b\n", "{}, line 1: no names of columns: the first line must name them"),
@@ -528,8 +527,7 @@ def test_kinds_of_sequences_are_not_mixed(first, second, fault, put):
     [
         (
             '{"text": "a", "label": 1}\n',
-            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column "
-            "(--text-column)",
+            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column (text_column)",
         ),
         ('{"sequence": "a"}\n{"sequence": "b", "label": "x"}', "{}, line 1: Object missing required field `label`"),
         ("\n \n", "{} holds no sequence"),
@@ -629,8 +627,7 @@ def test_a_malformed_row_of_parquet_is_named(sequences, fault, parquet):
         ),
         (
             {"text": ["a"], "label": [1]},
-            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column "
-            "(--text-column)",
+            "{} has no column 'sequence'; its columns are 'text', 'label': say which is the text column (text_column)",
         ),
         ({"sequence": pl.Series([], dtype=pl.String), "label": pl.Series([], dtype=pl.String)}, "{} holds no sequence"),
         (

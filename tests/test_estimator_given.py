@@ -569,3 +569,12 @@ def test_an_unknown_symbol_is_named_once():
     assert caught[0].filename == __file__
     # Rare symbols are unknown because that was requested.
     fitted(["good film", "bad"] * 6, max_vocabulary=2).predict(["odd"])
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_table_of_text_and_numbers_is_refused_in_one_line(as_array):
+    table = pd.DataFrame({"height": [1.0, 2.0], "name": ["ab", "ba"]})
+    named = "column 1" if as_array else "column 'name'"
+    message = f"X must hold numbers or text, not both, but {named} holds 'ab': give the column of text alone, or leave"
+    with pytest.raises(InvalidArgument, match=re.escape(message)):
+        SequenceClassifier().fit(table.to_numpy() if as_array else table, ["x", "y"])

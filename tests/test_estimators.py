@@ -605,3 +605,8 @@ def test_settings_that_do_not_fit():
         LanguageModel(engine="mygrad").fit(TEXT)
     LanguageModel(engine="mygrad", truncate=None, max_epochs=1, dim_recurrent=2).fit(["abab", "baba"])
     assert SequenceTagger(**FEW, max_epochs=2, class_weight={"twice": 5.0}).fit(WORDS, MARKS).score(WORDS, MARKS) > 0
+
+
+def test_a_tagger_predicts_no_tags_for_strings_without_symbols():
+    tagger = SequenceTagger(**OP_BY_OP).fit(["ab", "ba"], [["x", "y"], ["y", "x"]])
+    assert [list(tags) for tags in tagger.predict(["", ""])] == [[], []]

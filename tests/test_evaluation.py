@@ -362,3 +362,16 @@ def test_transfer_warns_once_about_all_sequences_without_a_class():
     assert len(warned) == 1
     assert found.correct[:, 1].tolist() == [0, 0]
     assert found.total.tolist() == [[30, 30], [30, 30]]
+
+
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_scores_of_no_sequence_are_refused_in_one_line(engine):
+    task = TwinHalves(pattern_length_max=2)
+    model = RNN(task.dim_input, 3, task.dim_output, rng=0)
+    none = task.sample(4, np.random.default_rng(0)).select([])
+    for use in (
+        classify.Classifier(model, engine).scores,
+        lambda given: classify.Classifier(model, engine).in_parts(given, print),
+    ):
+        with refused("there is no sequence: the model can only be evaluated on one or more"):
+            use(none)

@@ -263,7 +263,8 @@ def test_the_command_accepts_another_source(tmp_path, capsys):
 
 
 def test_mistakes_in_the_command_give_a_one_line_error(tmp_path, capsys):
-    taken, latin = tmp_path / "taken.md", tmp_path / "latin.md"
+    taken, latin, cut = tmp_path / "taken.md", tmp_path / "latin.md", tmp_path / "cut.ipynb"
+    cut.write_text('{\n "cells": [\n  {\n   "cell_type": "mark')
     taken.write_text("work")
     latin.write_bytes("caf\xe9".encode("latin-1"))
     for arguments, message in (
@@ -275,6 +276,10 @@ def test_mistakes_in_the_command_give_a_one_line_error(tmp_path, capsys):
         (["--student", "--tagged"], "--student and --tagged do not go together: a student's version has no tags"),
         (["--out", str(tmp_path / "a.txt")], "a notebook's file must end in .ipynb or .md, not 'a.txt'"),
         (["--from", str(latin), "--out", str(tmp_path / "a.md")], f"{latin} is not UTF-8 text: byte 3 is wrong"),
+        (
+            ["--from", str(cut), "--out", str(tmp_path / "a.md")],
+            "the source is JSON, as in an .ipynb file, but it must be Markdown with tags, as of myrnn lesson --tagged",
+        ),
         (
             ["--from", str(tmp_path / "no.md"), "--out", str(tmp_path / "a.md")],
             f"{tmp_path / 'no.md'}: No such file or directory",

@@ -29,7 +29,9 @@ def lesson(
     ] = 1,
     student: Annotated[bool, option("Leave out solutions and notes for instructors.", "--student")] = False,
     tagged: Annotated[bool, option("Keep the tags that mark the versions, to edit the source.", "--tagged")] = False,
-    source: Annotated[Path | None, option("Another tagged notebook.  [default: the lesson]", "--from")] = None,
+    source: Annotated[
+        Path | None, option("Another tagged notebook, Markdown.  [default: the lesson]", "--from")
+    ] = None,
     out: Annotated[Path | None, option("The file, .ipynb or .md.  [default: lesson.ipynb, lesson-2.ipynb]")] = None,
     force: Annotated[bool, option("Overwrite an existing file.", "--force")] = False,
 ) -> None:

@@ -337,7 +337,7 @@ def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
             what = "text" if name == columns.text else "label"
             raise DataError(
                 f"{path} has no column {name!r}; its columns are {shown or 'none'}: say which is the {what} column "
-                f"(--{what}-column)"
+                f"({what}_column)"
             )
 
 

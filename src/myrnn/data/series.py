@@ -41,7 +41,7 @@ def read_table(
             warn(f"{path}: {what} something other than numbers, and {'is' if len(left) == 1 else 'are'} left out")
     for name in names:
         if name not in frame.columns:
-            raise DataError(f"{path} has no column {name!r}; its columns are {listed} (--text-column)")
+            raise DataError(f"{path} has no column {name!r}; its columns are {listed} (text_column)")
         if not frame[name].dtype.is_numeric():
             raise DataError(f"{path}: the column {name!r} holds something other than numbers")
     if not names:

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.data.memory import is_text_column
+from myrnn.data.series import is_number
 from myrnn.errors import InvalidArgument
 
 
@@ -33,12 +34,31 @@ def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
         table = validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, order="C")
     except TypeError as error:
         raise NotNumbers(f"X must hold numbers or text: {error}") from error
+    except ValueError as error:
+        if (place := _text_among_numbers(X)) is None:
+            raise
+        row, column = place
+        named = f"column {_checks.shown(X.columns[column])}" if hasattr(X, "columns") else f"column {column}"
+        text = _checks.shown(np.asarray(X)[row, column])
+        raise InvalidArgument(
+            f"X must hold numbers or text, not both, but {named} holds {text}: give the column of text alone, or leave "
+            "it out"
+        ) from error
     if reset and dtype is None and table.shape[1] == 1:
         warn(
             "X is an array of one column of text, in which every text is one symbol: for its words or characters give "
             "the column itself, of shape (N,), such as X[:, 0]"
         )
     return table
+
+
+def _text_among_numbers(X: Any) -> tuple[int, int] | None:
+    """Return row and column of the first text that is no number in a table, or None."""
+    values = np.empty((0, 0)) if hasattr(X, "toarray") else np.asarray(X)
+    if values.dtype.kind not in "OU" or values.ndim != 2:
+        return None
+    cells = ((place, values[place]) for place in np.ndindex(*values.shape))
+    return next((place for place, cell in cells if isinstance(cell, str) and not is_number(cell)), None)
 
 
 def _is_text(X: Any) -> bool:

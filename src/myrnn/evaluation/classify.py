@@ -165,7 +165,7 @@ class Classifier:
             return reference()
 
     def _check_scores(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
-        if sequences.kind.what == CLASS:
+        if sequences.kind.what == CLASS and len(logits):
             classes, largest = num_classes((1, *logits.shape[1:])), sequences.targets.max(initial=0)
             if classes <= largest:
                 raise InvalidArgument(f"a label is {largest}, but the model has {classes} classes, 0 .. {classes - 1}")
@@ -185,6 +185,8 @@ class Classifier:
         return self._compiled
 
     def _readable(self, sequences: Sequences) -> Sequences:
+        if not len(sequences):
+            raise InvalidArgument("there is no sequence: the model can only be evaluated on one or more")
         width = self._width(sequences.dim_input)
         if width == sequences.dim_input:
             return sequences

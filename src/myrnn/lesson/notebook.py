@@ -127,6 +127,10 @@ def make_version(source: str, version: str = INSTRUCTOR) -> str:
     """Return the notebook for instructors, with solutions and notes, for students, or with its tags."""
     # Raises InvalidArgument, with the line, when a tag is unknown, misplaced or unpaired, or a cell is never closed.
     _checks.one_of("version", version, VERSIONS)
+    if source.lstrip().startswith("{"):
+        raise InvalidArgument(
+            "the source is JSON, as in an .ipynb file, but it must be Markdown with tags, as of myrnn lesson --tagged"
+        )
     kept: list[str] = []
     opened: _Opened | None = None
     for line in read_lines(source):

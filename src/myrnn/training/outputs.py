@@ -119,7 +119,10 @@ def reference_logits(model: Any, sequences: Sequences, indices: NDArray[np.int64
     for index in chosen[have_rows(sequences, chosen)]:
         with MYGRAD, mygrad.no_autodiff:
             rows.append(np.asarray(output_of(model, sequences, index)))
-    return np.concatenate(rows).astype(np.float32) if rows else np.empty((0, 0), dtype=np.float32)
+    if not rows:
+        # No sequence has a step: the model says how many outputs it has, if anything does.
+        return np.empty((0, getattr(model, "dim_output", 1)), dtype=np.float32)
+    return np.concatenate(rows).astype(np.float32)
 
 
 def reference_in_parts(model: Any, sequences: Sequences) -> Iterator[tuple[slice, NDArray[np.float32]]]:
