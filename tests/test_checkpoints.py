@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from marks import the_rest_is_long
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
-from myrnn.models import RNN
+from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.storage import FolderLock
 from myrnn.tasks import Palindromes, TwinHalves
@@ -432,7 +432,9 @@ def test_ctrl_c_keeps_all_completed_work(tmp_path):
         ({"task": DATA}, "the sequences must be those of the training that was saved, but these are others"),
         (
             {"model": RNN(10, 7, 2, rng=0)},
-            "parameter.fc_x2h.weight must be float32 of shape (10, 7), but in the state it is float32 of shape (10, 6)",
+            "the model must be that of the training that was saved: fc_x2h.weight (10, 7), fc_x2h.bias (1, 7), "
+            "fc_h2h.weight (7, 7) and 1 more here, but fc_x2h.weight (10, 6), fc_x2h.bias (1, 6), fc_h2h.weight (6, 6) "
+            "and 1 more in the state",
         ),
     ],
 )
@@ -447,6 +449,75 @@ def test_a_state_of_another_training_is_refused(options, message):
     training.run(20)
     same_model = {"model": RNN(10, 7, 2, rng=0)} if "model" in options else {}
     same = Job(**{**options, **same_model})
+    same.training().run(20)
+    assert job.content() == same.content()
+
+
+@pytest.mark.parametrize("schedule", [None, lambda iteration: 0.1])
+def test_a_state_of_another_kind_of_model_is_refused_for_its_model(schedule):
+    state = Job(model=GRU(10, 6, 2, rng=0), engine="mygrad").training().state()
+    with pytest.raises(
+        InvalidArgument, match=r"^the model must be that .*fc_x2i\.weight \(10, 6\).* and \d more here, but"
+    ):
+        Job(model=LSTM(10, 6, 2, rng=0), engine="mygrad", schedule=schedule).training().restore(state)
+
+
+class Kept:
+    """A hook whose state is a number, and which refuses some."""
+
+    state_name, number = "kept", 0
+
+    def on_report(self, report):
+        pass
+
+    def state(self):
+        return {"number": np.array([self.number])}
+
+    def restore(self, arrays):
+        (self.number,) = arrays["number"].tolist()
+        if self.number > 9:
+            raise InvalidArgument(f"{self.number} is too large")
+
+
+class Other(Kept):
+    state_name = "other"
+
+
+def failing_once(function):
+    calls = iter([True])
+
+    def called(state):
+        function(state)
+        if next(calls, False):
+            raise InvalidArgument("no")
+
+    return called
+
+
+@pytest.mark.parametrize("failing", ["a hook", "the feed", "the optimizer", "a hook that is not given"])
+def test_a_state_that_is_refused_changes_neither_hooks_nor_anything_else(failing, monkeypatch):
+    first, last = Kept(), Other()
+    job = Job(hooks=[first, last])
+    training = job.training()
+    state = training.state()
+    changed = {"hook.kept.number": np.array([5]), "hook.other.number": np.array([5])}
+    values = dict(state.values)
+    if failing == "a hook":
+        changed["hook.other.number"] = np.array([10])
+    elif failing == "the feed":
+        values["sequences"] = "others"
+    elif failing == "a hook that is not given":
+        changed["hook.third.number"] = np.array([1])
+    else:
+        monkeypatch.setattr(training._learner, "put_back", failing_once(training._learner.put_back))
+    before = job.content()
+    with pytest.raises(InvalidArgument):
+        training.restore(
+            TrainingState(values, {**state.arrays, "parameter.fc_h2y.bias": np.ones((1, 2), np.float32), **changed})
+        )
+    assert (first.number, last.number) == (0, 0) and job.content() == before
+    training.run(20)
+    same = Job()
     same.training().run(20)
     assert job.content() == same.content()
 
@@ -612,7 +683,12 @@ SINCE = "since.losses and since.scores and since.counted must be float64 and int
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("parameter.fc_h2y.bias", None, "this training has 'parameter.fc_h2y.bias', which the state does not have"),
+        (
+            "parameter.fc_h2y.bias",
+            None,
+            "the model must be that of the training that was saved: fc_h2y.bias (1, 2) here, but no other parameter in "
+            "the state",
+        ),
         ("optimizer.w.0", np.zeros(1), "the state has 'optimizer.w.0', which this training does not have"),
         (
             "optimizer.m.0",

@@ -174,14 +174,12 @@ def states_of(hooks: Sequence[Any]) -> dict[str, NDArray[Any]]:
 
 def restore_states(hooks: Sequence[Any], state: TrainingState) -> None:
     """Restore the states of hooks, as `states_of` returned them."""
-    left = state.beginning_with(OF_HOOKS)
-    for name, hook in with_state(hooks).items():
-        begin = f"{name}."
-        own = [key for key in left if key.startswith(begin)]
-        hook.restore({key.removeprefix(begin): left.pop(key) for key in own})
-    if left:
-        name = next(iter(left)).partition(".")[0]
-        raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
+    here, saved = with_state(hooks), state.beginning_with(OF_HOOKS)
+    for name in (key.partition(".")[0] for key in saved):
+        if name not in here:
+            raise InvalidArgument(f"the state is that of a training with a hook {name!r}, which is not given")
+    for name, hook in here.items():
+        hook.restore(state.beginning_with(f"{OF_HOOKS}{name}."))
 
 
 def with_event(hooks: Sequence[Any], event: str) -> list[Any]:

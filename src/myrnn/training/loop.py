@@ -169,7 +169,12 @@ class Training:
         return self._good_state
 
     def restore(self, state: TrainingState) -> None:
-        """Set the training to the state of another of the same kind, from which it continues bit for bit."""
+        """Set the training to the state of another of the same kind, from which it continues bit for bit.
+
+        A state that does not fit is refused, and changes nothing.
+        """
+        # A different model explains all other differences.
+        self._learner.check_model(state)
         first = self._rates.first_before(state.values)
         state.check_settings({**self._settings(), "learning_rate": first})
         _check_writeable(self._parameters)
@@ -179,17 +184,21 @@ class Training:
             self._checked_reports(good)
         restarts = _checks.integer("restarts", state.values.get("restarts"), minimum=0, maximum=MOST_RESTARTS)
         engine = self._engine.checked(state.values.get("engine"))
-        restore_states(self._hooks, now)
-        self._feed.go_to(now)
+        before = self._snapshot()
+        try:
+            self._go_to(now)
+        except BaseException:
+            # Hooks, the feed, and an optimizer with load_state_dict, check a state when they are given it.
+            self._go_to(before)
+            raise
         self._engine.become(engine)
         self._rates.first = first
-        self._put_back(now, reports, restarts)
+        self._resume(now, reports, restarts)
         if good is not None and self._restarts.last is not None:
             self._restarts.last = good
 
     def _checked_reports(self, state: TrainingState) -> list[TrainingReport]:
         """Check the state of the model, the optimizer and the results, and return the reports."""
-        # Hooks, the feed, and an optimizer with load_state_dict, check what they restore.
         free = (OF_HOOKS, *self._learner.free)
         state.check_names({*self._learner.arrays(), *self._feed.state().arrays, *self._record.names}, free)
         self._learner.check(state)
@@ -301,9 +310,8 @@ class Training:
         """Go back to a good report with half the rate, and clip; raise an error with advice if that is not wanted."""
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
-        self._feed.go_to(snapshot)
-        restore_states(self._hooks, snapshot)
-        self._put_back(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
+        self._go_to(snapshot)
+        self._resume(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
         warn(self._restarts.message(error, self.iteration))
 
     def _good_state(self) -> TrainingState:
@@ -328,8 +336,13 @@ class Training:
         arrays = {name: array for part in parts for name, array in part.arrays.items()}
         return TrainingState(values, {**arrays, **states_of(self._hooks)})
 
-    def _put_back(self, snapshot: TrainingState, reports: list[TrainingReport], restarts: int) -> None:
+    def _go_to(self, snapshot: TrainingState) -> None:
+        """Restore what is not this training's own: the feed, the model and its optimizer, and the hooks."""
+        self._feed.go_to(snapshot)
         self._learner.put_back(snapshot)
+        restore_states(self._hooks, snapshot)
+
+    def _resume(self, snapshot: TrainingState, reports: list[TrainingReport], restarts: int) -> None:
         self._record.go_to(snapshot, reports)
         self._restarts.count = restarts
         self._checked, self._is_whole, self._has_diverged = None, True, False

@@ -25,6 +25,8 @@ OF_PARAMETERS, OF_OPTIMIZER = "parameter.", "optimizer."
 GOOD, OF_GOOD = "good", "good."
 # The most values in a list of an optimizer that holds no arrays.
 MOST_VALUES = 100
+# The most parameters that a message lists.
+MOST_NAMED = 3
 # Attributes of these types are part of the program and do not change.
 CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, np.ufunc)
 
@@ -314,6 +316,16 @@ class Learner:
         rate = float(getattr(self._optimizer, "learning_rate", 0))
         return TrainingState({"learning_rate": rate, "optimizer": values}, arrays)
 
+    def check_model(self, state: TrainingState) -> None:
+        """Refuse the state of a training of another model, one with other parameters."""
+        ours = {name: parameter.data.shape for name, parameter in self.parameters.items()}
+        theirs = {name: np.shape(array) for name, array in state.beginning_with(OF_PARAMETERS).items()}
+        if ours != theirs:
+            raise InvalidArgument(
+                "the model must be that of the training that was saved: "
+                f"{_only(ours, theirs)} here, but {_only(theirs, ours)} in the state"
+            )
+
     def check(self, state: TrainingState) -> None:
         """Refuse a state with arrays or values that do not fit."""
         for name, array in self.arrays().items():
@@ -337,6 +349,13 @@ class Learner:
             self._memory.put_back(state)
         if hasattr(self._optimizer, "learning_rate"):
             self._optimizer.learning_rate = float(state.values["learning_rate"])
+
+
+def _only(shapes: Mapping[str, tuple[int, ...]], others: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the parameters that others lack or have in another shape, with their shapes."""
+    differing = [f"{name} {shape}" for name, shape in shapes.items() if others.get(name) != shape]
+    more = f" and {len(differing) - MOST_NAMED:,} more" if len(differing) > MOST_NAMED else ""
+    return f"{', '.join(differing[:MOST_NAMED]) or 'no other parameter'}{more}"
 
 
 def _plain(value: Any) -> Any:
