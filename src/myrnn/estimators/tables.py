@@ -53,7 +53,7 @@ def checked_table(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _text_among_numbers(X: Any) -> tuple[int, int] | None:
-    """Return row and column of the first text that is no number in a table, or None."""
+    """Return row and column of the first text that is not a number in a table, or None."""
     values = np.empty((0, 0)) if hasattr(X, "toarray") else np.asarray(X)
     if values.dtype.kind not in "OU" or values.ndim != 2:
         return None
