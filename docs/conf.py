@@ -105,10 +105,10 @@ autosummary_context = {
         name: "".join(f", {method}" for method in methods.split())
         for name, methods in {
             "myrnn.compiler.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row "
-            "native numbers_for programs_for_tokens going_on observe prefix_logits",
+            "native reader numbers_for programs_for_tokens going_on observe prefix_logits",
             "myrnn.evaluation.LengthReport": "effective matching",
             "myrnn.sweeps.SweepResults": "of setting_names",
-            "myrnn.compiler.State": "places pieces",
+            "myrnn.compiler.State": "to_continue after pieces",
             "myrnn.experiment.Data": "check_has_labels",
             "myrnn.experiment.Part": "kind",
             "myrnn.evaluation.Buckets": "values_of",

@@ -9,7 +9,7 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 import myrnn
 from myrnn import RNN, Adam, compile, tasks
-from myrnn.compiler import model as compiler_model
+from myrnn.compiler import compilation
 from myrnn.errors import InvalidArgument, NotARecurrence
 
 
@@ -75,7 +75,7 @@ def test_a_model_with_other_tensors_is_compiled_again(model):
 def test_another_model_of_the_class_reuses_the_compilation(model, monkeypatch):
     first, before = myrnn.compile(model), model(X).data.copy()
     # Searching for its loop again fails.
-    monkeypatch.setattr(compiler_model, "trace", None)
+    monkeypatch.setattr(compilation, "trace", None)
     other = Scaled(10, 6, 2, rng=1)
     compiled = myrnn.compile(other)
     assert (compiled.model, compiled.recurrence) == (other, first.recurrence)

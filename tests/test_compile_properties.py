@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from mygrad.nnet import activations
 from mygrad.nnet.losses import softmax_crossentropy
 
-from myrnn.compiler import compile
-from myrnn.compiler import model as compiler_model
+from myrnn.compiler import compilation, compile
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.leaves import (
     INPUT,
@@ -518,7 +517,7 @@ def test_the_emitted_code_is_the_same_in_every_process(batched, monkeypatch):
     for process in range(4):
         # The hash of a node is its address, so sets of nodes have another order in every process.
         monkeypatch.setattr(Node, "__hash__", lambda node, process=process: hash((id(node), process)))
-        monkeypatch.setattr(compiler_model, "_recent", deque())
+        monkeypatch.setattr(compilation, "_recent", deque())
         _, compiled = drawn_and_compiled(28)
         texts.add(compiled.program(tokens=False, batched=batched).source)
     assert len(texts) == 1

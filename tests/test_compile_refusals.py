@@ -16,7 +16,7 @@ from marks import most_are_long
 from myrnn import SGD, tasks
 from myrnn.compiler import compile
 from myrnn.compiler.graph import Builder
-from myrnn.compiler.model import PASSES
+from myrnn.compiler.passes import PASSES
 from myrnn.compiler.probe import describe
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
 
@@ -441,14 +441,16 @@ def test_a_constant_first_state_can_have_any_numbers():
     np.testing.assert_allclose(compiled.logits(SOME), np.concatenate([model(x).data for x, _ in SOME]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("fails", ["emit", "hoist", "Native", "roll"])
-def test_any_failure_while_compiling_is_a_compile_error_that_shows_the_model(fails, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "fails"), [("model", "emit"), ("passes", "hoist"), ("model", "Native"), ("compilation", "roll")]
+)
+def test_any_failure_while_compiling_is_a_compile_error_that_shows_the_model(where, fails, monkeypatch):
     def fail(*given, **named):
         raise TypeError("cannot type\nthis")
 
-    monkeypatch.setattr(f"myrnn.compiler.model.{fails}", fail)
-    monkeypatch.setattr("myrnn.compiler.model.PASSES", [fail if p.__name__ == fails else p for p in PASSES])
-    monkeypatch.setattr("myrnn.compiler.model._recent", deque())
+    monkeypatch.setattr(f"myrnn.compiler.{where}.{fails}", fail)
+    monkeypatch.setattr("myrnn.compiler.passes.PASSES", [fail if p.__name__ == fails else p for p in PASSES])
+    monkeypatch.setattr("myrnn.compiler.compilation._recent", deque())
     model = FilledStart()
     with pytest.raises(CompileError) as caught:
         compile(model)

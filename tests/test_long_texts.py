@@ -42,8 +42,9 @@ def test_the_outputs_of_parts_are_those_of_whole_sequences(is_tokens, cores, in_
     (whole,) = outputs_of(model, sequences)
     assert np.array_equal(whole, compile(model).logits(sequences))
     monkeypatch.setenv("MYRNN_NUM_THREADS", cores)
-    for name, value in {"SHORT_BYTES": 1000, "PORTION_BYTES": 9000, "PART_BYTES": 60, "LEAST_WORK": 1}.items():
-        monkeypatch.setattr(f"myrnn.compiler.model.{name}", value)
+    for name, value in {"model.SHORT": 1000, "reading.PORTION": 9000, "model.PART": 60}.items():
+        monkeypatch.setattr(f"myrnn.compiler.{name}_BYTES", value)
+    monkeypatch.setattr("myrnn.compiler.reading.LEAST_WORK", 1)
     parts = outputs_of(model, sequences)
     assert len(parts) > 20
     assert np.array_equal(np.concatenate(parts), whole)

@@ -7,7 +7,7 @@ import pytest
 import myrnn
 from marks import most_are_long
 from myrnn.compiler import plan as planning
-from myrnn.compiler.model import _recent
+from myrnn.compiler.compilation import _recent
 
 SYMBOLS = 300
 

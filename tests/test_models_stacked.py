@@ -6,7 +6,7 @@ import pytest
 from mygrad.nnet.losses import softmax_crossentropy
 
 from myrnn import GRU, LSTM, MGU, RNN, Sequences, Stacked, StackRNN, compile
-from myrnn.compiler.model import compile_for
+from myrnn.compiler.compilation import compile_for
 from myrnn.errors import InvalidArgument
 from myrnn.models.model import parameter_names
 from myrnn.models.stacked import with_stack_depth

@@ -239,7 +239,7 @@ class BeyondTwenty:
 @pytest.mark.long
 def test_max_length_says_how_far_the_model_is_checked(monkeypatch):
     # An equal model of an earlier test may have been checked further.
-    monkeypatch.setattr("myrnn.compiler.model._recent", deque())
+    monkeypatch.setattr("myrnn.compiler.compilation._recent", deque())
     assert myrnn.compile(small(), max_length=9).max_length == 9
     compiled = myrnn.compile(BeyondTwenty(), max_length=20, dim_input=10)
     assert compiled(np.zeros((20, 10), dtype=np.float32)).shape == (1, 2)
@@ -262,7 +262,7 @@ def test_a_tensor_that_is_listed_twice_is_refused():
 
 def test_many_long_sequences_need_bounded_memory(monkeypatch):
     portion = 2**20
-    monkeypatch.setattr("myrnn.compiler.model.PORTION_BYTES", portion)
+    monkeypatch.setattr("myrnn.compiler.reading.PORTION_BYTES", portion)
     compiled = compile(RNN(10, 16, 2, rng=0), check=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(rng.integers(0, 10, 80 * 300), 80 * np.arange(301), np.zeros(300, dtype=np.int64), 10)

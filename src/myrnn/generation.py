@@ -109,12 +109,10 @@ def _natively(
     token, parts = int(tokens[-1]), [tokens[:0]]
     for begin in range(0, len(uniforms), CALL):
         some = uniforms[begin : begin + CALL]
-        native, parameters = compiled.going_on(state, len(some), tokens=True)
-        streams = state.to_continue()
-        with native.lock:
-            drawn = native.generate(token, streams, parameters, some, temperature, min(top or classes, classes))
+        reader = compiled.going_on(state, len(some), tokens=True)
+        state, drawn = reader.draw_on(state, token, some, temperature, min(top or classes, classes))
         _check_drawn(drawn, len(tokens) + begin)
-        state, token = state.after(streams, len(drawn)), int(drawn[-1])
+        token = int(drawn[-1])
         parts.append(drawn)
     return np.concatenate(parts)
 

@@ -6,11 +6,13 @@ In the order in which data flow: `ops`, `leaves` and `graph` (the elements of pr
 `variables`, `finder` and `cut`; `explain` says why a model has no loops), `derive` (with `loss`), `plan`, `schedule`
 (with `assemble` and `instructions`) and `emit` (which makes a `program`); `carry` and `streams` (states carried from
 one piece of a sequence to the next); `printer` and `equations` (every stage as text); `runtime` (functions that emitted
-code calls), `cache` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model
-in use); `model` (the list of passes, and the public functions).
+code calls), `cache`, `memory`, `threads` and `native` (machine code); `verify` (comparison with MyGrad); `guard`
+(checks of a compiled model in use); `passes` (the list of passes); `reading` (sequences read by native code); `model`
+(compiled models) and `compilation` (how they are made).
 """
 
-from myrnn.compiler.model import CompiledModel, compile
+from myrnn.compiler.compilation import compile
+from myrnn.compiler.model import CompiledModel
 from myrnn.compiler.streams import State
 
 __all__ = [

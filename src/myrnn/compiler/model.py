@@ -1,13 +1,9 @@
-"""Compile a model: the list of all passes, their results, and the native functions."""
+"""Compiled models: the results of their analysis, and their use."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property, partial
-from itertools import combinations
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,87 +11,41 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.carry import carried_of, check_steps, going_on, without_beginning
+from myrnn.compiler.carry import carried_of, check_steps, without_beginning
 from myrnn.compiler.derive import (
-    ONE_OF_FEATURES,
     PERIOD,
     Derivative,
     ProgramKind,
     differentiate,
-    hoist,
     trained_by_length,
 )
 from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
-from myrnn.compiler.explain import explained
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.memory import Floats
-from myrnn.compiler.native import Native, Observation, longest_first
-from myrnn.compiler.plan import plan
-from myrnn.compiler.probe import BACK, Subject, Traces, trace
+from myrnn.compiler.native import Native, Observation
+from myrnn.compiler.passes import PASSES, Stages, failures_named
 from myrnn.compiler.program import Program
-from myrnn.compiler.record import Origin
-from myrnn.compiler.reference import MYGRAD, input_width, read_length
+from myrnn.compiler.reading import Reader
+from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.roll import roll
-from myrnn.compiler.schedule import schedule
-from myrnn.compiler.streams import Carried, State, Streams
-from myrnn.compiler.threads import in_threads, shards_for
-from myrnn.compiler.turns import period_of
+from myrnn.compiler.streams import Carried, State
 from myrnn.compiler.verify import verify
-from myrnn.errors import CompileError, InvalidArgument, MyRNNError, NotARecurrence
+from myrnn.errors import CompileError, InvalidArgument
 from myrnn.flat import groups
 from myrnn.models.model import num_classes, parameter_names, parameters_of
 from myrnn.results import check_finite, is_lost
-from myrnn.sequences import Sequences, steps_at
+from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
 
-# The default length up to which a model is checked to be a recurrence, and those for models that read no more steps.
-MAX_LENGTH, LESS = 64, (32, 16)
-# Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
-PORTION = 512
-# The memory for all steps of these sequences, in bytes: wide layers and long sequences use smaller portions.
-PORTION_BYTES = 2**24
 # The memory of a part of the logits of all steps, and the memory of the states and logits of a sequence that is read
 # whole: programs need some ten times as much for it.
 PART_BYTES, SHORT_BYTES = 2**24, 2**22
 # The result of one sequence in so many is checked.
 UNCHECKED = 20_000
-# The number of multiplications that are worth a thread.
-LEAST_WORK = 200_000
-
-
-PASSES = (trace, roll, hoist, differentiate, plan, schedule, emit)
-"""The compiler: each pass takes the result of the previous one, a frozen dataclass that `show` prints as text.
-
-The first takes a `Subject`. The results of the first four serve every kind of data; `Derivative.kind` selects one for
-the others.
-"""
-
-
-class Stages:
-    """The results of the passes for a model, each computed on first access. Models of one class share them."""
-
-    def __init__(self, traces: Traces, recurrence: Recurrence) -> None:
-        self._returned: dict[Any, Any] = {(trace, None): traces, (roll, None): recurrence}
-
-    def after(self, last: Callable[[Any], Any], kind: ProgramKind = ONE_OF_FEATURES) -> Any:
-        """Return the result of a pass, for one kind of data."""
-        if kind.carried:
-            return self._going_on.after(last, kind._replace(carried=False))
-        position = PASSES.index(last)
-        key = last, kind if position >= PASSES.index(plan) else None
-        if key not in self._returned:
-            before = self.after(PASSES[position - 1], kind)
-            self._returned[key] = last(replace(before, kind=kind) if last is plan else before)
-        return self._returned[key]
-
-    @cached_property
-    def _going_on(self) -> Stages:
-        """The same for the recurrence that continues from streams."""
-        return Stages(self.after(trace), going_on(self.after(roll)))
 
 
 class CompiledModel:
@@ -149,11 +99,6 @@ class CompiledModel:
             and tuple(p.shape for p in parameters) == self.recurrence.shapes
         )
         return CompiledModel(model, self._stages, self.guard.of(model, parameters)) if is_like else None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Return how copy and pickle rebuild it: machine code and its memory cannot be copied."""
-        # The checked lengths are not copied: the copy does its own checks.
-        return partial(compile, dim_input=self.dim_input, check=False), (self.model,)
 
     # Results of the analysis -----------------------------------------------------------------------------------------
 
@@ -277,21 +222,21 @@ class CompiledModel:
             yield slice(0, len(sequences)), self.logits(both)[: len(sequences)]
             return
         self._check_use(sequences)
-        native = self._continued(sequences)
-        long = np.flatnonzero(sequences.lengths > self._short) if native is not None else np.empty(0, np.int64)
+        continued = self._continued(sequences)
+        long = np.flatnonzero(sequences.lengths > self._short) if continued is not None else np.empty(0, np.int64)
         due, batched = 0, self._pays_to_batch()
         for part in groups(sequences.lengths, PART_BYTES // (4 * self.dim_output), long):
             place = slice(*sequences.offsets[[part.start, part.stop]].tolist())
             if place.start == place.stop:
                 continue
             some = sequences[part]
-            found = self._computed(some, batched=batched)
+            found = self.reader(tokens=some.is_tokens, batched=batched).whole(some)
             if part.start >= due:
                 due = part.stop + UNCHECKED
                 self.guard.check_result(some, found)
             yield place, found
-        if native is not None:
-            yield from self._read_on(native, sequences, long)
+        if continued is not None:
+            yield from continued.in_pieces(sequences, long)
 
     def prepare(self, sequences: Sequences) -> None:
         """Compile the programs that compute the logits of such sequences."""
@@ -304,72 +249,26 @@ class CompiledModel:
         """The most steps of a sequence that is read whole."""
         return SHORT_BYTES // (4 * (self.dim_output + sum(self.recurrence.state_sizes)))
 
-    def _continued(self, sequences: Sequences) -> Native | None:
-        """Return the program that reads long sequences piece by piece; None if none is long, or there is none."""
+    def _continued(self, sequences: Sequences) -> Reader | None:
+        """Return what reads long sequences piece by piece; None if none is long, or the model cannot be continued."""
         if sequences.lengths.max(initial=0) <= self._short:
             return None
         try:
-            return self.native(tokens=sequences.is_tokens, batched=self._pays_to_batch(), carried=True)
+            return self.reader(tokens=sequences.is_tokens, batched=self._pays_to_batch(), carried=True)
         except CompileError:
             return None
 
-    def _read_on(
-        self, native: Native, sequences: Sequences, long: NDArray[np.int64]
-    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield the logits of sequences piece by piece, as many sequences at once as there are threads."""
-        parameters, width = self.numbers_for(native), self._row_of_a_stream[1].width
-        steps = max(1, PORTION_BYTES // native.bytes_per_step)
-        total = int(sequences.lengths[long].sum())
-        together = min(len(long), shards_for(total, total * self.work_per_row, LEAST_WORK))
-        for first in range(0, len(long), together):
-            some = long[first : first + together]
-            some = some[longest_first(sequences.lengths[some])]
-            begins, ends = sequences.offsets[some], sequences.offsets[some + 1]
-            carried = np.zeros((len(some), 1, width), dtype=np.float32)
-            for done in range(0, int((ends - begins).max()), steps):
-                pairs = zip((begins + done).tolist(), np.minimum(begins + done + steps, ends).tolist(), strict=True)
-                pieces = [slice(begin, end) for begin, end in pairs if begin < end]
-                streams = [Streams(np.array([0 if done else ~0]), numbers) for numbers in carried]
-                yield from zip(pieces, self._of_pieces(native, parameters, sequences, pieces, streams), strict=True)
-
-    def _of_pieces(
-        self, native: Native, parameters: Floats, sequences: Sequences, pieces: list[slice], streams: list[Streams]
-    ) -> list[NDArray[np.float32]]:
-        """Return the logits of pieces of sequences, each of which continues its stream."""
-        out = [np.empty((piece.stop - piece.start, self.dim_output), dtype=np.float32) for piece in pieces]
-        only = np.zeros(1, dtype=np.int64)
-
-        def run(shard: int) -> None:
-            piece = steps_at(sequences, pieces[shard])
-            native.logits(piece, only, parameters, out[shard], shard, streams[shard])
-
-        with native.lock:
-            in_threads(run, len(pieces))
-        return out
-
     def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
         self._check_use(sequences)
-        out = self._computed(sequences, batched=batched)
+        out = self.reader(tokens=sequences.is_tokens, batched=batched).whole(sequences)
         if len(sequences) > 1:
             self.guard.check_result(sequences, out)
         return out
 
-    def _computed(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
-        native = self.native(tokens=sequences.is_tokens, batched=batched)
-        parameters = self.numbers_for(native)
-        rows = len(sequences.values) if self.per_step else len(sequences)
-        out = np.zeros((rows, self.dim_output), dtype=np.float32)
-        portions = _portions(sequences.lengths, PORTION_BYTES // native.bytes_per_step)
-        steps = len(sequences.values)
-        shards = shards_for(steps, steps * self.work_per_row, LEAST_WORK)
-
-        def run(shard: int) -> None:
-            for members in portions[shard::shards]:
-                native.logits(sequences, members, parameters, out, shard)
-
-        with native.lock:
-            in_threads(run, shards)
-        return out
+    def reader(self, *, tokens: bool, batched: bool = False, carried: bool = False) -> Reader:
+        """Return the program that computes logits, with the current weights."""
+        native = self.native(tokens=tokens, batched=batched, carried=carried)
+        return Reader(native, self.numbers_for(native), self.work_per_row)
 
     def predict(self, sequences: Sequences, *, not_finite: int | None = None) -> NDArray[np.int64]:
         """Return the class of every sequence, int64 (N,), or of every step, (sum of T,): that of the largest logit.
@@ -463,20 +362,15 @@ class CompiledModel:
             raise InvalidArgument(f"{state!r} belongs to another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
         count, steps = len(sequences), len(sequences.values)
-        native, parameters = self.going_on(state, steps // count, tokens=sequences.is_tokens)
-        out = np.zeros((steps if self.per_step else count, self.dim_output), dtype=np.float32)
-        streams = state.to_continue()
-        with native.lock:
-            native.logits(sequences, np.arange(count), parameters, out, streams=streams)
+        after, out = self.going_on(state, steps // count, tokens=sequences.is_tokens).on(state, sequences)
         if self.per_step and not is_one:
             out = out.reshape(count, -1, self.dim_output)
-        return state.after(streams, steps // count), out if state.streams is not None else out[0]
+        return after, out if state.streams is not None else out[0]
 
-    def going_on(self, state: State, steps: int, *, tokens: bool) -> tuple[Native, Floats]:
-        """Return the program that reads `steps` more steps from a state of this model, and the current weights."""
+    def going_on(self, state: State, steps: int, *, tokens: bool) -> Reader:
+        """Return what reads `steps` more steps from a state of this model, with the current weights."""
         self._check_going_on(state.steps + steps)
-        native = self.native(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
-        return native, self.numbers_for(native)
+        return self.reader(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
 
     @cached_property
     def _row_of_a_stream(self) -> tuple[tuple[str, ...], Carried]:
@@ -585,160 +479,3 @@ class CompiledModel:
 
     def _pays_to_batch(self) -> bool:
         return max(self.recurrence.state_sizes, default=0) >= 8
-
-
-def _portions(lengths: NDArray[np.int64], steps: int) -> list[NDArray[np.int64]]:
-    """Divide sequences into portions of at most this many steps, of similar length, the longest first."""
-    order = longest_first(lengths)
-    portions, begin = [], 0
-    while begin < len(order):
-        end = begin + min(PORTION, max(1, steps // max(1, int(lengths[order[begin]]))))
-        portions.append(order[begin:end])
-        begin = end
-    return portions
-
-
-def compile(
-    model: Any, max_length: int | None = None, *, dim_input: int | None = None, check: bool = True
-) -> CompiledModel:
-    """Compile a model to native code: find its loop, derive backpropagation through time, check it against the model.
-
-    Parameters
-    ----------
-    model : callable
-        ``model(x)``, for one sequence of shape (T, C), returns the logits, (1, K), or (T, K) for every step, by loops
-        over the rows of `x` that compute the same at every step, except for the first steps and up to four kinds of
-        steps that alternate; ``model.parameters`` is a tuple of MyGrad tensors. Compiled models compute in float32.
-    max_length : int, optional
-        The length up to which the model is checked to be the recurrence that was found; by default 64, or less if the
-        model does not read so many steps. Longer sequences are checked when they occur.
-    dim_input : int, optional
-        The number of inputs, C. By default ``model.dim_input``, or the first size of a parameter that the model accepts
-        as the width of a sequence.
-    check : bool
-        Whether to test the functions for features against the model at once. The functions for each kind of data are
-        always tested before they are first used.
-
-    Returns
-    -------
-    CompiledModel
-
-    Raises
-    ------
-    NotARecurrence
-        When the model does not compute the same at every step; the message shows the line and what differs.
-    UnsupportedOperation
-        When it uses an operation that the compiler has no rule for.
-    NotDeterministic
-        When two calls on the same sequence differ.
-    InvalidArgument
-        When the model or an argument is invalid.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from myrnn.models import RNN
-    >>> compiled = compile(RNN(dim_input=10, dim_recurrent=16, dim_output=2))
-    >>> compiled(np.zeros((4, 10), dtype=np.float32)).shape
-    (1, 2)
-    """
-    parameters = parameters_of(model)
-    _check_parameters(parameters, parameter_names(model))
-    longest = None if max_length is None else _checks.integer("max_length", max_length, minimum=1)
-    width = None if dim_input is None else _checks.integer("dim_input", dim_input, minimum=1)
-    with MYGRAD, failures_named(model):
-        width = width or input_width(model, parameters)
-        longest = longest or read_length(model, width, (MAX_LENGTH, *LESS))
-        compiled = _known(model, parameters, width, longest) or _compiled(model, parameters, width, longest)
-        if compiled not in _recent:
-            _recent.append(compiled)
-    if check:
-        compiled.guard.forget()
-        compiled.native(tokens=False, batched=False)
-    return compiled
-
-
-def _check_parameters(parameters: tuple[Tensor, ...], names: tuple[str, ...]) -> None:
-    if odd := [
-        f"{name} ({parameter.dtype})"
-        for name, parameter in zip(names, parameters, strict=True)
-        if parameter.dtype not in (np.float32, np.float64)
-    ]:
-        raise CompileError(
-            f"a compiled model works in float32, but it has {', '.join(odd)}: make the parameters with dtype=np.float32"
-        )
-    if len({id(p) for p in parameters}) < len(parameters):
-        raise CompileError("a tensor occurs twice among the model's parameters: list it once to compile the model")
-    for (name, one), (other_name, other) in combinations(zip(names, parameters, strict=True), 2):
-        if np.may_share_memory(one.data, other.data) and np.shares_memory(one.data, other.data):
-            raise CompileError(
-                f"{name} and {other_name} share their numbers: use one tensor in both places to compile the model"
-            )
-
-
-def compile_for(model: Any, sequences: Sequences) -> CompiledModel:
-    """Compile a model for use on such sequences: up to their lengths, within the limits of `compile`."""
-    longest = int(np.clip(sequences.lengths.max(initial=1), 1, MAX_LENGTH))
-    return compile(model, longest, dim_input=sequences.dim_input, check=False)
-
-
-# The last compiled models: training, evaluation and inspection of one model, or models of one class, follow each other.
-_recent: deque[CompiledModel] = deque(maxlen=4)
-
-
-def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
-    """Return the compilation of this model, or another one of its class, if the model still computes it."""
-    for known in sorted(reversed(_recent), key=lambda known: known.model is not model):
-        compiled = known.of(model, parameters) if known.dim_input == width else None
-        if compiled is not None and _is_still(compiled, longest):
-            return compiled
-    return None
-
-
-def _is_still(compiled: CompiledModel, longest: int) -> bool:
-    """Whether the model is the recurrence at all the lengths that a new compilation would trace."""
-    if compiled.guard.looks:
-        return False
-    try:
-        compiled.guard.check_as_compiled(longest)
-    except CompileError:
-        return False
-    return True
-
-
-def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel:
-    refusal: NotARecurrence | None = None
-    for back in BACK:
-        try:
-            traces = trace(Subject(model, parameters, width, longest, back))
-        except CompileError as error:
-            # It may not read so many steps.
-            raise refusal or error from None
-        # The steps of a long trace show whether they differ in turn.
-        for period in dict.fromkeys((1, period_of(traces.settled()) if back == BACK[-1] else 1)):
-            try:
-                recurrence = roll(traces, period)
-            except NotARecurrence as error:
-                refusal = refusal or error
-            else:
-                guard = Guard(model, parameters, recurrence, traces, longest)
-                return CompiledModel(model, Stages(traces, recurrence), guard)
-    assert refusal is not None
-    raise explained(refusal, traces)
-
-
-@contextmanager
-def failures_named(model: Any) -> Iterator[None]:
-    """Raise any exception during a compilation as a CompileError that names the model and its line."""
-    try:
-        yield
-    except (MyRNNError, MemoryError):
-        raise
-    except Exception as error:
-        code = getattr(type(model).__call__, "__code__", None)
-        line = f"\n  {Origin(code.co_filename, code.co_firstlineno)}" if code else ""
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
-        raise CompileError(
-            f"{type(model).__name__} cannot be compiled ({reason}).{line}\n"
-            '  If the model runs in MyGrad, this is a bug in the compiler. Train the model with engine="mygrad".'
-        ) from error

@@ -14,7 +14,7 @@ from myrnn import _checks
 from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
-from myrnn.compiler.model import compile_for
+from myrnn.compiler.compilation import compile_for
 from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.models import Recognizer

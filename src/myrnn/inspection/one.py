@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from myrnn import _checks, results
 from myrnn.compiler import CompiledModel, compile
+from myrnn.compiler.compilation import MAX_LENGTH
 from myrnn.compiler.graph import leaves_of
 from myrnn.compiler.leaves import LoopState
-from myrnn.compiler.model import MAX_LENGTH
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot

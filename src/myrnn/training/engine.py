@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler.model import compile_for
+from myrnn.compiler.compilation import compile_for
 from myrnn.compiler.probe import ADVICE, unreached
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.trace import lines_that_look

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.compiler.model import compile_for
+from myrnn.compiler.compilation import compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite, TrainingDiverged
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Loss, loss_for, losses_of_logits

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
+from myrnn.compiler.reading import Reader
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.flat import offsets_of
@@ -183,18 +184,15 @@ class Teacher:
         if self._language is not None or self._compiled is None:
             return bool(self._contains(strings, offsets)[0])
         # A single call would check the model anew, which takes twenty times as long as the answer.
-        native, parameters = self._native
-        out = np.zeros((1, self._compiled.dim_output), dtype=np.float32)
         one = Sequences(self._tokens[strings], offsets, [0], self._width)
-        native.logits(one, np.zeros(1, dtype=np.int64), parameters, out)
+        out = self._reader.whole(one)
         check_finite(out, one.lengths)
         return int(out[0].argmax()) == self._accept
 
     @cached_property
-    def _native(self) -> Any:
+    def _reader(self) -> Reader:
         assert self._compiled is not None
-        native = self._compiled.native(tokens=True)
-        return native, self._compiled.numbers_for(native)
+        return self._compiled.reader(tokens=True)
 
     # States ----------------------------------------------------------------------------------------------------------
 
