@@ -14,8 +14,8 @@ from mygrad.nnet.activations import relu, sigmoid
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile
-from myrnn.compiler.assemble import Names
-from myrnn.compiler.emit import WIDTH, names_in, wrapped
+from myrnn.compiler.names import Names
+from myrnn.compiler.render.numba import WIDTH, wrapped
 from myrnn.compiler.runtime import OF_PROGRAMS
 from myrnn.models import GRU, LSTM, RNN
 
@@ -197,10 +197,6 @@ def test_names_are_distinct_identifiers():
     assert given.new("2nd layer") == "v_2nd_layer"
     assert given.new("lambda") == "v_lambda"
     assert given.new("...") == "value"
-
-
-def test_names_in_comments_are_ignored():
-    assert names_in(["    a = b2 + 1.0e5", "    # c", "d(0x1)"]) == {"a", "b2", "d"}
 
 
 def test_long_lines_break_after_commas_of_the_outermost_brackets():

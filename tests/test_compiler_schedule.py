@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile, ops
-from myrnn.compiler.assemble import fuse
 from myrnn.compiler.derive import ProgramKind
-from myrnn.compiler.emit import emit
+from myrnn.compiler.fuse import fuse
 from myrnn.compiler.graph import Builder, evaluate, topological
-from myrnn.compiler.instructions import Elementwise, For, Place
+from myrnn.compiler.instructions import Address, Comment, elements
 from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import plan
+from myrnn.compiler.render.numba import emit
 from myrnn.compiler.schedule import schedule
 
 
@@ -148,13 +148,6 @@ KINDS = [ProgramKind(*flags) for flags in itertools.product((False, True), repea
 ]
 
 
-def instructions(body):
-    for instruction in body:
-        yield instruction
-        if isinstance(instruction, For):
-            yield from instructions(instruction.body)
-
-
 @pytest.mark.parametrize("model", most_are_long(zoo.ALL, 12))
 def test_the_printed_schedule_is_the_emitted_one(model):
     compiled = compile(zoo.made(model), dim_input=model.C, check=False)
@@ -163,25 +156,14 @@ def test_the_printed_schedule_is_the_emitted_one(model):
 
 
 def assert_printed_as_emitted(found):
-    parts = [*found.forward, *found.backward]
-    every = list(instructions(i for part in parts for i in part.body))
-    comments = {getattr(i, "comment", "") for i in every} | {part.title for part in parts}
+    every = list(elements(tuple(phase.body for phase in found.phases)))
+    comments = {i.text for i in every if isinstance(i, Comment)} | {phase.title for phase in found.phases}
     emitted = {line.strip()[2:] for line in emit(found).source.splitlines() if line.strip().startswith("# ")}
     headings = {line for line in emitted if line == "sizes" or line.startswith("offsets of ")}
-    assert emitted - headings == comments - {""}
+    assert emitted - headings == comments
     printed = str(found)
     assert all(comment in printed for comment in comments)
     # All sizes and offsets are known; nothing else has to be decided.
-    assert all(buffer.name in {b.name for b in found.buffers} for i in every for buffer in buffers_of(i))
-
-
-def buffers_of(instruction):
-    """Return all buffers of an instruction."""
-    values = [getattr(instruction, field.name) for field in dataclasses.fields(instruction)]
-    places = [v for v in values if isinstance(v, Place)]
-    if isinstance(instruction, Elementwise):
-        places += [
-            *instruction.reads.values(),
-            *(store.place for store in instruction.stores),
-        ]
-    return [place.buffer for place in places]
+    buffers = {buffer.name for buffer in found.buffers}
+    addresses = [i for i in every if isinstance(i, Address)]
+    assert addresses and all(address.buffer.name in buffers for address in addresses)

@@ -28,7 +28,7 @@ def test_every_stage_is_on_the_page(maker, document):
 
 def test_every_file_of_the_table_is_there(document):
     files = re.findall(r"^\| \w+ \| (`.*`) \|", document, flags=re.MULTILINE)
-    named = {name for cell in files for name in re.findall(r"`(\w+)`", cell)}
+    named = {name for cell in files for name in re.findall(r"`([\w/]+)`", cell)}
     compiler = DOCS.parent / "src" / "myrnn" / "compiler"
     assert len(files) == 7
     assert all((compiler / f"{name}.py").exists() for name in named)

@@ -4,11 +4,11 @@ In the order in which data flow: `ops`, `leaves` and `graph` (the elements of pr
 `reference`, `patches`, `record`, `reads`, `recording`, `values`, `shapes`, `arithmetic`, `writes` and `lower`), `probe`
 (with `calls`, `draws`, `growth` and `work`), `roll` (with `loops`, `tables`, `found`, `match`, `beginning`, `turns`,
 `variables`, `finder` and `cut`; `explain` says why a model has no loops), `derive` (with `loss`), `plan`, `schedule`
-(with `assemble` and `instructions`) and `emit` (which makes a `program`); `carry` and `streams` (states carried from
-one piece of a sequence to the next); `printer` and `equations` (every stage as text); `runtime` (functions that emitted
-code calls), `cache`, `memory`, `threads` and `native` (machine code); `verify` (comparison with MyGrad); `guard`
-(checks of a compiled model in use); `passes` (the list of passes); `reading` (sequences read by native code); `model`
-(compiled models) and `compilation` (how they are made).
+(with `instructions`, `forms`, `fuse`, `names` and `assemble`) and `render` (which makes a `program`); `carry` and
+`streams` (states carried from one piece of a sequence to the next); `printer` and `equations` (every stage as text);
+`runtime` (functions that emitted code calls), `cache`, `memory`, `threads` and `native` (machine code); `verify`
+(comparison with MyGrad); `guard` (checks of a compiled model in use); `passes` (the list of passes); `reading`
+(sequences read by native code); `model` (compiled models) and `compilation` (how they are made).
 """
 
 from myrnn.compiler.compilation import compile

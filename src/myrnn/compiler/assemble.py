@@ -1,39 +1,54 @@
-"""From nodes to instructions: fusion of nodes into loops, and the location of every node.
-
-Element-wise nodes are fused into loops, each as large as the known values allow. A sum of matrix products and other
-terms becomes one *linear* node: a loop initializes it with its terms, and its products are accumulated in place.
-"""
+"""From nodes to instructions: the location of every node, and the instructions that compute it."""
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from myrnn.compiler.carry import carried_of
 from myrnn.compiler.derive import WEIGHTS
-from myrnn.compiler.graph import Node, topological
+from myrnn.compiler.forms import (
+    BATCH,
+    CARRIED,
+    DONE,
+    FEATURES,
+    LEFT,
+    MEMBERS,
+    OFFSETS,
+    SINGLE,
+    SOURCE,
+    STEPS,
+    Over,
+    Place,
+    RowOf,
+    T,
+    X,
+    stride_of,
+    whole,
+)
+from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
+from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     Argument,
     Buffer,
     Call,
+    Comment,
+    Dots,
+    DrawNumbers,
     Elementwise,
-    For,
-    Give,
-    GoOn,
-    Inputs,
+    Indices,
+    Infix,
     Instruction,
-    Over,
-    Padded,
-    Place,
+    Number,
     Product,
-    RowOf,
     Rows,
+    Size,
     Store,
+    Write,
 )
 from myrnn.compiler.leaves import (
     CarriedNumbers,
@@ -47,165 +62,10 @@ from myrnn.compiler.leaves import (
     StepNumber,
     StepTable,
 )
+from myrnn.compiler.names import Names
 from myrnn.compiler.ops import OPERATIONS, indices_of
-from myrnn.compiler.plan import Plan, Weight, padded
+from myrnn.compiler.plan import LANES, Plan, Weight, padded
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
-from myrnn.compiler.runtime import OF_PROGRAMS
-
-# What shares a loop --------------------------------------------------------------------------------------------------
-
-
-_PRODUCTS = ("matmul", "outer")
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A sum of products and other terms."""
-
-    products: tuple[Node, ...]
-    terms: tuple[Node, ...]
-
-
-Group = tuple[Node, ...]
-"""The nodes of a loop in order; or one node that is not element-wise, or the products of a linear one."""
-
-
-@dataclass(frozen=True)
-class Fused:
-    """The nodes of a part in groups."""
-
-    # For each group, whether it is a loop, and its nodes.
-    groups: list[tuple[bool, Group]]
-    linear: dict[Node, Linear]
-    # The nodes that must be in memory, because something outside of their own loop reads them.
-    kept: set[Node] = field(default_factory=set)
-
-    def reads(self, is_loop: bool, nodes: Group) -> set[Node]:
-        """Return what a group reads: the terms of linear nodes for a loop, otherwise their vectors."""
-        if is_loop:
-            return {i for n in nodes for i in (self.linear[n].terms if n in self.linear else n.inputs)}
-        (node,) = nodes
-        return {i for p in (self.linear[node].products if node in self.linear else (node,)) for i in p.inputs}
-
-
-def fuse(targets: Iterable[Node], available: set[Node], keep: set[Node]) -> Fused:
-    """Order the computation of the targets from values in memory, and fuse it into loops; `keep` stays in memory."""
-    wanted = list(dict.fromkeys(targets))
-    order = [n for n in topological(wanted, stop=available) if n not in available and n.inputs]
-    linear, absorbed = _linear_nodes(order, set(wanted), available)
-    nodes = [n for n in order if n not in absorbed]
-    fused = Fused(_groups(nodes, linear, set(available)), linear, set(linear) | (keep & set(nodes)))
-    for is_loop, group in fused.groups:
-        inside = {n for n in group if n not in linear} if is_loop else set()
-        fused.kept.update(fused.reads(is_loop, group) - inside)
-        if not is_loop:
-            fused.kept.update(group)
-    return fused
-
-
-def _linear_nodes(
-    order: Sequence[Node], wanted: set[Node], available: set[Node]
-) -> tuple[dict[Node, Linear], set[Node]]:
-    """Find the sums with products, from the largest down, and the nodes that they absorb."""
-    readers: dict[Node, int] = {}
-    for node in order:
-        for child in node.inputs:
-            readers[child] = readers.get(child, 0) + 1
-    inside = set(order) - available
-
-    def private(node: Node) -> bool:
-        return node in inside and node not in wanted and readers[node] == 1
-
-    linear: dict[Node, Linear] = {}
-    absorbed: set[Node] = set()
-    for node in reversed(order):
-        if node in absorbed or node.operation not in ("add", *_PRODUCTS):
-            continue
-        leaves, inner, stack = [], [], [node]
-        while stack:
-            part = stack.pop()
-            if part is node or private(part):
-                if part.operation == "add" and all(i.size == part.size for i in part.inputs):
-                    inner.append(part)
-                    stack.extend(reversed(part.inputs))
-                    continue
-            leaves.append(part)
-        products = tuple(n for n in leaves if n.operation in _PRODUCTS and (n is node or private(n)))
-        if products:
-            linear[node] = Linear(products, tuple(n for n in leaves if n not in products))
-            absorbed |= ({*inner, *products}) - {node}
-    return linear, absorbed
-
-
-def _groups(nodes: list[Node], linear: dict[Node, Linear], done: set[Node]) -> list[tuple[bool, Group]]:
-    reads = {n: n.inputs for n in nodes}
-    reads |= {n: (*s.terms, *(i for p in s.products for i in p.inputs)) for n, s in linear.items()}
-    looped = {n for n in nodes if n in linear or OPERATIONS[n.operation].kind == "map"}
-
-    def ready(node: Node, loop: Iterable[Node] = (), size: int = 0) -> bool:
-        # A single number that a larger loop reads must be finished before that loop.
-        return all(i in done or not i.inputs or (i in loop and i.size == size) for i in reads[node])
-
-    groups: list[tuple[bool, Group]] = []
-    left = list(nodes)
-    while left:
-        before = len(groups)
-        first = next((n for n in left if n in looped and ready(n)), None)
-        if first is not None:
-            inside: dict[Node, None] = {}
-            begun = []
-            for node in left:
-                if node in looped and node.size == first.size and ready(node, inside, first.size):
-                    # A linear node is only finished by its products, so nothing in its own loop may read it.
-                    if node in linear:
-                        begun.append(node)
-                    else:
-                        inside[node] = None
-            members = {*inside, *begun}
-            groups.append((True, tuple(n for n in left if n in members)))
-            groups += [(False, (n,)) for n in begun]
-            done |= members
-            left = [n for n in left if n not in done]
-        calls = [n for n in left if n not in looped and ready(n)]
-        groups += [(False, (n,)) for n in calls]
-        done |= set(calls)
-        left = [n for n in left if n not in done]
-        assert len(groups) > before, f"nothing can be computed of {left}"
-    return groups
-
-
-# Names ---------------------------------------------------------------------------------------------------------------
-
-# Names that the emitted code uses itself, besides the functions that it calls.
-_OWN = (
-    "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
-    "share mode streams carried keys weight weights place class_weights member tokens features offsets members "
-    "sequences sizes tables start lined active begun after length source range len int float bool tuple done left"
-).split()
-_TAKEN = frozenset(_OWN).union(*OF_PROGRAMS.values())
-
-
-class Names:
-    """Gives every object a unique name that is a valid identifier."""
-
-    def __init__(self, used: Iterable[str] = ()) -> None:
-        self.used = {*_TAKEN, *used}
-
-    def new(self, wanted: str) -> str:
-        """Return `wanted`, made into an identifier, with a number appended if the name is in use."""
-        stem = re.sub(r"\W+", "_", wanted).strip("_") or "value"
-        if stem[0].isdigit() or keyword.iskeyword(stem):
-            stem = f"v_{stem}"
-        name, count = stem, 1
-        while name in self.used:
-            count += 1
-            name = f"{stem}_{count}"
-        self.used.add(name)
-        return name
-
-
-# Where everything goes -----------------------------------------------------------------------------------------------
-
 
 # Headings of values that are prepared before they are read.
 PARAMETERS = "Weights in the layout of the forward pass."
@@ -215,11 +75,22 @@ INPUT = "Values that only depend on the input, for all steps at once."
 BACKWARD = "Weights in the layout of the backward pass."
 
 
+@dataclass(frozen=True)
+class Destination:
+    """A node that is to be computed, and where it is stored."""
+
+    node: Node
+    place: Place
+    add: bool = False  # to the present numbers
+    clean: bool = False  # zeros are written into the padding
+
+
 class Assembler:
     """Collects the instructions of a program, and gives a location to each node that needs one."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.printer = plan, plan.printer
+        self.form = BATCH if plan.kind.batched else SINGLE
         self.out: list[Instruction] = []
         self.places: dict[Node, Place] = {}
         self.buffers: list[Buffer] = []
@@ -246,7 +117,7 @@ class Assembler:
         """Return the location of a new buffer of the workspace."""
         buffer = Buffer("w", self._names.new(wanted), columns, rows, lines)
         self.buffers.append(buffer)
-        return buffer.whole
+        return whole(buffer)
 
     def _place_weight(self, leaf: Node) -> tuple[Place, Place]:
         """Return the locations of a weight and its gradient."""
@@ -264,7 +135,7 @@ class Assembler:
             at, name = at + first * padded(weight.columns), f"{name}_from_{first}"
         buffer = Buffer("p", self._names.new(name), columns, Rows.ONE, rows, at)
         self.buffers.append(buffer)
-        return buffer.whole, replace(buffer, array="g").whole
+        return whole(buffer), whole(replace(buffer, array="g"))
 
     def place(self, node: Node) -> Place:
         """Return the location of a node's numbers."""
@@ -287,7 +158,7 @@ class Assembler:
                     self.constants[leaf] = flat.buffer
                 case Input():
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
-                    self.before[INPUT].append(Inputs(flat))
+                    self.before[INPUT] += self._input(flat)
                 case StepTable() as table:
                     flat = self.new("table", leaf.size, Rows.TABLE)
                     self.tables[flat.buffer] = table
@@ -296,17 +167,18 @@ class Assembler:
                     flat = self._drawn(drawn)
                 case StepNumber() as given:
                     flat = self.new("time", 1, Rows.SEQUENCES)
-                    self.out.append(Give(Over.STEP, flat, given))
-                case Length() as given:
+                    self.out += self._write(Over.STEP, flat, LEFT if given.backward else DONE)
+                case Length():
                     flat = self.new("length", 1, Rows.SEQUENCES)
-                    self.before[INPUT].append(Give(Over.END, flat, given))
+                    self.before[INPUT] += self._write(Over.END, flat, self.form.length)
                 case CarriedNumbers(offset):
                     flat = self.new(self.printer.names[leaf], leaf.size, Rows.SEQUENCES)
-                    self.before[INPUT].append(GoOn(flat, offset))
+                    stream, size = self.in_stream(offset), Size(leaf.size)
+                    self.before[INPUT] += self.called(Over.START, "go_on", flat, *stream, size)
                 case _:
                     weight, (matrix, _) = self.plan.weights[leaf], self.weights[leaf]
                     flat = self.new(f"{matrix.buffer.name}_flat", leaf.size)
-                    self._before(leaf).append(moved(weight, flat, matrix, to_matrix=False))
+                    self._before(leaf).extend(self.moved(weight, flat, matrix, to_matrix=False))
             self._made["flat", leaf] = flat
         return self._made["flat", leaf]
 
@@ -315,9 +187,31 @@ class Assembler:
         amount = self._place_of_leaf(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
         out = self.new(drawn.draw.kind, drawn.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
         row = RowOf.NOW if drawn.once else RowOf.LEFT if drawn.backward else RowOf.DONE
-        give = Give(Over.START if drawn.once else Over.STEP, out, drawn, row, amount)
-        self.before[DRAWN].append(give if drawn.once else For(False, (give,)))
+        draws = self._draws(Over.START if drawn.once else Over.STEP, out, drawn, row, amount)
+        self.before[DRAWN] += draws if drawn.once else [self.form.steps(draws)]
         return out
+
+    def _draws(self, over: Over, out: Place, drawn: Drawn, row: RowOf, amount: Place) -> tuple[Instruction, ...]:
+        """Return instructions that draw a row of a site's stream for each sequence."""
+        # That of the step, after T rows for each earlier part.
+        parts, rows = drawn.parts if drawn.by_part else 1, self.form.count.get(over)
+        function = f"draw_{drawn.draw.kind}"
+        site, address = Size(drawn.site, wanted="site", is_shared=False), self.form.address(amount, Over.ONCE)
+        draws = []
+        for part in range(parts):
+            size = out.size // parts
+            place = replace(out, size=size, offset=part * size)
+            first, count = self.form.first_row(place, over), Size(size)
+            if rows is None:
+                step: Number = {RowOf.DONE: DONE, RowOf.LEFT: LEFT}.get(row, 0)
+                step = Infix("+", Infix("*", part, STEPS), step) if part else step
+                draws.append(DrawNumbers(function, address, site, first, (), count, (step,)))
+                continue
+            shift: Number
+            shift, times = {RowOf.DONE: (T - STEPS, part + 1), RowOf.LEFT: (LEFT, part)}.get(row, (0, 0))
+            step_of_each = (OFFSETS, MEMBERS, rows, shift, times)
+            draws.append(DrawNumbers(f"{function}s", address, site, first, (stride_of(place),), count, step_of_each))
+        return tuple(draws)
 
     def _transposed(self, leaf: Node) -> Place:
         """Return a copy of the weight in transposed layout."""
@@ -326,8 +220,9 @@ class Assembler:
             lines, columns = self.plan.weights[leaf].stored
             copy = self.new(f"{matrix.buffer.name}_transposed", lines, lines=padded(columns))
             self._made["transposed", leaf] = copy
-            arguments = (copy, Padded(lines), matrix, Padded(columns), lines, Padded(columns))
-            self._before(leaf).append(Call(Over.ONCE, "transpose", arguments))
+            size, padded_size = Size(lines), Size(columns, padded=True)
+            arguments = (copy, Size(lines, padded=True), matrix, padded_size, size, padded_size)
+            self._before(leaf).extend(self.called(Over.ONCE, "transpose", *arguments))
         return self._made["transposed", leaf]
 
     def _before(self, leaf: Node) -> list[Instruction]:
@@ -350,16 +245,79 @@ class Assembler:
         yield
         body, self.out = self.out, before
         if body:
-            self.out.append(For(backward, tuple(body)))
+            self.out.append(self.form.steps(tuple(body), backward))
+
+    # Instructions ----------------------------------------------------------------------------------------------------
+
+    def add(self, over: Over, instructions: tuple[Instruction, ...], comment: str = "") -> None:
+        """Add instructions for one moment."""
+        self.out += [Comment(comment)] if comment else []
+        self.out += self.form.at(over, *instructions)
+
+    def called(self, over: Over, function: str, *arguments: Place | Argument) -> tuple[Instruction, ...]:
+        """Return instructions that call a function for each row."""
+        given = (self.form.address(a, over) if isinstance(a, Place) else a for a in arguments)
+        return self.form.rows(over, Call(function, tuple(given)))
+
+    def _input(self, out: Place) -> tuple[Instruction, ...]:
+        """Return instructions that prepare the rows of the sequences."""
+        width = Size(out.size)
+        if self.plan.kind.tokens:
+            return self.called(Over.ALL, "one_hot", out, X, width)
+        return self.called(Over.ALL, "copy", out, FEATURES, SOURCE * width, width)
+
+    def _write(self, over: Over, out: Place, number: Number) -> tuple[Instruction, ...]:
+        """Return instructions that write a number for each sequence."""
+        return self.form.rows(over, Write(self.form.address(out, over), number))
+
+    def in_stream(self, at: int) -> tuple[Number, ...]:
+        """Return the arguments for the location of a number in the row of a stream."""
+        width = carried_of(self.plan.derivative.recurrence).width
+        return CARRIED, self.form.stream, Size(width), Size(at, wanted="at")
+
+    def moved(
+        self, weight: Weight, flat: Place, matrix: Place, *, to_matrix: bool, over: Over = Over.ONCE, add: bool = False
+    ) -> tuple[Instruction, ...]:
+        """Return instructions that copy or add a weight's numbers from unpadded rows to its layout, or back."""
+        line, one = Size(weight.stored[1], padded=True), Size(1)
+        sides: list[tuple[Place | Argument, ...]] = [
+            (flat, Size(weight.columns), one),
+            (matrix, one, line) if weight.flipped else (matrix, line, one),
+        ]
+        source, out = sides if to_matrix else reversed(sides)
+        return self.called(over, "copy_matrix", *out, *source, Size(weight.rows), Size(weight.columns), add)
+
+    def multiply(
+        self, over: Over, out: Place, vector: Place, matrix: Place, k: int, n: int, *, add: bool, comment: str
+    ) -> None:
+        """Add the product of the parallel rows with a (k, n) matrix."""
+        form, places = self.form, (out, vector)
+        sizes = form.matrix(matrix), Size(k), Size(n, padded=True)
+        if over in form.count and not any(form.lies_apart(place, over) for place in places):
+            target, left = (form.first_row(place, over) for place in places)
+            product = Product(*sizes, target, left, add, (stride_of(out), stride_of(vector)), form.count[over])
+            self.add(over, (product,), comment)
+        else:
+            target, left = (form.address(place, over) for place in places)
+            self.add(over, form.rows(over, Product(*sizes, target, left, add)), comment)
+
+    def add_outer(self, over: Over, gradient: Place, left: Place, right: Place, comment: str) -> None:
+        """Add the outer products of two vectors, of all rows at once, to the gradient of a weight."""
+        arguments = (
+            self.form.matrix(gradient), self.form.first_row(left, over), 1, stride_of(left),
+            self.form.first_row(right, over), stride_of(right), Size(left.size), self.form.count.get(over, 1),
+            Size(right.size, padded=True), True,
+        )  # fmt: skip
+        self.add(over, (Call("multiply", arguments),), comment)
 
     # Nodes -----------------------------------------------------------------------------------------------------------
 
-    def store(self, node: Node, place: Place, add: bool = False) -> Store:
-        """Return a store, which clears the padding if that is read."""
-        return Store(node, place, add=add, clean=add or node in self.plan.clean)
+    def store(self, node: Node, place: Place, add: bool = False) -> Destination:
+        """Return where a node is stored; the padding is cleared if it is read."""
+        return Destination(node, place, add, clean=add or node in self.plan.clean)
 
     def compute(
-        self, over: Over, stores: Sequence[Store], keep: Sequence[Node] = (), lasting: Iterable[Node] = ()
+        self, over: Over, stores: Sequence[Destination], keep: Sequence[Node] = (), lasting: Iterable[Node] = ()
     ) -> None:
         """Compute all nodes of the stores and of `keep`, which stay in memory, those of `lasting` for every step."""
         fused = fuse([*(s.node for s in stores), *keep], set(self.places), {*keep, *lasting})
@@ -378,7 +336,7 @@ class Assembler:
         for size in dict.fromkeys(s.node.size for s in left):
             self._loop(over, fused, (), [s for s in left if s.node.size == size])
 
-    def _assign(self, over: Over, fused: Fused, stores: Sequence[Store], lasting: set[Node]) -> list[Store]:
+    def _assign(self, over: Over, fused: Fused, stores: Sequence[Destination], lasting: set[Node]) -> list[Destination]:
         """Give a location to every node that needs one: that of a store, or a buffer; return the other stores."""
         left = list(stores)
         rows = {Over.ONCE: Rows.ONE, Over.ALL: Rows.STEPS}.get(over, Rows.SEQUENCES)
@@ -394,28 +352,30 @@ class Assembler:
                 self.places[node] = self.new(self.printer.label(node), node.size, Rows.STEPS if lasts else rows)
         return left
 
-    def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Store]) -> None:
+    def _loop(self, over: Over, fused: Fused, nodes: Group, stores: list[Destination]) -> None:
         """Add a loop that computes nodes, initializes the linear ones with their terms, and ends with the stores."""
-        reads: dict[Node, Place] = {}
-        begun: list[Store] = []
-        for node in nodes:
-            linear = fused.linear.get(node)
-            terms = linear.terms if linear is not None else ()
-            for i in terms if linear is not None else node.inputs:
-                self._note_read(reads, i, nodes)
-            if node in self.places and (linear is None or terms):
-                begun.append(replace(self.store(node, self.places[node]), terms=terms))
-        for store in stores:
-            self._note_read(reads, store.node, nodes)
-        if begun or stores:
-            size = (*nodes, *(s.node for s in stores))[0].size
-            computed = tuple(n for n in nodes if n not in fused.linear)
-            comment = _comment(self.printer, fused, nodes, stores)
-            self.out.append(Elementwise(over, size, computed, (*begun, *stores), reads, comment))
+        computed = tuple(n for n in nodes if n not in fused.linear)
+        inputs = {n: fused.linear[n].terms if n in fused.linear else n.inputs for n in nodes}
+        read = dict.fromkeys([*(i for several in inputs.values() for i in several), *(s.node for s in stores)])
+        reads = {n: self.form.address(self.place(n), over) for n in read if n not in nodes and not is_one_number(n)}
+        written = [
+            self._store(over, self.store(n, self.places[n]), inputs[n] if n in fused.linear else ())
+            for n in nodes
+            if n in self.places and (n in computed or inputs[n])
+        ]
+        written += [self._store(over, store) for store in stores]
+        if written:
+            size = Size((*nodes, *(s.node for s in stores))[0].size, padded=True)
+            loop = Elementwise(size, computed, reads, tuple(written))
+            self.add(over, self.form.rows(over, loop), _comment(self.printer, fused, nodes, stores))
 
-    def _note_read(self, reads: dict[Node, Place], node: Node, computed: Group) -> None:
-        if node not in computed and node not in reads and not is_one_number(node):
-            reads[node] = self.place(node)
+    def _store(self, over: Over, store: Destination, terms: tuple[Node, ...] = ()) -> Store:
+        """Return the store of a node, or of the terms that initialize it."""
+        node, address = store.node, self.form.address(store.place, over)
+        value, *others = terms or (node,)
+        is_zero = not others and is_one_number(value) and str(np.float32(value.numbers[0])) == "0.0"
+        is_clean = store.clean and node.size % LANES and not is_zero
+        return Store(node, address, terms, store.add, Size(node.size) if is_clean else None)
 
     def _products(self, over: Over, node: Node, linear: Linear) -> None:
         """Add the products of a linear node, after a loop has initialized it with its terms, if any."""
@@ -428,22 +388,30 @@ class Assembler:
             # A product that is zero or unread before the first step can be skipped there.
             idle = node in unread or (add and product.inputs[0] in zero)
             comment = f"{label} {'+=' if add else '='} {what}"
-            self.out.append(self._product(Over.GOING if idle else over, out, product, add, comment))
+            self._product(Over.GOING if idle else over, out, product, add, comment)
 
-    def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> Instruction:
-        """Return the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""
+    def _product(self, over: Over, out: Place, product: Node, add: bool, comment: str) -> None:
+        """Add the instruction for `out (+)= vector @ matrix`, or for the product of any other two nodes."""
         left, right = product.inputs
         vector = self.place(left)
         weight = self.plan.weights.get(right)
-        if weight is not None and weight.fits(product):
-            _, k, n, _ = product.attributes
-            along = weight.goes_along_rows(product)
-            # With few rows, dot products are faster than a transposed copy.
-            by_dots = not along and weight.flipped
-            matrix = self.weights[right][0] if along or by_dots else self._transposed(right)
-            return Product(over, out, vector, matrix, k, n, add, by_dots, comment)
-        shape = product.attributes or (left.size, 1, right.size, False)
-        return Call(over, "multiply_plain", (out, vector, self.place(right), *shape, add), comment)
+        if weight is None or not weight.fits(product):
+            *shape, transposed = product.attributes or (left.size, 1, right.size, False)
+            sizes = map(Size, shape)
+            call = self.called(over, "multiply_plain", out, vector, self.place(right), *sizes, transposed, add)
+            self.add(over, call, comment)
+            return
+        _, k, n, _ = product.attributes
+        along = weight.goes_along_rows(product)
+        if along or not weight.flipped:
+            matrix = self.weights[right][0] if along else self._transposed(right)
+            self.multiply(over, out, vector, matrix, k, n, add=add, comment=comment)
+            return
+        # With few rows, dot products are faster than a transposed copy.
+        rows, clear = self.form.matrix(self.weights[right][0]), None if add else Size(n, padded=True)
+        target, factor = (self.form.address(place, over) for place in (out, vector))
+        dots = Dots(rows, target, Size(n), clear, factor, Size(k, padded=True))
+        self.add(over, self.form.rows(over, dots), comment)
 
     def _call(self, over: Over, node: Node) -> None:
         """Add the call of an operation that is neither element-wise nor a product."""
@@ -451,11 +419,18 @@ class Assembler:
             # A slice is read in place.
             return
         function, out, sources = OPERATIONS[node.operation].native, self.places[node], [*map(self.place, node.inputs)]
-        arguments: list[tuple[Argument, ...]] = [(out, *sources, *node.attributes)]
+        arguments: list[tuple[Place | Argument, ...]] = [(out, *sources, *map(_fixed, node.attributes))]
         if node.operation == "join":
-            arguments = [(out, source, where) for source, where in zip(sources, node.attributes[0], strict=True)]
+            indices = map(Indices, node.attributes[0])
+            arguments = [(out, source, where) for source, where in zip(sources, indices, strict=True)]
         comment = f"{self.printer.label(node)} = {self.printer.expression(node)}"
-        self.out += [Call(over, function, a, comment) for a in arguments]
+        for given in arguments:
+            self.add(over, self.called(over, function, *given), comment)
+
+
+def _fixed(attribute: Any) -> Argument:
+    """Return an attribute of an operation as an argument of its function."""
+    return Indices(attribute) if isinstance(attribute, bytes) else Size(attribute)
 
 
 def weight_order(node: Node) -> tuple[Any, ...]:
@@ -464,31 +439,13 @@ def weight_order(node: Node) -> tuple[Any, ...]:
     return (type(node.leaf).__name__, *astuple(node.leaf))
 
 
-def moved(
-    weight: Weight, flat: Place, matrix: Place, *, to_matrix: bool, over: Over = Over.ONCE, add: bool = False
-) -> Call:
-    """Return the call that copies or adds a weight's numbers from unpadded rows to its layout, or back."""
-    line = Padded(weight.stored[1])
-    sides: list[tuple[Argument, ...]] = [
-        (flat, weight.columns, 1),
-        (matrix, 1, line) if weight.flipped else (matrix, line, 1),
-    ]
-    source, out = sides if to_matrix else reversed(sides)
-    return Call(over, "copy_matrix", (*out, *source, weight.rows, weight.columns, add))
-
-
-def is_one_number(node: Node) -> bool:
-    """Whether the node is one constant number, maybe repeated: its lanes are a literal."""
-    return node.is_constant and bool(np.all(node.numbers == node.numbers[0]))
-
-
 def _run(node: Node) -> int:
     """Return the start of the contiguous range that a node takes; -1 if it is not contiguous."""
     where = indices_of(node.attributes[0])
     return int(where[0]) if np.array_equal(where, np.arange(where[0], where[0] + len(where))) else -1
 
 
-def _comment(printer: Printer, fused: Fused, nodes: Group, stores: list[Store]) -> str:
+def _comment(printer: Printer, fused: Fused, nodes: Group, stores: Sequence[Destination]) -> str:
     """Return a description of a loop in the model's names: equations if they fit in a line, otherwise names."""
     parts: list[tuple[str, str]] = []
     for node in nodes:

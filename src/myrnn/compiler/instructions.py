@@ -1,22 +1,124 @@
-"""The elements of a program: buffers, locations in them, and a few kinds of instructions that read and write them.
+"""The elements of a program: integers, buffers, addresses, and a few kinds of instructions that read and write them.
 
-A batch has its sequences in parallel. They end together: at step t those that have begun, the longest first, are the
-rows of one matrix. Row ``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. The rows of a
-state are those before each step, followed by the last of each sequence. So row ``start[t + 1] + r`` is the state after
-step t, including the last one.
+Everything that a program needs is a value here: addresses, strides, numbers of rows, bounds of loops. A renderer
+(`render`) only writes them in the syntax of its language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from typing import Any
 
 from myrnn.compiler.graph import Node
-from myrnn.compiler.leaves import Given, StepTable
-from myrnn.compiler.plan import Plan
+from myrnn.compiler.leaves import StepTable
+from myrnn.compiler.plan import Plan, padded
 
-# Where numbers stand -------------------------------------------------------------------------------------------------
+# Integers ------------------------------------------------------------------------------------------------------------
+
+
+class Expression:
+    """A number that a program computes; Python's operators make further ones."""
+
+    def __add__(self, other: Number) -> Infix:
+        """Return the sum."""
+        return Infix("+", self, other)
+
+    def __sub__(self, other: Number) -> Infix:
+        """Return the difference."""
+        return Infix("-", self, other)
+
+    def __mul__(self, other: Number) -> Infix:
+        """Return the product."""
+        return Infix("*", self, other)
+
+    def __gt__(self, other: Number) -> Infix:
+        """Return the comparison."""
+        return Infix(">", self, other)
+
+    def __str__(self) -> str:
+        """Return it as text, with the numbers of sizes."""
+        return written(self, lambda size: str(size.number))
+
+
+Number = Expression | int
+
+
+@dataclass(frozen=True)
+class Name(Expression):
+    """An argument or a variable of the program; arrays have items."""
+
+    text: str
+
+    def __getitem__(self, index: Number) -> Item:
+        """Return an element of the array."""
+        return Item(self, index)
+
+
+@dataclass(frozen=True)
+class Size(Expression):
+    """A number that is known when a model is compiled, such as the size of a vector, maybe in whole lanes."""
+
+    # Programs for several sizes have the same text. So a renderer may replace it by a name, such as this one.
+    size: int
+    padded: bool = False
+    wanted: str = "n"
+    is_shared: bool = True  # with other numbers of the same value
+
+    @property
+    def number(self) -> int:
+        """The number itself."""
+        return padded(self.size) if self.padded else self.size
+
+
+@dataclass(frozen=True)
+class Item(Expression):
+    """An element of an array of numbers."""
+
+    array: Name
+    index: Number
+
+
+@dataclass(frozen=True)
+class Infix(Expression):
+    """A sum, difference, product or comparison of two numbers."""
+
+    sign: str
+    left: Number
+    right: Number
+
+
+@dataclass(frozen=True)
+class Conditional(Expression):
+    """One of two numbers."""
+
+    condition: Expression
+    yes: Number
+    no: Number
+
+
+def written(number: Number, size: Callable[[Size], str]) -> str:
+    """Return a number in the syntax that Python, C and JavaScript share, given the text of sizes."""
+    match number:
+        case Name(text):
+            return text
+        case Size():
+            return size(number)
+        case Item(array, index):
+            return f"{array.text}[{written(index, size)}]"
+        case Infix(sign, left, right):
+            texts = [written(operand, size) for operand in (left, right)]
+            if sign == "*":
+                sums = [isinstance(operand, Infix) and operand.sign in "+-" for operand in (left, right)]
+                texts = [f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True)]
+            return f"{texts[0]} {sign} {texts[1]}"
+    assert isinstance(number, int)
+    return str(number)
+
+
+# Memory --------------------------------------------------------------------------------------------------------------
 
 
 class Rows(Enum):
@@ -27,28 +129,6 @@ class Rows(Enum):
     STEPS = "one for each step of each sequence"
     STATES = "one for each step of each sequence, and one for each sequence"
     TABLE = "one for each step, whatever the sequence"
-
-
-class Over(Enum):
-    """The iterations of an instruction: at which moment, and over how many parallel rows."""
-
-    ONCE = "once"
-    START = "each sequence before its first step"
-    STEP = "each sequence at this step"
-    GOING = "each sequence at this step, unless it is its first"
-    END = "each sequence after its last step"
-    ALL = "all steps"
-    LATER = "all steps but the first"
-
-
-class RowOf(Enum):
-    """The row of a buffer that a location means, relative to the moment of an instruction."""
-
-    NOW = "now"
-    AFTER = "after"  # this step
-    TOKEN = "token"
-    DONE = "done"  # the number of steps that the sequence has done
-    LEFT = "left"  # or has left
 
 
 @dataclass(frozen=True)
@@ -63,198 +143,254 @@ class Buffer:
     begin: int = 0  # in `p` and `g`; in `w` it depends on the numbers of steps and sequences
 
     @property
-    def whole(self) -> Place:
-        """All lines of a row."""
-        return Place(self, self.lines * self.columns)
+    def stride(self) -> Size:
+        """The distance of two lines."""
+        return Size(self.columns, padded=True)
 
 
 @dataclass(frozen=True)
-class Place:
-    """The location of `size` numbers: a row of a buffer, from `offset` on. A single one serves all lanes."""
+class Address:
+    """The address of `size` numbers of a buffer: its begin, plus a row times the stride, plus an offset."""
 
     buffer: Buffer
     size: int
-    row: RowOf = RowOf.NOW
+    row: Number | None = None
     offset: int = 0
 
     @property
-    def lasts(self) -> bool:
-        """Whether each step has its own row, so that all steps can be read at once."""
-        return self.row is RowOf.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
+    def index(self) -> Expression:
+        """The index of the first number in the flat array."""
+        index: Expression = Name(self.buffer.name)
+        if self.row is not None:
+            index = index + Infix("*", self.row, self.buffer.stride)
+        return index + Size(self.offset, wanted="offset") if self.offset else index
 
     def __str__(self) -> str:
-        """Return the location as an index."""
+        """Return the address as an index."""
         array = "" if self.buffer.array == "w" else f"{self.buffer.array}."
-        moves = self.buffer.rows in (Rows.STEPS, Rows.STATES) or self.row in (RowOf.TOKEN, RowOf.DONE, RowOf.LEFT)
-        row = f"[{self.row.value}]" if moves else ""
+        row = "" if self.row is None else f"[{self.row}]"
         return f"{array}{self.buffer.name}{row}" + (f"[{self.offset}:]" if self.offset else "")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The address of rows of numbers, and the distance of two rows."""
+
+    address: Address
+    stride: Number
+
+    def __str__(self) -> str:
+        """Return the address of the first row."""
+        return str(self.address)
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Fixed indices, int32."""
+
+    data: bytes
+
+    @property
+    def count(self) -> Size:
+        """The number of indices."""
+        return Size(len(self.data) // 4)
 
 
 # Instructions --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
+class Comment:
+    """Says in the model's names what the next instruction computes."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Define:
+    """Gives a name to a number."""
+
+    name: Name
+    value: Number
+
+
+@dataclass(frozen=True)
+class For:
+    """Does its body for every number of a range, from the first to the last or back."""
+
+    index: Name
+    count: Number
+    body: tuple[Instruction, ...]
+    backward: bool = False
+
+
+@dataclass(frozen=True)
+class If:
+    """Does its body if a condition holds."""
+
+    condition: Expression
+    body: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
 class Store:
-    """Writes a node to a location, or the sum of the terms that initialize a linear node."""
+    """Writes a node to an address, or the sum of the terms that initialize a linear node."""
 
     node: Node
-    place: Place
+    address: Address
     terms: tuple[Node, ...] = ()
     add: bool = False  # to the present numbers
-    clean: bool = False  # zeros are written into the padding
+    clean: Size | None = None  # zeros are written behind so many numbers, into the padding
 
 
 @dataclass(frozen=True)
 class Elementwise:
     """Computes nodes of one size element by element; all stores come after all computations."""
 
-    over: Over
-    size: int
+    size: Size
     nodes: tuple[Node, ...]
+    # Addresses of what is read. A single number serves all elements; other nodes without an address are constants.
+    reads: dict[Node, Address]
     stores: tuple[Store, ...]
-    reads: dict[Node, Place]
-    comment: str
 
 
 @dataclass(frozen=True)
 class Product:
-    """Multiplies a vector, or the parallel rows, by a (k, n) matrix; `by_dots` if it is stored transposed."""
+    """Multiplies a vector, or `rows` vectors with a stride each, by a (k, n) matrix."""
 
-    over: Over
-    out: Place
-    vector: Place
-    matrix: Place
-    k: int
-    n: int
+    matrix: Matrix
+    k: Size
+    n: Size
+    out: Address
+    vector: Address
     add: bool
-    by_dots: bool
-    comment: str
+    strides: tuple[Number, ...] = ()  # of the output and of the vectors
+    rows: Number | None = None
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Adds the outer products of two vectors, of all rows at once, to the gradient of a weight."""
+class Dots:
+    """Adds the products of a vector with the rows of an (n, k) matrix to the output, which `clear` numbers are of."""
 
-    over: Over
-    gradient: Place
-    left: Place
-    right: Place
-    comment: str
-
-
-@dataclass(frozen=True)
-class Padded:
-    """A size in whole lanes, as an argument."""
-
-    size: int
+    matrix: Matrix
+    out: Address
+    n: Size
+    clear: Size | None  # so many numbers of the output before
+    vector: Address
+    k: Size
 
 
-Argument = Place | Padded | int | bytes
-"""Locations, sizes, flags, and indices."""
+Argument = Address | Matrix | Indices | Number | float
 
 
 @dataclass(frozen=True)
 class Call:
-    """Calls a function of the runtime for each row; its first argument is the output."""
+    """Calls a function of the runtime; its first address is the output."""
 
-    over: Over
     function: str
     arguments: tuple[Argument, ...]
-    comment: str = ""
 
 
 @dataclass(frozen=True)
-class Clear:
-    """Fills a matrix with zeros; without one, the gradients of all parameters that are not lookups."""
+class DrawNumbers:
+    """Draws random numbers of a site for a step: for one sequence, or for several with the given stride."""
 
-    out: Place | None = None
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Prepares the rows of the sequences."""
-
-    out: Place
-
-
-@dataclass(frozen=True)
-class Give:
-    """Writes given numbers for each sequence, at a step or once."""
-
-    over: Over
-    out: Place
-    given: Given
-    row: RowOf = RowOf.NOW  # the order of the steps of random numbers
-    amount: Place | None = None  # of randomness: the rate or the standard deviation
+    function: str
+    amount: Address  # of randomness: the rate or the standard deviation
+    site: Size
+    out: Address
+    strides: tuple[Number, ...]
+    count: Size
+    row: tuple[Number, ...]  # what the function computes the row of the stream from
 
 
 @dataclass(frozen=True)
-class GoOn:
-    """Reads the row of each sequence's stream, or zeros if it begins anew."""
+class Fill:
+    """Writes zeros."""
 
-    out: Place
-    at: int
+    out: Address
+    count: Number
 
 
 @dataclass(frozen=True)
-class HandOn:
-    """Writes the final value of each sequence into the row of its stream."""
+class ClearGradients:
+    """Writes zeros into the gradients of all parameters that are not lookups."""
 
-    value: Place
-    at: int
+
+@dataclass(frozen=True)
+class Write:
+    """Writes an integer."""
+
+    out: Address
+    number: Number
+
+
+@dataclass(frozen=True)
+class StopUnlessLearning:
+    """Ends a run for the outputs alone; otherwise the sums of losses and scores begin at zero."""
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Computes softmax cross-entropy of each sequence or step, and the gradient of its logits."""
+    """Computes the softmax cross-entropy of a row, and the gradient of its logits."""
 
-    over: Over
-    out: Place
-    logits: Place
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Copies the target of each sequence or step: its own numbers, or those of its class."""
-
-    over: Over
-    out: Place
-    is_of_classes: bool
+    out: Address
+    logits: Address
+    classes: Size
+    clear: Size  # so many numbers, if the row has no weight
+    row: Name  # the row of labels and weights
 
 
 @dataclass(frozen=True)
-class Losses:
-    """Adds up the losses of sequences or steps, and their scores, and writes the weight of each loss."""
+class AddLoss:
+    """Adds up the loss of a row and its score, and writes the weight of the loss."""
 
-    over: Over
-    out: Place
-    values: Place
-    outputs: Place
-    scored: int  # the number of outputs with a target
+    outputs: Address
+    targets: Size  # the number of outputs with a target
+    scored: Size  # the number of outputs that are scored: fewer if only the class of several targets counts
+    values: Address
+    out: Address
     what: str  # the kind of targets, as in `TargetKind`
-    classes: int | None  # for several targets together, the number of outputs for the class that is scored
+    row: Name
 
 
 @dataclass(frozen=True)
-class Penalize:
+class AddPenalty:
     """Adds a penalty to the mean loss, `times` times."""
 
-    value: Place
-    times: Place
-
-
-@dataclass(frozen=True)
-class For:
-    """Does its body at every step, from the first to the last or back."""
-
-    backward: bool
-    body: tuple[Instruction, ...]
+    value: Address
+    times: Address
 
 
 Instruction = (
-    Elementwise | Product | Sum | Call | Clear | Inputs | Give | GoOn | HandOn | Targets | CrossEntropy | Losses
-    | Penalize | For
+    Comment | Define | For | If | Elementwise | Product | Dots | Call | DrawNumbers | Fill | ClearGradients | Write
+    | StopUnlessLearning | CrossEntropy | AddLoss | AddPenalty
 )  # fmt: skip
+
+
+def elements(part: Any) -> Iterator[Any]:
+    """Yield an instruction, or what one consists of, and everything in it, in order; nodes are not taken apart."""
+    yield part
+    if isinstance(part, Address):
+        yield from elements(part.index)
+    elif isinstance(part, Indices):
+        yield from elements(part.count)
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from elements(item)
+    elif isinstance(part, dict):
+        yield from elements(tuple(part.values()))
+    elif is_dataclass(part) and not isinstance(part, Node):
+        for field in fields(part):
+            yield from elements(getattr(part, field.name))
+
+
+def names_in(parts: Any) -> set[str]:
+    """Return the names of everything that is read or written."""
+    return {part.text for part in elements(parts) if isinstance(part, Name)}
+
+
+# Programs ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -267,11 +403,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The instructions of a program; printed one per line, each with its outputs and inputs."""
+    """The instructions of a program; printed one per line, each with its inputs and outputs."""
 
     plan: Plan
-    forward: tuple[Phase, ...]
-    backward: tuple[Phase, ...]
+    phases: tuple[Phase, ...]
     # Everything that the instructions read and write; those of the parameters too.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
@@ -288,46 +423,41 @@ class Schedule:
 
     def __str__(self) -> str:
         """Return the instructions as text."""
-        phases = [*self.forward, *self.backward]
-        return "\n".join(line for phase in phases for line in (phase.title, *_lines(phase.body, "    ")))
+        return "\n".join(line for phase in self.phases for line in (phase.title, *_lines(phase.body, "    ")))
 
 
-def _lines(body: Iterable[Instruction], indent: str) -> list[str]:
-    lines = []
+def _lines(body: Iterable[Instruction], indent: str) -> Iterator[str]:
     for instruction in body:
-        lines.append(f"{indent}{_title(instruction)}")
         match instruction:
-            case For():
-                lines += _lines(instruction.body, f"{indent}    ")
+            case Define():
                 continue
-            case Elementwise():
-                reads, writes = list(instruction.reads.values()), [store.place for store in instruction.stores]
+            case Comment(text):
+                yield f"{indent}# {text}"
+            case For(index, count, inside, backward):
+                yield f"{indent}for {index} in {count}{', the last one first' if backward else ''}:"
+                yield from _lines(inside, f"{indent}    ")
+            case If(condition, inside):
+                yield f"{indent}if {condition}:"
+                yield from _lines(inside, f"{indent}    ")
             case _:
-                # The output of an instruction comes first.
-                values = instruction.arguments if isinstance(instruction, Call) else vars(instruction).values()
-                places = [value for value in values if isinstance(value, Place)]
-                reads, writes = places[1:], places[:1]
-        read, written = (", ".join(dict.fromkeys(map(str, places))) for places in (reads, writes))
-        if written:
-            lines.append(f"{indent}    {f'{read} -> {written}'.lstrip()}")
-    return lines
+                yield f"{indent}{_line(instruction)}"
 
 
-def _title(instruction: Instruction) -> str:
+def _line(instruction: Instruction) -> str:
+    """Return the kind of an instruction, what it reads, and what it writes."""
+    title = re.sub(r"(?<!^)([A-Z])", r" \1", type(instruction).__name__).lower()
+    read: Iterable[Any]
+    written_to: list[Any]
     match instruction:
-        case For(backward):
-            return f"for every step{', the last one first' if backward else ''}:"
-        case Elementwise():
-            return f"loop over {instruction.size}: {instruction.comment}"
-        case Product():
-            when = ", not at the first step" if instruction.over is Over.GOING else ""
-            return f"product{when}: {instruction.comment}"
-        case Sum():
-            return f"sum of products: {instruction.comment}"
-        case Call(_, function, _, comment):
-            return f"{function}: {comment}" if comment else function
-        case Give(_, _, given):
-            return f"give {given}"
-        case Clear(out):
-            return "clear" if out else "clear all gradients of parameters"
-    return type(instruction).__name__.lower()
+        case Elementwise(size, _, reads, stores):
+            title, read, written_to = f"loop over {size.size}", reads.values(), [store.address for store in stores]
+        case Call(title, (first, *others)):
+            read, written_to = others, [first]
+        case _:
+            values = dict(vars(instruction))
+            written_to = [values.pop("out")] if "out" in values else []
+            read = values.values()
+    texts = [str(value) for value in read if isinstance(value, Address | Matrix)]
+    into, of = (", ".join(dict.fromkeys(map(str, several))) for several in (written_to, texts))
+    text = f"{of} -> {into}".lstrip() if into else of
+    return f"{title}: {text}" if text else title

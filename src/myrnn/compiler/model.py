@@ -19,7 +19,6 @@ from myrnn.compiler.derive import (
     differentiate,
     trained_by_length,
 )
-from myrnn.compiler.emit import emit
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
@@ -31,6 +30,7 @@ from myrnn.compiler.passes import PASSES, Stages, failures_named
 from myrnn.compiler.program import Program
 from myrnn.compiler.reading import Reader
 from myrnn.compiler.reference import MYGRAD
+from myrnn.compiler.render.numba import emit
 from myrnn.compiler.roll import roll
 from myrnn.compiler.streams import Carried, State
 from myrnn.compiler.verify import verify

@@ -10,11 +10,11 @@ from typing import Any
 
 from myrnn.compiler.carry import going_on
 from myrnn.compiler.derive import ONE_OF_FEATURES, ProgramKind, differentiate, hoist
-from myrnn.compiler.emit import emit
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.plan import plan
 from myrnn.compiler.probe import Traces, trace
 from myrnn.compiler.record import Origin
+from myrnn.compiler.render.numba import emit
 from myrnn.compiler.roll import roll
 from myrnn.compiler.schedule import schedule
 from myrnn.errors import CompileError, MyRNNError

@@ -14,28 +14,27 @@ from typing import Any
 
 import numpy as np
 
-from myrnn.compiler.assemble import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Assembler, moved
+from myrnn.compiler.assemble import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Assembler, Destination
 from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Pullback, reads_states
 from myrnn.compiler.equations import state_names
+from myrnn.compiler.forms import LABELS, PLACE, TARGETS, Over, Place, RowOf
 from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.instructions import (
-    Clear,
+    AddLoss,
+    AddPenalty,
+    Address,
+    ClearGradients,
     CrossEntropy,
-    HandOn,
+    Fill,
+    Infix,
     Instruction,
-    Losses,
-    Over,
-    Penalize,
+    Number,
     Phase,
-    Place,
-    Product,
-    RowOf,
     Rows,
     Schedule,
-    Store,
-    Sum,
-    Targets,
+    Size,
+    StopUnlessLearning,
 )
 from myrnn.compiler.leaves import (
     OUTPUTS,
@@ -51,7 +50,8 @@ from myrnn.compiler.leaves import (
     StepTable,
 )
 from myrnn.compiler.loops import Loop
-from myrnn.compiler.plan import PartPlan, Plan
+from myrnn.compiler.plan import PartPlan, Plan, padded
+from myrnn.targets import CLASS
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -142,7 +142,7 @@ class _Scheduler(Assembler):
             backward[f"Back to the initial states{ordinal}."] = self._written(self._leave, number)
         self.places = fixed
         prelude_backward = self._written(self._prelude_backward)
-        forward = {
+        phases = {
             PARAMETERS: self.before[PARAMETERS],
             "Values that depend only on parameters, and the states before the first step.": prelude,
             DERIVED: self.before[DERIVED],
@@ -151,8 +151,6 @@ class _Scheduler(Assembler):
             **forward,
             "The final states of the streams.": handed_on,
             "The readout, the loss, and the gradient of the logits.": readout,
-        }
-        backward = {
             BACKWARD: self.before[BACKWARD],
             "Back through the readout.": readout_backward,
             **backward,
@@ -160,8 +158,7 @@ class _Scheduler(Assembler):
         }
         return Schedule(
             self.plan,
-            tuple(Phase(title, tuple(body)) for title, body in forward.items() if body),
-            tuple(Phase(title, tuple(body)) for title, body in backward.items() if body),
+            tuple(Phase(title, tuple(body)) for title, body in phases.items() if body),
             tuple(self.buffers),
             self.constants,
             self.tables,
@@ -183,7 +180,7 @@ class _Scheduler(Assembler):
         write(*which)
         return self.out
 
-    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: RowOf = RowOf.NOW) -> list[Store]:
+    def _stores(self, nodes: Iterable[Node], places: Iterable[Place], row: RowOf = RowOf.NOW) -> list[Destination]:
         return [self.store(n, replace(p, row=row)) for n, p in zip(nodes, places, strict=True)]
 
     def _stand(self, nodes: Iterable[Node], places: Iterable[Place], row: RowOf = RowOf.NOW) -> None:
@@ -206,7 +203,8 @@ class _Scheduler(Assembler):
         return reads_states(self._recurrence.loops[number].initial)
 
     def _prelude(self) -> None:
-        r, stores, packs = self._recurrence, [], []
+        r, stores = self._recurrence, list[Destination]()
+        packs: list[Instruction] = []
         begun = [n for n in range(len(r.loops)) if not self._reads_last(n)]
         initial = [node for number in begun for node in r.loops[number].initial]
         for node, leaf in self._derived():
@@ -214,7 +212,7 @@ class _Scheduler(Assembler):
             flat = matrix if weight.is_flat else self.new(f"{matrix.buffer.name}_flat", node.size)
             stores.append(self.store(node, flat))
             if not weight.is_flat:
-                packs.append(moved(weight, flat, matrix, to_matrix=True))
+                packs += self.moved(weight, flat, matrix, to_matrix=True)
         self.compute(Over.ONCE, stores, in_order(self.plan.prelude.saved, [*initial, *self._derivative.derived]))
         self.out += packs
         if (penalty := self.plan.penalty) is not None:
@@ -239,8 +237,10 @@ class _Scheduler(Assembler):
                 self.places[node] = Place(matrix.buffer, node.size, RowOf.TOKEN)
                 continue
             out = self.places[node] = self.new(self.printer.text("{0}", node), node.size, Rows.STEPS)
-            comment = self.printer.expression(node)
-            self.out.append(Product(Over.ALL, out, self.place(row), matrix, row.size, node.size, False, False, comment))
+            self.multiply(
+                Over.ALL, out, self.place(row), matrix, row.size, node.size, add=False,
+                comment=self.printer.expression(node),
+            )  # fmt: skip
 
     def _enter(self, number: int) -> None:
         """Compute the initial states of a loop that read last states of others."""
@@ -308,12 +308,16 @@ class _Scheduler(Assembler):
             return
         carried = carried_of(self._recurrence)
         for at, place in zip(carried.places, self._states, strict=True):
-            self.out.append(HandOn(place, at))
+            self._hand(place, at)
         steps, one = steps_so_far(self._recurrence), self._recurrence.build.constant(1.0)
         for name, at, node in (("steps", carried.steps, steps), ("one", carried.begun, one)):
             place = self.new(name, 1, Rows.SEQUENCES)
             self.compute(Over.END, [self.store(node, place)])
-            self.out.append(HandOn(place, at))
+            self._hand(place, at)
+
+    def _hand(self, place: Place, at: int) -> None:
+        """Add the call that writes the final value of each sequence into the row of its stream."""
+        self.out += self.called(Over.END, "hand_on", *self.in_stream(at), place, Size(place.size))
 
     def _readout(self) -> None:
         if self._recurrence.per_step:
@@ -333,22 +337,29 @@ class _Scheduler(Assembler):
     def _loss(self) -> None:
         self._loss_of_rows()
         if self._penalty is not None and self._penalty_times is not None:
-            self.out.append(Penalize(self._penalty, self._penalty_times))
+            value, times = (self.form.address(p, Over.ONCE) for p in (self._penalty, self._penalty_times))
+            self.out.append(AddPenalty(value, times))
 
     def _loss_of_rows(self) -> None:
         over, part, loss = self._over_targets, self.plan.loss, self.plan.kind.loss
         if part is None or loss is None:
-            self.out.append(CrossEntropy(over, self._logit_gradients, self._logits))
+            out, logits = (self.form.address(p, over) for p in (self._logit_gradients, self._logits))
+            sizes = Size(logits.size), Size(out.size, padded=True)
+            self.out += [StopUnlessLearning(), *self.form.rows(over, CrossEntropy(out, logits, *sizes, PLACE))]
             return
         rows = self._logits.buffer.rows
         if loss.width:
-            target = self.new("target", loss.width, rows)
-            self.out.append(Targets(over, target, loss.is_of_classes))
+            target, width = self.new("target", loss.width, rows), Size(loss.width)
+            row = LABELS[PLACE] if loss.is_of_classes else PLACE
+            self.out += self.called(over, "copy", target, TARGETS, row * width, width)
             self._stand([self._leaf(TARGET, loss.width)], [target])
         values, counts = self.new("losses", 1, rows), self.new("d_losses", 1, rows)
         self._stand([self._leaf(OUTPUTS, loss.outputs)], [self._logits])
         self.compute(over, [self.store(part.value, values)], in_order(part.saved, [part.value]))
-        self.out.append(Losses(over, counts, values, self._logits, loss.scored, loss.what, loss.classes))
+        outputs, value, out = (self.form.address(place, over) for place in (self._logits, values, counts))
+        scored = Size(loss.scored if loss.classes is None or loss.what == CLASS else loss.classes)
+        add_loss = AddLoss(outputs, Size(loss.scored), scored, value, out, loss.what, PLACE)
+        self.out += [StopUnlessLearning(), *self.form.rows(over, add_loss)]
         self._stand([self._leaf(Gradient("loss"), 1)], [counts])
 
     # Back ------------------------------------------------------------------------------------------------------------
@@ -362,10 +373,8 @@ class _Scheduler(Assembler):
         if self.plan.loss is not None:
             gradient = self.store(self.plan.loss.gradient, self._logit_gradients)
             self.compute(self._over_targets, [replace(gradient, clean=True)])
-        self.out += [
-            Clear(),
-            *(Clear(gradient) for _, gradient in self.weights.values() if gradient.buffer.array == "w"),
-        ]
+        computed = [gradient for _, gradient in self.weights.values() if gradient.buffer.array == "w"]
+        self.out += [ClearGradients(), *map(self._clear, computed)]
         self._stand([self._leaf(Gradient("logits"), self._recurrence.readout.size)], [self._logit_gradients])
         places = [self._last_gradients.get(i, place) for i, place in enumerate(self._gradients)]
         gradients = [self._gradient(self._derivative.readout, i) for i in range(len(places))]
@@ -383,7 +392,7 @@ class _Scheduler(Assembler):
             [self._leaf(Gradient(Kept(k)), n.size) for k, n in loop.kept.items()],
             [self._kept_gradients[k] for k in loop.kept],
         )
-        self.out += [Clear(self._kept_gradients[k]) for k in loop.kept if not self._is_summed(k, number + 1)]
+        self.out += [self._clear(self._kept_gradients[k]) for k in loop.kept if not self._is_summed(k, number + 1)]
         stores = [
             self.store(self._gradient(pullback, i), replace(self._gradients[i], row=_before(loop)))
             for i in range(own.start, own.stop)
@@ -400,12 +409,20 @@ class _Scheduler(Assembler):
         with self._in(number):
             self._way_back(Over.ALL if _is_at_once(loop) else Over.STEP, part, stores, backward=not loop.backward)
 
+    def _clear(self, place: Place) -> Fill:
+        """Return the instruction that fills a buffer with zeros."""
+        buffer = place.buffer
+        count: Number = Size(buffer.lines * padded(buffer.columns))
+        if buffer.rows is Rows.STEPS:
+            count = Infix("*", self.form.count[Over.ALL], buffer.stride)
+        return Fill(Address(buffer, place.size), count)
+
     def _is_summed(self, kept: int, number: int) -> bool:
         """Whether the loss, or a loop before this one, also adds to the gradient of a kept value."""
         later = self._derivative.loops[number:]
         return any(kept in pullback.kept for pullback in (self._derivative.readout, *later))
 
-    def _stores_of_last(self, pullback: Pullback, own: slice) -> list[Store]:
+    def _stores_of_last(self, pullback: Pullback, own: slice) -> list[Destination]:
         """Return the stores of the gradients of last states of other loops."""
         others = [(i, n) for i, n in pullback.states.items() if not own.start <= i < own.stop]
         return [self.store(node, self._last_gradients[i], add=True) for i, node in others]
@@ -430,7 +447,7 @@ class _Scheduler(Assembler):
         for i, (leaf, place) in enumerate(zip(self._gradient_leaves, self._gradients, strict=True)):
             if leaf in needed:
                 total = self.new(f"{place.buffer.name}_sum", leaf.size)
-                self.out.append(Clear(total))
+                self.out.append(self._clear(total))
                 self._stand([leaf], [place])
                 self.compute(_begin(self._recurrence.loops[self._loop_of(i)]), [self.store(leaf, total, add=True)])
                 self._stand([leaf], [total])
@@ -440,13 +457,13 @@ class _Scheduler(Assembler):
             assert leaf.leaf is not None
             self._stand([self._leaf(Gradient(leaf.leaf), node.size)], [flat])
             if not weight.is_flat:
-                self.out.append(moved(weight, flat, gradient, to_matrix=False))
+                self.out += self.moved(weight, flat, gradient, to_matrix=False)
         self._way_back(Over.ONCE, self.plan.prelude, [])
         if self.plan.penalty is not None and self._penalty_times is not None:
             self._stand([self._leaf(Gradient("penalty"), 1)], [self._penalty_times])
             self._way_back(Over.ONCE, self.plan.penalty.part, [])
 
-    def _way_back(self, over: Over, part: PartPlan, stores: list[Store], *, backward: bool = True) -> None:
+    def _way_back(self, over: Over, part: PartPlan, stores: list[Destination], *, backward: bool = True) -> None:
         """Compute the stores, and the terms of a part in the gradients of weights."""
         weights, at_step = self.plan.weights, over is Over.STEP
         wide = [(leaf, term) for leaf, term in part.others if not weights[leaf].is_flat]
@@ -460,7 +477,7 @@ class _Scheduler(Assembler):
             self.compute(over, stores, [*keep, *(term for _, term in wide)], keep if at_step else ())
             for leaf, term in wide:
                 gradient = self.weights[leaf][1]
-                self.out.append(moved(weights[leaf], self.place(term), gradient, to_matrix=True, over=over, add=True))
+                self.out += self.moved(weights[leaf], self.place(term), gradient, to_matrix=True, over=over, add=True)
         for o in part.outer:
             if not o.is_row:
                 # If the initial state is zero, so are its products.
@@ -470,7 +487,7 @@ class _Scheduler(Assembler):
                 gradient = self.weights[o.leaf][1]
                 product = "({1}.T @ {0}).T" if weights[o.leaf].flipped else "{0}.T @ {1}"
                 comment = f"d_{gradient.buffer.name} += {self.printer.text(product, o.left, o.right)}"
-                self.out.append(Sum(rows, gradient, self.place(o.left), self.place(o.right), comment))
+                self.add_outer(rows, gradient, self.place(o.left), self.place(o.right), comment)
 
 
 def _is_at_once(loop: Loop) -> bool:

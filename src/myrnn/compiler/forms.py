@@ -1,0 +1,217 @@
+"""The two forms of a program, for one sequence and for a batch: how its instructions repeat, and which rows they read.
+
+A batch has its sequences in parallel. They end together: at step t those that have begun, the longest first, are the
+rows of one matrix. Row ``start[t] + r`` of a buffer belongs to sequence r at step t; nothing is padded. The rows of a
+state are those before each step, followed by the last of each sequence. So row ``start[t + 1] + r`` is the state after
+step t, including the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from myrnn.compiler.instructions import (
+    Address,
+    Buffer,
+    Conditional,
+    Define,
+    For,
+    If,
+    Infix,
+    Instruction,
+    Matrix,
+    Name,
+    Number,
+    Rows,
+    names_in,
+)  # fmt: skip
+
+
+class Over(Enum):
+    """The iterations of an instruction: at which moment, and over how many parallel rows."""
+
+    ONCE = "once"
+    START = "each sequence before its first step"
+    STEP = "each sequence at this step"
+    GOING = "each sequence at this step, unless it is its first"
+    END = "each sequence after its last step"
+    ALL = "all steps"
+    LATER = "all steps but the first"
+
+
+class RowOf(Enum):
+    """The row of a buffer that a location means, relative to the moment of an instruction."""
+
+    NOW = "now"
+    AFTER = "after this step"
+    TOKEN = "token"
+    DONE = "the number of steps that the sequence has done"
+    LEFT = "the number of steps that it has left"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The location of `size` numbers at any moment: a row of a buffer, from `offset` on."""
+
+    buffer: Buffer
+    size: int
+    row: RowOf = RowOf.NOW
+    offset: int = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether each step has its own row, so that all steps can be read at once."""
+        return self.row is RowOf.NOW and self.buffer.rows in (Rows.STEPS, Rows.STATES)
+
+
+def whole(buffer: Buffer) -> Place:
+    """Return the location of all lines of a row."""
+    return Place(buffer, buffer.lines * buffer.columns)
+
+
+# The arguments and variables of programs.
+T, R, STEPS, SEQUENCES, TOTAL = map(Name, ("t", "r", "steps", "sequences", "total"))
+BEGIN, MEMBER, MEMBERS, OFFSETS, START, LINED = map(Name, ("begin", "member", "members", "offsets", "start", "lined"))
+TOKENS, FEATURES, LABELS, TARGETS = map(Name, ("tokens", "features", "labels", "targets"))
+STREAMS, CARRIED = map(Name, ("streams", "carried"))
+X, SOURCE, PLACE, LENGTH, DONE, LEFT = map(Name, ("x", "source", "place", "length", "done", "left"))
+ROW, AFTER, ACTIVE, BEGUN = map(Name, ("row", "after", "active", "begun"))
+
+_ROWS = {RowOf.TOKEN: X, RowOf.DONE: DONE, RowOf.LEFT: LEFT}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a kind of program repeats its instructions, and the rows of its locations."""
+
+    is_batch: bool
+    # The number of parallel rows; one if it is missing.
+    count: dict[Over, Number]
+    # The first row of a buffer with several rows, at each moment and after a step; none for the first of all.
+    row: dict[Over | RowOf, Number | None]
+    # Definitions at a step, and for each of several rows.
+    at_step: tuple[Define, ...]
+    for_each: dict[Over, tuple[Define, ...]]
+    # The length of a sequence, and its stream.
+    length: Number
+    stream: Number
+
+    # Iterations ------------------------------------------------------------------------------------------------------
+
+    def steps(self, body: tuple[Instruction, ...], backward: bool = False) -> For:
+        """Return the loop that does `body` at every step."""
+        return For(T, STEPS, (*_needed(self.at_step, body), *body), backward)
+
+    def rows(self, over: Over, *body: Instruction) -> tuple[Instruction, ...]:
+        """Return instructions that do `body` for each of the parallel rows."""
+        body = (*_needed(self.for_each.get(over, ()), body), *body)
+        return (For(R, self.count[over], body),) if over in self.count else body
+
+    def at(self, over: Over, *body: Instruction) -> tuple[Instruction, ...]:
+        """Return instructions that do `body` only if there is something to do."""
+        # In a batch, `begun` excludes the sequences whose first step this is.
+        return (If(T > 0, body),) if over is Over.GOING and not self.is_batch else body
+
+    # Addresses -------------------------------------------------------------------------------------------------------
+
+    def address(self, place: Place, over: Over, each_row: bool = True) -> Address:
+        """Return the address of a location, in the row of sequence r if there are several in parallel."""
+        moment = over if place.row is RowOf.NOW else place.row
+        row: Number | None = None
+        if place.row in _ROWS:
+            row = _ROWS[place.row]
+        elif place.buffer.rows in (Rows.STEPS, Rows.STATES):
+            row = self.row[moment]
+        if each_row and place.buffer.rows not in (Rows.ONE, Rows.TABLE) and over in self.count:
+            row = R if row is None else Infix("+", row, R)
+        return Address(place.buffer, place.size, row, place.offset)
+
+    def first_row(self, place: Place, over: Over) -> Address:
+        """Return the address of the first of the parallel rows."""
+        assert not self.lies_apart(place, over), "these rows are not contiguous"
+        return self.address(place, over, each_row=False)
+
+    def lies_apart(self, place: Place, over: Over) -> bool:
+        """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
+        moment = over if place.row is RowOf.NOW else place.row
+        return self.is_batch and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
+
+    def matrix(self, place: Place) -> Matrix:
+        """Return the address of a matrix of which all rows are read together."""
+        return Matrix(self.address(place, Over.ONCE), place.buffer.stride)
+
+
+def stride_of(place: Place) -> Number:
+    """Return the distance of the parallel rows."""
+    return 0 if place.buffer.rows is Rows.ONE else place.buffer.stride
+
+
+def _needed(definitions: tuple[Define, ...], body: tuple[Instruction, ...]) -> tuple[Define, ...]:
+    """Return the definitions whose names are read."""
+    needed: tuple[Define, ...] = ()
+    for definition in reversed(definitions):
+        if definition.name.text in names_in((needed, body)):
+            needed = (definition, *needed)
+    return needed
+
+
+SINGLE = Form(
+    is_batch=False,
+    count={Over.ALL: STEPS, Over.LATER: STEPS - 1},
+    row={
+        Over.START: None,
+        Over.STEP: T,
+        Over.GOING: T,
+        RowOf.AFTER: T + 1,
+        Over.END: STEPS,
+        Over.ALL: None,
+        Over.LATER: 1,
+    },
+    at_step=(Define(X, TOKENS[BEGIN + T]), Define(DONE, T), Define(LEFT, STEPS - 1 - T)),
+    for_each={
+        Over.END: (Define(PLACE, MEMBER),),
+        Over.ALL: (Define(SOURCE, BEGIN + R), Define(X, TOKENS[SOURCE]), Define(PLACE, SOURCE)),
+    },
+    length=STEPS,
+    stream=STREAMS[MEMBER],
+)
+
+_LENGTH = Define(LENGTH, OFFSETS[MEMBERS[R] + 1] - OFFSETS[MEMBERS[R]])
+_TOKEN = Define(X, TOKENS[LINED[ROW + R]])
+BATCH = Form(
+    is_batch=True,
+    count={
+        Over.START: SEQUENCES,
+        Over.STEP: ACTIVE,
+        Over.GOING: BEGUN,
+        Over.END: SEQUENCES,
+        Over.ALL: TOTAL,
+        Over.LATER: TOTAL - START[1],
+    },
+    row={
+        Over.START: START[STEPS - LENGTH],
+        Over.STEP: ROW,
+        Over.GOING: ROW,
+        RowOf.AFTER: AFTER,
+        Over.END: TOTAL,
+        Over.ALL: None,
+        Over.LATER: START[1],
+    },
+    at_step=(
+        Define(ROW, START[T]),
+        Define(AFTER, START[T + 1]),
+        Define(ACTIVE, START[T + 1] - ROW),
+        Define(BEGUN, Conditional(T > 0, ROW - START[T - 1], 0)),
+        Define(LEFT, STEPS - 1 - T),
+    ),
+    for_each={
+        Over.START: (_LENGTH,),
+        Over.STEP: (_TOKEN, Define(DONE, T - STEPS + OFFSETS[MEMBERS[R] + 1] - OFFSETS[MEMBERS[R]])),
+        Over.GOING: (_TOKEN,),
+        Over.END: (_LENGTH, Define(PLACE, MEMBERS[R])),
+        Over.ALL: (Define(SOURCE, LINED[R]), Define(X, TOKENS[SOURCE]), Define(PLACE, SOURCE)),
+    },
+    length=LENGTH,
+    stream=STREAMS[MEMBERS[R]],
+)

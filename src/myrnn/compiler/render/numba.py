@@ -1,0 +1,355 @@
+"""Writes the instructions of a schedule as a Python module for Numba; `runtime.training` calls it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from myrnn.compiler.carry import carried_of
+from myrnn.compiler.equations import write_equations
+from myrnn.compiler.fuse import is_one_number
+from myrnn.compiler.graph import Node
+from myrnn.compiler.instructions import (
+    AddLoss,
+    AddPenalty,
+    Address,
+    Argument,
+    Call,
+    ClearGradients,
+    Comment,
+    Conditional,
+    CrossEntropy,
+    Define,
+    Dots,
+    DrawNumbers,
+    Elementwise,
+    Expression,
+    Fill,
+    For,
+    If,
+    Indices,
+    Instruction,
+    Matrix,
+    Number,
+    Product,
+    Schedule,
+    StopUnlessLearning,
+    Write,
+    names_in,
+    written,
+)
+from myrnn.compiler.names import Names
+from myrnn.compiler.ops import OPERATIONS
+from myrnn.compiler.plan import LANES, Plan
+from myrnn.compiler.printer import atom, compose, sum_of
+from myrnn.compiler.program import Memory, Program
+from myrnn.compiler.render import Symbols
+from myrnn.compiler.runtime import OF_PROGRAMS
+from myrnn.targets import CLASS, SEVERAL, TOGETHER
+
+WIDTH = 120
+
+# An unnamed expression that is read once is written inline, unless it is longer.
+_LONGEST_INSIDE = 60
+
+
+def emit(schedule: Schedule) -> Program:
+    """Write a schedule as a module with the function `run`."""
+    writer, plan = _Writer(schedule), schedule.plan
+    writer.program()
+    r = plan.derivative.recurrence
+    return Program(
+        _module(plan, [part for line in writer.lines for part in wrapped(line)]),
+        plan.kind, writer.memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
+        r.per_step, bool(r.draws), carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
+        schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
+        schedule.penalty_times,
+    )  # fmt: skip
+
+
+class _Writer:
+    """The lines of a program."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.lines: list[str] = []
+        self._depth = 1
+        self._schedule, self._printer = schedule, schedule.plan.printer
+        self._names = Names(buffer.name for buffer in schedule.buffers)
+        self._parameters = self._names.new("parameters")
+        self._symbols = Symbols(self._names, schedule.plan.sizes, schedule.phases)
+        # Where the parameters begin, and where those that are not lookups end.
+        self._offsets = {b.name: b.begin for b in schedule.buffers if b.array == "p"}
+        self._offsets[self._parameters] = schedule.plan.parameters.dense_size
+        buffers = tuple(b for b in schedule.buffers if b.array == "w")
+        numbers, tables = self._symbols.numbers | self._offsets, self._symbols.tables
+        self.memory = Memory(numbers, buffers, schedule.constants, schedule.tables, tables)
+
+    # Lines -----------------------------------------------------------------------------------------------------------
+
+    def _write(self, *texts: str) -> None:
+        self.lines += ["    " * self._depth + text if text else "" for text in texts]
+
+    @contextmanager
+    def _block(self, head: str) -> Iterator[None]:
+        """Write the lines of the block inside of a block that `head` opens."""
+        self._write(head)
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def program(self) -> None:
+        """Write all instructions."""
+        self._header()
+        for phase in self._schedule.phases:
+            self._write("", f"# {phase.title}")
+            self._body(phase.body)
+        self._write("restore_mode(mode)", "return loss, score")
+
+    def _header(self) -> None:
+        """Write the lines that read the integers of the program."""
+        read = self._symbols.read | names_in(self._schedule.phases)
+        titles = {
+            "sizes": self._symbols.numbers,
+            "offsets of the parameters in p, and of their gradients in g": self._offsets,
+            "offsets of everything else in w": [b.name for b in self.memory.buffers],
+            "offsets of the indices in tables": self._symbols.tables.values(),
+        }
+        where = {name: i for i, name in enumerate(self.memory.names)}
+        for title, names in titles.items():
+            if names:
+                used = [name for name in names if name in read or name == self._parameters]
+                self._write(f"# {title}", *(f"{name} = sizes[{where[name]}]" for name in used))
+        self._write("mode = flush_subnormals()")
+
+    def _body(self, body: Iterable[Instruction]) -> None:
+        for instruction in body:
+            self._instruction(instruction)
+
+    def _instruction(self, instruction: Instruction) -> None:
+        match instruction:
+            case Comment(text):
+                self._write(f"# {text}")
+            case Define(name, value):
+                self._write(f"{name} = {self._text(value)}")
+            case For(index, count, body, backward):
+                bounds = f"{self._text(count - 1)}, -1, -1" if backward else self._text(count)
+                with self._block(f"for {index} in range({bounds}):"):
+                    self._body(body)
+            case If(condition, body):
+                with self._block(f"if {self._text(condition)}:"):
+                    self._body(body)
+            case Elementwise():
+                with self._block(f"for j in range(0, {self._text(instruction.size)}, {LANES}):"):
+                    self._loop(instruction)
+            case Product(matrix, k, n, out, vector, add, rows=None):
+                self._call("multiply_row", out, vector, matrix, k, n, add)
+            case Product(matrix, k, n, out, vector, add, (of_out, of_vector), rows) if rows is not None:
+                self._call("multiply", out, of_out, vector, of_vector, 1, matrix, rows, k, n, add)
+            case Dots(matrix, out, n, clear, vector, k):
+                if clear is not None:
+                    self._fill(out, clear)
+                self._call("add_dots", out, vector, matrix, n, k)
+            case Call(function, arguments):
+                self._call(function, *arguments)
+            case DrawNumbers(function, amount, site, out, strides, count, row):
+                self._call(function, out, *strides, count, amount, "keys", site, *row)
+            case Fill(out, count):
+                self._fill(out, count)
+            case ClearGradients():
+                self._call("fill", "g", 0, self._parameters, 0.0)
+            case Write(out, number):
+                self._write(f"{self._item(out)} = {self._text(number)}")
+            case StopUnlessLearning():
+                self._write("loss, score = 0.0, 0.0")
+                with self._block("if not learn:"):
+                    self._write("restore_mode(mode)", "return loss, score")
+            case CrossEntropy():
+                self._cross_entropy(instruction)
+            case AddLoss():
+                self._add_loss(instruction)
+            case AddPenalty(value, times):
+                self._write(f"loss += {self._item(value)} * {self._item(times)} / share")
+
+    def _fill(self, out: Address, count: Number) -> None:
+        self._call("fill", out, out.index + count, 0.0)
+
+    def _cross_entropy(self, loss: CrossEntropy) -> None:
+        row, logits, out = loss.row, self._text(loss.logits), self._text(loss.out)
+        self._write(f"label = labels[{row}]", f"weight = class_weights[label] * weights[{row}]")
+        call = f"cross_entropy({logits}, {self._text(loss.classes)}, label, {out}, share * weight)"
+        self._write(f"one_loss, best = {call}", f"score += int(best == label and weights[{row}] > 0)")
+        # Zero times infinity would be NaN.
+        with self._block("if weight > 0:"):
+            self._write("loss += one_loss * weight")
+        with self._block("else:"):
+            self._fill(loss.out, loss.clear)
+
+    def _add_loss(self, loss: AddLoss) -> None:
+        row, outputs, scored = loss.row, self._text(loss.outputs), self._text(loss.scored)
+        if loss.what == CLASS:
+            self._write(f"weight = class_weights[labels[{row}]] * weights[{row}]")
+            score = f"int(largest({outputs}, {scored}) == labels[{row}])"
+        else:
+            self._write(f"weight = weights[{row}]")
+            function = {SEVERAL: "share_right", TOGETHER: "class_right"}.get(loss.what, "squared_error")
+            score = f"{function}({outputs}, targets, {self._text(row * loss.targets)}, {scored})"
+        with self._block(f"if weights[{row}] > 0:"):
+            self._write(f"score += {score}")
+        with self._block("if weight > 0:"):
+            self._write(f"loss += {self._item(loss.values)} * weight")
+        self._write(f"{self._item(loss.out)} = share * weight")
+
+    # Loops -----------------------------------------------------------------------------------------------------------
+
+    def _loop(self, loop: Elementwise) -> None:
+        inputs = [i for n in loop.nodes for i in n.inputs]
+        uses = Counter([*inputs, *(i for s in loop.stores for i in s.terms or (s.node,))])
+        # The expression of each node that is computed here: a variable, or an inline expression.
+        local: dict[Node, ast.expr] = {}
+
+        def value(node: Node) -> ast.expr:
+            return local[node] if node in local else self._lanes(node, loop)
+
+        for node in loop.nodes:
+            made = compose(OPERATIONS[node.operation].native, [value(i) for i in node.inputs])
+            inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
+            local[node] = made if inside else self._variable(node, made)
+        # Everything is read before anything is written, since something may read what is overwritten.
+        summed = [store.terms or (store.node,) for store in loop.stores]
+        values = [compose(sum_of(len(nodes)), [value(node) for node in nodes]) for nodes in summed]
+        if len(values) > 1:
+            values = [
+                v if ast.unparse(v).isidentifier() or store.node.is_constant else self._variable(store.node, v)
+                for store, v in zip(loop.stores, values, strict=True)
+            ]
+        for store, v in zip(loop.stores, values, strict=True):
+            address = f"{self._text(store.address)} + j"
+            if store.clean is not None:
+                filled = "full({0})" if is_one_number(store.node) else "{0}"
+                v = compose(f"keep({filled}, {self._text(store.clean)} - j)", [v])
+            if store.add:
+                v = compose("{0} + {1}", [atom(f"load({address})"), v])
+            self._write(f"store({address}, {ast.unparse(v)})")
+
+    def _lanes(self, node: Node, loop: Elementwise) -> ast.expr:
+        """Return the lane expression of a node that a loop reads."""
+        if node not in loop.reads:
+            return compose(_literal(float(node.numbers[0])))
+        address = self._text(loop.reads[node])
+        return atom(f"spread({address})" if loop.reads[node].size == 1 else f"load({address} + j)")
+
+    def _variable(self, node: Node, value: ast.expr) -> ast.expr:
+        """Write an assignment to a new variable and return it."""
+        name = self._names.new(f"{self._printer.label(node)}_j")
+        self._write(f"{name} = {ast.unparse(value)}")
+        return atom(name)
+
+    # Values ----------------------------------------------------------------------------------------------------------
+
+    def _call(self, function: str, *arguments: Argument | str) -> None:
+        self._write(f"{function}({', '.join(map(self._text, arguments))})")
+
+    def _item(self, address: Address) -> str:
+        """Return a single number in memory."""
+        return f"{address.buffer.array}[{self._text(address.index)}]"
+
+    def _text(self, value: Argument | str) -> str:
+        """Return a value as arguments of a call: an address is an array and an index, and a matrix has a stride."""
+        match value:
+            case Address():
+                return f"{value.buffer.array}, {self._text(value.index)}"
+            case Matrix(address, stride):
+                return f"{self._text(address)}, {self._text(stride)}"
+            case Indices():
+                return f"tables, {self._symbols.table(value)}, {self._text(value.count)}"
+            case Conditional(condition, yes, no):
+                return f"{self._text(yes)} if {self._text(condition)} else {self._text(no)}"
+            case Expression():
+                return written(value, self._symbols.size)
+        return str(value)
+
+
+def _literal(value: float) -> str:
+    number = np.float32(value)
+    if np.isfinite(number):
+        return str(number)
+    return "np.float32(np.nan)" if np.isnan(number) else f"np.float32({'-' if number < 0 else ''}np.inf)"
+
+
+def wrapped(line: str) -> list[str]:
+    """Break a line that is too long after commas, at the lowest possible bracket depth."""
+    if len(line) <= WIDTH or line.lstrip().startswith("#"):
+        return [line]
+    depth, commas = 0, []
+    for at, character in enumerate(line):
+        depth += (character in "([") - (character in ")]")
+        if line[at : at + 2] == ", " and depth:
+            commas.append((depth, at + 1))
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    parts, begin = [], 0
+    while len(indent) + len(line) - begin > WIDTH:
+        room = WIDTH - (len(indent) if begin else 0)
+        within = [(-deep, at) for deep, at in commas if begin < at <= begin + room]
+        if not within:
+            break
+        parts.append(line[begin : max(within)[1]])
+        begin = max(within)[1] + 1
+    parts.append(line[begin:])
+    return [parts[0], *(indent + part for part in parts[1:])]
+
+
+# ---- the module: a header that says what it computes, and the function; words in capitals are placeholders ----
+
+_SINGLE = '''
+def run(
+    VALUES, begin: int, steps: int, member: int, keys: Integers, labels: Integers, targets: Floats,
+    weights: Floats, class_weights: Floats, streams: Integers, carried: Floats, share: np.float32, learn: bool,
+    p: Floats, g: Floats, w: Floats, sizes: Integers, tables: Tokens,
+) -> tuple[float, float]:
+    """Run the sequence `member`; with `learn`, leave the gradients of all parameters in `g`, else only the logits.
+
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
+    """
+BODY'''
+
+_BATCH = '''
+def run(
+    VALUES, offsets: Integers, labels: Integers, targets: Floats, weights: Floats, class_weights: Floats,
+    streams: Integers, carried: Floats, members: Integers, keys: Integers, share: np.float32, learn: bool, p: Floats,
+    g: Floats, w: Floats, sizes: Integers, tables: Tokens, start: Integers, lined: Tokens,
+) -> tuple[float, float]:
+    """Run `members`, the longest first; with `learn`, leave the gradients of all parameters in `g`, else only logits.
+
+    `myrnn.compiler.runtime.training` calls this in every iteration. Return two sums: of the weighted losses, and of the
+    scores of what counts, such as 1 for a class that was right. Each loss counts for `share` in the gradients.
+    """
+    sequences = len(members)
+    steps = line_up(start, lined, offsets, members)
+    total = start[steps]
+BODY'''
+
+
+def _module(plan: Plan, body: Iterable[str]) -> str:
+    text = _BATCH if plan.kind.batched else _SINGLE
+    text = text.replace("VALUES", "tokens: Tokens" if plan.kind.tokens else "features: Floats")
+    text = text.replace("BODY", "\n".join(body) + "\n")
+    # Without the name of the model's class: classes with the same equations share their machine code.
+    equations = write_equations(plan.derivative.rolled)
+    return f'"""A recurrent model, compiled.\n\n{equations}\n"""\n\n{_imports(text)}\n\n{text}'
+
+
+def _imports(text: str) -> str:
+    """Return the lines that import what the text calls, and nothing else."""
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    lines = ["import numpy as np"] if "np" in used else []
+    lines.append("")
+    for module, names in OF_PROGRAMS.items():
+        chosen = [name for name in names if name in used]
+        if chosen:
+            lines.append(f"from myrnn.compiler.runtime.{module} import {', '.join(chosen)}")
+    return "\n".join(lines)
