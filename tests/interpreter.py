@@ -31,7 +31,7 @@ def interpreted(source):
         with np.errstate(all="ignore"):
             return CALLED[function.__name__](program, *arguments)
 
-    return SimpleNamespace(call=call)
+    return SimpleNamespace(call=call, prepare=lambda function: None)
 
 
 def functions_of(source, known):

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import weakref
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache as cache_results
 from pathlib import Path
@@ -192,17 +193,21 @@ def test_threads_that_load_at_once_share_the_runtime(monkeypatch):
 
 def test_only_what_a_program_calls_is_compiled(here, monkeypatch):
     made = []
-    monkeypatch.setattr(cache, "_addresses", {})
+    monkeypatch.setattr(cache, "_addresses", defaultdict(int))
     monkeypatch.setattr(cache, "machine_code", lambda function: made.append(function) or b"")
     monkeypatch.setattr(cache, "_share", lambda contents: None)
-    monkeypatch.setattr(cache, "Code", type("Loaded", (), {"__init__": lambda self, name, content: None}))
+    monkeypatch.setattr(cache.Code, "__init__", lambda self, name, content: None)
     cache.load(SOURCE)
-    assert {fill, training.train, training.run, training.logits, updates.scale} < set(made) < {*FUNCTIONS, made[-1]}
-    files = {function.__module__.split(".")[-1] for function in made[:-1]}
-    assert files == {"training", "lookups", "updates", "threads", "products"}
-    # Callees first.
-    assert made.index(updates.scale) < made.index(training.train) < len(made) - 1 == made.index(made[-1])
+    assert made[:-1] == [training.run, training.logits, fill]
     assert len(list(here.iterdir())) == len(made)
+    # Only a training needs what changes weights.
+    del made[:]
+    cache.compile_to_train([SOURCE + "# trained"])
+    assert {training.train, updates.scale} < set(made[1:]) < {*FUNCTIONS}
+    files = {function.__module__.split(".")[-1] for function in made[1:]}
+    assert files == {"training", "lookups", "updates", "threads"}
+    # Callees first.
+    assert made.index(updates.scale) < made.index(training.train) == len(made) - 1
 
 
 @pytest.mark.long

@@ -38,8 +38,8 @@ from myrnn.storage import others_may_replace
 
 CACHE_VARIABLE = "MYRNN_CACHE_DIR"
 
-# Loaded with every program, so that no training stops to compile them.
-_CALLERS = (training.train, training.logits)
+# Loaded with every program. `Code.prepare` loads others before they are called, so that no training stops to compile.
+_CALLERS = (training.run, training.logits)
 
 # Held while machine code is made and loaded. A fork also takes it, maybe in the thread that holds it.
 LOADING = threading.RLock()
@@ -58,6 +58,10 @@ class Code:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function of the runtime whose first argument is the program."""
         return caller(function)(address(function), (self._address, *arguments))
+
+    def prepare(self, function: Callable[..., Any]) -> None:
+        """Compile a function of the runtime before it is called."""
+        address(function)
 
 
 def load(source: str) -> Code:
@@ -199,7 +203,13 @@ def _surroundings() -> str:
 
 # ---- compiling ahead, in another process: Numba holds the interpreter lock while it compiles ----
 
-_COMPILE = f"import json, sys; from {__name__} import load; [load(source) for source in json.load(sys.stdin)]"
+_COMPILE = f"import json, sys; from {__name__} import compile_to_train; compile_to_train(json.load(sys.stdin))"
+
+
+def compile_to_train(sources: Iterable[str]) -> None:
+    """Compile programs, and what trains them."""
+    for source in sources:
+        load(source).prepare(training.train)
 
 
 def begin_to_compile(sources: Sequence[str]) -> subprocess.Popen[str]:

@@ -312,6 +312,10 @@ class Native:
         score = scores.sum(axis=0)
         return losses.sum(axis=0), score.astype(np.int64) if self.loss is None or self.loss.is_of_classes else score
 
+    def prepare_to_train(self) -> None:
+        """Compile what `train` calls."""
+        self._code.prepare(training.train)
+
     def _gradient_numbers(self, shards: int) -> Floats:
         """Return a buffer for the gradients of all shards; iterations clear it, of lookups only what they wrote."""
         if shards not in self._gradients:

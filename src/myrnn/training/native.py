@@ -181,6 +181,7 @@ class NativeEngine:
             carried=isinstance(example, Windows),
             penalty=self._penalty,
         )
+        self._native.prepare_to_train()
         carried = self._native.program.carried
         self.carried = 0 if carried is None else carried.width
         self._state = _OptimizerState(problem.optimizer, compiled, self._native)
