@@ -418,7 +418,7 @@ class Assembler:
         if node not in self.places:
             # A slice is read in place.
             return
-        function, out, sources = OPERATIONS[node.operation].native, self.places[node], [*map(self.place, node.inputs)]
+        function, out, sources = OPERATIONS[node.operation].numba, self.places[node], [*map(self.place, node.inputs)]
         arguments: list[tuple[Place | Argument, ...]] = [(out, *sources, *map(_fixed, node.attributes))]
         if node.operation == "join":
             indices = map(Indices, node.attributes[0])

@@ -215,7 +215,7 @@ class _Writer:
             return local[node] if node in local else self._lanes(node, loop)
 
         for node in loop.nodes:
-            made = compose(OPERATIONS[node.operation].native, [value(i) for i in node.inputs])
+            made = compose(OPERATIONS[node.operation].numba, [value(i) for i in node.inputs])
             inside = node not in self._printer.names and uses[node] == 1 and len(ast.unparse(made)) < _LONGEST_INSIDE
             local[node] = made if inside else self._variable(node, made)
         # Everything is read before anything is written, since something may read what is overwritten.
