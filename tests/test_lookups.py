@@ -137,7 +137,7 @@ def test_only_weights_read_by_tokens_alone_are_lookups(step):
     compiled = myrnn.compiler.compile(Model(), check=False)
     for batched in (False, True):
         program = compiled.program(tokens=True, batched=batched)
-        assert bool(program.weights.lookups) == expected
+        assert bool(program.parameters.lookups) == expected
         assert "list_tokens" not in compiled.program(tokens=False, batched=batched).source
 
 

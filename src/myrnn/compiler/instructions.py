@@ -14,7 +14,8 @@ from typing import Any
 
 from myrnn.compiler.graph import Node
 from myrnn.compiler.leaves import StepTable
-from myrnn.compiler.plan import Plan, padded
+from myrnn.compiler.plan import Parameters, Plan, padded
+from myrnn.compiler.streams import Carried
 
 # Integers ------------------------------------------------------------------------------------------------------------
 
@@ -401,6 +402,34 @@ class Phase:
     body: tuple[Instruction, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What the callers of a program have to know: the layout of the parameters, and where its results are."""
+
+    parameters: Parameters
+    logits: Buffer
+    # Whether there are logits, and labels, for every step; and whether training draws random numbers.
+    per_step: bool
+    draws: bool
+    # The states that streams carry; None if every sequence begins anew.
+    carried: Carried | None
+    # One row before every step and the last ones, in the order of the sequence even if a loop runs backward. Observed
+    # programs also have the gradients of these, of what later loops read of them (by the number of the state), and of
+    # their input.
+    goes_backward: tuple[bool, ...]
+    states: tuple[Buffer, ...]
+    state_gradients: tuple[Buffer, ...]
+    kept_gradients: dict[int, Buffer]
+    input_gradients: Buffer | None
+    # How many times the penalty counts, written before a run: 1, or 0 if another thread adds it.
+    penalty_times: Buffer | None
+
+    @property
+    def classes(self) -> int:
+        """K, the number of logits."""
+        return self.logits.columns
+
+
 @dataclass(frozen=True)
 class Schedule:
     """The instructions of a program; printed one per line, each with its inputs and outputs."""
@@ -412,14 +441,7 @@ class Schedule:
     constants: dict[Node, Buffer]
     # The buffers of the tables of numbers for every step.
     tables: dict[Buffer, StepTable]
-    logits: Buffer
-    states: tuple[Buffer, ...]
-    state_gradients: tuple[Buffer, ...]
-    # The number of a state -> the gradient from later loops that read it.
-    kept_gradients: dict[int, Buffer]
-    input_gradients: Buffer | None
-    # How many times the penalty counts: 1, or 0 if another thread adds it.
-    penalty_times: Buffer | None
+    interface: Interface
 
     def __str__(self) -> str:
         """Return the instructions as text."""

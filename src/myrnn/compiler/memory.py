@@ -56,7 +56,7 @@ class Workspace:
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
         # The form that the functions of `runtime.training` take.
         self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
-        self.logits = self.at(program.logits)
+        self.logits = self.at(program.logits.name)
         self._penalty_times = None if program.penalty_times is None else self.at(program.penalty_times.name)
         self.penalize(1)
 

@@ -72,7 +72,7 @@ class Native:
 
     def block(self, copies: int = 1) -> Block:
         """Return an empty block in the layout of the parameters."""
-        return Block(self.program.weights.layouts, aligned(self.program.weights.size * copies))
+        return Block(self.program.parameters.layouts, aligned(self.program.parameters.size * copies))
 
     def block_of(self, arrays: Sequence[NDArray[Any]]) -> Block:
         """Return a block with the numbers of all parameters, in the model's order."""
@@ -324,9 +324,10 @@ class Native:
 
     def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> list[Lookups]:
         """Return the lookups of the program, for each shard; all rows change if weights decay or tokens are many."""
-        layouts = sorted((self.program.weights.layouts[i] for i in self.program.weights.lookups), key=lambda x: x.at)
+        parameters = self.program.parameters
+        layouts = sorted((parameters.layouts[i] for i in parameters.lookups), key=lambda x: x.at)
         if not layouts:
-            return lookups_of(self.program.weights.size, [], 0, shards, every=False)
+            return lookups_of(parameters.size, [], 0, shards, every=False)
         # A parameter without numbers begins where the next one does.
         parts = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
         places = [(layout.at, layout.size // layout.rows, parts.get(layout.at, -1)) for layout in layouts]

@@ -15,7 +15,7 @@ from myrnn.compiler.derive import (
     reads_states,
 )
 from myrnn.compiler.equations import printer_of
-from myrnn.compiler.graph import Node, leaves_of, topological
+from myrnn.compiler.graph import Node, in_order, leaves_of, topological
 from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Parameter, ParameterRows
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import OPERATIONS
@@ -113,8 +113,8 @@ class Outer:
 class PartPlan:
     """The plan of a part: the values that it keeps, and the gradients of weights."""
 
-    # Values of the forward pass that are kept for the backward pass.
-    saved: set[Node]
+    # Values of the forward pass that are kept for the backward pass, in order.
+    saved: tuple[Node, ...]
     # The terms of the weights' gradients: products of two vectors, and all others with their weights.
     outer: tuple[Outer, ...]
     others: tuple[tuple[Node, Node], ...]
@@ -131,7 +131,7 @@ class LossPart:
 
     value: Node
     gradient: Node
-    saved: set[Node]
+    saved: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Plan:
             how = ", transposed" if weight.flipped else ""
             weights.append(f"{self.printer.names[leaf]:<16} {rows} x {columns} in rows of {padded(columns)}{how}")
 
-        def texts(nodes: set[Node]) -> list[str]:
+        def texts(nodes: Iterable[Node]) -> list[str]:
             return sorted(self.printer.text("{0}", node) for node in nodes)
 
         how = "a row of the weight each" if self.kind.tokens else "computed for all steps at once"
@@ -354,7 +354,7 @@ def _part(
                 outer.append(Outer(leaf, left, right, kind.tokens and left.leaf == INPUT))
             else:
                 others.append((leaf, term))
-    saved = {node for node in _saved(forward, backward_targets(pullback)) if node not in projected}
+    saved = tuple(node for node in _saved(forward, backward_targets(pullback)) if node not in projected)
     return PartPlan(saved, tuple(outer), tuple(others))
 
 
@@ -365,8 +365,8 @@ def _loss_part(derivative: Derivative) -> LossPart | None:
     return LossPart(value, gradient, _saved([value], [gradient]))
 
 
-def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> set[Node]:
-    """Return the nodes of the forward pass that must be in memory for the backward pass."""
+def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> tuple[Node, ...]:
+    """Return the nodes of the forward pass that must be in memory for the backward pass, in order."""
     ahead = {n for n in topological(forward) if n.inputs}
     saved = {n for n in topological(backward, stop=ahead) if n in ahead}
     for node in topological(forward):
@@ -378,7 +378,7 @@ def _saved(forward: Sequence[Node], backward: Sequence[Node]) -> set[Node]:
     for node in reversed(topological(forward)):
         if node in saved and node.operation == "take" and node.inputs[0].inputs:
             saved.add(node.inputs[0])
-    return saved
+    return tuple(in_order(saved, forward))
 
 
 def _clean(derivative: Derivative, weights: dict[Node, Weight], parts: Iterable[PartPlan]) -> frozenset[Node]:

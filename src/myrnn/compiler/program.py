@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Buffer, Rows
+from myrnn.compiler.instructions import Buffer, Interface, Rows
 from myrnn.compiler.leaves import StepTable
-from myrnn.compiler.plan import LANES, Parameters, padded
-from myrnn.compiler.streams import Carried
+from myrnn.compiler.plan import LANES, padded
 
 
 @dataclass(frozen=True)
@@ -93,32 +91,12 @@ class Memory:
         return max(1, rows[buffer.rows]) * buffer.lines
 
 
-@dataclass(frozen=True)
-class Program:
-    """An emitted program: the text of its module, and the locations of the function's results."""
+@dataclass(frozen=True, kw_only=True)
+class Program(Interface):
+    """An emitted program: the text of its module, and its memory."""
 
     source: str
-    kind: ProgramKind
     memory: Memory
-    weights: Parameters
-    # The name of the offset of the logits, and K, their number.
-    logits: str
-    classes: int
-    # Whether there are logits, and labels, for every step; and whether training draws random numbers.
-    per_step: bool
-    draws: bool
-    # The states that streams carry; None if every sequence begins anew.
-    carried: Carried | None
-    # One row before every step and the last ones, in the order of the sequence even if a loop runs backward. Observed
-    # programs also have the gradients of these, of what later loops read of them (by the number of the state), and of
-    # their input.
-    goes_backward: tuple[bool, ...]
-    states: tuple[Buffer, ...]
-    state_gradients: tuple[Buffer, ...]
-    kept_gradients: dict[int, Buffer]
-    input_gradients: Buffer | None
-    # How many times the penalty counts, written before a run; None without a penalty.
-    penalty_times: Buffer | None
 
     def __str__(self) -> str:
         """Return the text of its module."""

@@ -29,6 +29,7 @@ from myrnn.compiler.instructions import (
     Fill,
     Infix,
     Instruction,
+    Interface,
     Number,
     Phase,
     Rows,
@@ -162,17 +163,28 @@ class _Scheduler(Assembler):
             tuple(self.buffers),
             self.constants,
             self.tables,
-            self._logits.buffer,
-            tuple(place.buffer for place in self._states),
-            tuple(place.buffer for place in self._gradients),
-            {
+            self._interface(),
+        )
+
+    def _interface(self) -> Interface:
+        r = self._recurrence
+        return Interface(
+            parameters=self.plan.parameters,
+            logits=self._logits.buffer,
+            per_step=r.per_step,
+            draws=bool(r.draws),
+            carried=carried_of(r) if r.carried else None,
+            goes_backward=r.goes_backward,
+            states=tuple(place.buffer for place in self._states),
+            state_gradients=tuple(place.buffer for place in self._gradients),
+            kept_gradients={
                 first + loop.step.index(node): self._kept_gradients[k].buffer
-                for loop, first in zip(loops, self._recurrence.first_states, strict=True)
+                for loop, first in zip(r.loops, r.first_states, strict=True)
                 for k, node in loop.kept.items()
                 if node in loop.step
             },
-            self._input_gradients.buffer if self._input_gradients else None,
-            self._penalty_times.buffer if self._penalty_times else None,
+            input_gradients=self._input_gradients.buffer if self._input_gradients else None,
+            penalty_times=self._penalty_times.buffer if self._penalty_times else None,
         )
 
     def _written(self, write: Callable[..., None], *which: Any) -> list[Instruction]:
@@ -213,13 +225,11 @@ class _Scheduler(Assembler):
             stores.append(self.store(node, flat))
             if not weight.is_flat:
                 packs += self.moved(weight, flat, matrix, to_matrix=True)
-        self.compute(Over.ONCE, stores, in_order(self.plan.prelude.saved, [*initial, *self._derivative.derived]))
+        self.compute(Over.ONCE, stores, self.plan.prelude.saved)
         self.out += packs
         if (penalty := self.plan.penalty) is not None:
             assert self._penalty is not None
-            self.compute(
-                Over.ONCE, [self.store(penalty.value, self._penalty)], in_order(penalty.part.saved, [penalty.value])
-            )
+            self.compute(Over.ONCE, [self.store(penalty.value, self._penalty)], penalty.part.saved)
         # Computed once for all sequences; each gets a copy.
         self.compute(Over.ONCE, [], [n for n in initial if n.inputs])
         for number in begun:
@@ -248,20 +258,20 @@ class _Scheduler(Assembler):
         if self._reads_last(number):
             self._stand_last()
             stores = self._stores(loop.initial, self._states[self._own(number)])
-            self.compute(_begin(loop), stores, in_order(self.plan.entries[number].saved, loop.initial))
+            self.compute(_begin(loop), stores, self.plan.entries[number].saved)
 
     def _stand_last(self) -> None:
         self._stand([self._state_leaves[i] for i in self._last], self._last.values())
 
     def _steps(self, number: int) -> None:
         loop, part, own = self._recurrence.loops[number], self.plan.steps[number], self._own(number)
-        targets, operands = [*loop.step, *loop.kept.values()], set(part.operands)
+        targets, operands, saved = [*loop.step, *loop.kept.values()], set(part.operands), set(part.saved)
         order = topological(targets)
         # The rows of tokens are scattered, but products read consecutive rows.
         factors = {i for n in order if n.operation == "matmul" and n not in self.plan.projected for i in n.inputs}
         self._stand_last()
         self._stand(self._state_leaves[own], self._states[own], _before(loop))
-        lasting = [n for n in order if n.inputs and (n in operands or (n in part.saved and n not in loop.step))]
+        lasting = [n for n in order if n.inputs and (n in operands or (n in saved and n not in loop.step))]
         after = self._stores(loop.step, self._states[own], _after(loop))
         after += self._stores(loop.kept.values(), [self._kept[k] for k in loop.kept])
         over = Over.ALL if _is_at_once(loop) else Over.STEP
@@ -327,7 +337,7 @@ class _Scheduler(Assembler):
         self._stand_last()
         readout = self._recurrence.readout
         logits = self.store(readout, self._logits)
-        self.compute(Over.END, [logits], in_order(self.plan.readout.saved, [readout]))
+        self.compute(Over.END, [logits], self.plan.readout.saved)
         self._loss()
 
     @property
@@ -355,7 +365,7 @@ class _Scheduler(Assembler):
             self._stand([self._leaf(TARGET, loss.width)], [target])
         values, counts = self.new("losses", 1, rows), self.new("d_losses", 1, rows)
         self._stand([self._leaf(OUTPUTS, loss.outputs)], [self._logits])
-        self.compute(over, [self.store(part.value, values)], in_order(part.saved, [part.value]))
+        self.compute(over, [self.store(part.value, values)], part.saved)
         outputs, value, out = (self.form.address(place, over) for place in (self._logits, values, counts))
         scored = Size(loss.scored if loss.classes is None or loss.what == CLASS else loss.classes)
         add_loss = AddLoss(outputs, Size(loss.scored), scored, value, out, loss.what, PLACE)

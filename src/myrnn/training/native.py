@@ -87,7 +87,7 @@ class _OptimizerState:
     def __init__(self, optimizer: Any, compiled: CompiledModel, native: Native) -> None:
         self._optimizer, self._kind = optimizer, _native_kind(optimizer)
         places = {id(parameter): i for i, parameter in enumerate(compiled.model.parameters)}
-        layouts = native.program.weights.layouts
+        layouts = native.program.parameters.layouts
         trained = [(k, p, places[id(p)]) for k, p in enumerate(optimizer.params) if id(p) in places]
         if len(trained) < len(optimizer.params):
             raise CompileError(

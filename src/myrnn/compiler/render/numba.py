@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from myrnn.compiler.carry import carried_of
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.fuse import is_one_number
 from myrnn.compiler.graph import Node
@@ -61,14 +60,8 @@ def emit(schedule: Schedule) -> Program:
     """Write a schedule as a module with the function `run`."""
     writer, plan = _Writer(schedule), schedule.plan
     writer.program()
-    r = plan.derivative.recurrence
-    return Program(
-        _module(plan, [part for line in writer.lines for part in wrapped(line)]),
-        plan.kind, writer.memory, plan.parameters, schedule.logits.name, schedule.logits.columns,
-        r.per_step, bool(r.draws), carried_of(r) if r.carried else None, r.goes_backward, schedule.states,
-        schedule.state_gradients, schedule.kept_gradients, schedule.input_gradients,
-        schedule.penalty_times,
-    )  # fmt: skip
+    source = _module(plan, [part for line in writer.lines for part in wrapped(line)])
+    return Program(source=source, memory=writer.memory, **vars(schedule.interface))
 
 
 class _Writer:
