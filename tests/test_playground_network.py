@@ -179,7 +179,7 @@ def test_a_training_that_diverges_says_what_to_do():
 
 def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
     (here / "failing.py").write_text(JUMPING.replace("    def __call__(self, x):\n", FAILS_AT_FOUR))
-    network = Network({**SMALL, "cell": "own"}, load_own("failing.py:Jumping").make)
+    network = Network({**SMALL, "cell": "own"}, load_own("failing.py:Jumping"))
     with pytest.raises(IndexError, match="four"):
         network.advance(0.0, 30)
     message = "this network failed in its training: reset it, or load a run"
@@ -196,13 +196,13 @@ def test_a_class_that_fails_in_the_training_is_trained_no_further(here):
 
 
 def test_a_user_defined_class_that_does_not_compile_is_trained_op_by_op(own):
-    network = Network({**SMALL, "cell": "own"}, own.make)
+    network = Network({**SMALL, "cell": "own"}, own)
     assert network.compiled is None
     assert "A compiled loop reads all rows" in network.note
     assert network.preparations() == []
     network.advance(0.0, 5)
     assert network.iteration == 5
-    again = Network({**SMALL, "cell": "own"}, own.make)
+    again = Network({**SMALL, "cell": "own"}, own)
     again.advance(0.0, 5)
     assert contents(network.model) == contents(again.model)
 
@@ -211,9 +211,7 @@ def test_the_seed_draws_the_weights_of_a_user_defined_class_without_numpys_globa
     np.random.seed(5)  # noqa: NPY002
     expected = np.random.rand()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
-    weights = [
-        contents(new_model({**SMALL, "cell": "own", "seed": seed}, TwinHalves(), own.make)) for seed in (1, 1, 2)
-    ]
+    weights = [contents(new_model({**SMALL, "cell": "own", "seed": seed}, TwinHalves(), own)) for seed in (1, 1, 2)]
     assert weights[0] == weights[1] != weights[2]
     assert np.random.rand() == expected  # noqa: NPY002
 
@@ -449,10 +447,10 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
 def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name):
     (here / "own.py").write_text(text)
     own = load_own(f"own.py:{name}")
-    network = Network({**SMALL, "cell": "own"}, own.make)
+    network = Network({**SMALL, "cell": "own"}, own)
     network.advance(0.0, 5)
     folder = saved(network)
-    run, settings = keep.load(folder.name, own.make)
+    run, settings = keep.load(folder.name, own)
     assert settings == network.settings
     again = Network(settings, run=run)
     assert contents(again.model) == contents(network.model)
@@ -472,7 +470,7 @@ def test_the_command_that_tests_a_saved_run_is_shown(here):
     assert keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"
     (here / "my own.py").write_text(RECURRENT)
     own = load_own("my own.py:Recurrent")
-    network = Network({**SMALL, "cell": "own"}, own.make)
+    network = Network({**SMALL, "cell": "own"}, own)
     network.advance(0.0, 5)
     command = keep.opening_command(saved(network), network, own)
     assert command.endswith(" --model 'my own.py:Recurrent'")
@@ -525,7 +523,7 @@ def test_invalid_names_and_pictures_are_refused(here, own):
         keep.figure("training", "svg", network, [1, 1])
     with refused("the graph is an SVG: choose SVG"):
         keep.figure("graph", "png", network, [1, 1])
-    positional = Network({**SMALL, "cell": "own"}, own.make)
+    positional = Network({**SMALL, "cell": "own"}, own)
     with refused("this figure needs a model that can be compiled"):
         keep.figure("states", "svg", positional, [1, 1])
 
@@ -602,7 +600,7 @@ def test_the_script_of_a_loaded_run_continues_it(here):
 
 @pytest.mark.long
 def test_the_script_of_a_user_defined_class_runs_its_file(own):
-    network = Network({**SMALL, "cell": "own", "seed": 2}, own.make)
+    network = Network({**SMALL, "cell": "own", "seed": 2}, own)
     network.advance(0.0, 5)
     with pytest.warns(UserWarning, match="op by op"):
         found = run_script(script(network, own).replace("samples=20_000", "samples=60"))

@@ -150,7 +150,7 @@ def _heading(parameter: Any) -> str:
 
 def load(folder: Path, own: str | None) -> Run:
     """Read a run; `own` is the file and class of its model, such as ``"my_file.py:MyClass"``."""
-    return load_run(folder, None if own is None else load_own(own).make)
+    return load_run(folder, None if own is None else load_own(own))
 
 
 # --- the options that are settings of an experiment

@@ -183,7 +183,7 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
             return _say_whole(folder, quiet, more)
         kept = load_job(folder)
         own = options.get("model")
-        make = None if own is None else load_own(own).make
+        make = None if own is None else load_own(own)
         if was_whole:
             # Report any fault of the run or its class before anything is changed.
             history = load_run(folder, model=make).history

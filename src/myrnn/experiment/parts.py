@@ -137,8 +137,8 @@ class Part:
         found = load_own(self.name) if self.sha256 is None else named_before(self.name, self.sha256)
         if found is None:
             raise InvalidArgument(f"{not_named(self.name)}: name the class with its file")
-        check_settings_of(found.make, f"model {self.name}", self.own_settings)
-        return found.make
+        check_settings_of(found, f"model {self.name}", self.own_settings)
+        return found
 
     @property
     def own_settings(self) -> dict[str, Any]:

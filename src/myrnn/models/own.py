@@ -57,13 +57,6 @@ class ClassFile:
         return file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
 
 
-@dataclass(frozen=True)
-class OwnModel(ClassFile):
-    """A user-defined model class and its file."""
-
-    make: Callable[..., Any]  # called with C, D and K, with its settings, and with ``rng`` if it accepts that
-
-
 # The files of the classes in memory.
 _FILES: WeakKeyDictionary[Any, ClassFile] = WeakKeyDictionary()
 
@@ -73,7 +66,7 @@ def file_of(make: Any) -> ClassFile | None:
     return _FILES.get(make) if isinstance(make, type) else None
 
 
-def load_own(place: str, sha256: str | None = None) -> OwnModel:
+def load_own(place: str, sha256: str | None = None) -> type[Any]:
     """Run the file of ``"my_file.py:MyClass"`` and return the class; refuse a file that fails or has another hash."""
     file, name = _split(place)
     source = _read(file)
@@ -91,7 +84,7 @@ def load_own(place: str, sha256: str | None = None) -> OwnModel:
     its_file = ClassFile(name, str(Path(file).resolve()), source)
     _FILES[make] = its_file
     _remember(its_file)
-    return OwnModel(**vars(its_file), make=make)
+    return make
 
 
 def _split(place: str) -> tuple[str, str]:
@@ -185,7 +178,7 @@ def _hints(make: Any) -> Mapping[str, Any]:
 # --- the classes that the user has named
 
 
-def named_before(place: str, sha256: str) -> OwnModel | None:
+def named_before(place: str, sha256: str) -> type[Any] | None:
     """Return a class that the user has named, by its name in `place` and the hash of its file; the path is not used."""
     _, name = _split(place)
     for kept_hash, kept_name, path in reversed(_remembered()):

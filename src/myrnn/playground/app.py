@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from myrnn._version import __version__
 from myrnn.errors import InvalidArgument
+from myrnn.models.own import file_of
 from myrnn.playground.messages import MESSAGES, Hello, as_json, parse
 from myrnn.playground.session import Full, Session, Sessions
 from myrnn.playground.settings import known_to_the_page, offered_settings
@@ -189,8 +190,9 @@ async def _serve(socket: WebSocket, sessions: Sessions, hello: Hello, name: str,
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ready.set)
 
-    own = None if sessions.own is None else sessions.own.name
-    await _send(socket, type="welcome", session=name, version=__version__, settings=offered_settings(own))
+    file = file_of(sessions.own)
+    settings = offered_settings(None if file is None else file.name)
+    await _send(socket, type="welcome", session=name, version=__version__, settings=settings)
     session.outbox.wake = wake
     ready.set()
     if name == hello.session:

@@ -20,7 +20,7 @@ from myrnn.evaluation import LengthReport
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import Stacked
-from myrnn.models.own import OwnModel
+from myrnn.models.own import ClassFile, file_of
 from myrnn.playground.material import TEST_SEED
 from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, TrainingPhase
 from myrnn.playground.settings import OWN, sections_of, settings_of
@@ -68,14 +68,11 @@ def save(network: Network, report: LengthReport) -> Path:
         )
 
 
-def opening_command(folder: Path, network: Network, own: OwnModel | None) -> str:
+def opening_command(folder: Path, network: Network, own: ModelClass | None) -> str:
     """Return the command that tests a saved run; it needs the file of the user-defined class."""
-    parts = ["myrnn", "evaluate", folder.as_posix()]
-    if network.settings["cell"] == OWN and own is not None:
-        file = Path(own.file)
-        # Pages must not learn the folders of the server.
-        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
-        parts += ["--model", f"{shown}:{own.name}"]
+    parts, file = ["myrnn", "evaluate", folder.as_posix()], file_of(own)
+    if network.settings["cell"] == OWN and file is not None:
+        parts += ["--model", f"{file.shown_file}:{file.name}"]
     return shlex.join(parts)
 
 
@@ -182,17 +179,17 @@ _IMPORTS = {
 }
 
 
-def script(network: Network, own: OwnModel | None = None) -> str:
+def script(network: Network, own: ModelClass | None = None) -> str:
     """Return a Python program that makes the network and trains it to its present state, unless its training failed."""
     network.check_whole()
-    sections, phases = sections_of(network.settings), network.phases
+    sections, phases, file = sections_of(network.settings), network.phases, file_of(own)
     optimizer = sections["optimizer"]
     if phases:
         # Later phases have other rates.
         optimizer = {**optimizer, "learning_rate": phases[0].learning_rate}
     program = _PROGRAM.format(
         task=_made("task", network.task, sections["task"]),
-        model=_model(network, sections["model"], own),
+        model=_model(network, sections["model"], file),
         optimizer=_made("optimizer", network.optimizer, optimizer, "params=model.parameters"),
     )
     if phases:
@@ -200,17 +197,17 @@ def script(network: Network, own: OwnModel | None = None) -> str:
     else:
         program += "# It has not been trained yet.\n"
     imports = [f"{line}\n" for used, line in _IMPORTS.items() if used in program]
-    beside = f"\n\nRun it in the folder of {Path(own.file).name}.\n" if own and "load_own(" in program else ""
+    beside = f"\n\nRun it in the folder of {Path(file.file).name}.\n" if file and "load_own(" in program else ""
     head = f'"""The network of the playground, after {network.iteration:,} iterations.{beside}"""\n\n'
     return "".join([head, *imports, program])
 
 
-def _model(network: Network, section: dict[str, Any], own: OwnModel | None) -> str:
+def _model(network: Network, section: dict[str, Any], file: ClassFile | None) -> str:
     """Return the lines that make or load the model."""
     sizes = {"dim_input": network.task.dim_input, "dim_output": network.task.dim_output}
     if network.material.per_step:
         sizes["per_step"] = True
-    of_own = f"load_own({f'{Path(own.file).name}:{own.name}'!r}).make" if own and section["name"] == OWN else ""
+    of_own = f"load_own({f'{Path(file.file).name}:{file.name}'!r})" if file and section["name"] == OWN else ""
     if network.run is not None:
         return _LOADED.format(given=", ".join(filter(None, [repr(network.run.folder.as_posix()), of_own])))
     if of_own:

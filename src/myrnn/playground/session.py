@@ -24,12 +24,11 @@ from anyio.abc import TaskGroup
 from myrnn.compiler.cache import begin_to_compile, is_known
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import LengthReport
-from myrnn.models.own import OwnModel
 from myrnn.playground import keep, messages, views
 from myrnn.playground.bench import Bench, reason, without_folders
 from myrnn.playground.material import Material, data_of
 from myrnn.playground.messages import Message, Outbox
-from myrnn.playground.network import Network
+from myrnn.playground.network import ModelClass, Network
 from myrnn.playground.settings import checked_settings
 
 _log = logging.getLogger("myrnn.playground")
@@ -73,7 +72,7 @@ class Session:
     # It begins with a network of `settings` and the sequence `tokens`; `own` is the user-defined class.
 
     def __init__(
-        self, settings: dict[str, Any], tokens: list[int], shared: Shared, own: OwnModel | None = None
+        self, settings: dict[str, Any], tokens: list[int], shared: Shared, own: ModelClass | None = None
     ) -> None:
         self.outbox = Outbox()
         self._bench = Bench(tokens, self.outbox)
@@ -192,7 +191,7 @@ class Session:
             case messages.Unit(unit):
                 self.outbox.answer("unit", **views.unit(bench.now, unit, bench.state))
             case messages.Load(run):
-                loaded, settings = keep.load(run, self._own.make if self._own else None)
+                loaded, settings = keep.load(run, self._own)
                 if loaded.task is None:
                     self._data = data_of(loaded)
                 bench.begin(lambda: Network(settings, run=loaded, data=self._data))
@@ -241,7 +240,7 @@ class Session:
         self._bench.forget_problem()
         settings = checked_settings(settings)
         if anew or not self._bench.adjust(settings):
-            self._bench.begin(lambda: Network(settings, self._own.make if self._own else None, data=self._data))
+            self._bench.begin(lambda: Network(settings, self._own, data=self._data))
 
     def _draw(self, label: int | None, length: int) -> None:
         material = self._bench.now.material
@@ -351,7 +350,7 @@ class _Entry:
 class Sessions:
     """Opens, finds and frees sessions, up to a limit, while it is open itself."""
 
-    def __init__(self, own: OwnModel | None = None, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, own: ModelClass | None = None, most: int = MOST_SESSIONS) -> None:
         self.own, self._most, self._shared = own, most, Shared()
         self._entries: dict[str, _Entry] = {}
 

@@ -102,7 +102,7 @@ def class_of(settings: Mapping[str, Any], given: Any = None) -> Any:
     name, place = settings["class"], _place(settings)
     found = named_before(place, settings[SHA256]) if FILE in settings else None
     if found is not None:
-        return found.make
+        return found
     why, offered = (f"; {not_named(place)}", place) if FILE in settings else ("", f"FILE.py:{name}")
     raise InvalidArgument(
         f"its model is of the class {name}, and it holds only the weights{why}: give the class, with model={name} or "

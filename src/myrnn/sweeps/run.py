@@ -140,7 +140,7 @@ class SentRun:
         """Return the experiment, and the class of a user-defined model, from the very file that the study has read."""
         experiment = Experiment.read(self.sections)
         model = experiment.model
-        return experiment, load_own(model.name, model.sha256).make if is_own(model.name) else None
+        return experiment, load_own(model.name, model.sha256) if is_own(model.name) else None
 
 
 def do(sent: SentRun) -> Record:

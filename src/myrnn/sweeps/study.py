@@ -22,7 +22,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import SHA256, is_own, written_out
 from myrnn.experiment.sources import SOURCES
-from myrnn.models.own import check_settings_of, load_own
+from myrnn.models.own import check_settings_of, file_of, load_own
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, combinations, read_choice
 
@@ -198,8 +198,10 @@ class _Classes:
                 raise InvalidArgument(f"the hash of {name} is missing")
         else:
             if name not in self._loaded:
-                own = load_own(str(self.folder / name))
-                self._loaded[name], self.hashes[name] = own.make, own.sha256
+                self._loaded[name] = load_own(str(self.folder / name))
+                file = file_of(self._loaded[name])
+                assert file is not None
+                self.hashes[name] = file.sha256
             given = {setting: value for setting, value in settings.items() if setting not in ("name", "dim_recurrent")}
             check_settings_of(self._loaded[name], f"model {name}", given)
         return {**settings, SHA256: self.hashes[name]}
