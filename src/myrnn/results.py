@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from myrnn._checks import count_of, one_of
+from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, NotFinite
 
@@ -36,6 +36,8 @@ Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
 # The columns with the ends of an interval.
 ENDS = ("low", "high")
+# Larger counts are not exact as a float.
+MOST_COUNTED = 2**53
 
 # --- Shares -----------------------------------------------------------------------------------------------------------
 
@@ -99,6 +101,27 @@ def _rate_columns(correct: ArrayLike, total: ArrayLike, interval: Floats, prefix
     low, high = interval.T
     columns = {"total": total, "correct": correct, "accuracy": shares(correct, total), "low": low, "high": high}
     return {f"{prefix}{name}": values for name, values in columns.items()}
+
+
+def read_counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return columns of counts, int64 (L,), from the stored rows by length of a report; the first one ascends."""
+    rows = given.get("lengths")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise InvalidArgument("'lengths' must be a list of records")
+    columns = [
+        np.array(
+            [_checks.integer(name, row.get(name), minimum=0, maximum=MOST_COUNTED) for row in rows], dtype=np.int64
+        )
+        for name in names
+    ]
+    if (np.diff(columns[0]) < 1).any():
+        raise InvalidArgument("the lengths must rise")
+    return columns
+
+
+def read_confidence(given: Mapping[str, Any]) -> float:
+    """Return the level of the intervals of a stored report."""
+    return _checks.real("confidence", given.get("confidence"), above=0, below=1)
 
 
 # --- Cells ------------------------------------------------------------------------------------------------------------
@@ -275,7 +298,7 @@ class Result(ABC):
         figures = next((_FIGURES[kind] for kind in type(self).__mro__ if kind in _FIGURES), None)
         if figures is None:
             raise InvalidArgument(f"there is no figure of {type(self).__name__}: it has a table, rows and to_csv")
-        name = next(iter(figures)) if what is None else one_of("what", what, tuple(figures))
+        name = next(iter(figures)) if what is None else _checks.one_of("what", what, tuple(figures))
         return figures[name](self, **options)
 
     def __str__(self) -> str:
@@ -344,7 +367,7 @@ class Table(Result):
 
     def __repr__(self) -> str:
         """Return the title and the size."""
-        return f"Table({self.title!r}: {count_of(len(self), 'row')} of {', '.join(self.columns)})"
+        return f"Table({self.title!r}: {_checks.count_of(len(self), 'row')} of {', '.join(self.columns)})"
 
     def table(self) -> Table:
         """Return the table itself."""
@@ -440,7 +463,7 @@ def predicted(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 def lost_message(lost: int, total: int, shortest: int, each: str = "sequence") -> str:
     """Say how many sequences, or steps, have logits that are not finite."""
     shortest_of = "the shortest of length" if each == "sequence" else "in a sequence of length"
-    return f"the logits of {lost:,} of {count_of(total, each)} are not finite, {shortest_of} {shortest}"
+    return f"the logits of {lost:,} of {_checks.count_of(total, each)} are not finite, {shortest_of} {shortest}"
 
 
 def _message_of(lost: NDArray[np.bool_], lengths: NDArray[np.int64], each: str = "sequence") -> str | None:

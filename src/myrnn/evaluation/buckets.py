@@ -10,9 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation.intervals import Computed, Steps, Values, mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
-from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, share, shares, wilson_interval
+from myrnn.results import (
+    ENDS,
+    Counted,
+    Floats,
+    Result,
+    Shown,
+    Table,
+    integer,
+    read_confidence,
+    read_counts,
+    share,
+    shares,
+    wilson_interval,
+)
 
 # Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
 _MOST_POSITIONS = 12
@@ -104,6 +118,20 @@ class Buckets(Result):
                 integer("total", "of" if self.each == "sequence" else "steps"),
             ),
         )
+
+    @classmethod
+    def from_numbers(cls, given: Mapping[str, Any]) -> Buckets:
+        """Return the accuracy of sequences by length that the numbers of a `Report` have stored, checked."""
+        last, first, total = read_counts(given, ("last", "first", "total"))
+        if (first > last).any():
+            raise InvalidArgument("'last' must be 'first' at least")
+        if not total.all():
+            raise InvalidArgument("'total' must be 1 at least")
+        ends = ("accuracy", "accuracy_low", "accuracy_high")
+        values = np.array([[_checks.real(name, row.get(name), minimum=0) for name in ends] for row in given["lengths"]])
+        if (values > 1).any():
+            raise InvalidArgument("'accuracy' must be 1 at most")
+        return cls("length", "sequence", first, last, total, {"accuracy": values}, read_confidence(given))
 
     def values_of(self, measure: str | None = None) -> tuple[str, Floats]:
         """Return the name of a measure, by default the first, and its values (B, 3)."""

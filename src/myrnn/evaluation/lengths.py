@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from myrnn.results import (
     counted,
     integer,
     lost_message,
+    read_confidence,
+    read_counts,
     share,
     shares,
     wilson_interval,
@@ -242,6 +244,22 @@ class LengthReport(Counted, Result):
             "lengths": self.rows(),
         }
 
+    @classmethod
+    def from_numbers(cls, given: Mapping[str, Any], longest: int | None) -> LengthReport:
+        """Return the report that `numbers` has stored, checked, for the longest length of the training."""
+        lengths, total, correct = _read(given, "total", "correct")
+        chance = _checks.real("chance", given.get("chance"), minimum=0, below=1)
+        report = cls(lengths, total, correct, chance, longest, read_confidence(given))
+        first = given["lengths"][0]
+        if names := tuple(key.removesuffix("_total") for key in first if key.endswith("_total")):
+            columns = [_read(given, "total", f"{name}_{what}")[-1] for what in ("total", "correct") for name in names]
+            class_total, class_correct = np.split(np.stack(columns, axis=1), 2, axis=1)
+            report = replace(report, class_total=class_total, class_correct=class_correct, class_names=names)
+        if "whole" in first:
+            _, sequences, whole = _read(given, "sequences", "whole")
+            report = replace(report, each="step", sequences=sequences, whole=whole)
+        return report
+
     def _share(self, chosen: NDArray[np.bool_]) -> float | None:
         total = int(self.total[chosen].sum())
         return int(self.correct[chosen].sum()) / total if total else None
@@ -369,6 +387,16 @@ class LengthReport(Counted, Result):
                 "estimate them with shortcuts(task, lengths=report.lengths)"
             )
         return shortcuts.only(self.lengths)
+
+
+def _read(given: Mapping[str, Any], total: str, part: str) -> list[NDArray[np.int64]]:
+    """Return the stored lengths, and the columns of a count and of the part of it that is right, or of a class."""
+    columns = read_counts(given, ("length", total, part))
+    if (columns[-1] > columns[-2]).any():
+        raise InvalidArgument("'correct' must be 'total' at most")
+    if not columns[-2].all():
+        raise InvalidArgument("'total' must be 1 at least")
+    return columns
 
 
 def base_rate_of(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:

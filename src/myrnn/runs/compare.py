@@ -26,8 +26,6 @@ from myrnn.storage import Stored
 # Parts of an index that are not settings: those of the file, and the outputs of a user-defined model.
 NO_SETTINGS = ("format", "format_version", "sha256", "files", "created")
 LOGITS = "model.logits"
-# Larger counts are not exact as a float.
-MOST_COUNTED = 2**53
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -336,11 +334,11 @@ def _read(folder: Path) -> ComparedRun:
             if odd := [test for test in found.values() if not isinstance(test, dict)]:
                 raise InvalidArgument(f"a test must be an object, not {_checks.shown(odd[0])}")
             if learn == LABELS:
-                tests = {name: _buckets(test) for name, test in found.items()}
+                tests = {name: Buckets.from_numbers(test) for name, test in found.items()}
                 return ComparedRun(settings, weights, curve, tests=tests)
             scores = {name: _scores(test) for name, test in found.items()}
             return ComparedRun(settings, weights, curve, scores=scores)
-        lengths = None if evaluation is None else _length_report(evaluation, curve.longest)
+        lengths = None if evaluation is None else LengthReport.from_numbers(evaluation, curve.longest)
     return ComparedRun(settings, weights, curve, lengths)
 
 
@@ -356,67 +354,6 @@ def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, A
     if not isinstance(found, dict | None):
         stored.damaged(REPORT, f"has no valid {name!r}: {_checks.shown(found)}")
     return found
-
-
-def _length_report(given: Mapping[str, Any], longest: int) -> LengthReport:
-    lengths, total, correct = _counts(given, ("length", "total", "correct"))
-    chance = _checks.real("chance", given.get("chance"), minimum=0, below=1)
-    report = LengthReport(lengths, total, correct, chance, longest, _confidence(given))
-    names = tuple(key.removesuffix("_total") for key in given["lengths"][0] if key.endswith("_total"))
-    if names:
-        columns = [
-            _counts(given, ("length", "total", f"{name}_{what}")) for what in ("total", "correct") for name in names
-        ]
-        by_class = np.stack([column for *_, column in columns], axis=1)
-        class_total, class_correct = np.split(by_class, 2, axis=1)
-        report = replace(report, class_total=class_total, class_correct=class_correct, class_names=names)
-    if "whole" not in given["lengths"][0]:
-        return report
-    _, sequences, whole = _counts(given, ("length", "sequences", "whole"))
-    return replace(report, each="step", sequences=sequences, whole=whole)
-
-
-def _buckets(given: Mapping[str, Any]) -> Buckets:
-    last, first, total = _integers(given, ("last", "first", "total"))
-    if (first > last).any():
-        raise InvalidArgument("'last' must be 'first' at least")
-    if not total.all():
-        raise InvalidArgument("'total' must be 1 at least")
-    names = ("accuracy", "accuracy_low", "accuracy_high")
-    values = np.array([[_checks.real(name, row.get(name), minimum=0) for name in names] for row in given["lengths"]])
-    if (values > 1).any():
-        raise InvalidArgument("'accuracy' must be 1 at most")
-    return Buckets("length", "sequence", first, last, total, {"accuracy": values}, _confidence(given))
-
-
-def _counts(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return the columns of the counts by length: the lengths, ascending, and at last the totals and correct counts."""
-    columns = _integers(given, names)
-    if (columns[-1] > columns[-2]).any():
-        raise InvalidArgument("'correct' must be 'total' at most")
-    if not columns[-2].all():
-        raise InvalidArgument("'total' must be 1 at least")
-    return columns
-
-
-def _integers(given: Mapping[str, Any], names: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return columns of counts by length, of which the first ascends."""
-    rows = given.get("lengths")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise InvalidArgument("'lengths' must be a list of records")
-    columns = [
-        np.array(
-            [_checks.integer(name, row.get(name), minimum=0, maximum=MOST_COUNTED) for row in rows], dtype=np.int64
-        )
-        for name in names
-    ]
-    if (np.diff(columns[0]) < 1).any():
-        raise InvalidArgument("the lengths must rise")
-    return columns
-
-
-def _confidence(given: Mapping[str, Any]) -> float:
-    return _checks.real("confidence", given.get("confidence"), above=0, below=1)
 
 
 def _settings_of(index: Mapping[str, Any]) -> dict[str, Any]:
