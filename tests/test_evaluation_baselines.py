@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import number_baselines, number_report, tag_baselines, tag_report, text_baselines, text_report
+from myrnn.evaluation import tag_baselines, tag_report, text_baselines, text_report
 from myrnn.evaluation.intervals import mean_ends, ratio
 from myrnn.sequences import Sequences, of_checked
 
@@ -216,36 +216,6 @@ def test_a_longer_text_takes_little_more_memory(trained, tested, monkeypatch):
     assert np.diff(peaks)[0] / 300_000 < 1
 
 
-# --- numbers
-
-
-def test_numbers_have_the_forecasts_of_number_report():
-    rng = np.random.default_rng(2)
-    train, test = (
-        Sequences(np.zeros((60, 1)), [0, 25, 60], rng.normal(size=(60, 2)).cumsum(axis=0), per_step=True)
-        for _ in range(2)
-    )
-    found = number_baselines(train, test, period=4)
-    truth = test.targets.astype(float)
-    mean = train.targets.astype(float).mean(axis=0)
-    for name, back in (("the mean", 100), ("the last value", 1), ("the value 4 steps before", 4)):
-        said = np.array([truth[i - back] if i - back >= (0 if i < 25 else 25) else mean for i in range(60)])
-        report = number_report(truth, said, test.offsets, naive="last")
-        for measure, score in found.scores[name].items():
-            assert score == pytest.approx(report.scores[measure], nan_ok=True)
-    report = number_report(truth, truth, test.offsets, naive="last", baselines=found)
-    assert [row["model"] for row in report.rows()] == ["the model", *found.scores]
-    assert report.plot().get_legend_handles_labels()[1] == ["the last value", "the model"]
-
-
-def test_numbers_of_sequences_have_the_mean():
-    data = Sequences([0, 1, 2], [0, 1, 3], [1.0, 3.0])
-    found = number_baselines(data, data)
-    assert {name: scores["mae"].value for name, scores in found.scores.items()} == {"the mean": 1.0}
-    report = number_report(data.targets, data.targets + 0.5, baselines=found)
-    assert report.baselines["the mean"]["gain"].value == pytest.approx(0.5)
-
-
 # --- next to a model, and mistakes
 
 
@@ -310,8 +280,8 @@ WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
             "train must have a class for each step, without weights, but it has a class for each step, with weights",
         ),
         (
-            lambda: number_baselines(DATA, DATA),
-            "train must have numbers, without weights, but it has a class for each step",
+            lambda: text_baselines(NUMBERS, DATA),
+            "train must have a class for each step, without weights, but it has numbers (1) for each step",
         ),
         (
             lambda: tag_baselines(DATA, Sequences([], [0], [], per_step=True)),
@@ -323,23 +293,9 @@ WEIGHTED = Sequences([0, 1], [0, 2], [0, 1], per_step=True, weights=[1, 0])
         (lambda: text_baselines(DATA, DATA, orders=[]), "orders must be at least one number, not an empty list"),
         (lambda: tag_baselines(DATA, DATA, orders=[0]), "orders must be at least 1, but there is 0 at [0]"),
         (lambda: tag_baselines(DATA, DATA, confidence=0), "confidence must be above 0, not 0.0"),
-        (lambda: number_baselines(NUMBERS, NUMBERS, period=0), "period must be at least 1, not 0"),
-        (lambda: number_baselines(NUMBERS, NUMBERS, horizon=0), "horizon must be at least 1, not 0"),
         (
-            lambda: number_baselines(NUMBERS, Sequences([0], [0, 1], [[0.5, 1]], per_step=True)),
-            "train and test must have equally many columns of targets, not 1 and 2",
-        ),
-        (
-            lambda: number_baselines(NUMBERS, Sequences([0], [0, 1], [0.5])),
-            "train has numbers (1) for each step and test numbers (1) for each sequence: both must be of one kind",
-        ),
-        (
-            lambda: number_baselines(*[Sequences([0], [0, 1], [0.5])] * 2, period=2),
-            "period needs numbers for each step, but these sequences have one row each",
-        ),
-        (
-            lambda: number_report([1.0], [1.0], baselines=text_baselines(DATA, DATA)),
-            "baselines must be those of numbers, of number_baselines, not those of text",
+            lambda: tag_report([0], [[1.0]], [0, 1], baselines=text_baselines(DATA, DATA)),
+            "baselines must be those of tags, of tag_baselines, not those of text",
         ),
     ],
 )

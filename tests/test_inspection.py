@@ -647,7 +647,7 @@ def test_points_are_the_states_of_all_steps(compiled, sequences):
     each = [inspect(compiled[GRU], x, y) for x, y in sequences]
     points = np.concatenate([one.states["h"] for one in each]).astype(np.float64)
     assert len(found) == len(points) == sequences.lengths.sum()
-    assert_allclose(found.transform(points), found.coordinates, rtol=1e-6, atol=1e-7)
+    assert_allclose((points - found.center) @ found.components.T, found.coordinates, rtol=1e-6, atol=1e-7)
     assert found.symbol.tolist() == sequences.values.tolist()
     assert found.label.tolist() == np.repeat(sequences.labels, sequences.lengths).tolist()
     assert found.step.tolist() == [t for length in sequences.lengths for t in range(1, length + 1)]
@@ -686,7 +686,7 @@ def test_each_loop_reads_the_symbols_in_its_own_order():
     assert spaces["f"].symbol.tolist() == [0, 1, 2, 2, 1]
     assert spaces["b"].symbol.tolist() == [2, 1, 0, 1, 2]
     states = np.concatenate([inspect(BothWays(), data.tokens(i)).states["b"][::-1] for i in range(2)])
-    assert_allclose(spaces["b"].coordinates, spaces["b"].transform(states), atol=1e-6)
+    assert_allclose(spaces["b"].coordinates, (states - spaces["b"].center) @ spaces["b"].components.T, atol=1e-6)
 
 
 def test_the_state_that_the_logits_come_from_is_shown(compiled):
@@ -732,8 +732,6 @@ def test_invalid_arguments_of_a_space_are_refused(compiled):
         parameter.data[...] = 0
     with refused("state h is the same in all 2 points: there is no direction to show"):
         state_space(still, Sequences([1, 2], [0, 2], [0], 10))
-    with refused("states must be of shape (N, 7), not (2, 3)"):
-        state_space(compiled[RNN], TASK, samples=9).transform(np.zeros((2, 3)))
     with refused("color must be one of 'step', 'class', 'symbol', not 'length'"):
         state_space(compiled[RNN], TASK, samples=9).plot(color="length")
 

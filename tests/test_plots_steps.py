@@ -165,6 +165,13 @@ def test_texts_are_drawn_on_given_axes():
             "at most 5,000 symbols can be drawn, not 5,001: select a part",
         ),
         (lambda: plot_text_activations("a", [1], width=0), "width must be at least 1, not 0"),
+        (lambda: plot_forecast([], [1]), "truth must be a list of at least one number, not of shape (0,)"),
+        (lambda: plot_forecast([1], [[1.0]]), "forecast must be a list of at least one number, not of shape (1, 1)"),
+        (lambda: plot_forecast(["a"], [1]), "truth must be a list of numbers, not ['a']"),
+        (
+            lambda: plot_forecast(np.ma.array([1.0, 2.0], mask=[False, True]), [1]),
+            "truth must have no masked values (1 of 2): leave them out or fill them",
+        ),
         (lambda: plot_forecast([1, 2], [1], low=[0]), "an interval has two ends: give both low and high, or none"),
         (
             lambda: plot_forecast([1, 2], [1], low=[0], high=[1, 2]),

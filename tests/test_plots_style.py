@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport
-from myrnn.plots import plot_accuracy_by_length, plot_history, plot_setting, save_figure
+from myrnn.learning_curve import LearningCurve
+from myrnn.plots import plot_accuracy_by_length, plot_learning_curve, plot_setting, save_figure
 from myrnn.plots.style import figures_for_files, series
 
 
 def history(**settings):
-    return plot_history([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0], **settings)
+    columns = np.array([500, 1000, 1500]), np.array([0.7, 0.5, 0.25]), np.array([0.5, 0.75, 1.0])
+    return plot_learning_curve(LearningCurve(*columns), **settings)
 
 
 def runs(count=3, **settings):
@@ -63,9 +65,9 @@ def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
 @pytest.mark.long
 def test_another_process_loads_matplotlib_when_it_draws_and_writes_the_same_bytes(tmp_path):
     script = (
-        "import sys; from myrnn.plots import plot_history, save_figure\n"
+        "import sys; from myrnn.plots import plot_learning_curve, save_figure\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "save_figure(plot_history([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0]), sys.argv[1])"
+        "save_figure(plot_learning_curve([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0]), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "theirs.svg"], check=True)
     save_figure(history(), tmp_path / "ours.svg")
@@ -146,6 +148,6 @@ def test_threads_never_touch_pyplot(kernel):
 
 def test_global_settings_are_not_changed(tmp_path):
     before = dict(matplotlib.rcParams)
-    save_figure(history(chance=0.5), tmp_path / "a.svg")
+    save_figure(history(), tmp_path / "a.svg")
     save_figure(by_length(), tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before

@@ -19,7 +19,7 @@ transfer        tests of models on tasks that they were not trained on
 mistakes        the shortest and the most confident mistakes
 """
 
-from myrnn.evaluation.baselines import Baselines, naive_forecast, number_baselines, tag_baselines, text_baselines
+from myrnn.evaluation.baselines import Baselines, naive_forecast, tag_baselines, text_baselines
 from myrnn.evaluation.buckets import Buckets, Calibration
 from myrnn.evaluation.classes import Confusion
 from myrnn.evaluation.comparison import Comparison
@@ -50,7 +50,6 @@ __all__ = [
     "counterexamples",
     "evaluate",
     "naive_forecast",
-    "number_baselines",
     "number_report",
     "shortcuts",
     "tag_baselines",

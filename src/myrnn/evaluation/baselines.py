@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.data.targets import TAGS, TEXT, VALUES
+from myrnn.data.targets import TAGS, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import Confusion, confusion_counts
 from myrnn.evaluation.intervals import Steps
@@ -21,7 +21,6 @@ from myrnn.evaluation.scores import (
     SHARES,
     Scores,
     mean_of,
-    number_scores,
     scores_table,
     summary_of,
     tag_scores,
@@ -30,7 +29,7 @@ from myrnn.evaluation.scores import (
 from myrnn.flat import blocks
 from myrnn.results import Floats, Result, Table
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS, NUMBERS
+from myrnn.targets import CLASS
 
 LARGEST_ORDER = 8
 # The highest order that is chosen without being asked for.
@@ -44,13 +43,12 @@ class Baselines(Result):
 
     Attributes
     ----------
-    kind : {"tags", "text", "numbers"}
+    kind : {"tags", "text"}
         The kind of targets.
     scores : dict of str to dict of str to Estimate
         The measures of each rule by name; they are those of `Report.scores`.
     losses : dict of str to ndarray, float64 (M,)
-        The loss of each rule in each of M clusters (sequences, or blocks of a long one): wrong steps, bits, or absolute
-        errors averaged over the columns.
+        The loss of each rule in each of M clusters (sequences, or blocks of a long one): wrong steps or bits.
     clusters : ndarray, int64 (M + 1,)
         The step at which each cluster begins, and the end of the last one.
     confidence : float
@@ -79,7 +77,7 @@ class Baselines(Result):
 
     @property
     def best(self) -> str:
-        """The name of the best rule: by accuracy, bits per symbol or RMSE."""
+        """The name of the best rule: by accuracy or bits per symbol."""
         return best_of(self.kind, self.scores)
 
     def __repr__(self) -> str:
@@ -162,8 +160,7 @@ def tag_baselines(
     {'most frequent': 0.5, 'last symbol': 1.0}
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    wanted, steps = _orders(orders), _checked(train, test, CLASS)
-    _check_same_kind(train, test)
+    wanted, steps = _orders(orders), _checked(train, test)
     classes = int(max(train.targets.max(), test.targets.max())) + 1
     frequency = np.bincount(train.targets, minlength=classes)
     contexts = Contexts.of(train, test, max(wanted) if train.is_tokens else 0, classes)
@@ -240,8 +237,7 @@ def text_baselines(
     {'1-gram (frequency)': 0.6, '2-gram': 1.0}
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    steps = _checked(train, test, CLASS)
-    _check_same_kind(train, test)
+    steps = _checked(train, test)
     if not train.is_tokens:
         raise InvalidArgument("text_baselines takes sequences of tokens, not of features")
     least = int(max(train.targets.max(), test.targets.max())) + 1
@@ -267,102 +263,23 @@ def text_baselines(
     return Baselines(TEXT, scores, losses, steps.clusters, level)
 
 
-def number_baselines(
-    train: Sequences,
-    test: Sequences,
-    *,
-    period: int | None = None,
-    horizon: int | Sequence[int] = 1,
-    confidence: float = 0.95,
-) -> Baselines:
-    """Test simple forecasts: the mean of the training, the last value, and the value one season before.
-
-    If the same sequence has no earlier value, the mean is used. Sequences with one row of numbers each have only the
-    mean.
-
-    Parameters
-    ----------
-    train, test : Sequences
-        With numbers for each step, or for each sequence.
-    period : int, optional
-        The length of the season; by default there is no seasonal forecast.
-    horizon : int or sequence of int (C,)
-        How many steps ahead the targets are, as for `number_report`.
-    confidence : float
-        The level of the intervals.
-
-    Returns
-    -------
-    Baselines
-        Their ``skill`` is relative to the last value.
-
-    Raises
-    ------
-    InvalidArgument
-        As for `tag_baselines`.
-
-    References
-    ----------
-    Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.2.
-
-    Examples
-    --------
-    >>> from myrnn import Sequences
-    >>> series = Sequences([[1.0], [2.0], [4.0]], [0, 3], [2.0, 4.0, 6.0], per_step=True)
-    >>> found = number_baselines(series, series)
-    >>> {name: round(scores["mae"].value, 3) for name, scores in found.scores.items()}
-    {'the mean': 1.333, 'the last value': 2.0}
-    """
-    level = _checks.real("confidence", confidence, above=0, below=1)
-    steps = _checked(train, test, NUMBERS)
-    if train.targets.shape[1] != test.targets.shape[1]:
-        raise InvalidArgument(
-            f"train and test must have equally many columns of targets, not {train.targets.shape[1]} and "
-            f"{test.targets.shape[1]}"
-        )
-    truth = test.targets.astype(np.float64)
-    mean = np.tile(train.targets.mean(axis=0, dtype=np.float64), (len(truth), 1))
-    forecasts, last_errors = {"the mean": mean}, None
-    if test.per_step:
-        last = shifted(truth, steps, 1, horizon)
-        last_errors = None if np.isnan(last).all() else last - truth
-        forecasts[naive_name(1)] = np.where(np.isnan(last), mean, last)
-        if period is not None and _checks.integer("period", period, minimum=1) > 1:
-            season = shifted(truth, steps, period, horizon)
-            forecasts[naive_name(period)] = np.where(np.isnan(season), mean, season)
-    elif period is not None:
-        raise InvalidArgument("period needs numbers for each step, but these sequences have one row each")
-    scores: dict[str, Scores] = {
-        name: number_scores(forecast - truth, truth, steps, last_errors, level)[0]
-        for name, forecast in forecasts.items()
-    }
-    losses = {name: steps.sums(np.abs(forecast - truth).mean(axis=1)) for name, forecast in forecasts.items()}
-    return Baselines(VALUES, scores, losses, steps.clusters, level)
-
-
 # --- Arguments --------------------------------------------------------------------------------------------------------
 
 
-def _checked(train: Any, test: Any, what: str) -> Steps:
-    """Return the steps of the test; refuse sequences with weights or with targets other than `what`."""
+def _checked(train: Any, test: Any) -> Steps:
+    """Return the steps of the test; refuse sequences with weights, or without a class for each step."""
     for name, given in (("train", train), ("test", test)):
         if not isinstance(given, Sequences):
             raise InvalidArgument(f"{name} must be Sequences, not {_checks.shown(given)}")
         kind = given.kind
-        if kind.what != what or kind.weighted or (what == CLASS and not kind.per_step):
-            each = " for each step" if what == CLASS else ""
-            raise InvalidArgument(f"{name} must have {what}{each}, without weights, but it has {kind}")
+        if kind.what != CLASS or kind.weighted or not kind.per_step:
+            raise InvalidArgument(f"{name} must have {CLASS} for each step, without weights, but it has {kind}")
         if not len(given.targets):
             raise InvalidArgument(f"{name} must have at least one target, but it has none")
-    if train.per_step != test.per_step:
-        raise InvalidArgument(f"train has {train.kind} and test {test.kind}: both must be of one kind")
-    return Steps(test.offsets if test.per_step else np.arange(len(test.targets) + 1))
-
-
-def _check_same_kind(train: Sequences, test: Sequences) -> None:
     if train.is_tokens != test.is_tokens:
         kinds = ["tokens" if given.is_tokens else "features" for given in (train, test)]
         raise InvalidArgument(f"train holds {kinds[0]} and test {kinds[1]}: both must be of one kind")
+    return Steps(test.offsets)
 
 
 def _orders(given: Sequence[int]) -> list[int]:
@@ -375,9 +292,7 @@ def _orders(given: Sequence[int]) -> list[int]:
 # --- Naive forecasts --------------------------------------------------------------------------------------------------
 
 
-def naive_forecast(
-    targets: ArrayLike, offsets: ArrayLike, period: int = 1, *, horizon: int | Sequence[int] = 1
-) -> Floats:
+def naive_forecast(targets: ArrayLike, offsets: ArrayLike, period: int = 1) -> Floats:
     """Return the naive forecast: the last known value, or the value one season before.
 
     Parameters
@@ -388,9 +303,6 @@ def naive_forecast(
         The start of each series, and the end of the last one.
     period : int
         The length of the season; 1 for the last value.
-    horizon : int or sequence of int (C,)
-        How many steps ahead the forecasts are, for all columns or for each. A seasonal forecast takes the nearest value
-        that is known by then.
 
     Returns
     -------
@@ -404,7 +316,7 @@ def naive_forecast(
 
     References
     ----------
-    As for `number_baselines`.
+    Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd edition, 2021, section 5.2.
 
     Examples
     --------
@@ -413,27 +325,16 @@ def naive_forecast(
     """
     truth = number_rows("targets", targets)
     _checks.finite("targets", truth)
-    return shifted(truth, Steps.given(offsets, len(truth)), period, horizon)
+    return shifted(truth, Steps.given(offsets, len(truth)), period)
 
 
-def shifted(truth: Floats, steps: Steps, period: int, horizon: int | Sequence[int]) -> Floats:
+def shifted(truth: Floats, steps: Steps, period: int) -> Floats:
     """Compute `naive_forecast` for checked values (S, C)."""
     season = _checks.integer("period", period, minimum=1)
     forecast = np.full(truth.shape, np.nan)
-    for column, ahead in enumerate(_horizons(horizon, truth.shape[1])):
-        back = season * -(-ahead // season)
-        known = np.flatnonzero(steps.position_of(slice(0, steps.total)) > back)
-        forecast[known, column] = truth[known - back, column]
+    known = np.flatnonzero(steps.position_of(slice(0, steps.total)) > season)
+    forecast[known] = truth[known - season]
     return forecast
-
-
-def _horizons(given: int | Sequence[int], columns: int) -> list[int]:
-    if isinstance(given, int | np.integer):
-        return [_checks.integer("horizon", given, minimum=1)] * columns
-    horizons = _checks.integers("horizon", given, minimum=1, maximum=2**31).tolist()
-    if len(horizons) != columns:
-        raise InvalidArgument(f"horizon must be one number, or one for each column, {columns} in all, not {given!r}")
-    return horizons
 
 
 def naive_name(period: int) -> str:
@@ -452,9 +353,7 @@ def number_rows(name: str, given: Any) -> Floats:
     return values.reshape(len(values), -1).astype(np.float64)
 
 
-def naive_of(
-    given: Any, truth: Floats, steps: Steps | None, horizon: int | Sequence[int]
-) -> tuple[str | None, Floats | None]:
+def naive_of(given: Any, truth: Floats, steps: Steps | None) -> tuple[str | None, Floats | None]:
     """Return the name of a naive forecast, and its numbers; NaN where there is none."""
     if given is None:
         return None, None
@@ -467,7 +366,7 @@ def naive_of(
         if steps is None:
             raise InvalidArgument(f"naive={given!r} needs offsets, which say where each series begins")
         period = 1 if isinstance(given, str) else _checks.integer("naive", given, minimum=1)
-        forecast = shifted(truth, steps, period, horizon)
+        forecast = shifted(truth, steps, period)
         if np.isnan(forecast).all():
             raise InvalidArgument(f"naive={given!r} has no forecast: no series is long enough")
         return naive_name(period), forecast

@@ -44,8 +44,8 @@ class Comparison(Result):
     >>> comparison = trained.compare(guess, ("trained", "guess"))
     >>> comparison
     Comparison(trained less guess: +35.50 points (+32.86 to +38.07) over 2 lengths)
-    >>> comparison.difference.round(2), comparison.told_apart
-    (array([0.49, 0.22]), array([ True,  True]))
+    >>> comparison.difference.round(2), comparison.rows()[0]["told_apart"]
+    (array([0.49, 0.22]), True)
     """
 
     first: LengthReport
@@ -63,12 +63,6 @@ class Comparison(Result):
     def interval(self) -> NDArray[np.float64]:
         """Newcombe's interval of each difference, float64 (N, 2), at the level of the first report."""
         return newcombe_interval(*self._counts, confidence=self.first.confidence)
-
-    @property
-    def told_apart(self) -> NDArray[np.bool_]:
-        """At which lengths the interval excludes zero, bool (N,)."""
-        low, high = self.interval.T
-        return np.logical_or(low > 0, high < 0)
 
     def groups(self) -> dict[str, tuple[float, NDArray[np.float64]]]:
         """Return the mean difference and its interval over the groups of lengths, all lengths weighted equally.

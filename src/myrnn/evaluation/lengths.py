@@ -116,12 +116,6 @@ class LengthReport(Counted, Result):
         return shares(self.class_correct, self.class_total)
 
     @property
-    def class_interval(self) -> NDArray[np.float64]:
-        """The Wilson interval of each class accuracy, float64 (L, K, 2)."""
-        share = self._independent()[:, np.newaxis]
-        return wilson_interval(self.class_correct * share, self.class_total * share, self.confidence)
-
-    @property
     def interval(self) -> NDArray[np.float64]:
         """The Wilson interval of each accuracy, float64 (L, 2), based on the number of sequences."""
         share = self._independent()

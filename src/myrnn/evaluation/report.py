@@ -56,8 +56,7 @@ class Report(Result):
         What else a reader should know, shown below the table.
     baselines : dict of str to dict of str to Estimate
         The scores of simple rules on the same sequences, by name, and the ``gain`` of the model: how much larger its
-        share of correct steps is, how many bits per step fewer it needs, or how much smaller its mean absolute error
-        is.
+        share of correct steps is, or how many bits per step fewer it needs.
     confusion : Confusion or None
         The classes of labels and tags.
     lengths : Buckets or None

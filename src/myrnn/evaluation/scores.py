@@ -32,10 +32,10 @@ HEADINGS = {
         "accuracy": "right, %",
         GAIN: "model's gain, bits",
     },
-    VALUES: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill", GAIN: "model's gain, MAE"},
+    VALUES: {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "skill": "skill"},
 }
-# The measure that ranks models.
-RANKED_BY = {LABELS: "accuracy", TAGS: "accuracy", TEXT: "bits_per_symbol", VALUES: "rmse"}
+# The measure that ranks simple rules.
+RANKED_BY = {TAGS: "accuracy", TEXT: "bits_per_symbol"}
 SHARES = frozenset({"accuracy", "sequence_accuracy", "balanced_accuracy", "macro_f1"})
 # Shown without their intervals, which follow from those of the bits per symbol, or not at all.
 _PLAIN, _HIDDEN = frozenset({"perplexity"}), frozenset({"cross_entropy"})

@@ -313,9 +313,7 @@ def number_report(
     confidence: float = 0.95,
     *,
     naive: str | int | ArrayLike | Mapping[str, ArrayLike] | None = None,
-    horizon: int | Sequence[int] = 1,
     names: Sequence[str] | None = None,
-    baselines: Baselines | None = None,
 ) -> Report:
     """Compare the numbers that a model predicts with the true ones.
 
@@ -328,14 +326,11 @@ def number_report(
         many rows there are.
     offsets : array_like of int (N + 1,), optional
         The start of each sequence, and the end of the last one; by default each row is independent.
-    confidence, baselines
-        As for `tag_report`; the baselines are those of `number_baselines`.
+    confidence : float
+        As for `tag_report`.
     naive : {"last"}, int, array_like or mapping of str to array_like, optional
         The forecast to compare with: the last known value, the value this many steps before (a season), or forecasts in
         the shape of `targets`, NaN where there is none; a mapping gives these their name.
-    horizon : int or sequence of int (C,)
-        How many steps after the input the targets are, for all columns or for each: a naive forecast knows no later
-        value.
     names : sequence of str (C,), optional
         The names of the columns; by default their numbers.
 
@@ -357,7 +352,7 @@ def number_report(
     References
     ----------
     Murphy, "Skill scores based on the mean square error and their relationships to the correlation coefficient",
-    Monthly Weather Review 116, 1988. For naive forecasts, that of `number_baselines`; for the intervals, those of
+    Monthly Weather Review 116, 1988. For naive forecasts, that of `naive_forecast`; for the intervals, those of
     :doc:`/explanation/intervals`.
 
     Examples
@@ -378,12 +373,11 @@ def number_report(
         raise InvalidArgument(f"names must be one for each column, {count} in all, not {len(called)}")
     if len(set(called)) < count:
         raise InvalidArgument(f"names must differ, but they are {', '.join(called)}")
-    name, forecast = naive_of(naive, truth, None if offsets is None else steps, horizon)
+    name, forecast = naive_of(naive, truth, None if offsets is None else steps)
     naive_rows = 0 if forecast is None else int((~np.isnan(forecast)).any(axis=1).sum())
     lost = ~np.isfinite(said).all(axis=1)
     errors = np.where(np.isfinite(said), said, np.nan) - truth
     by_step = {"rmse": (errors**2).mean(axis=1), "mae": np.abs(errors).mean(axis=1)}
-    rules = beside(baselines, VALUES, steps.sums(by_step["mae"]), steps, level)
     warn_of_lost_steps(lost, steps, "predictions", "errors that are computed from them are NaN")
     together, each = number_scores(errors, truth, steps, None if forecast is None else forecast - truth, level)
     return Report(
@@ -398,8 +392,7 @@ def number_report(
                 f"predictions of {_checks.count_of(lost.sum(), 'row')} are not finite": lost.any(),
             }
         ),
-        rules,
-        positions=None if offsets is None else by_position(steps, by_step, level, _best(VALUES, rules)),
+        positions=None if offsets is None else by_position(steps, by_step, level, {}),
         columns=dict(zip(called, each, strict=True)),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from myrnn import _checks, results
 from myrnn.compiler import CompiledModel
@@ -294,13 +294,6 @@ class StateSpace(results.Result):
             columns["symbol"] = self.symbol
         columns |= {f"component {number}": self.coordinates[:, number - 1] for number in (1, 2)}
         return results.Table("Points", columns)
-
-    def transform(self, states: ArrayLike) -> NDArray[np.float64]:
-        """Return the coordinates (N, 2) of other states of the same kind, (N, D)."""
-        given = _checks.array("states", states)
-        if given.ndim != 2 or given.shape[1] != len(self.center):
-            raise InvalidArgument(f"states must be of shape (N, {len(self.center)}), not {given.shape}")
-        return (given.astype(np.float64) - self.center) @ self.components.T
 
 
 def state_space(

@@ -12,7 +12,7 @@ function as a figure of a kind of result, whose method ``plot`` then calls it.
 
 from myrnn.plots.automata import plot_automaton
 from myrnn.plots.classification import plot_calibration, plot_confusion, plot_transfer
-from myrnn.plots.curves import plot_history, plot_learning_curve, plot_learning_curves
+from myrnn.plots.curves import plot_learning_curve, plot_learning_curves
 from myrnn.plots.inside import plot_gradient_flow, plot_gradients, plot_probabilities, plot_state_space, plot_states
 from myrnn.plots.lengths import Panel, plot_accuracy_by_length, plot_length_bands, plot_length_grid, plot_shortcuts
 from myrnn.plots.live import LivePlot, create_plot
@@ -39,7 +39,6 @@ __all__ = [
     "plot_forecast",
     "plot_gradient_flow",
     "plot_gradients",
-    "plot_history",
     "plot_learning_curve",
     "plot_learning_curves",
     "plot_length_bands",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.learning_curve import ACCURACY, LearningCurve, word_for
@@ -119,43 +118,3 @@ def _draw(panels: NDArray[Any], curve: LearningCurve, names: tuple[str, ...], la
         ax.set_ylabel(title)
     if curve.metric == ACCURACY:
         style.fit_accuracy(panels[1], curve.columns[names[1]], curve.chance)
-
-
-def plot_history(
-    iteration: ArrayLike,
-    loss: ArrayLike,
-    accuracy: ArrayLike,
-    *,
-    axes: Any = None,
-    chance: float | None = None,
-    label: str | None = None,
-) -> Any:
-    """Draw loss and accuracy against the iteration, as `plot_learning_curve` does, from plain numbers.
-
-    Parameters
-    ----------
-    iteration, loss, accuracy : array_like (R,)
-        One entry per report.
-    axes, label
-        As for `plot_learning_curve`.
-    chance : float, optional
-        The accuracy of guessing, drawn as a line.
-
-    Returns
-    -------
-    ndarray of two matplotlib Axes
-
-    Raises
-    ------
-    InvalidArgument
-        When the arrays are not one-dimensional, numeric and equally long, or `axes` are not two.
-
-    Examples
-    --------
-    >>> axes = plot_history([100, 200, 300], [0.69, 0.5, 0.2], [0.5, 0.8, 0.95], chance=0.5)
-    >>> axes[1].get_xlabel(), axes[1].get_ylabel()
-    ('iterations', 'accuracy')
-    """
-    x, losses, accuracies = style.columns(iteration=iteration, loss=loss, accuracy=accuracy)
-    curve = LearningCurve(x.astype(np.int64), losses, accuracies, chance=chance)
-    return plot_learning_curve(curve, axes=axes, label=label)
