@@ -167,6 +167,31 @@ def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatc
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("where", ["while it is read", "in the training", "in the message"])
+def test_an_interrupt_while_resuming_says_what_was_saved_before(here, monkeypatch, capsys, where):
+    from myrnn.cli import stop
+    from myrnn.cli import train as command
+    from myrnn.runs import work
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    def pressed_again(folder):
+        signal.raise_signal(signal.SIGINT)
+        return is_unfinished(folder)
+
+    stopped(monkeypatch, "run")
+    capsys.readouterr()
+    is_unfinished = stop.is_unfinished
+    with monkeypatch.context() as patch:
+        patch.setattr(*((command, "load_job") if where == "while it is read" else (work, "trained")), interrupted)
+        if where == "in the message":
+            patch.setattr(stop, "is_unfinished", pressed_again)
+        assert main(["train", "--resume=run"]) == 130
+    message = "myrnn: interrupted: iteration 20 is saved, resume with: myrnn train --resume run\n"
+    assert capsys.readouterr().err == message
+
+
 def test_an_unfinished_run_is_not_a_run_yet(here, monkeypatch, capsys):
     stopped(monkeypatch, "run")
     (listed,) = list_runs(here).runs

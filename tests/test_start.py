@@ -124,7 +124,7 @@ def test_ctrl_c_while_the_command_imports_is_one_line(tmp_path, way, module):
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
     assert (ended.returncode, ended.stdout) == (130, "")
-    assert ended.stderr == "myrnn: interrupted: nothing was saved\n"
+    assert ended.stderr == "myrnn: interrupted: nothing was changed\n"
 
 
 def test_ctrl_c_while_a_program_imports_the_library_is_left_to_the_program(tmp_path):

@@ -62,7 +62,7 @@ def handled_by(chosen: Mapping[int, Any]) -> Iterator[None]:
 def _stop_importing(*_: Any) -> None:
     # An import could turn an exception into an ImportError or a traceback.
     with suppress(OSError):
-        os.write(2, b"myrnn: interrupted: nothing was saved\n")
+        os.write(2, b"myrnn: interrupted: nothing was changed\n")
     os._exit(130)
 
 

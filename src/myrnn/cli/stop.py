@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from myrnn._signals import Stops, noted_stops, stopped
+from myrnn._signals import STOPPING, Stops, handled_by, handlers, noted_stops, stopped
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
 from myrnn.runs.folder import has_run, is_unfinished, iterations_saved
@@ -17,15 +18,25 @@ from myrnn.runs.folder import has_run, is_unfinished, iterations_saved
 def explained(folder: Path, own: str | None, on_divergence: str) -> Iterator[Stops]:
     """When a run is interrupted or fails, add to the message what is saved, and how to resume."""
     try:
-        with noted_stops() as stops, keeping(lambda: _kept(folder, own)):
+        with explaining_stops(folder, own), noted_stops() as stops, keeping(lambda: _kept(folder, own)):
             yield stops
-    except KeyboardInterrupt as stop:
-        if str(stop):
-            raise
-        raise stopped(stop, _kept(folder, own) or "nothing was saved") from None
     except TrainingDiverged as error:
         what, _, _ = str(error).partition(": ")
         raise TrainingDiverged(f"{what}: {_advice(folder, own, on_divergence)}") from error
+
+
+@contextmanager
+def explaining_stops(folder: Path, own: str | None) -> Iterator[None]:
+    """Add to an interrupt without a message what is saved of a run."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            raise
+        # Whoever presses Ctrl-C once more still wants to know.
+        with handled_by(dict.fromkeys(handlers(*STOPPING), signal.SIG_IGN)):
+            message = _kept(folder, own) or "nothing was saved"
+        raise stopped(stop, message) from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from myrnn._checks import count_of
 from myrnn._signals import Stops
 from myrnn.cli import show
 from myrnn.cli.options import Quiet, given, option, option_of, sections_of
-from myrnn.cli.stop import command, explained, keeping
+from myrnn.cli.stop import command, explained, explaining_stops, keeping
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.experiment import find_preset, merged
@@ -166,6 +166,11 @@ def go_on(folder: Path, options: Mapping[str, Any]) -> None:
     """Resume a run that was stopped, or give a complete one more iterations or epochs."""
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
+    with explaining_stops(folder, options.get("model")):
+        _go_on(folder, options)
+
+
+def _go_on(folder: Path, options: Mapping[str, Any]) -> None:
     quiet = bool(options.get("quiet"))
     for name in options:
         if name not in FOR_RESUME:
