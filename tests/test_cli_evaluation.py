@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from myrnn import Experiment, run
 from myrnn.cli import main
 from myrnn.evaluation import evaluate, shortcuts
 from myrnn.runs import load_run
@@ -112,3 +113,20 @@ def test_a_mistake_is_one_line(line, message, saved, here, capsys):
     assert main(line.replace("HALVES", folder).split()) == 2
     assert capsys.readouterr() == ("", f"myrnn: {message.replace('HALVES', folder)}\n")
     assert list(here.rglob("*.*")) == []
+
+
+@pytest.mark.filterwarnings("default:the task has no sequences")
+def test_lengths_that_the_task_does_not_have_are_left_out(tmp_path, capsys):
+    settings = {
+        "task": {"name": "twin-halves", "pattern_length_max": 2},
+        "model": {"dim_recurrent": 2},
+        "training": {"iterations": 2, "engine": "mygrad"},
+        "evaluation": {"samples": 20, "lengths": "1:6"},
+    }
+    message = "the task has no sequences of lengths 1, 3, 5 to test on: they are left out"
+    with pytest.warns(UserWarning, match=f"^{message}$"):
+        run(Experiment(**settings), tmp_path / "run", progress=False)
+    tested = (tmp_path / "run" / "accuracy_by_length.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in tested[1:]] == ["2", "4", "6"]
+    assert main(["evaluate", f"{tmp_path}/run", "--lengths=1:4", "--samples=20", "--engine=mygrad", "--quiet"]) == 0
+    assert capsys.readouterr().err == "myrnn: warning: " + message.replace("1, 3, 5", "1, 3") + "\n"

@@ -504,6 +504,24 @@ def test_a_malformed_line_of_json_is_named(line, fault, put):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "learn", "fault"),
+    [
+        ("a.csv", "sequence;label\na;x\n", "labels", "has no column 'sequence'; its columns are 'sequence;label'"),
+        ("a.csv", 'id;"text"\n1;x\n', "labels", "has no column 'sequence'; its columns are 'id;\"text\"'"),
+        ("a.csv", "sequence;label;a,b\na;x;1,2\n", "labels", "has no column 'sequence'; its columns are "),
+        ("a.tsv", "height;width\n1;2\n", "series", "has no column of numbers; its columns are 'height;width'"),
+        ("a.csv", "h;w\n1,5;2\n2,5;3,5\n", "series", "cannot be read as a table: its columns are 'h;w'"),
+    ],
+)
+def test_another_delimiter_is_suggested(name, content, learn, fault, put):
+    path = put(name, content)
+    with pytest.raises(DataError, match=f"^{re.escape(f'{path} {fault}')}") as error:
+        read_examples(path, learn)
+    advice = "they seem to be separated by ';', so give delimiter=';' (--delimiter ';')"
+    assert str(error.value).endswith(advice)
+
+
+@pytest.mark.parametrize(
     ("first", "second", "fault"),
     [
         ('"a"', "5", "Expected `str | array`, got `int` - at `$.sequence`"),

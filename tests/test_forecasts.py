@@ -17,6 +17,7 @@ from myrnn import SequenceForecaster, forecast
 from myrnn.cli import main
 from myrnn.data import Differences, TargetEncoder, flat_sequences
 from myrnn.errors import InvalidArgument
+from myrnn.estimators import Forecast
 from myrnn.experiment import Experiment
 
 RNG = np.random.default_rng(0)
@@ -223,6 +224,22 @@ def test_errors_before_a_network_has_read_enough_are_not_drawn():
     assert len(short.paths) == 9
 
 
+@pytest.mark.parametrize(
+    ("mean", "spread", "shown"),
+    [
+        (1e9, 0.5, ["1000000000.000", "1000000000.200", "1000000000.400"]),
+        (12_345, 1_000, ["12345", "12745", "13145"]),
+        (0, 2, ["0.000", "0.800", "1.600"]),
+        (2e20, 1e19, ["2e+20", "2.04e+20", "2.08e+20"]),
+        (0, 0, ["0", "0", "0"]),
+    ],
+)
+def test_a_table_shows_how_the_steps_of_a_forecast_differ(mean, spread, shown):
+    rows = mean + spread * np.arange(0, 1, 0.4)
+    found = Forecast(rows, rows, None, None, level=0.9, members=1)
+    assert found.table().cells("mean") == shown
+
+
 def test_errors_of_consecutive_steps_stay_together():
     # The changes of noise cancel: its level has the same deviation at every step ahead, up to that of the last row.
     found = forecast(fitted(NOISE, difference=1), NOISE, 12, paths=200)
@@ -338,4 +355,4 @@ def test_the_command_forecasts_the_level(tmp_path, capsys):
     said = [float(row["mean"]) for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
     model = SequenceForecaster.load(folder)
     assert (model.difference, model.period) == (1, 12)
-    assert np.allclose(said, model.forecast(series, 24), rtol=1e-5)
+    assert np.array_equal(said, model.forecast(series, 24))

@@ -208,6 +208,19 @@ def number(name: str, spec: str, heading: str | None = None) -> Shown:
     return Shown(name if heading is None else heading, cell)
 
 
+def digits_for(values: ArrayLike) -> str:
+    """Return a format such as ``".2f"`` that shows how values differ: 4 digits of the largest, 3 of their spread."""
+    array = np.asarray(values, dtype=np.float64)
+    known = array[np.isfinite(array)]
+    largest, spread = (np.abs(known).max(), np.ptp(known)) if known.size else (0.0, 0.0)
+    if not largest:
+        return ".4g"
+    magnitude = math.floor(math.log10(largest))
+    digits = max(4, 3 + magnitude - math.floor(math.log10(spread))) if spread else 4
+    # Numbers of a usual size have the same decimals, so that they are aligned.
+    return f".{max(0, min(digits, 15) - 1 - magnitude)}f" if -3 <= magnitude < 15 else f".{min(digits, 15)}g"
+
+
 def share(name: str, heading: str | None = None, interval: tuple[str, str] | None = None) -> Shown:
     """Show shares in per cent, with the interval in two other columns if the row has it."""
 

@@ -53,7 +53,8 @@ def evaluate(
     lengths: Annotated[
         str | None,
         option(
-            "The lengths to test, such as 2:80:2 (80 included), or numbers separated by commas.",
+            "The lengths to test, such as 2:80:2 (80 included), or numbers separated by commas; those that the task "
+            "does not have are left out.",
             of=ON_TASK,
             metavar="FIRST:LAST:STEP",
         ),
@@ -166,7 +167,7 @@ def _lengths(task: Any, text: str | None, longest: int | None) -> Any:
         lengths = Evaluation(lengths=text).lengths or ()
         if len(lengths) > MOST_LENGTHS:
             raise InvalidArgument(f"--lengths must be at most {MOST_LENGTHS:,} numbers, which {text!r} exceeds")
-        return lengths
+        return tested_lengths(task, lengths)
     if longest is None:
         return tested_lengths(task)
     task = recognition_of(task)

@@ -221,8 +221,9 @@ def table(result: Any, **options: Any) -> None:
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
-def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]], digits: int = 6) -> None:
+def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]], digits: int | None = 6) -> None:
     """Write columns as CSV to a file, which is named afterwards, or to the standard output without one."""
+    # Without `digits`, numbers are those of `Result.to_csv`.
 
     def write(file: TextIO) -> None:
         writer = csv.writer(file, lineterminator="\n")
@@ -240,8 +241,8 @@ def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]], digits: 
     path("written", out)
 
 
-def _csv_cell(value: Any, digits: int) -> Any:
-    if not isinstance(value, float):
+def _csv_cell(value: Any, digits: int | None) -> Any:
+    if digits is None or not isinstance(value, float):
         return value
     return "" if math.isnan(value) else f"{value:.{digits}g}"
 

@@ -33,7 +33,7 @@ def explaining_stops(folder: Path, own: str | None) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         if str(stop):
             raise
-        # Whoever presses Ctrl-C once more still wants to know.
+        # Further signals do not cut the message off.
         with handled_by(dict.fromkeys(handlers(*STOPPING), signal.SIG_IGN)):
             message = _kept(folder, own) or "nothing was saved"
         raise stopped(stop, message) from None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import shlex
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from myrnn._checks import count_of
 from myrnn.errors import DataError, InvalidArgument
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+# What else separates fields, the likeliest first.
+OTHER_DELIMITERS = (";", "\t", ",", "|")
 JSON_LINES, PARQUET, PLAIN = (".jsonl", ".ndjson"), (".parquet", ".pq"), ".txt"
 # Benchmarks of formal languages have special formats. FLaRe has symbols separated by spaces in one file, and labels in
 # another next to it. MLRegTest has a sequence, a tab and a label in each line of plain text.
@@ -204,7 +207,7 @@ def _of_fields(path: Path, delimiter: str, quotes: bool, columns: Columns) -> It
     names = [name.strip() for name in first]
     if fault or not any(names):
         raise DataError(f"{path}, line 1: {fault or 'no names of columns: the first line must name them'}")
-    check_columns(path, names, columns)
+    check_columns(path, names, columns, delimiter)
     places = [names.index(name) for name in columns.names]
     for number, fields, fault in lines:
         if not fields and not fault:
@@ -326,7 +329,7 @@ def _read(number: int, given: Any, read: Callable[[Any], Any]) -> FileLine:
     return FileLine(number, found.sequence, getattr(found, "label", None))
 
 
-def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
+def check_columns(path: Path, there: Sequence[str], columns: Columns, delimiter: str | None = None) -> None:
     """Refuse a file that lacks a column or has two of the same name; say which columns it has."""
     for name in columns.names:
         if there.count(name) > 1:
@@ -335,10 +338,19 @@ def check_columns(path: Path, there: Sequence[str], columns: Columns) -> None:
             listed = [repr(column if len(column) <= 40 else f"{column[:37]}...") for column in there[:MOST_COLUMNS]]
             shown = ", ".join([*listed, "..."] if len(there) > MOST_COLUMNS else listed)
             what = "text" if name == columns.text else "label"
-            raise DataError(
-                f"{path} has no column {name!r}; its columns are {shown or 'none'}: say which is the {what} column "
-                f"({what}_column)"
-            )
+            advice = other_delimiter(there, delimiter, columns.names)
+            advice = advice or f"say which is the {what} column ({what}_column)"
+            raise DataError(f"{path} has no column {name!r}; its columns are {shown or 'none'}: {advice}")
+
+
+def other_delimiter(there: Sequence[str], delimiter: str | None, wanted: Collection[str] = ()) -> str:
+    """Return advice if the names of columns seem to be separated by another delimiter, or ""."""
+    for other in OTHER_DELIMITERS if delimiter is not None else ():
+        names = [name.strip().strip('"') for name in str(delimiter).join(there).split(other)]
+        if other != delimiter and len(names) > len(there) and (len(there) == 1 or set(wanted) <= set(names)):
+            typed = shlex.quote(other) if other.isprintable() else f"${other!r}"
+            return f"they seem to be separated by {other!r}, so give delimiter={other!r} (--delimiter {typed})"
+    return ""
 
 
 def read_bytes(path: Path) -> bytes:

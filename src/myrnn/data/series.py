@@ -26,7 +26,9 @@ def read_table(
     frame = _frame(path, delimiter) if delimiter is not None or ending in files.PARQUET else None
     if frame is None or any(kind.is_nested() for kind in frame.dtypes):
         return None
-    listed = ", ".join(map(repr, frame.columns[: files.MOST_COLUMNS]))
+    listed = ", ".join(map(repr, frame.columns[: files.MOST_COLUMNS])) or "none"
+    advice = files.other_delimiter(frame.columns, delimiter, names or ())
+    listed += f": {advice}" if advice else ""
     first = 1 if ending in files.PARQUET else 2
     if delimiter is not None:
         _check_header(path, frame.columns)
@@ -41,11 +43,13 @@ def read_table(
             warn(f"{path}: {what} something other than numbers, and {'is' if len(left) == 1 else 'are'} left out")
     for name in names:
         if name not in frame.columns:
-            raise DataError(f"{path} has no column {name!r}; its columns are {listed} (text_column)")
+            raise DataError(
+                f"{path} has no column {name!r}; its columns are {listed}{'' if advice else ' (text_column)'}"
+            )
         if not frame[name].dtype.is_numeric():
             raise DataError(f"{path}: the column {name!r} holds something other than numbers")
     if not names:
-        raise DataError(f"{path} has no column of numbers; its columns are {listed or 'none'}")
+        raise DataError(f"{path} has no column of numbers; its columns are {listed}")
     rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
     if not len(rows):
         raise DataError(f"{path} holds no row")
@@ -96,12 +100,18 @@ def is_number(text: str) -> bool:
 def _frame(path: Path, delimiter: str | None) -> Any:
     import polars as pl
 
+    content = files.read_bytes(path) if delimiter is None else files.read_text(path).encode()
     try:
         if delimiter is None:
-            return pl.read_parquet(io.BytesIO(files.read_bytes(path)))
-        return pl.read_csv(files.read_text(path).encode(), separator=delimiter, infer_schema_length=None)
+            return pl.read_parquet(io.BytesIO(content))
+        return pl.read_csv(content, separator=delimiter, infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from None
+        what = str(error).splitlines()[0]
+        if delimiter is not None:
+            first = content.decode().partition("\n")[0]
+            if advice := files.other_delimiter(first.split(delimiter), delimiter):
+                what = f"its columns are {_checks.shown(first)}: {advice}"
+        raise DataError(f"{path} cannot be read as a table: {what}") from None
 
 
 def _of_text(path: Path) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.forecaster import MOST_STEPS, SequenceForecaster, one_series
 from myrnn.estimators.tables import check_names
 from myrnn.plots import plot_forecast, style
-from myrnn.results import Result, Table, draws, integer, number
+from myrnn.results import Result, Table, digits_for, draws, integer, number
 
 MOST_PATHS = 100_000
 # Rows of the series drawn before a forecast, for each row of the forecast.
@@ -82,10 +82,11 @@ class Forecast(Result):
         columns: dict[str, Any] = {"step": list(range(1, len(self) + 1))}
         shown = [integer("step")]
         for called, parts in self._by_column():
+            spec = digits_for(list(parts.values()))
             for name, rows in parts.items():
                 column = name if self.mean.ndim == 1 else f"{name} {called}"
                 columns[column] = rows.tolist()
-                shown.append(number(column, ".4g"))
+                shown.append(number(column, spec))
         return Table(f"Forecast ({_checks.count_of(self.members, 'network')})", columns, tuple(shown))
 
     def _by_column(self) -> Iterator[tuple[str, dict[str, Floats]]]:

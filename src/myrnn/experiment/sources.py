@@ -26,6 +26,7 @@ from myrnn.experiment.sections import Data, Evaluation
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
+from myrnn.tasks.drawn import existing_lengths
 from myrnn.training import TrainingSettings as Training
 
 # The role of sequences in memory among the hashes of a run.
@@ -354,4 +355,5 @@ def _check_task(part: Part, lengths: tuple[int, ...] | None) -> None:
     """Let a task check its settings together, and the test lengths; most experiments of a study share a task."""
     task = recognition_of(part.make())
     if lengths is not None and callable(getattr(task, "sample_lengths", None)):
-        task.sample_lengths([n for n in lengths if n <= LONGEST_TRIED], np.random.default_rng(0))
+        tried = np.array([n for n in lengths if n <= LONGEST_TRIED], dtype=np.int64)
+        task.sample_lengths(existing_lengths(task, tried), np.random.default_rng(0))

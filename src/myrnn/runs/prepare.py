@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +43,7 @@ from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 from myrnn.tasks import recognition_of, twice_as_long
+from myrnn.tasks.drawn import existing_lengths, named_lengths
 from myrnn.training.outputs import check_sees_no_future
 
 # The default window, in steps, for text and series.
@@ -118,7 +119,7 @@ class PreparedTask(Prepared):
                 task,
                 asked.samples or 1,
                 seed,
-                lengths=tested_lengths(task) if asked.lengths is None else asked.lengths,
+                lengths=tested_lengths(task, asked.lengths),
                 trained=run.history,
                 engine=experiment.training.engine,
                 progress=progress,
@@ -134,10 +135,19 @@ def test_seed(experiment: Experiment) -> int:
     return experiment.training.seed + 1 if asked is None else asked
 
 
-def tested_lengths(task: Any) -> NDArray[np.int64]:
-    """Return the test lengths of a run on a task: up to twice its longest, as far as they exist."""
-    lengths: NDArray[np.int64] = twice_as_long(recognition_of(task)).lengths
-    return lengths
+def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """Return the test lengths of a run on a task: those asked for, or up to twice its longest, as far as they exist."""
+    task = recognition_of(task)
+    if asked is None:
+        lengths: NDArray[np.int64] = twice_as_long(task).lengths
+        return lengths
+    wanted = np.unique(np.asarray(asked, dtype=np.int64))
+    found = existing_lengths(task, wanted)
+    if len(found) < len(wanted):
+        left = np.setdiff1d(wanted, found)
+        are = "it is" if len(left) == 1 else "they are"
+        warn(f"the task has no sequences of {named_lengths(left)} to test on: {are} left out")
+    return found
 
 
 def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> PreparedTask:

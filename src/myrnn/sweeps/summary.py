@@ -71,7 +71,7 @@ def _best(source: Source, lengths: tuple[int, ...] | None, trained: int) -> dict
     task = recognition_of(source.part.make()) if isinstance(source, TaskSource) else None
     if task is None:
         return {}
-    asked = np.asarray(tested_lengths(task) if lengths is None else lengths)
+    asked = tested_lengths(task, lengths)
     found: dict[str, Any] = {}
     rates = base_rates_of(source.settings, tuple(asked.tolist()))
     for name, chosen in (("accuracy", asked <= trained), ("beyond", asked > trained)):

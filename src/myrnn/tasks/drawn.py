@@ -20,6 +20,8 @@ from myrnn.settings import check_fields
 NO_ANSWER = -1
 # No reasonable task comes near this, or near so many symbols: longer sequences, or halves, would only fill the memory.
 LONGEST = 20_000
+# The most lengths, or runs of lengths, that a message lists.
+MOST_RUNS = 5
 
 
 def bounded(title: str, description: str, examples: str, least: int = 1, most: int = LONGEST) -> Meta:
@@ -91,6 +93,21 @@ class DrawnTask(ABC):
         if len(wrong := wanted[~possible]):
             raise InvalidArgument(f"{type(self).__name__} has no sequence of length {wrong[0]}: lengths are {words}")
         return self._draw(wanted, _checks.generator("rng", rng))
+
+
+def existing_lengths(task: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the lengths that sequences of a task can have; all of them if none can, or if the task does not say."""
+    if not isinstance(task, DrawnTask) or not (possible := task._possible(lengths)[0]).any():
+        return lengths
+    return lengths[possible]
+
+
+def named_lengths(lengths: NDArray[np.int64]) -> str:
+    """Return ascending lengths in words, such as "lengths 3, 6, 10 to 40"."""
+    runs = np.split(lengths, np.flatnonzero(np.diff(lengths) > 1) + 1)
+    names = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs if len(run)]
+    more = [f"... {names[-1]}"] if len(names) > MOST_RUNS else []
+    return f"length{'s' if len(lengths) > 1 else ''} {', '.join([*names[: MOST_RUNS - len(more)], *more]) or 'none'}"
 
 
 class NamedTask(DrawnTask):

@@ -18,7 +18,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.flat import offsets_of, places_from
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, SEVERAL, TargetPart
-from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, tokens_of
+from myrnn.tasks.drawn import LONGEST, NO_ANSWER, NamedTask, named_lengths, tokens_of
 from myrnn.tasks.languages.kernels import edit
 from myrnn.tasks.languages.language import Bools, Integers, Language, Offsets, Strings, preceded, redrawn
 from myrnn.tasks.languages.predicate import FEWEST, TRIED
@@ -29,8 +29,6 @@ START, END = "^", "$"
 MOST_TRIES = 10
 # A task is refused if at most this share of its lengths is left without those that are too rare to be drawn.
 FEWEST_LEFT = 0.1
-# The most runs of lengths in a message.
-MOST_RUNS = 5
 # What is learned beside recognition may count so much at most.
 MOST_WEIGHT = 1000
 
@@ -335,7 +333,7 @@ class Recognition(NamedTask):
         what = "member" if not kinds[:, 0].any() else "non-member" if not kinds[:, 1].any() else ""
         if not what:
             return f"no length from {lengths[0]} to {lengths[-1]} has members and others; any_length=True draws either"
-        return f"the language has no {what} of {_span(lengths)}"
+        return f"the language has no {what} of {named_lengths(lengths)}"
 
     def _rare(self, lengths: Integers) -> tuple[Bools, str]:
         """Return which lengths have members, or non-members, that cannot be found, and a message about them."""
@@ -344,12 +342,12 @@ class Recognition(NamedTask):
         if rare[:, 0].any():
             few = f"fewer than {FEWEST} of {TRIED:,} random strings of a length are members"
             return rare.any(axis=1), (
-                f"members of {_span(lengths[rare[:, 0]])} are too rare to be drawn ({few}; a function `draw` can draw "
-                "them)"
+                f"members of {named_lengths(lengths[rare[:, 0]])} are too rare to be drawn ({few}; a function `draw` "
+                "can draw them)"
             )
         if rare[:, 1].any():
             all_ = f"all of {TRIED:,} random strings of a length are members"
-            return rare[:, 1], f"non-members of {_span(lengths[rare[:, 1]])} are too rare to be drawn ({all_})"
+            return rare[:, 1], f"non-members of {named_lengths(lengths[rare[:, 1]])} are too rare to be drawn ({all_})"
         return rare[:, 1], ""
 
     def _check_rare(self, lengths: Integers) -> None:
@@ -360,16 +358,8 @@ class Recognition(NamedTask):
         kinds = self._kinds(lengths)
         left = kinds.all(axis=1) if self._is_classed else kinds[:, 0]
         if left.sum() <= FEWEST_LEFT * (left | rare).sum():
-            raise InvalidArgument(f"{message}: without these, only {_span(lengths[left])} would be left")
+            raise InvalidArgument(f"{message}: without these, only {named_lengths(lengths[left])} would be left")
         warn(f"{message}: " + ("their strings are all of the other class" if self.any_length else "they are left out"))
-
-
-def _span(lengths: Integers) -> str:
-    """Return ascending lengths in words, such as "lengths 3, 6, 10 to 40"."""
-    runs = np.split(lengths, np.flatnonzero(np.diff(lengths) > 1) + 1)
-    names = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs if len(run)]
-    more = [f"... {names[-1]}"] if len(names) > MOST_RUNS else []
-    return f"length{'s' if len(lengths) > 1 else ''} {', '.join([*names[: MOST_RUNS - len(more)], *more]) or 'none'}"
 
 
 def symbols_of(text: str | None) -> tuple[str, ...] | None:
