@@ -24,7 +24,6 @@ from typing import Any, NoReturn
 import msgspec
 import numpy as np
 import safetensors.numpy
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from myrnn import _checks
@@ -340,6 +339,9 @@ class FolderLock:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._file = Path(folder) / LOCK
+        # Late: once imported, it watches every `id()` and every frame that is read, which slows the compiler down.
+        from filelock import FileLock, Timeout
+
         # The system holds it as long as this process lives, even if it is killed.
         self._lock = FileLock(self._file, thread_local=False)
         try:
@@ -375,6 +377,8 @@ def is_locked(folder: str | os.PathLike[str]) -> bool:
     file = Path(folder) / LOCK
     if not file.exists():
         return False
+    from filelock import FileLock, Timeout
+
     lock = FileLock(file, thread_local=False)
     try:
         lock.acquire(timeout=0)
