@@ -18,10 +18,11 @@ from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
 from myrnn.compiler.leaves import Gradient, LoopState, Parameter, Row
 from myrnn.compiler.lower import INSTEAD, RULES
+from myrnn.compiler.mygrad_graph import variables_of
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.record import Origin
-from myrnn.compiler.trace import Recorder, _variables, trace_once
-from myrnn.compiler.work import operations_noted
+from myrnn.compiler.recorder import recorded
+from myrnn.compiler.trace import trace_once
 from myrnn.errors import CompileError, InvalidArgument, UnsupportedOperation
 
 pytestmark = pytest.mark.usefixtures("gru_in_python")
@@ -332,7 +333,7 @@ def with_a_view(b):
 
 def names_below(output):
     """Return the names of the operations in MyGrad's graph."""
-    return {type(t.creator).__name__ for t in inputs_first([output], _variables) if t.creator is not None}
+    return {type(t.creator).__name__ for t in inputs_first([output], variables_of) if t.creator is not None}
 
 
 def test_every_rule_is_tested():
@@ -376,9 +377,7 @@ def test_every_operation_equals_itself_when_it_is_noted_again():
         model = Model(lambda x, function=function: function(x), "sequence")
         notes = []
         for _ in range(2):
-            with operations_noted(model.parameters) as found:
-                model(mg.tensor(x))
-            notes.append(found)
+            notes.append(recorded(model, mg.tensor(x), work=True, parameters=model.parameters).work)
         changed += [name] if notes[0] != notes[1] or not notes[0] else []
     assert not changed
 
@@ -510,9 +509,9 @@ def test_tracing_does_not_change_the_profiler_or_tensors():
     calls, before, attributes = [], sys.getprofile(), set(vars(mg.Tensor))
     sys.setprofile(lambda *event: calls.append(event))
     try:
-        assert Recorder().run(lambda x: x + 1, mg.tensor([1.0])).shape == (1,)
+        assert recorded(lambda x: x + 1, mg.tensor([1.0]), origins=True).result.shape == (1,)
         with pytest.raises(ValueError):
-            Recorder().run(fails, mg.tensor([1.0]))
+            recorded(fails, mg.tensor([1.0]), origins=True)
         assert calls and sys.getprofile() is not before
     finally:
         sys.setprofile(before)

@@ -17,8 +17,7 @@ import numpy as np
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, CallResult, Drawn, Row
 from myrnn.compiler.ops import take
-from myrnn.compiler.recording import SiteUse, line_of_code
-from myrnn.compiler.trace import Trace
+from myrnn.compiler.trace import SiteUse, Trace
 from myrnn.errors import CompileError
 
 # What traces of several lengths show ---------------------------------------------------------------------------------
@@ -42,7 +41,7 @@ def find_draws(traces: Mapping[int, Trace]) -> tuple[Drawn, ...]:
             times = ", ".join(f"{u.leaves} times {u.size} numbers for {u.length} steps" for u in uses)
             raise CompileError(
                 f"a line draws {times}: a compiled model draws at every step, once, or rows of the sequence, "
-                f"(T, ...).\n  {line_of_code(uses[0].line)}"
+                f"(T, ...).\n  {uses[0].line}"
             )
         each = alike[0].leaves if once else max(parts)
         found.append(Drawn(alike[0].site, draw, each * size, once, each, of_rows=of_rows))

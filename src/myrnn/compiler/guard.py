@@ -4,7 +4,7 @@ What can go wrong, and the guard that finds it (`tests/test_guard.py` has a mode
 
 =====================================================  =================================================================
 a model changes: an attribute, a global, a layer,      before every use five steps are run, and traced unless the
-a context variable, by whatever code                   computation is the same (`Guard.check_unchanged`, `work_of`);
+a context variable, by whatever code                   computation is the same (`Guard.check_unchanged`);
                                                        for gradients they are always traced
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
                                                        the logits are compared (`Guard.check`)
@@ -24,7 +24,6 @@ the compiler is wrong                                  native losses and gradien
 from __future__ import annotations
 
 from copy import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,15 +34,14 @@ from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.probe import ADVICE, PROBES, Traces, traced_with_array
-from myrnn.compiler.recording import Recording
-from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept
+from myrnn.compiler.reads import Array, numbers_of
+from myrnn.compiler.record import Record, Work, takes_numbers
+from myrnn.compiler.recorder import recorded
+from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
 from myrnn.compiler.tables import LONGEST_TABLE
-from myrnn.compiler.trace import Recorder, takes_numbers
-from myrnn.compiler.work import Work, work_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of
-from myrnn.randomness import run_with
 from myrnn.sequences import Sequences
 
 # The number of steps that are run, and traced, to see whether a model has changed.
@@ -104,10 +102,9 @@ class Guard:
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             # Logits do not show random draws of the training.
-            recording = Recording()
-            with MYGRAD:
-                found = work_of(partial(run_with, recording, self._model), x, self._parameters)
-            if found is None or recording.calls or self._works.get(length) != found:
+            record = self._run(x, draws=True)
+            found = _work_of(record)
+            if found is None or record.draws or self._works.get(length) != found:
                 if not anew:
                     # Earlier checks were for the earlier model.
                     anew, self._lengths, self._works = True, set(), {}
@@ -175,14 +172,14 @@ class Guard:
 
     def check_unchanged(self) -> None:
         """Run a few steps of the model, and check it again unless it computes what it did, bit for bit."""
-        recorder = Recorder()
         with MYGRAD:
             try:
-                watched = partial(recorder.run, self._model, names=False)
-                found = work_of(watched, self._probe, self._parameters)
+                record = self._run(self._probe)
             except CompileError:
-                found = None
-            if found is None or found != self._work or recorder.looks or not self._is_over_its_own():
+                self.check_again()
+                return
+            work = _work_of(record)
+            if work is None or work != self._work or record.looks or not self._is_over_its_own():
                 self.check_again()
 
     def check_parameters(self) -> None:
@@ -196,7 +193,14 @@ class Guard:
         self._work = None
         with MYGRAD:
             self._check(self._probe)
-            self._work = work_of(self._model, self._probe, self._parameters)
+            self._work = _work_of(self._run(self._probe))
+
+    def _run(self, x: NDArray[np.float32], *, draws: bool = False) -> Record:
+        """Run the model without a graph, and record all operations on tensors."""
+        # A tensor shows what is computed from the sequence. NumPy's functions take it as they take an array.
+        with MYGRAD, without_graph(x):
+            sequence = Array(x, constant=True)
+            return recorded(self._model, sequence, work=True, draws=draws, parameters=self._parameters)
 
     def _is_over_its_own(self) -> bool:
         return self.is_over(parameters_of(self._model))
@@ -281,3 +285,10 @@ class Guard:
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
         return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
+
+
+def _work_of(record: Record) -> Work | None:
+    """Return the logits of a record, and the operations behind them."""
+    # None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros.
+    logits = np.asarray(numbers_of(record.result))
+    return (logits.tobytes(), *record.work) if np.isfinite(logits).all() and logits.all() else None

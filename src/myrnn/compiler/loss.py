@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, evaluate, inputs_first, leaves_of, substitute, topological
 from myrnn.compiler.leaves import OUTPUTS, TARGET, ClassNumbers, Parameter
+from myrnn.compiler.mygrad_graph import read_graph, tensors_below
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
+from myrnn.compiler.record import Work
+from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD
-from myrnn.compiler.trace import Recorder, read_graph, tensors_below
 from myrnn.compiler.values import plain
-from myrnn.compiler.work import Work, operations_noted
 from myrnn.errors import CompileError, MyRNNError
 from myrnn.losses import Loss, Penalty, checked_penalty, losses_of, name_of
 from myrnn.targets import CLASS, TargetKind
@@ -116,11 +117,16 @@ def trace_loss(
 def _work_of(loss: Loss | str, outputs: int, scored: int, targets: NDArray[Any]) -> Work:
     """Return a loss and its gradients on rows of these targets, and of all classes, and the operations behind them."""
     rows = np.concatenate([targets, np.arange(scored)]) if targets.ndim == 1 else targets
-    with MYGRAD, np.errstate(all="ignore"), operations_noted() as operations:
+
+    def losses(outputs: Tensor) -> Any:
+        of_rows = tried(lambda: losses_of(loss, outputs, rows))
+        of_rows.sum().backward()
+        return of_rows.data
+
+    with MYGRAD, np.errstate(all="ignore"):
         given = mygrad.tensor(np.random.default_rng(1).normal(size=(len(rows), outputs)), constant=False)
-        losses = tried(lambda: losses_of(loss, given, rows))
-        losses.sum().backward()
-        return (*(np.asarray(numbers).tobytes() for numbers in (losses.data, given.grad)), *operations)
+        record = recorded(losses, given, work=True)
+        return (*(np.asarray(numbers).tobytes() for numbers in (record.result, given.grad)), *record.work)
 
 
 def text_of(value: Node) -> tuple[Any, ...]:
@@ -156,20 +162,21 @@ class _Tracer:
         return [_same([self._trace(np.array([k]), {}) for _ in range(2)]) for k in range(self._scored)]
 
     def _trace(self, target: Any, values: dict[int, Any]) -> Node:
-        outputs, recorder = mygrad.tensor(self._drawn(1), constant=False), Recorder()
+        outputs = mygrad.tensor(self._drawn(1), constant=False)
         values[id(outputs)] = plain(self._build.leaf(OUTPUTS, self._outputs), outputs.shape)
-        found = tried(lambda: recorder.run(lambda given: losses_of(self._loss, given, target), outputs))
-        if recorder.looks:
+        record = tried(lambda: recorded(lambda given: losses_of(self._loss, given, target), outputs, origins=True))
+        found = record.result
+        if record.looks:
             raise CompileError(
                 "it inspects numbers of its outputs or targets, and may behave differently for others:\n"
-                f"  {recorder.looks[0]}"
+                f"  {record.looks[0]}"
             )
         tensors = tensors_below(found)
         if any(parameter is tensor for parameter in self._parameters for tensor in tensors):
             raise CompileError("it reads a parameter of the model: only the model and a penalty may")
         if not any(tensor is outputs for tensor in tensors):
             raise CompileError("no gradient reaches its outputs")
-        read_graph(tensors, values, self._build, recorder)
+        read_graph(tensors, values, self._build, record)
         value: Node = values[id(found)].node
         return value
 
@@ -338,19 +345,20 @@ def trace_penalty(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) ->
 
 def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> PenaltyGraph:
     # Computations on constants stay as written, as in a loss.
-    build, recorder = Builder(fold=False), Recorder()
+    build = Builder(fold=False)
     leaves = [build.leaf(Parameter(i), p.size) for i, p in enumerate(parameters)]
     values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
     with MYGRAD, np.errstate(all="ignore"):
-        found = tried(lambda: recorder.run(lambda given: checked_penalty(penalty, given), model))
-        if recorder.looks:
+        record = tried(lambda: recorded(lambda given: checked_penalty(penalty, given), model, origins=True))
+        found = record.result
+        if record.looks:
             raise CompileError(
-                f"it inspects numbers of the parameters, and may behave differently for others:\n  {recorder.looks[0]}"
+                f"it inspects numbers of the parameters, and may behave differently for others:\n  {record.looks[0]}"
             )
         tensors = tensors_below(found)
         if not any(tensor is p for tensor in tensors for p in parameters):
             raise CompileError("it reads no parameter of the model")
-        read_graph(tensors, values, build, recorder)
+        read_graph(tensors, values, build, record)
         value: Node = values[id(found)].node
         known = {leaf: p.data.reshape(-1).astype(np.float64) for leaf, p in zip(leaves, parameters, strict=True)}
         (number,) = evaluate([value], known, np.float64)[0]

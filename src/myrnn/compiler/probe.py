@@ -16,9 +16,9 @@ from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turn
 from myrnn.compiler.graph import Builder, Node, topological
 from myrnn.compiler.growth import check_growth
 from myrnn.compiler.leaves import Drawn
-from myrnn.compiler.record import Origin
+from myrnn.compiler.record import Origin, takes_numbers
 from myrnn.compiler.reference import answer, gradients_kept, shifted, with_values
-from myrnn.compiler.trace import Trace, takes_numbers, trace_once
+from myrnn.compiler.trace import Trace, trace_once
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic
 from myrnn.models.model import parameter_names
 from myrnn.sequences import one_hot

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any
 
@@ -18,13 +17,10 @@ import mygrad
 import numpy as np
 from mygrad import Tensor
 from mygrad._utils import graph_tracking
-from mygrad.indexing_routines.ops import Where
 from mygrad.operation_base import Operation
 from numpy.typing import NDArray
 
-from myrnn._start import when_gru_is_imported
 from myrnn._user_code import is_users_file
-from myrnn.compiler.patches import replaced
 
 COMPARED = {
     "__gt__": np.greater,
@@ -35,7 +31,7 @@ COMPARED = {
     "__ne__": np.not_equal,
 }
 # For truth values only.
-_LOGICAL = {
+LOGICAL = {
     np.logical_not: np.logical_not,
     np.logical_and: np.logical_and,
     np.logical_or: np.logical_or,
@@ -46,9 +42,7 @@ _LOGICAL = {
     np.bitwise_xor: np.logical_xor,
 }
 # For arrays; MyGrad refuses them for tensors with a gradient.
-_ROUNDED = frozenset({np.sign, np.floor, np.ceil, np.trunc, np.rint})
-# Functions that convert a tensor to an array.
-_CONVERSIONS = ((np, "asarray"), (np, "array"), (np, "asanyarray"), (np, "ascontiguousarray"), (mygrad, "asarray"))
+ROUNDED = frozenset({np.sign, np.floor, np.ceil, np.trunc, np.rint})
 
 
 def raw(tensor: Tensor) -> NDArray[Any]:
@@ -199,7 +193,7 @@ def _differences(array: Any, n: int = 1, axis: int = -1, prepend: Any = None, ap
     return array
 
 
-def _windows(view: Any) -> Any:
+def windows_by(view: Any) -> Any:
     """Return the function that makes windows of an array, as `view` does for NumPy's arrays."""
 
     @wraps(view)
@@ -288,7 +282,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.tile: _tiled,
     np.nan_to_num: _not_nan,
     np.diff: _differences,
-    np.lib.stride_tricks.sliding_window_view: _windows(np.lib.stride_tricks.sliding_window_view),
+    np.lib.stride_tricks.sliding_window_view: windows_by(np.lib.stride_tricks.sliding_window_view),
     np.dot: _dot,
     np.round: _rounded,
     np.around: _rounded,
@@ -315,79 +309,19 @@ def keep_arrays(tensor: Tensor, operation: Any) -> None:
         tensor.__class__ = Array if alone or isinstance(operation, WithoutGradient) else Tensor
 
 
-# While a model is traced ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def reads_traced(is_here: Callable[[], bool], sequence: Any, note: Callable[[Tensor], None]) -> Iterator[None]:
-    """Give traced arrays to the model's code, by `is_here`; `note` gets every tensor whose history would be lost."""
-
-    def remember(tensor: Tensor, source: Any) -> None:
-        """Record the source of a tensor that MyGrad creates from existing numbers."""
-        if not isinstance(source, Tensor) or not graph_tracking.TRACK_GRAPH or not is_here():
-            return
-        is_computed = source is sequence or source.creator is not None
-        if is_computed and tensor.creator is None and raw(tensor).shape == raw(source).shape:
-            vars(tensor)["_creator"] = array_of(source, raw(tensor).dtype).creator
-            note(tensor)
-
-    def replace_gru(module: Any) -> None:
-        unit = module.GRUnit
-        stack.enter_context(replaced([(unit, "__call__", _beginning(unit.__call__, is_here))]))
-
-    table = [
-        *((owner, name, _converting(getattr(owner, name), is_here)) for owner, name in _CONVERSIONS),
-        (mygrad, "sliding_window_view", _windows(mygrad.sliding_window_view)),
-        *((Tensor, name, _comparing(getattr(Tensor, name), ufunc, is_here)) for name, ufunc in COMPARED.items()),
-        (Tensor, "__array_ufunc__", _computing(Tensor.__array_ufunc__, is_here)),
-        (Tensor, "__init__", _made(Tensor.__init__, remember)),
-        *((Tensor, name, _copied(getattr(Tensor, name), remember)) for name in ("astype", "copy")),
-        (Tensor, "__setitem__", _writing(Tensor.__setitem__, is_here)),
-        (Where, "__call__", _choosing(Where.__call__, is_here)),
-    ]
-    with ExitStack() as stack:
-        stack.enter_context(replaced(table))
-        stack.enter_context(when_gru_is_imported(replace_gru))
-        yield
-
-
-def _converting(convert: Any, is_here: Callable[[], bool]) -> Any:
-    copies = convert.__name__ == "array"
-
-    @wraps(convert)
-    def converted(*given: Any, **named: Any) -> Any:
-        source, *rest = given or (None,)
-        if isinstance(source, Tensor) and is_read_by_user() and is_here():
-            dtype = rest[0] if rest else named.get("dtype")
-            if len(rest) <= 1 and set(named) <= {"dtype", "copy", "order", "subok"}:
-                is_same = type(source) is Array and dtype in (None, source.dtype) and not copies
-                return source if is_same else array_of(source, dtype)
-        return convert(*given, **named)
-
-    return converted
-
-
-def _comparing(compare: Any, function: np.ufunc, is_here: Callable[[], bool]) -> Any:
-    @wraps(compare)
-    def compared(tensor: Tensor, other: Any) -> Any:
-        if is_read_by_user() and is_here() and _is_number(other):
-            return _compared(function, tensor, other)
-        return compare(tensor, other)
-
-    return compared
-
-
-def _numbers_of(value: Any) -> Any:
+def numbers_of(value: Any) -> Any:
+    """Return the numbers of a tensor, or anything else itself."""
     return raw(value) if isinstance(value, Tensor) else value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, an array or a tensor."""
     return isinstance(value, Tensor | np.ndarray | bool | int | float | np.number | np.bool_)
 
 
-def _compared(function: np.ufunc, *operands: Any) -> Any:
+def piecewise_constant(function: np.ufunc, *operands: Any) -> Any:
     """Compare tensors and numbers; Python numbers take the dtype of the other operand."""
-    dtype = np.result_type(*map(_numbers_of, operands))
+    dtype = np.result_type(*map(numbers_of, operands))
     return Array._op(
         PiecewiseConstant,
         *(
@@ -397,72 +331,3 @@ def _compared(function: np.ufunc, *operands: Any) -> Any:
         op_kwargs={"function": function},
         constant=True,
     )
-
-
-def _computing(compute: Any, is_here: Callable[[], bool]) -> Any:
-    @wraps(compute)
-    def computed(tensor: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        plain = method == "__call__" and not named and all(map(_is_number, inputs))
-        if plain and graph_tracking.TRACK_GRAPH and is_here():
-            if ufunc in COMPARED.values() or ufunc is np.isnan or (ufunc in _ROUNDED and type(tensor) is Array):
-                return _compared(ufunc, *inputs)
-            if ufunc in _LOGICAL and np.result_type(*map(_numbers_of, inputs)).kind == "b":
-                return _compared(_LOGICAL[ufunc], *inputs)
-        return compute(tensor, ufunc, method, *inputs, **named)
-
-    return computed
-
-
-def _made(make: Any, remember: Callable[[Tensor, Any], None]) -> Any:
-    @wraps(make)
-    def made(tensor: Tensor, x: Any, *given: Any, **named: Any) -> None:
-        make(tensor, x, *given, **named)
-        remember(tensor, x)
-
-    return made
-
-
-def _copied(copy: Any, remember: Callable[[Tensor, Any], None]) -> Any:
-    @wraps(copy)
-    def copied(tensor: Tensor, *given: Any, **named: Any) -> Any:
-        result = copy(tensor, *given, **named)
-        if result is not tensor and is_read_by_user():
-            remember(result, tensor)
-        return result
-
-    return copied
-
-
-def _writing(write: Any, is_here: Callable[[], bool]) -> Any:
-    @wraps(write)
-    def written(tensor: Tensor, key: Any, value: Any) -> None:
-        if type(key) is Array and key.dtype == bool and np.shape(value) == () and is_here():
-            # A single number written where a mask is true is a choice.
-            mask = key.reshape(*key.shape, *(1 for _ in tensor.shape[key.ndim :]))
-            key, value = Ellipsis, mygrad.where(mask, value, tensor)
-        write(tensor, key, value)
-
-    return written
-
-
-def _choosing(choose: Any, is_here: Callable[[], bool]) -> Any:
-    @wraps(choose)
-    def chosen(operation: Any, a: Tensor, b: Tensor, *, condition: Any) -> Any:
-        if isinstance(condition, Tensor) and graph_tracking.TRACK_GRAPH and is_here():
-            # A new tensor, which nothing changes in place.
-            operation.reads_beside = (array_of(condition),)
-            condition = raw(condition)
-        return choose(operation, a, b, condition=condition)
-
-    return chosen
-
-
-def _beginning(begin: Any, is_here: Callable[[], bool]) -> Any:
-    @wraps(begin)
-    def begun(operation: Any, *operands: Tensor, s0: Any = None, **named: Any) -> Any:
-        if is_here() and graph_tracking.TRACK_GRAPH:
-            start = s0 if isinstance(s0, Tensor) or s0 is None else Tensor(s0, constant=True)
-            operation.reads_beside = () if start is None else (array_of(start),)
-        return begin(operation, *operands, s0=_numbers_of(s0), **named)
-
-    return begun

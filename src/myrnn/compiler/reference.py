@@ -23,15 +23,22 @@ MYGRAD = threading.RLock()
 
 def answer(model: Any, x: NDArray[np.float32]) -> NDArray[Any]:
     """Return the model's own logits for an array, as computed without a graph."""
+    with without_graph(x):
+        result = model(x.copy())
+    return np.asarray(result.data if isinstance(result, Tensor) else result)
+
+
+@contextmanager
+def without_graph(x: NDArray[np.float32]) -> Iterator[None]:
+    """Run a model on `x` without a graph; raises CompileError if it fails."""
     try:
         # The sequences may be artificial, so overflows on them do not matter.
         with mygrad.no_autodiff, np.errstate(all="ignore"):
-            result = model(x.copy())
+            yield
     except Exception as error:
         raise CompileError(
             f"the model fails on an array of shape {x.shape}, but not on a tensor: {failure(error)}"
         ) from error
-    return np.asarray(result.data if isinstance(result, Tensor) else result)
 
 
 def shifted(parameters: tuple[Tensor, ...], rng: np.random.Generator) -> list[NDArray[np.float32]]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
-from myrnn.compiler.trace import tensors_below
+from myrnn.compiler.mygrad_graph import tensors_below
 from myrnn.graphs.steps import StepColumns, Vertex, find_steps
 
 Kind = Literal["operation", "parameter", "input", "constant"]

@@ -13,8 +13,8 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler.compilation import compile_for
 from myrnn.compiler.probe import ADVICE, unreached
+from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD
-from myrnn.compiler.trace import lines_that_look
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.randomness import Keys, SequenceDraws, keys_of
@@ -100,7 +100,7 @@ class MyGradEngine:
         is_unreached = outputs.constant or all(parameter.grad is None for parameter in self._parameters)
         if is_unreached and sequences.lengths[batch].any():
             longest = sequences.features(batch[sequences.lengths[batch].argmax()])
-            raise InvalidArgument(unreached(lines_that_look(model, longest)))
+            raise InvalidArgument(unreached(recorded(model, mygrad.tensor(longest)).looks))
         if limit is not None:
             clip_gradients(self._parameters, limit)
         optimizer.step()
