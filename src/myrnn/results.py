@@ -48,6 +48,11 @@ def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
     return np.divide(right, tried, out=np.full(np.broadcast(right, tried).shape, np.nan), where=tried > 0)
 
 
+def pair_counts(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Return how often each pair of two whole numbers occurs in rows (N,), int64 in this shape."""
+    return np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1]).reshape(shape)
+
+
 def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
     """Return Wilson's interval for shares, float64 (..., 2): low and high, 0 and 1 where the total is 0."""
     # Wilson, "Probable inference, the law of succession, and statistical inference", 1927.

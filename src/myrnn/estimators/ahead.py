@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.results import check_lost, is_lost
+from myrnn.results import Floats, check_lost, is_lost
 from myrnn.runs.reader import DataReader
 from myrnn.runs.trained import Run, sequences_of
 from myrnn.sequences import Sequences
 from myrnn.training.outputs import reference_logits
-
-Floats = NDArray[np.float64]
 
 # A block of errors is at most this part of all errors.
 FEWEST_BLOCKS = 4

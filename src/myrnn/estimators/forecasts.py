@@ -23,13 +23,11 @@ from myrnn.estimators.ahead import Ahead
 from myrnn.estimators.forecaster import MOST_STEPS, SequenceForecaster, one_series
 from myrnn.estimators.tables import check_names
 from myrnn.plots import plot_forecast, style
-from myrnn.results import Result, Table, digits_for, draws, integer, number
+from myrnn.results import Floats, Result, Table, digits_for, draws, integer, number
 
 MOST_PATHS = 100_000
 # Rows of the series drawn before a forecast, for each row of the forecast.
 BEFORE = 3
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -20,6 +20,7 @@ from myrnn.results import (
     Table,
     integer,
     is_lost,
+    pair_counts,
     share,
     shares,
     text,
@@ -218,9 +219,7 @@ def confusion_counts(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the confusion matrix, int64 (K, K), and the cases of each class without a prediction (a negative one)."""
     lost = predicted < 0
-    cells = truth[~lost] * classes + predicted[~lost]
-    counts = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-    return counts, np.bincount(truth[lost], minlength=classes)
+    return pair_counts(truth[~lost], predicted[~lost], (classes, classes)), np.bincount(truth[lost], minlength=classes)
 
 
 def _distinct(name: str, given: ArrayLike) -> tuple[list[str], NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
 from myrnn.evaluation.lengths import LengthReport, base_rate_of
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import Floats, is_lost, predicted, warn_of_lost
+from myrnn.results import Floats, is_lost, pair_counts, predicted, warn_of_lost
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, SEVERAL
 
@@ -118,8 +118,8 @@ def evaluate(
     wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
     count = partial(np.bincount, minlength=len(distinct))
     of_length = np.searchsorted(distinct, sequences.lengths[owner])
-    total = _by_class(of_length, targets, len(distinct), classes)
-    correct = _by_class(of_length[right], targets[right], len(distinct), classes)
+    shape = len(distinct), classes
+    total, correct = pair_counts(of_length, targets, shape), pair_counts(of_length[right], targets[right], shape)
     return LengthReport(
         lengths=distinct,
         total=total.sum(axis=1),
@@ -144,7 +144,7 @@ def base_rates(sequences: Sequences) -> tuple[Ints, Floats]:
     row, owner = _answers(sequences)
     distinct, place = np.unique(sequences.lengths[owner], return_inverse=True)
     targets = sequences.targets[row]
-    total = _by_class(place, targets, len(distinct), int(targets.max(initial=0)) + 1)
+    total = pair_counts(place, targets, (len(distinct), int(targets.max(initial=0)) + 1))
     return distinct, base_rate_of(total, total.sum(axis=1))
 
 
@@ -153,8 +153,3 @@ def _answers(sequences: Sequences) -> tuple[Ints, Ints]:
     weights = sequences.weights
     row = np.arange(len(sequences.targets)) if weights is None else np.flatnonzero(weights > 0)
     return row, sequences.owners[row] if sequences.per_step else row
-
-
-def _by_class(length: Ints, targets: Ints, lengths: int, classes: int) -> Ints:
-    """Return how many targets of each class there are at each length, int64 (L, K)."""
-    return np.bincount(length * classes + targets, minlength=lengths * classes).reshape(lengths, classes)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import draw
-from myrnn.results import Counted, Result, Shown, Table, counted, integer, percent, shares, text
+from myrnn.results import Counted, Result, Shown, Table, counted, integer, pair_counts, percent, shares, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 
@@ -221,8 +221,7 @@ def _predicted(chain: list[Codes], labels: NDArray[np.int64], fitted: NDArray[np
     belief = np.tile(prior / prior.sum(), (len(labels), 1))
     for codes in chain:
         distinct, first, place = np.unique(codes, return_index=True, return_inverse=True)
-        cells = place[fitted] * classes + labels[fitted]
-        seen = np.bincount(cells, minlength=len(distinct) * classes).reshape(-1, classes)
+        seen = pair_counts(place[fitted], labels[fitted], (len(distinct), classes))
         # All sequences with the same code share a code in the coarser table, so any of them can look it up.
         table = seen + classes * belief[first]
         belief = (table / table.sum(axis=1, keepdims=True))[place]
@@ -238,8 +237,8 @@ def _best_place(sequences: Sequences, fitted: NDArray[np.bool_]) -> int:
 
     def right(place: int) -> int:
         entry = length * width + symbol_at(part, place) + 1
-        seen = np.bincount(entry * classes + part.labels, minlength=(length.max() + 1) * width * classes)
-        return int(seen.reshape(-1, classes).max(axis=1).sum())
+        seen = pair_counts(entry, part.labels, (int(length.max() + 1) * width, classes))
+        return int(seen.max(axis=1).sum())
 
     # The first of equally good positions, from the beginning and from the end.
     longest = int(part.lengths.max())

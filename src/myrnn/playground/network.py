@@ -15,11 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.experiment.parts import weight_generator
+from myrnn.experiment.parts import Part, weight_generator
 from myrnn.generation import generate
 from myrnn.learning_curve import LearningCurve
-from myrnn.models.network import sizes_for
-from myrnn.models.own import make_own
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.playground.material import Material, material_of
 from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
@@ -331,15 +329,13 @@ class Network:
 
 def new_model(settings: dict[str, Any], task: Task, own: ModelClass | None = None) -> Any:
     """Return a model with its initial weights, drawn from the seed in a different stream from the sequences."""
-    section = sections_of(settings)["model"]
-    rng = weight_generator(settings["seed"])
-    if settings["cell"] != OWN:
-        return make("model", **sizes_for(task, section["name"]), rng=rng, **section)
-    if own is None:
+    is_own = settings["cell"] == OWN
+    if is_own and own is None:
         raise InvalidArgument(
             "there is no model class of yours here: start with myrnn playground --model my_file.py:MyClass"
         )
-    return make_own(own, (task.dim_input, section["dim_recurrent"], task.dim_output), rng)
+    part = Part.read("model", sections_of(settings)["model"])
+    return part.new_model(task, weight_generator(settings["seed"]), own if is_own else None)
 
 
 def _origin_of(run: Run) -> dict[str, Any]:

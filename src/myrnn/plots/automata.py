@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from myrnn.errors import InvalidArgument
 from myrnn.inspection import ExtractedAutomaton
 from myrnn.plots import style
-from myrnn.results import draws
+from myrnn.results import Floats, draws
 from myrnn.tasks.languages.automata import Dfa
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 Edge = tuple[int, int]
 
 # More circles would be illegible.

@@ -12,12 +12,11 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.inspection import GradientFlow, Inspection, StateSpace
 from myrnn.plots import style
-from myrnn.results import draws
+from myrnn.results import Floats, draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 
 ORDERS = {"similarity": "similar units side by side", "peak": "in order of their peaks", "none": "as numbered"}
 COLORS = ("step", "class", "symbol")

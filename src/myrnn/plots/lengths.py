@@ -13,12 +13,11 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Comparison, LengthReport, ShortcutReport
 from myrnn.plots import style
-from myrnn.results import draws
+from myrnn.results import Floats, draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 # Lengths (N,), runs (R, N) by group, and the base rates (N,) or the accuracy of guessing.
 _Groups = tuple[Floats, dict[str, Floats], Floats | float | None]
 

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument
 from myrnn.plots import style
+from myrnn.results import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 
 # Means are drawn if a setting has at most this many values.
 _FEW_VALUES = 12

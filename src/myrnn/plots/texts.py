@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.plots import style
+from myrnn.results import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-Floats = NDArray[np.float64]
 
 # Every symbol is a separate text: more of them take long and would not be readable.
 MOST_SYMBOLS = 5_000

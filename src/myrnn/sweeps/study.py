@@ -20,6 +20,7 @@ from myrnn import _checks
 from myrnn.data.files import without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
+from myrnn.experiment.experiment import SECTIONS
 from myrnn.experiment.parts import SHA256, is_own, written_out
 from myrnn.experiment.sources import SOURCES
 from myrnn.models.own import check_settings_of, file_of, load_own
@@ -31,7 +32,6 @@ MOST_BYTES = 1_000_000
 MOST_STORED = 10_000_000
 # A study with more runs is a mistake, and must not fill the memory.
 MOST_RUNS = 100_000
-SECTIONS = ("task", "data", "model", "optimizer", "training", "evaluation")
 # The section that is not varied: its values are taken as they are, even lists.
 FIXED = "evaluation"
 SAMPLES = 10_000
