@@ -145,14 +145,14 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
             # It may not read so many steps.
             raise refusal or error from None
         # The steps of a long trace show whether they differ in turn.
-        for period in dict.fromkeys((1, period_of(traces.settled()) if back == BACK[-1] else 1)):
-            try:
-                recurrence = roll(traces, period)
-            except NotARecurrence as error:
-                refusal = refusal or error
-            else:
-                guard = Guard(model, parameters, recurrence, traces, longest)
-                return CompiledModel(model, Stages(traces, recurrence), guard)
+        period = period_of(traces.settled()) if back == BACK[-1] else 1
+        try:
+            recurrence = roll(traces, period)
+        except NotARecurrence as error:
+            refusal = refusal or error
+        else:
+            guard = Guard(model, parameters, recurrence, traces, longest)
+            return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
     raise explained(refusal, traces)
 

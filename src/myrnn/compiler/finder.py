@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
-from myrnn.compiler.found import Found, Stream, View, leaf_of
+from myrnn.compiler.found import Found, Stream, View, both_lines, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
@@ -32,10 +32,13 @@ Label = tuple[Node, int]
 
 
 class Finder:
-    """Finds the loop of one direction that is closest to the sequence."""
+    """Finds the loop of one direction that is closest to the sequence.
 
-    def __init__(self, so_far: Found, *, backward: bool) -> None:
-        self.so_far, self.build, self.backward = so_far, so_far.build, backward
+    `together`, the carried states are chosen together with the values that the rest reads.
+    """
+
+    def __init__(self, so_far: Found, *, backward: bool, together: bool) -> None:
+        self.so_far, self.build, self.backward, self.together = so_far, so_far.build, backward, together
         self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
         # The steps to compare: the one before, all kinds of steps, and the first kind again.
         self.around = range(self.middle - 1, self.middle + self.period + 1)
@@ -52,6 +55,8 @@ class Finder:
         self.inline: dict[tuple[int, Given], NDArray[Any]] = {}
         # Whether the states are not what the model's variables hold, but what it computes of that with weights.
         self.ahead = False
+        # States whose initial value no step determines.
+        self.unknown = frozenset[int]()
         # Nodes made only of the current row of the sequence.
         self.of_input: dict[Node, None] = {}
         self._place()
@@ -108,9 +113,9 @@ class Finder:
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
-    def find(self) -> bool:
-        """Find the loop and store it with what was found; return whether there is one."""
-        forced, beside = list(self.so_far.wanted.get(len(self.so_far.loops), ())), list[tuple[Node, ...]]()
+    def find(self) -> Found | None:
+        """Return what is found with the loop, None if there is none."""
+        forced, beside = list[tuple[Node, ...]](), list[tuple[Node, ...]]()
         while True:
             loop, template, cut = self._loop(forced, beside)
             if hidden := [around for around in self.hidden if around not in forced + beside]:
@@ -132,9 +137,8 @@ class Finder:
                 break
             forced += more
         if not loop.step:
-            return False
-        self._hand_over(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
-        return True
+            return None
+        return self._with(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
 
     def _loop(
         self, forced: Sequence[tuple[Node, ...]], beside: Sequence[tuple[Node, ...]]
@@ -161,7 +165,7 @@ class Finder:
             )
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
-        self.so_far.unknown |= beginning.unknown
+        self.unknown = frozenset(beginning.unknown)
         self.inline = beginning.inline
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
@@ -292,7 +296,7 @@ class Finder:
             return node.size + odd / 2.0**10
 
         wanted = [n for n in forced if n not in self.of_one_row]
-        sinks = [*carried, *wanted] if self.so_far.together else carried
+        sinks = [*carried, *wanted] if self.together else carried
         states = minimum_cut([n for n in sinks if n not in self.of_one_row], made, cost)
         more = minimum_cut(wanted, made, lambda node: 0 if node in states else cost(node))
         self.ahead = not behind.isdisjoint(beside)
@@ -439,9 +443,9 @@ class Finder:
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
             (last,) = substitute(self.build, [around[1]], {**known, **self.so_far.lasts(order, known)})
-        return Stream(template, self.backward, last, len(self.so_far.loops), around)
+        return Stream(template, self.backward, last, len(self.so_far.loops))
 
-    def _hand_over(
+    def _with(
         self,
         loop: Loop,
         template: dict[Node, Node],
@@ -449,12 +453,10 @@ class Finder:
         streams: Sequence[Stream],
         kept: Collection[Node],
         ends: Collection[Node],
-    ) -> None:
-        """Store the loop with what was found, and rewrite the remaining traces with the values that it passes on."""
+    ) -> Found:
+        """Return what was found with the loop, and the remaining traces with the values that it passes on."""
         so_far = self.so_far
         numbers = {s.node: len(so_far.streams) + i for i, s in enumerate(streams)}
-        so_far.loops.append(loop)
-        so_far.streams += streams
         # A state that holds an older value has its own name only at the end of the sequence.
         last = self.views[self.middle + 1]
         named = {
@@ -463,24 +465,45 @@ class Finder:
             for template, t in several
             if t == self.middle and isinstance(template.leaf, LoopState) and node in last.origins
         }
-        for node, one in template.items():
-            if one in named or node in self.view.origins:
-                so_far.origins.setdefault(one, named.get(one) or self.view.origins[node])
+        origins = {
+            one: named.get(one) or self.view.origins[node]
+            for node, one in reversed(template.items())
+            if one in named or node in self.view.origins
+        }
+        ends_of_rows = dict(so_far.ends)
         for s in streams:
             if s.node.leaf == INPUT:
-                so_far.ends[self.backward] = numbers[s.node]
-        for length, view in self.views.items():
-            left, known = so_far.left[length], {}
-            for old, node in zip(view.order, view.nodes, strict=True):
-                for one, t in labels[length].get(node, ()):
-                    if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
-                        step = length - 1 - t if self.backward else t
-                        known[old] = so_far.flat.leaf(Row(step, Kept(numbers[one])), old.size)
-                        break
-            order = topological([left.output], stop=known)
-            nodes = substitute(so_far.flat, order, known)
-            origins = {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
-            so_far.left[length] = Trace(length, nodes[-1], origins)
+                ends_of_rows[self.backward] = numbers[s.node]
+        return replace(
+            so_far,
+            loops=(*so_far.loops, loop),
+            streams=(*so_far.streams, *streams),
+            ends=ends_of_rows,
+            unknown=so_far.unknown | self.unknown,
+            origins={**origins, **so_far.origins},
+            left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
+        )
+
+    def _rest(
+        self,
+        length: int,
+        labels: Mapping[Node, Sequence[Label]],
+        numbers: Mapping[Node, int],
+        kept: Collection[Node],
+        ends: Collection[Node],
+    ) -> Trace:
+        """Return what remains of a trace: it reads rows of the streams."""
+        view, left, known = self.views[length], self.so_far.left[length], dict[Node, Node]()
+        for old, node in zip(view.order, view.nodes, strict=True):
+            for one, t in labels.get(node, ()):
+                if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
+                    step = length - 1 - t if self.backward else t
+                    known[old] = self.so_far.flat.leaf(Row(step, Kept(numbers[one])), old.size)
+                    break
+        order = topological([left.output], stop=known)
+        nodes = substitute(self.so_far.flat, order, known)
+        origins = {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
+        return Trace(length, nodes[-1], origins)
 
     # What errors show ------------------------------------------------------------------------------------------------
 
@@ -495,20 +518,3 @@ class Finder:
             "only the last few\n  states can be kept, always the same ones.\n"
             f"  {line}\n{ADVICE}"
         )
-
-
-def both_lines(
-    one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
-) -> str:
-    """Return lines that show the computation here and there."""
-    first, second = (where_of(*known) for known in ((one, ours, here), (other, its, there)))
-    if first == second:
-        return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
-    return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
-
-
-def where_of(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
-    """Return the user's line of a node of a part, or that of a reader if it has none."""
-    wanted = [n for n, made in part.items() if made is node]
-    wanted += [n for n, made in part.items() if node in made.inputs]
-    return next((view.origins[n] for n in wanted if n in view.origins), Origin())

@@ -7,12 +7,12 @@ searched. A `View` shows the rest of one trace as a loop in one direction sees i
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from myrnn.compiler.graph import Builder, Node, substitute, topological
+from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop, rewritten
-from myrnn.compiler.probe import ADVICE, Traces, lengths_for, longest_of, middle_of
+from myrnn.compiler.probe import ADVICE, Traces, describe, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import find_tables
 from myrnn.compiler.trace import Trace
@@ -28,62 +28,80 @@ class Stream:
     # Its value at the end, made of last states; None if it is not a state or made of none.
     last: Node | None
     loop: int
-    # Its value in the longest trace around the middle.
-    around: tuple[Node, ...]
 
 
-class NeedsState(Exception):
-    """Raised when the last value of a stream is read that is not a state."""
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__()
-        self.stream = stream
-
-
+@dataclass(frozen=True)
 class Found:
     """The loops found, the values read of them, and the remaining traces."""
 
-    def __init__(
-        self,
-        traced: Traces,
-        traces: Mapping[int, Trace],
-        wanted: Mapping[int, list[tuple[Node, ...]]],
-        together: bool,
-        period: int,
-        build: Builder,
-        flat: Builder,
-    ) -> None:
-        self.traced, self.middle, self.longest = traced, middle_of(traced.back), longest_of(traced.back)
-        # In this builder, computations on constants are folded; in the other they stay as written.
-        self.build, self.flat = build, flat
-        # Nodes that must be states of each loop besides those that it needs itself.
-        self.wanted = wanted
-        # Whether the carried states are chosen together with the values that the rest reads.
-        self.together = together
-        # The period, in steps, after which the same computation repeats.
-        self.period = period
-        self.loops: list[Loop] = []
-        self.streams: list[Stream] = []
-        # For the sequence itself: the stream that has its last row, or its first, at its end.
-        self.ends: dict[bool, int] = {}
-        # States whose initial value no step determines.
-        self.unknown: set[int] = set()
-        self.origins: dict[Node, Origin] = {}
-        # The remaining traces: values computed by loops are rows of a stream.
-        left = {
-            n: rewritten(traces[n], self.flat) for n in sorted(lengths_for(traced.back, traced.apart)) if n in traces
-        }
-        tables, self.left, self.by_length = find_tables(left)
-        # What steps are given: the time, and what the traces show.
-        self.given: list[Given] = [*(StepNumber(way) for way in (False, True)), *tables]
-        self.given += [drawn for drawn in traced.draws if drawn.by_step]
-        # The unchanged traces of the shortest sequences, also of an empty one that the model treats differently.
-        self.whole = {n: rewritten(trace, self.flat) for n, trace in traced.by_length.items() if n < 2}
+    traced: Traces
+    # After how many steps the same computation repeats.
+    period: int
+    # In this builder, computations on constants are folded; in the other they stay as written.
+    build: Builder
+    flat: Builder
+    # The remaining traces: values computed by loops are rows of a stream.
+    left: Mapping[int, Trace]
+    # What steps are given: the time, and what the traces show.
+    given: tuple[Given, ...]
+    # The line of numbers that differ from length to length, if there are any.
+    by_length: Origin | None
+    loops: tuple[Loop, ...] = ()
+    streams: tuple[Stream, ...] = ()
+    # For the sequence itself: the stream that has its last row, or its first, at its end.
+    ends: Mapping[bool, int] = field(default_factory=dict)
+    # States whose initial value no step determines.
+    unknown: frozenset[int] = frozenset()
+    origins: Mapping[Node, Origin] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls, traced: Traces, period: int) -> Found:
+        """Return what is known before the first loop is found."""
+        build, flat = Builder(), Builder(fold=False)
+        lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
+        tables, left, by_length = find_tables({n: rewritten(traced.by_length[n], flat) for n in lengths})
+        drawn = (drawn for drawn in traced.draws if drawn.by_step)
+        given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
+        return cls(traced, period, build, flat, left, given, by_length)
+
+    @property
+    def middle(self) -> int:
+        """The step that is analysed."""
+        return middle_of(self.traced.back)
+
+    @property
+    def longest(self) -> int:
+        """The longest length whose trace is searched."""
+        return longest_of(self.traced.back)
 
     @property
     def states(self) -> int:
         """The number of states so far."""
         return sum(len(loop.step) for loop in self.loops)
+
+    @property
+    def has_read_all_rows(self) -> bool:
+        """Whether the rest of the longest trace only reads last states."""
+        return not leaves_of(Row, [View(self, self.longest).output])
+
+    @property
+    def logits(self) -> tuple[Node, ...]:
+        """The rest of the logits of every step of the longest trace."""
+        return self.left[self.longest].output.inputs
+
+    def is_end(self, row: Row) -> bool:
+        """Whether a row of the longest trace is the end of a stream."""
+        return bool(self._ending_at(row))
+
+    def last_of(self, row: Row) -> Node:
+        """Return the value of a row of the longest trace that is the end of a stream, made of last states."""
+        return self.last(self._ending_at(row)[0])
+
+    def _ending_at(self, row: Row) -> list[int]:
+        """Return the streams of which a row of the longest trace is the end; those of the sequence are its ends."""
+        kept = [row.of.number] if isinstance(row.of, Kept) else []
+        numbers = self.ends.values() if row.of == INPUT else kept
+        return [k for k in numbers if row.step == (0 if self.streams[k].backward else self.longest - 1)]
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
@@ -104,10 +122,11 @@ class Found:
 
     def last(self, number: int) -> Node:
         """Return the last value of a stream, made of last states."""
-        stream = self.streams[number]
-        if stream.last is None:
-            raise NeedsState(stream)
-        return stream.last
+        if (last := self.streams[number].last) is None:
+            raise NotARecurrence(
+                f"the last value of a loop's steps is read, but the loop does not pass it on.\n{ADVICE}"
+            )
+        return last
 
     def lasts(self, order: Iterable[Node], known: Container[Node] = ()) -> dict[Node, Node]:
         """Return the last values among nodes -> these, made of last states."""
@@ -166,3 +185,20 @@ def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, back
         if row.of == INPUT and t == is_last[end]:
             return build.leaf(Final(number), size)
     return build.leaf(row, size)
+
+
+def both_lines(
+    one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
+) -> str:
+    """Return lines that show the computation here and there."""
+    first, second = (where_of(*known) for known in ((one, ours, here), (other, its, there)))
+    if first == second:
+        return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
+    return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
+
+
+def where_of(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
+    """Return the user's line of a node of a part, or that of a reader if it has none."""
+    wanted = [n for n, made in part.items() if made is node]
+    wanted += [n for n, made in part.items() if node in made.inputs]
+    return next((view.origins[n] for n in wanted if n in view.origins), Origin())

@@ -1,0 +1,188 @@
+"""What remains of a model after its loops: the logits of a sequence, or those of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from myrnn.compiler.beginning import sized
+from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.leaves import LENGTH, Final, Kept, LoopState, Row, Stepwise
+from myrnn.compiler.loops import Loop, placeholders, rewritten
+from myrnn.compiler.match import Differs, Match
+from myrnn.compiler.probe import first_difference
+from myrnn.errors import NotARecurrence
+
+# The largest distance, in steps, of the rows that the logits of a step read.
+MOST_LAG = 4
+
+
+def readout_of(found: Found) -> tuple[Found, Node]:
+    """Return the logits as a function of last states, or the kept value that has those of every step.
+
+    What is returned with them has the loops that logits of every step need besides those that were found.
+    """
+    if found.traced.per_step:
+        return _of_steps(found)
+    found, readout = _of_sequence(found)
+    return _begun_as_short_sequences(found, readout), readout
+
+
+# --- the logits of a sequence
+
+
+def _of_sequence(found: Found) -> tuple[Found, Node]:
+    """Return the logits as a function of the last states; constants that always equal the length become it."""
+    lengths = (found.middle, found.middle + 1)
+    shorter, longer = (View(found, n) for n in lengths)
+    parts = [_on_last_states(found, view, with_length=False) for view in (shorter, longer)]
+    one, two = (part[view.output] for part, view in zip(parts, (shorter, longer), strict=True))
+    general = parts[0]
+    if one is not two:
+        general, other = (_on_last_states(found, view, with_length=True) for view in (shorter, longer))
+        if general[shorter.output] is not other[longer.output]:
+            here, there = first_difference(one, two) or (one, two)
+            if here.is_constant and there.is_constant and here.size == there.size:
+                raise differs_by_length(where_of(shorter, parts[0], here))
+            raise NotARecurrence(
+                f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
+                + both_lines(shorter, parts[0], here, longer, parts[1], there)
+            )
+    origins = {general[n]: shorter.origins[n] for n in reversed(general) if n in shorter.origins}
+    return replace(found, origins={**origins, **found.origins}), general[shorter.output]
+
+
+def _on_last_states(found: Found, view: View, *, with_length: bool) -> dict[Node, Node]:
+    """Return a view's values made of last states; `with_length`, the length replaces constants that equal it."""
+    length, known = found.build.given(LENGTH), dict[Node, Node]()
+    for n in view.written:
+        folded = view.folded[n]
+        if isinstance(folded.leaf, Final):
+            known[n] = found.last(folded.leaf.number)
+        elif with_length and folded is found.build.constant(float(view.length)):
+            known[n] = length
+    order = topological([view.written[-1]], stop=known)
+    made = zip(order, substitute(found.build, order, known), strict=True)
+    return {view.folded[n]: node for n, node in made}
+
+
+def readout_after(found: Found, steps: int) -> Node | None:
+    """Return the logits of a short sequence as a function of the last states, or None."""
+    if found.traced.per_step or steps not in found.left or steps >= found.middle:
+        return None
+    view = View(found, steps)
+    order = topological([view.output])
+    if any(found.streams[end.number].last is None for end in leaves_of(Final, [view.output])):
+        return None
+    (readout,) = substitute(found.build, [view.output], found.lasts(order))
+    return None if leaves_of(Row, [readout]) else readout
+
+
+def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
+    """Let states whose initial value no step shows begin as the shortest sequences show."""
+    whole = {n: trace for n, trace in found.traced.by_length.items() if n < 2}
+    steps = [node for loop in found.loops for node in loop.step]
+    last = dict(zip(placeholders(found.build, [n.size for n in steps]), steps, strict=True))
+    for length, output in ((0, readout), (1, substitute(found.build, [readout], last)[0])):
+        if not found.unknown or length not in whole or len(found.loops) > 1:
+            continue
+        order = topological([rewritten(whole[length], found.flat).output])
+        shown = Match(dict(zip(order, substitute(found.build, order, {}), strict=True)), 0, 0)
+        with suppress(Differs):
+            shown.add(output, order[-1])
+        (loop,) = found.loops
+        initial = list(loop.initial)
+        for i in found.unknown & set(shown.states):
+            initial[i] = sized(shown.states[i], initial[i].size)
+        loops = (replace(loop, initial=tuple(initial)),)
+        found = replace(found, loops=loops, unknown=found.unknown - set(shown.states))
+    return found
+
+
+# --- the logits of every step
+
+
+def _of_steps(found: Found) -> tuple[Found, Node]:
+    """Return the leaf for the logits of each step, from a loop or from an additional one without states."""
+    found, shifted = _shifted(found)
+    logits = found.logits[found.middle]
+    order, known = topological([logits]), dict[Node, Node]()
+    for n in order:
+        if isinstance(row := n.leaf, Row):
+            if row.step == found.middle:
+                known[n] = found.build.leaf(row.of, n.size)
+            elif n in shifted:
+                known[n] = shifted[n]
+            else:
+                known[n] = found.last_of(row)
+    nodes = substitute(found.build, order, known)
+    shown = found.left[found.longest].origins
+    origins = {node: shown[n] for n, node in reversed([*zip(order, nodes, strict=True)]) if n in shown}
+    found = replace(found, origins={**origins, **found.origins})
+    if isinstance(nodes[-1].leaf, Kept) and nodes[-1] not in shifted.values():
+        return found, nodes[-1]
+    stream = Stream(nodes[-1], False, None, len(found.loops))
+    found = replace(found, streams=(*found.streams, stream), loops=(*found.loops, Loop((), ())))
+    return found, found.build.leaf(Kept(len(found.streams) - 1), logits.size)
+
+
+def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
+    """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
+    build, all_logits = found.build, found.logits
+    order = topological([all_logits[found.middle]])
+    rows = {n: row for n in order if isinstance(row := n.leaf, Row) and abs(found.middle - row.step) <= MOST_LAG}
+    lags = {n: found.middle - row.step for n, row in rows.items()}
+    known = {n: build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
+    lags = {n: lag for n, lag in lags.items() if lag}
+    # A state for each row, and for those between it and the step, so that each takes over from a closer one.
+    states: dict[tuple[bool, Stepwise, int], Node] = {}
+    for backward in (False, True):
+        for n, lag in lags.items():
+            for i in range(1, abs(lag) + 1 if (lag < 0) is backward else 0):
+                key = backward, rows[n].of, i
+                if key not in states:
+                    states[key] = build.leaf(LoopState(found.states + len(states)), n.size)
+    if not states:
+        return found, {}
+    known |= {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items()}
+    (template,) = substitute(build, [all_logits[found.middle]], known)
+    initial = _at_edges(found, template, list(states.values()))
+    kept = dict[Node, Node]()
+    for backward in (False, True):
+        own = [(key, leaf) for key, leaf in states.items() if key[0] is backward]
+        if not own:
+            continue
+        nearer = [states[backward, read, i - 1] if i > 1 else build.leaf(read, leaf.size) for (_, read, i), leaf in own]
+        first = len(found.streams)
+        kept |= {leaf: build.leaf(Kept(k), leaf.size) for k, (_, leaf) in enumerate(own, first)}
+        streams = (Stream(leaf, backward, None, len(found.loops)) for _, leaf in own)
+        loop = Loop(tuple(initial[leaf] for _, leaf in own), tuple(nearer), {}, backward)
+        found = replace(found, streams=(*found.streams, *streams), loops=(*found.loops, loop))
+    return found, {n: kept[known[n]] for n in lags}
+
+
+def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
+    """Return the values before the first row, and after the last one, for states that the logits read."""
+    build, numbers = found.build, leaves_of(LoopState, states)
+    first, shown = numbers[0].number, dict[int, Node]()
+    for t in (0, found.longest - 1):
+        logits = found.logits[t]
+        order = topological([logits])
+        match = Match(dict(zip(order, substitute(build, order, {}), strict=True)), first, t)
+        try:
+            match.add(template, logits)
+        except Differs:
+            raise found.no_loop() from None
+        for i, node in match.states.items():
+            rows = {n: row for n in topological([node]) if isinstance(row := n.leaf, Row)}
+            ends = {n: found.last_of(row) for n, row in rows.items() if found.is_end(row)}
+            if len(ends) == len(rows):
+                (shown[i],) = substitute(build, [node], ends)
+    return {
+        leaf: sized(shown.get(state.number, build.constant(np.zeros(leaf.size))), leaf.size)
+        for leaf, state in zip(states, numbers, strict=True)
+    }
