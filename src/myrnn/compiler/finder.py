@@ -19,6 +19,7 @@ from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Paramete
 from myrnn.compiler.loops import Loop, Unrolled, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import Kinds
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.compiler.variables import Variables
@@ -183,7 +184,7 @@ class Finder:
     def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after different steps in one order: constant states keep their index."""
         place = {node: i for i, node in enumerate(self.order)}
-        kinds = self._kinds({})
+        kinds = Kinds().of(self.order, self.position)
         ordered = [sorted(cuts[0], key=place.__getitem__)]
         for cut in cuts[1:]:
             left, mine = sorted(cut, key=place.__getitem__), dict[int, Node]()
@@ -204,8 +205,8 @@ class Finder:
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after three steps in one order: the same computation is the same state."""
-        kinds = self._kinds({})
-        deeper = self._kinds(kinds)
+        kinds = Kinds().of(self.order, self.position)
+        deeper = Kinds().of(self.order, self.position, earlier=kinds.__getitem__)
         place = {node: i for i, node in enumerate(self.order)}
         middle = sorted(cuts[1], key=place.__getitem__)
         ordered = []
@@ -229,23 +230,6 @@ class Finder:
     def _age(self, node: Node, step: int) -> int | None:
         """Return how many steps before this one a node was computed; None if it is only made of parameters."""
         return step - self.position[node] if node in self.position else None
-
-    def _kinds(self, known: dict[Node, int]) -> dict[Node, int]:
-        """Return a number for every node; equal numbers mean the same computation from earlier steps."""
-        # Inputs from earlier steps are distinguished by their size, or by the number in `known`.
-        numbers: dict[Any, int] = {}
-        found: dict[Node, int] = {}
-        for node in self.order:
-            step = self.position.get(node, -1)
-            made = tuple(
-                (self.position[i] - step, found[i] if self.position[i] == step else known.get(i, i.size))
-                if i in self.position
-                else id(i)
-                for i in node.inputs
-            )
-            which = node.leaf.of if isinstance(node.leaf, Row) else node.leaf or node.attributes
-            found[node] = numbers.setdefault((node.operation, which, node.size, made), len(numbers))
-        return found
 
     def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
         """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`."""

@@ -239,6 +239,22 @@ def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any
     return order
 
 
+def in_parallel(
+    one: Node,
+    other: Node,
+    below: Callable[[Node, Node], Iterable[tuple[Node, Node]]],
+    seen: set[tuple[Node, Node]] | None = None,
+) -> None:
+    """Walk two graphs together: `below` gets each pair once, and returns the pairs to go on with."""
+    seen = set() if seen is None else seen
+    stack = [(one, other)]
+    while stack:
+        pair = stack.pop()
+        if pair not in seen:
+            seen.add(pair)
+            stack.extend(below(*pair))
+
+
 def leaves_of(kind: type[AnyLeaf], targets: Iterable[Node]) -> list[AnyLeaf]:
     """Return the leaves of a kind that the targets need."""
     return [node.leaf for node in topological(targets) if isinstance(node.leaf, kind)]

@@ -16,6 +16,7 @@ from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute,
 from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import steps_of
 from myrnn.compiler.tables import fill_tables
 from myrnn.compiler.trace import Trace, joined
 from myrnn.errors import NotARecurrence
@@ -157,14 +158,8 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
 
 def _differing_step(traced: Node, unrolled: Node) -> str:
     """Return the first step at which two graphs compute different things."""
-    step: dict[Node, int] = {}
     ours, its = topological([traced]), topological([unrolled])
-    for node in (*ours, *its):
-        below = [step[i] for i in node.inputs if i in step]
-        if isinstance(node.leaf, Row):
-            step[node] = node.leaf.step
-        elif below:
-            step[node] = max(below)
+    step = steps_of([*ours, *its])
     odd = [step[n] for n in {*ours} ^ {*its} if n in step]
     # Values made only of the states after a step may belong to it or to the next.
     return f"step {min(odd)} or the next" if odd else "some step"

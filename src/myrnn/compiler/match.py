@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.graph import Node, in_parallel, leaves_of, substitute, topological
 from myrnn.compiler.leaves import Final, Fraction, Given, Kept, LoopState, Row, StepTable, Stepwise
 
 
@@ -34,40 +34,39 @@ class Match:
         self.numbers: dict[Given, NDArray[Any]] = {}
         self._readers: dict[int, Node] = {}
         self._seen: set[tuple[Node, Node]] = set()
+        # The node of the step that led to a pair.
+        self._reader: dict[tuple[Node, Node], Node] = {}
 
     def add(self, template: Node, node: Node) -> None:
         """Match a node against a template; raises Differs."""
-        stack = [(template, node, template)]
-        while stack:
-            ours, its, reader = stack.pop()
-            if ours.operation != "select":
-                its = _chosen(its)
-            if (ours, its) in self._seen:
-                continue
-            self._seen.add((ours, its))
-            folded = self._folded[its]
-            if ours is folded or are_the_same_numbers(ours, folded):
-                continue
-            leaf = ours.leaf
-            if isinstance(leaf, LoopState) and leaf.number >= self._first:
-                self._note(leaf.number, ours, folded, reader)
-            elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
-                self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
-            elif isinstance(leaf, Stepwise):
-                is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
-                if not is_end and its.leaf != Row(self._step, leaf):
-                    raise Differs(ours, its)
-            elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
-                if self._reads_states_alone(ours):
-                    self.hidden[ours] = folded
-                elif not _are_alike(ours, its) and not _is_zero_on_zeros(ours):
-                    raise Differs(ours, its)
-            elif _are_alike(ours, its):
-                stack += ((i, j, ours) for i, j in zip(ours.inputs, its.inputs, strict=True))
-            elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
-                self.parted.append(ours)
-            elif not isinstance(leaf, LoopState):
+        in_parallel(*_to_match(template, node), self._below, self._seen)
+
+    def _below(self, ours: Node, its: Node) -> list[tuple[Node, Node]]:
+        leaf, folded = ours.leaf, self._folded[its]
+        if ours is folded or are_the_same_numbers(ours, folded):
+            return []
+        if isinstance(leaf, LoopState) and leaf.number >= self._first:
+            self._note(leaf.number, ours, folded, self._reader.get((ours, its), ours))
+        elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
+            self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
+        elif isinstance(leaf, Stepwise):
+            is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
+            if not is_end and its.leaf != Row(self._step, leaf):
                 raise Differs(ours, its)
+        elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
+            if self._reads_states_alone(ours):
+                self.hidden[ours] = folded
+            elif not _are_alike(ours, its) and not _is_zero_on_zeros(ours):
+                raise Differs(ours, its)
+        elif _are_alike(ours, its):
+            pairs = [_to_match(i, j) for i, j in zip(ours.inputs, its.inputs, strict=True)]
+            self._reader |= dict.fromkeys(pairs, ours)
+            return pairs
+        elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
+            self.parted.append(ours)
+        elif not isinstance(leaf, LoopState):
+            raise Differs(ours, its)
+        return []
 
     def _note(self, i: int, state: Node, node: Node, reader: Node) -> None:
         known, other = self.states.setdefault(i, node), self._readers.setdefault(i, reader)
@@ -91,6 +90,11 @@ def are_the_same_numbers(one: Node, other: Node) -> bool:
     if not (one.is_constant and other.is_constant) or min(one.size, other.size) not in (1, max(one.size, other.size)):
         return False
     return bool(np.all(one.numbers == other.numbers))
+
+
+def _to_match(template: Node, node: Node) -> tuple[Node, Node]:
+    """Return what is matched with what: if only the trace chooses, what it takes."""
+    return template, node if template.operation == "select" else _chosen(node)
 
 
 def _chosen(node: Node) -> Node:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.calls import check_calls
 from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turned
-from myrnn.compiler.graph import Builder, Node, topological
+from myrnn.compiler.graph import Builder, Node, in_parallel, topological
 from myrnn.compiler.growth import check_growth
 from myrnn.compiler.leaves import Drawn
 from myrnn.compiler.record import Origin, takes_numbers
@@ -218,20 +218,18 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
 
 def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
     """Return the lowest pair of nodes that differ in more than their inputs, walking the two graphs in parallel."""
-    seen: set[tuple[Node, Node]] = set()
-    stack = [(a, b)]
-    found = None
-    while stack:
-        x, y = stack.pop()
-        if x is y or (x, y) in seen:
-            continue
-        seen.add((x, y))
-        below = []
+    found: tuple[Node, Node] | None = None
+
+    def below(x: Node, y: Node) -> list[tuple[Node, Node]]:
+        nonlocal found
+        pairs = []
         if x.operation == y.operation and len(x.inputs) == len(y.inputs):
-            below = [(p, q) for p, q in zip(x.inputs, y.inputs, strict=True) if p is not q]
-        stack.extend(below)
-        if not below:
-            found = (x, y)
+            pairs = [(p, q) for p, q in zip(x.inputs, y.inputs, strict=True) if p is not q]
+        found = found if pairs else (x, y)
+        return pairs
+
+    if a is not b:
+        in_parallel(a, b, below)
     return found
 
 

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, Node, evaluate, topological
+from myrnn.compiler.graph import Builder, Node, evaluate, in_parallel, topological
 from myrnn.compiler.leaves import LENGTH, Drawn, Fraction, Given, Parameter, Row, StepNumber, StepTable
 from myrnn.compiler.ops import indices_of, matmul
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import Kinds, steps_of
 from myrnn.compiler.trace import Trace
 
 # Leaves without numbers that are the same at every step.
@@ -96,9 +97,9 @@ Alike = dict[tuple[int, int], list[_Slot]]
 
 def _by_kind(orders: Mapping[int, list[Node]], backward: bool) -> Iterable[Alike]:
     """Return the slots of each kind, for loops that run forward or backward."""
-    kinds, found = _Kinds(), defaultdict[Any, Alike](lambda: defaultdict(list))
+    kinds, found = Kinds(), defaultdict[Any, Alike](lambda: defaultdict(list))
     for length, order in orders.items():
-        for kind, step, slot in kinds.slots(order, length if backward else None):
+        for kind, step, slot in _slots(kinds, order, length if backward else None):
             found[kind][length, length - 1 - step if backward else step].append(slot)
     return found.values()
 
@@ -266,50 +267,28 @@ def _row_of_parameter(node: Node) -> tuple[int, int] | None:
     return int(where[0]) // node.size, node.inputs[0].size // node.size
 
 
-class _Kinds:
-    """Numbers the computations of a step; equal computations have equal numbers."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-
-    def _number(self, key: Any) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
-
-    def slots(self, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
-        """Yield the numbers in nodes that read rows: their kind, the row, and their location."""
-        # With the length, rows are counted from the last to the first.
-        # For each node: the last row that it is made of, -1 if it only reads parameters; numbers have none.
-        row: dict[Node, int] = {}
-        kind: dict[Node, int] = {}
-        below: dict[Node, list[Path]] = {}
-        for node in order:
-            rows = [row[i] for i in node.inputs if i in row]
-            if isinstance(node.leaf, Row):
-                t = node.leaf.step
-                row[node] = t if length is None else length - 1 - t
-                kind[node] = self._number((Row, node.leaf.of, node.size))
-                continue
-            if isinstance(node.leaf, _UNKNOWN):
-                row[node], kind[node] = -1, self._number(node.leaf)
-                continue
-            if not rows:
-                below[node] = [()]
-                kind[node] = self._number("number")
-                continue
-            at = row[node] = max(rows)
-            is_row = at < 0 and _row_of_parameter(node) is not None
-            attributes = () if is_row else node.attributes
-            made = tuple(
-                ("before", at - row[i], i.size) if 0 <= row.get(i, at) < at else ("now", kind[i]) for i in node.inputs
-            )
-            kind[node] = self._number((node.operation, attributes, node.size, made))
-            paths = [(n, *path) for n, i in enumerate(node.inputs) if row.get(i, -1) < 0 for path in below.get(i, ())]
-            if at < 0:
-                paths = [(), *paths] if is_row else paths
-                below[node] = paths if len(paths) <= MOST_NUMBERS else []
-                continue
+def _slots(kinds: Kinds, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
+    """Yield the numbers in nodes that read rows: their kind, the row, and their location."""
+    # With the length, rows are counted from the last to the first.
+    step = steps_of(order, length)
+    learned = dict[Node, None]()
+    for node in order:
+        if node not in step and (isinstance(node.leaf, _UNKNOWN) or any(i in learned for i in node.inputs)):
+            learned[node] = None
+    picked = {n for n in learned if _row_of_parameter(n) is not None}
+    fixed = kinds.of(learned, dict.fromkeys(learned, -1), fixed=lambda _: "number", plain=picked)
+    kind = kinds.of([n for n in order if n in step], step, fixed=lambda i: fixed.get(i, "number"))
+    below: dict[Node, list[Path]] = {}
+    for node in order:
+        paths = [(n, *path) for n, i in enumerate(node.inputs) if i not in step for path in below.get(i, ())]
+        if node in step:
             for path in paths:
-                yield (kind[node], path), at, _Slot(node, path)
+                yield (kind[node], path), step[node], _Slot(node, path)
+        elif node in learned:
+            paths = [(), *paths] if node in picked else paths
+            below[node] = paths if len(paths) <= MOST_NUMBERS else []
+        else:
+            below[node] = [()]
 
 
 def _chosen(select: Node) -> Node | None:
@@ -337,12 +316,7 @@ def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTab
             table.rows[step] = np.broadcast_to(np.asarray(numbers, dtype=np.float32), table.size)
             filled.append((table, step))
 
-    stack, seen = [(unrolled, traced)], set[tuple[Node, Node]]()
-    while stack:
-        ours, its = stack.pop()
-        if (ours, its) in seen:
-            continue
-        seen.add((ours, its))
+    def below(ours: Node, its: Node) -> Iterable[tuple[Node, Node]]:
         picked = _row_of_parameter(its) if _is_of_table(ours) else None
         if _is_row_of_table(ours):
             if not _reads_more_than_numbers(its):
@@ -351,9 +325,12 @@ def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTab
             number, count = picked
             fill(ours.inputs[0], np.eye(count, dtype=np.float32)[number])
         elif ours.operation == "select" != its.operation and (chosen := _chosen(ours)) is not None:
-            stack.append((chosen, its))
+            return [(chosen, its)]
         elif ours.operation == its.operation and len(ours.inputs) == len(its.inputs):
-            stack += zip(ours.inputs, its.inputs, strict=True)
+            return zip(ours.inputs, its.inputs, strict=True)
+        return []
+
+    in_parallel(unrolled, traced, below)
     return filled
 
 

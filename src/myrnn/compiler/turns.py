@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.leaves import Row, StepNumber
+from myrnn.compiler.leaves import StepNumber
 from myrnn.compiler.probe import Traces, longest_of, middle_of
+from myrnn.compiler.steps import Kinds, steps_of
 
 # The most kinds of steps.
 MOST_KINDS = 4
@@ -31,24 +31,12 @@ def period_of(traced: Traces) -> int:
 
 
 def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Counter[int]]:
-    """Return the computations of each step, as numbers that are equal for equal computations."""
-    numbers: dict[Any, int] = {}
-    step: dict[Node, int] = {}
-    kind: dict[Node, int] = {}
+    """Return how many nodes of each kind every step has."""
+    step = steps_of(order, length if backward else None)
+    # Constants may be numbers of tables.
+    kind = Kinds().of([n for n in order if n in step], step, fixed=lambda i: "number" if i.is_constant else id(i))
     found: dict[int, Counter[int]] = {}
-    for node in order:
-        below = [step[i] for i in node.inputs if i in step]
-        if isinstance(node.leaf, Row):
-            below = [length - 1 - node.leaf.step if backward else node.leaf.step]
-        if not below:
-            continue
-        t = step[node] = max(below)
-        # Constants may be numbers of tables.
-        made = tuple(
-            (step[i] - t, kind[i] if step[i] == t else i.size) if i in step else "number" if i.is_constant else id(i)
-            for i in node.inputs
-        )
-        kind[node] = numbers.setdefault((node.operation, node.attributes, node.size, made), len(numbers))
+    for node, t in step.items():
         found.setdefault(t, Counter())[kind[node]] += 1
     return found
 
