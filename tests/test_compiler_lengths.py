@@ -114,7 +114,38 @@ def as_a_feature(x, w, w2, u, v):
     return h @ v
 
 
+def _down(step):
+    """Return a model whose loop goes from the last row to the first; its first number is that of the length."""
+
+    def model(x, w, u, b, v):
+        h = zeros(D)
+        for t in reversed(range(len(x))):
+            h = tanh(step(t, x[t] @ w, h @ u, b))
+        return h @ v
+
+    model.__name__ = f"down_{step.__name__}"
+    return model
+
+
+def added(t, row, state, b):
+    return row + state + np.float32(0.1 * t) * b
+
+
+def factor_of_the_state(t, row, state, b):
+    return row + state * np.float32(0.9**t) + b
+
+
+def factor_of_a_bias(t, row, state, b):
+    return row + state + np.float32(0.9**t) * b
+
+
+def mask(t, row, state, b):
+    return row + state + b * np.float32(t % 3 == 0)
+
+
+DOWN = tuple(map(_down, (added, factor_of_the_state, factor_of_a_bias, mask)))
 COMPILED = (
+    *DOWN,
     share, share_of_both_directions, share_from_one_on, what_is_left, the_same_by_difference, half_a_share, backward,
     by_the_length, by_the_length_and_one, layers, weighted_sum, beside_a_decay, as_a_feature,
 )  # fmt: skip

@@ -144,8 +144,9 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
         except CompileError as error:
             # It may not read so many steps.
             raise refusal or error from None
-        # The steps of a long trace show whether they differ in turn.
-        period = period_of(traces.settled()) if back == BACK[-1] else 1
+        # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
+        # seem to, because the states of other steps are missing.
+        period = period_of(traces.settled()) if back == BACK[-1] and traces.apart == 1 else 1
         try:
             recurrence = roll(traces, period)
         except NotARecurrence as error:

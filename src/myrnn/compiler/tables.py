@@ -83,7 +83,7 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Tra
     # The first and the last steps may use the same numbers in a different way.
     for slots in (slots for several in alike if not any(map(_is_within, several)) for slots in _one_by_one(several)):
         if found.nodes.keys().isdisjoint(slots.values()):
-            found.by_fraction(slots, found.fractions)
+            _ = found.by_fraction(slots, found.fractions) or found.by_known_table(slots)
     if not found.nodes:
         return [], dict(traces), by_length
     rewritten = {length: _rewritten(trace, orders[length], found.nodes) for length, trace in traces.items()}
@@ -143,6 +143,35 @@ class _Replaced:
             self.tables.append(table)
         return table is not None
 
+    def by_known_table(self, slots: Slots) -> bool:
+        """Replace the numbers of a kind by a table that was found, if one has them."""
+        # The first step of a loop computes another kind of nodes, because it reads no state. For a backward loop its
+        # number depends on the length. If the number is a factor of the state, most nodes show it beside the state, a
+        # row early.
+        for table in self.tables:
+            for early in (0, -1, 1):
+                rows = {table.step_of(row + early, length): slot.numbers for (length, row), slot in slots.items()}
+                differ = len({table.rows[row].tobytes() for row in rows.keys() & table.rows.keys()}) > 1
+                if not differ or not all(_fits(numbers, table, row) for row, numbers in rows.items()):
+                    continue
+                if early == 1:
+                    self._read_a_row_later(table)
+                at = min(early, 0)
+                for (length, row), slot in slots.items():
+                    table.rows.setdefault(table.step_of(row + at, length), np.broadcast_to(slot.numbers, table.size))
+                    self.nodes[slot] = slot.node.build.leaf(Row(row + at, table), table.size)
+                return True
+        return False
+
+    def _read_a_row_later(self, table: StepTable) -> None:
+        """Let the nodes that read a table read it at the row after theirs, in the order of a backward loop."""
+        moved = {step + (1 if table.backward else -1): numbers for step, numbers in table.rows.items()}
+        table.rows.clear()
+        table.rows.update(moved)
+        for slot, node in self.nodes.items():
+            if isinstance(node.leaf, Row) and node.leaf.of is table:
+                self.nodes[slot] = node.build.leaf(Row(node.leaf.step - 1, table), table.size)
+
     def by_fraction(self, slots: Slots, fractions: Iterable[Fraction]) -> bool:
         """Replace the numbers of a kind by one of these fractions, if possible."""
         fraction = next((f for f in fractions if _is_fraction(slots, f)), None)
@@ -193,6 +222,11 @@ def _table_of(slots: Slots, number: int) -> StepTable | None:
         ):
             return table
     return None
+
+
+def _fits(numbers: NDArray[Any], table: StepTable, row: int) -> bool:
+    """Whether numbers may be those of a row of a table."""
+    return numbers.size in (1, table.size) and (row not in table.rows or bool(np.all(table.rows[row] == numbers)))
 
 
 def _fractions_of(slots: Slots) -> Iterator[Fraction]:
