@@ -449,11 +449,10 @@ class Finder:
             for template, t in several
             if t == self.middle and isinstance(template.leaf, LoopState) and node in last.origins
         }
-        origins = {
-            one: named.get(one) or self.view.origins[node]
-            for node, one in reversed(template.items())
-            if one in named or node in self.view.origins
-        }
+        origins = dict(so_far.origins)
+        for node, one in template.items():
+            if one in named or node in self.view.origins:
+                origins.setdefault(one, named.get(one) or self.view.origins[node])
         ends_of_rows = dict(so_far.ends)
         for s in streams:
             if s.node.leaf == INPUT:
@@ -464,7 +463,7 @@ class Finder:
             streams=(*so_far.streams, *streams),
             ends=ends_of_rows,
             unknown=so_far.unknown | self.unknown,
-            origins={**origins, **so_far.origins},
+            origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
         )
 

@@ -52,8 +52,11 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
                 f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
                 + both_lines(shorter, parts[0], here, longer, parts[1], there)
             )
-    origins = {general[n]: shorter.origins[n] for n in reversed(general) if n in shorter.origins}
-    return replace(found, origins={**origins, **found.origins}), general[shorter.output]
+    origins = dict(found.origins)
+    for n, node in general.items():
+        if n in shorter.origins:
+            origins.setdefault(node, shorter.origins[n])
+    return replace(found, origins=origins), general[shorter.output]
 
 
 def _on_last_states(found: Found, view: View, *, with_length: bool) -> dict[Node, Node]:
@@ -120,9 +123,11 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
             else:
                 known[n] = found.last_of(row)
     nodes = substitute(found.build, order, known)
-    shown = found.left[found.longest].origins
-    origins = {node: shown[n] for n, node in reversed([*zip(order, nodes, strict=True)]) if n in shown}
-    found = replace(found, origins={**origins, **found.origins})
+    shown, origins = found.left[found.longest].origins, dict(found.origins)
+    for n, node in zip(order, nodes, strict=True):
+        if n in shown:
+            origins.setdefault(node, shown[n])
+    found = replace(found, origins=origins)
     if isinstance(nodes[-1].leaf, Kept) and nodes[-1] not in shifted.values():
         return found, nodes[-1]
     stream = Stream(nodes[-1], False, None, len(found.loops))
