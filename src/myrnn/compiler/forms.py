@@ -8,14 +8,19 @@ step t, including the last one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from myrnn.compiler.instructions import (
     Address,
+    Argument,
     Buffer,
+    Call,
     Conditional,
     Define,
+    Dots,
+    DrawNumbers,
+    Fill,
     For,
     If,
     Infix,
@@ -23,9 +28,14 @@ from myrnn.compiler.instructions import (
     Matrix,
     Name,
     Number,
+    Product,
     Rows,
+    Size,
+    Write,
     names_in,
-)  # fmt: skip
+)
+from myrnn.compiler.leaves import Drawn
+from myrnn.compiler.plan import padded
 
 
 class Over(Enum):
@@ -127,22 +137,88 @@ class Form:
             row = R if row is None else Infix("+", row, R)
         return Address(place.buffer, place.size, row, place.offset)
 
-    def first_row(self, place: Place, over: Over) -> Address:
+    def _first_row(self, place: Place, over: Over) -> Address:
         """Return the address of the first of the parallel rows."""
-        assert not self.lies_apart(place, over), "these rows are not contiguous"
+        assert not self._lies_apart(place, over), "these rows are not contiguous"
         return self.address(place, over, each_row=False)
 
-    def lies_apart(self, place: Place, over: Over) -> bool:
+    def _lies_apart(self, place: Place, over: Over) -> bool:
         """Whether the rows of a batch are not contiguous: sequences of other lengths begin at other steps."""
         moment = over if place.row is RowOf.NOW else place.row
         return self.is_batch and moment is Over.START and place.buffer.rows in (Rows.STEPS, Rows.STATES)
 
-    def matrix(self, place: Place) -> Matrix:
+    def _matrix(self, place: Place) -> Matrix:
         """Return the address of a matrix of which all rows are read together."""
         return Matrix(self.address(place, Over.ONCE), place.buffer.stride)
 
+    # Instructions ----------------------------------------------------------------------------------------------------
 
-def stride_of(place: Place) -> Number:
+    def call(self, over: Over, function: str, *arguments: Place | Argument) -> tuple[Instruction, ...]:
+        """Call a function for each row."""
+        given = (self.address(a, over) if isinstance(a, Place) else a for a in arguments)
+        return self.rows(over, Call(function, tuple(given)))
+
+    def write(self, over: Over, out: Place, number: Number) -> tuple[Instruction, ...]:
+        """Write a number for each sequence."""
+        return self.rows(over, Write(self.address(out, over), number))
+
+    def product(
+        self, over: Over, out: Place, vector: Place, matrix: Place, k: int, n: int, *, add: bool = False
+    ) -> tuple[Instruction, ...]:
+        """Multiply the parallel rows by a (k, n) matrix."""
+        sizes = self._matrix(matrix), Size(k), Size(n, padded=True)
+        if over not in self.count or self._lies_apart(out, over) or self._lies_apart(vector, over):
+            return self.rows(over, Product(*sizes, self.address(out, over), self.address(vector, over), add))
+        target, left, strides = (
+            self._first_row(out, over),
+            self._first_row(vector, over),
+            (_stride(out), _stride(vector)),
+        )
+        return (Product(*sizes, target, left, add, strides, self.count[over]),)
+
+    def dots(
+        self, over: Over, out: Place, vector: Place, matrix: Place, k: int, n: int, *, add: bool
+    ) -> tuple[Instruction, ...]:
+        """Multiply the parallel rows by a (k, n) matrix that is stored transposed."""
+        clear, length = None if add else Size(n, padded=True), Size(k, padded=True)
+        dots = Dots(self._matrix(matrix), self.address(out, over), Size(n), clear, self.address(vector, over), length)
+        return self.rows(over, dots)
+
+    def outer(self, over: Over, gradient: Place, left: Place, right: Place) -> tuple[Instruction, ...]:
+        """Add the outer products of two vectors, of all rows at once, to the gradient of a weight."""
+        arguments = (
+            self._matrix(gradient), self._first_row(left, over), 1, _stride(left), self._first_row(right, over),
+            _stride(right), Size(left.size), self.count.get(over, 1), Size(right.size, padded=True), True,
+        )  # fmt: skip
+        return (Call("multiply", arguments),)
+
+    def draws(self, out: Place, drawn: Drawn, amount: Place) -> tuple[Instruction, ...]:
+        """Draw a row of a site's stream for each sequence: that of the step, after T rows for each earlier part."""
+        over, parts = Over.START if drawn.once else Over.STEP, drawn.parts if drawn.by_part else 1
+        site, rate = Size(drawn.site, wanted="site", is_shared=False), self.address(amount, Over.ONCE)
+        size, kind, instructions = out.size // parts, drawn.draw.kind, list[Instruction]()
+        for part in range(parts):
+            place = replace(out, size=size, offset=part * size)
+            first, count = self._first_row(place, over), Size(size)
+            if over in self.count:
+                shift, times = (0, 0) if drawn.once else (LEFT, part) if drawn.backward else (T - STEPS, part + 1)
+                row: tuple[Number, ...] = (OFFSETS, MEMBERS, self.count[over], shift, times)
+                instructions.append(DrawNumbers(f"draw_{kind}s", rate, site, first, (_stride(place),), count, row))
+            else:
+                step = 0 if drawn.once else LEFT if drawn.backward else DONE
+                row = (Infix("+", Infix("*", part, STEPS), step) if part else step,)
+                instructions.append(DrawNumbers(f"draw_{kind}", rate, site, first, (), count, row))
+        return tuple(instructions) if drawn.once else (self.steps(tuple(instructions)),)
+
+    def clear(self, buffer: Buffer) -> Fill:
+        """Fill a buffer with zeros."""
+        count: Number = Size(buffer.lines * padded(buffer.columns))
+        if buffer.rows is Rows.STEPS:
+            count = Infix("*", self.count[Over.ALL], buffer.stride)
+        return Fill(Address(buffer, buffer.columns), count)
+
+
+def _stride(place: Place) -> Number:
     """Return the distance of the parallel rows."""
     return 0 if place.buffer.rows is Rows.ONE else place.buffer.stride
 
