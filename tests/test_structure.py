@@ -28,6 +28,7 @@ ORDER = (
     "flat",
     "targets",
     "sequences",
+    "finite",
     "randomness",
     "data",
     "tasks",

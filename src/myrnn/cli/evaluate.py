@@ -28,7 +28,7 @@ from myrnn.cli.options import (
 from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Evaluation
-from myrnn.models.stacked import stacks_of
+from myrnn.models.stacked import stacks_of, with_stack_depth
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.prepare import tested_lengths
@@ -109,20 +109,20 @@ def evaluate(
     if data is None:
         refuse(options, ("labels",), "--data, which is missing")
     asked: Any = None if loaded.task is None else _lengths(loaded.task, lengths, length_max)
-    _set_stack_depth(loaded, stack_depth)
-    for name, source in (tests := loaded.tests(data, labels)).items():
-        drawn = source, len(source) if isinstance(source, Sequences) else samples, seed
-        known = evaluation.shortcuts(*drawn, lengths=asked) if shortcuts else None
-        begin = time.perf_counter()
-        how: dict[str, Any] = {"lengths": asked, "engine": engine}
-        report = evaluation.evaluate(loaded.recognizer, *drawn, trained=loaded.history, progress=not quiet, **how)
-        seconds = time.perf_counter() - begin
-        _save(report, name if len(tests) > 1 else "", out, figure, shortcuts=known, by_class=True)
-        if quiet:
-            continue
-        show.accuracy(report, name or seed, seconds, known)
-        if counterexamples:
-            show.table(evaluation.counterexamples(loaded.recognizer, *drawn, most=counterexamples, **how))
+    with with_stack_depth(loaded.model, _stack_depth(loaded, stack_depth)):
+        for name, source in (tests := loaded.tests(data, labels)).items():
+            drawn = source, len(source) if isinstance(source, Sequences) else samples, seed
+            known = evaluation.shortcuts(*drawn, lengths=asked) if shortcuts else None
+            begin = time.perf_counter()
+            how: dict[str, Any] = {"lengths": asked, "engine": engine}
+            report = evaluation.evaluate(loaded.recognizer, *drawn, trained=loaded.history, progress=not quiet, **how)
+            seconds = time.perf_counter() - begin
+            _save(report, name if len(tests) > 1 else "", out, figure, shortcuts=known, by_class=True)
+            if quiet:
+                continue
+            show.accuracy(report, name or seed, seconds, known)
+            if counterexamples:
+                show.table(evaluation.counterexamples(loaded.recognizer, *drawn, most=counterexamples, **how))
 
 
 def _save(report: Any, name: str, out: Path | None, figure: Path | None, **options: Any) -> None:
@@ -134,17 +134,13 @@ def _save(report: Any, name: str, out: Path | None, figure: Path | None, **optio
         save_figure(report.plot(**options), figure.with_stem(figure.stem + ending))
 
 
-def _set_stack_depth(run: Run, depth: int | None) -> None:
-    """Give the stacks of the network the depth that is asked for, or that of the run's own test."""
-    stacks = stacks_of(run.model)
-    if depth is not None and not stacks:
+def _stack_depth(run: Run, depth: int | None) -> int | None:
+    """Return the depth of the stacks that is asked for, or that of the run's own test."""
+    if depth is not None and not stacks_of(run.model):
         raise InvalidArgument(
             f"--stack-depth is for a stack-rnn, and the run has the model {run.experiment.model.name!r}"
         )
-    chosen = depth or run.experiment.evaluation.stack_depth
-    if chosen is not None:
-        for layer in stacks:
-            layer.stack_depth = chosen
+    return depth or run.experiment.evaluation.stack_depth
 
 
 def _report(run: Run, data: str | None, period: int | None, out: Path | None, figure: Path | None, quiet: bool) -> None:

@@ -35,9 +35,9 @@ from myrnn.compiler.roll import roll
 from myrnn.compiler.streams import Carried, State
 from myrnn.compiler.verify import verify
 from myrnn.errors import CompileError, InvalidArgument
+from myrnn.finite import check_finite, is_lost
 from myrnn.flat import groups
 from myrnn.models.model import num_classes, parameter_names, parameters_of
-from myrnn.results import check_finite, is_lost
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, TargetKind
 

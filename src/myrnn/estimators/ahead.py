@@ -9,9 +9,10 @@ import numpy as np
 from myrnn import _checks
 from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
-from myrnn.results import Floats, check_lost, is_lost
+from myrnn.finite import check_lost, is_lost, sequences_of
+from myrnn.results import Floats
 from myrnn.runs.reader import DataReader
-from myrnn.runs.trained import Run, sequences_of
+from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
 from myrnn.training.outputs import reference_logits
 

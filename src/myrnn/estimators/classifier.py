@@ -16,7 +16,7 @@ from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, RawTargets
 from myrnn.errors import InvalidArgument
 from myrnn.estimators.base import SequenceEstimator
-from myrnn.results import NO_CLASS, is_lost, predicted, warn_of_lost
+from myrnn.finite import NO_CLASS, is_lost, predicted, warn_of_lost
 
 
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):

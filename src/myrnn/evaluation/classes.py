@@ -10,16 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.finite import NO_CLASS, is_lost
 from myrnn.results import (
     ENDS,
-    NO_CLASS,
     Floats,
     Result,
     Row,
     Shown,
     Table,
     integer,
-    is_lost,
     pair_counts,
     share,
     shares,

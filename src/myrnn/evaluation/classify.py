@@ -17,9 +17,9 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.compiler.compilation import compile_for
 from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
+from myrnn.finite import is_lost
 from myrnn.models import Recognizer
 from myrnn.models.model import num_classes, parameter_names, parameters_of
-from myrnn.results import is_lost
 from myrnn.sequences import LARGEST_INT32, Sequences, given_sequences
 from myrnn.targets import CLASS, SEVERAL
 from myrnn.tasks import recognition_of

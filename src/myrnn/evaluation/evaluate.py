@@ -13,8 +13,9 @@ from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
 from myrnn.evaluation.lengths import LengthReport, base_rate_of
+from myrnn.finite import is_lost, predicted, warn_of_lost
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import Floats, is_lost, pair_counts, predicted, warn_of_lost
+from myrnn.results import Floats, pair_counts
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, SEVERAL
 

@@ -13,6 +13,7 @@ from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.comparison import Comparison, some
 from myrnn.evaluation.shortcuts import ShortcutReport
+from myrnn.finite import lost_message
 from myrnn.results import (
     ENDS,
     Counted,
@@ -23,7 +24,6 @@ from myrnn.results import (
     column_name,
     counted,
     integer,
-    lost_message,
     read_confidence,
     read_counts,
     share,

@@ -10,17 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.evaluation.classify import Classifier, as_tested, class_names, draw
-from myrnn.results import (
-    NO_CLASS,
-    Result,
-    Shown,
-    Table,
-    is_lost,
-    number,
-    predicted,
-    text,
-    warn_of_lost,
-)
+from myrnn.finite import NO_CLASS, is_lost, predicted, warn_of_lost
+from myrnn.results import Result, Shown, Table, number, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 

@@ -25,7 +25,8 @@ from myrnn.evaluation.scores import (
     tag_scores,
     text_scores,
 )
-from myrnn.results import NO_CLASS, Floats, is_lost, warn_of_lost
+from myrnn.finite import NO_CLASS, is_lost, warn_of_lost
+from myrnn.results import Floats
 
 MAJORITY = "the most frequent class"
 

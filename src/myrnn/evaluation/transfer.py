@@ -14,8 +14,9 @@ from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, draw
+from myrnn.finite import is_lost, predicted
 from myrnn.registry import make
-from myrnn.results import Counted, Result, Row, Shown, Table, is_lost, percent, predicted, text
+from myrnn.results import Counted, Result, Row, Shown, Table, percent, text
 
 NOT_APPLICABLE = "n/a"
 

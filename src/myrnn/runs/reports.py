@@ -25,8 +25,9 @@ from myrnn.evaluation import (
 )
 from myrnn.evaluation.baselines import naive_name
 from myrnn.evaluation.scoring import report_of_chosen
+from myrnn.finite import is_lost
 from myrnn.flat import offsets_of, places_from
-from myrnn.results import ENDS, Result, Table, counted, integer, is_lost, number, share, text
+from myrnn.results import ENDS, Result, Table, counted, integer, number, share, text
 from myrnn.runs.reader import read_tests
 from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences

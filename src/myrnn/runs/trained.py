@@ -18,9 +18,10 @@ from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
+from myrnn.finite import check_lost, is_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
-from myrnn.results import Result, Row, Shown, Table, check_lost, flat, is_lost, text
+from myrnn.results import Result, Row, Shown, Table, flat, text
 from myrnn.runs.model import remake
 from myrnn.runs.reader import NamedSequences, TaskReader, is_training_file, read_tests
 from myrnn.sequences import Sequences
@@ -251,15 +252,6 @@ class Run(Result):
         if self.own is self.model:
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
         return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
-
-
-def sequences_of(lost: NDArray[np.bool_], sequences: Sequences) -> NDArray[np.bool_]:
-    """Return which sequences have a row of targets that is marked, bool (N,)."""
-    if not sequences.per_step:
-        return lost
-    marked = np.zeros(len(sequences), dtype=np.bool_)
-    marked[np.searchsorted(sequences.offsets, np.flatnonzero(lost), side="right") - 1] = True
-    return marked
 
 
 def _value_cell(row: Row) -> str:

@@ -14,11 +14,11 @@ from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation.classify import Classifier
+from myrnn.finite import check_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
-from myrnn.results import check_lost
 from myrnn.runs.prepare import Prepared
-from myrnn.runs.trained import Run, sequences_of, training_numbers
+from myrnn.runs.trained import Run, training_numbers
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint, TrainingStart, Validation

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.compiler.compilation import compile_for
 from myrnn.errors import CompileError, InvalidArgument, NotFinite, TrainingDiverged
+from myrnn.finite import is_lost
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.losses import Loss, loss_for, losses_of_logits
 from myrnn.models.model import parameters_of
-from myrnn.results import is_lost
 from myrnn.sequences import Sequences
 from myrnn.training.feed import check_sequences
 from myrnn.training.hooks import TrainingReport, TrainingStart

@@ -17,10 +17,10 @@ from myrnn.compiler import CompiledModel, State
 from myrnn.compiler.reading import Reader
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
+from myrnn.finite import check_finite
 from myrnn.flat import offsets_of
 from myrnn.inspection.one import compiled_of
 from myrnn.models.model import network_of
-from myrnn.results import check_finite
 from myrnn.sequences import Sequences
 from myrnn.tasks.languages.automata import Dfa
 from myrnn.tasks.languages.language import Bools, Language, Offsets, Strings, all_strings, checked_symbols
