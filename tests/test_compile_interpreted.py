@@ -1,6 +1,7 @@
 """Emitted programs run in Python agree with MyGrad: every model of the zoo, and every way of computing weights."""
 
 import itertools
+from dataclasses import replace
 
 import mygrad as mg
 import numpy as np
@@ -8,8 +9,12 @@ import pytest
 from mygrad.nnet.activations import softmax
 from mygrad.nnet.losses import softmax_crossentropy
 
+from executed import executed
 from marks import most_are_long
 from myrnn.compiler import compile
+from myrnn.compiler.derive import ProgramKind
+from myrnn.compiler.plan import plan
+from myrnn.compiler.schedule import schedule
 from myrnn.sequences import Sequences
 from zoo import ALL, made
 
@@ -111,6 +116,18 @@ def assert_all_agree(model, dim_input):
 @pytest.mark.parametrize("kind", most_are_long(ALL, 8))
 def test_every_program_of_every_model(kind):
     assert_all_agree(made(kind), kind.C)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("kind", most_are_long(ALL, 8))
+def test_the_instructions_alone_say_all_that_programs_do(kind):
+    model = made(kind)
+    compiled = compile(model, dim_input=kind.C, check=False)
+    for flags in itertools.product((False, True), repeat=2):
+        native = compiled.native(tokens=flags[0], batched=flags[1])
+        planned = plan(replace(compiled.derivative, kind=ProgramKind(*flags)))
+        native._code = executed(schedule(planned), native.program.memory)
+        assert_agrees(model, native, kind.C, flags[0])
 
 
 @pytest.mark.usefixtures("in_python")
