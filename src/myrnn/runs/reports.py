@@ -49,8 +49,10 @@ def known_of(run: Run, X: Any, y: Any) -> Sequences:
     return targets.sequences(run.reader.encoder, raw, _of_classes(run.reader.labels, tags))
 
 
-def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
-    """Return a report on sequences and their targets, given as in the training."""
+def report_on(
+    run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None, buckets: int = 8
+) -> Report:
+    """Return a report on sequences and their targets, given as in the training; labels in so many groups of lengths."""
     targets = run.reader.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
@@ -59,7 +61,7 @@ def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: 
     raw = run.reader.raw(X)
     if targets.learn == LABELS:
         probabilities = run.probabilities(run.reader.targets.inputs(run.reader.encoder, raw), not_finite=np.nan)
-        return classification_report(y, probabilities, np.array(run.class_names), raw.lengths)
+        return classification_report(y, probabilities, np.array(run.class_names), raw.lengths, buckets=buckets)
     if targets.learn == TAGS:
         return _of_tags(run, raw, y, known)
     if targets.learn == TEXT:

@@ -25,7 +25,7 @@ from myrnn.compiler.cache import without_notice
 from myrnn.compiler.threads import limit_threads
 from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
-from myrnn.evaluation import Report, classification_report
+from myrnn.evaluation import Report
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import is_own
 from myrnn.models.model import num_parameters
@@ -33,6 +33,7 @@ from myrnn.models.own import load_own
 from myrnn.registry import kinds
 from myrnn.runs.folder import made_with
 from myrnn.runs.prepare import Prepared, PreparedData, prepare
+from myrnn.runs.reports import report_on
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
 from myrnn.sweeps.study import Point
@@ -219,10 +220,7 @@ def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
             report, _ = prepared.test(name, run)
             tests[name] = _counts_of_steps(report)
             continue
-        probabilities = run.probabilities(prepared.reader.read(test.sequences), not_finite=np.nan)
-        assert test.labels is not None
-        classes, every = np.array(run.class_names), max(len(test.lengths), 1)
-        report = classification_report(test.labels, probabilities, classes, test.lengths, buckets=every)
+        report = report_on(run, test.sequences, test.labels, buckets=max(len(test.lengths), 1))
         found = report.lengths
         assert found is not None
         tests[name] = TestCounts(int(found.total.sum()), int(found.correct.sum()), report.macro_f1)
