@@ -155,6 +155,31 @@ def test_the_score_is_that_of_the_outputs():
         np.testing.assert_allclose(history.loss, histories[2].loss + 100, rtol=1e-5)
 
 
+class CalmLater(Model):
+    """Adds a term at every step but the first two."""
+
+    def __call__(self, x):
+        h = np.zeros((1, 4), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            new = tanh(x_t[np.newaxis] @ self.wx + h @ self.wh)
+            if t > 1:
+                add_loss(0.3 * ((new - h) ** 2).mean())
+            h = new
+        return h @ self.wy + self.by
+
+
+def test_a_model_may_add_only_later_than_the_first_sequences_end():
+    sequences = data()
+    short_first = sequences.select(np.argsort(sequences.lengths, kind="stable"))
+    assert short_first.lengths[-1] > 2 > short_first.lengths[1]
+    losses = []
+    for engine in ("native", "mygrad"):
+        model = CalmLater(False)
+        optimizer = SGD(model.parameters, learning_rate=0.1)
+        losses.append(train(model, iter(short_first), optimizer, 6, 2, engine=engine, progress=False).loss)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 def test_a_model_that_begins_to_add_is_refused(engine):
     class Begins(Model):

@@ -87,6 +87,7 @@ def test_the_automata_of_a_nonregular_language_keep_growing():
     task = EqualCounts("ab")
     found = extract_automaton(task.language, "ab", max_states=15)
     assert not found.complete and found.stopped == "15 states"
+    assert "states, stopped by the limit of 15 states, " in repr(found)
     sizes = [hypothesis.states for hypothesis in found.hypotheses]
     assert sizes == sorted(set(sizes)) and sizes[-1] > 15 and len(sizes) > 8
     assert all(text.counterexample is not None for text in found.hypotheses[:-1])

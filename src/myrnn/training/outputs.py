@@ -29,7 +29,7 @@ MOST_ROWS = 10_000
 BEGINNING, BEGINNING_NUMBERS = 500, 2**22
 # The steps of sequences whose outputs are kept at once.
 STEPS_OF_A_PART = 2000
-# The number of steps in the test of whether a model sees future steps.
+# The number of steps in the tests of whether a model sees future steps, and whether it adds to its loss.
 TRIED = 6
 
 
@@ -151,10 +151,21 @@ def tried_on(model: Any, sequences: Sequences) -> tuple[int, bool]:
     try:
         # The beginning of a long sequence is enough.
         beginning = sequences.features(index, min(BEGINNING, max(2, BEGINNING_NUMBERS // width)))
-        return _tried(model, beginning, sequences.kind)
+        columns, adds = _tried(model, beginning, sequences.kind)
     except MyRNNError:
         # The model may need the whole sequence.
-        return _tried(model, sequences.features(index), sequences.kind)
+        columns, adds = _tried(model, sequences.features(index), sequences.kind)
+    return columns, adds or (0 < len(beginning) < TRIED and _adds_later(model, beginning))
+
+
+def _adds_later(model: Any, x: NDArray[np.float32]) -> bool:
+    """Whether the model adds to its loss at a later step than those of a short sequence, which is repeated for that."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"), MYGRAD, mygrad.no_autodiff:
+            return bool(with_added(model, np.resize(x, (TRIED, x.shape[1])))[1])
+    except Exception:
+        # It may not take longer sequences.
+        return False
 
 
 def check_sees_no_future(model: Any, sequences: Sequences) -> None:

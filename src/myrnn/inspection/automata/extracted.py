@@ -153,7 +153,7 @@ class ExtractedAutomaton(results.Result):
     def summary(self) -> str:
         """Return one line: the network, the states, and whether it is complete."""
         tests = f"complete up to length {self.max_length} ({self.tested:,} strings tested)"
-        end = tests if self.complete else f"stopped at {self.stopped}"
+        end = tests if self.complete else f"stopped by the limit of {self.stopped}"
         asked = _checks.count_of(self.queries, "string")
         return f"{self.name}, {_checks.count_of(len(self), 'state')}, {end}, {self.seconds:.2g} s, {asked} asked"
 
