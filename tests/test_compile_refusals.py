@@ -333,6 +333,67 @@ def test_a_model_can_read_states_of_eleven_steps_ago():
     np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-5)
 
 
+class Positions(Base):
+    """Adds a row of a table at every step."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.table = mg.tensor(np.ones((rows, 6), dtype=np.float32))
+        self.parameters = (*self.parameters, self.table)
+
+    def step(self, h, x_t, t):
+        return mg.tanh(x_t[None] @ self.x + h @ self.h + self.table[t])
+
+
+@pytest.mark.parametrize("rows", [3, 12])
+def test_a_table_of_positions_needs_a_row_for_every_step_that_is_traced(rows):
+    with pytest.raises(
+        CompileError, match=r"IndexError(.|\n)* a table of positions, such as P in P\[t\], needs 13 rows"
+    ):
+        compile(Positions(rows))
+    assert compile(Positions(13), check=False)
+
+
+class TwoDirections(Base):
+    """Draws in three loops, and all draws are on one line."""
+
+    def __call__(self, x):
+        def states(rows):
+            h, found = np.zeros((1, 6), dtype=np.float32), []
+            for x_t in rows:
+                h = mg.tanh(x_t[None] @ self.x + dropped(h) @ self.h)
+                found.append(h)
+            return found
+
+        both = zip(states(x), states(x[::-1])[::-1], strict=True)
+        return mg.concatenate([dropped(one + other) @ self.y for one, other in both])
+
+
+def dropped(h):
+    return myrnn.dropout(h, 0.3)
+
+
+class Signs(Base):
+    """Takes its outputs in turns from a product and from the state."""
+
+    def __call__(self, x):
+        h, outputs = np.zeros((1, 6), dtype=np.float32), []
+        for t, x_t in enumerate(x):
+            h = self.step(h, x_t, t)
+            outputs.append(h)
+        return mg.concatenate([h @ self.y if t % 2 else h[:, :2] for t, h in enumerate(outputs)])
+
+
+def test_readouts_of_two_directions_are_no_decoder_and_those_in_turn_have_a_line():
+    with pytest.raises(NotARecurrence, match=r"reads numbers of step \d+ (.|\n)*myrnn\.dropout\(h, 0\.3\)") as refusal:
+        compile(TwoDirections())
+    assert "decoder" not in str(refusal.value)
+    with pytest.raises(
+        NotARecurrence, match=r"the steps take turns(.|\n)*test_compile_refusals\.py:\d+ .*return mg\.conc"
+    ):
+        compile(Signs())
+
+
 def test_many_numbers_are_shown_on_one_line():
     numbers = np.linspace(-1, 1, 9) / 3
     assert describe(Builder().constant(numbers)) == "9 constants [-0.3333 -0.25   -0.1667 ...  0.1667  0.25    0.3333]"

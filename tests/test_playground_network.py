@@ -6,10 +6,12 @@ import shlex
 from contextlib import nullcontext
 from itertools import pairwise
 
+import mygrad as mg
 import numpy as np
 import pytest
 
-from myrnn import evaluate, inspect, train
+import myrnn
+from myrnn import Experiment, evaluate, inspect, registry, train
 from myrnn.cli import main
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument, NotFinite, RunError, TrainingDiverged
@@ -441,6 +443,34 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     )
     network.advance(0.0, 1)
     assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
+
+
+def test_a_run_with_a_registered_loss_goes_on_with_it(here, monkeypatch):
+    monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
+
+    @registry.register("loss", "doubled")
+    def doubled(outputs, targets):
+        return 2 * ((mg.nnet.softmax(outputs) - np.eye(2, dtype=np.float32)[targets]) ** 2).sum(axis=1)
+
+    experiment = Experiment(
+        task={"pattern_length_max": 3},
+        model={"dim_recurrent": 4},
+        optimizer={"name": "sgd", "learning_rate": 0.1},
+        training={"iterations": 20, "batch_size": 4, "loss": "doubled"},
+        evaluation={"samples": 20},
+    )
+    myrnn.run(experiment, "runs/double", progress=False)
+    run, settings = keep.load("double")
+    network = Network(settings, run=run)
+    assert "loss doubled" in network.unrepeatable
+    network.advance(0.0, 16)
+    folder = saved(network)
+    assert load_run(folder).settings["training"]["loss"] == "doubled"
+    again = load_run("runs/double")
+    optimizer = make("optimizer", "sgd", params=again.model.parameters, learning_rate=0.1)
+    train(again.model, again.task, optimizer, 16, 4, seed=settings["seed"], loss="doubled", progress=False)
+    assert contents(again.model) == contents(network.model)
+    assert contents(run_script(script(network))["model"]) == contents(network.model)
 
 
 @pytest.mark.parametrize(("text", "name"), [(JUMPING, "Jumping"), (RECURRENT, "Recurrent")])

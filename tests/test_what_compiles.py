@@ -23,6 +23,14 @@ def document():
     return (DOCS / "explanation" / "what-compiles.md").read_text(encoding="utf-8")
 
 
+def test_the_model_at_the_top_of_the_page_compiles_as_it_is_shown(maker, document, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```$", document, re.S | re.M)
+    names = {}
+    exec(compile(code, "what-compiles.md", "exec"), names)
+    assert capsys.readouterr().out.endswith("logits = h @ v\n")
+    assert all(names[size] == getattr(maker, size) for size in "CDK")
+
+
 @pytest.mark.long
 def test_the_page_shows_the_result_for_every_model(maker, document):
     assert maker.filled(document) == document, "run python docs/make_what_compiles.py"

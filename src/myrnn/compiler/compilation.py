@@ -16,7 +16,7 @@ from myrnn.compiler.explain import explained
 from myrnn.compiler.guard import Guard
 from myrnn.compiler.model import CompiledModel
 from myrnn.compiler.passes import Stages, failures_named
-from myrnn.compiler.probe import BACK, Subject, trace
+from myrnn.compiler.probe import BACK, PROBES, Subject, trace
 from myrnn.compiler.reference import MYGRAD, input_width, read_length
 from myrnn.compiler.roll import roll
 from myrnn.compiler.turns import period_of
@@ -25,7 +25,7 @@ from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences
 
 # The default length up to which a model is checked to be a recurrence, and those for models that read no more steps.
-MAX_LENGTH, LESS = 64, (32, 16)
+MAX_LENGTH, LESS = 64, (32, 16, max(PROBES))
 
 
 def compile(

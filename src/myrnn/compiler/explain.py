@@ -58,10 +58,10 @@ def _row(trace: Trace, step: int) -> Node | None:
 
 def _goes_on_alone(traced: Traces) -> str | None:
     """Find steps after the last row that read none, as many as the sequence has."""
-    (one, first), (other, later) = (_without_rows(traced.by_length[n]) for n in LONG)
+    (one, begins, first), (other, more, later) = (_without_rows(traced.by_length[n]) for n in LONG)
     # The readout of a model without such steps has no more nodes for longer sequences. What was joined, as by a stack
-    # of sequences, may be read row by row.
-    if len(other) <= len(one) or len(one) < LONG[0] or later > first:
+    # of sequences, may be read row by row; and so may the values of two directions, each of which depends on all rows.
+    if len(other) <= len(one) or len(one) < LONG[0] or later > first or more > begins:
         return None
     trace = traced.by_length[LONG[-1]]
     line = next((trace.origins[n] for n in reversed(other) if n in trace.origins), Origin())
@@ -74,10 +74,10 @@ def _goes_on_alone(traced: Traces) -> str | None:
     )
 
 
-def _without_rows(trace: Trace) -> tuple[list[Node], int]:
+def _without_rows(trace: Trace) -> tuple[list[Node], int, int]:
     """Return the nodes that depend on rows only through the first values that depend on all of them.
 
-    Also return the largest number of parts that are taken from one of these values.
+    Also return how many of these values they read, and the largest number of parts that are taken from one of them.
     """
     found = of_rows(trace)
     whole = {n for n, rows in found.items() if len(rows) == trace.length}
@@ -85,7 +85,7 @@ def _without_rows(trace: Trace) -> tuple[list[Node], int]:
     still = of_rows(trace, first)
     alone = [n for n in found if n in whole and n not in first and n not in still]
     taken = Counter(n.inputs[0] for n in alone if n.operation == "take")
-    return alone, max(taken.values(), default=0)
+    return alone, len(first.intersection(i for n in alone for i in n.inputs)), max(taken.values(), default=0)
 
 
 def _whole_first(traced: Traces) -> str | None:

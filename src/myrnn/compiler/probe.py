@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -94,21 +96,42 @@ class Traces:
         return replace(self, draws=turned(self.draws, self.by_length[max(self.by_length)]), uncertain=False)
 
 
+@contextmanager
+def _enough_positions(length: int) -> Iterator[None]:
+    """Say how many positions a model needs that fails because it has no more, as in ``P[t]``."""
+    try:
+        yield
+    except CompileError as error:
+        if not isinstance(error.__cause__, IndexError):
+            raise
+        needed = max(length, *PROBES)
+        raise CompileError(
+            f"{error}\n  The compiler runs a model on sequences of up to {needed} steps, even if those of the data are "
+            f"shorter:\n  a table of positions, such as P in P[t], needs {needed} rows or more."
+        ) from error.__cause__
+
+
 def trace(subject: Subject) -> Traces:
     """Trace the model at several lengths, and again with other values, which must change nothing."""
     model, parameters, dim_input = subject.model, subject.parameters, subject.dim_input
     rng, build = np.random.default_rng(0), Builder(fold=False)
     with gradients_kept(parameters):
+        traces: dict[int, Trace] = {}
+
+        def trace_at(lengths: Collection[int]) -> None:
+            for n in lengths:
+                with _enough_positions(n):
+                    traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
+
         x = _random_rows(5, dim_input, rng)
-        check_calls(model, parameters, x, build)
-        traces = {n: traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build) for n in PROBES}
+        with _enough_positions(len(x)):
+            check_calls(model, parameters, x, build)
+        trace_at(PROBES)
         check_growth(traces)
         lengths = {*PROBES, *lengths_for(subject.back), max(subject.longest, 9)}
-        for n in sorted(lengths - {*PROBES}):
-            traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
+        trace_at(sorted(lengths - {*PROBES}))
         apart = 1 if subject.back == BACK[0] else _apart(traces)
-        for n in lengths_for(subject.back, apart) - lengths:
-            traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
+        trace_at(lengths_for(subject.back, apart) - lengths)
         _check_reaches_parameters(traces)
         per_step = _gives_every_step(traces)
         if (empty := _empty_trace(model, parameters, dim_input, build)) is not None:
@@ -249,7 +272,9 @@ def where(trace: Trace, node: Node | None) -> Origin:
     if node is None or node in trace.origins:
         return trace.origins.get(node, Origin()) if node is not None else Origin()
     readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
-    return trace.origins.get(next(readers, node), Origin())
+    # The rows of outputs are joined by no line of the model: then the line of the last of them is shown.
+    below = (n for n in reversed(topological([node])) if n in trace.origins)
+    return trace.origins.get(next(chain(readers, below), node), Origin())
 
 
 def difference_message(trace: Trace, other: Trace) -> str:

@@ -78,7 +78,7 @@ def opening_command(folder: Path, network: Network, own: ModelClass | None) -> s
 
 def _training_of(network: Network) -> dict[str, Any]:
     settings = {name: network.settings[name] for name in ("batch_size", "seed", "gradient_clip")}
-    return {**settings, "iterations": network.iteration, "report_every": REPORT_EVERY}
+    return {**settings, "iterations": network.iteration, "report_every": REPORT_EVERY, "loss": network.loss}
 
 
 def listed_runs() -> list[str]:
@@ -151,7 +151,7 @@ _LOADED = """# The playground continued this run with a new optimizer.
 model = load_run({given}).model"""
 _TRAIN = """{name} = myrnn.train(
     model, task, optimizer, iterations={iterations}, batch_size={batch_size}, seed={seed},
-    report_every={report_every}, gradient_clip={gradient_clip},
+    report_every={report_every}, gradient_clip={gradient_clip},{further}
 )
 """
 _LATER = """
@@ -193,7 +193,9 @@ def script(network: Network, own: ModelClass | None = None) -> str:
         optimizer=_made("optimizer", network.optimizer, optimizer, "params=model.parameters"),
     )
     if phases:
-        program += _trained(phases) + _REPORT.format(lengths=_listed(network.material.tested.lengths.tolist()))
+        program += _trained(phases, network.loss) + _REPORT.format(
+            lengths=_listed(network.material.tested.lengths.tolist())
+        )
     else:
         program += "# It has not been trained yet.\n"
     imports = [f"{line}\n" for used, line in _IMPORTS.items() if used in program]
@@ -218,9 +220,10 @@ def _model(network: Network, section: dict[str, Any], file: ClassFile | None) ->
     return _NEW.format(seed=network.settings["seed"], made=made)
 
 
-def _trained(phases: list[TrainingPhase]) -> str:
+def _trained(phases: list[TrainingPhase], loss: str | None) -> str:
+    further = "" if loss is None else f" loss={loss!r},"
     calls = [
-        _TRAIN.format(name="later" if i else "history", report_every=REPORT_EVERY, **asdict(phase))
+        _TRAIN.format(name="later" if i else "history", report_every=REPORT_EVERY, further=further, **asdict(phase))
         for i, phase in enumerate(phases)
     ]
     later = [

@@ -165,8 +165,14 @@ class Network:
                 engine=self.engine,
                 report_every=REPORT_EVERY,
                 gradient_clip=settings["gradient_clip"],
+                loss=self.loss,
             )
         return self._training
+
+    @property
+    def loss(self) -> str | None:
+        """The registered loss of the continued run; None for the usual one."""
+        return None if self.run is None else self.run.experiment.training.loss
 
     def adjust(self, settings: dict[str, Any]) -> bool:
         """Change learning rate, clipping or batch size, and keep the weights; return whether that is possible."""

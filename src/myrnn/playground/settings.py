@@ -101,7 +101,7 @@ _WORDS = {
 # Learning rates that suit short sequences, if an optimizer's default does not.
 _RATES = {"rmsprop": 0.001, "sgd": 0.03}
 # Settings that the page lacks and that change a training.
-_UNUSUAL = ("schedule", "on_divergence")
+_UNUSUAL = ("schedule", "on_divergence", "loss")
 
 
 @dataclass(frozen=True)
