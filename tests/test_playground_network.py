@@ -445,7 +445,7 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
 
 
-def test_a_run_with_a_registered_loss_goes_on_with_it(here, monkeypatch):
+def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
 
     @registry.register("loss", "doubled")
