@@ -1,5 +1,6 @@
 """Tracing: every MyGrad operation with a rule gives MyGrad's numbers, and every other one is refused."""
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -12,7 +13,7 @@ from mygrad.nnet.layers import batchnorm, conv_nd, gru, max_pool
 from mygrad.nnet.losses import focal_loss, margin_ranking_loss, multiclass_hinge, softmax_crossentropy
 from mygrad.operation_base import Operation
 
-from myrnn import RNN
+from myrnn import RNN, dropout
 from myrnn.compiler import compile
 from myrnn.compiler.derive import pull_back
 from myrnn.compiler.graph import Builder, check, evaluate, inputs_first, topological
@@ -528,3 +529,43 @@ def test_a_graph_that_is_still_alive_keeps_its_lock_on_the_parameters():
     assert [parameter.data.flags.writeable for parameter in model.parameters] == locked
     assert [parameter.data.tobytes() for parameter in model.parameters] == before
     assert alive.shape == (1, 2)
+
+
+class DropsItsState(RNN):
+    def __call__(self, x):
+        return dropout(super().__call__(x), 0.5)
+
+
+def test_a_trace_lets_go_of_the_graph_at_once():
+    model, x = DropsItsState(10, 4, 2, rng=0), np.eye(10, dtype=np.float32)[:3]
+    gc.disable()
+    try:
+        trace_once(model, model.parameters, x, Builder())
+        assert all(parameter.data.flags.writeable for parameter in model.parameters)
+    finally:
+        gc.enable()
+
+
+def test_a_recorded_model_may_run_another_recorded_one():
+    found = []
+
+    def outer(x):
+        found.append(recorded(lambda x: mg.exp(x) * x, x, work=True))
+        return x + 1
+
+    record = recorded(outer, mg.tensor([1.0]), origins=True, work=True)
+    assert [operation.creator.__class__.__name__ for operation in record.operations.values()] == ["Add"]
+    assert found[0].work.count("_op") == 2 and record.work.count("_op") == 1 and not found[0].operations
+
+
+def test_a_record_has_looks_draws_and_work():
+    def model(x):
+        h = dropout(x * 2, 0.5)
+        return h + float(h.data[0])
+
+    record = recorded(model, mg.tensor([1.0]), origins=True, work=True, draws=True)
+    assert [(look.by, str(look).split("   ")[1]) for look in record.looks] == [("data", "return h + float(h.data[0])")]
+    assert [str(draw.line).split("   ")[1] for draw in record.draws] == ["h = dropout(x * 2, 0.5)"]
+    assert [operation.origin.name for operation in record.operations.values()] == ["", "h", ""]
+    assert record.work == recorded(model, mg.tensor([1.0]), work=True, draws=True).work
+    assert record.work != recorded(model, mg.tensor([2.0]), work=True, draws=True).work

@@ -31,36 +31,45 @@ _FEW_BYTES = 64
 
 
 class Operands:
-    """The operands of operations on tensors: tensors by how they were made, arrays by their bytes."""
+    """The operands of operations on tensors in one list: tensors by how they were made, arrays by their bytes."""
 
     # How a tensor was made is noted in the tensor itself: it must not be kept alive, because MyGrad computes all views
     # of a tensor that is written into again, if they still exist.
 
     def __init__(self) -> None:
         self._mark = object()
+        self.noted: list[Any] = []
 
     def mark(self, tensor: Tensor, made: Any) -> None:
         """Note how a tensor was made."""
-        vars(tensor)[_NOTE] = self._mark, made
+        tensor.__dict__[_NOTE] = self._mark, made
 
-    def comparable(self, value: Any) -> Any:
-        """Return what can be compared of an operand."""
-        kind = type(value)
-        if kind in _AS_THEY_ARE:
-            return kind, value
-        if isinstance(value, Tensor):
-            known = vars(value).get(_NOTE)
-            return known[1] if known is not None and known[0] is self._mark else _of_array(raw(value))
-        if isinstance(value, tuple | list):
-            return tuple([self.comparable(each) for each in value])
-        if isinstance(value, dict):
-            return tuple([(name, self.comparable(each)) for name, each in value.items() if name != _VIEWS])
-        if isinstance(value, _PLAIN):
-            return kind, value
-        if isinstance(value, int | float | complex):
-            # Other than the number itself, its text is equal if it is not a number (NaN).
-            return kind, repr(value)
-        return _of_array(np.asarray(value))
+    def note(self, values: Iterable[Any]) -> None:
+        """Add what can be compared of operands."""
+        # This runs for all operands of every operation whenever a compiled model is used, so it must be fast.
+        noted = self.noted
+        for value in values:
+            kind = type(value)
+            if kind in _AS_THEY_ARE:
+                noted.append(kind)
+                noted.append(value)
+            elif isinstance(value, Tensor):
+                known = value.__dict__.get(_NOTE)
+                noted.append(known[1] if known is not None and known[0] is self._mark else _of_array(raw(value)))
+            elif isinstance(value, tuple | list):
+                noted += kind, len(value)
+                self.note(value)
+            elif isinstance(value, dict):
+                value = {key: each for key, each in value.items() if key != _VIEWS} if _VIEWS in value else value
+                noted += kind, *value
+                self.note(value.values())
+            elif isinstance(value, _PLAIN):
+                noted += kind, value
+            elif isinstance(value, int | float | complex):
+                # Other than the number itself, its text is equal if it is not a number (NaN).
+                noted += kind, repr(value)
+            else:
+                noted.append(_of_array(np.asarray(value)))
 
     def forget(self, tensors: Iterable[Tensor]) -> None:
         """Remove the notes of how tensors were made."""

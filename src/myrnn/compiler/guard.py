@@ -154,12 +154,18 @@ class Guard:
             for index in range(len(sequences)):
                 self.check(sequences, index)
             return
+        if self._knows(sequences.lengths):
+            return
         self.check_lengths(sequences)
         places = self.unchecked(sequences.lengths)[::-1]
         sparser = (places[::every] for every in range(1, len(places)) if not self._is_ours)
         traced = np.minimum(sequences.lengths, self.traced)
         for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
             self.check(sequences, int(index))
+
+    def _knows(self, lengths: NDArray[np.int64]) -> bool:
+        """Whether the model has been checked on all these lengths."""
+        return self._lengths.issuperset(lengths.tolist()) and bool(lengths.max(initial=0) <= self.max_length)
 
     @property
     def _is_ours(self) -> bool:
@@ -178,8 +184,8 @@ class Guard:
             except CompileError:
                 self.check_again()
                 return
-            work = _work_of(record)
-            if work is None or work != self._work or record.looks or not self._is_over_its_own():
+            # If the logits prove nothing, there is no earlier work.
+            if _computed(record) != self._work or record.looks or not self._is_over_its_own():
                 self.check_again()
 
     def check_parameters(self) -> None:
@@ -203,7 +209,12 @@ class Guard:
             return recorded(self._model, sequence, work=True, draws=draws, parameters=self._parameters)
 
     def _is_over_its_own(self) -> bool:
-        return self.is_over(parameters_of(self._model))
+        # Those that it was compiled with were checked then.
+        try:
+            given = self._model.parameters
+        except Exception:
+            given = None
+        return (isinstance(given, tuple) and self.is_over(given)) or self.is_over(parameters_of(self._model))
 
     def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one."""
@@ -287,8 +298,12 @@ class Guard:
         return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
 
 
-def _work_of(record: Record) -> Work | None:
+def _computed(record: Record) -> Work:
     """Return the logits of a record, and the operations behind them."""
-    # None if the logits prove nothing, because one of them is not finite, or 0 like those of a readout of zeros.
+    return np.asarray(numbers_of(record.result)).tobytes(), *record.work
+
+
+def _work_of(record: Record) -> Work | None:
+    """Return the same, or None if the logits prove nothing: one is not finite, or 0, as from a readout of zeros."""
     logits = np.asarray(numbers_of(record.result))
-    return (logits.tobytes(), *record.work) if np.isfinite(logits).all() and logits.all() else None
+    return _computed(record) if np.isfinite(logits).all() and logits.all() else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from threading import get_ident
 from types import FrameType
@@ -80,8 +80,7 @@ class _Recorder:
         # Tensors that the model uses as arrays, or as new tensors.
         self._arrays: list[ref[Tensor]] = []
         self._sites, self._draws = Sites(), list[DrawCall]()
-        self._operands, self._work = Operands(), list[Any]()
-        self._comparable = self._operands.comparable
+        self._operands = Operands()
         # The id of an operation of MyGrad -> the operation, the user's file and line that made it, and its numbers.
         # Results are not kept: when a tensor is changed in place, MyGrad recomputes all of its views that still exist.
         self._made: dict[int, tuple[Any, str, int, Execution]] = {}
@@ -121,7 +120,13 @@ class _Recorder:
         }
         looks = tuple(TensorRead(file, line, by=by) for (file, line), by in self._looks.items())
         return Record(
-            self.argument, result, operations, looks, tuple(self._draws), tuple(self._work), tuple(self._arrays)
+            self.argument,
+            result,
+            operations,
+            looks,
+            tuple(self._draws),
+            tuple(self._operands.noted),
+            tuple(self._arrays),
         )
 
     # What is recorded ------------------------------------------------------------------------------------------------
@@ -142,16 +147,18 @@ class _Recorder:
         """Return the result of an operation, and record all that it takes."""
         if not self.has_work:
             return function(*given, **named)
-        operands = [name, *map(self._comparable, given)]
+        operands = self._operands
+        operands.noted.append(name)
+        operands.note(given)
         for key, value in named.items():
             # The target of a result is not an operand.
             if key != "out":
-                operands += key, self._comparable(value)
-        self._work.append(tuple(operands))
-        place, result = len(self._work), function(*given, **named)
+                operands.noted.append(key)
+                operands.note((value,))
+        place, result = len(operands.noted), function(*given, **named)
         if isinstance(result, Tensor):
-            self._operands.mark(result, place)
-            kinds = [type(value) for value in given if isinstance(value, Tensor)]
+            operands.mark(result, place)
+            kinds = [type(value) for value in given]
             if Array in kinds and Tensor not in kinds:
                 result.__class__, result._constant = Array, True
         return result
@@ -401,25 +408,26 @@ def _watched(recorder: _Recorder) -> Iterator[None]:
     """Replace the functions of MyGrad and NumPy that a recorder needs, and put back what was there."""
     operations = _OPERATIONS if recorder.has_origins or recorder.has_work else ()
     conversions = _CONVERSIONS if recorder.has_arrays else ()
-    with ExitStack() as stack:
-        for owner, name, new in (*_LOOKS, *operations, *conversions):
-            stack.callback(_put_back, owner, name, vars(owner).get(name, _MISSING))
+    replacements = (*_LOOKS, *operations, *conversions)
+    before = [(owner, name, vars(owner).get(name, _MISSING)) for owner, name, _ in replacements]
+    try:
+        for owner, name, new in replacements:
             setattr(owner, name, new)
-        if recorder.has_arrays:
-            stack.enter_context(when_gru_is_imported(lambda module: _replace_gru(module, stack)))
-        _recorders.append(recorder)
-        stack.callback(_recorders.pop)
-        yield
+        with when_gru_is_imported(lambda module: _replace_gru(module, before)) if conversions else nullcontext():
+            _recorders.append(recorder)
+            try:
+                yield
+            finally:
+                _recorders.pop()
+    finally:
+        for owner, name, former in reversed(before):
+            if former is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, former)
 
 
-def _replace_gru(module: Any, stack: ExitStack) -> None:
+def _replace_gru(module: Any, before: list[_Replacement]) -> None:
     unit = module.GRUnit
-    stack.callback(_put_back, unit, "__call__", unit.__call__)
+    before.append((unit, "__call__", unit.__call__))
     unit.__call__ = _beginning(unit.__call__)
-
-
-def _put_back(owner: Any, name: str, before: Any) -> None:
-    if before is _MISSING:
-        delattr(owner, name)
-    else:
-        setattr(owner, name, before)
