@@ -226,9 +226,11 @@ def _stride(place: Place) -> Number:
 def _needed(definitions: tuple[Define, ...], body: tuple[Instruction, ...]) -> tuple[Define, ...]:
     """Return the definitions whose names are read."""
     needed: tuple[Define, ...] = ()
+    read = names_in(body) if definitions else set()
     for definition in reversed(definitions):
-        if definition.name.text in names_in((needed, body)):
+        if definition.name.text in read:
             needed = (definition, *needed)
+            read |= names_in(definition.value)
     return needed
 
 

@@ -7,8 +7,8 @@ Everything that a program needs is a value here: addresses, strides, numbers of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -89,15 +89,6 @@ class Infix(Expression):
     sign: str
     left: Number
     right: Number
-
-
-@dataclass(frozen=True)
-class Conditional(Expression):
-    """One of two numbers."""
-
-    condition: Expression
-    yes: Number
-    no: Number
 
 
 def written(number: Number, size: Callable[[Size], str]) -> str:
@@ -208,11 +199,20 @@ class Comment:
 
 
 @dataclass(frozen=True)
+class Conditional:
+    """One of two numbers."""
+
+    condition: Expression
+    yes: Number
+    no: Number
+
+
+@dataclass(frozen=True)
 class Define:
     """Gives a name to a number."""
 
     name: Name
-    value: Number
+    value: Number | Conditional
 
 
 @dataclass(frozen=True)
@@ -371,19 +371,26 @@ Instruction = (
 
 def elements(part: Any) -> Iterator[Any]:
     """Yield an instruction, or what one consists of, and everything in it, in order; nodes are not taken apart."""
-    yield part
-    if isinstance(part, Address):
-        yield from elements(part.index)
-    elif isinstance(part, Indices):
-        yield from elements(part.count)
-    elif isinstance(part, tuple):
-        for item in part:
-            yield from elements(item)
-    elif isinstance(part, dict):
-        yield from elements(tuple(part.values()))
-    elif is_dataclass(part) and not isinstance(part, Node):
-        for field in fields(part):
-            yield from elements(getattr(part, field.name))
+    left = [part]
+    while left:
+        part = left.pop()
+        yield part
+        left.extend(reversed(_parts(part)))
+
+
+def _parts(part: Any) -> Sequence[Any]:
+    match part:
+        case str() | int() | Node():
+            return ()
+        case tuple():
+            return part
+        case dict():
+            return tuple(part.values())
+        case Address():
+            return (part.index,)
+        case Indices():
+            return (part.count,)
+    return tuple(vars(part).values()) if is_dataclass(part) else ()
 
 
 def names_in(parts: Any) -> set[str]:

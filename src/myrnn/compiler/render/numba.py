@@ -126,7 +126,9 @@ class _Writer:
         match instruction:
             case Comment(text):
                 self._write(f"# {text}")
-            case Define(name, value):
+            case Define(name, Conditional(condition, yes, no)):
+                self._write(f"{name} = {self._text(yes)} if {self._text(condition)} else {self._text(no)}")
+            case Define(name, Expression() | int() as value):
                 self._write(f"{name} = {self._text(value)}")
             case For(index, count, body, backward):
                 bounds = f"{self._text(count - 1)}, -1, -1" if backward else self._text(count)
@@ -259,8 +261,6 @@ class _Writer:
                 return f"{self._text(address)}, {self._text(stride)}"
             case Indices():
                 return f"tables, {self._symbols.table(value)}, {self._text(value.count)}"
-            case Conditional(condition, yes, no):
-                return f"{self._text(yes)} if {self._text(condition)} else {self._text(no)}"
             case Expression():
                 return written(value, self._symbols.size)
         return str(value)
