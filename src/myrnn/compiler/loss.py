@@ -9,8 +9,9 @@ A penalty that a training adds to its loss is a function of the parameters alone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import mygrad
@@ -24,7 +25,7 @@ from myrnn.compiler.leaves import OUTPUTS, TARGET, ClassNumbers, Parameter
 from myrnn.compiler.mygrad_graph import read_graph, tensors_below
 from myrnn.compiler.ops import indices_of, select, take, total
 from myrnn.compiler.printer import Printer
-from myrnn.compiler.record import Work
+from myrnn.compiler.record import Record, Work
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.values import plain
@@ -164,14 +165,8 @@ class _Tracer:
     def _trace(self, target: Any, values: dict[int, Any]) -> Node:
         outputs = mygrad.tensor(self._drawn(1), constant=False)
         values[id(outputs)] = plain(self._build.leaf(OUTPUTS, self._outputs), outputs.shape)
-        record = tried(lambda: recorded(lambda given: losses_of(self._loss, given, target), outputs, origins=True))
+        record, tensors = _run(lambda given: losses_of(self._loss, given, target), outputs, "its outputs or targets")
         found = record.result
-        if record.looks:
-            raise CompileError(
-                "it inspects numbers of its outputs or targets, and may behave differently for others:\n"
-                f"  {record.looks[0]}"
-            )
-        tensors = tensors_below(found)
         if any(parameter is tensor for parameter in self._parameters for tensor in tensors):
             raise CompileError("it reads a parameter of the model: only the model and a penalty may")
         if not any(tensor is outputs for tensor in tensors):
@@ -209,6 +204,16 @@ class _Tracer:
         with mygrad.no_autodiff:
             given = mygrad.tensor(outputs.astype(np.float64), constant=True)
             return np.asarray(tried(lambda: losses_of(self._loss, given, targets)))
+
+
+def _run(function: Callable[[Any], Tensor], given: Any, inspected: str) -> tuple[Record, list[Tensor]]:
+    """Run a user's function; return the record, and all tensors below its result."""
+    record = tried(lambda: recorded(function, given, origins=True))
+    if record.looks:
+        raise CompileError(
+            f"it inspects numbers of {inspected}, and may behave differently for others:\n  {record.looks[0]}"
+        )
+    return record, tensors_below(record.result)
 
 
 def tried(run: Any) -> Any:
@@ -349,13 +354,8 @@ def _traced(penalty: Penalty, model: Any, parameters: Sequence[Tensor]) -> Penal
     leaves = [build.leaf(Parameter(i), p.size) for i, p in enumerate(parameters)]
     values = {id(p): plain(leaf, p.shape) for p, leaf in zip(parameters, leaves, strict=True)}
     with MYGRAD, np.errstate(all="ignore"):
-        record = tried(lambda: recorded(lambda given: checked_penalty(penalty, given), model, origins=True))
+        record, tensors = _run(partial(checked_penalty, penalty), model, "the parameters")
         found = record.result
-        if record.looks:
-            raise CompileError(
-                f"it inspects numbers of the parameters, and may behave differently for others:\n  {record.looks[0]}"
-            )
-        tensors = tensors_below(found)
         if not any(tensor is p for tensor in tensors for p in parameters):
             raise CompileError("it reads no parameter of the model")
         read_graph(tensors, values, build, record)
