@@ -67,6 +67,14 @@ def no_process_is_left():
 
 
 @pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder, and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture
 def in_python(monkeypatch):
     """Run compiled models in Python, which compiles no machine code."""
     monkeypatch.setattr("myrnn.compiler.cache.load", interpreted)

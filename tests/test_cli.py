@@ -38,14 +38,6 @@ SMALL = (
 )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder, and a terminal of 80 columns."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run of the command for tests that only read it."""

@@ -27,14 +27,6 @@ FOR_ALL = {
 }
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder, and a terminal of 80 columns."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A run of each kind of model for tests that only read it."""

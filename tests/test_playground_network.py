@@ -44,12 +44,6 @@ def unpacked(text, shape):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def own(here):
     (here / "jumping.py").write_text(JUMPING)
     return load_own("jumping.py:Jumping")
