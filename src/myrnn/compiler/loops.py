@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.draws import settled
-from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute, topological
+from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.record import Origin
@@ -124,8 +124,7 @@ class Recurrence:
 
     def rebuilt(self, build: Builder) -> Recurrence:
         """Return the recurrence in another builder."""
-        order = topological(self.nodes)
-        return self.placed(dict(zip(order, substitute(build, order, {}), strict=True)))
+        return self.placed(substitutions(build, self.nodes, {}))
 
 
 # Proof ----------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
-from myrnn.compiler.graph import Node, leaves_of, substitute, topological
+from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import LENGTH, Final, Kept, LoopState, Row, Stepwise
 from myrnn.compiler.loops import Loop, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
@@ -93,10 +93,10 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
     for length, output in ((0, readout), (1, substitute(found.build, [readout], last)[0])):
         if not found.unknown or length not in whole or len(found.loops) > 1:
             continue
-        order = topological([rewritten(whole[length], found.flat).output])
-        shown = Match(dict(zip(order, substitute(found.build, order, {}), strict=True)), 0, 0)
+        written = rewritten(whole[length], found.flat).output
+        shown = Match(substitutions(found.build, [written], {}), 0, 0)
         with suppress(Differs):
-            shown.add(output, order[-1])
+            shown.add(output, written)
         (loop,) = found.loops
         initial = list(loop.initial)
         for i in found.unknown & set(shown.states):
@@ -176,8 +176,7 @@ def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> dict[Node
     first, shown = numbers[0].number, dict[int, Node]()
     for t in (0, found.longest - 1):
         logits = found.logits[t]
-        order = topological([logits])
-        match = Match(dict(zip(order, substitute(build, order, {}), strict=True)), first, t)
+        match = Match(substitutions(build, [logits], {}), first, t)
         try:
             match.add(template, logits)
         except Differs:
