@@ -34,7 +34,7 @@ from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.probe import ADVICE, PROBES, Traces, traced_with_array
-from myrnn.compiler.reads import Array, numbers_of
+from myrnn.compiler.reads import TracedArray, numbers_of
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
@@ -205,7 +205,7 @@ class Guard:
         """Run the model without a graph, and record all operations on tensors."""
         # A tensor shows what is computed from the sequence. NumPy's functions take it as they take an array.
         with MYGRAD, without_graph(x):
-            sequence = Array(x, constant=True)
+            sequence = TracedArray(x, constant=True)
             return recorded(self._model, sequence, work=True, draws=draws, parameters=self._parameters)
 
     def _is_over_its_own(self) -> bool:

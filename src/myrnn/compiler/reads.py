@@ -1,9 +1,9 @@
 """Values that a model reads out of tensors: traced NumPy arrays, comparisons and choices.
 
 While a model is traced, ``x.data``, ``np.asarray(x)`` and ``x > 0`` in the user's code are not arrays but tensors of
-the class `Array`, which behave like arrays. So computations with them are in MyGrad's graph, and a choice by them is an
-operation. As in MyGrad, they pass no gradients. If code asks for their numbers, for example in an ``if``, the recorder
-notes that it inspects numbers.
+the class `TracedArray`, which behave like arrays. So computations with them are in MyGrad's graph, and a choice by them
+is an operation. As in MyGrad, they pass no gradients. If code asks for their numbers, for example in an ``if``, the
+recorder notes that it inspects numbers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class PiecewiseConstant(WithoutGradient):
         return result
 
 
-class Array(Tensor):  # type: ignore[misc]
+class TracedArray(Tensor):  # type: ignore[misc]
     """The numbers of a tensor used as an array by the user's code; operations on arrays give arrays."""
 
     def __getattr__(self, name: str) -> Any:
@@ -198,7 +198,7 @@ def windows_by(view: Any) -> Any:
 
     @wraps(view)
     def windows(array: Any, *given: Any, **named: Any) -> Any:
-        if type(array) is not Array:
+        if type(array) is not TracedArray:
             return view(array, *given, **named)
         places = view(np.arange(array.size).reshape(array.shape), *given, **named)
         return array[np.unravel_index(places, array.shape)]
@@ -293,7 +293,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 def array_of(tensor: Tensor, dtype: Any = None) -> Any:
     """Return the numbers of a tensor as a traced array."""
-    return Array._op(Reading, tensor, op_kwargs={"dtype": dtype or raw(tensor).dtype}, constant=True)
+    return TracedArray._op(Reading, tensor, op_kwargs={"dtype": dtype or raw(tensor).dtype}, constant=True)
 
 
 def is_read_by_user() -> bool:
@@ -304,9 +304,9 @@ def is_read_by_user() -> bool:
 def keep_arrays(tensor: Tensor, operation: Any) -> None:
     """Make the result of an operation an array if all operands are arrays or constants."""
     operands = operation.variables
-    if type(tensor) is Array or any(type(v) is Array for v in operands):
-        alone = all(type(v) is Array or (v.creator is None and v.constant) for v in operands)
-        tensor.__class__ = Array if alone or isinstance(operation, WithoutGradient) else Tensor
+    if type(tensor) is TracedArray or any(type(v) is TracedArray for v in operands):
+        alone = all(type(v) is TracedArray or (v.creator is None and v.constant) for v in operands)
+        tensor.__class__ = TracedArray if alone or isinstance(operation, WithoutGradient) else Tensor
 
 
 def numbers_of(value: Any) -> Any:
@@ -322,7 +322,7 @@ def is_number(value: Any) -> bool:
 def piecewise_constant(function: np.ufunc, *operands: Any) -> Any:
     """Compare tensors and numbers; Python numbers take the dtype of the other operand."""
     dtype = np.result_type(*map(numbers_of, operands))
-    return Array._op(
+    return TracedArray._op(
         PiecewiseConstant,
         *(
             o if isinstance(o, Tensor) else np.asarray(o, dtype if isinstance(o, int | float) else None)

@@ -29,7 +29,7 @@ from myrnn.compiler.reads import (
     COMPARED,
     LOGICAL,
     ROUNDED,
-    Array,
+    TracedArray,
     array_of,
     is_number,
     is_read_by_user,
@@ -159,8 +159,8 @@ class _Recorder:
         if isinstance(result, Tensor):
             operands.mark(result, place)
             kinds = [type(value) for value in given]
-            if Array in kinds and Tensor not in kinds:
-                result.__class__, result._constant = Array, True
+            if TracedArray in kinds and Tensor not in kinds:
+                result.__class__, result._constant = TracedArray, True
         return result
 
     def note_array(self, tensor: Tensor) -> None:
@@ -183,7 +183,7 @@ class _Recorder:
             return
         if self.has_arrays:
             keep_arrays(tensor, operation)
-            if isinstance(tensor, Array):
+            if isinstance(tensor, TracedArray):
                 self.note_array(tensor)
         user = user_frame(frame)
         if user is not None:
@@ -283,7 +283,7 @@ def _computing_ufunc(compute: Any) -> Any:
             return compute(tensor, ufunc, method, *inputs, **named)
         plain = method == "__call__" and not named and all(map(is_number, inputs))
         if plain and recorder.has_arrays and graph_tracking.TRACK_GRAPH:
-            if ufunc in COMPARED.values() or ufunc is np.isnan or (ufunc in ROUNDED and type(tensor) is Array):
+            if ufunc in COMPARED.values() or ufunc is np.isnan or (ufunc in ROUNDED and type(tensor) is TracedArray):
                 return piecewise_constant(ufunc, *inputs)
             if ufunc in LOGICAL and np.result_type(*map(numbers_of, inputs)).kind == "b":
                 return piecewise_constant(LOGICAL[ufunc], *inputs)
@@ -315,7 +315,7 @@ def _converting(convert: Any) -> Any:
         if isinstance(source, Tensor) and is_read_by_user() and _traces_arrays():
             dtype = rest[0] if rest else named.get("dtype")
             if len(rest) <= 1 and set(named) <= {"dtype", "copy", "order", "subok"}:
-                is_same = type(source) is Array and dtype in (None, source.dtype) and not copies
+                is_same = type(source) is TracedArray and dtype in (None, source.dtype) and not copies
                 return source if is_same else array_of(source, dtype)
         return convert(*given, **named)
 
@@ -346,7 +346,7 @@ def _copying(copy: Any) -> Any:
 def _writing(write: Any) -> Any:
     @wraps(write)
     def written(tensor: Tensor, key: Any, value: Any) -> None:
-        if type(key) is Array and key.dtype == bool and np.shape(value) == () and _traces_arrays():
+        if type(key) is TracedArray and key.dtype == bool and np.shape(value) == () and _traces_arrays():
             # A single number written where a mask is true is a choice.
             mask = key.reshape(*key.shape, *(1 for _ in tensor.shape[key.ndim :]))
             key, value = Ellipsis, mygrad.where(mask, value, tensor)

@@ -22,7 +22,7 @@ from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.leaves import CallResult, Parameter, Row
 from myrnn.compiler.mygrad_graph import check_gradient_goes_on, operands_of, read_graph, variables_of
 from myrnn.compiler.ops import join
-from myrnn.compiler.reads import Array, WithoutGradient
+from myrnn.compiler.reads import TracedArray, WithoutGradient
 from myrnn.compiler.record import DrawCall, Execution, Origin, Record, TensorRead
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.values import Value, plain
@@ -93,7 +93,7 @@ def _graph_of(record: Record, parameters: tuple[Tensor, ...], build: Builder, wh
     """Return the graph of a model's result for a sequence."""
     output, sequence = record.result, record.argument
     of_mygrad("the result of the model", output)
-    is_array = isinstance(output, Array) and _depends_on(output, parameters)
+    is_array = isinstance(output, TracedArray) and _depends_on(output, parameters)
     if not isinstance(output, Tensor) or is_array:
         kind = "ndarray" if is_array else type(output).__name__
         raise CompileError(
@@ -166,7 +166,7 @@ def _run(model: Any, parameters: tuple[Tensor, ...], x: NDArray[Any]) -> Record:
         sequence = mygrad.tensor(x, constant=False)
         if arrays:
             # As the data are.
-            sequence.__class__ = Array
+            sequence.__class__ = TracedArray
         try:
             # The sequences are artificial, with large numbers, so overflows on them do not matter.
             with np.errstate(all="ignore"):
