@@ -67,6 +67,16 @@ def test_words_are_side_by_side_with_their_groups():
     assert not any(line.get_linestyle() == "-" for line in ax.get_lines())
 
 
+@pytest.mark.parametrize("cells", [1, 2, 8])
+def test_groups_stay_close_to_their_word(cells):
+    words = [f"cell {number}" for number in range(cells)]
+    ax = plot_setting(words * 2, np.linspace(0.1, 0.9, 2 * cells), ["a"] * cells + ["b"] * cells)
+    one, other = (dots.get_offsets()[:, 0] for dots in ax.collections)
+    low, high = ax.get_xlim()
+    assert np.all(0 < other - one) and np.all(other - one <= 0.06 * (high - low))
+    np.testing.assert_allclose((one + other) / 2, np.arange(cells), atol=1e-9)
+
+
 def test_many_numbers_have_round_ticks_and_no_line():
     rates = np.geomspace(1e-4, 1e-1, 30)
     ax = plot_setting(rates.tolist(), rates, ["a"] * 30)

@@ -46,6 +46,17 @@ def test_a_class_is_swept_over_its_settings(study, tmp_path):
     assert sweep(given, "again", jobs=1).runs["loss"] == results.runs["loss"][2:]
 
 
+def test_the_plan_shows_the_settings_of_a_class_that_vary(study, capsys):
+    assert main(["sweep", str(study), "--plan"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("seed ")[2] for line in lines[:-1]] == [
+        "0, leak 0.2",
+        "1, leak 0.2",
+        "0, leak 0.9",
+        "1, leak 0.9",
+    ]
+
+
 @pytest.mark.long
 def test_other_processes_load_a_class_by_its_file(study, registered_here):
     registered = {

@@ -352,6 +352,21 @@ def test_unreadable_files_are_named(tmp_path):
         read_study(3)
 
 
+def test_labels_have_all_settings_that_vary_within_a_variant():
+    study = read_study(
+        {
+            "variants": [
+                {"name": "deep", "model": {"name": "gru", "layers": [1, 2]}},
+                {"name": "plain", "model": {"name": ["rnn", "gru"]}, "training": {"batch_size": 8}},
+            ]
+        }
+    )
+    rest = "of 50 units on twin-halves, adam at 0.001, seed 0"
+    assert [study.label(point) for point in study.points] == [
+        f"deep {rest}, layers 1", f"deep {rest}, layers 2", f"plain {rest}, model rnn", f"plain {rest}, model gru",
+    ]  # fmt: skip
+
+
 def test_the_same_run_twice_is_refused():
     run = "of 50 units on twin-halves, adam at"
     with refused(f"study: the variants 'a' and 'b' lead to the same run: b {run} 0.001, seed 0"):

@@ -153,7 +153,7 @@ def sweep(
 def _show_plan(study: Study) -> None:
     planned = len(study.points)
     for point in study.points:
-        show.named_rows((point.run, point.label))
+        show.named_rows((point.run, study.label(point)))
     show.named_rows(("", count_of(planned, "run")))
 
 
@@ -162,7 +162,7 @@ def _show_results(results: SweepResults, by: list[str] | None, metric: str, summ
     typer.echo()
     best = results.best(metric)
     if best is not None:
-        show.named_rows(("best", results.point(best["run"]).label))
+        show.named_rows(("best", results.study.label(results.point(best["run"]))))
     if results.failed:
         first = next(error for error in results.runs["error"] if error is not None)
         show.named_rows(("failed", f"{results.failed:,} of {count_of(len(results), 'run')}, the first with {first}"))

@@ -345,7 +345,8 @@ def _draw_groups(
 ) -> None:
     """Draw groups of runs, with hollow markers beyond the training, and upright bars instead of bands."""
     x, runs, level = groups
-    asides = style.beside(len(runs), float(np.diff(x).min()) if upright and len(x) > 1 else 0.0)
+    gap = float(np.diff(x).min()) if upright and len(x) > 1 else 0.0
+    asides = style.beside(len(runs), gap, float(x[-1] - x[0]) + gap)
     beyond = x > (trained_up_to if hollow and trained_up_to is not None else np.inf)
     for aside, (name, accuracy) in zip(asides, runs.items(), strict=True):
         # A line of one point is invisible.

@@ -70,6 +70,8 @@ ROOM_FOR_NAMES = 84
 _LIGHT = 0.179
 # The share of the distance between two places that groups side by side occupy.
 _BESIDE = 0.6
+# The most distance of two neighbours among them, as a share of the axis.
+_NEAR = 0.05
 # The share of a figure's width for the axes and the legend above them, without the labels at the side.
 _SHARE_OF_AXES = 0.88
 
@@ -228,9 +230,14 @@ def name_places(
     ax.set_xticks(list(places), labels=names, **look)
 
 
-def beside(groups: int, gap: float) -> NDArray[np.float64]:
-    """Return the offset of each group, float64 (groups,), if all are side by side at places this far apart."""
-    return _BESIDE * gap * ((np.arange(groups) + 0.5) / groups - 0.5)
+def beside(groups: int, gap: float, span: float) -> NDArray[np.float64]:
+    """Return the offset of each group, float64 (groups,), if all are side by side at places this far apart.
+
+    On an axis of few places, of the length `span`, they stay close to their place.
+    """
+    step = min(_BESIDE * gap / groups, _NEAR * span)
+    places: NDArray[np.float64] = np.arange(groups, dtype=np.float64) + 0.5 - groups / 2
+    return step * places
 
 
 def apart(places: NDArray[Any], words: Sequence[str], most: int) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ def plot_setting(
     x = scale.places(setting)
     names = list(dict.fromkeys(named))
     # Words have space beside each other; numbers are placed by value.
-    asides = style.beside(len(names), 0.0 if scale.is_number else 1.0)
+    asides = style.beside(len(names), 0.0 if scale.is_number else 1.0, scale.high - scale.low + 1)
     for place, (group, aside) in enumerate(zip(names, asides, strict=True)):
         mine = np.array([other == group for other in named]) & np.isfinite(y)
         _draw_group(ax, x[mine] + aside, y[mine], scale, place, style.word_of(group))

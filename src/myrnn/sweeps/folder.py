@@ -110,7 +110,7 @@ def sweep(
         records, damages = read_log(path)
         if damages and any(point.run not in records for point in plan.points):
             warn(f"{path / LOG} has {_checks.count_of(damages, 'damaged line')}: missing runs are done again")
-        _do_all(plan, records, place, path, _Progress(progress, metric))
+        _do_all(plan, records, place, path, _Progress(plan, progress, metric))
         records, _ = read_log(path)
         results = SweepResults.of(path, plan, records)
         with refused(f"cannot write the tables into {path}"):
@@ -288,8 +288,8 @@ def _versions(versions: Any) -> str:
 class _Progress:
     """The display of a sweep: runs done, running and failed, the time left, and the best so far."""
 
-    def __init__(self, show: bool | None, metric: str) -> None:
-        self._show, self._metric = show, metric
+    def __init__(self, study: Study, show: bool | None, metric: str) -> None:
+        self._study, self._show, self._metric = study, show, metric
         self._display: Display | None = None
         self._done, self._failed = 0, 0
         self._best: float | None = None
@@ -323,7 +323,7 @@ class _Progress:
         if value is not None and (self._best is None or is_better(self._metric, value, self._best)):
             self._best = value
             shown = f"{value:.4f}" if self._metric == "loss" else f"{value:.1%}"
-            self._best_label = f"best {shown}: {point.label}"
+            self._best_label = f"best {shown}: {self._study.label(point)}"
 
 
 # --- the files

@@ -40,6 +40,10 @@ FILES = ("labels", "test", "test_labels")
 # Hexadecimal digits of an id: among a million runs two collide by chance in one of forty million studies.
 DIGITS = 16
 
+# The settings that the label of a run shows.
+OF_PARTS = ("task.name", "data.file", "model.name", "model.dim_recurrent", f"model.{SHA256}", "optimizer.name")
+IN_LABELS = frozenset((*OF_PARTS, "optimizer.learning_rate", "training.seed"))
+
 Sections = Mapping[str, Mapping[str, Choice]]
 
 
@@ -149,6 +153,31 @@ class Study:
         """The names of the tests of runs on files."""
         tests = (point.experiment.evaluation.test for point in self.points)
         return tuple(dict.fromkeys(name for test in tests for name, _ in test))
+
+    def label(self, point: Point) -> str:
+        """Return a description of a run in one line, with all settings that vary within its variant."""
+        settings, names = point.settings, self._varied[point.variant]
+        values = {name: settings[name] for name in names if name in settings}
+        further = (
+            f"{name.removesuffix('.name').rpartition('.')[2]} {f'{value:g}' if isinstance(value, float) else value}"
+            for name, value in values.items()
+        )
+        return ", ".join([point.label, *further])
+
+    @cached_property
+    def _varied(self) -> dict[str, tuple[str, ...]]:
+        """For each variant, the settings with several values that the labels of points do not show."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for point in self.points:
+            values = found.setdefault(point.variant, {})
+            for name, value in point.settings.items():
+                values.setdefault(name, set()).add(repr(value))
+        # The name of a variant stands for that of the model.
+        shown = {variant: IN_LABELS - ({"model.name"} if variant else set()) for variant in found}
+        return {
+            variant: tuple(name for name, several in values.items() if len(several) > 1 and name not in shown[variant])
+            for variant, values in found.items()
+        }
 
 
 def identity(experiment: Experiment) -> str:
