@@ -42,7 +42,7 @@ from myrnn.training.hooks import (
 )
 from myrnn.training.native import Batches, Losses, Problem, Scores
 from myrnn.training.outputs import chance_of, check_sees_no_future, checked_class_weights, guessing_loss, tried_on
-from myrnn.training.records import Record, Results
+from myrnn.training.records import Reports, Results
 from myrnn.training.restarts import MOST_RESTARTS, Restarts, check_finite, check_losses
 from myrnn.training.settings import (
     DEFAULTS,
@@ -126,7 +126,7 @@ class Training:
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
         least_loss = -np.inf if of_all.can_be_negative else 0.0
-        self._record = Record(batch_size, self._kind, chance_of(self._kind, self._columns), least_loss)
+        self._reports = Reports(batch_size, self._kind, chance_of(self._kind, self._columns), least_loss)
         self._restarts = Restarts(gradient_clip, on_divergence == "restart")
         self._checked: Sequences | None = None
         self._is_stopped = False
@@ -139,7 +139,7 @@ class Training:
     @property
     def iteration(self) -> int:
         """The number of iterations done."""
-        return self._record.iteration
+        return self._reports.iteration
 
     @property
     def batch_size(self) -> int:
@@ -149,7 +149,7 @@ class Training:
     @property
     def history(self) -> LearningCurve:
         """The reports so far; the last one covers everything since the one before."""
-        return self._record.history(self._engine.name)
+        return self._reports.history(self._engine.name)
 
     def state(self) -> TrainingState:
         """Return everything needed to resume from here; InvalidArgument if that is impossible, or TrainingDiverged."""
@@ -200,16 +200,16 @@ class Training:
     def _checked_reports(self, state: TrainingState) -> list[TrainingReport]:
         """Check the state of the model, the optimizer and the results, and return the reports."""
         free = (OF_HOOKS, *self._learner.free)
-        state.check_names({*self._learner.arrays(), *self._feed.state().arrays, *self._record.names}, free)
+        state.check_names({*self._learner.arrays(), *self._feed.state().arrays, *self._reports.names}, free)
         self._learner.check(state)
-        return self._record.read_reports(state)
+        return self._reports.read_reports(state)
 
     def run(self, iterations: int) -> LearningCurve:
         """Do `iterations` more, fewer if the sequences end; return the history of all, or raise TrainingDiverged."""
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
         model, optimizer, batch, engine = self._model, self._optimizer, self._batch_size, self._engine.name
         self._is_stopped = False
-        keeps = self._record.count, self._stop, self.state, self.keep_good
+        keeps = self._reports.count, self._stop, self.state, self.keep_good
         start = TrainingStart(model, optimizer, end, batch, engine, self.iteration, *keeps)
         self._engine.doubt()
         self._call("on_train_begin", start)
@@ -219,7 +219,7 @@ class Training:
                 while self._goes_on_to(end) and self._portion(end, closing=True) is not None:
                     obey()
                 # The sequences came to an end.
-                if self._record.is_open:
+                if self._reports.is_open:
                     self._close_report()
         finally:
             self._call("on_train_end", self.history)
@@ -230,7 +230,7 @@ class Training:
         # It is `run` in many short turns: hooks are called for progress and for every complete report, not for begin
         # and end, and no report is made at the end of a turn.
         end = self.iteration + _checks.integer("iterations", iterations, minimum=1)
-        done = [self._record.none]
+        done = [self._reports.none]
         self._engine.doubt()
         with np.errstate(over="ignore", invalid="ignore"), held_interrupts() as obey:
             while self._goes_on_to(end) and (portion := self._portion(end)) is not None:
@@ -243,7 +243,7 @@ class Training:
         self._is_stopped = True
 
     def _goes_on_to(self, end: int) -> bool:
-        return self._record.iteration < end and not self._is_stopped
+        return self._reports.iteration < end and not self._is_stopped
 
     def _portion(self, end: int, closing: bool = False) -> Results | None:
         """Do the iterations of one engine call, up to the next report (`closing` adds one); None without sequences."""
@@ -259,7 +259,7 @@ class Training:
             return self._iterate(*portion, closing_at=end if closing else None)
         except TrainingDiverged as error:
             self._restart(error)
-            return self._record.none
+            return self._reports.none
 
     def _iterate(self, data: Sequences, order: NDArray[np.int64], closing_at: int | None) -> Results:
         is_new = data is not self._checked
@@ -274,7 +274,7 @@ class Training:
             losses, scores = self._engine.run(Batches(data, order, rates, done, self._restarts.gradient_clip))
         check_losses(losses, done)
         results = Results(losses, scores, data.counted[order].sum(axis=1))
-        self._record.add(results, data.lengths[order] - self._start_steps)
+        self._reports.add(results, data.lengths[order] - self._start_steps)
         self._call("on_progress", self.iteration)
         if self.iteration % self._report_every == 0 or self.iteration == closing_at:
             self._close_report()
@@ -295,7 +295,7 @@ class Training:
         # A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
         check_finite("the weights", (parameter.data for parameter in self._parameters), self.iteration)
         check_finite("the gradients that the optimizer remembers", self._learner.gradients(), self.iteration)
-        report = self._record.close()
+        report = self._reports.close()
         # The states of hooks only belong to the report after they have received it.
         self._is_whole = not with_state(self._hooks)
         is_kept = self._restarts.wants(report, self._guessing)
@@ -311,7 +311,7 @@ class Training:
         self._has_diverged = True
         snapshot = self._restarts.back_from(error)
         self._go_to(snapshot)
-        self._resume(snapshot, self._record.reports(snapshot.iteration), self._restarts.count + 1)
+        self._resume(snapshot, self._reports.reports(snapshot.iteration), self._restarts.count + 1)
         warn(self._restarts.message(error, self.iteration))
 
     def _good_state(self) -> TrainingState:
@@ -324,14 +324,14 @@ class Training:
         learned = (array for name, array in snapshot.arrays.items() if name.startswith((OF_PARAMETERS, OF_OPTIMIZER)))
         check_finite("the weights or what the optimizer remembers", learned, snapshot.iteration)
         further = {"engine": self._engine.name, "restarts": self._restarts.count, "settings": self._settings()}
-        reports = self._record.reports_until(snapshot.iteration)
+        reports = self._reports.reports_until(snapshot.iteration)
         return TrainingState({**snapshot.values, **further}, {**snapshot.arrays, **reports})
 
     def _settings(self) -> dict[str, Any]:
         return {**self._given, **self._learner.settings(self._rates.first)}
 
     def _snapshot(self) -> TrainingState:
-        parts = self._learner.state(), self._record.state(), self._feed.state()
+        parts = self._learner.state(), self._reports.state(), self._feed.state()
         values = {name: value for part in parts for name, value in part.values.items()}
         arrays = {name: array for part in parts for name, array in part.arrays.items()}
         return TrainingState(values, {**arrays, **states_of(self._hooks)})
@@ -343,7 +343,7 @@ class Training:
         restore_states(self._hooks, snapshot)
 
     def _resume(self, snapshot: TrainingState, reports: list[TrainingReport], restarts: int) -> None:
-        self._record.go_to(snapshot, reports)
+        self._reports.go_to(snapshot, reports)
         self._restarts.count = restarts
         self._checked, self._is_whole, self._has_diverged = None, True, False
         if self._restarts.last is not None:

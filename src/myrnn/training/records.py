@@ -27,7 +27,7 @@ class Results(NamedTuple):
     counted: NDArray[np.int64]  # the number of targets
 
 
-class Record:
+class Reports:
     """The reports of a training, and the results since the last."""
 
     # `chance` is the accuracy of guessing a class, and `least_loss` a lower bound of the loss: 0, or minus infinity for
