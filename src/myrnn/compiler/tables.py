@@ -154,23 +154,24 @@ class _Replaced:
                 differ = len({table.rows[row].tobytes() for row in rows.keys() & table.rows.keys()}) > 1
                 if not differ or not all(_fits(numbers, table, row) for row, numbers in rows.items()):
                     continue
-                if early == 1:
-                    self._read_a_row_later(table)
-                at = min(early, 0)
+                at = early
+                if not all(0 <= row + early < length for length, row in slots):
+                    self._move(table, -early)
+                    at = 0
                 for (length, row), slot in slots.items():
                     table.rows.setdefault(table.step_of(row + at, length), np.broadcast_to(slot.numbers, table.size))
                     self.nodes[slot] = slot.node.build.leaf(Row(row + at, table), table.size)
                 return True
         return False
 
-    def _read_a_row_later(self, table: StepTable) -> None:
-        """Let the nodes that read a table read it at the row after theirs, in the order of a backward loop."""
-        moved = {step + (1 if table.backward else -1): numbers for step, numbers in table.rows.items()}
+    def _move(self, table: StepTable, rows: int) -> None:
+        """Let the nodes that read a table read it some rows later."""
+        moved = {step + (-rows if table.backward else rows): numbers for step, numbers in table.rows.items()}
         table.rows.clear()
         table.rows.update(moved)
         for slot, node in self.nodes.items():
             if isinstance(node.leaf, Row) and node.leaf.of is table:
-                self.nodes[slot] = node.build.leaf(Row(node.leaf.step - 1, table), table.size)
+                self.nodes[slot] = node.build.leaf(Row(node.leaf.step + rows, table), table.size)
 
     def by_fraction(self, slots: Slots, fractions: Iterable[Fraction]) -> bool:
         """Replace the numbers of a kind by one of these fractions, if possible."""
