@@ -373,7 +373,7 @@ def last_row_asks(x, w, u, v):
     return softmax(H[-1:] @ H.T) @ H @ v  # <-
 
 
-@row("loops", "two means, as below")
+@row("loops")
 def spread(x, w, u, v):
     """The variance of all states."""
     h, states = zeros(D), []
@@ -436,7 +436,7 @@ def sum_first(x, w, u, start, v):
     return h @ v
 
 
-@row("loops", "the sum, as above")
+@row("loops")
 def mean_first(x, w, u, start, v):
     """The mean over all rows as the initial state."""
     h = mg.mean(x @ start, axis=0)  # <-
@@ -731,7 +731,7 @@ def sine_of_the_share(x, w, u, b, v):
     return h @ v
 
 
-@row("time", "the mean so far, as below; or subtract the mean from the data")
+@row("time")
 def centred(x, w, u, v):
     """The mean of the whole sequence within a step."""
     h = zeros(D)

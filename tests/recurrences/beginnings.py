@@ -328,7 +328,7 @@ class TensorChain:
         return (p @ self.y)[None]
 
 
-@recurrence(source="Bahdanau et al., 2015 (the state begins with a layer over a summary of the input)", compiles=False)
+@recurrence(source="Bahdanau et al., 2015 (the state begins with a layer over a summary of the input)")
 class MeanMakesTheState:
     """The mean of all rows, through a layer, is the first state."""
 

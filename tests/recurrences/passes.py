@@ -165,7 +165,6 @@ class TiedLayers:
 
 @recurrence(
     source="Iyyer et al., Deep unordered composition rivals syntactic methods, 2015 (the mean next to every row)",
-    compiles=False,
 )
 class GlobalContext:
     """Every step sees the mean of all rows."""
@@ -181,7 +180,6 @@ class GlobalContext:
 
 @recurrence(
     source="LeCun et al., Efficient backprop, 1998 (inputs are centred and scaled, here within the sequence)",
-    compiles=False,
 )
 class CentredInputs:
     """Subtracts the mean over time from the rows and divides by their deviation, before the loop."""

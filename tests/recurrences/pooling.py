@@ -110,7 +110,6 @@ class LinearlyWeighted:
 
 @recurrence(
     source="Snyder et al., X-vectors: robust DNN embeddings for speaker recognition, 2018 (statistics pooling)",
-    compiles=False,
 )
 class StatisticsPooling:
     """Mean and standard deviation over time."""

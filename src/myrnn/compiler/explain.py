@@ -6,9 +6,6 @@ Every reason is a property of the graphs of several lengths: which rows they rea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-
-import numpy as np
 
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
@@ -24,7 +21,7 @@ INSTEAD = ', or train with engine="mygrad".'
 
 def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
     """Return a refusal with the usual reason that the traces show, or as it is."""
-    for reason in (_unread_rows, _goes_on_alone, _whole_first, _divided_by_length, _in_turn):
+    for reason in (_unread_rows, _goes_on_alone, _in_turn):
         if (message := reason(traced)) is not None:
             return NotARecurrence(message + INSTEAD)
     return refusal
@@ -86,71 +83,6 @@ def _without_rows(trace: Trace) -> tuple[list[Node], int, int]:
     alone = [n for n in found if n in whole and n not in first and n not in still]
     taken = Counter(n.inputs[0] for n in alone if n.operation == "take")
     return alone, len(first.intersection(i for n in alone for i in n.inputs)), max(taken.values(), default=0)
-
-
-def _whole_first(traced: Traces) -> str | None:
-    """Find a value of the whole sequence, divided by its length, that steps read."""
-    trace = traced.by_length[LONG[-1]]
-    found = of_rows(trace)
-    node = next((n for n in _of_length(traced) if _is_read_beside_rows(n, found)), None)
-    if node is None:
-        return None
-    return (
-        "steps read a value of the whole sequence, such as its mean, which is known after the last step only, and is\n"
-        f"  divided by the length:\n  {where(trace, node)}\n"
-        "  Multiply the sum by a fixed number instead, which compiles; subtract the mean from the data before\n"
-        "  training; or read the mean so far, mean = mean + (x_t - mean) / (t + 1)"
-    )
-
-
-def _is_read_beside_rows(node: Node, found: Mapping[Node, set[int]]) -> bool:
-    """Whether a computation on a value reads rows besides it, as a later loop does."""
-    after = {node}
-    # The rows of outputs are joined in the end, which is no computation.
-    read = {i for n in found if n.operation != "join" for i in n.inputs}
-    for n in found:
-        if n.operation == "join" and n not in read:
-            continue
-        if not after.isdisjoint(n.inputs):
-            after.add(n)
-            if any(i in found and i not in after for i in n.inputs):
-                return True
-    return False
-
-
-def _divided_by_length(traced: Traces) -> str | None:
-    """Find outputs of every step that read a value divided by the length."""
-    divided = _of_length(traced)
-    if not traced.per_step or not divided:
-        return None
-    return (
-        "a value of the whole sequence is divided by its length, in a model with outputs at every step:\n"
-        f"  {where(traced.by_length[LONG[-1]], divided[0])}\n"
-        "  Take the sum with a smaller factor, which is the same for sequences of one length: add_loss(0.01 * total)\n"
-        "  instead of add_loss(0.1 * total / len(x))"
-    )
-
-
-def _of_length(traced: Traces) -> list[Node]:
-    """Return the nodes that depend on all rows and divide by the length, or multiply by its inverse."""
-    short, long = (_factors(traced.by_length[n]) for n in LONG)
-    ratio = LONG[-1] / LONG[0]
-    known = {(line, number) for line, number in short.values()}
-    return [
-        n
-        for n, (line, number) in long.items()
-        if any(same == line and np.isclose(number / other, (ratio, 1 / ratio)).any() for same, other in known)
-    ]
-
-
-def _factors(trace: Trace) -> dict[Node, tuple[Origin, float]]:
-    """Return the nodes that depend on all rows and a number other than 0, with their lines and numbers."""
-    found = {}
-    for node, rows in of_rows(trace).items():
-        numbers = [i.numbers[0] for i in node.inputs if i.is_constant and i.size == 1 and i.numbers[0]]
-        if len(rows) == trace.length and numbers:
-            found[node] = where(trace, node), float(numbers[0])
-    return found
 
 
 def _in_turn(traced: Traces) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import LENGTH, Final, Kept, LoopState, Row, Stepwise
+from myrnn.compiler.leaves import Final, Kept, LoopState, Row, Stepwise
 from myrnn.compiler.loops import Loop, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.probe import first_difference
@@ -36,41 +36,31 @@ def readout_of(found: Found) -> tuple[Found, Node]:
 
 
 def _of_sequence(found: Found) -> tuple[Found, Node]:
-    """Return the logits as a function of the last states; constants that always equal the length become it."""
+    """Return the logits as a function of the last states."""
     lengths = (found.middle, found.middle + 1)
     shorter, longer = (View(found, n) for n in lengths)
-    parts = [_on_last_states(found, view, with_length=False) for view in (shorter, longer)]
-    one, two = (part[view.output] for part, view in zip(parts, (shorter, longer), strict=True))
-    general = parts[0]
+    ours, its = (_on_last_states(found, view) for view in (shorter, longer))
+    one, two = ours[shorter.output], its[longer.output]
     if one is not two:
-        general, other = (_on_last_states(found, view, with_length=True) for view in (shorter, longer))
-        if general[shorter.output] is not other[longer.output]:
-            here, there = first_difference(one, two) or (one, two)
-            if here.is_constant and there.is_constant and here.size == there.size:
-                raise differs_by_length(where_of(shorter, parts[0], here))
-            raise NotARecurrence(
-                f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
-                + both_lines(shorter, parts[0], here, longer, parts[1], there)
-            )
+        here, there = first_difference(one, two) or (one, two)
+        if here.is_constant and there.is_constant and here.size == there.size:
+            raise differs_by_length(where_of(shorter, ours, here))
+        raise NotARecurrence(
+            f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
+            + both_lines(shorter, ours, here, longer, its, there)
+        )
     origins = dict(found.origins)
-    for n, node in general.items():
+    for n, node in ours.items():
         if n in shorter.origins:
             origins.setdefault(node, shorter.origins[n])
-    return replace(found, origins=origins), general[shorter.output]
+    return replace(found, origins=origins), one
 
 
-def _on_last_states(found: Found, view: View, *, with_length: bool) -> dict[Node, Node]:
-    """Return a view's values made of last states; `with_length`, the length replaces constants that equal it."""
-    length, known = found.build.given(LENGTH), dict[Node, Node]()
-    for n in view.written:
-        folded = view.folded[n]
-        if isinstance(folded.leaf, Final):
-            known[n] = found.last(folded.leaf.number)
-        elif with_length and folded is found.build.constant(float(view.length)):
-            known[n] = length
-    order = topological([view.written[-1]], stop=known)
-    made = zip(order, substitute(found.build, order, known), strict=True)
-    return {view.folded[n]: node for n, node in made}
+def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
+    """Return a view's values made of last states."""
+    known = {n: found.last(n.leaf.number) for n in view.nodes if isinstance(n.leaf, Final)}
+    order = topological([view.output], stop=known)
+    return dict(zip(order, substitute(found.build, order, known), strict=True))
 
 
 def readout_after(found: Found, steps: int) -> Node | None:

@@ -12,7 +12,7 @@ len(x)`` or ``1 / len(x)``: then they are computed (`Fraction`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,8 @@ from myrnn.compiler.trace import Trace
 _UNKNOWN = Parameter | Drawn
 # This many first and last steps may compute something else.
 EDGE = 3
+# Numbers are taken for a fraction of the length if this many lengths show it.
+FEWEST_LENGTHS = 4
 # At most this many fixed numbers are searched for below a node that depends only on parameters.
 MOST_NUMBERS = 64
 # The most steps of a compiled model that reads a table.
@@ -69,7 +71,8 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Tra
     longest, both = max(traces), (False, True)
     # Most models have no such numbers, as two traces show.
     some = {length: topological([traces[length].output]) for length in sorted(traces)[-2:]}
-    if not any(_differ(several) for backward in both for several in _by_kind(some, backward)):
+    few = [several for backward in both for several in _by_kind(some, backward)]
+    if not any(map(_differ, few)) and not any(map(_differs_by_length, _by_line(traces, few, ()))):
         return [], dict(traces), None
     orders = {length: topological([trace.output]) for length, trace in traces.items()}
     by_length: Origin | None = None
@@ -84,6 +87,9 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Tra
     for slots in (slots for several in alike if not any(map(_is_within, several)) for slots in _one_by_one(several)):
         if found.nodes.keys().isdisjoint(slots.values()):
             _ = found.by_fraction(slots, found.fractions) or found.by_known_table(slots)
+    for slots in (slots for several in _by_line(traces, alike, found.nodes) for slots in _one_by_one(several)):
+        if len(slots) >= FEWEST_LENGTHS:
+            found.by_fraction(slots, _fractions_of(slots, of_step=False))
     if not found.nodes:
         return [], dict(traces), by_length
     rewritten = {length: _rewritten(trace, orders[length], found.nodes) for length, trace in traces.items()}
@@ -124,6 +130,36 @@ def _differ(alike: Alike) -> bool:
     """Whether the numbers of one kind differ from step to step, or from length to length, not only at both ends."""
     within = filter(_is_within, alike)
     return len({tuple(sorted(slot.numbers.tobytes() for slot in alike[place])) for place in within}) > 1
+
+
+def _differs_by_length(alike: Alike) -> bool:
+    """Whether the numbers of one line differ from length to length."""
+    return len({tuple(slot.numbers.tobytes() for slot in slots) for slots in alike.values()}) > 1
+
+
+def _by_line(traces: Mapping[int, Trace], alike: Iterable[Alike], known: Container[_Slot]) -> Iterable[Alike]:
+    """Return the slots that no table or fraction gives yet, of first and last steps, by line and operation."""
+    # What is made of all steps, such as a mean, is another computation at every length.
+    found = defaultdict[Any, dict[tuple[int, int], dict[_Slot, None]]](lambda: defaultdict(dict))
+    lines = {length: _lines(trace) for length, trace in traces.items()}
+    for several in alike:
+        for place, slots in several.items():
+            for slot in slots:
+                if slot not in known and not _is_within(place):
+                    which = lines[place[0]].get(slot.node), slot.node.operation, slot.path
+                    found[which][place][slot] = None
+    return [{place: [*slots] for place, slots in several.items()} for several in found.values()]
+
+
+def _lines(trace: Trace) -> dict[Node, tuple[str, int]]:
+    """Return the file and line of each node, or of a reader of it."""
+    found: dict[Node, tuple[str, int]] = {}
+    for node in reversed(topological([trace.output])):
+        if node in trace.origins:
+            found[node] = trace.origins[node].file, trace.origins[node].line
+        for i in node.inputs if node in found else ():
+            found.setdefault(i, found[node])
+    return found
 
 
 class _Replaced:
@@ -230,18 +266,18 @@ def _fits(numbers: NDArray[Any], table: StepTable, row: int) -> bool:
     return numbers.size in (1, table.size) and (row not in table.rows or bool(np.all(table.rows[row] == numbers)))
 
 
-def _fractions_of(slots: Slots) -> Iterator[Fraction]:
-    """Yield fractions of step and length that may give the numbers of a kind."""
+def _fractions_of(slots: Slots, *, of_step: bool = True) -> Iterator[Fraction]:
+    """Yield fractions of step and length, or of the length alone, that may give the numbers of a kind."""
     (lengths, steps), numbers = np.array(list(slots)).T, _numbers_of(slots)
     if numbers is None or not np.isfinite(numbers).all():
         return
-    known = np.stack([steps, lengths, np.ones(len(slots))], axis=1)
+    known = np.stack([steps * of_step, lengths, np.ones(len(slots))], axis=1)
     for below in (0.0, -1.0, 1.0, None):
         above = numbers if below is None else numbers * (lengths + below)
         # The factors are short numbers, such as 1 or 0.5.
         factors = np.round(8 * np.linalg.lstsq(known, above.astype(np.float64))[0]) / 8 + 0.0
-        of_step, of_length, more = map(float, factors)
-        yield Fraction(of_step, of_length, more, below)
+        by_step, by_length, more = map(float, factors)
+        yield Fraction(by_step, by_length, more, below)
 
 
 def _is_fraction(slots: Slots, fraction: Fraction) -> bool:
