@@ -274,10 +274,11 @@ def _fractions_of(slots: Slots, *, of_step: bool = True) -> Iterator[Fraction]:
     known = np.stack([steps * of_step, lengths, np.ones(len(slots))], axis=1)
     for below in (0.0, -1.0, 1.0, None):
         above = numbers if below is None else numbers * (lengths + below)
-        # The factors are short numbers, such as 1 or 0.5.
-        factors = np.round(8 * np.linalg.lstsq(known, above.astype(np.float64))[0]) / 8 + 0.0
-        by_step, by_length, more = map(float, factors)
-        yield Fraction(by_step, by_length, more, below)
+        factors = np.linalg.lstsq(known, above.astype(np.float64))[0]
+        # The factors are mostly short numbers, such as 1 or 0.5.
+        for several in (np.round(8 * factors) / 8, np.where(np.abs(factors) < 1e-5, 0, factors).astype(np.float32)):
+            by_step, by_length, more = map(float, several + 0.0)
+            yield Fraction(by_step, by_length, more, below)
 
 
 def _is_fraction(slots: Slots, fraction: Fraction) -> bool:
