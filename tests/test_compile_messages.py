@@ -236,6 +236,24 @@ class ResetEveryFour(EveryStep):
         return mg.stack(out)
 
 
+class ResetEveryFive(Model):
+    def __call__(self, x):
+        h = zeros()
+        for t, x_t in enumerate(x):
+            if t % 5 == 0:
+                h = zeros()
+            h = self.step(x_t, h)
+        return (h @ self.v)[None]
+
+
+class ResetByAFactor(Model):
+    def __call__(self, x):
+        h = zeros()
+        for t, x_t in enumerate(x):
+            h = self.step(x_t, float(t % 5 != 0) * h)
+        return (h @ self.v)[None]
+
+
 class ResetByNumbers(EveryStep):
     def __call__(self, x):
         h, out = zeros(), []
@@ -282,6 +300,7 @@ MESSAGES = {
     Attention: ("the work of a step grows with the sequence", "softmax(states @ h) @ states", "Attend once, after"),
     AttentionToAllBefore: ("the work of a step grows", "softmax(before @ h) @ before", "the last few states"),
     Clockwork: ("the steps take turns, with 4 kinds", "tanh(z[3:])", "b = mg.where(t % 2 == 0, new, b)"),
+    ResetEveryFive: ("the model forgets the first 10", "", "h = float(t % 5 != 0) * h"),
     ResetEveryFour: ("the steps take turns, with 4 kinds", "", "choose by its number"),
     TwiceAtTwenty: (
         "at step 20 or the next",
@@ -292,6 +311,7 @@ MESSAGES = {
 # What the messages propose.
 COMPILE = (
     KeptAfterSix, KeptAtAValue, SumOfTheRows, EveryStep, AttentionOnce, ClockworkByNumbers, ResetByNumbers,
+    ResetByAFactor,
 )  # fmt: skip
 
 

@@ -41,6 +41,13 @@ def _unread_rows(traced: Traces) -> str | None:
         )
     if 0 < len(other) < LONG[-1]:
         missing = sorted({*range(LONG[-1])} - other)
+        if missing == [*range(len(missing))] and len(set(map(len, read.values()))) > 1:
+            return (
+                f"of a sequence of {LONG[-1]} rows the model forgets the first {len(missing)}, as if its states began "
+                f"anew:\n  {line}\n"
+                "  A compiled loop passes its states on. Let them begin anew by a factor:\n"
+                "  h = float(t % 5 != 0) * h; or give the parts as sequences of their own"
+            )
         return (
             f"of a sequence of {LONG[-1]} rows the model does not read {', '.join(map(str, missing[:4]))}"
             f"{' and others' if len(missing) > 4 else ''}:\n  {line}\n"
