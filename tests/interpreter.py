@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler.runtime import OF_PROGRAMS, functions, lookups, moves, scores, training, updates
+from myrnn.compiler.names import OF_PROGRAMS
+from myrnn.compiler.runtime import functions, lookups, moves, scores, training, updates
 from myrnn.randomness import Draw
 
 LANES = np.arange(16)

@@ -14,9 +14,8 @@ from mygrad.nnet.activations import relu, sigmoid
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile
-from myrnn.compiler.names import Names
+from myrnn.compiler.names import OF_PROGRAMS, Names
 from myrnn.compiler.render.numba import WIDTH, wrapped
-from myrnn.compiler.runtime import OF_PROGRAMS
 from myrnn.models import GRU, LSTM, RNN
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -169,12 +169,8 @@ class Form:
         sizes = self._matrix(matrix), Size(k), Size(n, padded=True)
         if over not in self.count or self._lies_apart(out, over) or self._lies_apart(vector, over):
             return self.rows(over, Product(*sizes, self.address(out, over), self.address(vector, over), add))
-        target, left, strides = (
-            self._first_row(out, over),
-            self._first_row(vector, over),
-            (_stride(out), _stride(vector)),
-        )
-        return (Product(*sizes, target, left, add, strides, self.count[over]),)
+        first, strides = (self._first_row(out, over), self._first_row(vector, over)), (_stride(out), _stride(vector))
+        return (Product(*sizes, *first, add, strides, self.count[over]),)
 
     def dots(
         self, over: Over, out: Place, vector: Place, matrix: Place, k: int, n: int, *, add: bool

@@ -41,13 +41,12 @@ from myrnn.compiler.instructions import (
     names_in,
     written,
 )
-from myrnn.compiler.names import Names
+from myrnn.compiler.names import OF_PROGRAMS, Names
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import LANES, Plan
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.render import Symbols
-from myrnn.compiler.runtime import OF_PROGRAMS
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120

@@ -16,32 +16,7 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-
-from myrnn.compiler.ops import OPERATIONS
-
-
-def _called_by(*kinds: str) -> set[str]:
-    """Return the functions in the code of operations."""
-    rows = (row for row in OPERATIONS.values() if row.kind in kinds)
-    return {name for row in rows for name in re.findall(r"[a-z]\w*", row.numba)}
-
-
-_LANES = ("full", "keep", "load", "spread", "store", "where")
-_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "multiply_plain", "one_hot")
-
-# Names that a program calls, and must not redefine.
-OF_PROGRAMS = {
-    "draws": ("draw_dropout", "draw_dropouts", "draw_noise", "draw_noises"),
-    "elementary": tuple(sorted(_called_by("map").difference(_LANES))),
-    "functions": ("Floats", "Integers", "Tokens"),
-    "lanes": _LANES,
-    "moves": tuple(sorted(_called_by("move", "reduce").union(_MOVES))),
-    "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
-    "scores": ("largest", "class_right", "share_right", "squared_error"),
-    "threads": ("flush_subnormals", "restore_mode"),
-}
 
 
 def runtime_texts() -> list[str]:
