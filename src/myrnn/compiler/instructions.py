@@ -482,6 +482,8 @@ def _line(instruction: Instruction) -> str:
             title, read, written_to = f"loop over {size.size}", reads.values(), [store.address for store in stores]
         case Call(title, (first, *others)):
             read, written_to = others, [first]
+        case DrawNumbers(title, amount, _, out):
+            read, written_to = [amount], [out]
         case _:
             values = dict(vars(instruction))
             written_to = [values.pop("out")] if "out" in values else []
