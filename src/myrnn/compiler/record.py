@@ -92,7 +92,7 @@ class DrawCall:
     line: Origin
 
 
-class Operation(NamedTuple):
+class ExecutedOperation(NamedTuple):
     """An operation of MyGrad that the model executed, and its line."""
 
     creator: Any
@@ -108,7 +108,7 @@ class Record:
     argument: Any
     result: Any
     # The id of an operation of MyGrad -> the operation. It is kept here, so that its id stays its own.
-    operations: Mapping[int, Operation]
+    operations: Mapping[int, ExecutedOperation]
     # The lines of the user's code that take numbers out of a tensor.
     looks: tuple[TensorRead, ...]
     draws: tuple[DrawCall, ...]

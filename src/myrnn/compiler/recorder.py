@@ -39,7 +39,7 @@ from myrnn.compiler.reads import (
     raw,
     windows_by,
 )
-from myrnn.compiler.record import DrawCall, Execution, Operation, Origin, Record, TensorRead, let_go
+from myrnn.compiler.record import DrawCall, ExecutedOperation, Execution, Origin, Record, TensorRead, let_go
 from myrnn.compiler.reference import MYGRAD
 from myrnn.randomness import Draw, Sites, run_with
 
@@ -115,7 +115,7 @@ class _Recorder:
 
     def _record(self, result: Any) -> Record:
         operations = {
-            key: Operation(creator, Origin(file, line, self._names.get(key, (0, ""))[1], (run,)))
+            key: ExecutedOperation(creator, Origin(file, line, self._names.get(key, (0, ""))[1], (run,)))
             for key, (creator, file, line, run) in self._made.items()
         }
         looks = tuple(TensorRead(file, line, by=by) for (file, line), by in self._looks.items())
