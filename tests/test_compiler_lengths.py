@@ -59,6 +59,13 @@ def half_a_share(x, w, u, v):
     return h @ v
 
 
+def a_tenth_of_a_share(x, w, u, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u + np.float32(0.1) * t / len(x))
+    return h @ v
+
+
 def backward(x, w, u, v):
     h = zeros(D)
     for t in range(len(x) - 1, -1, -1):
@@ -146,7 +153,8 @@ def mask(t, row, state, b):
 DOWN = tuple(map(_down, (added, factor_of_the_state, factor_of_a_bias, mask)))
 COMPILED = (
     *DOWN,
-    share, share_of_both_directions, share_from_one_on, what_is_left, the_same_by_difference, half_a_share, backward,
+    share, share_of_both_directions, share_from_one_on, what_is_left, the_same_by_difference, half_a_share,
+    a_tenth_of_a_share, backward,
     by_the_length, by_the_length_and_one, layers, weighted_sum, beside_a_decay, as_a_feature,
 )  # fmt: skip
 
