@@ -13,6 +13,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
+from marks import the_rest_is_long
 from myrnn import (
     LanguageModel,
     SequenceClassifier,
@@ -376,7 +377,7 @@ def test_the_training_is_encoded_once_for_the_baselines_of_all_tests(tmp_path, m
 # --- how they are saved
 
 
-@pytest.mark.parametrize("name", ["tagger", "regressor", "model", "forecaster"])
+@pytest.mark.parametrize("name", the_rest_is_long(["tagger", "regressor", "model", "forecaster"], "tagger"))
 def test_saved_estimators_predict_the_same(name, request, tmp_path):
     found = request.getfixturevalue(name)
     X = {"tagger": WORDS, "regressor": ROWS, "model": [TEXT[:60]], "forecaster": [WAVE[:60]]}[name]
@@ -490,6 +491,7 @@ def test_numbers_that_do_not_fit(per_step, y, message):
         SequenceRegressor(per_step=per_step).fit(ROWS, y)
 
 
+@pytest.mark.long
 def test_invalid_texts_and_series(model, forecaster):
     with refused("X must be text or lists of symbols, not numbers: use a SequenceForecaster for numbers"):
         LanguageModel(tokenize="auto").fit([WAVE])

@@ -60,7 +60,7 @@ class _Slot:
             return node.numbers
         if (row := _row_of_parameter(node)) is not None:
             number, count = row
-            return np.eye(count, dtype=np.float32)[number]
+            return _one_hot(number, count)
         (values,) = evaluate([node], {})
         return np.asarray(values, dtype=np.float32)
 
@@ -339,6 +339,12 @@ def _row_of_parameter(node: Node) -> tuple[int, int] | None:
     return int(where[0]) // node.size, node.inputs[0].size // node.size
 
 
+def _one_hot(number: int, count: int) -> NDArray[np.float32]:
+    found = np.zeros(count, dtype=np.float32)
+    found[number] = 1
+    return found
+
+
 def _slots(kinds: Kinds, order: list[Node], length: int | None = None) -> Iterator[tuple[Any, int, _Slot]]:
     """Yield the numbers in nodes that read rows: their kind, the row, and their location."""
     # With the length, rows are counted from the last to the first.
@@ -395,7 +401,7 @@ def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTab
                 fill(ours, evaluate([its], {})[0])
         elif picked is not None:
             number, count = picked
-            fill(ours.inputs[0], np.eye(count, dtype=np.float32)[number])
+            fill(ours.inputs[0], _one_hot(number, count))
         elif ours.operation == "select" != its.operation and (chosen := _chosen(ours)) is not None:
             return [(chosen, its)]
         elif ours.operation == its.operation and len(ours.inputs) == len(its.inputs):
