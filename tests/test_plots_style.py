@@ -65,9 +65,11 @@ def test_the_same_data_give_the_same_bytes(tmp_path, suffix):
 @pytest.mark.long
 def test_another_process_loads_matplotlib_when_it_draws_and_writes_the_same_bytes(tmp_path):
     script = (
-        "import sys; from myrnn.plots import plot_learning_curve, save_figure\n"
+        "import sys; import numpy as np; from myrnn.plots import plot_learning_curve, save_figure\n"
+        "from myrnn.learning_curve import LearningCurve\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "save_figure(plot_learning_curve([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0]), sys.argv[1])"
+        "curve = LearningCurve(*map(np.array, ([500, 1000, 1500], [0.7, 0.5, 0.25], [0.5, 0.75, 1.0])))\n"
+        "save_figure(plot_learning_curve(curve), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "theirs.svg"], check=True)
     save_figure(history(), tmp_path / "ours.svg")

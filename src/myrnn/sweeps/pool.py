@@ -238,7 +238,7 @@ def _dask(address: str | None, jobs: int | None) -> Iterator[Backend]:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise RunError(f"there is no Dask scheduler at {address}: {in_one_line(error)}") from error
-    with _silent("distributed.client"), client:
+    with _silent("distributed.client"), _silent("tornado.application"), client:
         try:
             client.wait_for_workers(1, timeout=CONNECT)
         except TimeoutError as error:
