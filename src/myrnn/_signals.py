@@ -134,18 +134,15 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
     # Python raises KeyboardInterrupt between any two of its instructions: between a step of the weights and its count,
     # or in one of the finalizers with which MyGrad clears its graphs, where it is lost.
     with noted_stops(signal.SIGINT) as stops:
-        # A training may run inside another one, in a hook, or as a run of a sweep: then the inner one ends first, also
-        # if the signal came before it began.
-        before, stops.is_held = stops.is_held, True
+        # A training may run inside another one, for example in a hook: then the inner one ends first.
+        before, stops.is_held, stops.waiting = (stops.is_held, stops.waiting), True, None
         try:
             yield stops.release
-        except BaseException:
-            if not before:
-                stops.waiting = None
-            raise
         finally:
-            stops.is_held = before
-        stops.release()
+            waiting = stops.waiting
+            stops.is_held, stops.waiting = before
+        if waiting is not None:
+            raise waiting
 
 
 # A limit of time -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -233,8 +233,9 @@ def _do_all(
         check_points(backend, foreign)
     known = [(point, records[point.run]) for point in over]
     try:
-        # msgspec would swallow a KeyboardInterrupt.
-        with Log(folder) as log, progress.over(planned, known), held_interrupts() as obey:
+        # msgspec would swallow a KeyboardInterrupt. A run in this process ends at once.
+        held = nullcontext(_nothing) if backend.is_here else held_interrupts()
+        with Log(folder) as log, progress.over(planned, known), held as obey:
             pool = Pool(backend, obey)
             for point, record in pool.records(point for point in study.points if not is_over(point)):
                 log.add(note(record))
@@ -246,6 +247,10 @@ def _do_all(
         done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _hashes(study: Study) -> dict[str, str]:

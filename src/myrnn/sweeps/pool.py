@@ -61,6 +61,8 @@ class Backend:
     broken: Errors = ()
     lost: Errors = ()
     gone: Errors = ()
+    # Whether this process does the runs itself.
+    is_here: bool = False
 
 
 class Pool:
@@ -173,7 +175,7 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
     count = loky.cpu_count() if jobs is None else jobs
     label = f"{_checks.count_of(count, 'core')} of this machine"
     if count == 1:
-        yield Backend(label, lambda: 1, _done_here, ahead=1)
+        yield Backend(label, lambda: 1, _done_here, ahead=1, is_here=True)
         return
     threads = dict.fromkeys((f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")), "1")
     # Idle workers stay for the next sweep for five minutes.
