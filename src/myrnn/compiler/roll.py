@@ -48,12 +48,15 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
     found = searched(Found.nothing(traced, period))
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
-    found_at_all = _proved(found, recurrence, lengths)
+    whole = _proved(found, recurrence, lengths)
     # A model may treat an empty sequence differently, which no training has.
-    if 0 in traced.by_length:
+    if (empty := traced.by_length.get(0)) is not None:
+        with suppress(NotARecurrence):
+            prove(whole, empty)
+            return whole
         with suppress(NotARecurrence):
             return _proved(found, recurrence, [*lengths, 0])
-    return found_at_all
+    return whole
 
 
 def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Recurrence:
