@@ -263,9 +263,7 @@ def test_vectors_and_integers_of_json_lines(here, capsys):
     assert main(["predict", "run", "--data=v.jsonl"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 13
     assert main(["predict", "run", "a"]) == 2
-    assert capsys.readouterr().err == (
-        "myrnn: run reads features, which cannot be given as text: give a file with --data\n"
-    )
+    assert capsys.readouterr().err == ("myrnn: run reads features, which cannot be given as text: give a file\n")
     # Whole numbers are features if those of the training were; symbols are refused.
     Path("w.jsonl").write_text('{"sequence": ["a"]}')
     assert main(["predict", "run", "--data=w.jsonl"]) == 2
@@ -818,7 +816,7 @@ def test_the_records_of_a_classifier_are_checked(saved, here, capsys, changed, m
             "predict full --data test.csv",
             "full is not a whole run: settings.json is missing, which is written last",
         ),
-        ("evaluate SAVED", "SAVED has no test: give a file with --data"),
+        ("evaluate SAVED", "SAVED has no test: give a file of labelled sequences"),
         ("evaluate SAVED --data none.csv", "there is no file none.csv"),
         *(
             (
@@ -953,7 +951,7 @@ def test_a_missing_test_can_be_replaced_by_another_file(here, capsys, command):
     Path("test.csv").rename("moved.csv")
     capsys.readouterr()
     assert main(command) == 2
-    message = "myrnn: there is no file test.csv; give another file of labelled sequences with --data\n"
+    message = "myrnn: there is no file test.csv; give another file of labelled sequences\n"
     assert capsys.readouterr().err.endswith(message)
     assert main([*command, "--data=moved.csv"]) == 0
 

@@ -157,7 +157,7 @@ def test_the_command_does_what_the_library_does(folder, capsys):
     assert [(row["line"], row["step"]) for row in said[:5]] == [*(("1", str(i)) for i in range(4)), ("2", "0")]
     assert main(["predict", str(folder / "sums"), f"--data={folder / 'sums.jsonl'}"]) == 0
     said = [float(row["number"]) for row in rows_of(capsys.readouterr().out)]
-    assert np.allclose(said, SequenceRegressor.load(folder / "sums").predict(ROWS), rtol=1e-4)
+    assert np.allclose(said, SequenceRegressor.load(folder / "sums").predict(ROWS), rtol=1e-6)
     assert main(["generate", str(folder / "text"), "--prime=the ", "--length=20", "--seed=3"]) == 0
     writer = LanguageModel.load(folder / "text")
     assert capsys.readouterr().out == f"the {writer.generate('the ', 20, seed=3)}\n"
@@ -225,7 +225,7 @@ def test_an_experiment_with_data_in_memory(tmp_path):
     [
         (["predict", "text", "abc"], "learned text: myrnn generate"),
         (["predict", "wave", "abc"], "learned series: myrnn forecast"),
-        (["predict", "sums", "abc"], "reads features, which cannot be given as text: give a file with --data"),
+        (["predict", "sums", "abc"], "reads features, which cannot be given as text: give a file"),
         (["generate", "tags"], "learned tags: only what learned text writes"),
         (["forecast", "text"], "learned text: only what learned series forecasts"),
         (["evaluate", "tags", "--period=3"], "period is for series, not for tags: leave it out"),

@@ -1,10 +1,12 @@
 import signal
 import threading
+from dataclasses import dataclass
 
 import pytest
 
 from myrnn import RNN, Adam, tasks
 from myrnn._signals import ALARM, Terminated, TookTooLong, held_interrupts, noted_stops, within
+from myrnn.settings import converted
 from myrnn.training.loop import Training
 
 
@@ -188,3 +190,25 @@ def test_a_program_that_uses_the_alarm_itself_keeps_it():
         assert within(60.0, lambda: signal.getsignal(ALARM)) is own
     finally:
         signal.signal(ALARM, before)
+
+
+class Pressing(type):
+    """Presses Ctrl-C when a class is hashed, as msgspec does."""
+
+    def __hash__(cls):
+        press()
+        return super().__hash__()
+
+
+class Value(metaclass=Pressing):
+    """A type that msgspec does not know."""
+
+
+@dataclass
+class Stored:
+    value: Value
+
+
+def test_an_interrupt_while_settings_are_converted_is_not_lost():
+    with pytest.raises(KeyboardInterrupt):
+        converted("settings", {"value": Value()}, Stored)

@@ -299,7 +299,7 @@ def test_a_run_that_kills_its_workers_is_found_and_recorded(study, monkeypatch):
 
     monkeypatch.setattr(pool, "do", do)
     with open_backend("loky", None, 2) as backend:
-        workers = Pool(backend, obey=lambda: None)
+        workers = Pool(backend)
         records = {point.run: record for point, record in workers.records(iter(chosen))}
     assert set(records) == {point.run for point in chosen}
     assert records[deadly].error.startswith("WorkerLost: the worker is lost every time it does this run")

@@ -12,10 +12,10 @@ import math
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -445,12 +445,14 @@ def draws(kind: type[Result]) -> Callable[[_Function], _Function]:
     return register
 
 
-def write_csv(columns: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> None:
-    """Write columns as CSV: None as an empty field, numbers at full precision."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+def write_csv(columns: Mapping[str, Iterable[Any]], to: str | os.PathLike[str] | TextIO) -> None:
+    """Write columns as CSV to a file: None and NaN as an empty field, numbers at full precision."""
+    if isinstance(to, str | os.PathLike):
+        with open(to, "w", newline="", encoding="utf-8") as file:
+            return write_csv(columns, file)
+    writer = csv.writer(to, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*map(_plain, columns.values()), strict=True))
 
 
 def _plain(values: Any) -> list[Any]:

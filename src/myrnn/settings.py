@@ -21,10 +21,22 @@ import numpy as np
 from msgspec import Meta
 
 from myrnn import _checks
+from myrnn._signals import held_interrupts
 from myrnn.errors import InvalidArgument
 
 REQUIRED = msgspec.NODEFAULT
 """The default of a required setting."""
+
+
+def converted(owner: str, given: Any, kind: Any) -> Any:
+    """Return plain values as a type that msgspec knows; raises InvalidArgument where they do not fit."""
+    try:
+        # msgspec would swallow a KeyboardInterrupt that comes while it reads the type.
+        with held_interrupts():
+            return msgspec.convert(given, kind)
+    # UnicodeEncodeError is for text with half of a surrogate pair.
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise InvalidArgument(f"{owner}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -101,9 +113,8 @@ class Setting:
     def checked(self, value: Any) -> Any:
         """Return the value as it is stored; raises InvalidArgument if it is not valid."""
         given = self._plain(value)
-        # UnicodeEncodeError is for text with half of a surrogate pair.
-        with suppress(msgspec.ValidationError, UnicodeEncodeError):
-            found = msgspec.convert(given, self.kind)
+        with suppress(InvalidArgument):
+            found = converted(self.name, given, self.kind)
             if found is None or not self.choices or found in self.choices:
                 return found
         raise InvalidArgument(self._refusal(given))

@@ -91,7 +91,7 @@ def forecast(
     if figure is not None:
         save_figure(found.plot(), figure)
     if quiet:
-        return show.csv_columns(None, found.table().columns, digits=None)
+        return show.csv_columns(None, found.table().columns)
     show.table(found)
     of = ", ".join(run_names(runs))
     show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))

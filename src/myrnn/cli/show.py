@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +21,7 @@ from myrnn.evaluation import LengthReport, Report, ShortcutReport
 from myrnn.experiment.parts import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
 from myrnn.models.model import num_parameters
+from myrnn.results import write_csv
 from myrnn.runs import Run
 from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.reports import tests_table
@@ -221,30 +222,12 @@ def table(result: Any, **options: Any) -> None:
     console.print(result.table(**options) if hasattr(result, "table") else result)
 
 
-def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]], digits: int | None = 6) -> None:
+def csv_columns(out: Path | None, columns: Mapping[str, Iterable[Any]]) -> None:
     """Write columns as CSV to a file, which is named afterwards, or to the standard output without one."""
-    # Without `digits`, numbers are those of `Result.to_csv`.
-
-    def write(file: TextIO) -> None:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in zip(*columns.values(), strict=True):
-            writer.writerow([_csv_cell(value, digits) for value in row])
-
-    def place(path: Path) -> None:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            write(file)
-
     if out is None:
-        return write(sys.stdout)
-    place_file(out, place)
+        return write_csv(columns, sys.stdout)
+    place_file(out, partial(write_csv, columns))
     path("written", out)
-
-
-def _csv_cell(value: Any, digits: int | None) -> Any:
-    if digits is None or not isinstance(value, float):
-        return value
-    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def files(folder: Path) -> None:

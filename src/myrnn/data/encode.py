@@ -29,6 +29,7 @@ from myrnn.data.symbols import (
 from myrnn.errors import InvalidArgument
 from myrnn.flat import blocks, place_of
 from myrnn.sequences import Sequences, of_checked
+from myrnn.settings import converted
 from myrnn.targets import LARGEST_LABEL
 
 # The token of every symbol that is not in the vocabulary.
@@ -48,15 +49,6 @@ LABEL_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 # Classes that need more bytes are refused before they are allocated.
 MOST_BYTES = 2**28
-
-
-def converted(owner: str, settings: Any, kind: Any) -> Any:
-    """Return stored settings as a dataclass or a struct; raises InvalidArgument where they do not fit."""
-    try:
-        return msgspec.convert(settings, kind)
-    # UnicodeEncodeError is for text with half of a surrogate pair.
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise InvalidArgument(f"{owner}: {error}") from None
 
 
 class PlainValues:

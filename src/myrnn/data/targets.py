@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.data.differences import Differences
-from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary, converted
+from myrnn.data.encode import ClassLabels, SequenceEncoder, Standardizer, Vocabulary
 from myrnn.data.symbols import Numbers, RawSequences
 from myrnn.errors import InvalidArgument
 from myrnn.flat import offsets_of
 from myrnn.sequences import Sequences, of_checked
+from myrnn.settings import converted
 
 LABELS, TAGS, VALUES, TEXT, SERIES = "labels", "tags", "numbers", "text", "series"
 LEARN = (LABELS, TAGS, VALUES, TEXT, SERIES)

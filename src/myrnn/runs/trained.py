@@ -142,9 +142,7 @@ class Run(Result):
             When one cannot be read.
         """
         if not self.reader.is_symbols:
-            raise InvalidArgument(
-                f"{self.folder} reads features, which cannot be given as text: give a file with --data"
-            )
+            raise InvalidArgument(f"{self.folder} reads features, which cannot be given as text: give a file")
         return self.reader.read_texts(texts)
 
     def scores(self, sequences: Sequences) -> NDArray[np.float32]:
@@ -225,7 +223,7 @@ class Run(Result):
         except DataError as error:
             if file is not None:
                 raise
-            raise DataError(f"{error}; give another file of labelled sequences with --data") from None
+            raise DataError(f"{error}; give another file of labelled sequences") from None
         return found
 
     def check_tests(self, file: str | None = None) -> None:
@@ -235,7 +233,7 @@ class Run(Result):
                 warn(is_training_file(file))
             return
         if not self.experiment.evaluation.test:
-            raise InvalidArgument(f"{self.folder} has no test: give a file with --data")
+            raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences")
         for role, path in self.experiment.evaluation.files.items():
             then, now = self.hashes.get(role), sha256_of(path)
             if then and now not in ("", then):

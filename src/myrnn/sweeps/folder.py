@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from myrnn import _checks
-from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment.parts import is_own
@@ -233,24 +232,17 @@ def _do_all(
         check_points(backend, foreign)
     known = [(point, records[point.run]) for point in over]
     try:
-        # msgspec would swallow a KeyboardInterrupt. A run in this process ends at once.
-        held = nullcontext(_nothing) if backend.is_here else held_interrupts()
-        with Log(folder) as log, progress.over(planned, known), held as obey:
-            pool = Pool(backend, obey)
+        with Log(folder) as log, progress.over(planned, known):
+            pool = Pool(backend)
             for point, record in pool.records(point for point in study.points if not is_over(point)):
                 log.add(note(record))
                 progress.add(point, record, pool.running)
-                obey()
     except KeyboardInterrupt as stop:
         # The log is the authority: the signal may have come right after a record was written.
         now = read_log(folder)[0]
         done = sum(is_over(point) or now.get(point.run) != records.get(point.run) for point in study.points)
         kept = f"{done:,} of {_checks.count_of(planned, 'run')} are done and kept in {folder}; the same command goes on"
         raise type(stop)(kept) from None
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _hashes(study: Study) -> dict[str, str]:

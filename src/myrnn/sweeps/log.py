@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
+from myrnn._signals import held_interrupts
 from myrnn.errors import RunError
+from myrnn.settings import converted
 from myrnn.storage import damaged, seal
 from myrnn.sweeps.run import Record
 
@@ -51,7 +53,9 @@ class Log:
     @contextmanager
     def _written(self) -> Iterator[None]:
         try:
-            yield
+            # Ctrl-C waits until a whole line is written.
+            with held_interrupts():
+                yield
         except OSError as error:
             message = f"cannot write {self._path}: {error.strerror or error}; its content is unchanged"
             raise RunError(message) from error
@@ -101,7 +105,7 @@ def _record(line: bytes) -> Record | None:
         values: Any = json.loads(line)
         if not isinstance(values, dict) or seal(values) != values:
             return None
-        record: Record = msgspec.convert(values, Record)
+        record: Record = converted("a record", values, Record)
     except (ValueError, RecursionError):
         return None
     return record

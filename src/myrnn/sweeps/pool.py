@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from itertools import chain
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from myrnn import _checks
@@ -36,8 +36,6 @@ SUSPECT = 3
 CONNECT = 20
 # Seconds between two checks that the parent process still exists.
 EVERY = 1.0
-# Seconds between two checks that Ctrl-C was pressed.
-LISTEN = 0.2
 
 Errors = tuple[type[BaseException], ...]
 LOST = "WorkerLost: the worker is lost every time it does this run, which may need more memory than there is"
@@ -61,15 +59,13 @@ class Backend:
     broken: Errors = ()
     lost: Errors = ()
     gone: Errors = ()
-    # Whether this process does the runs itself.
-    is_here: bool = False
 
 
 class Pool:
-    """Does runs and yields their records as they come; `obey` raises KeyboardInterrupt after Ctrl-C."""
+    """Does runs and yields their records as they come."""
 
-    def __init__(self, backend: Backend, obey: Callable[[], None]) -> None:
-        self._backend, self._obey = backend, obey
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._under_way: dict[Future[Record], Point] = {}
         self._over = SimpleQueue[Future[Record]]()
         self.lost = 0
@@ -116,7 +112,7 @@ class Pool:
                     future.add_done_callback(self._over.put)
                 if not under_way:
                     return
-                future = self._next()
+                future = self._over.get()
                 point, record = under_way.pop(future), None
                 try:
                     record = future.result()
@@ -127,12 +123,6 @@ class Pool:
                 yield point, record
         except backend.gone as error:
             raise _lost(backend, error) from error
-
-    def _next(self) -> Future[Record]:
-        while True:
-            with suppress(Empty):
-                return self._over.get(timeout=LISTEN)
-            self._obey()
 
 
 def check_points(backend: Backend, points: Iterable[Point]) -> None:
@@ -175,7 +165,7 @@ def _loky(address: str | None, jobs: int | None) -> Iterator[Backend]:
     count = loky.cpu_count() if jobs is None else jobs
     label = f"{_checks.count_of(count, 'core')} of this machine"
     if count == 1:
-        yield Backend(label, lambda: 1, _done_here, ahead=1, is_here=True)
+        yield Backend(label, lambda: 1, _done_here, ahead=1)
         return
     threads = dict.fromkeys((f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")), "1")
     # Idle workers stay for the next sweep for five minutes.
