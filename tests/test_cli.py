@@ -98,7 +98,7 @@ def test_every_number_that_is_printed_is_in_the_report(here, capsys):
     main(["train", *SMALL, "--out", "run"])
     out = capsys.readouterr().out
     report = json.loads(Path("run/report.json").read_text())
-    training, evaluation = report["training"], report["evaluation"]
+    training, evaluation = report["training"], report["tests"]["task"]
     assert f"loss {training['loss']:.4f}, accuracy {training['accuracy']:.2%}" in out
     assert f"{training['iterations_per_second']:,.0f} iterations/s, {training['engine']}" in out
     assert f"base rate   {evaluation['base_rate']:.2%}, by always giving the most frequent class of a length\n" in out
@@ -254,8 +254,8 @@ def test_every_option_reaches_the_run(here):
             "loss": None,
         },
     }
-    assert run.report["evaluation"]["seed"] == 4
-    assert [row["length"] for row in run.report["evaluation"]["lengths"]] == list(range(4, 14))
+    assert run.report["tests"]["task"]["seed"] == 4
+    assert [row["length"] for row in run.report["tests"]["task"]["lengths"]] == list(range(4, 14))
 
 
 @pytest.mark.parametrize("model", ["gru", "lstm"])

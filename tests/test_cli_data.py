@@ -126,7 +126,7 @@ def test_the_command_does_what_the_library_does(here, capsys):
     known = test.labels != "other"  # the others are left out
     report = classification_report(test.labels[known], probabilities[known], classifier.classes_, test.lengths[known])
     numbers = json.loads(Path("run/report.json").read_text())
-    assert {name: numbers["evaluation"][name] for name in report.numbers()} == report.numbers()
+    assert {name: numbers["tests"]["test"][name] for name in report.numbers()} == report.numbers()
     training = numbers["training"]
     assert (training["sequences"], training["classes"], training["longest"]) == (25, {"neg": 15, "pos": 10}, 3)
     best = classifier.best_epoch_
@@ -323,7 +323,7 @@ def test_every_number_of_the_report_is_scikit_learns(here, capsys):
     lines = Path("new.csv").read_text().splitlines()
     Path("new.csv").write_text("\n".join([lines[0], *(line for line in lines if line != lines[0])]))
     assert main(["train", "--data=train.csv", "--test=new.csv", *SMALL, "--model=gru", "--out=run", "--quiet"]) == 0
-    found = json.loads(Path("run/report.json").read_text())["evaluation"]
+    found = json.loads(Path("run/report.json").read_text())["tests"]["new"]
     assert main(["predict", "run", "--data=new.csv", "--out=found.csv"]) == 0
     rows = pl.read_csv("found.csv")
     new = read_sequences("new.csv")
@@ -417,7 +417,7 @@ def test_a_test_counts_sequences_that_overflow_as_wrong(here, capsys):
     told = "the shortest of length 3000: they count as wrong\n"
     assert f"not finite  the logits of 1, {told}" in out
     assert err.count(f"myrnn: warning: the logits of 1 of 2 sequences are not finite, {told}") == 1
-    evaluation = json.loads(Path("run/report.json").read_text())["evaluation"]
+    evaluation = json.loads(Path("run/report.json").read_text())["tests"]["long"]
     assert (evaluation["not_finite"], evaluation["shortest_not_finite"]) == (1, 3000)
     assert evaluation["accuracy"] <= 0.5
 
@@ -606,7 +606,7 @@ def test_a_signal_ends_a_training_cleanly(here, capsys, monkeypatch, number, wor
         err,
     )
     report = json.loads(Path("run/report.json").read_text())
-    assert (report["training"]["epochs"], report["evaluation"]["sequences"]) == (3, 25)
+    assert (report["training"]["epochs"], report["tests"]["train"]["sequences"]) == (3, 25)
     assert SequenceClassifier.load("run").best_epoch_ in (1, 2, 3)
 
 

@@ -169,13 +169,13 @@ def test_the_command_does_what_the_library_does(folder, capsys):
 @pytest.mark.long
 def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
     report = SequenceTagger.load(folder / "tags").report(WORDS, MARKS)
-    numbers = json.loads((folder / "tags" / "report.json").read_text())["evaluation"]
+    (numbers,) = json.loads((folder / "tags" / "report.json").read_text())["tests"].values()
     assert numbers["accuracy"] == report.accuracy and len(numbers["baselines"]) == 4
     text = LanguageModel.load(folder / "text")
-    numbers = json.loads((folder / "text" / "report.json").read_text())["evaluation"]
+    (numbers,) = json.loads((folder / "text" / "report.json").read_text())["tests"].values()
     assert numbers["bits_per_symbol"] == pytest.approx(text.bits(TEXT), rel=1e-5)
     wave = SequenceForecaster.load(folder / "wave")
-    numbers = json.loads((folder / "wave" / "report.json").read_text())["evaluation"]
+    (numbers,) = json.loads((folder / "wave" / "report.json").read_text())["tests"].values()
     assert numbers["r2"] == pytest.approx(wave.score(WAVE[200:]), abs=1e-6)
     seasonal = wave.report(WAVE[200:], period=25)
     assert main(["evaluate", str(folder / "wave"), "--period=25", f"--out={folder / 'w.csv'}"]) == 0

@@ -117,7 +117,7 @@ def test_a_resumed_run_has_the_same_files(here, whole, monkeypatch):
     ours, theirs = load_run("run"), load_run(whole)
     assert ours.settings == theirs.settings
     assert (ours.history.longest, ours.history.engine) == (theirs.history.longest, theirs.history.engine)
-    assert ours.report["evaluation"]["lengths"] == theirs.report["evaluation"]["lengths"]
+    assert ours.report["tests"]["task"]["lengths"] == theirs.report["tests"]["task"]["lengths"]
     (mine,), (other,) = (sorted((Path(folder) / "checkpoints").iterdir()) for folder in ("run", whole))
     assert mine.name == other.name == "checkpoint-000000000060"
     for name in ("state.json", "state.safetensors"):

@@ -229,7 +229,7 @@ def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys, in_python
     shallow = evaluate(run.model, run.task, 40, **settings)
     run.model.stack_depth = 15
     deep = evaluate(run.model, run.task, 40, **settings)
-    assert run.report["evaluation"]["lengths"][0]["correct"] == deep.correct[0] != shallow.correct[0]
+    assert run.report["tests"]["task"]["lengths"][0]["correct"] == deep.correct[0] != shallow.correct[0]
     for options, report in (([], deep), (["--stack-depth=3"], shallow)):
         capsys.readouterr()
         assert main(["evaluate", "run", "--lengths=20", "--samples=40", "--out=table.csv", "--quiet", *options]) == 0
@@ -253,8 +253,8 @@ def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_pat
 def test_an_experiment_runs_into_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = myrnn.run(Experiment.read(SMALL), "runs/mine", progress=False)
-    assert [row["length"] for row in run.report["evaluation"]["lengths"]] == [2, 6]
-    assert run.report["evaluation"]["seed"] == 9
+    assert [row["length"] for row in run.report["tests"]["task"]["lengths"]] == [2, 6]
+    assert run.report["tests"]["task"]["seed"] == 9
     assert sorted(path.name for path in run.folder.iterdir() if path.suffix in (".json", ".svg"))[-1] == "training.svg"
     again = myrnn.run(Experiment.read(SMALL), progress=False)
     assert again.folder.parent.name == "runs"
@@ -350,7 +350,7 @@ def test_a_command_tests_as_its_file_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Experiment.read(SMALL).to_json("mine.json")
     assert main(["train", "--config=mine.json", "--out=run", "--quiet"]) == 0
-    assert load_run("run").report["evaluation"]["seed"] == 9
+    assert load_run("run").report["tests"]["task"]["seed"] == 9
 
 
 def keep_kinds(monkeypatch):
@@ -593,7 +593,7 @@ def test_data_in_memory_are_tested_on_files(tmp_path, monkeypatch):
     same = myrnn.SequenceClassifier(
         dim_recurrent=3, max_epochs=2, engine="mygrad", class_weight={0: 2, 1: 1}, random_state=0
     ).fit(X, y)
-    assert run.report["evaluation"]["accuracy"] == same.score(["ab", "b"], [0, 1])
+    assert run.report["tests"]["test"]["accuracy"] == same.score(["ab", "b"], [0, 1])
     assert np.array_equal(run.history.loss, same.history_["loss"])
     with pytest.raises(DataError, match=r"there is no file gone\.csv"):
         myrnn.run(Experiment(data=(X, y), evaluation={"test": "gone.csv"}), "gone")

@@ -348,9 +348,9 @@ def test_a_run_folder_has_the_accuracy_of_recognition(saved):
     assert (run.recognizer.dim_input, run.recognizer.dim_output) == (2, 2)
     assert (run.history.longest, run.history.chance) == (6, 0.5)
     numbers = json.loads((saved / "report.json").read_text())
-    lengths = {row["length"]: row["beyond"] for row in numbers["evaluation"]["lengths"]}
+    lengths = {row["length"]: row["beyond"] for row in numbers["tests"]["task"]["lengths"]}
     assert lengths == {length: length > 6 for length in range(1, 13)}
-    assert numbers["evaluation"]["chance"] == 0.5
+    assert numbers["tests"]["task"]["chance"] == 0.5
 
 
 @pytest.mark.long

@@ -190,7 +190,7 @@ def test_the_same_run_gives_the_same_files(tmp_path, parts, report):
 
 def test_the_report_has_the_numbers(tmp_path, parts, report):
     run = load_run(save_run(tmp_path / "run", **parts, report=report))
-    training, evaluation = run.report["training"], run.report["evaluation"]
+    training, evaluation = run.report["training"], run.report["tests"]["task"]
     assert (training["iterations"], training["parameters"], training["longest"]) == (30, 86, 6)
     assert training["loss"] == parts["history"].loss[-1]
     assert evaluation["accuracy_trained_lengths"] == report.correct[:2].sum() / 40
@@ -203,7 +203,7 @@ def test_a_run_shows_its_results(tmp_path, parts, report):
     assert repr(run) == f"Run({tmp_path / 'run'}: RNN on twin-halves, {run.history!r})"
     results = {row["result"]: row["value"] for row in run.rows()}
     assert results["training.iterations"] == 30
-    assert results["evaluation.accuracy_beyond"] == report.totals()["beyond"]["accuracy"]
+    assert results["tests.task.accuracy_beyond"] == report.totals()["beyond"]["accuracy"]
     assert "training.iterations" in run._repr_html_()
 
 

@@ -98,7 +98,7 @@ def test_the_number_of_common_reports(made):
 
 def test_accuracy_by_length_agrees_with_the_reports(made):
     found = compare_runs(made / "rnn", made / "gru").accuracy
-    one, other = (load_run(made / name).report["evaluation"]["lengths"] for name in ("rnn", "gru"))
+    one, other = (load_run(made / name).report["tests"]["task"]["lengths"] for name in ("rnn", "gru"))
     assert found.lengths.tolist() == [2, 4, 6, 8]
     differences = [a["accuracy"] - b["accuracy"] for a, b in zip(one, other, strict=True)]
     assert np.allclose(found.difference, differences, atol=1e-12)
@@ -109,14 +109,14 @@ def test_accuracy_by_length_agrees_with_the_reports(made):
 
 def test_runs_without_lengths_in_common_have_no_difference(made, copied):
     folder = copied("rnn", "untested")
-    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    edit_json(folder, "report.json", lambda report: report.pop("tests"))
     found = compare_runs(made / "rnn", folder)
     assert found.accuracy is None
     assert len(found.table()) == 0
     assert len(found.plot()) == 2
 
     def longer(report):
-        report["evaluation"]["lengths"] = [{"length": 99, "total": 3, "correct": 2}]
+        report["tests"]["task"]["lengths"] = [{"length": 99, "total": 3, "correct": 2}]
 
     folder = copied("rnn", "longer")
     edit_json(folder, "report.json", longer)
@@ -128,7 +128,7 @@ def test_runs_on_data_compare_in_the_same_way(made):
     assert found.settings == {"model.dim_recurrent": (4, 5), "training.class_weight": (None, "balanced")}
     assert found.accuracy is None
     assert [column.heading for column in found.table().shown][:3] == ["length", "words", "wide"]
-    one, other = (json.loads((made / name / "report.json").read_text())["evaluation"] for name in ("words", "wide"))
+    one, other = (json.loads((made / name / "report.json").read_text())["tests"]["data"] for name in ("words", "wide"))
     ends = newcombe_interval(*(round(report["accuracy"] * 24) if k else 24 for report in (one, other) for k in (1, 0)))
     difference = f"{100 * (one['accuracy'] - other['accuracy']):+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
     assert found.table().cells("difference (95%)")[-1] == difference
@@ -139,12 +139,12 @@ def test_data_runs_with_different_tests_are_compared_as_a_whole(made, copied):
     folder = copied("words", "other")
 
     def change(report):
-        rows = report["evaluation"]["lengths"]
+        rows = report["tests"]["data"]["lengths"]
         rows[0]["last"] = rows.pop(1)["last"]
 
     edit_json(folder, "report.json", change)
     assert compare_runs(made / "words", folder).table().columns["length"] == ["all"]
-    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    edit_json(folder, "report.json", lambda report: report.pop("tests"))
     assert compare_runs(made / "words", folder).table().rows() == []
 
 
@@ -157,7 +157,7 @@ def test_data_runs_with_several_tests_compare_test_by_test(made, tmp_path):
     tested = [json.loads((tmp_path / name / "report.json").read_text())["tests"] for name in ("one", "other")]
     assert found.table().columns["test"] == [name for name in tested[0] if name in tested[1]]
     assert found.table().columns["first"] == [test["accuracy"] for test in tested[0].values()]
-    assert compare_runs(tmp_path / "one", made / "words").table().columns["test"] == []
+    assert compare_runs(tmp_path / "one", made / "words").table().columns["test"] == ["data"]
 
 
 def test_incomparable_arguments_are_refused(made, tmp_path):
@@ -191,22 +191,22 @@ def test_incomparable_arguments_are_refused(made, tmp_path):
 )
 def test_an_invalid_test_is_refused(made, copied, change, message):
     folder = copied("rnn", "changed")
-    edit_json(folder, "report.json", lambda report: change(report["evaluation"]))
+    edit_json(folder, "report.json", lambda report: change(report["tests"]["task"]))
     with pytest.raises(RunError, match=f"^{re.escape(f'{folder}: report.json cannot be used: {message}')}$"):
         compare_runs(made / "rnn", folder)
 
 
 def test_a_test_that_is_not_an_object_is_refused(made, copied):
     folder = copied("rnn", "changed")
-    edit_json(folder, "report.json", lambda report: report.update(evaluation=[1]))
-    with pytest.raises(RunError, match=r"report\.json has no valid 'evaluation': \[1\]$"):
+    edit_json(folder, "report.json", lambda report: report.update(tests=[1]))
+    with pytest.raises(RunError, match=r"report\.json cannot be used: tests must be an object, not \[1\]$"):
         compare_runs(made / "rnn", folder)
     folder = copied("words", "bucketless")
-    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(first=9))
+    edit_json(folder, "report.json", lambda report: report["tests"]["data"]["lengths"][0].update(first=9))
     with pytest.raises(RunError, match=r"report\.json cannot be used: 'last' must be 'first' at least$"):
         compare_runs(made / "words", folder)
     folder = copied("words", "too-good")
-    edit_json(folder, "report.json", lambda report: report["evaluation"]["lengths"][0].update(accuracy=1.5))
+    edit_json(folder, "report.json", lambda report: report["tests"]["data"]["lengths"][0].update(accuracy=1.5))
     with pytest.raises(RunError, match=r"report\.json cannot be used: 'accuracy' must be 1 at most$"):
         compare_runs(made / "words", folder)
 
@@ -254,7 +254,7 @@ def test_the_command_says_that_tasks_differ_or_tests_are_missing(made, copied, d
     edit_json(folder, "settings.json", lambda index: index["task"].update(negatives="near_miss"))
     assert main(["runs", "compare", str(made / "rnn"), str(folder)]) == 0
     assert "note        the tasks differ: each run was tested on sequences of its own task\n" in capsys.readouterr().out
-    edit_json(folder, "report.json", lambda report: report.pop("evaluation"))
+    edit_json(folder, "report.json", lambda report: report.pop("tests"))
     assert main(["runs", "compare", str(made / "rnn"), str(folder), "--figure=trainings.svg"]) == 0
     out = capsys.readouterr().out
     assert "nothing to compare by length: one of the two was not tested, or only on other lengths\n" in out

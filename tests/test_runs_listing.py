@@ -53,14 +53,14 @@ def test_a_listing_agrees_with_the_runs(runs):
         iterations=30,
         loss=report["training"]["loss"],
         accuracy=report["training"]["accuracy"],
-        tested=report["evaluation"]["accuracy_trained_lengths"],
+        tested=report["tests"]["task"]["accuracy_trained_lengths"],
         made=time.mktime(time.strptime(created[:19], "%Y-%m-%dT%H:%M:%S")),
     )
     assert (found["gru"].model, found["gru"].iterations) == ("gru 6", 20)
     words, report = found["words"], json.loads((runs / "words" / "report.json").read_text())
     assert (words.state, words.task, words.model) == ("whole", "data.csv, 2 classes", "rnn 4")
     assert (words.iterations, words.epochs, words.loss) == (None, 2, report["training"]["loss"])
-    assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["evaluation"]["accuracy"])
+    assert (words.accuracy, words.tested) == (report["training"]["accuracy"], report["tests"]["data"]["accuracy"])
 
 
 def test_runs_on_numbers_are_listed_with_their_error(tmp_path):
@@ -75,11 +75,11 @@ def test_runs_on_numbers_are_listed_with_their_error(tmp_path):
     found = list_runs(tmp_path / "runs")
     one, two = (json.loads((tmp_path / "runs" / name / "report.json").read_text()) for name in ("one", "two"))
     assert {run.name: (run.tested, run.rmse) for run in found} == {
-        "one": (None, one["evaluation"]["rmse"]),
+        "one": (None, one["tests"]["near"]["rmse"]),
         # The error on the longer words, which are further from the mean.
         "two": (None, two["tests"]["far"]["rmse"]),
     }
-    assert f"RMSE {one['evaluation']['rmse']:.4g}" in found.table().cells("tested")
+    assert f"RMSE {one['tests']['near']['rmse']:.4g}" in found.table().cells("tested")
     assert [run.name for run in found.sorted("rmse")] == ["one", "two"]
 
 

@@ -307,8 +307,8 @@ def run(tmp_path_factory):
 def test_a_run_is_trained_and_tested_over_steps(run, capsys):
     loaded = load_run(run)
     assert loaded.model.per_step
-    assert loaded.report["evaluation"]["lengths"][0].keys() >= {"total", "sequences", "whole"}
-    assert max(row["length"] for row in loaded.report["evaluation"]["lengths"]) == 40
+    assert loaded.report["tests"]["task"]["lengths"][0].keys() >= {"total", "sequences", "whole"}
+    assert max(row["length"] for row in loaded.report["tests"]["task"]["lengths"]) == 40
     assert main(["evaluate", str(run), "--samples=200", "--lengths=2,4"]) == 0
     out = capsys.readouterr().out
     assert "600 steps of 200 new sequences (seed 1)" in out

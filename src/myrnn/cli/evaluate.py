@@ -111,7 +111,8 @@ def evaluate(
     asked: Any = None if loaded.task is None else _lengths(loaded.task, lengths, length_max)
     with with_stack_depth(loaded.model, _stack_depth(loaded, stack_depth)):
         for name, source in (tests := loaded.tests(data, labels)).items():
-            drawn = source, len(source) if isinstance(source, Sequences) else samples, seed
+            is_given = isinstance(source, Sequences)
+            drawn = source, len(source) if is_given else samples, seed
             known = evaluation.shortcuts(*drawn, lengths=asked) if shortcuts else None
             begin = time.perf_counter()
             how: dict[str, Any] = {"lengths": asked, "engine": engine}
@@ -120,7 +121,7 @@ def evaluate(
             _save(report, name if len(tests) > 1 else "", out, figure, shortcuts=known, by_class=True)
             if quiet:
                 continue
-            show.accuracy(report, name or seed, seconds, known)
+            show.accuracy(report, name if is_given else seed, seconds, known)
             if counterexamples:
                 show.table(evaluation.counterexamples(loaded.recognizer, *drawn, most=counterexamples, **how))
 

@@ -141,9 +141,9 @@ def training(run: Run) -> None:
 
 def reports(work: PendingRun) -> None:
     """Show the results of the tests of a run."""
-    numbers = work.run.report if work.run is not None else {}
+    numbers = {} if work.run is None else work.run.report.get("tests", {})
     for name, found in work.reports.items():
-        of_test = numbers["evaluation"] if len(work.reports) == 1 else numbers["tests"][name]
+        of_test = numbers[name]
         if isinstance(found, LengthReport):
             accuracy(found, of_test["seed"], of_test["seconds"])
         else:

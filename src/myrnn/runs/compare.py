@@ -20,8 +20,8 @@ from myrnn.evaluation.comparison import difference_table
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, flat, text
 from myrnn.runs.folder import REPORT, RUN, WEIGHTS, parse_source
+from myrnn.runs.reader import TASK_TEST
 from myrnn.runs.saved import parse_history
-from myrnn.storage import Stored
 
 # Parts of an index that are not settings: those of the file, and the outputs of a user-defined model.
 NO_SETTINGS = ("format", "format_version", "sha256", "files", "created")
@@ -326,20 +326,17 @@ def _read(folder: Path) -> ComparedRun:
         source = parse_source(stored.index)
     curve = parse_history(stored, report, source)
     settings, weights = _settings_of(stored.index), stored.arrays(WEIGHTS)
-    evaluation = _object(stored, report, "evaluation")
     with stored.using(REPORT):
+        found = _tests(report)
         learn = getattr(source.settings, "learn", None)
-        if learn is not None:
-            found = {"all": evaluation} if evaluation is not None else _object(stored, report, "tests") or {}
-            if odd := [test for test in found.values() if not isinstance(test, dict)]:
-                raise InvalidArgument(f"a test must be an object, not {_checks.shown(odd[0])}")
-            if learn == LABELS:
-                tests = {name: Buckets.from_numbers(test) for name, test in found.items()}
-                return ComparedRun(settings, weights, curve, tests=tests)
-            scores = {name: _scores(test) for name, test in found.items()}
-            return ComparedRun(settings, weights, curve, scores=scores)
-        lengths = None if evaluation is None else LengthReport.from_numbers(evaluation, curve.longest)
-    return ComparedRun(settings, weights, curve, lengths)
+        if learn is None:
+            tested = found.get(TASK_TEST)
+            lengths = None if tested is None else LengthReport.from_numbers(tested, curve.longest)
+            return ComparedRun(settings, weights, curve, lengths)
+        if learn == LABELS:
+            tests = {name: Buckets.from_numbers(test) for name, test in found.items()}
+            return ComparedRun(settings, weights, curve, tests=tests)
+        return ComparedRun(settings, weights, curve, scores={name: _scores(test) for name, test in found.items()})
 
 
 def _scores(given: Mapping[str, Any]) -> dict[str, float]:
@@ -348,11 +345,13 @@ def _scores(given: Mapping[str, Any]) -> dict[str, float]:
     return {name: _checks.real(name, value) for name, value in plain.items()}
 
 
-def _object(stored: Stored, report: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Return a part of a report, None if it is absent."""
-    found = report.get(name)
-    if not isinstance(found, dict | None):
-        stored.damaged(REPORT, f"has no valid {name!r}: {_checks.shown(found)}")
+def _tests(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the numbers of the tests of a run by name, none if it was not tested."""
+    found = report.get("tests", {})
+    if not isinstance(found, dict):
+        raise InvalidArgument(f"tests must be an object, not {_checks.shown(found)}")
+    if odd := [test for test in found.values() if not isinstance(test, dict)]:
+        raise InvalidArgument(f"a test must be an object, not {_checks.shown(odd[0])}")
     return found
 
 

@@ -245,10 +245,11 @@ def _unfinished(folder: Path) -> RunSummary | None:
 def _whole(name: str, stored: Stored) -> RunSummary:
     source, model = _source_and_model(stored)
     report = stored.json(REPORT)
-    training, evaluation = _part(report, "training"), _part(report, "evaluation")
-    tests = [evaluation, *(found for found in _part(report, "tests").values() if isinstance(found, dict))]
+    training = _part(report, "training")
+    tests = [found for found in _part(report, "tests").values() if isinstance(found, dict)]
     # The worst of several tests.
-    tested = min((one for test in tests if (one := _finite(test.get("accuracy"))) is not None), default=None)
+    shares = [test.get("accuracy_trained_lengths", test.get("accuracy")) for test in tests]
+    tested = min((one for share in shares if (one := _finite(share)) is not None), default=None)
     rmse = max((one for test in tests if (one := _finite(test.get("rmse"))) is not None), default=None)
     if isinstance(classes := training.get("classes"), dict):
         source = f"{source}, {_checks.count_of(len(classes), 'class')}"
@@ -261,7 +262,7 @@ def _whole(name: str, stored: Stored) -> RunSummary:
         epochs=_count(training.get("epochs")),
         loss=_finite(training.get("loss")),
         accuracy=_finite(training.get("accuracy")),
-        tested=_finite(evaluation.get("accuracy_trained_lengths", tested)),
+        tested=tested,
         rmse=rmse,
         made=_moment(stored.index.get("created")),
     )

@@ -38,7 +38,16 @@ from myrnn.experiment.sources import MEMORY
 from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.model import describe_model
-from myrnn.runs.reader import DataReader, Reader, TaskReader, is_training_file, names_unknown, read_file, read_tests
+from myrnn.runs.reader import (
+    TASK_TEST,
+    DataReader,
+    Reader,
+    TaskReader,
+    is_training_file,
+    names_unknown,
+    read_file,
+    read_tests,
+)
 from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
@@ -107,7 +116,7 @@ def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> P
 class PreparedTask(Prepared):
     """An experiment on a task."""
 
-    tests = ("",)
+    tests = (TASK_TEST,)
 
     def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
         """Evaluate on new sequences as the experiment says, by default up to twice the trained lengths."""

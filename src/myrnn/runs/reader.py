@@ -40,6 +40,8 @@ from myrnn.tasks import answered, recognition_of
 BEYOND = 0.1
 # Stands for a function in a folder, which cannot store it.
 OWN = "own"
+# The name of the one test of a run on a task. Those of a run on data are named by the user or after their files.
+TASK_TEST = "task"
 
 
 def classes_of(task: Any) -> tuple[str, ...]:

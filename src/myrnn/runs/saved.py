@@ -25,7 +25,7 @@ from myrnn.registry import kind_of
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, Job, has_run, parse_job, weight_bytes
 from myrnn.runs.model import LARGEST, SOURCE, check_same, class_of, describe_model, load_weights, remake
 from myrnn.runs.reader import OWN as OWN_FUNCTION
-from myrnn.runs.reader import DataReader, Reader, TaskReader
+from myrnn.runs.reader import TASK_TEST, DataReader, Reader, TaskReader
 from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes
@@ -118,10 +118,10 @@ def save_run(
     run = Run(experiment, model, TaskReader(task), history, best=len(history))
     run.report = {"training": training_numbers(run)}
     if report is not None:
-        run.report["evaluation"] = report.numbers()
+        run.report["tests"] = {TASK_TEST: report.numbers()}
     target = empty_folder(folder, "run")
     settings = Job(experiment, describe_model(model, task, dim_recurrent=dim_recurrent)).settings(target)
-    write_run(target, {**settings, **further}, run, {} if report is None else {"": report})
+    write_run(target, {**settings, **further}, run, {} if report is None else {TASK_TEST: report})
     return target
 
 

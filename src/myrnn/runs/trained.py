@@ -23,7 +23,7 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, flat, text
 from myrnn.runs.model import remake
-from myrnn.runs.reader import NamedSequences, TaskReader, is_training_file, read_tests
+from myrnn.runs.reader import TASK_TEST, NamedSequences, TaskReader, is_training_file, read_tests
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 
@@ -210,7 +210,7 @@ class Run(Result):
         if isinstance(reader, TaskReader):
             if file is not None:
                 raise InvalidArgument(f"{self.folder} draws its sequences: it takes no file of them")
-            return {"": reader.recognition}
+            return {TASK_TEST: reader.recognition}
         if reader.learn != LABELS:
             raise InvalidArgument(f"{self.folder} learned {reader.learn}, but this is for runs that learned labels")
         self.check_tests(file)

@@ -145,14 +145,10 @@ class PendingRun:
         # Write the run before the tests, so that it is usable if they are interrupted.
         self._write(folder, run, is_last=not self.prepared.tests)
         self.on_trained(run)
-        found = {}
-        for name in self.prepared.tests:
-            self.reports[name], found[name] = self.prepared.test(name, run, self.progress)
-        if len(found) == 1:
-            (run.report["evaluation"],) = found.values()
-        elif found:
-            run.report["tests"] = found
-        if found:
+        if self.prepared.tests:
+            numbers = run.report["tests"] = {}
+            for name in self.prepared.tests:
+                self.reports[name], numbers[name] = self.prepared.test(name, run, self.progress)
             self._write(folder, run, is_last=True)
         return run
 

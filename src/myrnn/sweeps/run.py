@@ -33,6 +33,7 @@ from myrnn.models.own import load_own
 from myrnn.registry import kinds
 from myrnn.runs.folder import made_with
 from myrnn.runs.prepare import Prepared, PreparedData, prepare
+from myrnn.runs.reader import TASK_TEST
 from myrnn.runs.reports import report_on
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
@@ -211,7 +212,7 @@ def _done(name: str, experiment: Experiment, make: Any) -> Done:
 def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
     """Return how many predictions were made and were right, by length, and by the name of a test file."""
     if not isinstance(prepared, PreparedData):
-        report, _ = prepared.test("", run, progress=False)
+        report, _ = prepared.test(TASK_TEST, run, progress=False)
         counts = {name: getattr(report, name).tolist() for name in ("lengths", "total", "correct")}
         return {**counts, "not_finite": int(report.not_finite.sum())}
     tests, total, correct, not_finite = {}, Counter[int](), Counter[int](), 0
