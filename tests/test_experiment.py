@@ -170,7 +170,7 @@ def test_files_hold_experiments(tmp_path):
     with refused(".*none.toml cannot be read: No such file or directory"):
         Experiment.from_file(tmp_path / "none.toml")
     toml.write_text("[model")
-    with refused(".*experiment.toml is not TOML: .*"):
+    with refused(".*experiment.toml is not valid TOML: .*"):
         Experiment.from_file(toml)
 
 
@@ -281,7 +281,7 @@ def test_a_file_can_omit_the_kinds(tmp_path, monkeypatch):
             "[evaluation]\nlengths=1.5\n",
             "mine.toml: lengths must be a list, or text as '2,4' or '2:40:2', not 1.5",
         ),
-        ("a=" + "[" * 3000, "mine.toml is not TOML"),
+        ("a=" + "[" * 3000, "mine.toml is not valid TOML"),
         ("[evaluation]\nlengths=[3]\n", "mine.toml: TwinHalves has no sequence of length 3"),
     ],
 )

@@ -330,7 +330,7 @@ def test_mistakes_are_reported_with_their_place(given, message):
             " is not valid TOML: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; "
             "use sys.set_int_max_str_digits() to increase the limit",
         ),
-        ("#" * 1_000_001, " is too large for a study: at most 1,000,000 bytes are read"),
+        ("#" * 1_000_001, " is too large for settings: at most 1,000,000 bytes are read"),
     ],
 )
 def test_a_file_that_is_not_a_study_is_named(tmp_path, text, message):
@@ -346,7 +346,7 @@ def test_unreadable_files_are_named(tmp_path):
     with refused(f"{tmp_path} cannot be read: Is a directory"):
         read_study(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"name = '\xff'")
-    with refused(f"{tmp_path / 'bytes.toml'} is not text in UTF-8: byte 8 is 0xff"):
+    with refused(f"{tmp_path / 'bytes.toml'} is not UTF-8: byte 8 is 0xff"):
         read_study(tmp_path / "bytes.toml")
     with refused("study must be a TOML file or a mapping, not int"):
         read_study(3)

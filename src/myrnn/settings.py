@@ -7,8 +7,11 @@ and JSON, and the fields of the page.
 from __future__ import annotations
 
 import inspect
+import json
 import operator
+import os
 import re
+import tomllib
 import types
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +26,9 @@ from msgspec import Meta
 from myrnn import _checks
 from myrnn._signals import held_interrupts
 from myrnn.errors import InvalidArgument
+
+# No settings that a person wrote come near this size.
+MOST_BYTES = 10_000_000
 
 REQUIRED = msgspec.NODEFAULT
 """The default of a required setting."""
@@ -231,6 +237,36 @@ def read_settings(section: type[Section], text: str, owner: str, others: bool = 
             raise InvalidArgument(f"{owner} gets {name} twice: leave one of them out")
         found[name] = known.get(name, Setting(name, Any, None)).read(value)
     return found
+
+
+def settings_by_name(what: str, given: Any) -> Mapping[str, Any]:
+    """Return a mapping of settings as it is, or raise an error that says what should have been one."""
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(f"{what} must have settings by name, not {_checks.shown(given)}")
+    return given
+
+
+def settings_in_file(path: str | os.PathLike[str], most: int = MOST_BYTES) -> dict[str, Any]:
+    """Return the unchecked settings in a TOML or JSON file of at most so many bytes; errors name the file."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except (OSError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > most:
+        raise InvalidArgument(f"{path} is too large for settings: at most {most:,} bytes are read")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+    is_json = os.fspath(path).lower().endswith(".json") or text.lstrip().startswith("{")
+    try:
+        found = json.loads(text, object_pairs_hook=_checks.unrepeated) if is_json else tomllib.loads(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with more digits than Python converts
+        raise InvalidArgument(f"{path} is not valid {'JSON' if is_json else 'TOML'}: {error}") from None
+    return dict(settings_by_name(str(path), found))
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_gene
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
 from myrnn.results import Table
-from myrnn.settings import REQUIRED, settings_of
+from myrnn.settings import REQUIRED, settings_by_name, settings_in_file, settings_of
 from myrnn.training import TrainingSettings as Training
 
 SECTIONS = (*SOURCES, "model", "optimizer", "training", "evaluation")
@@ -91,9 +90,10 @@ class Experiment:
         for name, kind, given in (("training", Training, training), ("evaluation", Evaluation, evaluation)):
             if not isinstance(given, kind):
                 known = [setting.name for setting in settings_of(kind) if setting.name not in chosen.without[name]]
-                for setting in _mapping(name, given):
+                given = settings_by_name(name, {} if given is None else given)
+                for setting in given:
                     _checks.check_setting(name, setting, known)
-                given = kind.read({**chosen.default(name), **_mapping(name, given)}, name)
+                given = kind.read({**chosen.default(name), **given}, name)
             self._keep(name, given)
         chosen.check(self.training, self.evaluation)
         if not hasattr(self.model.settings, "stack_depth"):
@@ -124,7 +124,7 @@ class Experiment:
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
         """Return the experiment with these sections, as `to_dict` returns them; the rest has its defaults."""
-        for name in _mapping("an experiment", given):
+        for name in settings_by_name("an experiment", given):
             _checks.one_of("a section of an experiment", name, SECTIONS)
         return cls(**given)
 
@@ -139,7 +139,7 @@ class Experiment:
         InvalidArgument
             When it cannot be read or is invalid; the message names the file.
         """
-        sections = _sections_of(path)
+        sections = {name: section for name, section in settings_in_file(path).items() if section is not None}
         try:
             found = cls.read(sections)
             if isinstance(found.source, MemorySource):
@@ -259,24 +259,6 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
-def _sections_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the sections in a TOML or JSON file, unchecked."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
-    except (OSError, TypeError, ValueError) as error:
-        raise InvalidArgument(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    is_json = Path(path).suffix.lower() == ".json" or text.lstrip().startswith("{")
-    try:
-        found = json.loads(text, object_pairs_hook=_checks.unrepeated) if is_json else tomllib.loads(text)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgument(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from error
-    return {name: section for name, section in _mapping(str(path), found).items() if section is not None}
-
-
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer starts from its defaults."""
     sections = {**begin}
@@ -297,14 +279,6 @@ def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping
 
 def _name(part: str, settings: Mapping[str, Any]) -> Any:
     return settings.get("name", PARTS[part])
-
-
-def _mapping(name: str, given: Any) -> Mapping[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise InvalidArgument(f"{name} must have settings by name, not {_checks.shown(given)}")
-    return given
 
 
 # --- experiments by name

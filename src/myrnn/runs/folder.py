@@ -23,6 +23,7 @@ from myrnn.experiment.parts import OWN, PARTS
 from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
+from myrnn.settings import settings_by_name
 from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder, used
 from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint, saved_iteration
 
@@ -243,8 +244,8 @@ def parse_source(index: Mapping[str, Any]) -> Source:
     ((name, section),) = given.items()
     if name in PARTS:
         checked_settings(name, section)
-    elif not isinstance(section, dict):
-        raise InvalidArgument(f"the {name} must have settings by name, not {_checks.shown(section)}")
+    else:
+        settings_by_name(f"the {name}", section)
     return read_source(**given)
 
 

@@ -21,6 +21,7 @@ from myrnn.models.model import parameter_names, parameters_of
 from myrnn.models.own import file_of, make_own, named_before, not_named
 from myrnn.registry import find, kind_of, make
 from myrnn.sequences import Sequences
+from myrnn.settings import settings_by_name
 from myrnn.storage import Stored
 from myrnn.training.outputs import reference_logits
 
@@ -189,13 +190,12 @@ def _logits(
 
 def checked_settings(part: str, given: Any) -> dict[str, Any]:
     """Return the settings of a task, model or optimizer (given by `part`): its name and all its arguments."""
-    if not isinstance(given, dict):
-        raise InvalidArgument(f"the {part} must have settings by name, not {_checks.shown(given)}")
+    given = dict(settings_by_name(f"the {part}", given))
     if part == "model" and given.get("name") == OWN:
         return checked_own(given)
     kind = find(part, given.get("name"))
     name, sizes = kind.name, SIZES if part == "model" else ()
-    settings = dict(given)
+    settings = given
     wanted = {"name", *sizes, *kind.section.__struct_fields__}
     if PER_STEP in settings and part == "model" and settings[PER_STEP] is True:
         wanted.add(PER_STEP)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from myrnn.experiment.experiment import SECTIONS
 from myrnn.experiment.parts import SHA256, is_own, written_out
 from myrnn.experiment.sources import SOURCES
 from myrnn.models.own import check_settings_of, file_of, load_own
+from myrnn.settings import settings_in_file
 from myrnn.storage import json_to_bytes
 from myrnn.sweeps.choices import Choice, combinations, read_choice
 
@@ -194,8 +194,9 @@ def read_study(source: str | os.PathLike[str] | Mapping[str, Any]) -> Study:
     if not isinstance(source, str | os.PathLike):
         raise InvalidArgument(f"study must be a TOML file or a mapping, not {type(source).__name__}")
     path = Path(source)
+    given = settings_in_file(path, MOST_BYTES)
     with _located(str(path)):
-        return _study(_parsed(path), path.stem, _Classes(path.parent))
+        return _study(given, path.stem, _Classes(path.parent))
 
 
 def stored_study(given: Mapping[str, Any], classes: Any) -> Study:
@@ -234,22 +235,6 @@ class _Classes:
             given = {setting: value for setting, value in settings.items() if setting not in ("name", "dim_recurrent")}
             check_settings_of(self._loaded[name], f"model {name}", given)
         return {**settings, SHA256: self.hashes[name]}
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InvalidArgument(f"cannot be read: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise InvalidArgument(f"is too large for a study: at most {MOST_BYTES:,} bytes are read")
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"is not text in UTF-8: byte {error.start} is {content[error.start]:#04x}") from None
-    except (ValueError, RecursionError) as error:  # ValueError: a number with more digits than Python converts
-        raise InvalidArgument(f"is not valid TOML: {error}") from None
 
 
 def _plain(source: Mapping[str, Any]) -> dict[str, Any]:
