@@ -118,7 +118,6 @@ def _series(run: Run, data: str | None, names: str | None, delimiter: str | None
 def _loaded(folder: Path, model: str | None, wanted: str, does: str) -> Run:
     """Read a run that must have learned text, or a series."""
     run = load(folder, model)
-    learned = run.reader.learn if run.task is None else "a task"
-    if learned != wanted:
-        raise InvalidArgument(f"{folder} learned {learned}: only what learned {wanted} {does}")
+    if run.reader.learn != wanted:
+        raise InvalidArgument(f"{folder} learned {run.reader.learn}: only what learned {wanted} {does}")
     return run

@@ -59,7 +59,7 @@ def extract(
         method=method,
         equivalence=equivalence,
         accept=label,
-        examples=() if run.task is None else run.reader.recognition,
+        examples=run.reader.examples,
         max_length=longest,
         seconds=seconds,
         max_states=max_states,

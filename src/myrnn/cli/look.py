@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from myrnn import _checks, inspection
@@ -86,18 +85,18 @@ def inspect(
         _checks.integer("--label", label, maximum=len(run.class_names) - 1)
     compiled = compile(run.recognizer)
     y: Any = label
-    if run.task is not None and run.reader.per_step:
+    if (answers := run.reader.answers(read)) is not None:
         if label is not None:
             raise InvalidArgument(
                 f"--label is for runs with one class per sequence, but {folder} has one at every step"
             )
-        y = np.where(read.weights > 0, read.targets, -1) if read.weights is not None else read.targets
+        y = answers
     found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=run.reader.symbol_names)
     if not quiet:
         show.table(found)
     figures = _of_one(found, _file_name(sequence, len(found)))
     # The figures over many sequences need labels.
-    if run.task is not None or (learn == LABELS and (data is not None or run.experiment.evaluation.test)):
+    if run.reader.has_tests(run) or (learn == LABELS and data is not None):
         source = next(iter(run.tests(data).values()))
         figures |= _of_many(compiled, run, source, samples, seed)
     if out is not None:

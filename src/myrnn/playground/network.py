@@ -129,7 +129,7 @@ class Network:
         self.task: Task = self.material.task  # what the library draws from, and saves
         self.run = run
         # Before it learns anything more; a training on data counts no iterations.
-        self.origin = None if run is None or run.task is None else _origin_of(run)
+        self.origin = _origin_of(run) if run is not None and run.history.unit == "iteration" else None
         self.model = new_model(self.settings, self.task, own) if run is None else run.model
         self.optimizer = make("optimizer", params=self.model.parameters, **sections["optimizer"])
         # None if the model cannot be compiled or inspected; and why it is not trained by native code, or empty.
@@ -255,7 +255,7 @@ class Network:
     def before(self) -> LearningCurve | None:
         """The history of the continued run, if it counts iterations."""
         run = self.run
-        return run.history if run is not None and run.task is not None and len(run.history) else None
+        return run.history if run is not None and run.history.unit == "iteration" and len(run.history) else None
 
     @property
     def done_before(self) -> int:

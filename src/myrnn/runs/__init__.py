@@ -5,9 +5,9 @@ A folder holds ``settings.json`` (everything needed to repeat the run, with the 
 data also has ``encoding.json``. ``settings.json`` is written last: a folder without it is not a complete run. A run in
 progress has ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-In the order in which an experiment passes through them: `reader` says what a model reads, also from files, and what its
-outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the result;
-`reports` tests it; `model` and `folder` know the content of a folder; `saved` writes and reads a complete one;
+In the order in which an experiment passes through them: `files` reads its files; `reader` says what a model reads and
+what its outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the
+result; `reports` tests it; `model` and `folder` know the content of a folder; `saved` writes and reads a complete one;
 `work` does all of this for one run. `listing` and `compare` read several.
 """
 

@@ -37,16 +37,14 @@ from myrnn.experiment import Experiment, MemorySource
 from myrnn.experiment.sources import MEMORY
 from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
+from myrnn.runs.files import is_training_file, read_file
 from myrnn.runs.model import describe_model
 from myrnn.runs.reader import (
     TASK_TEST,
     DataReader,
     Reader,
     TaskReader,
-    is_training_file,
     names_unknown,
-    read_file,
-    read_tests,
 )
 from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
 from myrnn.sequences import Sequences
@@ -98,8 +96,7 @@ class Prepared(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return the description of the model for a run folder: its settings and its sizes."""
-        sizes = self.reader if self.reader.task is None else self.reader.task
-        return describe_model(self.model, sizes, self.experiment.model)
+        return describe_model(self.model, self.reader.sizes, self.experiment.model)
 
 
 def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> Prepared:
@@ -246,7 +243,7 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     prepared = prepare_given(experiment, raw, _targets_of(experiment, train, raw, y), make=make)
     prepared.given, prepared.hashes, prepared.train = (X, y), hashes, train
     prepared.reader.columns = None if train is None else train.columns
-    prepared.test_files = dict(read_tests(experiment, prepared.reader))
+    prepared.test_files = dict(prepared.reader.read_tests(experiment))
     return prepared
 
 

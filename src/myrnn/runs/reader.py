@@ -5,7 +5,7 @@ Both kinds of reader have the same attributes and methods, so a run does not ask
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +26,13 @@ from myrnn.data import (
     Vocabulary,
     flat_sequences,
 )
-from myrnn.data.read import read_examples
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, SERIES
-from myrnn.errors import InvalidArgument
+from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import as_tested
 from myrnn.experiment import Experiment
 from myrnn.inspection.one import parse_tokens
+from myrnn.runs.files import of_known, read_file
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
 
@@ -107,6 +107,33 @@ class TaskReader:
         names = getattr(task, "symbol_names", None) or getattr(getattr(task, "language", None), "symbols", None)
         return tuple(map(str, range(task.dim_input))) if names is None else tuple(names)
 
+    @property
+    def sizes(self) -> Any:
+        """What a model is made for: its attributes are those of a task."""
+        return self.task
+
+    @property
+    def examples(self) -> Any:
+        """What an extraction of an automaton draws examples from."""
+        return self.recognition
+
+    def example(self) -> Sequences:
+        """Return a sequence of about four symbols, whose graph fits on a page."""
+        task = self.recognition
+        length = task.lengths[np.argmin(abs(task.lengths - 4))]
+        found: Sequences = task.sample_lengths([length], np.random.default_rng(1))
+        return found
+
+    def tests(self, run: Any, file: str | None, labels: str | None) -> dict[str, Any]:
+        """Return what a run is tested on by name: the task."""
+        if file is not None:
+            raise InvalidArgument(f"{run.folder} draws its sequences: it takes no file of them")
+        return {TASK_TEST: self.recognition}
+
+    def has_tests(self, run: Any) -> bool:
+        """Return whether a run has labelled sequences to be tested on."""
+        return True
+
     def recognizer(self, model: Any) -> Any:
         """Return a model as it is tested and looked into: itself, unless it learned more beside recognition."""
         return as_tested(model, self.task)[0]
@@ -119,6 +146,12 @@ class TaskReader:
             tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
         return answered(task, read.values, read.offsets) if hasattr(task, "truth") else read
+
+    def answers(self, read: Sequences) -> NDArray[np.int64] | None:
+        """Return the right class at each step of sequences that were read, -1 where none is asked for."""
+        if not self.per_step:
+            return None
+        return read.targets if read.weights is None else np.where(read.weights > 0, read.targets, -1)
 
     def to_settings(self) -> dict[str, Any] | None:
         """Return values for JSON: None, since the settings of the task have all."""
@@ -161,6 +194,8 @@ class DataReader:
 
     # The classes of data are not equally frequent, so the accuracy of guessing means little.
     task, shown_chance = None, None
+    # It draws nothing.
+    examples = ()
 
     def __repr__(self) -> str:
         """Say what is read and learned."""
@@ -170,6 +205,11 @@ class DataReader:
     @property
     def recognition(self) -> DataReader:
         """What a model is tested on; its attributes are those of a task."""
+        return self
+
+    @property
+    def sizes(self) -> DataReader:
+        """What a model is made for; its attributes are those of a task."""
         return self
 
     @property
@@ -223,6 +263,44 @@ class DataReader:
         """The tokens of the symbols of an automaton by name, without the one for unknown symbols."""
         return {name: token for token, name in enumerate(self.symbol_names or ()) if token > 0}
 
+    def example(self) -> None:
+        """Return a short sequence: there is none."""
+
+    def tests(self, run: Any, file: str | None, labels: str | None) -> dict[str, Any]:
+        """Return what a run is tested on by name: the labelled sequences of each file, or of the file given instead."""
+        if self.learn != LABELS:
+            raise InvalidArgument(f"{run.folder} learned {self.learn}, but this is for runs that learned labels")
+        run.check_tests(file)
+        places, found = {name: place for place, name in enumerate(self.class_names)}, {}
+        try:
+            for name, given in self.read_tests(run.experiment, file, labels):
+                assert given.labels is not None
+                numbers = np.array([places[label] for label in given.labels.tolist()], dtype=np.int64)
+                found[name] = NamedSequences(self.read(given.sequences, numbers), self)
+        except DataError as error:
+            if file is not None:
+                raise
+            raise DataError(f"{error}; give another file of labelled sequences with --data") from None
+        return found
+
+    def read_tests(
+        self, experiment: Experiment, file: str | None = None, labels: str | None = None
+    ) -> Iterator[tuple[str, LabelledSequences]]:
+        """Read the tests of an experiment one by one, or the file given instead, with the name of each.
+
+        Text is split as in the training, whose classes they have.
+        """
+        of_labels = dict(experiment.evaluation.test_labels)
+        tests = [(name, path, of_labels.get(name)) for name, path in experiment.evaluation.test]
+        kind = "tokens" if self.is_symbols else "features"
+        for name, path, labelled in tests if file is None else [(Path(file).name, file, labels)]:
+            read = read_file(experiment, path, labelled, kind, self.text_as, self.columns)
+            yield name, of_known(read, self.class_names) if self.learn == LABELS else read
+
+    def has_tests(self, run: Any) -> bool:
+        """Return whether a run has labelled sequences to be tested on."""
+        return self.learn == LABELS and bool(run.experiment.evaluation.test)
+
     def recognizer(self, model: Any) -> Any:
         """Return a model as it is tested and looked into."""
         return model
@@ -230,6 +308,9 @@ class DataReader:
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return texts as model input; words are separated by white space if the model reads words."""
         return self.read(list(texts) if self.text_as == "characters" else [text.split() for text in texts])
+
+    def answers(self, read: Sequences) -> None:
+        """Return the right class at each step of sequences that were read: it is not known."""
 
     def raw(self, X: Any) -> RawSequences:
         """Return sequences of the kind that the model reads; a warning names unknown symbols."""
@@ -370,67 +451,3 @@ def _tokens_of(task: Any, text: str) -> list[int]:
         what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
         raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
     return [names.index(character) for character in text]
-
-
-# --- files
-
-
-def is_training_file(file: str) -> str:
-    """Return the warning about a test on the training file."""
-    return f"{file} is the same as the training file: a test on it says nothing about new sequences"
-
-
-def read_tests(
-    experiment: Experiment, reader: DataReader, file: str | None = None, labels: str | None = None
-) -> Iterator[tuple[str, LabelledSequences]]:
-    """Read the tests of an experiment one by one, or the file given instead, with the name of each.
-
-    Text is split as in the training, whose classes they have.
-    """
-    of_labels = dict(experiment.evaluation.test_labels)
-    tests = [(name, path, of_labels.get(name)) for name, path in experiment.evaluation.test]
-    kind = "tokens" if reader.is_symbols else "features"
-    for name, path, labelled in tests if file is None else [(Path(file).name, file, labels)]:
-        read = read_file(experiment, path, labelled, kind, reader.text_as, reader.columns)
-        yield name, _of_known(read, reader.class_names) if reader.learn == LABELS else read
-
-
-def read_file(
-    experiment: Experiment,
-    file: str,
-    labels: str | None,
-    kind: Any,
-    tokenize: str,
-    columns: Sequence[str] | None = None,
-) -> LabelledSequences:
-    """Read a file of sequences and their targets as an experiment says."""
-    data = experiment.source.settings
-    return read_examples(
-        file,
-        data.learn,
-        labels,
-        tokenize=tokenize,
-        text_column=data.text_column,
-        label_column=data.label_column,
-        delimiter=data.delimiter,
-        kind=kind,
-        skip_bad_lines=data.skip_bad_lines,
-        columns=columns,
-    )
-
-
-def _of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
-    """Return the sequences of classes that the training knows; a warning counts the others."""
-    assert given.labels is not None
-    labels = given.labels.tolist()
-    places = [place for place, label in enumerate(labels) if label in classes]
-    if len(places) == len(labels):
-        return given
-    if not places:
-        raise InvalidArgument(f"{given.source} has no sequence of a class that the training knows")
-    news = [name for name in given.classes if name not in classes]
-    warn(
-        f"{given.source}: {len(labels) - len(places):,} of {_checks.count_of(len(labels), 'sequence')} left out, of "
-        f"{_checks.count_of(len(news), 'class')} that the training does not know: {_checks.first_of(news)}"
-    )
-    return given.select(places)

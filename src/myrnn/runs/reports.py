@@ -28,7 +28,6 @@ from myrnn.evaluation.scoring import report_of_chosen
 from myrnn.finite import is_lost
 from myrnn.flat import offsets_of, places_from
 from myrnn.results import ENDS, Result, Table, counted, integer, number, share, text
-from myrnn.runs.reader import read_tests
 from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
 
@@ -72,7 +71,7 @@ def report_on(
 def reports_on(run: Run, file: str | None = None, period: int | None = None) -> dict[str, Report]:
     """Return a report on each test of a run on data by name, or on the sequences of a file."""
     run.check_tests(file)
-    tests = read_tests(run.experiment, run.reader, file)
+    tests = run.reader.read_tests(run.experiment, file)
     return {name: report_on(run, given.sequences, given.targets, None, period) for name, given in tests}
 
 

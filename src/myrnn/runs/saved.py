@@ -144,8 +144,8 @@ def write_run(
         best = run.best if run.history.validation_loss is not None else None
         curve = replace(run.history, chance=run.reader.shown_chance)
         figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
-    if pictures and run.task is not None:
-        files["graph.svg"] = partial(write_graph, run.recognizer, _example(run.reader))
+    if pictures and (example := run.reader.example()) is not None:
+        files["graph.svg"] = partial(write_graph, run.recognizer, example)
     for name, report in reports.items():
         end = "" if len(reports) == 1 else f"-{name}"
         tables, drawn = parts_of(report)
@@ -157,13 +157,6 @@ def write_run(
         figure = draw()
         files |= {f"{name}{ending}": partial(plots.save_figure, figure) for ending in (".svg", ".png")}
     RUN.write(folder, settings, files)
-
-
-def _example(reader: Any) -> Any:
-    """Return a sequence of about four symbols, whose graph fits on a page."""
-    task = reader.recognition
-    length = task.lengths[np.argmin(abs(task.lengths - 4))]
-    return task.sample_lengths([length], np.random.default_rng(1))
 
 
 def _source(model: Any) -> Files:

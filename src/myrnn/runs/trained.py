@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
-from myrnn.data.targets import LABELS
-from myrnn.errors import DataError, InvalidArgument
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import weight_generator
@@ -22,8 +21,8 @@ from myrnn.finite import check_lost, is_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, flat, text
+from myrnn.runs.files import is_training_file
 from myrnn.runs.model import remake
-from myrnn.runs.reader import TASK_TEST, NamedSequences, TaskReader, is_training_file, read_tests
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 
@@ -206,24 +205,7 @@ class Run(Result):
         DataError
             When a file cannot be used.
         """
-        reader = self.reader
-        if isinstance(reader, TaskReader):
-            if file is not None:
-                raise InvalidArgument(f"{self.folder} draws its sequences: it takes no file of them")
-            return {TASK_TEST: reader.recognition}
-        if reader.learn != LABELS:
-            raise InvalidArgument(f"{self.folder} learned {reader.learn}, but this is for runs that learned labels")
-        self.check_tests(file)
-        places, found = {name: place for place, name in enumerate(reader.class_names)}, {}
-        try:
-            for name, given in read_tests(self.experiment, reader, file, labels):
-                assert given.labels is not None
-                numbers = np.array([places[label] for label in given.labels.tolist()], dtype=np.int64)
-                found[name] = NamedSequences(reader.read(given.sequences, numbers), reader)
-        except DataError as error:
-            if file is not None:
-                raise
-            raise DataError(f"{error}; give another file of labelled sequences") from None
+        found: dict[str, Any] = self.reader.tests(self, file, labels)
         return found
 
     def check_tests(self, file: str | None = None) -> None:
