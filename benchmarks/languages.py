@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import myrnn
 from benchmarks.environment import Meter, enter, refusal
-from myrnn.evaluation.intervals import t_of
+from myrnn.intervals import student_interval
 from myrnn.models.model import parameter_names
 from myrnn.sequences import Sequences
 from myrnn.tasks import Flare
@@ -150,8 +150,8 @@ def interval(differences: list[float]) -> str:
     mean, count = float(np.mean(differences)), len(differences)
     if count < 2:
         return f"{100 * mean:+.1f}"
-    reach = float(t_of(count, 0.95) * np.std(differences, ddof=1) / math.sqrt(count))
-    return f"{100 * mean:+.1f} ± {100 * reach:.1f}"
+    low, high = student_interval(mean, np.std(differences, ddof=1) / math.sqrt(count), count)
+    return f"{100 * mean:+.1f} ± {50 * (high - low):.1f}"
 
 
 def main(

@@ -12,10 +12,10 @@ from scipy.stats import binomtest
 from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, classify, counterexamples, evaluate, transfer
+from myrnn.intervals import wilson_interval
 from myrnn.learning_curve import LearningCurve
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.optimizers import Adam
-from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import train

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import tag_baselines, tag_report, text_baselines, text_report
-from myrnn.evaluation.intervals import mean_ends, ratio
+from myrnn.evaluation.clusters import mean_ends, ratio
 from myrnn.sequences import Sequences, of_checked
 
 BEGIN = "begin"

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import classification_report
-from myrnn.results import wilson_interval
+from myrnn.intervals import wilson_interval
 
 NAMES = np.array(["a", "b", "c", "d"])
 OUT_OF_RANGE = "probabilities must lie between 0 and 1, or a row must be all NaN"

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
-from myrnn.results import wilson_interval
+from myrnn.intervals import mean_difference_interval, newcombe_interval, wilson_interval
 
 counts = st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 levels = st.sampled_from([0.5, 0.9, 0.95, 0.99])

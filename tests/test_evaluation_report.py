@@ -8,9 +8,8 @@ import pytest
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import LengthReport, evaluate, shortcuts
-from myrnn.evaluation.intervals import newcombe_interval
+from myrnn.intervals import newcombe_interval, wilson_interval
 from myrnn.models import GRU, RNN
-from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Flare, TwinHalves
 

@@ -12,8 +12,8 @@ from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Baselines, naive_forecast, number_report, tag_report, text_report
-from myrnn.evaluation.intervals import mean_ends, ratio, share_ends
-from myrnn.results import wilson_interval
+from myrnn.evaluation.clusters import mean_ends, ratio, share_ends
+from myrnn.intervals import wilson_interval
 from myrnn.sequences import Sequences
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, transfer
+from myrnn.intervals import wilson_interval
 from myrnn.models import GRU, RNN
-from myrnn.results import wilson_interval
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
 

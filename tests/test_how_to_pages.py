@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from myrnn import Experiment, registry
 from myrnn.cli import main
-from myrnn.results import wilson_interval
+from myrnn.intervals import wilson_interval
 from myrnn.sweeps import read_study
 from pages import DOCS
 

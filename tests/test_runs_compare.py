@@ -10,7 +10,7 @@ from PIL import Image
 
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.evaluation.intervals import newcombe_interval
+from myrnn.intervals import newcombe_interval
 from myrnn.runs import compare_runs, load_run
 from myrnn.storage import seal
 from run_folders import data_run, gru_run, task_run, without_pictures

@@ -22,6 +22,7 @@ ORDER = (
     "_keywords",
     "output",
     "terminal",
+    "intervals",
     "results",
     "learning_curve",
     "storage",

@@ -18,9 +18,9 @@ from myrnn.compiler import compile
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import tag_report
 from myrnn.experiment import Experiment
+from myrnn.intervals import wilson_interval
 from myrnn.models.network import sizes_for
 from myrnn.registry import make
-from myrnn.results import wilson_interval
 from myrnn.runs import compare_runs, load_run
 from myrnn.sequences import Sequences
 from myrnn.tasks import CopyAfterPause, NextCharacter, RunningParity, TwinHalves, answered, twice_as_long

@@ -14,7 +14,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
@@ -22,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
+from myrnn.intervals import Floats as Floats
+from myrnn.intervals import shares, wilson_interval
 
 if TYPE_CHECKING:
     import pandas
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-Floats = NDArray[np.float64]
 # A row by column names, with plain values; None for a missing value.
 Row = Mapping[str, Any]
 # The columns with the ends of an interval.
@@ -41,30 +41,9 @@ MOST_COUNTED = 2**53
 # --- Shares -----------------------------------------------------------------------------------------------------------
 
 
-def shares(correct: ArrayLike, total: ArrayLike) -> Floats:
-    """Return ``correct / total`` element by element, NaN where the total is 0."""
-    right, tried = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
-    return np.divide(right, tried, out=np.full(np.broadcast(right, tried).shape, np.nan), where=tried > 0)
-
-
 def pair_counts(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
     """Return how often each pair of two whole numbers occurs in rows (N,), int64 in this shape."""
     return np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def wilson_interval(correct: ArrayLike, total: ArrayLike, confidence: float = 0.95) -> Floats:
-    """Return Wilson's interval for shares, float64 (..., 2): low and high, 0 and 1 where the total is 0."""
-    # Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    share = shares(correct, total)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    spread = z**2 / np.maximum(np.asarray(total, dtype=np.float64), 1)
-    centre = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    # Rounding must not move the ends that are 0 and 1 exactly.
-    low = np.where(share == 0, 0.0, np.maximum(centre - half, 0.0))
-    high = np.where(share == 1, 1.0, np.minimum(centre + half, 1.0))
-    ends = np.stack((low, high), axis=-1)
-    return np.where(np.isnan(ends), np.array([0.0, 1.0]), ends)
 
 
 class Counted:

@@ -3,7 +3,7 @@
 The modules, each after those that it imports:
 
 classify        sequences to test a model on, and the model's outputs for them
-intervals       confidence intervals of differences, and of rates over dependent steps
+clusters        means and shares of steps, which depend on each other within a sequence
 scores          the measures of each kind of target, with their intervals
 classes         precision, recall and F1 of classes, and their confusion
 buckets         accuracy and other measures by length and by position, and accuracy by probability

@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.data.targets import TAGS, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import Confusion, confusion_counts
-from myrnn.evaluation.intervals import Steps
+from myrnn.evaluation.clusters import Steps
 from myrnn.evaluation.ngrams import AT_ONCE, Contexts, Counts, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,

@@ -11,22 +11,10 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import Computed, Steps, Values, mean_ends, ratios_of_steps, share_ends
+from myrnn.evaluation.clusters import Computed, Steps, Values, mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
-from myrnn.results import (
-    ENDS,
-    Counted,
-    Floats,
-    Result,
-    Shown,
-    Table,
-    integer,
-    read_confidence,
-    read_counts,
-    share,
-    shares,
-    wilson_interval,
-)
+from myrnn.intervals import shares, wilson_interval
+from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, read_confidence, read_counts, share
 
 # Positions up to this many get one bucket each; beyond, each bucket is twice as wide as the one before.
 _MOST_POSITIONS = 12

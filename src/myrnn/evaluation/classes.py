@@ -11,20 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.finite import NO_CLASS, is_lost
-from myrnn.results import (
-    ENDS,
-    Floats,
-    Result,
-    Row,
-    Shown,
-    Table,
-    integer,
-    pair_counts,
-    share,
-    shares,
-    text,
-    wilson_interval,
-)
+from myrnn.intervals import shares, wilson_interval
+from myrnn.results import ENDS, Floats, Result, Row, Shown, Table, integer, pair_counts, share, text
 
 # With more classes, show the most frequent mistakes instead of the whole matrix.
 MOST_CLASSES_IN_TABLE, MOST_MISTAKES = 10, 10

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.evaluation.intervals import mean_difference_interval, newcombe_interval
-from myrnn.results import Result, Row, Shown, Table, points, share, shares, text
+from myrnn.intervals import mean_difference_interval, newcombe_interval, shares
+from myrnn.results import Result, Row, Shown, Table, points, share, text
 
 if TYPE_CHECKING:
     from myrnn.evaluation.lengths import LengthReport

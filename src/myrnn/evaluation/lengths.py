@@ -14,6 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.comparison import Comparison, some
 from myrnn.evaluation.shortcuts import ShortcutReport
 from myrnn.finite import lost_message
+from myrnn.intervals import shares, wilson_interval
 from myrnn.results import (
     ENDS,
     Counted,
@@ -27,8 +28,6 @@ from myrnn.results import (
     read_confidence,
     read_counts,
     share,
-    shares,
-    wilson_interval,
 )
 
 # The most classes with separate columns in a table 80 columns wide.

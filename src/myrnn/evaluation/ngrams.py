@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.evaluation.intervals import Steps
+from myrnn.evaluation.clusters import Steps
 from myrnn.flat import blocks, groups
 from myrnn.results import Floats
 from myrnn.sequences import Sequences

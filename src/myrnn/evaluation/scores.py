@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.intervals import Steps, mean_ends, ratio, share_ends, t_of
-from myrnn.results import Floats, Row, Shown, Table, percent, points, text, wilson_interval
+from myrnn.evaluation.clusters import Steps, mean_ends, ratio, share_ends
+from myrnn.intervals import student_interval, wilson_interval
+from myrnn.results import Floats, Row, Shown, Table, percent, points, text
 
 MODEL = "the model"
 # The advantage of the model over a rule, per step.
@@ -228,10 +229,8 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
     """Return a measure from the ratio that defines it: its root, or 1 minus the ratio."""
     clusters = len(influence)
     variance = np.sum(influence**2) * clusters / (clusters - 1) if clusters > 1 else np.nan
-    reach = float(t_of(clusters, confidence) * np.sqrt(variance))
-    low, high = max(0.0, ratio - reach), ratio + reach
-    if np.isnan(reach):
-        low = high = float("nan")
+    low, high = student_interval(ratio, np.sqrt(variance), clusters, confidence).tolist()
+    low = float(np.maximum(low, 0.0))
     if measure == "rmse":
         return Estimate(*np.sqrt([ratio, low, high]).tolist())
     return Estimate(float(ratio), low, high) if measure == "mae" else Estimate(float(1 - ratio), 1 - high, 1 - low)

@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, number_rows
 from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
-from myrnn.evaluation.intervals import Computed, Steps, ratios_of_steps, share_ends, warn_of_lost_steps
+from myrnn.evaluation.clusters import Computed, Steps, ratios_of_steps, share_ends, warn_of_lost_steps
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
     RANKED_BY,

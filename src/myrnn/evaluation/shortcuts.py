@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import draw
-from myrnn.results import Counted, Result, Shown, Table, counted, integer, pair_counts, percent, shares, text
+from myrnn.intervals import shares
+from myrnn.results import Counted, Result, Shown, Table, counted, integer, pair_counts, percent, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 

@@ -12,9 +12,9 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation import ShortcutReport
 from myrnn.evaluation import shortcuts as shortcuts_of
 from myrnn.evaluation.evaluate import base_rates
-from myrnn.evaluation.intervals import t_of
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.sources import Source
+from myrnn.intervals import student_interval
 from myrnn.results import Shown, Table, rounded, share
 from myrnn.runs.prepare import tested_lengths
 from myrnn.tasks import recognition_of
@@ -35,8 +35,8 @@ def columns_of(values: Sequence[float], name: str) -> dict[str, Any]:
         return {name: None, **{f"{name}{end}": None for end in ends}}
     mean, low, high = float(np.mean(values)), None, None
     if len(values) > 1:
-        reach = float(t_of(len(values), CONFIDENCE) * np.std(values, ddof=1) / np.sqrt(len(values)))
-        low, high = rounded(max(mean - reach, 0.0)), rounded(min(mean + reach, 1.0))
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        low, high = (rounded(end) for end in student_interval(mean, error, len(values), CONFIDENCE).clip(0, 1).tolist())
     return {
         name: rounded(mean),
         **dict(zip((f"{name}{end}" for end in ends), (low, high, min(values), max(values)), strict=True)),

@@ -14,6 +14,7 @@ from myrnn import _checks, results
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.automata.search import LONGEST, TABLE_SAMPLES, table_lengths, table_words
 from myrnn.inspection.automata.teacher import Teacher, Word, word_at
+from myrnn.intervals import shares
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 from myrnn.tasks.languages.automata import Dfa
@@ -294,7 +295,7 @@ class Agreement(results.Counted, results.Result):
     @property
     def share(self) -> float:
         """The share of all strings on which they agree."""
-        return float(results.shares(self.correct.sum(), self.total.sum()))
+        return float(shares(self.correct.sum(), self.total.sum()))
 
     def __repr__(self) -> str:
         """Show the share and the differences."""

@@ -1,21 +1,20 @@
-"""Intervals: of differences of shares, and of rates over steps of sequences, which are not independent."""
+"""Means and shares of the steps of sequences, with intervals: the steps of one sequence are not independent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.flat import Flat, checked_offsets, groups, offsets_of, owners_within
-from myrnn.results import Floats, shares, wilson_interval
+from myrnn.intervals import normal_of, shares, student_interval, t_of, wilson_interval
+from myrnn.results import Floats
 
 # With fewer sequences than this, each is cut into blocks, because variances of so few are uncertain. Schmeiser, "Batch
 # size effects in the analysis of simulation output", Operations Research 30, 1982, finds that 10 to 30 blocks are
@@ -24,42 +23,6 @@ _FEWEST_SEQUENCES, _BLOCKS = 10, 30
 # The steps that are computed with at once, to limit memory.
 _AT_ONCE = 2**18
 
-
-def newcombe_interval(
-    correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
-) -> Floats:
-    """Return the interval for the difference of two independent shares, the first minus the second: (..., 2)."""
-    # It combines the two Wilson intervals and, unlike the usual one, stays within -1 and 1. Newcombe, "Interval
-    # estimation for the difference between independent proportions: comparison of eleven methods", Statistics in
-    # Medicine 17, 1998 (method 10).
-    return np.stack(_reach(correct, total, other_correct, other_total, confidence), axis=-1)
-
-
-def mean_difference_interval(
-    correct: ArrayLike, total: ArrayLike, other_correct: ArrayLike, other_total: ArrayLike, confidence: float = 0.95
-) -> tuple[float, Floats]:
-    """Return the unweighted mean of N differences of two shares, and its interval."""
-    # Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
-    # Medicine 27, 2008 (limits of a sum from the limits of its parts).
-    difference = shares(correct, total) - shares(other_correct, other_total)
-    low, high = _reach(correct, total, other_correct, other_total, confidence)
-    count, mean = len(difference), float(difference.mean())
-    below = np.sqrt(np.sum((difference - low) ** 2)) / count
-    above = np.sqrt(np.sum((high - difference) ** 2)) / count
-    return mean, np.array([mean - below, mean + above])
-
-
-def _reach(correct: Any, total: Any, other_correct: Any, other_total: Any, confidence: float) -> tuple[Floats, Floats]:
-    """Return the distances of the two ends of each interval from the difference."""
-    share, other = shares(correct, total), shares(other_correct, other_total)
-    low, high = np.moveaxis(wilson_interval(correct, total, confidence), -1, 0)
-    other_low, other_high = np.moveaxis(wilson_interval(other_correct, other_total, confidence), -1, 0)
-    below = np.hypot(share - low, other_high - other)
-    above = np.hypot(high - share, other - other_low)
-    return share - other - below, share - other + above
-
-
-# --- Steps that belong together ---------------------------------------------------------------------------------------
 
 # The steps of one sequence are not independent: a model that loses track is wrong many times in a row. So the sampling
 # unit is a cluster, a sequence or a block of a long one, and the intervals are those of cluster samples.
@@ -184,8 +147,7 @@ def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) ->
 
 def mean_ends(found: Ratios, confidence: float) -> Floats:
     """Return the intervals of means by Student's t, float64 (G, 2); NaN for fewer than two clusters."""
-    reach = t_of(found.clusters, confidence) * np.sqrt(found.variance)
-    return np.stack((found.value - reach, found.value + reach), axis=-1)
+    return student_interval(found.value, np.sqrt(found.variance), found.clusters, confidence)
 
 
 def share_ends(found: Ratios, confidence: float) -> Floats:
@@ -201,12 +163,6 @@ def share_ends(found: Ratios, confidence: float) -> Floats:
     share, clusters = found.value, found.clusters
     independent = shares(share * (1 - share), found.variance)
     # With few clusters the variance itself is uncertain, so use Student's t instead of the normal distribution.
-    correction = (NormalDist().inv_cdf((1 + confidence) / 2) / t_of(clusters, confidence)) ** 2
+    correction = (normal_of(confidence) / t_of(clusters, confidence)) ** 2
     effective = np.where(np.isnan(independent), clusters, np.minimum(independent * correction, found.total))
     return wilson_interval(np.nan_to_num(share) * effective, effective, confidence)
-
-
-def t_of(clusters: NDArray[np.int64] | int, confidence: float) -> Floats:
-    """Return the half-width of an interval in standard errors, float64; NaN for fewer than two clusters."""
-    freedom = np.asarray(clusters, dtype=np.float64) - 1
-    return scipy.special.stdtrit(np.where(freedom > 0, freedom, np.nan), (1 + confidence) / 2)
