@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -25,7 +26,7 @@ from myrnn.experiment import Data, Experiment
 from myrnn.experiment.parts import PARTS
 from myrnn.experiment.sources import GivenSource
 from myrnn.output import notify
-from myrnn.registry import kinds
+from myrnn.registry import find, kinds
 from myrnn.runs.folder import INDEX, Job
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
@@ -40,8 +41,10 @@ from myrnn.storage import damaged, empty_folder
 from myrnn.training import TrainingSettings as Training
 
 AUTO = "auto"
-# The model's settings that are not in every model. A network chooses an ``"auto"`` embedding itself.
-USUAL_MODEL = {"activation": None, "layers": 1, "dim_embedding": AUTO, "bidirectional": False}
+# The model's settings that are not in every model.
+OF_SOME_MODELS = ("activation", "layers", "dim_embedding", "bidirectional")
+# Defaults that no section has: a network chooses its activation and an ``"auto"`` embedding itself.
+DEFAULTS = {"activation": None, "dim_embedding": AUTO, "per_step": False, "random_state": None, "verbose": False}
 
 # The parameters of the estimators, in the order of their constructors: the section and the setting of each in an
 # experiment, if it is there.
@@ -76,16 +79,17 @@ PLACES = {
 }
 
 
+@cache
 def _usual() -> dict[str, Any]:
     """Return the defaults of all parameters: those of an experiment with data, where the estimators have no others."""
     sections = {"data": Data, "training": Training}
-    found = {}
+    sections |= {part: find(part, PARTS[part]).section for part in ("model", "optimizer")}
+    found: dict[str, Any] = {"cell": PARTS["model"], "optimizer": PARTS["optimizer"]}
     for name, (section, setting) in PLACES.items():
-        fields = settings_of(sections[section]) if section in sections else ()
-        usual = next((field.default for field in fields if field.name == setting), None)
-        found[name] = GivenSource.defaults.get(section, {}).get(setting, usual)
-    special = {"dim_recurrent": 50, "weight_decay": 0.0, "per_step": False, "random_state": None, "verbose": False}
-    return {**found, **USUAL_MODEL, **special, "cell": PARTS["model"], "optimizer": PARTS["optimizer"]}
+        if name not in found and name not in DEFAULTS:
+            default = next(field.default for field in settings_of(sections[section]) if field.name == setting)
+            found[name] = GivenSource.defaults.get(section, {}).get(setting, default)
+    return found | DEFAULTS
 
 
 class SequenceEstimator(BaseEstimator):
@@ -196,7 +200,8 @@ class SequenceEstimator(BaseEstimator):
 
     def _model(self, named: bool) -> dict[str, Any]:
         """Return the settings of the model that are not as usual."""
-        given = {name: getattr(self, name) for name, value in USUAL_MODEL.items() if getattr(self, name) != value}
+        chosen = {name: getattr(self, name) for name in OF_SOME_MODELS}
+        given = {name: value for name, value in chosen.items() if value != _usual()[name]}
         if "activation" in given and self.cell != "rnn":
             raise InvalidArgument(f"activation is for the cell 'rnn', not for {_checks.shown(self.cell)}: leave it out")
         width = given.pop("dim_embedding", AUTO)
