@@ -23,14 +23,14 @@ from myrnn.errors import InvalidArgument
 from myrnn.estimators.tables import check_names, checked_table, is_table, names_of, note_features
 from myrnn.evaluation import Report
 from myrnn.experiment import Data, Experiment
-from myrnn.experiment.parts import PARTS
+from myrnn.experiment.parts import OWN, PARTS
 from myrnn.experiment.sources import GivenSource
 from myrnn.output import notify
 from myrnn.registry import find, kinds
 from myrnn.runs.folder import INDEX, Job
 from myrnn.runs.model import describe_model
 from myrnn.runs.prepare import prepare_given, truncated_at
-from myrnn.runs.reader import OWN, DataReader
+from myrnn.runs.reader import DataReader
 from myrnn.runs.reports import known_of, report_on
 from myrnn.runs.saved import ESTIMATOR, holds_own, load_run, write_run
 from myrnn.runs.trained import Run

@@ -14,7 +14,7 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import Units
+from myrnn.models.cells import USUAL_UNITS, Units
 from myrnn.models.network import sizes_for
 from myrnn.models.own import check_settings_of, load_own, make_own, named_before, not_named
 from myrnn.registry import Kind, find, kind_of, kinds, read_name
@@ -33,7 +33,7 @@ PARTS = {"task": "twin-halves", "model": "rnn", "optimizer": "adam"}
 @cache
 def own_section(names: tuple[str, ...]) -> type[Section]:
     """Return the section of a user-defined model with these settings, of any type: only its class knows them."""
-    fields = [("dim_recurrent", Units, 50), *((name, Any, REQUIRED) for name in names)]
+    fields = [("dim_recurrent", Units, USUAL_UNITS), *((name, Any, REQUIRED) for name in names)]
     made: Any = msgspec.defstruct(OWN, fields, bases=(Section,), frozen=True, kw_only=True)
     return cast(type[Section], made)
 

@@ -23,6 +23,8 @@ from myrnn.models.dense import dense, layer_maker
 from myrnn.models.model import check_sequence
 
 Size = Annotated[int, Meta(ge=1)]
+# The number of units of a model that nobody chose: that of the lesson.
+USUAL_UNITS = 50
 Units = Annotated[
     int,
     Meta(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_type_hints
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.models.cells import GRU, LSTM, MGU, RNN, StackRNN
+from myrnn.models.cells import GRU, LSTM, MGU, RNN, USUAL_UNITS, StackRNN
 from myrnn.models.stacked import Stacked
 from myrnn.registry import find, register
 
@@ -47,7 +47,7 @@ def _register(cell: str, kind: Any) -> None:
     known.__annotations__ = {name: hint for found in hints for name, hint in found.items()}
     # Messages and lists name and describe it by its class.
     known.__name__, known.__doc__ = kind.__name__, kind.__doc__.partition("\n")[0]
-    register("model", cell, owns=owns, dim_recurrent=50)(make)
+    register("model", cell, owns=owns, dim_recurrent=USUAL_UNITS)(make)
 
 
 for _cell, _kind in {"rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "stack-rnn": StackRNN}.items():

@@ -17,13 +17,14 @@ import numpy as np
 from myrnn import plots
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
+from myrnn.experiment.parts import OWN
 from myrnn.graphs import build_graph
 from myrnn.inspection import gradient_flow, inspect, recurrent_eigenvalues
 from myrnn.models import Stacked
 from myrnn.models.own import ClassFile, file_of
 from myrnn.playground.material import TEST_SEED
 from myrnn.playground.network import REPORT_EVERY, ModelClass, Network, TrainingPhase
-from myrnn.playground.settings import OWN, sections_of, settings_of
+from myrnn.playground.settings import sections_of, settings_of
 from myrnn.results import Result
 from myrnn.runs import Run, list_runs, load_run, save_run
 from myrnn.runs.folder import claim_folder

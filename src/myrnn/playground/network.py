@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
-from myrnn.experiment.parts import Part, weight_generator
+from myrnn.experiment.parts import OWN, Part, weight_generator
 from myrnn.generation import generate
 from myrnn.learning_curve import LearningCurve
 from myrnn.optimizers import SGD, Adam, RMSprop
 from myrnn.playground.material import Material, material_of
-from myrnn.playground.settings import ADJUSTABLE, OWN, sections_of, unrepeatable
+from myrnn.playground.settings import ADJUSTABLE, sections_of, unrepeatable
 from myrnn.registry import make
 from myrnn.runs import Run
 from myrnn.runs.folder import weight_bytes

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.experiment.parts import PARTS
-from myrnn.models.cells import Units
+from myrnn.experiment.parts import OWN, PARTS
+from myrnn.models.cells import USUAL_UNITS, Units
 from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
@@ -26,7 +26,6 @@ from myrnn.training import TrainingSettings as Training
 
 # The longest displayed sequence; training sequences are at most half as long.
 LONGEST = 80
-OWN = "own"
 # The task of a network that learns from the data of a run.
 DATA = "data"
 # At fewer iterations per second, the page shows every training sequence.
@@ -173,7 +172,7 @@ def _controls(known: tuple[tuple[str, tuple[Kind, ...]], ...]) -> dict[str, Cont
                 if setting.label:
                     add(part, group, setting, tuple(choice for choice, name in choices.items() if name == kind.name))
         if part == "model":
-            add(part, group, Setting("dim_recurrent", Units, 50), (OWN,))
+            add(part, group, Setting("dim_recurrent", Units, USUAL_UNITS), (OWN,))
     for setting in settings_of_section(Training):
         if setting.label:
             add("training", "Training", setting, ())

@@ -39,7 +39,7 @@ from myrnn.tasks import answered, recognition_of
 # A series leaves the trained range if it exceeds it by this share of its width.
 BEYOND = 0.1
 # Stands for a function in a folder, which cannot store it.
-OWN = "own"
+OWN_FUNCTION = "own"
 # The name of the one test of a run on a task. Those of a run on data are named by the user or after their files.
 TASK_TEST = "task"
 
@@ -368,7 +368,7 @@ class DataReader:
         return {
             "sequences": {type(self.encoder).__name__.lower(): self.encoder.to_settings()},
             "targets": self.targets.to_settings(),
-            "tokenize": OWN if callable(self.tokenize) else self.tokenize,
+            "tokenize": OWN_FUNCTION if callable(self.tokenize) else self.tokenize,
             "columns": None if self.columns is None else list(self.columns),
         }
 
@@ -389,7 +389,7 @@ class DataReader:
             raise InvalidArgument(f"it has {targets.learn}, not {learn}")
         how, columns = settings["tokenize"], settings["columns"]
         if how is not None:
-            _checks.one_of("tokenize", how, ("words", "characters", OWN))
+            _checks.one_of("tokenize", how, ("words", "characters", OWN_FUNCTION))
         if how in ("words", "characters") and how != encoder.kind:
             raise InvalidArgument(f"tokenize must fit its sequences of {encoder.kind}, not be {how!r}")
         if columns is not None and not (
@@ -399,7 +399,7 @@ class DataReader:
         ):
             raise InvalidArgument(f"'columns' must be {encoder.dim_input} names")
         names = None if columns is None else tuple(columns)
-        return cls(encoder, targets, tokenize if how == OWN else how, names_unknown(encoder, most), names)
+        return cls(encoder, targets, tokenize if how == OWN_FUNCTION else how, names_unknown(encoder, most), names)
 
 
 Reader = TaskReader | DataReader

@@ -24,8 +24,7 @@ from myrnn.models.own import file_of
 from myrnn.registry import kind_of
 from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHTS, Job, has_run, parse_job, weight_bytes
 from myrnn.runs.model import LARGEST, SOURCE, check_same, class_of, describe_model, load_weights, remake
-from myrnn.runs.reader import OWN as OWN_FUNCTION
-from myrnn.runs.reader import TASK_TEST, DataReader, Reader, TaskReader
+from myrnn.runs.reader import OWN_FUNCTION, TASK_TEST, DataReader, Reader, TaskReader
 from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes

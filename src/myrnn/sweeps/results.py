@@ -16,7 +16,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.results import Result, Shown, Table, counted, integer, number, rounded, share
 from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
 from myrnn.sweeps.study import Point, Study
-from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
+from myrnn.sweeps.summary import CONFIDENCE, SPANS, best_shortcuts, columns_of, table_of
 
 # Metrics and their names: for runs on tasks, and for runs on data, which also have one for each of their tests.
 TASK_METRICS = {
@@ -32,8 +32,6 @@ DATA_METRICS = {
     "validation": "accuracy in the validation",
     "loss": "loss of the best epoch",
 }
-# The level of the intervals in the table of tests.
-CONFIDENCE = 0.95
 # Settings that only change the random numbers.
 SEEDS = ("training.seed",)
 # Columns besides the settings and the metrics, with their types.

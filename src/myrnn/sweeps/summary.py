@@ -23,7 +23,7 @@ from myrnn.tasks import recognition_of
 SPANS = {"accuracy": "trained", "beyond": "beyond"}
 # Sequences for the shortcuts of a task. Half of them are used for fitting.
 SHORTCUT_SAMPLES = 20_000
-# The level of the intervals of means over runs.
+# The level of all intervals in the tables of a study.
 CONFIDENCE = 0.95
 
 
