@@ -16,7 +16,7 @@ from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import Found, Stream, View, both_lines, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
-from myrnn.compiler.loops import Loop, Unrolled, placeholders
+from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import Kinds
@@ -359,13 +359,12 @@ class Finder:
                 return build.constant(self.inline[t, read])
             return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 
-        rows = {
-            t: {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()}
-            for t in range(view.length)
-        }
-        unrolled = Unrolled(replace(loop, backward=False), self.first, rows, so_far.finals(), build)
+        rows = [
+            {build.leaf(read, size): value(read, size, t) for read, size in sizes.items()} for t in range(view.length)
+        ]
+        steps = Steps(build, replace(loop, backward=False), self.first, so_far.finals(), build.rebuild)
         labels: dict[Node, list[Label]] = {}
-        for t, found in enumerate(unrolled.after(nodes, view.length)):
+        for t, (_, found) in enumerate(steps.over(rows, nodes)):
             for node, one in zip(nodes, found, strict=True):
                 if not one.is_constant and not isinstance(one.leaf, Parameter):
                     labels.setdefault(one, []).append((node, t))

@@ -7,16 +7,16 @@ that reads it). The remaining few kinds of operations are all in the table of `o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
 from myrnn.compiler.leaves import AnyLeaf, Constant, Given, Leaf
-from myrnn.compiler.ops import OPERATIONS, indices_of
+from myrnn.compiler.ops import OPERATIONS, Array, indices_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -266,12 +266,23 @@ def in_order(nodes: Container[Node], targets: Iterable[Node]) -> list[Node]:
     return [node for node in topological(targets) if node in nodes]
 
 
-def substitute(build: Builder, targets: Sequence[Node], known: dict[Node, Node]) -> list[Node]:
+Value = TypeVar("Value")
+Made = Callable[[Node, Sequence[Value]], Value]
+"""Makes the value of a node from those of its inputs: another node, or numbers."""
+
+
+def fold(order: Iterable[Node], known: Mapping[Node, Value], made: Made[Value]) -> dict[Node, Value]:
+    """Return the values of nodes, each after its inputs, given some of them."""
+    values = dict(known)
+    for node in order:
+        if node not in values:
+            values[node] = made(node, [values[i] for i in node.inputs])
+    return values
+
+
+def substitute(build: Builder, targets: Sequence[Node], known: Mapping[Node, Node]) -> list[Node]:
     """Rebuild the targets with the nodes of `known` replaced."""
-    done = dict(known)
-    for node in topological(targets, stop=known):
-        if node not in done:
-            done[node] = build.rebuild(node, [done[i] for i in node.inputs])
+    done = fold(topological(targets, stop=known), known, build.rebuild)
     return [done[target] for target in targets]
 
 
@@ -281,18 +292,23 @@ def substitutions(build: Builder, targets: Iterable[Node], known: dict[Node, Nod
     return dict(zip(order, substitute(build, order, known), strict=True))
 
 
-def evaluate(targets: Sequence[Node], known: dict[Node, NDArray[Any]], dtype: Any = np.float32) -> list[NDArray[Any]]:
+def evaluate(
+    targets: Sequence[Node], known: Mapping[Node, NDArray[Any]], dtype: Any = np.float32
+) -> list[NDArray[Any]]:
     """Compute the targets with NumPy, given the numbers of the leaves: the reference for all native code."""
-    values: dict[Node, NDArray[Any]] = dict(known)
-    for node in topological(targets, stop=known):
-        if node in values:
-            continue
-        if node.is_constant:
-            values[node] = node.numbers.astype(dtype)
-        else:
-            inputs = [values[i] for i in node.inputs]
-            values[node] = OPERATIONS[node.operation].reference(*inputs, *node.attributes).astype(dtype, copy=False)
+    values = fold(topological(targets, stop=known), known, in_numpy(dtype))
     return [values[target] for target in targets]
+
+
+def in_numpy(dtype: Any = np.float32) -> Made[Array]:
+    """Return what computes a node with NumPy."""
+
+    def numbers(node: Node, inputs: Sequence[Array]) -> Array:
+        if node.is_constant:
+            return node.numbers.astype(dtype)
+        return OPERATIONS[node.operation].reference(*inputs, *node.attributes).astype(dtype, copy=False)
+
+    return numbers
 
 
 def check(targets: Iterable[Node], leaves: Iterable[type[Leaf]]) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.draws import settled
-from myrnn.compiler.graph import Builder, Node, evaluate, leaves_of, substitute, substitutions, topological
+from myrnn.compiler.graph import (
+    Builder,
+    Made,
+    Node,
+    Value,
+    evaluate,
+    fold,
+    in_numpy,
+    leaves_of,
+    substitute,
+    substitutions,
+    topological,
+)
 from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.record import Origin
@@ -127,6 +139,74 @@ class Recurrence:
         return self.placed(substitutions(build, self.nodes, {}))
 
 
+# Interpretation -------------------------------------------------------------------------------------------------------
+
+Watch = Callable[[int, Mapping[Node, Value]], None]
+"""Gets the number of each part before it is computed, and the values that it may read."""
+# There are two parts for each loop, before it and in it, and one for the readout.
+
+
+def _unwatched(*_: Any) -> None:
+    """Watch nothing."""
+
+
+def interpret(
+    recurrence: Recurrence,
+    rows: Sequence[dict[Node, Value]],
+    last: dict[Node, Value],
+    made: Made[Value],
+    watch: Watch[Value] = _unwatched,
+) -> list[Value]:
+    """Return the logits of every step, or the only ones, in any kind of values.
+
+    `rows` has the values of the leaves that each step reads, and receives those that loops keep; `last` has the values
+    of leaves that all steps read, and receives the last states.
+    """
+    build = recurrence.build
+    for part, (loop, first) in enumerate(zip(recurrence.loops, recurrence.first_states, strict=True)):
+        watch(2 * part, last)
+        leaves = [build.leaf(Kept(k), node.size) for k, node in loop.kept.items()]
+        steps = Steps(build, loop, first, last, made, partial(watch, 2 * part + 1))
+        for row, kept in steps.over(rows, list(loop.kept.values())):
+            row.update(zip(leaves, kept, strict=True))
+        last |= steps.states
+    for row in rows if recurrence.per_step else [{}]:
+        watch(2 * len(recurrence.loops), last | row)
+    if recurrence.per_step:
+        return [row[recurrence.readout] for row in rows]
+    return [fold(topological([recurrence.readout]), last, made)[recurrence.readout]]
+
+
+class Steps(Generic[Value]):
+    """A loop step by step, in any kind of values; `last` has those of leaves that all steps read."""
+
+    def __init__(
+        self,
+        build: Builder,
+        loop: Loop,
+        first: int,
+        last: Mapping[Node, Value],
+        made: Made[Value],
+        watch: Callable[[Mapping[Node, Value]], None] = _unwatched,
+    ) -> None:
+        self._loop, self._last, self._made, self._watch = loop, last, made, watch
+        self._leaves = placeholders(build, [n.size for n in loop.step], first)
+        begin = fold(topological(loop.initial), last, made)
+        self.states = {leaf: begin[node] for leaf, node in zip(self._leaves, loop.initial, strict=True)}
+
+    def over(
+        self, rows: Sequence[dict[Node, Value]], nodes: Sequence[Node]
+    ) -> Iterator[tuple[dict[Node, Value], list[Value]]]:
+        """Go through all rows, and yield each with the values of `nodes` at its step."""
+        order = topological([*self._loop.step, *nodes])
+        for row in reversed(rows) if self._loop.backward else rows:
+            known = {**self._last, **self.states, **row}
+            self._watch(known)
+            values = fold(order, known, self._made)
+            self.states = {leaf: values[node] for leaf, node in zip(self._leaves, self._loop.step, strict=True)}
+            yield row, [values[node] for node in nodes]
+
+
 # Proof ----------------------------------------------------------------------------------------------------------------
 
 
@@ -140,9 +220,9 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     if any(t not in table.rows for table in tables for t in range(trace.length)):
         # This builder folds no constants, so that both graphs show all numbers as in the model.
         flat = Builder(fold=False)
-        unrolled = unroll(recurrence.rebuilt(flat), trace.length, flat, unknown=True)
+        unrolled = unroll(recurrence.rebuilt(flat), trace.length, unknown=True)
         filled = fill_tables(unrolled, rewritten(trace, flat).output, trace.length)
-    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length, recurrence.build)
+    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
     for table, step in filled:
@@ -179,8 +259,9 @@ def _have_the_same_numbers(one: Node, other: Node) -> bool:
     return compared
 
 
-def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool = False) -> Node:
+def unroll(recurrence: Recurrence, length: int, *, unknown: bool = False) -> Node:
     """Return the logits of `length` steps as one graph on the rows, with `unknown` also on unknown rows of tables."""
+    build = recurrence.build
 
     def value(given: Given, t: int) -> Node:
         numbers = given.at(t, length)
@@ -190,87 +271,37 @@ def unroll(recurrence: Recurrence, length: int, build: Builder, *, unknown: bool
 
     row, width = build.leaf(INPUT, recurrence.dim_input), recurrence.dim_input
     by_step = [given for given in recurrence.given if given.by_step]
-    rows = {
-        t: {row: build.leaf(Row(t), width)} | {build.given(given): value(given, t) for given in by_step}
+    rows = [
+        {row: build.leaf(Row(t), width)} | {build.given(given): value(given, t) for given in by_step}
         for t in range(length)
-    }
-    # Leaves that all loops may read.
+    ]
     last = {build.given(LENGTH): build.constant(float(length))}
-    for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
-        unrolled = Unrolled(loop, first, rows, last, build)
-        for t, nodes in enumerate(unrolled.after(list(loop.kept.values()), length)):
-            t = length - 1 - t if loop.backward else t
-            rows[t] |= {
-                build.leaf(Kept(k), n.size): node for (k, n), node in zip(loop.kept.items(), nodes, strict=True)
-            }
-        last |= unrolled.states
-    if recurrence.per_step:
-        return joined([rows[t][recurrence.readout] for t in range(length)], build)
-    return substitute(build, [recurrence.readout], last)[0]
+    logits = interpret(recurrence, rows, last, build.rebuild)
+    return joined(logits, build) if recurrence.per_step else logits[0]
 
 
 def run_in_numpy(
     recurrence: Recurrence,
     parameters: Sequence[NDArray[np.float32]],
     x: NDArray[np.float32],
-    watch: Callable[[int, dict[Node, NDArray[Any]]], None] = lambda part, known: None,
+    watch: Watch[NDArray[Any]] = _unwatched,
 ) -> NDArray[np.float32]:
-    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,) or (T, K).
-
-    `watch` gets the number of each part before it is computed (two for each loop, before it and in it, and one for the
-    readout) and the values that it may read.
-    """
+    """Return the logits of one sequence, (T, C), computed step by step, float32 (K,) or (T, K)."""
     build = recurrence.build
-    known = {build.leaf(Parameter(i), p.size): p for i, p in enumerate(parameters)}
-    known |= given_numbers(recurrence, 0, len(x), by_step=False)
+    last = {build.leaf(Parameter(i), p.size): p for i, p in enumerate(parameters)}
+    last |= given_numbers(recurrence, 0, len(x), by_step=False)
     rows = [
         {build.leaf(INPUT, recurrence.dim_input): x_t} | given_numbers(recurrence, t, len(x), by_step=True)
         for t, x_t in enumerate(x)
     ]
-    for i, (loop, first) in enumerate(zip(recurrence.loops, recurrence.first_states, strict=True)):
-        leaves = placeholders(build, [n.size for n in loop.step], first)
-        watch(2 * i, known)
-        known |= dict(zip(leaves, evaluate(loop.initial, known), strict=True))
-        for row in reversed(rows) if loop.backward else rows:
-            watch(2 * i + 1, known | row)
-            found = evaluate([*loop.step, *loop.kept.values()], known | row)
-            known |= dict(zip(leaves, found, strict=False))
-            kept = zip(loop.kept.items(), found[len(leaves) :], strict=True)
-            row |= {build.leaf(Kept(k), n.size): value for (k, n), value in kept}
-    for row in rows if recurrence.per_step else [{}]:
-        watch(2 * len(recurrence.loops), known | row)
-    if recurrence.per_step:
-        return np.array([row[recurrence.readout] for row in rows]).reshape(len(x), recurrence.readout.size)
-    return evaluate([recurrence.readout], known)[0]
+    logits = interpret(recurrence, rows, last, in_numpy(), watch)
+    return np.array(logits).reshape(len(x), recurrence.readout.size) if recurrence.per_step else logits[0]
 
 
 def given_numbers(recurrence: Recurrence, row: int, length: int, *, by_step: bool) -> dict[Node, NDArray[np.float32]]:
     """Return the given numbers of a step, or those of the whole sequence; without randomness."""
     known = ((given, given.at(row, length)) for given in recurrence.given if given.by_step == by_step)
     return {recurrence.build.given(given): given.neutral if n is None else n for given, n in known}
-
-
-class Unrolled:
-    """A loop step by step. `rows` has the values of its leaves at each row, `last` those of last states."""
-
-    def __init__(
-        self, loop: Loop, first: int, rows: Mapping[int, dict[Node, Node]], last: dict[Node, Node], build: Builder
-    ) -> None:
-        self._loop, self._rows, self._last, self._build = loop, rows, last, build
-        self._leaves = placeholders(build, [n.size for n in loop.step], first)
-        self.states = dict(zip(self._leaves, substitute(build, loop.initial, last), strict=True))
-
-    def after(self, nodes: Sequence[Node], length: int) -> Iterable[list[Node]]:
-        """Go through all steps, and yield the values of `nodes` at each."""
-        targets = [*self._loop.step, *nodes]
-        order = topological(targets)
-        for t in range(length):
-            made = {**self._last, **self.states, **self._rows[length - 1 - t if self._loop.backward else t]}
-            for node in order:
-                if node not in made:
-                    made[node] = self._build.rebuild(node, [made[i] for i in node.inputs])
-            self.states = {leaf: made[node] for leaf, node in zip(self._leaves, self._loop.step, strict=True)}
-            yield [made[node] for node in nodes]
 
 
 def rewritten(trace: Trace, build: Builder) -> Trace:

@@ -92,7 +92,7 @@ def _values(compiled: CompiledModel, equations: Equations, sequence: Array) -> d
     parts = [part for loop in equations.loops for part in (loop.initial, loop.step)] + [equations.readout]
     found: dict[Place, list[Array]] = defaultdict(list)
 
-    def watch(column: int, known: dict[Node, Array]) -> None:
+    def watch(column: int, known: Mapping[Node, Array]) -> None:
         values = evaluate([equation.node for equation in parts[column]], known)
         for equation, value in zip(parts[column], values, strict=True):
             found[column, equation.name].append(value)
