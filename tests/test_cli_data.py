@@ -951,7 +951,7 @@ def test_a_missing_test_can_be_replaced_by_another_file(here, capsys, command):
     Path("test.csv").rename("moved.csv")
     capsys.readouterr()
     assert main(command) == 2
-    message = "myrnn: there is no file test.csv; give another file of labelled sequences\n"
+    message = "myrnn: there is no file test.csv; give another file of labelled sequences with --data\n"
     assert capsys.readouterr().err.endswith(message)
     assert main([*command, "--data=moved.csv"]) == 0
 
