@@ -101,7 +101,7 @@ def test_only_flat_float32_arrays_are_loaded():
 
     with pytest.raises(TypingError, match="load"):
         total_of(np.zeros(16))
-    assert lanes.WIDTH == 16
+    assert lanes.LANES == 16
 
 
 ODD = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38, -3e38, 7, 8, 9, 10], dtype=np.float32)

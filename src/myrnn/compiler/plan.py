@@ -20,8 +20,7 @@ from myrnn.compiler.leaves import INPUT, Derived, Gradient, Kept, LoopState, Par
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.printer import Printer
-
-LANES = 16
+from myrnn.compiler.runtime import LANES
 
 # With this many rows, updating all rows of a weight costs more than keeping a record of each.
 LOOKUP_ROWS = 4096

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Buffer, Interface, Rows
 from myrnn.compiler.leaves import StepTable
-from myrnn.compiler.plan import LANES, padded
+from myrnn.compiler.plan import padded
+from myrnn.compiler.runtime import LANES
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,9 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.ops import OPERATIONS, indices_of
-from myrnn.compiler.plan import LANES, PartPlan, Plan
+from myrnn.compiler.plan import PartPlan, Plan
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
+from myrnn.compiler.runtime import LANES
 from myrnn.targets import CLASS
 
 

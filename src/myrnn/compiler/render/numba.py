@@ -43,10 +43,11 @@ from myrnn.compiler.instructions import (
 )
 from myrnn.compiler.names import OF_PROGRAMS, Names
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.plan import LANES, Plan
+from myrnn.compiler.plan import Plan
 from myrnn.compiler.printer import atom, compose, sum_of
 from myrnn.compiler.program import Memory, Program
 from myrnn.compiler.render import Symbols
+from myrnn.compiler.runtime import LANES
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120

@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LANES = 16
+"""The number of lanes. Flat buffers are padded to multiples of it."""
+
 
 def runtime_texts() -> list[str]:
     """Return the texts of all these modules."""

@@ -11,10 +11,10 @@ import math
 
 from llvmlite import ir
 
+from myrnn.compiler.runtime import LANES
 from myrnn.compiler.runtime.lanes import (
     FLOATS,
     INTEGERS,
-    WIDTH,
     CodeValue,
     Float,
     Lanes,
@@ -98,9 +98,9 @@ def minimum(a: Lanes, b: Lanes) -> Lanes:
 @instruction
 def highest(value: Lanes) -> Float:
     """Return the largest of all lanes, NaN where one of them is."""
-    half = WIDTH // 2
+    half = LANES // 2
     while half:
-        value = maximum(value, shuffle(value, value, [(lane + half) % WIDTH for lane in range(WIDTH)]))
+        value = maximum(value, shuffle(value, value, [(lane + half) % LANES for lane in range(LANES)]))
         half //= 2
     return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
 

@@ -21,13 +21,11 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import ConcreteTemplate, Signature, infer_global, signature
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
+from myrnn.compiler.runtime import LANES
 from myrnn.compiler.runtime.functions import signature_of
 
-WIDTH = 16
-"""The number of lanes. Flat buffers are padded to multiples of it."""
-
-FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
-INTEGERS = ir.VectorType(ir.IntType(32), WIDTH)
+FLOATS = ir.VectorType(ir.FloatType(), LANES)
+INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -121,7 +119,7 @@ class CodeValue:
 
 def _constant(kind: Any, number: Any) -> Any:
     if isinstance(kind, ir.VectorType):
-        return ir.Constant(kind, [ir.Constant(kind.element, number)] * WIDTH)
+        return ir.Constant(kind, [ir.Constant(kind.element, number)] * LANES)
     return ir.Constant(kind, number)
 
 
@@ -129,7 +127,7 @@ def call(name: str, *values: Any) -> CodeValue:
     """Call an LLVM intrinsic for as many lanes as are given."""
     known = next(value for value in values if isinstance(value, CodeValue))
     kind = ir.FunctionType(FLOATS, [FLOATS] * len(values))
-    function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{WIDTH}f32")
+    function = cgutils.get_or_insert_function(known.builder.module, kind, f"llvm.{name}.v{LANES}f32")
     return CodeValue(known.builder, known.builder.call(function, [known.beside(value).llvm for value in values]))
 
 
@@ -145,7 +143,7 @@ def shuffle(a: CodeValue, b: CodeValue, order: list[int]) -> CodeValue:
 
 def splat(number: CodeValue) -> CodeValue:
     """Return a number repeated sixteen times."""
-    undefined = ir.Constant(ir.VectorType(number.llvm.type, WIDTH), ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(number.llvm.type, LANES), ir.Undefined)
     first = number.builder.insert_element(undefined, number.llvm, ir.Constant(ir.IntType(32), 0))
     return CodeValue(number.builder, number.builder.shuffle_vector(first, undefined, _constant(INTEGERS, 0)))
 
@@ -233,15 +231,15 @@ def where(condition: Lanes, a: Lanes, b: Lanes) -> Lanes:
 @instruction
 def keep(value: Lanes, count: Index) -> Lanes:
     """Return the first `count` lanes of `value`, and zeros in the others."""
-    numbers = CodeValue(value.builder, ir.Constant(INTEGERS, list(range(WIDTH))))
+    numbers = CodeValue(value.builder, ir.Constant(INTEGERS, list(range(LANES))))
     return where(numbers < splat(count.cast("trunc", ir.IntType(32))), value, 0.0)
 
 
 @instruction
 def total(value: Lanes) -> Float:
     """Return the sum of all lanes."""
-    half = WIDTH // 2
+    half = LANES // 2
     while half:
-        value = value + shuffle(value, value, [lane + half if lane < half else lane for lane in range(WIDTH)])
+        value = value + shuffle(value, value, [lane + half if lane < half else lane for lane in range(LANES)])
         half //= 2
     return CodeValue(value.builder, value.builder.extract_element(value.llvm, ir.Constant(ir.IntType(32), 0)))
