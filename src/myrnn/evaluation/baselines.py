@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn.data.targets import TAGS, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classes import Confusion, confusion_counts
-from myrnn.evaluation.clusters import Steps
+from myrnn.evaluation.clusters import ClusteredSteps
 from myrnn.evaluation.ngrams import AT_ONCE, Contexts, Counts, fitted, largest, place_in
 from myrnn.evaluation.scores import (
     GAIN,
@@ -96,7 +96,9 @@ def best_of(kind: str, scores: Mapping[str, Scores]) -> str:
     return max(values, key=values.__getitem__) if RANKED_BY[kind] in SHARES else min(values, key=values.__getitem__)
 
 
-def beside(given: Baselines | None, kind: str, losses: Floats, steps: Steps, confidence: float) -> dict[str, Scores]:
+def beside(
+    given: Baselines | None, kind: str, losses: Floats, steps: ClusteredSteps, confidence: float
+) -> dict[str, Scores]:
     """Return the scores of each rule, and how much less a model loses per step; `losses` (M,) are its, by cluster.
 
     Both were tested on the same steps, so the interval of a gain is that of the mean difference, which is often much
@@ -266,7 +268,7 @@ def text_baselines(
 # --- Arguments --------------------------------------------------------------------------------------------------------
 
 
-def _checked(train: Any, test: Any) -> Steps:
+def _checked(train: Any, test: Any) -> ClusteredSteps:
     """Return the steps of the test; refuse sequences with weights, or without a class for each step."""
     for name, given in (("train", train), ("test", test)):
         if not isinstance(given, Sequences):
@@ -279,7 +281,7 @@ def _checked(train: Any, test: Any) -> Steps:
     if train.is_tokens != test.is_tokens:
         kinds = ["tokens" if given.is_tokens else "features" for given in (train, test)]
         raise InvalidArgument(f"train holds {kinds[0]} and test {kinds[1]}: both must be of one kind")
-    return Steps(test.offsets)
+    return ClusteredSteps(test.offsets)
 
 
 def _orders(given: Sequence[int]) -> list[int]:
@@ -325,10 +327,10 @@ def naive_forecast(targets: ArrayLike, offsets: ArrayLike, period: int = 1) -> F
     """
     truth = number_rows("targets", targets)
     _checks.finite("targets", truth)
-    return shifted(truth, Steps.given(offsets, len(truth)), period)
+    return shifted(truth, ClusteredSteps.given(offsets, len(truth)), period)
 
 
-def shifted(truth: Floats, steps: Steps, period: int) -> Floats:
+def shifted(truth: Floats, steps: ClusteredSteps, period: int) -> Floats:
     """Compute `naive_forecast` for checked values (S, C)."""
     season = _checks.integer("period", period, minimum=1)
     forecast = np.full(truth.shape, np.nan)
@@ -353,7 +355,7 @@ def number_rows(name: str, given: Any) -> Floats:
     return values.reshape(len(values), -1).astype(np.float64)
 
 
-def naive_of(given: Any, truth: Floats, steps: Steps | None) -> tuple[str | None, Floats | None]:
+def naive_of(given: Any, truth: Floats, steps: ClusteredSteps | None) -> tuple[str | None, Floats | None]:
     """Return the name of a naive forecast, and its numbers; NaN where there is none."""
     if given is None:
         return None, None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.clusters import Computed, Steps, Values, mean_ends, ratios_of_steps, share_ends
+from myrnn.evaluation.clusters import ClusteredSteps, Computed, Values, mean_ends, ratios_of_steps, share_ends
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
 from myrnn.intervals import shares, wilson_interval
 from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, read_confidence, read_counts, share
@@ -137,14 +137,18 @@ def of_sequences(
     return Buckets("length", "sequence", first, last, total, {"accuracy": values}, confidence, levels)
 
 
-def by_length(steps: Steps, right: NDArray[np.bool_], confidence: float, levels: Mapping[str, float]) -> Buckets:
+def by_length(
+    steps: ClusteredSteps, right: NDArray[np.bool_], confidence: float, levels: Mapping[str, float]
+) -> Buckets:
     """Return the accuracy of steps (S,) by the length of the sequence that the step is in."""
     lengths = steps.lengths[steps.lengths > 0]
     first, last, place = _by_quantiles(lengths, _MOST_LENGTHS)
     return _of_steps("length", first, last, np.repeat(place, lengths), steps, {"accuracy": right}, confidence, levels)
 
 
-def by_position(steps: Steps, values: Mapping[str, Values], confidence: float, levels: Mapping[str, float]) -> Buckets:
+def by_position(
+    steps: ClusteredSteps, values: Mapping[str, Values], confidence: float, levels: Mapping[str, float]
+) -> Buckets:
     """Return the means of `values` (S,) by the position of the step; those of ``"rmse"`` are squares."""
     longest = int(steps.lengths.max())
     if longest <= _MOST_POSITIONS:
@@ -162,7 +166,7 @@ def _of_steps(
     first: NDArray[np.int64],
     last: NDArray[np.int64],
     place: Values,
-    steps: Steps,
+    steps: ClusteredSteps,
     values: Mapping[str, Values],
     confidence: float,
     levels: Mapping[str, float],

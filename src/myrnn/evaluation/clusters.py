@@ -44,13 +44,13 @@ Values = NDArray[Any] | Computed
 
 
 @dataclass(frozen=True, eq=False)
-class Steps(Flat):
+class ClusteredSteps(Flat):
     """The layout of the S steps of N sequences."""
 
     offsets: NDArray[np.int64]  # (N + 1,): the start of each sequence, and the end of the last one
 
     @classmethod
-    def given(cls, offsets: ArrayLike, count: int) -> Steps:
+    def given(cls, offsets: ArrayLike, count: int) -> ClusteredSteps:
         """Return the layout for checked offsets of sequences that have `count` steps in all."""
         return cls(checked_offsets(offsets, count))
 
@@ -97,7 +97,7 @@ class Steps(Flat):
         return np.concatenate(parts)
 
 
-def warn_of_lost_steps(lost: NDArray[np.bool_], steps: Steps, what: str, consequence: str) -> None:
+def warn_of_lost_steps(lost: NDArray[np.bool_], steps: ClusteredSteps, what: str, consequence: str) -> None:
     """Warn once, for all steps, that outputs of a model at some of them are not finite."""
     if not lost.any():
         return
@@ -134,7 +134,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Ratios:
     return ratios(above, below, np.zeros(len(above), dtype=np.int64), 1)
 
 
-def ratios_of_steps(values: Values, steps: Steps, group: Values, groups: int) -> Ratios:
+def ratios_of_steps(values: Values, steps: ClusteredSteps, group: Values, groups: int) -> Ratios:
     """Return the means of `values` (S,) in every group, from the group of every step."""
     above, below, which = [], [], []
     for _, block in steps.blocks():

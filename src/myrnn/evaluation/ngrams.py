@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.evaluation.clusters import Steps
+from myrnn.evaluation.clusters import ClusteredSteps
 from myrnn.flat import blocks, groups
 from myrnn.results import Floats
 from myrnn.sequences import Sequences
@@ -88,7 +88,7 @@ class Contexts:
 
     def keys(self, given: Sequences, steps: slice) -> Iterator[Ints]:
         """Yield the keys of the contexts of some steps, from no symbol on; -1 for one that the training lacks."""
-        position, places = Steps(given.offsets).position_of(steps), np.arange(steps.start, steps.stop)
+        position, places = ClusteredSteps(given.offsets).position_of(steps), np.arange(steps.start, steps.stop)
         key = np.zeros(len(places), dtype=np.int64)
         yield key
         for back in range(self.length):

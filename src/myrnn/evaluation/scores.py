@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.clusters import Steps, mean_ends, ratio, share_ends
+from myrnn.evaluation.clusters import ClusteredSteps, mean_ends, ratio, share_ends
 from myrnn.intervals import student_interval, wilson_interval
 from myrnn.results import Floats, Row, Shown, Table, percent, points, text
 
@@ -148,7 +148,9 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 # --- The measures of each kind ----------------------------------------------------------------------------------------
 
 
-def tag_scores(right: NDArray[np.bool_], macro_f1: float, steps: Steps, confidence: float) -> dict[str, Estimate]:
+def tag_scores(
+    right: NDArray[np.bool_], macro_f1: float, steps: ClusteredSteps, confidence: float
+) -> dict[str, Estimate]:
     """Return the scores of classes predicted at every step, from which are right (S,)."""
     # A sequence is right if none of its steps is wrong.
     whole = np.logical_and.reduceat(right, steps.offsets[:-1][steps.lengths > 0])
@@ -164,7 +166,7 @@ def share_of(right: NDArray[np.bool_], confidence: float) -> Estimate:
     return Estimate(float(right.mean()), *wilson_interval(right.sum(), len(right), confidence).tolist())
 
 
-def text_scores(nats: Floats, right: Floats, steps: Steps, confidence: float) -> dict[str, Estimate]:
+def text_scores(nats: Floats, right: Floats, steps: ClusteredSteps, confidence: float) -> dict[str, Estimate]:
     """Return the scores of symbol predictions, from the cross-entropy and the right ones of each cluster, (M,)."""
     loss = mean_of(nats, steps, confidence)
     with np.errstate(over="ignore"):
@@ -178,7 +180,7 @@ def text_scores(nats: Floats, right: Floats, steps: Steps, confidence: float) ->
 
 
 def number_scores(
-    errors: Floats, targets: Floats, steps: Steps, naive_errors: Floats | None, confidence: float
+    errors: Floats, targets: Floats, steps: ClusteredSteps, naive_errors: Floats | None, confidence: float
 ) -> tuple[dict[str, Estimate], list[dict[str, Estimate]]]:
     """Return the scores of predicted numbers, over all C columns and for each, from their errors (S, C)."""
     squares, count = errors**2, np.ones(errors.shape)
@@ -236,13 +238,13 @@ def _finished(measure: str, ratio: float, influence: Floats, confidence: float) 
     return Estimate(float(ratio), low, high) if measure == "mae" else Estimate(float(1 - ratio), 1 - high, 1 - low)
 
 
-def mean_of(sums: Floats, steps: Steps, confidence: float) -> Estimate:
+def mean_of(sums: Floats, steps: ClusteredSteps, confidence: float) -> Estimate:
     """Return the mean over steps of values with these sums over clusters (M,)."""
     mean = ratio(sums, np.diff(steps.clusters))
     return Estimate(float(mean.value[0]), *mean_ends(mean, confidence)[0].tolist())
 
 
-def _share(right: Floats, steps: Steps, confidence: float) -> Estimate:
+def _share(right: Floats, steps: ClusteredSteps, confidence: float) -> Estimate:
     """Return the share of steps that are right, with its interval, from their number in each cluster (M,)."""
     share = ratio(right, np.diff(steps.clusters))
     return Estimate(float(share.value[0]), *share_ends(share, confidence)[0].tolist())

@@ -14,7 +14,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, number_rows
 from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
-from myrnn.evaluation.clusters import Computed, Steps, ratios_of_steps, share_ends, warn_of_lost_steps
+from myrnn.evaluation.clusters import ClusteredSteps, Computed, ratios_of_steps, share_ends, warn_of_lost_steps
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
     RANKED_BY,
@@ -162,7 +162,7 @@ def tag_report(
     truth = _targets(targets, any_label=classes is not None)
     known = None if classes is None else _checks.array("classes", classes)
     values = checked_probabilities(probabilities, len(truth), None if known is None else known.size, each="step")
-    steps = Steps.given(offsets, len(truth))
+    steps = ClusteredSteps.given(offsets, len(truth))
     if known is None:
         known = np.arange(values.shape[1])
         _checks.integers("targets", truth, minimum=0, maximum=values.shape[1] - 1)
@@ -273,7 +273,7 @@ def report_of_chosen(
 
     `lost` marks steps with outputs that are not finite; `symbols` is the number of different symbols.
     """
-    steps = Steps.given(offsets, len(chosen))
+    steps = ClusteredSteps.given(offsets, len(chosen))
     nats, bits = _surprise(chosen, lost, 1.0), _surprise(chosen, lost, float(np.log(2)))
     rules = beside(baselines, TEXT, steps.sums(bits), steps, confidence)
     warn_of_lost_steps(lost, steps, "outputs", "they count as wrong, with probability 0 for the symbol that came")
@@ -368,7 +368,7 @@ def number_report(
     if said.shape != truth.shape:
         raise InvalidArgument(f"predictions must be of the shape of the targets, {truth.shape}, not {said.shape}")
     rows, count = truth.shape
-    steps = Steps.given(np.arange(rows + 1) if offsets is None else offsets, rows)
+    steps = ClusteredSteps.given(np.arange(rows + 1) if offsets is None else offsets, rows)
     called = [str(column) for column in range(count)] if names is None else [str(one) for one in names]
     if len(called) != count:
         raise InvalidArgument(f"names must be one for each column, {count} in all, not {len(called)}")
