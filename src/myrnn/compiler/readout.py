@@ -11,7 +11,7 @@ import numpy as np
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import Final, Kept, LoopState, Row, Stepwise
+from myrnn.compiler.leaves import Final, Kept, LoopState, Row
 from myrnn.compiler.loops import Loop, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.probe import first_difference
@@ -127,37 +127,27 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
 
 def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     """Add loops that pass rows on to later or earlier steps; return what replaces each row that logits read."""
-    build, all_logits = found.build, found.logits
-    order = topological([all_logits[found.middle]])
-    rows = {n: row for n in order if isinstance(row := n.leaf, Row) and abs(found.middle - row.step) <= MOST_LAG}
-    lags = {n: found.middle - row.step for n, row in rows.items()}
-    known = {n: build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
-    lags = {n: lag for n, lag in lags.items() if lag}
+    build, logits = found.build, found.logits[found.middle]
+    rows = {n: row for n in topological([logits]) if isinstance(row := n.leaf, Row)}
+    lags = {n: found.middle - row.step for n, row in rows.items() if abs(found.middle - row.step) <= MOST_LAG}
     # A state for each row, and for those between it and the step, so that each takes over from a closer one.
-    states: dict[tuple[bool, Stepwise, int], Node] = {}
-    for backward in (False, True):
-        for n, lag in lags.items():
-            for i in range(1, abs(lag) + 1 if (lag < 0) is backward else 0):
-                key = backward, rows[n].of, i
-                if key not in states:
-                    states[key] = build.leaf(LoopState(found.states + len(states)), n.size)
-    if not states:
+    sizes = {(lag < 0, rows[n].of, i): n.size for n, lag in lags.items() for i in range(1, abs(lag) + 1)}
+    if not sizes:
         return found, {}
-    known |= {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items()}
-    (template,) = substitute(build, [all_logits[found.middle]], known)
-    initial = _at_edges(found, template, list(states.values()))
-    kept = dict[Node, Node]()
-    for backward in (False, True):
-        own = [(key, leaf) for key, leaf in states.items() if key[0] is backward]
-        if not own:
-            continue
-        nearer = [states[backward, read, i - 1] if i > 1 else build.leaf(read, leaf.size) for (_, read, i), leaf in own]
-        first = len(found.streams)
-        kept |= {leaf: build.leaf(Kept(k), leaf.size) for k, (_, leaf) in enumerate(own, first)}
-        streams = (Stream(leaf, backward, None, len(found.loops)) for _, leaf in own)
-        loop = Loop(tuple(initial[leaf] for _, leaf in own), tuple(nearer), {}, backward)
+    passed = sorted(sizes, key=lambda key: key[0])
+    states = dict(zip(passed, placeholders(build, [sizes[key] for key in passed], found.states), strict=True))
+    here = {n: build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
+    known = {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items() if lag}
+    (template,) = substitute(build, [logits], here | known)
+    initial, kept = _at_edges(found, template, list(states.values())), dict[Node, Node]()
+    for backward in dict.fromkeys(backward for backward, _, _ in passed):
+        own = {key: state for key, state in states.items() if key[0] is backward}
+        nearer = (states.get((backward, of, i - 1)) or build.leaf(of, sizes[backward, of, i]) for _, of, i in own)
+        kept |= {n: build.leaf(Kept(k), n.size) for k, n in enumerate(own.values(), len(found.streams))}
+        streams = (Stream(state, backward, None, len(found.loops)) for state in own.values())
+        loop = Loop(tuple(initial[state] for state in own.values()), tuple(nearer), {}, backward)
         found = replace(found, streams=(*found.streams, *streams), loops=(*found.loops, loop))
-    return found, {n: kept[known[n]] for n in lags}
+    return found, {n: kept[state] for n, state in known.items()}
 
 
 def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
