@@ -197,3 +197,41 @@ class Halves:
 @pytest.mark.parametrize("way", ["shifted", "scaled", "twice"])
 def test_a_slice_is_read_before_its_source_is_overwritten(way):
     assert_all_agree(Halves(way), 5)
+
+
+class OfAnotherStep:
+    """Its outputs of a step are a function of the states before, at and after it."""
+
+    def __init__(self, function):
+        rng = np.random.default_rng(0)
+        self.x2h, self.h2h = (mg.tensor(rng.normal(size=s).astype(np.float32) / 2) for s in ((4, 6), (6, 6)))
+        self.parameters, self.function = (self.x2h, self.h2h), function
+
+    def __call__(self, x):
+        zeros = np.zeros((1, 6), dtype=np.float32)
+        h, states = zeros, [zeros]
+        for x_t in x:
+            h = mg.tanh(x_t @ self.x2h + h @ self.h2h)
+            states.append(h)
+        states = mg.concatenate([*states, zeros])
+        return self.function(states[:-2], states[1:-1], states[2:])
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    ("function", "loops"),
+    [
+        # One loop computes the states, and one passes them on.
+        (lambda before, now, after: before, 2),
+        (lambda before, now, after: after, 2),
+        (lambda before, now, after: now - before, 3),
+        (lambda before, now, after: after - now, 3),
+    ],
+    ids=["before", "after", "change", "next change"],
+)
+def test_outputs_read_states_of_other_steps(function, loops):
+    compiled = compile(OfAnotherStep(function), dim_input=4, check=False)
+    assert len(compiled.recurrence.loops) == loops
+    for batched in (False, True):
+        # It is compared with MyGrad.
+        compiled.native(tokens=False, batched=batched)

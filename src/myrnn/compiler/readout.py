@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
-
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import Final, Kept, LoopState, Row
+from myrnn.compiler.leaves import Final, Kept, Row
 from myrnn.compiler.loops import Loop, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.probe import first_difference
@@ -118,7 +116,7 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
         if n in shown:
             origins.setdefault(node, shown[n])
     found = replace(found, origins=origins)
-    if isinstance(nodes[-1].leaf, Kept) and nodes[-1] not in shifted.values():
+    if isinstance(nodes[-1].leaf, Kept):
         return found, nodes[-1]
     stream = Stream(nodes[-1], False, None, len(found.loops))
     found = replace(found, streams=(*found.streams, stream), loops=(*found.loops, Loop((), ())))
@@ -139,7 +137,8 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     here = {n: build.leaf(rows[n].of, n.size) for n, lag in lags.items() if not lag}
     known = {n: states[lag < 0, rows[n].of, abs(lag)] for n, lag in lags.items() if lag}
     (template,) = substitute(build, [logits], here | known)
-    initial, kept = _at_edges(found, template, list(states.values())), dict[Node, Node]()
+    initial = dict(zip(states.values(), _at_edges(found, template, list(states.values())), strict=True))
+    kept = dict[Node, Node]()
     for backward in dict.fromkeys(backward for backward, _, _ in passed):
         own = {key: state for key, state in states.items() if key[0] is backward}
         nearer = (states.get((backward, of, i - 1)) or build.leaf(of, sizes[backward, of, i]) for _, of, i in own)
@@ -150,13 +149,12 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     return found, {n: kept[state] for n, state in known.items()}
 
 
-def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> dict[Node, Node]:
-    """Return the values before the first row, and after the last one, for states that the logits read."""
-    build, numbers = found.build, leaves_of(LoopState, states)
-    first, shown = numbers[0].number, dict[int, Node]()
+def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> list[Node]:
+    """Return the values before the first row, and after the last one, of states that the logits read."""
+    build, shown = found.build, dict[int, Node]()
     for t in (0, found.longest - 1):
         logits = found.logits[t]
-        match = Match(substitutions(build, [logits], {}), first, t)
+        match = Match(substitutions(build, [logits], {}), found.states, t)
         try:
             match.add(template, logits)
         except Differs:
@@ -166,7 +164,5 @@ def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> dict[Node
             ends = {n: found.last_of(row) for n, row in rows.items() if found.is_end(row)}
             if len(ends) == len(rows):
                 (shown[i],) = substitute(build, [node], ends)
-    return {
-        leaf: sized(shown.get(state.number, build.constant(np.zeros(leaf.size))), leaf.size)
-        for leaf, state in zip(states, numbers, strict=True)
-    }
+    zero = build.constant(0.0)
+    return [sized(shown.get(i, zero), leaf.size) for i, leaf in enumerate(states, found.states)]
