@@ -222,8 +222,8 @@ def test_columns_and_the_delimiter_are_chosen(here, capsys):
     options = ("--delimiter=;", "--text-column=text", "--label-column=class")
     assert main(["train", "--data=own.csv", "--test=own.csv", *options, *SMALL, "--out=run"]) == 0
     assert "data        own.csv: 12 sequences of length 1 to 2, 3 different words\n" in capsys.readouterr().out
-    # The column is that of the training unless another is given.
-    assert main(["predict", "run", "--data=own.csv", "--delimiter=;"]) == 0
+    # The column and the delimiter are those of the training unless others are given.
+    assert main(["predict", "run", "--data=own.csv"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 13
     Path("other.csv").write_text("words\nbad\n")
     assert main(["predict", "run", "--data=other.csv"]) == 2
@@ -231,6 +231,13 @@ def test_columns_and_the_delimiter_are_chosen(here, capsys):
         "myrnn: other.csv has no column 'text'; its columns are 'words': say which is the text column (--text-column)\n"
     )
     assert main(["predict", "run", "--data=other.csv", "--text-column=words"]) == 0
+    Path("other.jsonl").write_text('{"text": "bad"}\n')
+    assert main(["predict", "run", "--data=other.jsonl"]) == 0
+    Path("comma.csv").write_text("id,text\n1,bad\n")
+    assert main(["predict", "run", "--data=comma.csv", "--delimiter=,"]) == 0
+    # A test in another format has no delimiter.
+    Path("test.jsonl").write_text('{"text": "bad", "class": "x"}\n{"text": "good; film", "class": "y"}\n')
+    assert main(["train", "--data=own.csv", "--test=test.jsonl", *options, *SMALL, "--out=mixed", "--quiet"]) == 0
 
 
 def test_weights_of_classes_and_the_activation_are_chosen(here):

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from myrnn._checks import count_of
 from myrnn.cli import show
-from myrnn.cli.options import Delimiter, OwnClass, Quiet, argument, file_option, load, option, picture_option
+from myrnn.cli.options import DelimiterAsTrained, OwnClass, Quiet, argument, file_option, load, option, picture_option
 from myrnn.data.read import read_examples
 from myrnn.data.targets import SERIES, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.compare import run_names
+from myrnn.runs.files import columns_of
 from myrnn.storage import place_file
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def forecast(
         str | None, option("The series so far.  [default: that of the first run's training]", metavar="FILE")
     ] = None,
     text_column: Annotated[str | None, option("Its columns.  [default: as in the training]", metavar="NAMES")] = None,
-    delimiter: Delimiter = None,
+    delimiter: DelimiterAsTrained = None,
     level: Annotated[float, option("The share of the paths that lie in an interval.")] = 0.9,
     paths: Annotated[int, option("How many paths are drawn; with 0 there is no interval.", min=0)] = 1000,
     seed: Annotated[int, option("Seed of the errors that are drawn.", min=0)] = 0,
@@ -98,16 +99,14 @@ def forecast(
 
 
 def _series(run: Run, data: str | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
-    kept = run.experiment.source.settings
-    file = kept.file if data is None else data
+    file = run.experiment.source.settings.file if data is None else data
     if file is None:
         raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
     read = read_examples(
         file,
         SERIES,
-        text_column=names or kept.text_column,
-        delimiter=delimiter or kept.delimiter,
         columns=None if names is not None else run.reader.columns,
+        **columns_of(run.experiment, file, names, delimiter),
     ).sequences
     if len(read) != 1:
         raise InvalidArgument(f"{file} holds {count_of(len(read), 'series')}, but one is needed")

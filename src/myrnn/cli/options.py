@@ -75,10 +75,10 @@ OwnClass = Annotated[
         metavar="FILE.py:CLASS",
     ),
 ]
-Delimiter = Annotated[
+DelimiterAsTrained = Annotated[
     str | None,
     option(
-        "The character between the fields of a .csv or .tsv file, such as ';'.  [default: a comma, a tab]",
+        "The character between the fields of a .csv or .tsv file, such as ';'.  [default: as in the training]",
         of=ON_DATA,
         metavar="CHAR",
     ),

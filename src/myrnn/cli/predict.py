@@ -15,7 +15,7 @@ from myrnn.cli import show
 from myrnn.cli.options import (
     ON_DATA,
     SEQUENCE,
-    Delimiter,
+    DelimiterAsTrained,
     OwnClass,
     RunFolder,
     SkipBadLines,
@@ -32,6 +32,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.flat import ramp
 from myrnn.results import Table
 from myrnn.runs import Run
+from myrnn.runs.files import columns_of
 from myrnn.sequences import Sequences
 
 
@@ -46,7 +47,7 @@ def predict(
         str | None,
         option("The column with the sequences.  [default: as in the training]", of=ON_DATA, metavar="NAME"),
     ] = None,
-    delimiter: Delimiter = None,
+    delimiter: DelimiterAsTrained = None,
     skip_bad_lines: SkipBadLines = False,
     out: Annotated[
         Path | None, file_option("Write the CSV of --data here.  [default: print it]", of=ON_DATA, metavar="FILE")
@@ -83,7 +84,7 @@ def predict(
         if learn == LABELS:
             return _show(loaded, texts, inputs, not_finite)
     else:
-        read = _read(loaded, data, text_column=text_column, delimiter=delimiter, skip_bad_lines=skip_bad_lines)
+        read = _read(loaded, data, text_column, delimiter, skip_bad_lines)
         inputs, lines = loaded.reader.read(read.sequences), read.lines
     show.csv_columns(out, _columns(loaded, inputs, lines, not_finite))
     if data is not None and read.skipped:
@@ -91,16 +92,17 @@ def predict(
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
 
 
-def _read(run: Run, data: Path, text_column: str | None, **options: Any) -> LabelledSequences:
+def _read(run: Run, data: Path, text_column: str | None, delimiter: str | None, skip: bool) -> LabelledSequences:
     """Read a file in the way that the training data were read."""
-    reader = run.reader
+    reader, where = run.reader, columns_of(run.experiment, data, text_column, delimiter)
     return read_sequences(
         data,
         tokenize=reader.text_as if reader.is_symbols else "auto",
-        text_column=text_column or run.experiment.source.settings.text_column or "sequence",
+        text_column=where["text_column"] or "sequence",
+        delimiter=where["delimiter"],
         kind="tokens" if reader.is_symbols else "features",
         labelled=False,
-        **options,
+        skip_bad_lines=skip,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.data import LabelledSequences
+from myrnn.data.files import DELIMITERS, ending_of
 from myrnn.data.read import read_examples
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
@@ -33,13 +36,22 @@ def read_file(
         data.learn,
         labels,
         tokenize=tokenize,
-        text_column=data.text_column,
         label_column=data.label_column,
-        delimiter=data.delimiter,
         kind=kind,
         skip_bad_lines=data.skip_bad_lines,
         columns=columns,
+        **columns_of(experiment, file),
     )
+
+
+def columns_of(
+    experiment: Experiment, file: str | os.PathLike[str], text_column: str | None = None, delimiter: str | None = None
+) -> dict[str, Any]:
+    """Return the column of the sequences in a file and its delimiter: what is given, or that of the training."""
+    data = experiment.source.settings
+    # Only the file of the training must be one with a delimiter.
+    usual = data.delimiter if file == data.file or ending_of(Path(file)) in DELIMITERS else None
+    return {"text_column": text_column or data.text_column, "delimiter": delimiter or usual}
 
 
 def of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:
