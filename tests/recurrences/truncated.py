@@ -34,10 +34,18 @@ class Carried:
         self.before, self.now, self.bound = {}, {}, {}
         # The iterations that each loop has done, and in which iteration of a loop to do what.
         self.done, self.at = Counter(), {}
+        # The rows of all pieces before, and of this one.
+        self.read = self.rows = 0
 
-    def next_piece(self):
-        """Let the loops begin with the variables at the end of the loops so far."""
+    def next_piece(self, read, rows):
+        """Let the loops begin with the variables at the end of the loops so far, and count on."""
         self.before, self.now, self.bound = self.now, {}, {}
+        self.read, self.rows = read, rows
+
+    def enumerate(self, values, start=0):
+        """Number values; rows go on with their numbers in the piece before."""
+        values = list(values)
+        return enumerate(values, start + (self.read if len(values) == self.rows else 0))
 
     def begin(self, place, variables):
         """Return the variables that a loop begins with in place of its own."""
@@ -135,6 +143,12 @@ class Loops(ast.NodeTransformer):
 
     visit_While = visit_For
 
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "enumerate":
+            node.func = ast.parse("carried_.enumerate", mode="eval").body
+        return node
+
 
 @functools.cache
 def changed_code(name):
@@ -171,7 +185,7 @@ def by_hand(entry, x, first, change):
 def _in_pieces(entry, x, first, change):
     model, carried = changed_model(entry)
     one = model(x[:first]).data
-    carried.next_piece()
+    carried.next_piece(first, len(x) - first)
     change(model)
     return one, model(x[first:]).data
 

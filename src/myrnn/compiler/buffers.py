@@ -95,9 +95,7 @@ class Buffers:
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
                     self.before[INPUT] += self._input(flat)
                 case StepTable() as table:
-                    flat = self.new("table", leaf.size, Rows.TABLE)
-                    self.tables[flat.buffer] = table
-                    flat = replace(flat, row=RowOf.LEFT if table.backward else RowOf.DONE)
+                    flat = self._table(table)
                 case Drawn() as drawn:
                     flat = self._drawn(drawn)
                 case StepNumber() as given:
@@ -123,6 +121,18 @@ class Buffers:
         if self._plan.kind.tokens:
             return self._form.call(Over.ALL, "one_hot", out, X, width)
         return self._form.call(Over.ALL, "copy", out, FEATURES, SOURCE * width, width)
+
+    def _table(self, table: StepTable) -> Place:
+        """Return the location of a table's numbers: a row of it, or of copies for each step of a stream."""
+        numbers, recurrence = self.new("table", table.size, Rows.TABLE), self._plan.derivative.recurrence
+        self.tables[numbers.buffer] = table
+        if not recurrence.carried:
+            return replace(numbers, row=RowOf.LEFT if table.backward else RowOf.DONE)
+        out, line = self.new("table_rows", table.size, Rows.STEPS), Size(table.size, padded=True)
+        before = self.in_stream(carried_of(recurrence).steps)
+        copy = self._form.call(Over.STEP, "read_table", out, numbers, line, DONE, *before, Size(table.size))
+        self.before[INPUT].append(self._form.steps(copy))
+        return out
 
     def _drawn(self, drawn: Drawn) -> Place:
         """Return the location of random numbers, for each step or each sequence."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from myrnn.compiler.graph import Node, leaves_of, substitutions, topological
-from myrnn.compiler.leaves import LENGTH, CarriedNumbers, Length, LoopState, StepNumber
+from myrnn.compiler.leaves import LENGTH, CarriedNumbers, Length, LoopState, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.ops import select
 from myrnn.compiler.streams import Carried
@@ -59,7 +59,7 @@ MOST_STEPS = 2**24
 
 def check_steps(recurrence: Recurrence, steps: int) -> None:
     """Refuse this many steps of a model that computes with their number; raises CompileError."""
-    if steps > MOST_STEPS and any(isinstance(given, StepNumber | Length) for given in recurrence.given):
+    if steps > MOST_STEPS and any(isinstance(given, StepNumber | Length | StepTable) for given in recurrence.given):
         raise CompileError(
             f"the model computes with the number of steps, which is exact up to {MOST_STEPS:,}, but there are {steps:,}"
         )
@@ -73,11 +73,12 @@ def _check(recurrence: Recurrence) -> None:
             why = "it goes over the sequence backward, too"
         elif any(state.number < first for state in read):
             why = "one of its loops needs the last states of another"
+        elif loop.ahead and recurrence.tables:
+            why = "a state is multiplied by what weights make of a number of the next step"
         elif loop.ahead:
             why = "its first step shows what weights make of a state, but not the state: begin with a state of zeros"
-    if any(leaves_of(Length, [*loop.step, *loop.kept.values()]) for loop in recurrence.loops):
+    reads_length = any(leaves_of(Length, [*loop.step, *loop.kept.values()]) for loop in recurrence.loops)
+    if reads_length or any(table.backward for table in recurrence.tables):
         why = "its steps read how long the whole sequence is"
-    if recurrence.tables:
-        why = "its steps read numbers of a table, which is only known for a limited number of steps"
     if why is not None:
         raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")

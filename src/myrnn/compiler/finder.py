@@ -283,7 +283,8 @@ class Finder:
         sinks = [*carried, *wanted] if self.together else carried
         states = minimum_cut([n for n in sinks if n not in self.of_one_row], made, cost)
         more = minimum_cut(wanted, made, lambda node: 0 if node in states else cost(node))
-        self.ahead = not behind.isdisjoint(beside)
+        early = {n for n in states if n in later and n in self.variables.given_weights}
+        self.ahead = bool(early) or not behind.isdisjoint(beside)
         return list(dict.fromkeys([*states, *more, *late, *beside]))
 
     def _as_rows(self, length: int) -> list[Node]:

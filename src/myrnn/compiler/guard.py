@@ -23,6 +23,7 @@ the compiler is wrong                                  native losses and gradien
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -31,14 +32,14 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler.draws import drawn_whole
-from myrnn.compiler.graph import Builder
+from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
+from myrnn.compiler.memory import machine_memory
 from myrnn.compiler.probe import ADVICE, PROBES, Traces, traced_with_array
 from myrnn.compiler.reads import TracedArray, numbers_of
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
-from myrnn.compiler.tables import LONGEST_TABLE
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of
@@ -53,6 +54,10 @@ TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
 # The same for a long sequence that is read piece by piece: the check must not take longer than the reading. Steps with
 # the same graph so far are assumed to continue like that.
 STREAM_TRACED, STREAM_RUN = 128, 1000
+# The most steps of a sequence that is traced whole if the model reads tables.
+WHOLE = 5000
+# The memory to trace an operation of a step, and a number that it computes, in bytes.
+OPERATION_BYTES, NUMBER_BYTES = 4000, 16
 # The traced steps, each of which takes a millisecond or two, when sequences of unchecked lengths are used.
 STEPS_AT_ONCE = 2000
 
@@ -79,6 +84,8 @@ class Guard:
         self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
         # Tracing an empty sequence does not prove that the recurrence gives the same for it.
         self._lengths = set(traces.by_length) - {0}
+        # The steps for which the numbers of tables are known.
+        self._known_steps = max(self._lengths)
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
@@ -91,7 +98,7 @@ class Guard:
         """Return the guard of another model of the class, without any checked lengths."""
         guard = copy(self)
         guard._model, guard._parameters, guard._lengths, guard._work = model, parameters, set(), None
-        guard._works, guard.is_stream, guard.max_length = {}, False, 0
+        guard._works, guard.is_stream, guard.max_length, guard._known_steps = {}, False, 0, 0
         return guard
 
     def check_as_compiled(self, longest: int) -> None:
@@ -107,7 +114,7 @@ class Guard:
             if found is None or record.draws or self._works.get(length) != found:
                 if not anew:
                     # Earlier checks were for the earlier model.
-                    anew, self._lengths, self._works = True, set(), {}
+                    anew, self._lengths, self._works, self._known_steps = True, set(), {}, 0
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
                     self._works[length] = found
@@ -115,6 +122,7 @@ class Guard:
     def forget(self) -> None:
         """Check lengths other than those of a compilation again: the model may have changed there."""
         self._lengths &= {*self._works, *PROBES}
+        self._known_steps = max(self._lengths, default=0)
 
     @property
     def traced(self) -> int:
@@ -245,13 +253,11 @@ class Guard:
         length, run = int(sequences.lengths[index]), min(RUN, self._steps_of(RUN_NUMBERS))
         if self.is_stream and length > STREAM_RUN:
             most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
-        # The numbers of tables come from a trace of the whole.
-        traced = min(length, LONGEST_TABLE) if self._recurrence.tables else min(self.traced, most)
-        if self._recurrence.tables and length > LONGEST_TABLE:
-            raise CompileError(
-                f"the model computes with numbers that differ from step to step, and a sequence has {length:,} steps: "
-                f"a compiled model supports at most {LONGEST_TABLE:,} such steps"
-            )
+        traced = min(self.traced, most)
+        if self._recurrence.tables and length <= WHOLE:
+            traced = length
+        elif self._recurrence.tables:
+            self.know(run if self.is_stream else length)
         with MYGRAD:
             self._check(sequences.features(index, traced))
             if length > traced:
@@ -262,6 +268,46 @@ class Guard:
                 )
         self._lengths.add(length)
         self.max_length = max(self.max_length, length)
+
+    def know(self, steps: int, *, goes_on: bool = False) -> None:
+        """Run the model on a longer sequence if its tables are not known for so many steps; raises CompileError.
+
+        If the sequence goes on, the numbers of its last steps count, too: a trace shows them if it has further steps.
+        """
+        # What a step reads may pass through each state before the logits show it.
+        wanted = steps + len(self._recurrence.step) if goes_on else steps
+        if not self._recurrence.tables or wanted <= self._known_steps:
+            return
+        if (needed := self._bytes_for(steps)) > (there := machine_memory() // 2):
+            raise CompileError(
+                "the model computes with numbers that differ from step to step. They are read off a run of the model, "
+                f"which for {steps:,} steps takes about {needed / 1e9:.1f} GB of memory, and at most "
+                f"{there / 1e9:.1f} GB may be used: make sequences shorter"
+            )
+        # Each new length takes long, so that there should be few.
+        length = self.readable(steps, max(wanted, 2 * self._known_steps))
+        if length > self._known_steps:
+            rows = np.random.default_rng(length).normal(size=(length, self._recurrence.dim_input))
+            with MYGRAD:
+                self._check(rows.astype(np.float32))
+
+    def readable(self, least: int, most: int) -> int:
+        """Return a length that a model with tables reads, as it may have no numbers for more steps, or else `least`."""
+        length = most
+        while self._recurrence.tables and length > least:
+            if self._bytes_for(length) <= machine_memory() // 2:
+                with suppress(CompileError), MYGRAD:
+                    answer(self._model, np.zeros((length, self._recurrence.dim_input), np.float32))
+                    return length
+            length = (least + length) // 2
+        return length
+
+    def _bytes_for(self, steps: int) -> int:
+        """Return about the memory to trace the model on so many steps."""
+        r = self._recurrence
+        nodes = [node for node in topological([*r.step, *r.kept.values()]) if node.inputs]
+        numbers = r.dim_input + sum(node.size for node in nodes)
+        return steps * (OPERATION_BYTES * len(nodes) + NUMBER_BYTES * numbers)
 
     def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
         """Compare the logits of one random sequence with the model's own."""
@@ -282,6 +328,7 @@ class Guard:
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         prove(self._recurrence, traced)
+        self._known_steps = max(self._known_steps, len(x))
 
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:
         """Compare the model's logits with native ones; if these differ, with those of the recurrence in NumPy."""

@@ -190,7 +190,7 @@ class StepTable(Given):
     backward : bool
         Whether the steps are counted from the last row of a sequence to the first.
     rows : dict
-        The number of a step -> its numbers, float32 (size,). It grows as longer sequences are traced.
+        The number of a step -> its numbers, float32 (size,). It grows as longer sequences are read.
     """
 
     number: int

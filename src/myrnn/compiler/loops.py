@@ -30,7 +30,7 @@ from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import steps_of
 from myrnn.compiler.tables import fill_tables
-from myrnn.compiler.trace import Trace, joined
+from myrnn.compiler.trace import Trace, collection_paused, joined
 from myrnn.errors import NotARecurrence
 
 
@@ -210,6 +210,7 @@ class Steps(Generic[Value]):
 # Proof ----------------------------------------------------------------------------------------------------------------
 
 
+@collection_paused()
 def prove(recurrence: Recurrence, trace: Trace) -> None:
     """Check that the unrolled recurrence is exactly the graph that was traced."""
     # The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
@@ -222,7 +223,9 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
         flat = Builder(fold=False)
         unrolled = unroll(recurrence.rebuilt(flat), trace.length, unknown=True)
         filled = fill_tables(unrolled, rewritten(trace, flat).output, trace.length)
-    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length)
+    # The nodes of a long trace must not stay with the recurrence.
+    build = Builder()
+    traced, unrolled = rewritten(trace, build), unroll(recurrence.rebuilt(build), trace.length)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
     for table, step in filled:

@@ -50,7 +50,7 @@ class Workspace:
     def __init__(self, program: Program, steps: int, sequences: int) -> None:
         self.memory, self.steps, self.sequences = program.memory, steps, sequences
         self.sizes, count = program.memory.resolve(steps, sequences)
-        self.table_rows = program.memory.table_rows
+        self.known_rows, self.table_rows = program.memory.known_rows, program.memory.table_rows
         self.numbers = aligned(count)
         program.memory.fill_constants(self.numbers, self.sizes)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)

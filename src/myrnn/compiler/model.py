@@ -302,8 +302,7 @@ class CompiledModel:
         Raises
         ------
         CompileError
-            When the model also reads sequences backward, needs a whole sequence before its first output, or computes
-            with numbers that depend on the step number, such as ``np.sin(t)``.
+            When the model also reads sequences backward, or needs a whole sequence before its first output.
         NotARecurrence
             When the model now differs from what was compiled, or inspects the numbers of its tensors.
         """
@@ -382,10 +381,12 @@ class CompiledModel:
         check_steps(self.recurrence, steps)
         known = self.guard.max_length
         if known < steps and known < STREAM_RUN:
-            rng, length = np.random.default_rng(steps), min(max(2 * known, steps), STREAM_RUN)
+            rng, most = np.random.default_rng(steps), min(max(2 * known, steps), STREAM_RUN)
+            length = self.guard.readable(min(steps, most), most)
             rows = rng.normal(size=(length, self.dim_input)).astype(np.float32)
             self.guard.check_unchanged()
             self.guard.check(self._one(rows, None), 0, STREAM_TRACED)
+        self.guard.know(steps, goes_on=True)
 
     def loss_and_gradients(
         self, x: NDArray[Any] | Tensor, y: Any, weights: Any = None

@@ -70,8 +70,9 @@ def read_graph(tensors: list[Any], values: dict[int, Any], build: Builder, recor
         if isinstance(value, Written):
             continue
         origin = record.origin(tensor)
-        handed = {node for operand in operands for node in operand.nodes}
         moves = type(tensor.creator).__name__ in (*SHAPES, *READ_OR_WRITE)
+        # A sequence has a node for every step, which is read at every step: they must not be listed there.
+        handed = set() if moves else {node for operand in operands for node in operand.nodes}
         for node in value.nodes:
             if node in origins:
                 # It was computed before. If it is not one of the operands, it is computed again.

@@ -16,7 +16,7 @@ def _called_by(*kinds: str) -> set[str]:
 
 
 _LANES = ("full", "keep", "load", "spread", "store", "where")
-_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "multiply_plain", "one_hot")
+_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "multiply_plain", "one_hot", "read_table")
 
 # Names that a program calls, and must not redefine.
 OF_PROGRAMS = {

@@ -18,7 +18,7 @@ from myrnn.compiler import cache
 from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.memory import Block, Floats, Workspace, aligned, machine_memory
 from myrnn.compiler.plan import padded
-from myrnn.compiler.program import Program
+from myrnn.compiler.program import UNSEEN, Program
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime import generation, training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
@@ -81,10 +81,11 @@ class Native:
             block.write(i, array)
         return block
 
-    def workspace(self, steps: int, sequences: int, shard: int = 0) -> Workspace:
+    def workspace(self, steps: int, sequences: int, shard: int = 0, longest: int = 0) -> Workspace:
         """Return memory for at least this many steps (of all parallel sequences) and sequences."""
+        # The `longest` sequence must have a row of every table for each step: native code checks no bounds.
         known = self._workspaces.get(shard)
-        grown = known is not None and known.table_rows < self.program.memory.table_rows
+        grown = known is not None and known.known_rows < self.program.memory.known_rows
         if known is None or known.steps < steps or known.sequences < sequences or grown:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
@@ -95,7 +96,21 @@ class Native:
                     f"{there / 1e9:.1f} GB: cut long sequences into shorter ones, or make batches smaller"
                 )
             known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
+        if self.program.memory.by_step and longest > known.table_rows + UNSEEN:
+            raise CompileError(
+                f"the numbers that differ from step to step are known for {known.table_rows} steps, not for {longest}"
+            )
         return known
+
+    def longest(self, sequences: Sequences, order: NDArray[np.int64], streams: Streams | None) -> int:
+        """Return the most steps of a sequence, counted from where its stream began, when batches run in this order."""
+        if not self.program.memory.by_step:
+            # Nothing depends on it.
+            return 0
+        lengths, carried = sequences.lengths[order], self.program.carried
+        if streams is None or carried is None or not order.size:
+            return int(lengths.max(initial=0))
+        return carried.longest(streams, order, lengths)
 
     @property
     def draws(self) -> bool:
@@ -159,11 +174,6 @@ class Native:
         labels: NDArray[np.int64] | None = None,
         streams: Streams | None = None,
     ) -> Any:
-        longest, known = int(sequences.lengths.max(initial=0)), self.program.memory.table_rows
-        if self.program.memory.by_step and longest > known + 1:
-            raise CompileError(
-                f"the numbers that differ from step to step are known for {known} steps, not for {longest}"
-            )
         values = sequences.values.reshape(-1).view(np.int32)
         weights = sequences.weights if labels is None else None
         targets = self._targets_of(sequences, None if labels is None else len(labels))
@@ -199,7 +209,8 @@ class Native:
         # shard.
         lengths = sequences.lengths[members]
         steps = lengths.sum() if self.batched else lengths.max(initial=0)
-        work = self.workspace(int(steps), len(members) if self.batched else 1, shard)
+        longest = self.longest(sequences, members[None], streams)
+        work = self.workspace(int(steps), len(members) if self.batched else 1, shard, longest)
         self._call(
             training.logits, sequences, self._equal(self.program.classes), members, self.program.per_step, parameters,
             work.arguments, work.logits, padded(self.program.classes), out, labels=self._indices(len(out)),
@@ -218,7 +229,8 @@ class Native:
         """Read a token in the only stream, draw the next by a number in [0, 1), and so on; return those drawn."""
         # The last one is not read. From a -1 on, outputs are not finite.
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
-        drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1)
+        longest = self.longest(one, np.zeros((1, 1), np.int64), streams) + len(uniforms) - 1
+        drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1, longest=longest)
         self._call(
             generation.generate, one, self._equal(self.program.classes), self._indices(1), parameters, work.arguments,
             work.logits, self.program.classes, temperature, top, uniforms, aligned(padded(self.program.classes)), drawn,
@@ -232,7 +244,7 @@ class Native:
         """Return the mean loss of the sequences `members`, or of their steps, and its gradients."""
         with self.lock:
             block, lengths = self.block(), sequences.lengths[members]
-            work = self.workspace(int(lengths.sum()), len(members))
+            work = self.workspace(int(lengths.sum()), len(members), longest=int(lengths.max(initial=0)))
             (share,) = shares_of(sequences, members[None])
             order = longest_first(lengths)
             loss, _ = self._call(
@@ -282,6 +294,7 @@ class Native:
         # The blocks of `descent` change in place. The score is a sum over all that counts: int64 for classes, otherwise
         # float64.
         with self.lock:
+            longest = self.longest(sequences, order, streams)
             sorting = longest_first(sequences.lengths[order])
             order = np.take_along_axis(order, sorting, axis=1)
             drawn = order[:, :0] if keys is None else np.take_along_axis(keys, sorting, axis=1)
@@ -293,7 +306,7 @@ class Native:
             # Everything that can fail comes before the threads start: a missing thread would keep the others waiting.
             members, by = ([np.ascontiguousarray(a[:, s::shards]) for s in range(shards)] for a in (order, drawn))
             works = [
-                self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s)
+                self.workspace(int(lengths[:, s::shards].sum(axis=1).max(initial=1)), members[s].shape[1], s, longest)
                 for s in range(shards)
             ]
 

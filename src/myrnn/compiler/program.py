@@ -13,6 +13,10 @@ from myrnn.compiler.leaves import StepTable
 from myrnn.compiler.plan import padded
 from myrnn.compiler.runtime import LANES
 
+# The rows of tables after those that are known: the last steps of a sequence read them, but no trace shows their
+# numbers, because the logits do not depend on them.
+UNSEEN = 16
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -23,7 +27,7 @@ class Memory:
     # The workspace, and the constant vectors in it.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
-    # Numbers for every step, which grow when longer sequences are traced.
+    # Numbers for every step, which grow when longer sequences are read.
     by_step: dict[Buffer, StepTable]
     # Fixed indices, int32 -> the name of their offset among all of them.
     table_names: dict[bytes, str]
@@ -61,7 +65,8 @@ class Memory:
             workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
         for buffer, table in self.by_step.items():
             begin, width = where[buffer.name], padded(buffer.columns)
-            for step, numbers in table.rows.items():
+            # A thread that checks the model may add rows meanwhile.
+            for step, numbers in list(table.rows.items()):
                 workspace[begin + step * width : begin + step * width + table.size] = numbers
 
     def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
@@ -76,6 +81,11 @@ class Memory:
             block[:, : buffer.columns] = np.nan
 
     @property
+    def known_rows(self) -> int:
+        """The number of rows of all tables that have numbers: it grows with them."""
+        return sum(len(table.rows) for table in self.by_step.values())
+
+    @property
     def table_rows(self) -> int:
         """The number of steps for which the tables have numbers."""
         return max((step + 1 for table in self.by_step.values() for step in table.rows), default=0)
@@ -86,8 +96,7 @@ class Memory:
             Rows.SEQUENCES: sequences,
             Rows.STEPS: steps,
             Rows.STATES: steps + sequences,
-            # The row of a step without numbers in any trace is read, but not used.
-            Rows.TABLE: self.table_rows + 1,
+            Rows.TABLE: self.table_rows + UNSEEN,
         }
         return max(1, rows[buffer.rows]) * buffer.lines
 

@@ -51,6 +51,19 @@ class Carried:
         """Return this many streams that have not begun."""
         return self.streams(np.zeros((count, self.width), dtype=np.float32))
 
+    def longest(self, streams: Streams, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
+        """Return the most steps since a stream began, for the sequences `order` (n, B), each column of one stream."""
+        rows = streams.rows[order]
+        begins, row = rows < 0, np.where(rows < 0, ~rows, rows)
+        assert (row == row[:1]).all()
+        read = streams.numbers[row[0], self.steps].astype(np.float64)
+        if (read < 0).any():
+            raise InvalidArgument("a stream has read a negative number of steps")
+        # A number that is far too large is found by what is asked for so many steps.
+        after = np.minimum(read, 2**40).astype(np.int64) + np.cumsum(lengths, axis=0)
+        before = np.maximum.accumulate(np.where(begins, after - lengths, 0), axis=0)
+        return int((after - before).max(initial=0))
+
     def streams(self, numbers: Floats) -> Streams:
         """Return the streams with these rows, float32 (N, width), which programs change in place."""
         rows = np.arange(len(numbers))

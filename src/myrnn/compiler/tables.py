@@ -35,8 +35,6 @@ EDGE = 3
 FEWEST_LENGTHS = 4
 # At most this many fixed numbers are searched for below a node that depends only on parameters.
 MOST_NUMBERS = 64
-# The most steps of a compiled model that reads a table.
-LONGEST_TABLE = 5000
 
 
 Path = tuple[int, ...]

@@ -66,7 +66,7 @@ class Trace:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def collection_paused() -> Iterator[None]:
     """Pause the garbage collector, which would scan all objects repeatedly while many are made that stay."""
     enabled = gc.isenabled()
     gc.disable()
@@ -77,7 +77,7 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-@_collection_paused()
+@collection_paused()
 def trace_once(
     model: Any, parameters: tuple[Tensor, ...], x: np.ndarray[Any, Any], build: Builder, whole: Collection[int] = ()
 ) -> Trace:

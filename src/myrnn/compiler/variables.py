@@ -38,6 +38,8 @@ class Variables:
         weighted = (n for n in inside if any(i in learned and i not in position for i in n.inputs))
         # Given numbers are not carried from one piece of a sequence to the next.
         self.weighted = {n for n in weighted if n not in given}
+        # What combines other values with what weights make of given numbers.
+        self.given_weights = {n for n in inside if n not in given and not (given & learned).isdisjoint(n.inputs)}
         origins = {n: origin for length in sorted(views) for n, origin in views[length].origins.items()}
         self._views, self._runs = views, _runs_of(order, origins)
         # The last step of the longest sequence for which an operation computes something.

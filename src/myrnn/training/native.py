@@ -225,10 +225,13 @@ class NativeEngine:
                 raise CompileError(f"the {changed} computes something else now than what was compiled")
             self._is_doubted = False
         self._compiled.guard.refuse_looks()
+        streams = sequences.streams if isinstance(sequences, Windows) else None
+        if isinstance(sequences, Windows):
+            longest = self._native.longest(sequences, order, streams)
+            self._compiled.guard.know(longest, goes_on=longest < int(sequences.whole.lengths.max()))
         begin = time.perf_counter()
         for block, place, array in self._arrays():
             block.write(place, array)
-        streams = sequences.streams if isinstance(sequences, Windows) else None
         keys = keys_of(self._problem.seed, batches.first, order.shape) if self._native.draws else None
         losses, scores = self._native.train(sequences, order, self._descent(batches), self._shards, streams, keys)
         ran = time.perf_counter() - begin

@@ -135,6 +135,16 @@ def hand_on(carried: Floats, stream: int, width: int, at: int, a: Floats, a_at: 
 
 
 @compiled
+def read_table(
+    out: Floats, out_at: int, table: Floats, table_at: int, line: int, done: int, carried: Floats, stream: int,
+    width: int, at: int, count: int,
+) -> None:  # fmt: skip
+    """Copy the row of a table for the step after `done` steps, and those that the row of a stream counts."""
+    row = done if stream < 0 else done + int(carried[stream * width + at])
+    _copy_row(out, out_at, table, table_at + row * line, count)
+
+
+@compiled
 def one_hot(out: Floats, out_at: int, token: int, count: int) -> None:
     """Write `count` numbers: zeros, and a one at the token."""
     for i in range(count):
