@@ -7,7 +7,8 @@ a model changes: an attribute, a global, a layer,      before every use five ste
 a context variable, by whatever code                   computation is the same (`Guard.check_unchanged`);
                                                        for gradients they are always traced
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
-                                                       the logits are compared (`Guard.check`)
+                                                       the logits are compared (`Guard.check`); the numbers that tables
+                                                       have for more steps are read off a longer trace (`Guard.know`)
 it is changed so that this shows after five steps, or  of many sequences one's logits are compared with the model's own
 at one length only                                     at every use (`Guard.check_result`), not of a single sequence;
                                                        training traces some

@@ -219,10 +219,9 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     filled: list[tuple[StepTable, int]] = []
     tables = recurrence.tables
     if any(t not in table.rows for table in tables for t in range(trace.length)):
-        # This builder folds no constants, so that both graphs show all numbers as in the model.
-        flat = Builder(fold=False)
-        unrolled = unroll(recurrence.rebuilt(flat), trace.length, unknown=True)
-        filled = fill_tables(unrolled, rewritten(trace, flat).output, trace.length)
+        # The builder of a trace folds no constants, so that both graphs show all numbers as in the model.
+        unrolled = unroll(recurrence.rebuilt(trace.output.build), trace.length, unknown=True)
+        filled = fill_tables(unrolled, trace.output, trace.length)
     # The nodes of a long trace must not stay with the recurrence.
     build = Builder()
     traced, unrolled = rewritten(trace, build), unroll(recurrence.rebuilt(build), trace.length)

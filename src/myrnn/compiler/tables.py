@@ -3,7 +3,8 @@
 A model may compute with numbers that NumPy or Python made of the time: ``t``, ``0.9 ** t``, sines of it, masks by ``t %
 3``, a row of a parameter, ``P[t]``. In its traces they are constants. Computations of different steps that are equal
 except for such numbers have the same *kind*. If numbers of one kind differ, they become a table with a row for every
-step, counted from the first step or from the last.
+step, counted from the first step or from the last. A longer sequence needs more rows than the first traces show: they
+are read off another trace (`fill_tables`, `Guard.know`).
 
 Numbers that also depend on the length of the sequence are not a table. They may be a fraction of both, such as ``t /
 len(x)`` or ``1 / len(x)``: then they are computed (`Fraction`).
