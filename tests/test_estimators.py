@@ -439,6 +439,34 @@ def test_scikit_learns_own_checks_of_a_regressor():
 # --- what they validate on
 
 
+def questions(text, **settings):
+    """Return a language model that has read a text a few times, op by op."""
+    few = {"dim_recurrent": 4, "max_epochs": 1, "truncate": None, "random_state": 0, "engine": "mygrad"}
+    return LanguageModel(**few | settings).fit(text)
+
+
+def test_the_name_of_unknown_symbols_is_no_symbol():
+    for text, settings, unknown in (
+        ("is it? yes. " * 9, {}, "\ufffd"),
+        ("a\ufffdb?" * 20, {}, "\u25a1"),
+        ("a ? <unknown> b " * 9, {"tokenize": "words"}, "<<unknown>>"),
+        ([[3, 1, 4] * 20], {"tokenize": "auto"}, "<unknown>"),
+    ):
+        model = questions(text, **settings)
+        said = model.next_symbols([[3, 1]] if isinstance(text, list) else text[:30])
+        assert set(said) == {unknown, *model.encoder_.symbols} and sum(said.values()) == pytest.approx(1)
+        assert model.encoder_.names[0] == model.encoder_.unknown_name == unknown
+
+
+def test_symbols_that_are_not_known_are_not_written():
+    # The network is taught that most symbols are unknown.
+    text = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 150))
+    model = questions(text, max_vocabulary=2, max_epochs=5, learning_rate=0.05)
+    said = model.next_symbols(text[:30])
+    assert next(iter(said)) == model.encoder_.unknown_name and sum(said.values()) == pytest.approx(1)
+    assert set(model.generate("a", 12, seed=0)) <= set(model.encoder_.symbols)
+
+
 @pytest.mark.long
 def test_a_single_text_is_validated_on_its_end(model):
     assert len(model.history_["validation_loss"]) == len(model.history_["epoch"])

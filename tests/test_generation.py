@@ -58,6 +58,24 @@ def test_both_engines_draw_the_same(model, options):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("engine", ["native", "mygrad"])
+def test_a_token_is_never_drawn(engine):
+    model = NextToken(rate=0.0)
+    plain = generate(model, [2], 40, seed=1, engine=engine)
+    left_out = int(np.bincount(plain).argmax())
+    for options in ({}, {"temperature": 0}, {"top_k": 2}, {"top_k": TOKENS}):
+        found = generate(model, [2], 40, never=[left_out], seed=1, engine=engine, **options)
+        assert left_out not in found
+    # The probabilities of the others are divided by their sum.
+    compiled, expected, token, state = compile(model), [], 2, compile(model).start()
+    for uniform in np.random.default_rng(1).random(40):
+        state, logits = compiled.step(state, token)
+        rest = np.delete(np.arange(TOKENS), left_out)
+        token = int(rest[_drawn(logits[rest].astype(float), uniform, 1.0, TOKENS - 1)])
+        expected.append(token)
+    np.testing.assert_array_equal(generate(model, [2], 40, never=[left_out], seed=1, engine=engine), expected)
+
+
 def test_the_number_determines_the_drawn_token():
     logits = np.log([0.1, 0.2, 0.3, 0.4])
     found = [_drawn(logits, u, 1.0, 4) for u in (0, 0.09, 0.11, 0.29, 0.31, 0.59, 0.61, 0.999999)]
@@ -147,6 +165,9 @@ def test_a_backward_model_is_run_again_for_every_token():
         ({"temperature": -1}, "temperature must be"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"top_k": 0}, "top_k must be"),
+        ({"never": [-1]}, "never must be at least 0, not -1"),
+        ({"never": [0, TOKENS]}, "never must be tokens of the model, at most 4, not 5"),
+        ({"never": range(TOKENS)}, "never must leave a token to draw"),
         ({"seed": -1}, "seed must be"),
         ({"seed": "x"}, "seed must be"),
         ({"length": 10**15}, "length must be"),
@@ -175,4 +196,6 @@ def test_nonfinite_outputs_are_not_probabilities(engine, temperature):
     for added in ([0, np.inf, 0, 0, 0], [np.inf] * TOKENS, [-np.inf] * TOKENS):
         with pytest.raises(NotFinite, match="after 2 tokens the outputs of the model are not finite"):
             generate(Added(added), [0, 1], 8, temperature=temperature, engine=engine)
+    with pytest.raises(NotFinite, match="after 2 tokens the outputs of the model are not finite"):
+        generate(Added([0, np.inf, 0, 0, 0]), [0, 1], 8, temperature=temperature, never=[1], engine=engine)
     assert 1 not in generate(Added([0, -np.inf, 0, 0, 0]), [0], 40, seed=0, engine=engine)

@@ -73,7 +73,7 @@ def opened(name="parity"):
 
 def test_the_data_of_a_run_become_a_task(here):
     data = opened().material
-    assert (data.name, data.symbol_names, data.class_names) == ("train.csv", ("?", "a", "b"), ("even", "odd"))
+    assert (data.name, data.symbol_names, data.class_names) == ("train.csv", ("�", "a", "b"), ("even", "odd"))
     assert (data.dim_input, data.dim_output, len(data.sequences), len(data.tested.sequences)) == (3, 2, 60, 130)
     assert (data.lengths.tolist(), data.tested.lengths.tolist()) == ([1, 2, 3, 4, 5], list(range(1, 9)))
     words = {tuple(data.sequences.tokens(i)): data.sequences.labels[i] for i in range(60)}
@@ -226,8 +226,8 @@ def test_a_run_on_data_is_used_in_the_playground(here):
         assert page.ask("runs", "runs")["runs"] == ["parity"]
         told = page.ask("load", "network", run="parity")
         assert told["task"] == {
-            "told": "The data: train.csv. Is a sequence “even” or “odd”? “?” stands for every other symbol.",
-            "symbols": ("?", "a", "b"),
+            "told": "The data: train.csv. Is a sequence “even” or “odd”? “�” stands for every other symbol.",
+            "symbols": ("�", "a", "b"),
             "classes": ("even", "odd"),
             "families": ("trained",),
             "each": "sequence",
@@ -251,7 +251,7 @@ def test_another_network_is_trained_on_the_data_of_a_run(here):
     with open_session() as page:
         settings = page.ask("load", "network", run="parity")["settings"]
         fresh = page.ask("configure", "network", settings={**settings, "dim_recurrent": 4}, anew=False)
-        assert (fresh["task"]["symbols"], fresh["is_loaded"]) == (("?", "a", "b"), False)
+        assert (fresh["task"]["symbols"], fresh["is_loaded"]) == (("�", "a", "b"), False)
         assert set(fresh["off"]) == {"link", "save", "script"}
         page.step(0)
         assert page.ask("pin", "pinned")["network"]["settings"]["task"] == "data"

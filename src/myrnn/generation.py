@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mygrad
@@ -31,6 +32,7 @@ def generate(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    never: Sequence[int] = (),
     seed: int | None = None,
     engine: EngineName = DEFAULTS.engine,
 ) -> NDArray[np.int64]:
@@ -50,6 +52,8 @@ def generate(
         make all tokens more equally likely. 0 takes the most likely token.
     top_k : int, optional
         Draw only from this many of the most likely tokens.
+    never : sequence of int
+        Tokens that are not drawn; the probabilities of the others are divided by their sum.
     seed : int, optional
         Seeds the random numbers; without it they differ at every call.
     engine : {"auto", "native", "mygrad"}
@@ -84,25 +88,32 @@ def generate(
     length = _checks.integer("length", length, minimum=0, maximum=MOST)
     temperature = _checks.real("temperature", temperature, minimum=0)
     top = None if top_k is None else _checks.integer("top_k", top_k, minimum=1)
+    left_out = np.array([_checks.integer("never", token, minimum=0) for token in never], dtype=np.int64)
     seed = None if seed is None else _checks.integer("seed", seed, minimum=0)
     uniforms = np.random.default_rng(seed).random(length)
     if engine != "mygrad":
         try:
             compiled = model if isinstance(model, CompiledModel) else compile(model, check=False)
-            return _natively(compiled, prime, uniforms, temperature, top)
+            return _natively(compiled, prime, uniforms, temperature, top, left_out)
         except CompileError as error:
             if engine == "native":
                 raise
             warn(f"the whole sequence is read again for every token, with MyGrad, because {error}")
     plain = model.model if isinstance(model, CompiledModel) else model
-    return _op_by_op(plain, prime, uniforms, temperature, top)
+    return _op_by_op(plain, prime, uniforms, temperature, top, left_out)
 
 
 def _natively(
-    compiled: CompiledModel, prime: ArrayLike, uniforms: NDArray[np.float64], temperature: float, top: int | None
+    compiled: CompiledModel,
+    prime: ArrayLike,
+    uniforms: NDArray[np.float64],
+    temperature: float,
+    top: int | None,
+    left_out: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     classes = compiled.dim_output
     tokens = _tokens(prime, classes, compiled.dim_input)
+    _check_never(left_out, classes)
     state = compiled.start()
     if len(tokens) > 1:
         state, _ = compiled.step(state, tokens[:-1])
@@ -110,7 +121,7 @@ def _natively(
     for begin in range(0, len(uniforms), CALL):
         some = uniforms[begin : begin + CALL]
         reader = compiled.going_on(state, len(some), tokens=True)
-        state, drawn = reader.draw_on(state, token, some, temperature, min(top or classes, classes))
+        state, drawn = reader.draw_on(state, token, some, temperature, min(top or classes, classes), left_out)
         _check_drawn(drawn, len(tokens) + begin)
         token = int(drawn[-1])
         parts.append(drawn)
@@ -118,11 +129,17 @@ def _natively(
 
 
 def _op_by_op(
-    model: Any, prime: ArrayLike, uniforms: NDArray[np.float64], temperature: float, top: int | None
+    model: Any,
+    prime: ArrayLike,
+    uniforms: NDArray[np.float64],
+    temperature: float,
+    top: int | None,
+    left_out: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     parameters_of(model)
     width: int = _checks.integer("model.dim_input", getattr(model, "dim_input", None), minimum=1)
     tokens = list(_tokens(prime, width, width))
+    _check_never(left_out, width)
     for uniform in uniforms:
         sequence = Sequences(np.array(tokens), [0, len(tokens)], [0], width)
         with MYGRAD, mygrad.no_autodiff:
@@ -133,7 +150,11 @@ def _op_by_op(
             )
         if outputs.shape[1] != width:
             raise InvalidArgument(_shape_message(outputs.shape[1], width))
-        tokens.append(_drawn(outputs[-1].astype(np.float64), uniform, temperature, top or width))
+        scores = outputs[-1].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            # A sum, so that an output that is not finite is still found.
+            scores[left_out] += -np.inf
+        tokens.append(_drawn(scores, uniform, temperature, top or width))
         _check_drawn(np.array(tokens[-1:]), len(tokens) - 1)
     return np.array(tokens[len(tokens) - len(uniforms) :], dtype=np.int64)
 
@@ -164,6 +185,13 @@ def _tokens(prime: ArrayLike, outputs: int, inputs: int) -> NDArray[np.int64]:
     if tokens.ndim != 1 or not len(tokens):
         raise InvalidArgument(f"prime must be the first tokens of a sequence, at least one, not {_checks.shown(prime)}")
     return tokens.astype(np.int64)
+
+
+def _check_never(left_out: NDArray[np.int64], classes: int) -> None:
+    if len(left_out) and left_out.max() >= classes:
+        raise InvalidArgument(f"never must be tokens of the model, at most {classes - 1}, not {left_out.max()}")
+    if len(np.unique(left_out)) == classes:
+        raise InvalidArgument("never must leave a token to draw")
 
 
 def _shape_message(outputs: int, inputs: int) -> str:

@@ -225,15 +225,20 @@ class Native:
         uniforms: NDArray[np.float64],
         temperature: float,
         top: int,
+        left_out: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Read a token in the only stream, draw the next by a number in [0, 1), and so on; return those drawn."""
+        """Read a token in the only stream, draw the next by a number in [0, 1), and so on; return those drawn.
+
+        Tokens `left_out` are never drawn.
+        """
         # The last one is not read. From a -1 on, outputs are not finite.
         one = Sequences(np.array([token]), [0, 1], [0], self.program.classes)
         longest = self.longest(one, np.zeros((1, 1), np.int64), streams) + len(uniforms) - 1
         drawn, work = np.full(len(uniforms), -1), self.workspace(1, 1, longest=longest)
         self._call(
             generation.generate, one, self._equal(self.program.classes), self._indices(1), parameters, work.arguments,
-            work.logits, self.program.classes, temperature, top, uniforms, aligned(padded(self.program.classes)), drawn,
+            work.logits, self.program.classes, temperature, top, left_out, uniforms,
+            aligned(padded(self.program.classes)), aligned(padded(self.program.classes)), drawn,
             labels=self._indices(1), streams=streams,
         )  # fmt: skip
         return drawn

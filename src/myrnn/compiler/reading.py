@@ -79,12 +79,18 @@ class Reader:
         return state.after(streams, len(sequences.values) // len(sequences)), out
 
     def draw_on(
-        self, state: State, token: int, uniforms: NDArray[np.float64], temperature: float, top: int
+        self,
+        state: State,
+        token: int,
+        uniforms: NDArray[np.float64],
+        temperature: float,
+        top: int,
+        left_out: NDArray[np.int64],
     ) -> tuple[State, NDArray[np.int64]]:
         """Read a token after a state, draw the next one, and so on; see `Native.generate`."""
         streams = state.to_continue()
         with self.native.lock:
-            drawn = self.native.generate(token, streams, self.parameters, uniforms, temperature, top)
+            drawn = self.native.generate(token, streams, self.parameters, uniforms, temperature, top, left_out)
         return state.after(streams, len(drawn)), drawn
 
     @property

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Self
 
 import msgspec
@@ -173,8 +174,18 @@ class Vocabulary(SequenceEncoder):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the tokens: ``?`` for all unknown symbols, and the symbols."""
-        return ("?", *map(str, self.symbols))
+        """The names of the tokens: `unknown_name` for all unknown symbols, and the symbols."""
+        return (self.unknown_name, *map(str, self.symbols))
+
+    @cached_property
+    def unknown_name(self) -> str:
+        """The name of all unknown symbols, which none of the symbols has: U+FFFD, or ``<unknown>``."""
+        if self.kind == CHARACTERS:
+            return next(name for name in map(chr, chain([0xFFFD], range(0x25A1, 0xD800))) if name not in self._tokens)
+        name = "<unknown>"
+        while name in self._tokens:
+            name = f"<{name}>"
+        return name
 
     @cached_property
     def _tokens(self) -> dict[Any, int]:

@@ -174,7 +174,7 @@ class TargetEncoder:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of the classes; for symbols the first is ``?``, which stands for all unknown ones."""
+        """The names of the classes; for symbols the first stands for all unknown ones."""
         if isinstance(self.inner, Vocabulary):
             return self.inner.names
         return tuple(map(str, self.inner.classes.tolist())) if isinstance(self.inner, ClassLabels) else ()

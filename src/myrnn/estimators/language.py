@@ -123,7 +123,11 @@ class LanguageModel(SequenceEstimator):
         return -self.score(X) / float(np.log(2))
 
     def next_symbols(self, X: Any) -> dict[Any, float]:
-        """Return the probability of each symbol after a text, the most probable first."""
+        """Return the probability of each symbol after a text, the most probable first; they add up to 1.
+
+        They are those of `log_probabilities`. ``encoder_.unknown_name`` stands for all symbols that did not occur in
+        training. `generate` never draws it, and divides the probabilities of the others by their sum.
+        """
         sequences = self._reader.read(_listed(X))
         if len(sequences) != 1 or not len(sequences.values):
             raise InvalidArgument("X must be one text with at least one symbol")
@@ -134,7 +138,7 @@ class LanguageModel(SequenceEstimator):
 
         self._run.use_outputs(sequences, use)
         shares = np.exp(scipy.special.log_softmax(last))
-        names = ("?", *self._vocabulary.symbols)
+        names = (self._vocabulary.unknown_name, *self._vocabulary.symbols)
         return {names[place]: float(shares[place]) for place in np.argsort(-shares, kind="stable")}
 
     def generate(
@@ -163,8 +167,8 @@ class LanguageModel(SequenceEstimator):
         Returns
         -------
         str or list
-            Text if the model reads text, with words separated by spaces; otherwise a list of symbols. A symbol that did
-            not occur in training is ``?``, or None among integers.
+            Text if the model reads text, with words separated by spaces; otherwise a list of symbols. All of them
+            occurred in training.
         """
         if not isinstance(prime, str) and self._vocabulary.kind == "characters":
             prime = "".join(prime)
@@ -177,12 +181,12 @@ class LanguageModel(SequenceEstimator):
             length,
             temperature=temperature,
             top_k=top_k,
+            never=[UNKNOWN],
             seed=seed,
             engine=cast(EngineName, self.engine),
         ).tolist()
         kind, symbols = self._vocabulary.kind, self._vocabulary.symbols
-        unknown = None if kind == "integers" else "?"
-        said = [unknown if token == UNKNOWN else symbols[token - 1] for token in drawn]
+        said = [symbols[token - 1] for token in drawn]
         if not isinstance(prime, str):
             return said
         return ("" if kind == "characters" else " ").join(map(str, said))

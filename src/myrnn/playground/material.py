@@ -167,7 +167,9 @@ class GivenMaterial(Material):
         self.tested: GivenMaterial = test or self
         self.off = dict.fromkeys(("link", "save", "script"), "the page does this for tasks only, not for data")
         classes = " or ".join(f"“{one}”" for one in class_names)
-        self.description = f"The data: {name}. Is a sequence {classes}? “?” stands for every other symbol."
+        self.description = (
+            f"The data: {name}. Is a sequence {classes}? “{symbol_names[0]}” stands for every other symbol."
+        )
         if missing:
             self.off |= dict.fromkeys(("play", "step", "draw"), missing)
             self.description += f" The network can be looked at, but not trained: {missing}."

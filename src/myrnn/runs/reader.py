@@ -181,7 +181,7 @@ class DataReader:
     >>> encoder = SequenceEncoder.fit(raw)
     >>> reader = DataReader(encoder, TargetEncoder.fit(RawTargets("text"), raw, encoder), "characters")
     >>> reader.symbol_names, reader.read_texts(["bab"]).tokens(0)
-    (('?', 'a', 'b'), array([2, 1, 2]))
+    (('�', 'a', 'b'), array([2, 1, 2]))
     """
 
     encoder: Vocabulary | Standardizer
@@ -255,7 +255,7 @@ class DataReader:
 
     @property
     def symbol_names(self) -> tuple[str, ...] | None:
-        """The names of the symbols, ``?`` for unknown ones; None if numbers are read."""
+        """The names of the symbols, the first for unknown ones; None if numbers are read."""
         return self.encoder.names if isinstance(self.encoder, Vocabulary) else None
 
     @property

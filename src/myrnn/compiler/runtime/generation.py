@@ -105,17 +105,23 @@ def drawn(outputs: Floats, at: int, count: int, temperature: float, top: int, un
 @compiled
 def generate(
     program: Address, batched: bool, samples: Samples, members: Integers, p: Floats, work: Work, at: int, count: int,
-    temperature: float, top: int, uniforms: Doubles, shares: Floats, out: Integers,
+    temperature: float, top: int, left_out: Integers, uniforms: Doubles, scores: Floats, shares: Floats, out: Integers,
 ) -> None:  # fmt: skip
     """Read the token of a sequence of one step, draw the next one, and so on for each of `uniforms`.
 
-    It ends early after a -1: see `drawn`.
+    Tokens `left_out` are never drawn. It ends early after a -1: see `drawn`.
     """
     for n in range(len(uniforms)):
         run(program, batched, samples, members, members[:0], np.float32(1), False, p, p, work)
         # The stream has begun.
         samples.streams[0] = 0
-        out[n] = drawn(work.numbers, at, count, temperature, top, uniforms[n], shares)
+        # A copy, because the outputs may be a state.
+        for k in range(count):
+            scores[k] = work.numbers[at + k]
+        for token in left_out:
+            # A sum, so that an output that is not finite is still found.
+            scores[token] += np.float32(-np.inf)
+        out[n] = drawn(scores, 0, count, temperature, top, uniforms[n], shares)
         if out[n] < 0:
             return
         samples.values[0] = out[n]
