@@ -104,7 +104,7 @@ autosummary_context = {
     "internal": {
         name: "".join(f", {method}" for method in methods.split())
         for name, methods in {
-            "myrnn.compiler.CompiledModel": "of program derivative trained_by_length trained_in_windows work_per_row "
+            "myrnn.compiler.CompiledModel": "of program derivative reach work_per_row "
             "native reader numbers_for programs_for_tokens going_on observe prefix_logits",
             "myrnn.evaluation.LengthReport": "effective matching",
             "myrnn.sweeps.SweepResults": "of setting_names",

@@ -22,7 +22,7 @@ from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.native import Native
 from myrnn.compiler.streams import Streams
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
-from myrnn.optimizers import SGD
+from myrnn.optimizers import SGD, RMSprop
 from myrnn.tasks import TwinHalves
 from myrnn.training.feed import WindowFeed
 from myrnn.training.loop import Training
@@ -327,6 +327,80 @@ def test_the_state_of_the_loop_is_carried_not_a_product_with_an_old_weight(step)
     np.testing.assert_allclose(history.loss, losses, rtol=1e-4)
     for ours, theirs in zip(model.parameters, by.parameters, strict=True):
         np.testing.assert_allclose(ours.data, theirs.data, atol=1e-5)
+
+
+class ByNumber:
+    """A tagger whose steps use weights by their number."""
+
+    def __init__(self, step):
+        rng, self.step = np.random.default_rng(2), step
+        shapes = (SYMBOLS, D), (D, D), (D, D), (D, K)
+        self.w, self.u, self.m, self.v = (mg.tensor((0.4 * rng.normal(size=s)).astype(np.float32)) for s in shapes)
+        self.parameters = self.w, self.u, self.m, self.v
+
+    def __call__(self, x):
+        return self.going_on(x, self.begin(), 0)[0]
+
+    def begin(self):
+        return [np.zeros((1, D), np.float32), np.zeros((1, D), np.float32)]
+
+    def going_on(self, x, states, first):
+        logits = []
+        for t, x_t in enumerate(x, first):
+            states = self.step(self, t, x_t[None] @ self.w, *states)
+            logits.append((states[0] + states[1]) @ self.v)
+        return mg.concatenate(logits), states
+
+
+def every_third(m, t, z, h, g):
+    return tanh(z + h @ (m.u if t % 3 == 0 else m.m)), g
+
+
+def beginning_late(m, t, z, h, g):
+    h = tanh(z + h @ m.u)
+    return h, tanh(h + g @ m.m) if t >= 3 else g
+
+
+OPTIMIZERS = {
+    "Adam": partial(Adam, learning_rate=0.02),
+    "AdamW": partial(Adam, learning_rate=0.02, weight_decay=0.1),
+    "RMSprop": partial(RMSprop, learning_rate=0.01),
+    "momentum": partial(SGD, learning_rate=0.1, momentum=0.9),
+}
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("optimizer_of", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(("streams", "window"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [every_third, beginning_late])
+def test_a_weight_that_a_window_does_not_use_is_not_trained_in_it(step, streams, window, optimizer_of):
+    sequences, model, by = data([6, 6, 9]), ByNumber(step), ByNumber(step)
+    options = {"seed": 5, "truncate": window, "report_every": 1, "progress": False}
+    history = train(model, sequences, optimizer_of(model.parameters), 9, streams, **options)
+    optimizer, losses, rng = optimizer_of(by.parameters), [], np.random.default_rng(5)
+    left, places = [], [(by.begin(), 0, 0, 0)] * streams
+    for _ in range(9):
+        outputs, targets = [], []
+        for i, (states, first, begin, end) in enumerate(places):
+            if begin >= end:
+                left = left or list(rng.permutation(len(sequences)))
+                states, first, (begin, end) = by.begin(), 0, sequences.offsets[left[0] : left[0] + 2]
+                left.pop(0)
+            some = slice(begin, min(begin + window, end))
+            logits, states = by.going_on(np.eye(SYMBOLS, dtype=np.float32)[sequences.values[some]], states, first)
+            states = [np.array(state) for state in states]
+            places[i] = states, first + some.stop - some.start, some.stop, end
+            outputs.append(logits)
+            targets.append(sequences.targets[some])
+        loss = softmax_crossentropy(mg.concatenate(outputs), np.concatenate(targets))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        for parameter in by.parameters:
+            parameter.null_grad()
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-4)
+    for ours, theirs in zip(model.parameters, by.parameters, strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
 
 
 @pytest.mark.usefixtures("in_python")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from myrnn.compiler.graph import Node, leaves_of, substitutions, topological
 from myrnn.compiler.leaves import LENGTH, CarriedNumbers, Length, LoopState, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence
@@ -44,13 +42,6 @@ def steps_so_far(recurrence: Recurrence) -> Node:
     """Return the number of steps of a stream at the end of a piece."""
     build = recurrence.build
     return build.given(LENGTH) + build.leaf(CarriedNumbers(carried_of(recurrence).steps), 1)
-
-
-def without_beginning(recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence with initial states that are not learned."""
-    zeros = [[recurrence.build.constant(np.zeros(n.size)) for n in loop.step] for loop in recurrence.loops]
-    loops = (replace(loop, initial=tuple(begin)) for loop, begin in zip(recurrence.loops, zeros, strict=True))
-    return replace(recurrence, loops=tuple(loops))
 
 
 # Programs count the steps in float32.

@@ -15,7 +15,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, substitutions, topological
+from myrnn.compiler.graph import (
+    Builder,
+    Node,
+    evaluate,
+    inputs_first,
+    leaves_of,
+    substitute,
+    substitutions,
+    topological,
+)
 from myrnn.compiler.leaves import (
     INPUT,
     OUTPUTS,
@@ -320,54 +329,77 @@ def _is_zero(node: Node) -> bool:
 # What is trained ------------------------------------------------------------------------------------------------------
 
 
-def trained_by_length(
-    recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int, longest: int
-) -> NDArray[np.bool_]:
-    """Return which parameters the loss reaches from 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
-    # `seen` has those that MyGrad's graph reaches. The recurrence alone does not say whether the first step multiplies
-    # a state of zeros by a weight, which then has a gradient.
-    result = np.zeros((longest + 1, parameters), dtype=np.bool_)
-    reach = _Reach(recurrence)
-    for length, trained in enumerate(result):
-        trained[list(seen.get(length) or reach.after(min(length, PERIOD + length % PERIOD)))] = True
-    return result
-
-
-# From this many steps on, the result repeats with this period, unless seven or more states are permuted.
+# From this many steps on, what is trained repeats with this period, unless seven or more states are permuted.
 PERIOD = 60
 
 
-class _Reach:
-    """The parameters, states and kept values that each part of a recurrence reads, by their numbers."""
+class Reach:
+    """Which parameters the loss of a piece of a sequence reaches: in MyGrad the others have no gradient.
 
-    def __init__(self, recurrence: Recurrence) -> None:
-        self._recurrence = recurrence
-        self._reads = {
-            node: (
-                {parameter.number for parameter in leaves_of(Parameter, [node])},
-                {state.number for state in leaves_of(LoopState, [node])},
-                {kept.number for kept in leaves_of(Kept, [node])},
-            )
-            for node in recurrence.nodes
-        }
-        self.after = cache(self._after)
+    A piece is known by the number of its first step and the number of its steps; one that does not begin its sequence
+    continues from numbers. `seen` has the parameters that MyGrad's graph reaches from whole sequences, by length.
+    """
 
-    def _after(self, length: int) -> set[int]:
-        """Return the numbers of the parameters that the loss reaches from this many steps."""
-        states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(length)]
-        r = self._recurrence
+    # The recurrence alone does not say whether the first step multiplies a state of zeros by a weight, which then has a
+    # gradient.
 
-        def reached(node: Node, states: Sequence[set[int]], kept: Mapping[int, set[int]]) -> set[int]:
-            parameters, read, read_kept = self._reads[node]
-            return parameters.union(*(states[i] for i in read), *(kept[k] for k in read_kept))
+    def __init__(self, recurrence: Recurrence, seen: Mapping[int, Collection[int]], parameters: int) -> None:
+        self._recurrence, self._seen = recurrence, seen
+        # Choices by the number of the step: the model computes only the chosen side.
+        selects = (n for n in topological(recurrence.nodes) if n.operation == "select")
+        self._choices = [n for n in selects if _reads_time_alone(n.inputs[0])]
+        self._chosen, self._reads = cache(self._chosen_at), cache(self._read)
+        # A row for each first step and number of steps below twice the period, and whether it is known.
+        self._rows = np.zeros((4 * PERIOD**2, parameters), dtype=np.bool_)
+        self._is_known = np.zeros(len(self._rows), dtype=np.bool_)
 
-        for loop in r.loops:
-            own = [reached(node, states, {}) for node in loop.initial]
-            for row in reversed(kept) if loop.backward else kept:
+    def of(self, firsts: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which parameters pieces reach, bool (N, parameters), by their first step and number of steps (N,)."""
+        first, count = (np.where(n < 2 * PERIOD, n, PERIOD + n % PERIOD) for n in (firsts, steps))
+        kinds = 2 * PERIOD * first + count
+        occurs = np.bincount(kinds, minlength=len(self._rows)) > 0
+        for kind in np.flatnonzero(occurs & ~self._is_known).tolist():
+            self._rows[kind, list(self._reached(*divmod(kind, 2 * PERIOD)))] = True
+            self._is_known[kind] = True
+        return self._rows[kinds]
+
+    def _reached(self, first: int, count: int) -> Collection[int]:
+        """Return the numbers of the parameters that the loss reaches from a piece."""
+        if first == 0 and self._seen.get(count):
+            return self._seen[count]
+        recurrence, length = self._recurrence, first + count
+        states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(count)]
+
+        def reached(node: Node, i: int, states: Sequence[set[int]], kept: Mapping[int, set[int]]) -> set[int]:
+            parameters, read, read_kept = self._reads(node, self._chosen(first + i, length))
+            return parameters.union(*(states[s] for s in read), *(kept[k] for k in read_kept))
+
+        for loop in recurrence.loops:
+            own = [set[int]() if first else reached(node, 0, states, {}) for node in loop.initial]
+            for i in reversed(range(count)) if loop.backward else range(count):
                 now = [*states, *own]
-                found = {k: reached(node, now, row) for k, node in loop.kept.items()}
-                own = [reached(node, now, row) for node in loop.step]
-                row |= found
+                found = {k: reached(node, i, now, kept[i]) for k, node in loop.kept.items()}
+                own = [reached(node, i, now, kept[i]) for node in loop.step]
+                kept[i] |= found
             states += own
-        ends = kept if r.per_step else [dict[int, set[int]]()]
-        return set[int]().union(*(reached(r.readout, states, row) for row in ends))
+        ends = kept if recurrence.per_step else [dict[int, set[int]]()]
+        return set[int]().union(*(reached(recurrence.readout, i, states, row) for i, row in enumerate(ends)))
+
+    def _chosen_at(self, row: int, length: int) -> tuple[bool, ...]:
+        """Return whether the first side of each choice is chosen at this row of a sequence of this length."""
+        conditions = [choice.inputs[0] for choice in self._choices]
+        read = [n for n in topological(conditions) if isinstance(n.leaf, StepNumber | Length)]
+        known = {n: n.leaf.at(row, length) for n in read if isinstance(n.leaf, StepNumber | Length)}
+        return tuple(bool(values.all()) for values in evaluate(conditions, known))
+
+    def _read(self, node: Node, chosen: tuple[bool, ...]) -> tuple[set[int], set[int], set[int]]:
+        """Return the parameters, states and kept values that a node reads with these choices, by their numbers."""
+        sides = (1 if is_first else 2 for is_first in chosen)
+        side = {choice: choice.inputs[which] for choice, which in zip(self._choices, sides, strict=True)}
+        order = inputs_first([node], lambda n: (side[n],) if n in side else n.inputs)
+        leaves = [n.leaf for n in order]
+        return (
+            {leaf.number for leaf in leaves if isinstance(leaf, Parameter)},
+            {leaf.number for leaf in leaves if isinstance(leaf, LoopState)},
+            {leaf.number for leaf in leaves if isinstance(leaf, Kept)},
+        )

@@ -11,14 +11,8 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.carry import carried_of, check_steps, without_beginning
-from myrnn.compiler.derive import (
-    PERIOD,
-    Derivative,
-    ProgramKind,
-    differentiate,
-    trained_by_length,
-)
+from myrnn.compiler.carry import carried_of, check_steps
+from myrnn.compiler.derive import Derivative, ProgramKind, Reach, differentiate
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
@@ -154,16 +148,10 @@ class CompiledModel:
             derivative: Derivative = self._stages.after(differentiate)
             return derivative
 
-    def trained_by_length(self, longest: int) -> NDArray[np.bool_]:
-        """Return which parameters have a gradient after 0, 1, ..., `longest` steps, bool (longest + 1, parameters)."""
-        return trained_by_length(self.recurrence, self.guard.reached, len(self._parameters), longest)
-
-    def trained_in_windows(self, begins: bool) -> NDArray[np.bool_]:
-        """Return which parameters have a gradient from pieces that continue from states, bool (parameters,)."""
-        if begins:
-            return self.trained_by_length(PERIOD)[-1]
-        recurrence = without_beginning(self.recurrence)
-        return trained_by_length(recurrence, {}, len(self._parameters), PERIOD)[-1]
+    @cached_property
+    def reach(self) -> Reach:
+        """Which parameters have a gradient from pieces of sequences."""
+        return Reach(self.recurrence, self.guard.reached, len(self._parameters))
 
     @cached_property
     def work_per_row(self) -> int:

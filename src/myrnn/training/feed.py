@@ -197,6 +197,7 @@ class Windows(Sequences):
 
     streams: Streams
     whole: Sequences  # the sequences that they are pieces of
+    firsts: NDArray[np.int64]  # int64 (N,): the number of the first step of each in its sequence
 
     def __init__(
         self, data: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64], streams: Streams
@@ -208,6 +209,8 @@ class Windows(Sequences):
         super().__init__(data.values[places], offsets_of(lengths), rows, data.dim_input, per_step=True, **known)
         object.__setattr__(self, "streams", streams)
         object.__setattr__(self, "whole", data)
+        of = np.searchsorted(data.offsets, begins, side="right") - 1
+        object.__setattr__(self, "firsts", begins - data.offsets[of])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make copies independent sequences, which begin anew."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,33 +101,22 @@ class _OptimizerState:
             dtype=np.int64,
         ).reshape(-1, 3)
         self._compiled = compiled
-        # Which ranges have a gradient at every length so far; and the longest length that differs from all longer ones.
-        self._by_length, self._odd = np.zeros((0, 0), dtype=np.bool_), -1
+        # Of which sequences it is known which ranges have a gradient, in one row if this is the same for all of them.
+        self._of: Sequences | None = None
+        self._trained = np.zeros((0, 0), dtype=np.bool_)
         self._own = [place for _, place in self._places]
         penalized = native.penalty.parameters if native.penalty is not None else set[int]()
         self._penalized = np.array([place in penalized for place in self._own], dtype=np.bool_)
 
-    @cached_property
-    def _in_windows(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which ranges have a gradient from windows one of which begins anew, and from those that all continue."""
-        begun, going_on = (self._compiled.trained_in_windows(begins)[self._own] for begins in (True, False))
-        return begun, going_on
-
     def trained(self, sequences: Sequences, order: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which ranges have a gradient in each iteration; MyGrad's optimizers leave others unchanged."""
-        if isinstance(sequences, Windows):
-            begun, going_on = self._in_windows
-            begins = (sequences.streams.rows[order] < 0).any(axis=1)
-            return np.where(begins[:, np.newaxis], begun, going_on) | self._penalized
-        longest = int(sequences.lengths.max(initial=0))
-        if longest >= len(self._by_length):
-            self._by_length = self._compiled.trained_by_length(longest)[:, self._own]
-            self._by_length |= self._penalized
-            like_last = (self._by_length[::-1] == self._by_length[-1]).all(axis=1)
-            self._odd = longest - int(np.logical_and.accumulate(like_last).sum())
-        if sequences.lengths.min(initial=longest) > self._odd:
-            return np.repeat(self._by_length[-1:], len(order), axis=0)
-        return np.ascontiguousarray(self._by_length[sequences.lengths[order]].any(axis=1))
+        if sequences is not self._of:
+            firsts = sequences.firsts if isinstance(sequences, Windows) else np.zeros(len(sequences), dtype=np.int64)
+            found = self._compiled.reach.of(firsts, sequences.lengths)[:, self._own] | self._penalized
+            self._of, self._trained = sequences, found[:1] if (found == found[:1]).all() else found
+        if len(self._trained) == 1:
+            return np.repeat(self._trained, len(order), axis=0)
+        return self._trained[order].any(axis=1)
 
     @property
     def settings(self) -> NDArray[np.float64]:
