@@ -134,6 +134,8 @@ def test_the_command_does_what_the_library_does(here, capsys):
     assert training["validation_loss"] == classifier.history_["validation_loss"][best - 1]
     _, low, high = report.scores["accuracy"]
     assert f"accuracy    {report.accuracy:.2%} ({low:.2%} to {high:.2%})\n" in out
+    told = f"base rate   {report.base_rate:.2%}, by always giving the most frequent class of a length\n"
+    assert f"{told}            too high, by chance: there are few sequences of each length\n" in out
     assert f"majority    {report.confusion.majority:.2%}, by always predicting the most frequent class\n" in out
     assert f"balanced    accuracy {report.balanced_accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n" in out
     assert f"calibrated  to within {report.calibration.expected_error:.2%}; " in out
@@ -143,6 +145,18 @@ def test_the_command_does_what_the_library_does(here, capsys):
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == classifier.history_["loss"].tolist()
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
+
+
+def test_training_and_evaluation_tell_the_same_base_rate(here, capsys):
+    rows = [(("ab" * 5)[:length], "short" if length <= 5 else "long") for length in range(1, 11)] * 10
+    for name in ("tr.csv", "te.csv"):
+        Path(name).write_text("sequence,label\n" + "".join(f"{word},{label}\n" for word, label in rows))
+    assert main(["train", "--data=tr.csv", "--test=te.csv", *SMALL, "--out=run"]) == 0
+    line = "base rate   100.00%, by always giving the most frequent class of a length\n"
+    assert line in capsys.readouterr().out
+    assert json.loads(Path("run/report.json").read_text())["tests"]["te"]["base_rate"] == 1
+    assert main(["evaluate", "run"]) == 0
+    assert line in capsys.readouterr().out
 
 
 def test_an_embedding_of_0_is_one_hot(here, capsys):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import classification_report
+from myrnn.evaluation import Buckets, classification_report
 from myrnn.intervals import wilson_interval
 
 NAMES = np.array(["a", "b", "c", "d"])
@@ -225,6 +225,51 @@ def test_the_figure_by_length():
     assert level.get_ydata()[0] == report.confusion.majority
     told = [label.get_text() for label in ax.get_xticklabels()]
     assert told[0] == f"{report.lengths.names[0].replace(' to ', '-')}\n({report.lengths.total[0]})"
+
+
+def by_length_alone(count, longest=10):
+    """Return the report on perfect predictions of labels that the length decides."""
+    lengths = np.random.default_rng(0).integers(1, longest + 1, count)
+    truth = np.where(lengths <= longest // 2, "short", "long")
+    shares = np.column_stack((truth == "long", truth == "short")).astype(np.float64)
+    return classification_report(truth, shares, ["long", "short"], lengths), truth, lengths
+
+
+def test_the_base_rate_shows_that_the_length_alone_gives_the_answer():
+    report, _, _ = by_length_alone(500)
+    assert report.confusion.majority < 0.6
+    assert report.base_rate == report.numbers()["base_rate"] == 1
+    assert report.lengths.base_rate.tolist() == [1] * len(report.lengths.total)
+    assert [row["base_rate"] for row in report.numbers()["lengths"]] == [1] * len(report.lengths.total)
+    again = Buckets.from_numbers(report.numbers())
+    assert again.rows() == report.lengths.rows()
+
+
+def test_the_base_rate_of_a_bucket_is_that_of_its_lengths():
+    lengths = np.repeat(np.arange(20), 100)
+    truth = np.where(np.arange(2000) % 100 < 60 + lengths, lengths % 2, 1 - lengths % 2)
+    report = classification_report(truth, np.tile([0.5, 0.5], (2000, 1)), [0, 1], lengths)
+    shares = 0.6 + np.arange(20) / 100
+    ends = zip(report.lengths.first, report.lengths.last + 1, strict=True)
+    expected = [shares[first:end].mean() for first, end in ends]
+    assert report.lengths.base_rate == pytest.approx(expected)
+    assert report.base_rate == pytest.approx(shares.mean())
+
+
+def test_a_base_rate_by_chance_is_not_shown_beside_the_accuracy():
+    report = classification_report(*drawn(300, 4, 4))
+    assert report.base_rate > report.confusion.majority + 0.1
+    assert report.lengths.base_rate is None
+    assert "base_rate" not in report.lengths.rows()[0]
+
+
+def test_the_figure_by_length_has_the_base_rates_and_its_legend_above():
+    ax = by_length_alone(500)[0].lengths.plot()
+    assert ax.get_lines()[-1].get_ydata().tolist() == [1] * 8
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["the model", "base rate"]
+    ax.figure.draw_without_rendering()
+    assert legend.get_window_extent().y0 >= ax.get_window_extent().y1 - 1
 
 
 def test_the_figure_of_the_calibration():

@@ -175,9 +175,14 @@ def accuracy(report: LengthReport, seed: int | str, seconds: float, shortcuts: S
     if report.class_names:
         all_ = report.totals()["all"]
         balanced = all_["balanced_accuracy"]
-        level = [("base rate", f"{all_['base_rate']:.2%}, by always giving the most frequent class of a length")]
+        level = _base_rate(all_["base_rate"], report.is_base_rate_known)
         level += [] if balanced is None else [("balanced", f"{balanced:.2%}, the mean accuracy for the classes")]
     named_rows(*level, *whole, ("evaluated", f"on {drawn} in {duration(seconds)}"))
+
+
+def _base_rate(rate: float, is_known: bool) -> list[tuple[str, str]]:
+    too_high = [] if is_known else [("", "too high, by chance: there are few sequences of each length")]
+    return [("base rate", f"{rate:.2%}, by always giving the most frequent class of a length"), *too_high]
 
 
 def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
@@ -199,8 +204,8 @@ def report(found: Report, numbers: Mapping[str, Any], name: str) -> None:
 
 
 def _classification(found: Report) -> list[tuple[str, str]]:
-    confusion, calibration = found.confusion, found.calibration
-    assert confusion is not None and calibration is not None
+    confusion, lengths, calibration = found.confusion, found.lengths, found.calibration
+    assert confusion is not None and lengths is not None and calibration is not None
     accuracy, low, high = found.scores["accuracy"]
     if math.isnan(calibration.excess):
         calibrated = "not at all: no class was predicted"
@@ -209,6 +214,7 @@ def _classification(found: Report) -> list[tuple[str, str]]:
         calibrated = f"to within {calibration.expected_error:.2%}; {how} by {abs(calibration.excess):.2%} on average"
     return [
         ("accuracy", f"{accuracy:.2%} ({low:.2%} to {high:.2%})"),
+        *_base_rate(found.base_rate, lengths.base_rate is not None),
         ("majority", f"{confusion.majority:.2%}, by always predicting the most frequent class"),
         ("balanced", f"accuracy {confusion.balanced_accuracy:.2%}, macro F1 {confusion.macro_f1:.4f}"),
         ("calibrated", calibrated),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.clusters import ClusteredSteps, Computed, Values, mean_ends, ratios_of_steps, share_ends
+from myrnn.evaluation.lengths import class_counts, is_base_rate_known
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
 from myrnn.intervals import shares, wilson_interval
 from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, read_confidence, read_counts, share
@@ -42,6 +43,9 @@ class Buckets(Result):
         The level of the intervals.
     levels : dict of str to float
         Scores of others over all buckets by name, in the first measure, which `plot` draws beside it.
+    base_rate : ndarray, float64 (B,), optional
+        For labels, the accuracy in each bucket of always giving the most frequent class of each length. None for
+        others, and with so few sequences of each length that it would be too high by chance. `plot` draws it, too.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class Buckets(Result):
     measures: dict[str, Floats]
     confidence: float = 0.95
     levels: Mapping[str, float] = field(default_factory=dict)
+    base_rate: Floats | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,14 +90,16 @@ class Buckets(Result):
     def table(self) -> Table:
         """Return the measures, one row per bucket; terminals show shares in per cent.
 
-        Its columns are ``first``, ``last``, ``total``, and each measure with its interval as ``..._low`` and
-        ``..._high``.
+        Its columns are ``first``, ``last``, ``total``, each measure with its interval as ``..._low`` and
+        ``..._high``, and ``base_rate`` if it is known.
         """
         names = dict(zip(self.first.tolist(), self.names, strict=True))
         columns: dict[str, Any] = {"first": self.first, "last": self.last, "total": self.total}
         for measure, values in self.measures.items():
             ends = np.where(np.isfinite(values), values, np.nan).T
             columns |= dict(zip((measure, f"{measure}_low", f"{measure}_high"), ends, strict=True))
+        if self.base_rate is not None:
+            columns["base_rate"] = self.base_rate
         headings = {name: name.replace("_", " ") + (", %" if name in SHARES else "") for name in self.measures}
         title = f"By {self.by}"
         if list(headings) == ["accuracy"]:
@@ -103,6 +110,7 @@ class Buckets(Result):
             (
                 Shown(self.by, lambda row: names[row["first"]], is_number=False),
                 *(shown_measure(measure, heading) for measure, heading in headings.items()),
+                *(() if self.base_rate is None else (share("base_rate", "base rate"),)),
                 integer("total", "of" if self.each == "sequence" else "steps"),
             ),
         )
@@ -116,10 +124,16 @@ class Buckets(Result):
         if not total.all():
             raise InvalidArgument("'total' must be 1 at least")
         ends = ("accuracy", "accuracy_low", "accuracy_high")
-        values = np.array([[_checks.real(name, row.get(name), minimum=0) for name in ends] for row in given["lengths"]])
+        has_base = "base_rate" in given["lengths"][0]
+        names = (*ends, "base_rate") if has_base else ends
+        values = np.array(
+            [[_checks.real(name, row.get(name), minimum=0) for name in names] for row in given["lengths"]]
+        )
         if (values > 1).any():
             raise InvalidArgument("'accuracy' must be 1 at most")
-        return cls("length", "sequence", first, last, total, {"accuracy": values}, read_confidence(given))
+        measures, base = {"accuracy": values[:, :3]}, values[:, 3] if has_base else None
+        confidence = read_confidence(given)
+        return cls("length", "sequence", first, last, total, measures, confidence, base_rate=base)
 
     def values_of(self, measure: str | None = None) -> tuple[str, Floats]:
         """Return the name of a measure, by default the first, and its values (B, 3)."""
@@ -128,13 +142,25 @@ class Buckets(Result):
 
 
 def of_sequences(
-    lengths: NDArray[np.int64], right: NDArray[np.bool_], most: int, confidence: float, levels: Mapping[str, float]
+    lengths: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    most: int,
+    confidence: float,
+    majority: Mapping[str, float],
 ) -> Buckets:
-    """Return the accuracy of classified sequences (N,) by their lengths, in at most `most` buckets."""
+    """Return the accuracy of classified sequences (N,) by their lengths, in at most `most` buckets.
+
+    Beside it is their base rate or, if that is unknown, that of the majority.
+    """
     first, last, place = _by_quantiles(lengths, most)
     total, correct = np.bincount(place, minlength=len(last)), np.bincount(place, right, len(last))
-    values = np.column_stack((shares(correct, total), wilson_interval(correct, total, confidence)))
-    return Buckets("length", "sequence", first, last, total, {"accuracy": values}, confidence, levels)
+    measures = {"accuracy": np.column_stack((shares(correct, total), wilson_interval(correct, total, confidence)))}
+    distinct, counts = class_counts(lengths, truth)
+    if not is_base_rate_known(counts):
+        return Buckets("length", "sequence", first, last, total, measures, confidence, majority)
+    base_rate = shares(np.bincount(np.searchsorted(last, distinct), counts.max(axis=1), len(last)), total)
+    return Buckets("length", "sequence", first, last, total, measures, confidence, base_rate=base_rate)
 
 
 def by_length(

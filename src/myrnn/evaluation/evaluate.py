@@ -12,7 +12,7 @@ from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
-from myrnn.evaluation.lengths import LengthReport, base_rate_of
+from myrnn.evaluation.lengths import LengthReport, base_rate_of, class_counts
 from myrnn.finite import is_lost, predicted, warn_of_lost
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Floats, pair_counts
@@ -143,10 +143,8 @@ def base_rates(sequences: Sequences) -> tuple[Ints, Floats]:
     if sequences.kind.what != CLASS:
         raise InvalidArgument("a base rate is that of classes")
     row, owner = _answers(sequences)
-    distinct, place = np.unique(sequences.lengths[owner], return_inverse=True)
-    targets = sequences.targets[row]
-    total = pair_counts(place, targets, (len(distinct), int(targets.max(initial=0)) + 1))
-    return distinct, base_rate_of(total, total.sum(axis=1))
+    distinct, counts = class_counts(sequences.lengths[owner], sequences.targets[row])
+    return distinct, base_rate_of(counts)
 
 
 def _answers(sequences: Sequences) -> tuple[Ints, Ints]:

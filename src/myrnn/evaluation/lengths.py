@@ -25,6 +25,7 @@ from myrnn.results import (
     column_name,
     counted,
     integer,
+    pair_counts,
     read_confidence,
     read_counts,
     share,
@@ -32,6 +33,8 @@ from myrnn.results import (
 
 # The most classes with separate columns in a table 80 columns wide.
 FEW_CLASSES = 2
+# The largest part of a base rate that may be chance, because there are few sequences of each length.
+MOST_CHANCE = 0.05
 
 
 def _none() -> NDArray[np.int64]:
@@ -126,7 +129,12 @@ class LengthReport(Counted, Result):
 
         This is the accuracy of always giving that class.
         """
-        return base_rate_of(self.class_total, self.total)
+        return base_rate_of(self.class_total)
+
+    @property
+    def is_base_rate_known(self) -> bool:
+        """Whether there are enough sequences of each length: with few, the base rate is too high by chance."""
+        return is_base_rate_known(self.class_total)
 
     @property
     def balanced_accuracy(self) -> NDArray[np.float64]:
@@ -392,9 +400,25 @@ def _read(given: Mapping[str, Any], total: str, part: str) -> list[NDArray[np.in
     return columns
 
 
-def base_rate_of(class_total: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the shares of the most frequent of K classes, for counts (L, K) of totals (L,); NaN if K is 0."""
-    return shares(class_total.max(axis=1, initial=0), total) if class_total.shape[1] else np.full(len(total), np.nan)
+def class_counts(lengths: NDArray[np.int64], classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct lengths (L,) of answers (N,), and how many of each class there are at each, (L, K)."""
+    distinct, place = np.unique(lengths, return_inverse=True)
+    return distinct, pair_counts(place, classes, (len(distinct), int(classes.max(initial=0)) + 1))
+
+
+def base_rate_of(class_total: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the shares of the most frequent of K classes, for counts (L, K); NaN if K is 0."""
+    return shares(class_total.max(axis=1, initial=0), class_total.sum(axis=1))
+
+
+def is_base_rate_known(class_total: NDArray[np.int64]) -> bool:
+    """Return whether there are enough answers at each length to know its most frequent class, for counts (L, K)."""
+    # Where they are few, the most frequent class of a length is partly chance. Then the other answers of the length
+    # often do not predict an answer, nor does the majority of all.
+    second, first = np.sort(np.pad(class_total, ((0, 0), (2, 0))), axis=1)[:, -2:].T
+    predicted = np.where(first - second > 1, first, np.where((first - second == 1) & (first > 1), first / 2, 0)).sum()
+    honest = max(predicted, class_total.sum(axis=0).max(initial=0))
+    return bool(first.sum() - honest <= MOST_CHANCE * class_total.sum())
 
 
 def _balanced(correct: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -43,10 +43,11 @@ class Report(Result):
         ``rmse``, the mean absolute error and the root mean squared error of all numbers; ``r2``, the mean R² of the
         columns; and ``skill``, the mean of their skills (1 minus the ratio of the squared error to that of the naive
         forecast), if there is a naive forecast.
-    counts : dict of str to int, str or None
+    counts : dict of str to int, float, str or None
         What was tested: ``sequences``, ``steps`` or ``rows``; ``not_finite``, how many of them have outputs that are
-        not finite; and others by kind, such as ``impossible``, the symbols that had probability 0, and ``naive``, the
-        name of the naive forecast.
+        not finite; and others by kind, such as ``impossible``, the symbols that had probability 0; ``naive``, the
+        name of the naive forecast; and for labels ``base_rate``, the accuracy of always giving the most frequent class
+        of each length, which is too high by chance with few sequences of each.
     confidence : float
         The level of the intervals.
     clusters : str

@@ -15,6 +15,7 @@ from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, num
 from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
 from myrnn.evaluation.clusters import ClusteredSteps, Computed, ratios_of_steps, share_ends, warn_of_lost_steps
+from myrnn.evaluation.lengths import class_counts
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
     RANKED_BY,
@@ -101,11 +102,12 @@ def classification_report(
             "sequences": count,
             "not_finite": int(lost.sum()),
             "shortest_not_finite": int(steps[lost].min()) if lost.any() else None,
+            "base_rate": float(class_counts(steps, labels.truth)[1].max(axis=1).sum() / count),
         },
         level,
         _checks.count_of(count, "sequence"),
         confusion=confusion,
-        lengths=of_sequences(steps, right, most, level, {MAJORITY: confusion.majority}),
+        lengths=of_sequences(steps, labels.truth, right, most, level, {MAJORITY: confusion.majority}),
         calibration=calibration(values[~lost].max(axis=1), right[~lost], count_bins, level),
     )
 

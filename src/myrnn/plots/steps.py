@@ -21,6 +21,8 @@ _NAMES = {"mae": "mean absolute error", "rmse": "root mean squared error", "bits
 _KINDS = {"position": "position of the step in its sequence", "length": "length of the sequence"}
 # Markers on more forecasts would merge into one thick line.
 _FEW_FORECASTS = 12
+# The room for the dashes of base rates side by side, in points.
+_DASH_ROOM = 160.0
 # More levels than dash patterns would look alike.
 _DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 1))
 
@@ -36,8 +38,8 @@ def plot_by_position(
 ) -> Axes:
     """Draw a measure by the position of the step, or by the length of the sequence, with an interval at each.
 
-    Dashed lines show scores of others over all buckets. Call it again with the same `ax` and another `label` to compare
-    models that were tested on the same sequences.
+    Dashed lines show scores of others over all buckets, and for labels the base rate of each. Call it again with the
+    same `ax` and another `label` to compare models that were tested on the same sequences.
 
     Parameters
     ----------
@@ -73,22 +75,30 @@ def plot_by_position(
     name, values = buckets.values_of(measure)
     if levels is None:
         levels = buckets.levels if name == next(iter(buckets.measures)) else {}
+    is_new = ax is None
     ax = style.axes_for(ax, height=3.6)
     look = style.series(len(ax.containers), markers=len(values) <= style.FEW_POINTS)
-    named = "the model" if label is None and levels else label
+    has_others = bool(levels) or buckets.base_rate is not None
+    named = "the model" if label is None and has_others else label
     style.draw_intervals(ax, np.arange(len(values)), values[:, 0], values[:, 1:], named, **look)
     for dashes, (level_name, level) in zip(_DASHES * len(levels), levels.items(), strict=False):
         ax.axhline(level, color=style.GREY, dashes=dashes, linewidth=1.3, zorder=1, label=style.word_of(level_name))
+    base_rate = buckets.base_rate if name == "accuracy" else None
+    if base_rate is not None:
+        # Seen also behind a perfect model.
+        look = {"markersize": _DASH_ROOM / len(values), "markeredgewidth": 4.0, "alpha": 0.6}
+        style.draw_base_rate(ax, np.arange(len(values)), base_rate, **look)
     counts = _name_buckets(ax, buckets.names, buckets.total)
     if name == "accuracy":
         lowest = np.fmin(values[:, 0], values[:, 1])
-        style.fit_accuracy(ax, lowest, min(levels.values(), default=None))
+        style.fit_accuracy(ax, lowest, [*levels.values(), *(() if base_rate is None else base_rate)])
     else:
         # Later curves may be higher.
         ax.set_ylim(bottom=0.0, auto=True)
     ax.set_xlabel(_KINDS[buckets.by] + (f" (number of {buckets.each}s)" if counts else ""))
     ax.set_ylabel(_NAMES.get(name, name.replace("_", " ")))
-    style.add_legend(ax, sorted(style.labelled(ax), key=lambda entry: isinstance(entry[0], Line2D)))
+    if entries := sorted(style.labelled(ax), key=lambda entry: isinstance(entry[0], Line2D)):
+        style.put_legend_above(ax, entries, resize=is_new)
     return ax
 
 

@@ -299,14 +299,14 @@ def draw_chance(ax: Axes, chance: float) -> Any:
     return same if same is not None else ax.axhline(level, label=CHANCE, gid=CHANCE, **LEVEL)
 
 
-def draw_base_rate(ax: Axes, lengths: NDArray[Any], rates: NDArray[np.float64]) -> None:
+def draw_base_rate(ax: Axes, lengths: NDArray[Any], rates: NDArray[np.float64], **look: Any) -> None:
     """Draw the share of the most frequent class at each length, once for tests of the same kind."""
     for line in ax.get_lines():
         if line.get_gid() == BASE_RATE and np.array_equal(line.get_xdata(), lengths):
             return
     # It may jump from length to length: a connecting line would hide the curves.
-    look = {**LEVEL, "linestyle": "", "marker": "_", "markersize": 5, "markeredgewidth": 1.2}
-    ax.plot(lengths, rates, label=BASE_RATE, gid=BASE_RATE, **look)
+    dashes = {**LEVEL, "linestyle": "", "marker": "_", "markersize": 5, "markeredgewidth": 1.2, **look}
+    ax.plot(lengths, rates, label=BASE_RATE, gid=BASE_RATE, **dashes)
 
 
 def fit_accuracy(ax: Axes, values: NDArray[np.float64], chance: ArrayLike | None) -> None:
