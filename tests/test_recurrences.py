@@ -25,6 +25,7 @@ LONG = (5, 9, 17)
 # Compiling takes up to a few seconds, so most models of each group are long tests.
 SHORT = {
     "Elman", "ForgetLSTM", "NeuralQueue", "Bidirectional", "Clockwork", "DelayLine", "ThinProduct", "CarriedProjection",
+    "FiringRates",
 }  # fmt: skip
 DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "StackRNN", "MeanPooling", "TimeAwareLSTM")
 
@@ -132,6 +133,13 @@ def test_it_compiles_or_is_refused_as_expected(entry):
     assert any(alike(found, others) for others in by_hand(entry, x, 7, changed)) != any(
         entry.name in names for names in OTHERWISE.values()
     )
+
+
+@pytest.mark.parametrize("name", ["FiringRates", "ReadsWhatIsSentOn"])
+def test_what_the_next_step_and_the_output_compute_of_a_state_is_no_state(name):
+    compiled = compile(by_name[name].made())
+    assert compiled.recurrence.goes_backward == (False,)
+    assert compiled.start().names == compiled.state_names
 
 
 @pytest.mark.long

@@ -162,3 +162,35 @@ class SmoothedOutputs:
             y = a * y + (1 - a) * (h @ self.v)
             ys.append(y)
         return mg.concatenate(ys, axis=0)
+
+
+@tagger(source="Sussillo and Abbott, Generating coherent patterns of activity from chaotic networks, 2009")
+class FiringRates:
+    """The rates, a function of the state, go into the next step and into the output of this one."""
+
+    def __init__(self, rng):
+        self.w, self.u, self.v = weights(rng, (C, D), (D, D), (D, K))
+        self.parameters = self.w, self.u, self.v
+
+    def __call__(self, x):
+        v, out = zeros(D), []
+        for x_t in x:
+            v = 0.8 * v + x_t @ self.w + mg.tanh(v) @ self.u
+            out.append(mg.tanh(v) @ self.v)
+        return mg.stack(out)
+
+
+@tagger(source="Elman, Finding structure in time, 1990; the output reads what the state sends on")
+class ReadsWhatIsSentOn:
+    """The product of a state with its recurrent matrix is computed for the next step, and for the output."""
+
+    def __init__(self, rng):
+        self.w, self.u, self.v = weights(rng, (C, D), (D, D), (D, K))
+        self.parameters = self.w, self.u, self.v
+
+    def __call__(self, x):
+        h, out = zeros(D), []
+        for x_t in x:
+            h = mg.tanh(x_t @ self.w + h @ self.u)
+            out.append((h @ self.u) @ self.v)
+        return mg.stack(out)

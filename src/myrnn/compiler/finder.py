@@ -124,6 +124,8 @@ class Finder:
                 beside += hidden
                 continue
             labels = {n: self._labels(loop, template, view) for n, view in self.views.items()}
+            again = self._computed_again(loop, labels[self.so_far.longest])
+            labels = {n: _without(again, found) for n, found in labels.items()}
             if not (forced or self.hidden) and set(self.view.nodes).issuperset(cut):
                 self._check_all_steps(loop, labels[self.so_far.longest])
             kept, ends = self._read_outside(labels[self.so_far.longest])
@@ -371,6 +373,17 @@ class Finder:
                     labels.setdefault(one, []).append((node, t))
         return labels
 
+    def _computed_again(self, loop: Loop, labels: Mapping[Node, Sequence[Label]]) -> set[Node]:
+        """Return values made of the states before a step that the rest also makes of those after the last step."""
+        # It can make all of them of the states after each step.
+        known = {label: node for node, several in labels.items() for label in several}
+        leaves = placeholders(self.build, [n.size for n in loop.step], self.first)
+        ends = ((leaf, known.get((node, self.view.length - 1))) for leaf, node in zip(leaves, loop.step, strict=True))
+        last = self.so_far.finals() | {leaf: node for leaf, node in ends if node is not None}
+        present, own = set(self.view.nodes), set(loop.step)
+        made = [n for n in dict.fromkeys(n for n, _ in known) if n.inputs and n not in own]
+        return {n for n, end in zip(made, substitute(self.build, made, last), strict=True) if end in present}
+
     def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
         """Check that the longest trace continues the loop after the analysed step."""
         present, last = set(self.order), self.view.length - 2
@@ -501,3 +514,9 @@ class Finder:
             "only the last few\n  states can be kept, always the same ones.\n"
             f"  {line}\n{ADVICE}"
         )
+
+
+def _without(nodes: Collection[Node], labels: Mapping[Node, Sequence[Label]]) -> dict[Node, list[Label]]:
+    """Return the labels without those of some nodes of the step."""
+    left = {node: [label for label in several if label[0] not in nodes] for node, several in labels.items()}
+    return {node: several for node, several in left.items() if several}
