@@ -282,7 +282,7 @@ MESSAGES = {
     ),
     RowOfTheToken: ("to choose by argmax", "for e_t in self.w[x.argmax(axis=1)]:", "x_t @ E is the row E[np.argmax"),
     Median: ("with NumPy's median, for which the compiler has no rule", "np.median(x, axis=1", "columns of the data"),
-    Detached: ("takes numbers out of its tensors", "float(mg.sum(h)) * self.u[0]", "Use MyGrad's operations alone"),
+    Detached: ("takes numbers out of its tensors", "float(mg.sum(h)) * self.u[0]", "mg.sum(h).data has the number"),
     ChangesItsInput: ("changes its sequence in place", "x *= 0.5", "x = 2 * x instead of x *= 2"),
     SineOfTheShare: ("numbers that differ from length to length", "np.sin(np.pi * t / len(x))", "a column of the data"),
     RootOfTheLength: ("numbers that differ from length to length", "np.sqrt(len(x))", "a column of the data"),

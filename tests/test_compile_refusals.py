@@ -75,11 +75,6 @@ class Random(Base):
         return super().step(h, x_t, t) * np.random.default_rng().random(dtype=np.float32)
 
 
-class Detached(Base):
-    def step(self, h, x_t, t):
-        return super().step(np.asarray(h.data if isinstance(h, mg.Tensor) else h), x_t, t)
-
-
 class Scaled(Base):
     def step(self, h, x_t, t):
         return super().step(h, x_t, t) * np.float32(np.abs(self.h.data).max())
@@ -168,11 +163,6 @@ class ScalesItsInput(Base):
     def __call__(self, x):
         x *= 2
         return super().__call__(x)
-
-
-class StopsTheGradient(Base):
-    def step(self, h, x_t, t):
-        return mg.tanh(x_t[None] @ self.x + mg.multiply(h, np.float32(1), constant=True) @ self.h)
 
 
 class RoundsToHalves(Base):
@@ -283,7 +273,6 @@ class OwnOperation(Base):
             CompileError,
             r"(?s)^the model changes its sequence in place.* x \*= 2\n.*x = 2 \* x",
         ),
-        (StopsTheGradient, UnsupportedOperation, r"(?s)^constant=True stops the gradient.*np\.float32\(1\)"),
         (RoundsToHalves, UnsupportedOperation, r"(?s)^this rounds to float16.*dtype=np\.float16"),
         (CountsInBytes, UnsupportedOperation, r"(?s)^this computes in int8.*a float, such as 0\.0.*count \+ np"),
         (TensorsOnly, CompileError, "^the model fails on an array of shape"),
@@ -301,7 +290,6 @@ class OwnOperation(Base):
             r"(?s)^the model takes numbers out of its tensors.*test_compile_refusals\.py:\d+ +return -h if",
         ),
         (Random, NotDeterministic, "two calls of the model on the same sequence"),
-        (Detached, NotARecurrence, "test_compile_refusals.py"),
         (Scaled, NotARecurrence, r"(?s)^the model takes numbers out of its tensors.*self\.h\.data"),
         (Counting, NotDeterministic, "every call of the model changes its calls"),
         (ManyStepsBack, NotARecurrence, "computes something else than when|always the same ones"),

@@ -3,10 +3,12 @@
 import mygrad as mg
 import numpy as np
 import pytest
+from mygrad.nnet.activations import softmax
+from scipy.special import expit
 
 from marks import most_are_long
 from myrnn.compiler import compile
-from myrnn.errors import NotARecurrence, UnsupportedOperation
+from myrnn.errors import CompileError, NotARecurrence, UnsupportedOperation
 from recurrences.layers import Simple
 from recurrences.oracle import disagreement
 from recurrences.registry import C, D, zeros
@@ -172,25 +174,115 @@ def test_a_choice_is_an_operation(name):
     assert disagreement(compiled, GROUPS) is None
 
 
-DETACHED = {
+def rounded(h):
+    return h + (np.round(h.data, 1) - h.data)
+
+
+def one_hot(h):
+    p = softmax(h)
+    return p + ((p.data == p.data.max()) - p.data)
+
+
+STOPPED = {
     "data": lambda h, row: h.data,
     "asarray": lambda h, row: np.asarray(h),
     "a tensor": lambda h, row: mg.tensor(h),
+    "a constant": lambda h, row: mg.tensor(h.data, constant=True),
     "a copy": lambda h, row: h.copy(),
+    "a constant copy": lambda h, row: h.copy(constant=True),
+    "a constant product": lambda h, row: mg.multiply(h, 0.9, constant=True),
     "another type": lambda h, row: h.astype(np.float64),
     "a part": lambda h, row: mg.concatenate([h[:3], 0.5 * h.data[3:]]),
+    "a share": lambda h, row: 0.1 * h + 0.9 * h.data,
     "numbers beside a mask": lambda h, row: np.where(h.data > 0, h.data, 0),
-    "the largest": lambda h, row: h * np.argmax(h),
-    "numbers in a list": lambda h, row: mg.add([h[i] for i in range(D)], 0),
+    "a chosen side": lambda h, row: mg.where(row[0] > 0, h, h.data),
+    "rounded, as if it were not": lambda h, row: rounded(h),
+    "one-hot, as if it were a softmax": lambda h, row: one_hot(h),
+    "divided by its size": lambda h, row: h / (1 + np.linalg.norm(h.data)),
+    "a product of columns": lambda h, row: h @ np.outer(h.data, row[:1] * np.ones(D, np.float32)),
+    "written into a copy": lambda h, row: written(h.data.copy()),
+}
+WEIGHTS = {
+    "data": lambda u: u.data,
+    "a constant": lambda u: mg.tensor(u, constant=True),
+    "a copy": lambda u: u.copy(),
+    "a share": lambda u: 0.5 * u + 0.5 * u.data,
+    "divided by its size": lambda u: u / np.abs(u.data).max(),
 }
 
 
-@pytest.mark.parametrize("name", DETACHED)
-def test_numbers_with_a_gradient_are_refused_with_the_line(name):
+def written(array):
+    array[:2] = 0
+    return array
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", most_are_long(STOPPED, 4))
+def test_values_pass_without_a_gradient(name):
+    compiled = compile(Model(before=STOPPED[name]), dim_input=C)
+    assert not compiled.guard.looks
+    assert disagreement(compiled, GROUPS) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("name", most_are_long(WEIGHTS, 2))
+def test_a_weight_is_read_without_a_gradient(name):
+    model = Model()
+    model.step = lambda row, h: mg.tanh(row @ model.w + h @ WEIGHTS[name](model.u))
+    compiled = compile(model, dim_input=C)
+    assert not compiled.guard.looks
+    assert disagreement(compiled, GROUPS) is None
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_parameter_that_no_gradient_reaches_is_not_trained():
+    """At every length, also those that are not traced."""
+    model = Model()
+    model.step = lambda row, h: mg.tanh(row @ model.w + (h @ model.u).data)
+    compiled = compile(model, dim_input=C)
+    trained = [p is not model.u for p in model.parameters]
+    assert all(row.tolist() == trained for row in compiled.trained_by_length(40)[1:])
+
+
+@pytest.mark.parametrize(
+    "write", [lambda h: h.data.__setitem__(0, 0.5), lambda h: np.asarray(h).__imul__(2), lambda h: written(h.data[1:])]
+)
+def test_numbers_that_are_written_into_a_tensor_in_the_graph_fail_as_in_mygrad(write):
+    model = Model(after=lambda h, row: (h, write(h))[0])
+    with pytest.raises(ValueError, match="read-only"):
+        model(mg.tensor(zeros(3, C)))
+    with pytest.raises(CompileError, match=r"^the model fails on a sequence of shape .*read-only"):
+        compile(model, dim_input=C)
+
+
+def test_a_tensor_that_changes_after_its_numbers_were_read_is_refused():
+    """With a graph MyGrad gives the numbers from before the change, and without one those from after it."""
+
+    def after(h, row):
+        before = h.data
+        h += 1
+        return h + before
+
+    with pytest.raises(NotARecurrence, match=r"(?s)other logits.*changes a\n +tensor in place after its numbers"):
+        compile(Model(after=after), dim_input=C)
+
+
+REFUSED = {
+    "the largest": lambda h, row: h * np.argmax(h),
+    "numbers in a list": lambda h, row: mg.add([h[i] for i in range(D)], 0),
+    "a float": lambda h, row: h * float(h.sum()),
+    "an item": lambda h, row: h * h.data.sum().item(),
+    "another function": lambda h, row: h * np.median(h.data),
+    "a function of SciPy": lambda h, row: h * expit(h.data),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_numbers_that_leave_the_graph_are_refused_with_the_line(name):
     with pytest.raises(NotARecurrence, match=r"^the model takes numbers out of its tensors") as refusal:
-        compile(Model(before=DETACHED[name]), dim_input=C)
+        compile(Model(before=REFUSED[name]), dim_input=C)
     text = str(refusal.value)
-    assert f'test_compiler_reads.py:{DETACHED[name].__code__.co_firstlineno}   "{name}":' in text
+    assert f'test_compiler_reads.py:{REFUSED[name].__code__.co_firstlineno}   "{name}":' in text
     assert text.endswith('or train with engine="mygrad".')
 
 
@@ -246,7 +338,7 @@ def test_an_array_that_a_refused_model_keeps_keeps_no_graph():
 
     def after(h, row):
         kept[:] = [*kept[-4:], h.data]
-        return mg.tensor(h)
+        return h * float(h.sum())
 
     model = Model(after=after)
     with pytest.raises(NotARecurrence, match="takes numbers out of its tensors"):

@@ -557,15 +557,15 @@ def test_an_error_in_the_class_shows_its_line(here, capsys, right, wrong, messag
 
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_numbers_taken_out_of_the_graph_are_reported_in_one_line(here, capsys):
-    source = SOURCE.replace("FUNCTION", "tanh").replace("self.fc_h2h(h))", "self.fc_h2h(h).data)")
+    source = SOURCE.replace("FUNCTION", "tanh").replace("self.fc_h2h(h))", "float(h.sum()))")
     Path("looks.py").write_text(source)
     assert main(["train", *SMALL, "--engine=auto", "--model=looks.py:Mine", "--out=run"]) == 0
     first, *_ = capsys.readouterr().err.splitlines()
     assert first == (
         "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors "
-        "with .data, float() or NumPy, which a compiled model cannot do: looks.py:16 h = "
-        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + self.fc_h2h(h).data); No gradient passes there. Use MyGrad's "
-        'operations alone; to choose by a comparison, mg.where(h > 0, a, b), or train with engine="mygrad".'
+        "with float(), which a compiled model cannot do: looks.py:16 h = "
+        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + float(h.sum())); A compiled model has no Python numbers. Keep an array: "
+        'mg.sum(h).data has the number, without a gradient, or train with engine="mygrad".'
     )
 
 

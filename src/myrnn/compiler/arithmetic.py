@@ -307,7 +307,7 @@ def _softmax(row: ops.Operation, creator: Any, operands: list[Value], shape: Sha
         return _along_axes(partial(_softmax_of, row), creator, operands, shape)
     kept = _with_axes_of_one(shape, axes)
     # The result does not depend on the number that is subtracted first.
-    top = plain(ops.fixed(_LARGEST(value, axes)), kept)
+    top = plain(ops.stop_gradient(_LARGEST(value, axes)), kept)
     lower = _element_wise(ops.subtract, None, [value, top], shape)
     exponentials = _element_wise(ops.exp, None, [lower], shape)
     total = plain(_SUM(exponentials, axes), kept)

@@ -20,6 +20,7 @@ from myrnn.compiler.graph import (
     Node,
     evaluate,
     inputs_first,
+    inputs_with_gradient,
     leaves_of,
     substitute,
     substitutions,
@@ -393,10 +394,10 @@ class Reach:
         return tuple(bool(values.all()) for values in evaluate(conditions, known))
 
     def _read(self, node: Node, chosen: tuple[bool, ...]) -> tuple[set[int], set[int], set[int]]:
-        """Return the parameters, states and kept values that a node reads with these choices, by their numbers."""
+        """Return the parameters, states and kept values that a gradient reaches from a node with these choices."""
         sides = (1 if is_first else 2 for is_first in chosen)
         side = {choice: choice.inputs[which] for choice, which in zip(self._choices, sides, strict=True)}
-        order = inputs_first([node], lambda n: (side[n],) if n in side else n.inputs)
+        order = inputs_first([node], lambda n: (side[n],) if n in side else inputs_with_gradient(n))
         leaves = [n.leaf for n in order]
         return (
             {leaf.number for leaf in leaves if isinstance(leaf, Parameter)},

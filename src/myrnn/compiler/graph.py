@@ -239,6 +239,13 @@ def inputs_first(targets: Iterable[Any], inputs_of: Callable[[Any], Sequence[Any
     return order
 
 
+def inputs_with_gradient(node: Node) -> tuple[Node, ...]:
+    """Return the inputs of a node that its derivative reaches."""
+    if node.operation == "select":
+        return node.inputs[1:]
+    return node.inputs if node.is_leaf or OPERATIONS[node.operation].derivative is not None else ()
+
+
 def in_parallel(
     one: Node,
     other: Node,

@@ -10,16 +10,15 @@ import numpy as np
 
 from myrnn.compiler import ops
 from myrnn.compiler.arithmetic import READS, lost
-from myrnn.compiler.graph import Builder, Node, inputs_first
+from myrnn.compiler.graph import Builder, Node, inputs_first, inputs_with_gradient
 from myrnn.compiler.leaves import Parameter
 from myrnn.compiler.lower import INSTEAD, RULES
-from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.reads import PiecewiseConstant, Reading
-from myrnn.compiler.record import Origin, Record, takes_numbers
+from myrnn.compiler.reads import PiecewiseConstant, Reading, WithoutGradient
+from myrnn.compiler.record import Origin, Record
 from myrnn.compiler.shapes import SHAPES, Rule
 from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
-from myrnn.errors import CompileError, NotARecurrence, UnsupportedOperation
+from myrnn.errors import CompileError, UnsupportedOperation
 
 
 def tensors_below(target: Any) -> list[Any]:
@@ -30,6 +29,11 @@ def tensors_below(target: Any) -> list[Any]:
 def variables_of(tensor: Any) -> tuple[Any, ...]:
     """Return the operands of a tensor that a gradient may pass to."""
     return () if tensor.creator is None else tensor.creator.variables
+
+
+def stops_gradient(tensor: Any) -> bool:
+    """Whether no gradient passes from a tensor to its operands."""
+    return bool(tensor.constant) or isinstance(tensor.creator, WithoutGradient)
 
 
 def operands_of(tensor: Any) -> tuple[Any, ...]:
@@ -93,24 +97,10 @@ class _Learned:
 
     def __call__(self, node: Node) -> bool:
         known = self._known
-        for one in inputs_first([node], lambda n: () if n in known else _with_gradient(n)):
+        for one in inputs_first([node], lambda n: () if n in known else inputs_with_gradient(n)):
             if one not in known:
-                known[one] = isinstance(one.leaf, Parameter) or any(known[i] for i in _with_gradient(one))
+                known[one] = isinstance(one.leaf, Parameter) or any(known[i] for i in inputs_with_gradient(one))
         return known[node]
-
-
-def check_gradient_goes_on(output: Node, origins: dict[Node, Origin]) -> None:
-    """Refuse numbers that were read out of tensors with a gradient, unless they are only compared."""
-    for node in inputs_first([output], _with_gradient):
-        if node.operation == "fixed" and node in origins:
-            raise NotARecurrence(takes_numbers(origins[node]))
-
-
-def _with_gradient(node: Node) -> tuple[Node, ...]:
-    """Return the inputs of a node that its derivative reaches."""
-    if node.operation == "select":
-        return node.inputs[1:]
-    return node.inputs if node.is_leaf or OPERATIONS[node.operation].derivative is not None else ()
 
 
 def _is_older(tensor: Any, record: Record) -> bool:
@@ -137,14 +127,10 @@ def _lowered(tensor: Any, operands: list[Any], record: Record, is_learned: Calla
             operands = [operand.value if isinstance(operand, Written) else operand for operand in operands]
         rule = _rule_for(creator, tensor)
         value = rule(creator, operands, tensor.shape)
-        is_reading = type(creator) is Reading
-        stops = is_reading or (tensor.constant and not all(v.constant for v in creator.variables))
         # Values that depend on no parameter, and truth values, have no gradient anyway.
-        if not stops or not any(map(is_learned, value.nodes)):
+        if not stops_gradient(tensor) or not any(map(is_learned, value.nodes)):
             return value
-        if not is_reading:
-            raise UnsupportedOperation("constant=True stops the gradient, which a compiled model cannot do.")
-        return replace(value, nodes=tuple(map(ops.fixed, value.nodes)))
+        return replace(value, nodes=tuple(map(ops.stop_gradient, value.nodes)))
     except UnsupportedOperation as error:
         instead = INSTEAD.get(type(creator).__name__, "Write it with supported operations")
         raise UnsupportedOperation(

@@ -183,8 +183,8 @@ smaller = function(
     mygrad="",
 )
 
-# A number taken as it is: no gradient of the model goes through it.
-fixed = function("fixed", np.positive, None, numba="{0}", cheap=True, mygrad="")
+# The same number, through which no gradient passes.
+stop_gradient = function("stop_gradient", np.positive, None, numba="{0}", cheap=True, mygrad="")
 
 # Elementary functions -------------------------------------------------------------------------------------------------
 

@@ -192,8 +192,14 @@ def _random_rows(length: int, dim_input: int, rng: np.random.Generator) -> NDArr
 
 def _check_reaches_parameters(traces: dict[int, Trace]) -> None:
     if not any(traced.parameters for traced in traces.values()):
-        looks = dict.fromkeys(look for traced in traces.values() for look in traced.looks)
-        raise CompileError(unreached(list(looks)))
+        looks = [look for traced in traces.values() for look in (*traced.looks, *_stops(traced))]
+        raise CompileError(unreached(looks))
+
+
+def _stops(traced: Trace) -> list[Origin]:
+    """Return the lines through which no gradient passes."""
+    order = topological([traced.output])
+    return [traced.origins[n] for n in order if n.operation == "stop_gradient" and n in traced.origins]
 
 
 def unreached(looks: Sequence[Origin]) -> str:
@@ -218,7 +224,8 @@ def traced_with_array(
     if not same:
         raise NotARecurrence(
             f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
-            "  numbers: it depends on the type of its argument, or keeps something from one call to the next.\n"
+            "  numbers: it depends on the type of its argument, keeps something from one call to the next, or changes a\n"
+            "  tensor in place after its numbers were read with .data.\n"
             '  Train it with engine="mygrad".'
         )
     return traced

@@ -78,6 +78,10 @@ class PiecewiseConstant(WithoutGradient):
         return result
 
 
+# The attribute of an array that shares its memory with a tensor.
+_SHARES = "_shares_memory"
+
+
 class TracedArray(Tensor):  # type: ignore[misc]
     """The numbers of a tensor used as an array by the user's code; operations on arrays give arrays."""
 
@@ -284,6 +288,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.diff: _differences,
     np.lib.stride_tricks.sliding_window_view: windows_by(np.lib.stride_tricks.sliding_window_view),
     np.dot: _dot,
+    np.outer: lambda a, b: mygrad.reshape(a, (-1, 1)) * mygrad.reshape(b, (1, -1)),
     np.round: _rounded,
     np.around: _rounded,
     np.any: lambda array, *given, **named: array.any(*given, **named),
@@ -294,6 +299,19 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 def array_of(tensor: Tensor, dtype: Any = None) -> Any:
     """Return the numbers of a tensor as a traced array."""
     return TracedArray._op(Reading, tensor, op_kwargs={"dtype": dtype or raw(tensor).dtype}, constant=True)
+
+
+def view_of(tensor: Tensor) -> Any:
+    """Return the same, as an array that shares its memory with the tensor."""
+    array = array_of(tensor)
+    vars(array)[_SHARES] = True
+    return array
+
+
+def check_own_memory(array: Tensor) -> None:
+    """Raise ValueError for an array that shares its memory with a tensor: writing into it would change the tensor."""
+    if any(_SHARES in vars(one) for one in (array, array.base) if one is not None):
+        raise ValueError("an array that shares its memory with a tensor is written into")
 
 
 def is_read_by_user() -> bool:

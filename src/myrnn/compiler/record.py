@@ -71,14 +71,20 @@ def _instead_of(by: str) -> tuple[str, str]:
         )
     if name in ("argmax", "argmin", "__index__"):
         return f" to choose by {name if name in by else 'them'}", (
-            "If x is one-hot, x_t @ E is the row E[np.argmax(x_t)]. Otherwise choose smoothly: softmax(h @ V) @ E"
+            "If x is one-hot, x_t @ E is the row E[np.argmax(x_t)], and p.data == p.data.max() marks the largest of p.\n"
+            "  Otherwise choose smoothly: softmax(h @ V) @ E"
+        )
+    if name in ("__float__", "__int__", "item", "tolist"):
+        return f" with {name.strip('_')}()", (
+            "A compiled model has no Python numbers. Keep an array: mg.sum(h).data has the number, without a gradient"
         )
     if by.startswith("np.") or (hasattr(np.ndarray, by) and not by.startswith("__") and by != "data"):
         return f" with NumPy's {name}, for which the compiler has no rule", (
             "Write it with MyGrad's operations; compute what needs only the sequence before, as columns of the data"
         )
-    return " with .data, float() or NumPy", (
-        "No gradient passes there. Use MyGrad's operations alone; to choose by a comparison, mg.where(h > 0, a, b)"
+    return " where the compiler does not see what becomes of them", (
+        "Compute with functions of MyGrad or NumPy alone: h.data has the numbers of h, without a gradient; to choose by\n"
+        "  a comparison, mg.where(h > 0, a, b)"
     )
 
 

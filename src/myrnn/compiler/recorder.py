@@ -31,12 +31,14 @@ from myrnn.compiler.reads import (
     ROUNDED,
     TracedArray,
     array_of,
+    check_own_memory,
     is_number,
     is_read_by_user,
     keep_arrays,
     numbers_of,
     piecewise_constant,
     raw,
+    view_of,
     windows_by,
 )
 from myrnn.compiler.record import DrawCall, ExecutedOperation, Execution, Origin, Record, TensorRead, let_go
@@ -171,7 +173,7 @@ class _Recorder:
         """Record the source of a tensor that MyGrad creates from existing numbers."""
         if not isinstance(source, Tensor) or not graph_tracking.TRACK_GRAPH:
             return
-        is_computed = source is self.argument or source.creator is not None
+        is_computed = source is self.argument or source.creator is not None or id(source) in self.known
         if is_computed and tensor.creator is None and raw(tensor).shape == raw(source).shape:
             vars(tensor)["_creator"] = array_of(source, raw(tensor).dtype).creator
             self.note_array(tensor)
@@ -253,8 +255,8 @@ def _traces_arrays() -> bool:
 def _look(tensor: Tensor) -> Any:
     # MyGrad itself does this most of the time, so it must be fast.
     if (recorder := _here()) is not None:
-        if recorder.has_arrays and id(tensor) not in recorder.known and is_read_by_user():
-            return array_of(tensor)
+        if recorder.has_arrays and is_read_by_user():
+            return view_of(tensor)
         if (reader := reader_of_numbers(sys._getframe(1))) is not None:
             recorder.note_look(*reader)
     return tensor.__dict__["data"]
@@ -316,7 +318,9 @@ def _converting(convert: Any) -> Any:
             dtype = rest[0] if rest else named.get("dtype")
             if len(rest) <= 1 and set(named) <= {"dtype", "copy", "order", "subok"}:
                 is_same = type(source) is TracedArray and dtype in (None, source.dtype) and not copies
-                return source if is_same else array_of(source, dtype)
+                if is_same:
+                    return source
+                return array_of(source, dtype) if copies or dtype not in (None, source.dtype) else view_of(source)
         return convert(*given, **named)
 
     return converted
@@ -341,6 +345,16 @@ def _copying(copy: Any) -> Any:
         return result
 
     return copied
+
+
+def _changing(change: Any) -> Any:
+    @wraps(change)
+    def changed(tensor: Tensor, *given: Any, **named: Any) -> Any:
+        if _traces_arrays():
+            check_own_memory(tensor)
+        return change(tensor, *given, **named)
+
+    return changed
 
 
 def _writing(write: Any) -> Any:
@@ -397,6 +411,7 @@ _CONVERSIONS: tuple[_Replacement, ...] = (
     (Tensor, "__init__", _making(Tensor.__init__)),
     *((Tensor, name, _copying(vars(Tensor)[name])) for name in ("astype", "copy")),
     (Tensor, "__setitem__", _writing(Tensor.__setitem__)),
+    (Tensor, "_in_place_op", _changing(vars(Tensor)["_in_place_op"])),
     (Where, "__call__", _choosing(Where.__call__)),
 )
 

@@ -20,9 +20,9 @@ from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
 from myrnn.compiler.graph import Builder, Node, inputs_first
 from myrnn.compiler.leaves import CallResult, Parameter, Row
-from myrnn.compiler.mygrad_graph import check_gradient_goes_on, operands_of, read_graph, variables_of
+from myrnn.compiler.mygrad_graph import operands_of, read_graph, stops_gradient, variables_of
 from myrnn.compiler.ops import join
-from myrnn.compiler.reads import TracedArray, WithoutGradient
+from myrnn.compiler.reads import TracedArray
 from myrnn.compiler.record import DrawCall, Execution, Origin, Record, TensorRead
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.values import Value, plain
@@ -113,9 +113,8 @@ def _graph_of(record: Record, parameters: tuple[Tensor, ...], build: Builder, wh
     of_drawn, draws = _drawn_values(record.draws, length, build, whole)
     values |= of_drawn
     origins = read_graph(inputs_first([output], operands_of), values, build, record)
-    tensors = inputs_first([output], lambda t: () if isinstance(t.creator, WithoutGradient) else variables_of(t))
+    tensors = inputs_first([output], lambda t: () if stops_gradient(t) else variables_of(t))
     reached = frozenset(i for i, p in enumerate(parameters) if any(p is t for t in tensors))
-    check_gradient_goes_on(values[id(output)].node, origins)
     found = values[id(output)]
     rows_found = (found.value if isinstance(found, Written) else found).parts(-2)
     logits = joined([part.node for part in rows_found], build)
