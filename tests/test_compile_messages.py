@@ -160,8 +160,40 @@ class DecoderOfAContext(Model):
         return mg.stack(out)
 
 
+class DecoderThatCounts(Model):
+    """Its steps differ by a number."""
+
+    def __call__(self, x):
+        h, out = zeros(), []
+        for x_t in x:
+            h = self.step(x_t, h)
+        for t in range(len(x)):
+            h = tanh(h @ self.u2 + 0.1 * t)
+            out.append(h @ self.v)
+        return mg.stack(out)
+
+
+class DecoderThatReadsTheTime(Model):
+    """The way out: the number is a column of the data."""
+
+    def __call__(self, x):
+        h, out = zeros(), []
+        for x_t in x:
+            h = self.step(x_t, h)
+        for x_t in x:
+            h = tanh(h @ self.u2 + 0.1 * x_t[0])
+            out.append(h @ self.v)
+        return mg.stack(out)
+
+
+class DecoderFromTheEnd(Decoder):
+    """Its first output is the last one that is returned."""
+
+    def __call__(self, x):
+        return super().__call__(x)[::-1]
+
+
 class EveryStep(Model):
-    """The way out: the sequence has rows for the outputs."""
 
     def __call__(self, x):
         h, out = zeros(), []
@@ -287,21 +319,17 @@ MESSAGES = {
     SineOfTheShare: ("numbers that differ from length to length", "np.sin(np.pi * t / len(x))", "a column of the data"),
     RootOfTheLength: ("numbers that differ from length to length", "np.sqrt(len(x))", "a column of the data"),
     MeanOfAStack: ("reads element", "np.stack([x, 2 * x])", "not part of a loop over the whole sequence"),
-    Decoder: (
+    DecoderThatCounts: (
         "goes on for as many steps as the sequence has, without reading a row",
         "h @ self.v",
-        "Append a row of zeros for every step of the decoder",
+        "Give numbers of the time as a column of the data",
     ),
-    DecoderOfAContext: (
-        "without reading a row",
-        "g @ self.v",
-        "only a fixed number of steps after the last row compiles",
-    ),
+    DecoderFromTheEnd: ("without reading a row", "h @ self.v", "return their outputs in order"),
     Attention: ("the work of a step grows with the sequence", "softmax(states @ h) @ states", "Attend once, after"),
     AttentionToAllBefore: ("the work of a step grows", "softmax(before @ h) @ before", "the last few states"),
     Clockwork: ("the steps take turns, with 4 kinds", "tanh(z[3:])", "b = mg.where(t % 2 == 0, new, b)"),
     ResetEveryFive: ("the model forgets the first 10", "", "h = float(t % 5 != 0) * h"),
-    ResetEveryFour: ("the steps take turns, with 4 kinds", "", "choose by its number"),
+    ResetEveryFour: ("the model forgets the first 12", "", "h = mg.where(t % 4 == 0, h0, h)"),
     TwiceAtTwenty: (
         "at step 20 or the next",
         "h = 2 * h if t == 20 else h",
@@ -311,7 +339,7 @@ MESSAGES = {
 # What the messages propose.
 COMPILE = (
     KeptAfterSix, KeptAtAValue, SumOfTheRows, EveryStep, AttentionOnce, ClockworkByNumbers, ResetByNumbers,
-    ResetByAFactor,
+    ResetByAFactor, Decoder, DecoderOfAContext, DecoderThatReadsTheTime,
 )  # fmt: skip
 
 

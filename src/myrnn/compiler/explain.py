@@ -6,6 +6,7 @@ Every reason is a property of the graphs of several lengths: which rows they rea
 from __future__ import annotations
 
 from collections import Counter
+from math import gcd
 
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
@@ -21,10 +22,34 @@ INSTEAD = ', or train with engine="mygrad".'
 
 def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
     """Return a refusal with the usual reason that the traces show, or as it is."""
-    for reason in (_unread_rows, _goes_on_alone, _in_turn):
+    for reason in (_begins_anew, _unread_rows, _goes_on_alone, _in_turn):
         if (message := reason(traced)) is not None:
             return NotARecurrence(message + INSTEAD)
     return refusal
+
+
+def _begins_anew(traced: Traces) -> str | None:
+    """Find a loop whose states begin anew after some steps: the last logits read no row before."""
+    read = {n: _of_last_logits(traced, n) for n in traced.by_length if n >= SHORT[0]}
+    begins = {n: min(rows) for n, rows in read.items() if rows}
+    if len({*begins.values()}) < 2 or any(read[n] != {*range(begin, n)} for n, begin in begins.items()):
+        return None
+    trace, every = traced.by_length[LONG[-1]], gcd(*begins.values())
+    period = f"t % {every} {{}} 0" if every > 1 else "begins {}"
+    return (
+        f"of a sequence of {LONG[-1]} rows the model forgets the first {begins[LONG[-1]]}, as if its states began anew:\n"
+        f"  {where(trace, _row(trace, LONG[-1] - 1))}\n"
+        "  A compiled loop passes its states on. Let them begin anew by a factor, or a choice:\n"
+        f"  h = float({period.format('!=')}) * h, or h = mg.where({period.format('==')}, h0, h); or give the parts as\n"
+        "  sequences of their own"
+    )
+
+
+def _of_last_logits(traced: Traces, length: int) -> set[int]:
+    """Return the rows that the logits of the last step of a sequence depend on."""
+    trace = traced.by_length[length]
+    found = of_rows(trace)
+    return found.get(trace.output.inputs[-1] if traced.per_step else trace.output, set())
 
 
 def _unread_rows(traced: Traces) -> str | None:
@@ -41,13 +66,6 @@ def _unread_rows(traced: Traces) -> str | None:
         )
     if 0 < len(other) < LONG[-1]:
         missing = sorted({*range(LONG[-1])} - other)
-        if missing == [*range(len(missing))] and len(set(map(len, read.values()))) > 1:
-            return (
-                f"of a sequence of {LONG[-1]} rows the model forgets the first {len(missing)}, as if its states began "
-                f"anew:\n  {line}\n"
-                "  A compiled loop passes its states on. Let them begin anew by a factor:\n"
-                "  h = float(t % 5 != 0) * h; or give the parts as sequences of their own"
-            )
         return (
             f"of a sequence of {LONG[-1]} rows the model does not read {', '.join(map(str, missing[:4]))}"
             f"{' and others' if len(missing) > 4 else ''}:\n  {line}\n"
@@ -61,7 +79,7 @@ def _row(trace: Trace, step: int) -> Node | None:
 
 
 def _goes_on_alone(traced: Traces) -> str | None:
-    """Find steps after the last row that read none, as many as the sequence has."""
+    """Find steps after the last row that read none, as many as the sequence has, and are no loop."""
     (one, begins, first), (other, more, later) = (_without_rows(traced.by_length[n]) for n in LONG)
     # The readout of a model without such steps has no more nodes for longer sequences. What was joined, as by a stack
     # of sequences, may be read row by row; and so may the values of two directions, each of which depends on all rows.
@@ -71,10 +89,9 @@ def _goes_on_alone(traced: Traces) -> str | None:
     line = next((trace.origins[n] for n in reversed(other) if n in trace.origins), Origin())
     return (
         "after the last row the model goes on for as many steps as the sequence has, without reading a row (a decoder\n"
-        f"  that runs by itself):\n  {line}\n"
-        "  Steps of a compiled model read a row each; only a fixed number of steps after the last row compiles.\n"
-        "  Append a row of zeros for every step of the decoder, read them in the same loop, and give no weight to the\n"
-        "  outputs before them"
+        f"  that runs by itself), but these steps differ, or their outputs are in another order:\n  {line}\n"
+        "  Let each of them compute the same from what the step before it computed, and return their outputs in order.\n"
+        "  Give numbers of the time as a column of the data, and read it again: for x_t in x"
     )
 
 

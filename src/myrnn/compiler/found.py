@@ -110,6 +110,11 @@ class Found:
         view = View(self, self.longest)
         order = topological([view.output])
         rows = [(n, n.leaf) for n in order if isinstance(n.leaf, Row)]
+        if not rows:
+            line = next((view.origins[n] for n in reversed(order) if n in view.origins), Origin())
+            return NotARecurrence(
+                f"after the last row the model computes something else at every length.\n  {line}\n{ADVICE}"
+            )
         node, row = rows[len(rows) // 2]
         reader = next((n for n in order if node in n.inputs and n in view.origins), node)
         of_loop = "numbers of step" if isinstance(row.of, Given) else "what a loop has computed at step"

@@ -19,8 +19,8 @@ from dataclasses import replace
 
 from myrnn.compiler import ops
 from myrnn.compiler.finder import Finder
-from myrnn.compiler.found import Found
-from myrnn.compiler.graph import leaves_of, substitute, topological
+from myrnn.compiler.found import Found, View
+from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
 from myrnn.compiler.loops import Recurrence, prove
 from myrnn.compiler.probe import ADVICE, Traces
@@ -151,12 +151,28 @@ def _to_find(found: Found) -> tuple[int, int]:
     return sum(1 for n in order if n.inputs), sum(1 for row in rows if not found.is_end(row))
 
 
+def _goes_on(found: Found) -> bool:
+    """Whether the rest has steps that read no row, as many as the sequence has."""
+    shorter, longer = (_without_rows(View(found, found.longest - i)) for i in (1, 0))
+    return shorter < longer
+
+
+def _without_rows(view: View) -> int:
+    """Return the number of operations of a view that read no row."""
+    reads, order = set[Node](), topological([view.output])
+    for node in order:
+        if isinstance(node.leaf, Row) or not reads.isdisjoint(node.inputs):
+            reads.add(node)
+    return sum(1 for node in order if node.inputs and node not in reads)
+
+
 def _is_done(found: Found, lag: int = 0) -> bool:
     """Whether the rest only reads last states or, for logits of every step, rows up to `lag` steps away."""
     if not found.traced.per_step:
-        return found.has_read_all_rows
-    return all(
+        return found.has_read_all_rows and not _goes_on(found)
+    reads_near_rows = all(
         abs(row.step - t) <= lag or found.is_end(row)
         for t, logits in enumerate(found.logits)
         for row in leaves_of(Row, [logits])
     )
+    return reads_near_rows and not _goes_on(found)
