@@ -31,6 +31,9 @@ MANY = 4
 Label = tuple[Node, int]
 """What a node is: a node of the step, and the number of the step."""
 
+Around = tuple[Node | None, ...]
+"""The same value in each of the steps that are compared; None where it is not known."""
+
 
 class Finder:
     """Finds the loop of one direction that is closest to the sequence.
@@ -41,8 +44,9 @@ class Finder:
     def __init__(self, so_far: Found, *, backward: bool, together: bool) -> None:
         self.so_far, self.build, self.backward, self.together = so_far, so_far.build, backward, together
         self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
-        # The steps to compare: the one before, all kinds of steps, and the first kind again.
-        self.around = range(self.middle - 1, self.middle + self.period + 1)
+        # The steps to compare: the one before, all kinds of steps, and the first kind again; before these as many as
+        # there are kinds, if they differ.
+        self.around = range(self.middle - 1 - self.period * (self.period > 1), self.middle + self.period + 1)
         self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
         self.view = self.views[so_far.longest]
         self.order = topological([self.view.output])
@@ -51,7 +55,7 @@ class Finder:
         # Nodes made of a single row.
         self.of_one_row: set[Node] = set()
         # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
-        self.hidden: list[tuple[Node, ...]] = []
+        self.hidden: list[Around] = []
         # The numbers of tables that occur directly in the first steps, by step and table.
         self.inline: dict[tuple[int, Given], NDArray[Any]] = {}
         # Whether the states are not what the model's variables hold, but what it computes of that with weights.
@@ -116,7 +120,7 @@ class Finder:
 
     def find(self) -> Found | None:
         """Return what is found with the loop, None if there is none."""
-        forced, beside = list[tuple[Node, ...]](), list[tuple[Node, ...]]()
+        forced, beside = list[Around](), list[Around]()
         while True:
             loop, template, cut = self._loop(forced, beside)
             if hidden := [around for around in self.hidden if around not in forced + beside]:
@@ -144,16 +148,16 @@ class Finder:
         return self._with(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
 
     def _loop(
-        self, forced: Sequence[tuple[Node, ...]], beside: Sequence[tuple[Node, ...]]
+        self, forced: Sequence[Around], beside: Sequence[Around]
     ) -> tuple[Loop, dict[Node, Node], list[Node]]:
         m = self.middle
         cuts = [
-            self._cut(t, *([around[t - m + 1] for around in some] for some in (forced, beside))) for t in self.around
+            self._cut(t, *([around[i] for around in some if around[i] is not None] for some in (forced, beside)))
+            for i, t in enumerate(self.around)
         ]
-        cuts = self._side_by_side(cuts) if self.period == 1 else self._in_one_order(cuts)
-        made = [
-            self._step(before, after, t) for (before, after), t in zip(pairwise(cuts), self.around[1:], strict=True)
-        ]
+        shown = self._side_by_side(cuts) if self.period == 1 else self._in_one_order(cuts)
+        cuts = shown[-self.period - 2 :]
+        made = [self._step(before, after, t) for t, (before, after) in enumerate(pairwise(cuts), m)]
         # A state that is only made of parameters is the same node before and after the step.
         steps = [
             tuple(known[n] if n in self.position else n for n in after)
@@ -171,9 +175,10 @@ class Finder:
         self.unknown = frozenset(beginning.unknown)
         self.inline = beginning.inline
         leaves = placeholders(self.build, [n.size for n in step], self.first)
-        before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in cuts]
+        before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in shown]
         # The states before each of these steps.
-        self.hidden = list(zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True))
+        hidden = zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True)
+        self.hidden = [(*[None] * (len(self.around) - len(shown)), *around) for around in hidden]
         if step and self.period > 1:
             step = in_turn(steps[:-1], m, self.backward)
             # The rest recomputes values that only one kind of step computes.
@@ -185,10 +190,14 @@ class Finder:
 
     def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
         """Return the states after different steps in one order: constant states keep their index."""
+        # If some kinds of steps have fewer states than others, they keep those that they do not need: the order begins
+        # with the most.
         place = {node: i for i, node in enumerate(self.order)}
         kinds = Kinds().of(self.order, self.position)
-        ordered = [sorted(cuts[0], key=place.__getitem__)]
-        for cut in cuts[1:]:
+        is_alike_long = len({*map(len, cuts[self.period :])}) == 1
+        begin = self.period if is_alike_long else max(range(self.period), key=lambda i: len(cuts[i]))
+        ordered = [sorted(cuts[begin], key=place.__getitem__)]
+        for cut in cuts[begin + 1 :]:
             left, mine = sorted(cut, key=place.__getitem__), dict[int, Node]()
             for is_alike in (
                 lambda one, other: one is other,
@@ -200,9 +209,9 @@ class Finder:
                     if i not in mine and found is not None:
                         left.remove(found)
                         mine[i] = found
-            if left or len(mine) < len(ordered[-1]):
+            if left:
                 raise self._looks_back(max(cuts, key=len))
-            ordered.append([mine[i] for i in range(len(mine))])
+            ordered.append([mine.get(i, state) for i, state in enumerate(ordered[-1])])
         return ordered
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
@@ -434,12 +443,12 @@ class Finder:
 
     def _stream(self, template: Node, labels: dict[Node, list[Label]], cut: Sequence[Node]) -> Stream:
         """Return the stream of a node of the step."""
-        around = self._around(labels, template)
+        here = self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
-        order = topological([around[1]], stop=known)
+        order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
-            (last,) = substitute(self.build, [around[1]], {**known, **self.so_far.lasts(order, known)})
+            (last,) = substitute(self.build, [here], {**known, **self.so_far.lasts(order, known)})
         return Stream(template, self.backward, last, len(self.so_far.loops))
 
     def _with(

@@ -52,8 +52,8 @@ def lengths_for(back: int, apart: int = 1) -> set[int]:
     """Return the lengths whose traces show a loop that looks back at up to `back` steps."""
     middle, longest = middle_of(back), longest_of(back)
     # Long traces have space for steps that differ in turn.
-    after = 5 if back == BACK[0] else 6
-    return {1, 2, 3, 4, *range(middle, middle + after), *range(longest - 2 * apart + 1, longest + 1)}
+    before, after = (0, 5) if back == BACK[0] else (4, 6)
+    return {1, 2, 3, 4, *range(middle - before, middle + after), *range(longest - 2 * apart + 1, longest + 1)}
 
 
 @dataclass(frozen=True)
