@@ -624,6 +624,71 @@ def where_by_the_time(x, w, u, v):
 
 
 @row("time")
+def slices_in_turn(x, w, u, v):
+    """Groups of units with clocks of their own, in slices of one state."""
+    h = zeros(D)
+    for t, x_t in enumerate(x):
+        n = D if t % 4 == 0 else D - 2 if t % 2 == 0 else D - 4  # <-
+        h = concatenate([tanh(x_t @ w[:, :n] + h @ u[:, :n]), h[n:]])  # <-
+    return h @ v
+
+
+@row("time", "a factor or `mg.where`, as below")
+def anew(x, w, u, v):
+    """A state that begins anew at every fifth step."""
+    h = zeros(D)
+    for t, x_t in enumerate(x):
+        h = zeros(D) if t % 5 == 0 else h  # <-
+        h = tanh(x_t @ w + h @ u)
+    return h @ v
+
+
+@row("time")
+def anew_by_a_factor(x, w, u, v):
+    """The same by a factor."""
+    h = zeros(D)
+    for t, x_t in enumerate(x):
+        h = tanh(x_t @ w + (float(t % 5 != 0) * h) @ u)  # <-
+    return h @ v
+
+
+@row("time")
+def anew_by_where(x, w, u, h0, v):
+    """From a learned state, with `mg.where`."""
+    h = h0
+    for t, x_t in enumerate(x):
+        h = tanh(x_t @ w + mg.where(t % 5 == 0, h0, h) @ u)  # <-
+    return h @ v
+
+
+@row("time")
+def every_third_row(x, w, u, v):
+    """Every third row."""
+    h = zeros(D)
+    for x_t in x[::3]:  # <-
+        h = tanh(x_t @ w + h @ u)
+    return h @ v
+
+
+@row("time")
+def two_rows(x, w, w2, u, v):
+    """Two rows in a step."""
+    h = mg.zeros(D, dtype=np.float32)
+    for t in range(0, len(x) - 1, 2):  # <-
+        h = tanh(x[t] @ w + x[t + 1] @ w2 + h @ u)  # <-
+    return h @ v
+
+
+@row("time", "the index, as above; or two rows as one row of the data")
+def two_rows_by_reshape(x, w, w2, u, v):
+    """The same with a reshape."""
+    h = mg.zeros(D, dtype=np.float32)
+    for one, two in x[: len(x) // 2 * 2].reshape(-1, 2, C):  # <-
+        h = tanh(one @ w + two @ w2 + h @ u)
+    return h @ v
+
+
+@row("time")
 def weights_in_turn(x, w, u, u2, v):
     """Two alternating weights."""
     h = zeros(D)
@@ -846,6 +911,15 @@ def last_and_dilated(x, w, u, u2, v):
 
 
 @row("first")
+def relative_to_the_first(x, w, u, v):
+    """Rows minus the first one."""
+    h = zeros(D)
+    for x_t in x - x[0]:  # <-
+        h = tanh(x_t @ w + h @ u)
+    return h @ v
+
+
+@row("first")
 def burn_in(x, w, u, u2, v):
     """A state that starts at a later step."""
     h = s = zeros(D)
@@ -991,12 +1065,41 @@ def batch_norm(x, w, u, v):
     return h @ v
 
 
-@row("layers", "`h` itself, through which the gradient passes")
+@row("layers")
 def stopped(x, w, u, v):
     """A stopped gradient."""
     h = mg.zeros(D, dtype=np.float32)
     for x_t in x:
         h = tanh(x_t @ w + h.data @ u)  # <-
+    return h @ v
+
+
+@row("layers")
+def stopped_sometimes(x, w, u, v):
+    """A gradient that stops at every third step."""
+    h = mg.zeros(D, dtype=np.float32)
+    for t, x_t in enumerate(x):
+        h = mg.tensor(h.data) if t % 3 == 0 else h  # <-
+        h = tanh(x_t @ w + h @ u)
+    return h @ v
+
+
+@row("layers")
+def straight_through(x, w, u, v):
+    """A rounded state with the gradient of one that is not rounded."""
+    h = zeros(D)
+    for x_t in x:
+        h = tanh(x_t @ w + h @ u)
+        h = h + (np.round(h.data, 1) - h.data)  # <-
+    return h @ v
+
+
+@row("layers", "`mg.sum(h).data`, an array")
+def python_number(x, w, u, v):
+    """A Python number made of a state."""
+    h = zeros(D)
+    for x_t in x:
+        h = tanh(x_t @ w + h @ u - float(mg.sum(h)))  # <-
     return h @ v
 
 
@@ -1126,6 +1229,30 @@ def steps_after_the_end(x, w, u, u2, v):
     for _ in range(3):  # <-
         h = tanh(h @ u2)  # <-
     return h @ v
+
+
+@row("length")
+def runs_by_itself(x, w, u, u2, v):
+    """A decoder that runs by itself, for as many steps as the sequence has."""
+    h, out = zeros(D), []
+    for x_t in x:
+        h = tanh(x_t @ w + h @ u)
+    for _ in range(len(x)):  # <-
+        h = tanh(h @ u2)  # <-
+        out.append(h @ v)  # <-
+    return stack(out)
+
+
+@row("length", "the number as a column of the data, in a second loop over `x`")
+def counts_by_itself(x, w, u, u2, v):
+    """The same with a number of the step."""
+    h, out = zeros(D), []
+    for x_t in x:
+        h = tanh(x_t @ w + h @ u)
+    for t in range(len(x)):
+        h = tanh(h @ u2 + 0.1 * t)  # <-
+        out.append(h @ v)
+    return stack(out)
 
 
 @row("length", "`mg.where`, as below, for four rows or more; or shorten the sequences in the data")

@@ -324,13 +324,6 @@ def all_states(m, x):
     return h @ m.W
 
 
-def look_back_to_the_first(m, x):
-    h = zeros()
-    for x_t in x:
-        h = relu(x_t[np.newaxis] @ m.A + h @ m.B + x[:1] @ m.A)
-    return h @ m.W
-
-
 def last_row_again(m, x):
     h = zeros()
     for x_t in x:
@@ -359,7 +352,6 @@ def squared_length(m, x):
         (positional, "numbers that differ from length to length, and are not a fraction of it"),
         (first_only, None),
         (all_states, None),
-        (look_back_to_the_first, None),
         (middle, "reads element 6 of a sequence of 13 in another way than those around it"),
         (no_loop, "do not depend on the sequence"),
         (squared_length, "numbers that differ from length to length, and are not a fraction of it"),

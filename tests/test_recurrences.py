@@ -89,6 +89,7 @@ OTHERWISE = {
     "it has no loop statement": {"Fold", "FoldOfEmbeddings", "Scan", "Recursive", "MyGradGRU"},
     "all steps are convolved at once": {"RealGatedLRU", "ConvolutionFirst", "MyGradConvolution"},
     "all states are read at the end": {"SmoothMax"},
+    "it takes every second or third row, counted from the first": {"TwoRowsByIndex", "TwoRowsZipped", "EveryThirdRow"},
 }
 
 

@@ -564,8 +564,8 @@ def test_numbers_taken_out_of_the_graph_are_reported_in_one_line(here, capsys):
     assert first == (
         "myrnn: warning: training goes on op by op with MyGrad, because the model takes numbers out of its tensors "
         "with float(), which a compiled model cannot do: looks.py:16 h = "
-        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + float(h.sum())); A compiled model has no Python numbers. Keep an array: "
-        'mg.sum(h).data has the number, without a gradient, or train with engine="mygrad".'
+        "mg.tanh(self.fc_x2h(x_t[np.newaxis]) + float(h.sum())); A compiled model has no Python numbers. Keep an "
+        'array: mg.sum(h).data has the number, without a gradient, or train with engine="mygrad".'
     )
 
 

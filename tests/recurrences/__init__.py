@@ -1,8 +1,8 @@
 """Recurrent models as experienced people write them, each with its source.
 
 `ALL` has every model, as a `Recurrence`: simple and gated cells, dynamical systems, linear recurrences, memories, deep
-cells, several passes over the sequence, readouts of all states, time, first steps that differ, styles of writing, and
-logits for every step. `randomly` draws more of them.
+cells, several passes over the sequence, readouts of all states, time, first steps that differ, steps that take turns,
+gradients that stop, styles of writing, and logits for every step. `randomly` draws more of them.
 `python -m recurrences` prints how many compile, and why the others are refused.
 """
 
@@ -21,6 +21,8 @@ from . import (  # noqa: F401
     pooling,
     simple,
     steps,
+    stopped,
+    turns,
     writing,
 )
 from .registry import ALL, C, D, K, Recurrence

@@ -8,6 +8,7 @@ import mygrad as mg
 import numpy as np
 from mygrad.nnet.activations import relu, sigmoid
 
+from .layers import Simple
 from .registry import C, D, K, recurrence, weight, weights, zeros
 
 
@@ -410,3 +411,33 @@ class BurnIn:
             if t >= 3:
                 late = mg.tanh(h @ self.w2 + late)
         return (h + late) @ self.v
+
+
+@recurrence(source="Alahi et al., Social LSTM, 2016 (positions relative to the first)")
+class RelativeToTheFirst(Simple):
+    """Rows minus the first one."""
+
+    def __call__(self, x):
+        h = zeros(D)
+        for x_t in x - x[0]:
+            h = self.step(x_t, h)
+        return (h @ self.v)[None]
+
+
+@recurrence(source="Mikolov and Zweig, Context dependent recurrent neural network language model, 2012", complete=2)
+class FirstStateAsContext(Simple):
+    """Every step reads the first state."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.c = weight(rng, D, D)
+
+    @property
+    def parameters(self):
+        return (*super().parameters, self.c)
+
+    def __call__(self, x):
+        states = [self.step(x[0], zeros(D))]
+        for x_t in x[1:]:
+            states.append(self.step(x_t, states[-1] + states[0] @ self.c))
+        return (states[-1] @ self.v)[None]

@@ -2,10 +2,11 @@
 
 import mygrad as mg
 import numpy as np
-from mygrad.nnet.activations import relu
+from mygrad.nnet.activations import relu, softmax
 
 from .layers import GatedLayer, Layer, joined
 from .registry import C, D, K, recurrence, weight, weights, zeros
+from .steps import tagger
 
 
 @recurrence(source="Xia et al., Deliberation networks: sequence generation beyond one-pass decoding, 2017")
@@ -191,3 +192,88 @@ class CentredInputs:
     def __call__(self, x):
         x = (x - x.mean(axis=0)) / np.float32(2)
         return self.layer.states(x)[-1] @ self.v
+
+
+class Decoder:
+    """An encoder, and the weights of a decoder."""
+
+    def __init__(self, rng):
+        self.encoder, self.u, self.v = Layer(rng), weight(rng, D, D), weight(rng, D, K)
+        self.parameters = joined(self.encoder, self.u, self.v)
+
+    def decoded(self, x):
+        """The states of a decoder that runs by itself, from the last state of the encoder."""
+        h, found = self.encoder.states(x)[-1], []
+        for _ in range(len(x)):
+            h = mg.tanh(h @ self.u)
+            found.append(h)
+        return found
+
+
+@recurrence(source="Srivastava, Mansimov and Salakhutdinov, Unsupervised learning of video representations, 2015")
+class RunsOn(Decoder):
+    """A decoder without an input makes as many steps as the sequence has; its last state is read out."""
+
+    def __call__(self, x):
+        return self.decoded(x)[-1] @ self.v
+
+
+@recurrence(source="Venkatraman, Hebert and Bagnell, Improving multi-step prediction of learned time series, 2015")
+class MeanOfThePrediction(Decoder):
+    """The mean of what such a decoder computes."""
+
+    def __call__(self, x):
+        return mg.mean(mg.concatenate(self.decoded(x)), axis=0)[None] @ self.v
+
+
+@tagger(source="Srivastava, Mansimov and Salakhutdinov, Unsupervised learning of video representations, 2015")
+class Reconstructs(Decoder):
+    """Its output at every step."""
+
+    def __call__(self, x):
+        return mg.concatenate(self.decoded(x)) @ self.v
+
+
+@tagger(source="Cho et al., Learning phrase representations using RNN encoder-decoder, 2014")
+class ContextAtEveryStep:
+    """A decoder that reads the encoder's last state at every step, and its own last output."""
+
+    def __init__(self, rng):
+        self.encoder = Layer(rng)
+        self.u, self.c, self.e, self.v = weights(rng, (D, D), (D, D), (K, D), (D, K))
+        self.parameters = joined(self.encoder, self.u, self.c, self.e, self.v)
+
+    def __call__(self, x):
+        context = self.encoder.states(x)[-1] @ self.c
+        h, y, out = zeros(1, D), zeros(1, K), []
+        for _ in x:
+            h = mg.tanh(h @ self.u + context + y @ self.e)
+            y = softmax(h @ self.v)
+            out.append(y)
+        return mg.concatenate(out)
+
+
+@recurrence(source="Xia et al., Deliberation networks: sequence generation beyond one-pass decoding, 2017 (a draft)")
+class ReadsItsDraft(Decoder):
+    """A third pass reads what the decoder has computed, beside the sequence."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.last = Layer(rng, C + D)
+        self.parameters = joined(self.encoder, self.u, self.v, self.last)
+
+    def __call__(self, x):
+        rows = mg.concatenate([x, mg.concatenate(self.decoded(x))], axis=1)
+        return self.last.states(rows)[-1] @ self.v
+
+
+@tagger(source="Gehring et al., Convolutional sequence to sequence learning, 2017 (positions)", compiles=False)
+class CountsItsOutputs(Decoder):
+    """A decoder that runs by itself, with a number of the step."""
+
+    def __call__(self, x):
+        h, out = self.encoder.states(x)[-1], []
+        for t in range(len(x)):
+            h = mg.tanh(h @ self.u + np.float32(0.1 * t))
+            out.append(h @ self.v)
+        return mg.concatenate(out)

@@ -14,7 +14,7 @@ from myrnn.compiler.leaves import Row
 from myrnn.compiler.probe import Traces, where
 from myrnn.compiler.record import Origin
 from myrnn.compiler.trace import Trace
-from myrnn.compiler.turns import period_of
+from myrnn.compiler.turns import MOST_KINDS, period_of
 from myrnn.errors import NotARecurrence
 
 INSTEAD = ', or train with engine="mygrad".'
@@ -22,7 +22,7 @@ INSTEAD = ', or train with engine="mygrad".'
 
 def explained(refusal: NotARecurrence, traced: Traces) -> NotARecurrence:
     """Return a refusal with the usual reason that the traces show, or as it is."""
-    for reason in (_begins_anew, _unread_rows, _goes_on_alone, _in_turn):
+    for reason in (_begins_anew, _reads_several, _unread_rows, _goes_on_alone, _in_turn):
         if (message := reason(traced)) is not None:
             return NotARecurrence(message + INSTEAD)
     return refusal
@@ -37,8 +37,8 @@ def _begins_anew(traced: Traces) -> str | None:
     trace, every = traced.by_length[LONG[-1]], gcd(*begins.values())
     period = f"t % {every} {{}} 0" if every > 1 else "begins {}"
     return (
-        f"of a sequence of {LONG[-1]} rows the model forgets the first {begins[LONG[-1]]}, as if its states began anew:\n"
-        f"  {where(trace, _row(trace, LONG[-1] - 1))}\n"
+        f"of a sequence of {LONG[-1]} rows the model forgets the first {begins[LONG[-1]]}, as if its states began "
+        f"anew:\n  {where(trace, _row(trace, LONG[-1] - 1))}\n"
         "  A compiled loop passes its states on. Let them begin anew by a factor, or a choice:\n"
         f"  h = float({period.format('!=')}) * h, or h = mg.where({period.format('==')}, h0, h); or give the parts as\n"
         "  sequences of their own"
@@ -74,6 +74,20 @@ def _unread_rows(traced: Traces) -> str | None:
     return None
 
 
+def _reads_several(traced: Traces) -> str | None:
+    """Find steps that read several rows each, and leave out the last few."""
+    read = {n: set().union(*of_rows(trace).values()) for n, trace in traced.by_length.items() if n}
+    count = gcd(*map(len, read.values()))
+    if count < 2 or any(rows != {*range(n - n % count)} for n, rows in read.items()):
+        return None
+    line = where(traced.by_length[LONG[-1]], _row(traced.by_length[LONG[-1]], 0))
+    by_index = f"Read them by their index: for t in range(0, len(x) - {count - 1}, {count}), with x[t] and x[t + 1];\n"
+    return (
+        f"the model reads {count} rows in a step, and leaves out those that remain:\n  {line}\n"
+        f"  {by_index + '  or make' if count <= MOST_KINDS else 'Make'} {count} rows one row of the data"
+    )
+
+
 def _row(trace: Trace, step: int) -> Node | None:
     return next((n for n in topological([trace.output]) if n.leaf == Row(step)), None)
 
@@ -90,7 +104,7 @@ def _goes_on_alone(traced: Traces) -> str | None:
     return (
         "after the last row the model goes on for as many steps as the sequence has, without reading a row (a decoder\n"
         f"  that runs by itself), but these steps differ, or their outputs are in another order:\n  {line}\n"
-        "  Let each of them compute the same from what the step before it computed, and return their outputs in order.\n"
+        "  Let each of them compute the same from what the step before it computed, and return the outputs in order.\n"
         "  Give numbers of the time as a column of the data, and read it again: for x_t in x"
     )
 

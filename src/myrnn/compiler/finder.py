@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from myrnn.compiler.alignment import Alignment
 from myrnn.compiler.beginning import BeginningFinder, row_message
 from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.found import Found, Stream, View, both_lines, leaf_of
@@ -19,7 +20,6 @@ from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Paramete
 from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.record import Origin
-from myrnn.compiler.steps import Kinds
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.compiler.variables import Variables
@@ -33,6 +33,11 @@ Label = tuple[Node, int]
 
 Around = tuple[Node | None, ...]
 """The same value in each of the steps that are compared; None where it is not known."""
+
+
+def _known(several: Sequence[Around], place: int) -> list[Node]:
+    """Return those of the values that are known in a step."""
+    return [node for around in several if (node := around[place]) is not None]
 
 
 class Finder:
@@ -147,15 +152,12 @@ class Finder:
             return None
         return self._with(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
 
-    def _loop(
-        self, forced: Sequence[Around], beside: Sequence[Around]
-    ) -> tuple[Loop, dict[Node, Node], list[Node]]:
+    def _loop(self, forced: Sequence[Around], beside: Sequence[Around]) -> tuple[Loop, dict[Node, Node], list[Node]]:
         m = self.middle
-        cuts = [
-            self._cut(t, *([around[i] for around in some if around[i] is not None] for some in (forced, beside)))
-            for i, t in enumerate(self.around)
-        ]
-        shown = self._side_by_side(cuts) if self.period == 1 else self._in_one_order(cuts)
+        cuts = [self._cut(t, *(_known(some, i) for some in (forced, beside))) for i, t in enumerate(self.around)]
+        aligned = Alignment(self.order, self.position, self.around, self.period)
+        if (shown := aligned.of(cuts)) is None:
+            raise self._looks_back(max(cuts, key=len))
         cuts = shown[-self.period - 2 :]
         made = [self._step(before, after, t) for t, (before, after) in enumerate(pairwise(cuts), m)]
         # A state that is only made of parameters is the same node before and after the step.
@@ -187,60 +189,6 @@ class Finder:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
         return Loop(beginning.initial, step, {}, self.backward, self.ahead), template, cuts[1]
-
-    def _in_one_order(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
-        """Return the states after different steps in one order: constant states keep their index."""
-        # If some kinds of steps have fewer states than others, they keep those that they do not need: the order begins
-        # with the most.
-        place = {node: i for i, node in enumerate(self.order)}
-        kinds = Kinds().of(self.order, self.position)
-        is_alike_long = len({*map(len, cuts[self.period :])}) == 1
-        begin = self.period if is_alike_long else max(range(self.period), key=lambda i: len(cuts[i]))
-        ordered = [sorted(cuts[begin], key=place.__getitem__)]
-        for cut in cuts[begin + 1 :]:
-            left, mine = sorted(cut, key=place.__getitem__), dict[int, Node]()
-            for is_alike in (
-                lambda one, other: one is other,
-                lambda one, other: kinds[one] == kinds[other],
-                lambda one, other: one.size == other.size,
-            ):
-                for i, state in enumerate(ordered[-1]):
-                    found = next((n for n in left if is_alike(n, state)), None)
-                    if i not in mine and found is not None:
-                        left.remove(found)
-                        mine[i] = found
-            if left:
-                raise self._looks_back(max(cuts, key=len))
-            ordered.append([mine.get(i, state) for i, state in enumerate(ordered[-1])])
-        return ordered
-
-    def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]]:
-        """Return the states after three steps in one order: the same computation is the same state."""
-        kinds = Kinds().of(self.order, self.position)
-        deeper = Kinds().of(self.order, self.position, earlier=kinds.__getitem__)
-        place = {node: i for i, node in enumerate(self.order)}
-        middle = sorted(cuts[1], key=place.__getitem__)
-        ordered = []
-        for step, cut in enumerate(cuts, self.middle - 1):
-            left = sorted(cut, key=place.__getitem__)
-            mine: list[Node] = []
-            for state in middle:
-                late = [n for n in left if self._age(n, step) == self._age(state, self.middle)]
-                # Old values may be made of initial states; if a step differs, that is reported later.
-                alike = [n for n in late if kinds[n] == kinds[state]] or [n for n in late if n.size == state.size]
-                if not alike:
-                    raise self._looks_back(max(cuts, key=len))
-                found = next((n for n in alike if deeper[n] == deeper[state]), alike[0])
-                left.remove(found)
-                mine.append(found)
-            if left:
-                raise self._looks_back(max(cuts, key=len))
-            ordered.append(mine)
-        return ordered
-
-    def _age(self, node: Node, step: int) -> int | None:
-        """Return how many steps before this one a node was computed; None if it is only made of parameters."""
-        return step - self.position[node] if node in self.position else None
 
     def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
         """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`."""

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Row, StepNumber
+from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop, rewritten
 from myrnn.compiler.probe import ADVICE, Traces, describe, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
@@ -119,10 +119,11 @@ class Found:
         reader = next((n for n in order if node in n.inputs and n in view.origins), node)
         of_loop = "numbers of step" if isinstance(row.of, Given) else "what a loop has computed at step"
         what = "element" if row.of == INPUT else of_loop
+        draws = "  Draw what is read alone: dropout(H[-1:], 0.5), not dropout(H, 0.5)[-1:].\n"
         return NotARecurrence(
             f"the model reads {what} {row.step} of a sequence of {view.length} in another way than those around it, or "
             "out\n  of order: it is not part of a loop over the whole sequence.\n"
-            f"  {view.origins.get(reader, Origin())}\n{ADVICE}"
+            f"  {view.origins.get(reader, Origin())}\n{draws if isinstance(row.of, Drawn) else ''}{ADVICE}"
         )
 
     def last(self, number: int) -> Node:

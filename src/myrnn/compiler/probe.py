@@ -97,11 +97,17 @@ class Traces:
 
 
 @contextmanager
-def _enough_positions(length: int) -> Iterator[None]:
-    """Say how many positions a model needs that fails because it has no more, as in ``P[t]``."""
+def _any_length(length: int) -> Iterator[None]:
+    """Say what a model needs that fails at a length: more positions, as in ``P[t]``, or other groups of rows."""
     try:
         yield
     except CompileError as error:
+        if isinstance(error.__cause__, ValueError) and "reshape" in str(error.__cause__):
+            raise CompileError(
+                f"{error}\n  The compiler runs a model on sequences of all lengths. To read two rows in a step, write\n"
+                "  for t in range(0, len(x) - 1, 2), with x[t] and x[t + 1]; or make them one row of the data.\n"
+                '  If all sequences have the right length, you can train with engine="mygrad".'
+            ) from error.__cause__
         if not isinstance(error.__cause__, IndexError):
             raise
         needed = max(length, *PROBES)
@@ -120,11 +126,11 @@ def trace(subject: Subject) -> Traces:
 
         def trace_at(lengths: Collection[int]) -> None:
             for n in lengths:
-                with _enough_positions(n):
+                with _any_length(n):
                     traces[n] = traced_with_array(model, parameters, _random_rows(n, dim_input, rng), build)
 
         x = _random_rows(5, dim_input, rng)
-        with _enough_positions(len(x)):
+        with _any_length(len(x)):
             check_calls(model, parameters, x, build)
         trace_at(PROBES)
         check_growth(traces)
@@ -224,8 +230,8 @@ def traced_with_array(
     if not same:
         raise NotARecurrence(
             f"on a sequence of {len(x)} the model gives other logits for an array than for a tensor of the same\n"
-            "  numbers: it depends on the type of its argument, keeps something from one call to the next, or changes a\n"
-            "  tensor in place after its numbers were read with .data.\n"
+            "  numbers: it depends on the type of its argument, keeps something from one call to the next, or changes\n"
+            "  a tensor in place after its numbers were read with .data.\n"
             '  Train it with engine="mygrad".'
         )
     return traced

@@ -71,7 +71,7 @@ def _instead_of(by: str) -> tuple[str, str]:
         )
     if name in ("argmax", "argmin", "__index__"):
         return f" to choose by {name if name in by else 'them'}", (
-            "If x is one-hot, x_t @ E is the row E[np.argmax(x_t)], and p.data == p.data.max() marks the largest of p.\n"
+            "If x is one-hot, x_t @ E is the row E[np.argmax(x_t)]; p.data == p.data.max() marks the largest of p.\n"
             "  Otherwise choose smoothly: softmax(h @ V) @ E"
         )
     if name in ("__float__", "__int__", "item", "tolist"):
@@ -83,8 +83,8 @@ def _instead_of(by: str) -> tuple[str, str]:
             "Write it with MyGrad's operations; compute what needs only the sequence before, as columns of the data"
         )
     return " where the compiler does not see what becomes of them", (
-        "Compute with functions of MyGrad or NumPy alone: h.data has the numbers of h, without a gradient; to choose by\n"
-        "  a comparison, mg.where(h > 0, a, b)"
+        "Compute with functions of MyGrad or NumPy alone: h.data has the numbers of h, without a gradient; to choose\n"
+        "  by a comparison, mg.where(h > 0, a, b)"
     )
 
 
