@@ -201,6 +201,30 @@ def test_a_run_is_described_in_one_line():
     assert point.label == "IRNN of 50 units on twin-halves, adam at 0.001, seed 0"
 
 
+@pytest.mark.parametrize(
+    ("one_line", "in_full"),
+    [
+        ({"task": "dyck:2,depth=3"}, {"task": {"name": "dyck", "kinds": 2, "depth": 3}}),
+        ({"task": "twin-halves:pattern_length_max=2"}, {"task": {"pattern_length_max": 2}}),
+        (
+            {"model": "gru:layers=2", "optimizer": "sgd"},
+            {"model": {"name": "gru", "layers": 2}, "optimizer": {"name": "sgd"}},
+        ),
+        ({"data": "train.csv"}, {"data": {"file": "train.csv"}}),
+        ({"variants": [{"name": "a", "data": "a.csv"}]}, {"variants": [{"name": "a", "data": {"file": "a.csv"}}]}),
+        (
+            {"model": "gru", "variants": [{"name": "deep", "model": {"layers": 2}}, {"name": "lstm", "model": "lstm"}]},
+            {
+                "model": {"name": "gru"},
+                "variants": [{"name": "deep", "model": {"layers": 2}}, {"name": "lstm", "model": {"name": "lstm"}}],
+            },
+        ),
+    ],
+)
+def test_a_section_can_be_one_line(one_line, in_full):
+    assert [p.run for p in all_points(one_line)] == [p.run for p in all_points(in_full)]
+
+
 # --- invalid studies
 
 
@@ -213,6 +237,7 @@ def test_a_run_is_described_in_one_line():
             "'evaluation', 'search', 'variants', not 'modle'; did you mean 'model'?",
         ),
         ({"model": 3}, "[model] must be a table, not 3"),
+        ({"training": "fast"}, "[training] must be a table, not 'fast'"),
         (
             {"model": {"nam": "rnn"}},
             "[model] model rnn has no setting 'nam', only 'name', 'dim_recurrent', 'activation', 'recurrent_init', "

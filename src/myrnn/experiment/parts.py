@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -87,8 +88,7 @@ class Part:
             if given.part != part:
                 raise InvalidArgument(f"the {part} must be one, not the {given.part} {given.name!r}")
             return given
-        if isinstance(given, str):
-            given = {"name": given}
+        given = in_full(part, given)
         if not isinstance(given, Mapping):
             return cls.of(part, given)
         settings = written_out(part, given)
@@ -171,6 +171,13 @@ def _refuse_sizes(settings: Mapping[str, Any]) -> None:
     for setting in ("dim_input", "dim_output"):
         if setting in settings:
             raise InvalidArgument(f"{setting} follows from the task: leave it out")
+
+
+def in_full(section: str, given: Any) -> Any:
+    """Return a section of an experiment with its settings by name, if it is one line: the name of a part, or a file."""
+    if section == "data" and isinstance(given, str | os.PathLike):
+        return {"file": os.fspath(given)}
+    return {"name": given} if section in PARTS and isinstance(given, str) else given
 
 
 def written_out(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:

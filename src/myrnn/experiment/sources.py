@@ -6,7 +6,6 @@ source an experiment has.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from myrnn import _checks
 from myrnn.data.files import without_gz
 from myrnn.data.targets import SERIES, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.experiment.parts import PARTS, Part
+from myrnn.experiment.parts import PARTS, Part, in_full
 from myrnn.experiment.sections import Data, Evaluation
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
@@ -326,8 +325,7 @@ def read_source(task: Any = None, data: Any = None) -> Source:
         raise InvalidArgument("an experiment has a task or data, not both")
     if data is None:
         return TaskSource(Part.read("task", PARTS["task"] if task is None else task))
-    if isinstance(data, str | os.PathLike):
-        data = {"file": os.fspath(data)}
+    data = in_full("data", data)
     if isinstance(data, Mapping):
         data = Data.read(data, "data")
     if isinstance(data, Data):

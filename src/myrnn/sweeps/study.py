@@ -20,7 +20,7 @@ from myrnn.data.files import without_gz
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.experiment.experiment import SECTIONS
-from myrnn.experiment.parts import SHA256, is_own, written_out
+from myrnn.experiment.parts import SHA256, in_full, is_own, written_out
 from myrnn.experiment.sources import SOURCES
 from myrnn.models.own import check_settings_of, file_of, load_own
 from myrnn.settings import settings_in_file
@@ -266,7 +266,7 @@ def _study(given: Mapping[str, Any], name: str, classes: _Classes) -> Study:
         _checks.one_of("a setting of [search]", setting, ("draws", "seed"))
     draws = _checks.integer("[search] draws", search.get("draws", 1), minimum=1)
     seed = _checks.integer("[search] seed", search.get("seed", 0), minimum=0)
-    common = {section: _table(f"[{section}]", given[section]) for section in SECTIONS if section in given}
+    common = {section: _section(section, given) for section in SECTIONS if section in given}
     variants = dict(_variants(given.get("variants"), common))
     if len({"data" in sections for sections in variants.values()}) > 1:
         raise InvalidArgument("some variants have [data], others none: a study is of runs on tasks or on data")
@@ -321,7 +321,7 @@ def _sections(common: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -
     sections = {}
     # The tests come last: their settings depend on the model.
     for section in ("data" if "data" in given else "task", "model", "optimizer", "training", FIXED):
-        settings = {**common.get(section, {}), **_table(f"[{section}]", own.get(section, {}))}
+        settings = {**common.get(section, {}), **_section(section, own)}
         sections[section] = {
             name: Choice((value,))
             if section == FIXED
@@ -421,6 +421,11 @@ def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:
         return value
 
     return {name: filled(value) if name in FILES else value for name, value in values.items()}
+
+
+def _section(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of a section of a study or a variant, which may be one line."""
+    return _table(f"[{name}]", in_full(name, given.get(name, {})))
 
 
 def _table(shown: str, value: Any) -> Mapping[str, Any]:
