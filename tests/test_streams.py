@@ -427,7 +427,7 @@ def test_a_program_that_has_not_run_yet_can_generate(monkeypatch):
     compiled = compile(RNN(SYMBOLS, 8, SYMBOLS, rng=0), check=False)
     native = Native(compiled.program(carried=True, tokens=True), ProgramKind(tokens=True, carried=True))
     streams = Streams(np.array([~0]), np.zeros((1, native.program.carried.width), np.float32))
-    native.generate(1, streams, native.block().numbers, np.full(3, 0.5), 1.0, SYMBOLS)
+    native.generate(1, streams, native.block().numbers, np.full(3, 0.5), 1.0, SYMBOLS, np.zeros(0, np.int64))
     assert [members.tolist() for members in calls] == [[0]]
 
 
