@@ -361,6 +361,17 @@ def beginning_late(m, t, z, h, g):
     return h, tanh(h + g @ m.m) if t >= 3 else g
 
 
+def without_gradient(m, t, z, h, g):
+    """The gradient of `h` stops at every third step, and no gradient at all reaches `m`."""
+    h = mg.tensor(np.asarray(h)) if t % 3 == 0 else h
+    return tanh(z + h @ m.u), tanh(h + np.asarray(g @ m.m))
+
+
+def straight_through(m, t, z, h, g):
+    h = tanh(z + h @ m.u + np.asarray(g) @ m.m)
+    return h, h + (np.round(h.data, 1) - h.data)
+
+
 OPTIMIZERS = {
     "Adam": partial(Adam, learning_rate=0.02),
     "AdamW": partial(Adam, learning_rate=0.02, weight_decay=0.1),
@@ -372,7 +383,7 @@ OPTIMIZERS = {
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("optimizer_of", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize(("streams", "window"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.long)])
-@pytest.mark.parametrize("step", [every_third, beginning_late])
+@pytest.mark.parametrize("step", [every_third, beginning_late, without_gradient, straight_through])
 def test_a_weight_that_a_window_does_not_use_is_not_trained_in_it(step, streams, window, optimizer_of):
     sequences, model, by = data([6, 6, 9]), ByNumber(step), ByNumber(step)
     options = {"seed": 5, "truncate": window, "report_every": 1, "progress": False}
