@@ -3,8 +3,8 @@
 The files in the order in which data pass through them: `files` reads one file and `series` a table of numbers,
 `symbols` splits text and stores sequences flat, `read` turns a file into sequences and targets, `memory` makes flat
 sequences from Python objects, `encode` is fitted on the training sequences and turns others into tokens, numbers and
-classes, `differences` takes those of a series and adds them up again, and `targets` turns targets into what a model
-learns.
+classes, `differences` takes those of a series and adds them up again, `targets` turns targets into what a model
+learns, and `overlap` compares a test with the training data.
 
 Polars is imported on first use.
 """

@@ -26,6 +26,7 @@ from myrnn.data import (
 )
 from myrnn.data.differences import MOST_DIFFERENCES, trend_of
 from myrnn.data.encode import UNKNOWN
+from myrnn.data.overlap import Overlap, TrainingSequences
 from myrnn.data.read import DEFAULT_COLUMNS
 from myrnn.data.series import is_number
 from myrnn.data.symbols import RawSequences
@@ -189,6 +190,8 @@ class PreparedData(Prepared):
     given: tuple[Any, Any] = (None, None)
     # By test name, without sequences of classes that the training does not know.
     test_files: Mapping[str, LabelledSequences] = field(default_factory=dict)
+    # How many sequences of each test are also in the training data.
+    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
     # What the baselines of reports are fitted on, once it is needed.
     _known: Sequences | None = None
 
@@ -205,7 +208,9 @@ class PreparedData(Prepared):
         y = given.labels if self.reader.learn == LABELS else given.targets
         report = report_on(run, given.sequences, y, self._known)
         seconds = time.perf_counter() - begin
-        return report, {"skipped_lines": given.skipped, "seconds": seconds, **report.numbers()}
+        overlap = self.overlaps[name]
+        shared = {"share_in_training": overlap.share, "repeated_in_training": overlap.repeated}
+        return report, {"skipped_lines": given.skipped, "seconds": seconds, **shared, **report.numbers()}
 
     def facts(self) -> dict[str, Any]:
         """Return the number of sequences, their lengths, and how many there are of each class."""
@@ -244,7 +249,23 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     prepared.given, prepared.hashes, prepared.train = (X, y), hashes, train
     prepared.reader.columns = None if train is None else train.columns
     prepared.test_files = dict(prepared.reader.read_tests(experiment))
+    if prepared.test_files:
+        prepared.overlaps = _overlaps(prepared, raw)
     return prepared
+
+
+def _overlaps(prepared: PreparedData, raw: RawSequences) -> dict[str, Overlap]:
+    """Return how many sequences of each test are in the training data; a warning tells of more than by chance."""
+    known, hashes, found = TrainingSequences(raw), prepared.hashes, {}
+    for name, file in prepared.experiment.evaluation.test:
+        overlap = found[name] = known.overlap(prepared.test_files[name].sequences)
+        # Of the training file itself there is a warning already.
+        if overlap.is_large and hashes[f"test {name}"] != hashes.get("data"):
+            warn(
+                f"{overlap.share:.1%} of the sequences of {file} are also in the training data, of which only "
+                f"{overlap.repeated:.1%} are there twice: a test on them says little about new sequences"
+            )
+    return found
 
 
 def _hashes_of(experiment: Experiment) -> dict[str, str]:
