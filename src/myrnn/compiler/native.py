@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -319,11 +319,13 @@ class Native:
                 work.penalize(int(shard == 0))
             shares = shares_of(sequences, order).astype(np.float32)
 
+            dense = lookups[0].begin if lookups else len(descent.parameters)
+
             def run(shard: int) -> None:
                 self._call(
-                    training.train, sequences, descent.class_weights, order, shares, members[shard], by[shard],
-                    barrier, descent, gradients, works[shard].arguments, lookups[shard], losses, scores,
-                    streams=streams,
+                    self._trainer, sequences, descent.class_weights, order, shares, members[shard], by[shard], barrier,
+                    descent, gradients, works[shard].arguments, training.part_of(dense, shard, shards), losses, scores,
+                    *lookups[shard : shard + 1], streams=streams,
                 )  # fmt: skip
 
             in_threads(run, shards)
@@ -332,7 +334,12 @@ class Native:
 
     def prepare_to_train(self) -> None:
         """Compile what `train` calls."""
-        self._code.prepare(training.train)
+        self._code.prepare(self._trainer)
+
+    @property
+    def _trainer(self) -> Callable[..., None]:
+        """The function that trains the program's model."""
+        return training.train_lookups if self.program.parameters.lookups else training.train
 
     def _gradient_numbers(self, shards: int) -> Floats:
         """Return a buffer for the gradients of all shards; iterations clear it, of lookups only what they wrote."""
@@ -341,11 +348,12 @@ class Native:
         return self._gradients[shards]
 
     def _lookups(self, descent: Descent, lengths: NDArray[np.int64], shards: int) -> list[Lookups]:
-        """Return the lookups of the program, for each shard; all rows change if weights decay or tokens are many."""
+        """Return the lookups of the program, if it has some, for each shard."""
+        # All rows change if weights decay or tokens are many.
         parameters = self.program.parameters
         layouts = sorted((parameters.layouts[i] for i in parameters.lookups), key=lambda x: x.at)
         if not layouts:
-            return lookups_of(parameters.size, [], 0, shards, every=False)
+            return []
         # A parameter without numbers begins where the next one does.
         parts = {int(begin): i for i, (begin, end, _) in enumerate(descent.ranges) if begin < end}
         places = [(layout.at, layout.size // layout.rows, parts.get(layout.at, -1)) for layout in layouts]

@@ -40,7 +40,7 @@ class Lookups(NamedTuple):
 
 
 def lookups_of(begin: int, places: list[tuple[int, int, int]], rows: int, shards: int, *, every: bool) -> list[Lookups]:
-    """Return the initial lookups of each shard for a call; without `places` there are none."""
+    """Return the initial lookups of each shard for a call."""
     table, numbers = np.array(places, dtype=np.int64).reshape(-1, 3), np.arange(rows)
     done, never = np.zeros(rows, dtype=np.int64), np.full(rows, -1)
     return [

@@ -100,49 +100,102 @@ def run(
     )  # fmt: skip
 
 
+class Part(NamedTuple):
+    """What one of several threads, the shards, does of an iteration."""
+
+    shard: int
+    shards: int
+    # It sums and updates these numbers of the block; lookups come after all of them.
+    begin: int
+    end: int
+
+
+def part_of(size: int, shard: int, shards: int) -> Part:
+    """Return the part of a shard in updating the first `size` numbers of the block, a multiple of 16."""
+    vectors = size // 16
+    return Part(shard, shards, vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16)
+
+
 @compiled
 def train(
     program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
-    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, lookups: Lookups,
-    losses: DoubleTable, scores: DoubleTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    scores: DoubleTable,
 ) -> None:  # fmt: skip
     """Do one iteration for each row of `order`, whose `members` belong to this shard, together with the other shards.
 
     `keys` are those of the members, by which the model draws random numbers. In the gradients each loss is weighted by
     the iteration's number in `shares`.
     """
-    mode, size, shard, shards = flush_subnormals(), len(d.parameters), lookups.shard, lookups.shards
-    g = gradients[shard * size : (shard + 1) * size]
-    # Each shard updates a different part of all weights except lookups.
-    vectors, looks_up = lookups.begin // 16, len(lookups.places) > 0
-    lower, upper = vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16
+    mode = flush_subnormals()
     set_paces(d)
     for n in range(len(order)):
-        count = list_tokens(lookups, samples.values, samples.offsets, order[n], n) if looks_up else 0
+        _learn(
+            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, part, losses, scores
+        )  # fmt: skip
+        if d.limit > 0:
+            meet(barrier, part.shards)
+            _limit(d, squared_norm(gradients, 0, len(d.parameters)), barrier, gradients, part)
+        update(d, n, part.begin, part.end, gradients)
+    restore_mode(mode)
+
+
+@compiled
+def train_lookups(
+    program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    scores: DoubleTable, lookups: Lookups,
+) -> None:  # fmt: skip
+    """Do the same for a model with lookups."""
+    # Two functions, so that other models need not compile what only lookups call.
+    mode = flush_subnormals()
+    set_paces(d)
+    for n in range(len(order)):
+        count = list_tokens(lookups, samples.values, samples.offsets, order[n], n)
         listed = lookups.listed[:count]
-        if looks_up:
-            catch_up(lookups, listed, n, d)
-        meet(barrier, shards)
-        loss, score = run(program, batched, samples, members[n], keys[n], shares[n], True, d.parameters, g, work)
-        losses[shard, n], scores[shard, n] = loss * shares[n], score
-        meet(barrier, shards)
-        sum_shards(gradients, lower, upper, size, shards)
-        if looks_up:
-            sum_listed(lookups, listed, size, gradients)
+        catch_up(lookups, listed, n, d)
+        _learn(
+            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, part, losses, scores
+        )  # fmt: skip
+        sum_listed(lookups, listed, len(d.parameters), gradients)
         factor = 1.0
         if d.limit > 0:
-            meet(barrier, shards)
-            norm = np.sqrt(squared_norm(gradients, 0, lookups.begin) + square_of_listed(lookups, listed, gradients))
-            if norm > d.limit:
-                factor = d.limit / norm
-            meet(barrier, shards)
-            if factor != 1.0:
-                scale(gradients, lower, upper, factor)
-        update(d, n, lower, upper, gradients)
-        if looks_up:
-            step_listed(lookups, listed, n, factor, d, gradients)
+            meet(barrier, part.shards)
+            square = squared_norm(gradients, 0, lookups.begin) + square_of_listed(lookups, listed, gradients)
+            factor = _limit(d, square, barrier, gradients, part)
+        update(d, n, part.begin, part.end, gradients)
+        step_listed(lookups, listed, n, factor, d, gradients)
     catch_up(lookups, lookups.rows, len(order), d)
     restore_mode(mode)
+
+
+@compiled
+def _learn(
+    program: Address, batched: bool, samples: Samples, n: int, shares: Floats, members: IntegerTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    scores: DoubleTable,
+) -> None:  # fmt: skip
+    """Run the program for iteration `n`, and sum a part of the gradients of all shards."""
+    size, shard = len(d.parameters), part.shard
+    g = gradients[shard * size : (shard + 1) * size]
+    meet(barrier, part.shards)
+    loss, score = run(program, batched, samples, members[n], keys[n], shares[n], True, d.parameters, g, work)
+    losses[shard, n], scores[shard, n] = loss * shares[n], score
+    meet(barrier, part.shards)
+    sum_shards(gradients, part.begin, part.end, size, part.shards)
+
+
+@compiled
+def _limit(d: Descent, square: float, barrier: Integers, gradients: Floats, part: Part) -> float:
+    """Scale a part of the gradients if the square of their norm is too large; return the factor."""
+    norm, factor = np.sqrt(square), 1.0
+    if norm > d.limit:
+        factor = d.limit / norm
+    # No shard scales anything before all have seen the norm.
+    meet(barrier, part.shards)
+    if factor != 1.0:
+        scale(gradients, part.begin, part.end, factor)
+    return factor
 
 
 @compiled
