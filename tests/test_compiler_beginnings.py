@@ -219,6 +219,65 @@ def test_logits_and_gradients_are_right_at_every_length(function):
         np.testing.assert_allclose(compiled(none), compiled.model(none).data, atol=1e-6)
 
 
+def tags_from_a_learned_value(t, x, h, w, u, u2, h0):
+    return tanh(x @ w + h @ u) if t > 1 else tanh(x @ w + h0)
+
+
+def tags_with_other_weights_at_first(t, x, h, w, u, u2, h0):
+    return tanh(x @ w + h @ (u if t > 2 else u2))
+
+
+def tags_with_other_weights_at_one_step(t, x, h, w, u, u2, h0):
+    return tanh(x @ w + h @ (u2 if t == 2 else u))
+
+
+def tags_without_states_at_first(t, x, h, w, u, u2, h0):
+    return tanh(x @ w + h @ u) if t > 1 else tanh(x @ w)
+
+
+class Tags:
+    """A model whose step is a function, with an output after each."""
+
+    dim_input = C
+
+    def __init__(self, step):
+        rng, self.step = np.random.default_rng(1), step
+        self.v, *self.of_step = (weight(rng, *SHAPES[name]) for name in ("v", "w", "u", "u2", "h0"))
+        self.parameters = self.v, *self.of_step
+
+    def __call__(self, x):
+        h, logits = zeros(D), []
+        for t, row in enumerate(x):
+            h = self.step(t, row, h, *self.of_step)
+            logits.append(h @ self.v)
+        return mg.stack(logits)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize(
+    "step",
+    [
+        tags_from_a_learned_value,
+        tags_with_other_weights_at_first,
+        tags_with_other_weights_at_one_step,
+        tags_without_states_at_first,
+    ],
+    ids=named,
+)
+def test_several_first_steps_with_outputs_may_differ(step):
+    assert disagreement(compile(Tags(step), max_length=13, check=False), GROUPS) is None
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("step", [tags_with_other_weights_at_one_step, tags_without_states_at_first], ids=named)
+def test_states_with_other_first_steps_can_be_carried(step):
+    compiled = compile(Tags(step), max_length=13, check=False)
+    x = np.random.default_rng(0).normal(size=(9, C)).astype(np.float32)
+    state, one = compiled.step(compiled.start(), x[:1])
+    _, rest = compiled.step(state, x[1:])
+    np.testing.assert_allclose(np.concatenate([one, rest]), compiled(x), atol=1e-6)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("function", [windows, every_third_state, last_three])
 def test_machine_code_is_right_at_every_length(function):

@@ -372,6 +372,10 @@ def straight_through(m, t, z, h, g):
     return h, h + (np.round(h.data, 1) - h.data)
 
 
+def once_in_a_sequence(m, t, z, h, g):
+    return tanh(z + h @ (m.m if t == 2 else m.u)), g
+
+
 OPTIMIZERS = {
     "Adam": partial(Adam, learning_rate=0.02),
     "AdamW": partial(Adam, learning_rate=0.02, weight_decay=0.1),
@@ -383,7 +387,7 @@ OPTIMIZERS = {
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("optimizer_of", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize(("streams", "window"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.long)])
-@pytest.mark.parametrize("step", [every_third, beginning_late, without_gradient, straight_through])
+@pytest.mark.parametrize("step", [every_third, beginning_late, once_in_a_sequence, without_gradient, straight_through])
 def test_a_weight_that_a_window_does_not_use_is_not_trained_in_it(step, streams, window, optimizer_of):
     sequences, model, by = data([6, 6, 9]), ByNumber(step), ByNumber(step)
     options = {"seed": 5, "truncate": window, "report_every": 1, "progress": False}

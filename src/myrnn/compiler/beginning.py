@@ -213,17 +213,22 @@ class BeginningFinder:
         return bool(leaves_of(Row, [node]))
 
     def _at_the_end(self, length: int) -> dict[int, Node]:
-        """Return what the logits of a short sequence show of the states after it; empty if they differ."""
-        if length not in self.views or length > self.middle:
+        """Return what the logits after so many steps show of the states there; empty if they differ from later ones."""
+        if self.so_far.traced.per_step and length > 0:
+            # The longest trace has logits of every step.
+            view = longer = self.view
+        elif length in self.views and length <= self.middle:
+            view, longer = self.views[length], self.views[self.middle + 1]
+        else:
             return {}
-        view, longer = self.views[length], self.views[self.middle + 1]
+        later = longer.folded[longer.logits_of(self.middle)]
         known = dict(zip(self.cut, self.leaves, strict=True))
-        for n in topological([longer.output], stop=known):
+        for n in topological([later], stop=known):
             if isinstance(n.leaf, Row) and n not in known:
                 known[n] = self.build.leaf(n.leaf.of, n.size) if n.leaf.step == self.middle else n
         match = Match(view.folded, self.first, length - 1)
         try:
-            match.add(substitute(self.build, [longer.output], known)[0], view.written[-1])
+            match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1))
         except Differs:
             return {}
         self.written = dict(zip(view.nodes, view.written, strict=True)) | self.written

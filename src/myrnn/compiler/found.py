@@ -165,6 +165,7 @@ class View:
     def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
         left = found.left[length]
         self.length, self.order = length, topological([left.output])
+        self._backward, self._per_step = backward, found.traced.per_step
 
         def seen(row: Row, size: int) -> Node:
             step = length - 1 - row.step if backward else row.step
@@ -179,6 +180,12 @@ class View:
         self.origins = {
             n: left.origins[old] for old, n in zip(self.order, self.nodes, strict=True) if old in left.origins
         }
+
+    def logits_of(self, step: int) -> Node:
+        """Return the logits of a step before constants are folded, or the only ones."""
+        if not self._per_step:
+            return self.written[-1]
+        return self.written[-1].inputs[self.length - 1 - step if self._backward else step]
 
 
 def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, backward: bool) -> Node:
