@@ -324,14 +324,20 @@ class ClockworkByNumbers(Model):
 
 
 class ResetEveryFour(EveryStep):
+    every = 4
+
     def __call__(self, x):
         h, out = zeros(), []
         for t, x_t in enumerate(x):
-            if t % 4 == 0:
+            if t % self.every == 0:
                 h = zeros()
             h = self.step(x_t, h)
             out.append(h @ self.v)
         return mg.stack(out)
+
+
+class ResetEverySix(ResetEveryFour):
+    every = 6
 
 
 class ResetEveryFive(Model):
@@ -400,7 +406,7 @@ MESSAGES = {
     AttentionToAllBefore: ("the work of a step grows", "softmax(before @ h) @ before", "the last few states"),
     Clockwork: ("the steps take turns, with 4 kinds", "tanh(z[3:])", "b = mg.where(t % 2 == 0, new, b)"),
     ResetEveryFive: ("the model forgets the first 10", "", "h = float(t % 5 != 0) * h"),
-    ResetEveryFour: ("the model forgets the first 12", "", "h = mg.where(t % 4 == 0, h0, h)"),
+    ResetEverySix: ("the model forgets the first 12", "", "h = mg.where(t % 6 == 0, h0, h)"),
     TwiceAtTwenty: (
         "at step 20 or the next",
         "h = 2 * h if t == 20 else h",
@@ -411,7 +417,7 @@ MESSAGES = {
 COMPILE = (
     KeptAfterSix, KeptAtAValue, SumOfTheRows, EveryStep, AttentionOnce, ClockworkByNumbers, ResetByNumbers,
     ResetByAFactor, Decoder, DecoderOfAContext, DecoderThatReadsTheTime, TwoRowsByIndex, ThreeRowsByIndex,
-    DroppedLast,
+    DroppedLast, ResetEveryFour,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from myrnn.compiler import compile
 from myrnn.errors import NotARecurrence
 from recurrences.oracle import disagreement
 from recurrences.registry import C, D, zeros
-from test_compiler_beginnings import GROUPS, made
+from test_compiler_beginnings import GROUPS, Tags, check_pieces, made
 
 
 def every_second_row(x, w, u, v):
@@ -90,6 +90,65 @@ COMPILED = (
 @pytest.mark.parametrize("function", most_are_long(COMPILED, 3))
 def test_logits_and_gradients_are_right_at_every_length(function):
     assert disagreement(compile(made(function), max_length=13, check=False), GROUPS) is None
+
+
+def a_slower_state(t, x, h, g, w, u, u2, h0):
+    h = tanh(x @ w + h @ u)
+    return h, tanh(h + g @ u2) if t % 2 == 1 else g
+
+
+def the_slower_state_first(t, x, h, g, w, u, u2, h0):
+    h = tanh(x @ w + h @ u)
+    return h, tanh(h + g @ u2) if t % 2 == 0 else g
+
+
+def a_state_of_every_fourth_step(t, x, h, g, w, u, u2, h0):
+    h = tanh(x @ w + h @ u + g)
+    return h, tanh(h + g @ u2) if t % 4 == 3 else g
+
+
+def either_of_two_states(t, x, h, g, w, u, u2, h0):
+    if t % 3 == 0:
+        return tanh(x @ w + h @ u), g
+    return (h, tanh(g @ u2 + h)) if t % 3 == 1 else (tanh(h @ u2 + x @ w), tanh(g @ u))
+
+
+def a_state_that_begins_anew(t, x, h, g, w, u, u2, h0):
+    return tanh(x @ w + (h0 if t % 4 == 0 else h) @ u), g
+
+
+def zeros_at_every_second_step(t, x, h, g, w, u, u2, h0):
+    return tanh(x @ w + (zeros(D) if t % 2 == 0 else h) @ u), g
+
+
+def one_of_two_begins_anew(t, x, h, g, w, u, u2, h0):
+    h = tanh(x @ w + h @ u)
+    return h, tanh(h + (h0 if t % 2 == 0 else g) @ u2)
+
+
+def both_begin_anew(t, x, h, g, w, u, u2, h0):
+    h, g = (zeros(D), zeros(D)) if t % 3 == 0 else (h, g)
+    h = tanh(x @ w + h @ u)
+    return h, tanh(h @ u + g @ u2)
+
+
+def a_choice(t, x, h, g, w, u, u2, h0):
+    h = tanh(x @ w + mg.where(t % 4 == 0, h0, h) @ u)
+    return h, mg.where(t % 2 == 1, tanh(h + g @ u2), g)
+
+
+WITH_OUTPUTS = (
+    a_slower_state, a_state_that_begins_anew, the_slower_state_first, a_state_of_every_fourth_step,
+    either_of_two_states, zeros_at_every_second_step, one_of_two_begins_anew, both_begin_anew, a_choice,
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("step", most_are_long(WITH_OUTPUTS, 2))
+def test_steps_with_outputs_may_take_turns_and_their_states_can_be_carried(step):
+    compiled = compile(Tags(step), max_length=13, check=False)
+    assert disagreement(compiled, GROUPS) is None
+    check_pieces(compiled)
 
 
 @pytest.mark.long

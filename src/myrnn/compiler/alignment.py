@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from myrnn.compiler.graph import Node
+from myrnn.compiler.leaves import Row
 from myrnn.compiler.steps import Kinds
 
 
@@ -32,7 +34,7 @@ class Alignment:
         are_as_many = len({*map(len, cuts[self.period :])}) == 1
         begin = self.period if are_as_many else max(range(self.period), key=lambda i: len(cuts[i]))
         ordered = [cuts[begin]]
-        for cut in cuts[begin + 1 :]:
+        for step, cut in zip(self.around[begin + 1 :], cuts[begin + 1 :], strict=True):
             left, mine = [*cut], dict[int, Node]()
             for is_alike in (
                 lambda one, other: one is other,
@@ -46,8 +48,25 @@ class Alignment:
                         mine[i] = found
             if left:
                 return None
-            ordered.append([mine.get(i, state) for i, state in enumerate(ordered[-1])])
+            ordered.append([mine.get(i) or self._made_again(state, step) for i, state in enumerate(ordered[-1])])
         return ordered
+
+    def _made_again(self, state: Node, step: int) -> Node:
+        """Return what a step makes as a state was made, which no later step needs; or the state, which it keeps."""
+        makes = self._makes.get(state)
+        return next((n for n in self.order if self.position.get(n) == step and self._makes[n] == makes), state)
+
+    @cached_property
+    def _makes(self) -> dict[Node, Hashable]:
+        """What each node computes in its step, whatever it reads of earlier steps and of parameters."""
+        found, numbers = dict[Node, Hashable](), dict[Hashable, int]()
+        for node in self.order:
+            if (step := self.position.get(node)) is None:
+                continue
+            made = tuple(found[i] if self.position.get(i) == step else (i.size,) for i in node.inputs)
+            which = node.leaf.of if isinstance(node.leaf, Row) else node.leaf or node.attributes
+            found[node] = numbers.setdefault((node.operation, which, node.size, made), len(numbers))
+        return found
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]] | None:
         """Return the states after three steps: the same computation is the same state."""

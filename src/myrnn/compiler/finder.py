@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -446,17 +446,28 @@ class Finder:
         ends: Collection[Node],
     ) -> Trace:
         """Return what remains of a trace: it reads rows of the streams."""
-        view, left, known = self.views[length], self.so_far.left[length], dict[Node, Node]()
+        view, left, flat = self.views[length], self.so_far.left[length], self.so_far.flat
+        known, at_step = dict[Node, Node](), defaultdict[int, dict[Node, Node]](dict)
         for old, node in zip(view.order, view.nodes, strict=True):
             for one, t in labels.get(node, ()):
                 if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
                     step = length - 1 - t if self.backward else t
-                    known[old] = self.so_far.flat.leaf(Row(step, Kept(numbers[one])), old.size)
-                    break
-        order = topological([left.output], stop=known)
-        nodes = substitute(self.so_far.flat, order, known)
-        origins = {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
-        return Trace(length, nodes[-1], origins)
+                    row = flat.leaf(Row(step, Kept(numbers[one])), old.size)
+                    known.setdefault(old, row)
+                    at_step[step].setdefault(old, row)
+        outputs, origins = [left.output], dict[Node, Origin]()
+        if self.so_far.traced.per_step and length > 1:
+            outputs = list(left.output.inputs)
+        for step, output in enumerate(outputs):
+            order = topological([output], stop=known)
+            # A value that stays the same over several steps is read by the logits of each at their own step.
+            own = at_step[step] if len(outputs) > 1 else {}
+            rows = own if all(n in own for n in order if n in known) else known
+            nodes = substitute(flat, order, rows)
+            origins |= {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
+            outputs[step] = nodes[-1]
+        rest = flat.rebuild(left.output, outputs) if len(outputs) > 1 else outputs[0]
+        return Trace(length, rest, origins)
 
     # What errors show ------------------------------------------------------------------------------------------------
 
