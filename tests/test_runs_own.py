@@ -1,11 +1,14 @@
 """A run of a user-defined class: it is found by the hash of its file if the user named it, another class is refused."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import pickle
+import py_compile
 import re
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from myrnn import Experiment
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.models import RNN
+from myrnn.models.own import load_own
 from myrnn.optimizers import Adam
 from myrnn.runs import load_run, save_run
 from myrnn.runs.folder import load_job
@@ -284,6 +288,82 @@ OFFERED = (
     "myrnn: run: its model is of the class Mine, and it holds only the weights; mine.py has changed or was never named "
     "on this machine: give the class, with model=Mine or --model mine.py:Mine\n"
 )
+
+
+IMPORTING = """try:
+    import planted
+except ImportError:
+    pass
+from helper import GAIN
+""" + SOURCE.replace("mg.FUNCTION(", "GAIN * mg.tanh(")
+
+
+@pytest.fixture
+def importing(here, monkeypatch):
+    """The folder of a class that imports a module next to it; the working folder has another one of that name."""
+    (here / "there").mkdir()
+    (here / "there/cell.py").write_text(IMPORTING)
+    (here / "there/helper.py").write_text("GAIN = 0.5\n")
+    (here / "helper.py").write_text("raise SystemExit('the wrong module')\n")
+    # As `python -m myrnn` begins.
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    return here / "there"
+
+
+def test_a_class_may_import_a_module_next_to_its_file(importing, capsys):
+    assert main(["train", *SMALL, "--model=there/cell.py:Mine", "--out=run"]) == 0
+    evaluate = ["evaluate", "run", "--samples=40", "--engine=mygrad", "--quiet"]
+    assert main(evaluate) == 0
+    # A run finds its class only with the bytes that were named.
+    (importing / "helper.py").write_text("GAIN = 0.25\n")
+    capsys.readouterr()
+    assert main(evaluate) == 2
+    assert "cell.py has changed or was never named on this machine" in capsys.readouterr().err
+    assert main([*evaluate, "--model=there/cell.py:Mine"]) == 2
+    assert "with the same weights it gives other logits" in capsys.readouterr().err
+    (importing / "helper.py").write_text("GAIN = 0.5\n")
+    assert main(evaluate) == 0
+
+
+def test_a_run_imports_nothing_that_was_not_imported_when_its_class_was_named(importing):
+    assert main(["train", *SMALL, "--model=there/cell.py:Mine", "--out=run"]) == 0
+    (importing / "planted.py").write_text("open('marker', 'w').close()\n")
+    load_run("run")
+    assert not Path("marker").exists()
+    load_own("there/cell.py:Mine")
+    assert Path("marker").exists()
+
+
+def test_bytecode_next_to_a_file_is_not_run(importing):
+    source = importing / "helper.py"
+    cached = Path(importlib.util.cache_from_source(str(source)))
+    evil = importing / "evil.py"
+    evil.write_text("open('marker', 'w').close(); GAIN = 1")
+    os.utime(evil, (1, 1))
+    source.write_text("GAIN = 0.5".ljust(evil.stat().st_size))
+    os.utime(source, (1, 1))
+    py_compile.compile(str(evil), cfile=str(cached))
+    load_own("there/cell.py:Mine")
+    assert not Path("marker").exists()
+
+
+def test_each_class_has_the_modules_of_its_own_folder(importing, here):
+    (here / "other").mkdir()
+    (here / "other/cell.py").write_text(IMPORTING)
+    (here / "other/helper.py").write_text("GAIN = 2\n")
+    (importing / "planted.py").write_text("")
+    classes = [load_own(f"{folder}/cell.py:Mine") for folder in ("there", "other")]
+    assert [make.__call__.__globals__["GAIN"] for make in classes] == [0.5, 2]
+    assert ["planted" in make.__call__.__globals__ for make in classes] == [True, False]
+    (here / "other/helper.py").write_text("GAIN = 3\n")
+    assert load_own("other/cell.py:Mine").__call__.__globals__["GAIN"] == 3
+
+
+def test_an_installed_module_comes_before_one_next_to_the_file(importing):
+    (importing / "colorsys.py").write_text("raise SystemExit('the wrong module')\n")
+    (importing / "cell.py").write_text("import colorsys\n" + IMPORTING)
+    sys.modules.pop("colorsys", None)
+    load_own("there/cell.py:Mine")
 
 
 @pytest.mark.long

@@ -57,6 +57,16 @@ def test_the_plan_shows_the_settings_of_a_class_that_vary(study, capsys):
     ]
 
 
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_class_may_import_a_module_next_to_its_file(study, jobs):
+    alone = sweep(study, "alone", jobs=1)
+    (study.parent / "leaky.py").write_text("from helper import HALF\n" + LEAKY.replace("0.5", "HALF"))
+    (study.parent / "helper.py").write_text("HALF = 0.5\n")
+    found = sweep(study, "out", jobs=jobs)
+    assert found.runs["status"] == ["done"] * 4
+    assert found.runs["loss"] == alone.runs["loss"]
+
+
 @pytest.mark.long
 def test_other_processes_load_a_class_by_its_file(study, registered_here):
     registered = {

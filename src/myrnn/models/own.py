@@ -2,7 +2,7 @@
 
 A run folder names the class and the hash of its file, but a folder may come from somebody else, who chose both. So code
 only runs if the user named it: `load_own` runs the named file and remembers its hash, its class and its place for this
-account, and `named_before` runs nothing else.
+account, and the hashes of the files next to it that it imports. `named_before` runs nothing else.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from myrnn import _checks
 from myrnn._user_code import failure
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.models.model import parameters_of
+from myrnn.models.siblings import import_beside
 from myrnn.registry import seeded
 from myrnn.settings import Setting
 from myrnn.storage import others_may_write
@@ -66,12 +67,16 @@ def file_of(make: Any) -> ClassFile | None:
     return _FILES.get(make) if isinstance(make, type) else None
 
 
-def load_own(place: str, sha256: str | None = None) -> type[Any]:
-    """Run the file of ``"my_file.py:MyClass"`` and return the class; refuse a file that fails or has another hash."""
+def load_own(place: str, sha256: str | None = None, siblings: Mapping[str, str] | None = None) -> type[Any]:
+    """Run the file of ``"my_file.py:MyClass"`` and return the class; refuse a file that fails or has another hash.
+
+    It may import modules of its folder; with `siblings`, only files with these hashes, by path.
+    """
     file, name = _split(place)
     source = _read(file)
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
         raise InvalidArgument(f"{file} has changed since it was read first")
+    finder = import_beside(file, siblings)
     found = _run(file, source)
     make = found.get(name)
     if not isinstance(make, type):
@@ -83,7 +88,7 @@ def load_own(place: str, sha256: str | None = None) -> type[Any]:
         raise InvalidArgument(f"{file} has no class {name}{has}")
     its_file = ClassFile(name, str(Path(file).resolve()), source)
     _FILES[make] = its_file
-    _remember(its_file)
+    _remember(its_file, finder.found)
     return make
 
 
@@ -181,9 +186,11 @@ def _hints(make: Any) -> Mapping[str, Any]:
 def named_before(place: str, sha256: str) -> type[Any] | None:
     """Return a class that the user has named, by its name in `place` and the hash of its file; the path is not used."""
     _, name = _split(place)
-    for kept_hash, kept_name, path in reversed(_remembered()):
-        if (kept_hash, kept_name) == (sha256, name) and _has(path, sha256):
-            return load_own(f"{path}:{name}", sha256)
+    for kept_hash, kept_name, path, siblings in reversed(_remembered()):
+        if (kept_hash, kept_name) != (sha256, name):
+            continue
+        if all(_has(file, kept) for file, kept in ({path: sha256} | siblings).items()):
+            return load_own(f"{path}:{name}", sha256, siblings)
     return None
 
 
@@ -199,8 +206,8 @@ def _has(path: str, sha256: str) -> bool:
         return False
 
 
-def _remember(own: ClassFile) -> None:
-    entry = [own.sha256, own.name, own.file]
+def _remember(own: ClassFile, siblings: Mapping[str, str]) -> None:
+    entry = [own.sha256, own.name, own.file, dict(siblings)]
     if entry in _remembered():
         return
     path = _path()
@@ -212,8 +219,8 @@ def _remember(own: ClassFile) -> None:
             file.write(json.dumps(entry) + "\n")
 
 
-def _remembered() -> list[list[str]]:
-    """Return the hash, the class and the path of each class that the user has named, the newest last."""
+def _remembered() -> list[list[Any]]:
+    """Return the hash, the class, the path and the imported files of each class that was named, the newest last."""
     path = _path()
     try:
         lines = [] if others_may_write(path) else path.read_text(encoding="ascii").splitlines()
@@ -223,7 +230,9 @@ def _remembered() -> list[list[str]]:
     for line in lines:
         with suppress(ValueError):
             entry = json.loads(line)
-            if isinstance(entry, list) and len(entry) == 3 and all(isinstance(part, str) for part in entry):
+            if not (isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict)):
+                continue
+            if all(isinstance(part, str) for part in (*entry[:3], *entry[3].values())):
                 found.append(entry)
     return found
 
