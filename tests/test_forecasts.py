@@ -7,6 +7,7 @@ import csv
 import io
 import pickle
 import re
+from statistics import NormalDist
 
 import mygrad as mg
 import numpy as np
@@ -166,8 +167,13 @@ def test_a_series_that_is_too_short_for_its_differences():
     with refused("series has 5 rows, but with the differences of the network at least 6"):
         model.forecast(WALK[:5], 2)
     assert model.forecast(WALK[:6], 2).shape == (2,)
-    with refused("series has 7 rows, but intervals need 8: with paths=0 there are none"):
-        forecast(model, WALK[:7], 2)
+    assert forecast(model, WALK[:6], 2, paths=9).paths.shape == (9, 2)
+    short = fitted(WALK[:9], difference=1, period=4)
+    with refused(
+        "intervals need 5 errors of one step, but there are 3 of the series and 3 of the training: give a longer "
+        "series; with paths=0 there are no intervals"
+    ):
+        forecast(short, WALK[:9], 2)
     for use in (model.score, model.report):
         with refused("X holds no series of 7 steps or more: there is nothing to predict"):
             use(WALK[:6])
@@ -219,9 +225,35 @@ def test_errors_before_a_network_has_read_enough_are_not_drawn():
     series = np.full(400, 7.0)
     found = forecast(fitted(series, Slow), series, 5, paths=200)
     assert found.low.tolist() == found.mean.tolist() == found.high.tolist() == [7.0] * 5
-    # A short series keeps most of its errors.
-    short = forecast(fitted(series[:3], Slow), series[:3], 2, paths=9)
-    assert len(short.paths) == 9
+    # Neither are they among those of the training.
+    assert forecast(fitted(series, Slow), series[:9], 1, paths=50).paths.std() < 1e-6
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{OFF}")
+@pytest.mark.parametrize("rows", [1, 3, 5, 10, 40, 400])
+def test_the_intervals_after_a_few_rows_have_their_level(rows, tmp_path):
+    model = fitted(NOISE)
+    model = SequenceForecaster.load(model.save(tmp_path / "run"), Constant)
+    later, inside = NormalDist(NOISE.mean(), NOISE.std()), []
+    for seed in range(15):
+        history = np.random.default_rng(seed).normal(later.mean, later.stdev, rows)
+        found = forecast(model, history, 1, paths=80, seed=seed)
+        inside.append(later.cdf(found.high[0]) - later.cdf(found.low[0]))
+    assert 0.86 < np.mean(inside) < 0.94
+
+
+@pytest.mark.filterwarnings(f"ignore:.*{OFF}")
+def test_errors_are_enlarged_by_those_of_held_out_rows():
+    # What follows the learned rows is noisier.
+    series = np.concatenate((NOISE[:300], 3 * NOISE[300:]))
+    model = SequenceForecaster(Constant, engine="mygrad", max_epochs=1, truncate=None, validation_fraction=0.25)
+    model.fit(series)
+    deviations = [
+        forecast(model, rows, 1, paths=300).paths.std() for rows in (series[:300], series[300:], 9 * NOISE, NOISE / 9)
+    ]
+    # It is at most as much as the network's own errors grew, and never if those of the series are as large already.
+    noise = NOISE.std()
+    assert np.allclose(deviations, [3 * noise, 3 * noise, 9 * noise, noise / 3], rtol=0.15)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +350,7 @@ def test_numbers_that_were_not_learned_are_named(shift):
     # A new largest number is not yet another world.
     model.predict(np.append(NOISE, NOISE.max() * 1.1))
     moved = np.append(NOISE[:300], NOISE[300:] + shift)
-    ends = f"({NOISE.min():.4g} to {NOISE.max():.4g})"
+    ends = f"({NOISE.min():.3f} to {NOISE.max():.3f})"
     message = rf"100 of 400 steps of the series are {OFF} {re.escape(ends)}, the farthest .*: predictions mean little"
     for use in (
         model.predict,
@@ -331,6 +363,13 @@ def test_numbers_that_were_not_learned_are_named(shift):
             use(moved)
     with pytest.warns(UserWarning, match=f"1 of 3 steps of the series is {OFF} .* in 'b'"):
         fitted(pd.DataFrame({"a": NOISE, "b": NOISE})).predict(pd.DataFrame({"a": [0, 0, 0.0], "b": [0, 30, 0.0]}))
+    # At a large offset, the digits that differ are shown.
+    far = fitted(1e12 + NOISE)
+    ends = f"({1e12 + NOISE.min():.2f} to {1e12 + NOISE.max():.2f})"
+    with pytest.warns(UserWarning, match=f"are {OFF} {re.escape(ends)}, the farthest [0-9]+[.][0-9]{{2}}: pred"):
+        far.predict(moved + 1e12)
+    with pytest.warns(UserWarning, match=re.escape("(5.00000 to 5.00000), the farthest 5.00100: predictions")):
+        fitted(np.full(50, 5.0)).predict([5, 5, 5.001])
     # The changes of a shifted series are those that were learned.
     fitted(WALK, difference=1).forecast(WALK + 1000, 3)
 

@@ -11,16 +11,11 @@ from myrnn.compiler import CompiledModel
 from myrnn.errors import CompileError, InvalidArgument, NotFinite
 from myrnn.finite import check_lost, is_lost, sequences_of
 from myrnn.results import Floats
+from myrnn.runs.one_step import drawn_errors
 from myrnn.runs.reader import DataReader
 from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
 from myrnn.training.outputs import reference_logits
-
-# A block of errors is at most this part of all errors.
-FEWEST_BLOCKS = 4
-# The first errors, one in so many, are not drawn: the network had read too little of the series when it made them, and
-# a forecast begins where it has read all of it.
-WARM_UP = 4
 
 
 class Ahead:
@@ -51,22 +46,11 @@ class Ahead:
             self._said = reference_logits(run.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
-        """Draw one-step errors made on the series after a warm-up, in standard deviations (horizon, paths, C)."""
-        made = self._known.values[1:] - self._said[:-1].astype(np.float64)
-        if len(made) < 2:
-            have, least = _checks.count_of(len(self._rows), "row"), self._reader.targets.differences.lost + 3
-            raise InvalidArgument(f"series has {have}, but intervals need {least}: with paths=0 there are none")
+        """Draw the errors of future steps from those of the series and of the training, in standard deviations."""
         check_lost(sequences_of(is_lost(self._said), self._known), self._known.lengths)
-        made = made[len(made) // WARM_UP :]
-        # The same error at every step would move all paths away from the forecast without errors.
-        made -= made.mean(axis=0)
-        # Errors of consecutive steps stay together, because they may depend on each other: those of the changes of a
-        # noisy line cancel, and drawn one by one they would add up to intervals that are far too wide.
-        length = max(1, min(horizon, len(made) // FEWEST_BLOCKS))
-        begins = rng.integers(len(made), size=(-(-horizon // length), 1, paths))
-        steps = (begins + np.arange(length)[:, np.newaxis]) % len(made)
-        found: Floats = made[steps.reshape(-1, paths)[:horizon]]
-        return found
+        assert self._reader.errors is not None
+        made = self._known.values[1:] - self._said[:-1].astype(np.float64)
+        return drawn_errors(made, self._reader.errors, horizon, paths, rng)
 
     def mean(self, horizon: int) -> Floats:
         """Return the continuation without errors, float64 (horizon, C); warn if it leaves the trained range."""

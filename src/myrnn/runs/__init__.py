@@ -5,7 +5,8 @@ A folder holds ``settings.json`` (everything needed to repeat the run, with the 
 data also has ``encoding.json``. ``settings.json`` is written last: a folder without it is not a complete run. A run in
 progress has ``unfinished.json`` and the state of its training in ``checkpoints``.
 
-In the order in which an experiment passes through them: `files` reads its files; `reader` says what a model reads and
+In the order in which an experiment passes through them: `files` reads its files; `one_step` has the errors of a network
+of series; `reader` says what a model reads and
 what its outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the
 result; `reports` tests it; `model` and `folder` know the content of a folder; `saved` writes and reads a complete one;
 `work` does all of this for one run. `listing` and `compare` read several.
@@ -13,6 +14,7 @@ result; `reports` tests it; `model` and `folder` know the content of a folder; `
 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs
 from myrnn.runs.listing import RunListing, RunSummary, list_runs
+from myrnn.runs.one_step import KeptErrors
 from myrnn.runs.reader import DataReader, TaskReader
 from myrnn.runs.saved import load_run, save_run
 from myrnn.runs.trained import Run
@@ -21,6 +23,7 @@ from myrnn.runs.work import run
 __all__ = [
     "ComparedRun",
     "DataReader",
+    "KeptErrors",
     "Run",
     "RunComparison",
     "RunListing",

@@ -32,7 +32,9 @@ from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import as_tested
 from myrnn.experiment import Experiment
 from myrnn.inspection.one import parse_tokens
+from myrnn.results import digits_for
 from myrnn.runs.files import of_known, read_file
+from myrnn.runs.one_step import KeptErrors
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
 
@@ -172,6 +174,8 @@ class DataReader:
         Whether a warning names symbols that were not in the training.
     columns : tuple of str, optional
         The names of the columns of numbers.
+    errors : KeptErrors, optional
+        The errors of the trained network in predicting a series.
 
     Examples
     --------
@@ -189,6 +193,7 @@ class DataReader:
     tokenize: Any = None
     names_unknown: bool = True
     columns: tuple[str, ...] | None = None
+    errors: KeptErrors | None = None
     # The unknown symbols that were named already.
     _named: set[Any] = field(default_factory=set)
 
@@ -338,6 +343,9 @@ class DataReader:
         if not outside.any():
             return
         row, column = np.unravel_index(np.argmax(beyond), beyond.shape)
+        least, most, farthest = low[column], high[column], rows[row, column]
+        crossed = least if farthest < least else most
+        of_range = digits_for((least, most if least < most else farthest))
         name = f"column {column}" if self.columns is None else repr(self.columns[column])
         where = f" in {name}" if len(low) > 1 else ""
         verb = "is" if outside.sum() == 1 else "are"
@@ -345,7 +353,8 @@ class DataReader:
         instead = "" if self.targets.differences.lost else "; difference=1 (--difference 1) learns changes instead"
         warn(
             f"{int(outside.sum()):,} of {len(rows):,} {what} {verb} outside of the {learned} that were learned "
-            f"({low[column]:.4g} to {high[column]:.4g}{where}), the farthest {rows[row, column]:.4g}: "
+            f"({least:{of_range}} to {most:{of_range}}{where}), "
+            f"the farthest {farthest:{digits_for((crossed, farthest))}}: "
             f"predictions mean little there{instead}"
         )
 
@@ -370,6 +379,7 @@ class DataReader:
             "targets": self.targets.to_settings(),
             "tokenize": OWN_FUNCTION if callable(self.tokenize) else self.tokenize,
             "columns": None if self.columns is None else list(self.columns),
+            **({} if self.errors is None else {"errors": self.errors.to_settings()}),
         }
 
     @classmethod
@@ -378,7 +388,8 @@ class DataReader:
 
         `most` is the most symbols of the training, and `tokenize` a function that the user gives again.
         """
-        if odd := sorted(set(settings) ^ {"sequences", "targets", "tokenize", "columns"}):
+        names = {"sequences", "targets", "tokenize", "columns", *(["errors"] if learn == SERIES else [])}
+        if odd := sorted(set(settings) ^ names):
             raise InvalidArgument(f"{odd[0]!r} is {'unknown' if odd[0] in settings else 'missing'}")
         for part in ("sequences", "targets"):
             if not isinstance(settings[part], dict):
@@ -398,8 +409,17 @@ class DataReader:
             and all(isinstance(name, str) for name in columns)
         ):
             raise InvalidArgument(f"'columns' must be {encoder.dim_input} names")
-        names = None if columns is None else tuple(columns)
-        return cls(encoder, targets, tokenize if how == OWN_FUNCTION else how, names_unknown(encoder, most), names)
+        errors = KeptErrors.from_settings(settings["errors"]) if learn == SERIES else None
+        if errors is not None and len(errors.learned) != encoder.dim_input:
+            raise InvalidArgument(f"'errors' must have {_checks.count_of(encoder.dim_input, 'column')}")
+        return cls(
+            encoder,
+            targets,
+            tokenize if how == OWN_FUNCTION else how,
+            names_unknown(encoder, most),
+            None if columns is None else tuple(columns),
+            errors,
+        )
 
 
 Reader = TaskReader | DataReader

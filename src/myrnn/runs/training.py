@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
+from myrnn.data.targets import SERIES
 from myrnn.errors import InvalidArgument, TrainingDiverged
 from myrnn.evaluation.classify import Classifier
 from myrnn.finite import check_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
-from myrnn.runs.prepare import Prepared
+from myrnn.runs.one_step import KeptErrors
+from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.trained import Run, training_numbers
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
@@ -87,6 +89,8 @@ def trained(
     else:
         watched.use_best()
         run.history, run.best = _by_epoch(training, watched), watched.best
+    if isinstance(prepared, PreparedData) and prepared.reader.learn == SERIES:
+        prepared.reader.errors = KeptErrors.of(run, prepared.sequences, prepared.held_out)
     run.report = {"training": {**training_numbers(run), **clock.numbers(training.iteration), **prepared.facts()}}
     return run
 
