@@ -135,11 +135,12 @@ def forecast(
     Each network reads the series and then, repeatedly, its own predictions. For the intervals it does so along many
     paths, and adds to the steps of a path one-step errors that it made at consecutive steps of the series, less the
     mean error. The errors in the first quarter of the series are left out: the network had read little of it when it
-    made them. If fewer than 20 are left, the errors on the validation rows of the training are drawn. A network makes
-    smaller errors on a series that it has learned; they are enlarged by as much as its errors on the validation rows
-    are larger. Few errors leave their size open, so paths differ in it, and their intervals are wider. So the intervals include the uncertainty of the networks (their spread) and the noise that none of them
-    can predict (the errors); but they assume that future errors are as large as past ones. Networks of differences add
-    these up along every path, so the intervals are those of the series itself.
+    made them. If fewer than 20 are left, the errors on the validation rows of the training are drawn. Errors are
+    smaller on a series that the network has learned; they are enlarged by as much as those on the validation rows
+    are larger. Few errors leave their size open, so paths differ in it, and their intervals are wider. So the
+    intervals include the uncertainty of the networks (their spread) and the noise that none of them can predict
+    (the errors); but they assume that future errors are as large as past ones. Networks of differences add these up
+    along every path, so the intervals are those of the series itself.
 
     A warning says how much of the series, or of the forecast, is outside of the numbers that were learned: a network
     knows nothing about them.

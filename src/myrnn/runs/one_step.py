@@ -100,7 +100,7 @@ def drawn_errors(made: Floats, kept: KeptErrors, horizon: int, paths: int, rng: 
     # The same error at every step would move all paths away from the forecast without errors.
     errors = used - used.mean(axis=0)
     if used is made and len(held_out) >= FEWEST:
-        # A network that has learned the series makes smaller errors there than it will on later rows.
+        # The errors of a network that has learned the series are smaller there than on later rows.
         larger, least = _deviation(held_out), np.maximum(_deviation(errors), kept.learned)
         growth = np.divide(larger, least, out=np.ones(len(larger)), where=least > 0)
         if (growth > 1).any():
