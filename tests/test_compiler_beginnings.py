@@ -283,6 +283,32 @@ def test_states_with_other_first_steps_can_be_carried(step):
     check_pieces(compile(Tags(step), max_length=13, check=False))
 
 
+class ReadsTheStateBefore(Tags):
+    """The outputs read the state before, too; before the first step it is another one, of `before` rows."""
+
+    def __init__(self, before, is_learned):
+        super().__init__(tags_with_other_weights_at_one_step)
+        self.before, self.is_learned = before, is_learned
+
+    def __call__(self, x):
+        w, u, u2, h0 = self.of_step
+        h, states = zeros(D), []
+        for row in x:
+            h = tanh(row @ w + h @ u)
+            states.append(h)
+        begin = [h0 if self.is_learned else np.ones(D, np.float32)] * self.before
+        return mg.stack(states) @ self.v + mg.stack([*begin, *states])[: len(x)] @ (u2 @ self.v)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("is_learned", [True, False])
+def test_outputs_may_read_another_row_before_the_first_state(before, is_learned):
+    compiled = compile(ReadsTheStateBefore(before, is_learned), max_length=13, check=False)
+    assert disagreement(compiled, GROUPS) is None
+    check_pieces(compiled)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("function", [windows, every_third_state, last_three])
 def test_machine_code_is_right_at_every_length(function):

@@ -9,9 +9,10 @@ from dataclasses import replace
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
-from myrnn.compiler.leaves import Final, Kept, Row
-from myrnn.compiler.loops import Loop, placeholders, rewritten
+from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
+from myrnn.compiler.loops import Loop, Recurrence, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
+from myrnn.compiler.ops import equal, select
 from myrnn.compiler.probe import first_difference
 from myrnn.errors import NotARecurrence
 
@@ -95,6 +96,24 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
 
 
 # --- the logits of every step
+
+
+def with_first_logits(found: Found, recurrence: Recurrence) -> Recurrence:
+    """Return the recurrence with other logits of first steps, if the longest trace shows that they differ."""
+    *loops, last = recurrence.loops
+    if not isinstance(recurrence.readout.leaf, Kept) or last.step:
+        return recurrence
+    number = recurrence.readout.leaf.number
+    made = later = last.kept[number]
+    for t in reversed(range(found.middle)):
+        logits = found.logits[t]
+        rows = {n: row for n in topological([logits]) if isinstance(row := n.leaf, Row)}
+        if any(row.step != t for row in rows.values()):
+            continue
+        (first,) = substitute(found.build, [logits], {n: found.build.leaf(row.of, n.size) for n, row in rows.items()})
+        if first is not later:
+            made = select(equal(found.build.given(StepNumber(False)), float(t)), first, made)
+    return replace(recurrence, loops=(*loops, replace(last, kept={**last.kept, number: made})))
 
 
 def _of_steps(found: Found) -> tuple[Found, Node]:
