@@ -324,7 +324,7 @@ class Native:
             def run(shard: int) -> None:
                 self._call(
                     self._trainer, sequences, descent.class_weights, order, shares, members[shard], by[shard], barrier,
-                    descent, gradients, works[shard].arguments, training.part_of(dense, shard, shards), losses, scores,
+                    descent, gradients, works[shard].arguments, training.shard_of(dense, shard, shards), losses, scores,
                     *lookups[shard : shard + 1], streams=streams,
                 )  # fmt: skip
 

@@ -33,7 +33,7 @@ class SiblingFinder(MetaPathFinder):
         if spec is None or spec.origin is None or (path is None and _is_installed(fullname)):
             return None
         if isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(fullname, spec.origin, self)
+            spec.loader = _SourceLoader(fullname, spec.origin, self)
         elif self._allowed is not None:
             raise ModuleNotFoundError(f"{spec.origin} is no Python source", name=fullname)
         return spec
@@ -52,7 +52,7 @@ class SiblingFinder(MetaPathFinder):
         return Path(part).is_relative_to(self.folder)
 
 
-class _Loader(SourceFileLoader):
+class _SourceLoader(SourceFileLoader):
     """Loads a module from its source, never from bytecode: what is checked is what runs."""
 
     def __init__(self, name: str, file: str, finder: SiblingFinder) -> None:
@@ -70,7 +70,7 @@ def import_beside(file: str, allowed: Mapping[str, str] | None = None) -> Siblin
     """Let a file import the modules of its folder, read anew, from now on until another file is loaded."""
     finder = SiblingFinder(Path(file).resolve().parent, allowed)
     for name, module in list(sys.modules.items()):
-        if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), _Loader):
+        if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), _SourceLoader):
             del sys.modules[name]
     sys.meta_path[:] = [finder, *(one for one in sys.meta_path if not isinstance(one, SiblingFinder))]
     importlib.invalidate_caches()

@@ -100,26 +100,26 @@ def run(
     )  # fmt: skip
 
 
-class Part(NamedTuple):
-    """What one of several threads, the shards, does of an iteration."""
+class Shard(NamedTuple):
+    """One of the threads that share a batch."""
 
-    shard: int
-    shards: int
+    number: int
+    shards: int  # how many there are
     # It sums and updates these numbers of the block; lookups come after all of them.
     begin: int
     end: int
 
 
-def part_of(size: int, shard: int, shards: int) -> Part:
-    """Return the part of a shard in updating the first `size` numbers of the block, a multiple of 16."""
+def shard_of(size: int, number: int, shards: int) -> Shard:
+    """Return one of so many shards, of which each updates a part of the first `size` numbers, a multiple of 16."""
     vectors = size // 16
-    return Part(shard, shards, vectors * shard // shards * 16, vectors * (shard + 1) // shards * 16)
+    return Shard(number, shards, vectors * number // shards * 16, vectors * (number + 1) // shards * 16)
 
 
 @compiled
 def train(
     program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
-    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, shard: Shard, losses: DoubleTable,
     scores: DoubleTable,
 ) -> None:  # fmt: skip
     """Do one iteration for each row of `order`, whose `members` belong to this shard, together with the other shards.
@@ -131,19 +131,19 @@ def train(
     set_paces(d)
     for n in range(len(order)):
         _learn(
-            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, part, losses, scores
+            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, shard, losses, scores
         )  # fmt: skip
         if d.limit > 0:
-            meet(barrier, part.shards)
-            _limit(d, squared_norm(gradients, 0, len(d.parameters)), barrier, gradients, part)
-        update(d, n, part.begin, part.end, gradients)
+            meet(barrier, shard.shards)
+            _limit(d, squared_norm(gradients, 0, len(d.parameters)), barrier, gradients, shard)
+        update(d, n, shard.begin, shard.end, gradients)
     restore_mode(mode)
 
 
 @compiled
 def train_lookups(
     program: Address, batched: bool, samples: Samples, order: IntegerTable, shares: Floats, members: IntegerTable,
-    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, shard: Shard, losses: DoubleTable,
     scores: DoubleTable, lookups: Lookups,
 ) -> None:  # fmt: skip
     """Do the same for a model with lookups."""
@@ -155,15 +155,15 @@ def train_lookups(
         listed = lookups.listed[:count]
         catch_up(lookups, listed, n, d)
         _learn(
-            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, part, losses, scores
+            program, batched, samples, n, shares, members, keys, barrier, d, gradients, work, shard, losses, scores
         )  # fmt: skip
         sum_listed(lookups, listed, len(d.parameters), gradients)
         factor = 1.0
         if d.limit > 0:
-            meet(barrier, part.shards)
+            meet(barrier, shard.shards)
             square = squared_norm(gradients, 0, lookups.begin) + square_of_listed(lookups, listed, gradients)
-            factor = _limit(d, square, barrier, gradients, part)
-        update(d, n, part.begin, part.end, gradients)
+            factor = _limit(d, square, barrier, gradients, shard)
+        update(d, n, shard.begin, shard.end, gradients)
         step_listed(lookups, listed, n, factor, d, gradients)
     catch_up(lookups, lookups.rows, len(order), d)
     restore_mode(mode)
@@ -172,29 +172,29 @@ def train_lookups(
 @compiled
 def _learn(
     program: Address, batched: bool, samples: Samples, n: int, shares: Floats, members: IntegerTable,
-    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, part: Part, losses: DoubleTable,
+    keys: IntegerTable, barrier: Integers, d: Descent, gradients: Floats, work: Work, shard: Shard, losses: DoubleTable,
     scores: DoubleTable,
 ) -> None:  # fmt: skip
     """Run the program for iteration `n`, and sum a part of the gradients of all shards."""
-    size, shard = len(d.parameters), part.shard
-    g = gradients[shard * size : (shard + 1) * size]
-    meet(barrier, part.shards)
+    size, number = len(d.parameters), shard.number
+    g = gradients[number * size : (number + 1) * size]
+    meet(barrier, shard.shards)
     loss, score = run(program, batched, samples, members[n], keys[n], shares[n], True, d.parameters, g, work)
-    losses[shard, n], scores[shard, n] = loss * shares[n], score
-    meet(barrier, part.shards)
-    sum_shards(gradients, part.begin, part.end, size, part.shards)
+    losses[number, n], scores[number, n] = loss * shares[n], score
+    meet(barrier, shard.shards)
+    sum_shards(gradients, shard.begin, shard.end, size, shard.shards)
 
 
 @compiled
-def _limit(d: Descent, square: float, barrier: Integers, gradients: Floats, part: Part) -> float:
+def _limit(d: Descent, square: float, barrier: Integers, gradients: Floats, shard: Shard) -> float:
     """Scale a part of the gradients if the square of their norm is too large; return the factor."""
     norm, factor = np.sqrt(square), 1.0
     if norm > d.limit:
         factor = d.limit / norm
     # No shard scales anything before all have seen the norm.
-    meet(barrier, part.shards)
+    meet(barrier, shard.shards)
     if factor != 1.0:
-        scale(gradients, part.begin, part.end, factor)
+        scale(gradients, shard.begin, shard.end, factor)
     return factor
 
 
