@@ -149,12 +149,12 @@ def test_the_command_does_what_the_library_does(here, capsys):
 
 def test_training_and_evaluation_tell_the_same_base_rate(here, capsys):
     rows = [(("ab" * 5)[:length], "short" if length <= 5 else "long") for length in range(1, 11)] * 10
-    for name in ("tr.csv", "te.csv"):
+    for name in ("learned.csv", "tested.csv"):
         Path(name).write_text("sequence,label\n" + "".join(f"{word},{label}\n" for word, label in rows))
-    assert main(["train", "--data=tr.csv", "--test=te.csv", *SMALL, "--out=run"]) == 0
+    assert main(["train", "--data=learned.csv", "--test=tested.csv", *SMALL, "--out=run"]) == 0
     line = "base rate   100.00%, by always giving the most frequent class of a length\n"
     assert line in capsys.readouterr().out
-    assert json.loads(Path("run/report.json").read_text())["tests"]["te"]["base_rate"] == 1
+    assert json.loads(Path("run/report.json").read_text())["tests"]["tested"]["base_rate"] == 1
     assert main(["evaluate", "run"]) == 0
     assert line in capsys.readouterr().out
 
