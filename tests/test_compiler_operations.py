@@ -64,7 +64,7 @@ FUNCTIONS = {
     "sign": lambda a: np.sign(a.data),
     "floor": lambda a: np.floor(a.data),
     "rint": lambda a: np.rint(a.data),
-    "fixed": lambda a: np.positive(a.data),
+    "stop_gradient": lambda a: np.positive(a.data),
 }
 AXES = (("outer", 2), ("n", 3), ("inner", 2))
 CASES = {
@@ -137,7 +137,7 @@ for _name, _case in CASES.items():
         MORE[f"{_name} of a single number"] = (_name, Case(_case.function, _case.ranges, (1, 6)))
         MORE[f"{_name} with a single number"] = (_name, Case(_case.function, _case.ranges, (6, 1)))
 ALL = {name: (name, case) for name, case in CASES.items()} | MORE
-FLAT = ("greater", "equal", "sign", "floor", "rint", "fixed")
+FLAT = ("greater", "equal", "sign", "floor", "rint", "stop_gradient")
 # They contain numbers that float32 rounds.
 ROUNDED = ("exp2", "log2", "log10", "logaddexp2", "selu", "sinc")
 SMOOTH = [name for name, (operation, _) in ALL.items() if operation not in FLAT]
