@@ -303,7 +303,7 @@ def test_a_model_that_is_not_a_recurrence_is_refused(model, error, told):
         myrnn.compile(model(), dim_input=10)
 
 
-@pytest.mark.parametrize("model", most_are_long([LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], 2))
+@pytest.mark.parametrize("model", most_are_long([LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], 4))
 def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
     model = model()
     compiled = myrnn.compile(model)

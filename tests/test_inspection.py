@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.test_compiler_equations import BothWays, BothWaysTwice, SecondPass
 
 import myrnn
+from marks import most_are_long
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite
 from myrnn.graphs import build_graph
@@ -921,7 +922,7 @@ def test_units_and_states_that_do_not_exist_are_refused(compiled):
 # --- nothing is changed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", most_are_long(KINDS, len(KINDS)))
 def test_parameters_and_gradients_stay_the_same_bytes(kind):
     model = kind(10, 7, 2, rng=1)
     model(one_hot(DIGITS)).sum().backward()

@@ -101,7 +101,7 @@ def test_a_single_output_trains_as_with_mygrad(what, per_step):
     agree(data(what, per_step, columns=1), 4, outputs=1)
 
 
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("per_step", the_rest_is_long([False, True], True))
 @pytest.mark.parametrize("loss", most_are_long([smoothed, "cross-entropy", "huber"], 3))
 def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_threads):
     what = LOSSES[loss]
@@ -117,7 +117,7 @@ def test_many_outputs_train_as_with_mygrad(what):
     agree(data(what, True, True, columns=19), 4, outputs=19, loss=loss)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", the_rest_is_long([False, True], True))
 @pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
 def test_a_sequence_without_steps_has_no_loss(targets, weighted):
     """Alone or in a batch, an empty sequence has no step targets, and its iteration has no loss."""
@@ -360,7 +360,7 @@ class WithLastState(Model):
         return mg.concatenate([mg.tanh(x_t[np.newaxis] @ self.wx + h) @ self.wy + self.by for x_t in x])
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 4], 4))
 def test_outputs_of_every_step_can_read_the_last_state(batch_size):
     sequences = Sequences(np.random.default_rng(0).normal(size=(10, 3)), [0, 3, 4, 6, 10], [0, 1] * 5, per_step=True)
     history, expected = (

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from marks import most_are_long
 from myrnn import evaluate, generate
 from myrnn.errors import InvalidArgument
 from myrnn.playground import keep, views
@@ -67,7 +68,7 @@ def test_a_sequence_without_answers_has_no_loss():
     assert (told["answers"], told["loss"]) == ([None, None, None], None)
 
 
-@pytest.mark.parametrize("settings", EACH)
+@pytest.mark.parametrize("settings", most_are_long(EACH, len(EACH)))
 def test_accuracy_counts_steps(settings):
     network = Network(settings)
     report = views.tried_further(network, None, 3)
@@ -78,7 +79,7 @@ def test_accuracy_counts_steps(settings):
     assert views.tried_further(network, report, int(report.sequences.max())) is report
 
 
-@pytest.mark.parametrize("settings", [PARITY, COPY])
+@pytest.mark.parametrize("settings", most_are_long([PARITY, COPY], 2))
 def test_the_curve_is_over_the_answers_of_each_iteration(settings):
     network, untrained = Network(settings), Network(settings)
     network.advance(0.0, 1)
