@@ -536,8 +536,6 @@ def test_invalid_texts_and_series(model, forecaster):
         forecaster.forecast(WAVE, 0)
     with refused("level must be below 1, not 1"):
         forecast(forecaster, WAVE, 3, level=1)
-    with refused("series has 2 rows, but intervals need 3: with paths=0 there are none"):
-        forecast(forecaster, WAVE[:2], 3)
     with refused("model must be a SequenceForecaster, or several"):
         forecast([], WAVE, 3)
     with refused("prime must hold at least one symbol, not ''"):
