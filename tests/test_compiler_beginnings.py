@@ -301,7 +301,7 @@ class ReadsTheStateBefore(Tags):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("before", most_are_long([1, 2], 2))
 @pytest.mark.parametrize("is_learned", [True, False])
 def test_outputs_may_read_another_row_before_the_first_state(before, is_learned):
     compiled = compile(ReadsTheStateBefore(before, is_learned), max_length=13, check=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import myrnn
+from marks import most_are_long
 from myrnn import Experiment, evaluate, inspect, registry, train
 from myrnn.cli import main
 from myrnn.compiler import compile
@@ -467,7 +468,7 @@ def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     assert contents(run_script(script(network))["model"]) == contents(network.model)
 
 
-@pytest.mark.parametrize(("text", "name"), [(JUMPING, "Jumping"), (RECURRENT, "Recurrent")])
+@pytest.mark.parametrize(("text", "name"), most_are_long([(RECURRENT, "Recurrent"), (JUMPING, "Jumping")], 2))
 def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name):
     (here / "own.py").write_text(text)
     own = load_own(f"own.py:{name}")

@@ -11,6 +11,7 @@ import pytest
 from mygrad import tanh
 from mygrad.nnet.losses import softmax_crossentropy
 
+from marks import most_are_long
 from myrnn import RNN, Sequences, generate, train
 from myrnn.compiler import compile, guard
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
@@ -113,7 +114,7 @@ def data(lengths, seed=1):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", most_are_long(MODELS, 3))
 def test_a_sequence_read_step_by_step_is_the_sequence(kind):
     model, x = kind(), rows(60, K)
     compiled, found = compiled_of(model), []
@@ -213,7 +214,7 @@ def short(monkeypatch):
 
 
 @pytest.mark.usefixtures("in_python", "short")
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", most_are_long(MODELS, 3))
 def test_tables_grow_with_the_sequences(kind):
     model, x = kind(), rows(70, K)
     compiled, traced = compiled_of(model), []

@@ -210,6 +210,10 @@ class Steps(Generic[Value]):
 # Proof ----------------------------------------------------------------------------------------------------------------
 
 
+# Longer traces are proved in a builder of their own.
+LONG = 100
+
+
 @collection_paused()
 def prove(recurrence: Recurrence, trace: Trace) -> None:
     """Check that the unrolled recurrence is exactly the graph that was traced."""
@@ -222,9 +226,10 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
         # The builder of a trace folds no constants, so that both graphs show all numbers as in the model.
         unrolled = unroll(recurrence.rebuilt(trace.output.build), trace.length, unknown=True)
         filled = fill_tables(unrolled, trace.output, trace.length)
-    # The nodes of a long trace must not stay with the recurrence.
-    build = Builder()
-    traced, unrolled = rewritten(trace, build), unroll(recurrence.rebuilt(build), trace.length)
+    if trace.length > LONG:
+        # Its nodes must not stay with the recurrence.
+        recurrence = recurrence.rebuilt(Builder())
+    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
     for table, step in filled:
