@@ -161,11 +161,11 @@ def _to_find(found: Found) -> tuple[int, int]:
 
 def _goes_on(found: Found) -> bool:
     """Whether the rest has steps that read no row, as many as the sequence has."""
-    shorter, longer = (_without_rows(View(found, found.longest - i)) for i in (1, 0))
+    shorter, longer = (_operations_without_rows(View(found, found.longest - i)) for i in (1, 0))
     return shorter < longer
 
 
-def _without_rows(view: View) -> int:
+def _operations_without_rows(view: View) -> int:
     """Return the number of operations of a view that read no row."""
     reads, order = set[Node](), topological([view.output])
     for node in order:

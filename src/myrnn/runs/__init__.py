@@ -6,10 +6,10 @@ data also has ``encoding.json``. ``settings.json`` is written last: a folder wit
 progress has ``unfinished.json`` and the state of its training in ``checkpoints``.
 
 In the order in which an experiment passes through them: `files` reads its files; `one_step` has the errors of a network
-of series; `reader` says what a model reads and
-what its outputs mean; `prepare` encodes the sequences and makes the model; `training` trains it, and `trained` is the
-result; `reports` tests it; `model` and `folder` know the content of a folder; `saved` writes and reads a complete one;
-`work` does all of this for one run. `listing` and `compare` read several.
+of series; `reader` says what a model reads and what its outputs mean; `prepare` encodes the sequences and makes the
+model; `training` trains it, and `trained` is the result; `reports` tests it; `model` and `folder` know the content of a
+folder; `saved` writes and reads a complete one; `work` does all of this for one run. `listing` and `compare` read
+several.
 """
 
 from myrnn.runs.compare import ComparedRun, RunComparison, compare_runs
