@@ -10,7 +10,7 @@ from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
-from myrnn.compiler.loops import Loop, Recurrence, placeholders, rewritten
+from myrnn.compiler.loops import Loop, placeholders, rewritten
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.ops import equal, select
 from myrnn.compiler.probe import first_difference
@@ -98,24 +98,6 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
 # --- the logits of every step
 
 
-def with_first_logits(found: Found, recurrence: Recurrence) -> Recurrence:
-    """Return the recurrence with other logits of first steps, if the longest trace shows that they differ."""
-    *loops, last = recurrence.loops
-    if not isinstance(recurrence.readout.leaf, Kept) or last.step:
-        return recurrence
-    number = recurrence.readout.leaf.number
-    made = later = last.kept[number]
-    for t in reversed(range(found.middle)):
-        logits = found.logits[t]
-        rows = {n: row for n in topological([logits]) if isinstance(row := n.leaf, Row)}
-        if any(row.step != t for row in rows.values()):
-            continue
-        (first,) = substitute(found.build, [logits], {n: found.build.leaf(row.of, n.size) for n, row in rows.items()})
-        if first is not later:
-            made = select(equal(found.build.given(StepNumber(False)), float(t)), first, made)
-    return replace(recurrence, loops=(*loops, replace(last, kept={**last.kept, number: made})))
-
-
 def _of_steps(found: Found) -> tuple[Found, Node]:
     """Return the leaf for the logits of each step, from a loop or from an additional one without states."""
     found, shifted = _shifted(found)
@@ -135,11 +117,27 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
         if n in shown:
             origins.setdefault(node, shown[n])
     found = replace(found, origins=origins)
-    if isinstance(nodes[-1].leaf, Kept):
-        return found, nodes[-1]
-    stream = Stream(nodes[-1], False, None, len(found.loops))
+    # What replaces shifted rows has the right initial values.
+    made = nodes[-1] if shifted else _with_first_logits(found, nodes[-1])
+    if isinstance(made.leaf, Kept):
+        return found, made
+    stream = Stream(made, False, None, len(found.loops))
     found = replace(found, streams=(*found.streams, stream), loops=(*found.loops, Loop((), ())))
     return found, found.build.leaf(Kept(len(found.streams) - 1), logits.size)
+
+
+def _with_first_logits(found: Found, later: Node) -> Node:
+    """Return the logits of a step, those of the first steps where they differ from `later` ones."""
+    build, made = found.build, later
+    for t in reversed(range(found.middle)):
+        rows = {n: row for n in topological([found.logits[t]]) if isinstance(row := n.leaf, Row)}
+        if any(row.step != t and not found.is_end(row) for row in rows.values()):
+            continue
+        known = {n: build.leaf(row.of, n.size) if row.step == t else found.last_of(row) for n, row in rows.items()}
+        (first,) = substitute(build, [found.logits[t]], known)
+        if first is not later:
+            made = select(equal(build.given(StepNumber(False)), float(t)), first, made)
+    return made
 
 
 def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:

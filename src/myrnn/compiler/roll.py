@@ -24,7 +24,7 @@ from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
 from myrnn.compiler.loops import Recurrence, prove
 from myrnn.compiler.probe import ADVICE, Traces
-from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of, with_first_logits
+from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
 from myrnn.compiler.tables import without_fractions
 from myrnn.errors import NotARecurrence
 
@@ -48,14 +48,7 @@ def _rolled(traced: Traces, period: int) -> Recurrence:
     found = searched(Found.nothing(traced, period))
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
-    try:
-        whole = _proved(found, recurrence, lengths)
-    except NotARecurrence as error:
-        recurrence = _recurrence(found, first_logits=True)
-        try:
-            whole = _proved(found, recurrence, lengths)
-        except NotARecurrence:
-            raise error from None
+    whole = _proved(found, recurrence, lengths)
     # A model may treat an empty sequence differently, which no training has.
     if (empty := traced.by_length.get(0)) is not None:
         with suppress(NotARecurrence):
@@ -89,8 +82,8 @@ def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Rec
     return whole
 
 
-def _recurrence(found: Found, *, first_logits: bool = False) -> Recurrence:
-    """Return the loops and the readout, unproved; with `first_logits`, those of first steps may differ."""
+def _recurrence(found: Found) -> Recurrence:
+    """Return the loops and the readout, unproved."""
     found, readout = readout_of(found)
     read = [*(n for loop in found.loops for n in loop.step), *(s.node for s in found.streams), readout]
     used = {kept.number for kept in leaves_of(Kept, read)}
@@ -102,7 +95,6 @@ def _recurrence(found: Found, *, first_logits: bool = False) -> Recurrence:
     made = Recurrence(
         traced.dim_input, loops, readout, dict(found.origins), traced.parameter_names, traced.shapes, traced.draws
     )
-    made = with_first_logits(found, made) if first_logits else made
     order = topological(made.nodes)
     computed = substitute(found.build, order, without_fractions(made.nodes))
     return made.placed(dict(zip(order, computed, strict=True)))
