@@ -1073,7 +1073,7 @@ def test_a_link_to_the_folder_of_runs_does_no_harm(here, monkeypatch):
         (("data", "labels", 3), "labels must be text, not 3"),
         (("model", "dim_recurrent", -1), "dim_recurrent must be at least 1, not -1"),
         (("training", "iterations", 3), "training has no setting 'iterations'"),
-        (("data", "file", None), "the sequences were in memory: give them again, as Experiment(data=(X, y))"),
+        (("data", "file", None), "the sequences were in memory: give them again, as data=(X, y)"),
     ],
 )
 def test_stored_values_of_a_run_are_checked(cut, capsys, changed, message):

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import myrnn
 import processes
-from myrnn import SequenceClassifier
+from myrnn import RNN, SequenceClassifier
 from myrnn.cli import main
-from myrnn.errors import RunError
+from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.runs import list_runs, load_run
 from myrnn.storage import FolderLock
 from myrnn.training.checkpoint import load_checkpoint
@@ -170,7 +171,6 @@ def test_an_interrupt_before_the_first_iteration_leaves_nothing(here, monkeypatc
 @pytest.mark.parametrize("where", ["while it is read", "in the training", "in the message"])
 def test_an_interrupt_while_resuming_says_what_was_saved_before(here, monkeypatch, capsys, where):
     from myrnn.cli import stop
-    from myrnn.cli import train as command
     from myrnn.runs import work
 
     def interrupted(*_, **__):
@@ -184,7 +184,7 @@ def test_an_interrupt_while_resuming_says_what_was_saved_before(here, monkeypatc
     capsys.readouterr()
     is_unfinished = stop.is_unfinished
     with monkeypatch.context() as patch:
-        patch.setattr(*((command, "load_job") if where == "while it is read" else (work, "trained")), interrupted)
+        patch.setattr(work, "load_job" if where == "while it is read" else "trained", interrupted)
         if where == "in the message":
             patch.setattr(stop, "is_unfinished", pressed_again)
         assert main(["train", "--resume=run"]) == 130
@@ -294,6 +294,86 @@ def test_a_decaying_rate_continues_from_its_value(here, monkeypatch):
     stopped(monkeypatch, "other", "--schedule=linear")
     assert resume("other") == 0
     assert result("other") == result("one")
+
+
+# --- in Python
+
+
+def test_python_resumes_as_the_command_does(here, whole, monkeypatch):
+    stopped(monkeypatch, "run")
+    assert myrnn.runs.resume("run", progress=False).history.iteration[-1] == 60
+    assert result("run") == result(whole)
+    assert train("--iterations=90", "--out=longer") == 0
+    found = myrnn.runs.resume("run", iterations=90, progress=False)
+    assert (found.folder, found.history.iteration[-1]) == (Path("run"), 90)
+    assert result("run") == result("longer")
+    assert not Path("run/unfinished.json").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"iterations": 60}, {"on_divergence": "restart"}])
+def test_a_complete_run_is_only_read(whole, changes):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    assert len(myrnn.runs.resume(whole, **changes).history) == 12
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"iterations": 30}, "WHOLE is complete, with its 60 iterations: ask for more with iterations"),
+        ({"max_epochs": 9}, "max_epochs does not go with WHOLE, which is on a task: iterations gives it more"),
+        ({"iterations": 90, "data": ([], [])}, "data is for runs that learn from sequences in memory, which WHOLE .*"),
+        ({"iterations": 90, "model": RNN}, "WHOLE: its model is the built-in rnn: leave out the model class"),
+        ({"iterations": 90, "on_divergence": "go"}, "on_divergence must be one of 'stop', 'restart', not 'go'"),
+    ],
+)
+def test_a_refused_change_leaves_the_run_as_it_was(whole, changes, message):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(InvalidArgument, match=f"^{message.replace('WHOLE', re.escape(str(whole)))}$"):
+        myrnn.runs.resume(whole, **changes)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_that_is_refused_in_the_training_leaves_the_run_as_it_was(here, whole, monkeypatch):
+    from myrnn.runs import work
+
+    def refuses(*_, **__):
+        raise InvalidArgument("no")
+
+    shutil.copytree(whole, "run")
+    monkeypatch.setattr(work, "trained", refuses)
+    with pytest.raises(InvalidArgument, match=r"^no$"):
+        myrnn.runs.resume("run", iterations=90)
+    assert not Path("run/unfinished.json").exists()
+    assert load_run("run").settings["training"]["iterations"] == 60
+
+
+@pytest.mark.filterwarnings("ignore:.*training resumes from iteration 0")
+def test_python_restarts_a_run_that_diverged(here, capsys):
+    options = ("--optimizer=sgd", "--learning-rate=1e9", "--iterations=60")
+    assert train(*options, "--out=whole", "--on-divergence=restart") == 0
+    assert train(*options, "--out=run") == 2
+    with pytest.raises(TrainingDiverged):
+        myrnn.runs.resume("run", progress=False)
+    myrnn.runs.resume("run", on_divergence="restart", progress=False)
+    assert result("run") == result("whole")
+
+
+def test_sequences_in_memory_are_given_again_for_more_epochs(here):
+    X, y = ["ab", "ba", "b"] * 8, ["x", "y", "y"] * 8
+
+    def run(epochs, folder):
+        training = {"max_epochs": epochs, "engine": "mygrad"}
+        return myrnn.run(myrnn.Experiment(data=(X, y), model="rnn:dim_recurrent=3", training=training), folder)
+
+    run(2, "run")
+    with pytest.raises(InvalidArgument, match=re.escape("in memory: give them again, as data=(X, y)")):
+        myrnn.runs.resume("run", max_epochs=3)
+    with pytest.raises(RunError, match="memory has changed since run was begun"):
+        myrnn.runs.resume("run", max_epochs=3, data=(X, y[::-1]))
+    found = myrnn.runs.resume("run", max_epochs=3, data=(X, y))
+    assert found.history.epoch.tolist() == [1, 2, 3]
+    assert found.history.loss.tolist() == run(3, "whole").history.loss.tolist()
 
 
 # --- runs that cannot be resumed

@@ -24,7 +24,7 @@ from myrnn.cli.others import lesson, playground, sweep
 from myrnn.cli.parts import models, optimizers, tasks
 from myrnn.cli.predict import predict
 from myrnn.cli.runs import runs
-from myrnn.cli.train import train
+from myrnn.cli.train import CHANGEABLE, train
 from myrnn.errors import MyRNNError
 from myrnn.experiment import Data
 from myrnn.experiment.parts import PARTS
@@ -167,15 +167,15 @@ def _as_option(message: str, arguments: Sequence[str]) -> str:
     options = [option for parameter in getattr(chosen, "params", ()) for option in parameter.opts]
     names = {option.removeprefix("--").replace("-", "_"): option for option in options if option.startswith("--")}
     given = {argument.partition("=")[0] for argument in arguments}
-    about_data = {*Data.__struct_fields__, "test", "test_labels"}
-    names = {name: option for name, option in names.items() if option in given or name in about_data}
+    others = {*Data.__struct_fields__, "test", "test_labels", *(CHANGEABLE if "--resume" in given else ())}
+    names = {name: option for name, option in names.items() if option in given or name in others}
     if "--data" in options:
         names |= dict.fromkeys(("path", "file"), "--data")
     for name, option in names.items():
         # Neither a part of a path nor a quoted name; and a name of one word may be an ordinary word of the message.
         pattern = rf"(?<![\w./\\'-]){name}(?![\w./\\'-])"
         if "_" not in name:
-            pattern = rf"(?:^|(?<=: )){name}(?= (?:must|is for|needs) )|(?<= with ){name}$"
+            pattern = rf"(?:^|(?<=: )){name}(?= (?:must|is for|needs|gives|does not go) )|(?<= with ){name}$"
         message = re.sub(pattern, option, message)
     return message
 

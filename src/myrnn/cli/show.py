@@ -41,7 +41,7 @@ WIDEST = 10_000
 MOST_NAMED, MOST_ROWS = 6, 40
 
 
-def beginning(work: PendingRun, done: int = 0) -> None:
+def beginning(work: PendingRun) -> None:
     """Show the task or data and the model before training, and how many iterations are already done."""
     prepared, experiment = work.prepared, work.job.experiment
     training, optimizer = experiment.training, experiment.optimizer
@@ -63,7 +63,7 @@ def beginning(work: PendingRun, done: int = 0) -> None:
             + ("" if clip in (None, usual) else f", gradients clipped to {clip:g}"),
         ),
         ("training", f"{how}{kept}, seed {training.seed}"),
-        *([("resumed", f"after iteration {done:,}")] if done else []),
+        *([("resumed", f"after iteration {work.done:,}")] if work.done else []),
     )
 
 

@@ -8,36 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from myrnn._checks import count_of
 from myrnn._signals import Stops
 from myrnn.cli import show
 from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, explaining_stops, keeping
-from myrnn.errors import InvalidArgument, RunError
+from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.experiment import find_preset, merged
 from myrnn.experiment.parts import is_own
 from myrnn.experiment.sources import GivenSource
 from myrnn.models.own import load_own
-from myrnn.runs.folder import (
-    claim_folder,
-    end_job,
-    has_run,
-    is_unfinished,
-    is_whole,
-    iterations_saved,
-    load_job,
-    source_of,
-)
-from myrnn.runs.saved import load_run
-from myrnn.runs.work import PendingRun, begin
-from myrnn.runs.work import go_on as work_of
-from myrnn.storage import FolderLock, clear_scratch
+from myrnn.runs.folder import claim_folder, has_run, is_unfinished, source_of
+from myrnn.runs.work import PendingRun, begin, resuming
 
 # The options that may be combined with --resume: settings that a run accepts, and those that are not settings. All
 # others are fixed by the run.
-LENGTHS = ("iterations", "max_epochs")
-CHANGEABLE = (*LENGTHS, "early_stopping_patience", "on_divergence")
+CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
 FOR_RESUME = (*CHANGEABLE, "resume", "model", "checkpoint_every", "quiet")
 
 
@@ -122,7 +108,7 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
     return Experiment.read(merged(begin, sections_of(options, source)))
 
 
-def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | None, done: int = 0) -> None:
+def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | None) -> None:
     """Do the work of a run, and show the results. After an interrupt the best network so far is kept."""
 
     def held() -> str:
@@ -132,7 +118,7 @@ def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | No
         return f"{folder} holds the network of {history.unit} {history.step[work.run.best - 1]}"
 
     if not quiet:
-        show.beginning(work, done)
+        show.beginning(work)
         work.on_trained = show.training
     try:
         with keeping(lambda: held() if has_run(folder) else ""):
@@ -164,63 +150,24 @@ def _preset_line(options: Mapping[str, Any]) -> str:
 
 def go_on(folder: Path, options: Mapping[str, Any]) -> None:
     """Resume a run that was stopped, or give a complete one more iterations or epochs."""
-    if not folder.is_dir():
-        raise RunError(f"there is no run folder {folder}")
-    with explaining_stops(folder, options.get("model")):
-        _go_on(folder, options)
-
-
-def _go_on(folder: Path, options: Mapping[str, Any]) -> None:
-    quiet = bool(options.get("quiet"))
+    quiet, own = bool(options.get("quiet")), options.get("model")
     for name in options:
         if name not in FOR_RESUME:
             raise InvalidArgument(f"{option_of(name)} does not go with --resume: a run keeps its settings")
     changes = {name: options[name] for name in CHANGEABLE if name in options}
-    with FolderLock(folder):
-        clear_scratch(folder)
-        was_whole = not is_unfinished(folder)
-        source = source_of(folder)
-        unit, more = source.length, f"{option_of(source.length)} gives it more"
-        for name in changes:
-            if name in source.without["training"]:
-                raise InvalidArgument(f"{option_of(name)} does not go with {folder}, which is on {source.what}: {more}")
-        if not set(changes) - ({"on_divergence"} if was_whole else set()) and is_whole(folder):
-            return _say_whole(folder, quiet, more)
-        kept = load_job(folder)
-        own = options.get("model")
+    with explaining_stops(folder, own):
         make = None if own is None else load_own(own)
-        if was_whole:
-            # Report any fault of the run or its class before anything is changed.
-            history = load_run(folder, model=make).history
-            has = int(history.step[-1]) if len(history) else 0
-            asked = options.get(unit)
-            if asked == has:
-                return _say_whole(folder, quiet, more)
-            if asked is not None and asked < has:
-                whole = count_of(has, history.unit)
-                raise InvalidArgument(f"{folder} is complete, with its {whole}: ask for more with {option_of(unit)}")
-        job = kept.changed(folder, **changes)
-        try:
-            work = work_of(folder, job, make, every=options.get("checkpoint_every"), progress=not quiet)
-        except InvalidArgument as error:
-            raise InvalidArgument(f"{folder}: {error}") from None
-        done = iterations_saved(folder) or 0
-        if job is not kept or was_whole:
-            job.begin(folder)
-        with explained(folder, own, job.experiment.training.on_divergence) as stops:
-            try:
-                _do(work, folder, quiet, stops, own, done)
-            except InvalidArgument:
-                # A refused run stays as it was.
-                if was_whole and iterations_saved(folder) == done:
-                    end_job(folder)
-                elif iterations_saved(folder) == done:
-                    kept.begin(folder)
-                raise
+        every = options.get("checkpoint_every")
+        with resuming(folder, changes, make, every=every, progress=not quiet) as work:
+            if work is None:
+                return _say_whole(folder, quiet)
+            with explained(folder, own, work.job.experiment.training.on_divergence) as stops:
+                _do(work, folder, quiet, stops, own)
 
 
-def _say_whole(folder: Path, quiet: bool, more: str) -> None:
+def _say_whole(folder: Path, quiet: bool) -> None:
     if quiet:
         print(folder)
     else:
-        show.named_rows(("resumed", f"{folder} is complete: nothing is left to do; {more}"))
+        more = option_of(source_of(folder).length)
+        show.named_rows(("resumed", f"{folder} is complete: nothing is left to do; {more} gives it more"))

@@ -20,7 +20,7 @@ from myrnn._version import __version__
 from myrnn.errors import InvalidArgument, RunError
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import OWN, PARTS
-from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source
+from myrnn.experiment.sources import MEMORY, SOURCES, Source, read_source, with_memory
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
 from myrnn.settings import settings_by_name
@@ -60,14 +60,6 @@ def has_run(folder: Path) -> bool:
 def is_unfinished(folder: Path) -> bool:
     """Return whether a folder holds a run that is not complete, or a complete one that is given more iterations."""
     return (folder / UNFINISHED.index).is_file()
-
-
-def is_whole(folder: Path) -> bool:
-    """Return whether a folder holds a run with nothing left to do; raises RunError if it is damaged."""
-    if is_unfinished(folder) or not has_run(folder):
-        return False
-    RUN.read(folder)
-    return True
 
 
 def iterations_saved(folder: Path) -> int | None:
@@ -161,6 +153,10 @@ class Job:
             settings["model"] |= self.experiment.model.to_dict()
         UNFINISHED.write(folder, settings, {})
 
+    def with_memory(self, given: tuple[Any, Any] | None) -> Job:
+        """Return the job with these sequences, if it is one of sequences in memory."""
+        return replace(self, experiment=replace(self.experiment, source=with_memory(self.experiment.source, given)))
+
     def changed(self, folder: Path, **asked: Any) -> Job:
         """Return the job with some training settings changed, for a run in progress or complete."""
         new = replace(self, experiment=self.experiment.with_training(**asked))
@@ -172,10 +168,6 @@ class Job:
                 f"the learning rate of {folder} falls to 0 over its {_checks.count_of(before, source.unit)} "
                 f"({schedule}): it cannot do {now:,}"
             )
-        done = saved_iteration(folder / CHECKPOINTS)
-        # How many iterations an epoch has is known when the data are read.
-        if source.unit == "iteration" and now < done:
-            raise InvalidArgument(f"iterations must be at least {done}, the number that {folder} has done, not {now}")
         return new
 
 

@@ -236,7 +236,7 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     hashes = _hashes_of(experiment)
     if isinstance(source, MemorySource):
         if source.given is None:
-            raise InvalidArgument("the sequences were in memory: give them again, as Experiment(data=(X, y))")
+            raise InvalidArgument("the sequences were in memory: give them again, as data=(X, y)")
         X, y = source.given
         raw = flat_sequences(X, tokenize=data.tokenize)
         hashes[MEMORY] = _hash_of_memory(raw, y)

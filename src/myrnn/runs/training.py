@@ -13,7 +13,7 @@ from myrnn import _checks
 from myrnn._signals import held_interrupts
 from myrnn._user_code import warn
 from myrnn.data.targets import SERIES
-from myrnn.errors import InvalidArgument, TrainingDiverged
+from myrnn.errors import TrainingDiverged
 from myrnn.evaluation.classify import Classifier
 from myrnn.finite import check_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
@@ -66,7 +66,7 @@ def trained(
             )
             if checkpoint is not None and (state := load_checkpoint(checkpoint.folder)) is not None:
                 training.restore(state)
-                _check_length(prepared, training, watched)
+                _warn_of_patience(prepared, training, watched)
             if (kept := prepared.held_out) is not None and len(kept.targets):
                 # Compile before there is a progress bar, because the compilation shows its own line.
                 run.predictor.prepare(kept)
@@ -117,17 +117,9 @@ def _validation(run: Run, prepared: Prepared) -> Validation:
     return Validation(run.model, measure, settings.early_stopping_patience, metric=metric_of(kept.kind))
 
 
-def _check_length(prepared: Prepared, training: Training, watched: Validation | None) -> None:
-    """Check that a resumed training has not done more than is asked for."""
-    source, settings = prepared.experiment.source, prepared.experiment.training
-    if training.iteration > prepared.iterations:
-        each = prepared.report_every if watched is not None else 1
-        done = training.iteration // each
-        raise InvalidArgument(
-            f"{source.length} must be at least {done}, the {source.unit}s already done, "
-            f"not {prepared.experiment.length}"
-        )
-    patience = settings.early_stopping_patience
+def _warn_of_patience(prepared: Prepared, training: Training, watched: Validation | None) -> None:
+    """Warn if a resumed training has ended already, because its validation loss no longer fell."""
+    patience = prepared.experiment.training.early_stopping_patience
     if watched is not None and patience is not None and watched.is_over and training.iteration < prepared.iterations:
         warn(
             f"the training ended after {_checks.count_of(patience, 'epoch')} without a smaller "

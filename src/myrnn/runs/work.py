@@ -1,19 +1,31 @@
-"""A run from its first iteration to a complete folder."""
+"""A run from its first iteration to a complete folder, which can be given more to do."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from myrnn._checks import count_of
 from myrnn._signals import held_interrupts
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment import Experiment
+from myrnn.experiment import Experiment, MemorySource
 from myrnn.experiment.parts import OWN
 from myrnn.experiment.sources import with_memory
-from myrnn.runs.folder import CHECKPOINTS, Job, claim_folder, end_job, is_unfinished, load_job
+from myrnn.runs.folder import (
+    CHECKPOINTS,
+    RUN,
+    Job,
+    claim_folder,
+    end_job,
+    is_unfinished,
+    iterations_saved,
+    load_job,
+    source_of,
+)
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
 from myrnn.runs.saved import load_run, write_run
@@ -29,7 +41,7 @@ ANY_SHARE = 1e9
 def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *, progress: bool | None = None) -> Run:
     """Train and test the model of an experiment, and save it in a run folder.
 
-    If a run was stopped, the same call resumes it, as ``myrnn train --resume FOLDER`` does.
+    If a run was stopped, the same call resumes it. `myrnn.runs.resume` gives a run more to do.
 
     Parameters
     ----------
@@ -80,14 +92,92 @@ def run(experiment: Experiment, folder: str | os.PathLike[str] | None = None, *,
         path = Path(folder)
         with FolderLock(path):
             clear_scratch(path)
-            work = go_on(path, _same_job(path, experiment), make, progress=progress)
-            _do(work, path)
+            _do(go_on(path, _same_job(path, experiment), make, progress=progress), path)
     else:
         work = begin(experiment, make, progress=progress)
         with claim_folder(folder, work.name) as path:
             work.job.begin(path)
             _do(work, path)
     return load_run(path, model=make)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    model: Any = None,
+    data: tuple[Any, Any] | None = None,
+    iterations: int | None = None,
+    max_epochs: int | None = None,
+    early_stopping_patience: int | None = None,
+    on_divergence: str | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Do what is left of a run that was stopped or diverged, or give a complete one more iterations or epochs.
+
+    On the same machine the result is that of a run that was never stopped, bit for bit. A complete run without anything
+    left to do is only read. If the change is refused, the run stays as it was.
+
+    Parameters
+    ----------
+    folder : path
+        A run folder.
+    model : class or callable, optional
+        As for `myrnn.load_run`.
+    data : tuple (X, y), optional
+        The sequences and targets of a run that learns from sequences in memory.
+    iterations : int, optional
+        The whole number of iterations of a run on a task; by default that of the run.
+    max_epochs, early_stopping_patience : int, optional
+        The same for the epochs of a run on data, and for how many of them may bring no smaller validation loss.
+    on_divergence : {"stop", "restart"}, optional
+        As for `myrnn.train`. A run that diverged can go on with ``"restart"`` from its last good state.
+    progress : bool, optional
+        Whether to show a progress bar; by default in terminals and notebooks.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InvalidArgument
+        When the setting does not apply to the run, asks for less than it has done, or cannot be changed because the
+        learning rate has decayed.
+    RunError
+        When the folder has no run or no state of its training, is damaged or in use, or its data have changed.
+    TrainingDiverged
+        When the loss is no longer finite.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from myrnn import Experiment, run
+    >>> from myrnn.runs import resume
+    >>> experiment = Experiment(
+    ...     task="running-parity:length_max=5",
+    ...     model="rnn:dim_recurrent=4",
+    ...     training={"iterations": 20, "engine": "mygrad"},
+    ...     evaluation={"samples": 50},
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     short = run(experiment, Path(folder, "parity"), progress=False)
+    ...     longer = resume(short.folder, iterations=30, progress=False)
+    >>> short.history.iteration, longer.history.iteration
+    (array([20]), array([20, 30]))
+    """
+    changes = {
+        "iterations": iterations,
+        "max_epochs": max_epochs,
+        "early_stopping_patience": early_stopping_patience,
+        "on_divergence": on_divergence,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    path = Path(folder)
+    with resuming(path, changes, model, data=data, progress=progress) as work:
+        if work is not None:
+            _do(work, path)
+    return load_run(path, model=model)
 
 
 def _do(work: PendingRun, folder: Path) -> None:
@@ -108,8 +198,7 @@ def _same_job(folder: Path, experiment: Experiment) -> Job:
     kept, asked = (whole.with_paths(os.path.abspath) for whole in (job.experiment, given))
     if kept != asked:
         raise RunError(f"{folder} holds an unfinished run of another experiment: choose another folder")
-    in_memory = getattr(experiment.source, "given", None)
-    return replace(job, experiment=replace(job.experiment, source=with_memory(job.experiment.source, in_memory)))
+    return job.with_memory(getattr(experiment.source, "given", None))
 
 
 @dataclass
@@ -122,6 +211,10 @@ class PendingRun:
     every: float | None = None  # seconds between two checkpoints, by default those of `Checkpoint`
     progress: bool | None = None
     on_trained: Callable[[Run], None] = lambda run: None  # called after the training, before the tests
+    # What a resumed run has done, its job before it was changed, and whether it was complete.
+    done: int = 0  # iterations
+    before: Job | None = None
+    was_complete: bool = False
     # The results so far, and whether those of all tests were written.
     run: Run | None = field(default=None, init=False)
     reports: dict[str, Any] = field(default_factory=dict, init=False)
@@ -134,6 +227,18 @@ class PendingRun:
 
     def do(self, folder: Path) -> Run:
         """Train from the beginning or the last checkpoint, test and write the folder, which the caller has locked."""
+        try:
+            return self._do(folder)
+        except InvalidArgument:
+            # A refused run stays as it was.
+            if self.before is not None and (iterations_saved(folder) or 0) == self.done:
+                if self.was_complete:
+                    end_job(folder)
+                else:
+                    self.before.begin(folder)
+            raise
+
+    def _do(self, folder: Path) -> Run:
         every = () if self.every is None else (self.every, ANY_SHARE)
         run = trained(
             self.prepared,
@@ -188,3 +293,72 @@ def go_on(
             raise RunError(f"{file} has changed since {folder} was begun: it cannot resume with other data")
     check_same(job.model, prepared.model)
     return PendingRun(job, prepared, make, every, progress)
+
+
+@contextmanager
+def resuming(
+    folder: Path,
+    changes: Mapping[str, Any],
+    make: Any = None,
+    *,
+    data: tuple[Any, Any] | None = None,
+    every: float | None = None,
+    progress: bool | None = None,
+) -> Iterator[PendingRun | None]:
+    """Lock a run folder, and yield what is left to do with these settings of its training changed, None if nothing."""
+    if not folder.is_dir():
+        raise RunError(f"there is no run folder {folder}")
+    with FolderLock(folder):
+        clear_scratch(folder)
+        is_complete = not is_unfinished(folder)
+        before = _kept_job(folder, changes, make, is_complete)
+        if before is None:
+            yield None
+            return
+        if data is not None:
+            if not isinstance(before.experiment.source, MemorySource):
+                raise InvalidArgument(f"data is for runs that learn from sequences in memory, which {folder} does not")
+            before = before.with_memory(data)
+        job = before.changed(folder, **changes)
+        try:
+            work = go_on(folder, job, make, every=every, progress=progress)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{folder}: {error}") from None
+        work.done, work.before, work.was_complete = iterations_saved(folder) or 0, before, is_complete
+        _check_length(folder, work)
+        if is_complete or job is not before:
+            job.begin(folder)
+        yield work
+
+
+def _kept_job(folder: Path, changes: Mapping[str, Any], make: Any, is_complete: bool) -> Job | None:
+    """Return the job of a run as it was begun, None if nothing is left to do; refuse settings of another source."""
+    source = source_of(folder)
+    for name in changes:
+        if name in source.without["training"]:
+            raise InvalidArgument(
+                f"{name} does not go with {folder}, which is on {source.what}: {source.length} gives it more"
+            )
+    # A complete run has not diverged.
+    if is_complete and not set(changes) - {"on_divergence"}:
+        RUN.read(folder)
+        return None
+    job = load_job(folder)
+    if is_complete:
+        # Report any fault of the run or its class before anything is changed.
+        history = load_run(folder, model=make).history
+        if changes.get(source.length) == (history.step[-1] if len(history) else 0):
+            return None
+    return job
+
+
+def _check_length(folder: Path, work: PendingRun) -> None:
+    """Refuse to do less than a run has done."""
+    source, asked = work.job.experiment.source, work.job.experiment.length
+    has = work.done // (work.prepared.iterations // asked)
+    if asked >= has:
+        return
+    if work.was_complete:
+        whole = count_of(has, source.unit)
+        raise InvalidArgument(f"{folder} is complete, with its {whole}: ask for more with {source.length}")
+    raise InvalidArgument(f"{source.length} must be at least {has}, the number that {folder} has done, not {asked}")
