@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import LengthReport, evaluate, shortcuts
+from myrnn.evaluation import LengthReport, counterexamples, evaluate, shortcuts
 from myrnn.intervals import newcombe_interval, wilson_interval
 from myrnn.models import GRU, RNN
 from myrnn.sequences import Sequences
@@ -58,6 +58,20 @@ def test_classes_of_given_sequences_are_named_by_number():
     assert report.class_names == ("class 0", "class 1", "class 2", "class 3")
     assert report.class_total.tolist() == [[2, 2, 2, 0]]
     assert np.isnan(report.class_accuracy[0, 3])
+
+
+def test_a_wrong_number_of_class_names_is_refused():
+    class Misnamed(TwinHalves):
+        class_names = ("yes", "no", "maybe")
+
+    message = "^class_names must be one for each of the 2 classes, not 3$"
+    for test in (evaluate, counterexamples):
+        with pytest.raises(InvalidArgument, match=message):
+            test(RNN(10, 8, 2, rng=0), Misnamed(), 40)
+
+
+def test_outputs_beyond_the_classes_of_a_task_have_numbers():
+    assert evaluate(RNN(10, 8, 4, rng=0), TASK, 40).class_names == ("no match", "match", "class 2", "class 3")
 
 
 def test_eighty_lengths_have_equally_many_sequences():

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from myrnn import registry
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.classify import classes_of
 from myrnn.optimizers import SGD
 from myrnn.playground.keep import script
 from myrnn.playground.messages import LONGEST_MESSAGE, MESSAGES, MOST_ANSWERS, Outbox, as_json, parse
@@ -18,7 +19,6 @@ from myrnn.playground.network import MeanCurve, Network
 from myrnn.playground.settings import checked_settings, controls, defaults, offered_settings, sections_of
 from myrnn.playground.views import Views
 from myrnn.registry import register
-from myrnn.runs.reader import classes_of
 from myrnn.tasks import TwinHalves
 from playground_help import SMALL
 

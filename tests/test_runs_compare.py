@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
+from myrnn import Experiment, run
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument, RunError
+from myrnn.evaluation import Estimate
 from myrnn.intervals import newcombe_interval
-from myrnn.runs import compare_runs, load_run
+from myrnn.runs import ComparedRun, RunComparison, compare_runs, load_run
 from myrnn.storage import seal
 from run_folders import data_run, gru_run, task_run, without_pictures
 
@@ -209,6 +212,37 @@ def test_a_test_that_is_not_an_object_is_refused(made, copied):
     edit_json(folder, "report.json", lambda report: report["tests"]["data"]["lengths"][0].update(accuracy=1.5))
     with pytest.raises(RunError, match=r"report\.json cannot be used: 'accuracy' must be 1 at most$"):
         compare_runs(made / "words", folder)
+
+
+def test_scores_are_compared_if_only_one_run_has_an_interval(made, copied):
+    curve = compare_runs(made / "words", made / "wide").first.curve
+    one = ComparedRun({}, {}, curve, {"one": {"mae": Estimate(1.25, 0.5, 2.0), "rmse": Estimate(2.0)}})
+    other = ComparedRun({}, {}, curve, {"other": {"mae": Estimate(1.5), "macro_f1": Estimate(0.5)}})
+    for first, second in ((one, other), (other, one)):
+        (row,) = RunComparison(first, second, ("a", "b")).table().rows()
+        cells = {"1.250 (0.500 to 2.000)", "1.500"}
+        assert (row["score"], {row["first"], row["second"]}) == ("mae", cells)
+    both = {"macro_f1": Estimate(0.5), "accuracy": Estimate(0.75, 0.7, 0.8)}
+    found = RunComparison(*2 * [ComparedRun({}, {}, curve, {"t": both, "u": both})], ("a", "b"))
+    assert [(row["test"], row["score"], row["first"]) for row in found.table().rows()] == [
+        (test, *cells) for test in "tu" for cells in (("macro f1, %", "50.0"), ("accuracy, %", "75.0 (70.0-80.0)"))
+    ]
+
+
+def test_a_run_with_one_test_row_is_compared(tmp_path):
+    numbers = "".join(json.dumps({"sequence": [0.1 * i, 0.3], "target": 0.5 * i}) + "\n" for i in range(20))
+    (tmp_path / "many.jsonl").write_text(numbers)
+    (tmp_path / "one.jsonl").write_text(json.dumps({"sequence": [0.7, 0.8], "target": 1.0}))
+    for name in ("one", "many"):
+        settings = {"file": str(tmp_path / "many.jsonl"), "learn": "numbers"}
+        sections = {
+            "training": {"max_epochs": 1, "engine": "mygrad"},
+            "evaluation": {"test": f"{tmp_path}/{name}.jsonl"},
+        }
+        with warnings.catch_warnings(action="ignore"):  # the many are those of the training
+            run(Experiment(data=settings, model="rnn:dim_recurrent=2", **sections), tmp_path / name, progress=False)
+    scores = compare_runs(tmp_path / "many", tmp_path / "one").table().columns["score"]
+    assert scores == ["mae", "rmse"]
 
 
 def test_weights_of_other_dtypes_are_different(made, copied):

@@ -15,6 +15,7 @@ import myrnn
 from clusters import dask_cluster
 from myrnn.cli import main
 from myrnn.errors import InvalidArgument
+from myrnn.runs.training import trained
 from myrnn.sweeps import folder as sweep_folder
 from myrnn.sweeps import load_sweep, read_study, sweep
 from sweeps_help import SweepProcess
@@ -233,6 +234,45 @@ def test_runs_without_tests_are_compared_by_their_validation(study, tmp_path, mo
     assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {
         "validation_by_model_dim_recurrent", "parallel",
     }  # fmt: skip
+
+
+@pytest.fixture
+def overflowing(monkeypatch):
+    """Every network of a study has weights that make its outputs infinite."""
+
+    def trained_and_spoilt(*given, **options):
+        run = trained(*given, **options)
+        for parameter in run.model.parameters:
+            parameter.data[...] = 3e38
+        return run
+
+    monkeypatch.setattr("myrnn.sweeps.run.trained", trained_and_spoilt)
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def small_study(file, learn, **model):
+    return {
+        "name": learn,
+        "data": {"file": file, "learn": learn},
+        "model": {"dim_recurrent": [2, 3], **model},
+        "training": {"max_epochs": 1, "engine": "mygrad"},
+        "evaluation": {"test": file},
+    }
+
+
+@pytest.mark.parametrize("learn", ["tags", "text"])
+@pytest.mark.filterwarnings("ignore:in 2 runs the scores of")
+def test_steps_without_finite_scores_are_counted(learn, overflowing, tmp_path):
+    rows = [{"sequence": list(word), "tags": list(word)} for word in words(5, 12)]
+    file = write_lines(tmp_path / "steps.jsonl", rows)
+    results = sweep(small_study(file, learn), tmp_path / "out", jobs=1)
+    steps = sum(len(row["sequence"]) - (learn == "text") for row in rows)
+    assert results.runs["not_finite"] == [steps, steps]
+    assert results.not_finite == 2 * steps
 
 
 def test_the_command_line_shows_languages_networks_and_tests(study, tmp_path, monkeypatch, capsys):

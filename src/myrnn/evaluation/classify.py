@@ -88,12 +88,11 @@ def check_classes(sequences: Sequences) -> None:
         sequences.check_labels()
 
 
-def class_names(task: Any, classes: int) -> tuple[str, ...]:
-    """Return the names of the classes: those of the task, or their numbers."""
-    names = getattr(task, "class_names", None)
-    if names is not None and len(names) == classes:
-        return tuple(str(name) for name in names)
-    return tuple(f"class {label}" for label in range(classes))
+def classes_of(task: Any, outputs: int | None = None) -> tuple[str, ...]:
+    """Return the names of a task's classes: its own, or their numbers; further outputs of a model have numbers."""
+    count: int = getattr(task, "dim_output", outputs)
+    names = _checks.names("class_names", getattr(task, "class_names", None), count)
+    return tuple(names + [f"class {label}" for label in range(len(names), outputs or 0)])
 
 
 class Classifier:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from myrnn import _checks
 from myrnn._keywords import keywords
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation.classify import Classifier, as_tested, check_classes, class_names, draw_any
+from myrnn.evaluation.classify import Classifier, as_tested, check_classes, classes_of, draw_any
 from myrnn.evaluation.lengths import LengthReport, base_rate_of, class_counts
 from myrnn.finite import is_lost, predicted, warn_of_lost
 from myrnn.learning_curve import LearningCurve
@@ -114,7 +114,7 @@ def evaluate(
     else:
         right, chance = predicted(logits)[row] == sequences.targets[row], 1 / classes
         targets = sequences.targets[row]
-    names = () if sequences.kind.what == SEVERAL else class_names(task, classes)
+    names = () if sequences.kind.what == SEVERAL else classes_of(task, classes)
     distinct, places = np.unique(sequences.lengths[sequences.counted > 0], return_inverse=True)
     wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
     count = partial(np.bincount, minlength=len(distinct))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from myrnn import _checks
-from myrnn.evaluation.classify import Classifier, as_tested, class_names, draw
+from myrnn.evaluation.classify import Classifier, as_tested, classes_of, draw
 from myrnn.finite import NO_CLASS, is_lost, predicted, warn_of_lost
 from myrnn.results import Result, Shown, Table, number, text
 from myrnn.sequences import Sequences
@@ -253,7 +253,7 @@ def counterexamples(
         places = _different(sequences, wrong, order, limit)
         return [_mistake(task, sequences, wrong[i], int(classes[wrong[i]]), doubt[i]) for i in places]
 
-    names, symbols = class_names(task, logits.shape[1]), getattr(task, "symbol_names", None)
+    names, symbols = classes_of(task, logits.shape[1]), getattr(task, "symbol_names", None)
     # lexsort is stable and sorts by its last key first.
     shortest, surest = np.lexsort((doubt, length)), np.lexsort((length, doubt))
     surest = surest[has_class[surest]]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn import _checks
 from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.clusters import ClusteredSteps, mean_ends, ratio, share_ends
@@ -142,6 +143,18 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
         for name, value in zip((measure, f"{measure}_low", f"{measure}_high"), one, strict=True):
             if name == measure or not np.isnan(one.low):
                 found[name] = value if np.isfinite(value) else None
+    return found
+
+
+def read_scores(given: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Return the measures among the numbers of a report that has stored them as `plain_scores`, checked."""
+    measures = {measure for headings in HEADINGS.values() for measure in headings}
+    found = {}
+    for measure in (name for name in given if name in measures):
+        known = {name: given.get(name) for name in (measure, f"{measure}_low", f"{measure}_high")}
+        if known[measure] is not None:
+            ends = (float("nan") if end is None else _checks.real(name, end) for name, end in known.items())
+            found[measure] = Estimate(*ends)
     return found
 
 

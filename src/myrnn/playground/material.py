@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import ShortcutReport, shortcuts
+from myrnn.evaluation.classify import classes_of
 from myrnn.flat import offsets_of, ramp
 from myrnn.playground.settings import DATA
 from myrnn.registry import make
 from myrnn.runs import Run
-from myrnn.runs.reader import classes_of
 from myrnn.sequences import Sequences
 from myrnn.tasks import (
     FAMILIES,

@@ -17,6 +17,7 @@ from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import Buckets, Comparison, LengthReport
 from myrnn.evaluation.comparison import difference_table
+from myrnn.evaluation.scores import SHARES, Scores, read_scores, written
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Result, Row, Shown, Table, draws, flat, text
 from myrnn.runs.folder import REPORT, RUN, WEIGHTS, parse_source
@@ -38,13 +39,9 @@ class ComparedRun:
         All settings under dotted names, such as ``"model.dim_recurrent"``.
     weights : dict of str to ndarray
     curve : LearningCurve
-    lengths : LengthReport or None
-        The test of a run on a task, if there was one.
-    tests : dict of str to Buckets
-        The same for a run on data, by test name.
-    scores : dict of str to dict of str to float
-        For a run that did not learn labels: the scores of each test by name, each with its interval, ``NAME_low`` and
-        ``NAME_high``.
+    tests : dict of str to LengthReport, Buckets, or dict of str to Estimate
+        The results of each test by name. Of a run on a task, accuracy by length, under the name ``"task"``. Of a run on
+        data that learned labels, accuracy by groups of lengths; if it learned something else, its scores.
 
     Examples
     --------
@@ -59,9 +56,7 @@ class ComparedRun:
     settings: dict[str, Any]
     weights: dict[str, NDArray[Any]]
     curve: LearningCurve
-    lengths: LengthReport | None = None
-    tests: Mapping[str, Buckets] = field(default_factory=dict)
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    tests: Mapping[str, LengthReport | Buckets | Scores] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -137,10 +132,10 @@ class RunComparison(Result):
 
         Each was tested on the sequences of its own task. For a run on data, see `table`.
         """
-        one, other = self.first.lengths, self.second.lengths
-        if one is None or other is None or not len(np.intersect1d(one.lengths, other.lengths)):
+        one, other = (run.tests.get(TASK_TEST) for run in (self.first, self.second))
+        if not isinstance(one, LengthReport) or not isinstance(other, LengthReport):
             return None
-        return one.compare(other, self.names)
+        return one.compare(other, self.names) if len(np.intersect1d(one.lengths, other.lengths)) else None
 
     def __repr__(self) -> str:
         """Say how much differs."""
@@ -170,32 +165,36 @@ class RunComparison(Result):
         """Return the accuracies of both, and their differences with intervals; empty if they were not tested.
 
         For runs on tasks, by length. For runs on data, in every test that both have; if each has only one test, over
-        all of it, and by length if both have the same groups of lengths.
+        all of it, and by length if both have the same groups of lengths. For runs that did not learn labels, the scores
+        that both have.
         """
         comparison = self.accuracy
-        if self.first.scores and self.second.scores:
-            return self._score_table()
-        return self._test_table() if comparison is None else comparison.table()
-
-    def _test_table(self) -> Table:
-        tests, others = dict(self.first.tests), dict(self.second.tests)
-        rows: list[tuple[str, tuple[Any, ...]]] = []
-        of = "test"
+        if comparison is not None:
+            return comparison.table()
+        tests, others = self.first.tests, self.second.tests
+        both = [(name, tests[name], others[name]) for name in tests if name in others]
         if len(tests) == len(others) == 1:
-            (one,), (other,) = tests.values(), others.values()
-            if one.names == other.names:
-                by_length = zip(one.correct, one.total, other.correct, other.total, strict=True)
-                rows = list(zip(one.names, by_length, strict=True))
-            of, tests, others = "length", {"all": one}, {"all": other}
+            both = [("", next(iter(tests.values())), next(iter(others.values())))]
+        buckets = [(n, one, other) for n, one, other in both if isinstance(one, Buckets) and isinstance(other, Buckets)]
+        scores = [(n, one, other) for n, one, other in both if isinstance(one, dict) and isinstance(other, dict)]
+        return self._score_table(scores) if scores else self._bucket_table(buckets)
+
+    def _bucket_table(self, both: Sequence[tuple[str, Buckets, Buckets]]) -> Table:
+        """Return the accuracies in tests that both have, by name; the only test of each is nameless."""
+        rows: list[tuple[str, tuple[Any, ...]]] = []
+        alone = [name for name, _, _ in both] == [""]
+        if alone and both[0][1].names == both[0][2].names:
+            _, one, other = both[0]
+            by_length = zip(one.correct, one.total, other.correct, other.total, strict=True)
+            rows = list(zip(one.names, by_length, strict=True))
         lengths = len(rows)
-        for name in (name for name in tests if name in others):
-            one, other = tests[name], others[name]
-            rows.append((name, (one.correct.sum(), one.total.sum(), other.correct.sum(), other.total.sum())))
-        confidence = next((test.confidence for test in tests.values()), None)
+        for name, one, other in both:
+            rows.append((name or "all", (one.correct.sum(), one.total.sum(), other.correct.sum(), other.total.sum())))
+        confidence = next((one.confidence for _, one, _ in both), None)
         counts = np.array([row for _, row in rows], dtype=np.int64).reshape(-1, 4).T
         return difference_table(
             "Accuracy, %",
-            {of: [_checks.printable(name) for name, _ in rows]},
+            {"length" if alone else "test": [_checks.printable(name) for name, _ in rows]},
             list(counts),
             [_checks.printable(name) for name in self.names],
             confidence,
@@ -203,21 +202,21 @@ class RunComparison(Result):
             breaks=frozenset({lengths - 1}),
         )
 
-    def _score_table(self) -> Table:
-        """Return the scores that both have, by test."""
-        rows: list[dict[str, Any]] = []
-        one, other = self.first.scores, self.second.scores
-        alone = len(one) == len(other) == 1
-        for name in one if not alone else [""]:
-            both = [found.get(name, next(iter(found.values())) if alone else {}) for found in (one, other)]
-            for score in (score for score in both[0] if f"{score}_low" in both[0] and score in both[1]):
-                row: dict[str, Any] = {"test": name, "score": score.replace("_", " ")}
-                for place, found in zip(("first", "second"), both, strict=True):
-                    value, low, high = (found.get(f"{score}{end}") for end in ("", "_low", "_high"))
-                    row[place] = "-" if value is None else f"{value:.4g} ({low:.4g} to {high:.4g})"
-                rows.append(row)
+    def _score_table(self, both: Sequence[tuple[str, Scores, Scores]]) -> Table:
+        """Return the scores that both have, by test; the only test of each is nameless."""
+        rows = [
+            {
+                "test": name,
+                "score": score.replace("_", " ") + (", %" if score in SHARES else ""),
+                "first": written(score, *one[score]),
+                "second": written(score, *other[score]),
+            }
+            for name, one, other in both
+            for score in one
+            if score in other
+        ]
         columns = {name: [row[name] for row in rows] for name in ("test", "score", "first", "second")}
-        shown = [*([] if alone else [text("test")]), text("score")]
+        shown = [*([text("test")] if any(columns["test"]) else []), text("score")]
         heads = [_shown(name, heading) for name, heading in zip(("first", "second"), self.names, strict=True)]
         return Table("Scores, with their intervals", columns, [*shown, *heads])
 
@@ -327,22 +326,16 @@ def _read(folder: Path) -> ComparedRun:
     curve = parse_history(stored, report, source)
     settings, weights = _settings_of(stored.index), stored.arrays(WEIGHTS)
     with stored.using(REPORT):
-        found = _tests(report)
         learn = getattr(source.settings, "learn", None)
-        if learn is None:
-            tested = found.get(TASK_TEST)
-            lengths = None if tested is None else LengthReport.from_numbers(tested, curve.longest)
-            return ComparedRun(settings, weights, curve, lengths)
-        if learn == LABELS:
-            tests = {name: Buckets.from_numbers(test) for name, test in found.items()}
-            return ComparedRun(settings, weights, curve, tests=tests)
-        return ComparedRun(settings, weights, curve, scores={name: _scores(test) for name, test in found.items()})
+        tests = {name: _read_test(test, learn, curve.longest) for name, test in _tests(report).items()}
+    return ComparedRun(settings, weights, curve, tests)
 
 
-def _scores(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a test of a run that did not learn labels."""
-    plain = {name: value for name, value in given.items() if type(value) in (int, float)}
-    return {name: _checks.real(name, value) for name, value in plain.items()}
+def _read_test(given: Mapping[str, Any], learn: str | None, longest: int | None) -> LengthReport | Buckets | Scores:
+    """Return the results of a test, for what a run on data learned; None for a run on a task."""
+    if learn is None:
+        return LengthReport.from_numbers(given, longest)
+    return Buckets.from_numbers(given) if learn == LABELS else read_scores(given)
 
 
 def _tests(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

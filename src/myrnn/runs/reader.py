@@ -29,7 +29,7 @@ from myrnn.data import (
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, SERIES
 from myrnn.errors import DataError, InvalidArgument
-from myrnn.evaluation.classify import as_tested
+from myrnn.evaluation.classify import as_tested, classes_of
 from myrnn.experiment import Experiment
 from myrnn.inspection.one import parse_tokens
 from myrnn.results import digits_for
@@ -44,11 +44,6 @@ BEYOND = 0.1
 OWN_FUNCTION = "own"
 # The name of the one test of a run on a task. Those of a run on data are named by the user or after their files.
 TASK_TEST = "task"
-
-
-def classes_of(task: Any) -> tuple[str, ...]:
-    """Return the names of a task's classes: its own, or their numbers."""
-    return tuple(_checks.names("class_names", getattr(task, "class_names", None), task.dim_output))
 
 
 class TaskReader:

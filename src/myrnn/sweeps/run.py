@@ -218,16 +218,17 @@ def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
     tests, total, correct, not_finite = {}, Counter[int](), Counter[int](), 0
     for name, test in prepared.test_files.items():
         if run.reader.learn != LABELS:
-            report, _ = prepared.test(name, run)
+            report = report_on(run, test.sequences, test.targets)
             tests[name] = _counts_of_steps(report)
+            not_finite += report.not_finite
             continue
         report = report_on(run, test.sequences, test.labels, buckets=max(len(test.lengths), 1))
+        not_finite += report.not_finite
         found = report.lengths
         assert found is not None
         tests[name] = TestCounts(int(found.total.sum()), int(found.correct.sum()), report.macro_f1)
         total.update(dict(zip(found.first.tolist(), found.total.tolist(), strict=True)))
         correct.update(dict(zip(found.first.tolist(), found.correct.tolist(), strict=True)))
-        not_finite += report.not_finite
     lengths = sorted(total)
     counted = {"total": [total[length] for length in lengths], "correct": [correct[length] for length in lengths]}
     return {"lengths": lengths, **counted, "not_finite": not_finite, "tests": tests}
