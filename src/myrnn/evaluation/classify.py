@@ -90,7 +90,7 @@ def check_classes(sequences: Sequences) -> None:
 
 def classes_of(task: Any, outputs: int | None = None) -> tuple[str, ...]:
     """Return the names of a task's classes: its own, or their numbers; further outputs of a model have numbers."""
-    count: int = getattr(task, "dim_output", outputs)
+    count: Any = getattr(task, "dim_output", outputs)
     names = _checks.names("class_names", getattr(task, "class_names", None), count)
     return tuple(names + [f"class {label}" for label in range(len(names), outputs or 0)])
 
