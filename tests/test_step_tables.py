@@ -16,6 +16,7 @@ from myrnn import RNN, Sequences, generate, train
 from myrnn.compiler import compile, guard
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence
 from myrnn.optimizers import SGD, Adam
+from truncated_training import by_mygrad
 
 D, K = 6, 5
 # The numbers of a NumPy array.
@@ -32,14 +33,17 @@ class Positions:
         self.parameters = self.w, self.u, self.v
 
     def __call__(self, x):
-        return self.from_state(x, np.zeros((1, D), np.float32))[0]
+        return self.going_on(x, self.begin(), 0)[0]
 
-    def from_state(self, x, h, begin=0):
-        numbers, logits = self.numbers(begin + len(x)), []
-        for t, x_t in enumerate(x, begin):
+    def begin(self):
+        return [np.zeros((1, D), np.float32)]
+
+    def going_on(self, x, states, first):
+        (h,), numbers, logits = states, self.numbers(first + len(x)), []
+        for t, x_t in enumerate(x, first):
             h = self.step(x_t[None] @ self.w, h, numbers[t])
             logits.append(h @ self.v)
-        return mg.concatenate(logits), h
+        return mg.concatenate(logits), [h]
 
     def step(self, z, h, number):
         return tanh(z + number * (h @ self.u))
@@ -86,13 +90,15 @@ class Learned(Positions):
 class Delayed(Positions):
     """Reads the number of a step in the logits of the third one after it."""
 
-    def from_state(self, x, h, begin=0):
-        numbers, states = self.numbers(begin + len(x)), [h] * 4
-        logits = []
-        for t, x_t in enumerate(x, begin):
+    def begin(self):
+        return super().begin() * 4
+
+    def going_on(self, x, states, first):
+        numbers, logits = self.numbers(first + len(x)), []
+        for t, x_t in enumerate(x, first):
             states = [self.step(x_t[None] @ self.w, states[0], numbers[t]), *states[:-1]]
             logits.append((states[-1] + x_t[None] @ self.w) @ self.v)
-        return mg.concatenate(logits), states[0]
+        return mg.concatenate(logits), states
 
 
 MODELS = [Positions, OfAnArray, Sinusoids, InALoop, Learned, Delayed]
@@ -135,34 +141,6 @@ def test_streams_read_the_rows_of_their_own_steps():
     np.testing.assert_allclose(found, [model(one).data for one in x], rtol=1e-4, atol=1e-5)
 
 
-def by_mygrad(kind, sequences, streams, steps, iterations, optimizer_of):
-    """Return the losses and the model of a truncated training, op by op, with states and steps passed on by hand."""
-    model, rng, losses = kind(), np.random.default_rng(5), []
-    optimizer, zeros = optimizer_of(model.parameters), np.zeros((1, D), np.float32)
-    left, places = [], [(zeros, 0, 0, 0)] * streams
-    for _ in range(iterations):
-        for parameter in model.parameters:
-            parameter.null_grad()
-        outputs, targets = [], []
-        for i, (h, first, begin, end) in enumerate(places):
-            if begin >= end:
-                left = left or list(rng.permutation(np.flatnonzero(sequences.lengths)))
-                h, (begin, end) = zeros, sequences.offsets[left[0] : left[0] + 2]
-                first = begin
-                left.pop(0)
-            some = slice(begin, min(begin + steps, end))
-            x = np.eye(K, dtype=np.float32)[sequences.values[some]]
-            logits, h = model.from_state(x, h, int(begin - first))
-            places[i] = h.data.copy(), first, some.stop, end
-            outputs.append(logits)
-            targets.append(sequences.targets[some])
-        loss = softmax_crossentropy(mg.concatenate(outputs), np.concatenate(targets))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses, model
-
-
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     ("kind", "lengths", "streams"),
@@ -172,7 +150,8 @@ def test_truncated_training_is_that_of_mygrad(kind, lengths, streams):
     sequences, model = data(lengths), kind()
     options = {"seed": 5, "truncate": 6, "report_every": 1, "progress": False}
     history = train(model, sequences, SGD(model.parameters, learning_rate=0.1), 25, streams, **options)
-    losses, expected = by_mygrad(kind, sequences, streams, 6, 25, lambda p: SGD(p, learning_rate=0.1))
+    expected = kind()
+    losses = by_mygrad(expected, sequences, streams, 6, 25, lambda p: SGD(p, learning_rate=0.1))
     np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip(model.parameters, expected.parameters, strict=True):
         np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
@@ -187,7 +166,7 @@ def test_machine_code_trains_and_resumes_as_mygrad(tmp_path):
         options |= {"seed": 5, "truncate": 20, "report_every": 1, "progress": False}
         return model, train(model, sequences, Adam(model.parameters), iterations, 2, **options)
 
-    losses, _ = by_mygrad(Positions, sequences, 2, 20, 60, Adam)
+    losses = by_mygrad(Positions(), sequences, 2, 20, 60, Adam)
     model, history = trained(60)
     np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
     trained(33, checkpoint=tmp_path / "here")

@@ -13,7 +13,6 @@ import mygrad as mg
 import numpy as np
 import pytest
 from mygrad import tanh
-from mygrad.nnet.losses import softmax_crossentropy
 
 from marks import most_are_long
 from myrnn import GRU, LSTM, RNN, Adam, Sequences, train
@@ -27,6 +26,7 @@ from myrnn.tasks import TwinHalves
 from myrnn.training.feed import WindowFeed
 from myrnn.training.loop import Training
 from myrnn.training.native import Batches
+from truncated_training import by_mygrad
 
 D, K, SYMBOLS = 6, 3, 5
 
@@ -48,14 +48,17 @@ class Tagger:
         self.parameters = self.w, self.u, self.v, self.h0
 
     def __call__(self, x):
-        return self.from_state(x, self.h0)[0]
+        return self.going_on(x, self.begin(), 0)[0]
 
-    def from_state(self, x, h):
-        logits = []
+    def begin(self):
+        return [self.h0]
+
+    def going_on(self, x, states, first):
+        (h,), logits = states, []
         for x_t in x:
             h = tanh(x_t[None] @ self.w + h @ self.u)
             logits.append(h @ self.v)
-        return mg.concatenate(logits), h
+        return mg.concatenate(logits), [h]
 
 
 def data(lengths, seed=1):
@@ -155,12 +158,12 @@ class Late(Tagger):
         super().__init__()
         self.step = step
 
-    def from_state(self, x, h):
-        logits = []
-        for t, x_t in enumerate(x):
+    def going_on(self, x, states, first):
+        (h,), logits = states, []
+        for t, x_t in enumerate(x, first):
             h = tanh(x_t[None] @ self.w + h @ self.u) if t < self.step else 0.5 * h
             logits.append(h @ self.v)
-        return mg.concatenate(logits), h
+        return mg.concatenate(logits), [h]
 
 
 @pytest.mark.long
@@ -229,30 +232,15 @@ def test_a_program_that_learns_numbers_can_run_without_targets():
     assert np.isfinite(history.loss).all()
 
 
-def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
-    """Return the losses and the model of the same training, op by op, with states passed on by hand."""
-    model, rng, losses = Tagger(), np.random.default_rng(seed), []
-    optimizer = optimizer_of(model.parameters)
-    left, places = [], [(model.h0, 0, 0)] * streams
-    for _ in range(iterations):
-        for parameter in model.parameters:
-            parameter.null_grad()
-        outputs, targets = [], []
-        for i, (h, begin, end) in enumerate(places):
-            if begin >= end:
-                left = left or list(rng.permutation(np.flatnonzero(sequences.lengths)))
-                h, (begin, end) = model.h0, sequences.offsets[left[0] : left[0] + 2]
-                left.pop(0)
-            some = slice(begin, min(begin + steps, end))
-            logits, h = model.from_state(np.eye(SYMBOLS, dtype=np.float32)[sequences.values[some]], h)
-            places[i] = h.data.copy(), some.stop, end
-            outputs.append(logits)
-            targets.append(sequences.targets[some])
-        loss = softmax_crossentropy(mg.concatenate(outputs), np.concatenate(targets))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses, model
+def check_training(kind, sequences, streams, steps, iterations, optimizer_of, **close):
+    """Compare a truncated training of a new model of a kind with the same one in MyGrad."""
+    model, by = kind(), kind()
+    options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
+    history = train(model, sequences, optimizer_of(model.parameters), iterations, streams, **options)
+    losses = by_mygrad(by, sequences, streams, steps, iterations, optimizer_of)
+    np.testing.assert_allclose(history.loss, losses, **close)
+    for ours, theirs in zip(model.parameters, by.parameters, strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -269,14 +257,7 @@ def by_mygrad(sequences, streams, steps, iterations, seed, optimizer_of):
     ids=["sgd", "adam", "momentum"],
 )
 def test_it_is_trained_as_with_mygrad(lengths, streams, steps, optimizer_of):
-    sequences, model = data(lengths), Tagger()
-    optimizer = optimizer_of(model.parameters)
-    options = {"seed": 5, "truncate": steps, "report_every": 1, "progress": False}
-    history = train(model, sequences, optimizer, 40, streams, **options)
-    losses, expected = by_mygrad(sequences, streams, steps, 40, 5, optimizer_of)
-    np.testing.assert_allclose(history.loss, losses, rtol=1e-3, atol=1e-4)
-    for ours, theirs in zip(model.parameters, expected.parameters, strict=True):
-        np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
+    check_training(Tagger, data(lengths), streams, steps, 40, optimizer_of, rtol=1e-3, atol=1e-4)
 
 
 class Carries(Tagger):
@@ -288,15 +269,15 @@ class Carries(Tagger):
         self.step, self.m, self.n = step, *(mg.tensor(rng.normal(size=s).astype(np.float32)) for s in ((D, 2), (2, D)))
         self.parameters = self.w, self.u, self.v, self.m, self.n
 
-    def __call__(self, x):
-        return self.from_state(x, np.zeros((1, D), np.float32))[0]
+    def begin(self):
+        return [np.zeros((1, D), np.float32)]
 
-    def from_state(self, x, h):
-        logits = []
+    def going_on(self, x, states, first):
+        (h,), logits = states, []
         for x_t in x:
             h = self.step(self, x_t[None] @ self.w, h)
             logits.append(h @ self.v)
-        return mg.concatenate(logits), h
+        return mg.concatenate(logits), [h]
 
 
 STEPS = {
@@ -310,23 +291,7 @@ STEPS = {
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_the_state_of_the_loop_is_carried_not_a_product_with_an_old_weight(step):
-    sequences, model, by = data([15]), Carries(step), Carries(step)
-    options = {"truncate": 3, "report_every": 1, "progress": False}
-    history = train(model, sequences, SGD(model.parameters, learning_rate=0.1), 5, 1, **options)
-    optimizer, losses, h = SGD(by.parameters, learning_rate=0.1), [], np.zeros((1, D), np.float32)
-    for begin in range(0, 15, 3):
-        x = np.eye(SYMBOLS, dtype=np.float32)[sequences.values[begin : begin + 3]]
-        logits, h = by.from_state(x, h)
-        loss = softmax_crossentropy(logits, sequences.targets[begin : begin + 3])
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        h = h.data.copy()
-        for parameter in by.parameters:
-            parameter.null_grad()
-    np.testing.assert_allclose(history.loss, losses, rtol=1e-4)
-    for ours, theirs in zip(model.parameters, by.parameters, strict=True):
-        np.testing.assert_allclose(ours.data, theirs.data, atol=1e-5)
+    check_training(lambda: Carries(step), data([15]), 1, 3, 5, partial(SGD, learning_rate=0.1), rtol=1e-4)
 
 
 class ByNumber:
@@ -389,33 +354,7 @@ OPTIMIZERS = {
 @pytest.mark.parametrize(("streams", "window"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("step", [every_third, beginning_late, once_in_a_sequence, without_gradient, straight_through])
 def test_a_weight_that_a_window_does_not_use_is_not_trained_in_it(step, streams, window, optimizer_of):
-    sequences, model, by = data([6, 6, 9]), ByNumber(step), ByNumber(step)
-    options = {"seed": 5, "truncate": window, "report_every": 1, "progress": False}
-    history = train(model, sequences, optimizer_of(model.parameters), 9, streams, **options)
-    optimizer, losses, rng = optimizer_of(by.parameters), [], np.random.default_rng(5)
-    left, places = [], [(by.begin(), 0, 0, 0)] * streams
-    for _ in range(9):
-        outputs, targets = [], []
-        for i, (states, first, begin, end) in enumerate(places):
-            if begin >= end:
-                left = left or list(rng.permutation(len(sequences)))
-                states, first, (begin, end) = by.begin(), 0, sequences.offsets[left[0] : left[0] + 2]
-                left.pop(0)
-            some = slice(begin, min(begin + window, end))
-            logits, states = by.going_on(np.eye(SYMBOLS, dtype=np.float32)[sequences.values[some]], states, first)
-            states = [np.array(state) for state in states]
-            places[i] = states, first + some.stop - some.start, some.stop, end
-            outputs.append(logits)
-            targets.append(sequences.targets[some])
-        loss = softmax_crossentropy(mg.concatenate(outputs), np.concatenate(targets))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        for parameter in by.parameters:
-            parameter.null_grad()
-    np.testing.assert_allclose(history.loss, losses, rtol=1e-4)
-    for ours, theirs in zip(model.parameters, by.parameters, strict=True):
-        np.testing.assert_allclose(ours.data, theirs.data, atol=2e-4)
+    check_training(lambda: ByNumber(step), data([6, 6, 9]), streams, window, 9, optimizer_of, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("in_python")
