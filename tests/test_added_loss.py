@@ -56,6 +56,7 @@ EVERY = list(product([("class", "cross-entropy"), ("class", smoothed), ("several
 SHORT = (EVERY[7],)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(("targets", "per_step", "batch_size"), the_rest_is_long(EVERY, *SHORT))
 def test_both_engines_learn_the_same(targets, per_step, batch_size):
     what, loss = targets
@@ -168,6 +169,7 @@ class CalmLater(Model):
         return h @ self.wy + self.by
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_may_add_only_later_than_the_first_sequences_end():
     sequences = data()
     short_first = sequences.select(np.argsort(sequences.lengths, kind="stable"))

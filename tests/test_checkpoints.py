@@ -88,7 +88,7 @@ def test_a_restored_training_gives_the_same_result(optimizer, batch_size):
     assert second.content() == whole.content()
 
 
-@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 8], 8))
 @pytest.mark.parametrize("optimizer", the_rest_is_long(["momentum", "rmsprop", "adam"], "adam"))
 def test_native_training_resumes_bit_for_bit(optimizer, batch_size):
     def job():

@@ -330,6 +330,7 @@ def test_evaluate_counts_what_train_counted(saved, here, capsys):
     assert [row[0] for row in table_rows(capsys.readouterr().out)] == ["2", "4", "6", "8", "10", "12"]
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(("longest", "lengths"), [(2, ["2"]), (5, ["2", "4"]), (8, ["2", "4", "6", "8"])])
 def test_evaluate_up_to_a_length(saved, here, capsys, longest, lengths):
     assert main(["evaluate", str(saved), "--samples=40", f"--length-max={longest}"]) == 0
@@ -417,6 +418,7 @@ def test_a_long_sequence_is_folded_and_not_cut(saved, here, capsys):
     assert "…" not in out
 
 
+@pytest.mark.usefixtures("in_python")
 def test_larger_alphabets_take_commas(here, capsys):
     task = TwinHalves(1, 2, alphabet_size=12)
     model = GRU(12, 4, 2, rng=0)

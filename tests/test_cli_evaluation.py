@@ -16,6 +16,7 @@ SMALL = (
     "--iterations=40",
     "--report-every=20",
     "--samples=40",
+    "--engine=mygrad",
     "--quiet",
 )
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from interpreter import interpreted
 from myrnn import (
     Experiment,
     LanguageModel,
@@ -69,7 +70,9 @@ def folder(tmp_path_factory):
         more += ["--truncate=16", "--batch-size=4"] if learn in ("text", "series") else []
         more += ["--text-column=height"] if learn == "series" else []
         data, tested = f"--data={place / file}", f"--test={place / test}"
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+            # A few epochs take less time in Python than the compilation of machine code.
+            patch.setattr("myrnn.compiler.cache.load", interpreted)
             # Two formats of the same sequences.
             warnings.filterwarnings("ignore", "100.0% of the sequences of .*tags.jsonl are also in the training data")
             assert main(["train", data, f"--learn={learn}", tested, f"--out={place / name}", *SMALL, *more]) == 0
@@ -204,7 +207,7 @@ def test_several_runs_forecast_together(folder, capsys):
     assert len(rows) == 4 and all(float(row["low"]) < float(row["high"]) for row in rows)
 
 
-def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatch):
+def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatch, in_python):
     drawn = []
     monkeypatch.setattr("myrnn.cli.ahead.save_figure", lambda figure, path: drawn.append(figure))
     assert main(["forecast", str(folder / "wave"), "--horizon=4", f"--figure={folder / 'f.svg'}", "--quiet"]) == 0

@@ -45,6 +45,7 @@ def model():
 X = np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_that_is_the_same_is_compiled_once(model):
     first = myrnn.compile(model)
     myrnn.train(model, tasks.TwinHalves(), Adam(model.parameters), 20, engine="native", progress=False)
@@ -147,6 +148,7 @@ def test_training_under_a_live_graph_is_refused(model, engine):
     myrnn.train(model, tasks.TwinHalves(), Adam(model.parameters), 5, engine=engine, progress=False)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_last_compilation_of_a_model_is_used(model):
     myrnn.compile(model)
     model.scale = np.float32(2)

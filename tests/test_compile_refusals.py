@@ -303,6 +303,7 @@ def test_a_model_that_is_not_a_recurrence_is_refused(model, error, told):
         myrnn.compile(model(), dim_input=10)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("model", most_are_long([LookingBack, SkipsTheFirst, BeginsWithAnElement, Chooses], 4))
 def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
     model = model()
@@ -312,6 +313,7 @@ def test_attention_first_steps_that_differ_and_choices_are_compiled(model):
         np.testing.assert_allclose(compiled(x[:length]), model(x[:length]).data, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_can_read_states_of_eleven_steps_ago():
     model = ManyStepsBack()
     model.steps = 11

@@ -339,12 +339,14 @@ def test_so_does_machine_code(function, batch_size):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_threads_share_a_batch_as_one_trains_it(monkeypatch):
     alone = trained(of_state, "native", batch_size=16)
     monkeypatch.setattr("myrnn.training.native.shards_for", lambda *arguments: 2)
     np.testing.assert_allclose(alone[0], trained(of_state, "native", batch_size=16)[0], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_batch_is_the_mean_of_its_sequences():
     sequences, model = data(of_state), Model(of_state)
     batched = myrnn.compile(model).native(batched=True)
@@ -461,6 +463,7 @@ def test_nothing_is_drawn_outside_of_training(function, monkeypatch, in_python):
     np.testing.assert_allclose(with_draws, np.concatenate(without), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_native_logits_equal_those_of_a_model_without_dropout(monkeypatch):
     sequences = data(of_state)
     found = []
@@ -470,6 +473,7 @@ def test_native_logits_equal_those_of_a_model_without_dropout(monkeypatch):
     assert found[0] == found[1]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_evaluating_between_iterations_changes_nothing():
     one, other = Model(of_state), Model(of_state)
     sequences = data(of_state)

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 
+from marks import the_rest_is_long
 from myrnn import GRU, RNN, SequenceClassifier, dense
 from myrnn.data import flat_sequences
 from myrnn.errors import InvalidArgument, NotFinite, TrainingDiverged
@@ -62,14 +63,14 @@ def test_digits_read_row_by_row(digits):
         pytest.param({"cell": "lstm"}, id="lstm", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("kind", ["numbers", "tokens", pytest.param("embedding", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", the_rest_is_long(["numbers", "tokens", "embedding"], "numbers"))
 def test_padding_cannot_leak(engine, settings, kind):
     rng = np.random.default_rng(0)
     lengths = [1, 3, 0, 2, 7, 1]
     if kind == "numbers":
-        X, long = [rng.normal(size=(length, 2)) for length in lengths], rng.normal(size=(1000, 2))
+        X, long = [rng.normal(size=(length, 2)) for length in lengths], rng.normal(size=(200, 2))
     else:
-        X, long = ["".join(rng.choice(list("abc"), size=length)) for length in lengths], "abc" * 333 + "b"
+        X, long = ["".join(rng.choice(list("abc"), size=length)) for length in lengths], "abc" * 66 + "b"
     embedding = 2 if kind == "embedding" else None
     settings = {**SMALL, "engine": engine, "max_epochs": 1, "dim_embedding": embedding, **settings}
     classifier = SequenceClassifier(**settings).fit(X, [0, 1] * 3)

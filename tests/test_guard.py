@@ -280,7 +280,7 @@ class HasAStack(Base):
         pytest.param(HasABoundTensor, "bound", mg.tensor(np.float32(1e5)), marks=pytest.mark.long),
         pytest.param(HasAThreshold, "threshold", 1e5, marks=pytest.mark.long),
         pytest.param(ClipsItsInputs, "bound", 1e5, marks=pytest.mark.long),
-        (ChoosesOneOfTwo, "first", False),
+        pytest.param(ChoosesOneOfTwo, "first", False, marks=pytest.mark.long),
         (HasAStack, "size", 40),
     ],
     ids=["bound", "tensor", "threshold", "input", "choice", "stack"],

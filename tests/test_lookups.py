@@ -79,7 +79,7 @@ BATCHES = {
 @pytest.mark.parametrize(
     ("optimizer", "batches"),
     [
-        *most_are_long(((name, "two threads") for name in OPTIMIZERS), 3),
+        *most_are_long(((name, "two threads") for name in OPTIMIZERS), 5),
         *most_are_long((("adam", name) for name in BATCHES if name != "two threads"), 3),
         pytest.param("adamw", "one by one", marks=pytest.mark.long),
     ],

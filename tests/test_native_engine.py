@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import myrnn
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn import GRU, RNN, SGD, Adam, RMSprop, tasks
 from myrnn.errors import CompileError, InvalidArgument, TrainingDiverged
 from myrnn.training.loop import Training
@@ -180,7 +180,7 @@ def test_clipping_and_schedules_give_the_same_numbers(batch_size):
     assert optimizer.learning_rate == 0.05
 
 
-@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("batch_size", the_rest_is_long([1, 8], 8))
 def test_class_weights_give_the_same_numbers(batch_size):
     options = {"class_weight": [0.25, 3.0], "gradient_clip": 1.0}
     ours, _, history = trained(OPTIMIZERS["sgd"], "native", batch_size, **options)

@@ -94,6 +94,7 @@ def test_losses_train_as_with_mygrad(loss, per_step):
     agree(data(what, per_step, tokens=True), 4, loss=loss)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     ("what", "per_step"), the_rest_is_long(product(("numbers", "several"), (False, True)), ("several", True))
 )
@@ -101,6 +102,7 @@ def test_a_single_output_trains_as_with_mygrad(what, per_step):
     agree(data(what, per_step, columns=1), 4, outputs=1)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("per_step", the_rest_is_long([False, True], True))
 @pytest.mark.parametrize("loss", most_are_long([smoothed, "cross-entropy", "huber"], 3))
 def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_threads):
@@ -110,6 +112,7 @@ def test_they_train_in_threads_and_with_class_weights(loss, per_step, two_thread
     assert set(two_threads) == {2}
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("what", most_are_long(["class", "several", "numbers"], 3))
 def test_many_outputs_train_as_with_mygrad(what):
     """More than the sixteen that are computed at once."""
@@ -117,6 +120,7 @@ def test_many_outputs_train_as_with_mygrad(what):
     agree(data(what, True, True, columns=19), 4, outputs=19, loss=loss)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("weighted", the_rest_is_long([False, True], True))
 @pytest.mark.parametrize("targets", [[1, 0], [[0.5, 1], [2, 3]]], ids=["classes", "numbers"])
 def test_a_sequence_without_steps_has_no_loss(targets, weighted):
@@ -157,6 +161,7 @@ def test_steps_of_weight_0_do_no_harm(engine, loss, batch_size):
     assert all(np.isfinite(p.data).all() for p in model.parameters)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
 @pytest.mark.parametrize("per_step", [False, True])
@@ -192,6 +197,7 @@ def test_native_evaluation_gives_the_same(what, per_step, weighted):
     )
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("engine", ["native", "mygrad"])
 @pytest.mark.parametrize("what", ["class", "numbers"])
 def test_evaluation_ignores_steps_of_weight_0(what, engine):
@@ -215,7 +221,7 @@ def test_evaluation_compiles_if_it_pays_off(monkeypatch):
     assert not seen
 
 
-def test_evaluation_of_a_model_that_does_not_compile():
+def test_evaluation_of_a_model_that_does_not_compile(in_python):
     class Changing(Model):
         def __call__(self, x):
             return super().__call__(x) * (2.0 if len(x) % 2 else 1.0)
@@ -227,7 +233,7 @@ def test_evaluation_of_a_model_that_does_not_compile():
     assert measure(model, sequences) == expected
 
 
-def test_validation_keeps_the_best_weights():
+def test_validation_keeps_the_best_weights(in_python):
     model, kept = Model(True), data("class", True, seed=5)
     watched = Validation(model, partial(measure, model, kept, engine="native"))
     optimizer = SGD(model.parameters, learning_rate=0.5)
@@ -250,6 +256,7 @@ def test_outputs_after_the_last_step_are_not_those_of_every_step():
         Training(model, steps, SGD(model.parameters), engine="native")
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("loss", ["cross-entropy", smoothed], ids=named)
 def test_a_label_must_be_a_class_of_the_model(loss):
     model = Model(True)
@@ -288,7 +295,7 @@ def test_a_loss_that_a_hook_changes_is_compiled_again(monkeypatch):
         train(model, sequences, SGD(model.parameters), 30, engine="native", loss=loss, report_every=10, hooks=[loss])
 
 
-def test_losses_that_cannot_be_compiled_train_with_mygrad():
+def test_losses_that_cannot_be_compiled_train_with_mygrad(in_python):
     def looking(outputs, targets):
         return ((outputs - targets) ** 2).mean(axis=1) * (2.0 if targets.sum() > 1000 else 1.0)
 
@@ -360,6 +367,7 @@ class WithLastState(Model):
         return mg.concatenate([mg.tanh(x_t[np.newaxis] @ self.wx + h) @ self.wy + self.by for x_t in x])
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("batch_size", the_rest_is_long([1, 4], 4))
 def test_outputs_of_every_step_can_read_the_last_state(batch_size):
     sequences = Sequences(np.random.default_rng(0).normal(size=(10, 3)), [0, 3, 4, 6, 10], [0, 1] * 5, per_step=True)

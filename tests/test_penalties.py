@@ -52,7 +52,7 @@ def assert_alike(one, other):
 
 
 @pytest.mark.parametrize("batch_size", [pytest.param(1, marks=pytest.mark.long), 4])
-@pytest.mark.parametrize("penalty", most_are_long([squares, sizes, orthogonal, nuclear], 2))
+@pytest.mark.parametrize("penalty", most_are_long([squares, sizes, orthogonal, nuclear], 4))
 def test_both_engines_learn_the_same(penalty, batch_size):
     found = [trained(penalty, engine, batch_size=batch_size) for engine in ("native", "mygrad")]
     assert_alike(*found)
@@ -99,6 +99,7 @@ class Unused(RNN):
         return (*super().parameters, self.scale)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_parameter_that_only_the_penalty_reads_is_trained():
     found = [trained(lambda model: (model.scale**2).sum(), e, Unused(), optimizer=Adam) for e in ("native", "mygrad")]
     assert_alike(*found)

@@ -440,6 +440,7 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
     assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     monkeypatch.setitem(registry._KINDS, "loss", dict(registry.kinds("loss")))
 
@@ -468,6 +469,7 @@ def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     assert contents(run_script(script(network))["model"]) == contents(network.model)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(("text", "name"), most_are_long([(RECURRENT, "Recurrent"), (JUMPING, "Jumping")], 2))
 def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name):
     (here / "own.py").write_text(text)
@@ -490,6 +492,7 @@ def test_a_run_of_a_user_defined_class_is_loaded_with_the_class(here, text, name
     assert contents(keep.load(folder.name)[0].model) == contents(network.model)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_the_command_that_tests_a_saved_run_is_shown(here):
     folder = saved(trained(iterations=1))
     assert keep.opening_command(folder, Network(SMALL), None) == f"myrnn evaluate {folder.as_posix()}"

@@ -63,11 +63,13 @@ def test_a_row_has_the_answer_and_the_truth_at_each_step(settings, in_python):
     assert len(base64.b64decode(told["states"])) == 4 * len(tokens) * 8
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_sequence_without_answers_has_no_loss():
     told = views.row(trained(COPY, 1), [1, 2, 3])
     assert (told["answers"], told["loss"]) == ([None, None, None], None)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("settings", most_are_long(EACH, len(EACH)))
 def test_accuracy_counts_steps(settings):
     network = Network(settings)
@@ -79,6 +81,7 @@ def test_accuracy_counts_steps(settings):
     assert views.tried_further(network, report, int(report.sequences.max())) is report
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("settings", most_are_long([PARITY, COPY], 2))
 def test_the_curve_is_over_the_answers_of_each_iteration(settings):
     network, untrained = Network(settings), Network(settings)

@@ -104,6 +104,7 @@ def test_steps_of_several_sequences_and_several_steps_at_once():
     assert repr(alone) == "State(h (6), after 7 steps)"
 
 
+@pytest.mark.usefixtures("in_python")
 def test_zero_steps_keep_the_state():
     compiled = compile(Tagger())
     state, _ = compiled.step(compiled.start(), [1, 2])
@@ -120,6 +121,7 @@ def test_steps_use_the_current_weights():
     np.testing.assert_allclose(compiled.step(state, 2)[1], 2 * before, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 def test_an_invalid_step_is_refused():
     compiled = compile(Tagger())
     told = "x must be one step, floats (5,), or several, (T, 5), or integers without the last axis, not an array of "
@@ -192,6 +194,7 @@ def test_a_model_that_changes_at_a_late_step_is_detected():
     assert compile(Late(700)).max_length < 700
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_model_that_branches_on_values_is_refused():
     class Looking(Tagger):
         def __call__(self, x):
@@ -201,6 +204,7 @@ def test_a_model_that_branches_on_values_is_refused():
         compile(Looking()).start()
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_state_of_another_model_is_refused():
     state = compile(RNN(5, 8, 2, rng=0)).start()
     with refused("State(h (8), after 0 steps) belongs to another model than CompiledModel(Tagger: 5 inputs"):

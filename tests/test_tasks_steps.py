@@ -207,10 +207,10 @@ def test_a_user_defined_class_must_have_an_output_for_each_step(tmp_path, capsys
 def parity():
     task = RunningParity(1, 6)
     model = make("model", "gru", **sizes_for(task, "gru"), dim_recurrent=8, rng=1)
-    train(model, task, Adam(model.parameters, learning_rate=0.01), 300, 8)
     return task, model
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("which", range(3))
 def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
     task = TASKS[which]
@@ -236,7 +236,7 @@ def test_steps_and_whole_sequences_are_counted_as_by_hand(which):
     assert set(report.rows()[0]) >= {"sequences", "whole", "whole_accuracy"}
 
 
-def test_a_report_of_steps_says_so(parity):
+def test_a_report_of_steps_says_so(parity, in_python):
     task, model = parity
     report = evaluate(model, task, 200, 5)
     steps = task.sample(200, np.random.default_rng(5)).lengths.sum()
@@ -288,7 +288,7 @@ def test_inspection_covers_the_steps_with_answers(parity):
 def test_a_network_continues_a_text():
     task = NextCharacter(1, 10)
     model = make("model", "rnn", **sizes_for(task, "rnn"), dim_recurrent=8, rng=0)
-    written = generate(model, task.sample(1, np.random.default_rng(0)).tokens(0), 12, seed=0)
+    written = generate(model, task.sample(1, np.random.default_rng(0)).tokens(0), 12, seed=0, engine="mygrad")
     assert len(task.text_of(written)) == 12
 
 
@@ -298,7 +298,7 @@ def test_a_network_continues_a_text():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    options = "--iterations=200 --dim-recurrent=8 --samples=400 --batch-size=4 --quiet".split()
+    options = "--iterations=20 --dim-recurrent=8 --samples=100 --batch-size=4 --engine=mygrad --quiet".split()
     for name in ("running-parity", "copy-after-pause"):
         assert main(["train", f"--task={name}", f"--out={folder / name}", *options]) == 0
     return folder / "running-parity"
