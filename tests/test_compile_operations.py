@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mygrad.nnet.activations import sigmoid
 
-from marks import most_are_long
+from marks import named
 from myrnn.compiler import compile
 from test_compile_interpreted import assert_agrees, assert_all_agree
 from test_compiler_trace import CASES, COLUMNS, MORE, ROWS
@@ -14,19 +14,23 @@ pytestmark = pytest.mark.usefixtures("gru_in_python")
 
 # Without its graph MyGrad does not compute it.
 ONCE = {"largest norm"}
-NAMES = [*CASES, *(pytest.param(name, marks=pytest.mark.long) for name in MORE if name not in ONCE)]
+FUNCTIONS = {name: function for name, function in {**CASES, **MORE}.items() if name not in ONCE}
+SHORT = [*CASES][::24]
+OTHERS = sorted(FUNCTIONS.keys() - {*SHORT})
+# Most operations share a model with others, because a compilation takes longer than its operations.
+GROUPS = [(name,) for name in SHORT] + [tuple(OTHERS[i : i + 4]) for i in range(0, len(OTHERS), 4)]
 
 
 class Stepped:
-    """Passes a function of numbers between 0.3 and 0.9 from step to step."""
+    """Passes functions of numbers between 0.3 and 0.9 from step to step."""
 
     dim_input = 2
 
-    def __init__(self, function):
+    def __init__(self, functions):
         rng = np.random.default_rng(0)
         size = ROWS * COLUMNS
-        self.function = function
-        width = function(mg.tensor(np.full((ROWS, COLUMNS), 0.5))).size
+        self.functions = functions
+        width = self.results(mg.tensor(np.full((ROWS, COLUMNS), 0.5))).size
         shapes = ((self.dim_input, size), (size, size), (width, size), (size, 3))
         self.x2a, self.h2a, self.y2h, self.h2y = (
             mg.tensor(rng.normal(size=shape).astype(np.float32) * np.float32(0.5 * shape[0] ** -0.5))
@@ -34,22 +38,26 @@ class Stepped:
         )
         self.parameters = (self.x2a, self.h2a, self.y2h, self.h2y)
 
+    def results(self, a):
+        if len(self.functions) == 1:
+            return self.functions[0](a)
+        return mg.concatenate([function(a).reshape(-1) for function in self.functions])
+
     def __call__(self, x):
         h = np.zeros((1, ROWS * COLUMNS), dtype=np.float32)
         for x_t in x:
             a = 0.3 + 0.6 * sigmoid(x_t[np.newaxis] @ self.x2a + h @ self.h2a)
-            y = self.function(a.reshape(ROWS, COLUMNS))
+            y = self.results(a.reshape(ROWS, COLUMNS))
             h = mg.tanh(y.reshape(1, -1) @ self.y2h)
         return h @ self.h2y
 
 
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
-    "name",
-    [*most_are_long(CASES, 24), *(pytest.param(name, marks=pytest.mark.long) for name in sorted(MORE.keys() - ONCE))],
+    "names", [pytest.param(n, id=named(n), marks=() if len(n) == 1 else pytest.mark.long) for n in GROUPS]
 )
-def test_an_operation_in_a_step(name):
-    model = Stepped({**CASES, **MORE}[name])
+def test_operations_in_a_step(names):
+    model = Stepped([FUNCTIONS[name] for name in names])
     compiled = compile(model, dim_input=model.dim_input, check=False)
     for batched in (False, True):
         assert_agrees(model, compiled.native(tokens=False, batched=batched), model.dim_input, tokens=False)
