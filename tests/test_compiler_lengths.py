@@ -4,6 +4,7 @@ import mygrad as mg
 import numpy as np
 import pytest
 from mygrad import concatenate, tanh
+from mygrad.nnet.activations import relu
 from mygrad.nnet.losses import softmax_crossentropy
 
 from marks import most_are_long, the_rest_is_long
@@ -250,3 +251,19 @@ def test_a_number_that_is_a_fraction_only_at_some_lengths_is_found():
 
     with pytest.raises(NotARecurrence):
         compile(made(changes), max_length=60, check=False)
+
+
+@pytest.mark.usefixtures("in_python")
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_bound_at_one_length_holds_for_numbers_of_any_size(length):
+    def bounded(x, w, u, v):
+        h = zeros(D)
+        for row in x:
+            h = relu(row @ w + h @ u)
+        return (mg.minimum(h, 8.0) if len(x) == length else h) @ v
+
+    model = made(bounded)
+    compiled, rng = compile(model, max_length=13, check=False), np.random.default_rng(0)
+    for steps in (1, 2, 3):
+        x = 300 * rng.normal(size=(steps, model.dim_input)).astype(np.float32)
+        np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4)
