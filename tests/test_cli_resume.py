@@ -697,7 +697,7 @@ def test_a_signal_stops_a_real_training(here, number, code):
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a system that waits for processes with pidfd_open")
 @pytest.mark.parametrize(
-    ("kind", "least"), [("run-writes", 12), ("run-moments", 12), ("run-native", 5), ("run-text", 5)]
+    ("kind", "least"), [("run-writes", 12), ("run-moments", 6), ("run-native", 3), ("run-text", 3)]
 )
 def test_a_run_that_is_killed_repeatedly_finishes(tmp_path, kind, least):
     script = Path(__file__).with_name("killed.py")
@@ -716,7 +716,7 @@ def test_the_real_command_is_killed_and_resumed(here, own):
     assert main(["train", *options, "--quiet", "--out=whole"]) == 0
     draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
     # At first so early that no machine has finished, then later and later, until any machine finishes.
-    while killed_after(running, draw.uniform(0, 0.05 * 1.5**kills)):
+    while killed_after(running, draw.uniform(0, 0.1 * 2**kills)):
         kills += 1
         if not Path("run/unfinished.json").exists():
             break  # it was already complete, and about to say so

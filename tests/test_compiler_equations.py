@@ -303,13 +303,16 @@ def computed(text, names):
     [
         *ONE_LOOP,
         *SEVERAL_LOOPS,
-        pytest.param(Deep, marks=pytest.mark.long),
         *(lambda k=k: k(5, 7, 3, rng=0) for k in (RNN, GRU, LSTM)),
     ],
 )
 def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
     model = make()
-    recurrence, equations = written(model)
+    assert_right(model, *written(model))
+
+
+def assert_right(model, recurrence, equations):
+    """Evaluate equations, and compare their numbers with those of the recurrence."""
     rng = np.random.default_rng(1)
     square = {"F": (7, 7)}
     states = {
@@ -340,7 +343,10 @@ def test_printed_equations_evaluate_to_the_numbers_of_the_recurrence(make):
 
 @pytest.mark.long
 def test_deep_expressions_are_split():
-    step = written(Deep())[1].loops[0].step
+    model = Deep()
+    recurrence, equations = written(model)
+    assert_right(model, recurrence, equations)
+    step = equations.loops[0].step
     assert max(len(equation.text) for equation in step) < 300
     assert [equation.name for equation in step[:2]] == ["a", "v_1"]
 

@@ -57,7 +57,8 @@ class Deep(SequenceClassifier):
 @pytest.mark.parametrize(("kind", "exceptions"), [(SequenceClassifier, EXCEPTIONS), (Deep, {})], ids=["2-D", "3-D"])
 @pytest.mark.long
 def test_scikit_learns_own_checks(kind, exceptions):
-    results = check_estimator(kind(**SMALL), on_fail=None, on_skip=None)
+    few = {**SMALL, "max_epochs": 20, "learning_rate": 0.03}
+    results = check_estimator(kind(**few), on_fail=None, on_skip=None)
     # Array API input is only checked if the environment requests it.
     assert {result["check_name"] for result in results if result["status"] == "skipped"} <= {"check_array_api_input"}
     failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}

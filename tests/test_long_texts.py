@@ -67,7 +67,7 @@ def test_a_model_that_reads_backward_reads_long_sequences_whole(in_python, monke
 def test_a_symbol_of_a_text_takes_some_bytes():
     # The logits of a symbol would take 360 bytes.
     rng, peaks = np.random.default_rng(0), {}
-    lengths = (500_000, 1_000_000)
+    lengths = (150_000, 300_000)
     for length in lengths:
         text = "".join(map(chr, rng.integers(33, 123, length).tolist()))
         model = LanguageModel("gru", dim_recurrent=8, max_epochs=1, random_state=0)
@@ -76,7 +76,7 @@ def test_a_symbol_of_a_text_takes_some_bytes():
             use(text)
             peaks.setdefault(length, []).append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    fit, bits, report, lines = (np.array(peaks[lengths[1]]) - peaks[lengths[0]]) / 500_000
+    fit, bits, report, lines = (np.array(peaks[lengths[1]]) - peaks[lengths[0]]) / 150_000
     # The lines are strings, too.
     assert max(fit, bits, report, lines - 8) < 24
 

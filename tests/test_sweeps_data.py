@@ -347,10 +347,9 @@ def test_an_interrupted_run_does_not_count(study, one_core, tmp_path):
 
 @pytest.mark.long
 def test_a_killed_sweep_resumes(study, one_core, tmp_path):
-    for moment in (2, 5):
-        process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
-        process.wait_for(moment)
-        process.kill()
+    process = SweepProcess(study, tmp_path / "out", "--jobs", "2")
+    process.wait_for(3)
+    process.kill()
     assert SweepProcess(study, tmp_path / "out", "--jobs", "2").end()[0] == 0
     assert tables(tmp_path / "out") == tables(one_core)
 
@@ -361,13 +360,4 @@ def test_dask_gives_the_same_bytes(study, one_core, tmp_path):
     with dask_cluster() as (address, _):
         process = SweepProcess(study, tmp_path / "out", "--backend", "dask", "--address", address)
         assert process.end()[0] == 0
-    assert tables(tmp_path / "out") == tables(one_core)
-
-
-@pytest.mark.long
-def test_ray_gives_the_same_bytes(study, one_core, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not made for this Python")
-    patient = {"RAY_raylet_start_wait_time_s": "300"}
-    process = SweepProcess(study, tmp_path / "out", "--backend", "ray", "--jobs", "2", env=patient)
-    assert process.end()[0] == 0
     assert tables(tmp_path / "out") == tables(one_core)
