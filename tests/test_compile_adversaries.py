@@ -135,6 +135,7 @@ class AsksForShapes(Base):
         return h @ self.y
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("model", [Base, AsksForShapes])
 def test_a_correct_model_gives_no_warning(model):
     model = model()

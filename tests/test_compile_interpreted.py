@@ -10,7 +10,7 @@ from mygrad.nnet.activations import softmax
 from mygrad.nnet.losses import softmax_crossentropy
 
 from executed import executed
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.plan import plan
@@ -113,13 +113,13 @@ def assert_all_agree(model, dim_input):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 8))
+@pytest.mark.parametrize("kind", most_are_long(ALL, 14))
 def test_every_program_of_every_model(kind):
     assert_all_agree(made(kind), kind.C)
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("kind", most_are_long(ALL, 8))
+@pytest.mark.parametrize("kind", most_are_long(ALL, 14))
 def test_the_instructions_alone_say_all_that_programs_do(kind):
     model = made(kind)
     compiled = compile(model, dim_input=kind.C, check=False)
@@ -131,13 +131,13 @@ def test_the_instructions_alone_say_all_that_programs_do(kind):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 13))
+@pytest.mark.parametrize(("manner", "reading"), most_are_long([*itertools.product(MANNERS, READINGS)], 19))
 def test_computed_weights_follow_their_parameters(manner, reading):
     sizes = SIZES[(list(MANNERS).index(manner) + list(READINGS).index(reading)) % len(SIZES)]
     assert_all_agree(Computed(manner, reading, sizes), sizes[0])
 
 
-@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("batched", the_rest_is_long([False, True], True))
 def test_native_code_follows_them_too(batched):
     model = Computed("scaled", "transposed", SIZES[0])
     assert_agrees(model, compile(model, check=False).native(tokens=False, batched=batched), SIZES[0][0], tokens=False)

@@ -1,7 +1,6 @@
 """Models that are not recurrences are refused, or detected in use: nothing may be silently wrong."""
 
 import re
-import warnings
 from collections import deque
 
 import mygrad as mg
@@ -458,14 +457,6 @@ def test_automatic_training_uses_mygrad_instead():
     np.testing.assert_array_equal(history.loss, expected.loss)
     for ours, theirs in zip(model.parameters, reference.parameters, strict=True):
         np.testing.assert_array_equal(ours.data, theirs.data)
-
-
-def test_a_correct_model_gives_no_warning():
-    model = Base()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        history = myrnn.train(model, data(1.0), SGD(model.parameters), 40, progress=False)
-    assert history.engine == "native"
 
 
 class FilledStart:

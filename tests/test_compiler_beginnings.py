@@ -210,7 +210,7 @@ NOT_OF_NONE = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("function", most_are_long(COMPILED, 5))
+@pytest.mark.parametrize("function", most_are_long(COMPILED, 8))
 def test_logits_and_gradients_are_right_at_every_length(function):
     compiled = compile(made(function), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None

@@ -159,7 +159,7 @@ AFTER = {
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(ROWS, 16))
+@pytest.mark.parametrize("name", most_are_long(ROWS, 24))
 def test_an_array_of_the_input_is_traced(name):
     compiled = compile(Model(rows=ROWS[name]), dim_input=C)
     assert not compiled.guard.looks
@@ -217,7 +217,7 @@ def written(array):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(STOPPED, 4))
+@pytest.mark.parametrize("name", most_are_long(STOPPED, 6))
 def test_values_pass_without_a_gradient(name):
     compiled = compile(Model(before=STOPPED[name]), dim_input=C)
     assert not compiled.guard.looks

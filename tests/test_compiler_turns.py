@@ -144,7 +144,7 @@ WITH_OUTPUTS = (
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("step", most_are_long(WITH_OUTPUTS, 4))
+@pytest.mark.parametrize("step", most_are_long(WITH_OUTPUTS, 6))
 def test_steps_with_outputs_may_take_turns_and_their_states_can_be_carried(step):
     compiled = compile(Tags(step), max_length=13, check=False)
     assert disagreement(compiled, GROUPS) is None

@@ -318,7 +318,7 @@ def refused(message):
 @pytest.mark.parametrize(
     ("tokens", "batch_size"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.long)], ids=["batches", "tokens"]
 )
-@pytest.mark.parametrize("function", most_are_long(MODELS, 4))
+@pytest.mark.parametrize("function", most_are_long(MODELS, 6))
 def test_both_engines_train_to_the_same(function, tokens, batch_size, in_python):
     options = {"sequences": data(function, tokens), "batch_size": batch_size}
     (losses, weights), (others, other_weights) = (trained(function, e, **options) for e in ("mygrad", "native"))
@@ -448,10 +448,10 @@ def test_a_restart_after_divergence_draws_the_same(in_python):
 # --- off
 
 
-SOME = [of_state, of_sequence, both_ways, every_step, layers_outside, one_mask, of_weights, of_first_state, noisy]
+SOME = [of_state, of_sequence, every_step, noisy, both_ways, layers_outside, one_mask, of_weights, of_first_state]
 
 
-@pytest.mark.parametrize("function", SOME, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", the_rest_is_long(SOME, *SOME[:4]))
 def test_nothing_is_drawn_outside_of_training(function, monkeypatch, in_python):
     model, sequences = Model(function), data(function)
     with_draws = myrnn.compile(model, check=False).logits(sequences)

@@ -19,19 +19,18 @@ pytestmark = pytest.mark.usefixtures("gru_in_python")
 
 LENGTHS = (1, 2, 5, 9, 17)
 # One sequence at a time, and batches with equal and with different lengths.
-GROUPS = ([1], [2], [40], [4, 4, 4], [5, 20, 1, 11, 2])
+GROUPS = ([1], [21], [4, 4, 4], [5, 11, 1, 2])
 # The number of sequences that must give every parameter a nonzero gradient.
 LONG = (5, 9, 17)
 # Compiling takes up to a few seconds, so most models of each group are long tests.
 SHORT = {
-    "Elman", "ForgetLSTM", "NeuralQueue", "Bidirectional", "Clockwork", "DelayLine", "ThinProduct", "CarriedProjection",
-    "FiringRates",
+    "Elman", "ForgetLSTM", "Bidirectional", "DelayLine", "ThinProduct", "CarriedProjection", "FiringRates",
 }  # fmt: skip
 DIFFERENCES = ("LEM", "SLSTM", "Mamba", "DeltaNet", "NeuralTuringMachine", "StackRNN", "MeanPooling", "TimeAwareLSTM")
 
 by_name = {entry.name: entry for entry in ALL}
 # Machine code takes seconds; the programs of the others run in Python.
-NATIVE = [entry for i, entry in enumerate(e for e in ALL if e.compiles) if i % 8 == 0 or entry.name == "CTRNN"]
+NATIVE = [entry for i, entry in enumerate(e for e in ALL if e.compiles) if i % 16 == 0 or entry.name == "CTRNN"]
 
 
 def each(entries, short):
@@ -136,6 +135,7 @@ def test_it_compiles_or_is_refused_as_expected(entry):
     )
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", ["FiringRates", "ReadsWhatIsSentOn"])
 def test_what_the_next_step_and_the_output_compute_of_a_state_is_no_state(name):
     compiled = compile(by_name[name].made())
@@ -150,7 +150,7 @@ def test_machine_code_is_right(entry):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(DIFFERENCES, 4))
+@pytest.mark.parametrize("name", most_are_long(DIFFERENCES, 8))
 def test_gradients_agree_with_central_differences(name):
     entry = by_name[name]
     x, label = drawn(entry, 6)
@@ -159,8 +159,8 @@ def test_gradients_agree_with_central_differences(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 130, 8))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 65, 8))])
 def test_random_models_are_refused_or_right(first):
-    for seed in range(first, first + (8 if first else 2)):
+    for seed in range(first, first + (8 if first else 1)):
         model, told = examined(seed)
         assert not told.startswith("WRONG"), f"seed {seed} is {told}\n{model.source}"
