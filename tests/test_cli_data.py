@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import warnings
 from itertools import product
 from pathlib import Path
@@ -533,6 +534,19 @@ def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert main(["graph", str(parity), "--out=step.svg"]) == 0
     assert main(["plot", str(parity), "--out=curves.svg"]) == 0
     assert {"ab.svg", "step.svg", "curves.svg"} <= left()
+
+
+@pytest.mark.filterwarnings("ignore:.* not in the training")
+def test_what_the_output_cannot_encode_is_escaped(parity, here, monkeypatch):
+    output = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(output, "ascii"))
+        assert main(["inspect", str(parity), "xab", "--out=inside"]) == 0
+        assert main(["predict", str(parity), "caf\xe9"]) == 0
+        sys.stdout.flush()
+        shown = output.getvalue().decode()
+    assert shown.startswith("\n\\ufffdab: ")
+    assert "\ncaf\\xe9" in shown
 
 
 def test_a_user_defined_class_learns_from_data(here, capsys):

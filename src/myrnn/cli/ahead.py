@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from myrnn._checks import count_of
@@ -48,7 +47,7 @@ def generate(
     begin = prime or _first_symbol(writer)
     written = writer.generate(begin, length, temperature=temperature, top_k=top_k, seed=seed)
     between = "" if writer.tokenize_ == "characters" or not prime else " "
-    typer.echo(f"{prime}{between}{written if isinstance(written, str) else ' '.join(map(str, written))}")
+    print(f"{prime}{between}{written if isinstance(written, str) else ' '.join(map(str, written))}")
 
 
 def _first_symbol(writer: LanguageModel) -> Any:

@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = list(sys.argv[1:] if arguments is None else arguments)
         try:
             imports_are_done()
+            _replace_unwritable()
             _invoke(given)
             sys.stdout.flush()
         except typer.Exit as stop:
@@ -103,6 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _replace_unwritable() -> None:
+    """Let the output write characters that it cannot encode as escapes, which Python does only on the error stream."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def make_app() -> typer.Typer:
     """Return all commands."""
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -121,9 +129,9 @@ def myrnn(
 ) -> None:
     """Train recurrent networks on sequences, and see what they learned."""
     if version:
-        typer.echo(f"myrnn {__version__}")
+        print(f"myrnn {__version__}")
     elif context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        print(context.get_help())
 
 
 def _invoke(arguments: list[str]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from myrnn import _checks
 from myrnn.cli import show
 from myrnn.cli.options import OwnClass, RunFolder, load, option, picture_option
@@ -73,7 +71,7 @@ def extract(
     if callable(getattr(run.reader.recognition, "truth", None)):
         truth = found.agreement(run.reader.recognition, lengths=lengths, accept=label, seed=seed)
     show.table(network, beside=truth)
-    typer.echo()
+    print()
     show.named_rows(("accepted", names[1 if label is None else label]))
     path = run.folder / "automaton.svg" if out is None else out
     try:

@@ -112,7 +112,7 @@ def _file_name(text: str, steps: int) -> str:
 
 def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
     """Write the figures; if one cannot be drawn, such as the space of a state that never changes, say why."""
-    typer.echo()
+    print()
     show.path("figures", folder)
     for name, draw in figures.items():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -80,7 +81,7 @@ def playground(
         if error.name not in ("anyio", "starlette", "uvicorn", "websockets"):
             raise
         raise InvalidArgument(f"the playground needs {error.name}: {install('playground')}") from None
-    serve(host=host, port=port, model=model, browser=browser, tell=typer.echo)
+    serve(host=host, port=port, model=model, browser=browser, tell=partial(print, flush=True))
 
 
 def sweep(
@@ -159,7 +160,7 @@ def _show_plan(study: Study) -> None:
 
 def _show_results(results: SweepResults, by: list[str] | None, metric: str, summary: Table | None) -> None:
     show.table(results.table(by or None, metric) if summary is None else summary)
-    typer.echo()
+    print()
     best = results.best(metric)
     if best is not None:
         show.named_rows(("best", results.study.label(results.point(best["run"]))))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from shlex import quote
 from typing import Annotated
 
-import typer
-
 from myrnn.cli import show
 from myrnn.cli.options import EXAMPLES, argument, default_text
 from myrnn.registry import Kind, find, kinds
@@ -39,7 +37,7 @@ def _show(part: str, name: str | None) -> None:
         kind = find(part, name)
         show.table(_settings(kind))
         last = "example", _command(kind)
-    typer.echo()
+    print()
     show.named_rows(last)
 
 

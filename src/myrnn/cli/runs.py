@@ -57,7 +57,7 @@ def show_runs(
     if out is not None:
         found.to_csv(out)
     if not found:
-        typer.echo(f"no runs in {folder}")
+        print(f"no runs in {folder}")
         return
     shown = found[-last:] if last else found
     show.new_console().print(shown.table())
@@ -66,7 +66,7 @@ def show_runs(
 
 def _show_rest(found: RunListing, shown: int) -> None:
     if shown < len(found):
-        typer.echo(f"\nthe last {shown:,} of {_checks.count_of(len(found), 'run')}; --last 0 shows all")
+        print(f"\nthe last {shown:,} of {_checks.count_of(len(found), 'run')}; --last 0 shows all")
     faults = [run for run in found if run.fault is not None]
     for run in faults[:MOST_FAULTS]:
         notify(f"unreadable: {_checks.printable(str(run.fault))}")
@@ -89,7 +89,7 @@ def compare(
         save_figure(found.plot(), figure)
     _show_comparison(found)
     if figure is not None:
-        typer.echo()
+        print()
         show.path("figure", figure)
 
 
@@ -98,16 +98,16 @@ def _show_comparison(found: RunComparison) -> None:
     if found.settings:
         console.print(found.settings_table())
     else:
-        typer.echo("the same settings")
-    typer.echo()
+        print("the same settings")
+    print()
     show.named_rows(("weights", found.describe_weights()), ("history", _history(found)))
     table = found.table()
     if not table:
-        typer.echo("\nnothing to compare by length: one of the two was not tested, or only on other lengths")
+        print("\nnothing to compare by length: one of the two was not tested, or only on other lengths")
         return
     if any(name.startswith("task.") for name in found.settings):
         show.named_rows(("note", "the tasks differ: each run was tested on sequences of its own task"))
-    typer.echo()
+    print()
     console.print(table)
 
 
