@@ -545,6 +545,7 @@ class Falling:
             self.optimizer.learning_rate *= 0.1
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("on_divergence", ["stop", "restart"])
 @pytest.mark.parametrize("engine", ["mygrad", "native"])
 @pytest.mark.parametrize("stop", the_rest_is_long([20, 30, 40], 30))

@@ -148,6 +148,7 @@ def test_the_command_does_what_the_library_does(here, capsys):
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"]
 
 
+@pytest.mark.usefixtures("in_python")
 def test_training_and_evaluation_tell_the_same_base_rate(here, capsys):
     rows = [(("ab" * 5)[:length], "short" if length <= 5 else "long") for length in range(1, 11)] * 10
     for name in ("learned.csv", "tested.csv"):

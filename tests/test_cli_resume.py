@@ -716,7 +716,7 @@ def test_the_real_command_is_killed_and_resumed(here, own):
     assert main(["train", *options, "--quiet", "--out=whole"]) == 0
     draw, kills, running = random.Random(0), 0, begun(*options, "--out=run")
     # At first so early that no machine has finished, then later and later, until any machine finishes.
-    while killed_after(running, draw.uniform(0, 0.1 * 2**kills)):
+    while killed_after(running, draw.uniform(0, 0.05 * 2**kills)):
         kills += 1
         if not Path("run/unfinished.json").exists():
             break  # it was already complete, and about to say so

@@ -435,7 +435,7 @@ def test_a_refusal_shows_the_line_and_what_to_write_instead(model):
     assert max(map(len, message.splitlines())) < 200
 
 
-@pytest.mark.parametrize("model", COMPILE, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", most_are_long(COMPILE, 2))
 def test_what_the_messages_propose_compiles(model):
     assert myrnn.compile(model(), dim_input=C, check=False).recurrence.loops
 

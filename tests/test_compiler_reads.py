@@ -167,7 +167,7 @@ def test_an_array_of_the_input_is_traced(name):
 
 
 @pytest.mark.usefixtures("in_python")
-@pytest.mark.parametrize("name", most_are_long(AFTER, 4))
+@pytest.mark.parametrize("name", most_are_long(AFTER, 7))
 def test_a_choice_is_an_operation(name):
     compiled = compile(Model(after=AFTER[name]), dim_input=C)
     assert not compiled.guard.looks

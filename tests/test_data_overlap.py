@@ -68,7 +68,7 @@ SMALL = ("--dim-recurrent=2", "--max-epochs=1", "--engine=mygrad", "--quiet")
     [
         ("train.csv", "test.csv", ()),
         ("train.jsonl", "test.jsonl", ("--learn=tags",)),
-        ("train.csv", "test.csv", ("--learn=text", "--truncate=0")),
+        pytest.param("train.csv", "test.csv", ("--learn=text", "--truncate=0"), marks=pytest.mark.long),
     ],
 )
 def test_the_command_warns_of_a_test_that_is_nearly_the_training(tmp_path, monkeypatch, capsys, train, test, options):

@@ -301,7 +301,7 @@ def training(model, sequences, engine, batch_size=4, seed=3):
     return Training(model, sequences, Adam(model.parameters), batch_size, seed, engine=engine, report_every=1)
 
 
-def trained(function, engine, iterations=20, sequences=None, **options):
+def trained(function, engine, iterations=12, sequences=None, **options):
     """Train a model, and return the losses and the weights."""
     model = Model(function)
     history = training(model, data(function) if sequences is None else sequences, engine, **options).run(iterations)

@@ -1,6 +1,7 @@
 import io
 import re
 from functools import partial
+from itertools import product
 
 import mygrad as mg
 import numpy as np
@@ -11,7 +12,7 @@ from rich.console import Console
 from tests.test_compiler_equations import BothWays, BothWaysTwice, SecondPass
 
 import myrnn
-from marks import most_are_long
+from marks import most_are_long, the_rest_is_long
 from myrnn.compiler import compile
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite
 from myrnn.graphs import build_graph
@@ -514,8 +515,9 @@ def sequences():
     return TASK.sample(25, np.random.default_rng(5))
 
 
-@pytest.mark.parametrize("kind", [RNN, LSTM])
-@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "relative"), the_rest_is_long(product((RNN, LSTM), (False, True)), (RNN, False), (LSTM, True))
+)
 def test_the_flow_is_made_of_single_inspections(kind, relative, compiled, sequences):
     found = gradient_flow(compiled[kind], sequences, relative=relative)
     assert isinstance(found, GradientFlow)

@@ -329,9 +329,15 @@ def test_eigenvalues_and_gradient_agree_with_the_library():
     assert flow["mean"][0] == pytest.approx(1)
 
 
+@pytest.fixture(scope="module")
+def played():
+    """A trained network, which tests must not change."""
+    return trained()
+
+
 @pytest.mark.parametrize("family", ["trained", "longer", "near", "other"])
-def test_mistakes_are_mistakes(family):
-    network = trained()
+def test_mistakes_are_mistakes(family, played):
+    network = played
     told = views.mistakes(network, family, 300, 1)
     assert told["samples"] == 300
     probabilities = [mistake["probability"] for mistake in told["mistakes"]]
@@ -382,6 +388,7 @@ def test_shortcuts_and_the_recurrence_are_shown():
 # --- saving
 
 
+@pytest.mark.usefixtures("in_python")
 def test_a_saved_run_can_be_loaded(here):
     settings = {**SMALL, "cell": "rnn-tanh", "task": "palindromes", "negatives": "near_miss", "gradient_clip": 1.0}
     network = trained(settings, 120)
