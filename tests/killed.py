@@ -74,7 +74,7 @@ def run(folder, engine="mygrad"):
         assert command_line([*going_on]) == 0
     elif not is_whole(folder):
         assert command_line([*RUN, f"--engine={engine}", "--out", str(folder)]) == 0
-    if load_run(folder).settings["training"]["iterations"] < EXTENDED:
+    if load_run(folder).experiment.training.iterations < EXTENDED:
         assert command_line([*going_on, f"--iterations={EXTENDED}"]) == 0
     paths = [
         path for name in FILES for path in ([folder / name] if name[-1] != "/" else sorted((folder / name).iterdir()))

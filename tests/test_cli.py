@@ -133,7 +133,7 @@ def test_a_preset_says_what_it_is_and_is_kept_in_the_run(here, capsys):
     told = PRESETS["best"].summary
     assert out.startswith(f"preset      best: {told}; but with --iterations 40 --batch-size 2\n")
     assert "recurrent weights begin as the identity\n" in out
-    settings, best = load_run("run").settings, PRESETS["best"].sections
+    settings, best = load_run("run").experiment.to_dict(), PRESETS["best"].sections
     assert settings["training"].items() >= {**best["training"], "iterations": 40, "batch_size": 2}.items()
     for part in ("task", "model", "optimizer"):
         assert settings[part].items() >= best[part].items()
@@ -142,14 +142,15 @@ def test_a_preset_says_what_it_is_and_is_kept_in_the_run(here, capsys):
 def test_another_kind_replaces_that_of_a_preset_with_all_its_settings(here):
     assert main(["train", *PRESET, "--model=gru", "--optimizer=sgd", "--quiet"]) == 0
     run = load_run("run")
-    assert run.settings["model"]["name"] == "gru"
-    assert run.settings["optimizer"] == {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
-    assert run.settings["training"]["schedule"] == PRESETS["best"].sections["training"]["schedule"]
+    assert run.experiment.model.name == "gru"
+    optimizer = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+    assert run.experiment.optimizer.to_dict() == optimizer
+    assert run.experiment.training.schedule == PRESETS["best"].sections["training"]["schedule"]
 
 
 def test_the_lesson_preset_equals_no_preset(here, saved):
     assert main(["train", *SMALL, "--preset=lesson", "--out=run", "--quiet"]) == 0
-    assert load_run("run").settings == load_run(saved).settings
+    assert load_run("run").experiment == load_run(saved).experiment
     assert Path("run", "model.safetensors").read_bytes() == (saved / "model.safetensors").read_bytes()
 
 
@@ -220,7 +221,8 @@ def test_every_option_reaches_the_run(here):
     }
     assert main(["train", *(f"--{name}={value}" for name, value in options.items()), "--out=run", "--quiet"]) == 0
     run = load_run("run")
-    assert run.settings == {
+    index = json.loads(Path("run/settings.json").read_text())
+    assert {name: index[name] for name in ("task", "model", "optimizer", "training")} == {
         "task": {
             "name": "palindromes",
             "pattern_length_min": 2,
@@ -271,7 +273,7 @@ def test_each_run_has_a_separate_folder(here, capsys):
     assert len(set(folders)) == 2
     for folder in folders:
         assert re.fullmatch(r"runs.twin-halves-\d{8}-\d{6}(-2)?", folder)
-        assert load_run(folder).settings["training"]["iterations"] == 2
+        assert load_run(folder).experiment.training.iterations == 2
 
 
 def test_without_options_the_defaults_are_used(here, monkeypatch):

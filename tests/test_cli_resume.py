@@ -116,7 +116,7 @@ def test_a_resumed_run_has_the_same_files(here, whole, monkeypatch):
     assert resume("run") == 0
     assert sorted(path.name for path in Path("run").iterdir()) == sorted(path.name for path in whole.iterdir())
     ours, theirs = load_run("run"), load_run(whole)
-    assert ours.settings == theirs.settings
+    assert ours.experiment == theirs.experiment
     assert (ours.history.longest, ours.history.engine) == (theirs.history.longest, theirs.history.engine)
     assert ours.report["tests"]["task"]["lengths"] == theirs.report["tests"]["task"]["lengths"]
     (mine,), (other,) = (sorted((Path(folder) / "checkpoints").iterdir()) for folder in ("run", whole))
@@ -226,7 +226,7 @@ def test_a_complete_run_can_be_extended(here, whole, capsys):
     assert train("--iterations=90", "--out=longer") == 0
     assert resume("run", "--iterations=90") == 0
     assert result("run") == result("longer")
-    assert load_run("run").settings == load_run("longer").settings
+    assert load_run("run").experiment == load_run("longer").experiment
 
 
 def test_a_complete_run_stays_complete_while_it_is_extended(here, whole, monkeypatch, capsys):
@@ -234,10 +234,10 @@ def test_a_complete_run_stays_complete_while_it_is_extended(here, whole, monkeyp
     with monkeypatch.context() as patch:
         Stop(75)(patch)
         assert resume("run", "--iterations=90") == 130
-    assert load_run("run").settings["training"]["iterations"] == 60
+    assert load_run("run").experiment.training.iterations == 60
     # It has the requested number.
     assert resume("run") == 0
-    assert load_run("run").settings["training"]["iterations"] == 90
+    assert load_run("run").experiment.training.iterations == 90
 
 
 def test_a_stopped_run_can_be_given_another_number_of_iterations(here, whole, monkeypatch, capsys):
@@ -285,7 +285,7 @@ def test_a_decayed_rate_does_not_rise_again(here, capsys):
     assert capsys.readouterr().err == (
         "myrnn: the learning rate of run falls to 0 over its 60 iterations (cosine): it cannot do 90\n"
     )
-    assert load_run("run").settings["training"]["iterations"] == 60
+    assert load_run("run").experiment.training.iterations == 60
     assert not Path("run/unfinished.json").exists()
 
 
@@ -345,7 +345,7 @@ def test_a_model_that_is_refused_in_the_training_leaves_the_run_as_it_was(here, 
     with pytest.raises(InvalidArgument, match=r"^no$"):
         myrnn.runs.resume("run", iterations=90)
     assert not Path("run/unfinished.json").exists()
-    assert load_run("run").settings["training"]["iterations"] == 60
+    assert load_run("run").experiment.training.iterations == 60
 
 
 @pytest.mark.filterwarnings("ignore:.*training resumes from iteration 0")
@@ -655,13 +655,13 @@ def test_a_run_that_diverged_resumes_with_restarts(here, monkeypatch, capsys):
         "the loss is nan at iteration 33: training resumes from iteration 30 with 0.5 times the learning rate and "
         "gradients clipped to 1"
     ]
-    settings = load_run("a run").settings["training"]
+    settings = load_run("a run").experiment.training.to_dict()
     assert (settings["on_divergence"], settings["iterations"]) == ("restart", 60)
 
 
 def test_the_setting_for_divergence_is_saved(here):
     assert train("--iterations=10", "--out=run", "--on-divergence=restart") == 0
-    assert load_run("run").settings["training"]["on_divergence"] == "restart"
+    assert load_run("run").experiment.training.on_divergence == "restart"
 
 
 # --- the process itself

@@ -1,5 +1,6 @@
 """How a classifier learns."""
 
+import json
 import signal
 from functools import partial
 
@@ -165,7 +166,7 @@ def test_class_weights_are_those_of_scikit_learn(given, monkeypatch):
 def test_a_class_weight_of_3_equals_three_copies_of_a_sequence():
     X = [np.array([[1.0, 2.0]]), np.array([[-1.0, 0.5], [0.0, 1.0]])]
     settings = {"optimizer": "sgd", "gradient_clip": None, "validation_fraction": 0, "standardize": False}
-    settings |= {"cell": partial(RNN, rng=0), "max_epochs": 1, "engine": "native", "batch_size": 4}
+    settings |= {"cell": partial(RNN, rng=0), "max_epochs": 1, "engine": "native", "batch_size": 4, "random_state": 0}
     weighted = SequenceClassifier(**settings, learning_rate=0.1, class_weight={"a": 3.0}).fit(X, ["a", "b"])
     # The mean over two sequences instead of four: half the rate.
     repeated = SequenceClassifier(**settings, learning_rate=0.2).fit([X[0], *X, X[0]], ["a", "a", "b", "a"])
@@ -187,7 +188,7 @@ def test_balanced_equals_a_dict_of_its_weights():
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0, 0.99), st.integers(0, 1000))
 def test_validation_holds_out_the_same_share_of_every_class(labels, fraction, seed):
     labels = np.array(labels)
-    mask = validation_mask(labels, fraction, np.random.default_rng(seed))
+    mask = validation_mask(labels, fraction, np.random.default_rng(seed).permutation(len(labels)))
     classes = np.unique(labels)
     assert mask.sum() == min(round(fraction * len(labels)), len(labels) - len(classes))
     spare = {label: np.sum(labels == label) - 1 for label in classes}
@@ -263,6 +264,21 @@ def test_a_generator_continues_between_fits():
     rng = np.random.RandomState(0)
     first, second = (SequenceClassifier(**{**SMALL, "random_state": rng}).fit(X, y) for _ in range(2))
     assert not np.array_equal(weights(first)[0], weights(second)[0])
+
+
+@pytest.mark.parametrize("given", [lambda: None, lambda: np.random.RandomState(7)])
+def test_a_fit_draws_a_seed_and_keeps_it(given, tmp_path):
+    X, y = draw(12)
+    settings = {**SMALL, "max_epochs": 1}
+    generator = given()
+    fits = [SequenceClassifier(**{**settings, "random_state": generator}).fit(X, y) for _ in range(2)]
+    seeds = []
+    for number, classifier in enumerate(fits):
+        folder = classifier.save(tmp_path / str(number))
+        seeds.append(json.loads((folder / "settings.json").read_text())["training"]["seed"])
+        again = SequenceClassifier(**{**settings, "random_state": seeds[-1]}).fit(X, y)
+        assert all(map(np.array_equal, weights(classifier), weights(again)))
+    assert seeds[0] != seeds[1]
 
 
 # --- a user-defined cell

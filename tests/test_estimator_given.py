@@ -379,7 +379,7 @@ def test_an_invalid_setting_is_refused(settings, told):
 
 @pytest.mark.long
 def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.runs.prepare.machine_memory", lambda: 10**6)
+    monkeypatch.setattr("myrnn.runs.model.machine_memory", lambda: 10**6)
     X = [[f"word {index}", f"word {index + 1}"] for index in range(2000)]
     y = [index % 2 for index in range(2000)]
     with pytest.raises(
@@ -393,7 +393,7 @@ def test_a_vocabulary_that_is_too_large_for_memory(monkeypatch):
 
 
 def test_too_many_units_for_memory(monkeypatch):
-    monkeypatch.setattr("myrnn.runs.prepare.machine_memory", lambda: 10**9)
+    monkeypatch.setattr("myrnn.runs.model.machine_memory", lambda: 10**9)
     told = "20,000 recurrent units take about 16.0 GB to train, but there are 1.0 GB: make dim_recurrent smaller"
     with pytest.raises(InvalidArgument, match=f"^{re.escape(told)}$"):
         fitted(NUMBERS, dim_recurrent=20_000)

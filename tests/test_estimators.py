@@ -329,7 +329,7 @@ def test_the_columns_of_data_frames_must_be_those_of_the_training(forecaster):
         many.predict([one[["b", "a"]] for one in frames])
 
 
-OP_BY_OP = {"max_epochs": 1, "engine": "mygrad", "dim_recurrent": 2}
+OP_BY_OP = {"max_epochs": 1, "engine": "mygrad", "dim_recurrent": 2, "random_state": 0}
 
 
 # A network of one epoch forecasts anything.
@@ -599,7 +599,7 @@ def test_messages_name_the_problem():
         found.report(ROWS, np.stack([SUMS, SUMS], axis=1))
     huge = np.append(SUMS[:19], 1e60)
     with refused("y holds a number that is too large: there is 1e+60 in row 19, column 0"):
-        SequenceRegressor(**OP_BY_OP, validation_fraction=0.5, random_state=1).fit(ROWS[:20], huge)
+        SequenceRegressor(**{**OP_BY_OP, "validation_fraction": 0.5, "random_state": 1}).fit(ROWS[:20], huge)
     with refused("the sequences have 1 column, but those in fit had 2"):
         found.predict([rows[:, :1] for rows in ROWS])
 

@@ -22,7 +22,7 @@ import myrnn
 from myrnn.cli import main
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import evaluate
-from myrnn.experiment import Evaluation, Experiment, Part
+from myrnn.experiment import Data, Evaluation, Experiment, Part
 from myrnn.experiment.experiment import merged
 from myrnn.models import GRU, RNN
 from myrnn.models.model import num_parameters
@@ -30,6 +30,8 @@ from myrnn.optimizers import SGD
 from myrnn.registry import find, kinds, register
 from myrnn.runs import load_run
 from myrnn.runs.folder import is_unfinished
+from myrnn.runs.prepare import prepare
+from myrnn.runs.training import trained
 from myrnn.schedules import named_schedule
 from myrnn.sweeps import read_study
 from myrnn.tasks import Palindromes, TwinHalves
@@ -196,7 +198,7 @@ def test_options_override_a_file(tmp_path, monkeypatch, capsys):
     )
     assert main(["train", "--config=mine.toml", "--dim-recurrent=3", "--out=run", "--quiet"]) == 0
     run = load_run("run")
-    assert (type(run.model), run.model.dim_recurrent, run.settings["training"]["iterations"]) == (GRU, 3, 30)
+    assert (type(run.model), run.model.dim_recurrent, run.experiment.training.iterations) == (GRU, 3, 30)
     capsys.readouterr()
     assert main(["train", "--config=mine.toml", "--model=gru:activation=tanh"]) == 2
     assert "myrnn: model gru has no setting 'activation', only 'dim_recurrent', " in capsys.readouterr().err
@@ -210,6 +212,44 @@ SMALL = {
     "training": {"iterations": 30, "engine": "mygrad"},
     "evaluation": {"samples": 40, "lengths": [2, 6], "seed": 9},
 }
+
+
+FEW = {"max_epochs": 2, "engine": "mygrad"}
+WORDS = ["ab" * (index % 5) + "c" * (index % 2) for index in range(12)]
+ON_DATA = {
+    "symbols": (WORDS, ["odd" if index % 2 else "even" for index in range(12)]),
+    "numbers": ([np.full((3, 2), index) for index in range(8)], ["a", "b"] * 4),
+    "one series": (np.sin(np.arange(60.0))[np.newaxis], None),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        ("symbols", "rnn:dim_recurrent=3"),
+        ("symbols", "gru:dim_recurrent=3"),
+        ("symbols", "mine.py:Mine:dim_recurrent=3"),
+        ("numbers", "mine.py:Mine:dim_recurrent=3"),
+        ("one series", "gru:dim_recurrent=3"),
+    ],
+)
+def test_an_untrained_model_of_data_has_the_weights_before_the_training(data, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("from myrnn import GRU\n\n\nclass Mine(GRU):\n    pass\n")
+    experiment = Experiment(data=ON_DATA[data], model=model, training=FEW)
+    if data == "one series":
+        experiment = replace(experiment, source=replace(experiment.source, data=Data(learn="series")))
+    initial = contents(prepare(experiment).model)
+    run = myrnn.run(experiment, "run", progress=False)
+    assert contents(run.model) != initial
+    assert contents(run.untrained()) == contents(load_run("run").untrained()) == initial
+
+
+def test_an_untrained_model_of_a_task_needs_no_folder():
+    experiment = Experiment(model="gru:dim_recurrent=3", training={"iterations": 2, "engine": "mygrad", "seed": 4})
+    initial = contents(experiment.make()[1])
+    run = trained(prepare(experiment))
+    assert contents(run.model) != initial == contents(run.untrained())
 
 
 STACKS = {

@@ -246,8 +246,8 @@ def test_the_intervals_after_a_few_rows_have_their_level(rows, tmp_path):
 def test_errors_are_enlarged_by_those_of_held_out_rows():
     # What follows the learned rows is noisier.
     series = np.concatenate((NOISE[:300], 3 * NOISE[300:]))
-    model = SequenceForecaster(Constant, engine="mygrad", max_epochs=1, truncate=None, validation_fraction=0.25)
-    model.fit(series)
+    settings = {"engine": "mygrad", "max_epochs": 1, "truncate": None, "validation_fraction": 0.25}
+    model = SequenceForecaster(Constant, **settings, random_state=0).fit(series)
     deviations = [
         forecast(model, rows, 1, paths=300).paths.std() for rows in (series[:300], series[300:], 9 * NOISE, NOISE / 9)
     ]

@@ -404,7 +404,7 @@ def test_a_saved_run_can_be_loaded(here):
         keep.check_can_be_saved(again)
     again.advance(0.0, 1)
     assert again.history.iteration.tolist() == [120, 121]
-    assert "continued_from" not in run.settings
+    assert run.continued_from is None
 
 
 def test_a_run_that_continues_another_names_it(here):
@@ -414,12 +414,12 @@ def test_a_run_that_continues_another_names_it(here):
     network.advance(0.0, 16)
     continued = load_run(saved(network))
     weights = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
-    assert continued.settings["continued_from"] == {"name": first.name, "weights": weights, "iterations": 20}
-    assert continued.settings["training"]["iterations"] == 16
+    assert continued.continued_from == {"name": first.name, "weights": weights, "iterations": 20}
+    assert continued.experiment.training.iterations == 16
     assert continued.history.iteration.tolist() == [20, 36]
     # The settings needed to repeat the run.
     again = load_run(first)
-    training = {name: continued.settings["training"][name] for name in ("iterations", "batch_size", "seed")}
+    training = {name: getattr(continued.experiment.training, name) for name in ("iterations", "batch_size", "seed")}
     train(
         again.model,
         again.task,
@@ -444,7 +444,7 @@ def test_a_run_that_settings_cannot_reproduce_is_shown_and_says_so(here):
         "to start it again, load it"
     )
     network.advance(0.0, 1)
-    assert load_run(saved(network)).settings["model"]["recurrent_init"] == "identity"
+    assert load_run(saved(network)).experiment.model.settings.recurrent_init == "identity"
 
 
 @pytest.mark.usefixtures("in_python")
@@ -468,7 +468,7 @@ def test_a_run_with_a_registered_loss_is_continued_with_it(here, monkeypatch):
     assert "loss doubled" in network.unrepeatable
     network.advance(0.0, 16)
     folder = saved(network)
-    assert load_run(folder).settings["training"]["loss"] == "doubled"
+    assert load_run(folder).experiment.training.loss == "doubled"
     again = load_run("runs/double")
     optimizer = make("optimizer", "sgd", params=again.model.parameters, learning_rate=0.1)
     train(again.model, again.task, optimizer, 16, 4, seed=settings["seed"], loss="doubled", progress=False)
@@ -602,7 +602,7 @@ def test_an_adjusted_run_lists_its_adjustments(here):
     folder = saved(network)
     run, settings = keep.load(folder.name)
     assert settings == network.settings
-    assert run.settings["phases"] == [
+    assert run.phases == [
         {"iterations": 620, "learning_rate": 0.01, "batch_size": 1, "seed": 0, "gradient_clip": None},
         {"iterations": 70, "learning_rate": 0.03, "batch_size": 4, "seed": NEXT_SEED, "gradient_clip": None},
         {"iterations": 30, "learning_rate": 0.03, "batch_size": 4, "seed": 2 * NEXT_SEED, "gradient_clip": 0.5},
@@ -620,7 +620,7 @@ def test_a_run_adjusted_after_its_last_iteration_has_the_settings_of_its_trainin
     network = trained(iterations=20)
     network.adjust({**SMALL, "learning_rate": 0.5})
     run = load_run(saved(network))
-    assert [phase["learning_rate"] for phase in run.settings["phases"]] == [0.01]
+    assert [phase["learning_rate"] for phase in run.phases] == [0.01]
     assert "learning_rate=0.01)" in script(network)
 
 

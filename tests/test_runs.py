@@ -23,6 +23,7 @@ from myrnn.storage import seal
 from myrnn.tasks import Palindromes, TwinHalves
 from myrnn.training import train
 from myrnn.training.outputs import reference_logits
+from run_folders import data_run
 
 TASK = TwinHalves(pattern_length_max=3, alphabet_size=5, negatives="near_miss")
 
@@ -118,14 +119,14 @@ def test_a_saved_run_is_loaded_unchanged(tmp_path, task, model, optimizer):
     for column in ("iteration", "loss", "accuracy"):
         assert getattr(run.history, column).tobytes() == getattr(history, column).tobytes()
     assert (run.history.longest, run.history.engine) == (history.longest, "mygrad")
-    again = make("optimizer", **run.settings["optimizer"], params=run.model.parameters)
+    again = make("optimizer", **run.experiment.optimizer.to_dict(), params=run.model.parameters)
     assert (type(again), again.learning_rate) == (type(made), made.learning_rate)
     sequences = task.sample(5, np.random.default_rng(0))
     assert np.array_equal(reference_logits(run.model, sequences), reference_logits(model, sequences))
 
 
 def test_the_settings_repeat_the_run(tmp_path, folder, parts):
-    settings = load_run(folder).settings
+    settings = json.loads((folder / "settings.json").read_text())
     model = make("model", **settings["model"], rng=0)
     optimizer = make("optimizer", **settings["optimizer"], params=model.parameters)
     train(model, TASK, optimizer, **settings["training"])
@@ -393,13 +394,21 @@ def test_an_index_of_another_format(folder, change, message):
         load_run(folder)
 
 
+@pytest.mark.parametrize("sequences", [None, 0, "12"])
+def test_a_run_on_data_must_know_how_many_sequences_it_had(sequences, tmp_path):
+    data_run(tmp_path / "run")
+    edit_json(tmp_path / "run", "report.json", lambda report: report["training"].update(sequences=sequences))
+    with pytest.raises(RunError, match=r"report\.json cannot be used: sequences must be "):
+        load_run(tmp_path / "run")
+
+
 ORIGIN = {"name": "before", "weights": 64 * "a", "iterations": 20}
 
 
 def test_a_run_names_the_run_that_it_continues(folder):
-    assert "continued_from" not in load_run(folder).settings
+    assert load_run(folder).continued_from is None
     edit_json(folder, "settings.json", lambda index: index.update(continued_from=ORIGIN))
-    assert load_run(folder).settings["continued_from"] == ORIGIN
+    assert load_run(folder).continued_from == ORIGIN
 
 
 @pytest.mark.parametrize(
@@ -423,9 +432,9 @@ PHASE = {"iterations": 5, "learning_rate": 0.1, "batch_size": 1, "seed": 0, "gra
 
 
 def test_a_run_keeps_the_phases_of_its_training(folder):
-    assert "phases" not in load_run(folder).settings
+    assert load_run(folder).phases == ()
     edit_json(folder, "settings.json", lambda index: index.update(phases=[PHASE, PHASE]))
-    assert load_run(folder).settings["phases"] == [PHASE, PHASE]
+    assert load_run(folder).phases == [PHASE, PHASE]
 
 
 @pytest.mark.parametrize(

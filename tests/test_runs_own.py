@@ -246,7 +246,7 @@ def test_a_class_in_a_file_is_trained(here, capsys):
     assert main(["train", *SMALL, "--model=mine.py:Mine", "--out=again"]) == 0
     assert Path("run/model.safetensors").read_bytes() == Path("again/model.safetensors").read_bytes()
     run = load_run("run", model=Mine)
-    assert run.settings["model"]["dim_recurrent"] == 4
+    assert run.experiment.model.settings.dim_recurrent == 4
     assert "Mine" in json.loads(Path("run/settings.json").read_text())["model"]["class"]
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from myrnn import _checks
@@ -134,7 +135,7 @@ class SequenceEstimator(BaseEstimator):
             When the loss is no longer finite.
         """
         names, X = names_of(X), self._sequences(X)
-        experiment, table = self.experiment(), is_table(X)
+        experiment, table = self.experiment().with_training(seed=_seed_of(self.random_state)), is_table(X)
         given = checked_table(self, X, reset=True) if table else X
         raw = flat_sequences(given, tokenize=self.tokenize)
         self._check_read(raw)
@@ -143,7 +144,6 @@ class SequenceEstimator(BaseEstimator):
             experiment,
             raw,
             self._targets(raw, y),
-            random_state=self.random_state,
             make=own,
             class_weight=self.class_weight,
         )
@@ -180,7 +180,7 @@ class SequenceEstimator(BaseEstimator):
                 f"cell must be one of {', '.join(map(repr, kinds('model')))}, or a model class or a function that "
                 f"makes a model, not {_checks.shown(self.cell)}"
             )
-        if isinstance(self.random_state, int | np.integer):
+        if _is_seed(self.random_state):
             _checks.integer("random_state", self.random_state, minimum=0, maximum=2**32 - 1)
         _checks.real("learning_rate", self.learning_rate, above=0)
         sections: dict[str, Any] = {"data": {"learn": self.learn}, "optimizer": {}, "training": {}}
@@ -190,7 +190,9 @@ class SequenceEstimator(BaseEstimator):
         if callable(self.tokenize):
             sections["data"]["tokenize"] = AUTO
         training = sections["training"]
-        training["seed"] = self.random_state if isinstance(self.random_state, int | np.integer) else 0
+        if not _is_seed(self.random_state):
+            # `fit` draws a seed.
+            del training["seed"]
         # The labels of a dict may be of any kind, which the settings of an experiment cannot say.
         training.pop("class_weight", None)
         if "truncate" in training:
@@ -268,7 +270,7 @@ class SequenceEstimator(BaseEstimator):
         for name in ("n_features_in", "feature_names_in"):
             if hasattr(self, f"{name}_"):
                 noted[name] = np.asarray(getattr(self, f"{name}_")).tolist()
-        experiment = self.experiment()
+        experiment = self.experiment().with_training(seed=run.experiment.training.seed)
         described = describe_model(run.model, run.reader, experiment.model)
         write_run(target, {**Job(experiment, described).settings(target), ESTIMATOR: noted}, run, {}, pictures=False)
         return target
@@ -408,6 +410,15 @@ def _constructor(names: Mapping[str, Any]) -> Callable[..., None]:
     )
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     return keywords(__init__)
+
+
+def _is_seed(random_state: Any) -> bool:
+    return isinstance(random_state, int | np.integer)
+
+
+def _seed_of(random_state: Any) -> int:
+    """Return a seed: `random_state` itself, or a new one from a generator; None is that of NumPy."""
+    return int(random_state if _is_seed(random_state) else check_random_state(random_state).randint(2**31 - 1))
 
 
 def by_sequence(rows: NDArray[Any], sequences: Sequences) -> list[NDArray[Any]]:

@@ -76,7 +76,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     engine : {"auto", "native", "mygrad"}
         As for `myrnn.train`: compiled to native code, or op by op. ``"auto"`` is native if the model compiles.
     random_state : int, RandomState or None
-        Seed of the weights, the validation sequences and the order of the sequences.
+        Seed of the weights, the validation sequences and the order of the sequences. From a generator, or from that of
+        NumPy if it is None, each `fit` draws another seed.
     verbose : bool
         Whether to show progress: a bar with curves in terminals and notebooks, otherwise plain lines.
 

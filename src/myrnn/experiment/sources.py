@@ -11,16 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.data.files import without_gz
 from myrnn.data.targets import SERIES, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.experiment.parts import PARTS, Part, in_full
+from myrnn.experiment.parts import PARTS, Part, in_full, weight_generator
 from myrnn.experiment.sections import Data, Evaluation
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
@@ -33,6 +34,15 @@ MEMORY = "memory"
 # Omit lengths that no sequence can have without drawing any to find out.
 LONGEST_TRIED = 10_000
 Sections = Mapping[str, Mapping[str, Any]]
+
+
+class Streams(NamedTuple):
+    """What is drawn from the seed of an experiment before its training."""
+
+    # The given sequences in the order in which those for the validation are chosen, int64 (N,); empty for a task.
+    split: NDArray[np.int64]
+    # Draws the initial weights.
+    weights: np.random.Generator
 
 
 class Source(ABC):
@@ -92,6 +102,10 @@ class Source(ABC):
     @abstractmethod
     def chance(self, outputs: int) -> float | None:
         """Return the accuracy of guessing for a model with so many outputs; None if numbers are learned."""
+
+    @abstractmethod
+    def streams(self, seed: int, sequences: int) -> Streams:
+        """Return what is drawn from a seed, if so many sequences are given."""
 
     def with_paths(self, change: Callable[[str], str]) -> Source:
         """Return the source with the paths of its files changed."""
@@ -180,6 +194,10 @@ class TaskSource(Source):
         """Return the accuracy of guessing the class."""
         return 1 / recognition_of(self.part.make()).dim_output
 
+    def streams(self, seed: int, sequences: int) -> Streams:
+        """Return a stream of weights that is another one than that of the sequences."""
+        return Streams(np.arange(0), weight_generator(seed))
+
     def check(self, training: Training, evaluation: Evaluation) -> None:
         """Let the task check settings that depend on each other, too, and the test lengths."""
         super().check(training, evaluation)
@@ -227,6 +245,11 @@ class GivenSource(Source):
     def chance(self, outputs: int) -> float | None:
         """Return the accuracy of guessing the class; None if numbers are learned."""
         return 1 / outputs if self.metric == ACCURACY else None
+
+    def streams(self, seed: int, sequences: int) -> Streams:
+        """Return the order of the sequences, and the generator that drew it: the weights depend on their number."""
+        rng = np.random.default_rng(np.random.RandomState(seed).randint(2**31 - 1))
+        return Streams(rng.permutation(sequences), rng)
 
     def check(self, training: Training, evaluation: Evaluation) -> None:
         """Check that test files of plain text come with a file of labels, too."""

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from myrnn.errors import InvalidArgument
-from myrnn.experiment.parts import OWN, PARTS
+from myrnn.experiment.parts import OWN, PARTS, is_own
 from myrnn.models.cells import USUAL_UNITS, Units
 from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
@@ -303,17 +303,17 @@ def known_to_the_page() -> str:
 
 def settings_of(run: Run) -> dict[str, Any]:
     """Return the settings of a run for the playground; raises InvalidArgument when they are outside of its bounds."""
-    model, task = run.settings["model"], run.settings.get("task", {"name": DATA})
+    sections = _sections_of_run(run)
+    model, task = sections["model"], sections["task"]
     cell = {name: value for name, value in model.items() if name in ("name", "activation")}
     settings = {
         **defaults(),
         "task": task["name"],
         "cell": next((name for name, one in cells().items() if one == cell), model["name"]),
-        "optimizer": run.settings["optimizer"]["name"],
+        "optimizer": sections["optimizer"]["name"],
     }
     for key, control in _used(settings).items():
-        section = task if control.part == "task" else run.settings[control.part]
-        settings[key] = section.get(control.name, control.setting.default)
+        settings[key] = sections[control.part].get(control.name, control.setting.default)
     if settings["task"] == DATA:
         # The page begins a new training in any case.
         settings |= {key: min(settings[key], _MOST[key]) for key in ("batch_size", "seed")}
@@ -323,13 +323,21 @@ def settings_of(run: Run) -> dict[str, Any]:
     return settings
 
 
+def _sections_of_run(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the sections of its experiment; all data, and all user-defined models, have the same name here."""
+    sections: dict[str, dict[str, Any]] = {"task": {"name": DATA}, **run.experiment.to_dict()}
+    if is_own(run.experiment.model.name):
+        sections["model"]["name"] = OWN
+    return sections
+
+
 def unrepeatable(run: Run) -> str:
     """Return why no settings of the playground reproduce a run, or empty."""
     settings = settings_of(run)
     if settings["task"] == DATA:
         return "the settings on this page cannot repeat a training in epochs: to start it again, load the run"
     others = [other for part in ("model", "optimizer", "training") for other in _differing(run, part, settings)]
-    if "phases" in run.settings:
+    if run.phases:
         others.append("settings that were changed while it was trained")
     if not others:
         return ""
@@ -340,7 +348,7 @@ def unrepeatable(run: Run) -> str:
 
 def _differing(run: Run, part: str, settings: dict[str, Any]) -> list[str]:
     """Return the settings of a part of a run that the page cannot express, such as ``"schedule cosine"``."""
-    section, here = run.settings[part], sections_of(settings)[part]
+    section, here = _sections_of_run(run)[part], sections_of(settings)[part]
     if part == "training":
         usual = {s.name: s.default for s in settings_of_section(Training) if s.name in _UNUSUAL}
     else:

@@ -35,7 +35,7 @@ INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "encoding.json",
 )
 # The packages that numbers depend on, besides MyRNN, Python and all settings. Numba and LLVM make the machine code;
-# scikit-learn draws what is held out of data.
+# scikit-learn computes the weights of classes.
 PACKAGES = ("scikit-learn", "numpy", "mygrad", "numba", "llvmlite")
 # A folder has this file until its run is complete.
 UNFINISHED = FolderFormat("myrnn unfinished run", 1, "unfinished run", "unfinished.json", {})

@@ -14,6 +14,7 @@ import numpy as np
 
 from myrnn import _checks
 from myrnn._user_code import failure
+from myrnn.compiler.memory import machine_memory
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.experiment import Part
 from myrnn.experiment.parts import OWN, SHA256, is_own
@@ -38,6 +39,9 @@ _SETTINGS = ("name", "class", "dim_input", "dim_recurrent", "dim_output", "logit
 FILE, SETTINGS = "file", "settings"
 # The longest path of a file.
 _LONGEST = 300
+# Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
+# threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
+COPIES = 10
 # The lengths of the sequences whose logits are stored, and their tolerance on another machine.
 _LENGTHS, _TOLERANCE = (3, 8), 1e-3
 
@@ -47,17 +51,17 @@ def describe_model(
 ) -> dict[str, Any]:
     """Return a model's name, settings and sizes as plain values."""
     per_step = {PER_STEP: True} if getattr(sizes, PER_STEP, False) else {}
-    given = {"dim_input": sizes.dim_input, "dim_output": sizes.dim_output, **per_step}
+    given, without = {"dim_input": sizes.dim_input, "dim_output": sizes.dim_output, **per_step}, None
     if (part is None or is_own(part.name)) and kind_of("model", model) is not None:
         # A user-defined function may make a built-in model.
-        part = Part.of("model", model)
+        part, without = Part.of("model", model), None if part is None else 0
         given = {"dim_input": model.dim_input, "dim_output": model.dim_output}
         given |= {PER_STEP: True} if getattr(model, PER_STEP, False) else {}
     if part is not None and not is_own(part.name):
         settings = part.to_dict()
         if "dim_embedding" in settings and settings["dim_embedding"] is None:
             # The size that was chosen for the symbols of the data, if there is an embedding.
-            settings["dim_embedding"] = getattr(model, "dim_embedding", None) or None
+            settings["dim_embedding"] = getattr(model, "dim_embedding", None) or without
         return {**settings, **given}
     parameters_of(model)
     units = getattr(model, "dim_recurrent", None) if dim_recurrent is None else dim_recurrent
@@ -242,3 +246,23 @@ def load_weights(stored: Stored, file: str, model: Any) -> None:
         if not np.isfinite(given).all():
             stored.damaged(file, f"has a value in {name!r} that is not finite")
         parameter.data[...] = given
+
+
+def check_memory(inputs: int, units: int, dim_embedding: int) -> None:
+    """Raise before allocating a model whose weights alone would not fit in memory."""
+    there = machine_memory()
+    limits = (
+        (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
+        (
+            inputs * (dim_embedding or units),
+            f"{inputs:,} inputs of a step",
+            "keep the most frequent symbols with max_vocabulary= (of numbers, give fewer columns), or make "
+            "dim_embedding or dim_recurrent smaller",
+        ),
+    )
+    for numbers, what, instead in limits:
+        needed = 4 * COPIES * numbers
+        if needed > there:
+            raise InvalidArgument(
+                f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
+            )

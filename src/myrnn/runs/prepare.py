@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn._user_code import warn
-from myrnn.compiler.memory import machine_memory
 from myrnn.data import (
     Differences,
     LabelledSequences,
@@ -25,7 +24,6 @@ from myrnn.data import (
     flat_sequences,
 )
 from myrnn.data.differences import MOST_DIFFERENCES, trend_of
-from myrnn.data.encode import UNKNOWN
 from myrnn.data.overlap import Overlap, TrainingSequences
 from myrnn.data.read import DEFAULT_COLUMNS
 from myrnn.data.series import is_number
@@ -36,7 +34,6 @@ from myrnn.evaluation import evaluate
 from myrnn.evaluation.classify import check_classes
 from myrnn.experiment import Experiment, MemorySource
 from myrnn.experiment.sources import MEMORY
-from myrnn.models.network import embedding_of, no_input
 from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.files import is_training_file, read_file
 from myrnn.runs.model import describe_model
@@ -58,9 +55,6 @@ from myrnn.training.outputs import check_sees_no_future
 WINDOW = 64
 # The fewest iterations of an epoch in windows.
 FEWEST_ITERATIONS = 5
-# Float32 arrays of the size of the weights that a training holds at once: the weights, the best ones, gradients of two
-# threads, two averages of the optimizer, and copies of three of these on the way into native code and back.
-COPIES = 10
 
 
 @dataclass(eq=False, kw_only=True)
@@ -158,15 +152,16 @@ def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.
 
 
 def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> PreparedTask:
-    task, model, _ = experiment.make(make)
+    settings, task = experiment.training, experiment.source.settings.make()
+    reader = TaskReader(task)
+    model = reader.new_model(experiment.model, experiment.source.streams(settings.seed, 0).weights, make)
     # Runs are tested as classifiers: refuse other targets now, not after the training.
     if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
-    settings = experiment.training
     return PreparedTask(
         experiment=experiment,
         model=model,
-        reader=TaskReader(task),
+        reader=reader,
         sequences=task,
         seed=settings.seed,
         batch_size=settings.batch_size,
@@ -319,22 +314,18 @@ def prepare_given(
     raw: RawSequences,
     given: RawTargets,
     *,
-    random_state: Any = None,
     make: Callable[..., Any] | None = None,
     class_weight: Any = None,
 ) -> PreparedData:
     """Encode given sequences, and make a model for them."""
-    from sklearn.utils import check_random_state  # imported late because it takes long
-
     settings, data = experiment.training, experiment.source.settings
-    chosen = settings.seed if random_state is None else random_state
-    rng = np.random.default_rng(check_random_state(chosen).randint(2**31 - 1))
+    split, rng = experiment.source.streams(settings.seed, len(raw))
     read, differences = raw, Differences(data.difference, data.period)
     if given.learn == SERIES and isinstance(raw, Numbers):
         # Before a single series is cut in two, so that no difference is lost in between.
         read = differences.of(raw)
         _warn_of_trend(read, differences)
-    read, validation = _validated(read, given, settings.validation_fraction, rng)
+    read, validation = _validated(read, given, settings.validation_fraction, split)
     encoder = SequenceEncoder.fit(read, ~validation, standardize=data.standardize, max_vocabulary=data.max_vocabulary)
     if not read.lengths[~validation].any():
         raise InvalidArgument("every sequence of X is empty: there is nothing to learn from")
@@ -345,7 +336,7 @@ def prepare_given(
         raw.tokenize if isinstance(raw, TokenSequences) else None,
         names_unknown(encoder, data.max_vocabulary),
     )
-    model = _new_model(experiment, reader, rng, make)
+    model = reader.new_model(experiment.model, rng, make)
     sequences = targets.sequences(encoder, read, given)
     weights = class_weights(settings.class_weight if class_weight is None else class_weight, given)
     if given.learn in NEXT:
@@ -388,14 +379,14 @@ def _warn_of_trend(raw: Numbers, differences: Differences) -> None:
 
 
 def _validated(
-    raw: RawSequences, given: RawTargets, fraction: float, rng: np.random.Generator
+    raw: RawSequences, given: RawTargets, fraction: float, split: NDArray[np.int64]
 ) -> tuple[RawSequences, NDArray[np.bool_]]:
     """Return the sequences, a single one with targets for its steps cut in two, and which of them to validate on."""
     if len(raw) == 1 and given.per_step:
         parts = cut_in_two(raw, fraction)
         return (raw, np.array([False])) if parts is None else (parts, np.array([False, True]))
     by_class = given.rows if given.learn == LABELS and given.rows is not None else np.zeros(len(raw), dtype=np.int64)
-    return raw, validation_mask(by_class, fraction, rng)
+    return raw, validation_mask(by_class, fraction, split)
 
 
 def truncated_at(given: int | None, learn: str) -> int | None:
@@ -416,27 +407,11 @@ def _batches(learned: Sequences, batch_size: int, truncate: int | None) -> tuple
     return learned, batch, max(-(-windows // batch), FEWEST_ITERATIONS), truncate
 
 
-def _new_model(
-    experiment: Experiment, reader: DataReader, rng: np.random.Generator, make: Callable[..., Any] | None
-) -> Any:
-    """Return the model of an experiment with data, with its initial weights."""
-    part, width, further = experiment.model, 0, {}
-    if make is None and hasattr(part.settings, "dim_embedding"):
-        width = embedding_of(part.name, part.settings.dim_embedding, reader.is_symbols)
-        further = {"dim_embedding": width}
-    check_memory(reader.dim_input, getattr(part.settings, "dim_recurrent", 1), width)
-    model = part.new_model(reader, rng, make, **further)
-    if reader.is_symbols:
-        no_input(model, UNKNOWN)
-    return model
-
-
-def validation_mask(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,)."""
+def validation_mask(labels: NDArray[np.int64], fraction: float, shuffled: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the validation sequences: a fraction of every class, as near as whole numbers allow, bool (N,)."""
     chosen = np.zeros(len(labels), dtype=bool)
     count = round(fraction * len(labels))
     # Class by class, shuffled within each, take every k-th.
-    shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     first = np.ones(len(labels), dtype=bool)
     first[1:] = labels[by_class][1:] != labels[by_class][:-1]
@@ -469,23 +444,3 @@ def class_weights(given: Any, targets: RawTargets) -> NDArray[np.float64] | None
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"class_weight must hold numbers: {error}") from None
     return np.asarray(weights, dtype=np.float64)
-
-
-def check_memory(inputs: int, units: int, dim_embedding: int) -> None:
-    """Raise before allocating a model whose weights alone would not fit in memory."""
-    there = machine_memory()
-    limits = (
-        (units**2, f"{units:,} recurrent units", "make dim_recurrent smaller"),
-        (
-            inputs * (dim_embedding or units),
-            f"{inputs:,} inputs of a step",
-            "keep the most frequent symbols with max_vocabulary= (of numbers, give fewer columns), or make "
-            "dim_embedding or dim_recurrent smaller",
-        ),
-    )
-    for numbers, what, instead in limits:
-        needed = 4 * COPIES * numbers
-        if needed > there:
-            raise InvalidArgument(
-                f"{what} take about {needed / 1e9:.1f} GB to train, but there are {there / 1e9:.1f} GB: {instead}"
-            )

@@ -5,7 +5,7 @@ Both kinds of reader have the same attributes and methods, so a run does not ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,14 +26,17 @@ from myrnn.data import (
     Vocabulary,
     flat_sequences,
 )
+from myrnn.data.encode import UNKNOWN
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, SERIES
 from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import as_tested, classes_of
-from myrnn.experiment import Experiment
+from myrnn.experiment import Experiment, Part
 from myrnn.inspection.one import parse_tokens
+from myrnn.models.network import embedding_of, no_input
 from myrnn.results import digits_for
 from myrnn.runs.files import of_known, read_file
+from myrnn.runs.model import check_memory
 from myrnn.runs.one_step import KeptErrors
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
@@ -108,6 +111,10 @@ class TaskReader:
     def sizes(self) -> Any:
         """What a model is made for: its attributes are those of a task."""
         return self.task
+
+    def new_model(self, part: Part, rng: np.random.Generator, own: Callable[..., Any] | None = None) -> Any:
+        """Return a model with its initial weights; `own` is the class of a user-defined one."""
+        return part.new_model(self.task, rng, own)
 
     @property
     def examples(self) -> Any:
@@ -211,6 +218,18 @@ class DataReader:
     def sizes(self) -> DataReader:
         """What a model is made for; its attributes are those of a task."""
         return self
+
+    def new_model(self, part: Part, rng: np.random.Generator, own: Callable[..., Any] | None = None) -> Any:
+        """Return a model with its initial weights; `own` is the class of a user-defined one."""
+        width, further = 0, {}
+        if own is None and hasattr(part.settings, "dim_embedding"):
+            width = embedding_of(part.name, part.settings.dim_embedding, self.is_symbols)
+            further = {"dim_embedding": width}
+        check_memory(self.dim_input, getattr(part.settings, "dim_recurrent", 1), width)
+        model = part.new_model(self, rng, own, **further)
+        if self.is_symbols:
+            no_input(model, UNKNOWN)
+        return model
 
     @property
     def learn(self) -> str:

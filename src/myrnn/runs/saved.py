@@ -17,7 +17,7 @@ from myrnn.errors import InvalidArgument, RunError
 from myrnn.evaluation import LengthReport
 from myrnn.experiment import Experiment, Part
 from myrnn.experiment.parts import OWN
-from myrnn.experiment.sources import SOURCES, Source
+from myrnn.experiment.sources import Source
 from myrnn.graphs.build import write_graph
 from myrnn.learning_curve import ACCURACY, LearningCurve
 from myrnn.models.own import file_of
@@ -248,7 +248,9 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         best = _checks.integer(
             "best_epoch", report["training"].get("best_epoch", len(history)), minimum=0, maximum=len(history)
         )
-    names = (*SOURCES, "model", "optimizer", "training", CONTINUED_FROM, PHASES)
+        if reader.task is None:
+            # The initial weights follow from it.
+            _checks.integer("sequences", report["training"].get("sequences"), minimum=1)
     return Run(
         job.experiment,
         made,
@@ -257,10 +259,11 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         best=best,
         folder=Path(folder),
         report=report,
-        settings={name: stored.index[name] for name in names if name in stored.index},
         own=model,
         further=stored.index.get(ESTIMATOR, {}),
         hashes=job.hashes,
+        continued_from=stored.index.get(CONTINUED_FROM),
+        phases=stored.index.get(PHASES, ()),
     )
 
 

@@ -16,13 +16,11 @@ from myrnn.compiler import CompiledModel, compile
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
-from myrnn.experiment.parts import weight_generator
 from myrnn.finite import check_lost, is_lost, sequences_of
 from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, flat, text
 from myrnn.runs.files import is_training_file
-from myrnn.runs.model import remake
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 
@@ -48,14 +46,16 @@ class Run(Result):
         Where it is saved.
     report : dict
         The results, in the form of ``report.json``.
-    settings : dict
-        The sections of the experiment as the folder has them, with the sizes of the model.
     own : class or callable, optional
         The class of a user-defined model.
     further : mapping
         What an estimator has saved about itself.
     hashes : mapping of str to str
         The SHA-256 of its data files, by their role.
+    continued_from : mapping, optional
+        The run that it continued, as in `save_run`.
+    phases : sequence of mapping
+        The calls of `train` if settings changed during the training, as in `save_run`.
 
     Examples
     --------
@@ -84,10 +84,11 @@ class Run(Result):
     is_cut: bool = False
     folder: Any = None
     report: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
     own: Any = None
     further: Mapping[str, Any] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    continued_from: Mapping[str, Any] | None = None
+    phases: Sequence[Mapping[str, Any]] = ()
 
     def __repr__(self) -> str:
         """Return the folder, the class of the model, what it was trained on, and the learning curve."""
@@ -222,7 +223,7 @@ class Run(Result):
                 warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
 
     def untrained(self) -> Any:
-        """Return a new model of the same kind, with the initial weights of ``myrnn train`` for the run's seed.
+        """Return a new model of the same kind, with the weights before the training.
 
         Raises
         ------
@@ -231,7 +232,10 @@ class Run(Result):
         """
         if self.own is self.model:
             raise InvalidArgument(f"{self.folder} was loaded into a model: give load_run its class to make another one")
-        return remake(self.settings["model"], self.own, weight_generator(self.experiment.training.seed))
+        experiment, model = self.experiment, self.experiment.model
+        given = self.report["training"].get("sequences", 0)
+        weights = experiment.source.streams(experiment.training.seed, given).weights
+        return self.reader.new_model(model, weights, model.own_class(self.own))
 
 
 def _value_cell(row: Row) -> str:
