@@ -637,7 +637,7 @@ def test_a_signal_ends_a_training_cleanly(here, capsys, monkeypatch, number, wor
     assert out == "run\n"
     assert re.fullmatch(
         r"myrnn: warning: train\.csv is the same as the training file: a test on it says nothing about new sequences\n"
-        r"myrnn: warning: fit was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
+        r"myrnn: warning: the training was interrupted in epoch 4: the model is that of epoch [123], and can be used\n"
         rf"myrnn: {word}: run holds the network of epoch [123]{AGAIN}\n",
         err,
     )

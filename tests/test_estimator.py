@@ -351,7 +351,7 @@ def test_ctrl_c_leaves_the_best_weights_so_far(engine, monkeypatch):
     done = 3 if engine == "native" else 2
     whole = SequenceClassifier(**{**settings, "max_epochs": done}).fit(X, y)
     Interrupt(monkeypatch, iteration=7 * 2 + 1)
-    message = rf"^fit was interrupted in epoch {done + 1}: the model is that of epoch \d, and can be"
+    message = rf"^the training was interrupted in epoch {done + 1}: the model is that of epoch \d, and can be"
     with pytest.warns(UserWarning, match=message):
         classifier = SequenceClassifier(**settings).fit(X, y)
     assert len(classifier.history_["loss"]) == done
@@ -384,7 +384,7 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(monkeypatch):
         return loss_and_score(*arguments)
 
     monkeypatch.setattr("myrnn.runs.training.loss_and_score", watched)
-    with pytest.warns(UserWarning, match=r"^fit was interrupted in epoch 2: the model is that of epoch 1"):
+    with pytest.warns(UserWarning, match=r"^the training was interrupted in epoch 2: the model is that of epoch 1"):
         classifier = SequenceClassifier(**SMALL).fit(*draw(30))
     assert len(classifier.history_["loss"]) == 1
 

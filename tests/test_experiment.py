@@ -20,6 +20,7 @@ from msgspec import Meta
 
 import myrnn
 from myrnn.cli import main
+from myrnn.cli.train import experiment_of
 from myrnn.errors import DataError, InvalidArgument, RunError
 from myrnn.evaluation import evaluate
 from myrnn.experiment import Data, Evaluation, Experiment, Part
@@ -190,6 +191,35 @@ def test_another_kind_starts_from_its_defaults(begin, changed, found):
     assert merged(begin, changed)["model"] == found
 
 
+def test_another_source_replaces_the_old_one_only_if_that_is_left_out():
+    experiment = Experiment("palindromes", "gru", training={"seed": 3})
+    told = "an experiment has a source, or a task or data, not both: to replace the source, give source=None, too"
+    for other in ({"task": "running-parity"}, {"data": "train.csv"}):
+        with refused(told):
+            replace(experiment, **other)
+    changed = replace(experiment, task="running-parity", source=None)
+    assert (changed.source.name, changed.model.name, changed.training.seed) == ("running-parity", "gru", 3)
+    for source in ("palindromes", {}, Palindromes()):
+        with refused("source must be the source of an experiment, not .*"):
+            Experiment(source=source)
+
+
+def test_data_in_place_of_the_task_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(
+        'model = "rnn:dim_recurrent=4"\n[optimizer]\nname = "sgd"\n[training]\nseed = 5\ngradient_clip = 2.0\n'
+    )
+    found = experiment_of({"config": "mine.toml", "data": "train.csv", "max_epochs": 7})
+    assert (found.optimizer.name, found.training.seed, found.training.gradient_clip) == ("sgd", 5, 2.0)
+    expected = {"optimizer": "sgd", "training": {"seed": 5, "gradient_clip": 2.0, "max_epochs": 7}}
+    assert found == Experiment(data="train.csv", model="rnn:dim_recurrent=4", **expected)
+    # All settings of a task are in a file that was written.
+    Experiment("palindromes", "rnn", "sgd").to_toml("whole.toml")
+    with refused("iterations does not apply to data: leave it out of the training"):
+        experiment_of({"config": "whole.toml", "data": "train.csv"})
+    assert experiment_of({"config": "whole.toml"}) == Experiment("palindromes", "rnn", "sgd")
+
+
 def test_options_override_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
@@ -279,12 +309,15 @@ def test_a_stack_may_be_deeper_in_tests(tmp_path, monkeypatch, capsys, in_python
 def test_the_depth_of_stacks_in_tests_belongs_to_models_that_have_stacks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     given = {"evaluation": {"samples": 40, "stack_depth": 15}}
-    with_stack, without = (Experiment.read({**given, "model": {"name": name}}) for name in ("stack-rnn", "gru"))
+    with_stack = Experiment.read({**given, "model": "stack-rnn"})
     assert with_stack.to_dict()["evaluation"]["stack_depth"] == 15
-    assert without == Experiment.read({"evaluation": {"samples": 40}, "model": "gru"})
-    for experiment in (with_stack, without):
-        assert Experiment.read(experiment.to_dict()) == experiment
-    assert without.to_dict()["evaluation"]["stack_depth"] is None
+    assert Experiment.read(with_stack.to_dict()) == with_stack
+    with refused("stack_depth is for a stack-rnn, and the model is 'gru': leave it out of the evaluation"):
+        Experiment.read({**given, "model": "gru"})
+    # The variants of a study share their tests.
+    variants = [{"name": name, "model": {"name": name}} for name in ("stack-rnn", "gru")]
+    points = read_study({"name": "stacks", **given, "variants": variants}).points
+    assert [point.experiment.evaluation.stack_depth for point in points] == [15, None]
     myrnn.run(Experiment.read(SMALL), "run", progress=False)
     assert main(["evaluate", "run", "--stack-depth=9"]) == 2
     assert capsys.readouterr().err == "myrnn: --stack-depth is for a stack-rnn, and the run has the model 'rnn'\n"

@@ -22,6 +22,7 @@ from myrnn import (
     inspect,
     load_sweep,
     recurrent_eigenvalues,
+    run,
     shortcuts,
     sweep,
     train,
@@ -339,6 +340,18 @@ def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together") / "run"
     assert main([*OPTIONS, "--iterations=40", "--out", str(folder)]) == 0
     return folder
+
+
+@pytest.mark.parametrize(("language", "chance"), [("objective=next_symbols", 0.5), ("any_length=true", None)])
+def test_a_run_has_the_accuracy_of_guessing_of_its_training(language, chance, tmp_path):
+    settings = {"iterations": 2, "engine": "mygrad"}
+    task = f"regular:(ab)*,length_max=6,{language}"
+    experiment = Experiment(task, "rnn:dim_recurrent=3", training=settings, evaluation={"samples": 10})
+    made = run(experiment, tmp_path / "run", progress=False)
+    assert made.history.chance == load_run(tmp_path / "run").history.chance == chance
+    _, model, optimizer = experiment.make()
+    trained = train(model, made.task, optimizer, **settings, progress=False)
+    assert trained.chance == 0.5
 
 
 def test_a_run_folder_has_the_accuracy_of_recognition(saved):

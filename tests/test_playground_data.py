@@ -185,6 +185,15 @@ def test_numbers_are_refused(tmp_path, monkeypatch):
         opened("numbers")
 
 
+def test_tags_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.jsonl").write_text('{"sequence": ["a", "b"], "tags": ["v", "c"]}\n' * 10)
+    options = ("--learn=tags", "--dim-recurrent=4", "--max-epochs=1", "--engine=mygrad", "--quiet", "--out=runs/tags")
+    assert main(["train", "--data=train.jsonl", *options]) == 0
+    with refused("the playground opens runs on data of two classes and at most 10 symbols, and this one learned tags"):
+        opened("tags")
+
+
 def test_at_most_ten_symbols_are_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train_on("digits", train="sequence,label\n" + "0123456789,x\n98765,y\n" * 5)

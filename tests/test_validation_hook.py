@@ -74,7 +74,7 @@ def test_short_turns_are_also_validated():
 
 def test_a_loss_that_is_not_finite_is_a_divergence():
     _, training, _ = new(losses=[np.nan])
-    with pytest.raises(TrainingDiverged, match="the validation loss is nan"):
+    with pytest.raises(TrainingDiverged, match=r"^after report 1 the validation loss is nan"):
         training.run(5)
 
 

@@ -14,7 +14,7 @@ from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, explaining_stops, keeping
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment, TaskSource
-from myrnn.experiment.experiment import find_preset, merged
+from myrnn.experiment.experiment import find_preset, merged, written_in
 from myrnn.experiment.parts import is_own
 from myrnn.experiment.sources import GivenSource
 from myrnn.models.own import load_own
@@ -100,8 +100,7 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
             raise InvalidArgument(
                 "--preset does not go with --config: each sets the values that the other options change"
             )
-        # Check the file on its own first, so that its errors name the file.
-        begin = Experiment.from_file(options["config"]).to_dict()
+        begin = written_in(options["config"])
     source = GivenSource if "data" in options or "data" in begin else TaskSource
     if source is GivenSource and "preset" in options:
         raise InvalidArgument("--preset does not go with --data")

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, is_own, weight_generator, written_out
+from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, in_full, is_own, weight_generator, written_out
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
 from myrnn.results import Table
@@ -39,7 +37,8 @@ class Experiment:
         Given sequences instead of a task: a file, how to read files, or sequences in memory, as
         `SequenceClassifier.fit` takes them.
     source : TaskSource, FileSource or MemorySource, optional
-        The source of another experiment, instead of `task` and `data`.
+        The source of another experiment, instead of `task` and `data`. `dataclasses.replace` gives the old one again:
+        with a new task or new data, give ``source=None``, too.
 
     Attributes
     ----------
@@ -83,7 +82,7 @@ class Experiment:
         *,
         source: Source | None = None,
     ) -> None:
-        chosen = read_source(task, data) if source is None else source
+        chosen = read_source(task, data, source)
         self._keep("source", chosen)
         for part, given in (("model", model), ("optimizer", optimizer)):
             self._keep(part, Part.read(part, given, chosen.default(part)))
@@ -96,12 +95,13 @@ class Experiment:
                 given = kind.read({**chosen.default(name), **given}, name)
             self._keep(name, given)
         chosen.check(self.training, self.evaluation)
-        if not hasattr(self.model.settings, "stack_depth"):
-            # It has no effect on this model, so experiments with and without it are the same.
-            self._keep("evaluation", msgspec.structs.replace(self.evaluation, stack_depth=None))
+        if self.evaluation.stack_depth is not None and not self.model.has_stack:
+            raise InvalidArgument(
+                f"stack_depth is for a stack-rnn, and the model is {self.model.name!r}: leave it out of the evaluation"
+            )
 
     def __repr__(self) -> str:
-        """Name the source of the sequences, the model and the optimizer, and return the length of the training."""
+        """Return the model, what it learns from, the optimizer, and the length of the training."""
         length = _checks.count_of(self.length, self.source.unit)
         most = "" if isinstance(self.source, TaskSource) else "up to "
         return f"Experiment({self.model.name} on {self.source.label}, {self.optimizer.name}, {most}{length})"
@@ -259,13 +259,21 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
+def written_in(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Return the settings in a file of an experiment by section, without defaults; checked as in `from_file`."""
+    whole, found = Experiment.from_file(path).to_dict(), {}
+    for name, section in settings_in_file(path).items():
+        if section is not None:
+            named = written_out(name, in_full(name, section))
+            found[name] = {setting: value for setting, value in whole[name].items() if setting in named}
+    return found
+
+
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer starts from its defaults."""
-    sections = {**begin}
-    before, after = ([name for name in SOURCES if name in given] for given in (begin, changed))
-    if after and after != (before or ["task"]):
-        # For another source of sequences, the old settings of training and tests do not apply.
-        sections = {name: begin[name] for name in ("model",) if name in begin}
+    # Another source of the sequences replaces the old one.
+    others = [] if changed.keys().isdisjoint(SOURCES) else [name for name in SOURCES if name not in changed]
+    sections = {name: section for name, section in begin.items() if name not in others}
     for name, given in changed.items():
         old, new = (written_out(name, each) for each in (sections.get(name, {}), given))
         if name in PARTS and new.get("name", _name(name, old)) != _name(name, old):

@@ -141,6 +141,11 @@ class Part:
         return found
 
     @property
+    def has_stack(self) -> bool:
+        """Whether it is a model with a stack, whose depth is a setting."""
+        return hasattr(self.settings, "stack_depth")
+
+    @property
     def own_settings(self) -> dict[str, Any]:
         """The arguments of a user-defined class besides its sizes."""
         return {name: value for name, value in self.settings.to_dict().items() if name != "dim_recurrent"}

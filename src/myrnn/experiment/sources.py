@@ -100,10 +100,6 @@ class Source(ABC):
         """Refuse the sizes of a model for other sequences."""
 
     @abstractmethod
-    def chance(self, outputs: int) -> float | None:
-        """Return the accuracy of guessing for a model with so many outputs; None if numbers are learned."""
-
-    @abstractmethod
     def streams(self, seed: int, sequences: int) -> Streams:
         """Return what is drawn from a seed, if so many sequences are given."""
 
@@ -190,10 +186,6 @@ class TaskSource(Source):
                 f"the model has {inputs} inputs and {outputs} classes, the task {task.dim_input} and {task.dim_output}"
             )
 
-    def chance(self, outputs: int) -> float | None:
-        """Return the accuracy of guessing the class."""
-        return 1 / recognition_of(self.part.make()).dim_output
-
     def streams(self, seed: int, sequences: int) -> Streams:
         """Return a stream of weights that is another one than that of the sequences."""
         return Streams(np.arange(0), weight_generator(seed))
@@ -241,10 +233,6 @@ class GivenSource(Source):
     def metric(self) -> str:
         """The kind of score of a training."""
         return SQUARED_ERROR if self.data.learn in (VALUES, SERIES) else ACCURACY
-
-    def chance(self, outputs: int) -> float | None:
-        """Return the accuracy of guessing the class; None if numbers are learned."""
-        return 1 / outputs if self.metric == ACCURACY else None
 
     def streams(self, seed: int, sequences: int) -> Streams:
         """Return the order of the sequences, and the generator that drew it: the weights depend on their number."""
@@ -333,7 +321,7 @@ class MemorySource(GivenSource):
 
     @property
     def name(self) -> str:
-        """A name for all that have none."""
+        """The word that stands for a name: sequences in memory have none."""
         return "data"
 
     @property
@@ -342,8 +330,16 @@ class MemorySource(GivenSource):
         return "data in memory"
 
 
-def read_source(task: Any = None, data: Any = None) -> Source:
-    """Return the source that is given as a task or as data; by default the task of the lesson."""
+def read_source(task: Any = None, data: Any = None, source: Any = None) -> Source:
+    """Return the source that is given as itself, as a task or as data; by default the task of the lesson."""
+    if source is not None:
+        if task is not None or data is not None:
+            raise InvalidArgument(
+                "an experiment has a source, or a task or data, not both: to replace the source, give source=None, too"
+            )
+        if not isinstance(source, Source):
+            raise InvalidArgument(f"source must be the source of an experiment, not {_checks.shown(source)}")
+        return source
     if task is not None and data is not None:
         raise InvalidArgument("an experiment has a task or data, not both")
     if data is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError
 from myrnn.evaluation import ShortcutReport, shortcuts
 from myrnn.evaluation.classify import classes_of
@@ -256,6 +257,8 @@ def data_of(run: Run) -> GivenMaterial:
     """Return the data of a run on data, even if its files are missing; InvalidArgument if the page cannot show them."""
     reader = run.reader
     symbols, wanted = reader.symbol_names, "the playground opens runs on data of two classes and at most"
+    if reader.learn != LABELS:
+        raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one learned {reader.learn}")
     if symbols is None:
         raise InvalidArgument(f"{wanted} {MOST_SYMBOLS} symbols, and this one reads numbers")
     if len(symbols) > MOST_SYMBOLS + 1:

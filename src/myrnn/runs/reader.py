@@ -95,10 +95,9 @@ class TaskReader:
         return getattr(self.recognition, "symbol_names", None)
 
     @property
-    def shown_chance(self) -> float | None:
-        """The accuracy of guessing, for a figure of the training; None if the classes are not equally frequent."""
-        is_uneven = getattr(self.recognition, "any_length", False)
-        return None if is_uneven else 1 / self.recognition.dim_output
+    def is_balanced(self) -> bool:
+        """Whether all classes are equally frequent: only then the accuracy of guessing is a measure."""
+        return not getattr(self.recognition, "any_length", False)
 
     @property
     def alphabet(self) -> Any:
@@ -200,7 +199,7 @@ class DataReader:
     _named: set[Any] = field(default_factory=set)
 
     # The classes of data are not equally frequent, so the accuracy of guessing means little.
-    task, shown_chance = None, None
+    task, is_balanced = None, False
     # It draws nothing.
     examples = ()
 

@@ -26,7 +26,7 @@ from myrnn.runs.folder import ENCODING, HISTORY, REPORT, RUN, UNFINISHED, WEIGHT
 from myrnn.runs.model import LARGEST, SOURCE, check_same, class_of, describe_model, load_weights, remake
 from myrnn.runs.reader import OWN_FUNCTION, TASK_TEST, DataReader, Reader, TaskReader
 from myrnn.runs.reports import parts_of, tests_table
-from myrnn.runs.trained import Run, training_numbers
+from myrnn.runs.trained import Run, as_measured, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes
 from myrnn.training import TrainingSettings as Training
 
@@ -114,7 +114,8 @@ def save_run(
         **({} if continued_from is None else {CONTINUED_FROM: check_origin(continued_from)}),
         **({PHASES: check_phases(list(phases))} if phases else {}),
     }
-    run = Run(experiment, model, TaskReader(task), history, best=len(history))
+    reader = TaskReader(task)
+    run = Run(experiment, model, reader, as_measured(history, reader), best=len(history))
     run.report = {"training": training_numbers(run)}
     if report is not None:
         run.report["tests"] = {TASK_TEST: report.numbers()}
@@ -141,8 +142,7 @@ def write_run(
     if pictures and len(run.history):
         # Without validation the last weights count.
         best = run.best if run.history.validation_loss is not None else None
-        curve = replace(run.history, chance=run.reader.shown_chance)
-        figures["training"] = partial(plots.plot_learning_curve, curve, best_epoch=best)
+        figures["training"] = partial(plots.plot_learning_curve, run.history, best_epoch=best)
     if pictures and (example := run.reader.example()) is not None:
         files["graph.svg"] = partial(write_graph, run.recognizer, example)
     for name, report in reports.items():
@@ -243,7 +243,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         check_same(job.model, made)
     except InvalidArgument as error:
         raise InvalidArgument(f"{folder}: {error}") from None
-    history = parse_history(stored, report, job.experiment.source, job.model["dim_output"])
+    history = parse_history(stored, report, job.experiment.source)
     with stored.using(REPORT):
         best = _checks.integer(
             "best_epoch", report["training"].get("best_epoch", len(history)), minimum=0, maximum=len(history)
@@ -270,7 +270,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
 def load_history(folder: str | os.PathLike[str]) -> LearningCurve:
     """Return the history of a complete run, which needs no model; raises RunError as `load_run` does."""
     stored, report, job = _read(folder)
-    return parse_history(stored, report, job.experiment.source, job.model["dim_output"])
+    return parse_history(stored, report, job.experiment.source)
 
 
 def _read(folder: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any], Job]:
@@ -332,10 +332,8 @@ def holds_own(folder: str | os.PathLike[str]) -> bool:
     return isinstance(model, dict) and model.get("name") == OWN
 
 
-def parse_history(
-    stored: Stored, report: Mapping[str, Any], source: Source, outputs: int | None = None
-) -> LearningCurve:
-    """Return the history of a run, with the accuracy of guessing for so many outputs; raises RunError if not valid."""
+def parse_history(stored: Stored, report: Mapping[str, Any], source: Source) -> LearningCurve:
+    """Return the history of a run; raises RunError if it is not valid."""
     unit, metric = source.unit, source.metric
     try:
         curve = LearningCurve.from_csv(stored.content[HISTORY])
@@ -363,4 +361,7 @@ def parse_history(
             raise InvalidArgument("'training' is missing")
         longest = _checks.integer("longest", training.get("longest"), minimum=0)
         engine = _checks.one_of("engine", training.get("engine"), ("native", "mygrad"))
-    return replace(curve, longest=longest, engine=engine, chance=None if outputs is None else source.chance(outputs))
+        chance = training.get("chance")
+        if chance is not None:
+            _checks.real("chance", chance, minimum=0, below=1)
+    return replace(curve, longest=longest, engine=engine, chance=chance)

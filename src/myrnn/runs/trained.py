@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -243,6 +243,11 @@ def _value_cell(row: Row) -> str:
     return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
+def as_measured(history: LearningCurve, reader: Any) -> LearningCurve:
+    """Return the history of a run, with the accuracy of guessing only if that is a measure of its score."""
+    return history if reader.is_balanced else replace(history, chance=None)
+
+
 def training_numbers(run: Run) -> dict[str, Any]:
     """Return the numbers of a training for ``report.json``: of its length, and of the best entry of its history."""
     history, unit = run.history, run.history.unit
@@ -252,6 +257,7 @@ def training_numbers(run: Run) -> dict[str, Any]:
         f"{unit}s": int(history.step[-1]) if len(history) else 0,
         **({"best_epoch": run.best} if unit == "epoch" else {}),
         "longest": history.longest,
+        "chance": history.chance,
         "parameters": num_parameters(run.model),
         **{name: float(column[run.best - 1]) if len(history) else None for name, column in columns.items()},
     }

@@ -20,7 +20,7 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.losses import CROSS_ENTROPY, Loss, loss_for
 from myrnn.runs.one_step import KeptErrors
 from myrnn.runs.prepare import Prepared, PreparedData
-from myrnn.runs.trained import Run, training_numbers
+from myrnn.runs.trained import Run, as_measured, training_numbers
 from myrnn.schedules import named_schedule
 from myrnn.sequences import Sequences
 from myrnn.training import Checkpoint, TrainingStart, Validation
@@ -77,7 +77,7 @@ def trained(
             raise
         run.is_cut = True
         warn(
-            f"fit was interrupted in epoch {watched.reports + 1}: the model is that of epoch {watched.best}, "
+            f"the training was interrupted in epoch {watched.reports + 1}: the model is that of epoch {watched.best}, "
             "and can be used"
         )
     except TrainingDiverged as error:
@@ -85,10 +85,10 @@ def trained(
         raise TrainingDiverged(f"{error}{advice}") from None
     assert training is not None
     if watched is None:
-        run.history, run.best = training.history, len(training.history)
+        run.history, run.best = as_measured(training.history, run.reader), len(training.history)
     else:
         watched.use_best()
-        run.history, run.best = _by_epoch(training, watched), watched.best
+        run.history, run.best = as_measured(_by_epoch(training, watched), run.reader), watched.best
     if isinstance(prepared, PreparedData) and prepared.reader.learn == SERIES:
         prepared.reader.errors = KeptErrors.of(run, prepared.sequences, prepared.held_out)
     run.report = {"training": {**training_numbers(run), **clock.numbers(training.iteration), **prepared.facts()}}
@@ -114,7 +114,9 @@ def _validation(run: Run, prepared: Prepared) -> Validation:
         # Use the same scores to validate now and to predict later.
         loss = loss_for(settings.loss, kept.kind)
         measure = partial(loss_and_score, run.predictor, kept, prepared.class_weight, loss)
-    return Validation(run.model, measure, settings.early_stopping_patience, metric=metric_of(kept.kind))
+    watched = Validation(run.model, measure, settings.early_stopping_patience, metric=metric_of(kept.kind))
+    watched.unit = prepared.experiment.source.unit
+    return watched
 
 
 def _warn_of_patience(prepared: Prepared, training: Training, watched: Validation | None) -> None:

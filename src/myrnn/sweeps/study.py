@@ -399,6 +399,9 @@ def _changed(experiment: Experiment, name: str, values: Mapping[str, Any], class
         elif name == FIXED:
             source = experiment.source
             values = _filled(values, source.label) if source.files else {"samples": SAMPLES, **values}
+            if not experiment.model.has_stack:
+                # Variants share it, and it has no effect on this model.
+                values = {setting: value for setting, value in values.items() if setting != "stack_depth"}
         elif name == "model":
             values = classes.pinned(values)
         changed: dict[str, Any] = {name: values}

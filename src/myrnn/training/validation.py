@@ -175,6 +175,8 @@ class Validation:
     """
 
     state_name = "validation"
+    # What a report is called in messages.
+    unit = "report"
 
     def __init__(
         self,
@@ -271,4 +273,5 @@ class Validation:
                 raise NotFinite(f"the validation loss is {loss}")
             return loss, accuracy
         except NotFinite as error:
-            raise TrainingDiverged(f"after epoch {self.reports + 1} {error}; a smaller learning rate helps") from None
+            when = f"after {self.unit} {self.reports + 1}"
+            raise TrainingDiverged(f"{when} {error}; a smaller learning rate helps") from None
