@@ -213,10 +213,12 @@ def test_data_in_place_of_the_task_of_a_file(tmp_path, monkeypatch):
     assert (found.optimizer.name, found.training.seed, found.training.gradient_clip) == ("sgd", 5, 2.0)
     expected = {"optimizer": "sgd", "training": {"seed": 5, "gradient_clip": 2.0, "max_epochs": 7}}
     assert found == Experiment(data="train.csv", model="rnn:dim_recurrent=4", **expected)
-    # All settings of a task are in a file that was written.
     Experiment("palindromes", "rnn", "sgd").to_toml("whole.toml")
-    with refused("iterations does not apply to data: leave it out of the training"):
+    with refused(r"--data does not go with the task in the file of --config: leave \[task\] out of it"):
         experiment_of({"config": "whole.toml", "data": "train.csv"})
+    Path("trained.toml").write_text("[training]\niterations = 5\n")
+    with refused("training has no setting 'iterations', only .*"):
+        experiment_of({"config": "trained.toml", "data": "train.csv"})
     assert experiment_of({"config": "whole.toml"}) == Experiment("palindromes", "rnn", "sgd")
 
 

@@ -101,6 +101,8 @@ def experiment_of(options: Mapping[str, Any]) -> Experiment:
                 "--preset does not go with --config: each sets the values that the other options change"
             )
         begin = written_in(options["config"])
+        if "data" in options and "task" in begin:
+            raise InvalidArgument("--data does not go with the task in the file of --config: leave [task] out of it")
     source = GivenSource if "data" in options or "data" in begin else TaskSource
     if source is GivenSource and "preset" in options:
         raise InvalidArgument("--preset does not go with --data")

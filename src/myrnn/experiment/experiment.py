@@ -104,7 +104,7 @@ class Experiment:
         """Return the model, what it learns from, the optimizer, and the length of the training."""
         length = _checks.count_of(self.length, self.source.unit)
         most = "" if isinstance(self.source, TaskSource) else "up to "
-        return f"Experiment({self.model.name} on {self.source.label}, {self.optimizer.name}, {most}{length})"
+        return f"Experiment({self.model.name} on {self.source.title}, {self.optimizer.name}, {most}{length})"
 
     def _repr_html_(self) -> str:
         sections = self.to_dict()
@@ -271,9 +271,7 @@ def written_in(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 def merged(begin: Mapping[str, Mapping[str, Any]], changed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return sections with some settings changed; another kind of task, model or optimizer starts from its defaults."""
-    # Another source of the sequences replaces the old one.
-    others = [] if changed.keys().isdisjoint(SOURCES) else [name for name in SOURCES if name not in changed]
-    sections = {name: section for name, section in begin.items() if name not in others}
+    sections = {**begin}
     for name, given in changed.items():
         old, new = (written_out(name, each) for each in (sections.get(name, {}), given))
         if name in PARTS and new.get("name", _name(name, old)) != _name(name, old):

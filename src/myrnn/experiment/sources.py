@@ -72,14 +72,9 @@ class Source(ABC):
         """Its short name, such as ``"twin-halves"``: the beginning of the name of a run folder."""
 
     @property
-    def label(self) -> str:
-        """Its name in one line of text."""
-        return self.name
-
-    @property
+    @abstractmethod
     def title(self) -> str:
-        """Its name in a description of a run."""
-        return self.label
+        """Its name in a line of text, such as ``"dyck 2"`` or the path of a file."""
 
     def summary(self) -> str:
         """Return its name for a list of runs."""
@@ -266,14 +261,14 @@ class FileSource(GivenSource):
     @property
     def name(self) -> str:
         """The name of the file without its ending."""
-        return without_gz(Path(self.label)).stem
+        return without_gz(Path(self.title)).stem
 
     def summary(self) -> str:
         """Return the name of the file."""
-        return Path(self.label).name
+        return Path(self.title).name
 
     @property
-    def label(self) -> str:
+    def title(self) -> str:
         """The file of the training sequences."""
         assert self.data.file is not None
         return self.data.file
@@ -325,8 +320,8 @@ class MemorySource(GivenSource):
         return "data"
 
     @property
-    def label(self) -> str:
-        """Its name in one line of text."""
+    def title(self) -> str:
+        """Say where they are."""
         return "data in memory"
 
 

@@ -94,7 +94,7 @@ class Run(Result):
         """Return the folder, the class of the model, what it was trained on, and the learning curve."""
         where = "" if self.folder is None else f"{self.folder}: "
         network = type(network_of(self.model)).__name__
-        return f"Run({where}{network} on {self.experiment.source.label}, {self.history!r})"
+        return f"Run({where}{network} on {self.experiment.source.title}, {self.history!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what to pickle: the model is compiled again when it is needed."""

@@ -397,8 +397,8 @@ def _changed(experiment: Experiment, name: str, values: Mapping[str, Any], class
                 raise InvalidArgument("file is missing: it names the training data")
             values = _filled(values, values["file"])
         elif name == FIXED:
-            source = experiment.source
-            values = _filled(values, source.label) if source.files else {"samples": SAMPLES, **values}
+            file = experiment.files.get("data")
+            values = {"samples": SAMPLES, **values} if file is None else _filled(values, file)
             if not experiment.model.has_stack:
                 # Variants share it, and it has no effect on this model.
                 values = {setting: value for setting, value in values.items() if setting != "stack_depth"}
