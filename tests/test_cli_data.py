@@ -523,6 +523,20 @@ def test_a_run_on_data_is_evaluated_by_length(parity, here, capsys):
     assert capsys.readouterr().err.endswith("myrnn: other.csv has no sequence of a class that the training knows\n")
 
 
+def test_a_run_on_labels_that_is_tested_again_has_the_same_results(parity):
+    found = load_run(parity)
+    tests = found.test()
+    assert list(tests) == ["near", "far"]
+    for name, tested in tests.items():
+        before = found.report["tests"][name]
+        assert json.loads(json.dumps(tested.report.numbers())).items() <= before.items()
+        each = tested.every_length
+        assert (each.total.sum(), each.correct.sum()) == (62, round(62 * before["accuracy"]))
+        assert each.trained_length == found.history.longest and each.class_names == found.class_names
+    (other,) = found.test(found.experiment.files["test far"], engine="mygrad").values()
+    assert other.report.scores == tests["far"].report.scores
+
+
 @pytest.mark.long
 def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert main(["inspect", str(parity), "abba", "--out=inside", "--samples=20"]) == 0

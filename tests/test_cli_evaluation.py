@@ -6,6 +6,7 @@ import pytest
 
 from myrnn import Experiment, run
 from myrnn.cli import main
+from myrnn.errors import InvalidArgument
 from myrnn.evaluation import evaluate, shortcuts
 from myrnn.runs import load_run
 from myrnn.tasks import TwinHalves
@@ -77,6 +78,17 @@ def test_evaluate_in_quiet_only_writes(saved, here, capsys):
     assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_evaluate_draws_other_sequences_than_the_training(tmp_path, capsys):
+    line = ["--iterations=2", "--dim-recurrent=2", "--engine=mygrad", "--samples=20", "--seed=1", "--quiet"]
+    assert main(["train", "--task=twin-halves:pattern_length_max=2", *line, f"--out={tmp_path / 'run'}"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "evaluated   on 20 new sequences (seed 2) in " in capsys.readouterr().out
+    found = load_run(tmp_path / "run")
+    with pytest.raises(InvalidArgument, match=r"^evaluation has no setting 'test', only 'samples', "):
+        found.test(test="other.csv")
+
+
 # --- mistakes
 
 
@@ -89,9 +101,12 @@ def test_evaluate_in_quiet_only_writes(saved, here, capsys):
             "--lengths and --length-max do not go together: --lengths is enough",
         ),
         (
-            "evaluate HALVES --lengths 2:99999:2",
-            "--lengths must be at most 10,000 numbers, which '2:99999:2' exceeds",
+            "evaluate HALVES --lengths 2:999999:2",
+            "--lengths must be at most 100,000 numbers, which '2:999999:2' exceeds",
         ),
+        ("evaluate HALVES --samples 10000001", "--samples must be at most 10000000, not 10000001"),
+        ("evaluate HALVES --stack-depth 9", "--stack-depth is for a stack-rnn, and the run has the model 'rnn'"),
+        ("evaluate HALVES --engine slow", "--engine must be one of 'auto', 'native', 'mygrad', not 'slow'"),
         ("evaluate HALVES --lengths 8:2", "--lengths must go up, as in '0:9' or '2:40:2', not '8:2'"),
         ("evaluate HALVES --lengths 2:8:0", "--lengths must go up, as in '0:9' or '2:40:2', not '2:8:0'"),
         ("evaluate HALVES --figure x.gif", "--figure must end in .svg, .png or .pdf, not 'x.gif'"),

@@ -173,6 +173,20 @@ def test_the_command_does_what_the_library_does(folder, capsys):
     assert np.allclose(said, SequenceForecaster.load(folder / "wave").forecast(WAVE, 4), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["tags", "sums", "text", "wave"])
+def test_a_run_that_is_tested_again_has_the_same_results(folder, name):
+    found = load_run(folder / name)
+    before = found.report["tests"]
+    (test,), tested = before, found.test()
+    own = {"seconds", "baselines", "share_in_training", "repeated_in_training"}
+    numbers = {key: value for key, value in before[test].items() if key not in own}
+    again = json.loads(json.dumps(tested[test].numbers()))
+    assert {key: value for key, value in again.items() if key not in own} == numbers
+    file = found.experiment.evaluation.test[0][1]
+    (other,) = found.test(file).values()
+    assert other.report.scores == tested[test].report.scores
+
+
 @pytest.mark.long
 def test_a_report_of_a_run_is_that_of_the_estimator(folder, capsys):
     report = SequenceTagger.load(folder / "tags").report(WORDS, MARKS)

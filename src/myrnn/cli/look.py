@@ -97,7 +97,7 @@ def inspect(
     figures = _of_one(found, _file_name(sequence, len(found)))
     # The figures over many sequences need labels.
     if run.reader.has_tests(run) or (learn == LABELS and data is not None):
-        source = next(iter(run.tests(data).values()))
+        source = next(iter(run.test_sequences(data).values()))
         figures |= _of_many(compiled, run, source, samples, seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

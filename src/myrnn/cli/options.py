@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -171,6 +171,7 @@ _METAVARS = {
     **dict.fromkeys(("data", "labels", "test", "test_labels"), "FILE"),
     **dict.fromkeys((*PARTS, "text_column", "label_column"), "NAME"),
     "delimiter": "CHAR",
+    "lengths": "FIRST:LAST:STEP",
     "class_weight": "WEIGHTS",
 }
 _SECTIONS: dict[str, type[Section]] = {"data": Data, "training": Training, "evaluation": Evaluation}
@@ -178,6 +179,21 @@ _SECTIONS: dict[str, type[Section]] = {"data": Data, "training": Training, "eval
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command, whose last parameter is ``**options``, with options for the settings of an experiment."""
+    return _with_options(function, _setting_options())
+
+
+def with_test_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command, whose last parameter is ``**options``, with options for the settings of a test on a task."""
+    options = [
+        _option(setting, setting.name, f"{setting.help}  [default: as in the run's own test]", ON_TASK)
+        for setting in settings_of(Evaluation)
+        if _applies("evaluation", setting.name, TaskSource)
+    ]
+    return _with_options(function, options)
+
+
+def _with_options(function: Callable[..., Any], options: Iterable[inspect.Parameter]) -> Callable[..., Any]:
+    """Return a command with these options instead of ``**options``."""
 
     @wraps(function)
     def command(*arguments: Any, **options: Any) -> Any:
@@ -185,8 +201,9 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
     hints = get_type_hints(function, include_extras=True)
     own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]
-    first, *others = (p for p in own if p.kind is not p.VAR_KEYWORD)
-    parameters = [first, *(p.replace(kind=p.KEYWORD_ONLY) for p in (*_setting_options(), *others))]
+    required = [p for p in own if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    others = (p for p in own if p.default is not p.empty)
+    parameters = [*required, *(p.replace(kind=p.KEYWORD_ONLY) for p in (*options, *others))]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command

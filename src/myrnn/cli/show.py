@@ -22,7 +22,7 @@ from myrnn.experiment.parts import is_own
 from myrnn.learning_curve import ACCURACY, SQUARED_ERROR, word_for
 from myrnn.models.model import num_parameters
 from myrnn.results import write_csv
-from myrnn.runs import Run
+from myrnn.runs import Run, Tested
 from myrnn.runs.prepare import Prepared, PreparedData
 from myrnn.runs.reports import tests_table
 from myrnn.runs.training import stopped_early
@@ -84,7 +84,7 @@ def _task(prepared: Prepared) -> list[tuple[str, str]]:
 def _data(prepared: PreparedData) -> list[tuple[str, str]]:
     if prepared.train is None:
         return []
-    rows, tests = _files("data", prepared.train), prepared.test_files
+    rows, tests = _files("data", prepared.train), prepared.tests
     for test, given in tests.items():
         rows += _files("test" if len(tests) == 1 else f"test {test}", given)
     if not tests:
@@ -139,17 +139,21 @@ def training(run: Run) -> None:
     )
 
 
-def reports(work: PendingRun) -> None:
+def tests(found: Mapping[str, Tested]) -> None:
     """Show the results of the tests of a run."""
-    numbers = {} if work.run is None else work.run.report.get("tests", {})
-    for name, found in work.reports.items():
-        of_test = numbers[name]
-        if isinstance(found, LengthReport):
-            accuracy(found, of_test["seed"], of_test["seconds"])
-        else:
-            report(found, of_test, name)
-    if len(work.reports) > 1:
-        table(tests_table(work.reports))
+    for name, tested in found.items():
+        test(name, tested)
+    if len(found) > 1:
+        table(tests_table({name: tested.report for name, tested in found.items()}))
+
+
+def test(name: str, tested: Tested, by_length: bool = False, shortcuts: ShortcutReport | None = None) -> None:
+    """Show a test: of a task accuracy by length, and of given sequences the report; or of all labels by length."""
+    numbers, each = tested.numbers(), tested.every_length
+    if each is not None and (by_length or isinstance(tested.report, LengthReport)):
+        accuracy(each, numbers.get("seed", name), numbers["seconds"], shortcuts)
+    elif isinstance(tested.report, Report):
+        report(tested.report, numbers, name)
 
 
 def preparation(seconds: float, engine: str) -> list[tuple[str, str]]:

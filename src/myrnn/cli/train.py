@@ -130,7 +130,7 @@ def _do(work: PendingRun, folder: Path, quiet: bool, stops: Stops, own: str | No
     if quiet:
         print(folder)
     else:
-        show.reports(work)
+        show.tests(work.tests)
         show.files(folder)
     untested = "" if work.is_tested else ", which was not tested"
     again = f"; resume with: {command(folder, own)}" if is_unfinished(folder) else ""

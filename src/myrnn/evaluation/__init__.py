@@ -6,14 +6,14 @@ classify        sequences to test a model on, and the model's outputs for them
 clusters        means and shares of steps, which depend on each other within a sequence
 scores          the measures of each kind of target, with their intervals
 classes         precision, recall and F1 of classes, and their confusion
+shortcuts       accuracy of classifiers that see only part of each sequence
+comparison      the difference of two models by length
+lengths         reports of accuracy by length and class
 buckets         accuracy and other measures by length and by position, and accuracy by probability
 ngrams          counts of the symbols that follow each context
 baselines       simple rules (frequent tags, n-grams, naive forecasts) and their scores
 report          scores beside baselines, by class, length and position
 scoring         reports on labels, tags, text and numbers
-shortcuts       accuracy of classifiers that see only part of each sequence
-comparison      the difference of two models by length
-lengths         reports of accuracy by length and class
 evaluate        the test of a model on a task that gives such a report
 transfer        tests of models on tasks that they were not trained on
 mistakes        the shortest and the most confident mistakes

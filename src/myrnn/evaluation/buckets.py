@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.clusters import ClusteredSteps, Computed, Values, mean_ends, ratios_of_steps, share_ends
-from myrnn.evaluation.lengths import class_counts, is_base_rate_known
+from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.scores import SHARES, shown_measure, shown_number
 from myrnn.intervals import shares, wilson_interval
 from myrnn.results import ENDS, Counted, Floats, Result, Shown, Table, integer, read_confidence, read_counts, share
@@ -141,26 +141,20 @@ class Buckets(Result):
         return _checks.one_of("measure", name, tuple(self.measures)), self.measures[name]
 
 
-def of_sequences(
-    lengths: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    right: NDArray[np.bool_],
-    most: int,
-    confidence: float,
-    majority: Mapping[str, float],
-) -> Buckets:
-    """Return the accuracy of classified sequences (N,) by their lengths, in at most `most` buckets.
+def of_sequences(each: LengthReport, most: int, majority: Mapping[str, float]) -> Buckets:
+    """Return the accuracy of sequences, counted by length, in at most `most` buckets of lengths.
 
     Beside it is their base rate or, if that is unknown, that of the majority.
     """
-    first, last, place = _by_quantiles(lengths, most)
-    total, correct = np.bincount(place, minlength=len(last)), np.bincount(place, right, len(last))
-    measures = {"accuracy": np.column_stack((shares(correct, total), wilson_interval(correct, total, confidence)))}
-    distinct, counts = class_counts(lengths, truth)
-    if not is_base_rate_known(counts):
-        return Buckets("length", "sequence", first, last, total, measures, confidence, majority)
-    base_rate = shares(np.bincount(np.searchsorted(last, distinct), counts.max(axis=1), len(last)), total)
-    return Buckets("length", "sequence", first, last, total, measures, confidence, base_rate=base_rate)
+    first, last, bucket = _by_quantiles(np.repeat(each.lengths, each.total), most)
+    place = np.searchsorted(last, each.lengths)
+    total, correct = np.bincount(bucket, minlength=len(last)), np.bincount(place, each.correct, len(last))
+    ends = wilson_interval(correct, total, each.confidence)
+    measures = {"accuracy": np.column_stack((shares(correct, total), ends))}
+    if not each.is_base_rate_known:
+        return Buckets("length", "sequence", first, last, total, measures, each.confidence, majority)
+    base_rate = shares(np.bincount(place, each.class_total.max(axis=1), len(last)), total)
+    return Buckets("length", "sequence", first, last, total, measures, each.confidence, base_rate=base_rate)
 
 
 def by_length(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from myrnn.evaluation.classify import Classifier, as_tested, check_classes, clas
 from myrnn.evaluation.lengths import LengthReport, base_rate_of, class_counts
 from myrnn.finite import is_lost, predicted, warn_of_lost
 from myrnn.learning_curve import LearningCurve
-from myrnn.results import Floats, pair_counts
+from myrnn.results import Floats
 from myrnn.sequences import Sequences
 from myrnn.targets import CLASS, SEVERAL
 
@@ -115,26 +114,21 @@ def evaluate(
         right, chance = predicted(logits)[row] == sequences.targets[row], 1 / classes
         targets = sequences.targets[row]
     names = () if sequences.kind.what == SEVERAL else classes_of(task, classes)
-    distinct, places = np.unique(sequences.lengths[sequences.counted > 0], return_inverse=True)
-    wrong = np.bincount(owner[~right], minlength=len(sequences))[sequences.counted > 0]
-    count = partial(np.bincount, minlength=len(distinct))
-    of_length = np.searchsorted(distinct, sequences.lengths[owner])
-    shape = len(distinct), classes
-    total, correct = pair_counts(of_length, targets, shape), pair_counts(of_length[right], targets[right], shape)
-    return LengthReport(
-        lengths=distinct,
-        total=total.sum(axis=1),
-        correct=correct.sum(axis=1),
+    counted = sequences.counted > 0
+    distinct, place = np.unique(sequences.lengths[counted], return_inverse=True)
+    wrong = np.bincount(owner[~right], minlength=len(sequences))[counted]
+    return LengthReport.of(
+        sequences.lengths[owner],
+        targets,
+        right,
+        lost,
+        names,
         chance=chance,
         trained_length=longest,
         confidence=confidence,
-        class_total=total[:, : len(names)],
-        class_correct=correct[:, : len(names)],
-        class_names=names,
-        not_finite=count(of_length[lost]),
         each=each,
-        sequences=count(places),
-        whole=count(places[wrong == 0]),
+        sequences=np.bincount(place, minlength=len(distinct)),
+        whole=np.bincount(place[wrong == 0], minlength=len(distinct)),
     )
 
 

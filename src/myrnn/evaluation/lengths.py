@@ -112,6 +112,34 @@ class LengthReport(Counted, Result):
         if not len(self.not_finite):
             object.__setattr__(self, "not_finite", np.zeros(len(self.lengths), dtype=np.int64))
 
+    @classmethod
+    def of(
+        cls,
+        lengths: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        right: NDArray[np.bool_],
+        lost: NDArray[np.bool_],
+        class_names: tuple[str, ...],
+        **known: Any,
+    ) -> LengthReport:
+        """Return the counts of answers (N,): the length and the true class of each, and which are right or not finite.
+
+        `known` are the other attributes.
+        """
+        distinct, place = np.unique(lengths, return_inverse=True)
+        shape = len(distinct), max(len(class_names), 1)
+        total, correct = pair_counts(place, targets, shape), pair_counts(place[right], targets[right], shape)
+        return cls(
+            distinct,
+            total.sum(axis=1),
+            correct.sum(axis=1),
+            class_total=total[:, : len(class_names)],
+            class_correct=correct[:, : len(class_names)],
+            class_names=class_names,
+            not_finite=np.bincount(place[lost], minlength=len(distinct)),
+            **known,
+        )
+
     @property
     def class_accuracy(self) -> NDArray[np.float64]:
         """The accuracy for each true class, float64 (L, K); NaN for an absent class."""
@@ -134,7 +162,13 @@ class LengthReport(Counted, Result):
     @property
     def is_base_rate_known(self) -> bool:
         """Whether there are enough sequences of each length: with few, the base rate is too high by chance."""
-        return is_base_rate_known(self.class_total)
+        # Where they are few, the most frequent class of a length is partly chance. Then the other answers of the length
+        # often do not predict an answer, nor does the majority of all.
+        second, first = np.sort(np.pad(self.class_total, ((0, 0), (2, 0))), axis=1)[:, -2:].T
+        clear, close = first - second > 1, (first - second == 1) & (first > 1)
+        predicted = np.where(clear, first, np.where(close, first / 2, 0)).sum()
+        honest = max(predicted, self.class_total.sum(axis=0).max(initial=0))
+        return bool(first.sum() - honest <= MOST_CHANCE * self.class_total.sum())
 
     @property
     def balanced_accuracy(self) -> NDArray[np.float64]:
@@ -409,16 +443,6 @@ def class_counts(lengths: NDArray[np.int64], classes: NDArray[np.int64]) -> tupl
 def base_rate_of(class_total: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the shares of the most frequent of K classes, for counts (L, K); NaN if K is 0."""
     return shares(class_total.max(axis=1, initial=0), class_total.sum(axis=1))
-
-
-def is_base_rate_known(class_total: NDArray[np.int64]) -> bool:
-    """Return whether there are enough answers at each length to know its most frequent class, for counts (L, K)."""
-    # Where they are few, the most frequent class of a length is partly chance. Then the other answers of the length
-    # often do not predict an answer, nor does the majority of all.
-    second, first = np.sort(np.pad(class_total, ((0, 0), (2, 0))), axis=1)[:, -2:].T
-    predicted = np.where(first - second > 1, first, np.where((first - second == 1) & (first > 1), first / 2, 0)).sum()
-    honest = max(predicted, class_total.sum(axis=0).max(initial=0))
-    return bool(first.sum() - honest <= MOST_CHANCE * class_total.sum())
 
 
 def _balanced(correct: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:

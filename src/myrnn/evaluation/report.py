@@ -9,6 +9,7 @@ from myrnn import _checks
 from myrnn.data.targets import LABELS, TAGS, TEXT, VALUES
 from myrnn.evaluation.buckets import Buckets, Calibration
 from myrnn.evaluation.classes import Confusion
+from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.scores import (
     MODEL,
     Estimate,
@@ -60,8 +61,10 @@ class Report(Result):
         share of correct steps is, or how many bits per step fewer it needs.
     confusion : Confusion or None
         The classes of labels and tags.
+    every_length : LengthReport or None
+        The accuracy of labels at each length, and of each class.
     lengths : Buckets or None
-        The accuracy of labels and tags by the length of the sequence.
+        The accuracy of labels and tags by the length of the sequence, in groups of lengths.
     positions : Buckets or None
         The measures of tags, text and numbers by the position of the step.
     calibration : Calibration or None
@@ -89,6 +92,7 @@ class Report(Result):
     notes: tuple[str, ...] = ()
     baselines: dict[str, Scores] = field(default_factory=dict)
     confusion: Confusion | None = None
+    every_length: LengthReport | None = None
     lengths: Buckets | None = None
     positions: Buckets | None = None
     calibration: Calibration | None = None

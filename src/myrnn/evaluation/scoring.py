@@ -15,7 +15,7 @@ from myrnn.evaluation.baselines import Baselines, beside, best_of, naive_of, num
 from myrnn.evaluation.buckets import by_length, by_position, calibration, of_sequences
 from myrnn.evaluation.classes import Labels, check_sums, checked_probabilities
 from myrnn.evaluation.clusters import ClusteredSteps, Computed, ratios_of_steps, share_ends, warn_of_lost_steps
-from myrnn.evaluation.lengths import class_counts
+from myrnn.evaluation.lengths import LengthReport
 from myrnn.evaluation.report import Report
 from myrnn.evaluation.scores import (
     RANKED_BY,
@@ -40,6 +40,7 @@ def classification_report(
     *,
     bins: int = 10,
     buckets: int = 8,
+    trained: int | None = None,
     confidence: float = 0.95,
 ) -> Report:
     """Compare the predictions of a classifier with the true labels.
@@ -59,6 +60,8 @@ def classification_report(
         The number of bins of equal width for the probabilities.
     buckets : int
         The maximum number of buckets for the lengths.
+    trained : int, optional
+        The longest length in the training: longer lengths are then marked as beyond.
     confidence : float
         The level of the intervals, Wilson's.
 
@@ -91,6 +94,16 @@ def classification_report(
     warn_of_lost(lost, steps)
     right = predicted == labels.truth
     confusion = labels.confusion(predicted, level)
+    each = LengthReport.of(
+        steps,
+        labels.truth,
+        right,
+        lost,
+        labels.names,
+        chance=1 / values.shape[1],
+        trained_length=None if trained is None else _checks.integer("trained", trained, minimum=0),
+        confidence=level,
+    )
     return Report(
         LABELS,
         {
@@ -102,12 +115,13 @@ def classification_report(
             "sequences": count,
             "not_finite": int(lost.sum()),
             "shortest_not_finite": int(steps[lost].min()) if lost.any() else None,
-            "base_rate": float(class_counts(steps, labels.truth)[1].max(axis=1).sum() / count),
+            "base_rate": float(each.class_total.max(axis=1).sum() / count),
         },
         level,
         _checks.count_of(count, "sequence"),
         confusion=confusion,
-        lengths=of_sequences(steps, labels.truth, right, most, level, {MAJORITY: confusion.majority}),
+        every_length=each,
+        lengths=of_sequences(each, most, {MAJORITY: confusion.majority}),
         calibration=calibration(values[~lost].max(axis=1), right[~lost], count_bins, level),
     )
 

@@ -201,6 +201,11 @@ class Experiment:
         training: Any = {**self.to_dict()["training"], **changed}
         return replace(self, training=training)
 
+    def with_evaluation(self, **changed: Any) -> Experiment:
+        """Return the experiment with some settings of its tests changed."""
+        evaluation: Any = {**self.to_dict()["evaluation"], **changed}
+        return replace(self, evaluation=evaluation)
+
     @property
     def parts(self) -> dict[str, str]:
         """The names of its task, model, optimizer, schedule and loss, as far as it has them."""

@@ -298,7 +298,7 @@ def _lengths(given: Any) -> tuple[int, ...] | None:
         given = [number for span in spans for number in span or ()]
     if not isinstance(given, list | tuple | range | np.ndarray):
         raise InvalidArgument(f"{wanted} {_checks.shown(given)}")
-    whole = _checks.integers("lengths", given, minimum=1, maximum=LARGEST_INT32)
+    whole = _checks.integers("lengths", given, minimum=0, maximum=LARGEST_INT32)
     if not len(whole):
         raise InvalidArgument("lengths is empty: name at least one length")
     return tuple(np.unique(whole).tolist())

@@ -279,7 +279,7 @@ def data_of(run: Run) -> GivenMaterial:
 def _read(run: Run, none: Sequences, *file: str | None) -> tuple[Sequences, str]:
     """Return the sequences of a file, by default of all tests; if there are none, also the reason."""
     try:
-        found = list(run.tests(*file).values())
+        found = list(run.test_sequences(*file).values())
     except MyRNNError as error:
         return none, str(error)
     values, labels = (np.concatenate([getattr(one, name) for one in found]) for name in ("values", "labels"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,11 +28,9 @@ from myrnn.data.series import is_number
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, NEXT, SERIES, VALUES, RawTargets, cut_in_two
 from myrnn.errors import InvalidArgument
-from myrnn.evaluation import evaluate
 from myrnn.evaluation.classify import check_classes
 from myrnn.experiment import Experiment, MemorySource
 from myrnn.experiment.sources import MEMORY
-from myrnn.models.stacked import with_stack_depth
 from myrnn.runs.files import is_training_file, read_file
 from myrnn.runs.model import describe_model
 from myrnn.runs.reader import (
@@ -44,11 +40,11 @@ from myrnn.runs.reader import (
     TaskReader,
     names_unknown,
 )
-from myrnn.runs.reports import WITH_BASELINES, known_of, report_on
+from myrnn.runs.reports import WITH_BASELINES, Tested, known_of, tested_on
+from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
-from myrnn.tasks import recognition_of, twice_as_long
-from myrnn.tasks.drawn import existing_lengths, named_lengths
+from myrnn.tasks import recognition_of
 from myrnn.training.outputs import check_sees_no_future
 
 # The default window, in steps, for text and series.
@@ -58,7 +54,7 @@ FEWEST_ITERATIONS = 5
 
 
 @dataclass(eq=False, kw_only=True)
-class Prepared(ABC):
+class Prepared:
     """An experiment that is ready to train."""
 
     experiment: Experiment
@@ -66,6 +62,8 @@ class Prepared(ABC):
     reader: Reader
     sequences: Any  # what the training draws from: a task, or encoded sequences
     held_out: Sequences | None = None  # what every epoch is validated on; None for a task, which has no epochs
+    # What the trained model is tested on, by name: a task, or files without sequences of unknown classes.
+    tests: Mapping[str, Any] = field(default_factory=dict)
     # As `myrnn.train` takes them.
     seed: int
     batch_size: int
@@ -76,14 +74,9 @@ class Prepared(ABC):
     # The SHA-256 of every file as it was read, by its role in the experiment, and of sequences in memory.
     hashes: dict[str, str] = field(default_factory=dict)
 
-    @property
-    @abstractmethod
-    def tests(self) -> tuple[str, ...]:
-        """The names of the tests."""
-
-    @abstractmethod
-    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
-        """Return the report of a test of the trained model, and its numbers for ``report.json``."""
+    def test(self, name: str, run: Run, progress: bool | None = None) -> Tested:
+        """Return the result of a test of the trained model."""
+        return tested_on(run, self.tests[name], progress=progress)
 
     def facts(self) -> dict[str, Any]:
         """Return numbers about the sequences for ``report.json``."""
@@ -104,65 +97,19 @@ def prepare(experiment: Experiment, make: Callable[..., Any] | None = None) -> P
 # --- a task
 
 
-@dataclass(eq=False, kw_only=True)
-class PreparedTask(Prepared):
-    """An experiment on a task."""
-
-    tests = (TASK_TEST,)
-
-    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
-        """Evaluate on new sequences as the experiment says, by default up to twice the trained lengths."""
-        begin, experiment, task = time.perf_counter(), self.experiment, self.reader.task
-        asked, seed = experiment.evaluation, test_seed(experiment)
-        with with_stack_depth(run.model, asked.stack_depth):
-            report = evaluate(
-                run.model,
-                task,
-                asked.samples or 1,
-                seed,
-                lengths=tested_lengths(task, asked.lengths),
-                trained=run.history,
-                engine=experiment.training.engine,
-                progress=progress,
-            )
-        seconds, tried = time.perf_counter() - begin, int(report.sequences.sum())
-        speed = {"sequences": tried, "seconds": seconds, "sequences_per_second": tried / seconds}
-        return report, {"seed": seed, **speed, **report.numbers()}
-
-
-def test_seed(experiment: Experiment) -> int:
-    """Return the seed of the test sequences: by default the next seed, so that they are new to the model."""
-    asked: int | None = experiment.evaluation.seed
-    return experiment.training.seed + 1 if asked is None else asked
-
-
-def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.int64]:
-    """Return the test lengths of a run on a task: those asked for, or up to twice its longest, as far as they exist."""
-    task = recognition_of(task)
-    if asked is None:
-        lengths: NDArray[np.int64] = twice_as_long(task).lengths
-        return lengths
-    wanted = np.unique(np.asarray(asked, dtype=np.int64))
-    found = existing_lengths(task, wanted)
-    if len(found) < len(wanted):
-        left = np.setdiff1d(wanted, found)
-        are = "it is" if len(left) == 1 else "they are"
-        warn(f"the task has no sequences of {named_lengths(left)} to test on: {are} left out")
-    return found
-
-
-def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> PreparedTask:
+def _of_task(experiment: Experiment, make: Callable[..., Any] | None) -> Prepared:
     settings, task = experiment.training, experiment.source.settings.make()
     reader = TaskReader(task)
     model = reader.new_model(experiment.model, experiment.source.streams(settings.seed, 0).weights, make)
     # Runs are tested as classifiers: refuse other targets now, not after the training.
     if isinstance(drawn := recognition_of(task).sample(1, np.random.default_rng(0)), Sequences):
         check_classes(drawn)
-    return PreparedTask(
+    return Prepared(
         experiment=experiment,
         model=model,
         reader=reader,
         sequences=task,
+        tests={TASK_TEST: task},
         seed=settings.seed,
         batch_size=settings.batch_size,
         iterations=experiment.length,
@@ -183,29 +130,18 @@ class PreparedData(Prepared):
     targets: RawTargets
     train: LabelledSequences | None = None
     given: tuple[Any, Any] = (None, None)
-    # By test name, without sequences of classes that the training does not know.
-    test_files: Mapping[str, LabelledSequences] = field(default_factory=dict)
     # How many sequences of each test are also in the training data.
     overlaps: Mapping[str, Overlap] = field(default_factory=dict)
     # What the baselines of reports are fitted on, once it is needed.
     _known: Sequences | None = None
 
-    @property
-    def tests(self) -> tuple[str, ...]:
-        """The names of the tests."""
-        return tuple(self.test_files)
-
-    def test(self, name: str, run: Any, progress: bool | None = None) -> tuple[Any, dict[str, Any]]:
-        """Test on the sequences of a file."""
-        begin, given = time.perf_counter(), self.test_files[name]
+    def test(self, name: str, run: Run, progress: bool | None = None) -> Tested:
+        """Return the result of a test, beside baselines, and how much of it is in the training data."""
         if self._known is None and self.reader.learn in WITH_BASELINES:
             self._known = known_of(run, *self.given)
-        y = given.labels if self.reader.learn == LABELS else given.targets
-        report = report_on(run, given.sequences, y, self._known)
-        seconds = time.perf_counter() - begin
-        overlap = self.overlaps[name]
+        tested, overlap = tested_on(run, self.tests[name], known=self._known), self.overlaps[name]
         shared = {"share_in_training": overlap.share, "repeated_in_training": overlap.repeated}
-        return report, {"skipped_lines": given.skipped, "seconds": seconds, **shared, **report.numbers()}
+        return replace(tested, facts={**tested.facts, **shared})
 
     def facts(self) -> dict[str, Any]:
         """Return the number of sequences, their lengths, and how many there are of each class."""
@@ -243,8 +179,8 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
     prepared = prepare_given(experiment, raw, _targets_of(experiment, train, raw, y), make=make)
     prepared.given, prepared.hashes, prepared.train = (X, y), hashes, train
     prepared.reader.columns = None if train is None else train.columns
-    prepared.test_files = dict(prepared.reader.read_tests(experiment))
-    if prepared.test_files:
+    prepared.tests = dict(prepared.reader.read_tests(experiment))
+    if prepared.tests:
         prepared.overlaps = _overlaps(prepared, raw)
     return prepared
 
@@ -253,7 +189,7 @@ def _overlaps(prepared: PreparedData, raw: RawSequences) -> dict[str, Overlap]:
     """Return how many sequences of each test are in the training data; a warning tells of more than by chance."""
     known, hashes, found = TrainingSequences(raw), prepared.hashes, {}
     for name, file in prepared.experiment.evaluation.test:
-        overlap = found[name] = known.overlap(prepared.test_files[name].sequences)
+        overlap = found[name] = known.overlap(prepared.tests[name].sequences)
         # Of the training file itself there is a warning already.
         if overlap.is_large and hashes[f"test {name}"] != hashes.get("data"):
             warn(

@@ -127,11 +127,15 @@ class TaskReader:
         found: Sequences = task.sample_lengths([length], np.random.default_rng(1))
         return found
 
-    def tests(self, run: Any, file: str | None, labels: str | None) -> dict[str, Any]:
-        """Return what a run is tested on by name: the task."""
+    def tests(self, run: Any, file: str | None, labels: str | None) -> Iterator[tuple[str, Any]]:
+        """Yield what a run is tested on, and its name: the task."""
         if file is not None:
             raise InvalidArgument(f"{run.folder} draws its sequences: it takes no file of them")
-        return {TASK_TEST: self.recognition}
+        yield TASK_TEST, self.task
+
+    def test_sequences(self, source: Any) -> Any:
+        """Return the source of a test as one of sequences with classes: a task that says more tells only these."""
+        return recognition_of(source)
 
     def has_tests(self, run: Any) -> bool:
         """Return whether a run has labelled sequences to be tested on."""
@@ -284,22 +288,22 @@ class DataReader:
     def example(self) -> None:
         """Return a short sequence: there is none."""
 
-    def tests(self, run: Any, file: str | None, labels: str | None) -> dict[str, Any]:
-        """Return what a run is tested on by name: the labelled sequences of each file, or of the file given instead."""
-        if self.learn != LABELS:
-            raise InvalidArgument(f"{run.folder} learned {self.learn}, but this is for runs that learned labels")
+    def tests(self, run: Any, file: str | None, labels: str | None) -> Iterator[tuple[str, LabelledSequences]]:
+        """Yield what a run is tested on, and its name: the sequences of each file, or of the file given instead."""
         run.check_tests(file)
-        places, found = {name: place for place, name in enumerate(self.class_names)}, {}
         try:
-            for name, given in self.read_tests(run.experiment, file, labels):
-                assert given.labels is not None
-                numbers = np.array([places[label] for label in given.labels.tolist()], dtype=np.int64)
-                found[name] = NamedSequences(self.read(given.sequences, numbers), self)
+            yield from self.read_tests(run.experiment, file, labels)
         except DataError as error:
             if file is not None:
                 raise
             raise DataError(f"{error}; give another file of labelled sequences with --data") from None
-        return found
+
+    def test_sequences(self, source: LabelledSequences) -> NamedSequences:
+        """Return the sequences of a test as model input, with their class numbers."""
+        assert source.labels is not None
+        places = {name: place for place, name in enumerate(self.class_names)}
+        numbers = np.array([places[label] for label in source.labels.tolist()], dtype=np.int64)
+        return NamedSequences(self.read(source.sequences, numbers), self)
 
     def read_tests(
         self, experiment: Experiment, file: str | None = None, labels: str | None = None

@@ -1,15 +1,18 @@
-"""Evaluation of a trained model on sequences with known targets, by the kind of targets."""
+"""The test of a trained model: on new sequences of a task, or on given ones with known targets of any kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from myrnn.data import ClassLabels, Numbers
+from myrnn._user_code import warn
+from myrnn.data import ClassLabels, LabelledSequences, Numbers
 from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, NEXT, SERIES, TAGS, TEXT, RawTargets
 from myrnn.errors import InvalidArgument
@@ -17,6 +20,7 @@ from myrnn.evaluation import (
     LengthReport,
     Report,
     classification_report,
+    evaluate,
     naive_forecast,
     number_report,
     tag_baselines,
@@ -25,14 +29,112 @@ from myrnn.evaluation import (
 )
 from myrnn.evaluation.baselines import naive_name
 from myrnn.evaluation.scoring import report_of_chosen
+from myrnn.experiment import Experiment
 from myrnn.finite import is_lost
 from myrnn.flat import offsets_of, places_from
+from myrnn.models.stacked import with_stack_depth
 from myrnn.results import ENDS, Result, Table, counted, integer, number, share, text
-from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
+from myrnn.tasks import recognition_of, twice_as_long
+from myrnn.tasks.drawn import existing_lengths, named_lengths
+
+if TYPE_CHECKING:
+    from myrnn.runs.trained import Run
 
 # The kinds of targets with simple baseline models.
 WITH_BASELINES = (TAGS, TEXT)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The result of a test of a run.
+
+    Attributes
+    ----------
+    source : Task or LabelledSequences
+        What drew the sequences, or the sequences as they were read from a file.
+    report : Report or LengthReport
+        On given sequences a `Report`; on those that a task draws, accuracy by length.
+    facts : dict
+        Numbers about the test for ``report.json``, such as ``seconds``.
+
+    Examples
+    --------
+    >>> from myrnn.evaluation import number_report
+    >>> from myrnn.runs import Tested
+    >>> tested = Tested(None, number_report([1.0, 2.0], [1.5, 2.5]), {"seconds": 0.25})
+    >>> tested.report.mae, tested.numbers()["seconds"], tested.every_length
+    (0.5, 0.25, None)
+    """
+
+    source: Any
+    report: Report | LengthReport
+    facts: dict[str, Any]
+
+    @property
+    def every_length(self) -> LengthReport | None:
+        """The accuracy of labels, or of the steps of a task, at every length; None if something else is predicted."""
+        return self.report if isinstance(self.report, LengthReport) else self.report.every_length
+
+    @property
+    def not_finite(self) -> int:
+        """The number of sequences, steps or rows with outputs that are not finite."""
+        report = self.report
+        return int(report.not_finite.sum()) if isinstance(report, LengthReport) else int(report.counts["not_finite"])
+
+    def numbers(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        return {**self.facts, **self.report.numbers()}
+
+
+def tested_on(
+    run: Run, source: Any, *, known: Sequences | None = None, period: int | None = None, progress: bool | None = False
+) -> Tested:
+    """Test a run on new sequences of a task, as its experiment says, or on given ones as they were read from a file.
+
+    `known` are the training data, if there are to be baselines, and `period` is the season of a naive forecast.
+    """
+    begin = time.perf_counter()
+    if isinstance(source, LabelledSequences):
+        y = source.labels if run.reader.learn == LABELS else source.targets
+        report = report_on(run, source.sequences, y, known, period)
+        return Tested(source, report, {"skipped_lines": source.skipped, "seconds": time.perf_counter() - begin})
+    asked, seed = run.experiment.evaluation, test_seed(run.experiment)
+    with with_stack_depth(run.model, asked.stack_depth):
+        by_length = evaluate(
+            run.model,
+            source,
+            asked.samples or 1,
+            seed,
+            lengths=tested_lengths(source, asked.lengths),
+            trained=run.history,
+            engine=run.experiment.training.engine,
+            progress=progress,
+        )
+    seconds, tried = time.perf_counter() - begin, int(by_length.sequences.sum())
+    speed = {"sequences": tried, "seconds": seconds, "sequences_per_second": tried / seconds}
+    return Tested(source, by_length, {"seed": seed, **speed})
+
+
+def test_seed(experiment: Experiment) -> int:
+    """Return the seed of the test sequences: by default the next seed, so that they are new to the model."""
+    asked: int | None = experiment.evaluation.seed
+    return experiment.training.seed + 1 if asked is None else asked
+
+
+def tested_lengths(task: Any, asked: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """Return the test lengths of a run on a task: those asked for, or up to twice its longest, as far as they exist."""
+    task = recognition_of(task)
+    if asked is None:
+        lengths: NDArray[np.int64] = twice_as_long(task).lengths
+        return lengths
+    wanted = np.unique(np.asarray(asked, dtype=np.int64))
+    found = existing_lengths(task, wanted)
+    if len(found) < len(wanted):
+        left = np.setdiff1d(wanted, found)
+        are = "it is" if len(left) == 1 else "they are"
+        warn(f"the task has no sequences of {named_lengths(left)} to test on: {are} left out")
+    return found
 
 
 def known_of(run: Run, X: Any, y: Any) -> Sequences:
@@ -48,10 +150,8 @@ def known_of(run: Run, X: Any, y: Any) -> Sequences:
     return targets.sequences(run.reader.encoder, raw, _of_classes(run.reader.labels, tags))
 
 
-def report_on(
-    run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None, buckets: int = 8
-) -> Report:
-    """Return a report on sequences and their targets, given as in the training; labels in so many groups of lengths."""
+def report_on(run: Run, X: Any, y: Any, known: Sequences | None = None, period: int | None = None) -> Report:
+    """Return a report on sequences and their targets, given as in the training."""
     targets = run.reader.targets
     if period is not None and targets.learn != SERIES:
         raise InvalidArgument(f"period is for series, not for {targets.learn}: leave it out")
@@ -60,19 +160,13 @@ def report_on(
     raw = run.reader.raw(X)
     if targets.learn == LABELS:
         probabilities = run.probabilities(run.reader.targets.inputs(run.reader.encoder, raw), not_finite=np.nan)
-        return classification_report(y, probabilities, np.array(run.class_names), raw.lengths, buckets=buckets)
+        names = np.array(run.class_names)
+        return classification_report(y, probabilities, names, raw.lengths, trained=run.history.longest)
     if targets.learn == TAGS:
         return _of_tags(run, raw, y, known)
     if targets.learn == TEXT:
         return _of_text(run, raw, known)
     return _of_numbers(run, raw, y, period)
-
-
-def reports_on(run: Run, file: str | None = None, period: int | None = None) -> dict[str, Report]:
-    """Return a report on each test of a run on data by name, or on the sequences of a file."""
-    run.check_tests(file)
-    tests = run.reader.read_tests(run.experiment, file)
-    return {name: report_on(run, given.sequences, given.targets, None, period) for name, given in tests}
 
 
 def _check_none(name: str, given: Any, learn: str) -> None:
@@ -175,7 +269,7 @@ def parts_of(report: Any) -> tuple[dict[str, Callable[[Any], Any]], dict[str, Ca
     )
 
 
-def tests_table(reports: Mapping[str, Report]) -> Table:
+def tests_table(reports: Mapping[str, Any]) -> Table:
     """Return a table of several tests of a model with their accuracies or other scores."""
     first = next(iter(reports.values()))
     if first.kind != LABELS:

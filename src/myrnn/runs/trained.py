@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, compile
+from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.experiment import Experiment
@@ -21,6 +22,7 @@ from myrnn.learning_curve import LearningCurve
 from myrnn.models.model import network_of, num_parameters
 from myrnn.results import Result, Row, Shown, Table, flat, text
 from myrnn.runs.files import is_training_file
+from myrnn.runs.reports import Tested, tested_on
 from myrnn.sequences import Sequences
 from myrnn.storage import sha256_of
 
@@ -191,13 +193,73 @@ class Run(Result):
         found[~lost] = scipy.special.softmax(logits[~lost].astype(np.float64), axis=1)
         return found
 
-    def tests(self, file: str | None = None, labels: str | None = None) -> dict[str, Any]:
-        """Return what it is tested on, by name: the task, or the labelled sequences of each test file.
+    def test(
+        self,
+        file: str | None = None,
+        labels: str | None = None,
+        *,
+        period: int | None = None,
+        engine: str | None = None,
+        progress: bool | None = False,
+        **evaluation: Any,
+    ) -> dict[str, Tested]:
+        """Test the trained model, and return the result of each test by name.
+
+        Without arguments these are the run's own tests, with the same results. A run on a task has one, ``"task"``.
 
         Parameters
         ----------
         file, labels : str, optional
-            The sequences of this file instead, for a run on data.
+            The sequences of this file instead, for a run on data, and the labels of plain text.
+        period : int, optional
+            For a series: compare with the value this many steps before instead of the last one.
+        engine : {"auto", "native", "mygrad"}, optional
+            How to run the equations, by default as in the training.
+        progress : bool, optional
+            Whether to show a progress bar, for a task; by default there is none.
+        **evaluation
+            Settings of `Evaluation` to change, for a run on a task: samples, seed, lengths, stack_depth.
+
+        Returns
+        -------
+        dict of str to Tested
+
+        Raises
+        ------
+        InvalidArgument
+            When there is no test, or an argument does not fit what the run learned.
+        DataError
+            When a file cannot be used.
+
+        Examples
+        --------
+        >>> from myrnn import Experiment, train
+        >>> from myrnn.runs import Run, TaskReader
+        >>> experiment = Experiment("twin-halves:pattern_length_max=2", "rnn:dim_recurrent=4")
+        >>> task, model, optimizer = experiment.make()
+        >>> history = train(model, task, optimizer, 20, engine="mygrad", progress=False)
+        >>> run = Run(experiment, model, TaskReader(task), history)
+        >>> found = run.test(samples=100, lengths="2:8:2", engine="mygrad")["task"]
+        >>> found.report.total, found.facts["seed"]
+        (array([25, 25, 25, 25]), 1)
+        """
+        run, experiment = self, self.experiment
+        if engine is not None:
+            experiment = experiment.with_training(engine=engine)
+        if evaluation:
+            experiment = experiment.with_evaluation(**evaluation)
+        if experiment is not self.experiment:
+            run = replace(self, experiment=experiment)
+        sources = self.reader.tests(self, file, labels)
+        return {name: tested_on(run, source, period=period, progress=progress) for name, source in sources}
+
+    def test_sequences(self, file: str | None = None, labels: str | None = None) -> dict[str, Any]:
+        """Return what it is tested on, by name: the task, or the labelled sequences of each test file.
+
+        Parameters
+        ----------
+        file, labels
+            As for `test`.
 
         Raises
         ------
@@ -206,8 +268,12 @@ class Run(Result):
         DataError
             When a file cannot be used.
         """
-        found: dict[str, Any] = self.reader.tests(self, file, labels)
-        return found
+        if self.reader.learn != LABELS:
+            raise InvalidArgument(
+                f"{self.folder} learned {self.reader.learn}, but this is for runs that learned labels"
+            )
+        sources = self.reader.tests(self, file, labels)
+        return {name: self.reader.test_sequences(source) for name, source in sources}
 
     def check_tests(self, file: str | None = None) -> None:
         """Refuse a run without tests; warn of tests that have changed since then, and of one on what was learned."""

@@ -28,6 +28,7 @@ from myrnn.runs.folder import (
 )
 from myrnn.runs.model import check_same, class_of
 from myrnn.runs.prepare import Prepared, prepare
+from myrnn.runs.reports import Tested
 from myrnn.runs.saved import load_run, write_run
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
@@ -217,7 +218,7 @@ class PendingRun:
     was_complete: bool = False
     # The results so far, and whether those of all tests were written.
     run: Run | None = field(default=None, init=False)
-    reports: dict[str, Any] = field(default_factory=dict, init=False)
+    tests: dict[str, Tested] = field(default_factory=dict, init=False)
     is_tested: bool = field(default=False, init=False)
 
     @property
@@ -253,7 +254,8 @@ class PendingRun:
         if self.prepared.tests:
             numbers = run.report["tests"] = {}
             for name in self.prepared.tests:
-                self.reports[name], numbers[name] = self.prepared.test(name, run, self.progress)
+                tested = self.tests[name] = self.prepared.test(name, run, self.progress)
+                numbers[name] = tested.numbers()
             self._write(folder, run, is_last=True)
         return run
 
@@ -261,7 +263,8 @@ class PendingRun:
         settings = replace(self.job, model=self.prepared.describe()).settings(folder)
         # A first signal waits until everything is written.
         with held_interrupts():
-            write_run(folder, settings, run, self.reports, pictures=is_last)
+            reports = {name: tested.report for name, tested in self.tests.items()}
+            write_run(folder, settings, run, reports, pictures=is_last)
             self.is_tested = is_last
             if is_last and not run.is_cut:
                 end_job(folder)

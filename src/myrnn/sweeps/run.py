@@ -23,7 +23,6 @@ from mygrad import mem_guard_off
 from myrnn._user_code import in_one_line
 from myrnn.compiler.cache import without_notice
 from myrnn.compiler.threads import limit_threads
-from myrnn.data.targets import LABELS
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
 from myrnn.evaluation import Report
 from myrnn.experiment import Experiment
@@ -32,9 +31,8 @@ from myrnn.models.model import num_parameters
 from myrnn.models.own import load_own
 from myrnn.registry import kinds
 from myrnn.runs.folder import made_with
-from myrnn.runs.prepare import Prepared, PreparedData, prepare
-from myrnn.runs.reader import TASK_TEST
-from myrnn.runs.reports import report_on
+from myrnn.runs.prepare import Prepared, prepare
+from myrnn.runs.reports import tested_on
 from myrnn.runs.trained import Run
 from myrnn.runs.training import trained
 from myrnn.sweeps.study import Point
@@ -211,24 +209,15 @@ def _done(name: str, experiment: Experiment, make: Any) -> Done:
 
 def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
     """Return how many predictions were made and were right, by length, and by the name of a test file."""
-    if not isinstance(prepared, PreparedData):
-        report, _ = prepared.test(TASK_TEST, run, progress=False)
-        counts = {name: getattr(report, name).tolist() for name in ("lengths", "total", "correct")}
-        return {**counts, "not_finite": int(report.not_finite.sum())}
     tests, total, correct, not_finite = {}, Counter[int](), Counter[int](), 0
-    for name, test in prepared.test_files.items():
-        if run.reader.learn != LABELS:
-            report = report_on(run, test.sequences, test.targets)
-            tests[name] = _counts_of_steps(report)
-            not_finite += report.not_finite
-            continue
-        report = report_on(run, test.sequences, test.labels, buckets=max(len(test.lengths), 1))
-        not_finite += report.not_finite
-        found = report.lengths
-        assert found is not None
-        tests[name] = TestCounts(int(found.total.sum()), int(found.correct.sum()), report.macro_f1)
-        total.update(dict(zip(found.first.tolist(), found.total.tolist(), strict=True)))
-        correct.update(dict(zip(found.first.tolist(), found.correct.tolist(), strict=True)))
+    for name, source in prepared.tests.items():
+        tested = tested_on(run, source)
+        not_finite += tested.not_finite
+        if isinstance(tested.report, Report):
+            tests[name] = _counts_of_steps(tested.report)
+        if (each := tested.every_length) is not None:
+            total.update(dict(zip(each.lengths.tolist(), each.total.tolist(), strict=True)))
+            correct.update(dict(zip(each.lengths.tolist(), each.correct.tolist(), strict=True)))
     lengths = sorted(total)
     counted = {"total": [total[length] for length in lengths], "correct": [correct[length] for length in lengths]}
     return {"lengths": lengths, **counted, "not_finite": not_finite, "tests": tests}
@@ -237,7 +226,8 @@ def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
 def _counts_of_steps(report: Report) -> TestCounts:
     """Return the number of correct steps, of tags or text; raises InvalidArgument if numbers are learned."""
     if "accuracy" in report.scores:
-        return TestCounts(report.steps, round(report.accuracy * report.steps), getattr(report, "macro_f1", None))
+        total = report.counts.get("steps", report.counts["sequences"])
+        return TestCounts(total, round(report.accuracy * total), getattr(report, "macro_f1", None))
     raise InvalidArgument("a study counts correct predictions, and numbers have none: leave out the tests")
 
 

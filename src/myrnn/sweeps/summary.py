@@ -16,7 +16,7 @@ from myrnn.experiment import Experiment, TaskSource
 from myrnn.experiment.sources import Source
 from myrnn.intervals import student_interval
 from myrnn.results import Shown, Table, rounded, share
-from myrnn.runs.prepare import tested_lengths
+from myrnn.runs.reports import tested_lengths
 from myrnn.tasks import recognition_of
 
 # The compared accuracies, with their headings: on trained lengths and on longer ones.
