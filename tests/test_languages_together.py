@@ -417,6 +417,18 @@ def test_a_study_varies_the_additional_objectives(tmp_path):
     assert all(value is not None for value in load_sweep(tmp_path / "sweep").summary().columns["shortcut_accuracy"])
 
 
+def test_the_figure_of_a_study_has_the_accuracy_of_guessing_of_its_tests(tmp_path):
+    study = {
+        "task": {"name": "regular:(ab)*", "length_max": 4, "objective": "next_symbols"},
+        "model": {"dim_recurrent": [2, 3]},
+        "training": {"iterations": 2, "engine": "mygrad"},
+        "evaluation": {"samples": 10},
+    }
+    ax = sweep(study, tmp_path / "sweep", jobs=1, progress=False).plot()
+    # Whether each of two symbols, and the end, may follow.
+    assert [line.get_ydata()[0] for line in ax.lines if line.get_label() == "chance"] == [0.5**3]
+
+
 @pytest.mark.long
 def test_a_user_defined_class_learns_both(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

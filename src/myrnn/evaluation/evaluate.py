@@ -16,7 +16,7 @@ from myrnn.finite import is_lost, predicted, warn_of_lost
 from myrnn.learning_curve import LearningCurve
 from myrnn.results import Floats
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS, SEVERAL
+from myrnn.targets import CLASS, SEVERAL, TargetKind
 
 Ints = NDArray[np.int64]
 
@@ -105,14 +105,14 @@ def evaluate(
     if not len(row):
         raise InvalidArgument("task holds no step with an answer")
     each, classes, lost = sequences.kind.each, logits.shape[1], is_lost(logits)[row]
+    chance = guessed(sequences.kind, classes)
     warn_of_lost(lost, sequences.lengths[owner], each)
     if sequences.kind.what == SEVERAL:
         # All must be right at once; they are not counted by class.
-        right, chance = ((logits > 0) == sequences.targets).all(axis=1)[row] & ~lost, 0.5**classes
+        right = ((logits > 0) == sequences.targets).all(axis=1)[row] & ~lost
         targets = np.zeros(len(row), dtype=np.int64)
     else:
-        right, chance = predicted(logits)[row] == sequences.targets[row], 1 / classes
-        targets = sequences.targets[row]
+        right, targets = predicted(logits)[row] == sequences.targets[row], sequences.targets[row]
     names = () if sequences.kind.what == SEVERAL else classes_of(task, classes)
     counted = sequences.counted > 0
     distinct, place = np.unique(sequences.lengths[counted], return_inverse=True)
@@ -130,6 +130,11 @@ def evaluate(
         sequences=np.bincount(place, minlength=len(distinct)),
         whole=np.bincount(place[wrong == 0], minlength=len(distinct)),
     )
+
+
+def guessed(kind: TargetKind, classes: int) -> float:
+    """Return the accuracy of guessing in a test, where several classes of a row must be right at once."""
+    return 0.5**classes if kind.what == SEVERAL else 1 / classes
 
 
 def base_rates(sequences: Sequences) -> tuple[Ints, Floats]:

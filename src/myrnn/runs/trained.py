@@ -289,7 +289,7 @@ class Run(Result):
                 warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
 
     def untrained(self) -> Any:
-        """Return a new model of the same kind, with the weights before the training.
+        """Return a new model of the same kind, with the weights that its seed gives before the training.
 
         Raises
         ------

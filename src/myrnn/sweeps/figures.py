@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from myrnn import plots
 from myrnn.errors import InvalidArgument
+from myrnn.evaluation.evaluate import guessed
 from myrnn.experiment.sources import SOURCES
 from myrnn.results import draws
 from myrnn.sweeps.results import SweepResults, cell, checked_metric, grouped, metrics, short
@@ -112,9 +113,14 @@ def _levels(
     if results.study.has_files:
         return None, None
     tasks = {point.experiment.source.settings for point in points}
-    classes = {recognition_of(task.make()).dim_output for task in tasks}
+    levels = {_guessed(recognition_of(task.make())) for task in tasks}
     rates = base_rates_of(tasks.pop(), tuple(lengths.tolist())) if len(tasks) == 1 else None
-    return rates, 1 / classes.pop() if len(classes) == 1 else None
+    return rates, levels.pop() if len(levels) == 1 else None
+
+
+def _guessed(task: Any) -> float:
+    """Return the accuracy of guessing in a test of a task."""
+    return guessed(task.sample(1, np.random.default_rng(0)).kind, task.dim_output)
 
 
 def _few(results: SweepResults, names: Iterable[str]) -> tuple[str, ...]:
