@@ -394,7 +394,7 @@ def test_an_index_of_another_format(folder, change, message):
         load_run(folder)
 
 
-@pytest.mark.parametrize("sequences", [None, 0, "12"])
+@pytest.mark.parametrize("sequences", [None, 0, "12", 10**12])
 def test_a_run_on_data_must_know_how_many_sequences_it_had(sequences, tmp_path):
     data_run(tmp_path / "run")
     edit_json(tmp_path / "run", "report.json", lambda report: report["training"].update(sequences=sequences))

@@ -30,6 +30,8 @@ from myrnn.runs.trained import Run, as_measured, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes
 from myrnn.training import TrainingSettings as Training
 
+# No valid run on data comes near this number of sequences.
+MOST_SEQUENCES = 10**9
 Files = dict[str, bytes | Callable[[Path], Any]]
 # What an estimator has saved about itself.
 ESTIMATOR = "estimator"
@@ -250,7 +252,7 @@ def load_run(folder: str | os.PathLike[str], model: Any = None, tokenize: Any = 
         )
         if reader.task is None:
             # The initial weights follow from it.
-            _checks.integer("sequences", report["training"].get("sequences"), minimum=1)
+            _checks.integer("sequences", report["training"].get("sequences"), minimum=1, maximum=MOST_SEQUENCES)
     return Run(
         job.experiment,
         made,
