@@ -1,6 +1,7 @@
 """Alternating steps: a few kinds of them compile, and are right at every length."""
 
 import mygrad as mg
+import numpy as np
 import pytest
 from mygrad import tanh
 
@@ -80,9 +81,23 @@ def backward(x, w, u, u2, v):
     return h @ v
 
 
+def beside_a_table_of_a_bias(x, w, u, u2, b, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ (u if t % 2 else u2) + np.float32(0.9**t) * b)
+    return h @ v
+
+
+def with_a_table_of_a_bias_in_one_kind(x, w, u, u2, b, v):
+    h = zeros(D)
+    for t, row in enumerate(x):
+        h = tanh(row @ w + h @ u + np.float32(0.9**t) * b) if t % 2 else tanh(row @ w + h @ u2)
+    return h @ v
+
+
 COMPILED = (
-    every_second_row, weights_in_turn, three_kinds, every_fourth_is_another, a_slow_state, two_states, summed,
-    another_first_step, backward,
+    every_second_row, beside_a_table_of_a_bias, weights_in_turn, three_kinds, every_fourth_is_another, a_slow_state,
+    two_states, summed, another_first_step, backward, with_a_table_of_a_bias_in_one_kind,
 )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from myrnn.compiler.passes import Stages, failures_named
 from myrnn.compiler.probe import BACK, PROBES, Subject, trace
 from myrnn.compiler.reference import MYGRAD, input_width, read_length
 from myrnn.compiler.roll import roll
-from myrnn.compiler.turns import period_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences
@@ -144,11 +143,8 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
         except CompileError as error:
             # It may not read so many steps.
             raise refusal or error from None
-        # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
-        # seem to, because the states of other steps are missing.
-        period = period_of(traces.settled()) if back == BACK[-1] and traces.apart == 1 else 1
         try:
-            recurrence = roll(traces, period)
+            recurrence = roll(traces)
         except NotARecurrence as error:
             refusal = refusal or error
         else:

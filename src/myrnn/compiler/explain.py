@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from math import gcd
 
+from myrnn.compiler.found import Found
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
@@ -125,7 +126,8 @@ def _without_rows(trace: Trace) -> tuple[list[Node], int, int]:
 
 def _in_turn(traced: Traces) -> str | None:
     """Find steps that take turns in a way that is not followed."""
-    period = period_of(traced.settled())
+    found = Found.nothing(traced.settled())
+    period = period_of(found.left[found.longest], found.middle)
     if period == 1:
         return None
     trace = traced.by_length[LONG[-1]]

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop, rewritten
-from myrnn.compiler.probe import ADVICE, Traces, describe, lengths_for, longest_of, middle_of
+from myrnn.compiler.probe import ADVICE, BACK, Traces, describe, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import find_tables
 from myrnn.compiler.trace import Trace
+from myrnn.compiler.turns import period_of
 from myrnn.errors import NotARecurrence
 
 
@@ -55,13 +56,17 @@ class Found:
     origins: Mapping[Node, Origin] = field(default_factory=dict)
 
     @classmethod
-    def nothing(cls, traced: Traces, period: int) -> Found:
+    def nothing(cls, traced: Traces) -> Found:
         """Return what is known before the first loop is found."""
         build, flat = Builder(), Builder(fold=False)
         lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
         tables, left, by_length = find_tables({n: rewritten(traced.by_length[n], flat) for n in lengths})
         drawn = (drawn for drawn in traced.draws if drawn.by_step)
         given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
+        # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
+        # seem to, because the states of other steps are missing.
+        is_long = traced.back == BACK[-1] and traced.apart == 1
+        period = period_of(left[longest_of(traced.back)], middle_of(traced.back)) if is_long else 1
         return cls(traced, period, build, flat, left, given, by_length)
 
     @property

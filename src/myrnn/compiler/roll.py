@@ -32,20 +32,20 @@ from myrnn.errors import NotARecurrence
 MOST_LOOPS = 32
 
 
-def roll(traced: Traces, period: int = 1) -> Recurrence:
-    """Find the loops in traces, and prove them at all lengths; with a `period`, steps may differ in turn."""
+def roll(traced: Traces) -> Recurrence:
+    """Find the loops in traces, and prove them at all lengths."""
     try:
-        return _rolled(traced.settled(), period)
+        return _rolled(traced.settled())
     except NotARecurrence:
         if traced.uncertain:
             with suppress(NotARecurrence):
-                return _rolled(traced.turned().settled(), period)
+                return _rolled(traced.turned().settled())
         raise
 
 
-def _rolled(traced: Traces, period: int) -> Recurrence:
+def _rolled(traced: Traces) -> Recurrence:
     """Find the loops in traces whose random numbers are settled, and prove them."""
-    found = searched(Found.nothing(traced, period))
+    found = searched(Found.nothing(traced))
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
     whole = _proved(found, recurrence, lengths)

@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.probe import Traces, longest_of, middle_of
 from myrnn.compiler.steps import Kinds, steps_of
+from myrnn.compiler.trace import Trace
 
 # The most kinds of steps.
 MOST_KINDS = 4
 
 
-def period_of(traced: Traces) -> int:
-    """Return the number of steps after which the same computation repeats in the longest trace, 1 if at once."""
-    middle, longest = middle_of(traced.back), longest_of(traced.back)
-    order = topological([traced.by_length[longest].output])
+def period_of(trace: Trace, middle: int) -> int:
+    """Return the number of steps after which a trace repeats the same computation around its middle, 1 if at once."""
+    order = topological([trace.output])
     for backward in (False, True):
-        kinds = _by_step(order, longest, backward)
+        kinds = _by_step(order, trace.length, backward)
         window = range(middle - 1, middle + MOST_KINDS + 1)
         for period in range(1, MOST_KINDS + 1):
             if all(kinds.get(t) == kinds.get(t + period) for t in window):
@@ -33,8 +32,7 @@ def period_of(traced: Traces) -> int:
 def _by_step(order: Sequence[Node], length: int, backward: bool) -> dict[int, Counter[int]]:
     """Return how many nodes of each kind every step has."""
     step = steps_of(order, length if backward else None)
-    # Constants may be numbers of tables.
-    kind = Kinds().of([n for n in order if n in step], step, fixed=lambda i: "number" if i.is_constant else id(i))
+    kind = Kinds().of([n for n in order if n in step], step)
     found: dict[int, Counter[int]] = {}
     for node, t in step.items():
         found.setdefault(t, Counter())[kind[node]] += 1
