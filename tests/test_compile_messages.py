@@ -58,6 +58,14 @@ class Break(Model):
         return (h @ self.v)[None]
 
 
+class FirstRowsOfAFewPositions(Model):
+    """It fails on sequences that are as long as those that a second search reads."""
+
+    def rows(self, x):
+        np.arange(20)[len(x) - 1]
+        return x[:6]
+
+
 class KeptAfterSix(Model):
     def __call__(self, x):
         h = zeros()
@@ -378,6 +386,7 @@ class TwiceAtTwenty(Model):
 
 MESSAGES = {
     FirstRows: (r"reads 6 rows of a sequence and ignores the rest", "", "h = mg.where(t < 6, new, h)"),
+    FirstRowsOfAFewPositions: ("reads 6 rows of a sequence and ignores the rest", "", "h = mg.where(t < 6, new, h)"),
     Break: ("reads 6 rows of a sequence and ignores the rest, as after a break", "", "h = mg.where(t < 6, new, h)"),
     BreakAtAValue: (
         "takes numbers out of its tensors to decide by them (if, while",

@@ -140,9 +140,11 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
     for back in BACK:
         try:
             traces = trace(Subject(model, parameters, width, longest, back))
-        except CompileError as error:
-            # It may not read so many steps.
-            raise refusal or error from None
+        except CompileError:
+            if refusal is None:
+                raise
+            # It does not read so many steps.
+            break
         try:
             recurrence = roll(traces)
         except NotARecurrence as error:
