@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from myrnn.compiler.graph import Node, substitute, topological
+from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import INPUT, CallResult, Drawn, Row
 from myrnn.compiler.ops import take
 from myrnn.compiler.trace import SiteUse, Trace
@@ -97,11 +97,7 @@ def settled(trace: Trace, draws: Sequence[Drawn]) -> Trace:
     known = {
         node: _settled(node, node.leaf, trace.length, draws) for node in order if isinstance(node.leaf, CallResult)
     }
-    if not known:
-        return trace
-    nodes = substitute(trace.output.build, order, known)
-    origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
-    return replace(trace, output=nodes[-1], origins=origins)
+    return trace.rebuilt(trace.output.build.rebuild, known) if known else trace
 
 
 def _settled(node: Node, call: CallResult, length: int, draws: Sequence[Drawn]) -> Node:

@@ -423,15 +423,10 @@ class Finder:
         for node, one in template.items():
             if one in named or node in self.view.origins:
                 origins.setdefault(one, named.get(one) or self.view.origins[node])
-        ends_of_rows = dict(so_far.ends)
-        for s in streams:
-            if s.node.leaf == INPUT:
-                ends_of_rows[self.backward] = numbers[s.node]
         return replace(
             so_far,
             loops=(*so_far.loops, loop),
             streams=(*so_far.streams, *streams),
-            ends=ends_of_rows,
             unknown=so_far.unknown | self.unknown,
             origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
@@ -447,27 +442,25 @@ class Finder:
     ) -> Trace:
         """Return what remains of a trace: it reads rows of the streams."""
         view, left, flat = self.views[length], self.so_far.left[length], self.so_far.flat
-        known, at_step = dict[Node, Node](), defaultdict[int, dict[Node, Node]](dict)
+        # A value that stays the same over several steps has a row at each.
+        rows = defaultdict[Node, dict[int, Node]](dict)
         for old, node in zip(view.order, view.nodes, strict=True):
             for one, t in labels.get(node, ()):
                 if one.leaf != INPUT and (one in kept or (one in ends and t == length - 1)):
                     step = length - 1 - t if self.backward else t
-                    row = flat.leaf(Row(step, Kept(numbers[one])), old.size)
-                    known.setdefault(old, row)
-                    at_step[step].setdefault(old, row)
-        outputs, origins = [left.output], dict[Node, Origin]()
-        if self.so_far.traced.per_step and length > 1:
-            outputs = list(left.output.inputs)
-        for step, output in enumerate(outputs):
-            order = topological([output], stop=known)
-            # A value that stays the same over several steps is read by the logits of each at their own step.
-            own = at_step[step] if len(outputs) > 1 else {}
-            rows = own if all(n in own for n in order if n in known) else known
-            nodes = substitute(flat, order, rows)
-            origins |= {new: left.origins[old] for old, new in zip(order, nodes, strict=True) if old in left.origins}
-            outputs[step] = nodes[-1]
-        rest = flat.rebuild(left.output, outputs) if len(outputs) > 1 else outputs[0]
-        return Trace(length, rest, origins)
+                    rows[old].setdefault(step, flat.leaf(Row(step, Kept(numbers[one])), old.size))
+        first = {old: next(iter(by_step.values())) for old, by_step in rows.items()}
+        if not self.so_far.traced.per_step or length < 2:
+            return left.rebuilt(flat.rebuild, first)
+        # The logits of each step read it at their own step.
+        parts = [
+            replace(left, output=output).rebuilt(
+                flat.rebuild, {old: rows[old].get(step, row) for old, row in first.items()}
+            )
+            for step, output in enumerate(left.output.inputs)
+        ]
+        origins = {node: origin for part in parts for node, origin in part.origins.items()}
+        return replace(left, output=flat.rebuild(left.output, [part.output for part in parts]), origins=origins)
 
     # What errors show ------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber
-from myrnn.compiler.loops import Loop, rewritten
+from myrnn.compiler.loops import Loop
 from myrnn.compiler.probe import ADVICE, BACK, Traces, describe, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import find_tables
@@ -49,8 +49,6 @@ class Found:
     by_length: Origin | None
     loops: tuple[Loop, ...] = ()
     streams: tuple[Stream, ...] = ()
-    # For the sequence itself: the stream that has its last row, or its first, at its end.
-    ends: Mapping[bool, int] = field(default_factory=dict)
     # States whose initial value no step determines.
     unknown: frozenset[int] = frozenset()
     origins: Mapping[Node, Origin] = field(default_factory=dict)
@@ -60,7 +58,7 @@ class Found:
         """Return what is known before the first loop is found."""
         build, flat = Builder(), Builder(fold=False)
         lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
-        tables, left, by_length = find_tables({n: rewritten(traced.by_length[n], flat) for n in lengths})
+        tables, left, by_length = find_tables({n: traced.by_length[n].rebuilt(flat.rebuild) for n in lengths})
         drawn = (drawn for drawn in traced.draws if drawn.by_step)
         given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
         # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
@@ -96,17 +94,21 @@ class Found:
 
     def is_end(self, row: Row) -> bool:
         """Whether a row of the longest trace is the end of a stream."""
-        return bool(self._ending_at(row))
+        return self.ending_at(row, self.longest) is not None
 
     def last_of(self, row: Row) -> Node:
         """Return the value of a row of the longest trace that is the end of a stream, made of last states."""
-        return self.last(self._ending_at(row)[0])
+        number = self.ending_at(row, self.longest)
+        assert number is not None
+        return self.last(number)
 
-    def _ending_at(self, row: Row) -> list[int]:
-        """Return the streams of which a row of the longest trace is the end; those of the sequence are its ends."""
-        kept = [row.of.number] if isinstance(row.of, Kept) else []
-        numbers = self.ends.values() if row.of == INPUT else kept
-        return [k for k in numbers if row.step == (0 if self.streams[k].backward else self.longest - 1)]
+    def ending_at(self, row: Row, length: int) -> int | None:
+        """Return the stream of which a row of a trace is the end, None if there is none."""
+        # Streams of the sequence itself have its last row, or its first, at their end.
+        whole = [k for k, stream in enumerate(self.streams) if stream.node.leaf == INPUT]
+        numbers = whole if row.of == INPUT else [row.of.number] if isinstance(row.of, Kept) else []
+        ends = (k for k in numbers if row.step == (0 if self.streams[k].backward else length - 1))
+        return next(ends, None)
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
@@ -195,14 +197,8 @@ class View:
 
 def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, backward: bool) -> Node:
     """Return the leaf for a row as a loop in one direction sees it: the last one of a stream is its end."""
-    is_last = {False: length - 1, True: 0}
-    t = length - 1 - row.step if backward else row.step
-    if isinstance(row.of, Kept) and t == is_last[found.streams[row.of.number].backward]:
-        return build.leaf(Final(row.of.number), size)
-    for end, number in found.ends.items():
-        if row.of == INPUT and t == is_last[end]:
-            return build.leaf(Final(number), size)
-    return build.leaf(row, size)
+    number = found.ending_at(Row(length - 1 - row.step if backward else row.step, row.of), length)
+    return build.leaf(row if number is None else Final(number), size)
 
 
 def both_lines(

@@ -22,7 +22,6 @@ from myrnn.compiler.graph import (
     fold,
     in_numpy,
     leaves_of,
-    substitute,
     substitutions,
     topological,
 )
@@ -231,7 +230,7 @@ def prove(recurrence: Recurrence, trace: Trace) -> None:
     if trace.length > LONG:
         # Its nodes must not stay with the recurrence.
         recurrence = recurrence.rebuilt(Builder())
-    traced, unrolled = rewritten(trace, recurrence.build), unroll(recurrence, trace.length)
+    traced, unrolled = trace.rebuilt(recurrence.build.rebuild), unroll(recurrence, trace.length)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
         return
     for table, step in filled:
@@ -320,14 +319,6 @@ def given_numbers(recurrence: Recurrence, row: int, length: int, *, by_step: boo
     """Return the given numbers of a step, or those of the whole sequence; without randomness."""
     known = ((given, given.at(row, length)) for given in recurrence.given if given.by_step == by_step)
     return {recurrence.build.given(given): given.neutral if n is None else n for given, n in known}
-
-
-def rewritten(trace: Trace, build: Builder) -> Trace:
-    """Return the trace in another builder."""
-    order = topological([trace.output])
-    nodes = substitute(build, order, {})
-    origins = {new: trace.origins[old] for old, new in zip(order, nodes, strict=True) if old in trace.origins}
-    return Trace(trace.length, nodes[-1], origins)
 
 
 def placeholders(build: Builder, sizes: Sequence[int], first: int = 0) -> list[Node]:

@@ -10,7 +10,7 @@ from myrnn.compiler.beginning import sized
 from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
-from myrnn.compiler.loops import Loop, placeholders, rewritten
+from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.match import Differs, Match
 from myrnn.compiler.ops import equal, select
 from myrnn.compiler.probe import first_difference
@@ -82,7 +82,7 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
     for length, output in ((0, readout), (1, substitute(found.build, [readout], last)[0])):
         if not found.unknown or length not in whole or len(found.loops) > 1:
             continue
-        written = rewritten(whole[length], found.flat).output
+        written = whole[length].rebuilt(found.flat.rebuild).output
         shown = Match(substitutions(found.build, [written], {}), 0, 0)
         with suppress(Differs):
             shown.add(output, written)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -91,7 +91,7 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Tra
             found.by_fraction(slots, _fractions_of(slots, of_step=False))
     if not found.nodes:
         return [], dict(traces), by_length
-    rewritten = {length: _rewritten(trace, orders[length], found.nodes) for length, trace in traces.items()}
+    rewritten = {length: _rewritten(trace, found.nodes) for length, trace in traces.items()}
     by_step = [fraction for fraction in found.fractions if fraction.of_step]
     return [*found.tables, *by_step], rewritten, by_length
 
@@ -295,21 +295,21 @@ def _numbers_of(slots: Slots) -> NDArray[np.float32] | None:
     return np.array([slot.numbers.item() for slot in slots.values()], dtype=np.float32)
 
 
-def _rewritten(trace: Trace, order: list[Node], replaced: Mapping[_Slot, Node]) -> Trace:
+def _rewritten(trace: Trace, replaced: Mapping[_Slot, Node]) -> Trace:
     """Return a trace with other nodes in some slots."""
     at: dict[Node, dict[Path, Node]] = defaultdict(dict)
     for slot, leaf in replaced.items():
         at[slot.node][slot.path] = leaf
-    done: dict[Node, Node] = {}
-    for node in order:
-        inputs = [done[i] for i in node.inputs]
+
+    def made(node: Node, inputs: Sequence[Node]) -> Node:
+        inputs = [*inputs]
         for place, i in enumerate(node.inputs):
             below = {path[1:]: leaf for path, leaf in at[node].items() if path[0] == place} if node in at else {}
             if below:
                 inputs[place] = _replaced(i, below)
-        done[node] = node.build.rebuild(node, inputs)
-    origins = {done[node]: origin for node, origin in trace.origins.items() if node in done}
-    return replace(trace, output=done[trace.output], origins=origins)
+        return node.build.rebuild(node, inputs)
+
+    return trace.rebuilt(made)
 
 
 def _replaced(node: Node, below: Mapping[Path, Node]) -> Node:

@@ -6,7 +6,7 @@ The user's lines and names, which MyGrad's graph lacks, are recorded while the m
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from myrnn._checks import of_mygrad
 from myrnn._user_code import failure
-from myrnn.compiler.graph import Builder, Node, inputs_first
+from myrnn.compiler.graph import Builder, Made, Node, fold, inputs_first, topological
 from myrnn.compiler.leaves import CallResult, Parameter, Row
 from myrnn.compiler.mygrad_graph import operands_of, read_graph, stops_gradient, variables_of
 from myrnn.compiler.ops import join
@@ -63,6 +63,14 @@ class Trace:
     draws: tuple[SiteUse, ...] = ()
     # The operations that ran, also those that the output does not depend on.
     runs: frozenset[Execution] = field(default=frozenset(), repr=False)
+
+    def rebuilt(self, made: Made[Node], known: Mapping[Node, Node] | None = None) -> Trace:
+        """Return the trace with nodes that `made` makes of other inputs, and those of `known` replaced."""
+        ends = known or {}
+        order = topological([self.output], stop=ends)
+        nodes = fold(order, ends, made)
+        origins = {nodes[old]: self.origins[old] for old in order if old in self.origins}
+        return replace(self, output=nodes[self.output], origins=origins)
 
 
 @contextmanager
