@@ -162,9 +162,8 @@ class BeginningFinder:
     def _match(self, match: Match, t: int, after: Mapping[int, Node]) -> tuple[int, Differs] | None:
         for i, node in after.items():
             if node in self.written:
-                try:
-                    match.add(self._step(t)[i - self.first], self.written[node])
-                except Differs as differs:
+                differs = match.add(self._step(t)[i - self.first], self.written[node])
+                if differs is not None:
                     return i, differs
         return None
 
@@ -227,9 +226,7 @@ class BeginningFinder:
             if isinstance(n.leaf, Row) and n not in known:
                 known[n] = self.build.leaf(n.leaf.of, n.size) if n.leaf.step == self.middle else n
         match = Match(view.folded, self.first, length - 1)
-        try:
-            match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1))
-        except Differs:
+        if match.add(substitute(self.build, [later], known)[0], view.logits_of(length - 1)) is not None:
             return {}
         self.written = dict(zip(view.nodes, view.written, strict=True)) | self.written
         self.folded |= view.folded

@@ -105,10 +105,9 @@ class Found:
     def ending_at(self, row: Row, length: int) -> int | None:
         """Return the stream of which a row of a trace is the end, None if there is none."""
         # Streams of the sequence itself have its last row, or its first, at their end.
-        whole = [k for k, stream in enumerate(self.streams) if stream.node.leaf == INPUT]
-        numbers = whole if row.of == INPUT else [row.of.number] if isinstance(row.of, Kept) else []
-        ends = (k for k in numbers if row.step == (0 if self.streams[k].backward else length - 1))
-        return next(ends, None)
+        whole = {stream.backward: k for k, stream in enumerate(self.streams) if stream.node.leaf == INPUT}
+        numbers = [*whole.values()] if row.of == INPUT else [row.of.number] if isinstance(row.of, Kept) else []
+        return next((k for k in numbers if row.step == (0 if self.streams[k].backward else length - 1)), None)
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""

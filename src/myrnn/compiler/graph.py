@@ -249,17 +249,20 @@ def inputs_with_gradient(node: Node) -> tuple[Node, ...]:
 def in_parallel(
     one: Node,
     other: Node,
-    below: Callable[[Node, Node], Iterable[tuple[Node, Node]]],
+    below: Callable[[Node, Node], Iterable[tuple[Node, Node]] | None],
     seen: set[tuple[Node, Node]] | None = None,
 ) -> None:
-    """Walk two graphs together: `below` gets each pair once, and returns the pairs to go on with."""
+    """Walk two graphs together: `below` gets each pair once, and returns the pairs to go on with, or None to stop."""
     seen = set() if seen is None else seen
     stack = [(one, other)]
     while stack:
         pair = stack.pop()
-        if pair not in seen:
-            seen.add(pair)
-            stack.extend(below(*pair))
+        if pair in seen:
+            continue
+        seen.add(pair)
+        if (pairs := below(*pair)) is None:
+            return
+        stack.extend(pairs)
 
 
 def leaves_of(kind: type[AnyLeaf], targets: Iterable[Node]) -> list[AnyLeaf]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from myrnn.compiler.graph import Node, in_parallel, leaves_of, substitute, topol
 from myrnn.compiler.leaves import Final, Fraction, Given, Kept, LoopState, Row, StepTable, Stepwise
 
 
-class Differs(Exception):
-    """Raised when a node differs from the computation of a step."""
+@dataclass(frozen=True)
+class Differs:
+    """A node that is not the computation of a step, and what the step computes instead."""
 
-    def __init__(self, template: Node, node: Node) -> None:
-        super().__init__()
-        self.template, self.node = template, node
+    template: Node
+    node: Node
 
 
 class Match:
@@ -37,27 +38,39 @@ class Match:
         # The node of the step that led to a pair.
         self._reader: dict[tuple[Node, Node], Node] = {}
 
-    def add(self, template: Node, node: Node) -> None:
-        """Match a node against a template; raises Differs."""
-        in_parallel(*_to_match(template, node), self._below, self._seen)
+    def add(self, template: Node, node: Node) -> Differs | None:
+        """Match a node against a template; return the first difference."""
+        differs: Differs | None = None
 
-    def _below(self, ours: Node, its: Node) -> list[tuple[Node, Node]]:
+        def below(ours: Node, its: Node) -> list[tuple[Node, Node]] | None:
+            nonlocal differs
+            found = self._below(ours, its)
+            if isinstance(found, Differs):
+                differs = found
+                return None
+            return found
+
+        in_parallel(*_to_match(template, node), below, self._seen)
+        return differs
+
+    def _below(self, ours: Node, its: Node) -> list[tuple[Node, Node]] | Differs:
         leaf, folded = ours.leaf, self._folded[its]
         if ours is folded or are_the_same_numbers(ours, folded):
             return []
         if isinstance(leaf, LoopState) and leaf.number >= self._first:
-            self._note(leaf.number, ours, folded, self._reader.get((ours, its), ours))
+            if not self._is_noted(leaf.number, folded, self._reader.get((ours, its), ours)):
+                return Differs(ours, folded)
         elif isinstance(leaf, StepTable | Fraction) and folded.is_constant and folded.size in (1, ours.size):
             self.numbers[leaf] = np.broadcast_to(folded.numbers, ours.size)
         elif isinstance(leaf, Stepwise):
             is_end = isinstance(leaf, Kept) and its.leaf == Final(leaf.number)
             if not is_end and its.leaf != Row(self._step, leaf):
-                raise Differs(ours, its)
+                return Differs(ours, its)
         elif ours.inputs and folded.is_constant and not (_are_alike(ours, its) and _reads_a_table(ours)):
             if self._reads_states_alone(ours):
                 self.hidden[ours] = folded
             elif not _are_alike(ours, its) and not _is_zero_on_zeros(ours):
-                raise Differs(ours, its)
+                return Differs(ours, its)
         elif _are_alike(ours, its):
             pairs = [_to_match(i, j) for i, j in zip(ours.inputs, its.inputs, strict=True)]
             self._reader |= dict.fromkeys(pairs, ours)
@@ -65,20 +78,22 @@ class Match:
         elif ours.inputs and self._step == 0 and self._reads_states_alone(ours):
             self.parted.append(ours)
         elif not isinstance(leaf, LoopState):
-            raise Differs(ours, its)
+            return Differs(ours, its)
         return []
 
-    def _note(self, i: int, state: Node, node: Node, reader: Node) -> None:
+    def _is_noted(self, i: int, node: Node, reader: Node) -> bool:
+        """Note the node of a state; return False if it is another one for another reader."""
         known, other = self.states.setdefault(i, node), self._readers.setdefault(i, reader)
         if known.size < node.size:
             self.states[i] = node
         elif known is not node and known.size == node.size:
             parted = [n for n in (reader, other) if n.inputs and self._reads_states_alone(n)]
             if not parted:
-                raise Differs(state, node)
+                return False
             self.parted += parted
             if other in parted:
                 self.states[i], self._readers[i] = node, reader
+        return True
 
     @staticmethod
     def _reads_states_alone(node: Node) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from myrnn.compiler.beginning import sized
@@ -11,7 +10,7 @@ from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_len
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
-from myrnn.compiler.match import Differs, Match
+from myrnn.compiler.match import Match
 from myrnn.compiler.ops import equal, select
 from myrnn.compiler.probe import first_difference
 from myrnn.errors import NotARecurrence
@@ -84,8 +83,8 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
             continue
         written = whole[length].rebuilt(found.flat.rebuild).output
         shown = Match(substitutions(found.build, [written], {}), 0, 0)
-        with suppress(Differs):
-            shown.add(output, written)
+        # Only some of the states may be shown.
+        shown.add(output, written)
         (loop,) = found.loops
         initial = list(loop.initial)
         for i in found.unknown & set(shown.states):
@@ -172,10 +171,8 @@ def _at_edges(found: Found, template: Node, states: Sequence[Node]) -> list[Node
     for t in (0, found.longest - 1):
         logits = found.logits[t]
         match = Match(substitutions(build, [logits], {}), found.states, t)
-        try:
-            match.add(template, logits)
-        except Differs:
-            raise found.no_loop() from None
+        if match.add(template, logits) is not None:
+            raise found.no_loop()
         for i, node in match.states.items():
             rows = {n: row for n in topological([node]) if isinstance(row := n.leaf, Row)}
             ends = {n: found.last_of(row) for n, row in rows.items() if found.is_end(row)}
