@@ -15,8 +15,9 @@ from itertools import pairwise
 import numpy as np
 
 from myrnn.compiler.graph import Node, topological
-from myrnn.compiler.leaves import INPUT, CallResult, Drawn, Row
+from myrnn.compiler.leaves import CallResult, Drawn, Row
 from myrnn.compiler.ops import take
+from myrnn.compiler.steps import spans_of
 from myrnn.compiler.trace import SiteUse, Trace
 from myrnn.errors import CompileError
 
@@ -68,17 +69,10 @@ def _counted(drawn: Drawn, trace: Trace) -> tuple[Drawn, bool]:
     """Return a site with the order of its leaves, and whether it is certain."""
     # In a loop that runs forward, the leaves combine with values of ever later rows, in one that runs backward of ever
     # earlier ones. After a loop over all, with values of all rows.
-    spans: dict[Node, tuple[int, int]] = {}
     met: dict[int, tuple[int, int]] = {}
-    for node in topological([trace.output]):
-        if isinstance(node.leaf, Row) and node.leaf.of == INPUT:
-            spans[node] = (node.leaf.step, node.leaf.step)
-            continue
-        below = [spans[i] for i in node.inputs if i in spans]
-        if below:
-            spans[node] = (min(low for low, _ in below), max(high for _, high in below))
-            calls = (i.leaf for i in node.inputs if isinstance(i.leaf, CallResult))
-            met |= {call.number: spans[node] for call in calls if call.site == drawn.site}
+    for node, span in spans_of(topological([trace.output])).items():
+        calls = (i.leaf for i in node.inputs if isinstance(i.leaf, CallResult))
+        met |= {call.number: span for call in calls if call.site == drawn.site}
     for by_part in (False, True) if drawn.parts > 1 else (False,):
         # The first ones may combine with a state that is made of no row.
         steps = [t if by_part else t * drawn.parts for t in range(2, trace.length)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import inf
 from typing import Any
@@ -20,6 +20,7 @@ from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Paramete
 from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import Positions
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import in_turn
 from myrnn.compiler.variables import Variables
@@ -40,6 +41,21 @@ def _known(several: Sequence[Around], place: int) -> list[Node]:
     return [node for around in several if (node := around[place]) is not None]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A loop, and what the search has found with it."""
+
+    loop: Loop
+    template: Mapping[Node, Node]  # node of the middle step -> its computation from what the step reads
+    cut: Sequence[Node]  # the states after the middle step
+    # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
+    hidden: Sequence[Around]
+    unknown: frozenset[int]  # states whose initial value no step determines
+    # The numbers of tables that occur directly in the first steps, by step and table.
+    inline: Mapping[tuple[int, Given], NDArray[Any]]
+    of_input: Mapping[Node, None]  # values of the step that are made only of the current row of the sequence
+
+
 class Finder:
     """Finds the loop of one direction that is closest to the sequence.
 
@@ -54,25 +70,13 @@ class Finder:
         self.around = range(self.middle - 1 - self.period * (self.period > 1), self.middle + self.period + 1)
         self.views = {n: View(so_far, n, backward=backward) for n in so_far.left}
         self.view = self.views[so_far.longest]
-        self.order = topological([self.view.output])
-        # The step of each node that belongs to a loop: that of the last row that it is made of.
-        self.position: dict[Node, int] = {}
-        # Nodes made of a single row.
-        self.of_one_row: set[Node] = set()
-        # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
-        self.hidden: list[Around] = []
-        # The numbers of tables that occur directly in the first steps, by step and table.
-        self.inline: dict[tuple[int, Given], NDArray[Any]] = {}
-        # Whether the states are not what the model's variables hold, but what it computes of that with weights.
-        self.ahead = False
-        # States whose initial value no step determines.
-        self.unknown = frozenset[int]()
-        # Nodes made only of the current row of the sequence.
-        self.of_input: dict[Node, None] = {}
-        self._place()
+        self.placed, self.changing, self.inside = self._place()
+        self.variables = Variables(self.views, self.placed.order, self.inside, self.placed.step)
 
-    def _place(self) -> None:
-        apart, shared = self.so_far.traced.apart, set[Node]()
+    def _place(self) -> tuple[Positions, Collection[Node], list[Node]]:
+        """Return where all nodes are, those of them that read no row but belong to a step, and those of the loop."""
+        order, shared = dict.fromkeys(topological([self.view.output])), set[Node]()
+        apart = self.so_far.traced.apart
         # Nodes that only the last steps compute are in the traces in which these steps are the last.
         longest = [self.views[self.so_far.longest - i].nodes for i in range(2 * apart)]
         ends = [self._as_rows(length) for length in range(self.middle, self.middle + 5)]
@@ -80,46 +84,33 @@ class Finder:
             for one, other in combinations(range(len(traces)), 2):
                 if other - one <= apart:
                     shared |= {*traces[one]} & {*traces[other]}
-            for nodes in traces[:new]:
-                here = set(self.order)
-                self.order += [n for n in nodes if n in shared and n not in here]
-        for node in self.order:
-            self._note_step(node)
+            order |= dict.fromkeys(n for nodes in traces[:new] for n in nodes if n in shared)
+        placed = Positions().including(order)
         # A node that reads no row belongs to the first step that reads it, or to the last step of the shortest sequence
         # that computes it; nodes that the shortest of all computes are constant.
         first: dict[Node, int] = {}
         for length in sorted(self.views, reverse=True):
             first |= dict.fromkeys(self.views[length].nodes, length - 1)
-        for node in reversed(self.order):
-            step = self.position.get(node, first.get(node))
+        for node in reversed(placed.order):
+            step = placed.step.get(node, first.get(node))
             for i in node.inputs:
                 if step is not None:
                     first[i] = min(step, first.get(i, step))
-        computed = [n for n in self.order if n.inputs and n in shared and n not in self.position]
-        fixed = self._fixed(computed)
-        self.changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
-        self.position |= self.changing
-        self.inside = [n for n in self.order if n in self.position and n in shared]
-        self.variables = Variables(self.views, self.order, self.inside, self.position)
+        computed = [n for n in placed.order if n.inputs and n in shared and n not in placed.step]
+        fixed = self._fixed(computed, placed)
+        changing = {n: first[n] for n in computed if first.get(n, 0) >= 2 and n not in fixed}
+        placed = replace(placed, step={**placed.step, **changing})
+        return placed, changing.keys(), [n for n in placed.order if n in placed.step and n in shared]
 
-    def _fixed(self, nodes: Sequence[Node]) -> set[Node]:
+    @staticmethod
+    def _fixed(nodes: Sequence[Node], placed: Positions) -> set[Node]:
         """Return the nodes that many steps read, and their inputs: they are constant."""
         readers: dict[Node, set[int]] = {n: set() for n in nodes}
-        for node in self.order:
+        for node in placed.order:
             for i in node.inputs:
-                if i in readers and node in self.position:
-                    readers[i].add(self.position[node])
+                if i in readers and node in placed.step:
+                    readers[i].add(placed.step[node])
         return set(topological([n for n, steps in readers.items() if len(steps) >= MANY]))
-
-    def _note_step(self, node: Node) -> None:
-        read = [i for i in node.inputs if i in self.position]
-        steps = {self.position[i] for i in read}
-        if isinstance(node.leaf, Row):
-            steps = {node.leaf.step}
-        if steps:
-            self.position[node] = max(steps)
-            if node.is_leaf or (len(steps) == 1 and self.of_one_row.issuperset(read)):
-                self.of_one_row.add(node)
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
@@ -127,19 +118,19 @@ class Finder:
         """Return what is found with the loop, None if there is none."""
         forced, beside = list[Around](), list[Around]()
         while True:
-            loop, template, cut = self._loop(forced, beside)
-            if hidden := [around for around in self.hidden if around not in forced + beside]:
+            found = self._candidate(forced, beside)
+            if hidden := [around for around in found.hidden if around not in forced + beside]:
                 # Until all initial states are right, the loop does not compute the traced values.
                 beside += hidden
                 continue
-            labels = {n: self._labels(loop, template, view) for n, view in self.views.items()}
-            again = self._computed_again(loop, labels[self.so_far.longest])
-            labels = {n: _without(again, found) for n, found in labels.items()}
-            if not (forced or self.hidden) and set(self.view.nodes).issuperset(cut):
-                self._check_all_steps(loop, labels[self.so_far.longest])
-            kept, ends = self._read_outside(labels[self.so_far.longest])
+            labels = {n: self._labels(found, view) for n, view in self.views.items()}
+            again = self._computed_again(found.loop, labels[self.so_far.longest])
+            labels = {n: _without(again, several) for n, several in labels.items()}
             longest = labels[self.so_far.longest]
-            streams = {node: self._stream(node, longest, cut) for node in [*kept, *(node for node, _ in ends)]}
+            if not (forced or found.hidden) and set(self.view.nodes).issuperset(found.cut):
+                self._check_all_steps(found.loop, longest)
+            kept, ends = self._read_outside(longest, found.of_input)
+            streams = {node: self._stream(node, longest, found.cut) for node in [*kept, *(node for node, _ in ends)]}
             # A value read some steps before the end is passed on step by step.
             more = [
                 self._around(longest, n, i) for n, lag in ends if lag or streams[n].last is None for i in range(lag + 1)
@@ -148,21 +139,26 @@ class Finder:
             if not more:
                 break
             forced += more
-        if not loop.step:
+        if not found.loop.step:
             return None
-        return self._with(loop, template, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
+        return self._with(found, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
 
-    def _loop(self, forced: Sequence[Around], beside: Sequence[Around]) -> tuple[Loop, dict[Node, Node], list[Node]]:
+    def _candidate(self, forced: Sequence[Around], beside: Sequence[Around]) -> Candidate:
+        """Return the loop that carries the fewest numbers, and these values."""
         m = self.middle
-        cuts = [self._cut(t, *(_known(some, i) for some in (forced, beside))) for i, t in enumerate(self.around)]
-        aligned = Alignment(self.order, self.position, self.around, self.period)
+        places = range(len(self.around))
+        # Values that only the last step of the trace computes are unrolled for the others.
+        placed = self.placed.including([node for i in places for node in _known(forced, i)])
+        found = [self._cut(placed, self.around[i], _known(forced, i), _known(beside, i)) for i in places]
+        cuts, are_ahead = [cut for cut, _ in found], [is_ahead for _, is_ahead in found]
+        aligned = Alignment(placed.order, placed.step, self.around, self.period)
         if (shown := aligned.of(cuts)) is None:
             raise self._looks_back(max(cuts, key=len))
         cuts = shown[-self.period - 2 :]
         made = [self._step(before, after, t) for t, (before, after) in enumerate(pairwise(cuts), m)]
         # A state that is only made of parameters is the same node before and after the step.
         steps = [
-            tuple(known[n] if n in self.position else n for n in after)
+            tuple(known[n] if n in placed.step else n for n in after)
             for known, after in zip(made, cuts[1:], strict=True)
         ]
         if steps[0] != steps[-1]:
@@ -174,13 +170,11 @@ class Finder:
             )
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
-        self.unknown = frozenset(beginning.unknown)
-        self.inline = beginning.inline
         leaves = placeholders(self.build, [n.size for n in step], self.first)
         before = [self.so_far.finals() | dict(zip(leaves, cut, strict=True)) for cut in shown]
         # The states before each of these steps.
-        hidden = zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True)
-        self.hidden = [(*[None] * (len(self.around) - len(shown)), *around) for around in hidden]
+        several = zip(*(substitute(self.build, beginning.hidden, known) for known in before), strict=True)
+        hidden = [(*[None] * (len(self.around) - len(shown)), *around) for around in several]
         if step and self.period > 1:
             step = in_turn(steps[:-1], m, self.backward)
             # The rest recomputes values that only one kind of step computes.
@@ -188,20 +182,27 @@ class Finder:
         if beginning.odd:
             template = beginning.begun(template, step, self.backward)
             step = tuple(template[n] for n in cuts[1])
-        return Loop(beginning.initial, step, {}, self.backward, self.ahead), template, cuts[1]
+        loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
+        of_input = self._of_input(template)
+        return Candidate(loop, template, cuts[1], hidden, frozenset(beginning.unknown), beginning.inline, of_input)
 
-    def _cut(self, step: int, forced: Sequence[Node], beside: Sequence[Node]) -> list[Node]:
-        """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`."""
+    def _cut(
+        self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
+    ) -> tuple[list[Node], bool]:
+        """Return the states after a step: the fewest numbers that all later steps depend on, and `forced`.
+
+        Also return whether one of them is not what the model's variables hold, but computed of that with weights.
+        """
         # Nodes in `beside` are states in any case. States are what the model's variables hold, or computed from that
         # without weights: see `variables`.
         later = self.variables.later(step, self._at_the_end(step), self.so_far.traced.by_length[step + 1].runs)
         # What later steps compute with weights, though from earlier values alone.
         behind = set[Node]()
         for n in self.inside:
-            if n in later and self.position[n] <= step:
+            if n in later and placed.step[n] <= step:
                 if n in self.variables.weighted or not behind.isdisjoint(n.inputs):
                     behind.add(n)
-        read = {n for n in self.inside if self.position[n] > step}
+        read = {n for n in self.inside if placed.step[n] > step}
         for n in reversed(self.inside):
             if n in read:
                 read.update(i for i in n.inputs if i in behind)
@@ -210,41 +211,35 @@ class Finder:
             for n in self.inside
             if n in read
             for i in n.inputs
-            if self.position.get(i, step + 1) <= step and i not in behind
+            if placed.step.get(i, step + 1) <= step and i not in behind
         }
         held = {i for n in later for i in n.inputs if i not in later}
         # A node may be computed in a step, and again in the next.
         made = {
             n
             for n in self.inside
-            if self.position[n] <= step and n not in behind
+            if placed.step[n] <= step and n not in behind
             if n in self.variables.weighted or not behind.isdisjoint(n.inputs)
-        } | self.changing.keys()
-
-        # Values that only the last step of the trace computes are unrolled for the others.
-        for node in topological(forced, stop=self.position):
-            if node not in self.position:
-                self._note_step(node)
-                self.order.append(node)
+        }.union(self.changing)
         # Nodes made of a single row are next to the cut: otherwise that row would be the cheapest cut, and the loop a
         # step late.
-        rows = [n for n in carried if n in self.of_one_row]
-        late = [*minimum_cut(rows, made, lambda n: n.size), *(n for n in forced if n in self.of_one_row)]
+        rows = [n for n in carried if n in placed.of_one_row]
+        late = [*minimum_cut(rows, made, lambda n: n.size), *(n for n in forced if n in placed.of_one_row)]
 
         def cost(node: Node) -> float:
-            if node in self.of_one_row:
+            if node in placed.of_one_row:
                 return 0 if node in late else inf
             # Among equal cuts, prefer the wanted one, and what variables hold.
-            odd = (node not in forced) + (node not in held) + (self.position[node] < step)
+            odd = (node not in forced) + (node not in held) + (placed.step[node] < step)
             return node.size + odd / 2.0**10
 
-        wanted = [n for n in forced if n not in self.of_one_row]
+        wanted = [n for n in forced if n not in placed.of_one_row]
         sinks = [*carried, *wanted] if self.together else carried
-        states = minimum_cut([n for n in sinks if n not in self.of_one_row], made, cost)
+        states = minimum_cut([n for n in sinks if n not in placed.of_one_row], made, cost)
         more = minimum_cut(wanted, made, lambda node: 0 if node in states else cost(node))
         early = {n for n in states if n in later and n in self.variables.given_weights}
-        self.ahead = bool(early) or not behind.isdisjoint(beside)
-        return list(dict.fromkeys([*states, *more, *late, *beside]))
+        is_ahead = bool(early) or not behind.isdisjoint(beside)
+        return list(dict.fromkeys([*states, *more, *late, *beside])), is_ahead
 
     def _as_rows(self, length: int) -> list[Node]:
         """Return the outputs of a trace, with the last value of each stream as that of its step."""
@@ -263,7 +258,7 @@ class Finder:
         """Return all nodes of a step, and the states after it, with placeholders for what it reads."""
         leaves = placeholders(self.build, [n.size for n in before], self.first)
         known = dict(zip(before, leaves, strict=True))
-        targets = [*(n for n in self.inside if self.position[n] == step), *after]
+        targets = [*(n for n in self.inside if self.placed.step[n] == step), *after]
         order = topological(targets, stop=known)
         for node in order:
             if node in known:
@@ -279,13 +274,25 @@ class Finder:
 
     # What the rest reads ---------------------------------------------------------------------------------------------
 
-    def _labels(self, loop: Loop, template: dict[Node, Node], view: View) -> dict[Node, list[Label]]:
+    def _of_input(self, template: Mapping[Node, Node]) -> dict[Node, None]:
+        """Return the values of a step that are made only of the current row of the sequence, and of what is fixed."""
+        found: dict[Node, None] = {self.build.leaf(INPUT, self.so_far.traced.dim_input): None}
+        fixed = set[Node]()
+        for node in topological(dict.fromkeys(template.values())):
+            read = [i for i in node.inputs if i not in fixed]
+            if read and all(i in found for i in read):
+                found[node] = None
+            elif not read and not isinstance(node.leaf, LoopState | Stepwise):
+                fixed.add(node)
+        return found
+
+    def _labels(self, candidate: Candidate, view: View) -> dict[Node, list[Label]]:
         """Return the nodes of a view that the loop computes, with all their labels."""
-        build, so_far = self.build, self.so_far
+        build, so_far, loop, template = self.build, self.so_far, candidate.loop, candidate.template
         own = set(placeholders(build, [n.size for n in loop.step], self.first))
         # Only what the loop is for: its states, their inputs, and values made only of the states before the step.
         # Values made of the states after it, or of a row, can be computed by the rest for all steps at once.
-        before, needed, after, fixed = set(own), set(topological(loop.step)), set[Node](), set[Node]()
+        before, needed, after = set(own), set(topological(loop.step)), set[Node]()
         for node in topological(dict.fromkeys(template.values())):
             if any(i in before for i in node.inputs):
                 before.add(node)
@@ -300,14 +307,7 @@ class Finder:
             for n in dict.fromkeys([*template.values(), *loop.step])
             if n in before and (n in needed or n not in after)
         ]
-        self.of_input = {build.leaf(INPUT, so_far.traced.dim_input): None}
-        for node in topological(dict.fromkeys(template.values())):
-            read = [i for i in node.inputs if i not in fixed]
-            if read and all(i in self.of_input for i in read):
-                self.of_input[node] = None
-            elif not read and not isinstance(node.leaf, LoopState | Stepwise):
-                fixed.add(node)
-        nodes += self.of_input
+        nodes += candidate.of_input
         sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
         sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.streams)}
         sizes |= {given: given.width for given in so_far.given}
@@ -315,8 +315,8 @@ class Finder:
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
                 return build.constant(float(t))
-            if isinstance(read, Given) and (t, read) in self.inline:
-                return build.constant(self.inline[t, read])
+            if isinstance(read, Given) and (t, read) in candidate.inline:
+                return build.constant(candidate.inline[t, read])
             return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 
         rows = [
@@ -343,19 +343,21 @@ class Finder:
 
     def _check_all_steps(self, loop: Loop, labels: dict[Node, list[Label]]) -> None:
         """Check that the longest trace continues the loop after the analysed step."""
-        present, last = set(self.order), self.view.length - 2
+        present, last = set(self.placed.order), self.view.length - 2
         seen = {label for node, several in labels.items() if node in present for label in several}
         for t in range(self.middle, last):
             if not loop.step or any((node, t) in seen for node in loop.step):
                 continue
             odd = [n for n in self.inside if n not in labels and any(i in labels for i in n.inputs)]
-            odd = [n for n in odd if self.position[n] >= t - 1 and n in self.view.origins] or self.inside
+            odd = [n for n in odd if self.placed.step[n] >= t - 1 and n in self.view.origins] or self.inside
             raise NotARecurrence(
-                f"step {self.position[odd[0]]} of the model is not the same computation as step {self.middle}.\n"
+                f"step {self.placed.step[odd[0]]} of the model is not the same computation as step {self.middle}.\n"
                 f"  {self.view.origins.get(odd[0], Origin())}      <- {describe(odd[0])} here\n{ADVICE}"
             )
 
-    def _read_outside(self, labels: dict[Node, list[Label]]) -> tuple[list[Node], list[Label]]:
+    def _read_outside(
+        self, labels: dict[Node, list[Label]], of_input: Container[Node]
+    ) -> tuple[list[Node], list[Label]]:
         """Return the values that the rest reads of every step, and those near the end, with their distance from it."""
         reached = topological([self.view.output], stop=labels)
         readers = Counter(i for node in reached if node not in labels for i in set(node.inputs) if i in labels)
@@ -368,7 +370,7 @@ class Finder:
                 often[label] += count
         for node in readers:
             for template, t in labels[node]:
-                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in self.of_input:
+                if t == self.middle and not isinstance(template.leaf, LoopState) and template not in of_input:
                     kept[template] = None
         for node in readers:
             of_kept = [one for one in labels[node] if one[0] in kept]
@@ -377,7 +379,7 @@ class Finder:
                 if t == end and often[template, end] > often[template, self.middle]:
                     ends[template, 0] = None
             elif t >= end - self.so_far.traced.back and (
-                template not in self.of_input or often[template, t] > often[template, self.middle]
+                template not in of_input or often[template, t] > often[template, self.middle]
             ):
                 ends[template, end - t] = None
         return list(kept), list(ends)
@@ -401,8 +403,7 @@ class Finder:
 
     def _with(
         self,
-        loop: Loop,
-        template: dict[Node, Node],
+        candidate: Candidate,
         labels: Mapping[int, dict[Node, list[Label]]],
         streams: Sequence[Stream],
         kept: Collection[Node],
@@ -420,14 +421,14 @@ class Finder:
             if t == self.middle and isinstance(template.leaf, LoopState) and node in last.origins
         }
         origins = dict(so_far.origins)
-        for node, one in template.items():
+        for node, one in candidate.template.items():
             if one in named or node in self.view.origins:
                 origins.setdefault(one, named.get(one) or self.view.origins[node])
         return replace(
             so_far,
-            loops=(*so_far.loops, loop),
+            loops=(*so_far.loops, candidate.loop),
             streams=(*so_far.streams, *streams),
-            unknown=so_far.unknown | self.unknown,
+            unknown=so_far.unknown | candidate.unknown,
             origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
         )
@@ -466,7 +467,7 @@ class Finder:
 
     def _looks_back(self, cut: Sequence[Node]) -> NotARecurrence:
         shown = [n for n in cut if n in self.view.origins]
-        shown += [n for n in self.order if n in self.view.origins and not set(cut).isdisjoint(n.inputs)]
+        shown += [n for n in self.placed.order if n in self.view.origins and not set(cut).isdisjoint(n.inputs)]
         line = (
             self.view.origins[shown[0]] if shown else where(self.so_far.left[self.so_far.longest], self.view.order[-1])
         )

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
-from myrnn.compiler.graph import Node
+from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import Row
+
+
+def spans_of(order: Iterable[Node]) -> dict[Node, tuple[int, int]]:
+    """Return the first and the last of the rows that each node is made of."""
+    found: dict[Node, tuple[int, int]] = {}
+    for node in order:
+        below = [found[i] for i in node.inputs if i in found]
+        if isinstance(node.leaf, Row):
+            found[node] = node.leaf.step, node.leaf.step
+        elif below:
+            found[node] = min(first for first, _ in below), max(last for _, last in below)
+    return found
 
 
 def steps_of(order: Iterable[Node], length: int | None = None) -> dict[Node, int]:
     """Return the step of each node that reads rows: that of the last row; with a `length`, counted from the end."""
-    found: dict[Node, int] = {}
-    for node in order:
-        below = [found[i] for i in node.inputs if i in found]
-        if isinstance(node.leaf, Row):
-            found[node] = node.leaf.step if length is None else length - 1 - node.leaf.step
-        elif below:
-            found[node] = max(below)
-    return found
+    return {n: last if length is None else length - 1 - first for n, (first, last) in spans_of(order).items()}
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The step of each node that belongs to a loop: that of the last row that it is made of."""
+
+    order: Sequence[Node] = ()  # all nodes, each after its inputs
+    step: Mapping[Node, int] = field(default_factory=dict)
+    of_one_row: Set[Node] = frozenset()  # nodes made of a single row
+
+    def including(self, nodes: Iterable[Node]) -> Positions:
+        """Return the positions of more nodes, too, and of what these are made of."""
+        order, step, of_one_row = dict.fromkeys(self.order), {**self.step}, {*self.of_one_row}
+        for node in topological(nodes, stop=self.step):
+            if node in step:
+                continue
+            order.setdefault(node)
+            read = [i for i in node.inputs if i in step]
+            steps = {node.leaf.step} if isinstance(node.leaf, Row) else {step[i] for i in read}
+            if steps:
+                step[node] = max(steps)
+                if node.is_leaf or (len(steps) == 1 and of_one_row.issuperset(read)):
+                    of_one_row.add(node)
+        return Positions([*order], step, of_one_row)
 
 
 class Kinds:
