@@ -14,9 +14,9 @@ import myrnn
 from marks import most_are_long
 from myrnn import SGD, tasks
 from myrnn.compiler import compile
+from myrnn.compiler.differences import describe
 from myrnn.compiler.graph import Builder
 from myrnn.compiler.passes import PASSES
-from myrnn.compiler.probe import describe
 from myrnn.errors import CompileError, NotARecurrence, NotDeterministic, UnsupportedOperation
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler import ops
+from myrnn.compiler.differences import ADVICE, describe, reads_a_row
 from myrnn.compiler.found import Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import Given, LoopState, Row, StepNumber
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
-from myrnn.compiler.probe import ADVICE, describe
 from myrnn.compiler.record import Origin
 from myrnn.errors import NotARecurrence
 
@@ -182,14 +182,14 @@ class BeginningFinder:
         for old in self._old(node, t, known):
             free = [j for j in (i, *self.numbers) if j not in before and self.sizes[j - self.first] == old.size]
             if not free:
-                raise NotARecurrence(row_message(leaves_of(Row, [old])[0], node, self.view, t))
+                raise self._reads_a_row(leaves_of(Row, [old])[0], node, t)
             before[free[0]], known[old] = old, self.leaves[free[0] - self.first]
         order = topological([node], stop=known)
         known |= self.so_far.lasts(order, known)
         for n in order:
             if isinstance(n.leaf, Row) and n not in known:
                 if n.leaf.step != t:
-                    raise NotARecurrence(row_message(n.leaf, node, self.view, t))
+                    raise self._reads_a_row(n.leaf, node, t)
                 known[n] = self.build.leaf(n.leaf.of, n.size)
         return substitute(self.build, [node], known)[0]
 
@@ -232,6 +232,9 @@ class BeginningFinder:
         self.folded |= view.folded
         return match.states
 
+    def _reads_a_row(self, row: Row, reader: Node, step: int) -> NotARecurrence:
+        return reads_a_row(row, self.view.origins.get(reader, Origin()), self.view.length, step)
+
     def _parted(self, differs: Differs, step: int) -> NotARecurrence:
         begin = BEGIN if step == 0 else ""
         written = dict(zip(self.view.written, self.view.nodes, strict=True))
@@ -249,11 +252,3 @@ def sized(node: Node, size: int) -> Node:
 
 def _states_in(node: Node) -> set[int]:
     return {state.number for state in leaves_of(LoopState, [node])}
-
-
-def row_message(row: Row, reader: Node, view: View, step: int) -> str:
-    """Return the refusal of a step that reads the row of another one."""
-    return (
-        f"the model reads element {row.step} of a sequence of {view.length} at step {step}, but not at\n"
-        f"  every length.\n  {view.origins.get(reader, Origin())}\n{ADVICE}"
-    )

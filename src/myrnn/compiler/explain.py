@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from math import gcd
 
+from myrnn.compiler.differences import where
 from myrnn.compiler.found import Found
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
-from myrnn.compiler.probe import Traces, where
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.record import Origin
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import MOST_KINDS, period_of

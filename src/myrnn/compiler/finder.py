@@ -12,13 +12,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from myrnn.compiler.alignment import Alignment
-from myrnn.compiler.beginning import BeginningFinder, row_message
+from myrnn.compiler.beginning import BeginningFinder
 from myrnn.compiler.cut import minimum_cut
-from myrnn.compiler.found import Found, Stream, View, both_lines, leaf_of
+from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
+from myrnn.compiler.found import Found, Stream, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
-from myrnn.compiler.probe import ADVICE, describe, first_difference, where
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import Positions
 from myrnn.compiler.trace import Trace
@@ -166,7 +166,7 @@ class Finder:
             here, there = first_difference(here, there) or (here, there)
             raise NotARecurrence(
                 f"step {m + self.period} of the model is not the same computation as step {m}.\n"
-                + both_lines(self.view, made[-1], there, self.view, made[0], here)
+                + both_lines(self.view.line_of(made[-1], there), there, self.view.line_of(made[0], here), here)
             )
         template, step = made[0], steps[0]
         beginning = BeginningFinder(self.so_far, self.views, steps[:-1], cuts[1]).find()
@@ -266,7 +266,8 @@ class Finder:
             if isinstance(node.leaf, Row):
                 if node.leaf.step != step:
                     reader = next((n for n in order if node in n.inputs), node)
-                    raise NotARecurrence(row_message(node.leaf, reader, self.view, step))
+                    line = self.view.origins.get(reader, Origin())
+                    raise reads_a_row(node.leaf, line, self.view.length, step)
                 known[node] = self.build.leaf(node.leaf.of, node.size)
             elif isinstance(node.leaf, Final):
                 known[node] = self.so_far.last(node.leaf.number)

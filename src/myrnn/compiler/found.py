@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from myrnn.compiler.differences import ADVICE, differs_by_length, line_of
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber
 from myrnn.compiler.loops import Loop
-from myrnn.compiler.probe import ADVICE, BACK, Traces, describe, lengths_for, longest_of, middle_of
+from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.tables import find_tables
 from myrnn.compiler.trace import Trace
@@ -153,16 +154,6 @@ class Found:
         }
 
 
-def differs_by_length(line: Origin) -> NotARecurrence:
-    """Return the refusal of a model that computes with other numbers at every length."""
-    return NotARecurrence(
-        "the model computes with numbers that differ from length to length, and are not a fraction of it.\n"
-        f"  {line}\n"
-        "  Numbers of the time compile, and fractions such as t / len(x): multiply tensors by other factors.\n"
-        '  Feed other numbers as a column of the data, or train with engine="mygrad".'
-    )
-
-
 class View:
     """The rest of a trace as a loop in one direction sees it."""
 
@@ -187,6 +178,11 @@ class View:
             n: left.origins[old] for old, n in zip(self.order, self.nodes, strict=True) if old in left.origins
         }
 
+    def line_of(self, part: Mapping[Node, Node], node: Node) -> Origin:
+        """Return the user's line of a node that a node of the view has become."""
+        lines = {part[n]: self.origins[n] for n in reversed(list(part)) if n in self.origins}
+        return line_of(node, part.values(), lines)
+
     def logits_of(self, step: int) -> Node:
         """Return the logits of a step before constants are folded, or the only ones."""
         if not self._per_step:
@@ -198,20 +194,3 @@ def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, back
     """Return the leaf for a row as a loop in one direction sees it: the last one of a stream is its end."""
     number = found.ending_at(Row(length - 1 - row.step if backward else row.step, row.of), length)
     return build.leaf(row if number is None else Final(number), size)
-
-
-def both_lines(
-    one: View, ours: Mapping[Node, Node], here: Node, other: View, its: Mapping[Node, Node], there: Node
-) -> str:
-    """Return lines that show the computation here and there."""
-    first, second = (where_of(*known) for known in ((one, ours, here), (other, its, there)))
-    if first == second:
-        return f"  {first}      <- {describe(here)} here, {describe(there)} there\n{ADVICE}"
-    return f"  {first}      <- {describe(here)} here\n  {second}      <- {describe(there)} there\n{ADVICE}"
-
-
-def where_of(view: View, part: Mapping[Node, Node], node: Node) -> Origin:
-    """Return the user's line of a node of a part, or that of a reader if it has none."""
-    wanted = [n for n, made in part.items() if made is node]
-    wanted += [n for n, made in part.items() if node in made.inputs]
-    return next((view.origins[n] for n in wanted if n in view.origins), Origin())

@@ -32,11 +32,12 @@ import numpy as np
 from mygrad import Tensor
 from numpy.typing import NDArray
 
+from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.memory import machine_memory
-from myrnn.compiler.probe import ADVICE, PROBES, Traces, traced_with_array
+from myrnn.compiler.probe import PROBES, Traces, traced_with_array
 from myrnn.compiler.reads import TracedArray, numbers_of
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded

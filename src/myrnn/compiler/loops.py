@@ -12,6 +12,7 @@ from typing import Any, Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.compiler.differences import ADVICE, difference_message
 from myrnn.compiler.draws import settled
 from myrnn.compiler.graph import (
     Builder,
@@ -27,7 +28,6 @@ from myrnn.compiler.graph import (
 )
 from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
 from myrnn.compiler.ops import OPERATIONS
-from myrnn.compiler.probe import ADVICE, difference_message
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import steps_of
 from myrnn.compiler.tables import fill_tables

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn.compiler.calls import check_calls
+from myrnn.compiler.differences import ADVICE, difference_message
 from myrnn.compiler.draws import drawn_whole, find_draws, ordered, settled, turned
-from myrnn.compiler.graph import Builder, Node, in_parallel, topological
+from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.growth import check_growth
 from myrnn.compiler.leaves import Drawn
 from myrnn.compiler.record import Origin, takes_numbers
@@ -31,11 +31,6 @@ PROBES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13)
 BACK = (3, 10)
 # The largest distance in steps of successive states, such as those of a dilated loop.
 APART = 4
-
-ADVICE = (
-    "  A compiled model computes the same at every step, except for the first few and up to four that take turns.\n"
-    '  Give it what differs as a column of the data, choose with mg.where, or train with engine="mygrad".'
-)
 
 
 def middle_of(back: int) -> int:
@@ -247,52 +242,3 @@ def _same_graph(one: Trace, other: Trace, what: str) -> None:
         f"{difference_message(one, other)}"
         f"{ADVICE}"
     )
-
-
-# Where two traces differ ---------------------------------------------------------------------------------------------
-
-
-def first_difference(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Return the lowest pair of nodes that differ in more than their inputs, walking the two graphs in parallel."""
-    found: tuple[Node, Node] | None = None
-
-    def below(x: Node, y: Node) -> list[tuple[Node, Node]]:
-        nonlocal found
-        pairs = []
-        if x.operation == y.operation and len(x.inputs) == len(y.inputs):
-            pairs = [(p, q) for p, q in zip(x.inputs, y.inputs, strict=True) if p is not q]
-        found = found if pairs else (x, y)
-        return pairs
-
-    if a is not b:
-        in_parallel(a, b, below)
-    return found
-
-
-def describe(node: Node) -> str:
-    """Return a description of a node on one line."""
-    if node.is_constant:
-        numbers = node.numbers
-        if numbers.size == 1:
-            return f"{numbers[0]:g}"
-        shown = np.array2string(numbers, precision=4, threshold=6, max_line_width=120)
-        return f"{numbers.size} constants {shown}"
-    return str(node.leaf or node.operation)
-
-
-def where(trace: Trace, node: Node | None) -> Origin:
-    """Return the user's line of a node, or of a reader if the node has none (a constant has none)."""
-    if node is None or node in trace.origins:
-        return trace.origins.get(node, Origin()) if node is not None else Origin()
-    readers = (n for n in topological([trace.output]) if node in n.inputs and n in trace.origins)
-    # The rows of outputs are joined by no line of the model: then the line of the last of them is shown.
-    below = (n for n in reversed(topological([node])) if n in trace.origins)
-    return trace.origins.get(next(chain(readers, below), node), Origin())
-
-
-def difference_message(trace: Trace, other: Trace) -> str:
-    """Return a line that shows where two traces of one length differ."""
-    difference = first_difference(trace.output, other.output)
-    assert difference is not None
-    here, there = difference
-    return f"  {where(trace, here)}      <- {describe(here)} here, {describe(there)} otherwise\n"

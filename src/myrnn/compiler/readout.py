@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from myrnn.compiler.beginning import sized
-from myrnn.compiler.found import Found, Stream, View, both_lines, differs_by_length, where_of
+from myrnn.compiler.differences import both_lines, differs_by_length, first_difference
+from myrnn.compiler.found import Found, Stream, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.match import Match
 from myrnn.compiler.ops import equal, select
-from myrnn.compiler.probe import first_difference
 from myrnn.errors import NotARecurrence
 
 # The largest distance, in steps, of the rows that the logits of a step read.
@@ -42,10 +42,10 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
     if one is not two:
         here, there = first_difference(one, two) or (one, two)
         if here.is_constant and there.is_constant and here.size == there.size:
-            raise differs_by_length(where_of(shorter, ours, here))
+            raise differs_by_length(shorter.line_of(ours, here))
         raise NotARecurrence(
             f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
-            + both_lines(shorter, ours, here, longer, its, there)
+            + both_lines(shorter.line_of(ours, here), here, longer.line_of(its, there), there)
         )
     origins = dict(found.origins)
     for n, node in ours.items():

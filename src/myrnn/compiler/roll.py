@@ -18,12 +18,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from myrnn.compiler import ops
+from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.finder import Finder
 from myrnn.compiler.found import Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
 from myrnn.compiler.loops import Recurrence, prove
-from myrnn.compiler.probe import ADVICE, Traces
+from myrnn.compiler.probe import Traces
 from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
 from myrnn.compiler.tables import without_fractions
 from myrnn.errors import NotARecurrence

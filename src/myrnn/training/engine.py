@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler.compilation import compile_for
-from myrnn.compiler.probe import ADVICE, unreached
+from myrnn.compiler.differences import ADVICE
+from myrnn.compiler.probe import unreached
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD
 from myrnn.errors import CompileError, InvalidArgument
