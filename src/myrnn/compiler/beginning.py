@@ -120,7 +120,9 @@ class BeginningFinder:
         if not all(map(are_the_same_numbers, found, match.hidden.values())):
             return {}
         for node in zeros.values():
-            self.folded.setdefault(self.written.setdefault(node, self.so_far.flat.constant(node.numbers)), node)
+            self.folded.setdefault(
+                self.written.setdefault(node, self.so_far.evidence.flat.constant(node.numbers)), node
+            )
         return zeros
 
     def _step(self, t: int) -> tuple[Node, ...]:

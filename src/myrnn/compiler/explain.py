@@ -9,11 +9,11 @@ from collections import Counter
 from math import gcd
 
 from myrnn.compiler.differences import where
-from myrnn.compiler.found import Found
+from myrnn.compiler.found import Evidence
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
-from myrnn.compiler.probe import Traces
+from myrnn.compiler.probe import Traces, longest_of, middle_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import MOST_KINDS, period_of
@@ -127,8 +127,8 @@ def _without_rows(trace: Trace) -> tuple[list[Node], int, int]:
 
 def _in_turn(traced: Traces) -> str | None:
     """Find steps that take turns in a way that is not followed."""
-    found = Found.nothing(traced.settled())
-    period = period_of(found.left[found.longest], found.middle)
+    trace = Evidence.of(traced.settled()).traces[longest_of(traced.back)]
+    period = period_of(trace, middle_of(traced.back))
     if period == 1:
         return None
     trace = traced.by_length[LONG[-1]]

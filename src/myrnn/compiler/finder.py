@@ -64,7 +64,7 @@ class Finder:
 
     def __init__(self, so_far: Found, *, backward: bool, together: bool) -> None:
         self.so_far, self.build, self.backward, self.together = so_far, so_far.build, backward, together
-        self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.period
+        self.middle, self.first, self.period = so_far.middle, so_far.states, so_far.evidence.period
         # The steps to compare: the one before, all kinds of steps, and the first kind again; before these as many as
         # there are kinds, if they differ.
         self.around = range(self.middle - 1 - self.period * (self.period > 1), self.middle + self.period + 1)
@@ -311,7 +311,7 @@ class Finder:
         nodes += candidate.of_input
         sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
         sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.streams)}
-        sizes |= {given: given.width for given in so_far.given}
+        sizes |= {given: given.width for given in so_far.evidence.given}
 
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
@@ -443,7 +443,7 @@ class Finder:
         ends: Collection[Node],
     ) -> Trace:
         """Return what remains of a trace: it reads rows of the streams."""
-        view, left, flat = self.views[length], self.so_far.left[length], self.so_far.flat
+        view, left, flat = self.views[length], self.so_far.left[length], self.so_far.evidence.flat
         # A value that stays the same over several steps has a row at each.
         rows = defaultdict[Node, dict[int, Node]](dict)
         for old, node in zip(view.order, view.nodes, strict=True):

@@ -33,40 +33,59 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The loops found, the values read of them, and the remaining traces."""
+class Evidence:
+    """What the traces of a model show of all its loops."""
 
     traced: Traces
+    # The traces that are searched, which read tables instead of numbers that differ from step to step.
+    traces: Mapping[int, Trace]
+    # What steps are given: the time, and what the traces show.
+    given: tuple[Given, ...]
+    # The line of numbers that differ from length to length, if there are any.
+    by_length: Origin | None
     # After how many steps the same computation repeats.
     period: int
     # In this builder, computations on constants are folded; in the other they stay as written.
     build: Builder
     flat: Builder
+
+    @classmethod
+    def of(cls, traced: Traces) -> Evidence:
+        """Return what traces show whose random numbers are settled."""
+        flat = Builder(fold=False)
+        lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
+        tables, traces, by_length = find_tables({n: traced.by_length[n].rebuilt(flat.rebuild) for n in lengths})
+        drawn = (drawn for drawn in traced.draws if drawn.by_step)
+        given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
+        # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
+        # seem to, because the states of other steps are missing.
+        is_long = traced.back == BACK[-1] and traced.apart == 1
+        period = period_of(traces[longest_of(traced.back)], middle_of(traced.back)) if is_long else 1
+        return cls(traced, traces, given, by_length, period, Builder(), flat)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The loops found, the values read of them, and the remaining traces."""
+
+    evidence: Evidence
     # The remaining traces: values computed by loops are rows of a stream.
     left: Mapping[int, Trace]
-    # What steps are given: the time, and what the traces show.
-    given: tuple[Given, ...]
-    # The line of numbers that differ from length to length, if there are any.
-    by_length: Origin | None
     loops: tuple[Loop, ...] = ()
     streams: tuple[Stream, ...] = ()
     # States whose initial value no step determines.
     unknown: frozenset[int] = frozenset()
     origins: Mapping[Node, Origin] = field(default_factory=dict)
 
-    @classmethod
-    def nothing(cls, traced: Traces) -> Found:
-        """Return what is known before the first loop is found."""
-        build, flat = Builder(), Builder(fold=False)
-        lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
-        tables, left, by_length = find_tables({n: traced.by_length[n].rebuilt(flat.rebuild) for n in lengths})
-        drawn = (drawn for drawn in traced.draws if drawn.by_step)
-        given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
-        # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
-        # seem to, because the states of other steps are missing.
-        is_long = traced.back == BACK[-1] and traced.apart == 1
-        period = period_of(left[longest_of(traced.back)], middle_of(traced.back)) if is_long else 1
-        return cls(traced, period, build, flat, left, given, by_length)
+    @property
+    def build(self) -> Builder:
+        """The builder of loops and readouts."""
+        return self.evidence.build
+
+    @property
+    def traced(self) -> Traces:
+        """The traces, from the sequence on."""
+        return self.evidence.traced
 
     @property
     def middle(self) -> int:
@@ -112,8 +131,8 @@ class Found:
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
-        if self.by_length is not None:
-            return differs_by_length(self.by_length)
+        if self.evidence.by_length is not None:
+            return differs_by_length(self.evidence.by_length)
         view = View(self, self.longest)
         order = topological([view.output])
         rows = [(n, n.leaf) for n in order if isinstance(n.leaf, Row)]
@@ -166,11 +185,11 @@ class View:
 
         def seen(row: Row, size: int) -> Node:
             step = length - 1 - row.step if backward else row.step
-            return leaf_of(found, found.flat, Row(step, row.of), length, size, backward)
+            return leaf_of(found, found.evidence.flat, Row(step, row.of), length, size, backward)
 
         known = {n: seen(n.leaf, n.size) for n in self.order if isinstance(n.leaf, Row)}
         # The nodes of `order` with rows as they are seen here, once as written, and once with constants folded.
-        self.written = substitute(found.flat, self.order, known)
+        self.written = substitute(found.evidence.flat, self.order, known)
         self.nodes = substitute(found.build, self.written, {})
         self.output = self.nodes[-1]
         self.folded = dict(zip(self.written, self.nodes, strict=True))

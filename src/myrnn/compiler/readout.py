@@ -81,7 +81,7 @@ def _begun_as_short_sequences(found: Found, readout: Node) -> Found:
     for length, output in ((0, readout), (1, substitute(found.build, [readout], last)[0])):
         if not found.unknown or length not in whole or len(found.loops) > 1:
             continue
-        written = whole[length].rebuilt(found.flat.rebuild).output
+        written = whole[length].rebuilt(found.evidence.flat.rebuild).output
         shown = Match(substitutions(found.build, [written], {}), 0, 0)
         # Only some of the states may be shown.
         shown.add(output, written)

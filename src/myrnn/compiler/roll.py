@@ -20,7 +20,7 @@ from dataclasses import replace
 from myrnn.compiler import ops
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.finder import Finder
-from myrnn.compiler.found import Found, View
+from myrnn.compiler.found import Evidence, Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
 from myrnn.compiler.loops import Recurrence, prove
@@ -46,7 +46,7 @@ def roll(traced: Traces) -> Recurrence:
 
 def _rolled(traced: Traces) -> Recurrence:
     """Find the loops in traces whose random numbers are settled, and prove them."""
-    found = searched(Found.nothing(traced))
+    found = searched(Evidence.of(traced))
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
     whole = _proved(found, recurrence, lengths)
@@ -104,8 +104,9 @@ def _recurrence(found: Found) -> Recurrence:
 # --- the search
 
 
-def searched(found: Found) -> Found:
+def searched(evidence: Evidence) -> Found:
     """Return what is found with all loops, one after the other, from the sequence to the logits."""
+    found = Found(evidence, evidence.traces)
     if found.has_read_all_rows:
         raise NotARecurrence(
             "the model's logits do not depend on the sequence: there is no loop to compile.\n" + ADVICE
