@@ -7,14 +7,12 @@ step, and selected by the time. A state that does not change there, as in a loop
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler import ops
 from myrnn.compiler.differences import ADVICE, describe, reads_a_row
 from myrnn.compiler.found import Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
@@ -22,6 +20,7 @@ from myrnn.compiler.leaves import Given, LoopState, Row, StepNumber
 from myrnn.compiler.loops import placeholders
 from myrnn.compiler.match import Differs, Match, are_the_same_numbers
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import chosen
 from myrnn.errors import NotARecurrence
 
 BEGIN = "  Begin with states that every step can read, such as np.zeros((1, D)).\n"
@@ -47,23 +46,8 @@ class Beginning:
         done: dict[Node, Node] = {}
         for node in topological(dict.fromkeys(template.values())):
             made = build.rebuild(node, [done[i] for i in node.inputs])
-            for first, last, value in reversed(list(_runs(odd.get(node, {})))):
-                is_odd = ops.equal(time, float(last)) if first == last else ops.greater(float(last + 1), time)
-                made = ops.select(is_odd, value, made)
-            done[node] = made
+            done[node] = chosen(time, odd.get(node, {}), made)
         return {node: done[made] for node, made in template.items()}
-
-
-def _runs(by_step: Mapping[int, Node]) -> Iterator[tuple[int, int, Node]]:
-    """Yield the first and the last of equal steps, from the first step on, and their value."""
-    begin = 0
-    for value, several in groupby(sorted(by_step), by_step.__getitem__):
-        steps = list(several)
-        if steps[0] <= begin and steps[-1] - steps[0] == len(steps) - 1:
-            yield steps[0], steps[-1], value
-            begin = steps[-1] + 1
-        else:
-            yield from ((t, t, value) for t in steps)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, top
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
 from myrnn.compiler.match import Match
-from myrnn.compiler.ops import equal, select
+from myrnn.compiler.steps import chosen
 from myrnn.errors import NotARecurrence
 
 # The largest distance, in steps, of the rows that the logits of a step read.
@@ -127,16 +127,15 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
 
 def _with_first_logits(found: Found, later: Node) -> Node:
     """Return the logits of a step, those of the first steps where they differ from `later` ones."""
-    build, made = found.build, later
-    for t in reversed(range(found.middle)):
+    build, firsts = found.build, dict[int, Node]()
+    for t in range(found.middle):
         rows = {n: row for n in topological([found.logits[t]]) if isinstance(row := n.leaf, Row)}
         if any(row.step != t and not found.is_end(row) for row in rows.values()):
             continue
         known = {n: build.leaf(row.of, n.size) if row.step == t else found.last_of(row) for n, row in rows.items()}
-        (first,) = substitute(build, [found.logits[t]], known)
-        if first is not later:
-            made = select(equal(build.given(StepNumber(False)), float(t)), first, made)
-    return made
+        (firsts[t],) = substitute(build, [found.logits[t]], known)
+    odd = {t: first for t, first in firsts.items() if first is not later}
+    return chosen(build.given(StepNumber(backward=False)), odd, later)
 
 
 def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:

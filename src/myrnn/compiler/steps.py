@@ -1,11 +1,16 @@
-"""The step of every node of a trace, and its kind: nodes of one kind are the same computation, at different steps."""
+"""The step of every node of a trace, its kind, and choices by the number of a step.
+
+Nodes of one kind are the same computation, at different steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
+from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import Row
 
@@ -80,3 +85,23 @@ class Kinds:
             key = (node.operation, None if node in plain else which, node.size, made)
             found[node] = self._numbers.setdefault(key, len(self._numbers))
         return found
+
+
+def chosen(number: Node, nodes: Mapping[int, Node], otherwise: Node) -> Node:
+    """Return the node that belongs to a number, such as that of the step; `otherwise` for other numbers."""
+    for first, last, node in reversed(list(_runs(nodes))):
+        is_it = ops.equal(number, float(last)) if first == last else ops.greater(float(last + 1), number)
+        otherwise = ops.select(is_it, node, otherwise)
+    return otherwise
+
+
+def _runs(nodes: Mapping[int, Node]) -> Iterator[tuple[int, int, Node]]:
+    """Yield the first and the last number of each node; equal nodes from zero on are one run."""
+    begin = 0
+    for node, several in groupby(sorted(nodes), nodes.__getitem__):
+        numbers = list(several)
+        if numbers[0] <= begin and numbers[-1] - numbers[0] == len(numbers) - 1:
+            yield numbers[0], numbers[-1], node
+            begin = numbers[-1] + 1
+        else:
+            yield from ((k, k, node) for k in numbers)

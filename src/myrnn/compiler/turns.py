@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.steps import Kinds, steps_of
+from myrnn.compiler.steps import Kinds, chosen, steps_of
 from myrnn.compiler.trace import Trace
 
 # The most kinds of steps.
@@ -44,12 +44,9 @@ def in_turn(steps: Sequence[tuple[Node, ...]], first: int, backward: bool) -> tu
     period, build = float(len(steps)), steps[0][0].build
     time = build.given(StepNumber(backward))
     turn = time - period * ops.floor(time / period)
-    chosen = []
+    made = []
     for several in zip(*steps, strict=True):
         ((most, _),) = Counter(several).most_common(1)
-        made = most
-        for i, node in enumerate(several, first):
-            if node is not most:
-                made = ops.select(ops.equal(turn, float(i % len(steps))), node, made)
-        chosen.append(made)
-    return tuple(chosen)
+        others = {i % len(steps): node for i, node in enumerate(several, first) if node is not most}
+        made.append(chosen(turn, others, most))
+    return tuple(made)
