@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from myrnn.compiler.graph import Node
-from myrnn.compiler.leaves import Row
 from myrnn.compiler.steps import Kinds
 
 
@@ -57,21 +56,15 @@ class Alignment:
         return next((n for n in self.order if self.position.get(n) == step and self._makes[n] == makes), state)
 
     @cached_property
-    def _makes(self) -> dict[Node, Hashable]:
+    def _makes(self) -> dict[Node, int]:
         """What each node computes in its step, whatever it reads of earlier steps and of parameters."""
-        found, numbers = dict[Node, Hashable](), dict[Hashable, int]()
-        for node in self.order:
-            if (step := self.position.get(node)) is None:
-                continue
-            made = tuple(found[i] if self.position.get(i) == step else (i.size,) for i in node.inputs)
-            which = node.leaf.of if isinstance(node.leaf, Row) else node.leaf or node.attributes
-            found[node] = numbers.setdefault((node.operation, which, node.size, made), len(numbers))
-        return found
+        order = (n for n in self.order if n in self.position)
+        return Kinds().of(order, self.position, earlier=lambda node, _: node.size, fixed=lambda node: node.size)
 
     def _side_by_side(self, cuts: Sequence[list[Node]]) -> list[list[Node]] | None:
         """Return the states after three steps: the same computation is the same state."""
         kinds = Kinds().of(self.order, self.position)
-        deeper = Kinds().of(self.order, self.position, earlier=kinds.__getitem__)
+        deeper = Kinds().of(self.order, self.position, earlier=lambda node, steps: (steps, kinds[node]))
         ordered = []
         for step, cut in zip(self.around, cuts, strict=True):
             left, mine = [*cut], list[Node]()

@@ -66,19 +66,20 @@ class Kinds:
         self,
         order: Iterable[Node],
         step: Mapping[Node, int],
-        earlier: Callable[[Node], Hashable] = lambda node: node.size,
+        earlier: Callable[[Node, int], Hashable] = lambda node, steps: (steps, node.size),
         fixed: Callable[[Node], Hashable] = id,
         plain: Collection[Node] = (),
     ) -> dict[Node, int]:
-        """Return the kind of each node; `earlier` tells inputs of earlier steps apart, and `fixed` those without step.
+        """Return the kind of each node.
 
-        The attributes of `plain` nodes make no difference.
+        `earlier` tells inputs of earlier steps apart, given by how many steps, and `fixed` those without step. The
+        attributes of `plain` nodes make no difference.
         """
         found: dict[Node, int] = {}
         for node in order:
             at = step.get(node, -1)
             made = tuple(
-                fixed(i) if i not in step else (at - step[i], found[i] if step[i] == at else earlier(i))
+                fixed(i) if i not in step else (0, found[i]) if step[i] == at else earlier(i, at - step[i])
                 for i in node.inputs
             )
             which = node.leaf.of if isinstance(node.leaf, Row) else node.leaf or node.attributes
