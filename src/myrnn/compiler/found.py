@@ -7,7 +7,7 @@ searched. A `View` shows the rest of one trace as a loop in one direction sees i
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from myrnn.compiler.differences import ADVICE, differs_by_length, line_of
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
@@ -111,6 +111,14 @@ class Found:
     def logits(self) -> tuple[Node, ...]:
         """The rest of the logits of every step of the longest trace."""
         return self.left[self.longest].output.inputs
+
+    def noting(self, made: Mapping[Node, Node], origins: Mapping[Node, Origin]) -> Found:
+        """Return it with the lines of nodes that those of a trace have become."""
+        lines = {**self.origins}
+        for node in made:
+            if node in origins:
+                lines.setdefault(made[node], origins[node])
+        return replace(self, origins=lines)
 
     def is_end(self, row: Row) -> bool:
         """Whether a row of the longest trace is the end of a stream."""

@@ -47,11 +47,7 @@ def _of_sequence(found: Found) -> tuple[Found, Node]:
             f"the readout after {lengths[0]} steps is not the same computation as after {lengths[1]}.\n"
             + both_lines(shorter.line_of(ours, here), here, longer.line_of(its, there), there)
         )
-    origins = dict(found.origins)
-    for n, node in ours.items():
-        if n in shorter.origins:
-            origins.setdefault(node, shorter.origins[n])
-    return replace(found, origins=origins), one
+    return found.noting(ours, shorter.origins), one
 
 
 def _on_last_states(found: Found, view: View) -> dict[Node, Node]:
@@ -111,11 +107,7 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
             else:
                 known[n] = found.last_of(row)
     nodes = substitute(found.build, order, known)
-    shown, origins = found.left[found.longest].origins, dict(found.origins)
-    for n, node in zip(order, nodes, strict=True):
-        if n in shown:
-            origins.setdefault(node, shown[n])
-    found = replace(found, origins=origins)
+    found = found.noting(dict(zip(order, nodes, strict=True)), found.left[found.longest].origins)
     # What replaces shifted rows has the right initial values.
     made = nodes[-1] if shifted else _with_first_logits(found, nodes[-1])
     if isinstance(made.leaf, Kept):
