@@ -20,12 +20,12 @@ from myrnn.cli import train as command_train
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
 from myrnn.experiment.experiment import PRESETS
-from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.registry import find, kinds
 from myrnn.runs import load_run, save_run, training, work
 from myrnn.tasks import TwinHalves
+from myrnn.tokens import read_tokens
 from myrnn.training import train
 
 SMALL = (
@@ -437,14 +437,14 @@ def test_larger_alphabets_take_commas(here, capsys):
 
 @given(st.lists(st.integers(0, 9), min_size=1))
 def test_digits_and_commas_mean_the_same(tokens):
-    assert parse_tokens("".join(map(str, tokens)), 10) == tokens
-    assert parse_tokens("".join(f"{token}," for token in tokens).rstrip(",") + ",7", 10) == [*tokens, 7]
+    assert read_tokens("".join(map(str, tokens)), 10) == tokens
+    assert read_tokens("".join(f"{token}," for token in tokens).rstrip(",") + ",7", 10) == [*tokens, 7]
 
 
 @given(st.text(), st.integers(2, 20))
 def test_any_text_is_tokens_or_refused(text, alphabet_size):
     try:
-        tokens = parse_tokens(text, alphabet_size)
+        tokens = read_tokens(text, alphabet_size)
     except InvalidArgument as error:
         assert "\n" not in str(error)
     else:

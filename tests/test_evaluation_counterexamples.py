@@ -6,10 +6,11 @@ import pytest
 
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation import counterexamples, evaluate, shortcuts
-from myrnn.evaluation.mistakes import aligned, halves_of, spelled
+from myrnn.evaluation.mistakes import aligned, halves_of
 from myrnn.models import LSTM, RNN
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tokens import written_tokens
 
 TASK = TwinHalves(1, 3, alphabet_size=4)
 MODEL = RNN(4, 6, 2, rng=3)
@@ -133,9 +134,9 @@ def test_a_long_half_continues_further_down():
 
 def test_other_tasks_have_no_halves():
     assert halves_of(Sequences([1], [0, 1], [0]), np.array([1, 1])) is None
-    assert spelled(np.array([1, 2, 3])) == "123"
-    assert spelled(np.array([1, 12])) == "1,12"
-    assert spelled(np.array([], dtype=int)) == ""
+    assert written_tokens(np.array([1, 2, 3])) == "123"
+    assert written_tokens(np.array([1, 12])) == "1,12"
+    assert written_tokens(np.array([], dtype=int)) == ""
 
 
 # --- the table
@@ -148,8 +149,8 @@ def test_the_table_shows_halves_under_each_other():
     assert lines[0].strip() == f"{np.sum(data.labels == 0)} mistakes in 20 sequences"
     assert lines[1].split() == ["length", "sequence", "truth", "model", "says", "sure"]
     first = found.shortest[0]
-    assert lines[3].split() == ["shortest", "6", spelled(first.halves.first), "no", "match", "match", "0.8808"]
-    assert lines[4].split() == [spelled(first.halves.second)]
+    assert lines[3].split() == ["shortest", "6", written_tokens(first.halves.first), "no", "match", "match", "0.8808"]
+    assert lines[4].split() == [written_tokens(first.halves.second)]
     assert set(lines[5].split()) <= {"^", "^^", "^^^"}
     assert lines[-1].strip() == "first half above the second; ^ marks where they differ"
 

@@ -27,11 +27,11 @@ from myrnn.inspection import (
     recurrent_eigenvalues,
     state_space,
 )
-from myrnn.inspection.one import parse_tokens
 from myrnn.models import GRU, LSTM, RNN
 from myrnn.plots import plot_matrices
 from myrnn.sequences import Sequences
 from myrnn.tasks import TwinHalves
+from myrnn.tokens import read_tokens, written_tokens
 from zoo import LastRow, ShiftedState, made
 
 # `test_cli_inspect` looks inside with machine code.
@@ -456,7 +456,43 @@ def test_a_model_without_states_is_refused(look):
 
 def test_numbers_of_more_digits_need_commas():
     with refused("sequence '1012': separate numbers by commas, such as 10,3,10,3, because the alphabet has 12 symbols"):
-        parse_tokens("1012", 12)
+        read_tokens("1012", 12)
+
+
+@pytest.mark.parametrize(
+    ("size", "names", "text"),
+    [
+        (3, ("a", "b", "c"), "abba"),
+        (3, ("up", "down", "stay"), "up down up"),
+        (12, tuple(map(str, range(12))), "10,3,11"),
+        (3, ("0", "1", "2"), "0120"),
+        (3, None, "0120"),
+        (12, None, "0,1,2,0"),
+    ],
+)
+def test_a_sequence_is_read_as_it_is_written(in_python, size, names, text):
+    found = inspect(RNN(size, 4, 2, rng=0), text, symbol_names=names)
+    assert found.summary().startswith(f"{text}: ")
+    assert written_tokens(found.tokens, names, size) == text
+    assert read_tokens(text, size, names) == found.tokens.tolist()
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "message"),
+    [
+        (("a", "b", "c"), "abd", "sequence 'abd' has the symbol 'd': the symbols are a b c"),
+        (("a", "b", "c"), "", "sequence '' is empty: the symbols are a b c"),
+        (
+            ("up", "b", "c"),
+            "upb",
+            "sequence 'upb' has the symbol 'upb': write symbols with spaces between, of these: up b c",
+        ),
+        (("a", "b"), "ab", "symbol_names must be one for each of the 3 symbols, not 2"),
+    ],
+)
+def test_text_that_is_not_of_the_symbols_is_refused(in_python, names, text, message):
+    with refused(message):
+        inspect(RNN(3, 4, 2, rng=0), text, symbol_names=names)
 
 
 # --- one sequence: tables

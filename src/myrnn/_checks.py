@@ -120,13 +120,13 @@ def nearest(value: Any, choices: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def names(name: str, given: Iterable[str] | None, count: int) -> list[str]:
-    """Return the names of `count` classes: those given, or ``class 0``, ``class 1`` and so on."""
+def names(name: str, given: Iterable[str] | None, count: int, of: str = "classes") -> list[str]:
+    """Return the names of `count` classes or symbols: those given, or ``class 0``, ``class 1`` and so on."""
     if given is None:
         return [f"class {number}" for number in range(count)]
     found = [str(one) for one in given]
     if len(found) != count:
-        raise InvalidArgument(f"{name} must be one for each of the {count} classes, not {len(found)}")
+        raise InvalidArgument(f"{name} must be one for each of the {count} {of}, not {len(found)}")
     return found
 
 

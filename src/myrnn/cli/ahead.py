@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from myrnn._checks import count_of
 from myrnn.cli import show
 from myrnn.cli.options import DelimiterAsTrained, OwnClass, Quiet, argument, file_option, load, option, picture_option
-from myrnn.data.read import read_examples
 from myrnn.data.targets import SERIES, TEXT
 from myrnn.errors import InvalidArgument
 from myrnn.plots import save_figure
 from myrnn.runs import Run
 from myrnn.runs.compare import run_names
-from myrnn.runs.files import columns_of
 from myrnn.storage import place_file
 
 if TYPE_CHECKING:
@@ -83,7 +78,11 @@ def forecast(
     from myrnn import estimators
 
     loaded = [_loaded(run, model, SERIES, "forecasts") for run in runs]
-    series = _series(loaded[0], data, text_column, delimiter)
+    source = loaded[0].experiment.source.settings
+    file = source.file if data is None else data
+    if file is None:
+        raise InvalidArgument(f"{loaded[0].folder} learned from a series in memory: give it with --data")
+    series = loaded[0].reader.read_series(source, file, text_column=text_column, delimiter=delimiter)
     members = [estimators.SequenceForecaster.of_run(run) for run in loaded]
     found = estimators.forecast(members, series, horizon, level=level, paths=paths, seed=seed)
     if out is not None:
@@ -95,22 +94,6 @@ def forecast(
     show.table(found)
     of = ", ".join(run_names(runs))
     show.named_rows(("forecast", f"of {count_of(horizon, 'step')} after {count_of(len(series), 'step')}, by {of}"))
-
-
-def _series(run: Run, data: str | None, names: str | None, delimiter: str | None) -> NDArray[np.float64]:
-    file = run.experiment.source.settings.file if data is None else data
-    if file is None:
-        raise InvalidArgument(f"{run.folder} learned from a series in memory: give it with --data")
-    read = read_examples(
-        file,
-        SERIES,
-        columns=None if names is not None else run.reader.columns,
-        **columns_of(run.experiment, file, names, delimiter),
-    ).sequences
-    if len(read) != 1:
-        raise InvalidArgument(f"{file} holds {count_of(len(read), 'series')}, but one is needed")
-    series: NDArray[np.float64] = np.asarray(read[0])
-    return series[:, 0] if series.shape[1] == 1 else series
 
 
 def _loaded(folder: Path, model: str | None, wanted: str, does: str) -> Run:

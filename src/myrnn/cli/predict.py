@@ -26,13 +26,11 @@ from myrnn.cli.options import (
     option,
     refuse,
 )
-from myrnn.data import LabelledSequences, read_sequences
 from myrnn.data.targets import LABELS, NEXT, TEXT, VALUES
 from myrnn.errors import InvalidArgument
 from myrnn.flat import ramp
 from myrnn.results import Table
 from myrnn.runs import Run
-from myrnn.runs.files import columns_of
 from myrnn.sequences import Sequences
 
 
@@ -84,26 +82,19 @@ def predict(
         if learn == LABELS:
             return _show(loaded, texts, inputs, not_finite)
     else:
-        read = _read(loaded, data, text_column, delimiter, skip_bad_lines)
+        read = loaded.reader.read_file(
+            loaded.experiment.source.settings,
+            data,
+            labelled=False,
+            text_column=text_column,
+            delimiter=delimiter,
+            skip_bad_lines=skip_bad_lines,
+        )
         inputs, lines = loaded.reader.read(read.sequences), read.lines
     show.csv_columns(out, _columns(loaded, inputs, lines, not_finite))
     if data is not None and read.skipped:
         were = "was" if read.skipped == 1 else "were"
         warn(f"{_checks.count_of(read.skipped, 'malformed line')} of {data} {were} skipped")
-
-
-def _read(run: Run, data: Path, text_column: str | None, delimiter: str | None, skip: bool) -> LabelledSequences:
-    """Read a file in the way that the training data were read."""
-    reader, where = run.reader, columns_of(run.experiment, data, text_column, delimiter)
-    return read_sequences(
-        data,
-        tokenize=reader.text_as if reader.is_symbols else "auto",
-        text_column=where["text_column"] or "sequence",
-        delimiter=where["delimiter"],
-        kind="tokens" if reader.is_symbols else "features",
-        labelled=False,
-        skip_bad_lines=skip,
-    )
 
 
 def _columns(run: Run, sequences: Sequences, lines: NDArray[np.int64], not_finite: str | None) -> dict[str, Any]:

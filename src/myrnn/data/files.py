@@ -38,6 +38,8 @@ LONGEST_FIRST_LINE = 2**20
 PARQUET_MARK = b"PAR1"
 # The most columns that a message lists.
 MOST_COLUMNS = 12
+# The default column of the sequences.
+TEXT_COLUMN = "sequence"
 # The kinds of sequences in a file.
 TEXT, SYMBOLS, NUMBERS, VECTORS = "text", "a list of symbols", "a list of numbers", "a list of vectors"
 # JSON lists of ambiguous kind.
@@ -48,7 +50,7 @@ INTEGERS, EMPTY = "a list of integers", "an empty list"
 class Columns:
     """The names of the columns to read; labels are not read without `label`, and may be any value with `listed`."""
 
-    text: str = "sequence"
+    text: str = TEXT_COLUMN
     label: str | None = "label"
     listed: bool = False
 

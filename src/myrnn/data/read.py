@@ -133,7 +133,7 @@ def read_sequences(
     labels: str | os.PathLike[str] | None = None,
     *,
     tokenize: str = "auto",
-    text_column: str = "sequence",
+    text_column: str = files.TEXT_COLUMN,
     label_column: str = "label",
     delimiter: str | None = None,
     kind: Kind | None = None,
@@ -212,18 +212,19 @@ def read_examples(
     label_column: str | None = None,
     delimiter: str | None = None,
     kind: Kind | None = None,
+    labelled: bool = True,
     skip_bad_lines: bool = False,
     columns: Sequence[str] | None = None,
 ) -> LabelledSequences:
-    """Read sequences and their targets from a file: labels, tags, numbers, text or a series."""
+    """Read sequences and, if `labelled`, their targets from a file: labels, tags, numbers, text or a series."""
     # Arguments are as for `read_sequences`. Plain text is one text, or for a series the numbers of one step in each
     # line. Tags and numbers of steps are lists or separated by white space; tags of characters may be single
     # characters. `text_column` may name several columns of a series, as `columns` does.
     column = DEFAULT_COLUMNS.get(_checks.one_of("learn", learn, LEARN)) if label_column is None else label_column
     usual: dict[str, Any] = {"tokenize": tokenize, "delimiter": delimiter, "skip_bad_lines": skip_bad_lines}
-    usual["text_column"] = text = "sequence" if text_column is None else text_column
+    usual["text_column"] = text = files.TEXT_COLUMN if text_column is None else text_column
     if learn == LABELS:
-        return read_sequences(path, labels, label_column=column or "label", kind=kind, **usual)
+        return read_sequences(path, labels, label_column=column or "label", kind=kind, labelled=labelled, **usual)
     source = _path("path", path)
     if labels is not None:
         raise InvalidArgument(f"labels needs learn='labels', not {learn!r}: leave them out")
@@ -240,7 +241,9 @@ def read_examples(
             offsets = np.array([0, len(rows)])
             return LabelledSequences(Numbers(rows, offsets), None, np.array([1]), 0, source, columns=named)
     if learn in (TEXT, SERIES):
-        return read_sequences(source, labelled=False, kind="tokens" if learn == TEXT else "features", **usual)
+        kind = "tokens" if learn == TEXT else "features"
+    if learn in (TEXT, SERIES) or not labelled:
+        return read_sequences(source, labelled=False, kind=kind, **usual)
     both = files.Columns(_name("text_column", text), _name("label_column", column or ""), listed=True)
     found, given = _read(source, None, both, tokenize, delimiter, kind, skip_bad_lines)
     return _with_targets(found, learn, given or [], skip_bad_lines)

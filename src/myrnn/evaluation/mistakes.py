@@ -14,6 +14,7 @@ from myrnn.finite import NO_CLASS, is_lost, predicted, warn_of_lost
 from myrnn.results import Result, Shown, Table, number, text
 from myrnn.sequences import Sequences
 from myrnn.tasks import Palindromes, TwinHalves
+from myrnn.tokens import written_tokens
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -169,7 +170,7 @@ class Counterexamples(Result):
                 "list": [name for name, _ in ranked],
                 "rank": [rank for _, rank in ranked],
                 "length": [len(found.sequence) for found in mistakes],
-                "sequence": [self._spelled(found) for found in mistakes],
+                "sequence": [written_tokens(found.sequence, self.symbol_names) for found in mistakes],
                 "truth": [self.class_names[found.truth] for found in mistakes],
                 "predicted": names,
                 "probability": [found.probability for found in mistakes],
@@ -188,13 +189,9 @@ class Counterexamples(Result):
         )
 
     def _written(self, mistake: Mistake) -> Text | str:
-        return self._spelled(mistake) if mistake.halves is None else aligned(mistake.halves)
-
-    def _spelled(self, mistake: Mistake) -> str:
-        values, names = mistake.sequence, self.symbol_names
-        if names is None or values.ndim > 1:
-            return spelled(values)
-        return ("" if max(map(len, names)) == 1 else " ").join(names[token] for token in values.tolist())
+        if mistake.halves is None:
+            return written_tokens(mistake.sequence, self.symbol_names)
+        return aligned(mistake.halves)
 
 
 def counterexamples(
@@ -295,16 +292,9 @@ def _caption(mistakes: list[Mistake]) -> str | None:
     return f"first half above the second{order}; ^ marks where they differ{middle}"
 
 
-def spelled(sequence: NDArray[Any]) -> str:
-    """Return tokens in the form of the command line: digits, or numbers separated by commas; the size of features."""
-    if sequence.ndim > 1:
-        return f"{_checks.count_of(sequence.shape[0], 'row')} of {_checks.count_of(sequence.shape[1], 'feature')}"
-    return ("" if sequence.max(initial=0) < 10 else ",").join(str(token) for token in sequence)
-
-
 def _short(sequence: NDArray[Any]) -> str:
-    """Return a sequence as `spelled` does, a long one cut."""
-    text = spelled(sequence)
+    """Return a sequence as text, a long one cut."""
+    text = written_tokens(sequence)
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 

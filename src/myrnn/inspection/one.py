@@ -19,8 +19,7 @@ from myrnn.compiler.leaves import LoopState
 from myrnn.errors import InvalidArgument, NotFinite
 from myrnn.models.model import parameter_names, parameters_of
 from myrnn.sequences import Sequences, one_hot
-
-DIGITS = frozenset("0123456789")
+from myrnn.tokens import read_tokens, written_tokens
 
 Floats = NDArray[np.float32]
 Named = dict[str, Floats]
@@ -132,12 +131,9 @@ class Inspection(results.Result):
 
     def summary(self) -> str:
         """Return one line: the sequence, the prediction, and the loss of the gradients."""
-        read = f"{_checks.count_of(len(self), 'row')} of {_checks.count_of(self.x.shape[1], 'feature')}"
-        if self.symbols is not None:
-            names = self.symbol_names or [str(token) for token in range(self.x.shape[1])]
-            between = "" if max(map(len, names)) == 1 else "," if self.symbol_names is None else " "
-            written = between.join(self.symbols)
-            read = written if len(written) <= 40 else _checks.count_of(len(self), "symbol")
+        read = written_tokens(self.x if self.tokens is None else self.tokens, self.symbol_names, self.x.shape[1])
+        if self.tokens is not None and len(read) > 40:
+            read = _checks.count_of(len(self), "symbol")
         says = f"{self.class_names[self.predicted]} ({self.probabilities[-1, self.predicted]:.4f})"
         if isinstance(self.y, np.ndarray):
             known = self.y >= 0
@@ -191,8 +187,8 @@ def inspect(
     model : callable or CompiledModel
         As for `myrnn.train`; it must compile, see `myrnn.compile`.
     x : array_like (T, C), integers (T,) or str
-        One sequence: features, tokens, or digits such as ``"123123"`` (with more than ten symbols, numbers separated by
-        commas: ``"10,3,10,3"``).
+        One sequence: features, tokens, or text: digits such as ``"123123"`` (with more than ten symbols, numbers
+        separated by commas: ``"10,3,10,3"``), or the `symbol_names` (names of several characters with spaces between).
     y : int or array_like of int (T,), optional
         The class that the loss is taken for; by default the predicted one. For a model that predicts a class at every
         step, one per step; -1 ignores a step.
@@ -224,7 +220,10 @@ def inspect(
     """
     width = x.shape[1] if getattr(x, "ndim", 0) == 2 and not hasattr(model, "dim_input") else None
     compiled = compiled_of(model, width, len(x) if getattr(x, "ndim", 0) else None)
-    features, tokens = one_sequence(x, compiled.dim_input)
+    symbols = None
+    if symbol_names is not None:
+        symbols = tuple(_checks.names("symbol_names", symbol_names, compiled.dim_input, "symbols"))
+    features, tokens = one_sequence(x, compiled.dim_input, symbols)
     names = _checks.names("class_names", class_names, compiled.dim_output)
     read = Sequences.from_pairs([(features if tokens is None else tokens, 0)], compiled.dim_input)
     logits = compiled.prefix_logits(read)
@@ -253,7 +252,7 @@ def inspect(
         class_names=names,
         main_state=main_state(compiled),
         weights=_weight_matrices(compiled.model),
-        symbol_names=None if symbol_names is None else tuple(symbol_names),
+        symbol_names=symbols,
     )
 
 
@@ -293,34 +292,12 @@ def compiled_of(model: Any, dim_input: int | None = None, steps: int | None = No
     return compile(model, None if steps is None else max(1, min(steps, MAX_LENGTH)), dim_input=dim_input)
 
 
-def parse_tokens(text: str, alphabet_size: int) -> list[int]:
-    """Return the tokens of digits such as ``"2020"``, or of numbers separated by commas; errors give the place."""
-    if alphabet_size > 10 and "," not in text:
-        raise InvalidArgument(
-            f"sequence {_checks.shown(text)}: separate numbers by commas, such as 10,3,10,3, "
-            f"because the alphabet has {_checks.count_of(alphabet_size, 'symbol')}"
-        )
-    parts = text.split(",") if "," in text else list(text)
-    if not parts:
-        raise InvalidArgument("a sequence is empty: write digits, such as 2020")
-    for place, part in enumerate(parts, 1):
-        # isdigit() would accept digits of other scripts, too.
-        if not part or set(part) - DIGITS or len(part) > 10:
-            raise InvalidArgument(
-                f"sequence {_checks.shown(text)}: {_checks.shown(part)} at place {place} is not a digit"
-            )
-        if int(part) >= alphabet_size:
-            raise InvalidArgument(
-                f"sequence {_checks.shown(text)}: {part} at place {place} is not one of the symbols "
-                f"0 to {alphabet_size - 1}"
-            )
-    return [int(part) for part in parts]
-
-
-def one_sequence(x: Any, dim_input: int) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+def one_sequence(
+    x: Any, dim_input: int, symbol_names: Sequence[str] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
     """Return the features (T, C) of one sequence, and its tokens (T,) if it has any, or its rows are one-hot."""
     if isinstance(x, str):
-        tokens = np.array(parse_tokens(x, dim_input), dtype=np.int64)
+        tokens = np.array(read_tokens(x, dim_input, symbol_names), dtype=np.int64)
         return one_hot(tokens, dim_input), tokens
     given = _checks.array("x", x.data if isinstance(x, Tensor) else x)
     if given.ndim in (1, 2) and not len(given):

@@ -13,7 +13,7 @@ from myrnn.data import LabelledSequences
 from myrnn.data.files import DELIMITERS, ending_of
 from myrnn.data.read import read_examples
 from myrnn.errors import InvalidArgument
-from myrnn.experiment import Experiment
+from myrnn.experiment import Data
 
 
 def is_training_file(file: str) -> str:
@@ -22,36 +22,34 @@ def is_training_file(file: str) -> str:
 
 
 def read_file(
-    experiment: Experiment,
-    file: str,
-    labels: str | None,
-    kind: Any,
+    data: Data,
+    file: str | os.PathLike[str],
+    labels: str | None = None,
+    *,
     tokenize: str,
+    kind: Any = None,
     columns: Sequence[str] | None = None,
+    labelled: bool = True,
+    text_column: str | None = None,
+    delimiter: str | None = None,
+    skip_bad_lines: bool | None = None,
 ) -> LabelledSequences:
-    """Read a file of sequences and their targets as an experiment says."""
-    data = experiment.source.settings
+    """Read a file of sequences, with their targets if it is `labelled`, as the settings of a training say."""
+    # Only the file of the training must be one with a delimiter.
+    usual = data.delimiter if file == data.file or ending_of(Path(file)) in DELIMITERS else None
     return read_examples(
         file,
         data.learn,
         labels,
         tokenize=tokenize,
+        text_column=text_column or data.text_column,
         label_column=data.label_column,
+        delimiter=delimiter or usual,
         kind=kind,
-        skip_bad_lines=data.skip_bad_lines,
+        labelled=labelled,
+        skip_bad_lines=data.skip_bad_lines if skip_bad_lines is None else skip_bad_lines,
         columns=columns,
-        **columns_of(experiment, file),
     )
-
-
-def columns_of(
-    experiment: Experiment, file: str | os.PathLike[str], text_column: str | None = None, delimiter: str | None = None
-) -> dict[str, Any]:
-    """Return the column of the sequences in a file and its delimiter: what is given, or that of the training."""
-    data = experiment.source.settings
-    # Only the file of the training must be one with a delimiter.
-    usual = data.delimiter if file == data.file or ending_of(Path(file)) in DELIMITERS else None
-    return {"text_column": text_column or data.text_column, "delimiter": delimiter or usual}
 
 
 def of_known(given: LabelledSequences, classes: Collection[str]) -> LabelledSequences:

@@ -172,7 +172,7 @@ def _of_data(experiment: Experiment, make: Callable[..., Any] | None) -> Prepare
         raw = flat_sequences(X, tokenize=data.tokenize)
         hashes[MEMORY] = _hash_of_memory(raw, y)
     else:
-        train = read_file(experiment, data.file, data.labels, None, data.tokenize)
+        train = read_file(data, data.file, data.labels, tokenize=data.tokenize)
         _warn_of_numbers(train)
         X, y = train.sequences, train.labels if data.learn == LABELS else train.targets
         raw = flat_sequences(X, tokenize=train.tokenize or "auto")

@@ -5,6 +5,7 @@ Both kinds of reader have the same attributes and methods, so a run does not ask
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,8 +32,7 @@ from myrnn.data.symbols import RawSequences
 from myrnn.data.targets import LABELS, SERIES
 from myrnn.errors import DataError, InvalidArgument
 from myrnn.evaluation.classify import as_tested, classes_of
-from myrnn.experiment import Experiment, Part
-from myrnn.inspection.one import parse_tokens
+from myrnn.experiment import Data, Experiment, Part
 from myrnn.models.network import embedding_of, no_input
 from myrnn.results import digits_for
 from myrnn.runs.files import of_known, read_file
@@ -40,6 +40,7 @@ from myrnn.runs.model import check_memory
 from myrnn.runs.one_step import KeptErrors
 from myrnn.sequences import Sequences
 from myrnn.tasks import answered, recognition_of
+from myrnn.tokens import read_tokens
 
 # A series leaves the trained range if it exceeds it by this share of its width.
 BEYOND = 0.1
@@ -148,7 +149,10 @@ class TaskReader:
     def read_texts(self, texts: Sequence[str]) -> Sequences:
         """Return sequences written as symbols, with their answers if the task knows them."""
         task = self.recognition
-        tokens = [_tokens_of(task, text) for text in texts]
+        names = getattr(task, "symbol_names", None)
+        # The empty string is a string of a formal language like any other.
+        is_language = hasattr(task, "language")
+        tokens = [read_tokens(text, task.dim_input, names, may_be_empty=is_language) for text in texts]
         if (start := getattr(task, "start", None)) is not None:
             tokens = [one if one[:1] == [start] else [start, *one] for one in tokens]
         read = Sequences.from_pairs([(np.array(one), 0) for one in tokens], task.dim_input)
@@ -314,10 +318,33 @@ class DataReader:
         """
         of_labels = dict(experiment.evaluation.test_labels)
         tests = [(name, path, of_labels.get(name)) for name, path in experiment.evaluation.test]
-        kind = "tokens" if self.is_symbols else "features"
         for name, path, labelled in tests if file is None else [(Path(file).name, file, labels)]:
-            read = read_file(experiment, path, labelled, kind, self.text_as, self.columns)
+            read = self.read_file(experiment.source.settings, path, labelled)
             yield name, of_known(read, self.class_names) if self.learn == LABELS else read
+
+    def read_file(
+        self,
+        data: Data,
+        path: str | os.PathLike[str],
+        labels: str | None = None,
+        *,
+        text_column: str | None = None,
+        **how: Any,
+    ) -> LabelledSequences:
+        """Read a file as the settings of the training say, except those given, which are those of `files.read_file`."""
+        # Columns that are named here are those of another file.
+        columns = self.columns if text_column is None else None
+        kind = "tokens" if self.is_symbols else "features"
+        how |= {"tokenize": self.text_as, "kind": kind, "columns": columns, "text_column": text_column}
+        return read_file(data, path, labels, **how)
+
+    def read_series(self, data: Data, file: str, **how: Any) -> NDArray[np.float64]:
+        """Return the only series of a file, which is read as `read_file` says, (T,) or with several columns (T, C)."""
+        read = self.read_file(data, file, **how).sequences
+        if len(read) != 1:
+            raise InvalidArgument(f"{file} holds {_checks.count_of(len(read), 'series')}, but one is needed")
+        series: NDArray[np.float64] = np.asarray(read[0])
+        return series[:, 0] if series.shape[1] == 1 else series
 
     def has_tests(self, run: Any) -> bool:
         """Return whether a run has labelled sequences to be tested on."""
@@ -467,24 +494,3 @@ class NamedSequences(Sequences):
         super().__init__(sequences.values, sequences.offsets, sequences.labels, sequences.dim_input)
         object.__setattr__(self, "class_names", reader.class_names)
         object.__setattr__(self, "symbol_names", reader.symbol_names)
-
-
-def _tokens_of(task: Any, text: str) -> list[int]:
-    """Return the tokens of a sequence written as symbols of a task, with spaces between long names."""
-    names = getattr(task, "symbol_names", None)
-    if names is not None and any(len(name) > 1 and not name.isdigit() for name in names):
-        words = text.split()
-        if strange := [word for word in words if word not in names]:
-            raise InvalidArgument(
-                f"sequence {_checks.shown(text)} has the symbol {strange[0]!r}: write symbols with spaces between, of "
-                f"these: {' '.join(names)}"
-            )
-        return [names.index(word) for word in words]
-    if names is None or any(len(name) > 1 for name in names):
-        return parse_tokens(text, task.dim_input)
-    wrong = next((character for character in text if character not in names), None)
-    # The empty string is a string of a formal language like any other.
-    if wrong is not None or (not text and not hasattr(task, "language")):
-        what = "is empty" if wrong is None else f"has the symbol {wrong!r}"
-        raise InvalidArgument(f"sequence {_checks.shown(text)} {what}: the symbols are {' '.join(names)}")
-    return [names.index(character) for character in text]
