@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from myrnn.errors import RunError
 from myrnn.storage import FolderFormat, arrays_to_bytes, empty_folder, is_scratch, json_to_bytes, seal
 
-NOTES = FolderFormat("my notes", 3, "notebook", "index.json", {"text.json": 1000, "drawings.safetensors": 10_000})
+NOTES = FolderFormat("my notes", 1, "notebook", "index.json", {"text.json": 1000, "drawings.safetensors": 10_000})
 DRAWINGS = {"cat": np.arange(6, dtype=np.float32).reshape(2, 3), "dog": np.array(7, dtype=np.int64)}
 FILES = {"text.json": json_to_bytes({"first": "line"}), "drawings.safetensors": arrays_to_bytes(DRAWINGS)}
 
@@ -187,8 +187,7 @@ def rewrite(folder, **changes):
     [
         ({"format": "a run"}, ": index.json is not that of a notebook: 'format' must be 'my notes'"),
         ({"format_version": None}, ": index.json has no valid 'format_version': None"),
-        ({"format_version": 4}, " was written by a newer MyRNN, in format 4; this one reads up to 3"),
-        ({"format_version": 2}, " was written by an older MyRNN, in format 2; this one reads 3"),
+        ({"format_version": 2}, " was written by a newer MyRNN, in format 2; this one reads up to 1"),
         ({"files": [1]}, ": index.json has no valid 'files': [1]"),
         ({"files": {"text.json": {}}}, ": index.json has no size and hash for text.json"),
         ({"files": {"text.json": 5}}, ": index.json has no size and hash for text.json"),
@@ -256,7 +255,7 @@ def test_invalid_json_is_refused(folder, content, message):
 
 
 def test_json_that_is_too_deep_is_refused(folder):
-    deep = FolderFormat("my notes", 3, "notebook", "index.json", {"text.json": 10**7})
+    deep = FolderFormat("my notes", 1, "notebook", "index.json", {"text.json": 10**7})
     deep.write(folder, {}, {"text.json": b'{"a":' * 200_000})
     with pytest.raises(RunError, match=r"text\.json is not valid JSON: "):
         deep.read(folder).json("text.json")

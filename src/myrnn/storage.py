@@ -134,8 +134,6 @@ class FolderFormat:
             raise RunError(
                 f"{path} was written by a newer MyRNN, in format {version}; this one reads up to {self.version}"
             )
-        if version < self.version:
-            raise RunError(f"{path} was written by an older MyRNN, in format {version}; this one reads {self.version}")
 
     def _read_checked(self, path: Path, name: str, facts: Mapping[str, Any]) -> bytes:
         content = _read(path, name, self.files[name])
@@ -301,14 +299,17 @@ def place_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file; raises OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_if_readable(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file; empty if it cannot be read, which its reader will report."""
     try:
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path) if os.path.isfile(path) else ""
     except OSError:
-        pass
-    return ""
+        return ""
 
 
 def _write(path: Path, content: Content) -> None:

@@ -14,7 +14,8 @@ from msgspec import Meta
 from myrnn import _checks
 from myrnn.data.differences import LONGEST_PERIOD, MOST_DIFFERENCES
 from myrnn.data.files import PLAIN, ending_of, is_tabbed, labels_beside, without_gz
-from myrnn.data.targets import LABELS, NEXT, SERIES
+from myrnn.data.symbols import TOKENIZE
+from myrnn.data.targets import LABELS, LEARN, NEXT, SERIES
 from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
@@ -28,7 +29,7 @@ LONGEST_NAME = 100
 
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
 Tokenize = Annotated[
-    Literal["auto", "words", "characters"],
+    Literal[TOKENIZE],  # type: ignore[valid-type]
     Meta(description="What the symbols of text are: words, characters, or auto (words if most texts have spaces)."),
 ]
 
@@ -85,7 +86,7 @@ class Data(Section, frozen=True, kw_only=True):
         bool, Meta(description="Scale every column of numbers to mean 0 and standard deviation 1.")
     ] = True
     learn: Annotated[
-        Literal["labels", "tags", "numbers", "text", "series"],
+        Literal[LEARN],  # type: ignore[valid-type]
         Meta(
             description="What to learn: labels of sequences, tags of their steps, numbers, what comes next in a text, "
             "or in a series.",

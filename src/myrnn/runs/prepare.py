@@ -43,7 +43,7 @@ from myrnn.runs.reader import (
 from myrnn.runs.reports import WITH_BASELINES, Tested, known_of, tested_on
 from myrnn.runs.trained import Run
 from myrnn.sequences import Sequences
-from myrnn.storage import sha256_of
+from myrnn.storage import sha256_if_readable
 from myrnn.tasks import recognition_of
 from myrnn.training.outputs import check_sees_no_future
 
@@ -201,7 +201,7 @@ def _overlaps(prepared: PreparedData, raw: RawSequences) -> dict[str, Overlap]:
 
 def _hashes_of(experiment: Experiment) -> dict[str, str]:
     """Return the SHA-256 of the files of an experiment by role; a warning tells of a test on the training file."""
-    hashes = {name: sha256_of(file) for name, file in experiment.files.items()}
+    hashes = {name: sha256_if_readable(file) for name, file in experiment.files.items()}
     for role, file in experiment.files.items():
         if role.startswith("test ") and hashes[role] == hashes.get("data"):
             warn(is_training_file(file))

@@ -24,7 +24,7 @@ from myrnn.results import Result, Row, Shown, Table, flat, text
 from myrnn.runs.files import is_training_file
 from myrnn.runs.reports import Tested, tested_on
 from myrnn.sequences import Sequences
-from myrnn.storage import sha256_of
+from myrnn.storage import sha256_if_readable
 
 
 @dataclass(eq=False, repr=False)
@@ -278,13 +278,13 @@ class Run(Result):
     def check_tests(self, file: str | None = None) -> None:
         """Refuse a run without tests; warn of tests that have changed since then, and of one on what was learned."""
         if file is not None:
-            if (hashed := sha256_of(file)) and hashed == self.hashes.get("data"):
+            if (hashed := sha256_if_readable(file)) and hashed == self.hashes.get("data"):
                 warn(is_training_file(file))
             return
         if not self.experiment.evaluation.test:
             raise InvalidArgument(f"{self.folder} has no test: give a file of labelled sequences")
         for role, path in self.experiment.evaluation.files.items():
-            then, now = self.hashes.get(role), sha256_of(path)
+            then, now = self.hashes.get(role), sha256_if_readable(path)
             if then and now not in ("", then):
                 warn(f"{path} has changed since {self.folder} was made: these are not the sequences of its own test")
 

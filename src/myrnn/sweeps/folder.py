@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from myrnn.plots.style import figures_for_files
 from myrnn.registry import find
 from myrnn.results import write_csv
 from myrnn.runs.folder import made_with
-from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file, refused, used
+from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file, refused, sha256_of, used
 from myrnn.sweeps.log import LOG, Log, read_log
 from myrnn.sweeps.pool import Backend, Pool, check_points, open_backend
 from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
@@ -250,8 +249,7 @@ def _hashes(study: Study) -> dict[str, str]:
     found = {}
     for file in dict.fromkeys(file for point in study.points for file in point.located.files.values()):
         try:
-            with open(file, "rb") as opened:
-                found[file] = hashlib.file_digest(opened, "sha256").hexdigest()
+            found[file] = sha256_of(file)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InvalidArgument(f"{file} cannot be read: {reason}") from error
