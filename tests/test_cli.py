@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from myrnn import __version__
 from myrnn.cli import entry, main
 from myrnn.cli import train as command_train
+from myrnn.cli.train import PRESETS
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
-from myrnn.experiment.experiment import PRESETS
 from myrnn.models import GRU, RNN
 from myrnn.optimizers import Adam
 from myrnn.registry import find, kinds

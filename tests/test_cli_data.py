@@ -551,6 +551,13 @@ def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert {"ab.svg", "step.svg", "curves.svg"} <= left()
 
 
+@pytest.mark.parametrize(("sign", "typed"), [(";", "';'"), ("\t", r"$'\t'")])
+def test_advice_names_options_and_their_values(here, capsys, sign, typed):
+    Path("other.csv").write_text(f"sequence{sign}label\na{sign}x\n")
+    assert main(["train", "--data=other.csv"]) == 2
+    assert capsys.readouterr().err.endswith(f", so give --delimiter {typed}\n")
+
+
 @pytest.mark.filterwarnings("ignore:.* not in the training")
 def test_what_the_output_cannot_encode_is_escaped(parity, here, monkeypatch):
     output = io.BytesIO()

@@ -260,7 +260,7 @@ def test_an_experiment_with_data_in_memory(tmp_path):
         (["train", "--data=text_column.csv", "--text-column=a"], "there is no file text_column.csv"),
         (
             ["train", "--data=text.txt", "--learn=text", "--labels=text.txt"],
-            "--labels needs learn='labels', not 'text'",
+            "--labels needs --learn labels, not 'text'",
         ),
         (["train", "--data=tags.csv", "--learn=words"], "--learn must be one of"),
         (["train", "--data=tags.csv", "--learn=tags", "--loss=huber"], "the loss 'huber' is for targets that are numb"),

@@ -470,7 +470,7 @@ def test_numbers_of_more_digits_need_commas():
         (12, None, "0,1,2,0"),
     ],
 )
-def test_a_sequence_is_read_as_it_is_written(in_python, size, names, text):
+def test_a_written_sequence_is_read_back(in_python, size, names, text):
     found = inspect(RNN(size, 4, 2, rng=0), text, symbol_names=names)
     assert found.summary().startswith(f"{text}: ")
     assert written_tokens(found.tokens, names, size) == text

@@ -1,8 +1,8 @@
 import pytest
 
+from myrnn.cli.train import PRESETS, find_preset
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment
-from myrnn.experiment.experiment import PRESETS, find_preset
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

@@ -29,6 +29,7 @@ ORDER = (
     "flat",
     "targets",
     "sequences",
+    "tokens",
     "finite",
     "randomness",
     "data",

@@ -7,7 +7,9 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import TextIOWrapper
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +36,8 @@ from myrnn.registry import kinds
 from myrnn.settings import settings_of
 
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
+# Begins what stands for a control character in a quoted text.
+ESCAPE = "\\"
 # In the order in which they are used, which is also the order of the help.
 COMMANDS = (
     evaluate,
@@ -66,9 +70,9 @@ _UsageError: type[Exception] = next(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default that of the process, and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
-        warnings.showwarning = _shown_once()
-        given = list(sys.argv[1:] if arguments is None else arguments)
+        warnings.showwarning = _shown_once(given)
         try:
             imports_are_done()
             _replace_unwritable()
@@ -146,12 +150,12 @@ def _fail(message: str, code: int = FAILED) -> int:
     return code
 
 
-def _shown_once() -> Callable[..., None]:
+def _shown_once(arguments: Sequence[str]) -> Callable[..., None]:
     """Return a function that prints a warning in one line, and each warning only once."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        line = _one_line(str(message))
+        line = _one_line(_as_option(str(message), arguments))
         if line not in shown:
             shown.add(line)
             notify(f"myrnn: warning: {line}")
@@ -184,8 +188,15 @@ def _as_option(message: str, arguments: Sequence[str]) -> str:
         pattern = rf"(?<![\w./\\'-]){name}(?![\w./\\'-])"
         if "_" not in name:
             pattern = rf"(?:^|(?<=: )){name}(?= (?:must|is for|needs|gives|does not go) )|(?<= with ){name}$"
+        message = re.sub(rf"(?<![\w./\\'-]){name}=(\d+|'[^']*')", partial(_assigned, option), message)
         message = re.sub(pattern, option, message)
     return message
+
+
+def _assigned(option: str, found: re.Match[str]) -> str:
+    """Return an option with its value, as for a shell."""
+    value = found[1].strip("'")
+    return f"{option} {quote(value)}" if ESCAPE not in value else f"{option} ${found[1]}"
 
 
 def _usage_message(error: Exception, arguments: Sequence[str]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from myrnn import _checks
 from myrnn._signals import Stops
 from myrnn.cli import show
 from myrnn.cli.options import Quiet, given, option, option_of, sections_of
 from myrnn.cli.stop import command, explained, explaining_stops, keeping
 from myrnn.errors import InvalidArgument
 from myrnn.experiment import Experiment, TaskSource
-from myrnn.experiment.experiment import find_preset, merged, written_in
+from myrnn.experiment.experiment import merged, written_in
 from myrnn.experiment.parts import is_own
 from myrnn.experiment.sources import GivenSource
 from myrnn.models.own import load_own
@@ -25,6 +27,39 @@ from myrnn.runs.work import PendingRun, begin, resuming
 # others are fixed by the run.
 CHANGEABLE = ("iterations", "max_epochs", "early_stopping_patience", "on_divergence")
 FOR_RESUME = (*CHANGEABLE, "resume", "model", "checkpoint_every", "quiet")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that belong together; all others keep their defaults."""
+
+    name: str
+    summary: str
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("lesson", "the lesson's own network and training, which are the defaults"),
+        # docs/explanation/study-halves.md says how it was found and what else was tried.
+        Preset(
+            "best",
+            "the best training found for the lesson's network",
+            {
+                "task": {"name": "twin-halves", "pattern_length_min": 1, "pattern_length_max": 10},
+                "model": {"name": "rnn", "recurrent_init": "identity", "dim_recurrent": 50},
+                "optimizer": {"name": "adam", "learning_rate": 0.002},
+                "training": {"iterations": 62_500, "batch_size": 128, "schedule": "cosine"},
+            },
+        ),
+    )
+}
+
+
+def find_preset(name: str) -> Preset:
+    """Return the preset called `name`, or raise an error that lists all."""
+    return PRESETS[_checks.one_of("--preset", name, tuple(PRESETS))]
 
 
 def train(

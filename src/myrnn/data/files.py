@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import shlex
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -350,8 +349,7 @@ def other_delimiter(there: Sequence[str], delimiter: str | None, wanted: Collect
     for other in OTHER_DELIMITERS if delimiter is not None else ():
         names = [name.strip().strip('"') for name in str(delimiter).join(there).split(other)]
         if other != delimiter and len(names) > len(there) and (len(there) == 1 or set(wanted) <= set(names)):
-            typed = shlex.quote(other) if other.isprintable() else f"${other!r}"
-            return f"they seem to be separated by {other!r}, so give delimiter={other!r} (--delimiter {typed})"
+            return f"they seem to be separated by {other!r}, so give delimiter={other!r}"
     return ""
 
 

@@ -205,9 +205,9 @@ class Evaluation(Section, frozen=True, kw_only=True):
         | None
     ) = None
     test: Annotated[
-        Any, Meta(description="Test sequences, in the format of --data; NAME=FILE names one of several.")
+        Any, Meta(description="Test sequences, in the format of the training data; NAME=FILE names one of several.")
     ] = None
-    test_labels: Annotated[Any, Meta(description="The labels of --test, in the format of --labels.")] = None
+    test_labels: Annotated[Any, Meta(description="The labels of a test, in the format of the others.")] = None
 
     def __post_init__(self) -> None:
         """Check all values; lengths are listed once each, ascending, and files stored as pairs of a name and a path."""

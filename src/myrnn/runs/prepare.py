@@ -307,7 +307,7 @@ def _warn_of_trend(raw: Numbers, differences: Differences) -> None:
     what = f"column {column} of the series" if raw.rows.shape[1] > 1 else "the series"
     changes = f"the differences of {what} have" if differences.lost else f"{what} has"
     order = differences.order + 1
-    instead = "" if order > MOST_DIFFERENCES else f": difference={order} (--difference {order}) learns changes instead"
+    instead = "" if order > MOST_DIFFERENCES else f": difference={order} learns changes instead"
     warn(
         f"{changes} a trend ({rise:+.4g} in all, along a line with deviations of {deviation:.4g}), and a network does "
         f"not follow one beyond what it learned{instead}"

@@ -300,7 +300,7 @@ class DataReader:
         except DataError as error:
             if file is not None:
                 raise
-            raise DataError(f"{error}; give another file of labelled sequences with --data") from None
+            raise DataError(f"{error}; give another file of labelled sequences with file") from None
 
     def test_sequences(self, source: LabelledSequences) -> NamedSequences:
         """Return the sequences of a test as model input, with their class numbers."""
@@ -394,7 +394,7 @@ class DataReader:
         where = f" in {name}" if len(low) > 1 else ""
         verb = "is" if outside.sum() == 1 else "are"
         learned = "differences" if self.targets.differences.lost else "numbers"
-        instead = "" if self.targets.differences.lost else "; difference=1 (--difference 1) learns changes instead"
+        instead = "" if self.targets.differences.lost else "; difference=1 learns changes instead"
         warn(
             f"{int(outside.sum()):,} of {len(rows):,} {what} {verb} outside of the {learned} that were learned "
             f"({least:{of_range}} to {most:{of_range}}{where}), "

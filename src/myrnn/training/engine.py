@@ -128,7 +128,7 @@ class ChosenEngine:
             if engine == "mygrad":
                 raise InvalidArgument(
                     'truncate needs a compiled model: leave engine at "auto" or "native", or read sequences whole '
-                    "(truncate=None; --truncate 0)"
+                    "(truncate=None, in an experiment truncate=0)"
                 )
         if engine == "mygrad":
             return
