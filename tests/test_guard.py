@@ -17,7 +17,7 @@ import pytest
 from mygrad.nnet.activations import leaky_relu
 
 import myrnn
-from myrnn import RNN, compile
+from myrnn import RNN, Adam, Sequences, compile, train
 from myrnn.compiler.recorder import recorded
 from myrnn.errors import NotARecurrence, NotDeterministic
 
@@ -657,3 +657,42 @@ def test_gradients_are_not_those_of_a_model_that_gave_the_same_logits(ask):
     model.skips = True
     with pytest.raises(NotARecurrence):
         ask(compiled, x)
+
+
+class SkipsZeros(Base):
+    """Multiplies the state of zeros before the first step by a weight, which then has a gradient; or skips that."""
+
+    def __init__(self, skips):
+        super().__init__()
+        self.skips, self.h = skips, mg.tensor(np.full((1, 5), 0.5, dtype=np.float32))
+        self.parameters = (self.x, self.h, self.y)
+
+    def __call__(self, x):
+        h = np.zeros((1, 5), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = mg.tanh(x_t[None] @ self.x + (h * self.h if t or not self.skips else h))
+        return h @ self.y
+
+
+@pytest.mark.usefixtures("in_python")
+def test_what_is_trained_does_not_depend_on_other_models_of_the_class():
+    """Adam moves a parameter with a gradient of zeros, but none without a gradient."""
+    lengths = np.array([1, 1, 3, 1, 1, 1, 3, 1])
+    values = np.random.default_rng(1).normal(size=(lengths.sum(), 4))
+    sequences = Sequences(values, np.append(0, np.cumsum(lengths)), np.arange(8) % 2)
+
+    def trained(engine):
+        model = SkipsZeros(skips=True)
+        train(model, sequences, Adam(model.parameters, learning_rate=0.05), 12, 1, engine=engine, progress=False)
+        return model.h.data
+
+    compile(SkipsZeros(skips=False), 9, dim_input=4, check=False)
+    np.testing.assert_allclose(trained("native"), trained("mygrad"), atol=1e-3)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_what_is_trained_is_that_of_the_model_as_it_is_now():
+    model, one = SkipsZeros(skips=False), np.array([1])
+    assert compile(model, 9, dim_input=4, check=False).reach.of(0 * one, one).tolist() == [[True, True, True]]
+    model.skips = True
+    assert compile(model, 9, dim_input=4, check=False).reach.of(0 * one, one).tolist() == [[True, False, True]]

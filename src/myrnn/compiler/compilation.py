@@ -118,7 +118,9 @@ _recent: deque[CompiledModel] = deque(maxlen=4)
 def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int) -> CompiledModel | None:
     """Return the compilation of this model, or another one of its class, if the model still computes it."""
     for known in sorted(reversed(_recent), key=lambda known: known.model is not model):
-        compiled = known.of(model, parameters) if known.dim_input == width else None
+        # What a model computes that inspects numbers may depend on them.
+        is_usable = known.dim_input == width and not known.guard.looks
+        compiled = known.of(model, parameters) if is_usable else None
         if compiled is not None and _is_still(compiled, longest):
             return compiled
     return None
@@ -126,8 +128,6 @@ def _known(model: Any, parameters: tuple[Tensor, ...], width: int, longest: int)
 
 def _is_still(compiled: CompiledModel, longest: int) -> bool:
     """Whether the model is the recurrence at all the lengths that a new compilation would trace."""
-    if compiled.guard.looks:
-        return False
     try:
         compiled.guard.check_as_compiled(longest)
     except CompileError:
@@ -150,7 +150,7 @@ def _compiled(model: Any, parameters: tuple[Tensor, ...], width: int, longest: i
         except NotARecurrence as error:
             refusal = refusal or error
         else:
-            guard = Guard(model, parameters, recurrence, traces, longest)
+            guard = Guard(model, parameters, recurrence, traces.by_length, longest)
             return CompiledModel(model, Stages(traces, recurrence), guard)
     assert refusal is not None
     raise explained(refusal, traces)

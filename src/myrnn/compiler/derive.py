@@ -362,12 +362,15 @@ class Reach:
         for kind in np.flatnonzero(occurs & ~self._is_known).tolist():
             self._rows[kind, list(self._reached(*divmod(kind, 2 * PERIOD)))] = True
             self._is_known[kind] = True
-        return self._rows[kinds]
+        found = self._rows[kinds]
+        for length, parameters in self._seen.items():
+            # A later check may see what earlier ones did not.
+            if parameters:
+                found[(first == 0) & (count == length)] = np.isin(np.arange(found.shape[1]), list(parameters))
+        return found
 
-    def _reached(self, first: int, count: int) -> Collection[int]:
+    def _reached(self, first: int, count: int) -> set[int]:
         """Return the numbers of the parameters that the loss reaches from a piece."""
-        if first == 0 and self._seen.get(count):
-            return self._seen[count]
         recurrence, length = self._recurrence, first + count
         states, kept = list[set[int]](), [dict[int, set[int]]() for _ in range(count)]
 

@@ -24,8 +24,9 @@ the compiler is wrong                                  native losses and gradien
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from copy import copy
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,12 @@ from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.memory import machine_memory
-from myrnn.compiler.probe import PROBES, Traces, traced_with_array
+from myrnn.compiler.probe import PROBES, traced_with_array
 from myrnn.compiler.reads import TracedArray, numbers_of
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
+from myrnn.compiler.trace import Trace
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of
@@ -72,22 +74,22 @@ class Guard:
         model: Any,
         parameters: tuple[Tensor, ...],
         recurrence: Recurrence,
-        traces: Traces,
-        max_length: int,
+        traces: Mapping[int, Trace] = MappingProxyType({}),
+        max_length: int = 0,
     ) -> None:
+        # `traces` are those that the model was compiled from; another model of its class begins without any.
         self._model, self._parameters, self._recurrence = model, parameters, recurrence
-        self._build = recurrence.readout.build
         # If the model reads sequences piece by piece, only the first steps of long ones are checked.
         self.max_length, self.is_stream = max_length, False
         # Places where the model's code inspects the numbers of tensors. If there are any, its behaviour may depend on
         # them, and it is checked on every sequence that it is used on.
-        self.looks = tuple(dict.fromkeys(origin for traced in traces.by_length.values() for origin in traced.looks))
-        # Length -> the parameters that have a gradient in MyGrad, for the lengths that were traced at first.
-        self.reached = {length: traced.parameters for length, traced in traces.by_length.items()}
+        self.looks = tuple(dict.fromkeys(origin for traced in traces.values() for origin in traced.looks))
+        # Length -> the parameters that have a gradient in MyGrad, for the lengths that were traced.
+        self.reached = {length: traced.parameters for length, traced in traces.items()}
         # Tracing an empty sequence does not prove that the recurrence gives the same for it.
-        self._lengths = set(traces.by_length) - {0}
+        self._lengths = set(traces) - {0}
         # The steps for which the numbers of tables are known.
-        self._known_steps = max(self._lengths)
+        self._known_steps = max(self._lengths, default=0)
         self._rng = np.random.default_rng(0)
         steps = max(2, min(FEW, self._steps_of(RUN_NUMBERS)))
         self._probe = self._rng.normal(size=(steps, recurrence.dim_input)).astype(np.float32)
@@ -96,30 +98,29 @@ class Guard:
         # The same for sequences of the lengths that a compilation traces.
         self._works: dict[int, Work] = {}
 
-    def of(self, model: Any, parameters: tuple[Tensor, ...]) -> Guard:
-        """Return the guard of another model of the class, without any checked lengths."""
-        guard = copy(self)
-        guard._model, guard._parameters, guard._lengths, guard._work = model, parameters, set(), None
-        guard._works, guard.is_stream, guard.max_length, guard._known_steps = {}, False, 0, 0
-        return guard
-
     def check_as_compiled(self, longest: int) -> None:
         """Check the model at the lengths that a compilation traces, unless it computes the same as before there."""
         # A few steps show what is computed out of MyGrad's sight, too: they are traced.
         self.check_unchanged()
-        rng, anew = np.random.default_rng(0), not self._works
+        rng, is_same = np.random.default_rng(0), True
         for length in sorted({*PROBES, max(longest, 9)}):
             x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
             # Logits do not show random draws of the training.
             record = self._run(x, draws=True)
             found = _work_of(record)
             if found is None or record.draws or self._works.get(length) != found:
-                if not anew:
-                    # Earlier checks were for the earlier model.
-                    anew, self._lengths, self._works, self._known_steps = True, set(), {}, 0
+                if is_same:
+                    self._begin_anew()
+                    is_same = False
                 self.check(Sequences.from_pairs([(x, 0)]), 0)
                 if found is not None:
                     self._works[length] = found
+
+    def _begin_anew(self) -> None:
+        """Forget what earlier checks have shown: they were for the earlier model."""
+        self.reached.clear()
+        if self._works:
+            self._lengths, self._works, self._known_steps = set(), {}, 0
 
     def forget(self) -> None:
         """Check lengths other than those of a compilation again: the model may have changed there."""
@@ -330,6 +331,7 @@ class Guard:
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
         prove(self._recurrence, traced)
+        self.reached[len(x)] = traced.parameters
         self._known_steps = max(self._known_steps, len(x))
 
     def _compare(self, x: NDArray[np.float32], what: str, native: NDArray[np.float32] | None = None) -> None:

@@ -92,7 +92,7 @@ class CompiledModel:
             and parameter_names(model) == self.recurrence.parameter_names
             and tuple(p.shape for p in parameters) == self.recurrence.shapes
         )
-        return CompiledModel(model, self._stages, self.guard.of(model, parameters)) if is_like else None
+        return CompiledModel(model, self._stages, Guard(model, parameters, self.recurrence)) if is_like else None
 
     # Results of the analysis -----------------------------------------------------------------------------------------
 
