@@ -141,6 +141,39 @@ def test_streams_read_the_rows_of_their_own_steps():
     np.testing.assert_allclose(found, [model(one).data for one in x], rtol=1e-4, atol=1e-5)
 
 
+class DiffersLate(Positions):
+    """Reads numbers that depend on the model from step 80 on."""
+
+    def __init__(self, late):
+        super().__init__()
+        self.late = late
+
+    def numbers(self, length):
+        return np.append(ROWS[:, 0], np.linspace(1, 2, 10)).tolist() + [self.late] * (length - 80)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_models_of_a_class_have_the_rows_of_tables_that_are_their_own():
+    models, x = [DiffersLate(3.0), DiffersLate(0.5)], rows(150, K)
+    compiled = [compile(model, 64, dim_input=K, check=False) for model in models]
+    for one, model in zip(compiled, models, strict=True):
+        np.testing.assert_allclose(one(x), model(x).data, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one.step(one.start(), x)[1], model(x).data, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_refused_trace_leaves_no_rows_of_tables():
+    model, x = DiffersLate(3.0), rows(150, K)
+    compiled, step = compile(model, 64, dim_input=K, check=False), model.step
+    model.step = lambda z, h, number: step(z, h, number) + (number == 0.5)
+    model.late = 0.5
+    with pytest.raises(NotARecurrence, match="does not compute what was compiled"):
+        compiled(x)
+    del model.step
+    model.late = 3.0
+    np.testing.assert_allclose(compiled(x), model(x).data, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize(
     ("kind", "lengths", "streams"),

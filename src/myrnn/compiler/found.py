@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from myrnn.compiler.differences import ADVICE, differs_by_length, line_of
 from myrnn.compiler.graph import Builder, Node, leaves_of, substitute, topological
-from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber
+from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, Row, StepNumber, TableRows
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
@@ -43,6 +43,8 @@ class Evidence:
     given: tuple[Given, ...]
     # The line of numbers that differ from length to length, if there are any.
     by_length: Origin | None
+    # The rows of tables that the traces show.
+    rows: TableRows
     # After how many steps the same computation repeats.
     period: int
     # In this builder, computations on constants are folded; in the other they stay as written.
@@ -54,14 +56,14 @@ class Evidence:
         """Return what traces show whose random numbers are settled."""
         flat = Builder(fold=False)
         lengths = sorted(lengths_for(traced.back, traced.apart) & traced.by_length.keys())
-        tables, traces, by_length = find_tables({n: traced.by_length[n].rebuilt(flat.rebuild) for n in lengths})
+        tables = find_tables({n: traced.by_length[n].rebuilt(flat.rebuild) for n in lengths})
         drawn = (drawn for drawn in traced.draws if drawn.by_step)
-        given = (*(StepNumber(way) for way in (False, True)), *tables, *drawn)
+        given = (*(StepNumber(way) for way in (False, True)), *tables.given, *drawn)
         # The steps of a long trace show whether they differ in turn. If states are passed on over several steps, they
         # seem to, because the states of other steps are missing.
         is_long = traced.back == BACK[-1] and traced.apart == 1
-        period = period_of(traces[longest_of(traced.back)], middle_of(traced.back)) if is_long else 1
-        return cls(traced, traces, given, by_length, period, Builder(), flat)
+        period = period_of(tables.traces[longest_of(traced.back)], middle_of(traced.back)) if is_long else 1
+        return cls(traced, tables.traces, given, tables.by_length, tables.rows, period, Builder(), flat)
 
 
 @dataclass(frozen=True)

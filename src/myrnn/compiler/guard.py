@@ -78,7 +78,9 @@ class Guard:
         max_length: int = 0,
     ) -> None:
         # `traces` are those that the model was compiled from; another model of its class begins without any.
-        self._model, self._parameters, self._recurrence = model, parameters, recurrence
+        self._model, self._parameters = model, parameters
+        # The recurrence as it was found, and with the rows of tables that this model has shown since then.
+        self._found = self.recurrence = recurrence
         # If the model reads sequences piece by piece, only the first steps of long ones are checked.
         self.max_length, self.is_stream = max_length, False
         # Places where the model's code inspects the numbers of tensors. If there are any, its behaviour may depend on
@@ -104,7 +106,7 @@ class Guard:
         self.check_unchanged()
         rng, is_same = np.random.default_rng(0), True
         for length in sorted({*PROBES, max(longest, 9)}):
-            x = rng.normal(size=(length, self._recurrence.dim_input)).astype(np.float32)
+            x = rng.normal(size=(length, self.recurrence.dim_input)).astype(np.float32)
             # Logits do not show random draws of the training.
             record = self._run(x, draws=True)
             found = _work_of(record)
@@ -120,7 +122,7 @@ class Guard:
         """Forget what earlier checks have shown: they were for the earlier model."""
         self.reached.clear()
         if self._works:
-            self._lengths, self._works, self._known_steps = set(), {}, 0
+            self._lengths, self._works, self._known_steps, self.recurrence = set(), {}, 0, self._found
 
     def forget(self) -> None:
         """Check lengths other than those of a compilation again: the model may have changed there."""
@@ -134,7 +136,7 @@ class Guard:
 
     def _steps_of(self, numbers: int) -> int:
         """Return the number of steps with this many numbers, at least two."""
-        return max(2, numbers // self._recurrence.dim_input)
+        return max(2, numbers // self.recurrence.dim_input)
 
     def is_over(self, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these are the same tensors that the model was compiled with."""
@@ -230,7 +232,7 @@ class Guard:
     def check_lengths(self, sequences: Sequences) -> None:
         """Check the model on the longest of the sequences, if it is longer than any before, and on an empty one."""
         lengths = sequences.lengths
-        if len(lengths) and lengths.min() == 0 and 0 not in self._lengths and not self._recurrence.per_step:
+        if len(lengths) and lengths.min() == 0 and 0 not in self._lengths and not self.recurrence.per_step:
             self.check(sequences, int(lengths.argmin()))
         if len(lengths) and lengths.max() > self.max_length:
             self.check(sequences, int(lengths.argmax()))
@@ -246,7 +248,7 @@ class Guard:
         """Return the index of one sequence of each length that has not been checked yet."""
         found, places = np.unique(lengths, return_index=True)
         # Without steps there are no logits that could differ.
-        known = self._lengths | {0} if self._recurrence.per_step else self._lengths
+        known = self._lengths | {0} if self.recurrence.per_step else self._lengths
         return places[[n not in known for n in found.tolist()]]
 
     def check(self, sequences: Sequences, index: int, most: int = TRACED) -> None:
@@ -257,9 +259,9 @@ class Guard:
         if self.is_stream and length > STREAM_RUN:
             most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
         traced = min(self.traced, most)
-        if self._recurrence.tables and length <= WHOLE:
+        if self.recurrence.tables and length <= WHOLE:
             traced = length
-        elif self._recurrence.tables:
+        elif self.recurrence.tables:
             self.know(run if self.is_stream else length)
         with MYGRAD:
             self._check(sequences.features(index, traced))
@@ -278,8 +280,8 @@ class Guard:
         If the sequence goes on, the numbers of its last steps count, too: a trace shows them if it has further steps.
         """
         # What a step reads may pass through each state before the logits show it.
-        wanted = steps + len(self._recurrence.step) if goes_on else steps
-        if not self._recurrence.tables or wanted <= self._known_steps:
+        wanted = steps + len(self.recurrence.step) if goes_on else steps
+        if not self.recurrence.tables or wanted <= self._known_steps:
             return
         if (needed := self._bytes_for(steps)) > (there := machine_memory() // 2):
             raise CompileError(
@@ -290,24 +292,24 @@ class Guard:
         # Each new length takes long, so that there should be few.
         length = self.readable(steps, max(wanted, 2 * self._known_steps))
         if length > self._known_steps:
-            rows = np.random.default_rng(length).normal(size=(length, self._recurrence.dim_input))
+            rows = np.random.default_rng(length).normal(size=(length, self.recurrence.dim_input))
             with MYGRAD:
                 self._check(rows.astype(np.float32))
 
     def readable(self, least: int, most: int) -> int:
         """Return a length that a model with tables reads, as it may have no numbers for more steps, or else `least`."""
         length = most
-        while self._recurrence.tables and length > least:
+        while self.recurrence.tables and length > least:
             if self._bytes_for(length) <= machine_memory() // 2:
                 with suppress(CompileError), MYGRAD:
-                    answer(self._model, np.zeros((length, self._recurrence.dim_input), np.float32))
+                    answer(self._model, np.zeros((length, self.recurrence.dim_input), np.float32))
                     return length
             length = (least + length) // 2
         return length
 
     def _bytes_for(self, steps: int) -> int:
         """Return about the memory to trace the model on so many steps."""
-        r = self._recurrence
+        r = self.recurrence
         nodes = [node for node in topological([*r.step, *r.kept.values()]) if node.inputs]
         numbers = r.dim_input + sum(node.size for node in nodes)
         return steps * (OPERATION_BYTES * len(nodes) + NUMBER_BYTES * numbers)
@@ -315,22 +317,22 @@ class Guard:
     def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
         """Compare the logits of one random sequence with the model's own."""
         index = int(self._rng.integers(max(1, len(sequences))))
-        is_empty = self._recurrence.per_step and not sequences.lengths[index]
+        is_empty = self.recurrence.per_step and not sequences.lengths[index]
         if sequences.lengths[index] <= self.traced and not is_empty:
             with MYGRAD:
                 self._compare(
                     sequences.features(index),
                     "than what was compiled: it does something else at this length, or with these values.",
-                    logits[steps_of(index, sequences.offsets)] if self._recurrence.per_step else logits[index],
+                    logits[steps_of(index, sequences.offsets)] if self.recurrence.per_step else logits[index],
                 )
 
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):
             # As in rolling: first as written, then with constants folded.
-            whole = drawn_whole(self._recurrence.draws)
+            whole = drawn_whole(self.recurrence.draws)
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        prove(self._recurrence, traced)
+        self.recurrence = prove(self.recurrence, traced)
         self.reached[len(x)] = traced.parameters
         self._known_steps = max(self._known_steps, len(x))
 
@@ -346,7 +348,7 @@ class Guard:
 
     def _logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the recurrence on a sequence in NumPy, step by step."""
-        return run_in_numpy(self._recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
+        return run_in_numpy(self.recurrence, [p.data.reshape(-1) for p in self._parameters], x).ravel()
 
 
 def _computed(record: Record) -> Work:

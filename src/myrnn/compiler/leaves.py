@@ -8,7 +8,8 @@ step to step, or from sequence to sequence, but depend on no state: each knows h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
@@ -179,24 +180,11 @@ class Fraction(Given):
 
 @dataclass(frozen=True)
 class StepTable(Given):
-    """Numbers for every step.
-
-    Attributes
-    ----------
-    number : int
-        The index of the table.
-    size : int
-        The amount of numbers that a step reads.
-    backward : bool
-        Whether the steps are counted from the last row of a sequence to the first.
-    rows : dict
-        The number of a step -> its numbers, float32 (size,). It grows as longer sequences are read.
-    """
+    """Numbers for every step, which a recurrence knows for the steps that traces show."""
 
     number: int
-    size: int
-    backward: bool
-    rows: dict[int, Floats] = field(default_factory=dict, repr=False, compare=False)
+    size: int  # the amount of numbers that a step reads
+    backward: bool  # whether the steps are counted from the last row of a sequence to the first
 
     def __str__(self) -> str:
         """Return its name in equations."""
@@ -211,9 +199,10 @@ class StepTable(Given):
         """Return the number of the step for a row of a sequence."""
         return length - 1 - row if self.backward else row
 
-    def at(self, row: int, length: int) -> Floats | None:
-        """Return the numbers of the step; None if no trace shows them, as when they multiply a state of zeros."""
-        return self.rows.get(self.step_of(row, length))
+
+TableRows = Mapping[StepTable, Mapping[int, Floats]]
+"""The known rows of each table, float32 (size,), by the number of the step."""
+# No trace shows a row that, for example, multiplies a state of zeros.
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,23 @@ from myrnn.compiler.graph import (
     substitutions,
     topological,
 )
-from myrnn.compiler.leaves import INPUT, LENGTH, Drawn, Given, Kept, LoopState, Parameter, Row, StepTable
+from myrnn.compiler.leaves import (
+    INPUT,
+    LENGTH,
+    Drawn,
+    Floats,
+    Given,
+    Kept,
+    LoopState,
+    Parameter,
+    Row,
+    StepTable,
+    TableRows,
+)
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import steps_of
-from myrnn.compiler.tables import fill_tables
+from myrnn.compiler.tables import rows_shown
 from myrnn.compiler.trace import Trace, collection_paused, joined
 from myrnn.errors import NotARecurrence
 
@@ -63,6 +75,7 @@ class Recurrence:
     parameter_names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()  # the shapes of the parameters, in the model's order
     draws: tuple[Drawn, ...] = ()  # the random numbers of the model
+    rows: TableRows = field(default_factory=dict, repr=False)  # the known rows of its tables
     # Whether sequences continue from streams, and write their final states to them: see `streams`.
     carried: bool = False
 
@@ -115,6 +128,12 @@ class Recurrence:
     def tables(self) -> list[StepTable]:
         """Those of tables, which are known for the steps of some traces."""
         return [given for given in self.given if isinstance(given, StepTable)]
+
+    def numbers(self, given: Given, row: int, length: int) -> Floats | None:
+        """Return the given numbers at a row of a sequence of this length; None if they are not known."""
+        if isinstance(given, StepTable):
+            return self.rows.get(given, {}).get(given.step_of(row, length))
+        return given.at(row, length)
 
     @property
     def build(self) -> Builder:
@@ -216,31 +235,35 @@ LONG = 100
 
 
 @collection_paused()
-def prove(recurrence: Recurrence, trace: Trace) -> None:
-    """Check that the unrolled recurrence is exactly the graph that was traced."""
+def prove(recurrence: Recurrence, trace: Trace) -> Recurrence:
+    """Check that the unrolled recurrence is the graph that was traced; return it with all rows that the trace shows."""
     # The axis of a single step may be any axis of length one, for which rules give other graphs: these are compared by
     # numbers, if they apply the same functions.
     trace = settled(trace, recurrence.draws)
-    filled: list[tuple[StepTable, int]] = []
-    tables = recurrence.tables
-    if any(t not in table.rows for table in tables for t in range(trace.length)):
+    if any(t not in recurrence.rows.get(table, ()) for table in recurrence.tables for t in range(trace.length)):
         # The builder of a trace folds no constants, so that both graphs show all numbers as in the model.
         unrolled = unroll(recurrence.rebuilt(trace.output.build), trace.length, unknown=True)
-        filled = fill_tables(unrolled, trace.output, trace.length)
-    if trace.length > LONG:
-        # Its nodes must not stay with the recurrence.
-        recurrence = recurrence.rebuilt(Builder())
-    traced, unrolled = trace.rebuilt(recurrence.build.rebuild), unroll(recurrence, trace.length)
+        recurrence = _with_rows(recurrence, rows_shown(unrolled, trace.output, trace.length))
+    # The nodes of a long trace must not stay with the recurrence.
+    proved = recurrence.rebuilt(Builder()) if trace.length > LONG else recurrence
+    traced, unrolled = trace.rebuilt(proved.build.rebuild), unroll(proved, trace.length)
     if unrolled is traced.output or (trace.length == 1 and _have_the_same_numbers(unrolled, traced.output)):
-        return
-    for table, step in filled:
-        del table.rows[step]
+        return recurrence
     raise NotARecurrence(
         f"on a sequence of {trace.length} steps the model does not compute what was compiled: at "
         f"{_differing_step(traced.output, unrolled)}, or with some values, it computes something else than when it was "
         "traced.\n"
         f"{difference_message(traced, Trace(trace.length, unrolled, {}))}{ADVICE}"
     )
+
+
+def _with_rows(recurrence: Recurrence, more: TableRows) -> Recurrence:
+    """Return the recurrence with more rows of its tables."""
+    if not more:
+        return recurrence
+    known = recurrence.rows
+    added = {table: {**known.get(table, {}), **rows} for table, rows in more.items()}
+    return replace(recurrence, rows={**known, **added})
 
 
 def _differing_step(traced: Node, unrolled: Node) -> str:
@@ -281,7 +304,7 @@ def unroll(recurrence: Recurrence, length: int, *, unknown: bool = False) -> Nod
     build = recurrence.build
 
     def value(given: Given, t: int) -> Node:
-        numbers = given.at(t, length)
+        numbers = recurrence.numbers(given, t, length)
         if numbers is None and isinstance(given, StepTable) and not unknown:
             numbers = given.neutral
         return build.leaf(Row(t, given), given.width) if numbers is None else build.constant(numbers)
@@ -317,7 +340,7 @@ def run_in_numpy(
 
 def given_numbers(recurrence: Recurrence, row: int, length: int, *, by_step: bool) -> dict[Node, NDArray[np.float32]]:
     """Return the given numbers of a step, or those of the whole sequence; without randomness."""
-    known = ((given, given.at(row, length)) for given in recurrence.given if given.by_step == by_step)
+    known = ((g, recurrence.numbers(g, row, length)) for g in recurrence.given if g.by_step == by_step)
     return {recurrence.build.given(given): given.neutral if n is None else n for given, n in known}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.instructions import Buffer
+from myrnn.compiler.leaves import TableRows
 from myrnn.compiler.plan import ParameterLayout, padded
 from myrnn.compiler.program import Program
 from myrnn.compiler.runtime import training
@@ -47,12 +48,13 @@ class Block:
 class Workspace:
     """The memory of a program, for up to a number of steps, of all sequences together, and of sequences."""
 
-    def __init__(self, program: Program, steps: int, sequences: int) -> None:
+    def __init__(self, program: Program, steps: int, sequences: int, rows: TableRows) -> None:
         self.memory, self.steps, self.sequences = program.memory, steps, sequences
-        self.sizes, count = program.memory.resolve(steps, sequences)
-        self.known_rows, self.table_rows = program.memory.known_rows, program.memory.table_rows
+        # The rows of tables that it has, and for how many steps.
+        self.table_rows, self.known_steps = rows, program.memory.known_steps(rows)
+        self.sizes, count = program.memory.resolve(steps, sequences, self.known_steps)
         self.numbers = aligned(count)
-        program.memory.fill_constants(self.numbers, self.sizes)
+        program.memory.fill_constants(self.numbers, self.sizes, rows)
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
         # The form that the functions of `runtime.training` take.
         self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)

@@ -78,7 +78,6 @@ class CompiledModel:
 
     def __init__(self, model: Any, stages: Stages, guard: Guard) -> None:
         self.model, self.guard, self._stages = model, guard, stages
-        self.recurrence: Recurrence = stages.after(roll)
         self.dim_input, self.dim_output = self.recurrence.dim_input, self.recurrence.readout.size
         self._parameters = parameters_of(model)
         self._natives: dict[ProgramKind, Native] = {}
@@ -92,9 +91,16 @@ class CompiledModel:
             and parameter_names(model) == self.recurrence.parameter_names
             and tuple(p.shape for p in parameters) == self.recurrence.shapes
         )
-        return CompiledModel(model, self._stages, Guard(model, parameters, self.recurrence)) if is_like else None
+        if not is_like:
+            return None
+        return CompiledModel(model, self._stages, Guard(model, parameters, self._stages.after(roll)))
 
     # Results of the analysis -----------------------------------------------------------------------------------------
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """The recurrence, with the rows of tables that are known by now."""
+        return self.guard.recurrence
 
     @property
     def per_step(self) -> bool:
@@ -174,7 +180,8 @@ class CompiledModel:
         with MYGRAD, failures_named(self.model):
             if kind in self._natives:
                 return self._natives[kind]
-            native = Native(self._stages.after(emit, kind), kind)
+            guard = self.guard
+            native = Native(self._stages.after(emit, kind), kind, lambda: guard.recurrence.rows)
             if verify(self.model, native, self.dim_input, self.max_length):
                 self._natives[kind] = native
             return native

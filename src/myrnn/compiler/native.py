@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler import cache
 from myrnn.compiler.derive import ProgramKind
+from myrnn.compiler.leaves import TableRows
 from myrnn.compiler.memory import Block, Floats, Workspace, aligned, machine_memory
 from myrnn.compiler.plan import padded
 from myrnn.compiler.program import UNSEEN, Program
@@ -57,10 +58,12 @@ natives: WeakSet[Native] = WeakSet()
 class Native:
     """An emitted and compiled program with its memory."""
 
-    def __init__(self, program: Program, kind: ProgramKind) -> None:
+    def __init__(self, program: Program, kind: ProgramKind, rows: Callable[[], TableRows] = dict) -> None:
         # Kinds are equal if their losses compute the same; the traced functions may differ.
         self.program, self.loss, self.penalty = program, kind.loss, kind.penalty
         self.tokens, self.batched = kind.tokens, kind.batched
+        # Returns the rows of tables that the model knows by now.
+        self._rows = rows
         self._code = cache.load(program.source)
         self._ones = np.ones(program.classes, dtype=np.float32)
         self._zeros = np.zeros(0, dtype=np.int64)
@@ -84,9 +87,8 @@ class Native:
     def workspace(self, steps: int, sequences: int, shard: int = 0, longest: int = 0) -> Workspace:
         """Return memory for at least this many steps (of all parallel sequences) and sequences."""
         # The `longest` sequence must have a row of every table for each step: native code checks no bounds.
-        known = self._workspaces.get(shard)
-        grown = known is not None and known.known_rows < self.program.memory.known_rows
-        if known is None or known.steps < steps or known.sequences < sequences or grown:
+        known, rows = self._workspaces.get(shard), self._rows()
+        if known is None or known.steps < steps or known.sequences < sequences or known.table_rows is not rows:
             steps = max(steps, known.steps if known else 0)
             sequences = max(sequences, known.sequences if known else 0)
             needed = steps * self.bytes_per_step
@@ -95,10 +97,10 @@ class Native:
                     f"{steps:,} steps that are computed at once take about {needed / 1e9:.1f} GB, but there are "
                     f"{there / 1e9:.1f} GB: cut long sequences into shorter ones, or make batches smaller"
                 )
-            known = self._workspaces[shard] = Workspace(self.program, steps, sequences)
-        if self.program.memory.by_step and longest > known.table_rows + UNSEEN:
+            known = self._workspaces[shard] = Workspace(self.program, steps, sequences, rows)
+        if self.program.memory.by_step and longest > known.known_steps + UNSEEN:
             raise CompileError(
-                f"the numbers that differ from step to step are known for {known.table_rows} steps, not for {longest}"
+                f"the numbers that differ from step to step are known for {known.known_steps} steps, not for {longest}"
             )
         return known
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Buffer, Interface, Rows
-from myrnn.compiler.leaves import StepTable
+from myrnn.compiler.leaves import StepTable, TableRows
 from myrnn.compiler.plan import padded
 from myrnn.compiler.runtime import LANES
 
@@ -27,7 +27,7 @@ class Memory:
     # The workspace, and the constant vectors in it.
     buffers: tuple[Buffer, ...]
     constants: dict[Node, Buffer]
-    # Numbers for every step, which grow when longer sequences are read.
+    # Numbers for every step: a compiled model knows more of them when it has read longer sequences.
     by_step: dict[Buffer, StepTable]
     # Fixed indices, int32 -> the name of their offset among all of them.
     table_names: dict[bytes, str]
@@ -37,12 +37,12 @@ class Memory:
         """The names of all integers."""
         return [*self.numbers, *(b.name for b in self.buffers), *self.table_names.values()]
 
-    def resolve(self, steps: int, sequences: int) -> tuple[NDArray[np.int64], int]:
+    def resolve(self, steps: int, sequences: int, table_rows: int = 0) -> tuple[NDArray[np.int64], int]:
         """Return the values of all names for these numbers of steps and sequences, and the size of the workspace."""
         values, at = list(self.numbers.values()), 0
         for buffer in self.buffers:
             values.append(at)
-            at += self._lines(buffer, steps, sequences) * padded(buffer.columns)
+            at += self._lines(buffer, steps, sequences, table_rows) * padded(buffer.columns)
         place = 0
         for indices in self.table_names:
             values.append(place)
@@ -58,15 +58,14 @@ class Memory:
         """Return all fixed indices, concatenated."""
         return np.frombuffer(b"".join(self.table_names) or b"\0\0\0\0", dtype=np.int32).copy()
 
-    def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64]) -> None:
-        """Write the constant vectors into a workspace."""
+    def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], rows: TableRows) -> None:
+        """Write the constant vectors and the known rows of tables into a workspace."""
         where = dict(zip(self.names, sizes.tolist(), strict=True))
         for node, buffer in self.constants.items():
             workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
         for buffer, table in self.by_step.items():
             begin, width = where[buffer.name], padded(buffer.columns)
-            # A thread that checks the model may add rows meanwhile.
-            for step, numbers in list(table.rows.items()):
+            for step, numbers in rows.get(table, {}).items():
                 workspace[begin + step * width : begin + step * width + table.size] = numbers
 
     def forget(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], steps: int, sequences: int) -> None:
@@ -80,23 +79,17 @@ class Memory:
             block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
             block[:, : buffer.columns] = np.nan
 
-    @property
-    def known_rows(self) -> int:
-        """The number of rows of all tables that have numbers: it grows with them."""
-        return sum(len(table.rows) for table in self.by_step.values())
+    def known_steps(self, rows: TableRows) -> int:
+        """Return the number of steps for which the tables have numbers."""
+        return max((step + 1 for table in self.by_step.values() for step in rows.get(table, ())), default=0)
 
-    @property
-    def table_rows(self) -> int:
-        """The number of steps for which the tables have numbers."""
-        return max((step + 1 for table in self.by_step.values() for step in table.rows), default=0)
-
-    def _lines(self, buffer: Buffer, steps: int, sequences: int) -> int:
+    def _lines(self, buffer: Buffer, steps: int, sequences: int, table_rows: int = 0) -> int:
         rows = {
             Rows.ONE: 1,
             Rows.SEQUENCES: sequences,
             Rows.STEPS: steps,
             Rows.STATES: steps + sequences,
-            Rows.TABLE: self.table_rows + UNSEEN,
+            Rows.TABLE: table_rows + UNSEEN,
         }
         return max(1, rows[buffer.rows]) * buffer.lines
 

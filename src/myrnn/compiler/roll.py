@@ -53,8 +53,7 @@ def _rolled(traced: Traces) -> Recurrence:
     # A model may treat an empty sequence differently, which no training has.
     if (empty := traced.by_length.get(0)) is not None:
         with suppress(NotARecurrence):
-            prove(whole, empty)
-            return whole
+            return prove(whole, empty)
         with suppress(NotARecurrence):
             return _proved(found, recurrence, [*lengths, 0])
     return whole
@@ -64,20 +63,21 @@ def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Rec
     """Return the recurrence with the readouts of short sequences that differ; raises NotARecurrence if it is wrong."""
     traces = found.traced.by_length
     refusals: dict[int, NotARecurrence] = {}
-    whole = recurrence
+    readout = recurrence.readout
     for steps in lengths:
         try:
-            prove(recurrence, traces[steps])
+            recurrence = prove(recurrence, traces[steps])
         except NotARecurrence as error:
-            readout = readout_after(found, steps)
-            if readout is None:
+            short = readout_after(found, steps)
+            if short is None:
                 raise
             # With so few steps the readout differs.
-            is_so_short = ops.equal(readout.build.given(LENGTH), float(steps))
-            whole, refusals[steps] = replace(whole, readout=ops.select(is_so_short, readout, whole.readout)), error
+            is_so_short = ops.equal(short.build.given(LENGTH), float(steps))
+            readout, refusals[steps] = ops.select(is_so_short, short, readout), error
+    whole = replace(recurrence, readout=readout)
     for steps in lengths if refusals else ():
         try:
-            prove(whole, traces[steps])
+            whole = prove(whole, traces[steps])
         except NotARecurrence as error:
             raise refusals.get(steps, error) from None
     return whole
@@ -94,7 +94,14 @@ def _recurrence(found: Found) -> Recurrence:
     )
     traced = found.traced
     made = Recurrence(
-        traced.dim_input, loops, readout, dict(found.origins), traced.parameter_names, traced.shapes, traced.draws
+        traced.dim_input,
+        loops,
+        readout,
+        dict(found.origins),
+        traced.parameter_names,
+        traced.shapes,
+        traced.draws,
+        found.evidence.rows,
     )
     order = topological(made.nodes)
     computed = substitute(found.build, order, without_fractions(made.nodes))

@@ -4,7 +4,7 @@ A model may compute with numbers that NumPy or Python made of the time: ``t``, `
 3``, a row of a parameter, ``P[t]``. In its traces they are constants. Computations of different steps that are equal
 except for such numbers have the same *kind*. If numbers of one kind differ, they become a table with a row for every
 step, counted from the first step or from the last. A longer sequence needs more rows than the first traces show: they
-are read off another trace (`fill_tables`, `Guard.know`).
+are read off another trace (`rows_shown`, `Guard.know`).
 
 Numbers that also depend on the length of the sequence are not a table. They may be a fraction of both, such as ``t /
 len(x)`` or ``1 / len(x)``: then they are computed (`Fraction`).
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myrnn.compiler.graph import Builder, Node, evaluate, in_parallel, topological
-from myrnn.compiler.leaves import LENGTH, Drawn, Fraction, Given, Parameter, Row, StepNumber, StepTable
+from myrnn.compiler.leaves import (
+    LENGTH,
+    Drawn,
+    Floats,
+    Fraction,
+    Given,
+    Parameter,
+    Row,
+    StepNumber,
+    StepTable,
+    TableRows,
+)
 from myrnn.compiler.ops import indices_of, matmul
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import Kinds, steps_of
@@ -64,15 +75,25 @@ class _Slot:
         return np.asarray(values, dtype=np.float32)
 
 
-def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Trace], Origin | None]:
-    """Find the numbers that differ from step to step; return what gives them, and the traces with their rows."""
-    # Also return a location of numbers that differ from length to length, if there are any.
+@dataclass(frozen=True)
+class Tables:
+    """What gives the numbers that differ from step to step, and the traces that read it."""
+
+    traces: Mapping[int, Trace]
+    given: tuple[Given, ...] = ()
+    rows: TableRows = field(default_factory=dict)
+    # The line of numbers that differ from length to length, if there are any.
+    by_length: Origin | None = None
+
+
+def find_tables(traces: Mapping[int, Trace]) -> Tables:
+    """Find the numbers that differ from step to step."""
     longest, both = max(traces), (False, True)
     # Most models have no such numbers, as two traces show.
     some = {length: topological([traces[length].output]) for length in sorted(traces)[-2:]}
     few = [several for backward in both for several in _by_kind(some, backward)]
     if not any(map(_differ, few)) and not any(map(_differs_by_length, _by_line(traces, few, ()))):
-        return [], dict(traces), None
+        return Tables(traces)
     orders = {length: topological([trace.output]) for length, trace in traces.items()}
     by_length: Origin | None = None
     found, alike = _Replaced(), [several for backward in both for several in _by_kind(orders, backward)]
@@ -90,10 +111,10 @@ def find_tables(traces: Mapping[int, Trace]) -> tuple[list[Given], dict[int, Tra
         if len(slots) >= FEWEST_LENGTHS:
             found.by_fraction(slots, _fractions_of(slots, of_step=False))
     if not found.nodes:
-        return [], dict(traces), by_length
+        return Tables(traces, by_length=by_length)
     rewritten = {length: _rewritten(trace, found.nodes) for length, trace in traces.items()}
     by_step = [fraction for fraction in found.fractions if fraction.of_step]
-    return [*found.tables, *by_step], rewritten, by_length
+    return Tables(rewritten, (*found.rows, *by_step), found.rows, by_length)
 
 
 Alike = dict[tuple[int, int], list[_Slot]]
@@ -165,45 +186,47 @@ class _Replaced:
     """The replacements of numbers in traces."""
 
     def __init__(self) -> None:
-        self.tables: list[StepTable] = []
+        self.rows: dict[StepTable, dict[int, Floats]] = {}
         self.fractions: list[Fraction] = []
         self.nodes: dict[_Slot, Node] = {}
 
     def by_table(self, slots: Slots) -> bool:
         """Replace the numbers of a kind by a table, if possible."""
-        table = _table_of(slots, len(self.tables))
-        if table is not None:
-            for (_, row), slot in slots.items():
-                self.nodes[slot] = slot.node.build.leaf(Row(row, table), table.size)
-            self.tables.append(table)
-        return table is not None
+        found = _table_of(slots, len(self.rows))
+        if found is None:
+            return False
+        table, self.rows[table] = found
+        for (_, row), slot in slots.items():
+            self.nodes[slot] = slot.node.build.leaf(Row(row, table), table.size)
+        return True
 
     def by_known_table(self, slots: Slots) -> bool:
         """Replace the numbers of a kind by a table that was found, if one has them."""
         # The first step of a loop computes another kind of nodes, because it reads no state. For a backward loop its
         # number depends on the length. If the number is a factor of the state, most nodes show it beside the state, a
         # row early.
-        for table in self.tables:
+        for table, known in self.rows.items():
             for early in (0, -1, 1):
                 rows = {table.step_of(row + early, length): slot.numbers for (length, row), slot in slots.items()}
-                differ = len({table.rows[row].tobytes() for row in rows.keys() & table.rows.keys()}) > 1
-                if not differ or not all(_fits(numbers, table, row) for row, numbers in rows.items()):
+                differ = len({known[row].tobytes() for row in rows.keys() & known.keys()}) > 1
+                if not differ or not all(_fits(numbers, table, known.get(row)) for row, numbers in rows.items()):
                     continue
                 at = early
                 if not all(0 <= row + early < length for length, row in slots):
                     self._move(table, -early)
                     at = 0
                 for (length, row), slot in slots.items():
-                    table.rows.setdefault(table.step_of(row + at, length), np.broadcast_to(slot.numbers, table.size))
+                    known.setdefault(table.step_of(row + at, length), np.broadcast_to(slot.numbers, table.size))
                     self.nodes[slot] = slot.node.build.leaf(Row(row + at, table), table.size)
                 return True
         return False
 
     def _move(self, table: StepTable, rows: int) -> None:
         """Let the nodes that read a table read it some rows later."""
-        moved = {step + (-rows if table.backward else rows): numbers for step, numbers in table.rows.items()}
-        table.rows.clear()
-        table.rows.update(moved)
+        known = self.rows[table]
+        moved = {step + (-rows if table.backward else rows): numbers for step, numbers in known.items()}
+        known.clear()
+        known.update(moved)
         for slot, node in self.nodes.items():
             if isinstance(node.leaf, Row) and node.leaf.of is table:
                 self.nodes[slot] = node.build.leaf(Row(node.leaf.step + rows, table), table.size)
@@ -241,8 +264,8 @@ def _computed(fraction: Fraction, build: Builder) -> Node:
     return found / (length + fraction.below if fraction.below else length)
 
 
-def _table_of(slots: Slots, number: int) -> StepTable | None:
-    """Return the table with the numbers of a kind; None if they do not depend on the step alone."""
+def _table_of(slots: Slots, number: int) -> tuple[StepTable, dict[int, Floats]] | None:
+    """Return the table with the numbers of a kind, and its rows; None if they do not depend on the step alone."""
     sizes = {slot.numbers.size for slot in slots.values()}
     if len(sizes - {1}) > 1:
         return None
@@ -251,18 +274,18 @@ def _table_of(slots: Slots, number: int) -> StepTable | None:
     if len({values.tobytes() for values in numbers.values()}) == 1:
         return None
     for backward in (False, True):
-        table = StepTable(number, max(sizes), backward)
+        table, rows = StepTable(number, max(sizes), backward), dict[int, Floats]()
         if all(
-            np.array_equal(table.rows.setdefault(table.step_of(row, length), values), values, equal_nan=True)
+            np.array_equal(rows.setdefault(table.step_of(row, length), values), values, equal_nan=True)
             for (length, row), values in numbers.items()
         ):
-            return table
+            return table, rows
     return None
 
 
-def _fits(numbers: NDArray[Any], table: StepTable, row: int) -> bool:
-    """Whether numbers may be those of a row of a table."""
-    return numbers.size in (1, table.size) and (row not in table.rows or bool(np.all(table.rows[row] == numbers)))
+def _fits(numbers: NDArray[Any], table: StepTable, row: Floats | None) -> bool:
+    """Whether numbers may be those of a row of a table, which may be known."""
+    return numbers.size in (1, table.size) and (row is None or bool(np.all(row == numbers)))
 
 
 def _fractions_of(slots: Slots, *, of_step: bool = True) -> Iterator[Fraction]:
@@ -381,26 +404,25 @@ def _reads_more_than_numbers(node: Node) -> bool:
     return any(isinstance(n.leaf, Row | _UNKNOWN) for n in topological([node]))
 
 
-def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTable, int]]:
-    """Read unknown rows of tables off a trace, in parallel with the unrolled loops; return which they are."""
-    filled: list[tuple[StepTable, int]] = []
+def rows_shown(unrolled: Node, traced: Node, length: int) -> TableRows:
+    """Read rows of tables that the unrolled loops do not know off a trace, going through both in parallel."""
+    found: dict[StepTable, dict[int, Floats]] = {}
 
-    def fill(leaf: Node, numbers: Any) -> None:
+    def note(leaf: Node, numbers: Any) -> None:
         assert isinstance(leaf.leaf, Row) and isinstance(leaf.leaf.of, StepTable)
         table = leaf.leaf.of
-        step = table.step_of(leaf.leaf.step, length)
-        if np.size(numbers) in (1, table.size) and step not in table.rows:
-            table.rows[step] = np.broadcast_to(np.asarray(numbers, dtype=np.float32), table.size)
-            filled.append((table, step))
+        if np.size(numbers) in (1, table.size):
+            row = np.broadcast_to(np.asarray(numbers, dtype=np.float32), table.size)
+            found.setdefault(table, {}).setdefault(table.step_of(leaf.leaf.step, length), row)
 
     def below(ours: Node, its: Node) -> Iterable[tuple[Node, Node]]:
         picked = _row_of_parameter(its) if _is_of_table(ours) else None
         if _is_row_of_table(ours):
             if not _reads_more_than_numbers(its):
-                fill(ours, evaluate([its], {})[0])
+                note(ours, evaluate([its], {})[0])
         elif picked is not None:
             number, count = picked
-            fill(ours.inputs[0], _one_hot(number, count))
+            note(ours.inputs[0], _one_hot(number, count))
         elif ours.operation == "select" != its.operation and (chosen := _chosen(ours)) is not None:
             return [(chosen, its)]
         elif ours.operation == its.operation and len(ours.inputs) == len(its.inputs):
@@ -408,7 +430,7 @@ def fill_tables(unrolled: Node, traced: Node, length: int) -> list[tuple[StepTab
         return []
 
     in_parallel(unrolled, traced, below)
-    return filled
+    return found
 
 
 def _is_row_of_table(node: Node) -> bool:
