@@ -98,23 +98,24 @@ def find_tables(traces: Mapping[int, Trace]) -> Tables:
     by_length: Origin | None = None
     found, alike = _Replaced(), [several for backward in both for several in _by_kind(orders, backward)]
     for slots in (slots for several in alike if _differ(several) for slots in _one_by_one(several)):
-        if not found.nodes.keys().isdisjoint(slots.values()):
+        if not found.slots.isdisjoint(slots.values()):
             continue
         if not (found.by_table(slots) or found.by_fraction(slots, _fractions_of(slots))):
             there = [slot.node for (length, _), slot in slots.items() if length == longest]
             by_length = by_length or next(map(traces[longest].origins.get, there), None)
     # The first and the last steps may use the same numbers in a different way.
     for slots in (slots for several in alike if not any(map(_is_within, several)) for slots in _one_by_one(several)):
-        if found.nodes.keys().isdisjoint(slots.values()):
+        if found.slots.isdisjoint(slots.values()):
             _ = found.by_fraction(slots, found.fractions) or found.by_known_table(slots)
-    for slots in (slots for several in _by_line(traces, alike, found.nodes) for slots in _one_by_one(several)):
+    for slots in (slots for several in _by_line(traces, alike, found.slots) for slots in _one_by_one(several)):
         if len(slots) >= FEWEST_LENGTHS:
             found.by_fraction(slots, _fractions_of(slots, of_step=False))
-    if not found.nodes:
+    if not found.slots:
         return Tables(traces, by_length=by_length)
-    rewritten = {length: _rewritten(trace, found.nodes) for length, trace in traces.items()}
+    nodes, rows = found.nodes, found.rows
+    rewritten = {length: _rewritten(trace, nodes) for length, trace in traces.items()}
     by_step = [fraction for fraction in found.fractions if fraction.of_step]
-    return Tables(rewritten, (*found.rows, *by_step), found.rows, by_length)
+    return Tables(rewritten, (*rows, *by_step), rows, by_length)
 
 
 Alike = dict[tuple[int, int], list[_Slot]]
@@ -182,22 +183,48 @@ def _lines(trace: Trace) -> dict[Node, tuple[str, int]]:
     return found
 
 
+@dataclass
+class _Reads:
+    """Where the traces read a table, relative to the rows by which it was found."""
+
+    rows: dict[int, Floats]
+    slots: list[tuple[Slots, int]]  # with how many rows later they read
+    moved: int = 0  # how many rows later all of them read in the end, so that each row is one of its sequence
+
+
 class _Replaced:
     """The replacements of numbers in traces."""
 
     def __init__(self) -> None:
-        self.rows: dict[StepTable, dict[int, Floats]] = {}
+        self.slots = set[_Slot]()
         self.fractions: list[Fraction] = []
-        self.nodes: dict[_Slot, Node] = {}
+        self._tables: dict[StepTable, _Reads] = {}
+        self._computed: dict[_Slot, Node] = {}
+
+    @property
+    def rows(self) -> dict[StepTable, dict[int, Floats]]:
+        """The rows of each table."""
+        return {table: _moved(table, reads.rows, reads.moved) for table, reads in self._tables.items()}
+
+    @property
+    def nodes(self) -> dict[_Slot, Node]:
+        """What replaces the numbers."""
+        of_tables = {
+            slot: slot.node.build.leaf(Row(row + later + reads.moved, table), table.size)
+            for table, reads in self._tables.items()
+            for slots, later in reads.slots
+            for (_, row), slot in slots.items()
+        }
+        return of_tables | self._computed
 
     def by_table(self, slots: Slots) -> bool:
         """Replace the numbers of a kind by a table, if possible."""
-        found = _table_of(slots, len(self.rows))
+        found = _table_of(slots, len(self._tables))
         if found is None:
             return False
-        table, self.rows[table] = found
-        for (_, row), slot in slots.items():
-            self.nodes[slot] = slot.node.build.leaf(Row(row, table), table.size)
+        table, rows = found
+        self._tables[table] = _Reads(rows, [(slots, 0)])
+        self.slots.update(slots.values())
         return True
 
     def by_known_table(self, slots: Slots) -> bool:
@@ -205,31 +232,21 @@ class _Replaced:
         # The first step of a loop computes another kind of nodes, because it reads no state. For a backward loop its
         # number depends on the length. If the number is a factor of the state, most nodes show it beside the state, a
         # row early.
-        for table, known in self.rows.items():
+        for table, reads in self._tables.items():
             for early in (0, -1, 1):
-                rows = {table.step_of(row + early, length): slot.numbers for (length, row), slot in slots.items()}
-                differ = len({known[row].tobytes() for row in rows.keys() & known.keys()}) > 1
-                if not differ or not all(_fits(numbers, table, known.get(row)) for row, numbers in rows.items()):
+                later = early - reads.moved
+                rows = {table.step_of(row + later, length): slot.numbers for (length, row), slot in slots.items()}
+                differ = len({reads.rows[row].tobytes() for row in rows.keys() & reads.rows.keys()}) > 1
+                if not differ or not all(_fits(numbers, table, reads.rows.get(row)) for row, numbers in rows.items()):
                     continue
-                at = early
                 if not all(0 <= row + early < length for length, row in slots):
-                    self._move(table, -early)
-                    at = 0
-                for (length, row), slot in slots.items():
-                    known.setdefault(table.step_of(row + at, length), np.broadcast_to(slot.numbers, table.size))
-                    self.nodes[slot] = slot.node.build.leaf(Row(row + at, table), table.size)
+                    reads.moved -= early
+                for row, numbers in rows.items():
+                    reads.rows.setdefault(row, np.broadcast_to(numbers, table.size))
+                reads.slots.append((slots, later))
+                self.slots.update(slots.values())
                 return True
         return False
-
-    def _move(self, table: StepTable, rows: int) -> None:
-        """Let the nodes that read a table read it some rows later."""
-        known = self.rows[table]
-        moved = {step + (-rows if table.backward else rows): numbers for step, numbers in known.items()}
-        known.clear()
-        known.update(moved)
-        for slot, node in self.nodes.items():
-            if isinstance(node.leaf, Row) and node.leaf.of is table:
-                self.nodes[slot] = node.build.leaf(Row(node.leaf.step + rows, table), table.size)
 
     def by_fraction(self, slots: Slots, fractions: Iterable[Fraction]) -> bool:
         """Replace the numbers of a kind by one of these fractions, if possible."""
@@ -238,10 +255,11 @@ class _Replaced:
             return False
         if fraction not in self.fractions:
             self.fractions.append(fraction)
+        self.slots.update(slots.values())
         for (_, row), slot in slots.items():
             build = slot.node.build
             # A fraction of the length alone is the same at every step.
-            self.nodes[slot] = build.leaf(Row(row, fraction), 1) if fraction.of_step else _computed(fraction, build)
+            self._computed[slot] = build.leaf(Row(row, fraction), 1) if fraction.of_step else _computed(fraction, build)
         return True
 
 
@@ -281,6 +299,11 @@ def _table_of(slots: Slots, number: int) -> tuple[StepTable, dict[int, Floats]] 
         ):
             return table, rows
     return None
+
+
+def _moved(table: StepTable, rows: Mapping[int, Floats], later: int) -> dict[int, Floats]:
+    """Return the rows of a table that is read this many rows later."""
+    return {step + (-later if table.backward else later): numbers for step, numbers in rows.items()}
 
 
 def _fits(numbers: NDArray[Any], table: StepTable, row: Floats | None) -> bool:
