@@ -22,7 +22,8 @@ def carried_of(recurrence: Recurrence) -> Carried:
 
 def going_on(recurrence: Recurrence) -> Recurrence:
     """Return the recurrence that continues from a stream; raises CompileError when a step depends on more."""
-    _check(recurrence)
+    if (why := why_not_carried(recurrence)) is not None:
+        raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")
     build, carried = recurrence.build, carried_of(recurrence)
     has_begun, before = (build.leaf(CarriedNumbers(at), 1) for at in (carried.begun, carried.steps))
     later = {n: n + before for n in topological(recurrence.nodes) if isinstance(n.leaf, StepNumber | Length)}
@@ -56,7 +57,8 @@ def check_steps(recurrence: Recurrence, steps: int) -> None:
         )
 
 
-def _check(recurrence: Recurrence) -> None:
+def why_not_carried(recurrence: Recurrence) -> str | None:
+    """Return why the model cannot continue from its states; None if it can."""
     why = None
     for loop, first in zip(recurrence.loops, recurrence.first_states, strict=True):
         read = leaves_of(LoopState, [*loop.initial, *loop.step, *loop.kept.values()])
@@ -71,5 +73,4 @@ def _check(recurrence: Recurrence) -> None:
     reads_length = any(leaves_of(Length, [*loop.step, *loop.kept.values()]) for loop in recurrence.loops)
     if reads_length or any(table.backward for table in recurrence.tables):
         why = "its steps read how long the whole sequence is"
-    if why is not None:
-        raise CompileError(f"the states of the model cannot be carried from one piece of a sequence to the next: {why}")
+    return why

@@ -11,7 +11,7 @@ from mygrad import Tensor
 from numpy.typing import NDArray
 
 from myrnn import _checks
-from myrnn.compiler.carry import carried_of, check_steps
+from myrnn.compiler.carry import carried_of, check_steps, why_not_carried
 from myrnn.compiler.derive import Derivative, ProgramKind, Reach, differentiate
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
@@ -28,7 +28,7 @@ from myrnn.compiler.render.numba import emit
 from myrnn.compiler.roll import roll
 from myrnn.compiler.streams import Carried, State
 from myrnn.compiler.verify import verify
-from myrnn.errors import CompileError, InvalidArgument
+from myrnn.errors import InvalidArgument
 from myrnn.finite import check_finite, is_lost
 from myrnn.flat import groups
 from myrnn.models.model import num_classes, parameter_names, parameters_of
@@ -246,12 +246,9 @@ class CompiledModel:
 
     def _continued(self, sequences: Sequences) -> Reader | None:
         """Return what reads long sequences piece by piece; None if none is long, or the model cannot be continued."""
-        if sequences.lengths.max(initial=0) <= self._short:
+        if sequences.lengths.max(initial=0) <= self._short or why_not_carried(self.recurrence) is not None:
             return None
-        try:
-            return self.reader(tokens=sequences.is_tokens, batched=self._pays_to_batch(), carried=True)
-        except CompileError:
-            return None
+        return self.reader(tokens=sequences.is_tokens, batched=self._pays_to_batch(), carried=True)
 
     def _logits(self, sequences: Sequences, *, batched: bool) -> NDArray[np.float32]:
         self._check_use(sequences)
