@@ -30,8 +30,7 @@ def going_on(recurrence: Recurrence) -> Recurrence:
 
     def begins(node: Node, at: int, size: int) -> Node:
         state = build.leaf(CarriedNumbers(at), size)
-        is_zero = node.is_constant and not node.numbers.any()
-        return state if is_zero else select(has_begun, state, node)
+        return state if node.is_zero else select(has_begun, state, node)
 
     moved = recurrence.placed(substitutions(build, recurrence.nodes, later))
     places = iter(zip(carried.places, carried.sizes, strict=True))

@@ -44,7 +44,7 @@ from myrnn.compiler.leaves import (
 )
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
-from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, select, take, total
+from myrnn.compiler.ops import OPERATIONS, add, equal, expand, indices_of, join, matmul, run_of, select, take, total
 
 # The leaves that a product may have as a matrix.
 WEIGHTS = Parameter | ParameterRows | Derived
@@ -98,7 +98,7 @@ def _split_product(node: Node, inputs: list[Node]) -> Node | None:
         return None
     n, products, start = node.attributes[2], [], 0
     for part, places in zip(inputs[0].inputs, inputs[0].attributes[0], strict=True):
-        if not np.array_equal(indices_of(places), np.arange(start, start + part.size)):
+        if run_of(places) != range(start, start + part.size):
             return None
         rows = take(inputs[1], indices=np.arange(start * n, (start + part.size) * n))
         products.append(matmul(part, rows, m=1, k=part.size, n=n, transposed=False))
@@ -110,12 +110,10 @@ def _rows_of_parameter(node: Node, shapes: Sequence[tuple[int, ...]]) -> Node | 
     """Return the leaf for whole rows of a parameter; None for anything else."""
     if node.operation != "take" or not isinstance(parameter := node.inputs[0].leaf, Parameter):
         return None
-    where, shape = indices_of(node.attributes[0]), shapes[parameter.number]
-    if len(shape) != 2 or where[0] % shape[1] or node.size % shape[1]:
+    run, shape = run_of(node.attributes[0]), shapes[parameter.number]
+    if run is None or len(shape) != 2 or run.start % shape[1] or len(run) % shape[1]:
         return None
-    if not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
-        return None
-    return node.build.leaf(ParameterRows(parameter.number, int(where[0]) // shape[1]), node.size)
+    return node.build.leaf(ParameterRows(parameter.number, run.start // shape[1]), node.size)
 
 
 # Derivatives ---------------------------------------------------------------------------------------------------------
@@ -247,10 +245,10 @@ def pull_back(
             continue
         gradient = gradients_of[node] = _summed(build, terms.pop(node), node.size)
         rule = OPERATIONS[node.operation].derivative
-        shares = () if rule is None or _is_zero(gradient) else rule(gradient, node, *node.inputs)
+        shares = () if rule is None or gradient.is_zero else rule(gradient, node, *node.inputs)
         shares = shares if isinstance(shares, tuple) else (shares,)
         for child, term in zip(node.inputs, shares, strict=False):
-            if term is None or child.is_constant or _is_zero(term):
+            if term is None or child.is_constant or term.is_zero:
                 continue
             if child.size == 1 and term.size > 1:
                 # A single number was broadcast: its gradient is the sum over the elements.
@@ -321,10 +319,6 @@ def _side_by_side(terms: list[Node], size: int) -> Node | None:
     if sum(len(p) // 4 for p in places) != size or len(set(np.concatenate([indices_of(p) for p in places]))) != size:
         return None
     return join(*(t.inputs[0] for t in terms), places=tuple(places))
-
-
-def _is_zero(node: Node) -> bool:
-    return node.is_constant and not node.numbers.any()
 
 
 # What is trained ------------------------------------------------------------------------------------------------------

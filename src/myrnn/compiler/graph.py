@@ -85,6 +85,11 @@ class Node:
         assert isinstance(self.leaf, Constant)
         return np.frombuffer(self.leaf.numbers, dtype=np.float32)
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether all its numbers are zero whatever the model reads."""
+        return self.is_constant and not self.numbers.any()
+
 
 class Builder:
     """Makes nodes, and returns an existing equal node if there is one."""

@@ -140,4 +140,4 @@ def _is_zero_on_zeros(node: Node) -> bool:
     build = node.build
     states = {n: build.constant(np.zeros(n.size)) for n in topological([node]) if isinstance(n.leaf, LoopState)}
     (made,) = substitute(build, [node], states)
-    return made.is_constant and not made.numbers.any()
+    return made.is_zero

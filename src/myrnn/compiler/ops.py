@@ -303,6 +303,14 @@ def indices_of(data: bytes) -> NDArray[np.int32]:
     return np.frombuffer(data, dtype=np.int32)
 
 
+def run_of(data: bytes) -> range | None:
+    """Return the indices that an attribute stores as bytes if they follow one another; None if they do not."""
+    where = indices_of(data)
+    begin = int(where[0]) if len(where) else 0
+    run = range(begin, begin + len(where))
+    return run if np.array_equal(where, np.arange(run.start, run.stop)) else None
+
+
 def _take(g: Node, y: Node, x: Node) -> Node:
     return put(g, indices=y.attributes[0], size=x.size)
 

@@ -221,7 +221,7 @@ def plan(derivative: Derivative) -> Plan:
         first + i
         for loop, first in zip(r.loops, r.first_states, strict=True)
         for i, n in enumerate(loop.initial)
-        if not loop.backward and n.is_constant and not n.numbers.any()
+        if not loop.backward and n.is_zero
     ]
     return Plan(
         derivative,

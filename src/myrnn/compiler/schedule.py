@@ -54,7 +54,7 @@ from myrnn.compiler.leaves import (
     StepTable,
 )
 from myrnn.compiler.loops import Loop
-from myrnn.compiler.ops import OPERATIONS, indices_of
+from myrnn.compiler.ops import OPERATIONS, run_of
 from myrnn.compiler.plan import PartPlan, Plan
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
@@ -223,12 +223,13 @@ class _Scheduler:
         if node.is_leaf:
             return self._buffers.place(node)
         assert self._is_slice(node), f"{node} has no place"
-        source = self._place(node.inputs[0])
-        return replace(source, size=node.size, offset=source.offset + _run(node))
+        source, run = self._place(node.inputs[0]), run_of(node.attributes[0])
+        assert run is not None
+        return replace(source, size=node.size, offset=source.offset + run.start)
 
     def _is_slice(self, node: Node) -> bool:
         """Whether the node is a contiguous part of another node that can be read in place."""
-        return node.operation == "take" and node not in self._plan.clean and _run(node) >= 0
+        return node.operation == "take" and node not in self._plan.clean and run_of(node.attributes[0]) is not None
 
     @contextmanager
     def _loop_over_steps(self, backward: bool) -> Iterator[None]:
@@ -308,7 +309,7 @@ class _Scheduler:
         """Return the store of a node, or of the terms that initialize it."""
         node, address = store.node, self._form.address(store.place, over)
         value, *others = terms or (node,)
-        is_zero = not others and value.is_constant and not value.numbers.any()
+        is_zero = not others and value.is_zero
         is_clean = store.clean and node.size % LANES and not is_zero
         return Store(node, address, terms, store.add, Size(node.size) if is_clean else None)
 
@@ -654,12 +655,6 @@ class _Scheduler:
 def _argument(attribute: Any) -> Argument:
     """Return an attribute of an operation as an argument of its function."""
     return Indices(attribute) if isinstance(attribute, bytes) else Size(attribute)
-
-
-def _run(node: Node) -> int:
-    """Return the start of the contiguous range that a node takes; -1 if it is not contiguous."""
-    where = indices_of(node.attributes[0])
-    return int(where[0]) if np.array_equal(where, np.arange(where[0], where[0] + len(where))) else -1
 
 
 def _comment(printer: Printer, fused: Fused, nodes: Group, stores: Sequence[Destination]) -> str:

@@ -34,7 +34,7 @@ from myrnn.compiler.leaves import (
     StepTable,
     TableRows,
 )
-from myrnn.compiler.ops import indices_of, matmul
+from myrnn.compiler.ops import matmul, run_of
 from myrnn.compiler.record import Origin
 from myrnn.compiler.steps import Kinds, steps_of
 from myrnn.compiler.trace import Trace
@@ -376,12 +376,10 @@ def _row_of_parameter(node: Node) -> tuple[int, int] | None:
     """Return the index of the row of a parameter that a node is, and the number of rows; None for anything else."""
     if node.operation != "take" or not isinstance(node.inputs[0].leaf, Parameter) or not node.size:
         return None
-    if node.inputs[0].size % node.size:
+    run = run_of(node.attributes[0])
+    if run is None or run.start % node.size or node.inputs[0].size % node.size:
         return None
-    where = indices_of(node.attributes[0])
-    if where[0] % node.size or not np.array_equal(where, np.arange(where[0], where[0] + node.size)):
-        return None
-    return int(where[0]) // node.size, node.inputs[0].size // node.size
+    return run.start // node.size, node.inputs[0].size // node.size
 
 
 def _one_hot(number: int, count: int) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from myrnn.compiler import CompiledModel
 from myrnn.compiler.graph import Node, topological
 from myrnn.compiler.leaves import Kept, LoopState, Parameter
 from myrnn.compiler.loops import Recurrence
+from myrnn.compiler.ops import run_of
 from myrnn.errors import InvalidArgument
 from myrnn.inspection.one import compiled_of, main_state
 from myrnn.models.model import network_of, parameter_names, parameters_of
@@ -195,13 +196,9 @@ def _columns_used(product: Node, units: int, nodes: Iterable[Node]) -> list[int]
         if node.size == product.size and node.operation in ("add", "subtract") and alike & set(node.inputs):
             alike.add(node)
         if node.operation == "take" and node.size == units and node.inputs[0] in alike:
-            where = np.frombuffer(node.attributes[0], dtype=np.int32)
-            starts |= {int(where[0])} if _is_run(where) else set()
+            run = run_of(node.attributes[0])
+            starts |= {run.start} if run is not None else set()
     return sorted(starts)
-
-
-def _is_run(where: NDArray[np.int32]) -> bool:
-    return np.array_equal(where, np.arange(where[0], where[0] + len(where)))
 
 
 # What leads into one unit ---------------------------------------------------------------------------------------------
