@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.compiler.carry import carried_of, check_steps, why_not_carried
-from myrnn.compiler.derive import Derivative, ProgramKind, Reach, differentiate
+from myrnn.compiler.derive import Derivative, ProgramKind, differentiate
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
 from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
@@ -22,6 +22,7 @@ from myrnn.compiler.memory import Floats
 from myrnn.compiler.native import Native, Observation
 from myrnn.compiler.passes import PASSES, Stages, failures_named
 from myrnn.compiler.program import Program
+from myrnn.compiler.reach import Reach
 from myrnn.compiler.reading import Reader
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.render.numba import emit

@@ -176,9 +176,9 @@ def _places_of(vector: Node, state: int, units: int) -> Iterator[int]:
             yield 0
     elif vector.operation == "join":
         for part, places in zip(vector.inputs, vector.attributes[0], strict=True):
-            where = np.frombuffer(places, dtype=np.int32)
-            if part.size == units and _is_run(where):
-                yield from (int(where[0]) + offset for offset in _places_of(part, state, units))
+            run = run_of(places)
+            if part.size == units and run is not None:
+                yield from (run.start + offset for offset in _places_of(part, state, units))
 
 
 def _is_state(node: Node, state: int) -> bool:
