@@ -1,22 +1,25 @@
-"""The buffers of a program: of weights, and of other leaves with the instructions that prepare them."""
+"""The buffers of a program: of its results, of weights, and of other leaves with the instructions that prepare them."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from myrnn.compiler.carry import carried_of
 from myrnn.compiler.derive import WEIGHTS
+from myrnn.compiler.equations import state_names
 from myrnn.compiler.forms import CARRIED, DONE, FEATURES, LEFT, SOURCE, Form, Over, Place, RowOf, X, whole
-from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Argument, Buffer, Instruction, Number, Rows, Size
+from myrnn.compiler.graph import Node, leaves_of
+from myrnn.compiler.instructions import Argument, Buffer, Instruction, Interface, Number, Rows, Size
 from myrnn.compiler.leaves import (
     CarriedNumbers,
     Constant,
     Derived,
     Drawn,
     Input,
+    Kept,
     Length,
+    LoopState,
     Parameter,
     ParameterRows,
     StepNumber,
@@ -37,16 +40,14 @@ class Buffers:
     """Makes the buffers of a program, those of leaves when something first reads them."""
 
     def __init__(self, plan: Plan, form: Form) -> None:
-        self._plan, self._form = plan, form
+        self.plan, self.form = plan, form
         self.all: list[Buffer] = []
         self.constants: dict[Node, Buffer] = {}
         self.tables: dict[Buffer, StepTable] = {}
-        # The instructions that prepare what is read, by heading; and those of the step at hand.
-        self.before: dict[str, list[Instruction]] = {
+        # The instructions that prepare what is read, by heading.
+        self.prepared: dict[str, list[Instruction]] = {
             heading: [] for heading in (PARAMETERS, DERIVED, DRAWN, INPUT, BACKWARD)
         }
-        self._step: list[Instruction] = []
-        self.is_backward = False
         self._made: dict[tuple[str, Node], Place] = {}
         self._names = Names(plan.sizes)
         # The locations of each weight and its gradient.
@@ -58,22 +59,21 @@ class Buffers:
         self.all.append(buffer)
         return whole(buffer)
 
-    def begin_step(self, instructions: list[Instruction]) -> None:
-        """Write the number of the step again, among these instructions."""
-        self._step = instructions
-        for key in [key for key in self._made if isinstance(key[1].leaf, StepNumber)]:
-            del self._made[key]
+    def step_number(self, given: StepNumber) -> tuple[Place, tuple[Instruction, ...]]:
+        """Return the location of a new buffer for the number of the step, and what writes it at a step."""
+        place = self.new("time", 1, Rows.SEQUENCES)
+        return place, self.form.write(Over.STEP, place, LEFT if given.backward else DONE)
 
     def _place_weight(self, leaf: Node) -> tuple[Place, Place]:
         """Return the locations of a weight and its gradient."""
-        weight = self._plan.weights[leaf]
+        weight = self.plan.weights[leaf]
         if isinstance(leaf.leaf, Derived):
             name = str(leaf.leaf)
             matrix = self.new(name, weight.columns, lines=weight.rows)
             return matrix, self.new(f"d_{name}", weight.columns, lines=weight.rows)
         assert isinstance(leaf.leaf, Parameter | ParameterRows)
         rows, columns = weight.stored
-        layout = self._plan.parameters.layouts[leaf.leaf.number]
+        layout = self.plan.parameters.layouts[leaf.leaf.number]
         at, name = layout.at, layout.name
         if isinstance(leaf.leaf, ParameterRows):
             first = leaf.leaf.first
@@ -82,9 +82,10 @@ class Buffers:
         self.all.append(buffer)
         return whole(buffer), whole(replace(buffer, array="g"))
 
-    def place(self, leaf: Node) -> Place:
+    def place(self, leaf: Node, backward: bool = False) -> Place:
         """Return the location of a leaf: a constant, the input, or a weight's numbers without padding between rows."""
-        if leaf in self._plan.weights and self._plan.weights[leaf].is_flat:
+        # What is first read in the backward pass is prepared before that.
+        if leaf in self.plan.weights and self.plan.weights[leaf].is_flat:
             return self.weights[leaf][0]
         if ("flat", leaf) not in self._made:
             match leaf.leaf:
@@ -93,76 +94,73 @@ class Buffers:
                     self.constants[leaf] = flat.buffer
                 case Input():
                     flat = self.new("inputs", leaf.size, Rows.STEPS)
-                    self.before[INPUT] += self._input(flat)
+                    self.prepared[INPUT] += self._input(flat)
                 case StepTable() as table:
                     flat = self._table(table)
                 case Drawn() as drawn:
                     flat = self._drawn(drawn)
-                case StepNumber() as given:
-                    flat = self.new("time", 1, Rows.SEQUENCES)
-                    self._step += self._form.write(Over.STEP, flat, LEFT if given.backward else DONE)
                 case Length():
                     flat = self.new("length", 1, Rows.SEQUENCES)
-                    self.before[INPUT] += self._form.write(Over.END, flat, self._form.length)
+                    self.prepared[INPUT] += self.form.write(Over.END, flat, self.form.length)
                 case CarriedNumbers(offset):
-                    flat = self.new(self._plan.printer.names[leaf], leaf.size, Rows.SEQUENCES)
+                    flat = self.new(self.plan.printer.names[leaf], leaf.size, Rows.SEQUENCES)
                     stream, size = self.in_stream(offset), Size(leaf.size)
-                    self.before[INPUT] += self._form.call(Over.START, "go_on", flat, *stream, size)
+                    self.prepared[INPUT] += self.form.call(Over.START, "go_on", flat, *stream, size)
                 case _:
-                    weight, (matrix, _) = self._plan.weights[leaf], self.weights[leaf]
+                    weight, (matrix, _) = self.plan.weights[leaf], self.weights[leaf]
                     flat = self.new(f"{matrix.buffer.name}_flat", leaf.size)
-                    self._before(leaf).extend(self.moved(weight, flat, matrix, to_matrix=False))
+                    self._before(leaf, backward).extend(self.moved(weight, flat, matrix, to_matrix=False))
             self._made["flat", leaf] = flat
         return self._made["flat", leaf]
 
     def _input(self, out: Place) -> tuple[Instruction, ...]:
         """Prepare the rows of the sequences."""
         width = Size(out.size)
-        if self._plan.kind.tokens:
-            return self._form.call(Over.ALL, "one_hot", out, X, width)
-        return self._form.call(Over.ALL, "copy", out, FEATURES, SOURCE * width, width)
+        if self.plan.kind.tokens:
+            return self.form.call(Over.ALL, "one_hot", out, X, width)
+        return self.form.call(Over.ALL, "copy", out, FEATURES, SOURCE * width, width)
 
     def _table(self, table: StepTable) -> Place:
         """Return the location of a table's numbers: a row of it, or of copies for each step of a stream."""
-        numbers, recurrence = self.new("table", table.size, Rows.TABLE), self._plan.derivative.recurrence
+        numbers, recurrence = self.new("table", table.size, Rows.TABLE), self.plan.derivative.recurrence
         self.tables[numbers.buffer] = table
         if not recurrence.carried:
             return replace(numbers, row=RowOf.LEFT if table.backward else RowOf.DONE)
         out, line = self.new("table_rows", table.size, Rows.STEPS), Size(table.size, padded=True)
         before = self.in_stream(carried_of(recurrence).steps)
-        copy = self._form.call(Over.STEP, "read_table", out, numbers, line, DONE, *before, Size(table.size))
-        self.before[INPUT].append(self._form.steps(copy))
+        copy = self.form.call(Over.STEP, "read_table", out, numbers, line, DONE, *before, Size(table.size))
+        self.prepared[INPUT].append(self.form.steps(copy))
         return out
 
     def _drawn(self, drawn: Drawn) -> Place:
         """Return the location of random numbers, for each step or each sequence."""
-        amount = self.place(self._plan.derivative.recurrence.build.constant([drawn.draw.amount]))
+        amount = self.place(self.plan.derivative.recurrence.build.constant([drawn.draw.amount]))
         out = self.new(drawn.draw.kind, drawn.size, Rows.SEQUENCES if drawn.once else Rows.STEPS)
-        self.before[DRAWN] += self._form.draws(out, drawn, amount)
+        self.prepared[DRAWN] += self.form.draws(out, drawn, amount)
         return out
 
-    def transposed(self, leaf: Node) -> Place:
+    def transposed(self, leaf: Node, backward: bool) -> Place:
         """Return a copy of the weight in transposed layout."""
         if ("transposed", leaf) not in self._made:
             matrix, _ = self.weights[leaf]
-            lines, columns = self._plan.weights[leaf].stored
+            lines, columns = self.plan.weights[leaf].stored
             copy = self.new(f"{matrix.buffer.name}_transposed", lines, lines=padded(columns))
             self._made["transposed", leaf] = copy
             size, padded_size = Size(lines), Size(columns, padded=True)
             arguments = (copy, Size(lines, padded=True), matrix, padded_size, size, padded_size)
-            self._before(leaf).extend(self._form.call(Over.ONCE, "transpose", *arguments))
+            self._before(leaf, backward).extend(self.form.call(Over.ONCE, "transpose", *arguments))
         return self._made["transposed", leaf]
 
-    def _before(self, leaf: Node) -> list[Instruction]:
+    def _before(self, leaf: Node, backward: bool) -> list[Instruction]:
         """Return the list for the instructions that make a copy of a weight."""
-        if self.is_backward:
-            return self.before[BACKWARD]
-        return self.before[DERIVED if isinstance(leaf.leaf, Derived) else PARAMETERS]
+        if backward:
+            return self.prepared[BACKWARD]
+        return self.prepared[DERIVED if isinstance(leaf.leaf, Derived) else PARAMETERS]
 
     def in_stream(self, at: int) -> tuple[Number, ...]:
         """Return the arguments for the location of a number in the row of a stream."""
-        width = carried_of(self._plan.derivative.recurrence).width
-        return CARRIED, self._form.stream, Size(width), Size(at, wanted="at")
+        width = carried_of(self.plan.derivative.recurrence).width
+        return CARRIED, self.form.stream, Size(width), Size(at, wanted="at")
 
     def moved(
         self, weight: Weight, flat: Place, matrix: Place, *, to_matrix: bool, over: Over = Over.ONCE, add: bool = False
@@ -174,7 +172,79 @@ class Buffers:
             (matrix, one, line) if weight.flipped else (matrix, line, one),
         ]
         source, out = sides if to_matrix else reversed(sides)
-        return self._form.call(over, "copy_matrix", *out, *source, Size(weight.rows), Size(weight.columns), add)
+        return self.form.call(over, "copy_matrix", *out, *source, Size(weight.rows), Size(weight.columns), add)
+
+
+@dataclass(frozen=True)
+class ResultBuffers:
+    """The locations of what a program computes: states, kept values, logits and a penalty, and their gradients."""
+
+    states: list[Place]
+    gradients: list[Place]
+    input_gradients: Place | None
+    penalty: Place | None
+    penalty_times: Place | None
+    kept: dict[int, Place]
+    kept_gradients: dict[int, Place]
+    logits: Place
+    logit_gradients: Place
+    # Last states that other parts than the readout read, or that are stored where it does not read: copies, and the
+    # sums of their gradients.
+    last: dict[int, Place]
+    last_gradients: dict[int, Place]
+
+    @classmethod
+    def of(cls, buffers: Buffers) -> ResultBuffers:
+        """Return the locations of new buffers."""
+        plan, new = buffers.plan, buffers.new
+        r = plan.derivative.recurrence
+        names, sizes = state_names(r), r.state_sizes
+        states = [new(name, size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
+        gradients = [new(f"d_{name}", size, Rows.STATES) for name, size in zip(names, sizes, strict=True)]
+        input_gradients = new("d_inputs", r.dim_input, Rows.STEPS) if plan.kind.observed else None
+        penalty, penalty_times = (new(n, 1) if plan.penalty else None for n in ("penalty", "penalty_times"))
+        leaves = {k: r.build.leaf(Kept(k), n.size) for k, n in r.kept.items()}
+        kept = {k: new(plan.printer.names[leaf], leaf.size, Rows.STEPS) for k, leaf in leaves.items()}
+        kept_gradients = {k: new(f"d_{place.buffer.name}", place.size, Rows.STEPS) for k, place in kept.items()}
+        if isinstance(r.readout.leaf, Kept):
+            logits, logit_gradients = (places[r.readout.leaf.number] for places in (kept, kept_gradients))
+        else:
+            logits, logit_gradients = (new(n, r.readout.size, Rows.SEQUENCES) for n in ("logits", "d_logits"))
+        read = {
+            state.number
+            for loop, first in zip(r.loops, r.first_states, strict=True)
+            for state in leaves_of(LoopState, [*loop.initial, *loop.step, *loop.kept.values()])
+            if state.number < first
+        }
+        read |= {i for i, backward in enumerate(r.goes_backward) if backward}
+        last = {i: new(f"last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
+        last_gradients = {i: new(f"d_last_{names[i]}", sizes[i], Rows.SEQUENCES) for i in sorted(read)}
+        return cls(
+            states, gradients, input_gradients, penalty, penalty_times, kept, kept_gradients, logits, logit_gradients,
+            last, last_gradients,
+        )  # fmt: skip
+
+    def interface(self, plan: Plan) -> Interface:
+        """Return what the callers of the program have to know."""
+        r = plan.derivative.recurrence
+        return Interface(
+            parameters=plan.parameters,
+            logits=self.logits.buffer,
+            per_step=r.per_step,
+            draws=bool(r.draws),
+            carried=carried_of(r) if r.carried else None,
+            goes_backward=r.goes_backward,
+            states=tuple(place.buffer for place in self.states),
+            state_gradients=tuple(place.buffer for place in self.gradients),
+            kept_gradients={
+                first + loop.step.index(node): self.kept_gradients[k].buffer
+                for loop, first in zip(r.loops, r.first_states, strict=True)
+                for k, node in loop.kept.items()
+                if node in loop.step
+            },
+            input_gradients=self.input_gradients.buffer if self.input_gradients else None,
+            penalty_times=self.penalty_times.buffer if self.penalty_times else None,
+        )
 
 
 def weight_order(node: Node) -> tuple[Any, ...]:

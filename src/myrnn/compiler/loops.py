@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,10 @@ class Recurrence:
     def first_states(self) -> tuple[int, ...]:
         """The number of the first state of each loop."""
         return tuple(accumulate((len(loop.step) for loop in self.loops[:-1]), initial=0))
+
+    def loop_of(self, state: int) -> Loop:
+        """Return the loop of a state."""
+        return self.loops[bisect_right(self.first_states, state) - 1]
 
     @property
     def nodes(self) -> list[Node]:
