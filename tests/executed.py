@@ -9,6 +9,8 @@ from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
     Address,
+    Apply,
+    Begin,
     Call,
     ClearGradients,
     Comment,
@@ -56,9 +58,10 @@ class Run:
         self.known = dict(zip(BATCH if schedule.plan.kind.batched else SINGLE, arguments, strict=True))
         values = self.known["values"]
         self.known |= {"tokens": values, "features": values.view(np.float32)}
-        self.known |= {b.name: memory.value(b.name, self.known["sizes"]) for b in memory.buffers}
-        self.known |= {b.name: b.begin for b in schedule.buffers if b.array == "p"}
-        self.places = {data: memory.value(name, self.known["sizes"]) for data, name in memory.table_names.items()}
+        sizes = self.known["sizes"]
+        self.begins = {buffer.name: at for buffer, at in memory.begins(sizes).items()}
+        self.begins |= {b.name: b.begin for b in schedule.buffers if b.array == "p"}
+        self.places = {data: sizes[memory.names.index(name)] for data, name in memory.table_names.items()}
         if schedule.plan.kind.batched:
             names = "start", "lined", "offsets", "members"
             steps = CALLED["line_up"](*(self.known[name] for name in names))
@@ -96,6 +99,8 @@ class Run:
                 if clear is not None:
                     self.fill(out, clear)
                 self.call("add_dots", out, vector, matrix, n, k)
+            case Apply(operation, arguments):
+                self.call(OPERATIONS[operation].numba, *arguments)
             case Call(function, arguments):
                 self.call(function, *arguments)
             case DrawNumbers(function, amount, site, out, strides, count, row):
@@ -175,6 +180,8 @@ class Run:
                 return self.known[text]
             case Size():
                 return value.number
+            case Begin(buffer):
+                return self.begins[buffer.name]
             case Item(array, index):
                 return self.known[array.text][self.number(index)]
             case Infix(sign, left, right):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from myrnn.compiler.names import OF_PROGRAMS
+from myrnn.compiler.render.numba import OF_PROGRAMS
 from myrnn.compiler.runtime import functions, lookups, moves, scores, training, updates
 from myrnn.randomness import Draw
 

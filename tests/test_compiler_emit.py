@@ -14,8 +14,8 @@ from mygrad.nnet.activations import relu, sigmoid
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile
-from myrnn.compiler.names import OF_PROGRAMS, Names
-from myrnn.compiler.render.numba import WIDTH, wrapped
+from myrnn.compiler.buffers import Names
+from myrnn.compiler.render.numba import OF_PROGRAMS, RESERVED, WIDTH, wrapped
 from myrnn.models import GRU, LSTM, RNN
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -183,7 +183,7 @@ def test_every_function_that_can_be_called_exists():
 
 
 def test_no_emitted_name_shadows_a_called_function():
-    given = Names()
+    given = Names(RESERVED)
     own = ("p", "g", "w", "t", "j", "r", "x", "row", "steps", "range", "len", "int", "np")
     for name in (*own, *itertools.chain(*OF_PROGRAMS.values())):
         assert given.new(name) != name
@@ -229,7 +229,7 @@ def test_names_of_the_emitted_code_are_not_used_for_user_variables(kind):
         run = next(n for n in ast.parse(program.source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
         names = {n.id for n in ast.walk(run) if isinstance(n, ast.Name)} | {a.arg for a in run.args.args}
         for name in names - set(program.memory.names):
-            assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names().new(name) != name, name
+            assert name.split("_")[-1] == "j" or re.search(r"_j_\d+$", name) or Names(RESERVED).new(name) != name, name
 
 
 def test_models_with_the_same_equations_share_their_program():

@@ -5,7 +5,7 @@ run in MyGrad); `recorder` (which makes a `record` of what a model does; with `c
 passes in `trace` (with `values`, `shapes`, `arithmetic`, `writes`, `lower` and `mygrad_graph`), `probe` (with `calls`,
 `draws` and `growth`), `roll` (with `loops`, `tables`, `found`, `match`, `beginning`, `turns`, `variables`, `finder`,
 `alignment` and `cut`; `explain` says why a model has no loops), `derive` (with `loss`), `plan`, `schedule` (with
-`instructions`, `forms`, `fuse`, `names` and `buffers`) and `render` (which makes a `program`); `carry` and `streams`
+`part`, `instructions`, `forms`, `fuse` and `buffers`) and `render` (which makes a `program`); `carry` and `streams`
 (states carried from one piece of a sequence to the next); `reach` (which parameters have a gradient); `printer` and
 `equations` (every stage as text); `runtime` (functions that emitted code calls), `cache`, `memory`, `threads` and
 `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a compiled model in use); `passes` (the

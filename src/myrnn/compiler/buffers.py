@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
+import re
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -25,7 +28,6 @@ from myrnn.compiler.leaves import (
     StepNumber,
     StepTable,
 )
-from myrnn.compiler.names import Names
 from myrnn.compiler.plan import Plan, Weight, padded
 
 # Headings of values that are prepared before they are read.
@@ -34,6 +36,25 @@ DERIVED = "Computed weights in the layout of the forward pass."
 DRAWN = "Random numbers."
 INPUT = "Values that only depend on the input, for all steps at once."
 BACKWARD = "Weights in the layout of the backward pass."
+
+
+class Names:
+    """Gives every object a unique name that is a valid identifier, and none of those in use."""
+
+    def __init__(self, used: Iterable[str] = ()) -> None:
+        self.used = set(used)
+
+    def new(self, wanted: str) -> str:
+        """Return `wanted`, made into an identifier, with a number appended if the name is in use."""
+        stem = re.sub(r"\W+", "_", wanted).strip("_") or "value"
+        if stem[0].isdigit() or keyword.iskeyword(stem):
+            stem = f"v_{stem}"
+        name, count = stem, 1
+        while name in self.used:
+            count += 1
+            name = f"{stem}_{count}"
+        self.used.add(name)
+        return name
 
 
 class Buffers:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from myrnn.compiler.instructions import (
     Address,
+    Apply,
     Argument,
     Buffer,
     Call,
@@ -157,6 +158,11 @@ class Form:
         """Call a function for each row."""
         given = (self.address(a, over) if isinstance(a, Place) else a for a in arguments)
         return self.rows(over, Call(function, tuple(given)))
+
+    def apply(self, over: Over, operation: str, *arguments: Place | Argument) -> tuple[Instruction, ...]:
+        """Apply an operation for each row."""
+        given = (self.address(a, over) if isinstance(a, Place) else a for a in arguments)
+        return self.rows(over, Apply(operation, tuple(given)))
 
     def write(self, over: Over, out: Place, number: Number) -> tuple[Instruction, ...]:
         """Write a number for each sequence."""

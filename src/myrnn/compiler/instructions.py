@@ -41,7 +41,7 @@ class Expression:
 
     def __str__(self) -> str:
         """Return it as text, with the numbers of sizes."""
-        return written(self, lambda size: str(size.number))
+        return written(self, lambda one: str(one.number) if isinstance(one, Size) else one.buffer.name)
 
 
 Number = Expression | int
@@ -91,17 +91,17 @@ class Infix(Expression):
     right: Number
 
 
-def written(number: Number, size: Callable[[Size], str]) -> str:
-    """Return a number in the syntax that Python, C and JavaScript share, given the text of sizes."""
+def written(number: Number, name: Callable[[Size | Begin], str]) -> str:
+    """Return a number in the syntax that Python, C and JavaScript share, given the text of sizes and of buffers."""
     match number:
         case Name(text):
             return text
-        case Size():
-            return size(number)
+        case Size() | Begin():
+            return name(number)
         case Item(array, index):
-            return f"{array.text}[{written(index, size)}]"
+            return f"{array.text}[{written(index, name)}]"
         case Infix(sign, left, right):
-            texts = [written(operand, size) for operand in (left, right)]
+            texts = [written(operand, name) for operand in (left, right)]
             if sign == "*":
                 sums = [isinstance(operand, Infix) and operand.sign in "+-" for operand in (left, right)]
                 texts = [f"({text})" if is_sum else text for text, is_sum in zip(texts, sums, strict=True)]
@@ -141,6 +141,13 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Begin(Expression):
+    """Where a buffer begins in its array; a renderer chooses a name for it."""
+
+    buffer: Buffer
+
+
+@dataclass(frozen=True)
 class Address:
     """The address of `size` numbers of a buffer: its begin, plus a row times the stride, plus an offset."""
 
@@ -152,7 +159,7 @@ class Address:
     @property
     def index(self) -> Expression:
         """The index of the first number in the flat array."""
-        index: Expression = Name(self.buffer.name)
+        index: Expression = Begin(self.buffer)
         if self.row is not None:
             index = index + Infix("*", self.row, self.buffer.stride)
         return index + Size(self.offset, wanted="offset") if self.offset else index
@@ -293,6 +300,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Apply:
+    """Applies an operation that is neither element-wise nor a product; its first address is the output."""
+
+    operation: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
 class DrawNumbers:
     """Draws random numbers of a site for a step: for one sequence, or for several with the given stride."""
 
@@ -364,8 +379,8 @@ class AddPenalty:
 
 
 Instruction = (
-    Comment | Define | For | If | Elementwise | Product | Dots | Call | DrawNumbers | Fill | ClearGradients | Write
-    | StopUnlessLearning | CrossEntropy | AddLoss | AddPenalty
+    Comment | Define | For | If | Elementwise | Product | Dots | Call | Apply | DrawNumbers | Fill | ClearGradients
+    | Write | StopUnlessLearning | CrossEntropy | AddLoss | AddPenalty
 )  # fmt: skip
 
 
@@ -380,7 +395,7 @@ def elements(part: Any) -> Iterator[Any]:
 
 def _parts(part: Any) -> Sequence[Any]:
     match part:
-        case str() | int() | Node():
+        case str() | int() | Node() | Begin():
             return ()
         case tuple():
             return part
@@ -480,7 +495,7 @@ def _line(instruction: Instruction) -> str:
     match instruction:
         case Elementwise(size, _, reads, stores):
             title, read, written_to = f"loop over {size.size}", reads.values(), [store.address for store in stores]
-        case Call(title, (first, *others)):
+        case Call(title, (first, *others)) | Apply(title, (first, *others)):
             read, written_to = others, [first]
         case DrawNumbers(title, amount, _, out):
             read, written_to = [amount], [out]

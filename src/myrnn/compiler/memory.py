@@ -58,8 +58,9 @@ class Workspace:
         start, lined = np.zeros(steps + 3, dtype=np.int64), np.zeros(max(steps, 1), dtype=np.int32)
         # The form that the functions of `runtime.training` take.
         self.arguments = training.Work(self.numbers, self.sizes, program.memory.tables(), start, lined)
-        self.logits = self.at(program.logits.name)
-        self._penalty_times = None if program.penalty_times is None else self.at(program.penalty_times.name)
+        self._begins = program.memory.begins(self.sizes)
+        self.logits = self._begins[program.logits]
+        self._penalty_times = None if program.penalty_times is None else self._begins[program.penalty_times]
         self.penalize(1)
 
     def penalize(self, times: int) -> None:
@@ -67,13 +68,9 @@ class Workspace:
         if self._penalty_times is not None:
             self.numbers[self._penalty_times] = times
 
-    def at(self, name: str) -> int:
-        """Return the offset of a buffer."""
-        return self.memory.value(name, self.sizes)
-
     def rows(self, buffer: Buffer, count: int) -> Floats:
         """Return the first rows of a buffer, without their padding."""
-        at, width = self.at(buffer.name), padded(buffer.columns)
+        at, width = self._begins[buffer], padded(buffer.columns)
         return self.numbers[at : at + count * width].reshape(count, width)[:, : buffer.columns].copy()
 
 

@@ -17,7 +17,7 @@ from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
 from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import Argument, Comment, Elementwise, Indices, Instruction, Rows, Size, Store
 from myrnn.compiler.leaves import StepNumber
-from myrnn.compiler.ops import OPERATIONS, run_of
+from myrnn.compiler.ops import run_of
 from myrnn.compiler.printer import LONGEST, Printer, sum_of
 from myrnn.compiler.runtime import LANES
 
@@ -205,7 +205,7 @@ class PartWriter:
         self.add(over, multiply(over, out, vector, matrix, k, n, add=add), comment)
 
     def _call(self, over: Over, node: Node) -> None:
-        """Add the call of an operation that is neither element-wise nor a product."""
+        """Add an operation that is neither element-wise nor a product."""
         if node not in self.places:
             # A slice is read in place.
             return
@@ -215,7 +215,7 @@ class PartWriter:
             calls = [(source, Indices(where)) for source, where in zip(sources, node.attributes[0], strict=True)]
         comment = f"{self._printer.label(node)} = {self._printer.expression(node)}"
         for arguments in calls:
-            self.add(over, self._form.call(over, OPERATIONS[node.operation].numba, out, *arguments), comment)
+            self.add(over, self._form.apply(over, node.operation, out, *arguments), comment)
 
 
 def _argument(attribute: Any) -> Argument:

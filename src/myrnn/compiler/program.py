@@ -24,8 +24,8 @@ class Memory:
 
     # The sizes, and the offsets in the block of the parameters.
     numbers: dict[str, int]
-    # The workspace, and the constant vectors in it.
-    buffers: tuple[Buffer, ...]
+    # The buffers of the workspace -> their names in the program, and the constant vectors in it.
+    buffers: dict[Buffer, str]
     constants: dict[Node, Buffer]
     # Numbers for every step: a compiled model knows more of them when it has read longer sequences.
     by_step: dict[Buffer, StepTable]
@@ -35,7 +35,7 @@ class Memory:
     @property
     def names(self) -> list[str]:
         """The names of all integers."""
-        return [*self.numbers, *(b.name for b in self.buffers), *self.table_names.values()]
+        return [*self.numbers, *self.buffers.values(), *self.table_names.values()]
 
     def resolve(self, steps: int, sequences: int, table_rows: int = 0) -> tuple[NDArray[np.int64], int]:
         """Return the values of all names for these numbers of steps and sequences, and the size of the workspace."""
@@ -50,9 +50,10 @@ class Memory:
         # A slice of the last buffer is read in whole lanes, beyond its end.
         return np.array(values, dtype=np.int64), at + 4 * LANES
 
-    def value(self, name: str, sizes: NDArray[np.int64]) -> int:
-        """Return one of the resolved values by its name."""
-        return int(sizes[self.names.index(name)])
+    def begins(self, sizes: NDArray[np.int64]) -> dict[Buffer, int]:
+        """Return where each buffer begins, by the resolved values."""
+        first = len(self.numbers)
+        return dict(zip(self.buffers, sizes[first : first + len(self.buffers)].tolist(), strict=True))
 
     def tables(self) -> NDArray[np.int32]:
         """Return all fixed indices, concatenated."""
@@ -60,11 +61,11 @@ class Memory:
 
     def fill_constants(self, workspace: NDArray[np.float32], sizes: NDArray[np.int64], rows: TableRows) -> None:
         """Write the constant vectors and the known rows of tables into a workspace."""
-        where = dict(zip(self.names, sizes.tolist(), strict=True))
+        begins = self.begins(sizes)
         for node, buffer in self.constants.items():
-            workspace[where[buffer.name] : where[buffer.name] + node.size] = node.numbers
+            workspace[begins[buffer] : begins[buffer] + node.size] = node.numbers
         for buffer, table in self.by_step.items():
-            begin, width = where[buffer.name], padded(buffer.columns)
+            begin, width = begins[buffer], padded(buffer.columns)
             for step, numbers in rows.get(table, {}).items():
                 workspace[begin + step * width : begin + step * width + table.size] = numbers
 
@@ -73,9 +74,9 @@ class Memory:
 
         Padding stays: programs leave zeros there, and read them.
         """
-        where = dict(zip(self.names, sizes.tolist(), strict=True))
-        for buffer in set(self.buffers) - set(self.constants.values()) - set(self.by_step):
-            begin, lines = where[buffer.name], self._lines(buffer, steps, sequences)
+        begins = self.begins(sizes)
+        for buffer in self.buffers.keys() - set(self.constants.values()) - set(self.by_step):
+            begin, lines = begins[buffer], self._lines(buffer, steps, sequences)
             block = workspace[begin : begin + lines * padded(buffer.columns)].reshape(lines, -1)
             block[:, : buffer.columns] = np.nan
 

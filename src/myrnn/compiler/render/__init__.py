@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from myrnn.compiler.buffers import Names
 from myrnn.compiler.instructions import Indices, Phase, Size, elements
-from myrnn.compiler.names import Names
 
 
 class Symbols:

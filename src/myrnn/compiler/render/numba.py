@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
+from myrnn.compiler.buffers import Names
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.fuse import is_one_number
 from myrnn.compiler.graph import Node
@@ -16,7 +18,9 @@ from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
     Address,
+    Apply,
     Argument,
+    Begin,
     Call,
     ClearGradients,
     Comment,
@@ -36,12 +40,12 @@ from myrnn.compiler.instructions import (
     Number,
     Product,
     Schedule,
+    Size,
     StopUnlessLearning,
     Write,
-    names_in,
+    elements,
     written,
 )
-from myrnn.compiler.names import OF_PROGRAMS, Names
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan
 from myrnn.compiler.printer import atom, compose, sum_of
@@ -51,6 +55,37 @@ from myrnn.compiler.runtime import LANES
 from myrnn.targets import CLASS, SEVERAL, TOGETHER
 
 WIDTH = 120
+
+
+def _called_by(*kinds: str) -> set[str]:
+    """Return the functions in the code of operations."""
+    rows = (row for row in OPERATIONS.values() if row.kind in kinds)
+    return {name for row in rows for name in re.findall(r"[a-z]\w*", row.numba)}
+
+
+_LANES = ("full", "keep", "load", "spread", "store", "where")
+_MOVES = ("copy", "copy_matrix", "go_on", "hand_on", "line_up", "multiply_plain", "one_hot", "read_table")
+
+# Names that a program calls, and must not redefine.
+OF_PROGRAMS = {
+    "draws": ("draw_dropout", "draw_dropouts", "draw_noise", "draw_noises"),
+    "elementary": tuple(sorted(_called_by("map").difference(_LANES))),
+    "functions": ("Floats", "Integers", "Tokens"),
+    "lanes": _LANES,
+    "moves": tuple(sorted(_called_by("move", "reduce").union(_MOVES))),
+    "products": ("add_dots", "cross_entropy", "fill", "multiply", "multiply_row", "transpose"),
+    "scores": ("largest", "class_right", "share_right", "squared_error"),
+    "threads": ("flush_subnormals", "restore_mode"),
+}
+
+# Names that the emitted code uses itself, besides the functions that it calls.
+_OWN = (
+    "p g m v w t r j s n k x np row rows steps total begin label labels targets learn loss one_loss score best "
+    "share mode streams carried keys weight weights place class_weights member tokens features offsets members "
+    "sequences sizes tables start lined active begun after length source range len int float bool tuple done left"
+).split()
+RESERVED = frozenset(_OWN).union(*OF_PROGRAMS.values())
+"""Names that nothing else in a program may have."""
 
 # An unnamed expression that is read once is written inline, unless it is longer.
 _LONGEST_INSIDE = 60
@@ -71,13 +106,16 @@ class _Writer:
         self.lines: list[str] = []
         self._depth = 1
         self._schedule, self._printer = schedule, schedule.plan.printer
-        self._names = Names(buffer.name for buffer in schedule.buffers)
+        names = [buffer.name for buffer in schedule.buffers]
+        self._names = Names({*RESERVED, *names})
+        # The names of where buffers begin; the gradient of a weight begins like the weight.
+        self._begins = {name: self._names.new(name) if name in RESERVED else name for name in names}
         self._parameters = self._names.new("parameters")
         self._symbols = Symbols(self._names, schedule.plan.sizes, schedule.phases)
         # Where the parameters begin, and where those that are not lookups end.
-        self._offsets = {b.name: b.begin for b in schedule.buffers if b.array == "p"}
+        self._offsets = {self._begins[b.name]: b.begin for b in schedule.buffers if b.array == "p"}
         self._offsets[self._parameters] = schedule.plan.parameters.dense_size
-        buffers = tuple(b for b in schedule.buffers if b.array == "w")
+        buffers = {b: self._begins[b.name] for b in schedule.buffers if b.array == "w"}
         numbers, tables = self._symbols.numbers | self._offsets, self._symbols.tables
         self.memory = Memory(numbers, buffers, schedule.constants, schedule.tables, tables)
 
@@ -104,11 +142,12 @@ class _Writer:
 
     def _header(self) -> None:
         """Write the lines that read the integers of the program."""
-        read = self._symbols.read | names_in(self._schedule.phases)
+        read = {self._name(one) for one in elements(self._schedule.phases) if isinstance(one, Size | Begin)}
+        read |= self._symbols.read
         titles = {
             "sizes": self._symbols.numbers,
             "offsets of the parameters in p, and of their gradients in g": self._offsets,
-            "offsets of everything else in w": [b.name for b in self.memory.buffers],
+            "offsets of everything else in w": self.memory.buffers.values(),
             "offsets of the indices in tables": self._symbols.tables.values(),
         }
         where = {name: i for i, name in enumerate(self.memory.names)}
@@ -148,6 +187,8 @@ class _Writer:
                 if clear is not None:
                     self._fill(out, clear)
                 self._call("add_dots", out, vector, matrix, n, k)
+            case Apply(operation, arguments):
+                self._call(OPERATIONS[operation].numba, *arguments)
             case Call(function, arguments):
                 self._call(function, *arguments)
             case DrawNumbers(function, amount, site, out, strides, count, row):
@@ -248,6 +289,10 @@ class _Writer:
     def _call(self, function: str, *arguments: Argument | str) -> None:
         self._write(f"{function}({', '.join(map(self._text, arguments))})")
 
+    def _name(self, number: Size | Begin) -> str:
+        """Return the name of a number that the header reads."""
+        return self._symbols.size(number) if isinstance(number, Size) else self._begins[number.buffer.name]
+
     def _item(self, address: Address) -> str:
         """Return a single number in memory."""
         return f"{address.buffer.array}[{self._text(address.index)}]"
@@ -262,7 +307,7 @@ class _Writer:
             case Indices():
                 return f"tables, {self._symbols.table(value)}, {self._text(value.count)}"
             case Expression():
-                return written(value, self._symbols.size)
+                return written(value, self._name)
         return str(value)
 
 
