@@ -44,7 +44,7 @@ def test_the_outputs_of_parts_are_those_of_whole_sequences(is_tokens, cores, in_
     monkeypatch.setenv("MYRNN_NUM_THREADS", cores)
     for name, value in {"model.SHORT": 1000, "reading.PORTION": 9000, "model.PART": 60}.items():
         monkeypatch.setattr(f"myrnn.compiler.{name}_BYTES", value)
-    monkeypatch.setattr("myrnn.compiler.reading.LEAST_WORK", 1)
+    monkeypatch.setattr("myrnn.compiler.reader.LEAST_WORK", 1)
     parts = outputs_of(model, sequences)
     assert len(parts) > 20
     assert np.array_equal(np.concatenate(parts), whole)

@@ -15,7 +15,7 @@ from myrnn import RNN, SGD, Adam, Sequences, compile, tasks
 from myrnn.compiler import cache
 from myrnn.compiler.native import Native
 from myrnn.compiler.runtime.updates import Descent
-from myrnn.compiler.threads import limit_threads, shards_for
+from myrnn.compiler.shards import limit_threads, shards_for
 from myrnn.errors import CompileError, InvalidArgument, NotARecurrence, NotFinite, TrainingDiverged
 from myrnn.training.loop import Training
 from zoo import Narrow, made
@@ -262,7 +262,7 @@ def test_a_tensor_that_is_listed_twice_is_refused():
 
 def test_many_long_sequences_need_bounded_memory(monkeypatch):
     portion = 2**20
-    monkeypatch.setattr("myrnn.compiler.reading.PORTION_BYTES", portion)
+    monkeypatch.setattr("myrnn.compiler.reader.PORTION_BYTES", portion)
     compiled = compile(RNN(10, 16, 2, rng=0), check=False)
     rng = np.random.default_rng(0)
     sequences = Sequences(rng.integers(0, 10, 80 * 300), 80 * np.arange(301), np.zeros(300, dtype=np.int64), 10)

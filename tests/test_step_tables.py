@@ -332,9 +332,9 @@ def test_a_stream_with_a_wrong_number_of_steps_is_refused():
         (1e30, CompileError, "the numbers that differ from step to step are known for"),
     ]:
         numbers = state.numbers.copy()
-        numbers[0, state.carried.steps] = steps
+        numbers[0, state.layout.steps] = steps
         with pytest.raises(kind, match=f"^{re.escape(message)}"):
-            compiled.step(type(state)(state.names, state.carried, numbers, 3), rows(K))
+            compiled.step(type(state)(state.names, state.layout, numbers, 3), rows(K))
 
 
 class Alternating(RNN):

@@ -387,7 +387,7 @@ def test_a_program_that_has_not_run_yet_can_generate(monkeypatch):
     monkeypatch.setattr("myrnn.compiler.cache.load", lambda source: code)
     compiled = compile(RNN(SYMBOLS, 8, SYMBOLS, rng=0), check=False)
     native = Native(compiled.program(carried=True, tokens=True), ProgramKind(tokens=True, carried=True))
-    streams = Streams(np.array([~0]), np.zeros((1, native.program.carried.width), np.float32))
+    streams = Streams(np.array([~0]), np.zeros((1, native.program.stream_layout.width), np.float32))
     native.generate(1, streams, native.block().numbers, np.full(3, 0.5), 1.0, SYMBOLS, np.zeros(0, np.int64))
     assert [members.tolist() for members in calls] == [[0]]
 
@@ -399,7 +399,7 @@ def test_streams_distributed_over_threads_are_the_same_streams():
     found = []
     for shards in (1, 2):
         rows = np.array([0, 1, ~2, 3])
-        numbers = np.random.default_rng(0).normal(size=(4, native.program.carried.width)).astype(np.float32)
+        numbers = np.random.default_rng(0).normal(size=(4, native.program.stream_layout.width)).astype(np.float32)
         training = Training(model, sequences, SGD(model.parameters), 4, truncate=100)
         descent = training._engine._engine._descent(Batches(sequences, np.arange(4)[None]))
         descent = descent._replace(parameters=parameters.copy())

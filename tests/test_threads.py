@@ -16,7 +16,7 @@ from myrnn import RNN, SGD, build_graph, tasks
 from myrnn.compiler import cache
 from myrnn.compiler.memory import Block
 from myrnn.compiler.reference import MYGRAD
-from myrnn.compiler.threads import in_threads
+from myrnn.compiler.shards import in_threads
 from myrnn.errors import CompileError
 from myrnn.exercises import check_model
 from myrnn.training.loop import Training

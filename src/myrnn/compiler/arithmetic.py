@@ -17,8 +17,8 @@ import numpy as np
 from myrnn.compiler import ops
 from myrnn.compiler.graph import Node
 from myrnn.compiler.ops import OPERATIONS, take, transposed_indices
-from myrnn.compiler.reads import raw
 from myrnn.compiler.shapes import Rule, axis_of_parts, join_along, lifted
+from myrnn.compiler.traced_arrays import raw
 from myrnn.compiler.values import Array, Shape, Value, in_parts, moved, plain
 from myrnn.errors import UnsupportedOperation
 

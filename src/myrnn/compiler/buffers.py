@@ -253,7 +253,7 @@ class ResultBuffers:
             logits=self.logits.buffer,
             per_step=r.per_step,
             draws=bool(r.draws),
-            carried=carried_of(r) if r.carried else None,
+            stream_layout=carried_of(r) if r.carried else None,
             goes_backward=r.goes_backward,
             states=tuple(place.buffer for place in self.states),
             state_gradients=tuple(place.buffer for place in self.gradients),

@@ -16,7 +16,7 @@ _NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 _MYNN = os.path.join(os.sep, "mynn", "")
 _LIKE_LAYERS = os.path.join("myrnn", "models", "dense.py"), os.path.join("myrnn", "randomness.py")
 # The files with functions that stand between the model and MyGrad while it is recorded.
-_WRAPPERS = frozenset(os.path.join(os.path.dirname(__file__), f"{name}.py") for name in ("recorder", "reads"))
+_WRAPPERS = frozenset(os.path.join(os.path.dirname(__file__), f"{name}.py") for name in ("recorder", "traced_arrays"))
 # The built-in models only inspect their argument to check it.
 _MODELS = os.path.join(os.sep, "myrnn", "models", "")
 

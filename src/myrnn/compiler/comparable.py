@@ -16,7 +16,7 @@ from mygrad import Tensor
 from mygrad.operation_base import Operation, _NoValue
 from numpy.typing import NDArray
 
-from myrnn.compiler.reads import raw
+from myrnn.compiler.traced_arrays import raw
 
 # The last two stand for an option that was not given.
 _PLAIN = (bool, str, slice, type, np.dtype, np.ufunc, NoneType, EllipsisType, type(_NoValue), type(np._NoValue))

@@ -39,11 +39,11 @@ from myrnn.compiler.graph import Builder, topological
 from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
 from myrnn.compiler.memory import machine_memory
 from myrnn.compiler.probe import PROBES, traced_with_array
-from myrnn.compiler.reads import TracedArray, numbers_of
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
 from myrnn.compiler.trace import Trace
+from myrnn.compiler.traced_arrays import TracedArray, numbers_of
 from myrnn.errors import CompileError, NotARecurrence
 from myrnn.flat import steps_of
 from myrnn.models.model import network_of, parameters_of

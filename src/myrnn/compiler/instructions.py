@@ -434,7 +434,7 @@ class Interface:
     per_step: bool
     draws: bool
     # The states that streams carry; None if every sequence begins anew.
-    carried: Carried | None
+    stream_layout: Carried | None
     # One row before every step and the last ones, in the order of the sequence even if a loop runs backward. Observed
     # programs also have the gradients of these, of what later loops read of them (by the number of the state), and of
     # their input.

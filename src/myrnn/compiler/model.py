@@ -23,7 +23,7 @@ from myrnn.compiler.native import Native, Observation
 from myrnn.compiler.passes import PASSES, Stages, failures_named
 from myrnn.compiler.program import Program
 from myrnn.compiler.reach import Reach
-from myrnn.compiler.reading import Reader
+from myrnn.compiler.reader import Reader
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.render.numba import emit
 from myrnn.compiler.roll import roll
@@ -350,7 +350,7 @@ class CompiledModel:
         if not isinstance(state, State):
             raise InvalidArgument(f"state must be a result of start() or step(), not {_checks.shown(state)}")
         self.guard.check_parameters()
-        if (state.names, state.carried) != self._row_of_a_stream:
+        if (state.names, state.layout) != self._row_of_a_stream:
             raise InvalidArgument(f"{state!r} belongs to another model than {self!r}: begin with its own start()")
         sequences, is_one = state.pieces(x, self.dim_input)
         count, steps = len(sequences), len(sequences.values)
@@ -361,7 +361,7 @@ class CompiledModel:
 
     def going_on(self, state: State, steps: int, *, tokens: bool) -> Reader:
         """Return what reads `steps` more steps from a state of this model, with the current weights."""
-        self._check_going_on(state.steps + steps)
+        self._check_up_to(state.steps + steps)
         return self.reader(tokens=tokens, batched=len(state.numbers) > 1, carried=True)
 
     @cached_property
@@ -369,7 +369,7 @@ class CompiledModel:
         """The names of the states, and their layout in the row of a stream."""
         return self.state_names, carried_of(self.recurrence)
 
-    def _check_going_on(self, steps: int) -> None:
+    def _check_up_to(self, steps: int) -> None:
         """Check the model on sequences of this length, each time that it has doubled."""
         check_steps(self.recurrence, steps)
         known = self.guard.max_length

@@ -13,9 +13,9 @@ from myrnn.compiler.arithmetic import READS, lost
 from myrnn.compiler.graph import Builder, Node, inputs_first, inputs_with_gradient
 from myrnn.compiler.leaves import Parameter
 from myrnn.compiler.lower import INSTEAD, RULES
-from myrnn.compiler.reads import PiecewiseConstant, Reading, WithoutGradient
 from myrnn.compiler.record import Origin, Record
 from myrnn.compiler.shapes import SHAPES, Rule
+from myrnn.compiler.traced_arrays import PiecewiseConstant, Reading, WithoutGradient
 from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import READ_OR_WRITE, WRITES, Written, written_into
 from myrnn.errors import CompileError, UnsupportedOperation

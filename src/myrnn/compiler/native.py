@@ -25,8 +25,8 @@ from myrnn.compiler.runtime import generation, training
 from myrnn.compiler.runtime.lookups import Lookups, lookups_of
 from myrnn.compiler.runtime.threads import BARRIER_SIZE
 from myrnn.compiler.runtime.updates import Descent
+from myrnn.compiler.shards import in_threads
 from myrnn.compiler.streams import Streams
-from myrnn.compiler.threads import in_threads
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.randomness import Keys
 from myrnn.sequences import Sequences
@@ -109,7 +109,7 @@ class Native:
         if not self.program.memory.by_step:
             # Nothing depends on it.
             return 0
-        lengths, carried = sequences.lengths[order], self.program.carried
+        lengths, carried = sequences.lengths[order], self.program.stream_layout
         if streams is None or carried is None or not order.size:
             return int(lengths.max(initial=0))
         return carried.longest(streams, order, lengths)
@@ -160,7 +160,7 @@ class Native:
 
     def _new_streams(self, count: int) -> Streams:
         """Return a new stream for each sequence; none if the program has no streams."""
-        carried = self.program.carried
+        carried = self.program.stream_layout
         if carried is None:
             return Streams(self._zeros[:0], self._ones[:0])
         return carried.begin(count)
@@ -182,7 +182,7 @@ class Native:
         labels = self._labels_of(sequences) if labels is None else labels
         weights = self._equal(len(labels)) if weights is None else weights
         streams = streams or self._new_streams(len(sequences))
-        carried = self.program.carried
+        carried = self.program.stream_layout
         # Native code checks no bounds, and a copy would lose the final states.
         assert carried is None or (streams.numbers.shape[1] == carried.width and streams.numbers.flags.c_contiguous)
         samples = training.Samples(

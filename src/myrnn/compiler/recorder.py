@@ -25,7 +25,9 @@ from mygrad.indexing_routines.ops import Where
 from myrnn._start import when_gru_is_imported
 from myrnn.compiler.callers import reader_of_numbers, user_frame
 from myrnn.compiler.comparable import Operands
-from myrnn.compiler.reads import (
+from myrnn.compiler.record import DrawCall, ExecutedOperation, Execution, Origin, Record, TensorRead, let_go
+from myrnn.compiler.reference import MYGRAD
+from myrnn.compiler.traced_arrays import (
     COMPARED,
     LOGICAL,
     ROUNDED,
@@ -41,8 +43,6 @@ from myrnn.compiler.reads import (
     view_of,
     windows_by,
 )
-from myrnn.compiler.record import DrawCall, ExecutedOperation, Execution, Origin, Record, TensorRead, let_go
-from myrnn.compiler.reference import MYGRAD
 from myrnn.randomness import Draw, Sites, run_with
 
 # How well a variable names its value: best if its function returned with it, then if it was reassigned later, and least

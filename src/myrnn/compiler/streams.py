@@ -103,7 +103,7 @@ class State:
     """
 
     names: tuple[str, ...]
-    carried: Carried
+    layout: Carried
     numbers: Floats
     steps: int = 0
     streams: int | None = None
@@ -124,18 +124,18 @@ class State:
         if name not in self.names:
             raise InvalidArgument(f"there is no state {name!r}: there are {', '.join(self.names)}")
         i = self.names.index(name)
-        begin = self.carried.places[i]
-        return self._shaped(self.numbers[:, begin : begin + self.carried.sizes[i]].copy())
+        begin = self.layout.places[i]
+        return self._shaped(self.numbers[:, begin : begin + self.layout.sizes[i]].copy())
 
     def __repr__(self) -> str:
         """Show the states and the number of steps."""
-        states = ", ".join(f"{n} ({size})" for n, size in zip(self.names, self.carried.sizes, strict=True))
+        states = ", ".join(f"{n} ({size})" for n, size in zip(self.names, self.layout.sizes, strict=True))
         streams = "" if self.streams is None else f"{self.streams} streams, "
         return f"State({streams}{states}, after {_checks.count_of(self.steps, 'step')})"
 
     def to_continue(self) -> Streams:
         """Return a copy of its rows, to which a program writes the next states."""
-        return self.carried.streams(self.numbers.copy())
+        return self.layout.streams(self.numbers.copy())
 
     def after(self, streams: Streams, steps: int) -> State:
         """Return the state after this many more steps, in which a program changed the streams."""

@@ -22,9 +22,9 @@ from myrnn.compiler.graph import Builder, Made, Node, fold, inputs_first, topolo
 from myrnn.compiler.leaves import CallResult, Parameter, Row
 from myrnn.compiler.mygrad_graph import operands_of, read_graph, stops_gradient, variables_of
 from myrnn.compiler.ops import join
-from myrnn.compiler.reads import TracedArray
 from myrnn.compiler.record import DrawCall, Execution, Origin, Record, TensorRead
 from myrnn.compiler.recorder import recorded
+from myrnn.compiler.traced_arrays import TracedArray
 from myrnn.compiler.values import Value, plain
 from myrnn.compiler.writes import Written
 from myrnn.errors import CompileError, InvalidArgument

@@ -63,8 +63,8 @@ def _agrees(
         native.workspace(len(sequences.values), len(sequences))
         native.forget()
         found = _by_program(native, weights, sequences, expected.targets)
-        if native.program.carried is not None:
-            _check_going_on(native, weights, sequences)
+        if native.program.stream_layout is not None:
+            _check_in_pieces(native, weights, sequences)
         if not (np.isfinite(expected.loss) or np.isfinite(found.loss)):
             return False
         is_finite = all(np.isfinite(gradient).all() for gradient in expected.gradients)
@@ -88,9 +88,9 @@ def _agrees(
     )
 
 
-def _check_going_on(native: Native, weights: list[NDArray[np.float32]], sequences: Sequences) -> None:
+def _check_in_pieces(native: Native, weights: list[NDArray[np.float32]], sequences: Sequences) -> None:
     """Check that a program gives the same for sequences in two pieces as for whole ones."""
-    carried, parameters = native.program.carried, native.block_of(weights).numbers
+    carried, parameters = native.program.stream_layout, native.block_of(weights).numbers
     assert carried is not None
     count = len(sequences)
     numbers, rows, per_step = np.zeros((count, carried.width), np.float32), np.arange(count), native.program.per_step

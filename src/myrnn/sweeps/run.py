@@ -22,7 +22,7 @@ from mygrad import mem_guard_off
 
 from myrnn._user_code import in_one_line
 from myrnn.compiler.cache import without_notice
-from myrnn.compiler.threads import limit_threads
+from myrnn.compiler.shards import limit_threads
 from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
 from myrnn.evaluation import Report
 from myrnn.experiment import Experiment

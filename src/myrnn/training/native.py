@@ -17,7 +17,7 @@ from myrnn.compiler.memory import Block
 from myrnn.compiler.native import Native
 from myrnn.compiler.reference import MYGRAD
 from myrnn.compiler.runtime.updates import Descent
-from myrnn.compiler.threads import shards_for
+from myrnn.compiler.shards import shards_for
 from myrnn.errors import CompileError
 from myrnn.losses import CROSS_ENTROPY, Objective
 from myrnn.optimizers import SGD, Adam, RMSprop
@@ -170,7 +170,7 @@ class NativeEngine:
             penalty=self._penalty,
         )
         self._native.prepare_to_train()
-        carried = self._native.program.carried
+        carried = self._native.program.stream_layout
         self.carried = 0 if carried is None else carried.width
         self._state = _OptimizerState(problem.optimizer, compiled, self._native)
         steps = problem.batch_size * float(example.lengths.mean())

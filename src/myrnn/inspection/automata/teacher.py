@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from myrnn import _checks
 from myrnn._user_code import warn
 from myrnn.compiler import CompiledModel, State
-from myrnn.compiler.reading import Reader
+from myrnn.compiler.reader import Reader
 from myrnn.errors import CompileError, InvalidArgument
 from myrnn.evaluation.classify import Classifier
 from myrnn.finite import check_finite

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.memory import Floats
 from myrnn.compiler.native import Native, longest_first
+from myrnn.compiler.shards import in_threads, shards_for
 from myrnn.compiler.streams import State, Streams
-from myrnn.compiler.threads import in_threads, shards_for
 from myrnn.sequences import Sequences, steps_at
 
 # Sequences whose logits are computed in one native call: few enough for their states to stay in the cache.
@@ -45,7 +45,7 @@ class Reader:
 
     def in_pieces(self, sequences: Sequences, long: NDArray[np.int64]) -> Iterator[tuple[slice, Floats]]:
         """Yield the logits of the sequences `long` piece by piece, as many sequences at once as there are threads."""
-        carried, steps = self.native.program.carried, max(1, self._steps_at_once)
+        carried, steps = self.native.program.stream_layout, max(1, self._steps_at_once)
         assert carried is not None
         together = min(len(long), self._threads_for(int(sequences.lengths[long].sum())))
         for first in range(0, len(long), together):
