@@ -5,12 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from interpreter import CALLED
+from myrnn.compiler.addresses import Address, Begin, Indices, Infix, Item, Matrix, Name, Size
 from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
-    Address,
     Apply,
-    Begin,
     Call,
     ClearGradients,
     Comment,
@@ -23,13 +22,7 @@ from myrnn.compiler.instructions import (
     Fill,
     For,
     If,
-    Indices,
-    Infix,
-    Item,
-    Matrix,
-    Name,
     Product,
-    Size,
     StopUnlessLearning,
     Write,
 )

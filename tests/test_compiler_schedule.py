@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 import zoo
 from marks import most_are_long
 from myrnn.compiler import compile, ops
+from myrnn.compiler.addresses import Address
 from myrnn.compiler.derive import ProgramKind
 from myrnn.compiler.fuse import fuse
 from myrnn.compiler.graph import Builder, evaluate, topological
-from myrnn.compiler.instructions import Address, Comment, elements
+from myrnn.compiler.instructions import Comment, elements
 from myrnn.compiler.leaves import LoopState, Parameter
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import plan

@@ -5,11 +5,11 @@ run in MyGrad); `recorder` (which makes a `record` of what a model does; with `c
 `traced_arrays`); the passes in `trace` (with `values`, `shapes`, `arithmetic`, `writes`, `lower` and `mygrad_graph`),
 `probe` (with `calls`, `draws`, `growth` and `steps`), `roll` (with `loops`, `tables`, `found`, `match`, `beginning`,
 `turns`, `variables`, `finder`, `alignment`, `cut` and `readout`; `explain` says why a model has no loops), `derive`
-(with `loss`), `plan`, `schedule` (with `part`, `buffers`, `fuse`, `forms` and `instructions`) and `render` (which makes
-a `program`); `carry` and `streams` (states carried from one piece of a sequence to the next); `reach` (which parameters
-have a gradient); `printer` and `equations` (every stage as text); `runtime` (functions that emitted code calls),
-`cache`, `memory`, `shards` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks of a
-compiled model in use); `passes` (the list of passes); `reader` (sequences read by native code); `model` (compiled
+(with `loss`), `plan`, `schedule` (with `part`, `buffers`, `fuse`, `forms`, `instructions` and `addresses`) and `render`
+(which makes a `program`); `carry` and `streams` (states carried from one piece of a sequence to the next); `reach`
+(which parameters have a gradient); `printer` and `equations` (every stage as text); `runtime` (functions that emitted
+code calls), `cache`, `memory`, `shards` and `native` (machine code); `verify` (comparison with MyGrad); `guard` (checks
+of a compiled model in use); `passes` (the list of passes); `reader` (sequences read by native code); `model` (compiled
 models) and `compilation` (how they are made).
 """
 

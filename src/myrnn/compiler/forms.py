@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from myrnn.compiler.addresses import Address, Buffer, Infix, Matrix, Name, Number, Rows, Size
 from myrnn.compiler.instructions import (
-    Address,
     Apply,
     Argument,
-    Buffer,
     Call,
     Conditional,
     Define,
@@ -24,14 +23,8 @@ from myrnn.compiler.instructions import (
     Fill,
     For,
     If,
-    Infix,
     Instruction,
-    Matrix,
-    Name,
-    Number,
     Product,
-    Rows,
-    Size,
     Write,
     names_in,
 )

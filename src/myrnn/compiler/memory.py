@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myrnn.compiler.instructions import Buffer
+from myrnn.compiler.addresses import Buffer
 from myrnn.compiler.leaves import TableRows
 from myrnn.compiler.plan import ParameterLayout, padded
 from myrnn.compiler.program import Program

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from myrnn.compiler.addresses import Indices, Rows, Size
 from myrnn.compiler.buffers import Buffers
 from myrnn.compiler.forms import Over, Place, RowOf
 from myrnn.compiler.fuse import Fused, Group, Linear, fuse, is_one_number
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Argument, Comment, Elementwise, Indices, Instruction, Rows, Size, Store
+from myrnn.compiler.instructions import Argument, Comment, Elementwise, Instruction, Store
 from myrnn.compiler.leaves import StepNumber
 from myrnn.compiler.ops import run_of
 from myrnn.compiler.printer import LONGEST, Printer, sum_of

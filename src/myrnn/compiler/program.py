@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from myrnn.compiler.addresses import Buffer, Rows
 from myrnn.compiler.graph import Node
-from myrnn.compiler.instructions import Buffer, Interface, Rows
+from myrnn.compiler.instructions import Interface
 from myrnn.compiler.leaves import StepTable, TableRows
 from myrnn.compiler.plan import padded
 from myrnn.compiler.runtime import LANES

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from myrnn.compiler.addresses import Rows, Size
 from myrnn.compiler.buffers import BACKWARD, DERIVED, DRAWN, INPUT, PARAMETERS, Buffers, ResultBuffers
 from myrnn.compiler.carry import carried_of, steps_so_far
 from myrnn.compiler.derive import Pullback, reads_states
@@ -25,9 +26,7 @@ from myrnn.compiler.instructions import (
     CrossEntropy,
     Instruction,
     Phase,
-    Rows,
     Schedule,
-    Size,
     StopUnlessLearning,
 )
 from myrnn.compiler.leaves import (

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from myrnn.compiler.addresses import Indices, Size
 from myrnn.compiler.buffers import Names
-from myrnn.compiler.instructions import Indices, Phase, Size, elements
+from myrnn.compiler.instructions import Phase, elements
 
 
 class Symbols:

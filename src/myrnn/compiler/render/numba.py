@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from myrnn.compiler.addresses import Address, Begin, Expression, Indices, Matrix, Number, Size, written
 from myrnn.compiler.buffers import Names
 from myrnn.compiler.equations import write_equations
 from myrnn.compiler.fuse import is_one_number
@@ -17,10 +18,8 @@ from myrnn.compiler.graph import Node
 from myrnn.compiler.instructions import (
     AddLoss,
     AddPenalty,
-    Address,
     Apply,
     Argument,
-    Begin,
     Call,
     ClearGradients,
     Comment,
@@ -30,21 +29,15 @@ from myrnn.compiler.instructions import (
     Dots,
     DrawNumbers,
     Elementwise,
-    Expression,
     Fill,
     For,
     If,
-    Indices,
     Instruction,
-    Matrix,
-    Number,
     Product,
     Schedule,
-    Size,
     StopUnlessLearning,
     Write,
     elements,
-    written,
 )
 from myrnn.compiler.ops import OPERATIONS
 from myrnn.compiler.plan import Plan
