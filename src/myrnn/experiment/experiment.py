@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument, RunError
-from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, in_full, is_own, weight_generator, written_out
+from myrnn.experiment.parts import OWN, PARTS, SHA256, Part, in_full, is_own, written_out
 from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
 from myrnn.results import Table
@@ -235,7 +235,7 @@ class Experiment:
         """
         if not isinstance(self.source, TaskSource):
             raise InvalidArgument("the model of an experiment with data is made when the data are read: use myrnn.run")
-        task, rng = self.source.part.make(), weight_generator(self.training.seed)
+        task, rng = self.source.part.make(), self.source.streams(self.training.seed, 0).weights
         model = self.model.new_model(task, rng, self.model.own_class(own))
         return task, model, self.optimizer.make(params=model.parameters)
 
