@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 
 from myrnn.compiler.alignment import Alignment
 from myrnn.compiler.beginning import BeginningFinder
-from myrnn.compiler.cut import minimum_cut
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
 from myrnn.compiler.found import Found, Stream, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.record import Origin
+from myrnn.compiler.states import Variables, minimum_cut
 from myrnn.compiler.steps import Positions
 from myrnn.compiler.trace import Trace
 from myrnn.compiler.turns import in_turn
-from myrnn.compiler.variables import Variables
 from myrnn.errors import NotARecurrence
 
 # A value that reads no row, and is read at this many steps or more, is constant.
@@ -42,7 +41,7 @@ def _known(several: Sequence[Around], place: int) -> list[Node]:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FoundLoop:
     """A loop, and what the search has found with it."""
 
     loop: Loop
@@ -118,7 +117,7 @@ class Finder:
         """Return what is found with the loop, None if there is none."""
         forced, beside = list[Around](), list[Around]()
         while True:
-            found = self._candidate(forced, beside)
+            found = self._found_loop(forced, beside)
             if hidden := [around for around in found.hidden if around not in forced + beside]:
                 # Until all initial states are right, the loop does not compute the traced values.
                 beside += hidden
@@ -143,7 +142,7 @@ class Finder:
             return None
         return self._with(found, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
 
-    def _candidate(self, forced: Sequence[Around], beside: Sequence[Around]) -> Candidate:
+    def _found_loop(self, forced: Sequence[Around], beside: Sequence[Around]) -> FoundLoop:
         """Return the loop that carries the fewest numbers, and these values."""
         m = self.middle
         places = range(len(self.around))
@@ -184,7 +183,7 @@ class Finder:
             step = tuple(template[n] for n in cuts[1])
         loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
         of_input = self._of_input(template)
-        return Candidate(loop, template, cuts[1], hidden, frozenset(beginning.unknown), beginning.inline, of_input)
+        return FoundLoop(loop, template, cuts[1], hidden, frozenset(beginning.unknown), beginning.inline, of_input)
 
     def _cut(
         self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
@@ -194,7 +193,7 @@ class Finder:
         Also return whether one of them is not what the model's variables hold, but computed of that with weights.
         """
         # Nodes in `beside` are states in any case. States are what the model's variables hold, or computed from that
-        # without weights: see `variables`.
+        # without weights: see `states`.
         later = self.variables.later(step, self._at_the_end(step), self.so_far.traced.by_length[step + 1].runs)
         # What later steps compute with weights, though from earlier values alone.
         behind = set[Node]()
@@ -287,9 +286,9 @@ class Finder:
                 fixed.add(node)
         return found
 
-    def _labels(self, candidate: Candidate, view: View) -> dict[Node, list[Label]]:
+    def _labels(self, of_loop: FoundLoop, view: View) -> dict[Node, list[Label]]:
         """Return the nodes of a view that the loop computes, with all their labels."""
-        build, so_far, loop, template = self.build, self.so_far, candidate.loop, candidate.template
+        build, so_far, loop, template = self.build, self.so_far, of_loop.loop, of_loop.template
         own = set(placeholders(build, [n.size for n in loop.step], self.first))
         # Only what the loop is for: its states, their inputs, and values made only of the states before the step.
         # Values made of the states after it, or of a row, can be computed by the rest for all steps at once.
@@ -308,7 +307,7 @@ class Finder:
             for n in dict.fromkeys([*template.values(), *loop.step])
             if n in before and (n in needed or n not in after)
         ]
-        nodes += candidate.of_input
+        nodes += of_loop.of_input
         sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
         sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.streams)}
         sizes |= {given: given.width for given in so_far.evidence.given}
@@ -316,8 +315,8 @@ class Finder:
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
                 return build.constant(float(t))
-            if isinstance(read, Given) and (t, read) in candidate.inline:
-                return build.constant(candidate.inline[t, read])
+            if isinstance(read, Given) and (t, read) in of_loop.inline:
+                return build.constant(of_loop.inline[t, read])
             return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 
         rows = [
@@ -404,7 +403,7 @@ class Finder:
 
     def _with(
         self,
-        candidate: Candidate,
+        of_loop: FoundLoop,
         labels: Mapping[int, dict[Node, list[Label]]],
         streams: Sequence[Stream],
         kept: Collection[Node],
@@ -422,14 +421,14 @@ class Finder:
             if t == self.middle and isinstance(template.leaf, LoopState) and node in last.origins
         }
         origins = dict(so_far.origins)
-        for node, one in candidate.template.items():
+        for node, one in of_loop.template.items():
             if one in named or node in self.view.origins:
                 origins.setdefault(one, named.get(one) or self.view.origins[node])
         return replace(
             so_far,
-            loops=(*so_far.loops, candidate.loop),
+            loops=(*so_far.loops, of_loop.loop),
             streams=(*so_far.streams, *streams),
-            unknown=so_far.unknown | candidate.unknown,
+            unknown=so_far.unknown | of_loop.unknown,
             origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
         )
