@@ -36,9 +36,10 @@ from numpy.typing import NDArray
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.draws import drawn_whole
 from myrnn.compiler.graph import Builder, topological
-from myrnn.compiler.loops import Recurrence, prove, run_in_numpy
+from myrnn.compiler.loops import Recurrence, run_in_numpy
 from myrnn.compiler.memory import machine_memory
 from myrnn.compiler.probe import PROBES, traced_with_array
+from myrnn.compiler.proof import prove
 from myrnn.compiler.record import Record, Work, takes_numbers
 from myrnn.compiler.recorder import recorded
 from myrnn.compiler.reference import MYGRAD, alike, answer, gradients_kept, without_graph
@@ -332,7 +333,10 @@ class Guard:
             whole = drawn_whole(self.recurrence.draws)
             traced = traced_with_array(self._model, self._parameters, x, Builder(fold=False), whole)
         self.looks = tuple(dict.fromkeys((*self.looks, *traced.looks)))
-        self.recurrence = prove(self.recurrence, traced)
+        proved = prove(self.recurrence, traced)
+        if isinstance(proved, NotARecurrence):
+            raise proved
+        self.recurrence = proved
         self.reached[len(x)] = traced.parameters
         self._known_steps = max(self._known_steps, len(x))
 

@@ -13,73 +13,85 @@ nodes, at every length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
-from myrnn.compiler import ops
 from myrnn.compiler.differences import ADVICE
 from myrnn.compiler.finder import Finder
 from myrnn.compiler.found import Evidence, Found, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, topological
 from myrnn.compiler.leaves import LENGTH, Kept, Row
-from myrnn.compiler.loops import Recurrence, prove
+from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.probe import Traces
+from myrnn.compiler.proof import prove
 from myrnn.compiler.readout import MOST_LAG, readout_after, readout_of
+from myrnn.compiler.steps import chosen
 from myrnn.compiler.tables import without_fractions
 from myrnn.errors import NotARecurrence
 
 # A model with more loops is not comprehensible.
 MOST_LOOPS = 32
 
+Searched = TypeVar("Searched")
+
 
 def roll(traced: Traces) -> Recurrence:
     """Find the loops in traces, and prove them at all lengths."""
+    found = _attempted(lambda: _rolled(traced.settled()))
+    if isinstance(found, NotARecurrence) and traced.uncertain:
+        turned = _attempted(lambda: _rolled(traced.turned().settled()))
+        found = found if isinstance(turned, NotARecurrence) else turned
+    if isinstance(found, NotARecurrence):
+        raise found
+    return found
+
+
+def _attempted(search: Callable[[], Searched]) -> Searched | NotARecurrence:
+    """Return what a search finds, or its refusal."""
     try:
-        return _rolled(traced.settled())
-    except NotARecurrence:
-        if traced.uncertain:
-            with suppress(NotARecurrence):
-                return _rolled(traced.turned().settled())
-        raise
+        return search()
+    except NotARecurrence as refusal:
+        return refusal
 
 
-def _rolled(traced: Traces) -> Recurrence:
+def _rolled(traced: Traces) -> Recurrence | NotARecurrence:
     """Find the loops in traces whose random numbers are settled, and prove them."""
     found = searched(Evidence.of(traced))
     recurrence = _recurrence(found)
     lengths = sorted(traced.by_length.keys() - {0}, reverse=True)
-    whole = _proved(found, recurrence, lengths)
+    whole, empty = _proved(found, recurrence, lengths), traced.by_length.get(0)
+    if isinstance(whole, NotARecurrence) or empty is None:
+        return whole
     # A model may treat an empty sequence differently, which no training has.
-    if (empty := traced.by_length.get(0)) is not None:
-        with suppress(NotARecurrence):
-            return prove(whole, empty)
-        with suppress(NotARecurrence):
-            return _proved(found, recurrence, [*lengths, 0])
-    return whole
+    proved = prove(whole, empty)
+    if isinstance(proved, NotARecurrence):
+        proved = _proved(found, recurrence, [*lengths, 0])
+    return whole if isinstance(proved, NotARecurrence) else proved
 
 
-def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Recurrence:
-    """Return the recurrence with the readouts of short sequences that differ; raises NotARecurrence if it is wrong."""
+def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Recurrence | NotARecurrence:
+    """Return the recurrence with the readouts of short sequences that differ, or why it is refused."""
     traces = found.traced.by_length
-    refusals: dict[int, NotARecurrence] = {}
-    readout = recurrence.readout
+    short, refusals = dict[int, Node](), dict[int, NotARecurrence]()
     for steps in lengths:
-        try:
-            recurrence = prove(recurrence, traces[steps])
-        except NotARecurrence as error:
-            short = readout_after(found, steps)
-            if short is None:
-                raise
-            # With so few steps the readout differs.
-            is_so_short = ops.equal(short.build.given(LENGTH), float(steps))
-            readout, refusals[steps] = ops.select(is_so_short, short, readout), error
-    whole = replace(recurrence, readout=readout)
-    for steps in lengths if refusals else ():
-        try:
-            whole = prove(whole, traces[steps])
-        except NotARecurrence as error:
-            raise refusals.get(steps, error) from None
+        proved = prove(recurrence, traces[steps])
+        if isinstance(proved, Recurrence):
+            recurrence = proved
+            continue
+        # With so few steps the readout may differ.
+        readout = readout_after(found, steps)
+        if readout is None:
+            return proved
+        short[steps], refusals[steps] = readout, proved
+    length = recurrence.build.given(LENGTH)
+    whole = replace(recurrence, readout=chosen(length, short, recurrence.readout))
+    for steps in lengths if short else ():
+        proved = prove(whole, traces[steps])
+        if isinstance(proved, NotARecurrence):
+            return refusals.get(steps, proved)
+        whole = proved
     return whole
 
 
@@ -119,15 +131,13 @@ def searched(evidence: Evidence) -> Found:
             "the model's logits do not depend on the sequence: there is no loop to compile.\n" + ADVICE
         )
     while not _is_done(found):
-        try:
-            following = _with_next_loop(found) if len(found.loops) < MOST_LOOPS else None
-            if following is None:
-                raise found.no_loop()
-        except NotARecurrence:
-            if found.traced.per_step and _is_done(found, MOST_LAG):
-                return found
-            raise
-        found = following
+        following = _attempted(partial(_with_next_loop, found)) if len(found.loops) < MOST_LOOPS else None
+        if isinstance(following, Found):
+            found = following
+        elif found.traced.per_step and _is_done(found, MOST_LAG):
+            break
+        else:
+            raise following or found.no_loop()
     return found
 
 
@@ -145,10 +155,9 @@ def _with_loop(found: Found, backward: bool) -> Found | None:
     following = Finder(found, backward=backward, together=True).find()
     if following is not None and following.loops[-1].ahead:
         # The values that the rest reads may have changed the states, so that these are computed with weights.
-        with suppress(NotARecurrence):
-            other = Finder(found, backward=backward, together=False).find()
-            if other is not None and not other.loops[-1].ahead:
-                return other
+        other = _attempted(Finder(found, backward=backward, together=False).find)
+        if isinstance(other, Found) and not other.loops[-1].ahead:
+            return other
     return following
 
 
