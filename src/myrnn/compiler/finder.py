@@ -7,12 +7,9 @@ from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import inf
-from typing import Any
-
-from numpy.typing import NDArray
 
 from myrnn.compiler.alignment import Alignment
-from myrnn.compiler.beginning import BeginningFinder
+from myrnn.compiler.beginning import Beginning, BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
 from myrnn.compiler.found import Found, Stream, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
@@ -49,9 +46,7 @@ class FoundLoop:
     cut: Sequence[Node]  # the states after the middle step
     # Values that are only known as numbers in the first step, if the numbers do not determine the initial state.
     hidden: Sequence[Around]
-    unknown: frozenset[int]  # states whose initial value no step determines
-    # The numbers of tables that occur directly in the first steps, by step and table.
-    inline: Mapping[tuple[int, Given], NDArray[Any]]
+    beginning: Beginning
     of_input: Mapping[Node, None]  # values of the step that are made only of the current row of the sequence
 
 
@@ -183,7 +178,7 @@ class Finder:
             step = tuple(template[n] for n in cuts[1])
         loop = Loop(beginning.initial, step, {}, self.backward, any(are_ahead))
         of_input = self._of_input(template)
-        return FoundLoop(loop, template, cuts[1], hidden, frozenset(beginning.unknown), beginning.inline, of_input)
+        return FoundLoop(loop, template, cuts[1], hidden, beginning, of_input)
 
     def _cut(
         self, placed: Positions, step: int, forced: Sequence[Node], beside: Sequence[Node]
@@ -315,8 +310,8 @@ class Finder:
         def value(read: Stepwise, size: int, t: int) -> Node:
             if isinstance(read, StepNumber):
                 return build.constant(float(t))
-            if isinstance(read, Given) and (t, read) in of_loop.inline:
-                return build.constant(of_loop.inline[t, read])
+            if isinstance(read, Given) and (t, read) in of_loop.beginning.inline:
+                return build.constant(of_loop.beginning.inline[t, read])
             return leaf_of(so_far, build, Row(t, read), view.length, size, self.backward)
 
         rows = [
@@ -428,7 +423,7 @@ class Finder:
             so_far,
             loops=(*so_far.loops, of_loop.loop),
             streams=(*so_far.streams, *streams),
-            unknown=so_far.unknown | of_loop.unknown,
+            unknown=so_far.unknown | of_loop.beginning.unknown,
             origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
         )
