@@ -18,6 +18,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.runs.training import trained
 from myrnn.sweeps import folder as sweep_folder
 from myrnn.sweeps import load_sweep, read_study, sweep
+from myrnn.sweeps.results import found_columns
 from sweeps_help import SweepProcess
 
 STUDY = """
@@ -214,8 +215,8 @@ def test_the_groups_have_a_column_for_each_test(one_core):
     assert table.columns["test.long"] == list(long.values())
     assert results.best("test.long")["test.long"] == max(results.runs["test.long"])
     with refused(
-        "metric must be one of 'accuracy', 'worst', 'beyond', 'validation', 'loss', 'test.short', 'test.long', "
-        "not 'test.lang'; did you mean 'test.long'?"
+        "metric must be one of 'accuracy', 'worst', 'beyond', 'validation', 'validation_loss', 'loss', 'test.short', "
+        "'test.long', not 'test.lang'; did you mean 'test.long'?"
     ):
         results.groups(metric="test.lang")
 
@@ -230,7 +231,7 @@ def test_runs_without_tests_are_compared_by_their_validation(study, tmp_path, mo
     given = {**read_study(study).given, "model": {"dim_recurrent": [2, 3]}}
     given = {**given, "data": {"file": str(study.parent / "even" / "train.csv")}, "evaluation": {}}
     results = sweep(given, tmp_path / "out", jobs=1, metric="validation")
-    assert set(results.runs["accuracy"]) == {None} and results.best("validation") is not None
+    assert set(results.runs["accuracy"]) == {None} and results.best() == results.best("validation") is not None
     assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {
         "validation_by_model_dim_recurrent", "parallel",
     }  # fmt: skip
@@ -262,6 +263,86 @@ def small_study(file, learn, **model):
         "training": {"max_epochs": 1, "engine": "mygrad"},
         "evaluation": {"test": file},
     }
+
+
+def rows_to_learn(learn):
+    """Return 16 rows of a file of this kind."""
+    draw = random.Random(5)
+    for word in words(9, 16):
+        numbers = [round(draw.random(), 3) for _ in range(len(word) + 1)]
+        yield {
+            "labels": {"sequence": word, "label": word[0]},
+            "tags": {"sequence": list(word), "tags": list(word)},
+            "numbers": {"sequence": numbers, "target": sum(numbers)},
+            "text": {"sequence": word + "a"},
+            "series": {"sequence": [[number] for number in numbers]},
+        }[learn]
+
+
+MEASURES = {
+    "labels": ("accuracy", "worst", "beyond"),
+    "tags": ("accuracy", "worst"),
+    "numbers": ("rmse", "mae", "worst"),
+    "text": ("bits_per_symbol", "accuracy", "worst"),
+    "series": ("rmse", "mae", "worst"),
+}
+
+
+@pytest.mark.parametrize("learn", MEASURES)
+@pytest.mark.filterwarnings("ignore:.*(a trend|are also in the training data)")
+def test_a_study_of_any_kind_of_data_is_compared_by_its_own_scores(learn, tmp_path):
+    rows = list(rows_to_learn(learn))
+    file = write_lines(tmp_path / "train.jsonl", rows)
+    few = write_lines(tmp_path / "few.jsonl", rows[:5])
+    study = small_study(file, learn)
+    study["evaluation"] = {"test": {"one": file, "few": few}}
+    results = sweep(study, tmp_path / "out", jobs=1)
+    assert results.failed == 0, results.runs["error"]
+    main_score = MEASURES[learn][0]
+    found = [name for name in results.runs if name in found_columns(results.study)]
+    others = (*MEASURES[learn], "validation", "validation_loss", "test.one", "test.few")
+    assert found[6:] == ["loss", *others]
+    run = myrnn.run(results.study.points[0].located, tmp_path / "run", progress=False)
+    report, best = run.report["tests"], run.best - 1
+    row = {name: column[0] for name, column in results.runs.items()}
+    for name, test in report.items():
+        assert row[f"test.{name}"] == test[main_score]
+        place = results.tests["test"].index(name)
+        total = next(test[unit] for unit in ("steps", "rows", "sequences") if unit in test)
+        assert results.tests["total"][place] == total
+        for score in run.test()[name].report.scores:
+            assert results.tests[score][place] == test[score]
+    units = ("steps", "rows", "sequences")
+    totals = [next(test[unit] for unit in units if unit in test) for test in report.values()]
+    both = list(zip(totals, (test[main_score] for test in report.values()), strict=True))
+    power = 2 if main_score == "rmse" else 1
+    mean = sum(count * score**power for count, score in both) / sum(count for count, _ in both)
+    assert row[main_score] == pytest.approx(mean ** (1 / power))
+    is_share = main_score == "accuracy"
+    assert row["worst"] == (min if is_share else max)(score for _, score in both)
+    assert row["validation"] == run.history.validation_score[best]
+    assert row["validation_loss"] == run.history.validation_loss[best]
+    assert results.best()[main_score] == (max if is_share else min)(results.runs[main_score])
+    assert results.best("validation_loss")["validation_loss"] == min(results.runs["validation_loss"])
+    assert f"best {main_score} " in repr(results)
+    assert results.table().title.startswith(f"{learn}: {main_score.replace('_', ' ')}")
+
+
+def test_runs_that_learn_different_things_are_refused_before_any_is_done():
+    given = {"data": {"file": "a.jsonl", "learn": ["labels", "tags"]}}
+    with refused("study: some runs learn labels, others tags: a study compares runs that learn the same"):
+        read_study(given)
+
+
+def test_what_shows_lengths_is_refused_before_any_run_is_done(tmp_path, capsys):
+    file = write_lines(tmp_path / "train.jsonl", rows_to_learn("numbers"))
+    study = tmp_path / "study.toml"
+    study.write_text(f'[data]\nfile = "{file}"\nlearn = "numbers"\n')
+    for option in ("--summary", "--grid"):
+        assert main(["sweep", str(study), option, f"--out={tmp_path / 'out'}"]) == 2
+        message = f"{option} shows accuracy by the length of sequences, but the runs learn numbers"
+        assert capsys.readouterr().err == f"myrnn: {message}\n"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("learn", ["tags", "text"])

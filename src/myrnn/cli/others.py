@@ -19,6 +19,7 @@ from myrnn.plots import save_figure
 from myrnn.results import Table
 from myrnn.sweeps import Study, SweepResults, read_study
 from myrnn.sweeps import sweep as do_all
+from myrnn.sweeps.metrics import check_has_lengths
 from myrnn.sweeps.results import checked_names
 
 PORT = 8400
@@ -91,12 +92,13 @@ def sweep(
     backend: Annotated[str, option("Where to run them: loky (this machine), dask or ray.")] = "loky",
     address: Annotated[str | None, option("The address of the cluster, such as tcp://10.0.0.1:8786.")] = None,
     metric: Annotated[
-        str,
+        str | None,
         option(
             "What to compare: accuracy (on the trained lengths), worst (of them), beyond or loss; of runs on files "
-            "accuracy (in all tests), worst, beyond, validation, loss or test.NAME."
+            "accuracy, bits_per_symbol, rmse or mae (in all tests), worst, validation, validation_loss, loss or "
+            "test.NAME.  [default: the score in the tests, or without any in validation]"
         ),
-    ] = "accuracy",
+    ] = None,
     by: Annotated[
         list[str] | None,
         option(
@@ -128,6 +130,9 @@ def sweep(
     if by:
         # Used only at the end, but checked before hours of runs.
         checked_names(read.settings, by)
+    for name, is_asked in (("--summary", summary), ("--grid", grid)):
+        if is_asked:
+            check_has_lengths(read, name)
     if plan:
         return _show_plan(read)
     try:
@@ -158,7 +163,7 @@ def _show_plan(study: Study) -> None:
     show.named_rows(("", count_of(planned, "run")))
 
 
-def _show_results(results: SweepResults, by: list[str] | None, metric: str, summary: Table | None) -> None:
+def _show_results(results: SweepResults, by: list[str] | None, metric: str | None, summary: Table | None) -> None:
     show.table(results.table(by or None, metric) if summary is None else summary)
     print()
     best = results.best(metric)

@@ -12,8 +12,10 @@ from myrnn import plots
 from myrnn.errors import InvalidArgument
 from myrnn.evaluation.evaluate import guessed
 from myrnn.experiment.sources import SOURCES
+from myrnn.learning_curve import word_for
 from myrnn.results import draws
-from myrnn.sweeps.results import SweepResults, cell, checked_metric, grouped, metrics, short
+from myrnn.sweeps.metrics import checked_metric, metrics
+from myrnn.sweeps.results import SweepResults, cell, grouped, short
 from myrnn.sweeps.study import Point
 from myrnn.sweeps.summary import base_rates_of
 from myrnn.tasks import recognition_of
@@ -72,7 +74,7 @@ def plot_setting(
     results: SweepResults,
     *,
     name: str,
-    metric: str = "accuracy",
+    metric: str | None = None,
     by: str | Iterable[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -82,18 +84,19 @@ def plot_setting(
     lines = _few(results, (other for other in names if other != setting)) if by is None else names
     keys = zip(*(results.runs[line] for line in lines), strict=True)
     groups = [_label(lines, key) for key in keys] if lines else None
-    labels = {"name": short(setting), "outcome_name": metrics(results.study)[checked_metric(results.study, metric)]}
+    metric = checked_metric(results.study, metric)
+    labels = {"name": short(setting), "outcome_name": metrics(results.study)[metric].heading}
     return plots.plot_setting(results.runs[setting], _outcomes(results, metric), groups, **labels, ax=ax)
 
 
 @draws(SweepResults)
-def plot_parallel(results: SweepResults, *, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+def plot_parallel(results: SweepResults, *, metric: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw every run as a line through the values of all varying settings to its metric."""
-    checked_metric(results.study, metric)
+    metric = checked_metric(results.study, metric)
     if not results.varied:
         raise InvalidArgument("there is nothing to draw: no setting varies")
     settings = {short(name): results.runs[name] for name in results.varied}
-    return plots.plot_parallel(settings, _outcomes(results, metric), outcome_name=metric, ax=ax)
+    return plots.plot_parallel(settings, _outcomes(results, metric), outcome_name=word_for(metric), ax=ax)
 
 
 def _titles(results: SweepResults, across: Sequence[str]) -> dict[tuple[Any, ...], str]:

@@ -22,8 +22,9 @@ from myrnn.results import write_csv
 from myrnn.runs.folder import made_with
 from myrnn.storage import LOCK, FolderFormat, FolderLock, damaged, is_scratch, place_file, refused, sha256_of, used
 from myrnn.sweeps.log import LOG, Log, read_log
+from myrnn.sweeps.metrics import checked_metric, metrics, values_of
 from myrnn.sweeps.pool import Backend, Pool, check_points, open_backend
-from myrnn.sweeps.results import Columns, SweepResults, checked_metric, found_columns, is_better, metrics
+from myrnn.sweeps.results import Columns, SweepResults, found_columns
 from myrnn.sweeps.run import Done, Failed, Record, is_divergence
 from myrnn.sweeps.study import MOST_STORED, Point, Study, read_study, stored_study
 from myrnn.training.progress import Curve, Display, progress_display
@@ -41,7 +42,7 @@ def sweep(
     jobs: int | None = None,
     backend: str = "loky",
     address: str | None = None,
-    metric: str = "accuracy",
+    metric: str | None = None,
     progress: bool | None = None,
 ) -> SweepResults:
     """Execute all runs of a study that are not finished yet, and return all results.
@@ -67,7 +68,7 @@ def sweep(
     address : str, optional
         The address of the cluster: ``"tcp://10.0.0.1:8786"`` for a Dask scheduler. Without it, Ray starts a local
         cluster.
-    metric : {"accuracy", "worst", "beyond", "loss"}
+    metric : {"accuracy", "worst", "beyond", "loss"}, optional
         Or another metric of `SweepResults.groups`, by which the progress display names the best run so far.
     progress : bool, optional
         Whether to show runs done, running and failed, the time left and the best so far; by default in terminals and
@@ -102,7 +103,7 @@ def sweep(
     (2, 0, [2, 4])
     """
     plan = study if isinstance(study, Study) else read_study(study)
-    checked_metric(plan, metric)
+    metric = checked_metric(plan, metric)
     path = Path("sweeps") / plan.name if folder is None else Path(folder)
     with open_backend(backend, address, jobs) as place, _held(path, plan):
         records, damages = read_log(path)
@@ -314,11 +315,10 @@ class _Progress:
         if isinstance(record, Failed):
             self._failed += 1
             return
-        value = record.loss if self._metric == "loss" else record.accuracies.get(self._metric)
-        if value is not None and (self._best is None or is_better(self._metric, value, self._best)):
+        value, metric = values_of(self._study, record).get(self._metric), metrics(self._study)[self._metric]
+        if value is not None and (self._best is None or metric.is_better(value, self._best)):
             self._best = value
-            shown = f"{value:.4f}" if self._metric == "loss" else f"{value:.1%}"
-            self._best_label = f"best {shown}: {self._study.label(point)}"
+            self._best_label = f"best {metric.text(value)}: {self._study.label(point)}"
 
 
 # --- the files

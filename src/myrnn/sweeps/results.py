@@ -13,25 +13,13 @@ from numpy.typing import NDArray
 
 from myrnn import _checks
 from myrnn.errors import InvalidArgument
-from myrnn.results import Result, Shown, Table, counted, integer, number, rounded, share
-from myrnn.sweeps.run import Done, Failed, Record, TestCounts, is_divergence
+from myrnn.learning_curve import word_for
+from myrnn.results import Result, Shown, Table, integer, rounded
+from myrnn.sweeps.metrics import check_has_lengths, checked_metric, main_score, metrics, values_of
+from myrnn.sweeps.run import Done, Failed, Record, TestScores, is_divergence
 from myrnn.sweeps.study import Point, Study
-from myrnn.sweeps.summary import CONFIDENCE, SPANS, best_shortcuts, columns_of, table_of
+from myrnn.sweeps.summary import SPANS, best_shortcuts, columns_of, table_of
 
-# Metrics and their names: for runs on tasks, and for runs on data, which also have one for each of their tests.
-TASK_METRICS = {
-    "accuracy": "accuracy on the trained lengths",
-    "worst": "accuracy on the worst trained length",
-    "beyond": "accuracy beyond the trained lengths",
-    "loss": "loss at the end",
-}
-DATA_METRICS = {
-    "accuracy": "accuracy in the tests",
-    "worst": "accuracy in the worst test",
-    "beyond": "accuracy beyond the trained lengths",
-    "validation": "accuracy in the validation",
-    "loss": "loss of the best epoch",
-}
 # Settings that only change the random numbers.
 SEEDS = ("training.seed",)
 # Columns besides the settings and the metrics, with their types.
@@ -53,8 +41,8 @@ class SweepResults(Result):
 
     `plot` draws four figures. ``plot("lengths", by=None, ax=None)``: accuracy by length, a line for the mean of each
     group and a band from its lowest run to its highest. ``plot("grid", by=None)``: the same with a panel for each task
-    or file. ``plot("setting", name=..., metric="accuracy", by=None, ax=None)``: a metric against one setting, such as
-    ``"optimizer.learning_rate"``, a dot per run and lines of means. ``plot("parallel", metric="accuracy", ax=None)``:
+    or file. ``plot("setting", name=..., metric=None, by=None, ax=None)``: a metric against one setting, such as
+    ``"optimizer.learning_rate"``, a dot per run and lines of means. ``plot("parallel", metric=None, ax=None)``:
     every run as a line through the values of all varying settings to its metric. `by` and `metric` are as for `groups`;
     by default the groups are those of the varying settings, as long as there are few lines.
 
@@ -67,9 +55,8 @@ class SweepResults(Result):
         ``status`` (``"done"`` or ``"failed"``), ``error``, ``engine``, ``parameters``, ``longest`` (the longest length
         in the training), ``not_finite`` (the number of sequences, or steps, with scores that are not finite: they count
         as wrong), ``loss`` (of the last report), ``accuracy`` (on the trained lengths), ``worst`` (on the worst of
-        these lengths) and ``beyond`` (on longer ones). For runs on data ``loss`` and ``validation`` (accuracy) are
-        those of the best epoch, ``accuracy`` is that in all tests, ``worst`` that in the worst, and there is a column
-        for each test, ``test.NAME``. Missing values are None.
+        these lengths) and ``beyond`` (on longer ones). For runs on data the metrics of `groups`. Missing values are
+        None.
     lengths : mapping of str to list
         The columns of ``lengths.csv``: ``run``, ``length``, ``total`` and ``correct``, the number of tested and of
         correct sequences of a length.
@@ -77,7 +64,8 @@ class SweepResults(Result):
         The number of damaged lines in the folder, if runs are missing; what they say is left out.
     tests : mapping of str to list
         The columns of ``tests.csv`` for runs on data: a row per run and test, with the settings that distinguish the
-        runs, ``test``, ``total``, ``correct``, ``accuracy`` and its interval, and ``macro_f1``.
+        runs, ``test``, ``total`` (of sequences, steps or rows), ``correct`` if classes or symbols are predicted, and
+        the scores of the report with the ends of their intervals, such as ``accuracy_low``.
 
     Examples
     --------
@@ -106,12 +94,12 @@ class SweepResults(Result):
         """Return the results of all runs of the study that are done or failed."""
         runs: dict[str, list[Any]] = {name: [] for name in ("run", *study.settings, *found_columns(study))}
         lengths: dict[str, list[Any]] = {name: [] for name in ("run", "length", "total", "correct")}
-        tested: list[tuple[int, str, TestCounts]] = []
+        tested: list[tuple[int, str, TestScores]] = []
         for point in study.points:
             record = records.get(point.run)
             if record is None:
                 continue
-            row = {"run": point.run, "variant": point.variant, **point.settings, **_found(record)}
+            row = {"run": point.run, "variant": point.variant, **point.settings, **_found(study, record)}
             for name, column in runs.items():
                 column.append(row.get(name))
             if isinstance(record, Done):
@@ -123,10 +111,13 @@ class SweepResults(Result):
         telling = ("run", *_telling(runs, study.settings))
         tests = {name: [runs[name][row] for row, _, _ in tested] for name in telling}
         tests["test"] = [name for _, name, _ in tested]
-        tests |= counted([test.correct for *_, test in tested], [test.total for *_, test in tested], CONFIDENCE)
-        tests["macro_f1"] = [test.macro_f1 for *_, test in tested]
+        tests["total"] = [test.total for *_, test in tested]
+        if any(test.correct is not None for *_, test in tested):
+            tests["correct"] = [test.correct for *_, test in tested]
+        for name in dict.fromkeys(score for *_, test in tested for score in test.scores):
+            tests[name] = [test.scores.get(name) for *_, test in tested]
         is_whole = len(runs["run"]) == len(study.points)
-        return cls(folder, study, runs, lengths, Table("", tests).columns, 0 if is_whole else damaged)
+        return cls(folder, study, runs, lengths, tests, 0 if is_whole else damaged)
 
     def __len__(self) -> int:
         """Return the number of runs that are done or failed."""
@@ -134,8 +125,8 @@ class SweepResults(Result):
 
     def __repr__(self) -> str:
         """Show the progress and the best results."""
-        best = self.best()
-        ending = "" if best is None else f", best accuracy {best['accuracy']:.1%}"
+        metric, best = checked_metric(self.study, None), self.best()
+        ending = "" if best is None else f", best {metric} {metrics(self.study)[metric].text(best[metric])}"
         return (
             f"SweepResults({self.study.name}: {len(self):,} of {_checks.count_of(self.planned, 'run')}, "
             f"{self.failed:,} failed{ending}{self._left_out and ', '}{self._left_out})"
@@ -171,9 +162,9 @@ class SweepResults(Result):
         """The number of sequences, or steps, in all runs with scores that are not finite; they count as wrong."""
         return sum(count or 0 for count in self.runs["not_finite"])
 
-    def best(self, metric: str = "accuracy") -> dict[str, Any] | None:
+    def best(self, metric: str | None = None) -> dict[str, Any] | None:
         """Return the row of the best run by a metric, or None."""
-        row = _best_row(self.runs, range(len(self)), checked_metric(self.study, metric))
+        row = self._best_row(range(len(self)), checked_metric(self.study, metric))
         return None if row is None else {name: column[row] for name, column in self.runs.items()}
 
     def point(self, run: str) -> Point:
@@ -183,7 +174,7 @@ class SweepResults(Result):
                 return point
         raise InvalidArgument(f"the sweep has no run {_checks.shown(run)}")
 
-    def groups(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> list[dict[str, Any]]:
+    def groups(self, by: str | Iterable[str] | None = None, metric: str | None = None) -> list[dict[str, Any]]:
         """Return a record per group of runs: mean, spread and best of a metric.
 
         Parameters
@@ -191,10 +182,13 @@ class SweepResults(Result):
         by : str or iterable of str, optional
             The settings that the runs of a group share, such as ``"model.dim_recurrent"``; by default all that vary,
             except seeds and settings drawn at random.
-        metric : {"accuracy", "worst", "beyond", "loss"}
+        metric : {"accuracy", "worst", "beyond", "loss"}, optional
             The quantity to compare: accuracy on the trained lengths, on the worst of them, on longer ones, or the final
-            loss. For runs on data the accuracy is that in all tests together or in the worst of them, and there are
-            also ``"validation"`` and each of the tests, as ``"test.NAME"``.
+            loss. For runs on data the scores of what they learn, in all tests together (labels and tags:
+            ``"accuracy"``; text: ``"bits_per_symbol"``, ``"accuracy"``; numbers and series: ``"rmse"``, ``"mae"``); the
+            first of them in the ``"worst"`` test and in each test, as ``"test.NAME"``; for labels ``"beyond"``; the
+            score of the ``"validation"``, ``"validation_loss"`` and ``"loss"``. By default the first, or without tests
+            the validation.
 
         Returns
         -------
@@ -202,10 +196,9 @@ class SweepResults(Result):
             The settings; ``runs``, ``failed``; ``mean``, ``spread`` (standard deviation), ``low``, ``high``; ``best``,
             the run. Missing values are None.
         """
-        checked_metric(self.study, metric)
-        records = []
+        metric, records = checked_metric(self.study, metric), []
         for group, rows in self._groups(by):
-            values, best = self._known(rows, metric), _best_row(self.runs, rows, metric)
+            values, best = self._known(rows, metric), self._best_row(rows, metric)
             measured = {
                 "mean": rounded(statistics.fmean(values)) if values else None,
                 "spread": rounded(statistics.stdev(values)) if len(values) > 1 else None,
@@ -226,25 +219,32 @@ class SweepResults(Result):
             found.append(({**dict(zip(names, key, strict=True)), "runs": len(rows), "failed": failed}, rows))
         return found
 
+    def _best_row(self, rows: Iterable[int], metric: str) -> int | None:
+        """Return the row with the best value of the metric, the first of several, or None."""
+        measure, values, best = metrics(self.study)[metric], self.runs[metric], None
+        for row in rows:
+            if values[row] is not None and (best is None or measure.is_better(values[row], values[best])):
+                best = row
+        return best
+
     def _known(self, rows: Iterable[int], metric: str) -> list[Any]:
         """Return the values of a metric that some runs have."""
         return [value for row in rows if (value := self.runs[metric][row]) is not None]
 
-    def table(self, by: str | Iterable[str] | None = None, metric: str = "accuracy") -> Table:
-        """Return the groups as a table; by accuracy of runs on data, also with the mean accuracy in each test."""
-        by = self.setting_names(by)
-        records = self.groups(by, metric)
+    def table(self, by: str | Iterable[str] | None = None, metric: str | None = None) -> Table:
+        """Return the groups as a table; by the score in all tests of runs on data, also with its mean in each test."""
+        by, metric = self.setting_names(by), checked_metric(self.study, metric)
+        records, measure = self.groups(by, metric), metrics(self.study)[metric]
         columns = {name: [record[name] for record in records] for name in records[0]}
         settings = heads_of(by, records)
         if not by:
             settings.insert(0, Shown("study", lambda row: self.study.name, is_number=False))
-        numbers = ("mean", "spread", "low", "high")
-        measured = [number(name, ".4f") if metric == "loss" else share(name) for name in numbers]
-        tests = [f"test.{name}" for name in self.study.tests] if metric == "accuracy" else []
+        tests = [f"test.{name}" for name in self.study.tests] if metric == main_score(self.study) else []
         for name in tests:
             columns[name] = [group["mean"] for group in self.groups(by, name)]
-        title = f"{self.study.name}: {metric}" + ("" if metric == "loss" else ", %")
-        shown = (*settings, *(share(name, short(name)) for name in tests), *measured)
+        title = f"{self.study.name}: {word_for(metric)}" + (", %" if measure.form is None else "")
+        of_tests = (measure.shown(name, short(name)) for name in tests)
+        shown = (*settings, *of_tests, *(measure.shown(name) for name in ("mean", "spread", "low", "high")))
         return Table(title, columns, shown, caption=self._left_out or None)
 
     def summary(self, by: str | Iterable[str] | None = None) -> Table:
@@ -267,6 +267,7 @@ class SweepResults(Result):
             for tasks with an answer at each step. They and base rates are None for files and for groups of several
             tasks.
         """
+        check_has_lengths(self.study, "a summary")
         by = self.setting_names(by)
         points, records = {point.run: point.experiment for point in self.study.points}, []
         for group, rows in self._groups(by):
@@ -313,26 +314,9 @@ def checked_names(known: Collection[str], by: str | Iterable[str]) -> tuple[str,
     return names
 
 
-def metrics(study: Study) -> dict[str, str]:
-    """Return the metrics for the runs of a study, with their display names."""
-    if not study.has_files:
-        return TASK_METRICS
-    return {**DATA_METRICS, **{f"test.{name}": f"accuracy in {name}" for name in study.tests}}
-
-
-def checked_metric(study: Study, metric: str) -> str:
-    """Return the name of a metric, or raise an error."""
-    return _checks.one_of("metric", metric, tuple(metrics(study)))
-
-
 def found_columns(study: Study) -> dict[str, type]:
     """Return the result columns besides the settings of a run, with their types."""
-    return {**FOUND, "loss": float, **dict.fromkeys(metrics(study), float)}
-
-
-def is_better(metric: str, one: float, other: float) -> bool:
-    """Return whether one value of a metric is better than another."""
-    return one < other if metric == "loss" else one > other
+    return {**FOUND, **dict.fromkeys(("loss", *metrics(study)), float)}
 
 
 def grouped(columns: Columns, by: Sequence[str]) -> dict[tuple[Any, ...], list[int]]:
@@ -349,11 +333,11 @@ def short(name: str) -> str:
     return section if setting in ("", "name") else setting
 
 
-def _found(record: Record) -> dict[str, Any]:
+def _found(study: Study, record: Record) -> dict[str, Any]:
     if isinstance(record, Failed):
         return {"status": "failed", "error": record.error}
-    found = {name: getattr(record, name) for name in ("engine", "parameters", "longest", "not_finite", "loss")}
-    return {"status": "done", **found, **record.accuracies}
+    found = {name: getattr(record, name) for name in ("engine", "parameters", "longest", "not_finite")}
+    return {"status": "done", **found, **values_of(study, record)}
 
 
 def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
@@ -367,16 +351,6 @@ def _telling(columns: Columns, names: Iterable[str]) -> tuple[str, ...]:
             kept.append(name)
             count = distinct
     return tuple(kept)
-
-
-def _best_row(columns: Columns, rows: Iterable[int], metric: str) -> int | None:
-    """Return the row with the best value of the metric, the first of several, or None."""
-    best: int | None = None
-    for row in rows:
-        value = columns[metric][row]
-        if value is not None and (best is None or is_better(metric, value, columns[metric][best])):
-            best = row
-    return best
 
 
 def cell(value: Any) -> str:

@@ -23,8 +23,9 @@ from mygrad import mem_guard_off
 from myrnn._user_code import in_one_line
 from myrnn.compiler.cache import without_notice
 from myrnn.compiler.shards import limit_threads
-from myrnn.errors import InvalidArgument, MyRNNError, TrainingDiverged
+from myrnn.errors import MyRNNError, TrainingDiverged
 from myrnn.evaluation import Report
+from myrnn.evaluation.scores import plain_scores
 from myrnn.experiment import Experiment
 from myrnn.experiment.parts import is_own
 from myrnn.models.model import num_parameters
@@ -42,12 +43,18 @@ LONGEST_MESSAGE = 500
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class TestCounts(msgspec.Struct, frozen=True):
-    """The result of a test file: the number of correctly classified sequences, and the mean F1 of its classes."""
+class TestScores(msgspec.Struct, frozen=True):
+    """The result of a test file: the number of sequences, steps or rows, and the scores of the report."""
 
     total: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    correct: Count
-    macro_f1: float | None = None
+    # With the ends of their intervals, as in ``report.json``; None for numbers that are not finite.
+    scores: dict[str, float | None]
+
+    @property
+    def correct(self) -> int | None:
+        """The number of correct predictions; None if numbers are learned."""
+        accuracy = self.scores.get("accuracy")
+        return None if accuracy is None else round(accuracy * self.total)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="done"):
@@ -64,10 +71,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     correct: list[Count]
     # The number of sequences, or steps, with scores that are not finite. They count as wrong.
     not_finite: Count = 0
-    # For a run on data: the validation accuracy of the best epoch, the tests by name, and the SHA-256 of the files as
-    # they were read, by the names of `Experiment.files`.
+    # For a run on data: the score and the loss of the validation in the best epoch, the tests by name, and the SHA-256
+    # of the files as they were read, by the names of `Experiment.files`.
     validation: float | None = None
-    tests: dict[str, TestCounts] = {}
+    validation_loss: float | None = None
+    tests: dict[str, TestScores] = {}
     files: dict[str, str] = {}
     seconds: float = 0.0
     worker: str = ""
@@ -79,26 +87,6 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
             raise ValueError("there must be counts for every length")
         if not all(tried and right <= tried for tried, right in zip(self.total, self.correct, strict=True)):
             raise ValueError("a length must be tried, and no more can be right than were tried")
-        if any(test.correct > test.total for test in self.tests.values()):
-            raise ValueError("no more can be right than were tried")
-
-    @property
-    def accuracies(self) -> dict[str, float | None]:
-        """The metrics of `SweepResults.groups`, except the loss."""
-        counts = list(zip(self.lengths, self.total, self.correct, strict=True))
-        known = counts if self.files else [row for row in counts if row[0] <= self.longest]
-        if self.files and not counts:
-            # For steps there are no counts by length.
-            known = [(0, test.total, test.correct) for test in self.tests.values()]
-        tests = {f"test.{name}": test.correct / test.total for name, test in self.tests.items()}
-        shares = tests.values() if self.files else [right / total for _, total, right in known]
-        return {
-            "accuracy": _share(known),
-            "worst": min(shares, default=None),
-            "beyond": _share([row for row in counts if row[0] > self.longest]),
-            **({"validation": self.validation} if self.files else {}),
-            **tests,
-        }
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="status", tag="failed"):
@@ -194,46 +182,35 @@ def _done(name: str, experiment: Experiment, make: Any) -> Done:
     run = trained(prepared, own=make, progress=False)
     if run.is_cut:
         raise KeyboardInterrupt
-    validation = run.history.validation_accuracy
+    history, best = run.history, run.best - 1
     return Done(
         run=name,
-        engine=run.history.engine,
+        engine=history.engine,
         parameters=num_parameters(run.model),
-        loss=float(run.history.loss[run.best - 1]),
+        loss=float(history.loss[best]),
         longest=run.report["training"]["longest"],
-        validation=None if validation is None else float(validation[run.best - 1]),
+        validation=None if history.validation_score is None else float(history.validation_score[best]),
+        validation_loss=None if history.validation_loss is None else float(history.validation_loss[best]),
         files=dict(prepared.hashes),
-        **_counts(prepared, run),
+        **_tested(prepared, run),
     )
 
 
-def _counts(prepared: Prepared, run: Run) -> dict[str, Any]:
-    """Return how many predictions were made and were right, by length, and by the name of a test file."""
+def _tested(prepared: Prepared, run: Run) -> dict[str, Any]:
+    """Return how many predictions were made and were right, by length, and the scores by the name of a test file."""
     tests, total, correct, not_finite = {}, Counter[int](), Counter[int](), 0
     for name, source in prepared.tests.items():
         tested = tested_on(run, source)
         not_finite += tested.not_finite
-        if isinstance(tested.report, Report):
-            tests[name] = _counts_of_steps(tested.report)
+        if isinstance(report := tested.report, Report):
+            unit = next(unit for unit in ("steps", "rows", "sequences") if unit in report.counts)
+            tests[name] = TestScores(report.counts[unit], plain_scores(report.scores))
         if (each := tested.every_length) is not None:
             total.update(dict(zip(each.lengths.tolist(), each.total.tolist(), strict=True)))
             correct.update(dict(zip(each.lengths.tolist(), each.correct.tolist(), strict=True)))
     lengths = sorted(total)
     counted = {"total": [total[length] for length in lengths], "correct": [correct[length] for length in lengths]}
     return {"lengths": lengths, **counted, "not_finite": not_finite, "tests": tests}
-
-
-def _counts_of_steps(report: Report) -> TestCounts:
-    """Return the number of correct steps, of tags or text; raises InvalidArgument if numbers are learned."""
-    if "accuracy" in report.scores:
-        total = report.counts.get("steps", report.counts["sequences"])
-        return TestCounts(total, round(report.accuracy * total), getattr(report, "macro_f1", None))
-    raise InvalidArgument("a study counts correct predictions, and numbers have none: leave out the tests")
-
-
-def _share(counts: list[tuple[int, int, int]]) -> float | None:
-    total = sum(total for _, total, _ in counts)
-    return sum(right for _, _, right in counts) / total if total else None
 
 
 @contextmanager

@@ -138,6 +138,12 @@ class Study:
         """Whether its runs learn from files."""
         return bool(self.points[0].experiment.source.files)
 
+    @property
+    def learn(self) -> str | None:
+        """What its runs learn from files: labels, tags, numbers, text or series; None for runs on tasks."""
+        learn: str | None = getattr(self.points[0].experiment.source.settings, "learn", None)
+        return learn
+
     @cached_property
     def settings(self) -> tuple[str, ...]:
         """The names of all settings of any run, section by section, preceded by ``variant`` if there are variants."""
@@ -277,6 +283,11 @@ def _study(given: Mapping[str, Any], name: str, classes: _Classes) -> Study:
         raise InvalidArgument(f"[search] draws is missing: how often is {min(drawn)} to be drawn?")
     _check_size(variants, draws)
     points = tuple(_points(variants, draws, seed, classes))
+    learned = list(dict.fromkeys(getattr(point.experiment.source.settings, "learn", None) for point in points))
+    if len(learned) > 1:
+        raise InvalidArgument(
+            f"some runs learn {learned[0]}, others {learned[1]}: a study compares runs that learn the same"
+        )
     if (stored := len(json_to_bytes(given))) > MOST_STORED:
         raise InvalidArgument(f"is too large for a study: {stored:,} bytes as JSON, at most {MOST_STORED:,} are kept")
     return Study(name, points, drawn, given, classes.hashes)
