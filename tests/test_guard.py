@@ -356,7 +356,7 @@ def test_a_model_that_stays_is_traced_once(monkeypatch):
     monkeypatch.setattr("myrnn.compiler.guard.traced_with_array", lambda *given: pytest.fail("it is traced again"))
     for _ in range(3):
         compiled(X)
-    monkeypatch.undo()
+    # Other weights give other logits: those of the recurrence.
     model.y.data[...] *= 2
     np.testing.assert_allclose(compiled(X), model(X).data, rtol=1e-4)
 
@@ -377,6 +377,57 @@ def test_a_change_at_a_checked_length_is_found_among_many_sequences():
     model.at = 10
     with pytest.raises(NotARecurrence, match="gives other logits than what was compiled: it does something else at"):
         compiled.logits(sequences)
+
+
+class StopsAtStep(Base):
+    """A curriculum: later steps keep the state."""
+
+    limit = 6
+
+    def __call__(self, x):
+        h = np.zeros((1, 5), dtype=np.float32)
+        for t, x_t in enumerate(x):
+            h = mg.where(t < self.limit, mg.tanh(x_t[None] @ self.x + h @ self.h), h)
+        return h @ self.y
+
+    def on_report(self, report):
+        self.limit += 2
+
+
+CHANGED = "gives other logits than what was compiled: it does something else at this length, at later steps"
+
+
+def rows_of(*lengths):
+    rng = np.random.default_rng(3)
+    return Sequences.from_pairs([(rng.normal(size=(n, 4)), i % 2) for i, n in enumerate(lengths)])
+
+
+@pytest.mark.usefixtures("in_python")
+def test_a_change_of_later_steps_is_found_by_gradients_batches_and_training():
+    sequences = rows_of(*[3, 4, 5] * 20, 12)
+    x = sequences.features(60)
+    for use in (
+        lambda compiled: compiled.loss_and_gradients(x, 1),
+        lambda compiled: compiled.logits(sequences),
+    ):
+        model = StopsAtStep()
+        compiled = compile(model, dim_input=4, check=False)
+        use(compiled)
+        model.limit = 8
+        with pytest.raises(NotARecurrence, match=CHANGED):
+            use(compiled)
+    model = StopsAtStep()
+    options = {"batch_size": 3, "report_every": 5, "hooks": [model], "progress": False}
+    with pytest.raises(NotARecurrence, match=CHANGED):
+        train(model, sequences, Adam(model.parameters), 30, engine="native", **options)
+
+
+@pytest.mark.usefixtures("in_python")
+def test_training_compares_all_lengths_before_it_begins():
+    model = HalvesAtLength()
+    model.at = 23
+    with pytest.raises(NotARecurrence, match="on a sequence of 23 steps the model gives other logits"):
+        train(model, rows_of(*range(10, 40)), Adam(model.parameters), 1, engine="native", progress=False)
 
 
 # Which operations extract values from a tensor, and which do not.

@@ -178,13 +178,13 @@ def test_a_model_that_changes_at_a_late_step_is_detected():
         for _ in range(400):
             state, _ = compiled.step(state, 1)
     compiled = compile(Late(700))
-    with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 128"):
+    with pytest.raises(NotARecurrence, match="than what was compiled, though it computes the same on the first 500"):
         compiled.step(compiled.start(), np.ones(5000, dtype=int))
     assert compiled.max_length < 700
     with pytest.raises(CompileError, match=r"^truncate needs a compiled model, and this one is none: "):
         train(model := Late(30), data([60]), SGD(model.parameters), 5, truncate=5, progress=False)
-    # The first thousand steps of a long stream are checked, few of them by a trace.
-    with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 128"):
+    # The first thousand steps of a long stream are checked, half of them by a trace.
+    with pytest.raises(CompileError, match="than what was compiled, though it computes the same on the first 500"):
         train(model := Late(700), data([5000]), SGD(model.parameters), 5, truncate=5, progress=False)
     # If the same model then reads whole sequences, further steps are checked, too.
     model, whole = Late(1100), data([1200])

@@ -9,9 +9,10 @@ a context variable, by whatever code                   computation is the same (
 it does something else at one length, or later on      each length is traced once, when it is new; beyond `TRACED` steps
                                                        the logits are compared (`Guard.check`); the numbers that tables
                                                        have for more steps are read off a longer trace (`Guard.know`)
-it is changed so that this shows after five steps, or  of many sequences one's logits are compared with the model's own
-at one length only                                     at every use (`Guard.check_result`), not of a single sequence;
-                                                       training traces some
+it is changed so that this shows after five steps, or  of many sequences the logits of two are compared with the model's
+at one length only                                     own at every use (`Guard.check_result`), not of a single one;
+                                                       training compares those of all lengths at first
+                                                       (`Guard.compare_lengths`), and traces some
 it looks at numbers, on which it may then depend       looks are noted while tracing; it is not trained natively, and
                                                        traced on every sequence that it is used on
 it draws random numbers, but with `dropout` and        what a call changes is looked for when it is compiled
@@ -56,15 +57,18 @@ FEW = 5
 TRACED, RUN = 500, 20_000
 # Both are lower if so many steps would have more numbers than these (16 MB and 64 MB).
 TRACED_NUMBERS, RUN_NUMBERS = 2**22, 2**24
-# The same for a long sequence that is read piece by piece: the check must not take longer than the reading. Steps with
-# the same graph so far are assumed to continue like that.
+# The same for a long sequence that a model of MyRNN reads piece by piece, and the most steps that run of such a
+# sequence in any model: the check must not take longer than the reading. Later steps are assumed to continue like that.
 STREAM_TRACED, STREAM_RUN = 128, 1000
 # The most steps of a sequence that is traced whole if the model reads tables.
 WHOLE = 5000
+# The most steps of which the logits are compared when a model may have changed.
+LATER = 100
 # The memory to trace an operation of a step, and a number that it computes, in bytes.
 OPERATION_BYTES, NUMBER_BYTES = 4000, 16
 # The traced steps, each of which takes a millisecond or two, when sequences of unchecked lengths are used.
 STEPS_AT_ONCE = 2000
+CHANGED = "than what was compiled: it does something else at this length, at later steps, or with these values."
 
 
 class Guard:
@@ -135,6 +139,11 @@ class Guard:
         """The most steps of a sequence that are traced."""
         return min(TRACED, self._steps_of(TRACED_NUMBERS))
 
+    @property
+    def traced_of_stream(self) -> int:
+        """The most steps of a sequence that are traced if it is read piece by piece."""
+        return STREAM_TRACED if self._is_ours else self.traced
+
     def _steps_of(self, numbers: int) -> int:
         """Return the number of steps with this many numbers, at least two."""
         return max(2, numbers // self.recurrence.dim_input)
@@ -171,11 +180,21 @@ class Guard:
         if self._knows(sequences.lengths):
             return
         self.check_lengths(sequences)
+        for index in self._of_lengths(sequences):
+            self.check(sequences, index)
+
+    def compare_lengths(self, sequences: Sequences) -> None:
+        """Compare the logits of one sequence of each length that is new; raises NotARecurrence."""
+        with MYGRAD:
+            for index in self._of_lengths(sequences):
+                self._compare(sequences.features(index, self.traced), CHANGED)
+
+    def _of_lengths(self, sequences: Sequences) -> list[int]:
+        """Return the index of one sequence of each length that is new, or of some lengths, if these are many."""
         places = self.unchecked(sequences.lengths)[::-1]
         sparser = (places[::every] for every in range(1, len(places)) if not self._is_ours)
         traced = np.minimum(sequences.lengths, self.traced)
-        for index in next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]):
-            self.check(sequences, int(index))
+        return next((p for p in sparser if traced[p].sum() <= STEPS_AT_ONCE), places[:1]).tolist()
 
     def _knows(self, lengths: NDArray[np.int64]) -> bool:
         """Whether the model has been checked on all these lengths."""
@@ -196,10 +215,10 @@ class Guard:
             try:
                 record = self._run(self._probe)
             except CompileError:
-                self.check_again()
+                self._trace_again()
                 return
             if record.looks or not self._is_over_its_own() or not self._does_the_same(record):
-                self.check_again()
+                self._trace_again()
 
     def _does_the_same(self, record: Record) -> bool:
         """Whether the probe shows the operations of the last trace, and the logits of that or of the recurrence."""
@@ -220,7 +239,13 @@ class Guard:
             raise CompileError("the model's parameters are not the tensors that it was compiled with: compile it again")
 
     def check_again(self) -> None:
-        """Trace a few steps of the model, and compare them with the recurrence; see `check_unchanged`."""
+        """Trace a few steps of the model, and compare the logits of further ones, with the recurrence."""
+        self._trace_again()
+        if (length := min(self.max_length, LATER)) > len(self._probe):
+            with MYGRAD:
+                self._compare(self._rng.normal(size=(length, self.recurrence.dim_input)).astype(np.float32), CHANGED)
+
+    def _trace_again(self) -> None:
         self.check_parameters()
         self._work = None
         with MYGRAD:
@@ -270,7 +295,7 @@ class Guard:
         # are compared; for a very long one those of its first steps.
         length, run = int(sequences.lengths[index]), min(RUN, self._steps_of(RUN_NUMBERS))
         if self.is_stream and length > STREAM_RUN:
-            most, run = min(most, STREAM_TRACED), min(run, STREAM_RUN)
+            most, run = min(most, self.traced_of_stream), min(run, STREAM_RUN)
         traced = min(self.traced, most)
         if self.recurrence.tables and length <= WHOLE:
             traced = length
@@ -328,16 +353,14 @@ class Guard:
         return steps * (OPERATION_BYTES * len(nodes) + NUMBER_BYTES * numbers)
 
     def check_result(self, sequences: Sequences, logits: NDArray[np.float32]) -> None:
-        """Compare the logits of one random sequence with the model's own."""
-        index = int(self._rng.integers(max(1, len(sequences))))
-        is_empty = self.recurrence.per_step and not sequences.lengths[index]
-        if sequences.lengths[index] <= self.traced and not is_empty:
-            with MYGRAD:
-                self._compare(
-                    sequences.features(index),
-                    "than what was compiled: it does something else at this length, or with these values.",
-                    logits[steps_of(index, sequences.offsets)] if self.recurrence.per_step else logits[index],
-                )
+        """Compare the logits of the longest sequence, and of a random one, with the model's own."""
+        lengths = np.where(sequences.lengths <= self.traced, sequences.lengths, -1)
+        chosen = {int(lengths.argmax()), int(self._rng.integers(len(sequences)))} if len(sequences) else set()
+        for index in sorted(chosen):
+            if lengths[index] >= self.recurrence.per_step:
+                found = logits[steps_of(index, sequences.offsets)] if self.recurrence.per_step else logits[index]
+                with MYGRAD:
+                    self._compare(sequences.features(index), CHANGED, found)
 
     def _check(self, x: NDArray[np.float32]) -> None:
         with gradients_kept(self._parameters):

@@ -15,7 +15,7 @@ from myrnn.compiler.carry import carried_of, check_steps, why_not_carried
 from myrnn.compiler.derive import Derivative, ProgramKind, differentiate
 from myrnn.compiler.equations import show, state_names, write_equations
 from myrnn.compiler.graph import topological
-from myrnn.compiler.guard import STREAM_RUN, STREAM_TRACED, Guard
+from myrnn.compiler.guard import STREAM_RUN, Guard
 from myrnn.compiler.loops import Recurrence
 from myrnn.compiler.loss import LossGraph, PenaltyGraph
 from myrnn.compiler.memory import Floats
@@ -378,7 +378,7 @@ class CompiledModel:
             length = self.guard.readable(min(steps, most), most)
             rows = rng.normal(size=(length, self.dim_input)).astype(np.float32)
             self.guard.check_unchanged()
-            self.guard.check(self._one(rows, None), 0, STREAM_TRACED)
+            self.guard.check(self._one(rows, None), 0, self.guard.traced_of_stream)
         self.guard.know(steps, goes_on=True)
 
     def loss_and_gradients(

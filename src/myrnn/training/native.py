@@ -203,6 +203,8 @@ class NativeEngine:
                 )
             begin = time.perf_counter()
             self._compiled.guard.check_lengths(sequences)
+            if self._seen is None and not isinstance(sequences, Windows):
+                self._compiled.guard.compare_lengths(sequences)
             if sequences.lengths.max(initial=0) > self._compiled.guard.traced:
                 # This takes seconds: the next check waits until they are a small share of the training.
                 self._checked += time.perf_counter() - begin
