@@ -223,7 +223,7 @@ def test_several_runs_forecast_together(folder, capsys):
 
 def test_the_figure_of_a_forecast_has_the_steps_of_the_series(folder, monkeypatch, in_python):
     drawn = []
-    monkeypatch.setattr("myrnn.cli.ahead.save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr("myrnn.cli.forecast.save_figure", lambda figure, path: drawn.append(figure))
     assert main(["forecast", str(folder / "wave"), "--horizon=4", f"--figure={folder / 'f.svg'}", "--quiet"]) == 0
     (ax,) = drawn[0]
     truth, ahead = (line for line in ax.lines if len(line.get_xdata()) > 1)

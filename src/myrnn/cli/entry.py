@@ -18,15 +18,20 @@ from myrnn._keywords import meant
 from myrnn._signals import Terminated, imports_are_done
 from myrnn._user_code import failure, user_frame
 from myrnn._version import __version__
-from myrnn.cli.ahead import forecast, generate
 from myrnn.cli.evaluate import evaluate
 from myrnn.cli.extract import extract
-from myrnn.cli.look import graph, inspect, plot
+from myrnn.cli.forecast import forecast
+from myrnn.cli.generate import generate
+from myrnn.cli.graph import graph
+from myrnn.cli.inspect import inspect
+from myrnn.cli.lesson import lesson
 from myrnn.cli.options import SectionedCommand, with_settings
-from myrnn.cli.others import lesson, playground, sweep
 from myrnn.cli.parts import models, optimizers, tasks
+from myrnn.cli.playground import playground
+from myrnn.cli.plot import plot
 from myrnn.cli.predict import predict
 from myrnn.cli.runs import runs
+from myrnn.cli.sweep import sweep
 from myrnn.cli.train import CHANGEABLE, train
 from myrnn.errors import MyRNNError
 from myrnn.experiment import Data

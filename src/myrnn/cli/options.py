@@ -153,6 +153,14 @@ def load(folder: Path, own: str | None) -> Run:
     return load_run(folder, None if own is None else load_own(own))
 
 
+def load_learned(folder: Path, model: str | None, wanted: str, does: str) -> Run:
+    """Read a run that must have learned text, or a series."""
+    run = load(folder, model)
+    if run.reader.learn != wanted:
+        raise InvalidArgument(f"{folder} learned {run.reader.learn}: only what learned {wanted} {does}")
+    return run
+
+
 # --- the options that are settings of an experiment
 
 # Settings without an option: they are seldom changed, and a study or a file can set them.

@@ -33,6 +33,8 @@ from myrnn.training.progress import duration
 
 LABEL_WIDTH = 10
 PICTURES = (".svg", ".png")
+# Longer sequences do not appear in the names of files.
+LONGEST_IN_NAME = 40
 # Preparation of fewer seconds is not mentioned.
 LONG = 1.0
 # The width of tables in a pipe or a file, in characters: none is as wide.
@@ -254,6 +256,12 @@ def files(folder: Path) -> None:
 def path(name: str, where: Path) -> None:
     """Show where something was written. The path is not wrapped, so that it can be copied."""
     named_rows((name, str(where)), wrap=False)
+
+
+def file_name(text: str, steps: int) -> str:
+    """Return the name of a sequence in the name of a file."""
+    is_short = len(text) <= LONGEST_IN_NAME and text.isprintable() and not set(text) & set("/\\")
+    return text.replace(" ", "-") if is_short else f"{steps}-steps"
 
 
 def named_rows(*rows: tuple[str, str], wrap: bool = True) -> None:

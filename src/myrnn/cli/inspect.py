@@ -1,4 +1,4 @@
-"""Looks into trained networks: ``myrnn inspect``, ``myrnn graph`` and ``myrnn plot``."""
+"""``myrnn inspect`` shows step by step how a network processes a sequence."""
 
 from __future__ import annotations
 
@@ -10,36 +10,14 @@ import typer
 
 from myrnn import _checks, inspection
 from myrnn.cli import show
-from myrnn.cli.options import (
-    ON_DATA,
-    ON_TASK,
-    SEQUENCE,
-    OwnClass,
-    RunFolder,
-    Runs,
-    argument,
-    file_option,
-    load,
-    option,
-    picture_option,
-    refuse_of_others,
-)
+from myrnn.cli.options import ON_DATA, ON_TASK, SEQUENCE, OwnClass, RunFolder, argument, load, option, refuse_of_others
 from myrnn.compiler import CompiledModel, compile
 from myrnn.data.targets import LABELS, SERIES, VALUES
 from myrnn.errors import InvalidArgument
-from myrnn.graphs.build import write_graph, write_recurrence
-from myrnn.learning_curve import ACCURACY, LearningCurve, word_for
-from myrnn.plots import plot_learning_curves, plot_matrices, save_figure
-from myrnn.results import Table, integer, number, text
+from myrnn.plots import plot_matrices, save_figure
 from myrnn.runs import Run
-from myrnn.runs.compare import run_names
-from myrnn.runs.saved import load_history
-from myrnn.training.progress import curve_levels, sparkline
 
 FORMATS = ("svg", "png", "pdf")
-# Longer sequences do not appear in the names of files.
-LONGEST_IN_NAME = 40
-CURVE = 16  # characters wide
 
 
 def inspect(
@@ -94,7 +72,7 @@ def inspect(
     found = inspection.inspect(compiled, tokens, y, class_names=run.class_names, symbol_names=run.reader.symbol_names)
     if not quiet:
         show.table(found)
-    figures = _of_one(found, _file_name(sequence, len(found)))
+    figures = _of_one(found, show.file_name(sequence, len(found)))
     # The figures over many sequences need labels.
     if run.reader.has_tests(run) or (learn == LABELS and data is not None):
         source = next(iter(run.test_sequences(data).values()))
@@ -102,12 +80,6 @@ def inspect(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     _write(figures, run.folder if out is None else out, format)
-
-
-def _file_name(text: str, steps: int) -> str:
-    """Return the name of a sequence in the name of a file."""
-    is_short = len(text) <= LONGEST_IN_NAME and text.isprintable() and not set(text) & set("/\\")
-    return text.replace(" ", "-") if is_short else f"{steps}-steps"
 
 
 def _write(figures: dict[str, Callable[[], Any]], folder: Path, format: str) -> None:
@@ -148,64 +120,3 @@ def _of_many(compiled: CompiledModel, run: Run, source: Any, samples: int, seed:
             labels=("untrained", "trained"),
         ),
     }
-
-
-def graph(
-    run: RunFolder,
-    sequence: Annotated[str | None, option(f"Draw all steps of this sequence. {SEQUENCE}")] = None,
-    out: Annotated[
-        Path | None, file_option("The SVG file.  [default: RUN/recurrence.svg, or RUN/graph-<sequence>.svg]")
-    ] = None,
-    model: OwnClass = None,
-) -> None:
-    """Draw the step that a network repeats, or the graph of one sequence, as SVG."""
-    loaded = load(run, model)
-    if sequence is None:
-        path = loaded.folder / "recurrence.svg" if out is None else out
-        write_recurrence(loaded.model, path)
-    else:
-        read = loaded.read_texts([sequence])
-        path = loaded.folder / f"graph-{_file_name(sequence, int(read.lengths[0]))}.svg" if out is None else out
-        write_graph(loaded.recognizer, read, path)
-    show.path("graph", path)
-
-
-def plot(
-    runs: Runs,
-    out: Annotated[Path, picture_option("The figure: a .svg, .png or .pdf file.")] = Path("plot.svg"),
-) -> None:
-    """Draw loss and accuracy of one or more runs in one figure."""
-    names = run_names(runs)
-    histories = [load_history(run) for run in runs]
-    save_figure(plot_learning_curves(dict(zip(names, histories, strict=True))), out)
-    console = show.new_console()
-    console.print(_curves(names, histories, curve_levels(console)))
-    console.print()
-    show.path("plot", out)
-
-
-def _curves(names: list[str], histories: list[LearningCurve], levels: str) -> Table:
-    metric, steps = histories[0].metric, f"{histories[0].unit}s"
-
-    def curves(name: str) -> list[str]:
-        return [sparkline(getattr(history, name), CURVE, levels) for history in histories]
-
-    return Table(
-        "",
-        {
-            "run": names,
-            steps: [history.step[-1] for history in histories],
-            "loss_curve": curves("loss"),
-            "loss": [history.loss[-1] for history in histories],
-            f"{metric}_curve": curves(metric),
-            metric: [history.score[-1] for history in histories],
-        },
-        (
-            text("run"),
-            integer(steps),
-            text("loss_curve", ""),
-            number("loss", ".4f"),
-            text(f"{metric}_curve", ""),
-            number(metric, ".1%" if metric == ACCURACY else ".4g", word_for(metric)),
-        ),
-    )
