@@ -12,7 +12,6 @@ from myrnn.experiment import Data, Evaluation, TaskSource
 from myrnn.experiment.sources import GivenSource, Source
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
-from myrnn.training import TrainingSettings as Training
 
 DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
 # Defaults that depend on other settings.
@@ -83,7 +82,7 @@ def of_part(part: str) -> str:
 
 def texts() -> dict[str, str]:
     """Return the tables by name."""
-    sections = {"training": Training, "evaluation": Evaluation}
+    sections = {"training": TrainingSettings, "evaluation": Evaluation}
     sources = {"on a task": TaskSource, "on data": GivenSource}
     parts = {part: of_part(part) for part in ("task", "model", "optimizer")} | {"data": of_section("data", Data)}
     return parts | {

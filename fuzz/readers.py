@@ -14,7 +14,7 @@ from fuzz.folders import CHECKPOINT_AT, SEQUENCES, new_training
 from myrnn.errors import InvalidArgument, RunError, TrainingDiverged
 from myrnn.estimators import SequenceClassifier
 from myrnn.runs import compare_runs, list_runs, load_run
-from myrnn.runs.folder import CHECKPOINTS, iterations_saved, load_job
+from myrnn.runs.folder import CHECKPOINTS, load_job, resumable_iteration
 from myrnn.runs.listing import STATES
 from myrnn.runs.work import go_on
 from myrnn.sequences import Sequences
@@ -88,7 +88,7 @@ def _checkpoint(folder: Path, good: Path) -> None:
 
 
 def _job(folder: Path, good: Path) -> None:
-    assert iterations_saved(folder) in (None, CHECKPOINT_AT)
+    assert resumable_iteration(folder) in (None, CHECKPOINT_AT)
     job = load_job(folder)
     try:
         work = go_on(folder, job)

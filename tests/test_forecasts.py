@@ -70,12 +70,12 @@ def test_differences_add_up_to_the_series_again(order, period):
     parts = [RNG.normal(size=(length, 2)) for length in (40, 0, 3, 17)]
     raw, differences = flat_sequences(parts, "numbers"), Differences(order, period)
     found = differences.of(raw)
-    each = [changes(part, order, period) if len(part) > differences.lost else part[:0] for part in parts]
+    each = [changes(part, order, period) if len(part) > differences.undefined_rows else part[:0] for part in parts]
     assert np.allclose(found.rows, np.concatenate(each)) and np.diff(found.offsets).tolist() == list(map(len, each))
     # The next row is the next difference, added to what is known.
     without = np.split(differences.next_without(raw), found.offsets[1:-1])
     for part, known, change in zip(parts, without, each, strict=True):
-        assert np.allclose(known[:-1] + change[1:], part[differences.lost + 1 :])
+        assert np.allclose(known[:-1] + change[1:], part[differences.undefined_rows + 1 :])
     rest = np.stack([each[0][-10:], each[0][-10:] + 1], axis=1)
     paths = differences.continued(parts[0][:-10], rest)
     assert np.allclose(paths[:, 0], parts[0][-10:])

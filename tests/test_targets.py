@@ -25,7 +25,7 @@ from myrnn import (
 from myrnn.errors import InvalidArgument
 from myrnn.registry import kinds
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS, LABELS, NUMBERS, SEVERAL, TargetKind
+from myrnn.targets import CLASS, NUMBERS, ONE_CLASS, SEVERAL, TargetKind
 
 KINDS = [
     TargetKind(what, per_step, None if what == CLASS else 2)
@@ -139,7 +139,7 @@ def test_the_repr_of_targets():
     for text, made in kinds.items():
         assert str(made.kind) == text
         assert repr(made) == f"Sequences(1 of tokens below 2, lengths 2 to 2, {text})"
-    assert LABELS == Sequences([1, 0], [0, 2], [1]).kind
+    assert ONE_CLASS == Sequences([1, 0], [0, 2], [1]).kind
 
 
 @pytest.mark.parametrize(

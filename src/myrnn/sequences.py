@@ -17,8 +17,8 @@ from myrnn.errors import InvalidArgument
 from myrnn.flat import Flat, checked_offsets, offsets_of, places_of, selected, steps_of, sums
 from myrnn.targets import (
     CLASS,
-    LABELS,
     NUMBERS,
+    ONE_CLASS,
     SEVERAL,
     TOGETHER,
     TargetKind,
@@ -198,7 +198,7 @@ class Sequences(Flat):
         """Return their number, kind and lengths, and what their targets are unless they are labels."""
         kind = f"tokens below {self.dim_input}" if self.is_tokens else _checks.count_of(self.dim_input, "feature")
         lengths = f"lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else "none"
-        targets = "" if self.kind == LABELS else f", {self.kind}"
+        targets = "" if self.kind == ONE_CLASS else f", {self.kind}"
         return f"Sequences({len(self):,} of {kind}, {lengths}{targets})"
 
     @cached_property
@@ -223,8 +223,8 @@ class Sequences(Flat):
 
     def check_labels(self) -> None:
         """Raise InvalidArgument unless the targets are one class per sequence without weights."""
-        if self.kind != LABELS:
-            raise InvalidArgument(f"{LABELS} is needed here, without weights, but these sequences have {self.kind}")
+        if self.kind != ONE_CLASS:
+            raise InvalidArgument(f"{ONE_CLASS} is needed here, without weights, but these sequences have {self.kind}")
 
     @property
     def shape(self) -> tuple[int]:

@@ -100,7 +100,7 @@ class TargetKind:
         return "step" if self.per_step else "sequence"
 
 
-LABELS = TargetKind()
+ONE_CLASS = TargetKind()
 """A class for each sequence, without weights: what classifiers learn."""
 
 

@@ -20,7 +20,7 @@ from myrnn.plots import FIGURE_ENDINGS
 from myrnn.registry import kinds
 from myrnn.runs import Run, load_run
 from myrnn.settings import Section, Setting, settings_of
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 # Headings in the help.
 ON_TASK, ON_DATA = "Options for a task", "Options for data"
@@ -182,7 +182,7 @@ _METAVARS = {
     "lengths": "FIRST:LAST:STEP",
     "class_weight": "WEIGHTS",
 }
-_SECTIONS: dict[str, type[Section]] = {"data": Data, "training": Training, "evaluation": Evaluation}
+_SECTIONS: dict[str, type[Section]] = {"data": Data, "training": TrainingSettings, "evaluation": Evaluation}
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -129,5 +129,5 @@ def _show(run: Run, texts: list[str], sequences: Sequences, not_finite: str | No
     if hasattr(run.reader.recognition, "truth"):
         columns["truth"] = [run.class_names[label] for label in sequences.labels]
         pairs = zip(columns["class"], columns["truth"], strict=True)
-        styles = ["yellow" if said != truth else None for said, truth in pairs]
+        styles = ["yellow" if predicted != truth else None for predicted, truth in pairs]
     show.new_console().print(Table("", columns, styles=styles))

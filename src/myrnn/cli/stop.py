@@ -11,7 +11,7 @@ from pathlib import Path
 from myrnn._signals import STOPPING, Stops, handled_by, handlers, noted_stops, stopped
 from myrnn._user_code import failure, user_frame
 from myrnn.errors import MyRNNError, RunError, TrainingDiverged
-from myrnn.runs.folder import has_run, is_unfinished, iterations_saved
+from myrnn.runs.folder import has_run, is_unfinished, resumable_iteration
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def _kept(folder: Path, own: str | None) -> str:
     if not is_unfinished(folder):
         # The run may not have begun: on a full disk even its first file may be missing.
         return f"{folder} is whole" if has_run(folder) else ""
-    saved = iterations_saved(folder)
+    saved = resumable_iteration(folder)
     return "" if saved is None else f"iteration {saved:,} is saved, resume with: {command(folder, own)}"
 
 
@@ -78,7 +78,7 @@ def command(folder: Path, own: str | None, *options: str) -> str:
 
 def _advice(folder: Path, own: str | None, on_divergence: str) -> str:
     """Suggest what may help a run that has diverged, and say what is kept of it."""
-    saved, gentle = iterations_saved(folder), ("--on-divergence", "restart")
+    saved, gentle = resumable_iteration(folder), ("--on-divergence", "restart")
     if on_divergence == "restart":
         kept = "" if saved is None else f"; iteration {saved:,}, from before it, is kept in {folder}"
         return f"try a smaller --learning-rate or --gradient-clip 1{kept}"

@@ -53,7 +53,7 @@ class Differences(PlainValues):
             _checks.integer("period", self.period, minimum=2, maximum=LONGEST_PERIOD)
 
     @property
-    def lost(self) -> int:
+    def undefined_rows(self) -> int:
         """The number of first rows that have no difference."""
         return self.order + (self.period or 0)
 
@@ -67,8 +67,8 @@ class Differences(PlainValues):
         return [(int(lag), -float(factors[lag])) for lag in np.flatnonzero(factors) if lag]
 
     def of(self, raw: Numbers) -> Numbers:
-        """Return the differences of every series; the first `lost` rows of each have none."""
-        if not self.lost:
+        """Return the differences of every series; the first `undefined_rows` rows of each have none."""
+        if not self.undefined_rows:
             return raw
         offsets, steps = self._kept(raw)
         rows = raw.rows.astype(np.float64)
@@ -81,19 +81,19 @@ class Differences(PlainValues):
 
     def continued(self, known: Floats, changes: Floats) -> Floats:
         """Return the rows after the known ones, (T, C), from their differences (horizon, paths, C), path by path."""
-        if not self.lost:
+        if not self.undefined_rows:
             return changes
         horizon, paths, columns = changes.shape
-        rows = np.empty((self.lost + horizon, paths, columns))
-        rows[: self.lost] = known[-self.lost :, np.newaxis]
-        for step, change in enumerate(changes, self.lost):
+        rows = np.empty((self.undefined_rows + horizon, paths, columns))
+        rows[: self.undefined_rows] = known[-self.undefined_rows :, np.newaxis]
+        for step, change in enumerate(changes, self.undefined_rows):
             rows[step] = change + sum(factor * rows[step - lag] for lag, factor in self._earlier)
-        return rows[self.lost :]
+        return rows[self.undefined_rows :]
 
     def _kept(self, raw: Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets of the differences, and the rows of the series that they belong to."""
-        lengths = np.maximum(raw.lengths - self.lost, 0)
-        return offsets_of(lengths), places_from(raw.offsets[:-1] + self.lost, lengths)
+        lengths = np.maximum(raw.lengths - self.undefined_rows, 0)
+        return offsets_of(lengths), places_from(raw.offsets[:-1] + self.undefined_rows, lengths)
 
     def _sum_before(self, rows: Floats, steps: NDArray[np.int64]) -> Floats:
         found = np.zeros((len(steps), rows.shape[1]))

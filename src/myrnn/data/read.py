@@ -23,7 +23,7 @@ from myrnn.data.targets import LABELS, LEARN, SERIES, TAGS, TEXT, VALUES
 from myrnn.errors import DataError, InvalidArgument
 from myrnn.flat import offsets_of
 
-Kind = Literal["tokens", "features"]
+SequenceKind = Literal["tokens", "features"]
 
 # The default columns of targets.
 DEFAULT_COLUMNS = {LABELS: "label", TAGS: "tags", VALUES: "target"}
@@ -136,7 +136,7 @@ def read_sequences(
     text_column: str = files.TEXT_COLUMN,
     label_column: str = "label",
     delimiter: str | None = None,
-    kind: Kind | None = None,
+    kind: SequenceKind | None = None,
     labelled: bool = True,
     skip_bad_lines: bool = False,
 ) -> LabelledSequences:
@@ -211,7 +211,7 @@ def read_examples(
     text_column: str | None = None,
     label_column: str | None = None,
     delimiter: str | None = None,
-    kind: Kind | None = None,
+    kind: SequenceKind | None = None,
     labelled: bool = True,
     skip_bad_lines: bool = False,
     columns: Sequence[str] | None = None,
@@ -255,7 +255,7 @@ def _read(
     columns: files.Columns,
     tokenize: str,
     delimiter: str | None,
-    kind: Kind | None,
+    kind: SequenceKind | None,
     skip: bool,
 ) -> tuple[LabelledSequences, list[Any] | None]:
     """Return the sequences of a file, and their labels or other targets as the file has them."""
@@ -284,7 +284,7 @@ def _flat(sequences: list[Any], kind: str) -> RawSequences:
     return Numbers(np.concatenate(rows), offsets)
 
 
-def _of_kind(path: Path, sequences: RawSequences, kind: Kind | None) -> RawSequences:
+def _of_kind(path: Path, sequences: RawSequences, kind: SequenceKind | None) -> RawSequences:
     """Return sequences of the required kind."""
     if isinstance(sequences, Numbers):
         if kind == "tokens":

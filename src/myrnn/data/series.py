@@ -53,9 +53,9 @@ def read_table(
     rows: NDArray[np.float64] = frame.select(names).to_numpy().astype(np.float64)
     if not len(rows):
         raise DataError(f"{path} holds no row")
-    lost = ~np.isfinite(rows).all(axis=1)
-    if lost.any():
-        raise DataError(f"{path}, line {int(lost.argmax()) + first}: a number is missing or not finite")
+    is_bad = ~np.isfinite(rows).all(axis=1)
+    if is_bad.any():
+        raise DataError(f"{path}, line {int(is_bad.argmax()) + first}: a number is missing or not finite")
     return rows, tuple(names)
 
 

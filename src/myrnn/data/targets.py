@@ -233,7 +233,7 @@ class TargetEncoder:
     def to_settings(self) -> dict[str, Any]:
         """Return values for JSON, without those that the encoder of the sequences has."""
         inner = None if self.learn in NEXT else self.inner.to_settings()
-        differences = self.differences.to_settings() if self.differences.lost else None
+        differences = self.differences.to_settings() if self.differences.undefined_rows else None
         columns = None if self.columns is None else list(self.columns)
         found = _StoredTargets(self.learn, self.per_step, inner, self.is_column, differences, columns)
         settings: dict[str, Any] = msgspec.to_builtins(found)

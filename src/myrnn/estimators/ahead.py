@@ -26,9 +26,11 @@ class Ahead:
         self._model, self._reader = run.model, run.reader
         # The rows of the series (T, C), and what the network reads: these, or their differences.
         self._rows = series.reshape(len(series), -1)
-        if len(series) <= (lost := self._reader.targets.differences.lost):
+        if len(series) <= (undefined := self._reader.targets.differences.undefined_rows):
             have = _checks.count_of(len(series), "row")
-            raise InvalidArgument(f"series has {have}, but with the differences of the network at least {lost + 1}")
+            raise InvalidArgument(
+                f"series has {have}, but with the differences of the network at least {undefined + 1}"
+            )
         self._known = self._reader.read([self._rows])
         self.width = self._known.dim_input
         self._compiled: CompiledModel | None = None
@@ -41,15 +43,15 @@ class Ahead:
                     raise
         # The predictions after each known row, float32 (T, C).
         if self._compiled is not None:
-            self._state, self._said = self._compiled.step(start, self._known.values)
+            self._state, self._predictions = self._compiled.step(start, self._known.values)
         else:
-            self._said = reference_logits(run.model, self._known)
+            self._predictions = reference_logits(run.model, self._known)
 
     def errors(self, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
         """Draw the errors of future steps from those of the series and of the training, in standard deviations."""
-        check_lost(sequences_of(is_lost(self._said), self._known), self._known.lengths)
+        check_lost(sequences_of(is_lost(self._predictions), self._known), self._known.lengths)
         assert self._reader.errors is not None
-        made = self._known.values[1:] - self._said[:-1].astype(np.float64)
+        made = self._known.values[1:] - self._predictions[:-1].astype(np.float64)
         return drawn_errors(made, self._reader.errors, horizon, paths, rng)
 
     def mean(self, horizon: int) -> Floats:
@@ -78,7 +80,7 @@ class Ahead:
     def _natively(self, errors: Floats) -> Floats:
         assert self._compiled is not None
         state = self._state.repeated(errors.shape[1])
-        found, row = np.empty(errors.shape), np.repeat(self._said[-1:], errors.shape[1], axis=0)
+        found, row = np.empty(errors.shape), np.repeat(self._predictions[-1:], errors.shape[1], axis=0)
         for step, error in enumerate(errors):
             found[step] = row + error
             if step + 1 < len(errors):

@@ -39,7 +39,7 @@ from myrnn.runs.training import stopped_early, trained
 from myrnn.sequences import Sequences
 from myrnn.settings import settings_of
 from myrnn.storage import damaged, empty_folder
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 AUTO = "auto"
 # The model's settings that are not in every model.
@@ -83,7 +83,7 @@ PLACES = {
 @cache
 def _usual() -> dict[str, Any]:
     """Return the defaults of all parameters: those of an experiment with data, where the estimators have no others."""
-    sections = {"data": Data, "training": Training}
+    sections = {"data": Data, "training": TrainingSettings}
     sections |= {part: find(part, PARTS[part]).section for part in ("model", "optimizer")}
     found: dict[str, Any] = {"cell": PARTS["model"], "optimizer": PARTS["optimizer"]}
     for name, (section, setting) in PLACES.items():

@@ -195,9 +195,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         warn_of_lost(lost, sequences.lengths)
         if lost.all():
             return 0.0
-        said, truth = self.classes_[np.argmax(logits, axis=1)], np.asarray(y)
+        predictions, truth = self.classes_[np.argmax(logits, axis=1)], np.asarray(y)
         weights = np.ones(len(lost)) if sample_weight is None else np.asarray(sample_weight)
-        right = accuracy_score(truth[~lost], said[~lost], sample_weight=weights[~lost])
+        right = accuracy_score(truth[~lost], predictions[~lost], sample_weight=weights[~lost])
         return float(right * (weights[~lost].sum() / weights.sum()))
 
     def _targets(self, raw: RawSequences, y: Any) -> RawTargets:

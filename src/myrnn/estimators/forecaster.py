@@ -82,8 +82,8 @@ class SequenceForecaster(SequenceEstimator):
         return super()._targets(raw, None)
 
     def _check_length(self, lengths: NDArray[np.int64], differences: Differences) -> None:
-        if not (lengths > 1 + differences.lost).any():
-            least = differences.lost + 2
+        if not (lengths > 1 + differences.undefined_rows).any():
+            least = differences.undefined_rows + 2
             raise InvalidArgument(f"X holds no series of {least:,} steps or more: there is nothing to predict")
 
     def predict(self, X: Any) -> Any:
@@ -101,9 +101,9 @@ class SequenceForecaster(SequenceEstimator):
         rows, targets = self._reader.raw(listed), self._reader.targets
         assert isinstance(rows, Numbers)
         sequences = targets.inputs(self._reader.encoder, rows)
-        said = by_sequence(targets.next_rows(rows, self._run.outputs(sequences)), sequences)
+        predictions = by_sequence(targets.next_rows(rows, self._run.outputs(sequences)), sequences)
         parts = [np.full(one.shape, np.nan) for one in listed]
-        for part, found in zip(parts, said, strict=True):
+        for part, found in zip(parts, predictions, strict=True):
             part[len(part) - len(found) :] = found.reshape(len(found), *part.shape[1:])
         return parts[0] if is_one else parts
 
@@ -114,11 +114,11 @@ class SequenceForecaster(SequenceEstimator):
         and 0 otherwise.
         """
         listed = self._table(X)
-        said = self.predict(listed)
+        predictions = self.predict(listed)
         differences = self._reader.targets.differences
         self._check_length(np.array(list(map(len, listed))), differences)
-        first = differences.lost
-        pairs = [(one[first + 1 :], part[first:-1]) for one, part in zip(listed, said, strict=True)]
+        first = differences.undefined_rows
+        pairs = [(one[first + 1 :], part[first:-1]) for one, part in zip(listed, predictions, strict=True)]
         truth, found = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         return mean_r2(truth, found)
 

@@ -186,10 +186,10 @@ class LanguageModel(SequenceEstimator):
             engine=cast(EngineName, self.engine),
         ).tolist()
         kind, symbols = self._vocabulary.kind, self._vocabulary.symbols
-        said = [symbols[token - 1] for token in drawn]
+        symbols_drawn = [symbols[token - 1] for token in drawn]
         if not isinstance(prime, str):
-            return said
-        return ("" if kind == "characters" else " ").join(map(str, said))
+            return symbols_drawn
+        return ("" if kind == "characters" else " ").join(map(str, symbols_drawn))
 
     @property
     def _vocabulary(self) -> Vocabulary:

@@ -87,11 +87,11 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         sample_weight : array_like (N,), optional
             The weight of each sequence, or of each step with `per_step`.
         """
-        said, truth = self.predict(X), y
-        if isinstance(said, list):
-            truth = flat_numbers(y, offsets_of(list(map(len, said))))
-            said = np.concatenate(said)
-        return mean_r2(truth, said, sample_weight)
+        predictions, truth = self.predict(X), y
+        if isinstance(predictions, list):
+            truth = flat_numbers(y, offsets_of(list(map(len, predictions))))
+            predictions = np.concatenate(predictions)
+        return mean_r2(truth, predictions, sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         """Return the estimator tags of scikit-learn."""

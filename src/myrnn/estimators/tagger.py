@@ -94,8 +94,8 @@ class SequenceTagger(SequenceEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Return the share of all steps whose tag is correct; y is as in `fit`."""
         sequences = self._read(X)
-        said = self.classes_[np.argmax(self._run.outputs(sequences), axis=1)].tolist()
+        predictions = self.classes_[np.argmax(self._run.outputs(sequences), axis=1)].tolist()
         truth = flat_tags(y, sequences.offsets)
-        if not said:
+        if not predictions:
             raise InvalidArgument("every sequence of X is empty: there is nothing to score")
-        return sum(tag == right for tag, right in zip(said, truth, strict=True)) / len(said)
+        return sum(tag == right for tag, right in zip(predictions, truth, strict=True)) / len(predictions)

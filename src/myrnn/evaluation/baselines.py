@@ -167,22 +167,22 @@ def tag_baselines(
     frequency = np.bincount(train.targets, minlength=classes)
     contexts = Contexts.of(train, test, max(wanted) if train.is_tokens else 0, classes)
     tables = contexts.tables(contexts.count(train, 0, len(train.targets), Counts()))
-    said = np.zeros(len(test.targets), dtype=np.int64)
+    predicted = np.zeros(len(test.targets), dtype=np.int64)
     scores: dict[str, Scores] = {}
     losses: dict[str, Floats] = {}
-    for order, (counts, key) in enumerate(zip(tables, contexts.keys(test, slice(0, len(said))), strict=True)):
+    for order, (counts, key) in enumerate(zip(tables, contexts.keys(test, slice(0, len(predicted))), strict=True)):
         known, bounds = counts.contexts(classes)
         tag = counts.pairs % classes
         # The more frequent tag overall wins a tie.
         best = tag[largest(counts.times + frequency[tag] / (len(train.targets) + 1), bounds[:-1])]
         place = place_in(known, key)
-        said = np.where(place >= 0, best[place], said)
+        predicted = np.where(place >= 0, best[place], predicted)
         if not order or order in wanted:
             name = ["most frequent", "last symbol"][order] if order < 2 else f"last {order} symbols"
-            counts_of_classes = confusion_counts(test.targets, said, classes)
+            counts_of_classes = confusion_counts(test.targets, predicted, classes)
             macro_f1 = Confusion((), (), *counts_of_classes, np.empty((0, 2))).macro_f1
-            scores[name] = tag_scores(test.targets == said, macro_f1, steps, level)
-            losses[name] = steps.sums(said != test.targets)
+            scores[name] = tag_scores(test.targets == predicted, macro_f1, steps, level)
+            losses[name] = steps.sums(predicted != test.targets)
     return Baselines(TAGS, scores, losses, steps.clusters, level)
 
 

@@ -219,14 +219,14 @@ def number_scores(
     return together, each
 
 
-def mean_r2(y: ArrayLike, said: Floats, weights: ArrayLike | None = None) -> float:
+def mean_r2(y: ArrayLike, predicted: Floats, weights: ArrayLike | None = None) -> float:
     """Return scikit-learn's R² for arrays (S,) or (S, C), the mean over columns; rows are weighted by weights (S,).
 
     A constant column, which has no R² in a report, counts 1 if it is predicted exactly, and 0 otherwise.
     """
     from sklearn.metrics import r2_score  # imported late because it takes long
 
-    truth, rows = (np.asarray(given, np.float64).reshape(len(given), -1) for given in (y, said))  # type: ignore[arg-type]
+    truth, rows = (np.asarray(given, np.float64).reshape(len(given), -1) for given in (y, predicted))  # type: ignore[arg-type]
     if truth.shape != rows.shape:
         raise InvalidArgument(f"y must be of the shape of what is predicted, {rows.shape}, not {truth.shape}")
     return float(r2_score(truth, rows, sample_weight=weights))

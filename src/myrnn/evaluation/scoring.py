@@ -379,10 +379,12 @@ def number_report(
     (0.25, 0.9, 0.917)
     """
     level = _checks.real("confidence", confidence, above=0, below=1)
-    truth, said = number_rows("targets", targets), number_rows("predictions", predictions)
+    truth, predicted_rows = number_rows("targets", targets), number_rows("predictions", predictions)
     _checks.finite("targets", truth)
-    if said.shape != truth.shape:
-        raise InvalidArgument(f"predictions must be of the shape of the targets, {truth.shape}, not {said.shape}")
+    if predicted_rows.shape != truth.shape:
+        raise InvalidArgument(
+            f"predictions must be of the shape of the targets, {truth.shape}, not {predicted_rows.shape}"
+        )
     rows, count = truth.shape
     steps = ClusteredSteps.given(np.arange(rows + 1) if offsets is None else offsets, rows)
     called = [str(column) for column in range(count)] if names is None else [str(one) for one in names]
@@ -392,8 +394,8 @@ def number_report(
         raise InvalidArgument(f"names must differ, but they are {', '.join(called)}")
     name, forecast = naive_of(naive, truth, None if offsets is None else steps)
     naive_rows = 0 if forecast is None else int((~np.isnan(forecast)).any(axis=1).sum())
-    lost = ~np.isfinite(said).all(axis=1)
-    errors = np.where(np.isfinite(said), said, np.nan) - truth
+    lost = ~np.isfinite(predicted_rows).all(axis=1)
+    errors = np.where(np.isfinite(predicted_rows), predicted_rows, np.nan) - truth
     by_step = {"rmse": (errors**2).mean(axis=1), "mae": np.abs(errors).mean(axis=1)}
     warn_of_lost_steps(lost, steps, "predictions", "errors that are computed from them are NaN")
     together, each = number_scores(errors, truth, steps, None if forecast is None else forecast - truth, level)

@@ -272,11 +272,11 @@ def _called(fn: Callable[..., Any]) -> None:
 @forecast_checks("It returns an array of horizon numbers.", _called)
 def _numbers(fn: Callable[..., Any]) -> Iterator[str]:
     for horizon, period in ((4, 1), (4, 3), (1, 3), (7, 3), (20, 9)):
-        said = fn(SERIES.copy(), horizon, period)
-        if not isinstance(said, np.ndarray):
-            yield f"It returned {returned(said, ', which is not an array.')}"
-        if said.shape != (horizon,) or said.dtype.kind not in "fiu":
-            yield f"With horizon={horizon}, period={period} it returned {said.dtype} of shape {said.shape}."
+        answer = fn(SERIES.copy(), horizon, period)
+        if not isinstance(answer, np.ndarray):
+            yield f"It returned {returned(answer, ', which is not an array.')}"
+        if answer.shape != (horizon,) or answer.dtype.kind not in "fiu":
+            yield f"With horizon={horizon}, period={period} it returned {answer.dtype} of shape {answer.shape}."
 
 
 @forecast_checks("Without a period every value is the last one that is known.", _numbers)
@@ -307,13 +307,13 @@ def _wrong_forecasts(fn: Callable[..., Any], *asked: tuple[int, int]) -> Iterato
     return (_wrong_values(fn(SERIES.copy(), horizon, period), period) for horizon, period in asked)
 
 
-def _wrong_values(said: NDArray[Any], period: int) -> str:
+def _wrong_values(answer: NDArray[Any], period: int) -> str:
     """Say how a forecast differs from the right one, or return an empty string."""
-    right = naive_forecast(SERIES, len(said), period)
-    if np.array_equal(said, right):
+    right = naive_forecast(SERIES, len(answer), period)
+    if np.array_equal(answer, right):
         return ""
     known = _values(SERIES[-max(period, 2) :])
-    return f"After ... {known} with period={period} it returns {_values(said)}, not {_values(right)}."
+    return f"After ... {known} with period={period} it returns {_values(answer)}, not {_values(right)}."
 
 
 def _values(values: NDArray[Any]) -> str:

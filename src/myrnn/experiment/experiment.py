@@ -16,7 +16,7 @@ from myrnn.experiment.sections import Evaluation
 from myrnn.experiment.sources import SOURCES, MemorySource, Source, TaskSource, read_source, with_memory
 from myrnn.results import Table
 from myrnn.settings import REQUIRED, settings_by_name, settings_in_file, settings_of
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 SECTIONS = (*SOURCES, "model", "optimizer", "training", "evaluation")
 
@@ -68,7 +68,7 @@ class Experiment:
     source: Source
     model: Part
     optimizer: Part
-    training: Training
+    training: TrainingSettings
     evaluation: Evaluation
 
     def __init__(
@@ -86,7 +86,7 @@ class Experiment:
         self._keep("source", chosen)
         for part, given in (("model", model), ("optimizer", optimizer)):
             self._keep(part, Part.read(part, given, chosen.default(part)))
-        for name, kind, given in (("training", Training, training), ("evaluation", Evaluation, evaluation)):
+        for name, kind, given in (("training", TrainingSettings, training), ("evaluation", Evaluation, evaluation)):
             if not isinstance(given, kind):
                 known = [setting.name for setting in settings_of(kind) if setting.name not in chosen.without[name]]
                 given = settings_by_name(name, {} if given is None else given)

@@ -23,7 +23,7 @@ from myrnn.settings import Section
 MOST_LENGTHS = 100_000
 MOST_SAMPLES = 10_000_000
 # The settings that name files of tests.
-FILES = ("test", "test_labels")
+TEST_FILES = ("test", "test_labels")
 # The names of tests become parts of file names.
 LONGEST_NAME = 100
 
@@ -241,11 +241,11 @@ class Evaluation(Section, frozen=True, kw_only=True):
     @property
     def files(self) -> dict[str, str]:
         """The files of the tests by role: ``"test NAME"``, ``"test_labels NAME"``."""
-        return {f"{kind} {name}": file for kind in FILES for name, file in getattr(self, kind)}
+        return {f"{kind} {name}": file for kind in TEST_FILES for name, file in getattr(self, kind)}
 
     def with_paths(self, change: Callable[[str], str]) -> Evaluation:
         """Return the section with the paths of its files changed."""
-        changed = {kind: {name: change(file) for name, file in getattr(self, kind)} for kind in FILES}
+        changed = {kind: {name: change(file) for name, file in getattr(self, kind)} for kind in TEST_FILES}
         return msgspec.structs.replace(self, **changed)
 
 

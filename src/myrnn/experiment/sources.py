@@ -27,7 +27,7 @@ from myrnn.learning_curve import ACCURACY, SQUARED_ERROR
 from myrnn.sequences import Sequences
 from myrnn.tasks import recognition_of
 from myrnn.tasks.drawn import existing_lengths
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 # The role of sequences in memory among the hashes of a run.
 MEMORY = "memory"
@@ -111,7 +111,7 @@ class Source(ABC):
         """Return the defaults of a section that differ from those of the section itself."""
         return {**self.without.get(section, {}), **self.defaults.get(section, {})}
 
-    def check(self, training: Training, evaluation: Evaluation) -> None:
+    def check(self, training: TrainingSettings, evaluation: Evaluation) -> None:
         """Refuse settings of the training and the tests that do not apply to it."""
         for name, section in (("training", training), ("evaluation", evaluation)):
             for setting, value in self.without[name].items():
@@ -185,7 +185,7 @@ class TaskSource(Source):
         """Return a stream of weights that is another one than that of the sequences."""
         return Streams(np.arange(0), weight_generator(seed))
 
-    def check(self, training: Training, evaluation: Evaluation) -> None:
+    def check(self, training: TrainingSettings, evaluation: Evaluation) -> None:
         """Let the task check settings that depend on each other, too, and the test lengths."""
         super().check(training, evaluation)
         _check_task(self.part, evaluation.lengths)
@@ -234,7 +234,7 @@ class GivenSource(Source):
         rng = np.random.default_rng(np.random.RandomState(seed).randint(2**31 - 1))
         return Streams(rng.permutation(sequences), rng)
 
-    def check(self, training: Training, evaluation: Evaluation) -> None:
+    def check(self, training: TrainingSettings, evaluation: Evaluation) -> None:
         """Check that test files of plain text come with a file of labels, too."""
         super().check(training, evaluation)
         labels = dict(evaluation.test_labels)

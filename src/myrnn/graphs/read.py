@@ -22,7 +22,7 @@ from myrnn._checks import count_of
 from myrnn.compiler.mygrad_graph import tensors_below
 from myrnn.graphs.steps import StepColumns, Vertex, find_steps
 
-Kind = Literal["operation", "parameter", "input", "constant"]
+NodeKind = Literal["operation", "parameter", "input", "constant"]
 Emphasis = Literal["", "state", "result"]
 
 _FUNCTION_OF_CLASS = {
@@ -56,7 +56,7 @@ class GraphNode:
     """One tensor: the result of an operation, or a leaf that operations read."""
 
     key: int  # its index in `Drawing.nodes`
-    kind: Kind  # all but operations are leaves: they have no inputs
+    kind: NodeKind  # all but operations are leaves: they have no inputs
     label: str  # the first line: a name or the operation
     details: tuple[str, ...] = ()  # the lines below the label, usually shapes
     tooltip: tuple[str, ...] = ()  # the lines of the tooltip
@@ -222,7 +222,7 @@ def _role(tensor: mg.Tensor, key: int) -> Hashable:
     return ("constant", tensor.shape) if tensor.constant else ("leaf", key)
 
 
-def _label(tensor: mg.Tensor, found: dict[int, str], arrays: list[tuple[str, NDArray[Any]]]) -> tuple[Kind, str]:
+def _label(tensor: mg.Tensor, found: dict[int, str], arrays: list[tuple[str, NDArray[Any]]]) -> tuple[NodeKind, str]:
     name = found.get(id(tensor))
     if tensor.creator is not None:
         operation = _operation(tensor)
@@ -264,7 +264,7 @@ def _index(index: Any) -> str:
 def _node(
     key: int,
     tensor: mg.Tensor,
-    labels: list[tuple[Kind, str]],
+    labels: list[tuple[NodeKind, str]],
     inputs: tuple[int, ...],
     found: dict[int, str],
     steps: StepColumns,
@@ -291,7 +291,9 @@ def _details(tensor: mg.Tensor, shown: ShownLines) -> tuple[str, ...]:
     return (first, *(statistics(tensor.data) if shown.sum_stats else ()))
 
 
-def _tooltip(tensor: mg.Tensor, labels: list[tuple[Kind, str]], key: int, inputs: tuple[int, ...]) -> tuple[str, ...]:
+def _tooltip(
+    tensor: mg.Tensor, labels: list[tuple[NodeKind, str]], key: int, inputs: tuple[int, ...]
+) -> tuple[str, ...]:
     kind, label = labels[key]
     reads = ["reads " + ", ".join(labels[i][1] for i in inputs)] if inputs else []
     shape = f"shape {tuple(tensor.shape)}, {tensor.dtype}"

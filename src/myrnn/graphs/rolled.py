@@ -17,7 +17,7 @@ from myrnn.compiler.equations import Equation, Equations
 from myrnn.compiler.graph import Node, evaluate, topological
 from myrnn.compiler.leaves import Drawn, Kept, Length, LoopState, Parameter, StepNumber, StepTable
 from myrnn.compiler.loops import Recurrence, placeholders, run_in_numpy
-from myrnn.graphs.read import Drawing, Emphasis, GraphNode, Kind, ShownLines, statistics, value_range
+from myrnn.graphs.read import Drawing, Emphasis, GraphNode, NodeKind, ShownLines, statistics, value_range
 from myrnn.models.model import network_of, num_parameters, parameter_names
 
 Array = NDArray[np.float32]
@@ -252,7 +252,7 @@ class _Rolled:
 
     def _add(
         self,
-        kind: Kind,
+        kind: NodeKind,
         label: str,
         details: tuple[str, ...],
         tooltip: tuple[str, ...],

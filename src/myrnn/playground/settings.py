@@ -22,7 +22,7 @@ from myrnn.registry import Kind, kinds, make
 from myrnn.runs import Run
 from myrnn.settings import REQUIRED, Section, Setting
 from myrnn.settings import settings_of as settings_of_section
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 # The longest displayed sequence; training sequences are at most half as long.
 LONGEST = 80
@@ -173,7 +173,7 @@ def _controls(known: tuple[tuple[str, tuple[Kind, ...]], ...]) -> dict[str, Cont
                     add(part, group, setting, tuple(choice for choice, name in choices.items() if name == kind.name))
         if part == "model":
             add(part, group, Setting("dim_recurrent", Units, USUAL_UNITS), (OWN,))
-    for setting in settings_of_section(Training):
+    for setting in settings_of_section(TrainingSettings):
         if setting.label:
             add("training", "Training", setting, ())
     return found
@@ -350,7 +350,7 @@ def _differing(run: Run, part: str, settings: dict[str, Any]) -> list[str]:
     """Return the settings of a part of a run that the page cannot express, such as ``"schedule cosine"``."""
     section, here = _sections_of_run(run)[part], sections_of(settings)[part]
     if part == "training":
-        usual = {s.name: s.default for s in settings_of_section(Training) if s.name in _UNUSUAL}
+        usual = {s.name: s.default for s in settings_of_section(TrainingSettings) if s.name in _UNUSUAL}
     else:
         known = kinds(part).get(here["name"])
         usual = {} if known is None else {s.name: s.default for s in settings_of_section(known.section)}

@@ -178,23 +178,23 @@ def plot_forecast(
     if (low is None) != (high is None):
         raise InvalidArgument("an interval has two ends: give both low and high, or none")
     ends = {} if low is None or high is None else {"low": low, "high": high}
-    said, *band = style.columns(forecast=forecast, **ends)
-    if begin is None and len(said) > len(series):
+    centers, *band = style.columns(forecast=forecast, **ends)
+    if begin is None and len(centers) > len(series):
         raise InvalidArgument(
             f"forecast must have at most as many values as the truth, {len(series)}, unless begin says where it "
-            f"begins, not {len(said)}"
+            f"begins, not {len(centers)}"
         )
-    first = len(series) - len(said) if begin is None else _checks.integer("begin", begin, minimum=0)
+    first = len(series) - len(centers) if begin is None else _checks.integer("begin", begin, minimum=0)
     ax = style.axes_for(ax, height=3.2)
     drawn = style.drawn_before(ax, "forecast")
     if not drawn:
         ax.plot(np.arange(1, len(series) + 1), series, color="black", linewidth=1.3, label="truth", zorder=2)
     color, line = (kinds[drawn % len(kinds)] for kinds in (style.PALETTE, style.LINES))
-    look: dict[str, Any] = {"color": color, "linestyle": line, "marker": "o" if len(said) <= _FEW_FORECASTS else ""}
-    steps = np.arange(first + 1, first + len(said) + 1)
+    look: dict[str, Any] = {"color": color, "linestyle": line, "marker": "o" if len(centers) <= _FEW_FORECASTS else ""}
+    steps = np.arange(first + 1, first + len(centers) + 1)
     if band:
         ax.fill_between(steps, band[0], band[1], color=look["color"], alpha=0.2, linewidth=0, zorder=1)
-    ax.plot(steps, said, markersize=3.5, linewidth=1.5, label=style.word_of(label), gid="forecast", zorder=3, **look)
+    ax.plot(steps, centers, markersize=3.5, linewidth=1.5, label=style.word_of(label), gid="forecast", zorder=3, **look)
     style.count_iterations(ax, "step")
     ax.set_ylabel("value")
     style.put_legend_above(ax)

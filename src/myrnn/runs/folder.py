@@ -25,7 +25,7 @@ from myrnn.models.model import parameter_names, parameters_of
 from myrnn.runs.model import GIVEN, check_size, checked_settings, part_of_own
 from myrnn.settings import settings_by_name
 from myrnn.storage import FolderFormat, FolderLock, Stored, arrays_to_bytes, clear_scratch, empty_folder, used
-from myrnn.training.checkpoint import keep_last_checkpoint, load_checkpoint, saved_iteration
+from myrnn.training.checkpoint import keep_last_checkpoint, latest_iteration, load_checkpoint
 
 INDEX, WEIGHTS, HISTORY, REPORT, ENCODING = (
     "settings.json",
@@ -62,7 +62,7 @@ def is_unfinished(folder: Path) -> bool:
     return (folder / UNFINISHED.index).is_file()
 
 
-def iterations_saved(folder: Path) -> int | None:
+def resumable_iteration(folder: Path) -> int | None:
     """Return the number of iterations in the last good checkpoint of a run, or None."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -90,7 +90,7 @@ def claim_folder(folder: str | os.PathLike[str] | None, name: str) -> Iterator[P
             try:
                 yield claimed
             except BaseException:
-                if is_unfinished(claimed) and iterations_saved(claimed) is None:
+                if is_unfinished(claimed) and resumable_iteration(claimed) is None:
                     (claimed / UNFINISHED.index).unlink(missing_ok=True)
                     shutil.rmtree(claimed / CHECKPOINTS, ignore_errors=True)
                 raise
@@ -176,7 +176,7 @@ def load_job(folder: str | os.PathLike[str]) -> Job:
     path = Path(folder)
     kind = _format_of(path)
     stored = kind.read(path)
-    if kind is RUN and not saved_iteration(path / CHECKPOINTS):
+    if kind is RUN and not latest_iteration(path / CHECKPOINTS):
         raise RunError(f"{path} is complete, and has no state of its training to resume from")
     if (path / CHECKPOINTS).is_symlink():
         stored.damaged(CHECKPOINTS, "is a link that leads out of the folder")

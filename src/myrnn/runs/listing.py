@@ -18,7 +18,7 @@ from myrnn.results import Result, Row, Shown, Table, text
 from myrnn.runs.folder import CHECKPOINTS, REPORT, RUN, UNFINISHED, has_run, is_unfinished, parse_source
 from myrnn.runs.model import LARGEST, checked_settings
 from myrnn.storage import Stored, is_locked
-from myrnn.training.checkpoint import saved_iteration
+from myrnn.training.checkpoint import latest_iteration
 
 STATES = ("whole", "in progress", "interrupted", "unreadable")
 ORDERS = ("name", "state", "task", "model", "iterations", "loss", "accuracy", "tested", "rmse", "made")
@@ -235,9 +235,9 @@ def _unfinished(folder: Path) -> RunSummary | None:
     if is_unfinished(folder):
         stored = UNFINISHED.read(folder)
         source, model = _source_and_model(stored)
-        done, made = saved_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
+        done, made = latest_iteration(folder / CHECKPOINTS), _moment(stored.index.get("created"))
         return RunSummary(folder.name, state, source, model, iterations=done or None, made=made)
-    if state == "in progress" or saved_iteration(folder):
+    if state == "in progress" or latest_iteration(folder):
         return RunSummary(folder.name, state, made=folder.stat().st_mtime)
     return None
 

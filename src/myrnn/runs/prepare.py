@@ -305,7 +305,7 @@ def _warn_of_trend(raw: Numbers, differences: Differences) -> None:
         return
     column, rise, deviation = trend
     what = f"column {column} of the series" if raw.rows.shape[1] > 1 else "the series"
-    changes = f"the differences of {what} have" if differences.lost else f"{what} has"
+    changes = f"the differences of {what} have" if differences.undefined_rows else f"{what} has"
     order = differences.order + 1
     instead = "" if order > MOST_DIFFERENCES else f": difference={order} learns changes instead"
     warn(

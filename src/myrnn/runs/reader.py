@@ -393,8 +393,8 @@ class DataReader:
         name = f"column {column}" if self.columns is None else repr(self.columns[column])
         where = f" in {name}" if len(low) > 1 else ""
         verb = "is" if outside.sum() == 1 else "are"
-        learned = "differences" if self.targets.differences.lost else "numbers"
-        instead = "" if self.targets.differences.lost else "; difference=1 learns changes instead"
+        learned = "differences" if self.targets.differences.undefined_rows else "numbers"
+        instead = "" if self.targets.differences.undefined_rows else "; difference=1 learns changes instead"
         warn(
             f"{int(outside.sum()):,} of {len(rows):,} {what} {verb} outside of the {learned} that were learned "
             f"({least:{of_range}} to {most:{of_range}}{where}), "

@@ -221,25 +221,25 @@ def _of_numbers(run: Run, raw: RawSequences, y: Any, period: int | None) -> Repo
     given = RawTargets.read(targets.learn, y, raw.offsets, targets.per_step)
     assert given.rows is not None
     targets.check_columns(given)
-    said = targets.decode(outputs).reshape(len(outputs), -1)
+    predicted = targets.decode(outputs).reshape(len(outputs), -1)
     offsets = sequences.offsets if targets.per_step else None
-    return number_report(given.rows.reshape(len(said), -1), said, offsets, names=targets.columns)
+    return number_report(given.rows.reshape(len(predicted), -1), predicted, offsets, names=targets.columns)
 
 
-def _of_series(run: Run, raw: Numbers, sequences: Sequences, said: NDArray[np.float64], period: int) -> Report:
+def _of_series(run: Run, raw: Numbers, sequences: Sequences, predicted: NDArray[np.float64], period: int) -> Report:
     """Return the report on the next rows that were predicted at every step that the model read."""
     # The last prediction of each series is of an unknown row.
     lengths = np.maximum(sequences.lengths - 1, 0)
     steps = places_from(sequences.offsets[:-1], lengths)
     later = places_from(raw.offsets[1:] - lengths, lengths)
     if not len(later):
-        least = run.reader.targets.differences.lost + 2
+        least = run.reader.targets.differences.undefined_rows + 2
         raise InvalidArgument(f"X holds no series of {least:,} steps or more: there is nothing to predict")
     truth, naive = raw.rows.astype(np.float64), naive_forecast(raw.rows, raw.offsets, period)[later]
     if np.isnan(naive).all():
         raise InvalidArgument(f"period={period} has no forecast to compare with: no series is long enough")
     named = {naive_name(period): naive}
-    return number_report(truth[later], said[steps], offsets_of(lengths), naive=named, names=run.reader.columns)
+    return number_report(truth[later], predicted[steps], offsets_of(lengths), naive=named, names=run.reader.columns)
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:

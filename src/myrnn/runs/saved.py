@@ -28,7 +28,7 @@ from myrnn.runs.reader import OWN_FUNCTION, TASK_TEST, DataReader, Reader, TaskR
 from myrnn.runs.reports import parts_of, tests_table
 from myrnn.runs.trained import Run, as_measured, training_numbers
 from myrnn.storage import Stored, empty_folder, json_to_bytes
-from myrnn.training import TrainingSettings as Training
+from myrnn.training import TrainingSettings
 
 # No valid run on data comes near this number of sequences.
 MOST_SEQUENCES = 10**9
@@ -187,7 +187,7 @@ def check_phases(given: Any) -> list[dict[str, Any]]:
         if set(phase) != set(PHASE):
             raise InvalidArgument(f"every one of {PHASES} must have {', '.join(PHASE)}, not {_checks.shown(phase)}")
         _checks.real("learning_rate", phase["learning_rate"], minimum=0)
-        Training.read({name: phase[name] for name in PHASE if name != "learning_rate"}, "a phase")
+        TrainingSettings.read({name: phase[name] for name in PHASE if name != "learning_rate"}, "a phase")
     return [dict(phase) for phase in given]
 
 

@@ -22,8 +22,8 @@ from myrnn.runs.folder import (
     claim_folder,
     end_job,
     is_unfinished,
-    iterations_saved,
     load_job,
+    resumable_iteration,
     source_of,
 )
 from myrnn.runs.model import check_same, class_of
@@ -232,7 +232,7 @@ class PendingRun:
             return self._do(folder)
         except InvalidArgument:
             # A refused run stays as it was.
-            if self.before is not None and (iterations_saved(folder) or 0) == self.done:
+            if self.before is not None and (resumable_iteration(folder) or 0) == self.done:
                 if self.was_complete:
                     end_job(folder)
                 else:
@@ -327,7 +327,7 @@ def resuming(
             work = go_on(folder, job, make, every=every, progress=progress)
         except InvalidArgument as error:
             raise InvalidArgument(f"{folder}: {error}") from None
-        work.done, work.before, work.was_complete = iterations_saved(folder) or 0, before, is_complete
+        work.done, work.before, work.was_complete = resumable_iteration(folder) or 0, before, is_complete
         _check_length(folder, work)
         if is_complete or job is not before:
             job.begin(folder)

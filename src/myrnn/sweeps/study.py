@@ -36,7 +36,7 @@ MOST_RUNS = 100_000
 FIXED = "evaluation"
 SAMPLES = 10_000
 # The settings that name files other than the training file.
-FILES = ("labels", "test", "test_labels")
+FILE_SETTINGS = ("labels", "test", "test_labels")
 # Hexadecimal digits of an id: among a million runs two collide by chance in one of forty million studies.
 DIGITS = 16
 
@@ -434,7 +434,7 @@ def _filled(values: Mapping[str, Any], file: Any) -> dict[str, Any]:
                 value = value.replace(mark, part)
         return value
 
-    return {name: filled(value) if name in FILES else value for name, value in values.items()}
+    return {name: filled(value) if name in FILE_SETTINGS else value for name, value in values.items()}
 
 
 def _section(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

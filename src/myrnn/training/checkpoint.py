@@ -80,7 +80,7 @@ class Checkpoint:
         here = self.folder / _name(begun.iteration)
         self._good = [here] if begun.iteration and here.is_dir() else []
         self._written = _mark(begun) if self._good else (0, 0)
-        if not self._good and (latest := saved_iteration(self.folder)):
+        if not self._good and (latest := latest_iteration(self.folder)):
             self.close()
             raise RunError(
                 f"{self.folder} holds checkpoints of a training already, up to iteration {latest:,}: "
@@ -194,7 +194,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> TrainingState | None:
     return state
 
 
-def saved_iteration(folder: Path) -> int:
+def latest_iteration(folder: Path) -> int:
     """Return the iteration of the last checkpoint of a folder, 0 if none was ever completed."""
     found = _checkpoints(folder)
     return _iteration(found[-1]) if found else 0

@@ -23,7 +23,7 @@ from myrnn.compiler.streams import Streams
 from myrnn.errors import InvalidArgument
 from myrnn.flat import offsets_of, places_from
 from myrnn.sequences import Sequences
-from myrnn.targets import CLASS, LABELS, TargetKind
+from myrnn.targets import CLASS, ONE_CLASS, TargetKind
 from myrnn.training.state import TrainingState
 
 # Sequences drawn at once: enough for efficient vectorised drawing, few enough to stay in the processor's cache.
@@ -302,7 +302,7 @@ def _check_same(state: TrainingState, found: Sequences, otherwise: str) -> None:
         raise InvalidArgument(f"the sequences must be those of the training that was saved, but {otherwise}")
 
 
-def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetKind = LABELS) -> None:
+def check_sequences(data: Sequences, classes: int, dim_input: int, kind: TargetKind = ONE_CLASS) -> None:
     """Refuse sequences of a class that the model does not have, or of another width or kind than the first ones."""
     if data.kind != kind:
         raise InvalidArgument(f"sequences with {data.kind} turned up, but the first ones have {kind}")

@@ -24,7 +24,7 @@ from myrnn.models import Recognizer
 from myrnn.models.model import parameters_of
 from myrnn.schedules import Rates, Schedule
 from myrnn.sequences import Sequences
-from myrnn.targets import LABELS
+from myrnn.targets import ONE_CLASS
 from myrnn.tasks import recognition_of
 from myrnn.training.checkpoint import CutOff
 from myrnn.training.engine import ChosenEngine
@@ -43,7 +43,7 @@ from myrnn.training.hooks import (
 from myrnn.training.native import Batches, Losses, Problem, Scores
 from myrnn.training.outputs import chance_of, check_sees_no_future, checked_class_weights, guessing_loss, tried_on
 from myrnn.training.records import Reports, Results
-from myrnn.training.restarts import MOST_RESTARTS, Restarts, check_finite, check_losses
+from myrnn.training.restarts import MOST_RESTARTS, Restarts, check_losses, check_not_diverged
 from myrnn.training.settings import (
     DEFAULTS,
     BatchSize,
@@ -121,7 +121,7 @@ class Training:
             "class_weight": None if weights is None else weights.tolist(),
             "schedule": self._rates.name,
             **({} if objective.loss == CROSS_ENTROPY else {"loss": name_of(objective.loss)}),
-            **({} if self._kind == LABELS else {"targets": str(self._kind)}),
+            **({} if self._kind == ONE_CLASS else {"targets": str(self._kind)}),
             **({} if truncate is None else {"truncate": truncate}),
             **({} if objective.penalty is None else {"penalty": name_of(objective.penalty)}),
         }
@@ -293,8 +293,8 @@ class Training:
 
     def _close_report(self) -> None:
         # A weight whose squared gradients have overflowed no longer changes, and the loss need not show it.
-        check_finite("the weights", (parameter.data for parameter in self._parameters), self.iteration)
-        check_finite("the gradients that the optimizer remembers", self._learner.gradients(), self.iteration)
+        check_not_diverged("the weights", (parameter.data for parameter in self._parameters), self.iteration)
+        check_not_diverged("the gradients that the optimizer remembers", self._learner.gradients(), self.iteration)
         report = self._reports.close()
         # The states of hooks only belong to the report after they have received it.
         self._is_whole = not with_state(self._hooks)
@@ -322,7 +322,7 @@ class Training:
         """Return a state with the reports and all settings, which are left out of a snapshot to save time."""
         # What hooks remember may be infinite, such as the best loss so far at first.
         learned = (array for name, array in snapshot.arrays.items() if name.startswith((OF_PARAMETERS, OF_OPTIMIZER)))
-        check_finite("the weights or what the optimizer remembers", learned, snapshot.iteration)
+        check_not_diverged("the weights or what the optimizer remembers", learned, snapshot.iteration)
         further = {"engine": self._engine.name, "restarts": self._restarts.count, "settings": self._settings()}
         reports = self._reports.reports_until(snapshot.iteration)
         return TrainingState({**snapshot.values, **further}, {**snapshot.arrays, **reports})

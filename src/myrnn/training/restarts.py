@@ -27,7 +27,7 @@ def check_losses(losses: NDArray[np.float64], first: int) -> None:
         raise TrainingDiverged(f"the loss is {losses[bad[0]]} at iteration {first + int(bad[0])}: {ADVICE}")
 
 
-def check_finite(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
+def check_not_diverged(what: str, arrays: Iterable[NDArray[Any]], iteration: int) -> None:
     """Raise TrainingDiverged if an array is no longer finite; `what` names the arrays."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise TrainingDiverged(f"{what} are no longer finite at iteration {iteration}: {ADVICE}")
