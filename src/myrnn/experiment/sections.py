@@ -28,7 +28,7 @@ TEST_FILES = ("test", "test_labels")
 LONGEST_NAME = 100
 
 Samples = Annotated[int, Meta(ge=1, le=MOST_SAMPLES, description="How many sequences to evaluate on.")]
-Tokenize = Annotated[
+TokenizeName = Annotated[
     Literal[TOKENIZE],  # type: ignore[valid-type]
     Meta(description="What the symbols of text are: words, characters, or auto (words if most texts have spaces)."),
 ]
@@ -60,7 +60,7 @@ class Data(Section, frozen=True, kw_only=True):
         | None
     ) = None
     labels: Annotated[str, Meta(description="The labels of a .txt file, one per line.")] | None = None
-    tokenize: Tokenize = "auto"
+    tokenize: TokenizeName = "auto"
     text_column: (
         Annotated[
             str,
