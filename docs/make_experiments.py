@@ -12,6 +12,7 @@ from myrnn.experiment import Data, Evaluation, TaskSource
 from myrnn.experiment.sources import GivenSource, Source
 from myrnn.registry import kinds
 from myrnn.settings import REQUIRED, Section, Setting, settings_of
+from myrnn.training import TrainingSettings
 
 DOCUMENT = Path(__file__).parent / "reference" / "experiments.md"
 # Defaults that depend on other settings.
