@@ -537,6 +537,18 @@ def test_a_run_on_labels_that_is_tested_again_has_the_same_results(parity):
     assert other.report.scores == tests["far"].report.scores
 
 
+def test_shortcuts_of_a_file_with_few_sequences_of_each_length(here, capsys):
+    words = ["ab" * length for length in range(1, 8)] + ["ba"] * 4
+    Path("few.csv").write_text("sequence,label\n" + "".join(f"{word},{word[0]}\n" for word in words))
+    Path("new.csv").write_text("sequence,label\n" + "".join(f"{word}b,{word[0]}\n" for word in words))
+    line = ["--max-epochs=1", "--dim-recurrent=2", "--engine=mygrad", "--validation-fraction=0", "--quiet"]
+    assert main(["train", "--data=few.csv", "--test=new.csv", *line, "--out=run"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "--shortcuts", "--figure=few.svg"]) == 0
+    out = capsys.readouterr().out
+    assert "evaluated   on 11 sequences of new" in out and "Accuracy of shortcuts, %" in out
+
+
 @pytest.mark.long
 def test_a_run_on_data_is_inspected(parity, here, capsys):
     assert main(["inspect", str(parity), "abba", "--out=inside", "--samples=20"]) == 0

@@ -102,14 +102,23 @@ def evaluate(
     for name, tested in tests.items():
         sequences = _as_tested(loaded, tested) if shortcuts or counterexamples else {}
         known = evaluation.shortcuts(**sequences) if shortcuts else None
-        _save(tested, name if len(tests) > 1 else "", out, figure, known)
+        # Shortcuts are tested on half of the sequences, which may not have all lengths of given ones.
+        beside = known if known is not None and _has_lengths(known, tested) else None
+        _save(tested, name if len(tests) > 1 else "", out, figure, beside)
         if quiet:
             continue
-        show.test(name, tested, by_length=True, shortcuts=known)
+        show.test(name, tested, by_length=True, shortcuts=beside)
+        if known is not None and beside is None:
+            show.table(known)
         if counterexamples:
             how: dict[str, Any] = {"most": counterexamples, "engine": engine or loaded.experiment.training.engine}
             with with_stack_depth(loaded.model, options.get("stack_depth", loaded.experiment.evaluation.stack_depth)):
                 show.table(evaluation.counterexamples(loaded.recognizer, **sequences, **how))
+
+
+def _has_lengths(known: ShortcutReport, tested: Tested) -> bool:
+    """Return whether the shortcuts have all lengths of a test."""
+    return tested.every_length is not None and set(tested.every_length.lengths) <= set(known.lengths)
 
 
 def _as_tested(run: Run, tested: Tested) -> dict[str, Any]:
