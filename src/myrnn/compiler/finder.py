@@ -11,7 +11,7 @@ from math import inf
 from myrnn.compiler.alignment import Alignment
 from myrnn.compiler.beginning import Beginning, BeginningFinder
 from myrnn.compiler.differences import ADVICE, both_lines, describe, first_difference, reads_a_row, where
-from myrnn.compiler.found import Found, Stream, View, leaf_of
+from myrnn.compiler.found import Found, PassedValue, View, leaf_of
 from myrnn.compiler.graph import Node, substitute, topological
 from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Parameter, Row, StepNumber, Stepwise
 from myrnn.compiler.loops import Loop, Steps, placeholders
@@ -124,10 +124,10 @@ class Finder:
             if not (forced or found.hidden) and set(self.view.nodes).issuperset(found.cut):
                 self._check_all_steps(found.loop, longest)
             kept, ends = self._read_outside(longest, found.of_input)
-            streams = {node: self._stream(node, longest, found.cut) for node in [*kept, *(node for node, _ in ends)]}
+            passed = {node: self._passed(node, longest, found.cut) for node in [*kept, *(node for node, _ in ends)]}
             # A value read some steps before the end is passed on step by step.
             more = [
-                self._around(longest, n, i) for n, lag in ends if lag or streams[n].last is None for i in range(lag + 1)
+                self._around(longest, n, i) for n, lag in ends if lag or passed[n].last is None for i in range(lag + 1)
             ]
             more = [around for around in dict.fromkeys(more) if around not in forced + beside]
             if not more:
@@ -135,7 +135,7 @@ class Finder:
             forced += more
         if not found.loop.step:
             return None
-        return self._with(found, labels, list(streams.values()), set(kept), {n for n, lag in ends if not lag})
+        return self._with(found, labels, list(passed.values()), set(kept), {n for n, lag in ends if not lag})
 
     def _found_loop(self, forced: Sequence[Around], beside: Sequence[Around]) -> FoundLoop:
         """Return the loop that carries the fewest numbers, and these values."""
@@ -236,7 +236,7 @@ class Finder:
         return list(dict.fromkeys([*states, *more, *late, *beside])), is_ahead
 
     def _as_rows(self, length: int) -> list[Node]:
-        """Return the outputs of a trace, with the last value of each stream as that of its step."""
+        """Return the outputs of a trace, with the last row of each passed value as that of its step."""
         view = self.views[length]
         finals = {n: n.leaf for n in view.nodes if isinstance(n.leaf, Final)}
         rows = {n: self.build.leaf(Row(length - 1, Kept(end.number)), n.size) for n, end in finals.items()}
@@ -304,7 +304,7 @@ class Finder:
         ]
         nodes += of_loop.of_input
         sizes: dict[Stepwise, int] = {INPUT: so_far.traced.dim_input}
-        sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.streams)}
+        sizes |= {Kept(k): s.node.size for k, s in enumerate(so_far.passed)}
         sizes |= {given: given.width for given in so_far.evidence.given}
 
         def value(read: Stepwise, size: int, t: int) -> Node:
@@ -386,27 +386,27 @@ class Finder:
             raise self._looks_back([])
         return tuple(where[one] for one in wanted)
 
-    def _stream(self, template: Node, labels: dict[Node, list[Label]], cut: Sequence[Node]) -> Stream:
-        """Return the stream of a node of the step."""
+    def _passed(self, template: Node, labels: dict[Node, list[Label]], cut: Sequence[Node]) -> PassedValue:
+        """Return the passed value of a node of the step."""
         here = self._around(labels, template)[self.middle - self.around[0]]
         known = dict(zip(cut, placeholders(self.build, [n.size for n in cut], self.first), strict=True))
         order = topological([here], stop=known)
         last = None
         if not any(isinstance(n.leaf, Row) and n not in known for n in order):
             (last,) = substitute(self.build, [here], {**known, **self.so_far.lasts(order, known)})
-        return Stream(template, self.backward, last, len(self.so_far.loops))
+        return PassedValue(template, self.backward, last, len(self.so_far.loops))
 
     def _with(
         self,
         of_loop: FoundLoop,
         labels: Mapping[int, dict[Node, list[Label]]],
-        streams: Sequence[Stream],
+        passed: Sequence[PassedValue],
         kept: Collection[Node],
         ends: Collection[Node],
     ) -> Found:
         """Return what was found with the loop, and the remaining traces with the values that it passes on."""
         so_far = self.so_far
-        numbers = {s.node: len(so_far.streams) + i for i, s in enumerate(streams)}
+        numbers = {s.node: len(so_far.passed) + i for i, s in enumerate(passed)}
         # A state that holds an older value has its own name only at the end of the sequence.
         last = self.views[self.middle + 1]
         named = {
@@ -422,7 +422,7 @@ class Finder:
         return replace(
             so_far,
             loops=(*so_far.loops, of_loop.loop),
-            streams=(*so_far.streams, *streams),
+            passed=(*so_far.passed, *passed),
             unknown=so_far.unknown | of_loop.beginning.unknown,
             origins=origins,
             left={length: self._rest(length, labels[length], numbers, kept, ends) for length in self.views},
@@ -436,7 +436,7 @@ class Finder:
         kept: Collection[Node],
         ends: Collection[Node],
     ) -> Trace:
-        """Return what remains of a trace: it reads rows of the streams."""
+        """Return what remains of a trace: it reads rows of the passed values."""
         view, left, flat = self.views[length], self.so_far.left[length], self.so_far.evidence.flat
         # A value that stays the same over several steps has a row at each.
         rows = defaultdict[Node, dict[int, Node]](dict)

@@ -1,7 +1,7 @@
 """The loops found so far in a model, and the remaining traces.
 
-In the remaining traces, values computed by loops are rows of a *stream*: a new sequence, over which the next loop is
-searched. A `View` shows the rest of one trace as a loop in one direction sees it.
+In the remaining traces, values computed by loops are rows of a *passed value*: a new sequence, over which the next loop
+is searched. A `View` shows the rest of one trace as a loop in one direction sees it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from myrnn.errors import NotARecurrence
 
 
 @dataclass(frozen=True)
-class Stream:
+class PassedValue:
     """Values of a loop that the rest of the model reads, of every step or at its end."""
 
     node: Node
@@ -71,10 +71,10 @@ class Found:
     """The loops found, the values read of them, and the remaining traces."""
 
     evidence: Evidence
-    # The remaining traces: values computed by loops are rows of a stream.
+    # The remaining traces: values computed by loops are rows of a passed value.
     left: Mapping[int, Trace]
     loops: tuple[Loop, ...] = ()
-    streams: tuple[Stream, ...] = ()
+    passed: tuple[PassedValue, ...] = ()
     # States whose initial value no step determines.
     unknown: frozenset[int] = frozenset()
     origins: Mapping[Node, Origin] = field(default_factory=dict)
@@ -123,21 +123,21 @@ class Found:
         return replace(self, origins=lines)
 
     def is_end(self, row: Row) -> bool:
-        """Whether a row of the longest trace is the end of a stream."""
+        """Whether a row of the longest trace is the end of a passed value."""
         return self.ending_at(row, self.longest) is not None
 
     def last_of(self, row: Row) -> Node:
-        """Return the value of a row of the longest trace that is the end of a stream, made of last states."""
+        """Return the value of a row of the longest trace that is the end of a passed value, made of last states."""
         number = self.ending_at(row, self.longest)
         assert number is not None
         return self.last(number)
 
     def ending_at(self, row: Row, length: int) -> int | None:
-        """Return the stream of which a row of a trace is the end, None if there is none."""
-        # Streams of the sequence itself have its last row, or its first, at their end.
-        whole = {stream.backward: k for k, stream in enumerate(self.streams) if stream.node.leaf == INPUT}
+        """Return the passed value of which a row of a trace is the end, None if there is none."""
+        # Those of the sequence itself have its last row, or its first, at their end.
+        whole = {value.backward: k for k, value in enumerate(self.passed) if value.node.leaf == INPUT}
         numbers = [*whole.values()] if row.of == INPUT else [row.of.number] if isinstance(row.of, Kept) else []
-        return next((k for k in numbers if row.step == (0 if self.streams[k].backward else length - 1)), None)
+        return next((k for k in numbers if row.step == (0 if self.passed[k].backward else length - 1)), None)
 
     def no_loop(self) -> NotARecurrence:
         """Return the refusal of a model that does not read rows, or steps of its loops, step by step."""
@@ -163,8 +163,8 @@ class Found:
         )
 
     def last(self, number: int) -> Node:
-        """Return the last value of a stream, made of last states."""
-        if (last := self.streams[number].last) is None:
+        """Return the last row of a passed value, made of last states."""
+        if (last := self.passed[number].last) is None:
             raise NotARecurrence(
                 f"the last value of a loop's steps is read, but the loop does not pass it on.\n{ADVICE}"
             )
@@ -178,7 +178,7 @@ class Found:
         """Return the values of last states in a view."""
         return {
             s.last: self.build.leaf(Final(k), s.node.size)
-            for k, s in enumerate(self.streams)
+            for k, s in enumerate(self.passed)
             if s.last is not None and isinstance(s.last.leaf, LoopState)
         }
 
@@ -186,7 +186,7 @@ class Found:
 class View:
     """The rest of a trace as a loop in one direction sees it."""
 
-    # Rows are numbered in its order, and the last value of each stream is a leaf `Final`.
+    # Rows are numbered in its order, and the last row of each passed value is a leaf `Final`.
 
     def __init__(self, found: Found, length: int, *, backward: bool = False) -> None:
         left = found.left[length]
@@ -220,6 +220,6 @@ class View:
 
 
 def leaf_of(found: Found, build: Builder, row: Row, length: int, size: int, backward: bool) -> Node:
-    """Return the leaf for a row as a loop in one direction sees it: the last one of a stream is its end."""
+    """Return the leaf for a row as a loop in one direction sees it: the last one of a passed value is its end."""
     number = found.ending_at(Row(length - 1 - row.step if backward else row.step, row.of), length)
     return build.leaf(row if number is None else Final(number), size)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from myrnn.compiler.beginning import sized
 from myrnn.compiler.differences import both_lines, differs_by_length, first_difference
-from myrnn.compiler.found import Found, Stream, View
+from myrnn.compiler.found import Found, PassedValue, View
 from myrnn.compiler.graph import Node, leaves_of, substitute, substitutions, topological
 from myrnn.compiler.leaves import Final, Kept, Row, StepNumber
 from myrnn.compiler.loops import Loop, placeholders
@@ -63,7 +63,7 @@ def readout_after(found: Found, steps: int) -> Node | None:
         return None
     view = View(found, steps)
     order = topological([view.output])
-    if any(found.streams[end.number].last is None for end in leaves_of(Final, [view.output])):
+    if any(found.passed[end.number].last is None for end in leaves_of(Final, [view.output])):
         return None
     (readout,) = substitute(found.build, [view.output], found.lasts(order))
     return None if leaves_of(Row, [readout]) else readout
@@ -112,9 +112,9 @@ def _of_steps(found: Found) -> tuple[Found, Node]:
     made = nodes[-1] if shifted else _with_first_logits(found, nodes[-1])
     if isinstance(made.leaf, Kept):
         return found, made
-    stream = Stream(made, False, None, len(found.loops))
-    found = replace(found, streams=(*found.streams, stream), loops=(*found.loops, Loop((), ())))
-    return found, found.build.leaf(Kept(len(found.streams) - 1), logits.size)
+    value = PassedValue(made, False, None, len(found.loops))
+    found = replace(found, passed=(*found.passed, value), loops=(*found.loops, Loop((), ())))
+    return found, found.build.leaf(Kept(len(found.passed) - 1), logits.size)
 
 
 def _with_first_logits(found: Found, later: Node) -> Node:
@@ -149,10 +149,10 @@ def _shifted(found: Found) -> tuple[Found, dict[Node, Node]]:
     for backward in dict.fromkeys(backward for backward, _, _ in passed):
         own = {key: state for key, state in states.items() if key[0] is backward}
         nearer = (states.get((backward, of, i - 1)) or build.leaf(of, sizes[backward, of, i]) for _, of, i in own)
-        kept |= {n: build.leaf(Kept(k), n.size) for k, n in enumerate(own.values(), len(found.streams))}
-        streams = (Stream(state, backward, None, len(found.loops)) for state in own.values())
+        kept |= {n: build.leaf(Kept(k), n.size) for k, n in enumerate(own.values(), len(found.passed))}
+        own_passed = (PassedValue(state, backward, None, len(found.loops)) for state in own.values())
         loop = Loop(tuple(initial[state] for state in own.values()), tuple(nearer), {}, backward)
-        found = replace(found, streams=(*found.streams, *streams), loops=(*found.loops, loop))
+        found = replace(found, passed=(*found.passed, *own_passed), loops=(*found.loops, loop))
     return found, {n: kept[state] for n, state in known.items()}
 
 

@@ -98,10 +98,10 @@ def _proved(found: Found, recurrence: Recurrence, lengths: Sequence[int]) -> Rec
 def _recurrence(found: Found) -> Recurrence:
     """Return the loops and the readout, unproved."""
     found, readout = readout_of(found)
-    read = [*(n for loop in found.loops for n in loop.step), *(s.node for s in found.streams), readout]
+    read = [*(n for loop in found.loops for n in loop.step), *(s.node for s in found.passed), readout]
     used = {kept.number for kept in leaves_of(Kept, read)}
     loops = tuple(
-        replace(loop, kept={k: s.node for k, s in enumerate(found.streams) if s.loop == i and k in used})
+        replace(loop, kept={k: s.node for k, s in enumerate(found.passed) if s.loop == i and k in used})
         for i, loop in enumerate(found.loops)
     )
     traced = found.traced
@@ -163,7 +163,7 @@ def _with_loop(found: Found, backward: bool) -> Found | None:
 
 def _to_find(found: Found) -> tuple[int, int]:
     """Return the number of operations of the longest trace that are not in a loop yet, and of rows they read."""
-    # Rows at which a stream ends do not count: loops could pass them on without end.
+    # Rows at which a passed value ends do not count: loops could pass them on without end.
     order = topological([found.left[found.longest].output])
     rows = [n.leaf for n in order if isinstance(n.leaf, Row)]
     return sum(1 for n in order if n.inputs), sum(1 for row in rows if not found.is_end(row))
