@@ -15,8 +15,8 @@ from myrnn.compiler.growth import LONG, SHORT, of_rows
 from myrnn.compiler.leaves import Row
 from myrnn.compiler.probe import Traces, longest_of, middle_of
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import MOST_KINDS, period_of
 from myrnn.compiler.trace import Trace
-from myrnn.compiler.turns import MOST_KINDS, period_of
 from myrnn.errors import NotARecurrence
 
 INSTEAD = ', or train with engine="mygrad".'

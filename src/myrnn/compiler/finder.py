@@ -17,9 +17,8 @@ from myrnn.compiler.leaves import INPUT, Final, Given, Kept, LoopState, Paramete
 from myrnn.compiler.loops import Loop, Steps, placeholders
 from myrnn.compiler.record import Origin
 from myrnn.compiler.states import Variables, minimum_cut
-from myrnn.compiler.steps import Positions
+from myrnn.compiler.steps import Positions, in_turn
 from myrnn.compiler.trace import Trace
-from myrnn.compiler.turns import in_turn
 from myrnn.errors import NotARecurrence
 
 # A value that reads no row, and is read at this many steps or more, is constant.

@@ -15,9 +15,9 @@ from myrnn.compiler.leaves import INPUT, Drawn, Final, Given, Kept, LoopState, R
 from myrnn.compiler.loops import Loop
 from myrnn.compiler.probe import BACK, Traces, lengths_for, longest_of, middle_of
 from myrnn.compiler.record import Origin
+from myrnn.compiler.steps import period_of
 from myrnn.compiler.tables import find_tables
 from myrnn.compiler.trace import Trace
-from myrnn.compiler.turns import period_of
 from myrnn.errors import NotARecurrence
 
 
