@@ -173,6 +173,7 @@ def test_the_command_does_what_the_library_does(folder, capsys):
     assert np.allclose(said, SequenceForecaster.load(folder / "wave").forecast(WAVE, 4), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("in_python")
 @pytest.mark.parametrize("name", ["tags", "sums", "text", "wave"])
 def test_a_run_that_is_tested_again_has_the_same_results(folder, name):
     found = load_run(folder / name)
