@@ -101,8 +101,8 @@ def test_evaluate_draws_other_sequences_than_the_training(tmp_path, capsys):
             "--lengths and --length-max do not go together: --lengths is enough",
         ),
         (
-            "evaluate HALVES --lengths 2:999999:2",
-            "--lengths must be at most 100,000 numbers, which '2:999999:2' exceeds",
+            "evaluate HALVES --lengths 2:99999:2",
+            "--lengths must be at most 10,000 numbers, which '2:99999:2' exceeds",
         ),
         ("evaluate HALVES --samples 10000001", "--samples must be at most 10000000, not 10000001"),
         ("evaluate HALVES --stack-depth 9", "--stack-depth is for a stack-rnn, and the run has the model 'rnn'"),

@@ -20,7 +20,7 @@ from myrnn.errors import InvalidArgument
 from myrnn.sequences import LARGEST_INT32
 from myrnn.settings import Section
 
-MOST_LENGTHS = 100_000
+MOST_LENGTHS = 10_000
 MOST_SAMPLES = 10_000_000
 # The settings that name files of tests.
 TEST_FILES = ("test", "test_labels")
