@@ -15,7 +15,7 @@ from mygrad.nnet.activations import logsoftmax, relu
 from myrnn import compile, dense, dropout
 from myrnn.compiler.loss import trace_loss
 from myrnn.errors import NotARecurrence
-from myrnn.targets import LABELS
+from myrnn.targets import ONE_CLASS
 
 DOCUMENT = Path(__file__).parent / "explanation" / "how-it-works.md"
 
@@ -115,7 +115,7 @@ def texts() -> dict[str, str]:
     found["dropout"] = dropped.stages["roll"]
     found["drawn"] = part(dropped.program(tokens=True, batched=True).source, "# Random numbers", until="^$")
     found["smoothed"] = inspect.getsource(smoothed).strip()
-    found["loss"] = str(trace_loss(smoothed, LABELS, 3, np.arange(3)))
+    found["loss"] = str(trace_loss(smoothed, ONE_CLASS, 3, np.arange(3)))
     found["batch"] = part(compiled.program(tokens=True, batched=True).source, r"# h = relu\(h_sum\)", until="^$")
     return found
 

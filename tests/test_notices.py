@@ -58,7 +58,7 @@ def failure():
 def warning():
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = entry._shown_once()
+        warnings.showwarning = entry._shown_once([])
         warnings.warn("something", stacklevel=1)
 
 

@@ -154,10 +154,10 @@ class Guard:
             one is other for one, other in zip(parameters, self._parameters, strict=True)
         )
 
-    def has_changed(self) -> bool:
-        """Whether the model differs from what was compiled, tested on a few steps."""
+    def has_changed(self, steps: int = 0) -> bool:
+        """Whether the model differs from what was compiled, tested on so many steps, a few at least."""
         try:
-            self.check_again()
+            self.check_again(steps)
         except CompileError:
             return True
         return False
@@ -169,7 +169,7 @@ class Guard:
         # step at every length, so the longest one is enough. For `gradients` a few steps are traced in any case: they
         # may have changed even if the logits have not.
         if gradients:
-            self.check_again()
+            self.check_again(int(sequences.lengths.max(initial=0)))
         else:
             self.check_unchanged()
         if self.looks:
@@ -238,10 +238,11 @@ class Guard:
         if not self._is_over_its_own():
             raise CompileError("the model's parameters are not the tensors that it was compiled with: compile it again")
 
-    def check_again(self) -> None:
-        """Trace a few steps of the model, and compare the logits of further ones, with the recurrence."""
+    def check_again(self, steps: int = 0) -> None:
+        """Trace a few steps of the model, and compare the logits of so many, with the recurrence."""
         self._trace_again()
-        if (length := min(self.max_length, LATER)) > len(self._probe):
+        length = min(steps, self.max_length, LATER)
+        if length > len(self._probe):
             with MYGRAD:
                 self._compare(self._rng.normal(size=(length, self.recurrence.dim_input)).astype(np.float32), CHANGED)
 

@@ -178,7 +178,7 @@ class NativeEngine:
         self._shards = shards_for(problem.batch_size, work, LEAST_WORK) if problem.batch_size > 1 else 1
         self._blocks = (self._native.block(), self._native.block(), self._native.block())
         self._seen: Sequences | None = None
-        self._is_doubted = False
+        self._is_doubted, self._longest = False, 0
         self._rng = np.random.default_rng(0)
         self._ran, self._checked = 0.0, 0.0
         self.iterations_per_call = 32
@@ -186,7 +186,7 @@ class NativeEngine:
     @property
     def has_changed(self) -> bool:
         """Whether the model or the loss now differs from what was compiled."""
-        return self._compiled.guard.has_changed() or self._changed is not None
+        return self._compiled.guard.has_changed(self._longest) or self._changed is not None
 
     def doubt(self) -> None:
         """Check the model again before the next iterations, because user code may have changed it."""
@@ -205,12 +205,14 @@ class NativeEngine:
             self._compiled.guard.check_lengths(sequences)
             if self._seen is None and not isinstance(sequences, Windows):
                 self._compiled.guard.compare_lengths(sequences)
-            if sequences.lengths.max(initial=0) > self._compiled.guard.traced:
+            longest = int(sequences.lengths.max(initial=0))
+            self._longest = max(self._longest, longest)
+            if longest > self._compiled.guard.traced:
                 # This takes seconds: the next check waits until they are a small share of the training.
                 self._checked += time.perf_counter() - begin
             self._seen = sequences
         if self._is_doubted:
-            self._compiled.guard.check_again()
+            self._compiled.guard.check_again(self._longest)
             if (changed := self._changed) is not None:
                 raise CompileError(f"the {changed} computes something else now than what was compiled")
             self._is_doubted = False
